@@ -1,0 +1,47 @@
+# Tintype's commands. Each works as the very first one in a fresh clone: what it
+# needs is installed into .venv by the rules it depends on.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INI ?= tintype.ini
+
+.PHONY: help install serve test lint format bench docs clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
+
+install: $(VENV)/.installed  ## make .venv and install core and all drivers into it, editable
+
+serve: install  ## run the service on http://127.0.0.1:9292 with SQLite and files below var/
+	$(BIN)/pserve $(INI)
+
+test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
+	$(BIN)/python -m pytest --cov --cov-report= $(PYTEST)
+	$(BIN)/coverage report --include='core/src/*' --fail-under=95
+
+lint: $(VENV)/.dev  ## check style, imports and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## measure speed and memory and print a table (BENCH=... adds arguments)
+	$(BIN)/python bench/bench.py $(BENCH)
+
+docs: $(VENV)/.dev  ## build the documentation into docs/_build
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+clean:  ## remove what the other commands made, but not var/
+	rm -rf $(VENV) docs/_build .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+
+$(VENV)/.installed: requirements.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,81 @@
+"""What can go wrong between a store and the core. Nothing here knows HTTP.
+
+    StoreError                  the store's fault or state; every message names the store
+    ├── ConfigurationError      the settings are wrong: the service does not start
+    ├── BadLocation             a location this store does not take
+    ├── BlobNotFound            there are no bytes at that location
+    ├── BlobChanged             the bytes are not the ones that were registered
+    ├── Duplicate               that key is taken
+    ├── Unsupported             the store does not declare that capability
+    ├── StoreFull               no room, or over the store's own quota
+    └── Unavailable             cannot be reached or used now; ask again in `retry_after` seconds
+
+    SourceError                 the fault of whoever sends the bytes, never of the store
+    ├── SourceBroken            the source failed, or ended before its announced length
+    ├── SourceMismatch          size or checksum is not what was declared
+    └── SourceTooLarge          more bytes than the limit allows
+
+A driver raises StoreErrors and lets SourceErrors through untouched. Whatever else
+it raises is turned into a StoreError that carries the store's name.
+"""
+
+
+class StoreError(Exception):
+    """Something about a store: `store` is its configured name, `reason` a full sentence part."""
+
+    def __init__(self, store: str, reason: str):
+        super().__init__(f"store '{store}': {reason}")
+        self.store = store
+        self.reason = reason
+
+
+class ConfigurationError(StoreError):
+    """The store cannot be built from its settings, or its driver cannot be loaded."""
+
+
+class BadLocation(StoreError):
+    """The location does not have the form that this store writes or accepts."""
+
+
+class BlobNotFound(StoreError):
+    """Nothing is stored at the location."""
+
+
+class BlobChanged(StoreError):
+    """What is stored is not what was registered: other size, other validator."""
+
+
+class Duplicate(StoreError):
+    """The key already holds bytes, which stay as they are."""
+
+
+class Unsupported(StoreError):
+    """The operation needs a capability that the store does not declare."""
+
+
+class StoreFull(StoreError):
+    """The store has no room for these bytes."""
+
+
+class Unavailable(StoreError):
+    """The store cannot be reached or used at the moment."""
+
+    def __init__(self, store: str, reason: str, retry_after: int = 30):
+        super().__init__(store, reason)
+        self.retry_after = retry_after
+
+
+class SourceError(Exception):
+    """The bytes did not come as they were announced; the message is for the client."""
+
+
+class SourceBroken(SourceError):
+    """The source failed or stopped half way."""
+
+
+class SourceMismatch(SourceError):
+    """The bytes are complete, but not the ones that were declared."""
+
+
+class SourceTooLarge(SourceError):
+    """The source goes on past the limit."""
