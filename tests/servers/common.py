@@ -1,0 +1,345 @@
+"""What the scripts beside this file share: a cache of installed software,
+free loopback ports, and starting, awaiting and stopping processes.
+
+    NAME start [DIR]    start it; print its addresses and credentials as
+                        KEY=VALUE lines, without spaces in the values
+    NAME stop [DIR]     stop it and remove DIR
+
+DIR holds the server's data, logs and process ids; the default is one below
+$SERVERS_STATE, so two of a kind need two DIRs.  `start` on the DIR of a
+server that runs prints its lines again.  What pip has to install goes to
+$SERVERS_CACHE once; Debian packages that are missing are installed by apt.
+Servers listen on the loopback address only.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import pathlib
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+HOST = "127.0.0.1"
+HERE = pathlib.Path(__file__).resolve().parent
+CACHE = pathlib.Path(os.environ.get("SERVERS_CACHE", "~/.cache/tintype-test-servers")).expanduser()
+STATE = pathlib.Path(
+    os.environ.get("SERVERS_STATE", os.path.join(tempfile.gettempdir(), "tintype-test-servers"))
+)
+
+
+# What a script exits with when a Debian package is missing and cannot be
+# installed, as by anyone but root; tests skip then.
+UNAVAILABLE = 77
+
+
+class Failed(Exception):
+    """A server could not be installed or started."""
+
+    status = 1
+
+
+class Unavailable(Failed):
+    """A Debian package is missing, and this user cannot install it."""
+
+    status = UNAVAILABLE
+
+
+# ---------------------------------------------------------------- installing
+
+
+def call(argv, **kwargs):
+    """Run a program to its end; what it printed is told only if it fails."""
+    done = subprocess.run(
+        [str(a) for a in argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd="/",
+        **kwargs,
+    )
+    if done.returncode:
+        raise Failed(f"{' '.join(map(str, argv))}\n{done.stdout[-4000:]}")
+
+
+@contextlib.contextmanager
+def _locked(name):
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def installed(name, recipe, install):
+    """The folder in the cache that install(folder) has filled once for this
+    text of its recipe."""
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:10]
+    folder = CACHE / f"{name}-{key}"
+    done = folder / ".installed"
+    with _locked(name):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            install(folder)
+            done.touch()
+    return folder
+
+
+def venv(name):
+    """The bin folder of a virtual environment of requirements/NAME.txt."""
+    requirements = HERE / "requirements" / f"{name}.txt"
+
+    def install(folder):
+        call([sys.executable, "-m", "venv", folder])
+        call([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--requirement", requirements])
+
+    recipe = sys.version + requirements.read_text()
+    return installed(name, recipe, install) / "bin"
+
+
+def _has(package):
+    """Whether dpkg, if there is one, says the package is installed."""
+    if not shutil.which("dpkg-query"):
+        return False
+    status = subprocess.run(
+        ["dpkg-query", "-Wf", "${db:Status-Status}", package], capture_output=True, text=True
+    )
+    return status.stdout == "installed"
+
+
+def apt(*packages):
+    """Install the Debian packages that the machine lacks."""
+    with _locked("apt"):
+        missing = [p for p in packages if not _has(p)]
+        if missing and (os.geteuid() or not shutil.which("apt-get")):
+            raise Unavailable(f"needs the Debian package {' '.join(missing)}")
+        if missing:
+            env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+            call(["apt-get", "update", "-qq"], env=env)
+            call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=env)
+
+
+# ------------------------------------------------------------------- running
+
+
+def free_ports(count):
+    """Ports that are free now, below those the kernel hands to clients."""
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(12000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind((HOST, port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
+    return ports
+
+
+def user_name():
+    """The name of the user that runs this."""
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def as_user(name):
+    """Popen's arguments for a program that root must run as that user."""
+    if os.geteuid():
+        return {}
+    return {"user": name, "group": name, "extra_groups": []}
+
+
+def _birth(pid):
+    """When the process was born, in clock ticks; None once it is gone."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *rest = stat.rpartition(")")[2].split()
+    return None if state == "Z" else rest[18]
+
+
+def _gone(pid, birth, seconds):
+    end = time.monotonic() + seconds
+    while _birth(pid) == birth:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class Server:
+    """The processes and files of one started server, all under `folder`."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder).absolute()
+        self.settings = self.folder / "settings"
+        self._pids = self.folder / "pids"
+
+    def path(self, *parts, text=None):
+        """A path in the folder, with its parent made, and written if given."""
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is not None:
+            path.write_text(text)
+        return path
+
+    def made(self, *parts):
+        path = self.folder.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def certificate(self):
+        """A new certificate for the loopback address, its own CA, and key."""
+        if not shutil.which("openssl"):
+            apt("openssl")
+        cert, key = self.path("tls", "cert.pem"), self.path("tls", "key.pem")
+        call(
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "30",
+                "-subj",
+                "/CN=localhost",
+                "-addext",
+                f"subjectAltName=IP:{HOST},DNS:localhost",
+                "-keyout",
+                key,
+                "-out",
+                cert,
+            ]
+        )
+        return cert, key
+
+    def spawn(self, name, argv, env=None, end_with=signal.SIGTERM, **kwargs):
+        """Start a process, which stop() is to end with that signal."""
+        env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.folder), **(env or {})}
+        with open(self.path("log", name), "ab") as log:
+            child = subprocess.Popen(
+                [str(a) for a in argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd="/",
+                env=env,
+                **kwargs,
+            )
+        with self._pids.open("a") as pids:
+            print(child.pid, _birth(child.pid), int(end_with), name, file=pids)
+
+    def _started(self):
+        if not self._pids.exists():
+            return []
+        return [line.split() for line in self._pids.read_text().splitlines()]
+
+    def running(self):
+        return [process for process in self._started() if _birth(process[0]) == process[1]]
+
+    def whole(self):
+        """Whether it was started, and nothing of it has ended since."""
+        return self.settings.exists() and self.running() == self._started()
+
+    def wait(self, ready, seconds=60):
+        """Return once ready() is true; fail if a process ends before."""
+        end = time.monotonic() + seconds
+        while not ready():
+            alive = [name for *_, name in self.running()]
+            dead = [name for *_, name in self._started() if name not in alive]
+            if dead or time.monotonic() > end:
+                raise Failed(
+                    "\n".join(
+                        f"{name} {'ended' if dead else 'is not ready'}:\n"
+                        + self.path("log", name).read_text()[-3000:]
+                        for name in dead or alive
+                    )
+                )
+            time.sleep(0.05)
+
+    def stop(self, seconds=10):
+        """End what spawn started, newest first, and nothing else."""
+        for pid, birth, end_with, _ in reversed(self.running()):
+            os.kill(int(pid), int(end_with))
+            if not _gone(pid, birth, seconds):
+                os.killpg(int(pid), signal.SIGKILL)
+                _gone(pid, birth, seconds)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def listening(*ports):
+    def ready():
+        for port in ports:
+            with socket.socket() as s:
+                if s.connect_ex((HOST, port)):
+                    return False
+        return True
+
+    return ready
+
+
+def answers(url):
+    """Whether a GET of the URL succeeds."""
+
+    def ready():
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return True
+        except OSError:
+            return False
+
+    return ready
+
+
+def _started(name, server, start):
+    """The settings of the server, once it runs."""
+    with _locked(f"start-{name}"):
+        if not server.whole():
+            server.stop()
+            server.made().chmod(0o711)
+            try:
+                values = start(server)
+            except BaseException:
+                server.stop()
+                raise
+            server.path("settings", text="".join(f"{key}={value}\n" for key, value in values.items()))
+        return server.settings.read_text()
+
+
+def main(start):
+    """Run the command line; start(server) starts it and returns a dict."""
+    name = pathlib.Path(sys.argv[0]).name
+    parser = argparse.ArgumentParser(
+        prog=name,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=sys.modules["__main__"].__doc__,
+        epilog=__doc__,
+    )
+    parser.add_argument("command", choices=("start", "stop"))
+    parser.add_argument("dir", nargs="?", default=STATE / name)
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{name}: terminated"))
+    server = Server(args.dir)
+    if args.command == "stop":
+        server.stop()
+        return
+    try:
+        sys.stdout.write(_started(name, server, start))
+    except Failed as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(error.status)

@@ -1,0 +1,108 @@
+"""A session-scoped fixture for each real server: a dict of its settings, as its script prints them.
+
+A server whose marker variable is in the environment, as below `run`, is used as it is; any other is
+started when the first test asks for it, in a folder of its own, and stopped at the session's end.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers.common import UNAVAILABLE
+
+SERVERS = Path(__file__).resolve().parent
+
+Settings = Mapping[str, str]
+
+
+def _start(name: str, folder: str, env: Settings) -> dict[str, str]:
+    """The settings of the server that the script of this name has started in the folder."""
+    done = subprocess.run(
+        [SERVERS / name, "start", folder], env={**os.environ, **env}, text=True, capture_output=True
+    )
+    if done.returncode == UNAVAILABLE and "CI" not in os.environ:
+        pytest.skip(done.stderr.strip())
+    if done.returncode:
+        pytest.fail(done.stderr.strip(), pytrace=False)
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+@contextmanager
+def started(name: str, env: Settings | None = None) -> Iterator[dict[str, str]]:
+    """A server of this kind for as long as the `with` lasts; `env` adds to its script's environment."""
+    # Not pytest's tmp_path: PostgreSQL's and MariaDB's own users must be able to reach the folder.
+    with tempfile.TemporaryDirectory(prefix=f"tintype-{name}-") as parent:
+        os.chmod(parent, 0o711)
+        folder = f"{parent}/{name}"
+        try:
+            yield _start(name, folder, env or {})
+        finally:
+            subprocess.run([SERVERS / name, "stop", folder], check=True)
+
+
+@contextmanager
+def _given_or_started(name: str, marker: str, env: Settings | None = None) -> Iterator[Settings]:
+    if marker in os.environ:
+        yield dict(os.environ)
+        return
+    with started(name, env) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def swift() -> Iterator[Settings]:
+    """Swift with tempauth, and its S3 API: SWIFT_* and S3_*, over HTTP and TLS."""
+    with _given_or_started("swift", "S3_TLS_ENDPOINT", {"KEYSTONE_URL": ""}) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Iterator[Settings]:
+    """Ceph's gateway: S3_* and SWIFT_* over HTTP. Never from the environment."""
+    with started("ceph") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def keystone() -> Iterator[Settings]:
+    """Keystone with a handful of users and projects: KEYSTONE_*."""
+    with _given_or_started("keystone", "KEYSTONE_URL") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def swift_keystone(keystone: Settings) -> Iterator[Settings]:
+    """Swift that takes that Keystone's tokens: SWIFT_URL and what `keystone` has."""
+    with started("swift", keystone) as settings:
+        yield {**keystone, **settings}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Settings]:
+    """PostgreSQL: POSTGRES_URL and PG*; its one role may create databases."""
+    with _given_or_started("postgres", "POSTGRES_URL") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Settings]:
+    """MariaDB: MYSQL_*; its one user may create databases."""
+    with _given_or_started("mariadb", "MYSQL_URL") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def nginx() -> Iterator[Callable[..., Settings]]:
+    """nginx(upstream, files=None): start one before that service (http://host:port), and return NGINX_*."""
+    with ExitStack() as stack:
+
+        def start(upstream: str, files: str | Path | None = None) -> Settings:
+            env = {"UPSTREAM": upstream, **({"FILES": str(files)} if files else {})}
+            return stack.enter_context(started("nginx", env))
+
+        yield start

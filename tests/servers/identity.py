@@ -1,0 +1,68 @@
+"""Keystone's API, as its administrator uses it to set it up."""
+
+import json
+import urllib.request
+
+
+class Admin:
+    def __init__(self, url, password):
+        """`url` ends in /v3."""
+        self.url = url
+        self.token = None
+        identity = {
+            "methods": ["password"],
+            "password": {"user": {"name": "admin", "domain": {"id": "default"}, "password": password}},
+        }
+        self.token, _ = self.call(
+            "POST", "/auth/tokens", {"auth": {"identity": identity, "scope": {"system": {"all": True}}}}
+        )
+
+    def call(self, method, path, body=None):
+        """The answer's X-Subject-Token and its JSON."""
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        if self.token:
+            request.add_header("X-Auth-Token", self.token)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return (response.headers["X-Subject-Token"], json.loads(response.read() or "{}"))
+
+    def ids(self, kind):
+        """The ids of all things of a kind, by name."""
+        _, found = self.call("GET", f"/{kind}s")
+        return {item["name"]: item["id"] for item in found[f"{kind}s"]}
+
+    def make(self, kind, **values):
+        _, made = self.call("POST", f"/{kind}s", {kind: values})
+        return made[kind]["id"]
+
+    def people(self, people, password):
+        """Make users, each as the given role in the given project, and what
+        projects and roles lack; the ids of all projects, by name."""
+        projects, roles = self.ids("project"), self.ids("role")
+        for user, (project, role) in people.items():
+            if project not in projects:
+                projects[project] = self.make("project", name=project, domain_id="default")
+            if role not in roles:
+                roles[role] = self.make("role", name=role)
+            made = self.make(
+                "user",
+                name=user,
+                password=password,
+                domain_id="default",
+                default_project_id=projects[project],
+            )
+            self.call("PUT", f"/projects/{projects[project]}/users/{made}/roles/{roles[role]}")
+        return projects
+
+    def endpoint(self, name, kind, url, region="RegionOne"):
+        """Put a service into the catalogue, or move it to another URL."""
+        services = self.ids("service")
+        if name in services:
+            self.call("DELETE", f"/services/{services[name]}")
+        service = self.make("service", name=name, type=kind)
+        for interface in ("public", "internal"):
+            self.make("endpoint", service_id=service, interface=interface, url=url, region_id=region)
