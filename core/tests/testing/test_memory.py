@@ -1,0 +1,29 @@
+"""MemoryStore is a store: it passes the kit, except that memory is where it keeps its bytes."""
+
+from typing import ClassVar
+
+import pytest
+
+from tintype.testing import MemoryStore, StoreConformance
+
+
+class TestMemoryStore(StoreConformance):
+    part_size = 70_001
+    known_gaps: ClassVar = {
+        "test_a_large_blob_is_never_whole_in_memory": "memory is where it keeps its bytes"
+    }
+
+    @pytest.fixture
+    def store(self):
+        return MemoryStore("memory", MemoryStore.Options())
+
+    def plant(self, store, data):
+        name = f"planted-{len(store.shelf.foreign)}"
+        store.shelf.foreign[name] = data
+        return f"memory:{name}"
+
+    def replant(self, store, planted, data):
+        store.shelf.foreign[planted.removeprefix("memory:")] = data
+
+    def uproot(self, store, planted):
+        del store.shelf.foreign[planted.removeprefix("memory:")]
