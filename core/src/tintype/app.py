@@ -1,0 +1,88 @@
+"""The application: `main` puts the parts together, in reading order."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping
+
+from pyramid.config import Configurator
+from pyramid.request import Request
+from pyramid.router import Router
+
+from tintype.lifecycle import Lifecycle
+from tintype.registry import Registry, SchemaMismatch, build_engine, schema
+from tintype.security import SecurityPolicy
+from tintype.settings import Settings, SettingsError, read_settings
+from tintype.stores.catalog import Catalog, build_catalog
+from tintype.stores.errors import ConfigurationError
+
+
+def main(global_config: Mapping[str, str], **given: str) -> Router:
+    """Make the WSGI application, or end the process with one sentence that says why not."""
+    try:
+        settings = read_settings(global_config, given)
+        registry = open_registry(settings)
+        prepare_schema(registry, settings, global_config.get("__file__", "INI"))
+        stores = open_stores(settings)
+    except (SettingsError, ConfigurationError, SchemaMismatch) as error:
+        raise SystemExit(f"tintype: {error}") from None
+    stores.start()
+    atexit.register(registry.close)
+    atexit.register(stores.close)
+    pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
+    return make_app(settings, registry, stores, pyramid)
+
+
+def make_app(
+    settings: Settings, registry: Registry, stores: Catalog, pyramid: Mapping[str, str] | None = None
+) -> Router:
+    """Make the WSGI application from its parts."""
+    config = Configurator(
+        settings=dict(pyramid or {}),
+        security_policy=SecurityPolicy(),
+        exceptionresponse_view=None,  # tintype.api.errors answers for all of them
+    )
+    config.registry["tintype.settings"] = settings
+    config.registry["tintype.versions"] = []
+    lifecycle = Lifecycle(registry, stores, settings)
+
+    def image_registry(request: Request) -> Registry:
+        return registry
+
+    def image_lifecycle(request: Request) -> Lifecycle:
+        return lifecycle
+
+    config.add_request_method(image_registry, "image_registry", property=True)
+    config.add_request_method(image_lifecycle, "lifecycle", property=True)
+
+    config.include("tintype.resources")
+    config.include("tintype.api.access")
+    config.include("tintype.api.errors")
+    config.include("tintype.api.predicates")
+    config.include("tintype.api.classic.views")
+    return config.make_wsgi_app()
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The registry that the settings name; connects when first used."""
+    return Registry(
+        build_engine(
+            settings.database_url.get_secret_value(),
+            pool_size=settings.pool_size,
+            pool_timeout=settings.pool_timeout,
+            busy_timeout=settings.busy_timeout,
+        )
+    )
+
+
+def prepare_schema(registry: Registry, settings: Settings, ini: str) -> None:
+    """Migrate when the settings say so; otherwise insist that somebody did."""
+    if settings.migrate:
+        schema.upgrade(registry.engine)
+    else:
+        schema.require_newest(registry.engine, ini)
+
+
+def open_stores(settings: Settings) -> Catalog:
+    """The stores that the settings name."""
+    return build_catalog(settings.stores, settings.default_store, settings.store_options, settings.digests)

@@ -1,0 +1,126 @@
+"""The image registry: what the service knows of its images. No HTTP, no stores, no rule of the lifecycle.
+
+Reading takes no transaction. Writing happens in units of work, which are short: none
+is ever open while image bytes move.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import transaction
+import zope.sqlalchemy
+from sqlalchemy import Connection, Engine, literal, select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import sessionmaker
+
+from tintype.registry import queries
+from tintype.registry.engine import build_engine, read_only
+from tintype.registry.errors import (
+    DuplicateImage,
+    ImageNotFound,
+    RegistryError,
+    RegistryUnavailable,
+    SchemaMismatch,
+    StatusConflict,
+)
+from tintype.registry.records import Image, Location, LocationState, Page, Status, Visibility
+from tintype.registry.units import Unit
+
+__all__ = [
+    "Registry",
+    "Unit",
+    "Image",
+    "Location",
+    "LocationState",
+    "Page",
+    "Status",
+    "Visibility",
+    "RegistryError",
+    "DuplicateImage",
+    "ImageNotFound",
+    "RegistryUnavailable",
+    "SchemaMismatch",
+    "StatusConflict",
+    "build_engine",
+]
+
+
+class _ThreadManager(transaction.ThreadTransactionManager):
+    """A transaction for each thread, begun explicitly, so that work outside of a unit is an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.explicit = True
+
+
+class Registry:
+    """The registry in one database; shared by all threads."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self._reading = read_only(engine)
+        # Registered once on the factory, not on each session: that makes a unit cheap.
+        self._manager = _ThreadManager()
+        self._sessions = sessionmaker(engine, expire_on_commit=False)
+        zope.sqlalchemy.register(self._sessions, transaction_manager=self._manager)
+
+    @contextlib.contextmanager
+    def unit(self) -> Iterator[Unit]:
+        """Begin a unit of work; leaving it commits, an exception undoes it.
+
+        Raises:
+            RegistryUnavailable: the database is locked or gone. When it is raised on
+                leaving, the unit may have been committed all the same.
+        """
+        with _named_errors():
+            self._manager.begin()
+            session = self._sessions()
+            try:
+                yield Unit(session)
+                self._manager.commit()
+            except BaseException:
+                self._manager.abort()
+                raise
+            finally:
+                session.close()
+
+    def find(self, image_id: str) -> Image | None:
+        """The image of that id; None if there is none, or it is deleted."""
+        with self._reader() as connection:
+            image = queries.find_image(connection, image_id)
+        return None if image is None or image.status is Status.DELETED else image
+
+    def list_public(self, limit: int, after: Image | None = None) -> Page:
+        """A page of the public images, whatever their status, oldest first."""
+        with self._reader() as connection:
+            return queries.page_of_public(connection, limit, after)
+
+    def check(self) -> None:
+        """Return when the database answers; raise RegistryUnavailable otherwise."""
+        with self._reader() as connection:
+            connection.execute(select(literal(1)))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[Connection]:
+        with _named_errors(), self._reading.connect() as connection:
+            yield connection
+
+
+@contextlib.contextmanager
+def _named_errors() -> Iterator[None]:
+    """Tell a database that is away from a statement that is wrong."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise RegistryUnavailable("The image registry is not available at the moment.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise RegistryUnavailable("The image registry is not available at the moment.") from error
+        raise

@@ -1,0 +1,111 @@
+"""The tables. `images` keeps one row for every image that ever was: a deleted one stays as a tombstone."""
+
+from __future__ import annotations
+
+import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UTCDateTime(TypeDecorator[datetime.datetime]):
+    """An aware UTC time with microseconds, kept without zone: the one form that all databases share."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> object:
+        """MySQL keeps fractions of a second only when told so."""
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(
+        self, value: datetime.datetime | None, dialect: Dialect
+    ) -> datetime.datetime | None:
+        """Aware -> naive UTC."""
+        return None if value is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+
+    def process_result_value(
+        self, value: datetime.datetime | None, dialect: Dialect
+    ) -> datetime.datetime | None:
+        """Naive UTC -> aware."""
+        return None if value is None else value.replace(tzinfo=datetime.UTC)
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that migrations can speak of it on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class ImageRow(Base):
+    """An image's metadata."""
+
+    __tablename__ = "images"
+    # A list reads one slice of this index: who may see it, what is alive, in the list's order.
+    __table_args__ = (Index("ix_images_listing", "visibility", "deleted_at", "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(255))
+    status: Mapped[str] = mapped_column(String(16))
+    status_reason: Mapped[str | None] = mapped_column(Text)
+    visibility: Mapped[str] = mapped_column(String(16))
+    protected: Mapped[bool] = mapped_column(Boolean)
+    owner: Mapped[str | None] = mapped_column(String(255))
+    disk_format: Mapped[str | None] = mapped_column(String(20))
+    container_format: Mapped[str | None] = mapped_column(String(20))
+    min_disk: Mapped[int] = mapped_column(Integer)
+    min_ram: Mapped[int] = mapped_column(Integer)
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    checksum: Mapped[str | None] = mapped_column(String(32))
+    os_hash_algo: Mapped[str | None] = mapped_column(String(64))
+    os_hash_value: Mapped[str | None] = mapped_column(String(128))
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    deleted_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+
+
+class PropertyRow(Base):
+    """One of an image's properties."""
+
+    __tablename__ = "image_properties"
+
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class LocationRow(Base):
+    """Bytes of an image: intended, stored or doomed. Written before the first byte moves."""
+
+    __tablename__ = "image_locations"
+    __table_args__ = (Index("ix_image_locations_image_id", "image_id"),)
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"))
+    store: Mapped[str] = mapped_column(String(63))
+    location: Mapped[str | None] = mapped_column(String(1024))
+    state: Mapped[str] = mapped_column(String(16))
+    external: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())

@@ -1,0 +1,88 @@
+"""What the registry hands out: frozen snapshots, with no session behind them."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Status(enum.StrEnum):
+    """Where an image is in its life; `tintype.lifecycle` has the table of what follows what."""
+
+    QUEUED = "queued"
+    SAVING = "saving"
+    ACTIVE = "active"
+    KILLED = "killed"
+    DELETED = "deleted"
+
+
+class Visibility(enum.StrEnum):
+    """Who sees an image besides its owner."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+class LocationState(enum.StrEnum):
+    """What a location row says about the bytes."""
+
+    INTENDED = "intended"  #: an upload may be writing there
+    STORED = "stored"  #: the image's bytes
+    DOOMED = "doomed"  #: to be removed
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where bytes lie: the store's name and the driver's own text. `key` names the upload attempt."""
+
+    key: str
+    store: str
+    location: str | None
+    state: LocationState
+    external: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as it was when it was read. Sizes in bytes, `min_disk` GiB, `min_ram` MiB, times aware UTC."""
+
+    id: str
+    status: Status
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    name: str | None = None
+    visibility: Visibility = Visibility.PRIVATE
+    protected: bool = False
+    owner: str | None = None
+    disk_format: str | None = None
+    container_format: str | None = None
+    min_disk: int = 0
+    min_ram: int = 0
+    size: int | None = None
+    checksum: str | None = None
+    os_hash_algo: str | None = None
+    os_hash_value: str | None = None
+    status_reason: str | None = None
+    deleted_at: datetime.datetime | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    locations: tuple[Location, ...] = ()
+
+    @property
+    def location(self) -> Location | None:
+        """Where the bytes are read from; None while there are none."""
+        return self.locations[0] if self.locations else None
+
+    @property
+    def store(self) -> str | None:
+        """The name of the store that holds the bytes."""
+        return self.locations[0].store if self.locations else None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A slice of a list, and whether more follows."""
+
+    images: tuple[Image, ...]
+    more: bool

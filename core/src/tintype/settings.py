@@ -1,0 +1,177 @@
+"""Every setting of the core, once: its ini key, type, default, and why it has that default.
+
+An unknown key is an error with a hint. Any value may hold `${name}` for a variable of
+the ini file's [DEFAULT] section or the command line (which wins), `${env:NAME}` for an
+environment variable and `${file:PATH}` for a file's content without its last newline,
+so that secrets need not stand in the ini file. `$${` is a literal `${`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+_VARIABLE = re.compile(r"\$(\$?)\{(?:(env|file):)?([^}]*)\}")
+_STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
+
+
+class SettingsError(Exception):
+    """The settings are wrong: one sentence that names the key."""
+
+
+class Settings(BaseModel):
+    """The core's settings; an ini key is `tintype.` and the field's name, or the field's alias."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+
+    stores: tuple[str, ...] | None = Field(
+        None,
+        description="Names of the stores, in order. Unset: every installed driver with complete options.",
+    )
+    default_store: str | None = Field(
+        None, description="The store of an upload that names none. Unset: file, or the only writable one."
+    )
+    identity: Literal["none"] = Field(
+        "none", description="Who callers are. none: everyone is admin of project default; for loopback only."
+    )
+
+    database_url: SecretStr = Field(
+        ..., alias="sqlalchemy.url", description="The registry's database, as an SQLAlchemy URL."
+    )
+    pool_size: int = Field(
+        10,
+        ge=1,
+        alias="sqlalchemy.pool_size",
+        description="Database connections kept; about one a worker thread.",
+    )
+    pool_timeout: float = Field(
+        10, gt=0, alias="sqlalchemy.pool_timeout", description="Seconds to wait for a connection before 503."
+    )
+    busy_timeout: float = Field(
+        5, ge=0, description="Seconds an SQLite writer waits for another one before 503."
+    )
+    migrate: bool = Field(
+        False, description="Bring the database to the newest schema at start. Off: `tintype db upgrade INI`."
+    )
+
+    image_size_cap: int = Field(
+        1 << 40,
+        ge=1,
+        description="Bytes an image may have: 1 TiB, so that one upload cannot fill a store unnoticed.",
+    )
+    max_properties: int = Field(
+        70,
+        ge=0,
+        description="Properties an image may have: Python's HTTP clients stop reading at 100 headers.",
+    )
+    max_property_bytes: int = Field(
+        4096, ge=1, description="Bytes a property's value may have: clients stop at 65,536 for a header line."
+    )
+    max_metadata_bytes: int = Field(
+        32768, ge=1, description="Bytes all properties of an image may have together, names included."
+    )
+    list_limit: int = Field(
+        1000, ge=1, description="Images in one answer to a list; the rest is behind `marker`."
+    )
+    disk_formats: tuple[str, ...] = Field(
+        ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),
+        description="Disk formats that an image may be said to have.",
+    )
+    container_formats: tuple[str, ...] = Field(
+        ("ami", "ari", "aki", "bare", "ovf", "ova", "docker"),
+        description="Container formats that an image may be said to have.",
+    )
+    md5: bool = Field(
+        True,
+        description="Compute MD5 too (`checksum`, ETag), which today's clients compare; SHA-256 always is.",
+    )
+
+    store_options: dict[str, dict[str, str]] = Field(
+        default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
+    )
+
+    @field_validator("stores", "disk_formats", "container_formats", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The digests computed for each upload."""
+        return ("sha256", "md5") if self.md5 else ("sha256",)
+
+
+def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) -> Settings:
+    """Build the settings from an ini section and its variables.
+
+    Raises:
+        SettingsError: a key is unknown, a value has the wrong type, or a variable is missing.
+    """
+    keys = _keys()
+    fields: dict[str, object] = {}
+    stores: dict[str, dict[str, str]] = {}
+    for key, text in given.items():
+        value = expand(key, text, global_config)
+        if match := _STORE_KEY.fullmatch(key):
+            stores.setdefault(match[1], {})[match[2]] = value
+        elif key in keys:
+            fields[keys[key]] = value
+        elif key.partition(".")[0] in ("tintype", "store", "sqlalchemy") or "." not in key:
+            raise SettingsError(f"unknown setting {key}{_hint(key, keys)}")
+    try:
+        return Settings(**fields, store_options=stores)
+    except ValidationError as error:
+        names = {field: key for key, field in keys.items()}
+        problems = (
+            f"{names.get(str(p['loc'][0]), p['loc'][0])}: {p['msg']}"
+            for p in error.errors(include_input=False)
+        )
+        raise SettingsError("; ".join(problems)) from None
+
+
+def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
+    """Replace `${name}`, `${env:NAME}` and `${file:PATH}` in a value.
+
+    Raises:
+        SettingsError: there is no such variable or file; the message names `key`.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        escaped, kind, name = match.groups()
+        if escaped:
+            return match[0][1:]
+        try:
+            if kind == "file":
+                return Path(name).read_text().removesuffix("\n")
+            # A variable's own value may hold others: [DEFAULT] data_dir = ${env:HOME}/images
+            return (
+                os.environ[name] if kind == "env" else expand(key, variables[name], _without(variables, name))
+            )
+        except (KeyError, OSError):
+            raise SettingsError(f"{key}: there is no ${{{f'{kind}:' if kind else ''}{name}}}") from None
+
+    return _VARIABLE.sub(value, text)
+
+
+def _without(variables: Mapping[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in variables.items() if key != name}
+
+
+def _keys() -> dict[str, str]:
+    """The ini key of each field."""
+    return {
+        field.alias or f"tintype.{name}": name
+        for name, field in Settings.model_fields.items()
+        if name != "store_options"
+    }
+
+
+def _hint(key: str, known: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else ""
