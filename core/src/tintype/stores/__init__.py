@@ -4,7 +4,7 @@ The contract is `Store`; `StoreOptions` declares a driver's settings; the errors
 say what went wrong without saying it in HTTP. See docs/writing-a-store.md.
 """
 
-from tintype.stores.contract import API_VERSION, Blob, Capability, Reader, Store, Stored
+from tintype.stores.contract import API_VERSION, KEY, Blob, Capability, Reader, Store, Stored
 from tintype.stores.errors import (
     BadLocation,
     BlobChanged,
@@ -24,6 +24,7 @@ from tintype.stores.options import StoreOptions
 
 __all__ = [
     "API_VERSION",
+    "KEY",
     "Store",
     "StoreOptions",
     "Capability",
