@@ -1,0 +1,102 @@
+"""Cutting a source into segments: how large they are, and how many of them are held at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from tintype.stores import Reader
+from tintype_store_swift.options import OBJECT_MAX, SwiftOptions
+
+#: The size of a segment where nothing asks for a larger one.
+SEGMENT = 64 << 20
+#: Bytes asked of the source at a time.
+BLOCK = 1 << 20
+
+
+def segment_sizes(first: int | None, total: int | None, most: int) -> Iterator[int]:
+    """The largest size of each next segment, in bytes; at most `most` segments.
+
+    With the `total` known all are alike, and nine tenths of `most` are enough. With
+    it unknown the first 45 % have the first size; then it doubles at every further
+    4.5 %, up to Swift's 5 GiB. From 64 MiB, 1,000 segments hold more than 1 TiB.
+    """
+    usual = first or SEGMENT
+    usable = max(1, most * 9 // 10)
+    if total is not None:
+        size = min(OBJECT_MAX, max(usual, -(-total // usable)))
+        yield from itertools.repeat(size, most)
+        return
+    steady, step = -(-usable // 2), max(1, usable // 20)
+    for number in range(most):
+        doublings = 0 if number < steady else 1 + (number - steady) // step
+        yield min(OBJECT_MAX, usual << min(doublings, 40))
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many segments of one size may be held at once, the one being filled included, and where."""
+
+    count: int
+    on_disk: bool
+
+
+def room_for(size: int, options: SwiftOptions) -> Room:
+    """Fit segments of `size` bytes into `upload_memory`; on disk when two do not fit."""
+    fitting = options.upload_memory // size
+    most = options.segment_concurrency + 1
+    return Room(most, on_disk=True) if fitting < 2 else Room(min(fitting, most), on_disk=False)
+
+
+class Cutter:
+    """Cuts a source into bodies that can be sent again; `ended` tells whether the last one was the last."""
+
+    def __init__(self, source: Reader, options: SwiftOptions):
+        self.ended = False
+        self._source = source
+        self._options = options
+        self._ahead = b""
+
+    def cut(self, size: int) -> BinaryIO:
+        """A seekable file, at its start, with the next `size` bytes, fewer at the source's end.
+
+        What the source raises is let through.
+        """
+        on_disk = room_for(size, self._options).on_disk
+        body = _spool(self._options.spool_dir) if on_disk else io.BytesIO()
+        try:
+            self._fill(body, size)
+        except BaseException:
+            body.close()
+            raise
+        body.seek(0)
+        return body
+
+    def _fill(self, body: BinaryIO, size: int) -> None:
+        block = self._ahead or self._source.read(min(size, BLOCK))
+        left = size
+        while block:
+            body.write(block)
+            left -= len(block)
+            block = self._source.read(min(left, BLOCK) if left else 1)
+            if not left:
+                break
+        self._ahead = block
+        self.ended = not block
+
+
+def _spool(folder: Path | None) -> BinaryIO:
+    return tempfile.TemporaryFile(dir=folder)
+
+
+def md5_of(body: BinaryIO) -> str:
+    """The hex MD5 by which Swift checks what it got; leaves the file at its start."""
+    digest = hashlib.file_digest(body, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    body.seek(0)
+    return digest

@@ -1,0 +1,198 @@
+"""One attempt to put a source under a key: whole, or nothing of it is left.
+
+A source that ends within one segment is one PUT. A longer one goes as segments,
+several at a time, under `<key>/<attempt>/<n>`, which Swift removes by itself after
+`segment_ttl`; then comes the manifest, and only when the expiry of every segment is
+taken off again does the upload count as done. A crash at any point before leaves
+what expires, or what `discard` finds; nothing acknowledged ever expires.
+
+`If-None-Match: *` keeps an older object. Swift may repeat a PUT whose answer was
+lost, and then refuses its own bytes: the attempt's name, kept with the object as
+metadata, tells those from another's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO
+
+import swiftclient
+from swiftclient.exceptions import ClientException
+
+from tintype.stores import Duplicate, Reader, StoreFull
+from tintype_store_swift.connections import Connections
+from tintype_store_swift.failures import FAILURES, explained
+from tintype_store_swift.options import SwiftOptions
+from tintype_store_swift.segments import Cutter, md5_of, room_for
+
+log = logging.getLogger(__name__)
+
+ATTEMPT = "X-Object-Meta-Tintype-Attempt"
+
+
+class Upload:
+    """An attempt: where it puts the object and its segments."""
+
+    def __init__(
+        self,
+        store: str,
+        options: SwiftOptions,
+        connections: Connections,
+        container: str,
+        segments: str,
+        key: str,
+    ):
+        self._store = store
+        self._options = options
+        self._connections = connections
+        self._container = container
+        self._segments = segments
+        self._key = key
+        self._attempt = secrets.token_hex(8)
+        self._sent: list[str] = []
+
+    def run(self, source: Reader, sizes: Iterator[int]) -> int:
+        """Put the source there; return its length in bytes.
+
+        Raises:
+            Duplicate, StoreFull, Unavailable: as `Store.add`.
+        """
+        cutter = Cutter(source, self._options)
+        first = cutter.cut(next(sizes))
+        if cutter.ended:
+            return self._put_whole(first)
+        try:
+            with contextlib.closing(first):
+                self._refuse_taken()
+                entries = self._put_segments(cutter, first, sizes)
+            self._put_manifest(entries)
+            with explained(self._store, writing=True):
+                self._connections.for_each(self._keep, self._sent)
+        except BaseException:
+            self._undo()
+            raise
+        return sum(entry["size_bytes"] for entry in entries)
+
+    def _put_whole(self, body: BinaryIO) -> int:
+        with body:
+            length, md5 = _length(body), md5_of(body)
+
+            def put(connection: swiftclient.Connection, headers: dict[str, str]) -> None:
+                connection.put_object(
+                    self._container, self._key, body, content_length=length, etag=md5, headers=headers
+                )
+
+            self._put_new(put)
+        return length
+
+    def _refuse_taken(self) -> None:
+        """Before gigabytes are sent in vain."""
+        with explained(self._store, writing=True), self._connections.lent() as connection:
+            if _head(connection, self._container, self._key) is not None:
+                raise Duplicate(self._store, "the key is taken")
+
+    def _put_segments(self, cutter: Cutter, first: BinaryIO, sizes: Iterator[int]) -> list[dict]:
+        entries: list[dict] = []
+        pending: deque[Future] = deque()
+        with ThreadPoolExecutor(self._options.segment_concurrency) as threads:
+            pending.append(threads.submit(self._put_segment, self._next_name(), first))
+            while not cutter.ended:
+                size = next(sizes, None)
+                if size is None:
+                    raise StoreFull(self._store, "a manifest cannot hold so many bytes (option segment_size)")
+                while len(pending) >= room_for(size, self._options).count:
+                    entries.append(pending.popleft().result())
+                pending.append(threads.submit(self._put_segment, self._next_name(), cutter.cut(size)))
+            entries.extend(future.result() for future in pending)
+        return entries
+
+    def _next_name(self) -> str:
+        name = f"{self._key}/{self._attempt}/{len(self._sent):08d}"
+        self._sent.append(name)
+        return name
+
+    def _put_segment(self, name: str, body: BinaryIO) -> dict:
+        with body, explained(self._store, writing=True), self._connections.lent() as connection:
+            length, md5 = _length(body), md5_of(body)
+            expiry = {"X-Delete-After": str(self._options.segment_ttl)}
+            connection.put_object(self._segments, name, body, content_length=length, etag=md5, headers=expiry)
+        return {"path": f"/{self._segments}/{name}", "etag": md5, "size_bytes": length}
+
+    def _put_manifest(self, entries: list[dict]) -> None:
+        manifest = json.dumps(entries)
+
+        def put(connection: swiftclient.Connection, headers: dict[str, str]) -> None:
+            connection.put_object(
+                self._container, self._key, manifest, headers=headers, query_string="multipart-manifest=put"
+            )
+
+        self._put_new(put)
+
+    def _put_new(self, put: Callable[[swiftclient.Connection, dict[str, str]], None]) -> None:
+        """Make the object, unless the key is taken; whatever is in doubt is taken back."""
+        headers = {"If-None-Match": "*", ATTEMPT: self._attempt, "Content-Type": "application/octet-stream"}
+        with explained(self._store, writing=True), self._connections.lent() as connection:
+            try:
+                put(connection, headers)
+            except ClientException as error:
+                if error.http_status in (409, 412) and self._is_ours(connection):
+                    return
+                if (error.http_status or 500) >= 500:
+                    self._take_back()
+                raise
+            except BaseException:
+                self._take_back()
+                raise
+
+    def _is_ours(self, connection: swiftclient.Connection) -> bool:
+        held = _head(connection, self._container, self._key)
+        return held is not None and held.get(ATTEMPT.lower()) == self._attempt
+
+    def _keep(self, connection: swiftclient.Connection, name: str) -> None:
+        # A POST replaces all that can be changed: without X-Delete-At there is no expiry any more.
+        connection.post_object(self._segments, name, {})
+
+    def _undo(self) -> None:
+        self._take_back()
+        try:
+            self._connections.for_each(self._remove_segment, self._sent)
+        except FAILURES:
+            log.warning("store '%s': segments of a failed upload are left to expire", self._store)
+
+    def _remove_segment(self, connection: swiftclient.Connection, name: str) -> None:
+        try:
+            connection.delete_object(self._segments, name)
+        except ClientException as error:
+            if error.http_status != 404:
+                raise
+
+    def _take_back(self) -> None:
+        """Remove the object if it is this attempt's: a PUT that seems to have failed may have been done."""
+        try:
+            with self._connections.lent() as connection:
+                if self._is_ours(connection):
+                    connection.delete_object(self._container, self._key)
+        except FAILURES:
+            log.warning("store '%s': a failed upload could not be taken back", self._store)
+
+
+def _head(connection: swiftclient.Connection, container: str, name: str) -> dict[str, str] | None:
+    """The object's headers; None where there is none."""
+    try:
+        return connection.head_object(container, name)
+    except ClientException as error:
+        if error.http_status == 404:
+            return None
+        raise
+
+
+def _length(body: BinaryIO) -> int:
+    length = body.seek(0, 2)
+    body.seek(0)
+    return length
