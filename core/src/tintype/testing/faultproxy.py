@@ -1,0 +1,288 @@
+"""FaultProxy: a loopback HTTP/1.1 proxy between a network driver and its real server that fails on demand.
+
+    with FaultProxy("127.0.0.1", server_port) as proxy:
+        proxy.inject(Fault("PUT ", reset_up=100_000), times=2)   # the next two PUTs break off
+        store = S3Store("s3", S3Store.Options(endpoint=proxy.url, ...))
+
+One request a connection: the proxy asks both sides to close after each answer, so that a
+fault hits exactly the request it is meant for. Bytes of bodies are counted, not those of
+headers. No TLS. Everything it does follows from what it was told: there is no chance in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+_BLOCK = 65_536
+_HEAD_MAX = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with a request whose first line begins with `line` ("PUT ", "GET /bucket/"; "": any).
+
+    Offsets count bytes of the body: `_up` of the request's, `_down` of the answer's.
+
+    Attributes:
+        refuse: close at once, without a byte.
+        latency: wait so many seconds before the request goes on.
+        status: answer this instead of asking the server, with `headers` and an empty body.
+        reset_up, reset_down: reset both connections (RST) after so many bytes.
+        truncate_down: end the connection in good order after so many bytes.
+        corrupt_up, corrupt_down: flip the bits of the byte at this offset.
+        deaf: take the request, let the server do it, and reset instead of passing on the answer.
+    """
+
+    line: str = ""
+    refuse: bool = False
+    latency: float = 0.0
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    reset_up: int | None = None
+    reset_down: int | None = None
+    truncate_down: int | None = None
+    corrupt_up: int | None = None
+    corrupt_down: int | None = None
+    deaf: bool = False
+
+
+@dataclass
+class _Rule:
+    fault: Fault
+    skip: int
+    times: int | None
+
+    def take(self, line: str) -> bool:
+        """Whether the rule applies to this request; counts it down."""
+        if not line.startswith(self.fault.line) or self.times == 0:
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+class FaultProxy:
+    """Listens on a free loopback port from `__enter__` to `__exit__`; `requests` are the first lines seen."""
+
+    def __init__(self, host: str, port: int):
+        self.requests: list[str] = []
+        self._target = (host, port)
+        self._rules: list[_Rule] = []
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._listener: socket.socket | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def inject(self, fault: Fault, *, skip: int = 0, times: int | None = 1) -> None:
+        """Let `skip` matching requests pass, then do this to the next `times` (None: to all)."""
+        with self._lock:
+            self._rules.append(_Rule(fault, skip, times))
+
+    def heal(self) -> None:
+        """Forget all faults."""
+        with self._lock:
+            self._rules.clear()
+
+    def __enter__(self) -> FaultProxy:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = self._listener.getsockname()[1]
+        self._start(self._accept, self._listener)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _shut(self._listener)
+        with self._lock:
+            for connection in self._open:
+                _shut(connection)
+        while self._threads:
+            self._threads.pop().join(timeout=10)
+
+    def _start(self, target: object, *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=target, args=arguments, name="faultproxy", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def _accept(self, listener: socket.socket) -> None:
+        with listener:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                self._start(self._serve, client)
+
+    def _serve(self, client: socket.socket) -> None:
+        with self._held(client), contextlib.suppress(OSError):
+            head, rest = _read_head(client)
+            if not head:
+                return
+            line = head.split(b"\r\n", 1)[0].decode("latin-1")
+            with self._lock:
+                self.requests.append(line)
+                fault = next((rule.fault for rule in self._rules if rule.take(line)), Fault())
+            if fault.latency:
+                threading.Event().wait(fault.latency)
+            if fault.refuse:
+                _reset(client)
+            elif fault.status is not None:
+                _answer(client, fault)
+            else:
+                self._forward(client, fault, _closing(head), rest)
+
+    def _forward(self, client: socket.socket, fault: Fault, head: bytes, rest: bytes) -> None:
+        server = socket.create_connection(self._target, timeout=60)
+        with self._held(server):
+            server.settimeout(None)
+            server.sendall(head)
+            up = _Direction(client, server, fault.reset_up, None, fault.corrupt_up)
+            thread = self._start(up.run, rest)
+            down = _Direction(server, client, fault.reset_down, fault.truncate_down, fault.corrupt_down)
+            if fault.deaf:
+                server.recv(1)
+                down.reset()
+            else:
+                down.run_answer()
+            if not (up.was_reset or down.was_reset):
+                _shut(client)
+                _shut(server)
+            thread.join(timeout=10)
+
+    @contextlib.contextmanager
+    def _held(self, connection: socket.socket) -> Iterator[None]:
+        with self._lock:
+            self._open.add(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+
+
+class _Direction:
+    """One way of a connection: passes bytes on, and fails where it was told to."""
+
+    def __init__(
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        reset: int | None,
+        truncate: int | None,
+        corrupt: int | None,
+    ):
+        self._source = source
+        self._sink = sink
+        self._stop = min((n for n in (reset, truncate) if n is not None), default=None)
+        self._resets = reset is not None
+        self._corrupt = corrupt
+        self._passed = 0
+        self.was_reset = False
+
+    def reset(self) -> None:
+        """End both connections with RST; the sockets must still be closed."""
+        self.was_reset = True
+        _reset(self._source)
+        _reset(self._sink)
+
+    def run(self, block: bytes) -> None:
+        """Pass on `block` and all that follows."""
+        with contextlib.suppress(OSError):
+            while self._pass(block):
+                block = self._source.recv(_BLOCK)
+                if not block:
+                    if not _is_reset(self._sink):
+                        self._sink.shutdown(socket.SHUT_WR)
+                    return
+
+    def run_answer(self) -> None:
+        """Pass on the heads of interim and final answers, then the body."""
+        with contextlib.suppress(OSError):
+            rest = b""
+            while True:
+                head, rest = _read_head(self._source, rest)
+                if not head:
+                    return
+                interim = head.split(b" ", 2)[1:2] == [b"100"]
+                self._sink.sendall(head if interim else _closing(head))
+                if not interim:
+                    break
+            self.run(rest)
+
+    def _pass(self, block: bytes) -> bool:
+        if self._corrupt is not None and 0 <= self._corrupt - self._passed < len(block):
+            at = self._corrupt - self._passed
+            block = block[:at] + bytes([block[at] ^ 0xFF]) + block[at + 1 :]
+        if self._stop is not None:
+            block = block[: self._stop - self._passed]
+        self._sink.sendall(block)
+        self._passed += len(block)
+        if self._stop is None or self._passed < self._stop:
+            return True
+        if self._resets:
+            self.reset()
+        return False
+
+
+def _read_head(source: socket.socket, begun: bytes = b"") -> tuple[bytes, bytes]:
+    """Read up to the blank line: the head with it, and what came after; b"" when there is no head."""
+    while b"\r\n\r\n" not in begun and len(begun) < _HEAD_MAX:
+        block = source.recv(_BLOCK)
+        if not block:
+            return b"", begun
+        begun += block
+    head, blank, rest = begun.partition(b"\r\n\r\n")
+    return head + blank, rest
+
+
+def _closing(head: bytes) -> bytes:
+    """The same head, asking for the connection to be closed afterwards."""
+    lines = [line for line in head.split(b"\r\n")[:-2] if not line.lower().startswith(b"connection:")]
+    return b"\r\n".join([*lines, b"Connection: close", b"", b""])
+
+
+def _answer(client: socket.socket, fault: Fault) -> None:
+    headers = "".join(f"{name}: {value}\r\n" for name, value in fault.headers)
+    head = f"HTTP/1.1 {fault.status} Fault\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n"
+    client.sendall(head.encode("latin-1"))
+    client.shutdown(socket.SHUT_WR)
+    client.settimeout(10)
+    while client.recv(_BLOCK):  # a body on its way must not turn the answer into a reset
+        pass
+
+
+def _reset(connection: socket.socket) -> None:
+    """Make the coming close a RST, as from a peer that has crashed, and wake who reads from it.
+
+    A close while another thread waits in `recv` would send nothing until that thread returns.
+    """
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RD)
+
+
+def _is_reset(connection: socket.socket) -> bool:
+    lingers, seconds = struct.unpack("ii", connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
+    return bool(lingers) and seconds == 0
+
+
+def _shut(connection: socket.socket | None) -> None:
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
