@@ -1,0 +1,89 @@
+"""docs/writing-a-store.md, followed to the letter: the driver is installed, passes the kit, and serves."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.docs.pages import DOCS, block_called, read_blocks
+from tests.running.server import OCTETS, meta, write_ini
+
+PAGE = DOCS / "writing-a-store.md"
+INI_LINES = "lines for [app:main] in tintype.ini"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's files, in a folder, each under the name that its caption says."""
+    folder = tmp_path_factory.mktemp("gzip")
+    for block in read_blocks(PAGE):
+        if block.caption and block.caption != INI_LINES:
+            path = folder / block.caption
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def env(project: Path) -> dict[str, str]:
+    """The environment of a process in which pip has installed the page's distribution."""
+    site = project / "site"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    run([*command, "--disable-pip-version-check", "--target", site, project])
+    return {**os.environ, "PYTHONPATH": str(site)}
+
+
+def run(command: list, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def app_lines() -> dict[str, str]:
+    """The lines that the page adds to [app:main]."""
+    ini = configparser.RawConfigParser()
+    ini.read_string("[app:main]\n" + block_called(PAGE, INI_LINES).text)
+    return dict(ini["app:main"])
+
+
+def test_the_pages_driver_passes_the_conformance_kit(project: Path, env: dict[str, str]) -> None:
+    said = run([sys.executable, "-m", "pytest", "-q", "-rs"], env, project)
+
+    assert int(re.search(r"(\d+) passed", said)[1]) >= 100
+    assert "GzipStore does not declare RANGES" in said
+
+
+def test_the_pages_driver_is_as_short_as_it_says() -> None:
+    assert len(block_called(PAGE, "src/tintype_store_gzip/__init__.py").text.splitlines()) < 130
+
+
+def test_the_pages_store_answers_to_tintype_stores(tmp_path: Path, env: dict[str, str]) -> None:
+    ini = write_ini(tmp_path, app_lines())
+    command = Path(sys.executable).with_name("tintype")
+    variables = [f"data_dir={tmp_path}"]
+    subprocess.run([command, "stores", ini, *variables, "--create", "file"], env=env, capture_output=True)
+    said = run([command, "stores", ini, *variables, "--create", "packed", "--check"], env)
+
+    assert "gzip, of tintype-store-gzip 0.1.0" in said
+    assert "write, delete" in said
+
+
+def test_an_image_goes_to_the_pages_store_and_comes_back(
+    start_server: StartServer, env: dict[str, str]
+) -> None:
+    server = start_server(app_lines(), env={"PYTHONPATH": env["PYTHONPATH"]})
+    data = bytes(3_000_000) + b"the end"
+    image = server.post("/images", {**OCTETS, **meta(store="packed", name="zeros")}, data).image
+    (packed,) = (server.data_dir / "packed").iterdir()
+
+    assert image["store"] == "packed"
+    assert packed.stat().st_size < 10_000
+    assert server.get(f"/images/{image['id']}").body == data
+    assert server.get(f"/images/{image['id']}", {"Range": "bytes=3000000-"}).body == b"the end"
