@@ -27,7 +27,8 @@ from tintype.stores.options import StoreOptions
 API_VERSION = (1, 0)
 
 #: What a key looks like: made by the core, one for each upload attempt, never by a client.
-KEY = re.compile(r"[0-9a-z]{1,60}(?:[-.][0-9a-z]{1,60}){0,15}", re.ASCII)
+#: At most 200 characters, so that it fits into a file name with room for a prefix and a suffix.
+KEY = re.compile(r"(?=.{1,200}\Z)[0-9a-z]{1,60}(?:[-.][0-9a-z]{1,60}){0,15}", re.ASCII)
 
 
 @runtime_checkable

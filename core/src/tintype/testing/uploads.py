@@ -39,6 +39,13 @@ HOSTILE_KEYS = {
     "not-ascii": "\N{FULLWIDTH DIGIT ONE}",
     "percent": "a%2fb",
 }
+#: What it may hand to one: "{0}" is eight random characters.
+KEY_FORMS = {
+    "short": "{0}",
+    "mixed": "{0}-a.b-1",
+    "many-parts": "{0}" + ".x" * 15,
+    "longest": "{0:x<60}" + f".{'y' * 60}" * 2 + f".{'z' * 17}",
+}
 RACERS = 8
 
 
@@ -115,9 +122,9 @@ class Uploads(Harness):
         assert self.put(pattern(10)) != self.put(pattern(10))
 
     @needs(WRITE)
-    @pytest.mark.parametrize("form", ["{0}", "{0}-a.b-1", "{0}" + ".x" * 15, "{0:x<60}"])
+    @pytest.mark.parametrize("form", KEY_FORMS)
     def test_every_form_of_key_is_taken(self, form: str) -> None:
-        key = form.format(self.key()[:8])
+        key = KEY_FORMS[form].format(self.key()[:8])
         self._keys.append(key)
         data = pattern(1000)
 

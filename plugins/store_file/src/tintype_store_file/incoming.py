@@ -1,0 +1,69 @@
+"""A file that is being written, and has no name yet that anybody would look for."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+
+INCOMING = ".incoming-"
+ATTEMPT = re.compile(re.escape(INCOMING) + r"(?P<key>[^~]*)~[0-9a-f]+")
+#: What a file system without O_TMPFILE answers: NFS, FUSE, some overlays.
+_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+
+
+class Incoming:
+    """A file that is being written: without a name where the file system can, else `.incoming-KEY~RANDOM`."""
+
+    def __init__(self, root: int, key: str, mode: int):
+        self.name: str | None = None
+        self._root = root
+        self.descriptor = self._open_unnamed(root)
+        if self.descriptor < 0:
+            self.name = f"{INCOMING}{key}~{secrets.token_hex(8)}"
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self.descriptor = os.open(self.name, flags, 0o600, dir_fd=root)
+        self._mode = mode
+
+    def __enter__(self) -> Incoming:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+        if self.name is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.name, dir_fd=self._root)
+
+    def write(self, block: bytes, *, sparse: bool) -> None:
+        """Write all of a block; zeros are left out as a hole."""
+        if sparse and not block[0] and not block[-1] and block == bytes(len(block)):
+            os.lseek(self.descriptor, len(block), os.SEEK_CUR)
+            return
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(self.descriptor, rest) :]
+
+    def finish(self, size: int) -> None:
+        """Set length and permissions: a hole at the end is not written by anybody."""
+        os.ftruncate(self.descriptor, size)
+        os.fchmod(self.descriptor, self._mode)
+
+    def link(self, shard: int, key: str) -> None:
+        """Give the file its final name; raises FileExistsError when that is taken."""
+        if self.name is None:
+            os.link(f"/proc/self/fd/{self.descriptor}", key, dst_dir_fd=shard, follow_symlinks=True)
+        else:
+            os.link(self.name, key, src_dir_fd=self._root, dst_dir_fd=shard, follow_symlinks=False)
+
+    @staticmethod
+    def _open_unnamed(root: int) -> int:
+        if not hasattr(os, "O_TMPFILE") or not os.path.isdir("/proc/self/fd"):
+            return -1
+        try:
+            return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=root)
+        except OSError as error:
+            if error.errno in _NO_TMPFILE:
+                return -1
+            raise
