@@ -11,7 +11,6 @@ from pyramid.router import Router
 
 from tintype.lifecycle import Lifecycle
 from tintype.registry import Registry, SchemaMismatch, build_engine, schema
-from tintype.security import SecurityPolicy
 from tintype.settings import Settings, SettingsError, read_settings
 from tintype.stores.catalog import Catalog, build_catalog
 from tintype.stores.errors import ConfigurationError
@@ -24,6 +23,8 @@ def main(global_config: Mapping[str, str], **given: str) -> Router:
         registry = open_registry(settings)
         prepare_schema(registry, settings, global_config.get("__file__", "INI"))
         stores = open_stores(settings)
+        if settings.identity == "tokens":
+            settings.tokens_path()
     except (SettingsError, ConfigurationError, SchemaMismatch) as error:
         raise SystemExit(f"tintype: {error}") from None
     stores.start()
@@ -39,7 +40,6 @@ def make_app(
     """Make the WSGI application from its parts."""
     config = Configurator(
         settings=dict(pyramid or {}),
-        security_policy=SecurityPolicy(),
         exceptionresponse_view=None,  # tintype.api.errors answers for all of them
     )
     config.registry["tintype.settings"] = settings
@@ -55,12 +55,19 @@ def make_app(
     config.add_request_method(image_registry, "image_registry", property=True)
     config.add_request_method(image_lifecycle, "lifecycle", property=True)
 
+    config.include("tintype.security")
     config.include("tintype.resources")
     config.include("tintype.api.access")
     config.include("tintype.api.errors")
     config.include("tintype.api.predicates")
     config.include("tintype.api.classic.views")
-    return config.make_wsgi_app()
+    app = config.make_wsgi_app()
+    if settings.identity == "none":
+        app.loopback_only = (
+            "tintype.identity = none lets everybody in as an administrator, so the server listens "
+            "on loopback addresses only; set tintype.identity to tokens or keystone"
+        )
+    return app
 
 
 def open_registry(settings: Settings) -> Registry:

@@ -36,8 +36,10 @@ class Draft:
     """What a client asks for. Only what it named is here; nothing stands for "no change".
 
     `fields` maps a column of the image (name, visibility, disk_format ...) to its new
-    value. `size` (bytes) and `digests` (algorithm -> hex) are declarations about bytes
-    to come. `store` is a store's name, `location` a URI, as the client gave them.
+    value. `properties` are added to those that are there and `dropped` ones taken away,
+    or, with `replace_properties`, they become the only ones. `tags` is the whole set.
+    `size` (bytes) and `digests` (algorithm -> hex) are declarations about bytes to come.
+    `store` is a store's name, `location` a URI, as the client gave them.
     """
 
     id: str | None = None
@@ -45,6 +47,9 @@ class Draft:
     properties: Mapping[str, str] = field(default_factory=dict)
     size: int | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] | None = None
+    dropped: frozenset[str] = frozenset()
+    replace_properties: bool = False
     store: str | None = None
     location: str | None = None
 
@@ -80,6 +85,26 @@ def check_draft(draft: Draft, settings: Settings) -> None:
             )
     for name, value in draft.properties.items():
         _check_property(name, value, settings)
+    for tag in draft.tags or ():
+        check_tag(tag)
+    if len(draft.tags or ()) > settings.max_tags:
+        raise DraftTooLarge(
+            f"The limit has been exceeded on the number of allowed image tags: {settings.max_tags}."
+        )
+
+
+def check_tag(tag: str) -> None:
+    """Return if an image may have this tag; raises InvalidDraft."""
+    if not tag:
+        raise InvalidDraft("A tag has at least one character.")
+    _check_text("tag", tag, 255)
+
+
+def check_project(project: str) -> None:
+    """Return if this may be a project's id; raises InvalidDraft."""
+    if not project:
+        raise InvalidDraft("A project's id has at least one character.")
+    _check_text("project", project, 255)
 
 
 def check_properties(properties: Mapping[str, str], settings: Settings) -> None:

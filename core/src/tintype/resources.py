@@ -39,7 +39,7 @@ class Resource:
 class Root(Resource):
     """The top: one child for each segment that a dialect has claimed."""
 
-    __acl__: ClassVar = [(Allow, policy.EVERYONE, policy.LIST)]
+    __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
     def __getitem__(self, name: str) -> Resource:
         return self.request.registry[CHILDREN][name](self.request, name, self)

@@ -37,8 +37,16 @@ class Settings(BaseModel):
     default_store: str | None = Field(
         None, description="The store of an upload that names none. Unset: file, or the only writable one."
     )
-    identity: Literal["none"] = Field(
-        "none", description="Who callers are. none: everyone is admin of project default; for loopback only."
+    identity: Literal["none", "tokens", "keystone"] = Field(
+        "none",
+        description="How callers are known. none: everyone is admin of project default, on loopback only. "
+        "tokens: by a file that `tintype token` writes. keystone: by keystonemiddleware in the pipeline.",
+    )
+    allow_anonymous: bool = Field(
+        False, description="Let callers without any token list and read public images; otherwise 401."
+    )
+    tokens_file: Path | None = Field(
+        None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
     )
 
     database_url: SecretStr = Field(
@@ -65,6 +73,22 @@ class Settings(BaseModel):
         ge=1,
         description="Bytes an image may have: 1 TiB, so that one upload cannot fill a store unnoticed.",
     )
+    inspection: Literal["enforce", "record", "off"] = Field(
+        "enforce",
+        description="What is done about uploads that are unsafe, or not what they are declared to be. "
+        "enforce: refuse them. record: write down what they are.",
+    )
+    virtual_size_cap: int | None = Field(
+        64 << 40, ge=1, description="Bytes the disk in an image may have: a few KiB can claim exabytes."
+    )
+    project_bytes: int | None = Field(
+        None, ge=0, description="Bytes that all images of a project may have together. Unset: no limit."
+    )
+    project_images: int | None = Field(
+        None, ge=0, description="Images that a project may have. Unset: no limit."
+    )
+    max_tags: int = Field(128, ge=0, description="Tags an image may have: what other services allow.")
+    max_members: int = Field(128, ge=0, description="Projects an image may be shared with.")
     max_properties: int = Field(
         70,
         ge=0,
@@ -92,6 +116,9 @@ class Settings(BaseModel):
         description="Compute MD5 too (`checksum`, ETag), which today's clients compare; SHA-256 always is.",
     )
 
+    data_dir: Path | None = Field(
+        None, exclude=True, description="The ini file's variable of that name: where files lie by default."
+    )
     store_options: dict[str, dict[str, str]] = Field(
         default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
     )
@@ -100,6 +127,18 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    def tokens_path(self) -> Path:
+        """The file of static tokens.
+
+        Raises:
+            SettingsError: neither `tintype.tokens_file` nor the variable `data_dir` is set.
+        """
+        if self.tokens_file is not None:
+            return self.tokens_file
+        if self.data_dir is None:
+            raise SettingsError("tintype.tokens_file: it is needed by tintype.identity = tokens")
+        return self.data_dir / "tokens.json"
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -125,7 +164,8 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
         elif key.partition(".")[0] in ("tintype", "store", "sqlalchemy") or "." not in key:
             raise SettingsError(f"unknown setting {key}{_hint(key, keys)}")
     try:
-        return Settings(**fields, store_options=stores)
+        data_dir = expand("data_dir", "${data_dir}", global_config) if "data_dir" in global_config else None
+        return Settings(**fields, store_options=stores, data_dir=data_dir)
     except ValidationError as error:
         names = {field: key for key, field in keys.items()}
         problems = (
@@ -153,7 +193,7 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
             return (
                 os.environ[name] if kind == "env" else expand(key, variables[name], _without(variables, name))
             )
-        except (KeyError, OSError):
+        except (KeyError, OSError, ValueError):  # ValueError: no text, or no path
             raise SettingsError(f"{key}: there is no ${{{f'{kind}:' if kind else ''}{name}}}") from None
 
     return _VARIABLE.sub(value, text)
@@ -168,7 +208,7 @@ def _keys() -> dict[str, str]:
     return {
         field.alias or f"tintype.{name}": name
         for name, field in Settings.model_fields.items()
-        if name != "store_options"
+        if not field.exclude
     }
 
 

@@ -17,7 +17,7 @@ from pyramid.httpexceptions import HTTPException, HTTPForbidden, HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 
-from tintype import draft, lifecycle, policy, registry
+from tintype import draft, lifecycle, policy, registry, security, tokens
 from tintype.api.body import RangeNotSatisfiable
 from tintype.resources import ImageResource
 from tintype.stores import errors as stores
@@ -29,20 +29,26 @@ FORMS = "tintype.error_forms"
 #: Exception -> status; the nearest class in the exception's own order of bases decides.
 STATUS: dict[type[BaseException], int] = {
     URLDecodeError: 400,
+    security.Unauthenticated: 401,
+    tokens.TokensUnreadable: 503,
     UnicodeDecodeError: 400,
     draft.InvalidDraft: 400,
     draft.DraftTooLarge: 413,
+    lifecycle.NotAllowed: 403,
     lifecycle.NotQueued: 409,
+    lifecycle.NotFound: 404,
     lifecycle.Protected: 403,
     lifecycle.Vanished: 412,
     lifecycle.NoData: 404,
     registry.DuplicateImage: 409,
     registry.ImageNotFound: 404,
     registry.StatusConflict: 409,
+    registry.LimitReached: 413,
     registry.RegistryUnavailable: 503,
     RangeNotSatisfiable: 416,
     stores.SourceError: 400,
     stores.SourceTooLarge: 413,
+    stores.SourceRejected: 415,
     stores.BadLocation: 400,
     stores.BlobNotFound: 404,
     stores.BlobChanged: 502,

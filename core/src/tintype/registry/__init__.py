@@ -21,26 +21,49 @@ from tintype.registry.engine import build_engine, read_only
 from tintype.registry.errors import (
     DuplicateImage,
     ImageNotFound,
+    LimitReached,
     RegistryError,
     RegistryUnavailable,
     SchemaMismatch,
     StatusConflict,
 )
-from tintype.registry.records import Image, Location, LocationState, Page, Status, Visibility
+from tintype.registry.models import UsageRow
+from tintype.registry.queries import Condition, Listing, Scope, SortKey
+from tintype.registry.records import (
+    Image,
+    Limits,
+    Location,
+    LocationState,
+    Member,
+    MemberStatus,
+    Page,
+    Status,
+    Usage,
+    Visibility,
+)
 from tintype.registry.units import Unit
 
 __all__ = [
     "Registry",
     "Unit",
     "Image",
+    "Limits",
     "Location",
     "LocationState",
+    "Member",
+    "MemberStatus",
     "Page",
     "Status",
+    "Usage",
     "Visibility",
+    "Condition",
+    "Listing",
+    "Scope",
+    "SortKey",
     "RegistryError",
     "DuplicateImage",
     "ImageNotFound",
+    "LimitReached",
     "RegistryUnavailable",
     "SchemaMismatch",
     "StatusConflict",
@@ -93,10 +116,24 @@ class Registry:
             image = queries.find_image(connection, image_id)
         return None if image is None or image.status is Status.DELETED else image
 
-    def list_public(self, limit: int, after: Image | None = None) -> Page:
-        """A page of the public images, whatever their status, oldest first."""
+    def find_deleted(self, image_id: str) -> Image | None:
+        """The tombstone of an image; None if it lives, or never did."""
         with self._reader() as connection:
-            return queries.page_of_public(connection, limit, after)
+            image = queries.find_image(connection, image_id)
+        return image if image is not None and image.status is Status.DELETED else None
+
+    def page(self, listing: Listing) -> Page:
+        """A slice of the images that a listing asks for."""
+        with self._reader() as connection:
+            return queries.page(connection, listing)
+
+    def usage(self, project: str) -> Usage:
+        """What a project's images use."""
+        with self._reader() as connection:
+            row = connection.execute(
+                select(UsageRow.bytes, UsageRow.images).where(UsageRow.project == project)
+            ).first()
+        return Usage(row.bytes, row.images) if row is not None else Usage(0, 0)
 
     def check(self) -> None:
         """Return when the database answers; raise RegistryUnavailable otherwise."""

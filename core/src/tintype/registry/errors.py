@@ -20,6 +20,13 @@ class StatusConflict(RegistryError):
     """The image is not in a status that allows the change: somebody else was faster."""
 
 
+class LimitReached(RegistryError):
+    """A project would have more bytes or images than it may."""
+
+    def __init__(self, most: int | None, what: str):
+        super().__init__(f"The project's quota is reached: it exceeds the quota of {most} {what}.")
+
+
 class RegistryUnavailable(RegistryError):
     """The database cannot be used now; the cause is chained."""
 

@@ -63,8 +63,12 @@ class ImageRow(Base):
     """An image's metadata."""
 
     __tablename__ = "images"
-    # A list reads one slice of this index: who may see it, what is alive, in the list's order.
-    __table_args__ = (Index("ix_images_listing", "visibility", "deleted_at", "created_at", "id"),)
+    # A list reads slices of these: who may see it, what is alive, in the usual order.
+    __table_args__ = (
+        Index("ix_images_listing", "visibility", "deleted_at", "created_at", "id"),
+        Index("ix_images_owner", "owner", "deleted_at", "created_at", "id"),
+        Index("ix_images_all", "deleted_at", "created_at", "id"),
+    )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     name: Mapped[str | None] = mapped_column(String(255))
@@ -77,7 +81,10 @@ class ImageRow(Base):
     container_format: Mapped[str | None] = mapped_column(String(20))
     min_disk: Mapped[int] = mapped_column(Integer)
     min_ram: Mapped[int] = mapped_column(Integer)
+    os_hidden: Mapped[bool] = mapped_column(Boolean)
     size: Mapped[int | None] = mapped_column(BigInteger)
+    virtual_size: Mapped[int | None] = mapped_column(BigInteger)
+    detected_format: Mapped[str | None] = mapped_column(String(20))
     checksum: Mapped[str | None] = mapped_column(String(32))
     os_hash_algo: Mapped[str | None] = mapped_column(String(64))
     os_hash_value: Mapped[str | None] = mapped_column(String(128))
@@ -90,10 +97,45 @@ class PropertyRow(Base):
     """One of an image's properties."""
 
     __tablename__ = "image_properties"
+    __table_args__ = (Index("ix_image_properties_name", "name"),)
 
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
+
+
+class TagRow(Base):
+    """One of an image's tags."""
+
+    __tablename__ = "image_tags"
+    __table_args__ = (Index("ix_image_tags_tag", "tag"),)
+
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(255), primary_key=True)
+
+
+class MemberRow(Base):
+    """A project that an image is shared with."""
+
+    __tablename__ = "image_members"
+    __table_args__ = (Index("ix_image_members_project", "project", "status"),)
+
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    project: Mapped[str] = mapped_column(String(255), primary_key=True)
+    status: Mapped[str] = mapped_column(String(16))
+    can_share: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+
+
+class UsageRow(Base):
+    """What a project's images take: the sum over its rows, kept so that a limit is one statement."""
+
+    __tablename__ = "project_usage"
+
+    project: Mapped[str] = mapped_column(String(255), primary_key=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    images: Mapped[int] = mapped_column(Integer)
 
 
 class LocationRow(Base):
@@ -108,4 +150,6 @@ class LocationRow(Base):
     location: Mapped[str | None] = mapped_column(String(1024))
     state: Mapped[str] = mapped_column(String(16))
     external: Mapped[bool] = mapped_column(Boolean)
+    # Bytes counted against the owner's limit: reserved while they come, exact once they are stored.
+    counted: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())

@@ -1,85 +1,279 @@
-"""Reading: one statement a question, rows turned into records without an ORM session."""
+"""Reading: rows turned into records without an ORM session.
+
+An image is read by two statements, however many images there are: one for the rows of
+`images`, one for all that belongs to them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, and_, or_, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union,
+    union_all,
+)
+from sqlalchemy.types import String
 
-from tintype.registry.models import ImageRow, LocationRow, PropertyRow
-from tintype.registry.records import Image, Location, LocationState, Page, Status, Visibility
+from tintype.registry.models import ImageRow, LocationRow, MemberRow, PropertyRow, TagRow, UTCDateTime
+from tintype.registry.records import (
+    Image,
+    Location,
+    LocationState,
+    Member,
+    MemberStatus,
+    Page,
+    Status,
+    Visibility,
+)
 
 _IMAGES = ImageRow.__table__
 _COLUMNS = tuple(_IMAGES.columns.keys())
 
 
-def find_image(connection: Connection, image_id: str) -> Image | None:
+class Scope(enum.Enum):
+    """Which images a list is about."""
+
+    PUBLIC = enum.auto()  #: public ones
+    VISIBLE = enum.auto()  #: public ones, the project's own, and those shared with it
+    ALL = enum.auto()  #: everybody's
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A field compared with a value; `op` is one of `OPERATORS`."""
+
+    field: str
+    op: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A field to sort by; null sorts before everything."""
+
+    field: str
+    descending: bool = False
+
+
+OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+    "eq": lambda column, value: column == value,
+    "neq": lambda column, value: column != value,
+    "gt": lambda column, value: column > value,
+    "gte": lambda column, value: column >= value,
+    "lt": lambda column, value: column < value,
+    "lte": lambda column, value: column <= value,
+    "in": lambda column, value: column.in_(value),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a list asks for. Everything is ANDed; the scope cannot be widened by a condition.
+
+    `project` is whose view VISIBLE is; `memberships` are the answers by which a shared image
+    counts as visible; `community` lets other projects' community images in. `after` is the
+    last image of the page before.
+    """
+
+    scope: Scope
+    project: str | None = None
+    memberships: frozenset[MemberStatus] = frozenset({MemberStatus.ACCEPTED})
+    community: bool = False
+    deleted: bool = False
+    conditions: tuple[Condition, ...] = ()
+    tags: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    sort: tuple[SortKey, ...] = (SortKey("created_at"), SortKey("id"))
+    limit: int = 25
+    after: Image | None = None
+
+
+def find_image(connection: Connection, image_id: str, *, lock: bool = False) -> Image | None:
     """The image of that id, deleted ones too; None if there never was one."""
-    images = _collect(connection.execute(_with_parts(_IMAGES).where(_IMAGES.c.id == image_id)).all())
-    return images[0] if images else None
+    query = select(_IMAGES).where(_IMAGES.c.id == image_id)
+    rows = connection.execute(query.with_for_update() if lock else query).all()
+    return _with_parts(connection, rows)[0] if rows else None
 
 
-def page_of_public(connection: Connection, limit: int, after: Image | None) -> Page:
-    """At most `limit` public, undeleted images, oldest first, after that image; reads `ix_images_listing`."""
-    c = _IMAGES.c
-    page = select(_IMAGES).where(c.visibility == Visibility.PUBLIC, c.deleted_at.is_(None))
-    if after is not None:
-        page = page.where(
-            or_(c.created_at > after.created_at, and_(c.created_at == after.created_at, c.id > after.id))
-        )
-    page = page.order_by(c.created_at, c.id).limit(limit + 1)
-    slice_ = page.subquery("page")
-    rows = connection.execute(_with_parts(slice_).order_by(slice_.c.created_at, slice_.c.id)).all()
-    images = _collect(rows)
-    return Page(tuple(images[:limit]), more=len(images) > limit)
+def page(connection: Connection, listing: Listing) -> Page:
+    """A slice of the images that a listing asks for.
 
-
-def _with_parts(images: FromClause) -> Select[Any]:
-    """The images with their properties and stored locations, a row for each combination."""
-    return (
-        select(
-            *(images.c[name] for name in _COLUMNS),
-            PropertyRow.name,
-            PropertyRow.value,
-            LocationRow.key,
-            LocationRow.store,
-            LocationRow.location,
-            LocationRow.state,
-            LocationRow.external,
-        )
-        .select_from(images)
-        .outerjoin(PropertyRow, PropertyRow.image_id == images.c.id)
-        .outerjoin(
-            LocationRow,
-            and_(LocationRow.image_id == images.c.id, LocationRow.state == LocationState.STORED),
-        )
-    )
-
-
-def _collect(rows: Iterable[Sequence[Any]]) -> list[Image]:
-    """Fold the rows of `_with_parts` into images, in the order of their first row."""
-    width = len(_COLUMNS)
-    heads: dict[str, Sequence[Any]] = {}
-    properties: dict[str, dict[str, str]] = {}
-    locations: dict[str, dict[str, Location]] = {}
-    for row in rows:
-        image_id = row[0]
-        if image_id not in heads:
-            heads[image_id], properties[image_id], locations[image_id] = row, {}, {}
-        name, value, key, store, location, state, external = row[width:]
-        if name is not None:
-            properties[image_id][name] = value
-        if key is not None and key not in locations[image_id]:
-            locations[image_id][key] = Location(key, store, location, LocationState(state), external)
-    return [
-        _image(head, properties[image_id], tuple(locations[image_id].values()))
-        for image_id, head in heads.items()
+    Each part of the scope is a query of its own that walks an index and stops after a
+    page: so a page costs the same whether there are a thousand images or a million.
+    """
+    parts = [
+        _matching(listing, condition).limit(listing.limit + 1).subquery() for condition in _scope(listing)
     ]
+    found = (union if len(parts) > 1 else union_all)(*(select(part) for part in parts)).subquery()
+    ordered = select(found).order_by(*_order(found.c, listing.sort)).limit(listing.limit + 1)
+    rows = connection.execute(ordered).all()
+    images = _with_parts(connection, rows[: listing.limit])
+    return Page(tuple(images), more=len(rows) > listing.limit)
 
 
-def _image(row: Sequence[Any], properties: dict[str, str], locations: tuple[Location, ...]) -> Image:
-    values = dict(zip(_COLUMNS, row, strict=False))
+def _scope(listing: Listing) -> list[ColumnElement[bool]]:
+    c = _IMAGES.c
+    if listing.scope is Scope.ALL:
+        if listing.community:
+            return [c.id.is_not(None)]
+        return [or_(c.visibility != Visibility.COMMUNITY, c.owner == listing.project)]
+    parts = [c.visibility == Visibility.PUBLIC]
+    if listing.community:
+        parts.append(c.visibility == Visibility.COMMUNITY)
+    if listing.scope is Scope.VISIBLE and listing.project is not None:
+        membership = exists().where(
+            MemberRow.image_id == c.id,
+            MemberRow.project == listing.project,
+            MemberRow.status.in_(listing.memberships),
+        )
+        parts.append(c.owner == listing.project)
+        parts.append(and_(c.visibility == Visibility.SHARED, membership))
+    return parts
+
+
+def _matching(listing: Listing, condition: ColumnElement[bool]) -> Select[Any]:
+    c = _IMAGES.c
+    query = select(_IMAGES).where(condition)
+    if not listing.deleted:
+        query = query.where(c.deleted_at.is_(None))
+    for wanted in listing.conditions:
+        query = query.where(OPERATORS[wanted.op](c[wanted.field], wanted.value))
+    for tag in listing.tags:
+        query = query.where(exists().where(TagRow.image_id == c.id, TagRow.tag == tag))
+    for name, value in listing.properties.items():
+        query = query.where(
+            exists().where(PropertyRow.image_id == c.id, PropertyRow.name == name, PropertyRow.value == value)
+        )
+    if listing.after is not None:
+        query = query.where(_follows(c, listing.sort, listing.after))
+    return query.order_by(*_order(c, listing.sort))
+
+
+def _order(columns: Any, sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:
+    order = []
+    for key in sort:
+        column = _never_null(columns, key.field)
+        order.append(column.desc() if key.descending else column.asc())
+    return order
+
+
+def _follows(columns: Any, sort: Sequence[SortKey], after: Image) -> ColumnElement[bool]:
+    """Whether a row comes behind that image: behind it in one key, and equal to it in those before."""
+    cases: list[ColumnElement[bool]] = [false()]
+    equal: list[ColumnElement[bool]] = []
+    for key in sort:
+        column = _never_null(columns, key.field)
+        value = getattr(after, key.field)
+        value = _zero(key.field) if value is None else value
+        cases.append(and_(*equal, column < value if key.descending else column > value))
+        equal.append(column == value)
+    return or_(*cases)
+
+
+def _never_null(columns: Any, name: str) -> ColumnElement[Any]:
+    """Databases disagree on where null sorts: take the smallest value for it."""
+    column = columns[name]
+    return func.coalesce(column, _zero(name)) if _IMAGES.c[name].nullable else column
+
+
+def _zero(name: str) -> Any:
+    return "" if isinstance(_IMAGES.c[name].type, String) else 0
+
+
+def _with_parts(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Image]:
+    """Turn rows of `images` into records, with all that belongs to them."""
+    parts: dict[str, _Parts] = {row[0]: _Parts() for row in rows}
+    for row in connection.execute(_parts_of(list(parts))) if parts else ():
+        parts[row.image_id].take(row)
+    return [_image(row, parts[row[0]]) for row in rows]
+
+
+def _parts_of(image_ids: list[str]) -> Select[Any]:
+    """Properties, tags, members and stored locations in one statement; `kind` tells them apart."""
+    no_text, no_flag, no_time = null(), cast(null(), Boolean), cast(null(), UTCDateTime())
+    properties = select(
+        literal("property").label("kind"),
+        PropertyRow.image_id.label("image_id"),
+        PropertyRow.name.label("name"),
+        PropertyRow.value.label("text"),
+        cast(no_text, String).label("extra"),
+        no_flag.label("flag"),
+        no_time.label("created_at"),
+        no_time.label("updated_at"),
+    ).where(PropertyRow.image_id.in_(image_ids))
+    tags = select(
+        literal("tag"), TagRow.image_id, TagRow.tag, no_text, no_text, no_flag, no_time, no_time
+    ).where(TagRow.image_id.in_(image_ids))
+    members = select(
+        literal("member"),
+        MemberRow.image_id,
+        MemberRow.project,
+        MemberRow.status,
+        no_text,
+        MemberRow.can_share,
+        MemberRow.created_at,
+        MemberRow.updated_at,
+    ).where(MemberRow.image_id.in_(image_ids))
+    locations = select(
+        literal("location"),
+        LocationRow.image_id,
+        LocationRow.key,
+        LocationRow.store,
+        LocationRow.location,
+        LocationRow.external,
+        LocationRow.created_at,
+        no_time,
+    ).where(LocationRow.image_id.in_(image_ids), LocationRow.state == LocationState.STORED)
+    return union_all(properties, tags, members, locations)
+
+
+class _Parts:
+    """What belongs to one image, as the rows of `_parts_of` bring it."""
+
+    def __init__(self) -> None:
+        self.properties: dict[str, str] = {}
+        self.tags: list[str] = []
+        self.members: list[Member] = []
+        self.locations: list[tuple[Any, Location]] = []
+
+    def take(self, row: Any) -> None:
+        if row.kind == "property":
+            self.properties[row.name] = row.text
+        elif row.kind == "tag":
+            self.tags.append(row.name)
+        elif row.kind == "member":
+            self.members.append(
+                Member(row.name, MemberStatus(row.text), bool(row.flag), row.created_at, row.updated_at)
+            )
+        else:
+            location = Location(row.name, row.text, row.extra, LocationState.STORED, bool(row.flag))
+            self.locations.append((row.created_at, location))
+
+
+def _image(row: Sequence[Any], parts: _Parts) -> Image:
+    values = dict(zip(_COLUMNS, row, strict=True))
     values["status"] = Status(values["status"])
     values["visibility"] = Visibility(values["visibility"])
-    return Image(**values, properties=properties, locations=locations)
+    return Image(
+        **values,
+        properties=dict(sorted(parts.properties.items())),
+        tags=tuple(sorted(parts.tags)),
+        members=tuple(sorted(parts.members, key=lambda member: member.project)),
+        locations=tuple(location for _, location in sorted(parts.locations, key=lambda pair: pair[0])),
+    )

@@ -14,6 +14,7 @@ class Status(enum.StrEnum):
     QUEUED = "queued"
     SAVING = "saving"
     ACTIVE = "active"
+    DEACTIVATED = "deactivated"
     KILLED = "killed"
     DELETED = "deleted"
 
@@ -21,8 +22,18 @@ class Status(enum.StrEnum):
 class Visibility(enum.StrEnum):
     """Who sees an image besides its owner."""
 
-    PUBLIC = "public"
-    PRIVATE = "private"
+    PUBLIC = "public"  #: everybody, in lists too
+    COMMUNITY = "community"  #: everybody who knows the id, or asks for such images
+    SHARED = "shared"  #: the members
+    PRIVATE = "private"  #: nobody
+
+
+class MemberStatus(enum.StrEnum):
+    """What a member says to an image that is shared with it; only accepted ones are in its lists."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
 
 
 class LocationState(enum.StrEnum):
@@ -35,13 +46,28 @@ class LocationState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where bytes lie: the store's name and the driver's own text. `key` names the upload attempt."""
+    """Where bytes lie: the store's name and the driver's own text. `key` names the upload attempt.
+
+    `counted` bytes of it are held against its owner's limit.
+    """
 
     key: str
     store: str
     location: str | None
     state: LocationState
     external: bool
+    counted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A project that an image is shared with."""
+
+    project: str
+    status: MemberStatus
+    can_share: bool
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +86,18 @@ class Image:
     container_format: str | None = None
     min_disk: int = 0
     min_ram: int = 0
+    os_hidden: bool = False
     size: int | None = None
+    virtual_size: int | None = None
+    detected_format: str | None = None
     checksum: str | None = None
     os_hash_algo: str | None = None
     os_hash_value: str | None = None
     status_reason: str | None = None
     deleted_at: datetime.datetime | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    members: tuple[Member, ...] = ()
     locations: tuple[Location, ...] = ()
 
     @property
@@ -86,3 +117,19 @@ class Page:
 
     images: tuple[Image, ...]
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a project may use; None: as much as it likes."""
+
+    bytes: int | None = None
+    images: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a project's images use: bytes stored or reserved for uploads, and undeleted images."""
+
+    bytes: int
+    images: int

@@ -14,6 +14,7 @@ from tintype.stores.errors import (
     SourceBroken,
     SourceError,
     SourceMismatch,
+    SourceRejected,
     SourceTooLarge,
     StoreError,
     StoreFull,
@@ -44,4 +45,5 @@ __all__ = [
     "SourceBroken",
     "SourceMismatch",
     "SourceTooLarge",
+    "SourceRejected",
 ]

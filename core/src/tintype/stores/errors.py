@@ -13,7 +13,8 @@
     SourceError                 the fault of whoever sends the bytes, never of the store
     ├── SourceBroken            the source failed, or ended before its announced length
     ├── SourceMismatch          size or checksum is not what was declared
-    └── SourceTooLarge          more bytes than the limit allows
+    ├── SourceTooLarge          more bytes than a limit allows
+    └── SourceRejected          the bytes are of a kind that is not taken
 
 A driver raises StoreErrors and lets SourceErrors through untouched. Whatever else
 it raises is turned into a StoreError that carries the store's name.
@@ -79,3 +80,7 @@ class SourceMismatch(SourceError):
 
 class SourceTooLarge(SourceError):
     """The source goes on past the limit."""
+
+
+class SourceRejected(SourceError):
+    """The bytes came as announced, but are of a kind that is not taken."""

@@ -21,7 +21,7 @@ from tintype.api.body import RequestBody, image_response
 from tintype.api.classic import codec
 from tintype.api.classic.resources import ClassicImage, ClassicImages
 from tintype.draft import InvalidDraft, canonical_id
-from tintype.registry import Image
+from tintype.registry import Image, Listing, Scope
 from tintype.resources import Root
 
 LOCATION = "x-image-meta-location"
@@ -51,7 +51,7 @@ class ListView:
 
     def _page(self, form: Any) -> dict[str, Any]:
         limit, marker = self._limit(), self._marker()
-        page = self.request.image_registry.list_public(limit, marker)
+        page = self.request.image_registry.page(Listing(Scope.PUBLIC, limit=limit, after=marker))
         listed: dict[str, Any] = {"images": [form(image) for image in page.images]}
         if page.more and page.images:
             query = {"limit": limit, "marker": page.images[-1].id}
@@ -100,13 +100,13 @@ class CreateView:
     def register(self) -> dict[str, Any]:
         """Scenario 2: the bytes lie elsewhere."""
         draft = codec.read_draft(self.request.headers)
-        return _image(self.request.lifecycle.register(draft, self.request.identity))
+        return _image(self.request.lifecycle.register(draft, self.request.caller))
 
     @view_config(has_body=False)
     def reserve(self) -> dict[str, Any]:
         """Scenario 3: the bytes come later."""
         draft = codec.read_draft(self.request.headers)
-        return _image(self.request.lifecycle.reserve(draft, self.request.identity))
+        return _image(self.request.lifecycle.reserve(draft, self.request.caller))
 
 
 @view_defaults(context=ClassicImage, method="PUT", permission=policy.UPDATE, renderer="json")
@@ -126,13 +126,13 @@ class UpdateView:
     def register(self) -> dict[str, Any]:
         """A reserved image's bytes lie elsewhere."""
         draft = codec.read_draft(self.request.headers)
-        return _image(self.request.lifecycle.register(draft, self.request.identity, self.image))
+        return _image(self.request.lifecycle.register(draft, self.request.caller, self.image))
 
     @view_config(has_body=False)
     def update(self) -> dict[str, Any]:
         """Metadata only; properties are merged."""
         draft = codec.read_draft(self.request.headers)
-        return _image(self.request.lifecycle.update(self.image, draft))
+        return _image(self.request.lifecycle.update(self.image, draft, self.request.caller))
 
 
 @view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
@@ -166,7 +166,7 @@ def _upload(request: Request, image: Image | None) -> dict[str, Any]:
         raise InvalidDraft("Content-Type must be application/octet-stream")
     draft = codec.read_draft(request.headers)
     body = RequestBody(request)
-    return _image(request.lifecycle.upload(draft, body, body.length, request.identity, image))
+    return _image(request.lifecycle.upload(draft, body, body.length, request.caller, image))
 
 
 def _image(image: Image) -> dict[str, Any]:
