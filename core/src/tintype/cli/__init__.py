@@ -12,6 +12,7 @@ import click
 
 from tintype.cli.db import db
 from tintype.cli.stores import stores
+from tintype.cli.tokens import token
 
 __all__ = ["main"]
 
@@ -30,3 +31,4 @@ def main() -> None:
 
 main.add_command(stores)
 main.add_command(db)
+main.add_command(token)

@@ -12,12 +12,22 @@ import plaster
 from tintype.registry import RegistryError
 from tintype.settings import Settings, SettingsError, read_settings
 from tintype.stores.errors import StoreError
+from tintype.tokens import TokensUnreadable
 
 
 def takes_ini(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the arguments INI and VARIABLES."""
-    command = click.argument("variables", nargs=-1, callback=_read_variables)(command)
+    """Give a command the arguments INI and VARIABLES, and nothing between them."""
+    return ini_argument(variables_argument(command))
+
+
+def ini_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the argument INI."""
     return click.argument("ini", type=click.Path(exists=True, dir_okay=False))(command)
+
+
+def variables_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the arguments NAME=VALUE ..., its last ones."""
+    return click.argument("variables", nargs=-1, callback=_read_variables)(command)
 
 
 def load_settings(ini: str, variables: dict[str, str]) -> Settings:
@@ -47,7 +57,7 @@ def refusals() -> Iterator[None]:
     """Within it, the service's own errors end the command with one sentence."""
     try:
         yield
-    except (SettingsError, StoreError, RegistryError) as error:
+    except (SettingsError, StoreError, RegistryError, TokensUnreadable) as error:
         raise Refusal(str(error)) from error
 
 
