@@ -1,0 +1,59 @@
+"""Measure Tintype on this machine and print a table; nothing is asserted.
+
+Each figure is the median of several rounds, and the rounds of what is compared take turns, so that
+a machine that slows down half way slows down both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from catalogue import measure_lists
+from report import Report
+from requests_per_second import measure_requests
+from server import Server
+from transfers import measure_transfers
+
+
+def main() -> None:
+    """Run the parts in order against one server of tintype.ini."""
+    options = read_options()
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="tintype-bench-", dir=options.dir) as name:
+        folder = Path(name)
+        with Server(folder / "transfers") as server:
+            idle = server.peak_memory()
+            measure_transfers(report, server, folder, size=options.size << 20, rounds=options.rounds)
+            after_transfers = server.peak_memory()
+            measure_requests(report, server, seconds=options.seconds, rounds=options.rounds)
+            report.memory(idle, after_transfers, server.peak_memory())
+        measure_lists(report, folder / "lists", counts=(1_000, options.images), rounds=options.rounds)
+    report.show()
+
+
+def read_options() -> argparse.Namespace:
+    """The command line's options, those of --quick filled in."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter: a minute in all")
+    parser.add_argument("--size", type=int, metavar="MIB", help="size of the image (1024; quick: 128)")
+    parser.add_argument(
+        "--images", type=int, metavar="N", help="images in the long list (100000; quick: 20000)"
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 3)")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="length of a round of requests (3; quick: 1)"
+    )
+    parser.add_argument("--dir", type=Path, help="where the files lie meanwhile (the system's own place)")
+    options = parser.parse_args()
+    quick = options.quick
+    options.size = options.size or (128 if quick else 1024)
+    options.images = options.images or (20_000 if quick else 100_000)
+    options.rounds = options.rounds or (3 if quick else 5)
+    options.seconds = options.seconds or (1 if quick else 3)
+    return options
+
+
+if __name__ == "__main__":
+    main()

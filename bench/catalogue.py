@@ -1,0 +1,122 @@
+"""What a list costs among few images and among many, and by which index it is found."""
+
+from __future__ import annotations
+
+import datetime
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from client import Client
+from pyramid.paster import get_app
+from pyramid.request import Request
+from report import Report
+from server import INI, Server
+from sqlalchemy import Connection, Engine, event, insert, select
+
+from tintype.registry import build_engine
+from tintype.registry.models import ImageRow
+
+LISTED = 25
+ASKED = 200
+BATCH = 5_000
+_IMAGES = ImageRow.__table__
+
+
+@dataclass
+class Populated:
+    """A server with so many images, and the seconds that lists took there."""
+
+    server: Server
+    count: int
+    seconds: list[float] = field(default_factory=list)
+
+
+def measure_lists(report: Report, folder: Path, counts: tuple[int, ...], rounds: int) -> None:
+    """25 of so many public images, and the only 25 public ones among so many."""
+    for what, public in (("25 of all public", None), (f"the {LISTED} public of", LISTED)):
+        with ExitStack() as stack:
+            places = []
+            for count in counts:
+                data_dir = folder / f"{count}-{public}"
+                server = stack.enter_context(Server(data_dir))
+                _populate(server, count, count if public is None else public)
+                places.append(Populated(server, count))
+            for _ in range(rounds):
+                for place in places:
+                    place.seconds.append(_list_seconds(place.server))
+            base = median(places[0].seconds)
+            for place in places:
+                took = median(place.seconds)
+                report.list(what, place.count, took, ratio=took / base)
+        report.note(f"{what} {counts[-1]:,}: {'; '.join(_plan(data_dir))}")
+
+
+def _populate(server: Server, count: int, public: int) -> None:
+    """Fill the registry with copies of one image; the public ones are spread evenly."""
+    with Client(server) as client:
+        pattern_id = client.image("POST", "/images", x_image_meta_name="pattern")["id"]
+    engine = build_engine(f"sqlite:///{server.data_dir / 'tintype.sqlite'}")
+    with engine.begin() as connection:
+        pattern = connection.execute(select(_IMAGES).where(_IMAGES.c.id == pattern_id)).mappings().one()
+        rows = list(_copies(pattern, count - 1, public))
+        for first in range(0, len(rows), BATCH):
+            connection.execute(insert(_IMAGES), rows[first : first + BATCH])
+    engine.dispose()
+
+
+def _copies(pattern: Any, count: int, public: int) -> Iterator[dict[str, Any]]:
+    every = max(1, count // public)
+    for number in range(count):
+        created = pattern["created_at"] + datetime.timedelta(milliseconds=number)
+        yield {
+            **pattern,
+            "id": str(uuid.uuid4()),
+            "name": f"image {number}",
+            "created_at": created,
+            "updated_at": created,
+            "visibility": "public" if number % every == 0 and number // every < public else "private",
+        }
+
+
+def _list_seconds(server: Server) -> float:
+    """The median of a number of lists, in seconds."""
+    found = []
+    with Client(server) as client:
+        for _ in range(ASKED):
+            began = time.perf_counter()
+            client.ask("GET", f"/images?limit={LISTED}")
+            found.append(time.perf_counter() - began)
+    return median(found)
+
+
+def _plan(data_dir: Path) -> list[str]:
+    """How SQLite finds the images of a list: its own words, for the statements of one request."""
+    asked: list[tuple[str, Any]] = []
+
+    def remember(
+        connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        if "images" in statement and statement.lstrip().upper().startswith(("SELECT", "WITH")):
+            asked.append((statement, parameters))
+
+    app = get_app(str(INI), options={"data_dir": str(data_dir)})
+    event.listen(Engine, "before_cursor_execute", remember)
+    try:
+        Request.blank(f"/images?limit={LISTED}").get_response(app)
+    finally:
+        event.remove(Engine, "before_cursor_execute", remember)
+    engine = build_engine(f"sqlite:///{data_dir / 'tintype.sqlite'}")
+    with engine.connect() as connection:
+        plans = [
+            step.detail
+            for statement, parameters in asked
+            for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+    engine.dispose()
+    return plans

@@ -1,0 +1,55 @@
+"""What was measured, as a table for people."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+MIB = 1 << 20
+
+
+class Report:
+    """Collects figures and shows them."""
+
+    def __init__(self) -> None:
+        self._table = Table(title="Tintype bench", title_justify="left")
+        for heading in ("what", "figure", "ratio"):
+            self._table.add_column(heading, justify="left" if heading == "what" else "right")
+        self._notes: list[str] = []
+
+    def transfer(self, name: str, size: int, seconds: float, ratio: float) -> None:
+        """`ratio`: how many times as fast as `cp` and `sha256sum`."""
+        self._add(f"{name}, {size // MIB:,} MiB", f"{size / MIB / seconds:,.0f} MiB/s", f"{ratio:.2f}")
+
+    def rate(self, what: str, clients: int, per_second: float) -> None:
+        """Answers a second."""
+        self._add(f"{what}, {clients} at a time", f"{per_second:,.0f} /s", "")
+
+    def list(self, what: str, count: int, seconds: float, ratio: float) -> None:
+        """`ratio`: how many times as long as among the fewest images."""
+        self._add(f"list: {what} {count:,}", f"{seconds * 1000:.2f} ms", f"{ratio:.2f}")
+
+    def memory(self, idle: int, after_transfers: int, after_requests: int) -> None:
+        """Peaks of resident memory, in bytes."""
+        self._add("peak memory at start", f"{idle / MIB:.0f} MiB", "")
+        self._add("peak memory after the transfers", f"{after_transfers / MIB:.0f} MiB", "")
+        self._add("peak memory after the requests", f"{after_requests / MIB:.0f} MiB", "")
+
+    def note(self, text: str) -> None:
+        """A line below the table."""
+        self._notes.append(text)
+
+    def show(self) -> None:
+        """Print it all."""
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(self._table)
+        console.print("ratio: speed, cp + sha256sum being 1; of a list: time, the fewest images being 1")
+        for note in self._notes:
+            console.print(note, markup=False)
+        console.print(f"Python {platform.python_version()}, {platform.machine()}, {sys.platform}")
+
+    def _add(self, what: str, figure: str, ratio: str) -> None:
+        self._table.add_row(what, figure, ratio)
