@@ -1,0 +1,431 @@
+"""What the file store promises beyond the conformance kit: disks that fill, vanish, and are tampered with."""
+
+import errno
+import os
+import re
+import resource
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tintype.stores import BlobChanged, ConfigurationError, StoreError, StoreFull, Unavailable
+from tintype.stores.checked import CheckedStore, is_plain_file
+from tintype.stores.options import read_options
+from tintype.testing import Endless, Trickle, pattern, read_all
+from tintype_store_file import FileStore
+
+KEY = "0f3a9c11-5d6e-4f70-8a9b-0c1d2e3f4a5b.1"
+MARKER = ".tintype-store"
+VERBS = {
+    "get": lambda store: store.get(f"file:{KEY}"),
+    "size": lambda store: store.size(f"file:{KEY}"),
+    "add": lambda store: store.add(KEY, Trickle(b"x"), 1),
+    "delete": lambda store: store.delete(f"file:{KEY}"),
+    "discard": lambda store: store.discard(KEY),
+    "blobs": lambda store: list(store.blobs()),
+    "attempts": lambda store: list(store.attempts()),
+    "check": lambda store: store.check(),
+}
+
+
+def file_store(path, name="disk", **options):
+    return FileStore(name, FileStore.Options(path=path, **options))
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = file_store(tmp_path / "images")
+    store.create()
+    return store
+
+
+@pytest.fixture
+def blob(store):
+    """The path of an image of 1,000 bytes, stored under KEY."""
+    store.add(KEY, Trickle(pattern(1000)), 1000)
+    return store.options.path / "0f" / "3a" / KEY
+
+
+def everything_in(store):
+    """All files below the store's directory but the marker."""
+    return sorted(
+        path.name for path in store.options.path.rglob("*") if not path.is_dir() and path.name != MARKER
+    )
+
+
+# Where images lie.
+
+
+def test_an_image_lies_in_two_levels_of_folders_with_the_configured_permissions(tmp_path):
+    store = file_store(tmp_path / "images", file_mode="0600", dir_mode="0700")
+    store.create()
+    store.add(KEY, Trickle(b"x"), 1)
+    blob = tmp_path / "images" / "0f" / "3a" / KEY
+
+    assert stat.S_IMODE(blob.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in list(blob.parents)[:3]} == {0o700}
+
+
+def test_a_reader_is_a_plain_file_at_the_offset(store, blob):
+    with store.get(f"file:{KEY}", 100) as reader:
+        assert is_plain_file(reader)
+        assert reader.tell() == 100
+
+
+def test_zeros_take_no_room_on_disk(store):
+    image = pattern(5) + bytes(8 << 20) + pattern(5) + bytes(4 << 20)
+    with open(store.options.path.parent / "image", "w+b") as source:
+        source.write(image)
+        source.seek(0)
+        location = store.add(KEY, source, len(image)).location
+    blob = store.options.path / "0f" / "3a" / KEY
+
+    assert read_all(store.get(location), limit=len(image)) == image
+    assert blob.stat().st_blocks * 512 < 6 << 20
+
+
+@pytest.mark.parametrize("mode", [{"file_mode": "0666"}, {"file_mode": "0640x"}, {"dir_mode": "0770"}])
+def test_permissions_to_write_for_others_are_no_option(mode, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"option (file|dir)_mode"):
+        read_options("disk", FileStore.Options, {"path": str(tmp_path), **mode})
+
+
+# Durability.
+
+
+def test_the_file_is_on_disk_before_it_has_a_name_and_its_folders_before_add_returns(store, monkeypatch):
+    steps, really_sync, really_link = [], os.fsync, os.link
+
+    def sync(descriptor):
+        really_sync(descriptor)
+        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+
+    def link(*args, **kwargs):
+        really_link(*args, **kwargs)
+        steps.append("link")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "link", link)
+    store.add(KEY, Trickle(b"x"), 1)
+
+    assert [step for step in steps if step != "file"] == ["link", "folder", "folder", "folder"]
+    assert steps[steps.index("link") - 1] == "file"
+
+
+def test_an_image_whose_folder_cannot_be_synced_is_taken_back(store, monkeypatch):
+    really_sync = os.fsync
+
+    def sync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        really_sync(descriptor)
+
+    store.add("a", Trickle(b"the marker is written"), None)
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(Unavailable):
+        store.add(KEY, Trickle(b"x"), 1)
+
+    assert everything_in(store) == ["a"]
+
+
+KILLED = """
+import errno, os, sys
+from tintype.testing import pattern
+from tintype_store_file import FileStore
+
+named, really_open = sys.argv[2] == "named", os.open
+def refuse(path, flags, *args, **kwargs):
+    if named and flags & os.O_TMPFILE == os.O_TMPFILE:
+        raise OSError(errno.EOPNOTSUPP, "no")
+    return really_open(path, flags, *args, **kwargs)
+os.open = refuse
+
+class Told:
+    def read(self, size=-1):
+        print("give", flush=True)
+        return pattern(100_000) if sys.stdin.readline() == "more\\n" else b""
+
+FileStore("disk", FileStore.Options(path=sys.argv[1])).add(sys.argv[3], Told())
+"""
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 15])
+@pytest.mark.parametrize("way", ["unnamed", "named"])
+def test_a_process_killed_while_it_writes_leaves_no_image(store, way, blocks):
+    command = [sys.executable, "-c", KILLED, str(store.options.path), way, KEY]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        for _ in range(blocks):
+            assert writer.stdout.readline() == "give\n"
+            writer.stdin.write("more\n")
+            writer.stdin.flush()
+        assert writer.stdout.readline() == "give\n"
+        writer.kill()
+    left = [attempt.location for attempt in store.attempts()]
+
+    assert list(store.blobs()) == []
+    assert left == ([KEY] if way == "named" else [])
+    store.discard(KEY)
+    assert everything_in(store) == []
+
+
+def test_a_temporary_file_of_unknown_origin_is_an_attempt_without_a_key(store):
+    (store.options.path / ".incoming-what").write_bytes(b"12345")
+
+    assert [(attempt.location, attempt.size) for attempt in store.attempts()] == [("", 5)]
+
+
+def test_a_discard_leaves_the_attempts_of_other_keys(store):
+    for key in ("a", "a.1", "a-b"):
+        (store.options.path / f".incoming-{key}~00ff").write_bytes(b"x")
+    store.discard("a")
+
+    assert everything_in(store) == [".incoming-a-b~00ff", ".incoming-a.1~00ff"]
+
+
+# The marker.
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_directory_without_the_marker_is_an_error_and_not_an_empty_store(store, blob, verb):
+    (store.options.path / MARKER).unlink()
+    before = everything_in(store)
+    with pytest.raises(Unavailable, match="is its disk mounted"):
+        VERBS[verb](store)
+
+    assert everything_in(store) == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_directory_that_goes_away_is_an_error_and_does_not_come_back(store, blob, verb):
+    store.options.path.rename(store.options.path.parent / "elsewhere")
+    with pytest.raises(Unavailable, match="does not exist"):
+        VERBS[verb](store)
+
+    assert not store.options.path.exists()
+
+
+def test_create_makes_the_directory_and_those_above_it(tmp_path):
+    store = file_store(tmp_path / "a" / "b" / "images")
+    store.create()
+    store.check()
+
+    assert (tmp_path / "a" / "b" / "images" / MARKER).read_text() == "disk\n"
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["images"]
+
+
+def test_racing_creates_all_succeed(tmp_path):
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: file_store(tmp_path / "images").create(), range(16)))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+@pytest.mark.parametrize("content", [[], ["somebody.txt"]], ids=["empty", "full"])
+def test_create_does_not_take_a_directory_that_it_did_not_make(tmp_path, content):
+    for name in content:
+        (tmp_path / name).write_text("x")
+    with pytest.raises(Unavailable, match=r"touch \.tintype-store"):
+        file_store(tmp_path).create()
+
+    assert [path.name for path in tmp_path.iterdir()] == content
+
+
+@pytest.mark.parametrize("adopt", [lambda store: store.create(), lambda store: store.add(KEY, Trickle(b"x"))])
+def test_an_empty_marker_is_adopted(tmp_path, adopt):
+    (tmp_path / MARKER).touch()
+    store = file_store(tmp_path)
+    store.check()
+    adopt(store)
+
+    assert (tmp_path / MARKER).read_text() == "disk\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_two_stores_do_not_share_a_directory(store, blob, verb):
+    with pytest.raises(Unavailable, match="belongs to another store"):
+        VERBS[verb](file_store(store.options.path, name="other"))
+
+    assert everything_in(store) == [KEY]
+
+
+# Tampering.
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
+def test_a_directory_that_others_can_write_is_refused(store, mode):
+    store.options.path.chmod(mode)
+    with pytest.raises(Unavailable, match="chmod go-w"):
+        store.check()
+
+
+def test_a_directory_that_is_a_link_is_refused(store, tmp_path):
+    (tmp_path / "link").symlink_to(store.options.path)
+    with pytest.raises(Unavailable):
+        file_store(tmp_path / "link").check()
+
+
+@pytest.mark.parametrize(
+    "put",
+    [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, lambda path: path.mkdir()],
+    ids=["link", "fifo", "folder"],
+)
+@pytest.mark.parametrize("verb", ["get", "size"])
+def test_what_is_no_regular_file_is_not_read(store, blob, put, verb):
+    blob.unlink()
+    put(blob)
+    with pytest.raises(BlobChanged, match="not a regular file"):
+        VERBS[verb](store)
+    assert list(store.blobs()) == []
+
+
+def test_a_folder_that_is_a_link_is_not_followed(store, blob, tmp_path):
+    blob.parent.rename(tmp_path / "elsewhere")
+    blob.parent.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError):
+        store.get(f"file:{KEY}")
+
+
+def test_a_shortened_image_is_noticed_before_its_first_byte(store, blob):
+    os.truncate(blob, 999)
+    with pytest.raises(BlobChanged):
+        CheckedStore(store).get(f"file:{KEY}", size=1000)
+
+
+# Room.
+
+
+@pytest.fixture
+def small_disk(tmp_path, monkeypatch):
+    """A directory with 2 MiB of room: a tmpfs where one can be mounted, else writes that run out."""
+    path = tmp_path / "small"
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0755", "tmpfs", str(path)], capture_output=True
+    )
+    if mounted.returncode == 0:
+        yield path
+        subprocess.run(["umount", str(path)], check=True)
+        return
+    left, really_write = 2 << 20, os.write
+
+    def write(descriptor, data):
+        nonlocal left
+        if left < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left -= len(data)
+        return really_write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    yield path
+
+
+@pytest.mark.parametrize("size", [3 << 20, None])
+def test_a_full_disk_is_no_room_and_leaves_nothing(small_disk, size):
+    (small_disk / MARKER).touch()
+    store = file_store(small_disk)
+    with pytest.raises(StoreFull, match="disk is full"):
+        store.add(KEY, Trickle(pattern(3 << 20)), size)
+    assert everything_in(store) == []
+
+    assert store.add("a", Trickle(pattern(1000)), 1000).size == 1000
+
+
+def test_a_freshly_mounted_file_system_is_taken(small_disk):
+    store = file_store(small_disk)
+    if small_disk.is_mount():
+        store.create()
+    else:
+        (small_disk / MARKER).write_text("disk")
+
+    store.check()
+
+
+def test_a_file_larger_than_the_system_allows_is_no_room(store):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(StoreFull):
+            store.add(KEY, Trickle(pattern(2 << 20)), None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert everything_in(store) == []
+
+
+def test_a_quota_is_held_when_uploads_race(tmp_path):
+    store = file_store(tmp_path / "images", quota="1MB")
+    store.create()
+
+    def upload(number):
+        try:
+            return store.add(f"{number}", Trickle(pattern(300_000)), None)
+        except StoreFull as refusal:
+            return refusal
+
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(upload, range(8)))
+
+    assert sum(not isinstance(result, StoreFull) for result in results) == 3
+    assert sum(blob.size for blob in store.blobs()) == 900_000
+
+
+def test_an_endless_source_stops_at_the_quota(tmp_path):
+    store, source = file_store(tmp_path / "images", quota="1MB"), Endless()
+    store.create()
+    with pytest.raises(StoreFull):
+        store.add(KEY, source, None)
+
+    assert source.given < 1_200_000
+
+
+@pytest.mark.parametrize("option", [{"quota": "999"}, {"min_free": "1PiB"}])
+def test_an_image_that_cannot_fit_is_refused_before_its_first_byte(tmp_path, option):
+    store, source = file_store(tmp_path / "images", **option), Trickle(pattern(1000))
+    store.create()
+    with pytest.raises(StoreFull):
+        store.add(KEY, source, 1000)
+
+    assert source.given == 0
+
+
+# Errors.
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS, errno.EACCES, errno.ESTALE])
+def test_a_failing_disk_makes_the_store_unavailable_and_names_no_path(store, monkeypatch, code):
+    def fail(*args, **kwargs):
+        raise OSError(code, os.strerror(code), str(store.options.path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", fail)
+        with pytest.raises(Unavailable, match=re.escape(os.strerror(code))) as caught:
+            store.add(KEY, Trickle(b"x"), 1)
+
+    assert str(store.options.path.parent) not in str(caught.value)
+    assert everything_in(store) == []
+
+
+def test_no_error_of_a_missing_directory_names_it(tmp_path):
+    store = file_store(tmp_path / "nowhere")
+    for call in VERBS.values():
+        with pytest.raises(StoreError) as caught:
+            call(store)
+        assert "nowhere" not in str(caught.value)
+
+
+def test_two_uploads_of_one_key_do_not_share_a_temporary_file(store, without_unnamed_files):
+    seen = []
+
+    class Looking(Trickle):
+        def read(self, size=-1, /):
+            seen.append(everything_in(store))
+            return super().read(size)
+
+    store.add(KEY, Looking(b"x"), 1)
+
+    assert len(seen[0]) == 1
+    assert seen[0][0].startswith(f".incoming-{KEY}~")
+    assert everything_in(store) == [KEY]
