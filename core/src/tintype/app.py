@@ -59,6 +59,7 @@ def make_app(
     config.include("tintype.resources")
     config.include("tintype.api.access")
     config.include("tintype.api.errors")
+    config.include("tintype.api.paths")
     config.include("tintype.api.predicates")
     config.include("tintype.api.classic.views")
     app = config.make_wsgi_app()

@@ -6,6 +6,7 @@ handed to the server by `wsgi.file_wrapper`, which sends it without a worker's h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from pyramid.request import Request
@@ -18,6 +19,9 @@ from tintype.stores.contract import Reader
 from tintype.stores.errors import SourceBroken
 
 OpenRange = Callable[[int, int | None], Reader]
+
+#: "The last 0 bytes", which WebOb takes for "from byte 0 on".
+_LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
 
 
 def has_body(request: Request) -> bool:
@@ -114,6 +118,8 @@ def _wanted_range(request: Request, response: Response, size: int | None) -> ran
         return None
     if asked is None or size is None or response not in request.if_range:
         return None
+    if _LAST_NONE.match(request.headers["Range"]):
+        raise RangeNotSatisfiable(size)
     start, stop = asked.start, size if asked.end is None else min(asked.end, size)
     if start < 0:
         start = max(size + start, 0)  # the last so many bytes
@@ -123,9 +129,9 @@ def _wanted_range(request: Request, response: Response, size: int | None) -> ran
 
 
 def _send(request: Request, response: Response, reader: Reader, length: int | None) -> Response:
-    response.content_length = length
     file = reader.file if isinstance(reader, Bounded) else None
     wrap = request.environ.get("wsgi.file_wrapper")
     # A server sends a real file by itself, from its position, as far as Content-Length says.
     response.app_iter = wrap(file, BLOCK) if wrap is not None and file is not None else Blocks(reader)
+    response.content_length = length  # only now: a new app_iter makes WebOb forget it
     return response
