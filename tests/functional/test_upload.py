@@ -1,0 +1,182 @@
+"""POST /images and PUT /images/ID with bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+import pytest
+
+from tests.running.server import OCTETS, Server, meta
+
+BYTES = b"chunk00000remainder"
+
+
+def killed_reason(server: Server, image_id: str) -> str:
+    """The reason of an image that must be killed, with nothing of it in the store."""
+    told = server.head(f"/images/{image_id}").meta
+    assert told["status"] == "killed"
+    assert server.blobs(image_id) == []
+    assert server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id) == []
+    return told["status_reason"]
+
+
+def test_check_11_an_upload_is_active(server: Server) -> None:
+    answer = server.post("/images", {**OCTETS, **meta(name="up", store="file")}, BYTES)
+    assert answer.status == 200
+    image = answer.json["image"]
+    assert (image["status"], image["size"], image["store"]) == ("active", len(BYTES), "file")
+    assert image["checksum"] == hashlib.md5(BYTES).hexdigest()
+    assert "location" not in answer.text
+
+
+def test_check_12_the_same_bytes_come_back(server: Server) -> None:
+    image = server.upload(BYTES, name="back", type="raw")
+    answer = server.get(f"/images/{image['id']}")
+    assert (answer.status, answer.body) == (200, BYTES)
+    assert answer.headers["Content-Length"] == "19"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    told = answer.meta
+    assert (told["id"], told["name"], told["type"]) == (image["id"], "back", "raw")
+    assert (told["status"], told["size"]) == ("active", "19")
+
+
+def test_check_13_head_tells_the_same_without_bytes(server: Server) -> None:
+    image = server.upload(BYTES, name="head", property_arch="x86_64")
+    head, get = server.head(f"/images/{image['id']}"), server.get(f"/images/{image['id']}")
+    assert (head.status, head.body) == (200, b"")
+    assert head.meta == get.meta
+    assert head.meta["is_public"] == "False"
+    assert head.meta["deleted_at"] == "None"
+    assert head.meta["property-arch"] == "x86_64"
+
+
+def test_check_19_an_unknown_store_with_bytes_is_400_and_nothing_is_recorded(server: Server) -> None:
+    image_id = str(uuid.uuid4())
+    answer = server.post("/images", {**OCTETS, **meta(id=image_id, store="bad")}, BYTES)
+    assert (answer.status, answer.headers.get_content_type()) == (400, "text/plain")
+    assert "Requested store bad not available" in answer.text
+    assert server.head(f"/images/{image_id}").status == 404
+
+
+@pytest.mark.parametrize("headers", [{"Content-Type": "text/plain"}, {}, {"Content-Type": ""}])
+def test_check_21_another_content_type_is_400_and_nothing_is_recorded(
+    server: Server, headers: dict[str, str]
+) -> None:
+    image_id = str(uuid.uuid4())
+    answer = server.post("/images", {**headers, **meta(id=image_id)}, BYTES)
+    assert (answer.status, answer.text) == (400, "Content-Type must be application/octet-stream")
+    assert server.head(f"/images/{image_id}").status == 404
+
+
+def test_a_content_type_may_have_parameters(server: Server) -> None:
+    headers = {"Content-Type": "application/octet-stream; charset=x"}
+    assert server.post("/images", headers, BYTES).image["status"] == "active"
+
+
+def test_check_23_chunks_without_a_size_are_counted(server: Server) -> None:
+    image = server.post("/images", OCTETS, iter([b"chunk00000", b"remainder"])).image
+    assert (image["status"], image["size"]) == ("active", 19)
+    assert server.get(f"/images/{image['id']}").body == BYTES
+
+
+@pytest.mark.parametrize("size", ["999", "18", "0"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_check_24_another_size_than_declared_is_400_and_killed(
+    server: Server, size: str, chunked: bool
+) -> None:
+    image_id = str(uuid.uuid4())
+    body = iter([BYTES]) if chunked else BYTES
+    answer = server.post("/images", {**OCTETS, **meta(id=image_id, size=size)}, body)
+    assert answer.status == 400
+    assert "did not match" in answer.text
+    assert killed_reason(server, image_id) == answer.text
+
+
+def test_check_25_a_reserved_image_takes_its_bytes_once(server: Server) -> None:
+    image = server.reserve(name="reserved", property_os="linux")
+    path = f"/images/{image['id']}"
+    done = server.put(path, {**OCTETS, **meta(name="complete")}, BYTES).image
+    assert (done["status"], done["name"], done["size"]) == ("active", "complete", 19)
+    assert done["properties"] == {"os": "linux"}
+    again = server.put(path, {**OCTETS, **meta(name="changed?")}, b"others")
+    assert again.status == 409
+    assert "Cannot upload to an unqueued image" in again.text
+    assert server.get(path).body == BYTES
+    assert server.head(path).meta["name"] == "complete"
+    assert len(server.blobs(image["id"])) == 1
+
+
+def test_a_reservations_size_binds_the_upload(server: Server) -> None:
+    image_id = server.reserve(size="5")["id"]
+    assert server.put(f"/images/{image_id}", OCTETS, BYTES).status == 400
+    killed_reason(server, image_id)
+
+
+def test_a_killed_image_takes_no_more_bytes(server: Server) -> None:
+    image_id = server.reserve(size="5")["id"]
+    server.put(f"/images/{image_id}", OCTETS, BYTES)
+    assert server.put(f"/images/{image_id}", OCTETS, b"12345").status == 409
+
+
+def test_an_upload_to_a_reserved_image_with_an_unknown_store_leaves_it_queued(server: Server) -> None:
+    image_id = server.reserve()["id"]
+    assert server.put(f"/images/{image_id}", {**OCTETS, **meta(store="bad")}, BYTES).status == 400
+    assert server.head(f"/images/{image_id}").meta["status"] == "queued"
+    assert server.put(f"/images/{image_id}", OCTETS, BYTES).status == 200
+
+
+def test_an_upload_to_a_reserved_image_with_another_content_type_leaves_it_queued(server: Server) -> None:
+    image_id = server.reserve()["id"]
+    assert server.put(f"/images/{image_id}", {"Content-Type": "text/plain"}, BYTES).status == 400
+    assert server.head(f"/images/{image_id}").meta["status"] == "queued"
+
+
+def test_bytes_win_over_a_location(server: Server) -> None:
+    image = server.upload(BYTES, location="file:///etc/passwd")
+    assert (image["status"], image["store"]) == ("active", "file")
+    assert server.get(f"/images/{image['id']}").body == BYTES
+
+
+def test_a_given_id_that_is_taken_leaves_its_image_as_it_is(server: Server) -> None:
+    image = server.upload(BYTES)
+    answer = server.post("/images", {**OCTETS, **meta(id=image["id"])}, b"others")
+    assert (answer.status, "already exists" in answer.text) == (409, True)
+    assert server.get(f"/images/{image['id']}").body == BYTES
+    assert len(server.blobs(image["id"])) == 1
+
+
+def test_a_compressed_body_is_415(server: Server) -> None:
+    image_id = str(uuid.uuid4())
+    headers = {**OCTETS, "Content-Encoding": "gzip", **meta(id=image_id)}
+    assert server.post("/images", headers, BYTES).status == 415
+    assert server.head(f"/images/{image_id}").status == 404
+
+
+def test_expect_100_continue_is_served(server: Server) -> None:
+    spoken = server.speak(
+        b"POST /images HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+        b"Content-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc"
+    )
+    assert b" 200 " in spoken
+    assert b'"active"' in spoken
+
+
+def test_a_body_of_many_blocks_comes_back_whole(server: Server) -> None:
+    blocks = [hashlib.sha256(str(number).encode()).digest() * 8192 for number in range(40)]
+    image = server.post("/images", OCTETS, iter(blocks)).image
+    assert image["size"] == 40 * 262144
+    assert image["checksum"] == hashlib.md5(b"".join(blocks)).hexdigest()
+    assert server.get(f"/images/{image['id']}").body == b"".join(blocks)
+
+
+def test_an_image_over_the_cap_is_413_and_leaves_nothing(start_server) -> None:
+    server = start_server({"tintype.image_size_cap": "1000"})
+    declared = server.post("/images", {**OCTETS, **meta(size="1001")}, b"x" * 1001)
+    assert declared.status == 413
+    image_id = str(uuid.uuid4())
+    chunked = server.post("/images", {**OCTETS, **meta(id=image_id)}, iter([b"x" * 1001]))
+    assert chunked.status == 413
+    killed_reason(server, image_id)
+    assert server.upload(b"x" * 1000)["status"] == "active"
+    assert server.leftovers() == []

@@ -1,0 +1,79 @@
+"""Ids and paths: W-19 and the table of ids and paths of the threat catalogue."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.running.answers import statuses
+from tests.running.server import Server
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/images/..",
+        b"/images/%2e%2e",
+        b"/images/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        b"/images/../../etc/passwd",
+        b"/images/a%00b",
+        b"/images/%0d%0aX:1",
+        b"/images/%ff",
+        b"/images/{00000000-0000-4000-8000-000000000000}",
+        b"/images/urn:uuid:00000000-0000-4000-8000-000000000000",
+        b"/images/00000000000040008000000000000000",
+        b"/images/%EF%BC%900000000-0000-4000-8000-000000000000",
+        b"/images/00000000-0000-4000-8000-000000000000%0a",
+        b"/images/" + b"x" * 10_000,
+        b"/%ff",
+        b"/images%2f..",
+        b"//images/../..",
+        b"/@@detail",
+        b"/images/@@detail/x",
+    ],
+)
+def test_a_path_that_leads_nowhere_is_a_plain_400_or_404(server: Server, method: bytes, path: bytes) -> None:
+    spoken = server.speak(
+        method + b" " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+    (status,) = statuses(spoken)
+    assert status in (400, 404, 405)
+    head, _, body = spoken.partition(b"\r\n\r\n")
+    assert b"\r\nX:1" not in head
+    assert b"root:" not in body
+    assert b"Traceback" not in body
+    assert len(body) < 400
+
+
+@pytest.mark.parametrize(
+    "query", [b"limit=%ff", b"marker=%ff", b"%ff=1", b"limit=%00", b"marker=..", b"a=%zz"]
+)
+def test_bytes_of_a_query_that_are_not_text_never_end_in_500(server: Server, query: bytes) -> None:
+    spoken = server.speak(b"GET /images?" + query + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert statuses(spoken) in ([200], [400])
+
+
+@pytest.mark.parametrize(
+    "target", [b"http://evil.example/images", b"evil.example:443", b"*", b"images", b"?x", b"\xff"]
+)
+def test_other_forms_of_a_target_never_end_in_500(server: Server, target: bytes) -> None:
+    spoken = server.speak(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert statuses(spoken)[0] < 500
+    assert b"evil.example" not in spoken
+
+
+@pytest.mark.parametrize("host", [b"evil.example", b"evil.example/x", b"", b"\xff", b"a b", b"x:99999999"])
+def test_the_host_header_is_never_reflected(server: Server, host: bytes) -> None:
+    for path in (b"/", b"/versions", b"/images", b"/nothing"):
+        spoken = server.speak(
+            b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
+        )
+        assert statuses(spoken)[0] < 500
+        assert b"evil.example" not in spoken
+
+
+def test_no_answer_tells_which_software_serves(server: Server) -> None:
+    for answer in (server.get("/images"), server.get("/nothing")):
+        assert answer.headers["Server"] in (None, "tintype")
+    spoken = server.speak(b"nonsense\r\n\r\n")
+    assert b"waitress" not in spoken.lower()
