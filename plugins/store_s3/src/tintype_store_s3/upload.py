@@ -1,0 +1,265 @@
+"""Putting an object: in one request, or in parts of which only so many bytes are held at a time.
+
+Each upload marks its object with a token of its own. By it an answer that got lost
+is told from a key that somebody else took: botocore repeats a request whose answer
+did not come, and `If-None-Match: *` then refuses the upload's own object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from tintype.stores import BlobNotFound, Duplicate, Reader, StoreError, StoreFull
+from tintype_store_s3.bucket import Bucket
+from tintype_store_s3.errors import code_of, lost_answers
+from tintype_store_s3.options import PART_MAX
+
+log = logging.getLogger(__name__)
+
+#: S3 takes this many parts, and no more.
+PARTS = 10_000
+#: A part's size unless an option says otherwise.
+START = 16 << 20
+#: Of an unknown length, parts double after each so many, up to LARGE: 5 TiB fit, even if the first has 5 MiB.
+STEP, LARGE = 700, 1 << 30
+#: Bytes asked of a source at a time.
+BLOCK = 1 << 20
+#: The user metadata that holds an upload's token.
+TOKEN = "tintype-upload"  # noqa: S105  (a name, not a secret)
+#: What a request that must not overwrite is refused with.
+TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload"}
+#: How often an abort is asked for before it is left to `discard`.
+ABORTS = 4
+
+
+def part_sizes(size: int | None, first: int | None) -> Iterator[int]:
+    """How many bytes each part has: all the same for a known size, slowly growing for an unknown one.
+
+    `first` is the size to begin with, in bytes; None: 16 MiB.
+    """
+    start = first or START
+    if size is None:
+        for number in range(PARTS):
+            yield min(start << number // STEP, max(start, LARGE))
+    else:
+        needed = -(-size // PARTS)
+        mebibytes = -(-needed >> 20) << 20
+        yield from itertools.repeat(min(max(start, mebibytes), PART_MAX), PARTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive bytes of a source; `last` if the source ended with them."""
+
+    data: bytearray
+    last: bool
+
+
+class Cutter:
+    """Cuts a source into parts. It looks one block ahead, to know the last part as such."""
+
+    def __init__(self, source: Reader):
+        self._source = source
+        self._ahead = b""
+
+    def part(self, size: int) -> Part:
+        """The next `size` bytes, fewer at the end; what the source raises is let through."""
+        data = bytearray(self._ahead[:size])
+        self._ahead = self._ahead[size:]
+        while len(data) < size:
+            block = self._source.read(min(BLOCK, size - len(data)))
+            if not block:
+                return Part(data, last=True)
+            data += block
+        self._ahead = self._ahead or self._source.read(BLOCK)
+        return Part(data, last=not self._ahead)
+
+
+class Upload:
+    """One upload of one key. `run` stores the source and returns how many bytes it had."""
+
+    def __init__(self, bucket: Bucket, name: str):
+        self._bucket = bucket
+        self._name = name
+        self._token = secrets.token_hex(16)
+        self._threads = ThreadPoolExecutor(bucket.options.max_concurrency, thread_name_prefix="s3-part")
+        self._upload_id: str | None = None
+        self._written = False
+        self._sending: dict[Future[dict], int] = {}
+        self._sent: list[Future[dict]] = []
+
+    def run(self, source: Reader, size: int | None) -> int:
+        """Store all bytes, or leave nothing."""
+        self._refuse_taken()
+        options = self._bucket.options
+        sizes = part_sizes(size, options.part_size)
+        if size is not None and size < options.multipart_threshold:
+            sizes = itertools.chain([size or 1], sizes)
+        try:
+            return self._store(Cutter(source), sizes)
+        except BaseException:
+            self._undo()
+            raise
+        finally:
+            self._threads.shutdown()
+
+    def _store(self, cutter: Cutter, sizes: Iterator[int]) -> int:
+        part = cutter.part(next(sizes))
+        if part.last:
+            self._write("put_object", Body=part.data, **self._settings())
+            return len(part.data)
+        self._begin()
+        total = self._send(part)
+        while not part.last:
+            del part  # its bytes belong to the thread that sends them
+            size = next(sizes, None)
+            if size is None:
+                raise StoreFull(self._bucket.store, f"the image has more than {PARTS} parts (set part_size)")
+            self._make_room(size)
+            part = cutter.part(size)
+            total += self._send(part)
+        self._complete()
+        return total
+
+    def _complete(self) -> None:
+        parts = [_receipt(number, sent.result()) for number, sent in enumerate(self._sent, 1)]
+        self._write("complete_multipart_upload", UploadId=self._upload_id, MultipartUpload={"Parts": parts})
+
+    def _begin(self) -> None:
+        try:
+            answer = self._bucket.call("create_multipart_upload", Key=self._name, **self._settings())
+        except StoreError as error:
+            if lost_answers(error):
+                self._abort_all()
+            raise
+        self._upload_id = answer["UploadId"]
+
+    def _send(self, part: Part) -> int:
+        sending = self._threads.submit(
+            self._bucket.call,
+            "upload_part",
+            Key=self._name,
+            UploadId=self._upload_id,
+            PartNumber=len(self._sent) + 1,
+            Body=part.data,
+        )
+        self._sent.append(sending)
+        self._sending[sending] = len(part.data)
+        return len(part.data)
+
+    def _make_room(self, size: int) -> None:
+        """Wait until `size` more bytes may be held; raise what a part that failed has raised."""
+        while self._sending and sum(self._sending.values()) + size > self._bucket.options.memory:
+            done, _ = wait(self._sending, return_when=FIRST_COMPLETED)
+            for sent in done:
+                del self._sending[sent]
+                sent.result()
+
+    def _write(self, operation: str, **arguments: Any) -> None:
+        """Do what makes the object appear, provided that the key is free."""
+        # Not every server knows the condition for both requests: at least this process takes turns.
+        with self._bucket.turn(self._name):
+            self._refuse_taken()
+            self._written = True
+            try:
+                self._unless_taken(operation, **arguments)
+            except StoreError as error:
+                if lost_answers(error) and self._is_mine():
+                    return
+                if code_of(error) in TAKEN:
+                    self._refuse_taken()
+                raise
+
+    def _unless_taken(self, operation: str, **arguments: Any) -> None:
+        if self._bucket.conditional:
+            try:
+                self._bucket.call(operation, Key=self._name, IfNoneMatch="*", **arguments)
+                return
+            except StoreError as error:
+                if code_of(error) != "NotImplemented":
+                    raise
+        self._bucket.call(operation, Key=self._name, **arguments)
+        # Only now is it clear that the condition was what the server does not implement.
+        self._bucket.conditional = False
+
+    def _settings(self) -> dict[str, Any]:
+        options = self._bucket.options
+        settings = {
+            "StorageClass": options.storage_class,
+            "ServerSideEncryption": options.sse,
+            "SSEKMSKeyId": options.kms_key_id,
+            "Metadata": {TOKEN: self._token},
+            "ContentType": "application/octet-stream",
+        }
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def _head(self) -> dict | None:
+        try:
+            return self._bucket.call("head_object", Key=self._name)
+        except BlobNotFound:
+            return None
+
+    def _refuse_taken(self) -> None:
+        if self._head() is not None:
+            raise Duplicate(self._bucket.store, "the key holds bytes already")
+
+    def _is_mine(self) -> bool:
+        with contextlib.suppress(StoreError):
+            head = self._head()
+            return head is not None and head["Metadata"].get(TOKEN) == self._token
+        return False
+
+    def _undo(self) -> None:
+        """Leave nothing. A part that lands after the abort would stay, so those under way end first."""
+        for sent in self._sent:
+            sent.cancel()
+        wait(self._sent)
+        if self._upload_id is not None:
+            abort(self._bucket, self._name, self._upload_id)
+        if self._written and self._is_mine():
+            with contextlib.suppress(StoreError):
+                self._bucket.call("delete_object", Key=self._name)
+
+    def _abort_all(self) -> None:
+        with contextlib.suppress(StoreError):
+            abort_all(self._bucket, self._name)
+
+
+def abort(bucket: Bucket, name: str, upload_id: str) -> None:
+    """Abort a multipart upload until the server says that it is gone; what fails is logged."""
+    for _ in range(ABORTS):
+        try:
+            bucket.call("abort_multipart_upload", Key=name, UploadId=upload_id)
+        except StoreError as error:
+            if code_of(error) in ("NoSuchUpload", "NoSuchKey", "404"):
+                return
+            log.warning("an upload could not be aborted yet: %s", error)
+
+
+def abort_all(bucket: Bucket, name: str) -> None:
+    """Abort every multipart upload of that object."""
+    uploads = [
+        upload["UploadId"]
+        for page in bucket.pages("list_multipart_uploads", Prefix=name)
+        for upload in page.get("Uploads", ())
+        if upload["Key"] == name
+    ]
+    for upload_id in uploads:
+        abort(bucket, name, upload_id)
+
+
+def _receipt(number: int, answer: dict) -> dict:
+    """A part as the completing request wants it; checksums are named again where the server gave any."""
+    checksums = {
+        name: value
+        for name, value in answer.items()
+        if name.startswith("Checksum") and name != "ChecksumType"
+    }
+    return {"PartNumber": number, "ETag": answer["ETag"], **checksums}

@@ -1,0 +1,67 @@
+"""The conformance kit against two S3 servers: Swift's s3api over HTTP and TLS, and Ceph's gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tintype.stores.options import read_options
+from tintype.testing import StoreConformance
+from tintype_store_s3 import S3Options, S3Store
+
+PART = 5 << 20
+
+
+class S3Conformance(StoreConformance):
+    """A store with the smallest parts that S3 has; the bucket is made by the first test."""
+
+    part_size = PART
+
+    @pytest.fixture
+    def options(self) -> Mapping[str, str]:
+        """Endpoint and credentials, as ini text."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, options: Mapping[str, str]) -> Iterator[S3Store]:
+        small = {"part_size": str(PART), "multipart_threshold": str(PART), "memory": "15MiB"}
+        given = {"bucket": "kit", "prefix": "images/of-ours", **small, **options}
+        store = S3Store("s3", read_options("s3", S3Options, given))
+        store.create()
+        yield store
+        store.close()
+
+
+def keys(settings: Mapping[str, str]) -> dict[str, str]:
+    """The options that say who we are."""
+    return {
+        "region": settings["S3_REGION"],
+        "access_key": settings["S3_ACCESS_KEY"],
+        "secret_key": settings["S3_SECRET_KEY"],
+    }
+
+
+class TestOnSwift(S3Conformance):
+    @pytest.fixture
+    def options(self, swift: Mapping[str, str]) -> Mapping[str, str]:
+        return {"endpoint_url": swift["S3_ENDPOINT"], **keys(swift)}
+
+
+class TestOnSwiftOverTls(S3Conformance):
+    """With boto3's own checksums too, whose form differs between HTTP and TLS."""
+
+    @pytest.fixture
+    def options(self, swift: Mapping[str, str]) -> Mapping[str, str]:
+        return {
+            "endpoint_url": swift["S3_TLS_ENDPOINT"],
+            "ca_bundle": swift["SWIFT_CACERT"],
+            "checksums": "when_supported",
+            **keys(swift),
+        }
+
+
+class TestOnCeph(S3Conformance):
+    @pytest.fixture
+    def options(self, ceph: Mapping[str, str]) -> Mapping[str, str]:
+        return {"endpoint_url": ceph["S3_ENDPOINT"], **keys(ceph)}
