@@ -1,6 +1,8 @@
-"""The server that `[server:main] use = egg:tintype-core#server` names: waitress, with a parser of our own.
+"""The server that `[server:main] use = egg:tintype-core#server` names: waitress, with little of our own.
 
-It serves any WSGI application and knows nothing of this one.
+It serves any WSGI application and knows nothing of this one. What it adds: a strict
+parser, bodies that stream, files that go out by sendfile, a deadline for everything a
+client may be slow at, and an end that lets running requests finish.
 """
 
 from tintype.serving.server import serve

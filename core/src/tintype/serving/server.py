@@ -1,50 +1,250 @@
-"""waitress as Tintype runs it: its own channel and parser, and defaults that fit images."""
+"""waitress as Tintype runs it: own channels, workers and deadlines, and an end that lets requests finish."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ipaddress
+import logging
+import resource
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import waitress.server
-from waitress.channel import HTTPChannel
-from waitress.server import BaseWSGIServer
+from waitress import wasyncore
+from waitress.server import TcpWSGIServer, UnixWSGIServer
 
-from tintype.serving.parser import RequestParser
-from tintype.settings import expand
+from tintype.serving.channel import Channel
+from tintype.serving.settings import ServerSettings, ServerSettingsError
+from tintype.serving.workers import Workers
+from tintype.settings import SettingsError, expand
 
-#: waitress's own adjustments where its defaults do not fit; an ini file may set each of them again.
-DEFAULTS: Mapping[str, str] = {
-    "threads": "16",  # an upload or a proxied download holds one
-    "recv_bytes": "262144",  # 8 KiB, the default, halves the speed of uploads
-    "max_request_body_size": str((1 << 40) + 1),  # above `image_size_cap`, which gives the better answer
-    "max_request_header_size": "262144",  # 70 properties of 4 KiB would not fit, 32 KiB of them do
-    "connection_limit": "1000",
-    "channel_timeout": "120",
-    "asyncore_use_poll": "true",  # select() ends the process at descriptor 1,024
-    "clear_untrusted_proxy_headers": "true",
-    "ident": "",  # tell nobody which server and version this is
-}
+Application = Callable[..., Any]
+
+log = logging.getLogger(__name__)
+
+#: Connections accepted in one turn of the loop, so that a rush of them costs few turns and holds up nobody.
+_RUSH = 64
 
 
-class Channel(HTTPChannel):
-    """A connection whose requests are read by our parser."""
+class _Listener:
+    """What both kinds of waitress's listening sockets do otherwise here."""
 
-    parser_class = RequestParser
+    channel_class = Channel
+    #: Whether the server is about to end.
+    ending = False
+    _got_one = False
+    _refused = 0
+
+    def handle_accept(self) -> None:
+        """Accept those who wait."""
+        for _ in range(_RUSH):
+            self._got_one = False
+            super().handle_accept()
+            if not self._got_one:
+                break
+
+    def accept(self) -> tuple[socket.socket, Any] | None:
+        """Accept one, unless its address has enough connections."""
+        accepted = super().accept()
+        if accepted is None:
+            return None
+        self._got_one = True
+        connection, address = accepted
+        if self._is_full(address):
+            connection.close()
+            self._refused += 1
+            return None
+        return accepted
+
+    def _is_full(self, address: Any) -> bool:
+        cap = self.adj.connections_per_address
+        if not cap or self.family == socket.AF_UNIX or address[0] in self.adj.uncounted_addresses:
+            return False
+        counted = Counter(_counted(channel.addr[0]) for channel in self.active_channels.values())
+        return counted[_counted(address[0])] >= cap
+
+    def maintenance(self, now: float) -> None:
+        """Look at every deadline."""
+        for channel in list(self.active_channels.values()):
+            channel.enforce_deadlines(now)
+        self.task_dispatcher.refuse_late_uploads()
+        if self._refused:
+            log.warning("refused %d connections from addresses that have enough", self._refused)
+            self._refused = 0
 
 
-def serve(app: Callable[..., Any], global_config: Mapping[str, str], **given: str) -> None:
-    """Serve until the process is told to end; what `[server:main]` calls. `given`: waitress's adjustments."""
-    adjustments = DEFAULTS | {key: expand(key, value, global_config) for key, value in given.items()}
-    server = create_server(app, **adjustments)
-    server.print_listen("Serving on http://{}:{}")
+class TcpListener(_Listener, TcpWSGIServer):
+    """Listens on an address and port."""
+
+
+class UnixListener(_Listener, UnixWSGIServer):
+    """Listens on a Unix socket."""
+
+
+class Server:
+    """A WSGI server that listens from the start, and serves while `run` runs."""
+
+    def __init__(self, app: Application, settings: ServerSettings):
+        """Listen where the settings say.
+
+        Raises:
+            OSError: the address is taken, or not ours.
+        """
+        self.settings = settings
+        self._sockets: dict[int, Any] = {}
+        self._workers = Workers(settings)
+        self._ending = False
+        self.listeners = list(self._listen(app))
+
+    def _listen(self, app: Application) -> Iterator[_Listener]:
+        shared = {"dispatcher": self._workers, "adj": self.settings}
+        if self.settings.unix_socket:
+            where = (socket.AF_UNIX, socket.SOCK_STREAM, None, None)
+            yield UnixListener(app, self._sockets, sockinfo=where, **shared)
+        elif self.settings.sockets:
+            for given in self.settings.sockets:
+                kind = UnixListener if given.family == socket.AF_UNIX else TcpListener
+                where = (given.family, given.type, given.proto, given.getsockname())
+                yield kind(app, self._sockets, True, given, sockinfo=where, bind_socket=False, **shared)
+        else:
+            for where in self.settings.listen:
+                yield TcpListener(app, self._sockets, sockinfo=where, **shared)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as URLs."""
+        return [
+            f"unix:{listener.effective_port}"
+            if listener.family == socket.AF_UNIX
+            else "http://{}:{}".format(
+                f"[{host}]" if ":" in (host := listener.effective_host) else host, listener.effective_port
+            )
+            for listener in self.listeners
+        ]
+
+    @property
+    def effective_port(self) -> str:
+        """The port of the first address."""
+        return self.listeners[0].effective_port
+
+    def run(self) -> None:
+        """Serve until `stop`, then let running requests end, and close."""
+        try:
+            while not self._ending:
+                self._turn()
+        except (KeyboardInterrupt, SystemExit):
+            self.stop()
+        self._drain()
+        self.close()
+
+    def stop(self) -> None:
+        """Make `run` end; for other threads and signal handlers."""
+        self._ending = True
+        self.listeners[0].pull_trigger()
+
+    def _turn(self) -> None:
+        settings = self.settings
+        wasyncore.loop(settings.asyncore_loop_timeout, settings.asyncore_use_poll, self._sockets, count=1)
+
+    def _channels(self) -> list[Channel]:
+        return [channel for listener in self.listeners for channel in listener.active_channels.values()]
+
+    def _drain(self) -> None:
+        """Accept nobody, close idle connections, and wait for the busy ones as long as the settings allow."""
+        for listener in self.listeners:
+            listener.ending = True
+            wasyncore.dispatcher.close(listener)
+        end = time.monotonic() + self.settings.drain_timeout
+        while time.monotonic() < end:
+            for listener in self.listeners:
+                listener.maintenance(time.time())
+            channels = self._channels()
+            if not any(channel.busy for channel in channels):
+                return
+            for channel in channels:
+                if not channel.busy:
+                    channel.cut()
+            self._turn()
+        log.warning(
+            "ended %d requests that ran for too long", sum(channel.busy for channel in self._channels())
+        )
+
+    def close(self) -> None:
+        """Close every connection and end the workers; not while `run` runs."""
+        for channel in self._channels():
+            channel.handle_close()
+        self._workers.shutdown()
+        for listener in self.listeners:
+            listener.trigger.close()
+        wasyncore.close_all(self._sockets)
+
+
+def create_server(app: Application, **given: Any) -> Server:
+    """Make a server that listens; `given` are the tunables of ServerSettings.
+
+    Raises:
+        ServerSettingsError: one is unknown or wrong.
+        OSError: the address is taken, or not ours.
+    """
+    return Server(app, ServerSettings(**given))
+
+
+def serve(app: Application, global_config: Mapping[str, str], **given: str) -> None:
+    """Serve until SIGTERM or SIGINT; what `[server:main]` calls. `given`: tunables, which may hold `${...}`.
+
+    An application whose attribute `loopback_only` holds a sentence is not served to other machines.
+    The first signal lets running requests end, a second one ends the process at once.
+
+    Raises:
+        SystemExit: with one sentence, when it cannot start.
+    """
+    try:
+        settings = ServerSettings(**{key: expand(key, value, global_config) for key, value in given.items()})
+        reason = getattr(app, "loopback_only", None)
+        if reason and any(settings.beyond_loopback()):
+            raise ServerSettingsError(reason)
+        _allow_descriptors(settings.connection_limit)
+        server = Server(app, settings)
+    except (ServerSettingsError, SettingsError) as error:
+        raise SystemExit(f"tintype: {error}") from None
+    except OSError as error:
+        raise SystemExit(f"tintype: cannot listen: {error}") from None
+    _end_on_signals(server)
+    log.info("listening on %s", " ".join(server.addresses))
     server.run()
 
 
-def create_server(app: Callable[..., Any], **adjustments: Any) -> Any:
-    """Make a waitress server, listening, whose connections use our channel."""
-    sockets: dict[int, Any] = {}
-    server = waitress.server.create_server(app, map=sockets, **adjustments)
-    for listener in sockets.values():
-        if isinstance(listener, BaseWSGIServer):
-            listener.channel_class = Channel
-    return server
+def _end_on_signals(server: Server) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def end(number: int, frame: object) -> None:
+        for ours in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(ours, signal.SIG_DFL)
+        server.stop()
+
+    for ours in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ours, end)
+
+
+def _allow_descriptors(connections: int) -> None:
+    """Raise the process's own limit, as far as it may, to what connections, files and stores need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * connections + 256
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _counted(address: str) -> str:
+    """What an address counts as: itself, or in IPv6 its network of 64 bits, which is what one host has."""
+    if ":" not in address:
+        return address
+    number = ipaddress.IPv6Address(address.partition("%")[0])
+    if number.ipv4_mapped:
+        return str(number.ipv4_mapped)
+    return str(ipaddress.IPv6Network((number, 64), strict=False))

@@ -1,0 +1,89 @@
+"""Files sent by the kernel: what `wsgi.file_wrapper` makes of a real file goes to the socket by sendfile."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+from waitress.buffers import ReadOnlyFileBasedBuffer
+
+#: What sendfile says where the file or the socket is of a kind it cannot take.
+_CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSOCK})
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """The bytes of a file that go out next."""
+
+    buffer: FileBuffer
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class FileBuffer(ReadOnlyFileBasedBuffer):
+    """waitress's file wrapper, whose `get` names the bytes of a real file instead of reading them."""
+
+    _descriptor: int | None = None
+    _offset = 0
+
+    def prepare(self, size: int | None = None) -> int:
+        """Fix what is to be sent: from the file's position, `size` bytes or to its end; return how many.
+
+        Raises:
+            OSError: the file has less than `size` bytes; a short answer would look whole.
+        """
+        prepared = super().prepare(size)
+        descriptor = _regular(self.file)
+        if descriptor is not None:
+            if size is not None and prepared < size:
+                raise OSError(errno.EIO, "the file is shorter than Content-Length")
+            self._descriptor, self._offset = descriptor, self.file.tell()
+        return prepared
+
+    def get(self, numbytes: int = -1, skip: bool = False) -> Any:
+        """The next bytes, or the part of the file that holds them."""
+        if self._descriptor is None or skip:
+            return super().get(numbytes, skip)
+        return FilePart(self, self.remain if numbytes < 0 else min(numbytes, self.remain))
+
+    def skip(self, numbytes: int, allow_prune: int = 0) -> None:
+        """So many bytes have gone out."""
+        if self._descriptor is None:
+            super().skip(numbytes, allow_prune)
+        else:
+            self._offset += numbytes
+            self.remain -= numbytes
+
+    def send(self, socket: int, count: int) -> int:
+        """Send up to `count` bytes, and return how many went; 0 when the socket takes none now.
+
+        Raises:
+            OSError: the connection or the file failed.
+        """
+        try:
+            sent = os.sendfile(socket, self._descriptor, self._offset, count)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
+            self.file.seek(self._offset)
+            self._descriptor = None
+            return 0
+        if not sent:
+            raise OSError(errno.EIO, "the file was cut short while it was sent")
+        return sent
+
+
+def _regular(file: Any) -> int | None:
+    """The descriptor of a regular file; None for anything else."""
+    try:
+        descriptor = file.fileno()
+        return descriptor if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    except (AttributeError, OSError, ValueError):
+        return None

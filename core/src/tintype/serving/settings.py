@@ -1,0 +1,201 @@
+"""Every tunable of the server, once: its key below `[server:main]`, type, default, and why that default.
+
+They are waitress's own adjustments and ours beside them, in one object. Those that
+TUNABLES does not list (`listen`, `host`, `port`, `unix_socket`, `trusted_proxy`, ...)
+are waitress's and keep its meaning; a key that neither knows stops the start.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from waitress.adjustments import Adjustments, asbool, str_iftruthy
+
+#: Where to listen when the ini file does not say.
+LISTEN = "127.0.0.1:9292"
+_WHERE = frozenset({"listen", "host", "port", "sockets", "unix_socket"})
+
+
+class ServerSettingsError(Exception):
+    """A tunable is unknown or has a wrong value: one sentence that names it."""
+
+
+def at_least(least: int) -> Callable[[Any], int]:
+    """A cast to int that refuses what is below `least`."""
+
+    def cast(value: Any) -> int:
+        if (number := int(value)) < least:
+            raise ValueError(f"must be at least {least}")
+        return number
+
+    return cast
+
+
+def addresses(value: Any) -> frozenset[str]:
+    """A cast to a set of IP addresses, given as text with spaces between them."""
+    given = value.split() if isinstance(value, str) else value
+    return frozenset(str(ipaddress.ip_address(address)) for address in given)
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """One tunable: `cast` makes its value from text, `why` says what it does and why that is its default."""
+
+    name: str
+    cast: Callable[[Any], Any]
+    default: Any
+    why: str
+
+
+TUNABLES = (
+    Tunable("threads", at_least(1), 16, "Workers that run the application; some wait for a database."),
+    Tunable("upload_threads", at_least(1), 8, "Workers beside them for streamed bodies, one each."),
+    Tunable(
+        "upload_wait",
+        at_least(0),
+        30,
+        "Seconds an upload waits, unread, for one of those before 503: longer, and clients think us dead.",
+    ),
+    Tunable(
+        "blocked_threads",
+        at_least(0),
+        64,
+        "Workers that may wait for slow readers and be stood in for: a thread costs little memory.",
+    ),
+    Tunable(
+        "stream_over",
+        at_least(0),
+        262144,
+        "Bodies of more bytes go to the application as they come (chunked ones always): "
+        "smaller ones are cheaper when read whole first.",
+    ),
+    Tunable("recv_bytes", at_least(1), 262144, "Bytes read at once: waitress's 8 KiB halves uploads' speed."),
+    Tunable(
+        "max_request_body_size",
+        at_least(1),
+        (1 << 40) + 1,
+        "Above `image_size_cap`, whose answer is better.",
+    ),
+    Tunable(
+        "max_request_header_size",
+        at_least(1),
+        262144,
+        "Bytes of a head: 32 KiB of properties fit.",
+    ),
+    Tunable("max_request_headers", at_least(1), 200, "Headers of a request: 70 properties need 85."),
+    Tunable(
+        "header_timeout",
+        at_least(1),
+        5,
+        "Seconds a head may take from first to last byte.",
+    ),
+    Tunable(
+        "body_timeout",
+        at_least(1),
+        60,
+        "Seconds without a byte of a body: no network is away for longer.",
+    ),
+    Tunable(
+        "min_rate",
+        at_least(0),
+        1024,
+        "Bytes a second a body must bring while it is waited for: below any modem, above a drip.",
+    ),
+    Tunable(
+        "send_timeout",
+        at_least(1),
+        60,
+        "Seconds in which a reader may take nothing: a slow one's system takes bytes in large lumps.",
+    ),
+    Tunable("channel_timeout", at_least(1), 120, "Seconds an idle connection is kept."),
+    Tunable("linger_timeout", at_least(0), 2, "Seconds a refused sender gets to read the answer."),
+    Tunable(
+        "drain_timeout",
+        at_least(0),
+        30,
+        "Seconds requests get to end after SIGTERM; systemd kills at 90.",
+    ),
+    Tunable(
+        "connection_limit",
+        at_least(1),
+        1000,
+        "Connections in all: each costs a descriptor and some 10 KiB.",
+    ),
+    Tunable(
+        "connections_per_address",
+        at_least(0),
+        100,
+        "Connections an address (IPv6: a /64) may have, so that one cannot take all; 0: any number.",
+    ),
+    Tunable(
+        "uncounted_addresses",
+        addresses,
+        addresses("127.0.0.1 ::1"),
+        "Addresses that cap does not bind: proxies that speak for many. Unix sockets are never bound.",
+    ),
+    Tunable("cleanup_interval", at_least(1), 1, "Seconds between looks at all these deadlines."),
+    Tunable(
+        "outbuf_high_watermark",
+        at_least(1),
+        1048576,
+        "Bytes of a response that wait for its reader before the application waits: bounds memory.",
+    ),
+    Tunable(
+        "outbuf_overflow",
+        at_least(1),
+        4194304,
+        "Above the watermark: no response goes to temporary files.",
+    ),
+    Tunable("asyncore_use_poll", asbool, True, "select() ends the process at descriptor 1,024."),
+    Tunable("clear_untrusted_proxy_headers", asbool, True, "Only `trusted_proxy` says whom it speaks for."),
+    Tunable(
+        "ident",
+        str_iftruthy,
+        None,
+        "The Server header: unset, nobody needs our version.",
+    ),
+)
+
+
+class ServerSettings(Adjustments):
+    """waitress's adjustments with our tunables and defaults.
+
+    Raises:
+        ServerSettingsError: a key is unknown or a value is wrong.
+    """
+
+    _params = (
+        *(param for param in Adjustments._params if param[0] not in {tunable.name for tunable in TUNABLES}),
+        *((tunable.name, tunable.cast) for tunable in TUNABLES),
+    )
+    _param_map: ClassVar[dict[str, Callable[[Any], Any]]] = dict(_params)
+
+    def __init__(self, **given: Any):
+        if not _WHERE & given.keys():
+            given["listen"] = LISTEN
+        for name, value in given.items():
+            try:
+                self._param_map[name](value)
+            except KeyError:
+                raise ServerSettingsError(f"unknown setting {name} of the server") from None
+            except (TypeError, ValueError) as error:
+                raise ServerSettingsError(f"{name} of the server: {error}") from None
+        try:
+            super().__init__(**{tunable.name: tunable.default for tunable in TUNABLES} | given)
+        except ValueError as error:
+            raise ServerSettingsError(f"settings of the server: {error}") from None
+
+    def beyond_loopback(self) -> Iterator[str]:
+        """The addresses, of those to listen on, that other machines can reach."""
+        hosts = (
+            [sockaddr[0] for *_, sockaddr in self.listen] if not (self.sockets or self.unix_socket) else []
+        )
+        internet = (listener for listener in self.sockets if listener.family != socket.AF_UNIX)
+        for host in (*hosts, *(listener.getsockname()[0] for listener in internet)):
+            address = ipaddress.ip_address(host.partition("%")[0])
+            if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
+                yield host
