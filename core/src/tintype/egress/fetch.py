@@ -29,7 +29,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: At most so many addresses of one name are tried.
 ADDRESSES_MAX = 4
 #: Bytes asked of a connection at a time.
-BLOCK = 1 << 18
+BLOCK = 1 << 20
 
 _FAILURES = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 
@@ -42,7 +42,7 @@ class EgressPolicy:
     own. `allowed_networks` and `allowed_hosts` (names in lower case, whose DNS is
     trusted) are what else may, private as it is. Times are in seconds: `connect_timeout`
     for each address, `read_timeout` for the head of an answer and for any wait for more
-    bytes. `min_rate` is in bytes a second, over waits that add up to `read_timeout`.
+    bytes. `min_rate` is in bytes a second, at least 1, over waits that add up to `read_timeout`.
     `ca_bundle` is a file of certificates (None: the system's).
     """
 
@@ -76,6 +76,8 @@ class Answer:
             self._response = connection.getresponse()
         self.status: int = self._response.status
         self.headers: HTTPHeaderDict = self._response.headers
+        #: TLS records and chunks are small, so that a block is many of them; each may be waited for.
+        self._gathers = self._response.chunked or isinstance(self._socket, ssl.SSLSocket)
         self._came = 0
         self._waited = 0.0
 
@@ -88,8 +90,7 @@ class Answer:
         wanted = BLOCK if size is None or size < 0 else min(size, BLOCK)
         started = time.monotonic()
         try:
-            with self._watched():
-                block = self._response.read1(wanted)
+            block = self._next(wanted)
         except _FAILURES as error:
             raise Unreachable from error
         self._hold_to_rate(len(block), time.monotonic() - started)
@@ -100,11 +101,11 @@ class Answer:
         self._response.close()
         self._connection.close()
 
-    def _watched(self) -> contextlib.AbstractContextManager[None]:
-        """One read waits once, and the socket's timeout holds; between chunks it may wait byte by byte."""
-        if self._response.chunked:
-            return _deadline(self._socket, self._policy.read_timeout)
-        return contextlib.nullcontext()
+    def _next(self, wanted: int) -> bytes:
+        if not self._gathers:
+            return self._response.read1(wanted)  # waits once, and the socket's timeout holds
+        with _deadline(self._socket, self._policy.read_timeout + wanted / self._policy.min_rate):
+            return self._response.read(wanted)
 
     def _hold_to_rate(self, count: int, seconds: float) -> None:
         self._came += count

@@ -61,7 +61,7 @@ class HttpOptions(StoreOptions):
     )
     connect_timeout: float = Field(5, gt=0, description="seconds to connect to an address")
     read_timeout: float = Field(60, gt=0, description="seconds to wait for an answer, or for more bytes")
-    min_rate: int = Field(16384, ge=0, description="bytes a second below which a source is too slow")
+    min_rate: int = Field(16384, ge=1, description="bytes a second below which a source is too slow")
     retries: int = Field(3, ge=0, le=10, description="times a broken download is taken up again")
     ca_bundle: str | None = Field(None, description="file of CA certificates (default: the system's)")
     verify: bool = Field(True, description="check certificates; false only for tests")
