@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
 
 from tintype.stores import Store
 from tintype.testing import StoreConformance
-from tintype_store_swift import SwiftOptions, SwiftStore
+from tintype_store_swift import SwiftStore
 
-#: Small enough that the kit's sizes need several segments.
-SEGMENT = 1 << 20
-SMALL = {"segment_size": SEGMENT, "upload_memory": 4 * SEGMENT, "temp_url_key": "canary-of-temp-url"}
+TEMP_URL_KEY = "canary-of-temp-url"
+
+
+@pytest.fixture(scope="class")
+def container() -> str:
+    """One for all tests of a class: making containers takes longer than most of them."""
+    return f"kit-{uuid.uuid4().hex}"
 
 
 class SwiftConformance(StoreConformance):
-    part_size: ClassVar[int] = SEGMENT
+    part_size: ClassVar[int] = 1 << 20
 
     def leftovers(self, store: Store) -> list[str]:
         """The names of all segments that no object is made of, those below a taken key included."""
@@ -33,23 +37,21 @@ class SwiftConformance(StoreConformance):
         return ["/".join(part) for part in parts if made.get(f"swift:{part[0]}") != part[1]]
 
 
-def new_store(**options: object) -> SwiftStore:
-    """A store in containers of its own, which are there, with the account's TempURL key set."""
-    store = SwiftStore("swift", SwiftOptions(container=f"kit-{uuid.uuid4().hex}", **SMALL, **options))
-    store.create()
-    with store._connections.lent() as connection:
-        connection.post_account({"X-Account-Meta-Temp-URL-Key": SMALL["temp_url_key"]})
-    return store
-
-
 class TestTempauth(SwiftConformance):
     @pytest.fixture
-    def store(self, swift: Mapping[str, str]) -> Iterator[SwiftStore]:
-        store = new_store(
-            auth_url=swift["SWIFT_AUTH_URL"],
-            auth_version="1",
-            user=swift["SWIFT_USER"],
-            key=swift["SWIFT_KEY"],
-        )
-        yield store
-        store.close()
+    def store(self, make_store: Callable[..., SwiftStore], container: str) -> SwiftStore:
+        store = make_store(temp_url_key=TEMP_URL_KEY, container=container)
+        with store._connections.lent() as connection:
+            connection.post_account({"X-Account-Meta-Temp-URL-Key": TEMP_URL_KEY})
+        return store
+
+
+class TestKeystone(SwiftConformance):
+    @pytest.fixture
+    def store(
+        self,
+        make_keystone_store: Callable[..., SwiftStore],
+        application_credential: dict[str, str],
+        container: str,
+    ) -> SwiftStore:
+        return make_keystone_store(container=container, **application_credential)

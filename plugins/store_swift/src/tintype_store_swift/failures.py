@@ -44,7 +44,7 @@ def explain(store: str, error: Exception, *, writing: bool = False) -> StoreErro
     """The one map from failures to the contract's errors."""
     if isinstance(error, ClientException) and error.http_status:
         return _answer(store, error.http_status, error.http_response_headers or {}, writing)
-    if isinstance(error, (identity.SSLFailure, requests.exceptions.SSLError)):
+    if isinstance(error, (identity.SSLError, requests.exceptions.SSLError)):
         return Unavailable(store, UNTRUSTED)
     if isinstance(error, (identity.Unauthorized, identity.Forbidden)):
         return Unavailable(store, REFUSED)

@@ -1,0 +1,78 @@
+"""Stores on real Swift for the tests of this driver: each in containers of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+import requests
+from keystoneauth1.identity import v3
+from keystoneauth1.session import Session
+
+from tintype_store_swift import SwiftOptions, SwiftStore
+
+#: Small enough that little data needs several segments.
+SEGMENT = 1 << 20
+
+MakeStore = Callable[..., SwiftStore]
+
+
+def _maker(settings: dict[str, object]) -> Iterator[MakeStore]:
+    """make(**options): a store that is closed after the test; `created=False` leaves its containers out."""
+    made: list[SwiftStore] = []
+
+    def make(*, created: bool = True, **options: object) -> SwiftStore:
+        small = {"segment_size": SEGMENT, "upload_memory": 4 * SEGMENT, "container": f"t-{uuid.uuid4().hex}"}
+        store = SwiftStore("swift", SwiftOptions(**{**settings, **small, **options}))
+        made.append(store)
+        if created:
+            store.create()
+        return store
+
+    yield make
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
+def make_store(swift: Mapping[str, str]) -> Iterator[MakeStore]:
+    """Stores that log in by tempauth."""
+    yield from _maker(
+        {
+            "auth_url": swift["SWIFT_AUTH_URL"],
+            "auth_version": "1",
+            "user": swift["SWIFT_USER"],
+            "key": swift["SWIFT_KEY"],
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def application_credential(swift_keystone: Mapping[str, str]) -> dict[str, str]:
+    """The two options that log in by an application credential of Keystone's user `member`."""
+    with contextlib.closing(requests.Session()) as http:
+        auth = v3.Password(
+            swift_keystone["KEYSTONE_URL"],
+            swift_keystone["KEYSTONE_PASSWORD"],
+            username="member",
+            user_domain_name="Default",
+            project_name="demo",
+            project_domain_name="Default",
+        )
+        session = Session(auth=auth, session=http)
+        made = session.post(
+            f"{swift_keystone['KEYSTONE_URL']}/users/{session.get_user_id()}/application_credentials",
+            json={"application_credential": {"name": uuid.uuid4().hex, "secret": "canary-of-a-credential"}},
+        ).json()["application_credential"]
+    return {
+        "application_credential_id": made["id"],
+        "application_credential_secret": made["secret"],
+    }
+
+
+@pytest.fixture
+def make_keystone_store(swift_keystone: Mapping[str, str]) -> Iterator[MakeStore]:
+    """Stores that log in at Keystone: the credentials are for the test to give."""
+    yield from _maker({"auth_url": swift_keystone["KEYSTONE_URL"]})
