@@ -1,0 +1,112 @@
+"""Write the tables of docs/configuration.md from the models that declare the settings.
+
+    python docs/tables.py
+
+A test fails when the page and the models differ.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ByteSize, SecretStr
+from pydantic.fields import FieldInfo
+
+from tintype.serving.settings import TUNABLES
+from tintype.settings import Settings
+from tintype.stores import discovery
+
+PAGE = Path(__file__).with_name("configuration.md")
+DRIVERS = ("file", "s3", "swift", "http")
+
+_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.S)
+_COLLECTIONS = (tuple, list, set, frozenset)
+_NAMES: dict[type, str] = {
+    bool: "true or false",
+    int: "integer",
+    float: "number",
+    str: "text",
+    Path: "path",
+    SecretStr: "secret",
+    ByteSize: "bytes, or `16MiB`",
+}
+
+
+def write(page: Path = PAGE) -> None:
+    """Bring the page's tables up to date."""
+    page.write_text(with_tables(page.read_text()))
+
+
+def with_tables(text: str) -> str:
+    """The page's text with every table as the models have it."""
+    return _TABLE.sub(lambda match: match[1] + _table(match[2]) + match[3], text)
+
+
+def _table(name: str) -> str:
+    if name == "settings":
+        return _rows(_fields(Settings, "tintype."))
+    if name == "server":
+        return _rows((one.name, _kind(type(one.default)), _text(one.default), one.why) for one in TUNABLES)
+    return _rows(_fields(discovery.load(name).store_class.Options, ""))
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterable[tuple[str, str, str, str]]:
+    for name, field in model.model_fields.items():
+        if not field.exclude:
+            key = field.alias or prefix + name
+            yield key, _kind(field.annotation), _default(field), field.description or ""
+
+
+def _rows(rows: Iterable[tuple[str, str, str, str]]) -> str:
+    lines = ["| key | type | default | what it is for |", "| --- | --- | --- | --- |"]
+    for key, kind, default, why in rows:
+        lines.append(f"| `{key}` | {kind} | {default} | {why.replace('|', '&#124;')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(annotation: Any) -> str:
+    """A type in words."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _kind(parts[0])
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_kind(part) for part in parts if part is not types.NoneType)
+    if origin is typing.Literal:
+        return ", ".join(f"`{part}`" for part in parts)
+    if (origin or annotation) in _COLLECTIONS:
+        return "list"
+    return _NAMES.get(annotation) or _by_base(annotation)
+
+
+def _by_base(annotation: Any) -> str:
+    return next((name for base, name in _NAMES.items() if issubclass(annotation, base)), annotation.__name__)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    return _text(field.get_default(call_default_factory=True))
+
+
+def _text(value: Any) -> str:
+    """A default as it would be written in the ini file."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, ByteSize):
+        return f"`{value.human_readable().replace('.0', '')}`" if value else "`0`"
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value)
+    if isinstance(value, _COLLECTIONS):
+        return f"`{' '.join(str(one) for one in value)}`" if value else ""
+    return f"`{value}`"
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,44 @@
+"""The documentation as a whole: it builds, its tables are those of the code, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs import tables
+from tests.docs.pages import DOCS, ROOT
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *ROOT.glob("*/README.md"),
+    *ROOT.glob("plugins/*/README.md"),
+]
+
+
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", DOCS, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "writing-a-store.html").is_file()
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    written = tables.PAGE.read_text()
+
+    assert written == tables.with_tables(written), "run: .venv/bin/python docs/tables.py"
+    assert "| `sqlalchemy.url` | secret | **required** |" in written
+    assert "| `bucket` | text | **required** |" in written
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_pages_links_lead_to_files_that_are_there(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)", page.read_text())
+    local = [target for target in targets if "://" not in target]
+
+    assert [target for target in local if not (page.parent / target).exists()] == []

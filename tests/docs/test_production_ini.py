@@ -1,0 +1,60 @@
+"""production.ini as it ships: an operator migrates, secrets come from outside, nothing is made silently."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT
+from tests.running.server import OCTETS, Server, StartFailed
+
+INI = ROOT / "production.ini"
+
+
+@pytest.fixture
+def database(postgres: Mapping[str, str]) -> dict[str, str]:
+    """The environment that the file asks for: the URL of PostgreSQL."""
+    url = postgres["POSTGRES_URL"].replace("postgresql://", "postgresql+psycopg://")
+    return {"TINTYPE_DATABASE_URL": url}
+
+
+def tintype(command: str, data_dir: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a `tintype` command; INI stands for the file and its variable."""
+    words = command.replace("INI", f"{INI} data_dir={data_dir}").split()
+    path = Path(sys.executable).with_name("tintype")
+    return subprocess.run([path, *words], env={**os.environ, **env}, capture_output=True, text=True)
+
+
+def test_production_ini_serves_once_an_operator_has_prepared_it(
+    database: dict[str, str], tmp_path: Path
+) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    with pytest.raises(StartFailed, match="run `tintype db upgrade"):
+        Server(tmp_path, INI, data_dir, database)
+    upgraded = tintype("db upgrade INI", data_dir, database)
+    assert upgraded.returncode == 0, upgraded.stderr
+    server = Server(tmp_path, INI, data_dir, database)
+    try:
+        refused = server.post("/images", OCTETS, b"bytes")
+        created = tintype("stores INI --create file", data_dir, database)
+        image = server.upload(b"bytes", name="first")
+
+        assert (refused.status, created.returncode) == (503, 0)
+        assert image["status"] == "active"
+        assert server.get(f"/images/{image['id']}").body == b"bytes"
+        assert database["TINTYPE_DATABASE_URL"] not in server.log
+    finally:
+        server.stop()
+
+
+def test_without_the_database_url_the_start_ends_with_one_sentence(tmp_path: Path) -> None:
+    done = tintype("db current INI", tmp_path, {})
+
+    assert done.returncode == 1
+    assert done.stderr == "tintype: sqlalchemy.url: there is no ${env:TINTYPE_DATABASE_URL}\n"

@@ -1,0 +1,54 @@
+"""The commands that the README and the API's page tell readers to type, typed as they are written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, ROOT, read_blocks
+from tests.running.server import Server
+
+FIRST_LINE = "IMAGES=http://127.0.0.1:9292/images\n"
+_MARK = "=== end of a block ==="
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def masked(text: str) -> str:
+    """Text with the ids gone, for they are new each time."""
+    return _ID.sub("ID", text.replace("\r", "")).strip("\n")
+
+
+def read_tour(page: Path) -> tuple[list[str], list[str]]:
+    """The page's blocks of commands, and for each what it prints; nothing if no block of output follows."""
+    commands: list[str] = []
+    printed: list[str] = []
+    for block in read_blocks(page):
+        if block.language == "sh":
+            commands.append(block.text)
+            printed.append("")
+        elif block.language == "text":
+            printed[-1] = block.text
+    return commands, printed
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "api.md"], ids=lambda page: page.name)
+def test_the_commands_print_what_the_page_says(page: Path, fresh_server: Server, tmp_path: Path) -> None:
+    commands, printed = read_tour(page)
+    assert commands[0].startswith(FIRST_LINE)
+    commands[0] = commands[0].replace(FIRST_LINE, f"IMAGES={fresh_server.base}/images\n")
+    folder = tmp_path / "somewhere"
+    folder.mkdir()
+    script = "".join(f"{text}\necho '{_MARK}'\n" for text in commands)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True
+    )
+    said = done.stdout.split(_MARK)[:-1]
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert [masked(text) for text in said] == [masked(text) for text in printed]
+    assert fresh_server.blobs() == []
+    assert list(folder.iterdir()) == []
