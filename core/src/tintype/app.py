@@ -4,56 +4,89 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.router import Router
 
+from tintype.background import Background
 from tintype.lifecycle import Lifecycle
 from tintype.registry import Registry, SchemaMismatch, build_engine, schema
 from tintype.settings import Settings, SettingsError, read_settings
 from tintype.stores.catalog import Catalog, build_catalog
 from tintype.stores.errors import ConfigurationError
 
+#: Seconds between two looks for a job that another process wrote down.
+_JOB_INTERVAL = 1
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of a service, without HTTP."""
+
+    settings: Settings
+    registry: Registry
+    stores: Catalog
+    lifecycle: Lifecycle
+
+    def close(self) -> None:
+        """End threads and connections."""
+        self.lifecycle.close()
+        self.stores.close()
+        self.registry.close()
+
 
 def main(global_config: Mapping[str, str], **given: str) -> Router:
     """Make the WSGI application, or end the process with one sentence that says why not."""
     try:
         settings = read_settings(global_config, given)
-        registry = open_registry(settings)
-        prepare_schema(registry, settings, global_config.get("__file__", "INI"))
-        stores = open_stores(settings)
         if settings.identity == "tokens":
             settings.tokens_path()
+        service = open_service(settings)
+        prepare_schema(service.registry, settings, global_config.get("__file__", "INI"))
     except (SettingsError, ConfigurationError, SchemaMismatch) as error:
         raise SystemExit(f"tintype: {error}") from None
-    stores.start()
-    atexit.register(registry.close)
-    atexit.register(stores.close)
+    service.stores.start()
+    atexit.register(service.close)
+    atexit.register(start_background(service).close)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
-    return make_app(settings, registry, stores, pyramid)
+    return make_app(service, pyramid)
 
 
-def make_app(
-    settings: Settings, registry: Registry, stores: Catalog, pyramid: Mapping[str, str] | None = None
-) -> Router:
-    """Make the WSGI application from its parts."""
+def start_background(service: Service) -> Background:
+    """Do jobs and sweep, as often as the settings say."""
+    background = Background()
+    settings, lifecycle = service.settings, service.lifecycle
+    for number in range(settings.job_threads):
+        background.every(_JOB_INTERVAL, f"jobs-{number}", lifecycle.work)
+    if settings.sweep_interval:
+        background.every(settings.sweep_interval, "sweeper", lambda: lifecycle.sweep().full)
+    return background
+
+
+def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Router:
+    """Make the WSGI application of a service."""
+    settings = service.settings
     config = Configurator(
         settings=dict(pyramid or {}),
         exceptionresponse_view=None,  # tintype.api.errors answers for all of them
     )
     config.registry["tintype.settings"] = settings
     config.registry["tintype.versions"] = []
-    lifecycle = Lifecycle(registry, stores, settings)
 
     def image_registry(request: Request) -> Registry:
-        return registry
+        return service.registry
 
     def image_lifecycle(request: Request) -> Lifecycle:
-        return lifecycle
+        return service.lifecycle
+
+    def image_stores(request: Request) -> Catalog:
+        return service.stores
 
     config.add_request_method(image_registry, "image_registry", property=True)
     config.add_request_method(image_lifecycle, "lifecycle", property=True)
+    config.add_request_method(image_stores, "stores", property=True)
 
     config.include("tintype.security")
     config.include("tintype.resources")
@@ -69,6 +102,13 @@ def make_app(
             "on loopback addresses only; set tintype.identity to tokens or keystone"
         )
     return app
+
+
+def open_service(settings: Settings) -> Service:
+    """The parts that the settings name; nothing is connected yet."""
+    stores = open_stores(settings)
+    registry = open_registry(settings)
+    return Service(settings, registry, stores, Lifecycle(registry, stores, settings))
 
 
 def open_registry(settings: Settings) -> Registry:

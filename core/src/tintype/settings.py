@@ -103,6 +103,18 @@ class Settings(BaseModel):
     list_limit: int = Field(
         1000, ge=1, description="Images in one answer to a list; the rest is behind `marker`."
     )
+    lease: float = Field(
+        60, ge=1, description="Seconds after which an upload counts as dead whose process says nothing."
+    )
+    sweep_interval: float = Field(
+        10, ge=0, description="Seconds between two looks for what died half way. 0: `tintype sweep` does it."
+    )
+    job_threads: int = Field(
+        2, ge=0, description="Jobs (copies, imports) that one process does at a time. 0: others do them."
+    )
+    delete_grace: float = Field(
+        0, ge=0, description="Seconds for which a deleted image's bytes are kept, and it can be undeleted."
+    )
     disk_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),
         description="Disk formats that an image may be said to have.",

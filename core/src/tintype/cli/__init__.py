@@ -11,6 +11,7 @@ import logging
 import click
 
 from tintype.cli.db import db
+from tintype.cli.images import images, sweep
 from tintype.cli.stores import stores
 from tintype.cli.tokens import token
 
@@ -32,3 +33,5 @@ def main() -> None:
 main.add_command(stores)
 main.add_command(db)
 main.add_command(token)
+main.add_command(images)
+main.add_command(sweep)

@@ -7,11 +7,13 @@ is ever open while image bytes move.
 from __future__ import annotations
 
 import contextlib
+import datetime
 from collections.abc import Iterator
+from typing import Any
 
 import transaction
 import zope.sqlalchemy
-from sqlalchemy import Connection, Engine, literal, select
+from sqlalchemy import Connection, Engine, Select, literal, or_, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
@@ -27,10 +29,14 @@ from tintype.registry.errors import (
     SchemaMismatch,
     StatusConflict,
 )
-from tintype.registry.models import UsageRow
+from tintype.registry.models import JobRow, LocationRow, UsageRow
 from tintype.registry.queries import Condition, Listing, Scope, SortKey
 from tintype.registry.records import (
     Image,
+    Job,
+    JobKind,
+    JobStatus,
+    LapsedLocation,
     Limits,
     Location,
     LocationState,
@@ -47,6 +53,10 @@ __all__ = [
     "Registry",
     "Unit",
     "Image",
+    "Job",
+    "JobKind",
+    "JobStatus",
+    "LapsedLocation",
     "Limits",
     "Location",
     "LocationState",
@@ -126,6 +136,63 @@ class Registry:
         """A slice of the images that a listing asks for."""
         with self._reader() as connection:
             return queries.page(connection, listing)
+
+    def lapsed_locations(self, now: datetime.datetime, limit: int) -> list[LapsedLocation]:
+        """Attempts and doomed bytes whose lease is over, at most `limit`, oldest first."""
+        c = LocationRow
+        lapsed = (
+            select(c.image_id, c.key, c.store, c.location, c.state, c.external, c.counted)
+            .where(
+                c.state.in_([LocationState.INTENDED, LocationState.DOOMED]),
+                or_(c.lease_until.is_(None), c.lease_until < now),
+            )
+            .order_by(c.lease_until)
+            .limit(limit)
+        )
+        with self._reader() as connection:
+            rows = connection.execute(lapsed).all()
+        return [
+            LapsedLocation(
+                row.image_id,
+                Location(
+                    row.key, row.store, row.location, LocationState(row.state), row.external, row.counted
+                ),
+            )
+            for row in rows
+        ]
+
+    def open_jobs(self, now: datetime.datetime, limit: int) -> list[Job]:
+        """Jobs that nobody does: new ones, and those whose lease is over; oldest first."""
+        free = or_(JobRow.lease_until.is_(None), JobRow.lease_until < now)
+        open_ = (JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]), free)
+        return self._jobs(select(JobRow.__table__).where(*open_).order_by(JobRow.created_at).limit(limit))
+
+    def jobs_of(self, image_id: str) -> list[Job]:
+        """All jobs of an image, newest first."""
+        mine = select(JobRow.__table__).where(JobRow.image_id == image_id)
+        return self._jobs(mine.order_by(JobRow.created_at.desc()))
+
+    def _jobs(self, query: Select[Any]) -> list[Job]:
+        with self._reader() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Job(
+                id=row.id,
+                kind=JobKind(row.kind),
+                image_id=row.image_id,
+                status=JobStatus(row.status),
+                order=row.job_order,
+                pending=tuple(row.outcome["pending"]),
+                failed=tuple(row.outcome["failed"]),
+                message=row.message,
+                owner=row.owner,
+                user=row.job_user,
+                request_id=row.request_id,
+                created_at=row.created_at,
+                updated_at=row.updated_at,
+            )
+            for row in rows
+        ]
 
     def usage(self, project: str) -> Usage:
         """What a project's images use."""

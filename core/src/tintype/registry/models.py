@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     DateTime,
@@ -142,7 +143,10 @@ class LocationRow(Base):
     """Bytes of an image: intended, stored or doomed. Written before the first byte moves."""
 
     __tablename__ = "image_locations"
-    __table_args__ = (Index("ix_image_locations_image_id", "image_id"),)
+    __table_args__ = (
+        Index("ix_image_locations_image_id", "image_id"),
+        Index("ix_image_locations_lease", "state", "lease_until"),
+    )
 
     key: Mapped[str] = mapped_column(String(80), primary_key=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"))
@@ -152,4 +156,32 @@ class LocationRow(Base):
     external: Mapped[bool] = mapped_column(Boolean)
     # Bytes counted against the owner's limit: reserved while they come, exact once they are stored.
     counted: Mapped[int] = mapped_column(BigInteger)
+    # Until when others leave the row alone; past it, whoever sweeps may end the attempt or remove the bytes.
+    lease_owner: Mapped[str | None] = mapped_column(String(36))
+    lease_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+
+
+class JobRow(Base):
+    """Work that outlives its request; see `tintype.lifecycle.jobs`."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_open", "status", "created_at"),
+        Index("ix_jobs_image_id", "image_id", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"))
+    status: Mapped[str] = mapped_column(String(16))
+    order: Mapped[dict] = mapped_column("job_order", JSON)
+    outcome: Mapped[dict] = mapped_column(JSON)
+    message: Mapped[str] = mapped_column(Text)
+    owner: Mapped[str | None] = mapped_column(String(255))
+    user: Mapped[str | None] = mapped_column("job_user", String(255))
+    request_id: Mapped[str] = mapped_column(String(80))
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    lease_owner: Mapped[str | None] = mapped_column(String(36))
+    lease_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())

@@ -6,6 +6,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 class Status(enum.StrEnum):
@@ -60,6 +61,14 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class LapsedLocation:
+    """A location that nobody looks after any more, and the image it was meant for."""
+
+    image_id: str
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A project that an image is shared with."""
 
@@ -109,6 +118,41 @@ class Image:
     def store(self) -> str | None:
         """The name of the store that holds the bytes."""
         return self.locations[0].store if self.locations else None
+
+
+class JobKind(enum.StrEnum):
+    """What a job does."""
+
+    FETCH = "fetch"  #: bytes from an external source into stores
+    COPY = "copy"  #: an image's bytes into more stores
+
+
+class JobStatus(enum.StrEnum):
+    """How far a job is."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that outlives its request. `pending` and `failed` are names of stores."""
+
+    id: str
+    kind: JobKind
+    image_id: str
+    status: JobStatus
+    order: Mapping[str, Any]
+    pending: tuple[str, ...]
+    failed: tuple[str, ...]
+    message: str
+    owner: str | None
+    user: str | None
+    request_id: str
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
 
 
 @dataclass(frozen=True, slots=True)

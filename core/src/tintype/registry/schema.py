@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,5 +71,19 @@ def _run(engine: Engine, work: Callable[[Config], None]) -> None:
 
     # One transaction around it all: on SQLite its write lock also makes two
     # processes that start together take turns.
-    with engine.begin() as connection:
+    with engine.connect() as connection, _rows_unchained(connection), connection.begin():
         migrate(connection)
+
+
+@contextlib.contextmanager
+def _rows_unchained(connection: Connection) -> Iterator[None]:
+    """SQLite changes a table by making another in its place, which foreign keys to its rows would forbid."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw = connection.connection.dbapi_connection
+    raw.execute("PRAGMA foreign_keys = OFF")  # means nothing once the transaction has begun
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys = ON")

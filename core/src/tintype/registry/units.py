@@ -8,17 +8,30 @@ statements: zope.sqlalchemy would silently roll back any other.
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tintype.registry import queries
 from tintype.registry.errors import DuplicateImage, ImageNotFound, LimitReached, StatusConflict
-from tintype.registry.models import ImageRow, LocationRow, MemberRow, PropertyRow, TagRow, UsageRow
-from tintype.registry.records import Image, Limits, Location, LocationState, MemberStatus, Status, Visibility
+from tintype.registry.models import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow, UsageRow
+from tintype.registry.records import (
+    Image,
+    JobKind,
+    JobStatus,
+    Limits,
+    Location,
+    LocationState,
+    MemberStatus,
+    Status,
+    Visibility,
+)
+
+_OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 
 
 class Unit:
@@ -33,8 +46,15 @@ class Unit:
         Raises:
             ImageNotFound: there is none, or it is deleted.
         """
+        image = self.any_image(image_id)
+        if image.status is Status.DELETED:
+            raise ImageNotFound(image_id)
+        return image
+
+    def any_image(self, image_id: str) -> Image:
+        """The image, be it deleted; raises ImageNotFound only if there never was one."""
         image = queries.find_image(self._session.connection(), image_id, lock=True)
-        if image is None or image.status is Status.DELETED:
+        if image is None:
             raise ImageNotFound(image_id)
         return image
 
@@ -160,9 +180,11 @@ class Unit:
         except IntegrityError:
             pass  # somebody else was faster
 
-    def intend(self, image_id: str, key: str, store: str, location: str | None) -> None:
-        """Write down that bytes are about to go to the store under the key; none is counted yet."""
-        self._add_location(image_id, key, store, location, LocationState.INTENDED)
+    def intend(self, image_id: str, key: str, store: str, owner: str, until: datetime.datetime) -> None:
+        """Write down that bytes are about to go to the store under the key, under a lease of `owner`'s."""
+        self._add_location(
+            image_id, key, store, None, LocationState.INTENDED, lease_owner=owner, lease_until=until
+        )
 
     def refer(self, image_id: str, key: str, store: str, location: str) -> None:
         """Write down where bytes lie that are somebody else's."""
@@ -177,6 +199,8 @@ class Unit:
         state: LocationState,
         *,
         external: bool = False,
+        lease_owner: str | None = None,
+        lease_until: datetime.datetime | None = None,
     ) -> None:
         self._session.add(
             LocationRow(
@@ -188,6 +212,8 @@ class Unit:
                 external=external,
                 counted=0,
                 created_at=_now(),
+                lease_owner=lease_owner,
+                lease_until=lease_until,
             )
         )
         self._session.flush()
@@ -202,22 +228,116 @@ class Unit:
         if row is not None and row.counted != size:
             self.count(project, limits, size=size - row.counted)
             self._change_location(key, counted=size)
+            self._session.expire(row)
 
-    def keep_location(self, key: str, location: str) -> None:
-        """The intended bytes are there: they are the image's."""
-        self._change_location(key, state=LocationState.STORED, location=location)
+    def keep_location(self, key: str, owner: str, location: str) -> None:
+        """The intended bytes are there: they are the image's.
 
-    def doom_location(self, key: str) -> None:
-        """The bytes of that key, if any, are to be removed."""
-        self._change_location(key, state=LocationState.DOOMED)
+        Raises:
+            StatusConflict: the attempt is not `owner`'s any more.
+        """
+        mine = (LocationRow.state == LocationState.INTENDED, LocationRow.lease_owner == owner)
+        values = {"state": LocationState.STORED, "location": location}
+        if not self._change_location(key, *mine, lease_owner=None, lease_until=None, **values):
+            raise StatusConflict(key)
 
-    def _change_location(self, key: str, **values: Any) -> None:
-        self._session.execute(
+    def doom_location(self, key: str, state: LocationState, until: datetime.datetime) -> bool:
+        """The key's bytes are to be removed, by others not before `until`; whether it was in `state`."""
+        return self._change_location(
+            key, LocationRow.state == state, state=LocationState.DOOMED, lease_until=until
+        )
+
+    def revive_location(self, key: str) -> bool:
+        """Doomed bytes that nobody has begun to remove are the image's again; whether there were any."""
+        untouched = (LocationRow.state == LocationState.DOOMED, LocationRow.lease_owner.is_(None))
+        return self._change_location(key, *untouched, state=LocationState.STORED, lease_until=None)
+
+    def claim_location(self, key: str, owner: str, until: datetime.datetime) -> bool:
+        """Take over a row whose lease has lapsed; whether nobody else did."""
+        lapsed = or_(LocationRow.lease_until.is_(None), LocationRow.lease_until < _now())
+        return self._change_location(key, lapsed, lease_owner=owner, lease_until=until)
+
+    def renew_leases(self, keys: Collection[str], owner: str, until: datetime.datetime) -> None:
+        """Put off the end of the leases that `owner` still has on locations and jobs."""
+        for row, key in ((LocationRow, LocationRow.key), (JobRow, JobRow.id)):
+            self._session.execute(
+                update(row)
+                .where(key.in_(keys), row.lease_owner == owner)
+                .values(lease_until=until)
+                .execution_options(synchronize_session=False)
+            )
+
+    def add_job(
+        self,
+        kind: JobKind,
+        image: Image,
+        order: Mapping[str, Any],
+        pending: list[str],
+        request_id: str,
+        user: str | None,
+    ) -> str:
+        """Write a job down, for an image's owner; returns its id."""
+        now = _now()
+        job = JobRow(
+            id=str(uuid.uuid4()),
+            kind=kind,
+            image_id=image.id,
+            status=JobStatus.PENDING,
+            order=dict(order),
+            outcome={"pending": pending, "failed": []},
+            message="",
+            owner=image.owner,
+            user=user,
+            request_id=request_id,
+            created_at=now,
+            updated_at=now,
+        )
+        self._session.add(job)
+        self._session.flush()
+        return job.id
+
+    def has_open_job(self, image_id: str) -> bool:
+        """Whether somebody does something for the image, or is going to."""
+        mine = select(JobRow.id).where(JobRow.image_id == image_id, JobRow.status.in_(_OPEN))
+        return self._session.execute(mine.limit(1)).first() is not None
+
+    def claim_job(self, job_id: str, owner: str, until: datetime.datetime) -> bool:
+        """Take a job; whether nobody else has it."""
+        free = or_(JobRow.lease_until.is_(None), JobRow.lease_until < _now())
+        return self._change_job(
+            job_id, free, status=JobStatus.PROCESSING, lease_owner=owner, lease_until=until
+        )
+
+    def note_job(self, job_id: str, owner: str, outcome: Mapping[str, Any]) -> bool:
+        """Write down how far a job is; whether it is still `owner`'s."""
+        return self._change_job(job_id, JobRow.lease_owner == owner, outcome=dict(outcome))
+
+    def end_job(
+        self, job_id: str, owner: str, status: JobStatus, message: str, outcome: Mapping[str, Any]
+    ) -> bool:
+        """Write down how a job ended; whether it was still `owner`'s."""
+        values = {"status": status, "message": message, "outcome": dict(outcome)}
+        return self._change_job(
+            job_id, JobRow.lease_owner == owner, lease_owner=None, lease_until=None, **values
+        )
+
+    def _change_job(self, job_id: str, *conditions: ColumnElement[bool], **values: Any) -> bool:
+        change = (
+            update(JobRow)
+            .where(JobRow.id == job_id, JobRow.status.in_(_OPEN), *conditions)
+            .values(updated_at=_now(), **values)
+            .execution_options(synchronize_session=False)
+        )
+        return self._session.execute(change).rowcount == 1
+
+    def _change_location(self, key: str, *conditions: ColumnElement[bool], **values: Any) -> bool:
+        change = (
             update(LocationRow)
-            .where(LocationRow.key == key)
+            .where(LocationRow.key == key, *conditions)
             .values(**values)
             .execution_options(synchronize_session=False)
         )
+        return self._session.execute(change).rowcount == 1
 
     def forget_location(self, key: str) -> None:
         """Nothing lies under that key any more."""

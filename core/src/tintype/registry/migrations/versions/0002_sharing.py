@@ -1,4 +1,4 @@
-"""Tags, members, hidden images, what an inspection found, and what projects use."""
+"""Tags, members, hidden images, what an inspection found, what projects use, leases and jobs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,6 +21,9 @@ def upgrade() -> None:
         images.create_index("ix_images_all", ["deleted_at", "created_at", "id"])
     with op.batch_alter_table("image_locations") as locations:
         locations.add_column(sa.Column("counted", sa.BigInteger(), nullable=False, server_default="0"))
+        locations.add_column(sa.Column("lease_owner", sa.String(36)))
+        locations.add_column(sa.Column("lease_until", MOMENT))
+        locations.create_index("ix_image_locations_lease", ["state", "lease_until"])
     op.create_index("ix_image_properties_name", "image_properties", ["name"])
     op.create_table(
         "image_tags",
@@ -49,6 +52,27 @@ def upgrade() -> None:
         sa.Column("images", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("project", name="pk_project_usage"),
     )
+    op.create_table(
+        "jobs",
+        sa.Column("id", sa.String(36), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("image_id", sa.String(36), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("job_order", sa.JSON(), nullable=False),
+        sa.Column("outcome", sa.JSON(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("owner", sa.String(255)),
+        sa.Column("job_user", sa.String(255)),
+        sa.Column("request_id", sa.String(80), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.Column("lease_owner", sa.String(36)),
+        sa.Column("lease_until", MOMENT),
+        sa.ForeignKeyConstraint(["image_id"], ["images.id"], name="fk_jobs_image_id_images"),
+        sa.PrimaryKeyConstraint("id", name="pk_jobs"),
+    )
+    op.create_index("ix_jobs_open", "jobs", ["status", "created_at"])
+    op.create_index("ix_jobs_image_id", "jobs", ["image_id", "created_at"])
     _count_what_is_there()
 
 
@@ -66,11 +90,15 @@ def _count_what_is_there() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("jobs")
     op.drop_table("project_usage")
     op.drop_table("image_members")
     op.drop_table("image_tags")
     op.drop_index("ix_image_properties_name", "image_properties")
     with op.batch_alter_table("image_locations") as locations:
+        locations.drop_index("ix_image_locations_lease")
+        locations.drop_column("lease_until")
+        locations.drop_column("lease_owner")
         locations.drop_column("counted")
     with op.batch_alter_table("images") as images:
         images.drop_index("ix_images_all")

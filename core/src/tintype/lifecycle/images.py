@@ -1,120 +1,64 @@
-"""An image's life: which status follows which, and the verbs that move it on.
+"""The verbs on images and their metadata. Bytes are the business of `tintype.lifecycle.transfers`.
 
-                      upload               bytes are there                 deactivate
-    reserve -> queued -------> saving ---------------------> active <-----> deactivated
-                 ^  |            | the upload fails            ^
-                 |  |  register  |                             |
-                 |  +------------|-----------------------------+
-                 +---------------+----> killed         (where a failure leaves an image
-                                                        is the dialect's choice)
-    delete: from any of them -> deleted, for ever
-
-Each verb is one or two short units of work around what takes long. A status is
-changed by a compare-and-swap, so of two that want the same image one gets it. Where
-bytes will lie is written down before the first one moves, under a key that belongs
-to this one attempt; they are the image's only once a committed unit says so, and
-they are removed only once a committed unit says that they are not. No HTTP here.
+Each verb is one or two short units of work around what takes long. A status is changed
+by a compare-and-swap, so of two that want the same image one gets it. Whoever calls a
+verb has made sure that the caller has the right to it (`tintype.policy`); which values
+a caller may set is looked at here. No HTTP here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import logging
-import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from tintype import policy
 from tintype.draft import (
     Draft,
     DraftTooLarge,
-    InvalidDraft,
     check_draft,
     check_project,
     check_properties,
     check_tag,
     new_id,
 )
-from tintype.inspection import Inspector
-from tintype.intake import Inspected, Metered
-from tintype.policy import Caller
-from tintype.registry import (
-    Image,
-    ImageNotFound,
-    LimitReached,
-    Limits,
-    Location,
-    MemberStatus,
-    Registry,
-    RegistryError,
-    RegistryUnavailable,
-    Status,
-    StatusConflict,
-    Unit,
+from tintype.lifecycle.jobs import Jobs, Order, add_job
+from tintype.lifecycle.leases import Leases
+from tintype.lifecycle.states import (
+    ALIVE,
+    NEXT,
+    NoData,
+    NotAllowed,
+    NotFound,
+    NotQueued,
+    Protected,
+    UnknownStore,
 )
+from tintype.lifecycle.transfers import Swept, Transfers, new_key
+from tintype.policy import Caller
+from tintype.registry import Image, JobKind, Limits, MemberStatus, Registry, Status, StatusConflict, Unit
 from tintype.settings import Settings
 from tintype.stores.catalog import Catalog
-from tintype.stores.checked import CheckedStore, Demands, Received
+from tintype.stores.checked import CheckedStore, Demands
 from tintype.stores.contract import Capability, Reader
-from tintype.stores.errors import BlobNotFound, SourceError, StoreError
-
-log = logging.getLogger(__name__)
-
-#: The state table: what each status may become.
-NEXT: Mapping[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.SAVING, Status.ACTIVE, Status.DELETED}),
-    Status.SAVING: frozenset({Status.ACTIVE, Status.KILLED, Status.QUEUED, Status.DELETED}),
-    Status.ACTIVE: frozenset({Status.DEACTIVATED, Status.DELETED}),
-    Status.DEACTIVATED: frozenset({Status.ACTIVE, Status.DELETED}),
-    Status.KILLED: frozenset({Status.DELETED}),
-    Status.DELETED: frozenset(),
-}
-#: Everything that is not deleted: whose metadata may change.
-ALIVE = frozenset(Status) - {Status.DELETED}
-
-
-class UnknownStore(InvalidDraft):
-    """The draft names a store that is not there, or none and there is no default."""
-
-
-class NotAllowed(Exception):
-    """The caller may change the image, but not in this way."""
-
-
-class NotFound(Exception):
-    """What the verb is about - a tag, a member - is not there."""
-
-
-class NotQueued(Exception):
-    """Bytes or a location came for an image that is not waiting for any."""
-
-
-class Protected(Exception):
-    """The image is protected from being deleted."""
-
-
-class Vanished(Exception):
-    """The image was deleted while its bytes were on their way."""
-
-
-class NoData(Exception):
-    """The image has no bytes to read (yet, or any more)."""
+from tintype.stores.errors import StoreError
 
 
 class Lifecycle:
-    """The verbs, over one registry and one catalog of stores; shared by all threads.
-
-    Whoever calls a verb has made sure that the caller has the right to it
-    (`tintype.policy`); which values a caller may set is looked at here.
-    """
+    """The verbs, over one registry and one catalog of stores; shared by all threads."""
 
     def __init__(self, registry: Registry, stores: Catalog, settings: Settings):
         self._registry = registry
         self._stores = stores
         self._settings = settings
         self._limits = Limits(settings.project_bytes, settings.project_images)
+        self._leases = Leases(registry, settings.lease)
+        self._transfers = Transfers(registry, stores, settings, self._leases)
+        self._jobs = Jobs(registry, stores, self._leases, self._transfers)
+
+    def close(self) -> None:
+        """End the thread that renews leases."""
+        self._leases.close()
 
     def reserve(self, draft: Draft, caller: Caller) -> Image:
         """Make an image that waits for its bytes: queued.
@@ -156,16 +100,8 @@ class Lifecycle:
         with self._registry.unit() as unit:
             image_id = self._add_or_change(unit, draft, caller, image)
             saving = self._take(unit, image_id, Status.SAVING)
-            attempt = _Attempt(saving, f"{image_id}.{secrets.token_hex(6)}", store, on_failure)
-            unit.intend(image_id, attempt.key, store.name, store.locate(attempt.key))
-            unit.count_location(attempt.key, saving.owner, self._limits, length or 0)
-        intake = self._intake(attempt, source, length)
-        try:
-            received = store.add(attempt.key, intake, demands)
-        except BaseException as error:
-            self._fail(attempt, error)
-            raise
-        return self._activate(attempt, received, intake)
+            attempt = self._transfers.begin(unit, saving, store, length, on_failure)
+        return self._transfers.carry(attempt, source, demands)
 
     def register(self, draft: Draft, caller: Caller, image: Image | None = None) -> Image:
         """Make an image, or a queued one, active whose bytes lie elsewhere, at `draft.location`.
@@ -187,8 +123,96 @@ class Lifecycle:
         with self._registry.unit() as unit:
             image_id = self._add_or_change(unit, draft, caller, image)
             self._take(unit, image_id, Status.ACTIVE, size=size)
-            unit.refer(image_id, f"{image_id}.{secrets.token_hex(6)}", store.name, stored.location)
+            unit.refer(image_id, new_key(image_id), store.name, stored.location)
             return unit.image(image_id)
+
+    def fetch(
+        self,
+        draft: Draft,
+        caller: Caller,
+        request_id: str,
+        image: Image | None = None,
+        *,
+        stores: tuple[str, ...] = (),
+        strict: bool = True,
+        on_failure: Status = Status.KILLED,
+    ) -> Image:
+        """Have the bytes at `draft.location` fetched into our own stores, by a job.
+
+        The image is queued until the job begins. `stores` are where the bytes go (none: the
+        draft's store, or the default one); with `strict` one store's failure is that of all.
+
+        Raises:
+            InvalidDraft, UnknownStore, DuplicateImage, LimitReached: nothing was recorded.
+            BadLocation, BlobNotFound, Unavailable: nothing was recorded.
+            NotQueued: the image has bytes already, or is being given some.
+        """
+        self._check(draft, caller, image)
+        targets = stores or (self._store_for(draft).name,)
+        for name in targets:
+            self._store_for(replace(draft, store=name))
+        source = self._stores.external(draft.location or "")
+        stored = source.register(draft.location or "")
+        size = stored.size if stored.size is not None else draft.size
+        if size is not None and size > self._settings.image_size_cap:
+            raise DraftTooLarge(
+                f"Denying attempt to upload image larger than {self._settings.image_size_cap} bytes."
+            )
+        order = Order(
+            stores=targets,
+            source=source.name,
+            location=stored.location,
+            size=stored.size,
+            limit=self._settings.image_size_cap,
+            on_failure=on_failure,
+            strict=strict,
+        )
+        with self._registry.unit() as unit:
+            image_id = self._add_or_change(unit, replace(draft, size=size), caller, image)
+            queued = unit.image(image_id)
+            if queued.status is not Status.QUEUED or unit.has_open_job(image_id):
+                raise NotQueued("Cannot upload to an unqueued image")
+            add_job(unit, JobKind.FETCH, queued, order, request_id, caller.user)
+            return queued
+
+    def copy(
+        self, image: Image, stores: tuple[str, ...], caller: Caller, request_id: str, *, strict: bool = True
+    ) -> None:
+        """Have an active image's bytes copied into more stores, by a job.
+
+        Raises:
+            UnknownStore: one of them is not there, or takes no uploads.
+            NotAllowed: the image is not active, or is being copied already.
+        """
+        for name in stores:
+            self._store_for(Draft(store=name))
+        with self._registry.unit() as unit:
+            current = unit.image(image.id)
+            if current.status is not Status.ACTIVE or unit.has_open_job(image.id):
+                raise NotQueued("Only an active image that nothing else is done with can be copied.")
+            add_job(unit, JobKind.COPY, current, Order(stores=stores, strict=strict), request_id, caller.user)
+
+    def remove_from_store(self, image: Image, store: str) -> None:
+        """Take an image's bytes out of one of its stores, but never its last ones.
+
+        Raises:
+            NotFound: the store does not hold the image.
+            NotAllowed: it is the only one that does.
+        """
+        with self._registry.unit() as unit:
+            current = unit.image(image.id)
+            there = [location for location in current.locations if location.store == store]
+            if not there:
+                raise NotFound(f"Image {image.id} is not in store {store}.")
+            if len(there) == len(current.locations):
+                raise NotAllowed(f"Store {store} holds the only bytes of image {image.id}.")
+            self._transfers.doom(unit, replace(current, locations=tuple(there)), 0)
+        for location in there:
+            self._transfers.remove(location)
+
+    def work(self) -> bool:
+        """Do the oldest job that nobody does; whether there was one."""
+        return self._jobs.run_next()
 
     def update(self, image: Image, draft: Draft, caller: Caller) -> Image:
         """Change metadata: what the draft names, and nothing else.
@@ -290,15 +314,32 @@ class Lifecycle:
             now = datetime.datetime.now(datetime.UTC)
             self._move(unit, image.id, Status.DELETED, deleted_at=now)
             unit.count(image.owner, self._limits, images=-1)
+            self._transfers.doom(unit, image, self._settings.delete_grace)
+        if not self._settings.delete_grace:
             for location in image.locations:
-                if location.external:
-                    unit.forget_location(location.key)
-                else:
-                    unit.count_location(location.key, image.owner, self._limits, 0)
-                    unit.doom_location(location.key)
-        for location in image.locations:
-            if not location.external:
-                self._remove(location)
+                if not location.external:
+                    self._transfers.remove(location)
+
+    def undelete(self, image_id: str) -> Image:
+        """Bring a deleted image back whose bytes are still kept (`delete_grace`), as it was.
+
+        Raises:
+            NotFound: there is no such image, or its bytes are gone.
+        """
+        with self._registry.unit() as unit:
+            kept = [one for one in unit.locations(image_id) if one.location and unit.revive_location(one.key)]
+            if not kept:
+                raise NotFound(f"There is no deleted image {image_id} whose bytes are kept.")
+            unit.move(image_id, {Status.DELETED}, Status.ACTIVE, deleted_at=None)
+            image = unit.image(image_id)
+            unit.count(image.owner, self._limits, images=1)
+            for location in kept:
+                unit.count_location(location.key, image.owner, self._limits, image.size or 0)
+            return image
+
+    def sweep(self) -> Swept:
+        """End what died half way, anywhere, and remove what is doomed."""
+        return self._transfers.sweep()
 
     def open(self, image: Image, offset: int = 0, length: int | None = None) -> Reader:
         """Open an image's bytes: `length` of them from `offset`, or all from there on.
@@ -386,119 +427,8 @@ class Lifecycle:
     def _move(self, unit: Unit, image_id: str, to: Status, **values: Any) -> None:
         unit.move(image_id, {status for status, after in NEXT.items() if to in after}, to, **values)
 
-    # -- how bytes come in, and how an upload ends
-
-    def _intake(self, attempt: _Attempt, source: Reader, length: int | None) -> Inspected | Metered | Reader:
-        if length is None and self._limits.bytes is not None:
-            source = Metered(source, lambda total: self._recount(attempt, total))
-        if self._settings.inspection == "off":
-            return source
-        image = attempt.image
-        declared = image.disk_format if image.container_format in (None, "bare") else None
-        inspector = Inspector(declared, virtual_size_cap=self._settings.virtual_size_cap)
-        return Inspected(source, inspector, enforce=self._settings.inspection == "enforce")
-
-    def _recount(self, attempt: _Attempt, total: int) -> None:
-        with self._registry.unit() as unit:
-            unit.count_location(attempt.key, attempt.image.owner, self._limits, total)
-
-    def _activate(self, attempt: _Attempt, received: Received, intake: Reader) -> Image:
-        image_id = attempt.image.id
-        verdict = intake.verdict if isinstance(intake, Inspected) else None
-        try:
-            with self._registry.unit() as unit:
-                self._move(
-                    unit,
-                    image_id,
-                    Status.ACTIVE,
-                    size=received.size,
-                    checksum=received.digests.get("md5"),
-                    os_hash_algo="sha256",
-                    os_hash_value=received.digests["sha256"],
-                    detected_format=verdict.format if verdict else None,
-                    virtual_size=verdict.virtual_size if verdict else None,
-                )
-                unit.count_location(attempt.key, unit.image(image_id).owner, self._limits, received.size)
-                unit.keep_location(attempt.key, received.location)
-                return unit.image(image_id)
-        except (StatusConflict, ImageNotFound):
-            error = Vanished(f"Image {image_id} could not be found after upload: it was deleted.")
-            self._fail(attempt, error)
-            raise error from None
-        except LimitReached as error:
-            self._fail(attempt, error)
-            raise
-        except RegistryUnavailable as error:
-            # The commit may have happened all the same: only the registry can tell.
-            image = self._registry.find(image_id)
-            if image is not None and any(location.key == attempt.key for location in image.locations):
-                return image
-            self._fail(attempt, error)
-            raise
-
-    def _fail(self, attempt: _Attempt, error: BaseException) -> None:
-        """Say why, and remove what the attempt left; never hides the error that led here."""
-        image_id = attempt.image.id
-        try:
-            with self._registry.unit() as unit:
-                with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
-                    unit.move(image_id, {Status.SAVING}, attempt.on_failure, status_reason=_reason(error))
-                unit.count_location(attempt.key, attempt.image.owner, self._limits, 0)
-                unit.doom_location(attempt.key)
-        except RegistryError:
-            log.exception("image %s: its failed upload stays written down as intended", image_id)
-        else:
-            self._discard(attempt)
-
-    def _discard(self, attempt: _Attempt) -> None:
-        try:
-            attempt.store.discard(attempt.key)
-        except StoreError:
-            log.exception("store '%s': could not remove what an upload left", attempt.store.name)
-        else:
-            self._forget(attempt.key)
-
-    def _remove(self, location: Location) -> None:
-        """Remove doomed bytes; what fails stays doomed, and is tried again by whoever sweeps."""
-        if location.store not in self._stores:
-            log.error(
-                "store '%s' is not configured here: bytes of a deleted image stay in it", location.store
-            )
-            return
-        try:
-            with contextlib.suppress(BlobNotFound):
-                self._stores[location.store].delete(location.location or "")
-        except StoreError:
-            log.exception("store '%s': could not remove a deleted image's bytes", location.store)
-        else:
-            self._forget(location.key)
-
-    def _forget(self, key: str) -> None:
-        try:
-            with self._registry.unit() as unit:
-                unit.forget_location(key)
-        except RegistryError:
-            log.exception("a removed blob stays written down as doomed")
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One attempt to upload: the saving image, the key its bytes go under, and what a failure makes of it."""
-
-    image: Image
-    key: str
-    store: CheckedStore
-    on_failure: Status
-
 
 def _properties_after(draft: Draft, image: Image | None) -> dict[str, str]:
     """The properties an image will have once the draft is applied."""
     kept = {} if image is None or draft.replace_properties else image.properties
     return {name: value for name, value in kept.items() if name not in draft.dropped} | dict(draft.properties)
-
-
-def _reason(error: BaseException) -> str:
-    """What a person may read of a failure: sentences written for them, and nothing from inside."""
-    if isinstance(error, (SourceError, StoreError, RegistryError, Vanished)):
-        return str(error)
-    return f"The upload was broken off by {type(error).__name__}."

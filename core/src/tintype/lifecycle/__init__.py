@@ -1,0 +1,32 @@
+"""An image's life: which status follows which (`states`), and the verbs that move it on (`images`).
+
+Bytes come and go in `transfers`, under `leases`. No HTTP in any of it.
+"""
+
+from tintype.lifecycle.images import Lifecycle
+from tintype.lifecycle.states import (
+    ALIVE,
+    NEXT,
+    NoData,
+    NotAllowed,
+    NotFound,
+    NotQueued,
+    Protected,
+    UnknownStore,
+    Vanished,
+)
+from tintype.lifecycle.transfers import Swept
+
+__all__ = [
+    "Lifecycle",
+    "NEXT",
+    "ALIVE",
+    "Swept",
+    "NoData",
+    "NotAllowed",
+    "NotFound",
+    "NotQueued",
+    "Protected",
+    "UnknownStore",
+    "Vanished",
+]

@@ -1,0 +1,282 @@
+"""Transfers: how bytes come into a store, how that ends, and how what is left over goes.
+
+An attempt is written down before its first byte moves, with a lease. It ends in one
+unit of work, which changes the attempt's row only if it is as the attempt left it: so
+somebody whose lease lapsed, and whose attempt was ended by others, changes nothing
+any more. Bytes are removed only after a committed unit has doomed them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+from dataclasses import dataclass
+
+from tintype.inspection import Inspector
+from tintype.intake import Inspected, Metered
+from tintype.lifecycle.leases import Leases
+from tintype.lifecycle.states import Vanished
+from tintype.registry import (
+    Image,
+    ImageNotFound,
+    LimitReached,
+    Limits,
+    Location,
+    LocationState,
+    Registry,
+    RegistryError,
+    RegistryUnavailable,
+    Status,
+    StatusConflict,
+    Unit,
+)
+from tintype.settings import Settings
+from tintype.stores.catalog import Catalog
+from tintype.stores.checked import CheckedStore, Demands, Received
+from tintype.stores.contract import Reader
+from tintype.stores.errors import BlobNotFound, SourceError, StoreError
+
+log = logging.getLogger(__name__)
+
+#: Seconds for which what a request removes by itself is left alone by sweepers.
+_OWN_REMOVAL = 60
+#: Rows that one sweep looks at.
+_SWEEP_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to upload: the saving image, the key its bytes go under, and what a failure makes of it."""
+
+    image: Image
+    key: str
+    store: CheckedStore
+    on_failure: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did: attempts ended whose process died, blobs removed, removals that failed.
+
+    `full`: there may be more to sweep.
+    """
+
+    ended: int = 0
+    removed: int = 0
+    failed: int = 0
+    full: bool = False
+
+
+class Transfers:
+    """Attempts and removals over one registry and one catalog; shared by all threads."""
+
+    def __init__(self, registry: Registry, stores: Catalog, settings: Settings, leases: Leases):
+        self._registry = registry
+        self._stores = stores
+        self._settings = settings
+        self._leases = leases
+        self._limits = Limits(settings.project_bytes, settings.project_images)
+
+    def begin(
+        self, unit: Unit, image: Image, store: CheckedStore, length: int | None, on_failure: Status
+    ) -> Attempt:
+        """Write down that the bytes of a saving image are about to come.
+
+        Raises:
+            LimitReached: the project may not have `length` bytes more.
+        """
+        attempt = Attempt(image, new_key(image.id), store, on_failure)
+        unit.intend(image.id, attempt.key, store.name, self._leases.owner, self._leases.end())
+        unit.count_location(attempt.key, image.owner, self._limits, length or 0)
+        return attempt
+
+    def carry(self, attempt: Attempt, source: Reader, demands: Demands) -> Image:
+        """Move the bytes, and make the image active with them.
+
+        Raises:
+            SourceError, StoreError, LimitReached: it failed; `status_reason` says why, nothing is left.
+            Vanished: the image was deleted meanwhile, or the lease was lost; nothing is left.
+        """
+        with self._leases.held(attempt.key):
+            intake = self._intake(attempt, source, demands.length)
+            try:
+                received = attempt.store.add(attempt.key, intake, demands)
+            except BaseException as error:
+                self._fail(attempt, error)
+                raise
+            return self._activate(attempt, received, intake)
+
+    def copy(self, image: Image, target: CheckedStore) -> Image:
+        """Put an active image's bytes into one more store; they must be the same there.
+
+        Raises:
+            SourceError, StoreError, LimitReached: it failed; the image is as before.
+            Vanished: the image was deleted meanwhile.
+        """
+        location = image.location
+        if location is None:
+            raise Vanished(f"Image {image.id} has no data to copy.")
+        digests = {"sha256": image.os_hash_value} if image.os_hash_value else None
+        with self._registry.unit() as unit:
+            attempt = self.begin(unit, unit.image(image.id), target, image.size, image.status)
+        with self._leases.held(attempt.key):
+            try:
+                source = self._stores[location.store].get(location.location or "", size=image.size)
+                with contextlib.closing(source):
+                    demands = Demands(length=image.size, size=image.size, digests=digests)
+                    received = target.add(attempt.key, source, demands)
+                with self._registry.unit() as unit:
+                    current = unit.image(image.id)
+                    unit.keep_location(attempt.key, self._leases.owner, received.location)
+            except (StatusConflict, ImageNotFound):
+                error = Vanished(f"Image {image.id} was deleted while it was copied.")
+                self._fail(attempt, error)
+                raise error from None
+            except BaseException as error:
+                self._fail(attempt, error)
+                raise
+        return self._registry.find(current.id) or current
+
+    def doom(self, unit: Unit, image: Image, grace: float) -> None:
+        """Mark an image's bytes for removal in `grace` seconds; what belongs to others is just forgotten."""
+        for location in image.locations:
+            if location.external:
+                unit.forget_location(location.key)
+            else:
+                unit.count_location(location.key, image.owner, self._limits, 0)
+                unit.doom_location(
+                    location.key, LocationState.STORED, self._leases.end(grace or _OWN_REMOVAL)
+                )
+
+    def remove(self, location: Location) -> bool:
+        """Remove doomed bytes, and then the row; what fails stays doomed, for a sweep to try again."""
+        if location.store not in self._stores:
+            log.error("store '%s' is not configured: bytes of a deleted image stay in it", location.store)
+            return False
+        store = self._stores[location.store]
+        try:
+            if location.location is None:
+                store.discard(location.key)
+            else:
+                with contextlib.suppress(BlobNotFound):
+                    store.delete(location.location)
+            with self._registry.unit() as unit:
+                unit.forget_location(location.key)
+        except (StoreError, RegistryError):
+            log.exception("store '%s': doomed bytes could not be removed", location.store)
+            return False
+        return True
+
+    def sweep(self) -> Swept:
+        """End the attempts whose lease lapsed, and remove what is doomed; safe anywhere, at any time."""
+        ended = removed = failed = 0
+        for lapsed in self._registry.lapsed_locations(self._leases.end(0), _SWEEP_BATCH):
+            location = lapsed.location
+            try:
+                claimed = self._claim(lapsed.image_id, location)
+            except RegistryError:
+                log.exception("a sweep could not claim what it found")
+                failed += 1
+                continue
+            if claimed:
+                ended += location.state is LocationState.INTENDED
+                if self.remove(location):
+                    removed += 1
+                else:
+                    failed += 1
+        return Swept(ended, removed, failed, full=removed >= _SWEEP_BATCH)
+
+    def _claim(self, image_id: str, location: Location) -> bool:
+        """Take a lapsed row over, and end the attempt behind it if there is one."""
+        with self._registry.unit() as unit:
+            if not unit.claim_location(location.key, self._leases.owner, self._leases.end(_OWN_REMOVAL)):
+                return False
+            if location.state is LocationState.INTENDED:
+                attempted = unit.any_image(image_id)
+                unit.count_location(location.key, attempted.owner, self._limits, 0)
+                unit.doom_location(location.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL))
+                # A job begins again where its image was; an upload cannot.
+                after = Status.QUEUED if unit.has_open_job(image_id) else Status.KILLED
+                why = "The server that received the image ended before the upload did."
+                with contextlib.suppress(StatusConflict):
+                    unit.move(image_id, {Status.SAVING}, after, status_reason=why)
+        return True
+
+    # -- how bytes come in, and how an attempt ends
+
+    def _intake(self, attempt: Attempt, source: Reader, length: int | None) -> Inspected | Metered | Reader:
+        if length is None and self._limits.bytes is not None:
+            source = Metered(source, lambda total: self._recount(attempt, total))
+        if self._settings.inspection == "off":
+            return source
+        image = attempt.image
+        declared = image.disk_format if image.container_format in (None, "bare") else None
+        inspector = Inspector(declared, virtual_size_cap=self._settings.virtual_size_cap)
+        return Inspected(source, inspector, enforce=self._settings.inspection == "enforce")
+
+    def _recount(self, attempt: Attempt, total: int) -> None:
+        with self._registry.unit() as unit:
+            unit.count_location(attempt.key, attempt.image.owner, self._limits, total)
+
+    def _activate(self, attempt: Attempt, received: Received, intake: Reader) -> Image:
+        image_id = attempt.image.id
+        verdict = intake.verdict if isinstance(intake, Inspected) else None
+        try:
+            with self._registry.unit() as unit:
+                unit.move(
+                    image_id,
+                    {Status.SAVING},
+                    Status.ACTIVE,
+                    size=received.size,
+                    checksum=received.digests.get("md5"),
+                    os_hash_algo="sha256",
+                    os_hash_value=received.digests["sha256"],
+                    detected_format=verdict.format if verdict else None,
+                    virtual_size=verdict.virtual_size if verdict else None,
+                )
+                unit.count_location(attempt.key, unit.image(image_id).owner, self._limits, received.size)
+                unit.keep_location(attempt.key, self._leases.owner, received.location)
+                return unit.image(image_id)
+        except (StatusConflict, ImageNotFound):
+            error = Vanished(f"Image {image_id} could not be found after upload: it was deleted.")
+            self._fail(attempt, error)
+            raise error from None
+        except LimitReached as error:
+            self._fail(attempt, error)
+            raise
+        except RegistryUnavailable as error:
+            # The commit may have happened all the same: only the registry can tell.
+            image = self._registry.find(image_id)
+            if image is not None and any(location.key == attempt.key for location in image.locations):
+                return image
+            self._fail(attempt, error)
+            raise
+
+    def _fail(self, attempt: Attempt, error: BaseException) -> None:
+        """Say why, and remove what the attempt left; never hides the error that led here."""
+        image_id = attempt.image.id
+        doomed = Location(attempt.key, attempt.store.name, None, LocationState.DOOMED, external=False)
+        try:
+            with self._registry.unit() as unit:
+                unit.count_location(attempt.key, attempt.image.owner, self._limits, 0)
+                # Not intended any more: a sweep has ended this attempt, and the image is not its own.
+                if unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL)):
+                    with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
+                        unit.move(image_id, {Status.SAVING}, attempt.on_failure, status_reason=reason(error))
+        except RegistryError:
+            log.exception("image %s: its failed upload stays written down until a sweep", image_id)
+        else:
+            self.remove(doomed)
+
+
+def new_key(image_id: str) -> str:
+    """A key that no other attempt ever has."""
+    return f"{image_id}.{secrets.token_hex(6)}"
+
+
+def reason(error: BaseException) -> str:
+    """What a person may read of a failure: sentences written for them, and nothing from inside."""
+    if isinstance(error, (SourceError, StoreError, RegistryError, Vanished)):
+        return str(error)
+    return f"The upload was broken off by {type(error).__name__}."
