@@ -96,6 +96,12 @@ def plain_text(request: Request, status: int, text: str) -> Response:
     return Response(text, status=status, content_type="text/plain", charset="utf-8")
 
 
+def json_document(request: Request, status: int, text: str) -> Response:
+    """An error as today's clients read it: nested, for a flat one crashes some of them."""
+    error = {"code": status, "title": http.HTTPStatus(status).phrase, "message": text}
+    return Response(json={"error": error}, status=status)
+
+
 def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
     """An error raised by a view, or by Pyramid when nothing matched or a right was missing."""
     if isinstance(error, HTTPForbidden):
