@@ -28,6 +28,7 @@ _HOMES = {
     "Paused": "readers",
     "pattern": "readers",
     "read_all": "readers",
+    "assert_same": "readers",
 }
 
 __all__ = [*_HOMES]

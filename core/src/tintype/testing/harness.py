@@ -15,7 +15,7 @@ import pytest
 
 from tintype.stores import BlobNotFound, Capability, Reader, Store, StoreError
 from tintype.stores.checked import BLOCK, CheckedStore, Demands, Received
-from tintype.testing.readers import Trickle, pattern, read_all
+from tintype.testing.readers import Trickle, assert_same, pattern, read_all
 
 
 def needs(capability: Capability) -> Callable[[Callable], Callable]:
@@ -191,4 +191,4 @@ class Harness:
         data = pattern(999, seed=9)
         again = self.add(key, Trickle(data))
 
-        assert self.read(again.location, len(data)) == data
+        assert_same(self.read(again.location, len(data)), data)

@@ -22,7 +22,7 @@ from tintype.stores import (
 from tintype.stores.checked import CheckedStore
 from tintype.stores.options import read_options
 from tintype.testing.harness import Harness, needs
-from tintype.testing.readers import Trickle, pattern, read_all
+from tintype.testing.readers import Trickle, assert_same, pattern, read_all
 
 #: Capability -> the methods that a driver must bring when it declares it.
 METHODS = {
@@ -56,7 +56,7 @@ class Honesty(Harness):
         with pytest.raises(Unsupported):
             self._without(Capability.DELETE).delete(location)
 
-        assert self.read(location, 10) == pattern(10)
+        assert_same(self.read(location, 10), pattern(10))
 
     def test_a_listing_is_refused_where_it_is_not_declared(self) -> None:
         with pytest.raises(Unsupported):
@@ -73,7 +73,7 @@ class Honesty(Harness):
         data = pattern(5000)
         reader = self._without(Capability.RANGES).get(self.put(data), 1000, 500, size=5000)
 
-        assert read_all(reader, limit=500) == data[1000:1500]
+        assert_same(read_all(reader, limit=500), data[1000:1500])
 
     def _without(self, capability: Capability) -> CheckedStore:
         narrowed = CheckedStore(self.store)
@@ -91,7 +91,7 @@ class Honesty(Harness):
         url = self.store.direct_url(self.put(data), 60)
         if url is not None:
             with urllib.request.urlopen(url, timeout=30) as answer:
-                assert answer.read(len(data) + 1) == data
+                assert_same(answer.read(len(data) + 1), data)
             assert [secret for secret in self.store.options.secrets() if secret in url] == []
 
     # The life of a driver.
@@ -123,7 +123,7 @@ class Honesty(Harness):
         self.store.create()
         self.store.create()
 
-        assert self.read(location, 10) == pattern(10)
+        assert_same(self.read(location, 10), pattern(10))
 
     def test_close_is_called_twice(self) -> None:
         twin = self.twin()

@@ -39,6 +39,14 @@ def read_all(reader: Reader, limit: int, block: int = 1 << 18) -> bytes:
     return b"".join(blocks)
 
 
+def assert_same(given: bytes, expected: bytes) -> None:
+    """See that two byte strings are equal; the failure says where they part, and prints neither."""
+    if given != expected:
+        both = min(len(given), len(expected))
+        at = next((at for at in range(both) if given[at] != expected[at]), both)
+        raise AssertionError(f"{len(given)} bytes instead of {len(expected)}, other ones from offset {at} on")
+
+
 class Trickle:
     """Gives its bytes in small, uneven pieces: less than asked, and never nothing before the end."""
 

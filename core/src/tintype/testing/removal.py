@@ -10,7 +10,7 @@ import pytest
 from tintype.stores import BadLocation, BlobNotFound, Capability
 from tintype.testing.downloads import HOSTILE_LOCATIONS
 from tintype.testing.harness import Harness, needs
-from tintype.testing.readers import Trickle, pattern
+from tintype.testing.readers import Trickle, assert_same, pattern
 
 WRITE, DELETE, LISTING = Capability.WRITE, Capability.DELETE, Capability.LISTING
 
@@ -44,7 +44,7 @@ class Removal(Harness):
         with pytest.raises((BadLocation, BlobNotFound)):
             self.store.delete(HOSTILE_LOCATIONS[hostile].format(location))
 
-        assert self.read(location, 10) == pattern(10)
+        assert_same(self.read(location, 10), pattern(10))
 
     @needs(WRITE | DELETE)
     def test_a_delete_spares_the_neighbours(self) -> None:

@@ -21,7 +21,7 @@ from tintype.stores import (
 )
 from tintype.stores.checked import BLOCK, LOCATION_MAX, Demands
 from tintype.testing.harness import Harness, needs
-from tintype.testing.readers import Endless, Exploding, Flow, Paused, Short, Trickle, pattern
+from tintype.testing.readers import Endless, Exploding, Flow, Paused, Short, Trickle, assert_same, pattern
 
 WRITE, DELETE = Capability.WRITE, Capability.DELETE
 #: What the core never hands to a driver as a key.
@@ -80,14 +80,14 @@ class Uploads(Harness):
         data = pattern(size)
         received = self.add(self.key(), Trickle(data), Demands(length=size))
 
-        assert self.read(received.location, size) == data
+        assert_same(self.read(received.location, size), data)
 
     @needs(WRITE)
     def test_a_source_of_unknown_size_is_stored_whole(self, size: int) -> None:
         data = pattern(size, seed=1)
         received = self.add(self.key(), Trickle(data))
 
-        assert self.read(received.location, size) == data
+        assert_same(self.read(received.location, size), data)
 
     @needs(WRITE)
     def test_the_receipt_is_true(self, size: int) -> None:
@@ -128,7 +128,7 @@ class Uploads(Harness):
         self._keys.append(key)
         data = pattern(1000)
 
-        assert self.read(self.add(key, Trickle(data)).location, 1000) == data
+        assert_same(self.read(self.add(key, Trickle(data)).location, 1000), data)
 
     @needs(WRITE)
     def test_the_location_holds_no_secret(self) -> None:
@@ -235,7 +235,7 @@ class Uploads(Harness):
         received = self.add(key, Paused(data, len(data) - 500, look))
 
         assert seen == []
-        assert self.read(received.location, len(data)) == data
+        assert_same(self.read(received.location, len(data)), data)
 
     # Keys.
 
@@ -257,7 +257,7 @@ class Uploads(Harness):
 
         assert caught.value.store == self.store.name
         assert self.left_behind() == []
-        assert self.read(first.location, len(data)) == data
+        assert_same(self.read(first.location, len(data)), data)
 
     @needs(WRITE)
     def test_a_broken_upload_to_a_taken_key_harms_nothing(self) -> None:
@@ -267,7 +267,7 @@ class Uploads(Harness):
             self.store.add(key, Exploding(pattern(100, seed=1), SourceBroken("gone")))
 
         assert self.left_behind() == []
-        assert self.read(first.location, len(data)) == data
+        assert_same(self.read(first.location, len(data)), data)
 
     @needs(WRITE)
     def test_of_racing_adds_one_wins(self) -> None:
@@ -295,7 +295,7 @@ class Uploads(Harness):
 
         assert len(winners) == 1
         assert self.left_behind() == []
-        assert self.read(results[winners[0]].location, size) == pattern(size, seed=winners[0])
+        assert_same(self.read(results[winners[0]].location, size), pattern(size, seed=winners[0]))
 
     @needs(WRITE)
     def test_parallel_uploads_do_not_mix(self) -> None:
