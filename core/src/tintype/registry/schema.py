@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from tintype.registry.errors import SchemaMismatch
 from tintype.registry.models import Base
@@ -27,7 +28,7 @@ def newest() -> str:
 
 def current(engine: Engine) -> str | None:
     """The revision the database is at; None for an empty one."""
-    with engine.connect() as connection:
+    with _usable(), engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -43,7 +44,7 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 def differences(engine: Engine) -> list[Any]:
     """What the database has other than the models say, in alembic's terms; empty when they agree."""
-    with engine.connect() as connection:
+    with _usable(), engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return compare_metadata(context, Base.metadata)
 
@@ -71,8 +72,22 @@ def _run(engine: Engine, work: Callable[[Config], None]) -> None:
 
     # One transaction around it all: on SQLite its write lock also makes two
     # processes that start together take turns.
-    with engine.connect() as connection, _rows_unchained(connection), connection.begin():
+    with (
+        _usable(),
+        engine.connect() as connection,
+        _rows_unchained(connection),
+        connection.begin(),
+    ):
         migrate(connection)
+
+
+@contextlib.contextmanager
+def _usable() -> Iterator[None]:
+    """Say in one sentence that the database is away, locked, or none at all."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise SchemaMismatch(f"the database cannot be used: {error.orig}") from error
 
 
 @contextlib.contextmanager

@@ -1,0 +1,25 @@
+"""What the core's tests share."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from core.tests.workbench import make_bench, make_database
+
+# Machines differ in speed, and a fixture here is made to be used by many examples.
+settings.register_profile(
+    "tintype", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("tintype")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """An empty database at the newest schema, to be copied."""
+    return make_database(tmp_path_factory.mktemp("template") / "registry.sqlite")
+
+
+@pytest.fixture
+def bench(template):
+    """A fresh registry, store and lifecycle."""
+    with make_bench(template) as made:
+        yield made

@@ -1,0 +1,183 @@
+"""Drafts: what a client may ask of an image, in whichever dialect."""
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.tests.workbench import make_settings
+from tintype.draft import (
+    Draft,
+    DraftTooLarge,
+    InvalidDraft,
+    canonical_id,
+    check_draft,
+    check_properties,
+    new_id,
+)
+
+SETTINGS = make_settings(image_size_cap=1000, max_properties=2, max_property_bytes=10, max_metadata_bytes=24)
+ID = "0f3a8a2e-5c0b-4d52-9c3e-7e0f6a1b2c3d"
+
+
+def refused(draft: Draft) -> str:
+    with pytest.raises(InvalidDraft) as caught:
+        check_draft(draft, SETTINGS)
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- ids
+
+
+@given(st.uuids())
+def test_every_uuid_has_one_form(value):
+    assert canonical_id(str(value)) == canonical_id(str(value).upper()) == str(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "..",
+        "../../etc/cron.d/x",
+        "..%2f..",
+        "/abs",
+        "a/b",
+        "C:\\x",
+        "CON",
+        "a" * 1000,
+        "\0",
+        f"{ID}\n",
+        f" {ID}",
+        f"{ID}\0",
+        f"{{{ID}}}",
+        f"urn:uuid:{ID}",
+        ID.replace("-", ""),
+        f"{ID[:9]}{ID[9:].replace('-', '')}----",
+        ID.replace("0", "\N{FULLWIDTH DIGIT ZERO}"),
+        ID.replace("0", "\N{ARABIC-INDIC DIGIT ZERO}"),
+        ID.replace("a", "\N{CYRILLIC SMALL LETTER A}"),
+        "\N{KELVIN SIGN}" + ID[1:],
+        "detail",
+    ],
+)
+def test_what_is_no_uuid_in_its_usual_form_is_no_id(text):
+    assert canonical_id(text) is None
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_an_id_only_if_it_is_the_uuid_it_reads_as(text):
+    found = canonical_id(text)
+
+    assert found is None or found == str(uuid.UUID(text))
+
+
+def test_new_ids_are_ids_and_differ():
+    ids = {new_id() for _ in range(100)}
+
+    assert len(ids) == 100
+    assert all(canonical_id(each) == each for each in ids)
+
+
+# ---------------------------------------------------------------- fields
+
+
+def test_an_empty_draft_keeps_every_rule():
+    check_draft(Draft(), SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["name", "owner"])
+def test_a_limit_counts_characters_not_bytes(name):
+    check_draft(Draft(fields={name: "\N{PILE OF POO}" * 255}), SETTINGS)
+
+    assert "too long" in refused(Draft(fields={name: "a" * 256}))
+
+
+@pytest.mark.parametrize(
+    "bad", ["\0", "\n", "\r", "\x1b", "\x7f", "\x85", "\x9f", "\u2028", "\u2029", "\ud800"]
+)
+def test_control_characters_are_refused_in_fields_and_properties(bad):
+    assert "control characters" in refused(Draft(fields={"name": f"a{bad}b"}))
+    assert "control characters" in refused(Draft(properties={"k": f"a{bad}b"}))
+
+
+@pytest.mark.parametrize(
+    "fine", ["", " ", "\N{RIGHT-TO-LEFT OVERRIDE}x", "e\u0301", "\xe9", "\xa0", "\U0001f4a9"]
+)
+def test_all_other_text_is_taken_as_it_is(fine):
+    check_draft(Draft(fields={"name": fine}, properties={"k": fine}), SETTINGS)
+
+
+def test_fields_may_be_null():
+    check_draft(Draft(fields=dict.fromkeys(["name", "disk_format", "container_format"])), SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["disk_format", "container_format"])
+def test_a_format_is_one_of_those_that_are_configured(name):
+    check_draft(Draft(fields={name: "ami"}), SETTINGS)
+    sentence = refused(Draft(fields={name: "floppy" * 20}))
+
+    assert sentence.startswith(f"Invalid {name.replace('_', ' ')} 'floppy")
+    assert len(sentence) < 90
+
+
+@pytest.mark.parametrize("name", ["min_disk", "min_ram"])
+@pytest.mark.parametrize(("value", "fine"), [(0, True), (2**31 - 1, True), (-1, False), (2**31, False)])
+def test_small_integers_have_a_range(name, value, fine):
+    draft = Draft(fields={name: value})
+    if fine:
+        check_draft(draft, SETTINGS)
+    else:
+        assert name in refused(draft)
+
+
+# ---------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000])
+def test_a_size_within_the_cap_is_taken(size):
+    check_draft(Draft(size=size), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("size", "error"),
+    [(-1, InvalidDraft), (2**63, InvalidDraft), (1001, DraftTooLarge), (2**63 - 1, DraftTooLarge)],
+)
+def test_a_size_outside_of_it_is_refused(size, error):
+    with pytest.raises(InvalidDraft) as caught:
+        check_draft(Draft(size=size), SETTINGS)
+
+    assert type(caught.value) is error
+
+
+# ---------------------------------------------------------------- properties
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "a\n", "\xe9", "a" * 256, "a\0"])
+def test_a_property_name_is_printable_ascii_without_blanks(name):
+    assert "property's name" in refused(Draft(properties={name: "v"}))
+
+
+@pytest.mark.parametrize("name", ["a", "__proto__", "owner", "hw-x", "a.b", "!", "a" * 255])
+def test_any_such_name_is_taken(name):
+    check_draft(Draft(properties={name: "v"}), SETTINGS)
+
+
+def test_a_property_value_is_counted_in_bytes():
+    check_draft(Draft(properties={"k": "a" * 10}), SETTINGS)
+    with pytest.raises(DraftTooLarge, match="longer than 10 bytes"):
+        check_draft(Draft(properties={"k": "\xe9" * 6}), SETTINGS)
+
+
+def test_properties_have_a_limit_of_number():
+    check_properties({"a": "1", "b": "2"}, SETTINGS)
+    with pytest.raises(DraftTooLarge, match="3 of at most 2"):
+        check_properties({"a": "1", "b": "2", "c": "3"}, SETTINGS)
+
+
+def test_properties_have_a_limit_together_names_included():
+    check_properties({"aa": "x" * 10, "bb": "x" * 10}, SETTINGS)
+    with pytest.raises(DraftTooLarge, match="25 bytes together; at most 24"):
+        check_properties({"aa": "x" * 10, "bbb": "x" * 10}, SETTINGS)

@@ -1,0 +1,257 @@
+"""Settings: every key, its type, its variables; and the ini file that ships."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paste.deploy import appconfig
+from paste.deploy.loadwsgi import SERVER, loadcontext
+
+from tintype.settings import Settings, SettingsError, expand, read_settings
+
+INI = Path(__file__).parents[2] / "tintype.ini"
+DATABASE = {"sqlalchemy.url": "sqlite:///x.sqlite"}
+FIELDS = [name for name in Settings.model_fields if name != "store_options"]
+
+
+def key_of(name: str) -> str:
+    return Settings.model_fields[name].alias or f"tintype.{name}"
+
+
+def read(**given: str) -> Settings:
+    """Settings from keys whose dots are written `__`."""
+    return read_settings({}, {**DATABASE, **{key.replace("__", "."): value for key, value in given.items()}})
+
+
+# ---------------------------------------------------------------- keys
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_setting_says_what_it_is_for(name):
+    field = Settings.model_fields[name]
+
+    assert field.description
+    assert field.description.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "name", "value"),
+    [
+        ("tintype.stores", "fast, cold  deep", "stores", ("fast", "cold", "deep")),
+        ("tintype.stores", "", "stores", ()),
+        ("tintype.default_store", "fast", "default_store", "fast"),
+        ("tintype.identity", "none", "identity", "none"),
+        ("sqlalchemy.pool_size", "3", "pool_size", 3),
+        ("sqlalchemy.pool_timeout", "0.5", "pool_timeout", 0.5),
+        ("tintype.busy_timeout", "0", "busy_timeout", 0.0),
+        ("tintype.migrate", "true", "migrate", True),
+        ("tintype.image_size_cap", "1024", "image_size_cap", 1024),
+        ("tintype.max_properties", "0", "max_properties", 0),
+        ("tintype.max_property_bytes", "7", "max_property_bytes", 7),
+        ("tintype.max_metadata_bytes", "9", "max_metadata_bytes", 9),
+        ("tintype.list_limit", "10", "list_limit", 10),
+        ("tintype.disk_formats", "raw qcow2", "disk_formats", ("raw", "qcow2")),
+        ("tintype.container_formats", "bare", "container_formats", ("bare",)),
+        ("tintype.md5", "off", "md5", False),
+    ],
+)
+def test_a_key_sets_its_field(key, text, name, value):
+    assert getattr(read_settings({}, {**DATABASE, key: text}), name) == value
+
+
+def test_the_database_url_is_the_only_setting_that_has_no_default():
+    required = {key_of(name) for name in FIELDS if Settings.model_fields[name].is_required()}
+
+    assert required == {"sqlalchemy.url"}
+    with pytest.raises(SettingsError, match=r"^sqlalchemy\.url: "):
+        read_settings({}, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("sqlalchemy.pool_size", "many"),
+        ("sqlalchemy.pool_size", "0"),
+        ("sqlalchemy.pool_timeout", "0"),
+        ("tintype.busy_timeout", "-1"),
+        ("tintype.migrate", "perhaps"),
+        ("tintype.identity", "whoever"),
+        ("tintype.image_size_cap", "0"),
+        ("tintype.list_limit", "1e3"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named_by_its_ini_key_and_not_repeated(key, text):
+    with pytest.raises(SettingsError) as caught:
+        read_settings({}, {**DATABASE, key: text})
+
+    assert str(caught.value).startswith(f"{key}: ")
+    assert text not in str(caught.value).removeprefix(key).split() or text.isdigit()
+
+
+def test_all_wrong_values_are_told_at_once():
+    with pytest.raises(SettingsError, match=r"tintype\.migrate: .*; .*tintype\.md5: |md5.*migrate"):
+        read(tintype__migrate="perhaps", tintype__md5="perhaps")
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("tintype.defualt_store", "tintype.default_store"),
+        ("tintype.image_size_capp", "tintype.image_size_cap"),
+        ("sqlalchemy.uri", "sqlalchemy.url"),
+    ],
+)
+def test_an_unknown_key_is_an_error_with_a_hint(key, hint):
+    with pytest.raises(SettingsError) as caught:
+        read_settings({}, {**DATABASE, key: "x"})
+
+    assert str(caught.value) == f"unknown setting {key} (did you mean {hint}?)"
+
+
+@pytest.mark.parametrize("key", ["qqqqqq", "store.fast", "store.path", "tintype.zzzzzzzzzzzzzz", "default"])
+def test_an_unknown_key_that_is_like_no_other_is_an_error_too(key):
+    with pytest.raises(SettingsError, match=f"unknown setting {key}"):
+        read_settings({}, {**DATABASE, key: "x"})
+
+
+def test_the_field_that_gathers_store_options_is_no_key():
+    with pytest.raises(SettingsError, match="unknown setting"):
+        read(tintype__store_options="x")
+
+
+def test_keys_of_other_libraries_pass():
+    assert read(pyramid__includes="pyramid_tm", debugtoolbar__hosts="*").stores is None
+
+
+def test_store_keys_are_gathered_by_store_and_keep_their_dots():
+    settings = read(store__fast__driver="file", store__fast__path="/a", store__s3__retry__max="3")
+
+    assert settings.store_options == {"fast": {"driver": "file", "path": "/a"}, "s3": {"retry.max": "3"}}
+
+
+def test_a_password_in_the_database_url_is_not_shown():
+    settings = read_settings({}, {"sqlalchemy.url": "postgresql://u:hunter2@db/x"})
+
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(settings.model_dump())
+    assert settings.database_url.get_secret_value() == "postgresql://u:hunter2@db/x"
+
+
+def test_md5_can_be_switched_off_and_sha256_cannot():
+    assert read().digests == ("sha256", "md5")
+    assert read(tintype__md5="false").digests == ("sha256",)
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        read().migrate = True
+
+
+# ---------------------------------------------------------------- variables
+
+
+def test_a_variable_is_replaced():
+    assert expand("k", "${a}/${b}/${a}", {"a": "1", "b": "2"}) == "1/2/1"
+
+
+def test_a_variables_own_value_may_hold_variables(monkeypatch):
+    monkeypatch.setenv("TINTYPE_TEST_HOME", "/home/x")
+
+    assert expand("k", "${data}/y", {"data": "${env:TINTYPE_TEST_HOME}/images"}) == "/home/x/images/y"
+
+
+def test_a_variable_that_holds_itself_is_missing_rather_than_endless():
+    with pytest.raises(SettingsError, match=r"k: there is no \$\{a\}"):
+        expand("k", "${a}", {"a": "${b}", "b": "${a}"})
+
+
+def test_an_environment_variable_is_replaced(monkeypatch):
+    monkeypatch.setenv("TINTYPE_TEST_SECRET", "s3cret$1")
+
+    assert expand("k", "x${env:TINTYPE_TEST_SECRET}y", {}) == "xs3cret$1y"
+
+
+def test_a_file_is_replaced_by_its_content_without_the_last_newline(tmp_path):
+    (tmp_path / "secret").write_text("a\nb\n\n")
+
+    assert expand("k", f"${{file:{tmp_path}/secret}}", {}) == "a\nb\n"
+
+
+def test_the_content_of_a_file_or_of_the_environment_is_not_expanded_again(tmp_path, monkeypatch):
+    (tmp_path / "secret").write_text("${a}")
+    monkeypatch.setenv("TINTYPE_TEST_SECRET", "${a}")
+
+    assert expand("k", f"${{file:{tmp_path}/secret}}${{env:TINTYPE_TEST_SECRET}}", {"a": "1"}) == "${a}${a}"
+
+
+def test_an_escaped_variable_is_literal():
+    assert expand("k", "$${a} ${a} $$ $a {a} ${", {"a": "1"}) == "${a} 1 $$ $a {a} ${"
+
+
+@pytest.mark.parametrize(
+    "what", ["nowhere", "env:TINTYPE_NOWHERE", "file:/nowhere/at/all", "file:/", "env:", ""]
+)
+def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"here": "/"}, {"sqlalchemy.url": f"sqlite:///${{{what}}}"})
+
+    assert str(caught.value) == f"sqlalchemy.url: there is no ${{{what}}}"
+
+
+def test_a_file_that_is_no_text_is_one_sentence_too(tmp_path):
+    (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match=r"store\.s3\.secret_key: there is no"):
+        read(store__s3__secret_key=f"${{file:{tmp_path}/key}}")
+
+
+@given(st.text(alphabet="${}:abenvfile\x00 /", max_size=30))
+def test_any_text_expands_or_is_refused_in_a_sentence(text):
+    with contextlib.suppress(SettingsError):
+        assert isinstance(expand("k", text, {"a": "1", "b": "${a}"}), str)
+
+
+@given(st.text(max_size=30).filter(lambda text: "${" not in text))
+def test_text_without_variables_stays_as_it_is(text):
+    assert expand("k", text, {"a": "1"}) == text
+
+
+# ---------------------------------------------------------------- the ini file that ships
+
+
+def load(**variables: str) -> Settings:
+    context = appconfig(f"config:{INI}", name="main", global_conf=variables)
+    return read_settings(context.global_conf, context.local_conf)
+
+
+def test_the_shipped_ini_keeps_its_data_beside_itself():
+    settings = load()
+
+    assert settings.database_url.get_secret_value() == f"sqlite:///{INI.parent}/var/tintype.sqlite"
+    assert settings.store_options["file"]["path"] == f"{INI.parent}/var/images"
+    assert settings.migrate
+    assert settings.default_store == "file"
+
+
+def test_variables_of_the_command_line_win_over_the_default_section():
+    settings = load(data_dir="/srv/tt")
+
+    assert settings.database_url.get_secret_value() == "sqlite:////srv/tt/tintype.sqlite"
+    assert settings.store_options["file"]["path"] == "/srv/tt/images"
+
+
+@pytest.mark.parametrize(
+    ("variables", "listen"), [({}, "127.0.0.1:9292"), ({"http_port": "1"}, "127.0.0.1:1")]
+)
+def test_the_server_section_takes_variables_too_and_listens_on_loopback(variables, listen):
+    context = loadcontext(SERVER, f"config:{INI}", name="main", global_conf=variables)
+
+    assert expand("listen", context.local_conf["listen"], context.global_conf) == listen
+
+
+def test_a_variable_from_the_environment_can_stand_on_the_command_line(monkeypatch):
+    monkeypatch.setitem(os.environ, "TINTYPE_TEST_DATA", "/from/env")
+
+    assert load(data_dir="${env:TINTYPE_TEST_DATA}/x").store_options["file"]["path"] == "/from/env/x/images"

@@ -1,0 +1,168 @@
+"""What these tests stand on: a real SQLite registry on disk, a store in memory, the lifecycle over both."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, select
+
+from tintype.draft import Draft
+from tintype.lifecycle import Lifecycle
+from tintype.policy import Caller
+from tintype.registry import Image, Listing, Registry, Scope, Status, Unit, build_engine, schema
+from tintype.registry.models import ImageRow, LocationRow
+from tintype.registry.records import Page
+from tintype.settings import Settings
+from tintype.stores import BlobNotFound, Reader, Store, Stored
+from tintype.stores.catalog import Catalog, Entry
+from tintype.stores.checked import CheckedStore
+from tintype.stores.discovery import Driver
+from tintype.testing.memory import MemoryStore
+
+CALLER = Caller(user=None, project="default", roles=frozenset({"admin"}))
+
+
+def make_settings(**values: Any) -> Settings:
+    """Settings with one value that a database test never looks at, and the rest as given."""
+    return Settings(**{"database_url": "sqlite://", **values})
+
+
+def make_database(path: Path) -> Path:
+    """A database at the newest schema; its connections are closed."""
+    engine = build_engine(f"sqlite:///{path}")
+    schema.upgrade(engine)
+    engine.dispose()
+    return path
+
+
+def open_registry(path: Path, **options: Any) -> Registry:
+    return Registry(build_engine(f"sqlite:///{path}", **options))
+
+
+def make_catalog(*drivers: Store, default: str | None = None) -> Catalog:
+    entries = {
+        driver.name: Entry(CheckedStore(driver), Driver(driver.name, type(driver), "tests", "1"))
+        for driver in drivers
+    }
+    return Catalog(entries, default or drivers[0].name)
+
+
+class Moody(MemoryStore):
+    """A MemoryStore that fails when it is told to: `failing` maps a method to what it raises, once.
+
+    `late` makes `add` fail when it has already kept the bytes, as a store does whose answer got lost.
+    """
+
+    def __init__(self, name: str = "memory", options: MemoryStore.Options | None = None):
+        super().__init__(name, options or MemoryStore.Options())
+        self.failing: dict[str, BaseException] = {}
+        self.late = False
+
+    def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
+        error = self.failing.pop("add", None)
+        if error is not None and not self.late:
+            raise error
+        stored = super().add(key, source, size)
+        if error is not None:
+            raise error
+        return stored
+
+    def delete(self, location: str) -> None:
+        self._fail("delete")
+        super().delete(location)
+
+    def discard(self, key: str) -> None:
+        self._fail("discard")
+        with contextlib.suppress(BlobNotFound):
+            super().discard(key)
+
+    def _fail(self, method: str) -> None:
+        error = self.failing.pop(method, None)
+        if error is not None:
+            raise error
+
+
+def intend(unit: Unit, image_id: str, key: str, store: str, location: str | None) -> None:
+    """Write an intent down, as an upload does that has just begun."""
+    unit.intend(image_id, key, store, location)
+
+
+@dataclass
+class Bench:
+    """A registry, a store and a lifecycle, and the means to look behind them."""
+
+    path: Path
+    registry: Registry
+    store: Moody
+    stores: Catalog
+    settings: Settings
+    lifecycle: Lifecycle
+    caller: Caller = field(default=CALLER)
+
+    def row(self, image_id: str) -> ImageRow:
+        """The image's row, be it a tombstone."""
+        with self.registry.engine.connect() as connection:
+            return connection.execute(select(ImageRow.__table__).where(ImageRow.id == image_id)).one()
+
+    def status(self, image_id: str) -> Status:
+        return Status(self.row(image_id).status)
+
+    def locations(self, image_id: str | None = None) -> list[Any]:
+        """All location rows, or those of one image, whatever their state."""
+        rows = select(LocationRow.__table__)
+        if image_id is not None:
+            rows = rows.where(LocationRow.image_id == image_id)
+        with self.registry.engine.connect() as connection:
+            return list(connection.execute(rows).all())
+
+    def images(self) -> list[str]:
+        with self.registry.engine.connect() as connection:
+            return list(connection.execute(select(ImageRow.id)).scalars())
+
+    @property
+    def blobs(self) -> dict[str, bytes]:
+        """What lies in the store: location -> bytes."""
+        return {f"blob:{key}": data for key, (data, _) in self.store.shelf.blobs.items()}
+
+    def update(self, image: Image, draft: Draft) -> Image:
+        return self.lifecycle.update(image, draft, self.caller)
+
+    def page(self, limit: int, after: Image | None = None) -> Page:
+        """A page of the public images, oldest first."""
+        return self.registry.page(Listing(Scope.PUBLIC, limit=limit, after=after))
+
+    def read(self, image: Image) -> bytes:
+        reader = self.lifecycle.open(image)
+        try:
+            return b"".join(iter(lambda: reader.read(1 << 16), b""))
+        finally:
+            reader.close()
+
+    def raw(self) -> sqlite3.Connection:
+        """Another program's connection to the same database; the caller closes it."""
+        return sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+
+
+@contextlib.contextmanager
+def make_bench(
+    template: Path, store: Moody | None = None, settings: Settings | None = None, **options: Any
+) -> Iterator[Bench]:
+    """A bench over a copy of the database `template`."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(shutil.copy(template, Path(directory) / "registry.sqlite"))
+        registry = open_registry(path, **options)
+        # Nothing here survives the test, so nothing waits for the disk.
+        event.listen(registry.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
+        store, settings = store or Moody(), settings or make_settings()
+        stores = make_catalog(store)
+        try:
+            yield Bench(path, registry, store, stores, settings, Lifecycle(registry, stores, settings))
+        finally:
+            registry.close()
