@@ -59,8 +59,7 @@ def load(name: str, store: str | None = None) -> Driver:
             GROUP,
             name,
             on_load_failure_callback=_fail,
-            on_missing_entrypoints_callback=None,
-            warn_on_missing_entrypoint=False,
+            on_missing_entrypoints_callback=lambda missing: None,  # NoMatches follows
         )
     except NoMatches:
         raise ConfigurationError(
