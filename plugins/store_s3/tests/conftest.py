@@ -1,59 +1,60 @@
-"""What the S3 tests share: stores in new buckets of real servers."""
+"""What the S3 tests share: stores in a bucket of a real server, also behind a proxy that fails on demand."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import urlsplit
 
+import boto3
 import pytest
+from botocore.client import BaseClient
 
 from tintype.stores.options import read_options
+from tintype.testing import FaultProxy
 from tintype_store_s3 import S3Options, S3Store
 
-MIB = 1 << 20
+BUCKET = "images"
 #: Parts as small as S3 allows, so that multipart paths run on little data.
-SMALL_PARTS = {"part_size": str(5 * MIB), "multipart_threshold": str(5 * MIB), "memory": str(15 * MIB)}
-
-_numbers = itertools.count()
+SMALL = {"part_size": "5MiB", "multipart_threshold": "5MiB", "memory": "15MiB"}
 
 
-def ini(settings: Mapping[str, str], bucket: str, **options: object) -> dict[str, str]:
-    """The ini text of a store on that server; `options` add to it, None takes an option away."""
-    given = {
-        "endpoint_url": settings["S3_ENDPOINT"],
-        "region": settings["S3_REGION"],
-        "access_key": settings["S3_ACCESS_KEY"],
-        "secret_key": settings["S3_SECRET_KEY"],
-        "bucket": bucket,
-        **SMALL_PARTS,
-        **options,
+def build(**options: object) -> S3Store:
+    """A store as its ini text describes it; None takes an option away."""
+    given = {name: str(value) for name, value in options.items() if value is not None}
+    return S3Store("s3", read_options("s3", S3Options, given))
+
+
+@pytest.fixture(scope="session")
+def account(swift: Mapping[str, str]) -> dict[str, object]:
+    """The options that lead to a bucket of Swift's s3api, which is made."""
+    options = {
+        "endpoint_url": swift["S3_ENDPOINT"],
+        "region": swift["S3_REGION"],
+        "access_key": swift["S3_ACCESS_KEY"],
+        "secret_key": swift["S3_SECRET_KEY"],
+        "bucket": BUCKET,
+        **SMALL,
     }
-    return {name: str(value) for name, value in given.items() if value is not None}
-
-
-@pytest.fixture(scope="session")
-def server(swift: Mapping[str, str]) -> Mapping[str, str]:
-    """The S3 server of tests that need just one: Swift's s3api."""
-    return swift
-
-
-@pytest.fixture(scope="session")
-def bucket(server: Mapping[str, str]) -> str:
-    """A bucket of that server."""
-    store = S3Store("s3", read_options("s3", S3Options, ini(server, "images")))
+    store = build(**options)
     store.create()
     store.close()
-    return "images"
+    return options
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Iterator[int]:
+    """Numbers that are given out once."""
+    return itertools.count()
 
 
 @pytest.fixture
-def make(server: Mapping[str, str], bucket: str) -> Iterator[Callable[..., S3Store]]:
-    """make(**options): a store on the server, under a prefix of its own; closed when the test ends."""
-    made = []
+def make(account: dict[str, object], numbers: Iterator[int]) -> Iterator[Callable[..., S3Store]]:
+    """make(**options): a store in that bucket, below a prefix of the test's own; closed at its end."""
+    made, prefix = [], f"t{next(numbers)}"
 
     def make_store(**options: object) -> S3Store:
-        given = {"prefix": f"t{next(_numbers)}", **options}
-        made.append(S3Store("s3", read_options("s3", S3Options, ini(server, bucket, **given))))
+        made.append(build(**{**account, "prefix": prefix, **options}))
         return made[-1]
 
     yield make_store
@@ -63,5 +64,27 @@ def make(server: Mapping[str, str], bucket: str) -> Iterator[Callable[..., S3Sto
 
 @pytest.fixture
 def store(make: Callable[..., S3Store]) -> S3Store:
-    """A store with small parts on the server."""
+    """A store in that bucket."""
     return make()
+
+
+@pytest.fixture
+def proxy(account: dict[str, object]) -> Iterator[FaultProxy]:
+    """A proxy before the server."""
+    server = urlsplit(str(account["endpoint_url"]))
+    with FaultProxy(server.hostname, server.port) as running:
+        yield running
+
+
+@pytest.fixture
+def client(account: dict[str, object]) -> Iterator[BaseClient]:
+    """A client of our own, to do what no store does."""
+    made = boto3.session.Session().client(
+        "s3",
+        endpoint_url=account["endpoint_url"],
+        region_name=account["region"],
+        aws_access_key_id=account["access_key"],
+        aws_secret_access_key=account["secret_key"],
+    )
+    yield made
+    made.close()

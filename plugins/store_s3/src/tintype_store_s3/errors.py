@@ -64,13 +64,15 @@ def code_of(error: BaseException | None) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, aws.ClientError) else ""
 
 
-def lost_answers(error: BaseException | None) -> bool:
-    """Whether the request may have been carried out although its answer is an error, or none came."""
-    if isinstance(error, StoreError):
-        error = error.__cause__
-    if not isinstance(error, aws.ClientError):
+def lost_answers(outcome: BaseException | dict) -> bool:
+    """Whether an answer got lost on the way to this one, so that the server may have done the same before."""
+    if isinstance(outcome, StoreError):
+        outcome = outcome.__cause__
+    if isinstance(outcome, aws.ClientError):
+        outcome = outcome.response
+    if not isinstance(outcome, dict):
         return True
-    metadata = error.response.get("ResponseMetadata", {})
+    metadata = outcome.get("ResponseMetadata", {})
     return metadata.get("RetryAttempts", 0) > 0 or metadata.get("HTTPStatusCode", 500) >= 500
 
 
@@ -115,6 +117,8 @@ def _refusal(store: str, error: aws.ClientError) -> StoreError:
         return BlobNotFound(store, "nothing is stored there")
     if status in (401, 403):
         return Unavailable(store, f"{REFUSES} (set access_key and secret_key; check region and clock)")
+    if status == 411:
+        return Unavailable(store, CHECKSUM)
     if 300 <= status < 400:
         return Unavailable(store, WRONG_REGION)
     shown = code if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code) else "an error"

@@ -21,7 +21,7 @@ class S3Options(StoreOptions):
     bucket: str = Field(pattern=r"^[A-Za-z0-9._-]{3,255}$", description="The bucket that holds the images.")
     prefix: str = Field(
         "",
-        pattern=r"^([A-Za-z0-9._-]+/?)*$",
+        pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/?)*$",
         max_length=256,
         description="A folder in the bucket: object names begin with it and a slash.",
     )
@@ -33,7 +33,7 @@ class S3Options(StoreOptions):
     )
     access_key: str | None = Field(
         None,
-        description="Access key, which signed URLs show; unset: the ambient AWS chain (environment, profile, instance role).",
+        description="Access key (signed URLs show it); unset: the ambient AWS chain, as an instance role.",
     )
     secret_key: SecretStr | None = Field(None, description="The access key's secret; set both or neither.")
     addressing: Literal["auto", "path", "virtual"] = Field(

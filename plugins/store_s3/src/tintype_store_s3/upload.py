@@ -136,10 +136,16 @@ class Upload:
         try:
             answer = self._bucket.call("create_multipart_upload", Key=self._name, **self._settings())
         except StoreError as error:
-            if lost_answers(error):
-                self._abort_all()
+            self._drop_nameless(error)
             raise
         self._upload_id = answer["UploadId"]
+        self._drop_nameless(answer)
+
+    def _drop_nameless(self, outcome: StoreError | dict) -> None:
+        """Abort the upload that was begun by a request whose answer, and so its id, got lost."""
+        if lost_answers(outcome):
+            with contextlib.suppress(StoreError):
+                abort_all(self._bucket, self._name, spare=self._upload_id)
 
     def _send(self, part: Part) -> int:
         sending = self._threads.submit(
@@ -183,7 +189,7 @@ class Upload:
                 self._bucket.call(operation, Key=self._name, IfNoneMatch="*", **arguments)
                 return
             except StoreError as error:
-                if code_of(error) != "NotImplemented":
+                if code_of(error) not in ("NotImplemented", "501"):
                     raise
         self._bucket.call(operation, Key=self._name, **arguments)
         # Only now is it clear that the condition was what the server does not implement.
@@ -227,10 +233,6 @@ class Upload:
             with contextlib.suppress(StoreError):
                 self._bucket.call("delete_object", Key=self._name)
 
-    def _abort_all(self) -> None:
-        with contextlib.suppress(StoreError):
-            abort_all(self._bucket, self._name)
-
 
 def abort(bucket: Bucket, name: str, upload_id: str) -> None:
     """Abort a multipart upload until the server says that it is gone; what fails is logged."""
@@ -243,13 +245,13 @@ def abort(bucket: Bucket, name: str, upload_id: str) -> None:
             log.warning("an upload could not be aborted yet: %s", error)
 
 
-def abort_all(bucket: Bucket, name: str) -> None:
-    """Abort every multipart upload of that object."""
+def abort_all(bucket: Bucket, name: str, spare: str | None = None) -> None:
+    """Abort every multipart upload of that object, save one."""
     uploads = [
         upload["UploadId"]
         for page in bucket.pages("list_multipart_uploads", Prefix=name)
         for upload in page.get("Uploads", ())
-        if upload["Key"] == name
+        if upload["Key"] == name and upload["UploadId"] != spare
     ]
     for upload_id in uploads:
         abort(bucket, name, upload_id)

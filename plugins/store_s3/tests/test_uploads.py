@@ -1,0 +1,201 @@
+"""Uploads that fail, and what they leave: nothing."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+from botocore.client import BaseClient
+
+from tintype.stores import Duplicate, SourceBroken, StoreError, StoreFull, Unavailable
+from tintype.testing import Exploding, Fault, FaultProxy, Flow, Trickle, pattern, read_all
+from tintype_store_s3 import S3Store
+
+MIB = 1 << 20
+PART = 5 * MIB
+Make = Callable[..., S3Store]
+
+
+def left(store: S3Store) -> list:
+    """All that lies below the store's prefix."""
+    return [*store.blobs(), *store.attempts()]
+
+
+@pytest.mark.parametrize("offset", sorted(random.Random(11).sample(range(4 * PART), 30)))
+def test_an_upload_cut_anywhere_leaves_nothing(store: S3Store, offset: int) -> None:
+    error = SourceBroken("the client went away")
+    with pytest.raises(SourceBroken) as caught:
+        store.add("cut.1", Exploding(pattern(offset), error))
+
+    assert caught.value is error
+    assert left(store) == []
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+@pytest.mark.parametrize("size", [1000, PART + 1000, 3 * PART])
+def test_a_connection_that_breaks_is_made_again_or_leaves_nothing(
+    make: Make, store: S3Store, proxy: FaultProxy, size: int, retries: int
+) -> None:
+    data = pattern(size)
+    proxy.inject(Fault("PUT ", reset_up=size % PART // 2 + 1))
+    through = make(endpoint_url=proxy.url, retries=retries)
+    if retries:
+        assert read_all(store.get(through.add("k.1", Trickle(data)).location), size) == data
+    else:
+        with pytest.raises(Unavailable):
+            through.add("k.1", Trickle(data))
+        assert left(store) == []
+
+
+@pytest.mark.parametrize("size", [1000, PART + 1000])
+def test_a_lost_answer_to_the_last_request_is_no_duplicate(
+    make: Make, store: S3Store, proxy: FaultProxy, size: int
+) -> None:
+    data = pattern(size)
+    if size > PART:
+        proxy.inject(Fault("POST ", deaf=True), skip=1)
+    else:
+        proxy.inject(Fault("PUT ", deaf=True))
+    stored = make(endpoint_url=proxy.url).add("k.1", Trickle(data))
+
+    assert read_all(store.get(stored.location), size) == data
+    assert list(store.attempts()) == []
+
+
+def test_an_object_whose_only_answer_got_lost_is_found_again(
+    make: Make, store: S3Store, proxy: FaultProxy
+) -> None:
+    proxy.inject(Fault("PUT ", deaf=True))
+    stored = make(endpoint_url=proxy.url, retries=0).add("k.1", Trickle(pattern(1000)))
+
+    assert read_all(store.get(stored.location), 1000) == pattern(1000)
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+def test_an_upload_whose_id_got_lost_is_aborted(
+    make: Make, store: S3Store, proxy: FaultProxy, retries: int
+) -> None:
+    proxy.inject(Fault("POST ", deaf=True))
+    through = make(endpoint_url=proxy.url, retries=retries)
+    if retries:
+        through.add("k.1", Trickle(pattern(PART + 1)))
+    else:
+        with pytest.raises(Unavailable):
+            through.add("k.1", Trickle(pattern(PART + 1)))
+
+    assert list(store.attempts()) == []
+
+
+def test_a_part_that_is_refused_ends_the_upload(make: Make, store: S3Store, proxy: FaultProxy) -> None:
+    proxy.inject(Fault("PUT ", status=507), skip=1, times=None)
+    source = Flow(100 * PART)
+    with pytest.raises(StoreFull) as caught:
+        make(endpoint_url=proxy.url).add("k.1", source)
+
+    assert str(caught.value) == "store 's3': it has no room"
+    assert left(store) == []
+    assert source.read(1) != b""
+
+
+def test_an_abort_is_asked_for_again(make: Make, store: S3Store, proxy: FaultProxy) -> None:
+    proxy.inject(Fault("DELETE ", status=500), times=2)
+    with pytest.raises(SourceBroken):
+        make(endpoint_url=proxy.url, retries=0).add("k.1", Exploding(pattern(PART * 2), SourceBroken("gone")))
+
+    assert left(store) == []
+
+
+@pytest.mark.parametrize("size", [1000, PART + 1000])
+def test_bytes_that_change_on_their_way_are_refused(
+    make: Make, store: S3Store, proxy: FaultProxy, size: int
+) -> None:
+    proxy.inject(Fault("PUT ", corrupt_up=500), times=None)
+    with pytest.raises(Unavailable, match="changed on their way"):
+        make(endpoint_url=proxy.url, retries=0).add("k.1", Trickle(pattern(size)))
+
+    assert left(store) == []
+
+
+@pytest.mark.parametrize("size", [1000, PART + 1000])
+def test_a_server_without_conditional_writes_still_refuses_a_taken_key(
+    make: Make, store: S3Store, proxy: FaultProxy, size: int
+) -> None:
+    line = "PUT " if size < PART else "POST "
+    proxy.inject(Fault(line, status=501), skip=0 if size < PART else 1)
+    through = make(endpoint_url=proxy.url)
+    through.add("k.1", Trickle(pattern(size)))
+    with pytest.raises(Duplicate):
+        through.add("k.1", Trickle(pattern(size, seed=1)))
+
+    assert read_all(store.get("s3:k.1"), size) == pattern(size)
+    assert list(store.attempts()) == []
+
+
+def test_discard_removes_the_object_and_every_attempt_and_spares_the_neighbours(
+    store: S3Store, client: BaseClient
+) -> None:
+    prefix = store.options.prefix
+    for key in ("k.1", "k.1", "k.1-2"):
+        client.create_multipart_upload(Bucket="images", Key=prefix + key)
+    store.add("k.1", Trickle(pattern(10)))
+    store.add("k.1-2", Trickle(pattern(10)))
+    store.discard("k.1")
+    store.discard("k.1")
+
+    assert [attempt.location for attempt in store.attempts()] == ["k.1-2"]
+    assert [blob.location for blob in store.blobs()] == ["s3:k.1-2"]
+
+
+def test_an_attempt_tells_its_size(store: S3Store, client: BaseClient) -> None:
+    upload = {"Bucket": "images", "Key": store.options.prefix + "k.1"}
+    upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
+    for number in (1, 2):
+        client.upload_part(PartNumber=number, Body=pattern(1000), **upload)
+
+    assert [(attempt.location, attempt.size) for attempt in store.attempts()] == [("k.1", 2000)]
+    store.discard("k.1")
+
+
+def test_objects_of_others_are_not_listed(store: S3Store, client: BaseClient) -> None:
+    for name in ("README", "sub/a.1", "a_b", ""):
+        client.put_object(Bucket="images", Key=store.options.prefix + name, Body=b"x")
+    store.add("ours.1", Trickle(b"x"))
+
+    assert [blob.location for blob in store.blobs()] == ["s3:ours.1"]
+
+
+def test_a_long_upload_of_unknown_length_holds_no_more_than_its_memory(make: Make) -> None:
+    store, source = make(memory="10MiB"), Flow(160 * MIB)
+    store.check()
+    tracemalloc.start()
+    try:
+        stored = store.add("k.1", source)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert stored.size == 160 * MIB
+    assert peak < 16 * MIB
+
+
+def test_more_than_ten_thousand_parts_are_refused(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tintype_store_s3.upload.PARTS", 2)
+    with pytest.raises(StoreFull, match="more than 2 parts"):
+        store.add("k.1", Flow(2 * PART + 1))
+
+    assert left(store) == []
+
+
+@pytest.mark.parametrize("options", [{"storage_class": "NONSENSE"}, {"sse": "aws:kms", "kms_key_id": "no"}])
+def test_what_the_server_does_not_offer_is_refused_or_ignored_but_never_half_done(
+    make: Make, options: dict[str, str]
+) -> None:
+    store = make(**options)
+    try:
+        stored = store.add("k.1", Trickle(pattern(100)))
+    except StoreError:
+        assert left(store) == []
+    else:
+        assert store.size(stored.location) == 100
