@@ -12,6 +12,7 @@ from pyramid.router import Router
 
 from tintype.background import Background
 from tintype.lifecycle import Lifecycle
+from tintype.metrics import Metrics
 from tintype.registry import Registry, SchemaMismatch, build_engine, schema
 from tintype.settings import Settings, SettingsError, read_settings
 from tintype.stores.catalog import Catalog, build_catalog
@@ -73,6 +74,9 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
         exceptionresponse_view=None,  # tintype.api.errors answers for all of them
     )
     config.registry["tintype.settings"] = settings
+    config.registry["tintype.metrics"] = metrics = Metrics(service.registry)
+    for store in service.stores:
+        store.observe = metrics.observe_store
     config.registry["tintype.versions"] = []
 
     def image_registry(request: Request) -> Registry:
@@ -94,6 +98,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("tintype.api.errors")
     config.include("tintype.api.paths")
     config.include("tintype.api.predicates")
+    config.include("tintype.api.health")
     config.include("tintype.api.classic.views")
     app = config.make_wsgi_app()
     if settings.identity == "none":

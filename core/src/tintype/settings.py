@@ -68,6 +68,10 @@ class Settings(BaseModel):
         False, description="Bring the database to the newest schema at start. Off: `tintype db upgrade INI`."
     )
 
+    metrics: bool = Field(
+        False, description="Answer /metrics, to anybody who can reach it: let the proxy in front decide who."
+    )
+
     image_size_cap: int = Field(
         1 << 40,
         ge=1,

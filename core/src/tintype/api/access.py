@@ -28,16 +28,22 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
         began = time.perf_counter()
         response = handler(request)
         response.headers["x-openstack-request-id"] = request.id
+        seconds = time.perf_counter() - began
+        received = request.content_length or 0
+        sent = 0 if request.method == "HEAD" else response.content_length or 0
+        registry["tintype.metrics"].observe_request(
+            request.method, response.status_int, seconds, received, sent
+        )
         log.info(
-            'id=%s addr=%s method=%s path="%s" status=%d in=%s out=%s ms=%.1f',
+            'id=%s addr=%s method=%s path="%s" status=%d in=%d out=%d ms=%.1f',
             request.id,
             request.environ.get("REMOTE_ADDR", "-"),
             _shown(request.environ.get("REQUEST_METHOD", "-")),
             _shown(request.environ.get("PATH_INFO", "")),
             response.status_int,
-            request.environ.get("CONTENT_LENGTH") or "0",
-            "0" if request.method == "HEAD" else response.content_length or "0",
-            (time.perf_counter() - began) * 1000,
+            received,
+            sent,
+            seconds * 1000,
         )
         return response
 

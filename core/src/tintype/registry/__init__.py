@@ -13,7 +13,7 @@ from typing import Any
 
 import transaction
 import zope.sqlalchemy
-from sqlalchemy import Connection, Engine, Select, literal, or_, select
+from sqlalchemy import Connection, Engine, Select, func, literal, or_, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
@@ -29,9 +29,10 @@ from tintype.registry.errors import (
     SchemaMismatch,
     StatusConflict,
 )
-from tintype.registry.models import JobRow, LocationRow, UsageRow
+from tintype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
 from tintype.registry.queries import Condition, Listing, Scope, SortKey
 from tintype.registry.records import (
+    Census,
     Image,
     Job,
     JobKind,
@@ -52,6 +53,7 @@ from tintype.registry.units import Unit
 __all__ = [
     "Registry",
     "Unit",
+    "Census",
     "Image",
     "Job",
     "JobKind",
@@ -201,6 +203,16 @@ class Registry:
                 select(UsageRow.bytes, UsageRow.images).where(UsageRow.project == project)
             ).first()
         return Usage(row.bytes, row.images) if row is not None else Usage(0, 0)
+
+    def census(self) -> Census:
+        """Count images, locations and jobs by status; walks the tables, so ask seldom."""
+        with self._reader() as connection:
+
+            def count(column: Any) -> dict[str, int]:
+                grouped = select(column, func.count()).group_by(column)
+                return dict(connection.execute(grouped))
+
+            return Census(count(ImageRow.status), count(LocationRow.state), count(JobRow.status))
 
     def check(self) -> None:
         """Return when the database answers; raise RegistryUnavailable otherwise."""

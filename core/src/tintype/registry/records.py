@@ -177,3 +177,12 @@ class Usage:
 
     bytes: int
     images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many rows there are of each status."""
+
+    images: Mapping[str, int]
+    locations: Mapping[str, int]
+    jobs: Mapping[str, int]

@@ -11,7 +11,8 @@ import contextlib
 import io
 import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tintype.stores.contract import KEY, Blob, Capability, Reader, Store, Stored
@@ -34,6 +35,10 @@ log = logging.getLogger(__name__)
 BLOCK = 1 << 20
 #: The longest location that the registry keeps.
 LOCATION_MAX = 1024
+
+
+#: Told of each operation: the store, what was done, "ok" or an error's class, and seconds.
+Observer = Callable[[str, str, str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,23 @@ class CheckedStore:
         self.schemes = driver.schemes
         writing = Capability.WRITE | Capability.DELETE
         self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
+        self.observe: Observer | None = None
         self._algorithms = algorithms
+
+    @contextlib.contextmanager
+    def _doing(self, operation: str) -> Iterator[None]:
+        """Name what goes wrong in the driver, and tell the observer how the operation went."""
+        began = time.perf_counter()
+        outcome = "ok"
+        try:
+            with named_errors(self.name):
+                yield
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            if self.observe is not None:
+                self.observe(self.name, operation, outcome, time.perf_counter() - began)
 
     def __repr__(self) -> str:
         return f"<CheckedStore {self.name} of {type(self.driver).__name__}>"
@@ -188,7 +209,7 @@ class CheckedStore:
             raise BadLocation(self.name, "a key is lower-case letters, digits, - and .")
         with Digests(self._algorithms) as digests:
             measured = Measured(source, digests, demands)
-            with named_errors(self.name):
+            with self._doing("add"):
                 stored = self.driver.add(key, measured, demands.length)
             try:
                 return self._received(stored, measured, digests.hexdigests(), demands)
@@ -236,7 +257,7 @@ class CheckedStore:
             length = size - offset
         ranged = offset > 0 or (length is not None and length != size)
         native = ranged and self.can(Capability.RANGES)
-        with named_errors(self.name):
+        with self._doing("get"):
             reader = self.driver.get(location, offset, length) if native else self.driver.get(location)
         try:
             self._check_file(reader, size)
@@ -265,13 +286,13 @@ class CheckedStore:
 
     def size(self, location: str) -> int | None:
         """The blob's size in bytes, None where the store cannot tell."""
-        with named_errors(self.name):
+        with self._doing("size"):
             return self.driver.size(location)
 
     def delete(self, location: str) -> None:
         """Remove a blob; raises BlobNotFound when it is gone already."""
         self._need(Capability.DELETE, "deletes nothing")
-        with named_errors(self.name):
+        with self._doing("delete"):
             self.driver.delete(location)
 
     def discard(self, key: str) -> None:
@@ -288,7 +309,7 @@ class CheckedStore:
     def register(self, uri: str) -> Stored:
         """Accept a location from outside; the size is None when the source does not tell."""
         self._need(Capability.EXTERNAL, "takes no locations from outside")
-        with named_errors(self.name):
+        with self._doing("register"):
             stored = self.driver.register(uri)
         if not _is_location(stored.location):
             raise BadLocation(self.name, f"the location is longer than {LOCATION_MAX} characters")
