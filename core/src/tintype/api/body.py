@@ -7,18 +7,18 @@ handed to the server by `wsgi.file_wrapper`, which sends it without a worker's h
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 from pyramid.request import Request
 from pyramid.response import Response
 from webob.byterange import ContentRange
 
+from tintype.lifecycle import Shortcut
 from tintype.registry import Image
 from tintype.stores.checked import BLOCK, Bounded
 from tintype.stores.contract import Reader
 from tintype.stores.errors import SourceBroken
-
-OpenRange = Callable[[int, int | None], Reader]
 
 #: "The last 0 bytes", which WebOb takes for "from byte 0 on".
 _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
@@ -87,12 +87,12 @@ class RangeNotSatisfiable(Exception):
         self.headers = {"Content-Range": f"bytes */{size}"}
 
 
-def image_response(request: Request, image: Image, open_range: OpenRange) -> Response:
+def image_response(request: Request, image: Image) -> Response:
     """Answer with an image's bytes, or with the range of them that the request asks for, or with 304.
 
-    `open_range(offset, length)` opens the bytes (length None: all the rest). It is called
-    only when bytes are to be sent, and what it raises comes before any header is out.
-    Follows RFC 9110 13 and 14: `If-None-Match`, `If-Range`, `Range` (the first of several).
+    Where the image's store has a shortcut, the answer is a redirect, or an order to the proxy
+    in front. What goes wrong in opening the bytes comes before any header is out. Follows
+    RFC 9110 13 and 14: `If-None-Match`, `If-Range`, `Range` (the first of several).
 
     Raises:
         RangeNotSatisfiable: no byte of the image is in the range.
@@ -102,12 +102,26 @@ def image_response(request: Request, image: Image, open_range: OpenRange) -> Res
     if etag and request.headers.get("If-None-Match") and etag in request.if_none_match:
         response.status_int = 304
         return response
+    shortcut = request.lifecycle.shortcut(image)
+    if shortcut is not None:
+        return _send_elsewhere(response, shortcut)
+    open_range = partial(request.lifecycle.open, image)
     wanted = _wanted_range(request, response, image.size)
     if wanted is None:
         return _send(request, response, open_range(0, None), image.size)
     response.status_int = 206
     response.content_range = ContentRange(wanted.start, wanted.stop, image.size)
     return _send(request, response, open_range(wanted.start, len(wanted)), len(wanted))
+
+
+def _send_elsewhere(response: Response, shortcut: Shortcut) -> Response:
+    if shortcut.url is not None:
+        response.status_int = 307
+        response.headers["Location"] = shortcut.url
+        response.cache_control = "no-store"  # the URL is good for minutes
+    else:
+        response.headers["X-Accel-Redirect"] = shortcut.path
+    return response
 
 
 def _wanted_range(request: Request, response: Response, size: int | None) -> range | None:

@@ -9,7 +9,7 @@ a caller may set is looked at here. No HTTP here.
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tintype import policy
@@ -42,6 +42,17 @@ from tintype.stores.catalog import Catalog
 from tintype.stores.checked import CheckedStore, Demands
 from tintype.stores.contract import Capability, Reader
 from tintype.stores.errors import StoreError
+
+#: Seconds for which a store's own URL is good: it must only begin to be used in time.
+_URL_EXPIRES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """Either a URL that a client is sent to, or a path that the proxy in front serves."""
+
+    url: str | None = None
+    path: str | None = None
 
 
 class Lifecycle:
@@ -341,6 +352,18 @@ class Lifecycle:
         """End what died half way, anywhere, and remove what is doomed."""
         return self._transfers.sweep()
 
+    def shortcut(self, image: Image) -> Shortcut | None:
+        """A way to an image's bytes that goes past this process, if its store has one and may give it out.
+
+        Raises as `open`.
+        """
+        store, location = self._stored(image)
+        if store.redirect and (url := store.direct_url(location, _URL_EXPIRES)) is not None:
+            return Shortcut(url=url)
+        if (path := store.accel_path(location)) is not None:
+            return Shortcut(path=path)
+        return None
+
     def open(self, image: Image, offset: int = 0, length: int | None = None) -> Reader:
         """Open an image's bytes: `length` of them from `offset`, or all from there on.
 
@@ -348,13 +371,16 @@ class Lifecycle:
             NoData: the image is not active.
             BlobNotFound, BlobChanged, Unavailable: its store fails it.
         """
+        store, location = self._stored(image)
+        return store.get(location, offset, length, size=image.size)
+
+    def _stored(self, image: Image) -> tuple[CheckedStore, str]:
         location = image.location
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or location is None:
             raise NoData(f"Image {image.id} is not active: it has no data to read.")
         if location.store not in self._stores:
             raise StoreError(location.store, "it is not configured on this server")
-        store = self._stores[location.store]
-        return store.get(location.location or "", offset, length, size=image.size)
+        return self._stores[location.store], location.location or ""
 
     # -- what a draft must pass before anything is recorded
 

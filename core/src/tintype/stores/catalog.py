@@ -27,8 +27,12 @@ log = logging.getLogger(__name__)
 
 #: What a store may be called: it stands in headers, in rows and in ini keys.
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+_ACCEL = re.compile(r"/(?:[A-Za-z0-9._-]+/)*", re.ASCII)
 #: Keys of `store.NAME.*` that are the core's own and never reach the driver.
-CORE_KEYS = ("driver", "read_only", "create")
+#: read_only: take WRITE and DELETE from the driver. create: make its place at start.
+#: redirect: send clients to the store where it gives out URLs. accel: the internal path under
+#: which the proxy in front (nginx, X-Accel-Redirect) has the store's files.
+CORE_KEYS = ("driver", "read_only", "create", "redirect", "accel")
 
 
 @dataclass(frozen=True)
@@ -140,11 +144,23 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
     driver = discovery.load(given.get("driver", name), name)
     own = {key: value for key, value in given.items() if key not in CORE_KEYS}
     options = read_options(name, driver.store_class.Options, own)
+    try:
+        naive = driver.store_class(name, options)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            name, f"driver '{driver.name}' ({driver.distribution}) failed with {type(error).__name__}"
+        ) from error
     store = CheckedStore(
-        driver.store_class(name, options),
+        naive,
         read_only=_flag(name, given, "read_only"),
         algorithms=algorithms,
     )
+    store.redirect = _flag(name, given, "redirect")
+    store.accel = given.get("accel") or None
+    if store.accel is not None and not _ACCEL.fullmatch(store.accel):
+        raise ConfigurationError(name, "option accel is the internal path of a proxy's, as in /internal/")
     return Entry(store, driver, create=_flag(name, given, "create"))
 
 

@@ -173,6 +173,8 @@ class CheckedStore:
         writing = Capability.WRITE | Capability.DELETE
         self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
         self.observe: Observer | None = None
+        self.redirect = False
+        self.accel: str | None = None
         self._algorithms = algorithms
 
     @contextlib.contextmanager
@@ -321,6 +323,14 @@ class CheckedStore:
             return None
         with named_errors(self.name):
             return self.driver.direct_url(location, expires)
+
+    def accel_path(self, location: str) -> str | None:
+        """Where the proxy in front finds the blob's file, if it was told that it may."""
+        if self.accel is None:
+            return None
+        with named_errors(self.name):
+            path = self.driver.file_path(location)
+        return None if path is None else self.accel + path
 
     def blobs(self) -> Iterator[Blob]:
         """Everything the store holds."""

@@ -177,6 +177,13 @@ class Store(abc.ABC):
         """
         return None
 
+    def file_path(self, location: str) -> str | None:
+        """The blob's path below the store's directory, for a proxy that serves that directory itself.
+
+        None for drivers that keep no files.
+        """
+        return None
+
     def blobs(self) -> Iterator[Blob]:
         """Everything that lies in the store, in any order (LISTING)."""
         raise Unsupported(self.name, "it cannot list what it holds")

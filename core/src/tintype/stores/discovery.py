@@ -100,6 +100,8 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
 
     if not (isinstance(candidate, type) and issubclass(candidate, Store)):
         raise refuse("is not a subclass of tintype.stores.Store")
+    if not _is_version(candidate.api_version):
+        raise refuse("has an api_version that is not a pair of integers")
     major, minor = candidate.api_version
     if major != API_VERSION[0] or minor > API_VERSION[1]:
         raise refuse(
@@ -119,6 +121,10 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
                 f"has {method}{inspect.signature(getattr(candidate, method))} "
                 f"where the contract calls {method}{inspect.signature(expected)}"
             )
+
+
+def _is_version(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, int) for part in value)
 
 
 def _accepts(given: object, expected: object) -> bool:

@@ -82,6 +82,11 @@ class FileStore(Store):
             finally:
                 os.close(descriptor)
 
+    def file_path(self, location: str) -> str | None:
+        with self._at(location) as (shard, key):
+            os.close(self._open_blob(shard, key))
+        return "/".join((*layout.shard_names(key), key))
+
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
         with contextlib.ExitStack() as stack:
             with self._translated():

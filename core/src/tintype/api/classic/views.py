@@ -6,7 +6,6 @@ apart by predicates: the request has a body; it names a location; it has neither
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
@@ -147,7 +146,7 @@ def meta(context: ClassicImage, request: Request) -> Response:
 def show(context: ClassicImage, request: Request) -> Response:
     """GET /images/ID: the bytes, and metadata as headers."""
     image = context.image
-    response = image_response(request, image, partial(request.lifecycle.open, image))
+    response = image_response(request, image)
     response.headers.extend(codec.image_headers(image))
     return response
 
