@@ -1,0 +1,41 @@
+"""Throw-away plugins: distributions that are installed for one test."""
+
+import itertools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+DRIVER = """
+import io
+from tintype.stores import Store, StoreOptions, Capability
+from tintype.testing.memory import MemoryStore
+
+class Driver(MemoryStore):
+    pass
+"""
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Install a distribution with one driver: `install("tape", source)` returns its distribution's name."""
+
+    def put(
+        name: str, source: str = DRIVER, *, target: str = "Driver", distribution: str | None = None
+    ) -> str:
+        number = next(_NUMBERS)
+        distribution = distribution or f"tintype-store-{name.lower().replace(' ', '-')}"
+        module, site = f"throwaway_{number}", tmp_path / f"site-{number}"
+        info = site / f"{distribution.replace('-', '_')}-2.{number}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 2.{number}\n")
+        (info / "entry_points.txt").write_text(f"[tintype.stores]\n{name} = {module}:{target}\n")
+        (site / f"{module}.py").write_text(dedent(source))
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        return distribution
+
+    return put

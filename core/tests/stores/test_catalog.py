@@ -1,0 +1,295 @@
+"""The catalog: which stores are on, which is the default, and one sentence for whatever is wrong."""
+
+import logging
+
+import pytest
+
+from core.tests.stores.conftest import DRIVER
+from core.tests.workbench import make_catalog
+from tintype.stores import BadLocation, Capability, ConfigurationError, Unavailable
+from tintype.stores.catalog import Catalog, build_catalog
+from tintype.testing import MemoryStore
+
+STRICT = """
+from tintype.stores import StoreOptions
+from tintype.testing.memory import MemoryStore
+
+class Options(MemoryStore.Options):
+    path: str
+
+class Driver(MemoryStore):
+    Options = Options
+"""
+READING = DRIVER + "    capabilities = Capability.EXTERNAL\n    schemes = ('tape',)\n"
+
+
+def build(names=None, default=None, **options) -> Catalog:
+    return build_catalog(names, default, options, ("sha256",))
+
+
+def refused(*args, **kw) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        build(*args, **kw)
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- named
+
+
+def test_the_named_stores_are_on_in_their_order(install):
+    install("tape")
+    install("disk", STRICT)
+    catalog = build(("tape", "disk"), disk={"path": "/x"})
+
+    assert [store.name for store in catalog] == ["tape", "disk"]
+    assert "tape" in catalog
+    assert "memory" not in catalog
+    assert catalog["disk"].driver.options.path == "/x"
+    with pytest.raises(KeyError):
+        catalog["memory"]
+
+
+def test_one_driver_can_serve_two_stores(install):
+    install("disk", STRICT)
+    catalog = build(
+        ("fast", "slow"), fast={"driver": "disk", "path": "/f"}, slow={"driver": "disk", "path": "/s"}
+    )
+
+    assert [store.driver.options.path for store in catalog] == ["/f", "/s"]
+    assert {entry.driver.name for entry in catalog.entries.values()} == {"disk"}
+
+
+def test_no_store_at_all_can_be_asked_for():
+    assert list(build(())) == []
+
+
+@pytest.mark.parametrize("name", ["Tape", "1tape", "a b", "a.b", "-a", "a" * 64, "caf\xe9", "a\n"])
+def test_a_name_that_cannot_be_is_refused(install, name):
+    install("tape")
+
+    assert "a store's name is lower-case letters" in refused((name,), **{name: {"driver": "tape"}})
+
+
+def test_a_named_store_whose_driver_is_missing_stops_the_start():
+    assert "no driver 'nowhere' is installed" in refused(("nowhere",))
+
+
+def test_a_named_store_that_lacks_an_option_stops_the_start(install):
+    install("disk", STRICT)
+
+    assert refused(("disk",)) == "store 'disk': option path is missing"
+
+
+def test_a_named_store_with_an_unknown_option_stops_the_start(install):
+    install("disk", STRICT)
+
+    assert "unknown option pth (did you mean path?)" in refused(("disk",), disk={"pth": "/x", "path": "/x"})
+
+
+def test_options_of_a_store_that_is_not_named_stop_the_start(install):
+    install("tape")
+
+    assert (
+        refused(("tape",), tpae={"x": "y"})
+        == "store 'tpae': it has options but is not named in tintype.stores"
+    )
+
+
+def test_a_driver_that_fails_in_its_constructor_stops_the_start_with_a_sentence(install):
+    install("tape", DRIVER + "    def __init__(self, name, options): raise OSError('password=hunter2')\n")
+    sentence = refused(("tape",))
+
+    assert sentence.startswith("store 'tape': ")
+    assert "OSError" in sentence
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize("key", ["read_only", "create"])
+def test_a_flag_that_is_neither_true_nor_false_stops_the_start(install, key):
+    install("tape")
+
+    assert refused(("tape",), tape={key: "perhaps"}) == f"store 'tape': option {key} is true or false"
+
+
+# ---------------------------------------------------------------- unnamed
+
+
+def test_unnamed_every_complete_driver_is_on_and_the_others_say_why_not(install, caplog):
+    install("tape")
+    install("disk", STRICT)
+    install("broken", "import not_installed_anywhere")
+    catalog = build()
+
+    assert "tape" in catalog
+    assert catalog.off["disk"] == "option path is missing"
+    assert "cannot be loaded" in catalog.off["broken"]
+    assert "store 'broken'" in caplog.text
+    assert not set(catalog.off) & set(catalog.entries)
+
+
+def test_unnamed_a_store_can_have_options_and_another_name(install):
+    install("disk", STRICT)
+    catalog = build(fast={"driver": "disk", "path": "/f"})
+
+    assert catalog["fast"].driver.options.path == "/f"
+    assert "disk" in catalog.off
+
+
+def test_unnamed_options_for_a_driver_that_is_gone_leave_the_rest_on(install):
+    install("tape")
+    catalog = build(gone={"path": "/x"})
+
+    assert "no driver 'gone' is installed" in catalog.off["gone"]
+    assert "tape" in catalog
+
+
+def test_unnamed_a_wrong_option_still_stops_the_start(install):
+    install("tape")
+
+    assert "unknown option capacty (did you mean capacity?)" in refused(tape={"capacty": "1"})
+
+
+# ---------------------------------------------------------------- the default
+
+
+def test_the_default_is_the_one_that_is_named(install):
+    install("tape")
+
+    assert build(("tape", "deep"), "deep", deep={"driver": "tape"}).default == "deep"
+
+
+def test_a_default_that_is_not_among_the_named_stores_stops_the_start(install):
+    install("tape")
+
+    assert "tintype.default_store names it" in refused(("tape",), "deep")
+
+
+def test_unnamed_a_default_that_is_not_there_is_kept_for_its_answer(install, caplog):
+    install("tape")
+    catalog = build(default="gone")
+
+    assert catalog.default == "gone"
+    assert "'gone', which is not installed or not complete" in caplog.text
+
+
+def test_without_a_default_file_is_it(install):
+    install("tape")
+
+    assert build(("deep", "file"), deep={"driver": "tape"}, file={"driver": "tape"}).default == "file"
+
+
+def test_without_a_default_the_only_writable_store_is_it(install):
+    install("tape")
+    install("far", READING)
+
+    assert build(("far", "tape")).default == "tape"
+    assert build(("far",)).default is None
+
+
+def test_without_a_default_two_writable_stores_leave_the_choice_to_the_client(install):
+    install("tape")
+
+    assert build(("a", "b"), a={"driver": "tape"}, b={"driver": "tape"}).default is None
+    assert build(("a", "b"), a={"driver": "tape"}, b={"driver": "tape", "read_only": "yes"}).default == "a"
+
+
+# ---------------------------------------------------------------- flags
+
+
+def test_a_read_only_store_takes_no_uploads(install):
+    install("tape")
+    catalog = build(("tape",), tape={"read_only": "true"})
+
+    assert not catalog["tape"].can(Capability.WRITE)
+    assert catalog["tape"].can(Capability.EXTERNAL)
+
+
+def test_the_place_of_a_store_is_created_at_start_only_when_asked(install):
+    install("tape", DRIVER + "    made = False\n    def create(self): self.made = True\n")
+    catalog = build(("a", "b"), a={"driver": "tape", "create": "true"}, b={"driver": "tape"})
+    assert not catalog["a"].driver.made
+    catalog.start()
+
+    assert catalog["a"].driver.made
+    assert not catalog["b"].driver.made
+
+
+def test_a_place_that_cannot_be_created_does_not_stop_the_start(install, caplog):
+    install("tape", DRIVER + "    def create(self): raise OSError('no')\n")
+    catalog = build(("a", "b"), a={"driver": "tape", "create": "true"}, b={"driver": "tape"})
+    with caplog.at_level(logging.ERROR):
+        catalog.start()
+
+    assert "store 'a': its driver failed with OSError" in caplog.text
+    assert len(list(catalog)) == 2
+
+
+def test_the_digests_are_those_of_the_settings(install):
+    install("tape")
+    catalog = build_catalog(("tape",), None, {}, ("sha256",))
+
+    assert catalog["tape"]._algorithms == ("sha256",)
+
+
+def test_closing_closes_every_store(install):
+    install("tape", DRIVER + "    open = True\n    def close(self): self.open = False\n")
+    catalog = build(("a", "b"), a={"driver": "tape"}, b={"driver": "tape"})
+    catalog.close()
+
+    assert [store.driver.open for store in catalog] == [False, False]
+
+
+# ---------------------------------------------------------------- locations from outside
+
+
+class Web(MemoryStore):
+    schemes = ("http", "https")
+
+
+class Dark(MemoryStore):
+    schemes = ("dark",)
+    capabilities = Capability.WRITE
+
+
+def stores(*drivers) -> Catalog:
+    return make_catalog(*(driver(driver.__name__.lower(), MemoryStore.Options()) for driver in drivers))
+
+
+@pytest.mark.parametrize("uri", ["http://x/y", "HTTPS://x", "https:"])
+def test_a_location_goes_to_the_store_of_its_scheme(uri):
+    assert stores(MemoryStore, Web).external(uri).name == "web"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["ftp://x", "file:///etc/passwd", "/etc/passwd", "", "dark:x", " http://x", "\0", "x" * 5000],
+)
+def test_a_location_that_no_store_takes_is_refused_and_not_repeated(uri):
+    catalog = stores(Web, Dark)
+    with pytest.raises(BadLocation, match="no store takes") as caught:
+        catalog.external(uri)
+
+    assert len(str(caught.value)) < 120
+    assert "passwd" not in str(caught.value)
+
+
+def test_a_scheme_that_two_stores_take_is_nobodys():
+    class Other(Web):
+        pass
+
+    with pytest.raises(BadLocation):
+        stores(Web, Other).external("http://x")
+
+
+def test_a_store_that_is_away_at_start_leaves_the_others_on(caplog):
+    class Away(MemoryStore):
+        def create(self):
+            raise Unavailable(self.name, "away")
+
+    catalog = stores(Away, Web)
+    catalog.entries["away"] = type(catalog.entries["away"])(
+        catalog["away"], catalog.entries["away"].driver, create=True
+    )
+    catalog.start()
+
+    assert "store 'away': away" in caplog.text

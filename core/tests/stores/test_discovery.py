@@ -1,0 +1,151 @@
+"""Discovery: whatever is wrong with a plugin ends in one sentence that names driver and distribution."""
+
+import pytest
+
+from core.tests.stores.conftest import DRIVER
+from tintype.stores import ConfigurationError, Store
+from tintype.stores.discovery import installed, load
+
+CONTRACT = "from tintype.stores import Store, StoreOptions\n"
+
+
+def refused(name: str, store: str | None = None) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(name, store)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"store '{store or name}': ")
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_a_driver_is_loaded_with_its_distribution(install):
+    distribution = install("tape")
+    driver = load("tape")
+
+    assert (driver.name, driver.distribution) == ("tape", distribution)
+    assert driver.version.startswith("2.")
+    assert issubclass(driver.store_class, Store)
+
+
+def test_a_plugin_is_seen_the_moment_it_is_installed(install):
+    assert "tape" not in installed()
+    install("tape")
+
+    assert "tape" in installed()
+    assert installed() == sorted(installed())
+
+
+def test_listing_loads_nothing(install):
+    install("tape", "raise AssertionError('it was imported')")
+
+    assert "tape" in installed()
+
+
+def test_a_missing_driver_is_told_with_those_that_are_there(install):
+    install("tape")
+    sentence = refused("tpae", "deep")
+
+    assert sentence.startswith("store 'deep': no driver 'tpae' is installed (installed: ")
+    assert "tape" in sentence
+
+
+def test_without_any_driver_the_sentence_says_so(monkeypatch):
+    monkeypatch.setattr("tintype.stores.discovery.GROUP", "tintype.stores.nowhere")
+
+    assert refused("tape") == "store 'tape': no driver 'tape' is installed (installed: none)"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "why"),
+    [
+        (
+            "import not_installed_anywhere",
+            "Driver",
+            "ModuleNotFoundError: No module",
+        ),
+        ("1 / 0", "Driver", "ZeroDivisionError: division by zero"),
+        ("def (", "Driver", "SyntaxError: "),
+        ("x = 1", "Driver", "AttributeError: "),
+    ],
+)
+def test_a_broken_plugin_is_told_with_its_distribution_and_why(install, source, target, why):
+    distribution = install("tape", source, target=target)
+    sentence = refused("tape")
+
+    assert "driver 'tape' (throwaway_" in sentence
+    assert f" of {distribution}) cannot be loaded: {why}" in sentence
+
+
+def test_a_driver_that_two_distributions_bring_is_refused(install):
+    install("tape", distribution="acme-tape")
+    install("disk", distribution="between")
+    install("tape", distribution="other-tape")
+
+    assert (
+        refused("tape") == "store 'tape': driver 'tape' is installed more than once, by acme-tape, other-tape"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("class Driver: pass", "is not a subclass of tintype.stores.Store"),
+        ("def Driver(name, options): pass", "is not a subclass of tintype.stores.Store"),
+        (
+            DRIVER + "    api_version = (2, 0)\n",
+            "was written for version 2.0 of the driver contract; this core has 1.0",
+        ),
+        (
+            DRIVER + "    api_version = (1, 1)\n",
+            "was written for version 1.1 of the driver contract; this core has 1.0",
+        ),
+        (DRIVER + "    api_version = (0, 9)\n", "was written for version 0.9"),
+        (DRIVER + "    api_version = '1.0'\n", "has an api_version that is not a pair of integers"),
+        (DRIVER + "    api_version = 1\n", "has an api_version that is not a pair of integers"),
+        (
+            DRIVER + "    Options = dict\n",
+            "has Options that are not a subclass of tintype.stores.StoreOptions",
+        ),
+        (DRIVER + "    Options = StoreOptions()\n", "has Options that are not a subclass"),
+        (CONTRACT + "class Driver(Store):\n    pass\n", "lacks get, size"),
+        (
+            CONTRACT + "class Driver(Store):\n    def get(self, location, offset=0, length=None): ...\n",
+            "lacks size",
+        ),
+        (
+            DRIVER + "    def get(self, location): ...\n",
+            "has get(self, location) where the contract calls get(self, location",
+        ),
+        (DRIVER + "    def add(self, key, source, size): ...\n", "has add(self, key, source, size) where"),
+        (
+            DRIVER + "    def delete(self): ...\n",
+            "has delete(self) where the contract calls delete(",
+        ),
+        (
+            DRIVER + "    def __init__(self, name): ...\n",
+            "has __init__(self, name) where the",
+        ),
+        (DRIVER + "    def close(self, now): ...\n", "has close(self, now) where"),
+    ],
+)
+def test_a_driver_that_does_not_keep_the_contracts_shape_is_refused(install, source, why):
+    distribution = install("tape", source)
+    sentence = refused("tape")
+
+    assert f"driver 'tape' (of {distribution} 2." in sentence
+    assert why in sentence
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        DRIVER + "    def get(self, location, *args, **kw): ...\n",
+        DRIVER + "    def get(self, where, start=0, count=None, extra=1): ...\n",
+        DRIVER + "    def own(self, whatever): ...\n",
+        DRIVER + "    def _get(self): ...\n",
+    ],
+)
+def test_a_driver_that_can_be_called_as_the_contract_calls_is_taken(install, source):
+    install("tape", source)
+
+    assert load("tape").name == "tape"

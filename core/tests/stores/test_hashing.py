@@ -1,0 +1,94 @@
+"""Digests: the same as hashlib's for any bytes in any blocks, in threads that end."""
+
+import hashlib
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tintype.stores import hashing
+from tintype.stores.hashing import INLINE, Digests
+from tintype.testing import pattern
+
+ALGORITHMS = ("sha256", "md5")
+LARGE = pattern(INLINE + 70_000)
+
+
+def expected(data: bytes) -> dict[str, str]:
+    return {name: hashlib.new(name, data).hexdigest() for name in ALGORITHMS}
+
+
+def running() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("digest-")]
+
+
+@given(blocks=st.lists(st.binary(max_size=40)), inline=st.integers(0, 100))
+def test_digests_of_any_split_are_those_of_the_whole(blocks, inline):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashing, "INLINE", inline)  # so that threads begin early, late or never
+        with Digests(ALGORITHMS) as digests:
+            for block in blocks:
+                digests.update(block)
+            found = digests.hexdigests()
+
+    assert found == expected(b"".join(blocks))
+
+
+@pytest.mark.parametrize("size", [INLINE - 1, INLINE, INLINE + 1, len(LARGE)])
+@pytest.mark.parametrize("step", [65_536, 1 << 20])
+def test_digests_are_right_on_both_sides_of_where_threads_begin(size, step):
+    data = LARGE[:size]
+    with Digests(ALGORITHMS) as digests:
+        for begin in range(0, size, step):
+            digests.update(data[begin : begin + step])
+
+        assert digests.hexdigests() == expected(data)
+
+
+def test_threads_begin_only_for_what_is_large():
+    with Digests(ALGORITHMS) as digests:
+        digests.update(LARGE[:INLINE])
+        assert running() == []
+        digests.update(b"x")
+        assert {thread.name for thread in running()} == {"digest-sha256", "digest-md5"}
+        digests.hexdigests()
+
+    assert running() == []
+
+
+def test_threads_end_when_the_stream_fails():
+    def work():
+        with Digests(ALGORITHMS) as digests:
+            digests.update(LARGE)
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        work()
+
+    assert running() == []
+
+
+def test_digests_can_be_read_twice_and_taken_up_again():
+    with Digests(ALGORITHMS) as digests:
+        digests.update(LARGE)
+        assert digests.hexdigests() == digests.hexdigests() == expected(LARGE)
+        digests.update(b"more")
+
+        assert digests.hexdigests() == expected(LARGE + b"more")
+    assert running() == []
+
+
+def test_no_digests_are_no_threads():
+    with Digests(()) as digests:
+        digests.update(LARGE)
+
+        assert digests.hexdigests() == {}
+        assert running() == []
+
+
+def test_memory_is_bounded_by_a_few_blocks():
+    with Digests(ALGORITHMS) as digests:
+        for _ in range(20):
+            digests.update(LARGE[: 1 << 18])
+        assert all(waiting.maxsize == hashing.QUEUED for waiting in digests._queues)
