@@ -70,7 +70,9 @@ class Server:
         self.data_dir = data_dir or folder / "data"
         self.log_path = folder / "server.log"
         self._env = dict(env or {})
-        self._pserve = (python or Path(sys.executable)).with_name("pserve")
+        # Another interpreter's environment may lack the script, but not the module behind it.
+        beside = Path(sys.executable).with_name("pserve")
+        self._pserve = [python, "-m", "pyramid.scripts.pserve"] if python else [beside]
         self.start()
 
     # -- its life
@@ -85,7 +87,7 @@ class Server:
         self._logged_from = self.log_path.stat().st_size if self.log_path.exists() else 0
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [self._pserve, self.ini, f"http_port={self.port}", f"data_dir={self.data_dir}"],
+                [*self._pserve, self.ini, f"http_port={self.port}", f"data_dir={self.data_dir}"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -144,6 +146,12 @@ class Server:
         """Rows of its SQLite database."""
         with contextlib.closing(sqlite3.connect(self.data_dir / "tintype.sqlite", timeout=30)) as database:
             return database.execute(statement, values).fetchall()
+
+    def execute(self, statement: str, *values: str) -> None:
+        """Change its SQLite database behind its back."""
+        with contextlib.closing(sqlite3.connect(self.data_dir / "tintype.sqlite", timeout=30)) as database:
+            with database:
+                database.execute(statement, values)
 
     def blobs(self, image_id: str = "", store: str = "images") -> list[Path]:
         """The files in its file store that hold bytes of that image, or of any."""

@@ -142,7 +142,7 @@ def _fold(line: bytes, seen: dict[bytes, bytes]) -> bytes:
         raise ParsingError("A header line is malformed")
     name, value = match[1], match[2].strip(b" \t")
     lowered = name.lower().replace(b"_", b"-")
-    is_meta = lowered.startswith(_META)
+    is_meta = name.lower().startswith(_META)  # the prefix itself has no `_`
     if is_meta or (lowered in _SINGLE and b"_" not in name):
         if lowered in seen:
             raise ParsingError(f"Header {lowered[:80].decode('latin-1')} came twice")
