@@ -11,6 +11,7 @@ import logging
 import click
 
 from tintype.cli.db import db
+from tintype.cli.fsck import fsck
 from tintype.cli.images import images, sweep
 from tintype.cli.stores import stores
 from tintype.cli.tokens import token
@@ -35,3 +36,4 @@ main.add_command(db)
 main.add_command(token)
 main.add_command(images)
 main.add_command(sweep)
+main.add_command(fsck)

@@ -45,6 +45,7 @@ from tintype.registry.records import (
     MemberStatus,
     Page,
     Status,
+    StoredLocation,
     Usage,
     Visibility,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "MemberStatus",
     "Page",
     "Status",
+    "StoredLocation",
     "Usage",
     "Visibility",
     "Condition",
@@ -162,6 +164,32 @@ class Registry:
             )
             for row in rows
         ]
+
+    def stored_locations(self, store: str, after: str, limit: int) -> list[StoredLocation]:
+        """The blobs that images have in a store, in the order of their keys."""
+        c, i = LocationRow, ImageRow
+        stored = (
+            select(c.image_id, c.key, c.location, i.size, i.os_hash_value)
+            .join(i, i.id == c.image_id)
+            .where(c.store == store, c.state == LocationState.STORED, c.key > after)
+            .order_by(c.key)
+            .limit(limit)
+        )
+        with self._reader() as connection:
+            return [StoredLocation(*row) for row in connection.execute(stored)]
+
+    def known_locations(self, store: str, locations: list[str]) -> set[str]:
+        """Which of a store's locations the registry has a row for, in whatever state."""
+        c = LocationRow
+        with self._reader() as connection:
+            return set(
+                connection.scalars(select(c.location).where(c.store == store, c.location.in_(locations)))
+            )
+
+    def known_keys(self, keys: list[str]) -> set[str]:
+        """Which keys of upload attempts the registry has a row for."""
+        with self._reader() as connection:
+            return set(connection.scalars(select(LocationRow.key).where(LocationRow.key.in_(keys))))
 
     def open_jobs(self, now: datetime.datetime, limit: int) -> list[Job]:
         """Jobs that nobody does: new ones, and those whose lease is over; oldest first."""

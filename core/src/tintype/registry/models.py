@@ -146,6 +146,7 @@ class LocationRow(Base):
     __table_args__ = (
         Index("ix_image_locations_image_id", "image_id"),
         Index("ix_image_locations_lease", "state", "lease_until"),
+        Index("ix_image_locations_location", "store", "location", mysql_length={"location": 255}),
     )
 
     key: Mapped[str] = mapped_column(String(80), primary_key=True)

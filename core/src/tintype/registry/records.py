@@ -69,6 +69,17 @@ class LapsedLocation:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredLocation:
+    """Where an image's own bytes lie, with their size in bytes and their SHA-256 in hex, where known."""
+
+    image_id: str
+    key: str
+    location: str
+    size: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A project that an image is shared with."""
 

@@ -24,6 +24,9 @@ def upgrade() -> None:
         locations.add_column(sa.Column("lease_owner", sa.String(36)))
         locations.add_column(sa.Column("lease_until", MOMENT))
         locations.create_index("ix_image_locations_lease", ["state", "lease_until"])
+    op.create_index(
+        "ix_image_locations_location", "image_locations", ["store", "location"], mysql_length={"location": 255}
+    )
     op.create_index("ix_image_properties_name", "image_properties", ["name"])
     op.create_table(
         "image_tags",
@@ -95,6 +98,7 @@ def downgrade() -> None:
     op.drop_table("image_members")
     op.drop_table("image_tags")
     op.drop_index("ix_image_properties_name", "image_properties")
+    op.drop_index("ix_image_locations_location", "image_locations")
     with op.batch_alter_table("image_locations") as locations:
         locations.drop_index("ix_image_locations_lease")
         locations.drop_column("lease_until")
