@@ -16,6 +16,7 @@ from tintype import policy
 from tintype.draft import (
     Draft,
     DraftTooLarge,
+    InvalidDraft,
     check_draft,
     check_project,
     check_properties,
@@ -92,6 +93,7 @@ class Lifecycle:
         image: Image | None = None,
         *,
         on_failure: Status = Status.KILLED,
+        formats_required: bool = False,
     ) -> Image:
         """Take an image's bytes, of a new image or of a queued one: saving, then active.
 
@@ -106,6 +108,8 @@ class Lifecycle:
             Vanished: the image was deleted meanwhile; nothing is left.
         """
         self._check(draft, caller, image)
+        if formats_required:
+            _require_formats(draft, image)
         store = self._store_for(draft)
         demands = self._demands(draft, image, length)
         with self._registry.unit() as unit:
@@ -114,7 +118,9 @@ class Lifecycle:
             attempt = self._transfers.begin(unit, saving, store, length, on_failure)
         return self._transfers.carry(attempt, source, demands)
 
-    def register(self, draft: Draft, caller: Caller, image: Image | None = None) -> Image:
+    def register(
+        self, draft: Draft, caller: Caller, image: Image | None = None, *, formats_required: bool = False
+    ) -> Image:
         """Make an image, or a queued one, active whose bytes lie elsewhere, at `draft.location`.
 
         Raises:
@@ -123,6 +129,8 @@ class Lifecycle:
             NotQueued: the image has bytes already.
         """
         self._check(draft, caller, image)
+        if formats_required:
+            _require_formats(draft, image)
         store = self._stores.external(draft.location or "")
         stored = store.register(draft.location or "")
         size = stored.size if stored.size is not None else draft.size
@@ -147,6 +155,7 @@ class Lifecycle:
         stores: tuple[str, ...] = (),
         strict: bool = True,
         on_failure: Status = Status.KILLED,
+        formats_required: bool = False,
     ) -> Image:
         """Have the bytes at `draft.location` fetched into our own stores, by a job.
 
@@ -159,6 +168,8 @@ class Lifecycle:
             NotQueued: the image has bytes already, or is being given some.
         """
         self._check(draft, caller, image)
+        if formats_required:
+            _require_formats(draft, image)
         targets = stores or (self._store_for(draft).name,)
         for name in targets:
             self._store_for(replace(draft, store=name))
@@ -452,6 +463,18 @@ class Lifecycle:
 
     def _move(self, unit: Unit, image_id: str, to: Status, **values: Any) -> None:
         unit.move(image_id, {status for status, after in NEXT.items() if to in after}, to, **values)
+
+
+def _require_formats(draft: Draft, image: Image | None) -> None:
+    """An image that gets bytes says what they are, in the dialects that want to know.
+
+    Raises:
+        InvalidDraft: one of the formats is neither in the draft nor in the image.
+    """
+    for field, label in (("disk_format", "Disk"), ("container_format", "Container")):
+        before = getattr(image, field) if image is not None else None
+        if draft.fields.get(field, before) is None:
+            raise InvalidDraft(f"{label} format is not specified.")
 
 
 def _properties_after(draft: Draft, image: Image | None) -> dict[str, str]:
