@@ -1,0 +1,72 @@
+"""The kit runs against a store as an ini file configures it, and leaves nothing in it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tintype.testing import Trickle
+from tintype_store_file import FileStore
+
+INI = """
+[app:main]
+use = egg:tintype-core
+sqlalchemy.url = sqlite://
+tintype.stores = disk
+store.disk.driver = file
+store.disk.path = ${place}
+store.disk.fsync = false
+"""
+
+
+@pytest.fixture
+def ini(tmp_path):
+    path = tmp_path / "tintype.ini"
+    path.write_text(INI)
+    return path
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = FileStore("disk", FileStore.Options(path=tmp_path / "images"))
+    store.create()
+    store.add("somebody-elses", Trickle(b"x"), 1)
+    return store
+
+
+def run_live(ini, *arguments, name="disk"):
+    plugins = ["-p", "tintype.testing.live_options", "-p", "no:cacheprovider"]
+    live = ["--pyargs", "tintype.testing.live", "--ini", str(ini), "--store", name]
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", *plugins, *live, *arguments]
+    return subprocess.run(command, cwd=ini.parent, capture_output=True, text=True)
+
+
+def test_the_kit_passes_against_a_configured_store_and_leaves_nothing(ini, store):
+    cases = "racing or range or discard or listing or interrupted or create"
+    result = run_live(ini, "--set", f"place={store.options.path}", "-k", cases)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [blob.location for blob in store.blobs()] == ["file:somebody-elses"]
+    assert list(store.attempts()) == []
+
+
+def test_a_store_that_is_not_there_fails_the_kit(ini, tmp_path):
+    result = run_live(ini, "--set", f"place={tmp_path / 'nowhere'}", "-k", "check_returns")
+
+    assert result.returncode == 1
+    assert "is its disk mounted" in result.stdout
+
+
+def test_a_store_that_is_not_configured_is_an_error_of_usage(ini, tmp_path):
+    result = run_live(ini, "--set", f"place={tmp_path}", "-k", "check_returns", name="other")
+
+    assert result.returncode != 0
+    assert "has no store 'other'" in result.stdout
+    assert os.listdir(tmp_path) == ["tintype.ini"]
+
+
+def test_the_options_are_there_only_for_the_live_kit():
+    result = subprocess.run([sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True)
+
+    assert "--store" not in result.stdout
