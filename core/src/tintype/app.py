@@ -77,7 +77,6 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.registry["tintype.metrics"] = metrics = Metrics(service.registry)
     for store in service.stores:
         store.observe = metrics.observe_store
-    config.registry["tintype.versions"] = []
 
     def image_registry(request: Request) -> Registry:
         return service.registry
@@ -99,6 +98,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("tintype.api.paths")
     config.include("tintype.api.predicates")
     config.include("tintype.api.health")
+    config.include("tintype.api.versions")
     config.include("tintype.api.classic.views")
     app = config.make_wsgi_app()
     if settings.identity == "none":

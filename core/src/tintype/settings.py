@@ -49,6 +49,12 @@ class Settings(BaseModel):
         None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
     )
 
+    public_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
+        description="Where clients find the service, as https://images.example.com: links begin with it. "
+        "Unset: the scheme and host that the client itself used.",
+    )
     database_url: SecretStr = Field(
         ..., alias="sqlalchemy.url", description="The registry's database, as an SQLAlchemy URL."
     )

@@ -34,6 +34,8 @@ STATUS: dict[type[BaseException], int] = {
     UnicodeDecodeError: 400,
     draft.InvalidDraft: 400,
     draft.DraftTooLarge: 413,
+    lifecycle.UnknownTarget: 409,
+    lifecycle.Conflict: 409,
     lifecycle.NotAllowed: 403,
     lifecycle.NotQueued: 409,
     lifecycle.NotFound: 404,
@@ -85,7 +87,7 @@ def respond(error: Exception, request: Request) -> Response:
     retry_after = getattr(error, "retry_after", REGISTRY_RETRY_AFTER if status == 503 else None)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
-    for name in ("Allow", "Content-Range"):
+    for name in ("Allow", "Accept-Patch", "Content-Range", "WWW-Authenticate"):
         if name in getattr(error, "headers", {}):
             response.headers[name] = error.headers[name]
     return response

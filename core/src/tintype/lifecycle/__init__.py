@@ -7,12 +7,14 @@ from tintype.lifecycle.images import Lifecycle, Shortcut
 from tintype.lifecycle.states import (
     ALIVE,
     NEXT,
+    Conflict,
     NoData,
     NotAllowed,
     NotFound,
     NotQueued,
     Protected,
     UnknownStore,
+    UnknownTarget,
     Vanished,
 )
 from tintype.lifecycle.transfers import Swept
@@ -23,11 +25,13 @@ __all__ = [
     "ALIVE",
     "Shortcut",
     "Swept",
+    "Conflict",
     "NoData",
     "NotAllowed",
     "NotFound",
     "NotQueued",
     "Protected",
     "UnknownStore",
+    "UnknownTarget",
     "Vanished",
 ]

@@ -2,11 +2,16 @@
 
                   upload               bytes are there                 deactivate
 reserve -> queued -------> saving ---------------------> active <-----> deactivated
-             ^  |            | the upload fails            ^
-             |  |  register  |                             |
-             |  +------------|-----------------------------+
-             +---------------+----> killed         (where a failure leaves an image
-                                                    is the dialect's choice)
+           ^ ^  |            | the upload fails            ^ ^
+           | |  |  register  |                             | |
+           | |  +------------|-----------------------------+ |
+           | +---------------+----> killed                   |
+           |        (where a failure leaves an image         |
+           |         is the dialect's choice)                |
+           |      stage                import                |
+           | queued -------> uploading ------> importing ----+
+           | queued ------------ import -----> importing
+           +------- it fails ------+---------------+
 delete: from any of them -> deleted; an operator can undelete while the bytes are kept
 """
 
@@ -19,7 +24,11 @@ from tintype.registry import Status
 
 #: The state table: what each status may become.
 NEXT: Mapping[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.SAVING, Status.ACTIVE, Status.DELETED}),
+    Status.QUEUED: frozenset(
+        {Status.SAVING, Status.UPLOADING, Status.IMPORTING, Status.ACTIVE, Status.DELETED}
+    ),
+    Status.UPLOADING: frozenset({Status.IMPORTING, Status.QUEUED, Status.DELETED}),
+    Status.IMPORTING: frozenset({Status.ACTIVE, Status.QUEUED, Status.DELETED}),
     Status.SAVING: frozenset({Status.ACTIVE, Status.KILLED, Status.QUEUED, Status.DELETED}),
     Status.ACTIVE: frozenset({Status.DEACTIVATED, Status.DELETED}),
     Status.DEACTIVATED: frozenset({Status.ACTIVE, Status.DELETED}),
@@ -32,6 +41,14 @@ ALIVE = frozenset(Status) - {Status.DELETED}
 
 class UnknownStore(InvalidDraft):
     """The draft names a store that is not there, or none and there is no default."""
+
+
+class UnknownTarget(Exception):
+    """An import or a copy is to go into a store that is not there, or takes no uploads."""
+
+
+class Conflict(Exception):
+    """What is asked does not fit what is there."""
 
 
 class NotAllowed(Exception):

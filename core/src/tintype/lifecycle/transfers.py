@@ -47,12 +47,13 @@ _SWEEP_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to upload: the saving image, the key its bytes go under, and what a failure makes of it."""
+    """One attempt to upload: the image as it waits, the key its bytes go under, and what becomes of it."""
 
     image: Image
     key: str
     store: CheckedStore
     on_failure: Status
+    on_success: Status = Status.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,20 @@ class Transfers:
         self._limits = Limits(settings.project_bytes, settings.project_images)
 
     def begin(
-        self, unit: Unit, image: Image, store: CheckedStore, length: int | None, on_failure: Status
+        self,
+        unit: Unit,
+        image: Image,
+        store: CheckedStore,
+        length: int | None,
+        on_failure: Status,
+        on_success: Status = Status.ACTIVE,
     ) -> Attempt:
-        """Write down that the bytes of a saving image are about to come.
+        """Write down that the bytes of an image that waits for them are about to come.
 
         Raises:
             LimitReached: the project may not have `length` bytes more.
         """
-        attempt = Attempt(image, new_key(image.id), store, on_failure)
+        attempt = Attempt(image, new_key(image.id), store, on_failure, on_success)
         unit.intend(image.id, attempt.key, store.name, self._leases.owner, self._leases.end())
         unit.count_location(attempt.key, image.owner, self._limits, length or 0)
         return attempt
@@ -106,6 +113,32 @@ class Transfers:
                 self._fail(attempt, error)
                 raise
             return self._activate(attempt, received, intake)
+
+    def stage(self, attempt: Attempt, source: Reader, demands: Demands) -> Image:
+        """Move bytes to where they wait to be imported; they are looked at when they are.
+
+        Raises:
+            SourceError, StoreError, LimitReached, Vanished: as `carry`.
+        """
+        with self._leases.held(attempt.key):
+            try:
+                received = attempt.store.add(
+                    attempt.key, self._metered(attempt, source, demands.length), demands
+                )
+                with self._registry.unit() as unit:
+                    unit.change(attempt.image.id, {attempt.image.status}, {"size": received.size})
+                    unit.count_location(attempt.key, attempt.image.owner, self._limits, received.size)
+                    unit.keep_location(
+                        attempt.key, self._leases.owner, received.location, LocationState.STAGED
+                    )
+                    return unit.image(attempt.image.id)
+            except (StatusConflict, ImageNotFound):
+                error = Vanished(f"Image {attempt.image.id} was deleted while its bytes were staged.")
+                self._fail(attempt, error)
+                raise error from None
+            except BaseException as error:
+                self._fail(attempt, error)
+                raise
 
     def copy(self, image: Image, target: CheckedStore) -> Image:
         """Put an active image's bytes into one more store; they must be the same there.
@@ -197,23 +230,31 @@ class Transfers:
                 unit.count_location(location.key, attempted.owner, self._limits, 0)
                 unit.doom_location(location.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL))
                 # A job begins again where its image was; an upload cannot.
-                after = Status.QUEUED if unit.has_open_job(image_id) else Status.KILLED
+                saving_becomes = Status.QUEUED if unit.has_open_job(image_id) else Status.KILLED
                 why = "The server that received the image ended before the upload did."
-                with contextlib.suppress(StatusConflict):
-                    unit.move(image_id, {Status.SAVING}, after, status_reason=why)
+                for before, after in (
+                    (Status.SAVING, saving_becomes),
+                    (Status.UPLOADING, Status.QUEUED),
+                ):
+                    with contextlib.suppress(StatusConflict):
+                        unit.move(image_id, {before}, after, status_reason=why)
         return True
 
     # -- how bytes come in, and how an attempt ends
 
     def _intake(self, attempt: Attempt, source: Reader, length: int | None) -> Inspected | Metered | Reader:
-        if length is None and self._limits.bytes is not None:
-            source = Metered(source, lambda total: self._recount(attempt, total))
+        source = self._metered(attempt, source, length)
         if self._settings.inspection == "off":
             return source
         image = attempt.image
         declared = image.disk_format if image.container_format in (None, "bare") else None
         inspector = Inspector(declared, virtual_size_cap=self._settings.virtual_size_cap)
         return Inspected(source, inspector, enforce=self._settings.inspection == "enforce")
+
+    def _metered(self, attempt: Attempt, source: Reader, length: int | None) -> Metered | Reader:
+        if length is None and self._limits.bytes is not None:
+            return Metered(source, lambda total: self._recount(attempt, total))
+        return source
 
     def _recount(self, attempt: Attempt, total: int) -> None:
         with self._registry.unit() as unit:
@@ -226,8 +267,8 @@ class Transfers:
             with self._registry.unit() as unit:
                 unit.move(
                     image_id,
-                    {Status.SAVING},
-                    Status.ACTIVE,
+                    {attempt.image.status},
+                    attempt.on_success,
                     size=received.size,
                     checksum=received.digests.get("md5"),
                     os_hash_algo="sha256",
@@ -261,9 +302,17 @@ class Transfers:
             with self._registry.unit() as unit:
                 unit.count_location(attempt.key, attempt.image.owner, self._limits, 0)
                 # Not intended any more: a sweep has ended this attempt, and the image is not its own.
-                if unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL)):
+                ours = unit.doom_location(
+                    attempt.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL)
+                )
+                if ours and attempt.on_failure is not attempt.image.status:
                     with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
-                        unit.move(image_id, {Status.SAVING}, attempt.on_failure, status_reason=reason(error))
+                        unit.move(
+                            image_id,
+                            {attempt.image.status},
+                            attempt.on_failure,
+                            status_reason=reason(error),
+                        )
         except RegistryError:
             log.exception("image %s: its failed upload stays written down until a sweep", image_id)
         else:

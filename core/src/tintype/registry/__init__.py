@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import transaction
@@ -201,6 +201,11 @@ class Registry:
         """All jobs of an image, newest first."""
         mine = select(JobRow.__table__).where(JobRow.image_id == image_id)
         return self._jobs(mine.order_by(JobRow.created_at.desc()))
+
+    def latest_jobs(self, image_ids: Collection[str]) -> dict[str, Job]:
+        """The newest job of each image that has any."""
+        theirs = select(JobRow.__table__).where(JobRow.image_id.in_(image_ids))
+        return {job.image_id: job for job in self._jobs(theirs.order_by(JobRow.created_at))}
 
     def _jobs(self, query: Select[Any]) -> list[Job]:
         with self._reader() as connection:

@@ -79,6 +79,7 @@ OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "lt": lambda column, value: column < value,
     "lte": lambda column, value: column <= value,
     "in": lambda column, value: column.in_(value),
+    "outside": lambda column, value: or_(column < value[0], column >= value[1]),
 }
 
 

@@ -14,6 +14,8 @@ class Status(enum.StrEnum):
 
     QUEUED = "queued"
     SAVING = "saving"
+    UPLOADING = "uploading"
+    IMPORTING = "importing"
     ACTIVE = "active"
     DEACTIVATED = "deactivated"
     KILLED = "killed"
@@ -42,6 +44,7 @@ class LocationState(enum.StrEnum):
 
     INTENDED = "intended"  #: an upload may be writing there
     STORED = "stored"  #: the image's bytes
+    STAGED = "staged"  #: bytes that wait to be imported; nobody reads them as the image's
     DOOMED = "doomed"  #: to be removed
 
 

@@ -230,14 +230,16 @@ class Unit:
             self._change_location(key, counted=size)
             self._session.expire(row)
 
-    def keep_location(self, key: str, owner: str, location: str) -> None:
-        """The intended bytes are there: they are the image's.
+    def keep_location(
+        self, key: str, owner: str, location: str, state: LocationState = LocationState.STORED
+    ) -> None:
+        """The intended bytes are there: they are the image's, or staged for it.
 
         Raises:
             StatusConflict: the attempt is not `owner`'s any more.
         """
         mine = (LocationRow.state == LocationState.INTENDED, LocationRow.lease_owner == owner)
-        values = {"state": LocationState.STORED, "location": location}
+        values = {"state": state, "location": location}
         if not self._change_location(key, *mine, lease_owner=None, lease_until=None, **values):
             raise StatusConflict(key)
 
@@ -343,6 +345,10 @@ class Unit:
         """Nothing lies under that key any more."""
         gone = delete(LocationRow).where(LocationRow.key == key)
         self._session.execute(gone.execution_options(synchronize_session=False))
+
+    def staged(self, image_id: str) -> list[Location]:
+        """The bytes that wait to be imported into an image."""
+        return [one for one in self.locations(image_id) if one.state is LocationState.STAGED]
 
     def locations(self, image_id: str) -> list[Location]:
         """All location rows of an image, intended and doomed ones too."""

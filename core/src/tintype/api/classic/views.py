@@ -19,9 +19,11 @@ from tintype.api import errors
 from tintype.api.body import RequestBody, image_response
 from tintype.api.classic import codec
 from tintype.api.classic.resources import ClassicImage, ClassicImages
+from tintype.api.versions import version_document
 from tintype.draft import InvalidDraft, canonical_id
 from tintype.registry import Image, Listing, Scope
 from tintype.resources import Root
+from tintype.security import Unauthenticated
 
 LOCATION = "x-image-meta-location"
 
@@ -42,11 +44,15 @@ class ListView:
         """The detailed list."""
         return self._page(codec.image_detail)
 
-    @view_config(context=Root, method=("GET", "HEAD"), permission=policy.LIST, renderer="json")
+    @view_config(context=Root, method=("GET", "HEAD"), renderer="json")
     def root(self) -> dict[str, Any]:
-        """The seed's index, and the document by which today's clients find versions."""
+        """The seed's index, and the document by which today's clients find versions: before they have a token."""
         self.request.response.status_int = 300
-        return {"versions": self.request.registry["tintype.versions"], **self.index()}
+        try:
+            listed = self.index() if self.request.has_permission(policy.LIST) else {"images": []}
+        except Unauthenticated:
+            listed = {"images": []}
+        return {"versions": version_document(self.request), **listed}
 
     def _page(self, form: Any) -> dict[str, Any]:
         limit, marker = self._limit(), self._marker()
@@ -77,10 +83,10 @@ class ListView:
         return image
 
 
-@view_config(context=Root, name="versions", method="GET", permission=policy.LIST, renderer="json")
+@view_config(context=Root, name="versions", method="GET", renderer="json")
 def versions(context: Root, request: Request) -> dict[str, Any]:
-    """The versions of the API that are implemented here."""
-    return {"versions": request.registry["tintype.versions"]}
+    """The versions of the API that are implemented here; nobody needs a token to ask."""
+    return {"versions": version_document(request)}
 
 
 @view_defaults(context=ClassicImages, method="POST", permission=policy.CREATE, renderer="json")
