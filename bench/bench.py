@@ -27,7 +27,7 @@ def main() -> None:
             idle = server.peak_memory()
             measure_transfers(report, server, folder, size=options.size << 20, rounds=options.rounds)
             after_transfers = server.peak_memory()
-            measure_requests(report, server, seconds=options.seconds, rounds=options.rounds)
+            measure_requests(report, server, asked=options.asked, rounds=options.rounds)
             report.memory(idle, after_transfers, server.peak_memory())
         measure_lists(report, folder / "lists", counts=(1_000, options.images), rounds=options.rounds)
     report.show()
@@ -42,16 +42,14 @@ def read_options() -> argparse.Namespace:
         "--images", type=int, metavar="N", help="images in the long list (100000; quick: 20000)"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 3)")
-    parser.add_argument(
-        "--seconds", type=float, metavar="S", help="length of a round of requests (3; quick: 1)"
-    )
+    parser.add_argument("--asked", type=int, metavar="N", help="requests in a round (1000; quick: 200)")
     parser.add_argument("--dir", type=Path, help="where the files lie meanwhile (the system's own place)")
     options = parser.parse_args()
     quick = options.quick
     options.size = options.size or (128 if quick else 1024)
     options.images = options.images or (20_000 if quick else 100_000)
     options.rounds = options.rounds or (3 if quick else 5)
-    options.seconds = options.seconds or (1 if quick else 3)
+    options.asked = options.asked or (200 if quick else 1000)
     return options
 
 

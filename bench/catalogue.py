@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from client import Client
@@ -18,6 +15,7 @@ from pyramid.request import Request
 from report import Report
 from server import INI, Server
 from sqlalchemy import Connection, Engine, event, insert, select
+from timing import Timing
 
 from tintype.registry import build_engine
 from tintype.registry.models import ImageRow
@@ -28,33 +26,21 @@ BATCH = 5_000
 _IMAGES = ImageRow.__table__
 
 
-@dataclass
-class Populated:
-    """A server with so many images, and the seconds that lists took there."""
-
-    server: Server
-    count: int
-    seconds: list[float] = field(default_factory=list)
-
-
 def measure_lists(report: Report, folder: Path, counts: tuple[int, ...], rounds: int) -> None:
     """25 of so many public images, and the only 25 public ones among so many."""
     for what, public in (("25 of all public", None), (f"the {LISTED} public of", LISTED)):
         with ExitStack() as stack:
-            places = []
-            for count in counts:
-                data_dir = folder / f"{count}-{public}"
-                server = stack.enter_context(Server(data_dir))
+            servers = [stack.enter_context(Server(folder / f"{count}-{public}")) for count in counts]
+            for server, count in zip(servers, counts, strict=True):
                 _populate(server, count, count if public is None else public)
-                places.append(Populated(server, count))
+            timings = [Timing(server) for server in servers]
             for _ in range(rounds):
-                for place in places:
-                    place.seconds.append(_list_seconds(place.server))
-            base = median(places[0].seconds)
-            for place in places:
-                took = median(place.seconds)
-                report.list(what, place.count, took, ratio=took / base)
-        report.note(f"{what} {counts[-1]:,}: {'; '.join(_plan(data_dir))}")
+                for server, timing in zip(servers, timings, strict=True):
+                    with timing.round(ASKED):
+                        _list(server)
+            for count, timing in zip(counts, timings, strict=True):
+                report.list(what, count, timing.seconds, timing.seconds / timings[0].seconds, timing.cpu)
+        report.note(f"{what} {counts[-1]:,}: {'; '.join(_plan(servers[-1].data_dir))}")
 
 
 def _populate(server: Server, count: int, public: int) -> None:
@@ -84,15 +70,10 @@ def _copies(pattern: Any, count: int, public: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _list_seconds(server: Server) -> float:
-    """The median of a number of lists, in seconds."""
-    found = []
+def _list(server: Server) -> None:
     with Client(server) as client:
         for _ in range(ASKED):
-            began = time.perf_counter()
             client.ask("GET", f"/images?limit={LISTED}")
-            found.append(time.perf_counter() - began)
-    return median(found)
 
 
 def _plan(data_dir: Path) -> list[str]:

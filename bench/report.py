@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 MIB = 1 << 20
+GIB = 1 << 30
 
 
 class Report:
@@ -16,27 +17,30 @@ class Report:
 
     def __init__(self) -> None:
         self._table = Table(title="Tintype bench", title_justify="left")
-        for heading in ("what", "figure", "ratio"):
+        for heading in ("what", "figure", "ratio", "server's CPU"):
             self._table.add_column(heading, justify="left" if heading == "what" else "right")
         self._notes: list[str] = []
 
-    def transfer(self, name: str, size: int, seconds: float, ratio: float) -> None:
-        """`ratio`: how many times as fast as `cp` and `sha256sum`."""
-        self._add(f"{name}, {size // MIB:,} MiB", f"{size / MIB / seconds:,.0f} MiB/s", f"{ratio:.2f}")
+    def transfer(self, name: str, size: int, seconds: float, ratio: float, cpu: float | None = None) -> None:
+        """`ratio`: how many times as fast as `cp` and `sha256sum`; `cpu`: seconds the server had for it."""
+        speed = f"{size / MIB / seconds:,.0f} MiB/s"
+        used = "" if cpu is None else f"{cpu / size * GIB:.2f} s/GiB"
+        self._add(f"{name}, {size // MIB:,} MiB", speed, f"{ratio:.2f}", used)
 
-    def rate(self, what: str, clients: int, per_second: float) -> None:
-        """Answers a second."""
-        self._add(f"{what}, {clients} at a time", f"{per_second:,.0f} /s", "")
+    def rate(self, what: str, clients: int, per_second: float, cpu: float) -> None:
+        """Answers a second; `cpu`: seconds the server had for each."""
+        self._add(f"{what}, {clients} at a time", f"{per_second:,.0f} /s", "", f"{cpu * 1000:.2f} ms")
 
-    def list(self, what: str, count: int, seconds: float, ratio: float) -> None:
-        """`ratio`: how many times as long as among the fewest images."""
-        self._add(f"list: {what} {count:,}", f"{seconds * 1000:.2f} ms", f"{ratio:.2f}")
+    def list(self, what: str, count: int, seconds: float, ratio: float, cpu: float) -> None:
+        """`ratio`: times as long as among the fewest images; `cpu`: seconds the server had for it."""
+        took = f"{seconds * 1000:.2f} ms"
+        self._add(f"list: {what} {count:,}", took, f"{ratio:.2f}", f"{cpu * 1000:.2f} ms")
 
     def memory(self, idle: int, after_transfers: int, after_requests: int) -> None:
         """Peaks of resident memory, in bytes."""
-        self._add("peak memory at start", f"{idle / MIB:.0f} MiB", "")
-        self._add("peak memory after the transfers", f"{after_transfers / MIB:.0f} MiB", "")
-        self._add("peak memory after the requests", f"{after_requests / MIB:.0f} MiB", "")
+        self._add("peak memory at start", f"{idle / MIB:.0f} MiB")
+        self._add("peak memory after the transfers", f"{after_transfers / MIB:.0f} MiB")
+        self._add("peak memory after the requests", f"{after_requests / MIB:.0f} MiB")
 
     def note(self, text: str) -> None:
         """A line below the table."""
@@ -51,5 +55,5 @@ class Report:
             console.print(note, markup=False)
         console.print(f"Python {platform.python_version()}, {platform.machine()}, {sys.platform}")
 
-    def _add(self, what: str, figure: str, ratio: str) -> None:
-        self._table.add_row(what, figure, ratio)
+    def _add(self, what: str, figure: str, ratio: str = "", cpu: str = "") -> None:
+        self._table.add_row(what, figure, ratio, cpu)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import subprocess
@@ -56,6 +57,11 @@ class Server:
         """The most bytes of memory that the process has had at once (VmHWM)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)[1]) << 10
+
+    def cpu_seconds(self) -> float:
+        """The processor time that the process has had, which other load on the machine changes little."""
+        after_name = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 from client import Client
 from report import Report
 from server import Server
+from timing import Timing
 
 BLOCK = 1 << 20
 
@@ -20,28 +18,24 @@ def measure_transfers(report: Report, server: Server, folder: Path, size: int, r
     """Upload and download an image of `size` bytes, deleting each before the next: the disk holds three."""
     source, copy = folder / "image.raw", folder / "copy.raw"
     _write_random(source, size)
-    took: dict[str, list[float]] = {"cp + sha256sum": [], "upload": [], "download": []}
+    base, upload, download = Timing(server), Timing(server), Timing(server)
     with Client(server) as client:
         for _ in range(rounds):
-            took["cp + sha256sum"].append(_timed(lambda: _copy_and_hash(source, copy)))
+            with base.round():
+                _copy_and_hash(source, copy)
             copy.unlink()
-            images: list[str] = []
-            took["upload"].append(_timed(lambda images=images: images.append(client.upload(source)["id"])))
-            took["download"].append(_timed(lambda images=images: client.download(images[0], copy)))
+            with upload.round():
+                image_id = client.upload(source)["id"]
+            with download.round():
+                client.download(image_id, copy)
             if copy.stat().st_size != size:
                 raise SystemExit(f"downloaded {copy.stat().st_size} bytes of {size}")
             copy.unlink()
-            client.ask("DELETE", f"/images/{images[0]}")
+            client.ask("DELETE", f"/images/{image_id}")
     source.unlink()
-    base = median(took["cp + sha256sum"])
-    for name, seconds in took.items():
-        report.transfer(name, size, median(seconds), ratio=base / median(seconds))
-
-
-def _timed(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
+    report.transfer("cp + sha256sum", size, base.seconds, ratio=1)
+    for name, timing in (("upload", upload), ("download", download)):
+        report.transfer(name, size, timing.seconds, base.seconds / timing.seconds, timing.cpu)
 
 
 def _copy_and_hash(source: Path, copy: Path) -> None:
