@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -119,3 +120,14 @@ def test_any_unknown_length_fits_into_growing_parts(first: int | None) -> None:
 
 def test_ten_gibibytes_of_unknown_length_need_no_more_than_the_first_size() -> None:
     assert sum(size for size in part_sizes(None, None) if size == 16 * MIB) > 10 * GIB
+
+
+def test_the_readme_lists_every_option_with_its_description() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    rows = {row[0].strip(" `"): row[2].strip() for row in _rows(readme)}
+
+    assert rows == {name: field.description for name, field in S3Options.model_fields.items()}
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]

@@ -1,0 +1,57 @@
+"""The fixtures that start servers: what they leave, and what they do where a server cannot be had."""
+
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.servers import common, fixtures
+
+
+def listens(url: str) -> bool:
+    """Whether somebody takes connections there."""
+    address = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((address.hostname, address.port)) == 0
+
+
+@pytest.fixture
+def unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server `lacking` whose script finds no package."""
+    script = tmp_path / "lacking"
+    script.write_text(
+        f"#!/bin/sh\n[ $1 = start ] || exit 0\necho needs the Debian package lacking >&2\nexit {common.UNAVAILABLE}\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(fixtures, "SERVERS", tmp_path)
+
+
+def test_a_server_runs_as_long_as_its_block_and_leaves_nothing() -> None:
+    with fixtures.started("nginx") as settings:
+        folder = Path(settings["NGINX_CACERT"]).parents[2]
+        assert folder.is_dir()
+        assert listens(settings["NGINX_URL"])
+
+    assert not listens(settings["NGINX_URL"])
+    assert not folder.exists()
+
+
+def test_a_package_that_cannot_be_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(common.Unavailable, match="needs the Debian package no-such-package"):
+        common.apt("no-such-package")
+
+
+@pytest.mark.usefixtures("unavailable")
+def test_a_server_without_its_package_skips_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="Debian package lacking"), fixtures.started("lacking"):
+        pass
+
+
+@pytest.mark.usefixtures("unavailable")
+def test_a_server_without_its_package_fails_the_test_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="Debian package lacking"), fixtures.started("lacking"):
+        pass
