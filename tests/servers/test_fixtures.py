@@ -20,9 +20,8 @@ def listens(url: str) -> bool:
 def unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server `lacking` whose script finds no package."""
     script = tmp_path / "lacking"
-    script.write_text(
-        f"#!/bin/sh\n[ $1 = start ] || exit 0\necho needs the Debian package lacking >&2\nexit {common.UNAVAILABLE}\n"
-    )
+    complaint = "echo needs the Debian package lacking >&2"
+    script.write_text(f"#!/bin/sh\n[ $1 = start ] || exit 0\n{complaint}\nexit {common.UNAVAILABLE}\n")
     script.chmod(0o755)
     monkeypatch.setattr(fixtures, "SERVERS", tmp_path)
 
