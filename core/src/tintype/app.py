@@ -100,6 +100,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("tintype.api.health")
     config.include("tintype.api.versions")
     config.include("tintype.api.classic.views")
+    config.include("tintype.api.v1")
     app = config.make_wsgi_app()
     if settings.identity == "none":
         app.loopback_only = (

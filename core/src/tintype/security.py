@@ -14,7 +14,8 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.security import Allowed, Denied
 
-from tintype.policy import Caller
+from tintype.policy import VIEW, Caller, image_grants, may
+from tintype.registry import Image
 from tintype.settings import Settings
 from tintype.tokens import TokenFile
 
@@ -105,6 +106,11 @@ class SecurityPolicy:
         return []
 
 
+def _may_view(request: Request, image: Image) -> bool:
+    """Whether the caller may know of an image that was not reached through the tree."""
+    return may(request.caller, VIEW, image_grants(image))
+
+
 def includeme(config: Configurator) -> None:
     """Install the policy that the settings choose, and `request.caller`, asked for once a request."""
     settings: Settings = config.registry["tintype.settings"]
@@ -116,3 +122,4 @@ def includeme(config: Configurator) -> None:
     policy = SecurityPolicy(identify, allow_anonymous=settings.allow_anonymous)
     config.set_security_policy(policy)
     config.add_request_method(policy.identity, "caller", reify=True)
+    config.add_request_method(_may_view, "may_view")

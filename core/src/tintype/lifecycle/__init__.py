@@ -3,7 +3,7 @@
 Bytes come and go in `transfers`, under `leases`. No HTTP in any of it.
 """
 
-from tintype.lifecycle.images import Lifecycle, Shortcut
+from tintype.lifecycle.images import Lifecycle, Sharing, Shortcut
 from tintype.lifecycle.states import (
     ALIVE,
     NEXT,
@@ -23,6 +23,7 @@ __all__ = [
     "Lifecycle",
     "NEXT",
     "ALIVE",
+    "Sharing",
     "Shortcut",
     "Swept",
     "Conflict",

@@ -56,6 +56,14 @@ class Shortcut:
     path: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """A project to share with, and whether it may share further (None: as before, or not)."""
+
+    project: str
+    can_share: bool | None = None
+
+
 class Lifecycle:
     """The verbs, over one registry and one catalog of stores; shared by all threads."""
 
@@ -279,13 +287,32 @@ class Lifecycle:
         """
         check_project(project)
         with self._registry.unit() as unit:
-            members = {member.project for member in unit.image(image.id).members} | {project}
-            if len(members) > self._settings.max_members:
-                raise DraftTooLarge(
-                    "The limit has been exceeded on the number of allowed image members: "
-                    f"{self._settings.max_members}."
-                )
-            unit.set_member(image.id, project, **({} if can_share is None else {"can_share": can_share}))
+            self._check_members({member.project for member in unit.image(image.id).members} | {project})
+            self._set_member(unit, image.id, project, can_share)
+            return unit.image(image.id)
+
+    def _check_members(self, projects: set[str]) -> None:
+        if len(projects) > self._settings.max_members:
+            raise DraftTooLarge(
+                "The limit has been exceeded on the number of allowed image members: "
+                f"{self._settings.max_members}."
+            )
+
+    def _set_member(self, unit: Unit, image_id: str, project: str, can_share: bool | None) -> None:
+        unit.set_member(image_id, project, **({} if can_share is None else {"can_share": can_share}))
+
+    def share_with(self, image: Image, members: list[Sharing]) -> Image:
+        """Share an image with these projects and no others; raises as `share`."""
+        for member in members:
+            check_project(member.project)
+        wanted = {member.project for member in members}
+        self._check_members(wanted)
+        with self._registry.unit() as unit:
+            for member in unit.image(image.id).members:
+                if member.project not in wanted:
+                    unit.remove_member(image.id, member.project)
+            for member in members:
+                self._set_member(unit, image.id, member.project, member.can_share)
             return unit.image(image.id)
 
     def unshare(self, image: Image, project: str) -> None:

@@ -302,9 +302,7 @@ class Transfers:
             with self._registry.unit() as unit:
                 unit.count_location(attempt.key, attempt.image.owner, self._limits, 0)
                 # Not intended any more: a sweep has ended this attempt, and the image is not its own.
-                ours = unit.doom_location(
-                    attempt.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL)
-                )
+                ours = unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL))
                 if ours and attempt.on_failure is not attempt.image.status:
                     with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
                         unit.move(

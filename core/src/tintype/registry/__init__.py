@@ -136,6 +136,11 @@ class Registry:
             image = queries.find_image(connection, image_id)
         return image if image is not None and image.status is Status.DELETED else None
 
+    def shared_with(self, project: str) -> list[Image]:
+        """The undeleted images that are shared with a project, whatever it said to them."""
+        with self._reader() as connection:
+            return queries.images_shared_with(connection, project)
+
     def page(self, listing: Listing) -> Page:
         """A slice of the images that a listing asks for."""
         with self._reader() as connection:

@@ -112,6 +112,18 @@ def find_image(connection: Connection, image_id: str, *, lock: bool = False) -> 
     return _with_parts(connection, rows)[0] if rows else None
 
 
+def images_shared_with(connection: Connection, project: str) -> list[Image]:
+    """The undeleted images of which the project is a member, oldest first."""
+    c = _IMAGES.c
+    shared = (
+        select(_IMAGES)
+        .join(MemberRow, MemberRow.image_id == c.id)
+        .where(MemberRow.project == project, c.deleted_at.is_(None))
+        .order_by(c.created_at, c.id)
+    )
+    return _with_parts(connection, connection.execute(shared).all())
+
+
 def page(connection: Connection, listing: Listing) -> Page:
     """A slice of the images that a listing asks for.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPUnsupportedMediaType
+from pyramid.httpexceptions import HTTPUnsupportedMediaType
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config, view_defaults
@@ -19,6 +19,7 @@ from tintype.api import errors
 from tintype.api.body import RequestBody, image_response
 from tintype.api.classic import codec
 from tintype.api.classic.resources import ClassicImage, ClassicImages
+from tintype.api.methods import refuse_other_methods
 from tintype.api.versions import version_document
 from tintype.draft import InvalidDraft, canonical_id
 from tintype.registry import Image, Listing, Scope
@@ -46,7 +47,7 @@ class ListView:
 
     @view_config(context=Root, method=("GET", "HEAD"), renderer="json")
     def root(self) -> dict[str, Any]:
-        """The seed's index, and the document by which today's clients find versions: before they have a token."""
+        """The seed's index, and the versions, which clients ask for before they have a token."""
         self.request.response.status_int = 300
         try:
             listed = self.index() if self.request.has_permission(policy.LIST) else {"images": []}
@@ -78,7 +79,7 @@ class ListView:
             return None
         image_id = canonical_id(text)
         image = self.request.image_registry.find(image_id) if image_id else None
-        if image is None:
+        if image is None or not self.request.may_view(image):
             raise InvalidDraft("Invalid marker. Image could not be found.")
         return image
 
@@ -178,17 +179,6 @@ def _image(image: Image) -> dict[str, Any]:
     return {"image": codec.image_detail(image)}
 
 
-def _refuse_method(allowed: str) -> Any:
-    """A view for every method that the context has no view for."""
-
-    def refuse(context: object, request: Request) -> Response:
-        raise HTTPMethodNotAllowed(
-            f"The method is not allowed here; allowed: {allowed}.", headers={"Allow": allowed}
-        )
-
-    return refuse
-
-
 def _error_form(request: Request, status: int, text: str) -> Response:
     """The seed's errors: text/plain, and one sentence for whatever is not there."""
     return errors.plain_text(request, status, "Image not found" if text == "Not found" else text)
@@ -205,5 +195,5 @@ def includeme(config: Configurator) -> None:
         (ClassicImages, "detail", "GET"),
         (ClassicImage, "", "GET, HEAD, PUT, DELETE"),
     ):
-        config.add_view(_refuse_method(allowed), context=context, name=name)
+        refuse_other_methods(config, context, name, allowed)
     config.scan("tintype.api.classic.views")
