@@ -11,6 +11,7 @@ import datetime
 import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pyramid.request import Request
@@ -78,6 +79,15 @@ def read_document_draft(document: Any) -> Draft:
     )
 
 
+def with_visibility(draft: Draft, image: Image | None) -> Draft:
+    """v1 knows public images and others, which members may see; what others say more finely stays so."""
+    wanted = draft.fields.get("visibility", Visibility.SHARED if image is None else None)
+    stays = image is not None and image.visibility is not Visibility.PUBLIC and wanted is Visibility.SHARED
+    if wanted is None or stays:
+        return replace(draft, fields={k: v for k, v in draft.fields.items() if k != "visibility"})
+    return replace(draft, fields={**draft.fields, "visibility": wanted})
+
+
 def copy_source(request: Request) -> str | None:
     """The URL of the copy-from header."""
     text = request.headers.get(COPY_FROM)
@@ -141,8 +151,9 @@ def _read_fields(given: Mapping[str, str | None]) -> dict[str, Any]:
     texts = ("name", "disk_format", "container_format", "owner")
     fields: dict[str, Any] = {name: given[name] for name in texts if name in given}
     if "is_public" in given:
-        public = read_boolean(given["is_public"] or "")
-        fields["visibility"] = Visibility.PUBLIC if public else Visibility.PRIVATE
+        fields["visibility"] = (
+            Visibility.PUBLIC if read_boolean(given["is_public"] or "") else Visibility.SHARED
+        )
     if "protected" in given:
         fields["protected"] = read_boolean(given["protected"] or "")
     fields |= {name: _integer(given, name) for name in _INTEGERS if name in given}

@@ -57,10 +57,10 @@ def _page(request: Request, form: Any) -> dict[str, Any]:
 def create(context: V1Images, request: Request) -> Response:
     """POST /v1/images: reserve, upload, register or copy, as the request's sources say."""
     if request.content_type == "application/json":
-        draft = _without_foreign_owner(codec.read_document_draft(read_document(request)), request)
+        draft = _drafted(request, codec.read_document_draft(read_document(request)), None)
         image = request.lifecycle.reserve(draft, request.caller)
     else:
-        image = _give(request, _without_foreign_owner(codec.read_draft(request), request), None)
+        image = _give(request, _drafted(request, codec.read_draft(request), None), None)
     response = _document(image)
     response.status_int = 201
     response.headers["Location"] = f"/v1/images/{image.id}"
@@ -72,9 +72,9 @@ def update(context: V1Image, request: Request) -> Response:
     """PUT /v1/images/ID: change metadata, and give a queued image its bytes."""
     image = context.image
     if request.content_type == "application/json":
-        draft = codec.read_document_draft(read_document(request))
+        draft = _drafted(request, codec.read_document_draft(read_document(request)), image)
         return _document(request.lifecycle.update(image, draft, request.caller))
-    draft = _without_foreign_owner(codec.read_draft(request), request)
+    draft = _drafted(request, codec.read_draft(request), image)
     _hold_to_record(request, image, draft)
     body = has_body(request)
     purge = read_boolean(request.headers.get(codec.PURGE, "true")) and not body
@@ -84,8 +84,9 @@ def update(context: V1Image, request: Request) -> Response:
     return _document(given)
 
 
-def _without_foreign_owner(draft: Draft, request: Request) -> Draft:
-    """Only an admin names an owner; what others say of it is passed over, as it always was."""
+def _drafted(request: Request, draft: Draft, image: Image | None) -> Draft:
+    """The draft as v1 means it. Only an admin names an owner; what others say of it is passed over."""
+    draft = codec.with_visibility(draft, image)
     if request.caller.is_admin or "owner" not in draft.fields:
         return draft
     return replace(draft, fields={k: v for k, v in draft.fields.items() if k != "owner"})
