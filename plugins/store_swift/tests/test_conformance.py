@@ -1,4 +1,4 @@
-"""The conformance kit against real Swift, with each way to log in."""
+"""The conformance kit against real Swift."""
 
 from __future__ import annotations
 
@@ -44,14 +44,3 @@ class TestTempauth(SwiftConformance):
         with store._connections.lent() as connection:
             connection.post_account({"X-Account-Meta-Temp-URL-Key": TEMP_URL_KEY})
         return store
-
-
-class TestKeystone(SwiftConformance):
-    @pytest.fixture
-    def store(
-        self,
-        make_keystone_store: Callable[..., SwiftStore],
-        application_credential: dict[str, str],
-        container: str,
-    ) -> SwiftStore:
-        return make_keystone_store(container=container, **application_credential)

@@ -265,7 +265,7 @@ def test_an_upload_whose_last_answer_is_lost_is_no_duplicate(
 @pytest.mark.parametrize("size", [5000, LARGE])
 @pytest.mark.parametrize(
     "fault",
-    [Fault("PUT ", reset_up=100), Fault("PUT ", deaf=True), Fault("PUT ", status=503)],
+    [Fault("PUT ", reset_up=10), Fault("PUT ", deaf=True), Fault("PUT ", status=503)],
     ids=["cut", "deaf", "busy"],
 )
 def test_an_upload_that_cannot_be_repeated_leaves_nothing(
@@ -410,13 +410,24 @@ def test_another_user_may_not_write_here(make_store: MakeStore, swift: Mapping[s
         put(stranger, b"x")
 
 
-def test_keystone_takes_a_password(make_keystone_store: MakeStore, swift_keystone: Mapping[str, str]) -> None:
-    store = make_keystone_store(
-        username="member", password=swift_keystone["KEYSTONE_PASSWORD"], project_name="demo"
-    )
-    location = put(store, pattern(LARGE))
+@pytest.mark.parametrize("way", ["password", "application credential"])
+def test_keystone_takes(
+    make_keystone_store: MakeStore,
+    swift_keystone: Mapping[str, str],
+    application_credential: dict[str, str],
+    way: str,
+) -> None:
+    password = {"username": "member", "password": swift_keystone["KEYSTONE_PASSWORD"], "project_name": "demo"}
+    store = make_keystone_store(**(password if way == "password" else application_credential))
+    data = pattern(LARGE)
+    location = put(store, data)
 
-    assert read_all(store.get(location, 5, 5), limit=5) == pattern(LARGE)[5:10]
+    assert store.check() is None
+    assert store.size(location) == LARGE
+    assert read_all(store.get(location), limit=LARGE) == data
+    assert read_all(store.get(location, SEGMENT - 5, 10), limit=10) == data[SEGMENT - 5 : SEGMENT + 5]
+    store.delete(location)
+    assert_empty(store)
 
 
 def test_keystone_refuses_a_wrong_password(make_keystone_store: MakeStore) -> None:

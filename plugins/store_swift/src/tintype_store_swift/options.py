@@ -61,7 +61,7 @@ class SwiftOptions(StoreOptions):
         None,
         ge=1,
         le=OBJECT_MAX,
-        description="Bytes in a segment; default 64 MiB. It grows where the manifest would be too long.",
+        description="Bytes in a segment; default 32 MiB. It grows where the manifest would be too long.",
     )
     segment_concurrency: int = Field(4, ge=1, le=64, description="Segments of one upload sent at a time.")
     upload_memory: int = Field(

@@ -15,7 +15,7 @@ from tintype.stores import Reader
 from tintype_store_swift.options import OBJECT_MAX, SwiftOptions
 
 #: The size of a segment where nothing asks for a larger one.
-SEGMENT = 64 << 20
+SEGMENT = 32 << 20
 #: Bytes asked of the source at a time.
 BLOCK = 1 << 20
 
@@ -25,7 +25,7 @@ def segment_sizes(first: int | None, total: int | None, most: int) -> Iterator[i
 
     With the `total` known all are alike, and nine tenths of `most` are enough. With
     it unknown the first 45 % have the first size; then it doubles at every further
-    4.5 %, up to Swift's 5 GiB. From 64 MiB, 1,000 segments hold more than 1 TiB.
+    4.5 %, up to Swift's 5 GiB. From 32 MiB, 1,000 segments hold more than 1 TiB.
     """
     usual = first or SEGMENT
     usable = max(1, most * 9 // 10)
@@ -54,8 +54,21 @@ def room_for(size: int, options: SwiftOptions) -> Room:
     return Room(most, on_disk=True) if fitting < 2 else Room(min(fitting, most), on_disk=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a source, in a seekable file at its start: `size` bytes with that hex MD5."""
+
+    body: BinaryIO
+    size: int
+    md5: str
+
+    def close(self) -> None:
+        """Let go of the bytes."""
+        self.body.close()
+
+
 class Cutter:
-    """Cuts a source into bodies that can be sent again; `ended` tells whether the last one was the last."""
+    """Cuts a source into pieces that can be sent again; `ended` tells whether the last one was the last."""
 
     def __init__(self, source: Reader, options: SwiftOptions):
         self.ended = False
@@ -63,40 +76,30 @@ class Cutter:
         self._options = options
         self._ahead = b""
 
-    def cut(self, size: int) -> BinaryIO:
-        """A seekable file, at its start, with the next `size` bytes, fewer at the source's end.
-
-        What the source raises is let through.
-        """
+    def cut(self, size: int) -> Piece:
+        """The next `size` bytes, fewer at the source's end. What the source raises is let through."""
         on_disk = room_for(size, self._options).on_disk
         body = _spool(self._options.spool_dir) if on_disk else io.BytesIO()
         try:
-            self._fill(body, size)
+            return self._fill(body, size)
         except BaseException:
             body.close()
             raise
-        body.seek(0)
-        return body
 
-    def _fill(self, body: BinaryIO, size: int) -> None:
-        block = self._ahead or self._source.read(min(size, BLOCK))
+    def _fill(self, body: BinaryIO, size: int) -> Piece:
+        digest = hashlib.md5(usedforsecurity=False)
         left = size
-        while block:
+        block = self._ahead or self._source.read(min(left, BLOCK))
+        while block and left:
             body.write(block)
+            digest.update(block)
             left -= len(block)
-            block = self._source.read(min(left, BLOCK) if left else 1)
-            if not left:
-                break
+            block = self._source.read(min(left, BLOCK) or 1)
         self._ahead = block
         self.ended = not block
+        body.seek(0)
+        return Piece(body, size - left, digest.hexdigest())
 
 
 def _spool(folder: Path | None) -> BinaryIO:
     return tempfile.TemporaryFile(dir=folder)
-
-
-def md5_of(body: BinaryIO) -> str:
-    """The hex MD5 by which Swift checks what it got; leaves the file at its start."""
-    digest = hashlib.file_digest(body, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    body.seek(0)
-    return digest

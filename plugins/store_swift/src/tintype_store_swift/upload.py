@@ -20,7 +20,6 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO
 
 import swiftclient
 from swiftclient.exceptions import ClientException
@@ -29,7 +28,7 @@ from tintype.stores import Duplicate, Reader, StoreFull
 from tintype_store_swift.connections import Connections
 from tintype_store_swift.failures import FAILURES, explained
 from tintype_store_swift.options import SwiftOptions
-from tintype_store_swift.segments import Cutter, md5_of, room_for
+from tintype_store_swift.segments import Cutter, Piece, room_for
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +55,7 @@ class Upload:
         self._key = key
         self._attempt = secrets.token_hex(8)
         self._sent: list[str] = []
+        self._in_doubt = False
 
     def run(self, source: Reader, sizes: Iterator[int]) -> int:
         """Put the source there; return its length in bytes.
@@ -65,10 +65,11 @@ class Upload:
         """
         cutter = Cutter(source, self._options)
         first = cutter.cut(next(sizes))
-        if cutter.ended:
-            return self._put_whole(first)
         try:
             with contextlib.closing(first):
+                if cutter.ended:
+                    self._put_whole(first)
+                    return first.size
                 self._refuse_taken()
                 entries = self._put_segments(cutter, first, sizes)
             self._put_manifest(entries)
@@ -79,17 +80,18 @@ class Upload:
             raise
         return sum(entry["size_bytes"] for entry in entries)
 
-    def _put_whole(self, body: BinaryIO) -> int:
-        with body:
-            length, md5 = _length(body), md5_of(body)
+    def _put_whole(self, piece: Piece) -> None:
+        def put(connection: swiftclient.Connection, headers: dict[str, str]) -> None:
+            connection.put_object(
+                self._container,
+                self._key,
+                piece.body,
+                content_length=piece.size,
+                etag=piece.md5,
+                headers=headers,
+            )
 
-            def put(connection: swiftclient.Connection, headers: dict[str, str]) -> None:
-                connection.put_object(
-                    self._container, self._key, body, content_length=length, etag=md5, headers=headers
-                )
-
-            self._put_new(put)
-        return length
+        self._put_new(put)
 
     def _refuse_taken(self) -> None:
         """Before gigabytes are sent in vain."""
@@ -97,7 +99,7 @@ class Upload:
             if _head(connection, self._container, self._key) is not None:
                 raise Duplicate(self._store, "the key is taken")
 
-    def _put_segments(self, cutter: Cutter, first: BinaryIO, sizes: Iterator[int]) -> list[dict]:
+    def _put_segments(self, cutter: Cutter, first: Piece, sizes: Iterator[int]) -> list[dict]:
         entries: list[dict] = []
         pending: deque[Future] = deque()
         with ThreadPoolExecutor(self._options.segment_concurrency) as threads:
@@ -117,12 +119,21 @@ class Upload:
         self._sent.append(name)
         return name
 
-    def _put_segment(self, name: str, body: BinaryIO) -> dict:
-        with body, explained(self._store, writing=True), self._connections.lent() as connection:
-            length, md5 = _length(body), md5_of(body)
-            expiry = {"X-Delete-After": str(self._options.segment_ttl)}
-            connection.put_object(self._segments, name, body, content_length=length, etag=md5, headers=expiry)
-        return {"path": f"/{self._segments}/{name}", "etag": md5, "size_bytes": length}
+    def _put_segment(self, name: str, piece: Piece) -> dict:
+        with (
+            contextlib.closing(piece),
+            explained(self._store, writing=True),
+            self._connections.lent() as connection,
+        ):
+            connection.put_object(
+                self._segments,
+                name,
+                piece.body,
+                content_length=piece.size,
+                etag=piece.md5,
+                headers={"X-Delete-After": str(self._options.segment_ttl)},
+            )
+        return {"path": f"/{self._segments}/{name}", "etag": piece.md5, "size_bytes": piece.size}
 
     def _put_manifest(self, entries: list[dict]) -> None:
         manifest = json.dumps(entries)
@@ -135,19 +146,16 @@ class Upload:
         self._put_new(put)
 
     def _put_new(self, put: Callable[[swiftclient.Connection, dict[str, str]], None]) -> None:
-        """Make the object, unless the key is taken; whatever is in doubt is taken back."""
+        """Make the object, unless the key is taken."""
         headers = {"If-None-Match": "*", ATTEMPT: self._attempt, "Content-Type": "application/octet-stream"}
         with explained(self._store, writing=True), self._connections.lent() as connection:
+            self._in_doubt = True
             try:
                 put(connection, headers)
             except ClientException as error:
                 if error.http_status in (409, 412) and self._is_ours(connection):
                     return
-                if (error.http_status or 500) >= 500:
-                    self._take_back()
-                raise
-            except BaseException:
-                self._take_back()
+                self._in_doubt = (error.http_status or 500) >= 500
                 raise
 
     def _is_ours(self, connection: swiftclient.Connection) -> bool:
@@ -159,11 +167,15 @@ class Upload:
         connection.post_object(self._segments, name, {})
 
     def _undo(self) -> None:
-        self._take_back()
+        """Leave nothing: first the object, which may be there although its PUT seems to have failed."""
         try:
+            if self._in_doubt:
+                with self._connections.lent() as connection:
+                    if self._is_ours(connection):
+                        connection.delete_object(self._container, self._key)
             self._connections.for_each(self._remove_segment, self._sent)
         except FAILURES:
-            log.warning("store '%s': segments of a failed upload are left to expire", self._store)
+            log.warning("store '%s': a failed upload could not be undone; its segments expire", self._store)
 
     def _remove_segment(self, connection: swiftclient.Connection, name: str) -> None:
         try:
@@ -171,15 +183,6 @@ class Upload:
         except ClientException as error:
             if error.http_status != 404:
                 raise
-
-    def _take_back(self) -> None:
-        """Remove the object if it is this attempt's: a PUT that seems to have failed may have been done."""
-        try:
-            with self._connections.lent() as connection:
-                if self._is_ours(connection):
-                    connection.delete_object(self._container, self._key)
-        except FAILURES:
-            log.warning("store '%s': a failed upload could not be taken back", self._store)
 
 
 def _head(connection: swiftclient.Connection, container: str, name: str) -> dict[str, str] | None:
@@ -190,9 +193,3 @@ def _head(connection: swiftclient.Connection, container: str, name: str) -> dict
         if error.http_status == 404:
             return None
         raise
-
-
-def _length(body: BinaryIO) -> int:
-    length = body.seek(0, 2)
-    body.seek(0)
-    return length
