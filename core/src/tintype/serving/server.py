@@ -97,7 +97,12 @@ class Server:
         self._sockets: dict[int, Any] = {}
         self._workers = Workers(settings)
         self._ending = False
-        self.listeners = list(self._listen(app))
+        try:
+            self.listeners = list(self._listen(app))
+        except OSError:
+            self._workers.shutdown()
+            wasyncore.close_all(self._sockets)
+            raise
 
     def _listen(self, app: Application) -> Iterator[_Listener]:
         shared = {"dispatcher": self._workers, "adj": self.settings}
@@ -142,8 +147,9 @@ class Server:
 
     def stop(self) -> None:
         """Make `run` end; for other threads and signal handlers."""
-        self._ending = True
-        self.listeners[0].pull_trigger()
+        if not self._ending:
+            self._ending = True
+            self.listeners[0].pull_trigger()
 
     def _turn(self) -> None:
         settings = self.settings

@@ -1,0 +1,47 @@
+"""What `[server:main]` calls: whom it refuses to serve to, and how connections are counted."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tintype.serving import serve
+from tintype.serving.server import _counted
+
+
+class LocalOnly:
+    """An application that must not be reached from elsewhere."""
+
+    loopback_only = "nobody is asked who they are; set an identity."
+
+    def __call__(self, environ, start_response):
+        raise AssertionError("it never runs")
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "*:0", "127.0.0.1:0 192.0.2.1:0"])
+def test_an_application_for_this_machine_only_is_not_served_to_others(listen):
+    with pytest.raises(SystemExit, match=r"^tintype: nobody is asked who they are; set an identity\.$"):
+        serve(LocalOnly(), {}, listen=listen)
+
+
+def test_an_application_for_this_machine_only_may_be_served_to_it():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit, match="cannot listen"):  # it came as far as that
+            serve(LocalOnly(), {}, listen=f"127.0.0.1:{port}")
+
+
+def test_variables_of_the_ini_file_are_replaced():
+    with pytest.raises(SystemExit, match=r"^tintype: listen: there is no \$\{nowhere\}$"):
+        serve(LocalOnly(), {}, listen="127.0.0.1:${nowhere}")
+    with pytest.raises(SystemExit, match="set an identity"):
+        serve(LocalOnly(), {"host": "0.0.0.0"}, listen="${host}:0")
+
+
+def test_an_address_counts_for_itself_and_in_ipv6_for_its_network():
+    assert _counted("192.0.2.1") != _counted("192.0.2.2")
+    assert _counted("2001:db8::1") == _counted("2001:db8::2:3:4:5")
+    assert _counted("2001:db8::1") != _counted("2001:db8:0:1::1")
+    assert _counted("::ffff:192.0.2.1") == "192.0.2.1"
+    assert _counted("fe80::1%eth0") == _counted("fe80::2")

@@ -1,0 +1,1 @@
+"""Tests of the serving edge over real sockets, and what they share."""

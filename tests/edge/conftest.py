@@ -1,0 +1,49 @@
+"""Fixtures of the edge's tests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.edge.applications import Application
+from tests.edge.serving import Edge
+
+StartEdge = Callable[..., Edge]
+
+
+@pytest.fixture(scope="session")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 20 MiB, no part of which is like another."""
+    path = tmp_path_factory.mktemp("edge") / "file"
+    path.write_bytes(random.Random(0).randbytes(20 << 20))
+    return path
+
+
+@pytest.fixture
+def app(file: Path) -> Application:
+    """The application, with that file."""
+    return Application(file)
+
+
+@pytest.fixture
+def start_edge(app: Application) -> Iterator[StartEdge]:
+    """start_edge(**settings): a server of the application; ended after the test."""
+    with ExitStack() as stack:
+
+        def start(**settings: object) -> Edge:
+            edge = Edge(app, **settings)
+            stack.callback(edge.stop)
+            stack.callback(app.go_on.set)
+            return edge
+
+        yield start
+
+
+@pytest.fixture
+def edge(start_edge: StartEdge) -> Edge:
+    """A server of the application, with the settings that it ships with."""
+    return start_edge()

@@ -1,0 +1,122 @@
+"""The end: running requests finish, idle connections close, and a signal is enough."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.edge.conftest import StartEdge
+from tests.edge.serving import PATIENCE, Edge, answer, chunks, head, read_to_end
+from tests.running.answers import statuses
+from tests.running.server import OCTETS, StartFailed, meta
+
+
+def end(edge: Edge) -> threading.Thread:
+    """Begin to end the server."""
+    ending = threading.Thread(target=edge.stop)
+    ending.start()
+    return ending
+
+
+def await_refusal(port: int) -> None:
+    """Return when nobody listens there any more."""
+    with contextlib.suppress(OSError):
+        while True:
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+
+
+def test_a_running_request_finishes_and_an_idle_connection_is_closed(start_edge: StartEdge):
+    edge = start_edge()
+    with edge.connect() as upload, edge.connect() as idle:
+        upload.sendall(head("/sum", "Content-Length: 1000000") + b"x" * 1000)
+        assert edge.app.begun.acquire(timeout=PATIENCE)
+        ending = end(edge)
+        assert read_to_end(idle) == b""
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(edge.address)
+        upload.sendall(b"x" * 999_000)
+        said = read_to_end(upload)
+        ending.join()
+    assert statuses(said) == [200]
+    assert b"Connection: close" in said
+
+
+def test_a_file_that_is_going_out_arrives_whole(start_edge: StartEdge):
+    edge = start_edge()
+    with edge.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(head("/file", method="GET"))
+        began = connection.recv(1000)
+        ending = end(edge)
+        said = began + read_to_end(connection)
+        ending.join()
+    assert len(said.partition(b"\r\n\r\n")[2]) == 20 << 20
+
+
+def test_a_request_that_runs_on_is_ended(start_edge: StartEdge):
+    edge = start_edge(drain_timeout=1)
+    with edge.connect() as connection:
+        connection.sendall(head("/sum", "Content-Length: 1000000") + b"x" * 1000)
+        assert edge.app.begun.acquire(timeout=PATIENCE)
+        edge.stop()
+        assert edge.app.failed.wait(PATIENCE)
+        assert statuses(read_to_end(connection)) == []
+
+
+def test_a_server_without_requests_ends_at_once(start_edge: StartEdge):
+    edge = start_edge(drain_timeout=600)
+    with edge.connect() as connection:
+        connection.sendall(head("/sum", "Transfer-Encoding: chunked") + chunks(b"abc"))
+        assert answer(connection)[0] == 200
+        edge.stop()
+        assert read_to_end(connection) == b""
+
+
+def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServer):
+    server = start_server()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+        fields = {**OCTETS, **meta(name="last", is_public="True"), "Content-Length": "1000000"}
+        connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
+        connection.sendall(b"x" * 500_000)
+        while not server.query("SELECT id FROM images WHERE status = 'saving'"):
+            assert server.process.poll() is None
+        server.process.send_signal(signal.SIGTERM)
+        await_refusal(server.port)
+        connection.sendall(b"x" * 500_000)
+        assert statuses(read_to_end(connection)) == [200]
+    assert server.process.wait(30) == 0
+    assert server.query("SELECT status FROM images") == [("active",)]
+
+
+def test_a_second_sigterm_ends_at_once(start_server: StartServer):
+    server = start_server()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+        fields = {**OCTETS, **meta(name="last"), "Content-Length": "1000000"}
+        connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
+        while not server.query("SELECT id FROM images WHERE status = 'saving'"):
+            assert server.process.poll() is None
+        server.process.send_signal(signal.SIGTERM)
+        await_refusal(server.port)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == -signal.SIGTERM
+
+
+def test_the_log_says_where_it_listens(start_server: StartServer):
+    server = start_server()
+    assert f"listening on http://127.0.0.1:{server.port}" in server.log
+
+
+def test_an_unknown_tunable_stops_the_start_with_a_sentence(start_server: StartServer):
+    with pytest.raises(StartFailed, match="tintype: unknown setting treads of the server"):
+        start_server(server={"treads": "4"})
+
+
+def test_an_address_that_is_taken_stops_the_start_with_a_sentence(start_server: StartServer):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(StartFailed, match="tintype: cannot listen: "):
+            start_server(server={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})

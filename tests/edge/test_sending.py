@@ -1,0 +1,143 @@
+"""Responses: files by the kernel, from any position, without a worker; blocks at the reader's pace."""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.edge.applications import Application
+from tests.edge.conftest import StartEdge
+from tests.edge.serving import PATIENCE, Edge, answer, head, read_to_end
+from tests.running.answers import statuses
+from tintype.serving.sending import FileBuffer
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def content(file: Path) -> bytes:
+    """What the file holds."""
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("at", "length"), [(0, 20 * MIB), (1, 20 * MIB - 1), (12_345_678, 1), (5 * MIB, 7 * MIB), (20 * MIB, 0)]
+)
+def test_a_file_goes_out_from_its_position_as_far_as_the_length_says(edge: Edge, content: bytes, at, length):
+    with edge.connect() as connection:
+        for _ in range(2):
+            connection.sendall(head(f"/file?at={at}&length={length}", method="GET"))
+            status, body = answer(connection)
+            assert status == 200
+            assert body == content[at : at + length]
+
+
+def test_files_asked_for_in_one_breath_come_in_order(edge: Edge, content: bytes):
+    last = head("/file?length=3000000", "Connection: close", method="GET")
+    said = edge.speak(head("/file", method="GET") + head("/ok", method="GET") + last)
+    assert statuses(said)[:1] == [200]
+    _, _, rest = said.partition(b"\r\n\r\n")
+    assert rest[: len(content)] == content
+    assert statuses(rest[len(content) : len(content) + 20]) == [200]
+    assert said.endswith(content[:3_000_000])
+
+
+def test_a_file_goes_through_a_unix_socket(app: Application, tmp_path: Path, content: bytes):
+    path = str(tmp_path / "socket")
+    edge = Edge(app, unix_socket=path)
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(path)
+            connection.sendall(head("/file", method="GET"))
+            assert answer(connection) == (200, content)
+    finally:
+        edge.stop()
+
+
+def test_a_reader_of_a_file_holds_no_worker(start_edge: StartEdge, content: bytes):
+    edge = start_edge(threads=1, upload_threads=1)
+    with edge.connect() as first, edge.connect() as second, edge.connect() as third:
+        for connection in (first, second, third):
+            connection.sendall(head("/file", method="GET"))
+        assert edge.get() == 200
+        for connection in (first, second, third):
+            assert answer(connection) == (200, content)
+
+
+def test_a_file_shorter_than_promised_is_an_error_and_not_a_short_answer(edge: Edge):
+    assert statuses(edge.speak(head("/file?length=99999999", method="GET"))) == [500]
+    assert edge.get() == 200
+
+
+def test_a_file_that_is_cut_short_while_it_goes_out_ends_the_connection(edge: Edge, tmp_path: Path):
+    path = tmp_path / "shrinking"
+    path.write_bytes(bytes(64 * MIB))
+    edge.app._file = path
+    with edge.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(head("/file", method="GET"))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
+        path.write_bytes(bytes(1000))
+        assert len(read_to_end(connection)) < 64 * MIB
+    assert edge.get() == 200
+
+
+def test_what_is_no_real_file_is_read_as_waitress_does():
+    buffer = FileBuffer(io.BytesIO(b"0123456789"))
+    assert buffer.prepare(4) == 4
+    assert bytes(buffer.get(100)) == b"0123"
+
+
+def test_a_file_that_sendfile_cannot_take_is_read_from_where_it_stood(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    with path.open("rb") as file, (tmp_path / "log").open("ab") as log:  # sendfile cannot append
+        file.seek(2)
+        buffer = FileBuffer(file)
+        assert buffer.prepare() == 8
+        buffer.skip(3)
+        part = buffer.get(100)
+        assert len(part) == 5
+        assert part.buffer.send(log.fileno(), 5) == 0
+        assert buffer.get(100) == b"56789"
+
+
+@pytest.fixture
+def greedy(start_edge: StartEdge) -> Iterator[Edge]:
+    """A server with two threads, four clients of which take nothing of what they asked for."""
+    edge = start_edge(threads=2, upload_threads=1, send_timeout=2)
+    readers = []
+    for _ in range(4):
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(PATIENCE)
+        connection.connect(edge.address)
+        connection.sendall(head("/blocks", method="GET"))
+        readers.append(connection)
+    yield edge
+    for connection in readers:
+        connection.close()
+
+
+def test_w13_clients_that_do_not_read_take_no_thread_from_others_and_are_cut(greedy: Edge):
+    for _ in range(20):
+        assert greedy.get() == 200
+    for _ in range(4):
+        assert greedy.app.closed.acquire(timeout=PATIENCE)
+    assert greedy.get() == 200
+
+
+def test_a_slow_reader_gets_all_of_it(start_edge: StartEdge):
+    edge = start_edge(send_timeout=1)
+    with edge.connect() as connection:
+        connection.sendall(head("/blocks?count=30", "Connection: close", method="GET"))
+        pause, got = edge.app.go_on, b""
+        for _ in range(30):  # far longer than the timeout in all
+            got += connection.recv(65536)
+            pause.wait(0.1)
+        assert len(got + read_to_end(connection)) > 30 * MIB
