@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tintype.stores import BlobChanged, ConfigurationError, StoreError, StoreFull, Unavailable
+from tintype.stores import BadLocation, BlobChanged, ConfigurationError, StoreError, StoreFull, Unavailable
 from tintype.stores.checked import CheckedStore, is_plain_file
 from tintype.stores.options import read_options
 from tintype.testing import Endless, Trickle, pattern, read_all
@@ -91,6 +91,22 @@ def test_zeros_take_no_room_on_disk(store):
 def test_permissions_to_write_for_others_are_no_option(mode, tmp_path):
     with pytest.raises(ConfigurationError, match=r"option (file|dir)_mode"):
         read_options("disk", FileStore.Options, {"path": str(tmp_path), **mode})
+
+
+def test_the_path_for_a_proxy_leads_to_the_image_below_the_directory(store, blob):
+    path = store.file_path(f"file:{KEY}")
+
+    assert path == f"0f/3a/{KEY}"
+    assert (store.options.path / path).read_bytes() == pattern(1000)
+
+
+@pytest.mark.parametrize("key", ["../../x", "/etc/x", "a/b", "", ".incoming-x", "a\n", "a" * 300])
+@pytest.mark.parametrize("verb", ["add", "discard"])
+def test_a_key_that_the_core_would_not_make_never_becomes_a_path(store, key, verb):
+    with pytest.raises(BadLocation):
+        store.add(key, Trickle(b"x"), 1) if verb == "add" else store.discard(key)
+
+    assert everything_in(store) == []
 
 
 # Durability.

@@ -66,7 +66,8 @@ def test_a_store_that_is_not_configured_is_an_error_of_usage(ini, tmp_path):
     assert os.listdir(tmp_path) == ["tintype.ini"]
 
 
-def test_the_options_are_there_only_for_the_live_kit():
-    result = subprocess.run([sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True)
+def test_the_options_are_there_only_for_the_live_kit(tmp_path):
+    command = [sys.executable, "-m", "pytest", "--help"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
     assert "--store" not in result.stdout

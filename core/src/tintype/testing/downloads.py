@@ -170,6 +170,13 @@ class Downloads(Harness):
         with pytest.raises(BlobChanged):
             read_all(self.checked.get(location, size=1001), limit=1001)
 
+    def test_the_path_for_a_proxy_is_relative_and_stays_below(self) -> None:
+        path = self.store.file_path(self.put(pattern(10)))
+
+        if path is not None:
+            assert not path.startswith("/")
+            assert ".." not in path.split("/")
+
     # What is not there.
 
     @pytest.mark.parametrize("verb", ["get", "size"])

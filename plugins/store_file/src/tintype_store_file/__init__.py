@@ -88,6 +88,7 @@ class FileStore(Store):
         return "/".join((*layout.shard_names(key), key))
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
+        self._key(self.locate(key))
         with contextlib.ExitStack() as stack:
             with self._translated():
                 root = stack.enter_context(self._root(adopt=True))
