@@ -1,0 +1,98 @@
+"""A plugin that is missing, broken, doubled or no driver: one sentence that names it, and no traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.running.distributions import on_path, write_distribution
+from tests.running.server import StartFailed
+
+NAMED = {
+    "tintype.stores": "odd",
+    "tintype.default_store": "odd",
+    "store.file.path": "",
+    "store.file.create": "",
+}
+
+
+def refusal(start_server: StartServer, settings: dict[str, str], *plugins: Path) -> str:
+    """What a server says that does not start: one line, its own."""
+    with pytest.raises(StartFailed) as failed:
+        start_server(settings, env=on_path(*plugins))
+    lines = [line for line in str(failed.value).splitlines() if line.startswith("tintype: ")]
+    assert len(lines) == 1, failed.value
+    assert "Traceback" not in str(failed.value)
+    return lines[0]
+
+
+def test_a_driver_that_is_not_installed_is_named_with_those_that_are(start_server: StartServer) -> None:
+    said = refusal(start_server, NAMED)
+    assert "'odd'" in said
+    assert "file" in said
+
+
+@pytest.mark.parametrize(
+    ("target", "module", "told"),
+    [
+        ("odd_driver:Missing", "x = 1", "Missing"),
+        ("odd_driver:Odd", "import no_such_module", "no_such_module"),
+        ("odd_driver:Odd", "raise ValueError('half configured')", "half configured"),
+        ("odd_driver:Odd", "class Odd: pass", "subclass"),
+        ("odd_driver:Odd", "from tintype.stores import Store\n\nclass Odd(Store): pass", "lacks get, size"),
+        (
+            "odd_driver:Odd",
+            "from tintype.testing import MemoryStore\n\nclass Odd(MemoryStore): api_version = (9, 0)",
+            "9.0",
+        ),
+    ],
+    ids=["no such class", "import fails", "module raises", "no driver", "unfinished", "other contract"],
+)
+def test_a_named_plugin_that_cannot_be_used_stops_the_start(
+    start_server: StartServer, tmp_path: Path, target: str, module: str, told: str
+) -> None:
+    plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": target}, {"odd_driver.py": module})
+    said = refusal(start_server, NAMED, plugin)
+    assert "odd" in said
+    assert told in said
+
+
+def test_a_driver_that_two_distributions_bring_is_told_with_both(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    one = write_distribution(tmp_path / "one", "test-one", {"odd": "tintype.testing:MemoryStore"})
+    two = write_distribution(tmp_path / "two", "test-two", {"odd": "tintype.testing:MemoryStore"})
+    said = refusal(start_server, NAMED, one, two)
+    assert "test-one" in said
+    assert "test-two" in said
+
+
+def test_a_broken_plugin_that_nobody_named_does_not_stop_the_others(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    plugin = write_distribution(
+        tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, {"odd_driver.py": "import no_such_module"}
+    )
+    server = start_server(env=on_path(plugin))
+    assert server.upload(b"bytes")["store"] == "file"
+    assert "no_such_module" in server.log
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"store.file.pth": "/x"}, "did you mean path"),
+        ({"store.file.fsync": "perhaps"}, "fsync"),
+        ({"tintype.stores": "file", "store.other.path": "/x"}, "other"),
+        ({"tintype.stores": "file", "tintype.default_store": "other"}, "other"),
+        ({"tintype.default_stor": "file"}, "did you mean tintype.default_store"),
+        ({"tintype.image_size_cap": "much"}, "tintype.image_size_cap"),
+        ({"tintype.stores": "Fast"}, "Fast"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_its_name(
+    start_server: StartServer, settings: dict[str, str], told: str
+) -> None:
+    assert told in refusal(start_server, settings)

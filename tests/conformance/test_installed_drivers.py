@@ -1,0 +1,90 @@
+"""Stores through the API: the same walk for every store of a server, whatever its driver."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.running.distributions import LENDING, on_path, write_distribution
+from tests.running.server import OCTETS, Server, meta, write_ini
+
+BYTES = bytes(range(256)) * 1000
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with two file stores, fast and cold, and one of a driver of another distribution."""
+    folder = tmp_path_factory.mktemp("stores")
+    plugin = write_distribution(
+        folder / "plugin", "test-lending", {"lending": "lending_driver:LendingStore"}, LENDING
+    )
+    settings = {
+        "tintype.stores": "fast cold lending",
+        "tintype.default_store": "fast",
+        "store.file.path": "",
+        "store.file.create": "",
+    }
+    for name in ("fast", "cold"):
+        settings |= {
+            f"store.{name}.driver": "file",
+            f"store.{name}.path": f"${{data_dir}}/{name}",
+            f"store.{name}.create": "true",
+        }
+    running = Server(folder, write_ini(folder, settings), env=on_path(plugin))
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("store", ["fast", "cold", "lending"])
+def test_an_image_walks_through_every_store_alike(stores: Server, store: str) -> None:
+    image = stores.post("/images", {**OCTETS, **meta(store=store, name=f"in {store}")}, BYTES).image
+    assert (image["status"], image["store"], image["size"]) == ("active", store, len(BYTES))
+    assert image["checksum"] == hashlib.md5(BYTES).hexdigest()
+    path = f"/images/{image['id']}"
+    assert stores.head(path).meta["store"] == store
+    got = stores.get(path)
+    assert (got.status, got.body) == (200, BYTES)
+    assert got.headers["Content-Length"] == str(len(BYTES))
+    part = stores.get(path, {"Range": "bytes=1000-1999"})
+    assert (part.status, part.body) == (206, BYTES[1000:2000])
+    last = stores.get(path, {"Range": "bytes=-5"})
+    assert (last.status, last.body, last.headers["Content-Length"]) == (206, BYTES[-5:], "5")
+    assert stores.delete(path).status == 200
+    assert stores.get(path).status == 404
+
+
+@pytest.mark.parametrize(("store", "other"), [("fast", "cold"), ("cold", "fast")])
+def test_bytes_lie_in_the_store_that_was_named_and_nowhere_else(
+    stores: Server, store: str, other: str
+) -> None:
+    image = stores.post("/images", {**OCTETS, **meta(store=store)}, BYTES).image
+    (blob,) = stores.blobs(image["id"], store)
+    assert blob.read_bytes() == BYTES
+    assert stores.blobs(image["id"], other) == []
+    stores.delete(f"/images/{image['id']}")
+    assert stores.blobs(image["id"], store) == []
+
+
+def test_without_a_name_the_default_store_is_taken(stores: Server) -> None:
+    assert stores.upload(b"somewhere")["store"] == "fast"
+
+
+def test_a_driver_is_not_a_store(stores: Server) -> None:
+    answer = stores.post("/images", {**OCTETS, **meta(store="file")}, b"bytes")
+    assert answer.status == 400
+    assert "Requested store file not available" in answer.text
+
+
+def test_a_broken_store_leaves_the_others_working(stores: Server) -> None:
+    in_cold = stores.post("/images", {**OCTETS, **meta(store="cold")}, BYTES).image["id"]
+    cold = stores.data_dir / "cold"
+    aside = cold.rename(cold.with_name("aside"))
+    try:
+        assert stores.get(f"/images/{in_cold}").status == 503
+        assert stores.post("/images", {**OCTETS, **meta(store="cold")}, BYTES).status == 503
+        assert stores.upload(BYTES)["status"] == "active"
+    finally:
+        aside.rename(cold)
+    assert stores.get(f"/images/{in_cold}").body == BYTES
