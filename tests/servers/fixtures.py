@@ -5,6 +5,7 @@ started when the first test asks for it, in a folder of its own, and stopped at 
 """
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,11 @@ from tests.servers.common import UNAVAILABLE
 SERVERS = Path(__file__).resolve().parent
 
 Settings = Mapping[str, str]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End the session in good order when it is terminated, as by `timeout`: no server may outlive it."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
 
 
 def _start(name: str, folder: str, env: Settings) -> dict[str, str]:

@@ -148,6 +148,19 @@ def test_discard_removes_the_object_and_every_attempt_and_spares_the_neighbours(
     assert [blob.location for blob in store.blobs()] == ["s3:k.1-2"]
 
 
+def test_a_discard_that_fails_says_so_and_can_be_repeated(
+    make: Make, store: S3Store, client: BaseClient, proxy: FaultProxy
+) -> None:
+    client.create_multipart_upload(Bucket="images", Key=store.options.prefix + "k.1")
+    proxy.inject(Fault("DELETE ", status=500), times=4)
+    through = make(endpoint_url=proxy.url, retries=0)
+    with pytest.raises(Unavailable):
+        through.discard("k.1")
+    through.discard("k.1")
+
+    assert left(store) == []
+
+
 def test_an_attempt_tells_its_size(store: S3Store, client: BaseClient) -> None:
     upload = {"Bucket": "images", "Key": store.options.prefix + "k.1"}
     upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]

@@ -35,8 +35,9 @@ BLOCK = 1 << 20
 TOKEN = "tintype-upload"  # noqa: S105  (a name, not a secret)
 #: What a request that must not overwrite is refused with.
 TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload"}
-#: How often an abort is asked for before it is left to `discard`.
+#: How often an abort is asked for, and the codes that end it.
 ABORTS = 4
+GONE = {"NoSuchUpload", "NoSuchKey", "404"}
 
 
 def part_sizes(size: int | None, first: int | None) -> Iterator[int]:
@@ -228,21 +229,29 @@ class Upload:
             sent.cancel()
         wait(self._sent)
         if self._upload_id is not None:
-            abort(self._bucket, self._name, self._upload_id)
+            try:
+                abort(self._bucket, self._name, self._upload_id)
+            except StoreError as error:
+                log.warning("an upload could not be aborted, its parts stay until it is discarded: %s", error)
         if self._written and self._is_mine():
             with contextlib.suppress(StoreError):
                 self._bucket.call("delete_object", Key=self._name)
 
 
 def abort(bucket: Bucket, name: str, upload_id: str) -> None:
-    """Abort a multipart upload until the server says that it is gone; what fails is logged."""
-    for _ in range(ABORTS):
+    """Abort a multipart upload, and again until the server says that it is gone.
+
+    Raises:
+        StoreError: the server refuses each time, or does not answer; botocore then has tried often enough.
+    """
+    for left in reversed(range(ABORTS)):
         try:
             bucket.call("abort_multipart_upload", Key=name, UploadId=upload_id)
         except StoreError as error:
-            if code_of(error) in ("NoSuchUpload", "NoSuchKey", "404"):
+            if code_of(error) in GONE:
                 return
-            log.warning("an upload could not be aborted yet: %s", error)
+            if not left or not code_of(error):
+                raise
 
 
 def abort_all(bucket: Bucket, name: str, spare: str | None = None) -> None:
