@@ -10,12 +10,8 @@ from tests.conftest import StartServer
 from tests.running.distributions import on_path, write_distribution
 from tests.running.server import StartFailed
 
-NAMED = {
-    "tintype.stores": "odd",
-    "tintype.default_store": "odd",
-    "store.file.path": "",
-    "store.file.create": "",
-}
+WITHOUT_FILE = {"store.file.path": "", "store.file.create": ""}
+NAMED = {"tintype.stores": "odd", "tintype.default_store": "odd", **WITHOUT_FILE}
 
 
 def refusal(start_server: StartServer, settings: dict[str, str], *plugins: Path) -> str:
@@ -89,7 +85,7 @@ def test_a_broken_plugin_that_nobody_named_does_not_stop_the_others(
         ({"tintype.stores": "file", "tintype.default_store": "other"}, "other"),
         ({"tintype.default_stor": "file"}, "did you mean tintype.default_store"),
         ({"tintype.image_size_cap": "much"}, "tintype.image_size_cap"),
-        ({"tintype.stores": "Fast"}, "Fast"),
+        ({"tintype.stores": "Fast", "tintype.default_store": "Fast", **WITHOUT_FILE}, "Fast"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_with_its_name(

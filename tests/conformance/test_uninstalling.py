@@ -1,4 +1,4 @@
-"""The file store is a plugin: without it the service starts and says so, and with it again all is as before."""
+"""The file store is a plugin: without it the service starts and says so; with it again all is as before."""
 
 from __future__ import annotations
 

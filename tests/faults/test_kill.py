@@ -19,7 +19,7 @@ from tests.conftest import StartServer
 from tests.running.server import OCTETS, Server, meta
 
 UPLOADERS = 3
-MOMENTS = 5
+MOMENTS = 3
 
 
 class Uploader(threading.Thread):
