@@ -97,6 +97,11 @@ class Settings(BaseModel):
     project_images: int | None = Field(
         None, ge=0, description="Images that a project may have. Unset: no limit."
     )
+    staging_store: str | None = Field(
+        None,
+        description="The store where bytes wait that a client stages before it imports them. "
+        "Unset: the default store.",
+    )
     max_tags: int = Field(128, ge=0, description="Tags an image may have: what other services allow.")
     max_members: int = Field(128, ge=0, description="Projects an image may be shared with.")
     max_properties: int = Field(

@@ -23,17 +23,18 @@ from tintype.draft import (
     check_tag,
     new_id,
 )
+from tintype.lifecycle.imports import Imports, writable_store, writable_target
 from tintype.lifecycle.jobs import Jobs, Order, add_job
 from tintype.lifecycle.leases import Leases
 from tintype.lifecycle.states import (
     ALIVE,
     NEXT,
+    Conflict,
     NoData,
     NotAllowed,
     NotFound,
     NotQueued,
     Protected,
-    UnknownStore,
 )
 from tintype.lifecycle.transfers import Swept, Transfers, new_key
 from tintype.policy import Caller
@@ -41,7 +42,7 @@ from tintype.registry import Image, JobKind, Limits, MemberStatus, Registry, Sta
 from tintype.settings import Settings
 from tintype.stores.catalog import Catalog
 from tintype.stores.checked import CheckedStore, Demands
-from tintype.stores.contract import Capability, Reader
+from tintype.stores.contract import Reader
 from tintype.stores.errors import StoreError
 
 #: Seconds for which a store's own URL is good: it must only begin to be used in time.
@@ -75,6 +76,7 @@ class Lifecycle:
         self._leases = Leases(registry, settings.lease)
         self._transfers = Transfers(registry, stores, settings, self._leases)
         self._jobs = Jobs(registry, stores, self._leases, self._transfers)
+        self.imports = Imports(registry, stores, settings, self._transfers)
 
     def close(self) -> None:
         """End the thread that renews leases."""
@@ -211,11 +213,11 @@ class Lifecycle:
         """Have an active image's bytes copied into more stores, by a job.
 
         Raises:
-            UnknownStore: one of them is not there, or takes no uploads.
-            NotAllowed: the image is not active, or is being copied already.
+            UnknownTarget: one of them is not there, or takes no uploads.
+            NotQueued: the image is not active, or is being copied already.
         """
         for name in stores:
-            self._store_for(Draft(store=name))
+            writable_target(self._stores, name)
         with self._registry.unit() as unit:
             current = unit.image(image.id)
             if current.status is not Status.ACTIVE or unit.has_open_job(image.id):
@@ -226,18 +228,21 @@ class Lifecycle:
         """Take an image's bytes out of one of its stores, but never its last ones.
 
         Raises:
+            NotQueued: the image is not active.
             NotFound: the store does not hold the image.
             NotAllowed: it is the only one that does.
         """
         with self._registry.unit() as unit:
             current = unit.image(image.id)
+            if current.status is not Status.ACTIVE:
+                raise NotQueued("Only an active image can be taken out of a store.")
             there = [location for location in current.locations if location.store == store]
             if not there:
                 raise NotFound(f"Image {image.id} is not in store {store}.")
             if len(there) == len(current.locations):
                 raise NotAllowed(f"Store {store} holds the only bytes of image {image.id}.")
-            self._transfers.doom(unit, replace(current, locations=tuple(there)), 0)
-        for location in there:
+            doomed = self._transfers.doom(unit, current, there)
+        for location in doomed:
             self._transfers.remove(location)
 
     def work(self) -> bool:
@@ -278,16 +283,22 @@ class Lifecycle:
             unit.change(image.id, ALIVE, {})
             unit.set_tags(image.id, tags - {tag})
 
-    def share(self, image: Image, project: str, *, can_share: bool | None = None) -> Image:
+    def share(
+        self, image: Image, project: str, *, can_share: bool | None = None, again: bool = True
+    ) -> Image:
         """Share an image with a project, or change whether that one may share it further.
 
         Raises:
             InvalidDraft: no project can be called that.
+            Conflict: it is shared with the project already, and is not to be `again`.
             DraftTooLarge: the image has as many members as it may.
         """
         check_project(project)
         with self._registry.unit() as unit:
-            self._check_members({member.project for member in unit.image(image.id).members} | {project})
+            members = {member.project for member in unit.image(image.id).members}
+            if project in members and not again:
+                raise Conflict("The image is shared with that project already.")
+            self._check_members(members | {project})
             self._set_member(unit, image.id, project, can_share)
             return unit.image(image.id)
 
@@ -363,11 +374,10 @@ class Lifecycle:
             now = datetime.datetime.now(datetime.UTC)
             self._move(unit, image.id, Status.DELETED, deleted_at=now)
             unit.count(image.owner, self._limits, images=-1)
-            self._transfers.doom(unit, image, self._settings.delete_grace)
-        if not self._settings.delete_grace:
-            for location in image.locations:
-                if not location.external:
-                    self._transfers.remove(location)
+            doomed = self._transfers.doom(unit, image, unit.staged(image.id))
+            kept = self._transfers.doom(unit, image, image.locations, self._settings.delete_grace)
+        for location in doomed if self._settings.delete_grace else [*doomed, *kept]:
+            self._transfers.remove(location)
 
     def undelete(self, image_id: str) -> Image:
         """Bring a deleted image back whose bytes are still kept (`delete_grace`), as it was.
@@ -377,7 +387,8 @@ class Lifecycle:
         """
         with self._registry.unit() as unit:
             kept = [one for one in unit.locations(image_id) if one.location and unit.revive_location(one.key)]
-            if not kept:
+            # Without a digest there were only staged bytes, or parts of an import.
+            if not kept or unit.any_image(image_id).os_hash_value is None:
                 raise NotFound(f"There is no deleted image {image_id} whose bytes are kept.")
             unit.move(image_id, {Status.DELETED}, Status.ACTIVE, deleted_at=None)
             image = unit.image(image_id)
@@ -432,16 +443,7 @@ class Lifecycle:
             raise NotAllowed("You have no project that could own an image.")
 
     def _store_for(self, draft: Draft) -> CheckedStore:
-        name = draft.store or self._stores.default
-        if name is None or name not in self._stores:
-            raise UnknownStore(
-                f"Requested store {name or '(none, and there is no default)'} "
-                f"not available for storage on this Glance node"
-            )
-        store = self._stores[name]
-        if not store.can(Capability.WRITE):
-            raise UnknownStore(f"Requested store {name} not available for storage: it takes no uploads")
-        return store
+        return writable_store(self._stores, draft.store)
 
     def _demands(self, draft: Draft, image: Image | None, length: int | None) -> Demands:
         reserved = image.size if image is not None else None

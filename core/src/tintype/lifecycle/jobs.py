@@ -7,6 +7,7 @@ behind has been swept away. The one who lost the lease cannot end the job any mo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from typing import Any
 
 from tintype.lifecycle.leases import Leases
 from tintype.lifecycle.states import Vanished
-from tintype.lifecycle.transfers import Transfers, reason
+from tintype.lifecycle.transfers import Attempt, Transfers, reason
 from tintype.registry import (
     Image,
     Job,
     JobKind,
     JobStatus,
+    Location,
     Registry,
     RegistryError,
     Status,
@@ -27,23 +29,36 @@ from tintype.registry import (
     Unit,
 )
 from tintype.stores.catalog import Catalog
-from tintype.stores.checked import Demands
+from tintype.stores.checked import CheckedStore, Demands
 from tintype.stores.errors import SourceError, StoreError
 
 log = logging.getLogger(__name__)
+
+#: What an image has that has no bytes.
+_NO_BYTES = {
+    "size": None,
+    "virtual_size": None,
+    "detected_format": None,
+    "checksum": None,
+    "os_hash_algo": None,
+    "os_hash_value": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a job is to do.
 
-    FETCH reads `location` of the external store `source` into the first of `stores`, and copies
-    on from there; COPY copies what the image has. `strict`: one store that fails fails it all.
+    FETCH reads `location` of the store `source`, or registers `uri` with it first, into the first
+    of `stores`, and copies on from there; COPY copies what the image has. `staged` is the key of
+    bytes that go when the job ends. `strict`: one store that fails fails it all.
     """
 
     stores: tuple[str, ...]
     source: str | None = None
     location: str | None = None
+    uri: str | None = None
+    staged: str | None = None
     size: int | None = None
     limit: int | None = None
     on_failure: Status = Status.KILLED
@@ -90,20 +105,17 @@ class Jobs:
         """Do it; store name -> what went wrong there."""
         order = Order.from_json(job.order)
         failed: dict[str, str] = {}
-        stores = list(order.stores)
-        try:
-            image = self._image(job)
-            if job.kind is JobKind.FETCH and image.status is not Status.ACTIVE:
-                image = self._fetch(image, stores[0], order)
-                self._note(job, stores[1:], failed)
-        except Exception as error:  # noqa: BLE001 - whatever a job dies of is written down
-            _log(job, error)
-            return dict.fromkeys(stores, reason(error))
-        while remaining := [name for name in stores if name not in failed and not _holds(image, name)]:
+        image = self._registry.find(job.image_id)
+        if image is None:
+            return dict.fromkeys(order.stores, f"Image {job.image_id} was deleted.")
+        while remaining := [name for name in order.stores if name not in failed and not _holds(image, name)]:
             name = remaining[0]
             try:
-                image = self._transfers.copy(image, self._stores[name])
-            except Exception as error:  # noqa: BLE001 - as above
+                if job.kind is JobKind.FETCH and image.location is None:
+                    image = self._fetch(image, name, order)
+                else:
+                    image = self._transfers.copy(image, self._stores[name])
+            except Exception as error:  # noqa: BLE001 - whatever a job dies of is written down
                 _log(job, error)
                 failed[name] = reason(error)
                 if order.strict:
@@ -111,25 +123,25 @@ class Jobs:
             self._note(job, remaining[1:], failed)
         return failed
 
-    def _image(self, job: Job) -> Image:
-        image = self._registry.find(job.image_id)
-        if image is None:
-            raise Vanished(f"Image {job.image_id} was deleted.")
-        return image
-
     def _fetch(self, image: Image, target: str, order: Order) -> Image:
-        source = self._stores[order.source or ""].get(order.location or "", size=order.size)
-        try:
+        store, location, size = self._stores[order.source or ""], order.location or "", order.size
+        if order.uri is not None:
+            stored = store.register(order.uri)
+            location, size = stored.location, stored.size
+        with contextlib.closing(store.get(location, size=size)) as source:
             with self._registry.unit() as unit:
-                unit.move(image.id, {Status.QUEUED}, Status.SAVING, status_reason=None)
-                saving = unit.image(image.id)
-                attempt = self._transfers.begin(
-                    unit, saving, self._stores[target], order.size, order.on_failure
-                )
-            demands = Demands(length=order.size, limit=order.limit)
-            return self._transfers.carry(attempt, source, demands)
-        finally:
-            source.close()
+                attempt = self._begin(unit, image, self._stores[target], size, order)
+            return self._transfers.carry(attempt, source, Demands(length=size, limit=order.limit))
+
+    def _begin(
+        self, unit: Unit, image: Image, target: CheckedStore, size: int | None, order: Order
+    ) -> Attempt:
+        """An image that is being imported stays so until its job ends."""
+        if unit.image(image.id).status is Status.IMPORTING:
+            importing = unit.image(image.id)
+            return self._transfers.begin(unit, importing, target, size, Status.IMPORTING, Status.IMPORTING)
+        unit.move(image.id, {Status.QUEUED}, Status.SAVING, status_reason=None)
+        return self._transfers.begin(unit, unit.image(image.id), target, size, order.on_failure)
 
     def _note(self, job: Job, pending: list[str], failed: dict[str, str]) -> None:
         with self._registry.unit() as unit:
@@ -142,18 +154,29 @@ class Jobs:
         try:
             with self._registry.unit() as unit:
                 outcome = {"pending": [], "failed": sorted(failed)}
-                if unit.end_job(job.id, self._leases.owner, status, message, outcome) and failed:
-                    self._leave(unit, job, order, message)
+                if not unit.end_job(job.id, self._leases.owner, status, message, outcome):
+                    return
+                doomed = self._leave(unit, job, order, message)
         except RegistryError:
             log.exception("job %s: its end could not be written down; it will be begun again", job.id)
+        else:
+            for location in doomed:
+                self._transfers.remove(location)
 
-    def _leave(self, unit: Unit, job: Job, order: Order, message: str) -> None:
-        """An image that never got its bytes is left where the order says."""
-        if job.kind is JobKind.FETCH and order.on_failure is Status.KILLED:
-            try:
-                unit.move(job.image_id, {Status.QUEUED}, Status.KILLED, status_reason=message)
-            except StatusConflict:
-                return
+    def _leave(self, unit: Unit, job: Job, order: Order, message: str) -> list[Location]:
+        """Leave a fetched image where the order says; the bytes that are to go now."""
+        image = unit.any_image(job.image_id)
+        doomed = [one for one in unit.staged(image.id) if one.key == order.staged]
+        if job.kind is JobKind.FETCH and image.status is Status.IMPORTING:
+            if image.locations and not (message and order.strict):
+                unit.move(image.id, {Status.IMPORTING}, Status.ACTIVE)
+            else:
+                unit.move(image.id, {Status.IMPORTING}, order.on_failure, status_reason=message, **_NO_BYTES)
+                doomed += image.locations
+        elif job.kind is JobKind.FETCH and message and order.on_failure is Status.KILLED:
+            with contextlib.suppress(StatusConflict):
+                unit.move(image.id, {Status.QUEUED}, Status.KILLED, status_reason=message)
+        return self._transfers.doom(unit, image, doomed)
 
 
 def add_job(unit: Unit, kind: JobKind, image: Image, order: Order, request_id: str, user: str | None) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tintype.inspection import Inspector
@@ -171,16 +172,22 @@ class Transfers:
                 raise
         return self._registry.find(current.id) or current
 
-    def doom(self, unit: Unit, image: Image, grace: float) -> None:
-        """Mark an image's bytes for removal in `grace` seconds; what belongs to others is just forgotten."""
-        for location in image.locations:
+    def doom(
+        self, unit: Unit, image: Image, locations: Iterable[Location], grace: float = 0
+    ) -> list[Location]:
+        """Mark some of an image's bytes for removal in `grace` seconds; what belongs to others is forgotten.
+
+        Returns what is to be removed, once the unit is committed.
+        """
+        doomed = []
+        for location in locations:
             if location.external:
                 unit.forget_location(location.key)
             else:
                 unit.count_location(location.key, image.owner, self._limits, 0)
-                unit.doom_location(
-                    location.key, LocationState.STORED, self._leases.end(grace or _OWN_REMOVAL)
-                )
+                unit.doom_location(location.key, location.state, self._leases.end(grace or _OWN_REMOVAL))
+                doomed.append(location)
+        return doomed
 
     def remove(self, location: Location) -> bool:
         """Remove doomed bytes, and then the row; what fails stays doomed, for a sweep to try again."""
