@@ -86,7 +86,12 @@ TUNABLES = (
         262144,
         "Bytes of a head: 32 KiB of properties fit.",
     ),
-    Tunable("max_request_headers", at_least(1), 200, "Headers of a request: 70 properties need 85."),
+    Tunable(
+        "max_request_headers",
+        at_least(1),
+        256,
+        "Headers of a request: above 70 properties, whose refusal is better.",
+    ),
     Tunable(
         "header_timeout",
         at_least(1),
