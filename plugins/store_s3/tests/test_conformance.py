@@ -65,7 +65,8 @@ class TestOnSwiftOverTls(S3Conformance):
     """With boto3's own checksums too, whose form differs between HTTP and TLS."""
 
     @pytest.fixture
-    def options(self, swift: Mapping[str, str]) -> Mapping[str, str]:
+    def options(self, swift: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+        monkeypatch.setenv("SSL_CERT_FILE", swift["SWIFT_CACERT"])  # for the kit's reading of direct URLs
         return {
             "endpoint_url": swift["S3_TLS_ENDPOINT"],
             "ca_bundle": swift["SWIFT_CACERT"],
