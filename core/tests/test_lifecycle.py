@@ -326,7 +326,7 @@ class ImageLives(RuleBasedStateMachine):
 
     @invariant()
     def every_blob_has_one_row_and_no_row_lies(self):
-        rows = self._rows("SELECT image_id, location, state, external FROM image_locations")
+        rows = self._rows("SELECT image_id, 'blob:' || key, state, external FROM image_locations")
         own = [location for _, location, _, external in rows if not external]
         blobs = self.bench.blobs
 
@@ -400,8 +400,8 @@ def test_no_sequence_of_verbs_leaves_the_state_table(template):
     run_state_machine_as_test(
         Lives,
         settings=settings(
-            max_examples=40,
-            stateful_step_count=25,
+            max_examples=25,
+            stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
@@ -415,9 +415,13 @@ def test_the_table_names_every_status():
     assert set(NEXT) == set(Status)
 
 
-def test_nothing_follows_deleted_and_nothing_returns_to_queued():
+def test_nothing_follows_deleted_and_only_a_failed_upload_returns_to_queued():
     assert NEXT[DELETED] == set()
-    assert not any(QUEUED in after for after in NEXT.values())
+    assert {status for status, after in NEXT.items() if QUEUED in after} <= {
+        "saving",
+        "uploading",
+        "importing",
+    }
 
 
 # ---------------------------------------------------------------- reserve
@@ -474,7 +478,7 @@ def test_the_intent_stands_in_the_registry_before_the_first_byte_moves(bench):
     source = Paused(DATA, 0, lambda: seen.extend(bench.locations()))
     image = bench.lifecycle.upload(Draft(), source, None, bench.caller)
 
-    assert [(row.state, row.location) for row in seen] == [(LocationState.INTENDED, image.location.location)]
+    assert [(row.state, row.key) for row in seen] == [(LocationState.INTENDED, image.location.key)]
 
 
 def test_no_transaction_is_open_while_bytes_move(bench):
@@ -551,8 +555,8 @@ def test_bytes_that_cannot_be_removed_stay_written_down_as_doomed(bench):
         bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
     (row,) = bench.locations()
 
-    assert row.state is LocationState.DOOMED
-    assert set(bench.blobs) == {row.location}
+    assert row.state == LocationState.DOOMED
+    assert set(bench.blobs) == {f"blob:{row.key}"}
 
 
 @pytest.mark.parametrize("draft", [Draft(store="attic"), Draft(store="memory2")], ids=["unknown", "almost"])
@@ -730,8 +734,8 @@ def test_when_the_registry_is_away_at_activation_and_after_it_the_intent_stays_w
         bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
     (row,) = bench.locations()
 
-    assert row.state is LocationState.INTENDED
-    assert set(bench.blobs) == {row.location}
+    assert row.state == LocationState.INTENDED
+    assert set(bench.blobs) == {f"blob:{row.key}"}
 
 
 def test_when_the_registry_forgets_to_forget_the_row_stays_doomed(bench, doors):
@@ -869,7 +873,7 @@ def test_a_delete_whose_store_fails_leaves_the_row_doomed(bench):
     (row,) = bench.locations()
 
     assert bench.registry.find(image.id) is None
-    assert (row.state, set(bench.blobs)) == (LocationState.DOOMED, {row.location})
+    assert (row.state, set(bench.blobs)) == (LocationState.DOOMED, {f"blob:{row.key}"})
 
 
 def test_a_delete_of_bytes_that_are_gone_already_is_a_delete(bench):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import shutil
 import sqlite3
 import tempfile
@@ -26,6 +27,8 @@ from tintype.stores.checked import CheckedStore
 from tintype.stores.discovery import Driver
 from tintype.testing.memory import MemoryStore
 
+#: Who holds the leases of what tests write down themselves.
+OWNER = "tests"
 CALLER = Caller(user=None, project="default", roles=frozenset({"admin"}))
 
 
@@ -89,9 +92,10 @@ class Moody(MemoryStore):
             raise error
 
 
-def intend(unit: Unit, image_id: str, key: str, store: str, location: str | None) -> None:
+def intend(unit: Unit, image_id: str, key: str, store: str) -> None:
     """Write an intent down, as an upload does that has just begun."""
-    unit.intend(image_id, key, store, location)
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
+    unit.intend(image_id, key, store, OWNER, until)
 
 
 @dataclass
@@ -162,7 +166,9 @@ def make_bench(
         event.listen(registry.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
         store, settings = store or Moody(), settings or make_settings()
         stores = make_catalog(store)
+        lifecycle = Lifecycle(registry, stores, settings)
         try:
-            yield Bench(path, registry, store, stores, settings, Lifecycle(registry, stores, settings))
+            yield Bench(path, registry, store, stores, settings, lifecycle)
         finally:
+            lifecycle.close()
             registry.close()

@@ -45,7 +45,7 @@ def test_an_engine_connects_when_first_used():
 def test_a_row_without_its_image_is_refused(bench):
     def work():
         with bench.registry.unit() as unit:
-            intend(unit, new_id(), "key", "memory", None)
+            intend(unit, new_id(), "key", "memory")
 
     with pytest.raises(IntegrityError):
         work()

@@ -112,7 +112,7 @@ def test_an_image_comes_once_with_all_that_belongs_to_it(template, properties, l
             unit.add_image(image_id, {"visibility": Visibility.PUBLIC}, properties)
             for number in range(locations):
                 unit.refer(image_id, f"k{number}", "http", f"http:{number}")
-            intend(unit, image_id, "intended", "memory", None)
+            intend(unit, image_id, "intended", "memory")
         found = bench.registry.find(image_id)
         listed = [image for image in bench.page(10).images if image.id == image_id]
 
