@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tintype.stores import ConfigurationError
 from tintype.stores.options import read_options
 from tintype_store_s3 import S3Options, S3Store
-from tintype_store_s3.upload import PARTS, part_sizes
+from tintype_store_s3.parts import PARTS, part_sizes
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 KEYS = {"access_key": "us", "secret_key": "a-canary-of-a-secret", "region": "eu-west-1"}

@@ -194,7 +194,7 @@ def test_a_long_upload_of_unknown_length_holds_no_more_than_its_memory(make: Mak
 
 
 def test_more_than_ten_thousand_parts_are_refused(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tintype_store_s3.upload.PARTS", 2)
+    monkeypatch.setattr("tintype_store_s3.parts.PARTS", 2)
     with pytest.raises(StoreFull, match="more than 2 parts"):
         store.add("k.1", Flow(2 * PART + 1))
 

@@ -13,24 +13,15 @@ import logging
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Any
 
 from tintype.stores import BlobNotFound, Duplicate, Reader, StoreError, StoreFull
 from tintype_store_s3.bucket import Bucket
 from tintype_store_s3.errors import code_of, lost_answers
-from tintype_store_s3.options import PART_MAX
+from tintype_store_s3.parts import Cutter, Part, part_sizes
 
 log = logging.getLogger(__name__)
 
-#: S3 takes this many parts, and no more.
-PARTS = 10_000
-#: A part's size unless an option says otherwise.
-START = 16 << 20
-#: Of an unknown length, parts double after each so many, up to LARGE: 5 TiB fit, even if the first has 5 MiB.
-STEP, LARGE = 700, 1 << 30
-#: Bytes asked of a source at a time.
-BLOCK = 1 << 20
 #: The user metadata that holds an upload's token.
 TOKEN = "tintype-upload"  # noqa: S105  (a name, not a secret)
 #: What a request that must not overwrite is refused with.
@@ -38,49 +29,6 @@ TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUploa
 #: How often an abort is asked for, and the codes that end it.
 ABORTS = 4
 GONE = {"NoSuchUpload", "NoSuchKey", "404"}
-
-
-def part_sizes(size: int | None, first: int | None) -> Iterator[int]:
-    """How many bytes each part has: all the same for a known size, slowly growing for an unknown one.
-
-    `first` is the size to begin with, in bytes; None: 16 MiB.
-    """
-    start = first or START
-    if size is None:
-        for number in range(PARTS):
-            yield min(start << number // STEP, max(start, LARGE))
-    else:
-        needed = -(-size // PARTS)
-        mebibytes = -(-needed >> 20) << 20
-        yield from itertools.repeat(min(max(start, mebibytes), PART_MAX), PARTS)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Consecutive bytes of a source; `last` if the source ended with them."""
-
-    data: bytearray
-    last: bool
-
-
-class Cutter:
-    """Cuts a source into parts. It looks one block ahead, to know the last part as such."""
-
-    def __init__(self, source: Reader):
-        self._source = source
-        self._ahead = b""
-
-    def part(self, size: int) -> Part:
-        """The next `size` bytes, fewer at the end; what the source raises is let through."""
-        data = bytearray(self._ahead[:size])
-        self._ahead = self._ahead[size:]
-        while len(data) < size:
-            block = self._source.read(min(BLOCK, size - len(data)))
-            if not block:
-                return Part(data, last=True)
-            data += block
-        self._ahead = self._ahead or self._source.read(BLOCK)
-        return Part(data, last=not self._ahead)
 
 
 class Upload:
@@ -122,7 +70,9 @@ class Upload:
             del part  # its bytes belong to the thread that sends them
             size = next(sizes, None)
             if size is None:
-                raise StoreFull(self._bucket.store, f"the image has more than {PARTS} parts (set part_size)")
+                raise StoreFull(
+                    self._bucket.store, f"the image has more than {len(self._sent)} parts (set part_size)"
+                )
             self._make_room(size)
             part = cutter.part(size)
             total += self._send(part)
