@@ -17,9 +17,8 @@ import contextlib
 import json
 import logging
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import swiftclient
 from swiftclient.exceptions import ClientException
@@ -101,18 +100,19 @@ class Upload:
 
     def _put_segments(self, cutter: Cutter, first: Piece, sizes: Iterator[int]) -> list[dict]:
         entries: list[dict] = []
-        pending: deque[Future] = deque()
+        pending: set[Future] = set()
         with ThreadPoolExecutor(self._options.segment_concurrency) as threads:
-            pending.append(threads.submit(self._put_segment, self._next_name(), first))
+            pending.add(threads.submit(self._put_segment, self._next_name(), first))
             while not cutter.ended:
                 size = next(sizes, None)
                 if size is None:
                     raise StoreFull(self._store, "a manifest cannot hold so many bytes (option segment_size)")
                 while len(pending) >= room_for(size, self._options).count:
-                    entries.append(pending.popleft().result())
-                pending.append(threads.submit(self._put_segment, self._next_name(), cutter.cut(size)))
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    entries.extend(future.result() for future in done)
+                pending.add(threads.submit(self._put_segment, self._next_name(), cutter.cut(size)))
             entries.extend(future.result() for future in pending)
-        return entries
+        return sorted(entries, key=lambda entry: entry["path"])
 
     def _next_name(self) -> str:
         name = f"{self._key}/{self._attempt}/{len(self._sent):08d}"
