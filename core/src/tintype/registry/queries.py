@@ -14,9 +14,11 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    CompoundSelect,
     Connection,
     Select,
     and_,
+    bindparam,
     cast,
     exists,
     false,
@@ -79,6 +81,8 @@ OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "lt": lambda column, value: column < value,
     "lte": lambda column, value: column <= value,
     "in": lambda column, value: column.in_(value),
+    # From the first value on, up to but not with the second; and the contrary.
+    "within": lambda column, value: and_(column >= value[0], column < value[1]),
     "outside": lambda column, value: or_(column < value[0], column >= value[1]),
 }
 
@@ -107,8 +111,7 @@ class Listing:
 
 def find_image(connection: Connection, image_id: str, *, lock: bool = False) -> Image | None:
     """The image of that id, deleted ones too; None if there never was one."""
-    query = select(_IMAGES).where(_IMAGES.c.id == image_id)
-    rows = connection.execute(query.with_for_update() if lock else query).all()
+    rows = connection.execute(_FIND_LOCKED if lock else _FIND, {"image_id": image_id}).all()
     return _with_parts(connection, rows)[0] if rows else None
 
 
@@ -212,13 +215,14 @@ def _zero(name: str) -> Any:
 def _with_parts(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Image]:
     """Turn rows of `images` into records, with all that belongs to them."""
     parts: dict[str, _Parts] = {row[0]: _Parts() for row in rows}
-    for row in connection.execute(_parts_of(list(parts))) if parts else ():
+    for row in connection.execute(_PARTS, {"image_ids": list(parts)}) if parts else ():
         parts[row.image_id].take(row)
     return [_image(row, parts[row[0]]) for row in rows]
 
 
-def _parts_of(image_ids: list[str]) -> Select[Any]:
+def _parts_query() -> CompoundSelect[Any]:
     """Properties, tags, members and stored locations in one statement; `kind` tells them apart."""
+    image_ids = bindparam("image_ids", expanding=True)
     no_text, no_flag, no_time = null(), cast(null(), Boolean), cast(null(), UTCDateTime())
     properties = select(
         literal("property").label("kind"),
@@ -257,7 +261,7 @@ def _parts_of(image_ids: list[str]) -> Select[Any]:
 
 
 class _Parts:
-    """What belongs to one image, as the rows of `_parts_of` bring it."""
+    """What belongs to one image, as the rows of `_PARTS` bring it."""
 
     def __init__(self) -> None:
         self.properties: dict[str, str] = {}
@@ -290,3 +294,9 @@ def _image(row: Sequence[Any], parts: _Parts) -> Image:
         members=tuple(sorted(parts.members, key=lambda member: member.project)),
         locations=tuple(location for _, location in sorted(parts.locations, key=lambda pair: pair[0])),
     )
+
+
+# Built once: building a statement costs more than running it.
+_FIND = select(_IMAGES).where(_IMAGES.c.id == bindparam("image_id"))
+_FIND_LOCKED = _FIND.with_for_update()
+_PARTS = _parts_query()
