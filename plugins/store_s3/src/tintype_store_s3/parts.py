@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def part_sizes(size: int | None, first: int | None) -> Iterator[int]:
 class Part:
     """Consecutive bytes of a source; `last` if the source ended with them."""
 
-    data: bytearray
+    data: bytes
     last: bool
 
 
@@ -51,12 +52,14 @@ class Cutter:
 
     def part(self, size: int) -> Part:
         """The next `size` bytes, fewer at the end; what the source raises is let through."""
-        data = bytearray(self._ahead[:size])
+        # A BytesIO gives out its bytes without copying them, and botocore copies anything but bytes.
+        buffer = io.BytesIO()
+        buffer.write(self._ahead[:size])
         self._ahead = self._ahead[size:]
-        while len(data) < size:
-            block = self._source.read(min(BLOCK, size - len(data)))
+        while buffer.tell() < size:
+            block = self._source.read(min(BLOCK, size - buffer.tell()))
             if not block:
-                return Part(data, last=True)
-            data += block
+                return Part(buffer.getvalue(), last=True)
+            buffer.write(block)
         self._ahead = self._ahead or self._source.read(BLOCK)
-        return Part(data, last=not self._ahead)
+        return Part(buffer.getvalue(), last=not self._ahead)
