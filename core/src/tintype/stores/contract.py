@@ -35,7 +35,7 @@ KEY = re.compile(r"(?=.{1,200}\Z)[0-9a-z]{1,60}(?:[-.][0-9a-z]{1,60}){0,15}", re
 class Reader(Protocol):
     """Bytes that are read forward, once. It cannot seek, and it has no length.
 
-    An open file, an HTTP response and botocore's body already are readers.
+    An open file, an HTTP response and most client libraries' bodies already are readers.
     """
 
     def read(self, size: int = -1, /) -> bytes:

@@ -2,7 +2,7 @@
 
     with FaultProxy("127.0.0.1", server_port) as proxy:
         proxy.inject(Fault("PUT ", reset_up=100_000), times=2)   # the next two PUTs break off
-        store = S3Store("s3", S3Store.Options(endpoint=proxy.url, ...))
+        store = TapeStore("tape", TapeStore.Options(url=proxy.url, ...))
 
 One request a connection: the proxy asks both sides to close after each answer, so that a
 fault hits exactly the request it is meant for. Bytes of bodies are counted, not those of

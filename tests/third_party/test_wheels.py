@@ -1,0 +1,121 @@
+"""What is in the wheels: the core's knows no driver, and each driver is in one of its own."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import sys
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from tests.third_party.conftest import DRIVERS, WEBDAV
+
+#: Driver's folder -> what it imports that the core must not.
+CLIENTS = {
+    "plugins/store_file": set(),
+    "plugins/store_s3": {"boto3", "botocore"},
+    "plugins/store_swift": {"swiftclient", "keystoneauth1", "requests"},
+    "plugins/store_http": set(),
+}
+
+
+def texts(wheel: Path) -> dict[str, str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name).decode() for name in archive.namelist()}
+
+
+def metadata(wheel: Path) -> Message:
+    (text,) = (text for name, text in texts(wheel).items() if name.endswith(".dist-info/METADATA"))
+    return Parser().parsestr(text)
+
+
+def required(wheel: Path) -> set[str]:
+    """The distributions that a wheel depends on, extras included."""
+    given = metadata(wheel).get_all("Requires-Dist", [])
+    return {re.match(r"[A-Za-z0-9._-]+", line)[0].lower() for line in given}
+
+
+def imported(wheel: Path) -> set[str]:
+    """The top-level modules that any code of a wheel imports."""
+    modules: set[str] = set()
+    for name, text in texts(wheel).items():
+        for node in ast.walk(ast.parse(text)) if name.endswith(".py") else ():
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                modules.add(node.module.partition(".")[0])
+    return modules
+
+
+def entry_points(wheel: Path) -> dict[str, str]:
+    """Driver's name -> "module:Class"."""
+    found = configparser.ConfigParser()
+    for name, text in texts(wheel).items():
+        if name.endswith(".dist-info/entry_points.txt"):
+            found.read_string(text)
+    return dict(found["tintype.stores"]) if "tintype.stores" in found else {}
+
+
+def test_the_cores_wheel_depends_on_no_driver_and_on_no_client_of_one(wheels: dict[str, Path]) -> None:
+    needed = required(wheels["core"])
+    assert "pyramid" in needed
+    assert [name for name in needed if name.startswith("tintype")] == []
+    assert needed & {"boto3", "botocore", "python-swiftclient", "keystoneauth1", "requests"} == set()
+
+
+def test_the_cores_wheel_imports_no_driver_and_no_client_of_one(wheels: dict[str, Path]) -> None:
+    modules = imported(wheels["core"])
+    assert "pyramid" in modules
+    assert modules & set().union(*CLIENTS.values()) == set()
+    assert [name for name in modules if name.startswith("tintype_")] == []
+
+
+def test_the_cores_wheel_names_no_driver(wheels: dict[str, Path]) -> None:
+    named = []
+    for driver in [*DRIVERS, WEBDAV]:
+        (target,) = entry_points(wheels[driver]).values()
+        module, _, class_name = target.partition(":")
+        words = re.compile(rf"\b({module}|{class_name}|{metadata(wheels[driver])['Name']})\b")
+        named += [name for name, text in texts(wheels["core"]).items() if words.search(text)]
+    assert named == []
+
+
+def test_the_core_brings_no_driver(wheels: dict[str, Path]) -> None:
+    assert entry_points(wheels["core"]) == {}
+
+
+@pytest.mark.parametrize("driver", [*DRIVERS, WEBDAV])
+def test_a_driver_is_a_wheel_of_its_own_with_one_entry_point(wheels: dict[str, Path], driver: str) -> None:
+    (name,) = entry_points(wheels[driver])
+    packages = {path.partition("/")[0] for path in texts(wheels[driver]) if ".dist-info/" not in path}
+    assert metadata(wheels[driver])["Name"] == f"tintype-store-{name}"
+    assert packages == {f"tintype_store_{name}"}
+    assert {need for need in required(wheels[driver]) if need.startswith("tintype")} == {"tintype-core"}
+
+
+@pytest.mark.parametrize("driver", [*DRIVERS, WEBDAV])
+def test_a_driver_imports_the_stores_and_the_way_out_and_nothing_else_of_the_core(
+    wheels: dict[str, Path], driver: str
+) -> None:
+    modules: set[str] = set()
+    for name, text in texts(wheels[driver]).items():
+        for node in ast.walk(ast.parse(text)) if name.endswith(".py") else ():
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("tintype."):
+                modules.add(node.module.split(".")[1])
+    assert "stores" in modules
+    assert modules <= {"stores", "egress"}
+    assert imported(wheels[driver]) & {"pyramid", "webob", "sqlalchemy"} == set()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_driver_depends_on_what_it_imports(wheels: dict[str, Path], driver: str) -> None:
+    distributions = {"botocore": "boto3", "swiftclient": "python-swiftclient", "tintype": "tintype-core"}
+    foreign = imported(wheels[driver]) - sys.stdlib_module_names - {f"tintype_store_{driver[14:]}"}
+    own = required(wheels[driver])
+    through_core = {"pydantic", "urllib3"} & required(wheels["core"])
+    assert {distributions.get(name, name) for name in foreign} <= own | through_core
