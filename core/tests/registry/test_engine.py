@@ -1,6 +1,7 @@
 """The engine: SQLite as strict as a server, and a database that is away told as such."""
 
 import contextlib
+import sqlite3
 import threading
 
 import pytest
@@ -171,3 +172,13 @@ def test_a_server_that_is_not_there_is_unavailable():
     with pytest.raises(RegistryUnavailable):
         registry.check()
     registry.close()
+
+
+def test_a_unit_that_has_only_read_already_holds_the_write_lock(bench):
+    image_id = new_id()
+    with bench.registry.unit() as unit:
+        unit.add_image(image_id, {}, {})
+    with bench.registry.unit() as unit, contextlib.closing(bench.raw()) as other:
+        unit.image(image_id)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
