@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 
 from core.tests.workbench import open_registry
 from tintype.draft import new_id
-from tintype.registry import Registry, SchemaMismatch, Visibility, build_engine, schema
+from tintype.registry import Registry, SchemaMismatch, Visibility, build_engine, migrating, schema
 
 UPGRADE = """
 import sys
@@ -77,7 +77,7 @@ def test_a_database_that_differs_is_told(engine, path, damage):
 
 
 def test_there_is_one_line_of_migrations():
-    scripts = ScriptDirectory(str(schema._MIGRATIONS))
+    scripts = ScriptDirectory(str(migrating.MIGRATIONS))
 
     assert len(scripts.get_heads()) == 1
     assert len(scripts.get_bases()) == 1
@@ -85,7 +85,7 @@ def test_there_is_one_line_of_migrations():
 
 
 def test_every_step_goes_up_and_down_again(engine):
-    revisions = [script.revision for script in ScriptDirectory(str(schema._MIGRATIONS)).walk_revisions()][
+    revisions = [script.revision for script in ScriptDirectory(str(migrating.MIGRATIONS)).walk_revisions()][
         ::-1
     ]
     shapes = []
@@ -103,7 +103,7 @@ def test_every_step_goes_up_and_down_again(engine):
 
 
 def test_data_survives_the_way_up(engine):
-    first = ScriptDirectory(str(schema._MIGRATIONS)).get_bases()[0]
+    first = ScriptDirectory(str(migrating.MIGRATIONS)).get_bases()[0]
     schema.upgrade(engine, first)
     image_id = new_id()
     with engine.begin() as connection:
@@ -139,7 +139,7 @@ def test_data_survives_the_way_down(engine, path):
     registry = Registry(engine)
     with registry.unit() as unit:
         unit.add_image(image_id, {"name": "new", "visibility": Visibility.PUBLIC}, {"k": "v"})
-    schema.downgrade(engine, ScriptDirectory(str(schema._MIGRATIONS)).get_bases()[0])
+    schema.downgrade(engine, ScriptDirectory(str(migrating.MIGRATIONS)).get_bases()[0])
     with contextlib.closing(sqlite3.connect(path)) as raw:
         assert raw.execute("SELECT id, name FROM images").fetchall() == [(image_id, "new")]
         assert raw.execute("SELECT name, value FROM image_properties").fetchall() == [("k", "v")]

@@ -168,6 +168,11 @@ class Job:
     created_at: datetime.datetime
     updated_at: datetime.datetime
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be done."""
+        return self.status in (JobStatus.PENDING, JobStatus.PROCESSING)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -1,0 +1,67 @@
+"""Running alembic, as a library; imported by `schema` only when there is something to do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine
+
+from tintype.registry.models import Base
+
+#: The folder that alembic finds them in.
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def upgrade(engine: Engine, revision: str) -> None:
+    """Run the migrations up to a revision."""
+    _run(engine, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Undo the migrations down to a revision."""
+    _run(engine, lambda config: command.downgrade(config, revision))
+
+
+def differences(engine: Engine) -> list[Any]:
+    """What the database has other than the models say."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, Base.metadata)
+
+
+def _run(engine: Engine, work: Callable[[Config], None]) -> None:
+    def migrate(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        work(config)
+
+    # One transaction around it all: on SQLite its write lock also makes two
+    # processes that start together take turns.
+    with (
+        engine.connect() as connection,
+        _rows_unchained(connection),
+        connection.begin(),
+    ):
+        migrate(connection)
+
+
+@contextlib.contextmanager
+def _rows_unchained(connection: Connection) -> Iterator[None]:
+    """SQLite changes a table by making another in its place, which foreign keys to its rows would forbid."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw = connection.connection.dbapi_connection
+    raw.execute("PRAGMA foreign_keys = OFF")  # means nothing once the transaction has begun
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys = ON")
