@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.router import Router
+from sqlalchemy.exc import ArgumentError
 
 from tintype.background import Background
 from tintype.lifecycle import Lifecycle
@@ -118,15 +119,26 @@ def open_service(settings: Settings) -> Service:
 
 
 def open_registry(settings: Settings) -> Registry:
-    """The registry that the settings name; connects when first used."""
-    return Registry(
-        build_engine(
+    """The registry that the settings name; connects when first used.
+
+    Raises:
+        SettingsError: the database's URL cannot be used, or its driver is not installed.
+    """
+    try:
+        engine = build_engine(
             settings.database_url.get_secret_value(),
             pool_size=settings.pool_size,
             pool_timeout=settings.pool_timeout,
             busy_timeout=settings.busy_timeout,
         )
-    )
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"sqlalchemy.url: the module {error.name} is not installed "
+            "(pip install 'tintype-core[postgresql]' or 'tintype-core[mariadb]')"
+        ) from None
+    except ArgumentError:
+        raise SettingsError("sqlalchemy.url: it is not the URL of a database that is known here") from None
+    return Registry(engine)
 
 
 def prepare_schema(registry: Registry, settings: Settings, ini: str) -> None:
