@@ -102,6 +102,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("tintype.api.versions")
     config.include("tintype.api.classic.views")
     config.include("tintype.api.v1")
+    config.include("tintype.api.v2")
     app = config.make_wsgi_app()
     if settings.identity == "none":
         app.loopback_only = (

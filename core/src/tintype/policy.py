@@ -17,6 +17,9 @@ lifecycle asks `may_set` about single fields. Nothing else decides about rights.
     (2) SHARE, if the owner said that it may
     (3) where `allow_anonymous` lets them in at all
 
+OPERATE - copy bytes into more stores, take them out of one, ask how stores are made - is an
+admin's alone.
+
 A caller who may not VIEW an image is told that it is not there.
 """
 
@@ -27,7 +30,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tintype.registry.records import Image, Status, Visibility
+from tintype.registry.records import Image, Member, Status, Visibility
 
 LIST = "list"
 CREATE = "create"
@@ -39,6 +42,7 @@ DELETE = "delete"
 SHARE = "share"
 ANSWER = "answer"
 DEACTIVATE = "deactivate"
+OPERATE = "operate"
 
 #: What an image's owner may do with it, besides looking at its bytes.
 OWNING = frozenset({VIEW, UPDATE, UPLOAD, DELETE, SHARE, DEACTIVATE})
@@ -95,7 +99,7 @@ COLLECTION_GRANTS = (
     Grant(AUTHENTICATED, frozenset({LIST})),
     Grant(ANONYMOUS, frozenset({LIST})),
     Grant(WRITER, frozenset({CREATE})),
-    Grant(ADMIN, frozenset({CREATE})),
+    Grant(ADMIN, frozenset({CREATE, OPERATE})),
 )
 
 
@@ -123,6 +127,13 @@ def may(caller: Caller, permission: str, grants: Iterable[Grant]) -> bool:
     """Whether one of the grants gives the permission to the caller."""
     principals = caller.principals
     return any(grant.principal in principals and permission in grant.permissions for grant in grants)
+
+
+def visible_members(caller: Caller, image: Image) -> tuple[Member, ...]:
+    """The members that the caller may know of: all of its own images', of others' only itself."""
+    if caller.is_admin or (image.owner is not None and caller.project == image.owner):
+        return image.members
+    return tuple(member for member in image.members if member.project == caller.project)
 
 
 class FieldRule(enum.Enum):

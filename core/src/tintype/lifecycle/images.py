@@ -208,21 +208,35 @@ class Lifecycle:
             return queued
 
     def copy(
-        self, image: Image, stores: tuple[str, ...], caller: Caller, request_id: str, *, strict: bool = True
+        self,
+        image: Image,
+        stores: tuple[str, ...],
+        caller: Caller,
+        request_id: str,
+        *,
+        strict: bool = True,
+        skip_held: bool = False,
     ) -> None:
-        """Have an active image's bytes copied into more stores, by a job.
+        """Have an active image's bytes copied into more stores (none: the default one), by a job.
+
+        `skip_held`: stores that have them already are passed over; otherwise they are an error.
 
         Raises:
+            InvalidDraft: one of them has the bytes already.
             UnknownTarget: one of them is not there, or takes no uploads.
             NotQueued: the image is not active, or is being copied already.
         """
-        for name in stores:
-            writable_target(self._stores, name)
+        targets = [writable_target(self._stores, name).name for name in stores or (None,)]
         with self._registry.unit() as unit:
             current = unit.image(image.id)
             if current.status is not Status.ACTIVE or unit.has_open_job(image.id):
                 raise NotQueued("Only an active image that nothing else is done with can be copied.")
-            add_job(unit, JobKind.COPY, current, Order(stores=stores, strict=strict), request_id, caller.user)
+            held = {location.store for location in current.locations}
+            if not skip_held and held & set(targets):
+                raise InvalidDraft(f"The image is in store {sorted(held & set(targets))[0]} already.")
+            order = Order(stores=tuple(name for name in targets if name not in held), strict=strict)
+            if order.stores:
+                add_job(unit, JobKind.COPY, current, order, request_id, caller.user)
 
     def remove_from_store(self, image: Image, store: str) -> None:
         """Take an image's bytes out of one of its stores, but never its last ones.

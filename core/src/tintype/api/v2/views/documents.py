@@ -1,0 +1,54 @@
+"""What the v2 views share: documents of images, and answers without a body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.response import Response
+
+from tintype.api.body import has_body
+from tintype.api.v2 import codec
+from tintype.draft import InvalidDraft
+from tintype.registry import Image
+
+View = Callable[[Any, Request], Any]
+
+
+def without_body(view: View) -> View:
+    """A view whose requests carry nothing; a body would have been meant for something else."""
+
+    def bodiless(context: Any, request: Request) -> Any:
+        if has_body(request):
+            raise InvalidDraft("A request of this kind has no body.")
+        return view(context, request)
+
+    return bodiless
+
+
+def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str, Any]]:
+    """The images as the caller may see them, each with what became of its last import."""
+    listed = list(images)
+    jobs = request.image_registry.latest_jobs([image.id for image in listed]) if listed else {}
+    withheld = not request.caller.is_admin
+    return [codec.image_document(image, jobs.get(image.id), withheld=withheld) for image in listed]
+
+
+def image_document(request: Request, image: Image) -> dict[str, Any]:
+    """One image as the caller may see it."""
+    return image_documents(request, [image])[0]
+
+
+def json_response(document: Any, status: int = 200) -> Response:
+    """A document as it goes over the wire: UTF-8, nothing escaped that need not be."""
+    body = json.dumps(document, ensure_ascii=False).encode()
+    return Response(body, status=status, content_type="application/json", charset="UTF-8")
+
+
+def nothing(status: int = 204) -> Response:
+    """An answer with no body."""
+    response = Response(status=status)
+    response.headers.pop("Content-Type", None)
+    return response

@@ -1,0 +1,96 @@
+"""Versions, lists, and the metadata of images."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from pyramid.httpexceptions import HTTPUnsupportedMediaType
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from tintype import policy
+from tintype.api.documents import read_document
+from tintype.api.v2 import codec, patch
+from tintype.api.v2.listing import read_listing
+from tintype.api.v2.methods import import_methods
+from tintype.api.v2.resources import V2, V2Image, V2Images
+from tintype.api.v2.schemas import SCHEMAS
+from tintype.api.v2.views.documents import (
+    image_document,
+    image_documents,
+    json_response,
+    nothing,
+    without_body,
+)
+from tintype.api.versions import base_url, version_document
+from tintype.registry import Image
+
+
+@view_config(context=V2, method="GET")
+def versions(context: V2, request: Request) -> Response:
+    """GET /v2: the versions, without a token, for clients whose endpoint ends here."""
+    return json_response({"versions": version_document(request)})
+
+
+@view_config(context=V2Images, method="GET", permission=policy.LIST)
+def index(context: V2Images, request: Request) -> Response:
+    """GET /v2/images: a page of those that the caller sees, and the way to the next."""
+    listing = read_listing(request, request.registry["tintype.settings"].list_limit)
+    page = request.image_registry.page(listing)
+    query = [(name, value) for name, value in request.GET.items() if name != "marker"]
+    document: dict[str, Any] = {
+        "images": image_documents(request, page.images),
+        "first": _link(query),
+        "schema": "/v2/schemas/images",
+    }
+    if page.more and page.images:
+        document["next"] = _link([*query, ("marker", page.images[-1].id)])
+    return json_response(document)
+
+
+def _link(query: list[tuple[str, str]]) -> str:
+    return "/v2/images" + ("?" + urlencode(query) if query else "")
+
+
+@view_config(context=V2Images, method="POST", permission=policy.CREATE)
+def create(context: V2Images, request: Request) -> Response:
+    """POST /v2/images: a queued image."""
+    draft = codec.read_draft(read_document(request), request.registry[SCHEMAS])
+    image = request.lifecycle.reserve(draft, request.caller)
+    response = json_response(image_document(request, image), 201)
+    response.headers["Location"] = f"{base_url(request)}/v2/images/{image.id}"
+    response.headers["OpenStack-image-import-methods"] = ",".join(import_methods(request.stores))
+    response.headers["OpenStack-image-store-ids"] = ",".join(store.name for store in request.stores)
+    return response
+
+
+@view_config(context=V2Image, method="GET", permission=policy.VIEW, decorator=without_body)
+def show(context: V2Image, request: Request) -> Response:
+    """GET /v2/images/ID"""
+    return json_response(image_document(request, context.image))
+
+
+@view_config(context=V2Image, method="PATCH", permission=policy.UPDATE)
+def update(context: V2Image, request: Request) -> Response:
+    """PATCH /v2/images/ID: a JSON patch, all of it or nothing; an empty one changes not even the time."""
+    media_type = request.content_type
+    if media_type not in patch.MEDIA_TYPES:
+        raise HTTPUnsupportedMediaType(
+            f"A patch is {' or '.join(patch.MEDIA_TYPES)}.",
+            headers={"Accept-Patch": ", ".join(patch.MEDIA_TYPES)},
+        )
+    changes = patch.read_patch(read_document(request), media_type)
+    image: Image = context.image
+    if changes:
+        draft = patch.draft_of(changes, image, request.registry[SCHEMAS])
+        image = request.lifecycle.update(image, draft, request.caller)
+    return json_response(image_document(request, image))
+
+
+@view_config(context=V2Image, method="DELETE", permission=policy.DELETE, decorator=without_body)
+def delete(context: V2Image, request: Request) -> Response:
+    """DELETE /v2/images/ID"""
+    request.lifecycle.delete(context.image)
+    return nothing()
