@@ -91,3 +91,9 @@ class S3Options(StoreOptions):
     def path_style(self) -> bool:
         """Whether the bucket stands in the path of URLs."""
         return self.addressing == "path" or (self.addressing == "auto" and self.endpoint_url is not None)
+
+    @property
+    def part_memory(self) -> int:
+        """Bytes of parts that one upload may hold; half of `memory` where botocore copies what it sends."""
+        tls = not (self.endpoint_url or "").startswith("http://")
+        return self.memory // 2 if tls and self.checksums == "when_supported" else self.memory

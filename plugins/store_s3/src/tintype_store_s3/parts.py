@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ def part_sizes(size: int | None, first: int | None) -> Iterator[int]:
 class Part:
     """Consecutive bytes of a source; `last` if the source ended with them."""
 
-    data: bytes
+    data: bytearray
     last: bool
 
 
@@ -52,14 +51,13 @@ class Cutter:
 
     def part(self, size: int) -> Part:
         """The next `size` bytes, fewer at the end; what the source raises is let through."""
-        # A BytesIO gives out its bytes without copying them, and botocore copies anything but bytes.
-        buffer = io.BytesIO()
-        buffer.write(self._ahead[:size])
+        # botocore makes a file of bytes, which it then sends slowly; a bytearray it sends as it is.
+        data = bytearray(self._ahead[:size])
         self._ahead = self._ahead[size:]
-        while buffer.tell() < size:
-            block = self._source.read(min(BLOCK, size - buffer.tell()))
+        while len(data) < size:
+            block = self._source.read(min(BLOCK, size - len(data)))
             if not block:
-                return Part(buffer.getvalue(), last=True)
-            buffer.write(block)
+                return Part(data, last=True)
+            data += block
         self._ahead = self._ahead or self._source.read(BLOCK)
-        return Part(buffer.getvalue(), last=not self._ahead)
+        return Part(data, last=not self._ahead)

@@ -113,7 +113,7 @@ class Upload:
 
     def _make_room(self, size: int) -> None:
         """Wait until `size` more bytes may be held; raise what a part that failed has raised."""
-        while self._sending and sum(self._sending.values()) + size > self._bucket.options.memory:
+        while self._sending and sum(self._sending.values()) + size > self._bucket.options.part_memory:
             done, _ = wait(self._sending, return_when=FIRST_COMPLETED)
             for sent in done:
                 del self._sending[sent]
