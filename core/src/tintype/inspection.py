@@ -1,25 +1,30 @@
 """What kind of disk image a stream is, and whether it is safe to hand to whoever boots from it.
 
-The stream is judged by oslo.utils' inspectors, which Nova and Cinder trust too, and by a
-list of our own for what these take for raw: headers cut short, fixed VHDs, text
-descriptors, formats they do not know. Nothing is ever run or unpacked, memory is
-bounded, and whatever an inspector stumbles over never reaches the copy.
+The stream is judged by oslo.utils' inspectors, which Nova and Cinder trust too, and by
+rules of our own for what these let pass: headers cut short, fixed VHDs, text
+descriptors, images that build on another file, formats they do not know, disks without
+a size. Nothing is ever run or unpacked, memory is bounded, the verdict does not depend
+on how the stream was cut into blocks, and whatever an inspector stumbles over never
+reaches the copy.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+import uuid
 from dataclasses import dataclass
 
 from oslo_utils.imageutils import format_inspector
 
 log = logging.getLogger(__name__)
 
-#: Bytes of a stream's head and tail that are kept for the list of our own.
+#: The inspectors see at least this much in one piece: what they find in a header hangs on how it is cut.
+_FIRST = 1 << 20
+#: Bytes of a stream's head and tail that are kept for the rules of our own.
 _HEAD = 4096
 _TAIL = 512
-#: Beginnings by which a consumer may recognise what the inspectors call raw: format -> magic.
+#: Beginnings by which some consumer recognises an image: format -> magic.
 _MAGIC = {
     "qcow2": b"QFI\xfb",
     "qed": b"QED\0",
@@ -27,16 +32,28 @@ _MAGIC = {
     "vmdk (COWD)": b"COWD",
     "vhd": b"conectix",
     "vhdx": b"vhdxfile",
+    "luks": b"LUKS\xba\xbe",
     "parallels": b"WithoutFreeSpace",
     "ploop": b"WithouFreSpacExt",
     "bochs": b"Bochs Virtual HD Image",
     "cloop": b"#!/bin/sh\n#V2.0 Format\n",
 }
+#: The two magics of a ploop image, which names no other file.
+_PLOOP = ("ploop", "parallels")
+#: A VMDK's descriptor: a line of one, or what qemu looks for behind comments and blank lines.
 _DESCRIPTOR = re.compile(
-    rb"^\s*#\s*Disk DescriptorFile|^\s*createType\s*=|^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+[A-Z]+\b",
+    rb"^[ \t]*+#[ \t]*+Disk DescriptorFile|^[ \t]*+createType[ \t]*+="
+    rb"|^[ \t]*+(?:RW|RDONLY|NOACCESS)[ \t]++\d++[ \t]++[A-Z]+\b"
+    rb"|\A(?:#[^\n]*+\n|\s)*+version[ \t]*+=",
     re.IGNORECASE | re.MULTILINE,
 )
 _VHD_FOOTER = b"conectix"
+_DMG_FOOTER = b"koly"
+#: Kinds of VHD and VDI that hold a whole disk; any other is a difference from another file.
+_VHD_WHOLE = (2, 3)
+_VDI_WHOLE = (1, 2)
+_VHDX_PARENT = uuid.UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c").bytes_le
+_BUILDS_ON = "The image is a {} that builds on another file."
 #: What is as good as raw: no consumer follows anything in it.
 _RAW_LIKE = frozenset({"raw", "gpt", "luks", "iso"})
 #: What the declared disk formats may turn out to be; other declarations are not judged.
@@ -67,13 +84,18 @@ class Verdict:
 
 
 class Inspector:
-    """Judges one stream: give it every block, then ask for the verdict."""
+    """Judges one stream: give it every block, then ask for the verdict.
+
+    `declared` is the disk format that the image is said to have, `virtual_size_cap` the
+    most bytes that the disk in it may have; None leaves either unjudged.
+    """
 
     def __init__(self, declared: str | None, *, virtual_size_cap: int | None = None):
         self._declared = declared
         self._cap = virtual_size_cap
         self._feed = _Feed()
         self._formats = format_inspector.InspectWrapper(self._feed)
+        self._first: bytearray | None = bytearray()
         self._head = b""
         self._tail = b""
         self._failed = False
@@ -83,6 +105,23 @@ class Inspector:
         if len(self._head) < _HEAD:
             self._head += block[: _HEAD - len(self._head)]
         self._tail = block[-_TAIL:] if len(block) >= _TAIL else (self._tail + block)[-_TAIL:]
+        if self._first is None:
+            self._inspect(block)
+            return
+        room = _FIRST - len(self._first)
+        self._first += block[:room]
+        if len(self._first) == _FIRST:
+            self._inspect_first()
+            self._inspect(block[room:])
+
+    def _inspect_first(self) -> None:
+        if self._first is not None:
+            first, self._first = bytes(self._first), None
+            self._inspect(first)
+
+    def _inspect(self, block: bytes) -> None:
+        if not block:
+            return
         try:
             self._feed.block = block
             self._formats.read(len(block))
@@ -93,6 +132,7 @@ class Inspector:
     def verdict(self) -> Verdict:
         """What the whole stream is; never raises."""
         try:
+            self._inspect_first()
             self._formats.close()
             return self._judge()
         except Exception:
@@ -108,36 +148,83 @@ class Inspector:
         if len(found) > 1:
             return Verdict(None, None, f"The image is several things at once: {', '.join(sorted(found))}.")
         name, inspector = found.popitem()
-        if name == "raw":
-            return self._judge_raw(inspector.virtual_size)
-        try:
-            inspector.safety_check()
-        except format_inspector.SafetyCheckFailed as error:
-            return Verdict(name, None, f"The image is not safe: {', '.join(sorted(error.failures))}.")
-        except format_inspector.ImageFormatError:
-            return Verdict(name, None, f"The image is a damaged {name}.")
-        return self._judge_known(name, inspector.virtual_size)
+        problem = self._look_like_another(name)
+        if problem is None and name in _RAW_LIKE and self._vhd_footer is not None:
+            return self._judge_known("vhd", _vhd_size(self._vhd_footer), _vhd_problem(self._vhd_footer))
+        if problem is None and name != "raw":
+            try:
+                inspector.safety_check()
+            except format_inspector.SafetyCheckFailed as error:
+                problem = f"The image is not safe: {', '.join(sorted(error.failures))}."
+            except format_inspector.ImageFormatError:
+                problem = f"The image is a damaged {name}."
+        if problem is not None:
+            return Verdict(name, None, problem)
+        if name == "vhd":
+            return self._judge_known(name, _vhd_size(self._head), _vhd_problem(self._head))
+        return self._judge_known(name, inspector.virtual_size, _parent_problem(name, inspector))
 
-    def _judge_raw(self, size: int) -> Verdict:
-        """What no inspector recognised, but somebody else might."""
-        for name, magic in _MAGIC.items():
-            # An empty stream starts with nothing; a cut magic of four bytes or more is suspicious.
-            if self._head.startswith(magic):
-                return Verdict("raw", None, f"The image begins like {name}, but cannot be judged as one.")
-        if self._tail.startswith(_VHD_FOOTER) and len(self._tail) == _TAIL:
-            return self._judge_known("vhd", int.from_bytes(self._tail[48:56], "big"))
-        if _DESCRIPTOR.search(self._head):
-            return Verdict("raw", None, "The image reads like a descriptor that names other files.")
-        return self._judge_known("raw", size)
+    def _look_like_another(self, name: str) -> str | None:
+        """What the inspectors did not recognise, but somebody else might."""
+        for other, magic in _MAGIC.items():
+            if self._declared == "ploop" and other in _PLOOP:
+                continue
+            if other != name and self._head.startswith(magic):
+                return f"The image begins like {other}, but cannot be judged as one."
+        if name != "vmdk" and _DESCRIPTOR.search(self._head):
+            return "The image reads like a descriptor that names other files."
+        if self._tail.startswith(_DMG_FOOTER) and len(self._tail) == _TAIL:
+            return "The image ends like dmg, but cannot be judged as one."
+        if name not in (*_RAW_LIKE, "vhd") and self._vhd_footer is not None:
+            return f"The image is several things at once: {name}, vhd."
+        return None
 
-    def _judge_known(self, name: str, virtual_size: int) -> Verdict:
+    @property
+    def _vhd_footer(self) -> bytes | None:
+        """The footer of a VHD, which old versions of its makers wrote one byte short."""
+        return next((tail for tail in (self._tail, self._tail[1:]) if _is_vhd_footer(tail)), None)
+
+    def _judge_known(self, name: str, virtual_size: int, problem: str | None = None) -> Verdict:
         accepted = _ACCEPTED.get(self._declared or "")
-        problem = None
-        if self._cap is not None and not 0 <= virtual_size <= self._cap:
+        if problem is None and name not in _RAW_LIKE and virtual_size <= 0:
+            problem = f"The image does not say how large its disk is, as {name} does."
+        elif problem is None and self._cap is not None and not 0 <= virtual_size <= self._cap:
             problem = f"The disk in the image would have more than {self._cap} bytes."
-        elif accepted is not None and name not in accepted:
+        elif problem is None and accepted is not None and name not in accepted:
             problem = f"The image is declared as {self._declared}, but it is {name}."
-        return Verdict(name, virtual_size, problem)
+        # A column has 63 bits; a disk that claims more is none.
+        return Verdict(name, virtual_size if 0 <= virtual_size < 1 << 63 else None, problem)
+
+
+def _is_vhd_footer(tail: bytes) -> bool:
+    return tail.startswith(_VHD_FOOTER) and len(tail) >= _TAIL - 1
+
+
+def _vhd_size(footer: bytes) -> int:
+    """The larger of the two sizes in a VHD's footer, as made and as it is now: consumers differ."""
+    return max(int.from_bytes(footer[40:48], "big"), int.from_bytes(footer[48:56], "big"))
+
+
+def _vhd_problem(footer: bytes) -> str | None:
+    whole = int.from_bytes(footer[60:64], "big") in _VHD_WHOLE
+    return None if whole else _BUILDS_ON.format("vhd")
+
+
+def _parent_problem(name: str, inspector: format_inspector.FileInspector) -> str | None:
+    """Whether an image is only a difference from another file, by whatever way its format says so."""
+    if name == "vmdk":
+        descriptor = bytes(inspector.region("descriptor").data)
+        if b"\0" not in descriptor:  # some read on behind its end, up to a NUL
+            return "The image is a damaged vmdk."
+        builds = b"parentfilenamehint" in descriptor.partition(b"\0")[0].lower()
+    elif name == "vhdx":
+        builds = _VHDX_PARENT in bytes(inspector.region("metadata").data)
+    elif name == "vdi":
+        header = bytes(inspector.region("header").data)
+        builds = int.from_bytes(header[0x4C:0x50], "little") not in _VDI_WHOLE
+    else:
+        builds = False
+    return _BUILDS_ON.format(name) if builds else None
 
 
 class _Feed:

@@ -49,6 +49,12 @@ class Settings(BaseModel):
         None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
     )
 
+    external_sources: Literal["admin", "everyone"] = Field(
+        "admin",
+        description="Who may name a place outside from which bytes are read: a location, copy-from, a "
+        "download to import. admin: a URL makes this server ask for it, inside of its own network.",
+    )
+
     public_endpoint: str | None = Field(
         None,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",

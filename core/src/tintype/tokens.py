@@ -3,7 +3,7 @@
 A token is `ID.SECRET`, the secret 256 random bits; with that many, one round of
 SHA-256 is enough, and a thief of the file has nothing to try. The file is read again
 whenever it has changed, without a restart, and written by rename, readable by its
-owner only.
+owner only. Without a file nobody has a token; with a damaged one nobody can be known.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 class TokensUnreadable(Exception):
-    """The tokens' file is missing, or is not what it should be."""
+    """The tokens' file cannot be read, or is not what it should be."""
 
 
 class Token(BaseModel):
@@ -83,7 +83,7 @@ class TokenFile:
 
     def entries(self) -> list[Token]:
         """What the file holds."""
-        return list(self._read().values()) if self.path.exists() else []
+        return list(self._read().values())
 
     def add(
         self, user: str, project: str | None, roles: tuple[str, ...], expires: datetime.datetime | None = None
@@ -126,6 +126,8 @@ class TokenFile:
             if state != self._state:
                 entries = _ENTRIES.validate_json(self.path.read_bytes())
                 self._tokens, self._state = {entry.id: entry for entry in entries}, state
+        except FileNotFoundError:
+            self._tokens, self._state = {}, None
         except OSError as error:
             raise TokensUnreadable(f"the file of tokens cannot be read: {error.strerror}") from error
         except ValidationError as error:
