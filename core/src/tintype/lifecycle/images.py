@@ -141,6 +141,7 @@ class Lifecycle:
         self._check(draft, caller, image)
         if formats_required:
             _require_formats(draft, image)
+        self._check_source(caller)
         store = self._stores.external(draft.location or "")
         stored = store.register(draft.location or "")
         size = stored.size if stored.size is not None else draft.size
@@ -151,7 +152,8 @@ class Lifecycle:
             )
         with self._registry.unit() as unit:
             image_id = self._add_or_change(unit, draft, caller, image)
-            self._take(unit, image_id, Status.ACTIVE, size=size)
+            # A digest that a client declared is nobody's knowledge: these bytes were never read.
+            self._take(unit, image_id, Status.ACTIVE, size=size, checksum=None)
             unit.refer(image_id, new_key(image_id), store.name, stored.location)
             return unit.image(image_id)
 
@@ -180,6 +182,7 @@ class Lifecycle:
         self._check(draft, caller, image)
         if formats_required:
             _require_formats(draft, image)
+        self._check_source(caller)
         targets = stores or (self._store_for(draft).name,)
         for name in targets:
             self._store_for(replace(draft, store=name))
@@ -455,6 +458,10 @@ class Lifecycle:
                 raise NotAllowed(f"You are not allowed to set {name} of this image so.")
         if image is None and not caller.is_admin and caller.project is None:
             raise NotAllowed("You have no project that could own an image.")
+
+    def _check_source(self, caller: Caller) -> None:
+        if self._settings.external_sources == "admin" and not caller.is_admin:
+            raise NotAllowed("You are not allowed to name a source outside of this service.")
 
     def _store_for(self, draft: Draft) -> CheckedStore:
         return writable_store(self._stores, draft.store)
