@@ -14,6 +14,7 @@ from catalogue import measure_lists
 from report import Report
 from requests_per_second import measure_requests
 from server import Server
+from stores import measure_stores
 from transfers import measure_transfers
 
 
@@ -29,6 +30,9 @@ def main() -> None:
             after_transfers = server.peak_memory()
             measure_requests(report, server, asked=options.asked, rounds=options.rounds)
             report.memory(idle, after_transfers, server.peak_memory())
+        measure_stores(
+            report, folder / "stores", options.size << 20, options.rounds, unknown=options.unknown << 20
+        )
         measure_lists(report, folder / "lists", counts=(1_000, options.images), rounds=options.rounds)
     report.show()
 
@@ -49,6 +53,7 @@ def read_options() -> argparse.Namespace:
     options.size = options.size or (128 if quick else 1024)
     options.images = options.images or (20_000 if quick else 100_000)
     options.rounds = options.rounds or (3 if quick else 5)
+    options.unknown = 2048 if quick else 10_240
     options.asked = options.asked or (200 if quick else 1000)
     return options
 

@@ -42,6 +42,10 @@ class Report:
         self._add("peak memory after the transfers", f"{after_transfers / MIB:.0f} MiB")
         self._add("peak memory after the requests", f"{after_requests / MIB:.0f} MiB")
 
+    def peak(self, what: str, memory: int) -> None:
+        """A server's peak of resident memory in bytes, over what it did."""
+        self._add(f"peak memory: {what}", f"{memory / MIB:.0f} MiB")
+
     def note(self, text: str) -> None:
         """A line below the table."""
         self._notes.append(text)

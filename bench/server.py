@@ -18,15 +18,16 @@ INI = ROOT / "tintype.ini"
 class Server:
     """pserve on a free port, with its data in a folder; ended when the `with` is left."""
 
-    def __init__(self, data_dir: Path):
+    def __init__(self, data_dir: Path, ini: Path = INI):
         self.data_dir = data_dir
+        self._ini = ini
         self.port = _free_port()
 
     def __enter__(self) -> Server:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         command = [
             Path(sys.executable).with_name("pserve"),
-            INI,
+            self._ini,
             f"http_port={self.port}",
             f"data_dir={self.data_dir}",
         ]

@@ -17,7 +17,7 @@ BLOCK = 1 << 20
 def measure_transfers(report: Report, server: Server, folder: Path, size: int, rounds: int) -> None:
     """Upload and download an image of `size` bytes, deleting each before the next: the disk holds three."""
     source, copy = folder / "image.raw", folder / "copy.raw"
-    _write_random(source, size)
+    write_random(source, size)
     base, upload, download = Timing(server), Timing(server), Timing(server)
     with Client(server) as client:
         for _ in range(rounds):
@@ -43,7 +43,8 @@ def _copy_and_hash(source: Path, copy: Path) -> None:
     subprocess.run(["sha256sum", copy], check=True, stdout=subprocess.DEVNULL)
 
 
-def _write_random(path: Path, size: int) -> None:
+def write_random(path: Path, size: int) -> None:
+    """Write a file that no compression makes smaller, down to the disk."""
     with path.open("wb") as file:
         for _ in range(size // BLOCK):
             file.write(os.urandom(BLOCK))
