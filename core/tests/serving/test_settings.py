@@ -30,8 +30,10 @@ def test_without_an_address_it_listens_on_loopback_only():
 
 
 def test_text_from_an_ini_file_is_cast():
-    settings = ServerSettings(threads="3", asyncore_use_poll="false", uncounted_addresses="10.0.0.1 ::1")
-    assert (settings.threads, settings.asyncore_use_poll) == (3, False)
+    settings = ServerSettings(
+        threads="3", clear_untrusted_proxy_headers="false", uncounted_addresses="10.0.0.1 ::1"
+    )
+    assert (settings.threads, settings.clear_untrusted_proxy_headers) == (3, False)
     assert settings.uncounted_addresses == {"10.0.0.1", "::1"}
 
 

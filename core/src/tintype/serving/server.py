@@ -17,6 +17,7 @@ from waitress import wasyncore
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 
 from tintype.serving.channel import Channel
+from tintype.serving.poller import Poller
 from tintype.serving.settings import ServerSettings, ServerSettingsError
 from tintype.serving.workers import Workers
 from tintype.settings import SettingsError, expand
@@ -70,7 +71,7 @@ class _Listener:
         """Look at every deadline."""
         for channel in list(self.active_channels.values()):
             channel.enforce_deadlines(now)
-        self.task_dispatcher.refuse_late_uploads()
+        self.task_dispatcher.look_after()
         if self._refused:
             log.warning("refused %d connections from addresses that have enough", self._refused)
             self._refused = 0
@@ -94,14 +95,16 @@ class Server:
             OSError: the address is taken, or not ours.
         """
         self.settings = settings
-        self._sockets: dict[int, Any] = {}
+        self._sockets = Poller()
         self._workers = Workers(settings)
         self._ending = False
+        #: Held to wake the loop and to close what wakes it. A signal's handler may interrupt its holder.
+        self._open = threading.RLock()
         try:
             self.listeners = list(self._listen(app))
         except OSError:
             self._workers.shutdown()
-            wasyncore.close_all(self._sockets)
+            self._sockets.close()
             raise
 
     def _listen(self, app: Application) -> Iterator[_Listener]:
@@ -147,13 +150,13 @@ class Server:
 
     def stop(self) -> None:
         """Make `run` end; for other threads and signal handlers."""
-        if not self._ending:
-            self._ending = True
-            self.listeners[0].pull_trigger()
+        with self._open:
+            if not self._ending:
+                self._ending = True
+                self.listeners[0].pull_trigger()
 
     def _turn(self) -> None:
-        settings = self.settings
-        wasyncore.loop(settings.asyncore_loop_timeout, settings.asyncore_use_poll, self._sockets, count=1)
+        self._sockets.turn(self.settings.asyncore_loop_timeout)
 
     def _channels(self) -> list[Channel]:
         return [channel for listener in self.listeners for channel in listener.active_channels.values()]
@@ -183,9 +186,11 @@ class Server:
         for channel in self._channels():
             channel.handle_close()
         self._workers.shutdown()
-        for listener in self.listeners:
-            listener.trigger.close()
-        wasyncore.close_all(self._sockets)
+        with self._open:
+            self._ending = True
+            for listener in self.listeners:
+                listener.trigger.close()
+        self._sockets.close()
 
 
 def create_server(app: Application, **given: Any) -> Server:

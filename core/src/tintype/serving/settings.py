@@ -155,7 +155,6 @@ TUNABLES = (
         4194304,
         "Above the watermark: no response goes to temporary files.",
     ),
-    Tunable("asyncore_use_poll", asbool, True, "select() ends the process at descriptor 1,024."),
     Tunable("clear_untrusted_proxy_headers", asbool, True, "Only `trusted_proxy` says whom it speaks for."),
     Tunable(
         "ident",

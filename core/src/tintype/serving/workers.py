@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,6 +17,8 @@ from tintype.serving.settings import ServerSettings
 
 if TYPE_CHECKING:
     from tintype.serving.channel import Channel
+
+log = logging.getLogger(__name__)
 
 
 class ServiceUnavailable(Error):
@@ -55,7 +58,13 @@ class Workers(ThreadedTaskDispatcher):
                     self._waiting.append((time.monotonic(), task))
                     return
                 self._uploads += 1
-        super().add_task(task)
+        self._queue(task)
+
+    def _queue(self, task: Channel) -> None:
+        """What waitress does, but for a line in the log each time that no thread is idle."""
+        with self.lock:
+            self.queue.append(task)
+            self.queue_cv.notify()
 
     def upload_ended(self) -> None:
         """One of the uploads that were let run has ended: the one that waits longest may."""
@@ -64,10 +73,12 @@ class Workers(ThreadedTaskDispatcher):
                 self._uploads -= 1
                 return
             _, task = self._waiting.popleft()
-        super().add_task(task)
+        self._queue(task)
 
-    def refuse_late_uploads(self) -> None:
-        """Answer 503 to the uploads that have waited for too long."""
+    def look_after(self) -> None:
+        """Say how many requests wait for a thread, and answer 503 to uploads that have waited too long."""
+        if self.queue:
+            log.warning("%d requests wait for a worker", len(self.queue))
         late = time.monotonic() - self._settings.upload_wait
         while True:
             with self.lock:
@@ -75,7 +86,7 @@ class Workers(ThreadedTaskDispatcher):
                     return
                 _, task = self._waiting.popleft()
             task.requests[0].error = ServiceUnavailable("Too many uploads are running")
-            super().add_task(task)
+            self._queue(task)
 
     @contextmanager
     def stood_in(self) -> Iterator[None]:
