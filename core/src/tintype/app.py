@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from tintype.background import Background
 from tintype.lifecycle import Lifecycle
 from tintype.metrics import Metrics
-from tintype.registry import Registry, SchemaMismatch, build_engine, schema
+from tintype.registry import Registry, RegistryError, build_engine, schema
 from tintype.settings import Settings, SettingsError, read_settings
 from tintype.stores.catalog import Catalog, build_catalog
 from tintype.stores.errors import ConfigurationError
@@ -47,7 +47,7 @@ def main(global_config: Mapping[str, str], **given: str) -> Router:
             settings.tokens_path()
         service = open_service(settings)
         prepare_schema(service.registry, settings, global_config.get("__file__", "INI"))
-    except (SettingsError, ConfigurationError, SchemaMismatch) as error:
+    except (SettingsError, ConfigurationError, RegistryError) as error:
         raise SystemExit(f"tintype: {error}") from None
     service.stores.start()
     atexit.register(service.close)
@@ -137,6 +137,8 @@ def open_registry(settings: Settings) -> Registry:
             f"sqlalchemy.url: the module {error.name} is not installed "
             "(pip install 'tintype-core[postgresql]' or 'tintype-core[mariadb]')"
         ) from None
+    except OSError as error:
+        raise SettingsError(f"sqlalchemy.url: its directory cannot be made: {error.strerror}") from None
     except ArgumentError:
         raise SettingsError("sqlalchemy.url: it is not the URL of a database that is known here") from None
     return Registry(engine)

@@ -37,7 +37,7 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
         log.info(
             'id=%s addr=%s method=%s path="%s" status=%d in=%d out=%d ms=%.1f',
             request.id,
-            request.environ.get("REMOTE_ADDR", "-"),
+            _shown(request.environ.get("REMOTE_ADDR", "-")),
             _shown(request.environ.get("REQUEST_METHOD", "-")),
             _shown(request.environ.get("PATH_INFO", "")),
             response.status_int,

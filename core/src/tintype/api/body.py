@@ -101,6 +101,7 @@ def image_response(request: Request, image: Image) -> Response:
     response = Response(content_type="application/octet-stream", etag=etag, accept_ranges="bytes")
     if etag and request.headers.get("If-None-Match") and etag in request.if_none_match:
         response.status_int = 304
+        response.content_type = None
         return response
     shortcut = request.lifecycle.shortcut(image)
     if shortcut is not None:

@@ -389,7 +389,7 @@ class Lifecycle:
             if image.protected:
                 raise Protected(f"Image {image.id} is protected and cannot be deleted.")
             now = datetime.datetime.now(datetime.UTC)
-            self._move(unit, image.id, Status.DELETED, deleted_at=now)
+            self._move(unit, image.id, Status.DELETED, deleted_at=now, deleted_from=image.status)
             unit.count(image.owner, self._limits, images=-1)
             doomed = self._transfers.doom(unit, image, unit.staged(image.id))
             kept = self._transfers.doom(unit, image, image.locations, self._settings.delete_grace)
@@ -405,9 +405,10 @@ class Lifecycle:
         with self._registry.unit() as unit:
             kept = [one for one in unit.locations(image_id) if one.location and unit.revive_location(one.key)]
             # Without a digest there were only staged bytes, or parts of an import.
-            if not kept or unit.any_image(image_id).os_hash_value is None:
+            before = unit.any_image(image_id) if kept else None
+            if before is None or before.os_hash_value is None or before.deleted_from is None:
                 raise NotFound(f"There is no deleted image {image_id} whose bytes are kept.")
-            unit.move(image_id, {Status.DELETED}, Status.ACTIVE, deleted_at=None)
+            unit.move(image_id, {Status.DELETED}, before.deleted_from, deleted_at=None, deleted_from=None)
             image = unit.image(image_id)
             unit.count(image.owner, self._limits, images=1)
             for location in kept:
@@ -458,6 +459,7 @@ class Lifecycle:
                 raise NotAllowed(f"You are not allowed to set {name} of this image so.")
         if image is None and not caller.is_admin and caller.project is None:
             raise NotAllowed("You have no project that could own an image.")
+        self._registry.start_usage(draft.fields.get("owner", caller.project))
 
     def _check_source(self, caller: Caller) -> None:
         if self._settings.external_sources == "admin" and not caller.is_admin:
@@ -472,7 +474,7 @@ class Lifecycle:
             length=length,
             size=draft.size if draft.size is not None else reserved or None,
             limit=self._settings.image_size_cap,
-            digests=dict(draft.digests),
+            digests=_declared(draft, image),
         )
 
     # -- parts of a unit of work
@@ -487,7 +489,8 @@ class Lifecycle:
         image_id = draft.id or new_id()
         fields = {"owner": caller.project, **draft.fields}
         unit.count(fields["owner"], self._limits, images=1)
-        unit.add_image(image_id, {**fields, "size": draft.size}, draft.properties)
+        declared = {"size": draft.size, "checksum": draft.digests.get("md5")}
+        unit.add_image(image_id, {**fields, **declared}, draft.properties)
         unit.set_tags(image_id, draft.tags or ())
         return image_id
 
@@ -525,6 +528,12 @@ def _require_formats(draft: Draft, image: Image | None) -> None:
         before = getattr(image, field) if image is not None else None
         if draft.fields.get(field, before) is None:
             raise InvalidDraft(f"{label} format is not specified.")
+
+
+def _declared(draft: Draft, image: Image | None) -> dict[str, str]:
+    """The digests that the bytes must have: what the draft declares, or else the reservation did."""
+    reserved = {"md5": image.checksum} if image is not None and image.checksum else {}
+    return {**reserved, **draft.digests}
 
 
 def _properties_after(draft: Draft, image: Image | None) -> dict[str, str]:

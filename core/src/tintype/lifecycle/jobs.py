@@ -131,7 +131,10 @@ class Jobs:
         with contextlib.closing(store.get(location, size=size)) as source:
             with self._registry.unit() as unit:
                 attempt = self._begin(unit, image, self._stores[target], size, order)
-            return self._transfers.carry(attempt, source, Demands(length=size, limit=order.limit))
+            digests = {"md5": image.checksum} if image.checksum else {}
+            return self._transfers.carry(
+                attempt, source, Demands(length=size, limit=order.limit, digests=digests)
+            )
 
     def _begin(
         self, unit: Unit, image: Image, target: CheckedStore, size: int | None, order: Order

@@ -31,6 +31,9 @@ def build_engine(
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         options |= {"connect_args": {"timeout": busy_timeout}, "pool_pre_ping": False}
+    if url.get_backend_name() in ("mysql", "mariadb"):
+        # Its default locks gaps between rows, and so units of different rows lock each other out.
+        options["isolation_level"] = "READ COMMITTED"
     engine = create_engine(url, **options)
     if url.get_backend_name() == "sqlite":
         _make_strict(engine)

@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine
 
+from tintype.registry.engine import read_only
 from tintype.registry.models import Base
 
 #: The folder that alembic finds them in.
@@ -31,7 +32,7 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 def differences(engine: Engine) -> list[Any]:
     """What the database has other than the models say."""
-    with engine.connect() as connection:
+    with read_only(engine).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return compare_metadata(context, Base.metadata)
 

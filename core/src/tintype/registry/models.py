@@ -92,6 +92,8 @@ class ImageRow(Base):
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
     deleted_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    # The status a deleted image had, to come back to.
+    deleted_from: Mapped[str | None] = mapped_column(String(16))
 
 
 class PropertyRow(Base):

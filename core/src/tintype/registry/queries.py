@@ -287,6 +287,8 @@ def _image(row: Sequence[Any], parts: _Parts) -> Image:
     values = dict(zip(_COLUMNS, row, strict=True))
     values["status"] = Status(values["status"])
     values["visibility"] = Visibility(values["visibility"])
+    if values["deleted_from"] is not None:
+        values["deleted_from"] = Status(values["deleted_from"])
     return Image(
         **values,
         properties=dict(sorted(parts.properties.items())),

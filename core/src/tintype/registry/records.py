@@ -118,6 +118,7 @@ class Image:
     os_hash_value: str | None = None
     status_reason: str | None = None
     deleted_at: datetime.datetime | None = None
+    deleted_from: Status | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     members: tuple[Member, ...] = ()

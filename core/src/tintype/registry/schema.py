@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
+from tintype.registry.engine import read_only
 from tintype.registry.errors import SchemaMismatch
 from tintype.registry.migrations import NEWEST
 
@@ -26,7 +27,7 @@ def newest() -> str:
 
 def current(engine: Engine) -> str | None:
     """The revision the database is at; None for an empty one."""
-    with _usable(), engine.connect() as connection:
+    with _usable(), read_only(engine).connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return connection.scalar(_VERSION)

@@ -168,17 +168,15 @@ class Unit:
         if self._session.execute(swap).rowcount == 1:
             return
         if self._session.get(UsageRow, project) is None:
-            self._start_usage(project)
+            self.start_usage(project)
             self.count(project, limits, images=images, size=size)
         else:
             raise LimitReached(limits.bytes if size > 0 else limits.images, "bytes" if size > 0 else "images")
 
-    def _start_usage(self, project: str) -> None:
-        try:
-            with self._session.begin_nested():
-                self._session.add(UsageRow(project=project, bytes=0, images=0))
-        except IntegrityError:
-            pass  # somebody else was faster
+    def start_usage(self, project: str) -> None:
+        """Count for a project from now on; raises IntegrityError when somebody else was faster."""
+        self._session.add(UsageRow(project=project, bytes=0, images=0))
+        self._session.flush()
 
     def intend(self, image_id: str, key: str, store: str, owner: str, until: datetime.datetime) -> None:
         """Write down that bytes are about to go to the store under the key, under a lease of `owner`'s."""

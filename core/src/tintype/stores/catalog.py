@@ -117,6 +117,8 @@ def build_catalog(
         if unused:
             raise ConfigurationError(unused[0], "it has options but is not named in tintype.stores")
         for name in names:
+            if name in catalog:
+                raise ConfigurationError(name, "tintype.stores names it twice")
             catalog.entries[name] = _build(name, options.get(name, {}), algorithms)
     catalog.default = _choose_default(catalog, default, named=names is not None)
     return catalog

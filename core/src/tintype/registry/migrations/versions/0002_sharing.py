@@ -17,6 +17,7 @@ def upgrade() -> None:
         images.add_column(sa.Column("os_hidden", sa.Boolean(), nullable=False, server_default=sa.false()))
         images.add_column(sa.Column("virtual_size", sa.BigInteger()))
         images.add_column(sa.Column("detected_format", sa.String(20)))
+        images.add_column(sa.Column("deleted_from", sa.String(16)))
         images.create_index("ix_images_owner", ["owner", "deleted_at", "created_at", "id"])
         images.create_index("ix_images_all", ["deleted_at", "created_at", "id"])
     with op.batch_alter_table("image_locations") as locations:
@@ -107,6 +108,7 @@ def downgrade() -> None:
     with op.batch_alter_table("images") as images:
         images.drop_index("ix_images_all")
         images.drop_index("ix_images_owner")
+        images.drop_column("deleted_from")
         images.drop_column("detected_format")
         images.drop_column("virtual_size")
         images.drop_column("os_hidden")
