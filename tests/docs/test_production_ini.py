@@ -41,13 +41,16 @@ def test_production_ini_serves_once_an_operator_has_prepared_it(
     assert upgraded.returncode == 0, upgraded.stderr
     server = Server(tmp_path, INI, data_dir, database)
     try:
-        refused = server.post("/images", OCTETS, b"bytes")
+        nobody = server.post("/images", OCTETS, b"bytes")
+        made = tintype("token add INI --user alice --project demo", data_dir, database)
+        token = {"X-Auth-Token": made.stdout.split()[-1]}
+        refused = server.post("/images", {**OCTETS, **token}, b"bytes")
         created = tintype("stores INI --create file", data_dir, database)
-        image = server.upload(b"bytes", name="first")
+        image = server.post("/images", {**OCTETS, **token}, b"bytes").image
 
-        assert (refused.status, created.returncode) == (503, 0)
-        assert image["status"] == "active"
-        assert server.get(f"/images/{image['id']}").body == b"bytes"
+        assert (nobody.status, refused.status, created.returncode) == (401, 503, 0)
+        assert (image["status"], image["owner"]) == ("active", "demo")
+        assert server.get(f"/images/{image['id']}", token).body == b"bytes"
         assert database["TINTYPE_DATABASE_URL"] not in server.log
     finally:
         server.stop()
