@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3.session
-from botocore.client import BaseClient
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tintype.stores import StoreError
 from tintype_store_s3.errors import explain
 from tintype_store_s3.options import S3Options
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
 #: Connections kept open for reads, beside those that parts are sent over.
 READERS = 32
@@ -81,6 +81,10 @@ class Bucket:
 
 
 def _client(options: S3Options, endpoint: str | None) -> BaseClient:
+    # boto3 is loaded with the first client: an installed driver that nobody uses costs no memory.
+    import boto3.session
+    from botocore.config import Config
+
     secret, proxy = options.secret_key, options.proxy
     config = Config(
         signature_version="s3v4",
