@@ -185,6 +185,13 @@ def test_200_properties_are_413_and_leave_no_record(server: Server) -> None:
     assert_never_recorded(server, image_id)
 
 
+def test_more_headers_than_any_image_needs_are_431_and_leave_no_record(server: Server) -> None:
+    image_id = str(uuid.uuid4())
+    properties = {f"x-image-meta-property-p{number}": "v" for number in range(1000)}
+    assert server.post("/images", {"x-image-meta-id": image_id, **properties}).status == 431
+    assert_never_recorded(server, image_id)
+
+
 def test_as_many_properties_as_allowed_can_be_read_by_a_common_client(server: Server) -> None:
     properties = {f"x-image-meta-property-p{number}": "v" * 400 for number in range(70)}
     image = server.post("/images", properties).image

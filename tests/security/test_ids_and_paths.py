@@ -62,13 +62,31 @@ def test_other_forms_of_a_target_never_end_in_500(server: Server, target: bytes)
     assert b"evil.example" not in spoken
 
 
-@pytest.mark.parametrize("host", [b"evil.example", b"evil.example/x", b"", b"\xff", b"a b", b"x:99999999"])
-def test_the_host_header_is_never_reflected(server: Server, host: bytes) -> None:
-    for path in (b"/", b"/versions", b"/images", b"/nothing"):
-        spoken = server.speak(
-            b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
-        )
+HOSTS = [b"evil.example", b"evil.example/x", b"", b"\xff", b"a b", b"x:99999999", b'evil.example"<x>']
+
+
+def ask(server: Server, path: bytes, host: bytes) -> bytes:
+    """The whole answer to a GET that names that host."""
+    return server.speak(b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_host_is_reflected_by_nothing_but_the_links_of_versions(server: Server, host: bytes) -> None:
+    for path in (b"/images", b"/images/detail", b"/nothing"):
+        spoken = ask(server, path, host)
         assert statuses(spoken)[0] < 500
+        assert b"evil.example" not in spoken
+    for path in (b"/", b"/versions"):
+        spoken = ask(server, path, host)
+        assert statuses(spoken)[0] in (200, 300, 400)
+        assert b"<x>" not in spoken
+
+
+def test_with_a_public_endpoint_no_client_decides_what_the_links_say(start_server) -> None:
+    server = start_server({"tintype.public_endpoint": "https://images.example.org"})
+    for path in (b"/", b"/versions"):
+        spoken = ask(server, path, b"evil.example")
+        assert statuses(spoken)[0] in (200, 300)
         assert b"evil.example" not in spoken
 
 

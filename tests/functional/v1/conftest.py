@@ -1,0 +1,75 @@
+"""Servers for the v1 tests: one without identity, one with tenants, one that may fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.functional.v1.client import V1
+from tests.functional.v1.source import Source, serving
+from tests.running.server import Server, write_ini
+from tintype.tokens import TokenFile
+
+
+@pytest.fixture(scope="session")
+def v1(server: Server) -> V1:
+    """A client of the shared server: an admin of the project `default`, as everybody there."""
+    return V1(server)
+
+
+@pytest.fixture
+def fresh(fresh_server: Server) -> V1:
+    """A client of a server without any image."""
+    return V1(fresh_server)
+
+
+@dataclass(frozen=True)
+class Tenants:
+    """Callers of one server: members of two projects, one of a third, an admin, and a member of none."""
+
+    a: V1
+    b: V1
+    c: V1
+    admin: V1
+    homeless: V1
+
+
+@pytest.fixture(scope="session")
+def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
+    """A shared server that knows its callers by tokens."""
+    folder = tmp_path_factory.mktemp("tenants")
+    tokens = TokenFile(folder / "tokens.json")
+    given = [tokens.add(name, name, ("member",), None) for name in ("A", "Bt", "C")]
+    given.append(tokens.add("ADM", "ADM", ("admin",), None))
+    given.append(tokens.add("homeless", None, ("member",), None))
+    settings = {"tintype.identity": "tokens", "tintype.tokens_file": str(folder / "tokens.json")}
+    server = Server(folder, write_ini(folder, settings))
+    yield Tenants(*(V1(server, token) for token in given))
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def source() -> Iterator[Source]:
+    """A web server that images can be fetched from."""
+    with serving() as running:
+        yield running
+
+
+def fetching_settings(source: Source) -> dict[str, str]:
+    """The settings under which a server may fetch from the source, and from nowhere else here."""
+    return {
+        "store.http.allowed_networks": "127.0.0.1/32",
+        "store.http.ports": str(source.port),
+        "store.http.retries": "0",
+    }
+
+
+@pytest.fixture(scope="session")
+def fetching(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[V1]:
+    """A client of a shared server that may fetch from the source."""
+    folder = tmp_path_factory.mktemp("fetching-v1")
+    running = Server(folder, write_ini(folder, fetching_settings(source)))
+    yield V1(running)
+    running.stop()

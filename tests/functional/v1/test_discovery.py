@@ -1,0 +1,75 @@
+"""Checks 1 to 8: how v1 is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.functional.v1.client import V1
+from tests.running.server import Server
+
+V1_TYPE = "application/vnd.openstack.images-v1"
+
+
+def test_001_the_root_names_both_versions_and_where_they_are(server: Server) -> None:
+    answer = server.get("/")
+    assert answer.status == 300
+    links = {version["id"]: version["links"][0] for version in answer.json["versions"]}
+    for version in ("v1.0", "v1.1"):
+        assert links[version] == {"rel": "self", "href": f"{server.base}/v1/"}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept": "unknown"}])
+def test_002_the_root_answers_whatever_is_accepted(server: Server, headers: dict[str, str]) -> None:
+    answer = server.get("/", headers)
+    assert answer.status == 300
+    assert answer.json["versions"] == server.get("/").json["versions"]
+
+
+def test_003_versions_is_the_same_document(server: Server) -> None:
+    answer = server.get("/versions")
+    assert answer.status == 200
+    assert answer.json["versions"] == server.get("/").json["versions"]
+
+
+@pytest.mark.parametrize("alias", ["v1.0", "v1.1"])
+def test_004_the_minor_versions_are_aliases(v1: V1, alias: str) -> None:
+    image = v1.store(name="aliased", is_public="True")
+    listed = v1.server.get(f"/{alias}/images?limit=1")
+    assert listed.status == 200
+    assert listed.json["images"] == v1.list("limit=1", detail=False)
+    assert v1.server.get(f"/{alias}/images/{image['id']}").body == b"chunk00000remainder"
+
+
+@pytest.mark.parametrize("path", ["/v9/images", "/v1.a/images", "/v1.2/images", "/V1/images"])
+def test_005_any_other_version_is_not_there(server: Server, path: str) -> None:
+    assert server.get(path).status == 404
+
+
+@pytest.mark.parametrize("accepted", [V1_TYPE, f"{V1_TYPE}.0", f"{V1_TYPE}.1"])
+def test_006_the_media_type_chooses_v1_for_a_path_without_a_version(fresh: V1, accepted: str) -> None:
+    image = fresh.store(name="negotiated", is_public="True")
+    answer = fresh.server.get("/images", {"Accept": accepted})
+    assert answer.json == {"images": fresh.list(detail=False)}
+    assert set(answer.json["images"][0]) > {"disk_format"}
+    assert "Etag" in fresh.server.head(f"/images/{image['id']}", {"Accept": accepted}).headers
+    assert fresh.server.get("/shared-images/x", {"Accept": accepted}).json == {"shared_images": []}
+    assert "disk_format" not in fresh.server.get("/images", {"Accept": "application/json"}).json["images"][0]
+
+
+def test_007_the_version_itself_is_the_brief_list(fresh: V1) -> None:
+    assert fresh.get("/").json["images"] == []
+    image = fresh.store()
+    for path in ("", "/"):
+        answer = fresh.get(path)
+        assert answer.status == 200
+        assert [listed["id"] for listed in answer.json["images"]] == [image["id"]]
+
+
+def test_007_the_version_cannot_be_written(v1: V1) -> None:
+    answer = v1.request("POST", "/")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+
+
+def test_008_every_answer_has_a_request_id(v1: V1) -> None:
+    for answer in (v1.get("/images"), v1.post(), v1.get("/images/nosuch"), v1.post(disk_format="bad")):
+        assert answer.headers["x-openstack-request-id"].startswith("req-")

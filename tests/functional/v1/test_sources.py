@@ -1,0 +1,170 @@
+"""Checks 52 to 57: bytes that lie elsewhere, by reference and by copy."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed, made
+from tests.functional.v1.conftest import fetching_settings
+from tests.functional.v1.source import Served, Source
+from tests.running.answers import Answer
+from tests.running.server import OCTETS, Server, meta
+
+COPY = "x-glance-api-copy-from"
+MD5 = hashlib.md5(BYTES).hexdigest()
+NO_SOURCES = ["file:///etc/passwd", "filesystem://x", "swift+config://x", "nosuch://x", "/etc/passwd"]
+
+
+def copy(v1: V1, url: str, **fields: str) -> Answer:
+    """POST with the copy-from header."""
+    return v1.request("POST", "/images", {COPY: url, **meta(**fields)})
+
+
+def refuse_both(v1: V1, url: str, status: int, *words: str, **fields: str) -> None:
+    """A source that is refused, as a location and as what to copy from, and leaves nothing."""
+    for answer_to in (lambda image_id: v1.post(id=image_id, location=url, **fields),
+                      lambda image_id: copy(v1, url, id=image_id, **fields)):  # fmt: skip
+        image_id = str(uuid.uuid4())
+        assert_refused(answer_to(image_id), status, *words)
+        assert v1.server.query("SELECT id FROM images WHERE id = ?", image_id) == []
+
+
+@pytest.mark.parametrize("uri", NO_SOURCES)
+def test_052_only_what_a_store_takes_is_a_source(fetching: V1, uri: str) -> None:
+    refuse_both(fetching, uri, 400, "External sources are not supported", **FORMATS)
+
+
+def test_052_an_empty_source_is_none(fetching: V1) -> None:
+    refuse_both(fetching, "", 400, "External source should not be empty", **FORMATS)
+
+
+def test_053_a_location_is_read_where_it_is_and_left_there(fetching: V1, source: Source) -> None:
+    url = source.place(Served(BYTES))
+    answer = fetching.post(location=url, **FORMATS)
+    image = made(answer)
+    assert (image["status"], image["size"]) == ("active", len(BYTES))
+    assert url not in answer.text
+    assert fetching.get(f"/images/{image['id']}").body == BYTES
+    assert fetching.delete(f"/images/{image['id']}").status == 200
+    assert fetching.make(location=url, **FORMATS)["size"] == len(BYTES)
+
+
+def test_054_a_location_without_anything_is_404(fetching: V1, source: Source) -> None:
+    url = source.place(Served(BYTES))
+    source.remove(url)
+    refuse_both(fetching, url, 404, **FORMATS)
+
+
+def test_054_a_location_of_another_size_is_409(fetching: V1, source: Source) -> None:
+    url, image_id = source.place(Served(BYTES)), str(uuid.uuid4())
+    assert_refused(fetching.post(id=image_id, location=url, size="18", **FORMATS), 409, "must match")
+    assert fetching.head(image_id).status == 404
+    assert fetching.make(location=url, size="19", **FORMATS)["size"] == 19
+
+
+def test_055_a_source_wants_both_formats(fetching: V1, source: Source) -> None:
+    url = source.place(Served(BYTES))
+    refuse_both(fetching, url, 400, "Disk format is not specified", container_format="ovf")
+    refuse_both(fetching, url, 400, "Container format is not specified", disk_format="raw")
+
+
+def test_056_an_image_has_one_source(fetching: V1, source: Source) -> None:
+    url = source.place(Served(BYTES))
+    words = (400, "multiple image sources")
+    assert_refused(fetching.post(BYTES, location=url, **FORMATS), *words)
+    with_body = {COPY: url, **OCTETS, **meta(**FORMATS)}
+    assert_refused(fetching.request("POST", "/images", with_body, BYTES), *words)
+    image_id = str(uuid.uuid4())
+    assert_refused(copy(fetching, url, id=image_id, location=url, **FORMATS), *words)
+    assert fetching.head(image_id).status == 404
+
+
+def test_057_a_copy_is_queued_at_first_and_then_our_own(fetching: V1, source: Source) -> None:
+    url = source.place(Served(BYTES))
+    image = made(copy(fetching, url, **FORMATS))
+    assert (image["status"], image["size"]) == ("queued", len(BYTES))
+    told = fetching.wait(image["id"], "active", "killed")
+    assert (told["status"], told["checksum"], told["size"]) == ("active", MD5, str(len(BYTES)))
+    source.remove(url)
+    assert fetching.get(f"/images/{image['id']}").body == BYTES
+
+
+def test_057_a_source_that_breaks_off_kills_the_image(fetching: V1, source: Source) -> None:
+    image = made(copy(fetching, source.place(Served(BYTES, broken=True)), **FORMATS))
+    assert fetching.wait(image["id"], "active", "killed")["status"] == "killed"
+    assert fetching.server.blobs(image["id"]) == []
+    assert fetching.get(f"/images/{image['id']}").status == 404
+
+
+def test_057_a_copy_of_another_checksum_than_declared_kills_the_image(fetching: V1, source: Source) -> None:
+    url = source.place(Served(BYTES))
+    image = made(copy(fetching, url, checksum="0" * 32, **FORMATS))
+    assert fetching.wait(image["id"], "active", "killed")["status"] == "killed"
+    image = made(copy(fetching, url, checksum=MD5, **FORMATS))
+    assert fetching.wait(image["id"], "active", "killed")["status"] == "active"
+
+
+def test_057_a_copy_can_come_into_a_reserved_image(fetching: V1, source: Source) -> None:
+    image_id = fetching.make(**FORMATS)["id"]
+    url = source.place(Served(BYTES))
+    changed(fetching.request("PUT", f"/images/{image_id}", {COPY: url}))
+    assert fetching.wait(image_id, "active", "killed")["status"] == "active"
+    refused = fetching.request("PUT", f"/images/{image_id}", {COPY: url})
+    assert_refused(refused, 400, "queued status")
+
+
+def test_057_a_copy_goes_on_after_the_server_was_killed(start_server: StartServer, source: Source) -> None:
+    served = Served(BYTES * 100_000, gate=threading.Event())
+    server: Server = start_server(
+        {**fetching_settings(source), "tintype.lease": "2", "tintype.sweep_interval": "1"}
+    )
+    v1 = V1(server)
+    image = made(copy(v1, source.place(served), **FORMATS))
+    v1.wait(image["id"], "saving")
+    assert served.begun.wait(30)
+    server.kill()
+    served.gate.set()
+    server.start()
+    told = v1.wait(image["id"], "active", "killed")
+    assert told["status"] == "active"
+    assert v1.get(f"/images/{image['id']}").body == served.data
+    # Other bytes than the image's own are gone, or about to go.
+    assert (
+        len([row for row in v1.server.query("SELECT state FROM image_locations") if row == ("stored",)]) == 1
+    )
+
+
+def test_057_an_image_that_is_deleted_while_it_is_copied_stays_deleted(fetching: V1, source: Source) -> None:
+    served = Served(BYTES, gate=threading.Event())
+    image = made(copy(fetching, source.place(served), **FORMATS))
+    fetching.wait(image["id"], "saving")
+    assert fetching.delete(f"/images/{image['id']}").status == 200
+    served.gate.set()
+    fetching.wait(image["id"], "deleted")
+    assert fetching.get(f"/images/{image['id']}").status == 404
+
+
+def test_bug_39_addresses_inside_are_not_fetched(v1: V1, source: Source) -> None:
+    url = source.place(Served(BYTES))  # this server has no network allowed
+    refuse_both(v1, url, 400, **FORMATS)
+    for inside in ("http://[::1]/", "http://169.254.169.254/latest/meta-data", "http://localhost/"):
+        refuse_both(v1, inside, 400, **FORMATS)
+
+
+def test_bug_41_a_query_string_is_part_of_the_source(fetching: V1, source: Source) -> None:
+    url = source.place(Served(BYTES), "?a=b&c=d%20e")
+    image = fetching.make(location=url, **FORMATS)
+    assert fetching.get(f"/images/{image['id']}").body == BYTES
+
+
+def test_glanceclient_sends_a_source_percent_encoded(fetching: V1, source: Source) -> None:
+    url = source.place(Served(BYTES), "?a=b")
+    encoded = url.replace("?", "%3F").replace("=", "%3D")
+    headers = {"User-Agent": "python-glanceclient", COPY: encoded, **meta(**FORMATS)}
+    image = made(fetching.request("POST", "/images", headers))
+    assert fetching.wait(image["id"], "active", "killed")["status"] == "active"

@@ -1,0 +1,128 @@
+"""Those who ask in the tests of v2: each speaks to a server with a token of their own."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.running.answers import Answer
+from tests.running.server import Server
+
+V20 = "application/openstack-images-v2.0-json-patch"
+V21 = "application/openstack-images-v2.1-json-patch"
+OCTETS = "application/octet-stream"
+RAW = {"disk_format": "raw", "container_format": "bare"}
+
+Body = bytes | Iterable[bytes] | None
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a token, in a project."""
+
+    server: Server
+    project: str
+    token: str
+
+    def ask(
+        self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """A request below /v2, or of any path that begins with a version."""
+        path = path if path.startswith("/v") else f"/v2{path}"
+        answer = self.server.request(method, path, {"X-Auth-Token": self.token, **(headers or {})}, body)
+        if answer.status in (202, 204):
+            assert answer.body == b""
+        elif answer.status >= 400:
+            error = answer.json["error"]
+            assert error["code"] == answer.status and error["message"]
+        return answer
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """GET; `Range="bytes=0-1"` adds a header."""
+        return self.ask("GET", path, headers=headers)
+
+    def delete(self, path: str) -> Answer:
+        """DELETE"""
+        return self.ask("DELETE", path)
+
+    def send(self, method: str, path: str, document: Any, **headers: str) -> Answer:
+        """A request with a JSON document."""
+        given = {"Content-Type": "application/json", **headers}
+        return self.ask(method, path, json.dumps(document).encode(), given)
+
+    def create(self, /, **document: Any) -> Answer:
+        """POST /v2/images, without formats unless they are given."""
+        return self.send("POST", "/images", document)
+
+    def make(self, /, **document: Any) -> str:
+        """The id of a new raw image."""
+        answer = self.create(**{**RAW, **document})
+        assert answer.status == 201, answer.text
+        return answer.json["id"]
+
+    def show(self, image_id: str) -> dict[str, Any]:
+        """The image."""
+        answer = self.get(f"/images/{image_id}")
+        assert answer.status == 200, answer.text
+        return answer.json
+
+    def patch(self, image_id: str, *changes: Any, media_type: str = V21) -> Answer:
+        """PATCH"""
+        return self.ask(
+            "PATCH", f"/images/{image_id}", json.dumps(changes).encode(), {"Content-Type": media_type}
+        )
+
+    def put(self, image_id: str, body: Body, *, part: str = "file", **headers: str) -> Answer:
+        """PUT bytes; a `_` in a header's name stands for `-`."""
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        return self.ask("PUT", f"/images/{image_id}/{part}", body, {"Content-Type": OCTETS, **named})
+
+    def active(self, data: bytes = b"bytes of an image", **document: Any) -> str:
+        """The id of a new active image."""
+        image_id = self.make(**document)
+        answer = self.put(image_id, data)
+        assert answer.status == 204, answer.text
+        return image_id
+
+    def ids(self, query: str = "") -> list[str]:
+        """The ids of a list, over all its pages."""
+        found, path = [], f"/images{query}"
+        while path:
+            answer = self.get(path)
+            assert answer.status == 200, answer.text
+            found += [image["id"] for image in answer.json["images"]]
+            path = answer.json.get("next")
+        return found
+
+    def settled(self, image_id: str) -> dict[str, Any]:
+        """The image when no import is under way any more."""
+        end = time.monotonic() + 60
+        while "os_glance_import_task" in (image := self.show(image_id)):
+            assert time.monotonic() < end, image
+            time.sleep(0.05)
+        return image
+
+
+@dataclass(frozen=True)
+class People:
+    """Members of two projects, a reader of the first, and an administrator of a third."""
+
+    server: Server
+    u1: Person
+    u2: Person
+    r1: Person
+    adm: Person
+
+
+def fresh() -> str:
+    """An id, or a word, that nobody has used."""
+    return str(uuid.uuid4())
+
+
+def op(op: str, path: str, *value: Any) -> dict[str, Any]:
+    """One operation of a patch."""
+    return {"op": op, "path": path, **({"value": value[0]} if value else {})}
