@@ -1,0 +1,135 @@
+"""The service on PostgreSQL and on MariaDB: what the other tests see on SQLite holds there too."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pymysql
+import pytest
+
+from tests.conftest import StartServer
+from tests.running.server import OCTETS, Server, meta
+from tintype.registry import build_engine, schema
+
+Settings = dict[str, str]
+BOTH = ("postgresql", "mariadb")
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database of this test's own."""
+    name = f"t{uuid.uuid4().hex}"
+    make: Callable[[Settings, str], str] = _MAKERS[request.param]
+    settings = request.getfixturevalue("postgres" if request.param == "postgresql" else "mariadb")
+    return make(settings, name)
+
+
+def _on_postgresql(settings: Settings, name: str) -> str:
+    with psycopg.connect(settings["POSTGRES_URL"], autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    server = settings["POSTGRES_URL"].rpartition("/")[0].removeprefix("postgresql://")
+    return f"postgresql+psycopg://{server}/{name}"
+
+
+def _on_mariadb(settings: Settings, name: str) -> str:
+    where = {"host": settings["MYSQL_HOST"], "port": int(settings["MYSQL_PORT"])}
+    who = {"user": settings["MYSQL_USER"], "password": settings["MYSQL_PASSWORD"]}
+    admin = pymysql.connect(**where, **who)
+    with admin, admin.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    server = settings["MYSQL_URL"].rpartition("/")[0].removeprefix("mysql://")
+    return f"mysql+pymysql://{server}/{name}?charset=utf8mb4"
+
+
+_MAKERS = {"postgresql": _on_postgresql, "mariadb": _on_mariadb}
+
+
+@pytest.fixture
+def served(database: str, start_server: StartServer) -> Server:
+    return start_server({"sqlalchemy.url": database, "tintype.project_bytes": "100000"})
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_migrations_go_up_and_down_and_agree_with_the_models(database: str) -> None:
+    engine = build_engine(database)
+
+    schema.upgrade(engine)
+
+    assert schema.differences(engine) == []
+    schema.downgrade(engine, "0001")
+    schema.upgrade(engine)
+    assert schema.differences(engine) == []
+    schema.downgrade(engine, "base")
+    assert schema.current(engine) is None
+    engine.dispose()
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_an_image_lives_its_life(served: Server) -> None:
+    headers = meta(
+        name="Käse \N{SNOWMAN} \N{GRINNING FACE}", is_public="True", property_a="1", property_b="ü"
+    )
+    encoded = {name: value.encode().decode("latin-1") for name, value in headers.items()}
+    made = served.post("/images", {**OCTETS, **encoded}, b"bytes of an image").json["image"]
+    assert (made["status"], made["size"], made["name"]) == ("active", 17, headers["x-image-meta-name"])
+    assert made["properties"] == {"a": "1", "b": "ü"}
+    assert served.get(f"/images/{made['id']}").body == b"bytes of an image"
+
+    changed = served.put(f"/images/{made['id']}", meta(property_a="2", name="new")).json["image"]
+
+    assert changed["properties"] == {"a": "2", "b": "ü"}
+    assert served.delete(f"/images/{made['id']}").status == 200
+    assert served.get(f"/images/{made['id']}").status == 404
+    assert served.post("/images", meta(id=made["id"])).status == 409
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_sizes_have_64_bits_and_times_have_microseconds(served: Server) -> None:
+    made = served.post("/images", meta(size=str(2**40))).json["image"]
+
+    assert made["size"] == 2**40
+    shown = served.head(f"/images/{made['id']}").headers
+    assert shown["x-image-meta-created_at"] == made["created_at"]
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_pages_by_a_key_that_may_be_null_show_each_image_once(served: Server) -> None:
+    for number in range(9):
+        named = meta(name=f"n{number % 2}") if number % 3 else {}
+        assert served.post("/images", {**named, **meta(is_public="True")}).status == 200
+    seen: list[str] = []
+    path = "/v1/images?sort_key=name&sort_dir=asc&limit=2"
+    marker = ""
+    while True:
+        page = served.get(path + marker).json["images"]
+        if not page:
+            break
+        seen += [image["id"] for image in page]
+        marker = f"&marker={seen[-1]}"
+
+    assert len(seen) == len(set(seen)) == 9
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_of_eight_uploads_to_one_image_one_wins(served: Server) -> None:
+    image_id = served.post("/images").json["image"]["id"]
+
+    with ThreadPoolExecutor(8) as pool:
+        bodies = [bytes([number]) * 5000 for number in range(8)]
+        answers = list(pool.map(lambda body: served.put(f"/images/{image_id}", OCTETS, body), bodies))
+
+    assert sorted(answer.status for answer in answers) == [200] + [409] * 7
+    winner = next(i for i, answer in enumerate(answers) if answer.status == 200)
+    assert served.get(f"/images/{image_id}").body == bodies[winner]
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_a_projects_bytes_are_never_exceeded(served: Server) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: served.post("/images", OCTETS, bytes(9000)), range(20)))
+
+    assert sorted({answer.status for answer in answers}) == [200, 413]
+    assert sum(answer.status == 200 for answer in answers) == 11  # of 9,000 bytes, below 100,000
