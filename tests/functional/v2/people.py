@@ -38,7 +38,8 @@ class Person:
             assert answer.body == b""
         elif answer.status >= 400:
             error = answer.json["error"]
-            assert error["code"] == answer.status and error["message"]
+            assert error["code"] == answer.status
+            assert error["message"]
         return answer
 
     def get(self, path: str, **headers: str) -> Answer:

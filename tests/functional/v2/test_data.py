@@ -17,27 +17,9 @@ BYTES = bytes(range(256)) * 10
 
 def qcow2(virtual_size: int) -> bytes:
     """A qcow2 file's header and its first cluster: an empty disk."""
-    header = struct.pack(
-        ">4sIQIIQIIQQIIQQQQII",
-        b"QFI\xfb",
-        3,
-        0,
-        0,
-        16,
-        virtual_size,
-        0,
-        1,
-        3 << 16,
-        1 << 16,
-        1,
-        0,
-        0,
-        0,
-        0,
-        0,
-        4,
-        104,
-    )
+    # magic, version, no backing file, clusters of 64 KiB, size, no encryption, one L1 entry ...
+    fields = (b"QFI\xfb", 3, 0, 0, 16, virtual_size, 0, 1, 3 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
+    header = struct.pack(">4sIQIIQIIQQIIQQQQII", *fields)
     return header.ljust(4 << 16, b"\0")
 
 

@@ -84,7 +84,8 @@ def begin(person: Person, image_id: str, document: Any, **headers: str) -> int:
 
 
 def test_093_staged_bytes_are_nobodys_to_read(u1: Person) -> None:
-    image_id = stage(u1, disk_format=None)
+    assert u1.show(stage(u1, disk_format=None))["status"] == "uploading"
+    image_id = stage(u1)
     image = u1.show(image_id)
     assert (image["status"], image["size"]) == ("uploading", len(BYTES))
     assert (image["checksum"], image["virtual_size"], image["os_hash_value"]) == (None, None, None)

@@ -40,8 +40,22 @@ def test_052_what_is_not_there_is_neither_replaced_nor_removed(u1: Person) -> No
 
 @pytest.mark.parametrize(
     "key",
-    ["id", "status", "size", "checksum", "os_hash_value", "created_at", "self", "schema", "file"]
-    + ["os_glance_x", "location", "locations", "deleted", "deleted_at"],
+    [
+        "id",
+        "status",
+        "size",
+        "checksum",
+        "os_hash_value",
+        "created_at",
+        "self",
+        "schema",
+        "file",
+        "os_glance_x",
+        "location",
+        "locations",
+        "deleted",
+        "deleted_at",
+    ],
 )
 @pytest.mark.parametrize("verb", ["add", "replace", "remove"])
 def test_053_what_is_the_servers_own_is_not_changed(u1: Person, key: str, verb: str) -> None:
