@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from tintype.serving import serve
-from tintype.serving.server import _counted
+from tintype.serving.channel import counted_as
 
 
 class LocalOnly:
@@ -40,8 +40,8 @@ def test_variables_of_the_ini_file_are_replaced():
 
 
 def test_an_address_counts_for_itself_and_in_ipv6_for_its_network():
-    assert _counted("192.0.2.1") != _counted("192.0.2.2")
-    assert _counted("2001:db8::1") == _counted("2001:db8::2:3:4:5")
-    assert _counted("2001:db8::1") != _counted("2001:db8:0:1::1")
-    assert _counted("::ffff:192.0.2.1") == "192.0.2.1"
-    assert _counted("fe80::1%eth0") == _counted("fe80::2")
+    assert counted_as("192.0.2.1") != counted_as("192.0.2.2")
+    assert counted_as("2001:db8::1") == counted_as("2001:db8::2:3:4:5")
+    assert counted_as("2001:db8::1") != counted_as("2001:db8:0:1::1")
+    assert counted_as("::ffff:192.0.2.1") == "192.0.2.1"
+    assert counted_as("fe80::1%eth0") == counted_as("fe80::2")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import ipaddress
 import socket
 import struct
 import termios
 import time
+from functools import cached_property
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -69,6 +71,11 @@ class Channel(HTTPChannel):
     #: Bytes that wait for the reader, ours and the kernel's, and when that number last changed.
     _queued = 0
     _queued_since = 0.0
+
+    @cached_property
+    def counts_as(self) -> str:
+        """What its address counts as, where connections are counted."""
+        return counted_as(self.addr[0])
 
     # -- reading
 
@@ -228,3 +235,13 @@ def _unacknowledged(connection: socket.socket) -> int:
         return struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
     except OSError:
         return 0
+
+
+def counted_as(address: str) -> str:
+    """What an address counts as: itself, or in IPv6 its network of 64 bits, which is what one host has."""
+    if ":" not in address:
+        return address
+    number = ipaddress.IPv6Address(address.partition("%")[0])
+    if number.ipv4_mapped:
+        return str(number.ipv4_mapped)
+    return str(ipaddress.IPv6Network((number, 64), strict=False))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import resource
 import signal
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from waitress import wasyncore
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 
-from tintype.serving.channel import Channel
+from tintype.serving.channel import Channel, counted_as
 from tintype.serving.poller import Poller
 from tintype.serving.settings import ServerSettings, ServerSettingsError
 from tintype.serving.workers import Workers
@@ -64,8 +62,8 @@ class _Listener:
         cap = self.adj.connections_per_address
         if not cap or self.family == socket.AF_UNIX or address[0] in self.adj.uncounted_addresses:
             return False
-        counted = Counter(_counted(channel.addr[0]) for channel in self.active_channels.values())
-        return counted[_counted(address[0])] >= cap
+        counts_as = counted_as(address[0])
+        return sum(channel.counts_as == counts_as for channel in self.active_channels.values()) >= cap
 
     def maintenance(self, now: float) -> None:
         """Look at every deadline."""
@@ -249,13 +247,3 @@ def _allow_descriptors(connections: int) -> None:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _counted(address: str) -> str:
-    """What an address counts as: itself, or in IPv6 its network of 64 bits, which is what one host has."""
-    if ":" not in address:
-        return address
-    number = ipaddress.IPv6Address(address.partition("%")[0])
-    if number.ipv4_mapped:
-        return str(number.ipv4_mapped)
-    return str(ipaddress.IPv6Network((number, 64), strict=False))
