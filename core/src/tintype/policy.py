@@ -178,4 +178,4 @@ def project_readers(project: str) -> str:
 
 def project_writers(project: str) -> str:
     """The principal that stands for those of a project who may change things."""
-    return f"project:{project}:write"
+    return f"writers:{project}"  # no project's name may end in what makes another principal
