@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import struct
@@ -257,7 +258,7 @@ def test_no_bytes_make_the_inspector_raise_and_no_cut_changes_its_mind(
     data = front + rest
     inspector = Inspector(declared, virtual_size_cap=CAP)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         inspector.update(data[start:stop])
     assert inspector.verdict() == judge(data, declared, max(len(data), 1))
 

@@ -29,13 +29,14 @@ class Inspected:
         """Return the next bytes.
 
         Raises:
-            SourceRejected: at the end, with what is wrong with the image.
+            SourceRejected: at the end, however often it is asked for, with what is wrong with the image.
         """
         block = self._source.read(size)
         if block:
             self._inspector.update(block)
-        elif size != 0 and self.verdict is None:
-            self.verdict = self._inspector.verdict()
+        elif size != 0:
+            if self.verdict is None:
+                self.verdict = self._inspector.verdict()
             if self._enforce and self.verdict.problem is not None:
                 raise SourceRejected(self.verdict.problem)
         return block
