@@ -68,6 +68,16 @@ def test_a_request_that_runs_on_is_ended(start_edge: StartEdge):
         assert statuses(read_to_end(connection)) == []
 
 
+def test_two_servers_share_a_port_and_one_may_end(start_edge: StartEdge):
+    first = start_edge(reuse_port=True)
+    host, port = first.address
+    second = start_edge(listen=f"{host}:{port}", reuse_port=True)
+    assert first.get() == 200
+    first.stop()
+    for _ in range(20):
+        assert second.get() == 200
+
+
 def test_a_server_without_requests_ends_at_once(start_edge: StartEdge):
     edge = start_edge(drain_timeout=600)
     with edge.connect() as connection:

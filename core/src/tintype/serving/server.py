@@ -37,6 +37,12 @@ class _Listener:
     _got_one = False
     _refused = 0
 
+    def set_reuse_addr(self) -> None:
+        """Let the address be taken again after us, and beside us if the settings say so."""
+        super().set_reuse_addr()
+        if self.adj.reuse_port and self.family != socket.AF_UNIX:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
     def handle_accept(self) -> None:
         """Accept those who wait."""
         for _ in range(_RUSH):

@@ -142,6 +142,9 @@ TUNABLES = (
         addresses("127.0.0.1 ::1"),
         "Addresses that cap does not bind: proxies that speak for many. Unix sockets are never bound.",
     ),
+    Tunable(
+        "reuse_port", asbool, False, "Whether other processes may share the port: one a core, if all do."
+    ),
     Tunable("cleanup_interval", at_least(1), 1, "Seconds between looks at all these deadlines."),
     Tunable(
         "outbuf_high_watermark",
