@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from pyramid.config import Configurator
+from pyramid.events import NewRequest
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -17,6 +18,8 @@ from tintype.api.v1.resources import V1
 from tintype.api.versions import VERSIONS, Version
 
 _SEGMENTS = ("v1", "v1.0", "v1.1")
+_MEDIA_TYPE = re.compile(r"application/vnd\.openstack\.images-v1(\.[01])?\s*(;|,|$)")
+_UNVERSIONED = re.compile(r"/(images|shared-images)(/|$)")
 _IMAGE_PATH = re.compile(r"/v1[.01]*/images/([^/]+)")
 
 
@@ -28,6 +31,13 @@ def error_form(request: Request, status: int, text: str) -> Response:
     return errors.json_document(request, status, text)
 
 
+def negotiate(event: NewRequest) -> None:
+    """A path without a version is v1's for those who accept v1's own media type first."""
+    request = event.request
+    if _MEDIA_TYPE.match(request.headers.get("Accept", "")) and _UNVERSIONED.match(request.path_info):
+        request.path_info = f"/v1{request.path_info}"
+
+
 def includeme(config: Configurator) -> None:
     """Hang /v1 and its aliases under the root, and advertise it."""
     for segment in _SEGMENTS:
@@ -35,5 +45,6 @@ def includeme(config: Configurator) -> None:
         config.add_error_form(segment, error_form)
     for version in _SEGMENTS[1:]:
         config.registry[VERSIONS].append(Version(version, "v1", "SUPPORTED"))
+    config.add_subscriber(negotiate, NewRequest)
     config.include("tintype.api.v1.views")
     config.include("tintype.api.v1.members")

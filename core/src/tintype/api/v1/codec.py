@@ -122,6 +122,8 @@ def _draft(given: Mapping[str, str | None], properties: dict[str, str], dropped:
     for name in _TIMES:
         if name in given:
             read_time(given[name] or "")
+    if given.get("virtual_size") not in (None, "None"):
+        _integer(given, "virtual_size")
     size = _integer(given, "size")
     checksum = given.get("checksum")
     if checksum is not None and len(checksum) > 32:

@@ -18,7 +18,7 @@ from tintype.api.body import has_body
 from tintype.api.documents import read_document
 from tintype.api.methods import refuse_other_methods
 from tintype.api.v1.resources import V1Member, V1Members, V1SharedWith
-from tintype.draft import InvalidDraft
+from tintype.draft import InvalidDraft, check_project
 from tintype.lifecycle import Sharing
 from tintype.registry import Image
 
@@ -69,6 +69,7 @@ def add(context: V1Member, request: Request) -> Response:
 def remove(context: V1Member, request: Request) -> Response:
     """DELETE .../members/PROJECT: share no more."""
     image = _image(context.__parent__, request, policy.SHARE)
+    check_project(context.__name__)
     request.lifecycle.unshare(image, context.__name__)
     return _nothing()
 
@@ -77,6 +78,7 @@ def remove(context: V1Member, request: Request) -> Response:
 def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
     """GET /v1/shared-images/PROJECT: what is shared with a project, as far as the caller may know."""
     caller = request.caller
+    check_project(context.__name__)
     shared = request.image_registry.shared_with(context.__name__)
     return {
         "shared_images": [
@@ -84,6 +86,7 @@ def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
             for image in shared
             for member in image.members
             if member.project == context.__name__
+            and request.may_view(image)
             and (caller.is_admin or caller.project in (image.owner, context.__name__))
         ]
     }

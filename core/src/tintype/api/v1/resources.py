@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tintype.draft import canonical_id
 from tintype.resources import ImageCollection, ImageResource, Resource
 
 
@@ -23,8 +24,11 @@ class V1Images(ImageCollection):
         try:
             return super().__getitem__(name)
         except KeyError:
-            tombstone = self.request.image_registry.find_deleted(name)
-            if tombstone is None or not self.request.caller.is_admin:
+            image_id = canonical_id(name)
+            if image_id is None or not self.request.caller.is_admin:
+                raise
+            tombstone = self.request.image_registry.find_deleted(image_id)
+            if tombstone is None:
                 raise
             return V1Tombstone(self.request, name, self, tombstone)
 

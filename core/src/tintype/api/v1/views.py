@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound
+from pyramid.httpexceptions import HTTPForbidden, HTTPMethodNotAllowed, HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
@@ -21,14 +21,20 @@ from tintype.api.methods import refuse_other_methods
 from tintype.api.v1 import codec
 from tintype.api.v1.listing import read_listing
 from tintype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
+from tintype.api.versions import base_url, version_document
 from tintype.draft import Draft, InvalidDraft
 from tintype.lifecycle import NotAllowed
-from tintype.registry import Image, Status
+from tintype.registry import Image, Status, Visibility
 
 _OCTETS = "application/octet-stream"
 
 
-@view_config(context=V1, permission=policy.LIST, renderer="json")
+@view_config(context=V1, method="GET", permission=policy.LIST, renderer="json")
+def root(context: V1, request: Request) -> dict[str, Any]:
+    """GET /v1: the brief list, and the versions, for clients whose endpoint is this."""
+    return {**_page(request, codec.image_brief), "versions": version_document(request)}
+
+
 @view_config(context=V1Images, method="GET", permission=policy.LIST, renderer="json")
 def index(context: Any, request: Request) -> dict[str, Any]:
     """GET /v1/images: the brief list."""
@@ -63,14 +69,14 @@ def create(context: V1Images, request: Request) -> Response:
         image = _give(request, _drafted(request, codec.read_draft(request), None), None)
     response = _document(image)
     response.status_int = 201
-    response.headers["Location"] = f"/v1/images/{image.id}"
+    response.headers["Location"] = f"{base_url(request)}/v1/images/{image.id}"
     return response
 
 
-@view_config(context=V1Image, method="PUT", permission=policy.UPDATE)
+@view_config(context=V1Image, method="PUT")
 def update(context: V1Image, request: Request) -> Response:
     """PUT /v1/images/ID: change metadata, and give a queued image its bytes."""
-    image = context.image
+    image = _image(context, request, policy.UPDATE)
     if request.content_type == "application/json":
         draft = _drafted(request, codec.read_document_draft(read_document(request)), image)
         return _document(request.lifecycle.update(image, draft, request.caller))
@@ -78,10 +84,23 @@ def update(context: V1Image, request: Request) -> Response:
     _hold_to_record(request, image, draft)
     body = has_body(request)
     purge = read_boolean(request.headers.get(codec.PURGE, "true")) and not body
-    if draft.location is not None and image.status is not Status.QUEUED:
+    external = draft.location is not None or codec.copy_source(request) is not None
+    if external and not body and image.status is not Status.QUEUED:
         raise InvalidDraft("Attempted to update Location field for an image not in queued status.")
     given = _give(request, replace(draft, id=None, replace_properties=purge), image)
     return _document(given)
+
+
+def _image(context: V1Image, request: Request, permission: str) -> Image:
+    """The image, if the caller has the permission.
+
+    Whoever only sees it, as a member does, is told that it is not there, unless it is public.
+    """
+    image = context.image
+    if not request.has_permission(permission, context):
+        known = image.visibility is Visibility.PUBLIC or request.caller.project == image.owner
+        raise HTTPForbidden if known else HTTPNotFound
+    return image
 
 
 def _drafted(request: Request, draft: Draft, image: Image | None) -> Draft:
@@ -121,7 +140,9 @@ def _give(request: Request, draft: Draft, image: Image | None) -> Image:
         reader = RequestBody(request)
         return lifecycle.upload(draft, reader, reader.length, caller, image, formats_required=True)
     if source is not None:
-        return lifecycle.fetch(replace(draft, location=source), caller, request.id, image)
+        return lifecycle.fetch(
+            replace(draft, location=source), caller, request.id, image, formats_required=True
+        )
     if draft.location is not None:
         return lifecycle.register(draft, caller, image, formats_required=True)
     if image is not None:
@@ -167,11 +188,19 @@ def file(context: V1Image, request: Request) -> Response:
     return response
 
 
-@view_config(context=V1Image, method="DELETE", permission=policy.DELETE)
+@view_config(context=V1Image, method="DELETE")
 def delete(context: V1Image, request: Request) -> Response:
     """DELETE /v1/images/ID: 200 and nothing."""
-    request.lifecycle.delete(context.image)
+    request.lifecycle.delete(_image(context, request, policy.DELETE))
     return Response(content_type="text/html", charset="utf-8")
+
+
+@view_config(context=V1Images, method="DELETE")
+def delete_blank(context: V1Images, request: Request) -> Response:
+    """DELETE /v1/images/: an image with a blank id is not there; the collection cannot be deleted."""
+    if request.path_info.endswith("/"):
+        raise HTTPNotFound
+    raise HTTPMethodNotAllowed(headers={"Allow": "GET, POST"})
 
 
 @view_config(context=V1Tombstone, method=("GET", "DELETE"))
@@ -183,12 +212,13 @@ def gone(context: V1Tombstone, request: Request) -> Response:
 @view_config(context=V1Tombstone, method="PUT")
 def gone_for_ever(context: V1Tombstone, request: Request) -> Response:
     """A deleted image does not change."""
-    raise HTTPForbidden("Forbidden to update deleted image.")
+    raise NotAllowed("Forbidden to update deleted image.")
 
 
 def includeme(config: Configurator) -> None:
     """Register the views, and 405 for every other method."""
     config.scan("tintype.api.v1.views")
+    refuse_other_methods(config, V1, "", "GET")
     refuse_other_methods(config, V1Images, "", "GET, POST")
     refuse_other_methods(config, V1Images, "detail", "GET")
     refuse_other_methods(config, V1Image, "", "GET, HEAD, PUT, DELETE")

@@ -1,0 +1,104 @@
+"""Checks 63 to 69: how one image is read."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+import pytest
+
+from tests.functional.v1.client import BYTES, V1, assert_refused
+
+MD5 = hashlib.md5(BYTES).hexdigest()
+UNKNOWN = [str(uuid.UUID(int=7)), "42", "nosuch", "-1", f"{uuid.UUID(int=7)}0", "%00", "x" * 500]
+
+
+def test_063_head_tells_all_but_null(v1: V1) -> None:
+    image = v1.store(is_public="True", min_ram="5", property_os="linux")
+    answer = v1.head(image["id"])
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers.get_content_type() == "text/html"
+    assert answer.headers["ETag"] == MD5
+    told = answer.meta
+    assert (told["is_public"], told["protected"], told["deleted"]) == ("True", "False", "False")
+    assert (told["disk_format"], told["container_format"], told["min_ram"]) == ("raw", "ovf", "5")
+    assert (told["property-os"], told["size"], told["checksum"]) == ("linux", "19", MD5)
+    assert not {"name", "deleted_at"} & set(told)
+    assert "X-Image-Meta-Is_public" in answer.headers.keys()  # noqa: SIM118 - its spelling counts here
+
+
+def test_063_an_image_without_bytes_has_no_etag(v1: V1) -> None:
+    assert v1.head(v1.make()["id"]).headers["ETag"] is None
+
+
+def test_064_get_gives_octets_of_known_length(v1: V1) -> None:
+    name = "Bücher \U0001f4da"
+    image = v1.store(name=name.encode().decode("latin-1"))
+    answer = v1.get(f"/images/{image['id']}")
+    assert (answer.status, answer.body) == (200, BYTES)
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert (answer.headers["Content-Length"], answer.headers["ETag"]) == ("19", MD5)
+    assert answer.meta["name"] == name == image["name"]
+
+
+@pytest.mark.parametrize("image_id", UNKNOWN)
+def test_065_what_is_not_there_is_404(v1: V1, image_id: str) -> None:
+    assert v1.head(image_id).status == 404
+    assert_refused(v1.get(f"/images/{image_id}"), 404)
+    assert_refused(v1.put(image_id, name="x"), 404)
+    assert_refused(v1.delete(f"/images/{image_id}"), 404)
+
+
+def test_065_what_is_not_there_is_named(v1: V1) -> None:
+    image_id = str(uuid.uuid4())
+    assert_refused(v1.get(f"/images/{image_id}"), 404, f"Image with identifier {image_id} not found")
+
+
+def test_066_an_image_without_bytes_cannot_be_read(v1: V1) -> None:
+    queued, killed = v1.make()["id"], str(uuid.uuid4())
+    assert v1.post(BYTES, id=killed, size="1", disk_format="raw", container_format="bare").status == 400
+    for image_id in (queued, killed):
+        assert_refused(v1.get(f"/images/{image_id}"), 404, "is not active")
+
+
+def test_067_an_image_has_four_methods(v1: V1) -> None:
+    image_id = v1.make()["id"]
+    for method in ("POST", "PATCH"):
+        answer = v1.request(method, f"/images/{image_id}")
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, PUT, DELETE")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/images", "GET, POST"),
+        ("HEAD", "/images", "GET, POST"),
+        ("DELETE", "/images", "GET, POST"),
+        ("HEAD", "/images/detail", "GET"),
+        ("POST", "/images/detail", "GET"),
+        ("GET", "/images/{}/members/x", "PUT, DELETE"),
+        ("POST", "/images/{}/members", "GET, PUT"),
+        ("POST", "/shared-images/x", "GET"),
+    ],
+)
+def test_067_other_methods_are_405(v1: V1, method: str, path: str, allowed: str) -> None:
+    answer = v1.request(method, path.format(v1.make()["id"]))
+    assert (answer.status, answer.headers["Allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize(
+    "path", ["/images.xxx", "/images/detail.xxx", "/images/new", "/image", "/shared-images"]
+)
+def test_068_other_paths_are_404(v1: V1, path: str) -> None:
+    assert_refused(v1.get(path), 404)
+
+
+def test_068_an_image_with_a_blank_id_is_not_there(v1: V1) -> None:
+    assert_refused(v1.delete("/images/"), 404)
+
+
+def test_069_a_link_cannot_delete(v1: V1) -> None:
+    image_id = v1.store()["id"]
+    assert v1.get(f"/images/{image_id}?_method=DELETE").body == BYTES
+    v1.request("POST", f"/images/{image_id}?_method=DELETE", {"X-HTTP-Method-Override": "DELETE"})
+    assert v1.head(image_id).status == 200
