@@ -40,7 +40,7 @@ def main() -> None:
 def read_options() -> argparse.Namespace:
     """The command line's options, those of --quick filled in."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller and shorter: a minute in all")
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter: some minutes in all")
     parser.add_argument("--size", type=int, metavar="MIB", help="size of the image (1024; quick: 128)")
     parser.add_argument(
         "--images", type=int, metavar="N", help="images in the long list (100000; quick: 20000)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,10 @@ DRIVERS = [f"plugins/store_{name}" for name in ("file", "s3", "swift", "http")]
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """A fresh environment, with nothing but pip in it yet."""
-    return Environment(tmp_path_factory.mktemp("environment") / "venv")
+def environment() -> Iterator[Environment]:
+    """A fresh environment with nothing but pip in it; it is large, so it does not outlive the session."""
+    with tempfile.TemporaryDirectory(prefix="tintype-environment-") as folder:
+        yield Environment(Path(folder, "venv"))
 
 
 @pytest.fixture(scope="session")
