@@ -65,6 +65,7 @@ _SENTENCE = {
     UnicodeDecodeError: "The request is not UTF-8.",
     registry.ImageNotFound: "Image not found",
 }
+_NOT_FOUND = "Not found"
 #: Seconds after which a client may ask again when the database is away.
 REGISTRY_RETRY_AFTER = 5
 
@@ -108,10 +109,10 @@ def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
     """An error raised by a view, or by Pyramid when nothing matched or a right was missing."""
     if isinstance(error, HTTPForbidden):
         if isinstance(request.context, ImageResource) and not request.has_permission(policy.VIEW):
-            return 404, _SENTENCE[registry.ImageNotFound]  # what one may not see is not there
+            return 404, _NOT_FOUND  # what one may not see is not there, in the same words
         return 403, "You are not allowed to do this."
     if isinstance(error, HTTPNotFound):
-        return 404, "Not found"  # Pyramid's own sentence quotes the path and the predicates
+        return 404, _NOT_FOUND  # Pyramid's own sentence quotes the path and the predicates
     return error.code, error.detail or http.HTTPStatus(error.code).phrase
 
 
