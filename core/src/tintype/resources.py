@@ -52,6 +52,7 @@ class ImageCollection(Resource):
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
     def __getitem__(self, name: str) -> ImageResource:
+        _ = self.request.caller  # whoever is nobody learns nothing, not even what is not there
         image_id = canonical_id(name)
         image = self.request.image_registry.find(image_id) if image_id else None
         if image is None:
