@@ -181,9 +181,8 @@ class Server:
                 if not channel.busy:
                     channel.cut()
             self._turn()
-        log.warning(
-            "ended %d requests that ran for too long", sum(channel.busy for channel in self._channels())
-        )
+        if busy := sum(channel.busy for channel in self._channels()):
+            log.warning("ended %d requests that ran for too long", busy)
 
     def close(self) -> None:
         """Close every connection and end the workers; not while `run` runs."""
