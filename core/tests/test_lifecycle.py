@@ -195,6 +195,7 @@ class ImageLives(RuleBasedStateMachine):
         image = self.stale[to] if to else None
         image_id = to or new_id()
         before = self.statuses.get(image_id, QUEUED)
+        came = data[:-1] if source == "is short" else data
         reader = SOURCES[source](data)
         events = []
         if meanwhile:
@@ -229,9 +230,11 @@ class ImageLives(RuleBasedStateMachine):
             assert "deleted" not in events
             assert done.status is ACTIVE
             self.statuses[image_id] = ACTIVE
-            self.bytes[image_id] = data
-            assert (source, length_off in (None, 0), digest) != ("fine", True, "wrong")
-            assert source == "fine" or (source == "is short" and size == 0)
+            self.bytes[image_id] = came
+            assert source in ("fine", "is short")
+            assert draft.size in (None, len(came))
+            assert length in (None, len(came))
+            assert digest is None or (digest == "right" and came == data)
         finally:
             bench.store.failing.clear()
             bench.store.late = False
@@ -273,7 +276,7 @@ class ImageLives(RuleBasedStateMachine):
             assert self.statuses[image_id] is DELETED
         else:
             assert self.statuses[image_id] is not DELETED
-            assert (image.name, image.properties) == (name, {"p": name})
+            assert (image.name, image.properties["p"]) == (name, name)
             (self.protected.add if protected else self.protected.discard)(image_id)
 
     @rule(image_id=images, store_fails=st.booleans())

@@ -110,6 +110,10 @@ class Bench:
     lifecycle: Lifecycle
     caller: Caller = field(default=CALLER)
 
+    def __post_init__(self) -> None:
+        # Tests count commits: the one that begins a project's usage is not among them.
+        self.registry.start_usage(self.caller.project)
+
     def row(self, image_id: str) -> ImageRow:
         """The image's row, be it a tombstone."""
         with self.registry.engine.connect() as connection:

@@ -491,7 +491,8 @@ class Lifecycle:
         unit.count(fields["owner"], self._limits, images=1)
         declared = {"size": draft.size, "checksum": draft.digests.get("md5")}
         unit.add_image(image_id, {**fields, **declared}, draft.properties)
-        unit.set_tags(image_id, draft.tags or ())
+        if draft.tags:
+            unit.set_tags(image_id, draft.tags)
         return image_id
 
     def _change(self, unit: Unit, draft: Draft, image: Image) -> None:

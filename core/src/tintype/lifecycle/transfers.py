@@ -95,8 +95,8 @@ class Transfers:
             LimitReached: the project may not have `length` bytes more.
         """
         attempt = Attempt(image, new_key(image.id), store, on_failure, on_success)
-        unit.intend(image.id, attempt.key, store.name, self._leases.owner, self._leases.end())
-        unit.count_location(attempt.key, image.owner, self._limits, length or 0)
+        unit.count(image.owner, self._limits, size=length or 0)
+        unit.intend(image.id, attempt.key, store.name, length or 0, self._leases.owner, self._leases.end())
         return attempt
 
     def carry(self, attempt: Attempt, source: Reader, demands: Demands) -> Image:
@@ -113,7 +113,7 @@ class Transfers:
             except BaseException as error:
                 self._fail(attempt, error)
                 raise
-            return self._activate(attempt, received, intake)
+            return self._activate(attempt, received, intake, demands.length)
 
     def stage(self, attempt: Attempt, source: Reader, demands: Demands) -> Image:
         """Move bytes to where they wait to be imported; they are looked at when they are.
@@ -267,7 +267,7 @@ class Transfers:
         with self._registry.unit() as unit:
             unit.count_location(attempt.key, attempt.image.owner, self._limits, total)
 
-    def _activate(self, attempt: Attempt, received: Received, intake: Reader) -> Image:
+    def _activate(self, attempt: Attempt, received: Received, intake: Reader, demanded: int | None) -> Image:
         image_id = attempt.image.id
         verdict = intake.verdict if isinstance(intake, Inspected) else None
         try:
@@ -283,7 +283,9 @@ class Transfers:
                     detected_format=verdict.format if verdict else None,
                     virtual_size=verdict.virtual_size if verdict else None,
                 )
-                unit.count_location(attempt.key, unit.image(image_id).owner, self._limits, received.size)
+                if received.size != demanded:
+                    owner = unit.image(image_id).owner  # it may have changed since the upload began
+                    unit.count_location(attempt.key, owner, self._limits, received.size)
                 unit.keep_location(attempt.key, self._leases.owner, received.location)
                 return unit.image(image_id)
         except (StatusConflict, ImageNotFound):

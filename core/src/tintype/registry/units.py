@@ -178,10 +178,22 @@ class Unit:
         self._session.add(UsageRow(project=project, bytes=0, images=0))
         self._session.flush()
 
-    def intend(self, image_id: str, key: str, store: str, owner: str, until: datetime.datetime) -> None:
-        """Write down that bytes are about to go to the store under the key, under a lease of `owner`'s."""
+    def intend(
+        self, image_id: str, key: str, store: str, counted: int, owner: str, until: datetime.datetime
+    ) -> None:
+        """Write down that bytes are about to go to the store under the key, under a lease of `owner`'s.
+
+        `counted` of them have been counted for the project already.
+        """
         self._add_location(
-            image_id, key, store, None, LocationState.INTENDED, lease_owner=owner, lease_until=until
+            image_id,
+            key,
+            store,
+            None,
+            LocationState.INTENDED,
+            counted=counted,
+            lease_owner=owner,
+            lease_until=until,
         )
 
     def refer(self, image_id: str, key: str, store: str, location: str) -> None:
@@ -197,6 +209,7 @@ class Unit:
         state: LocationState,
         *,
         external: bool = False,
+        counted: int = 0,
         lease_owner: str | None = None,
         lease_until: datetime.datetime | None = None,
     ) -> None:
@@ -208,7 +221,7 @@ class Unit:
                 location=location,
                 state=state,
                 external=external,
-                counted=0,
+                counted=counted,
                 created_at=_now(),
                 lease_owner=lease_owner,
                 lease_until=lease_until,

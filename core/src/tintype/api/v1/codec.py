@@ -71,7 +71,8 @@ def read_document_draft(document: Any) -> Draft:
     if not isinstance(values, dict):
         raise InvalidDraft("The document is not an object.")
     given = {name: _as_text(value) for name, value in values.items() if name in _KNOWN}
-    properties = values.get("properties") or {}
+    properties = values.get("properties")
+    properties = {} if properties is None else properties
     if not isinstance(properties, dict):
         raise InvalidDraft("properties is not an object.")
     return _draft(
