@@ -1,0 +1,126 @@
+"""The clients, and servers of each way to know callers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from configparser import RawConfigParser
+from pathlib import Path
+
+import pytest
+
+from tests.clients.clients import HERE, Clients, environment
+from tests.functional.v2.serving import serve_folder, start, stores
+from tests.running.server import Server, write_ini
+from tests.servers.identity import Admin
+
+MODES = ("none", "tokens", "keystone")
+
+
+@pytest.fixture(scope="session")
+def client_bin() -> Path:
+    """Where the clients are installed."""
+    return environment("clients", HERE / "requirements.txt")
+
+
+@pytest.fixture(scope="session")
+def three_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The settings of two file stores, and one that reads from a web server of the tests."""
+    with serve_folder(tmp_path_factory.mktemp("web")) as web:
+        yield stores(web)
+
+
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def without_identities(
+    tmp_path_factory: pytest.TempPathFactory, client_bin: Path, three_stores: dict[str, str]
+) -> Iterator[Clients]:
+    """Clients of a server that lets everybody in: only an endpoint is given."""
+    folder = tmp_path_factory.mktemp("none")
+    server = Server(folder, write_ini(folder, three_stores))
+    yield Clients(
+        server,
+        client_bin,
+        _home(tmp_path_factory),
+        {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": server.base},
+        {"OS_IMAGE_URL": server.base, "OS_AUTH_TOKEN": "notused"},
+    )
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def with_tokens(tmp_path_factory: pytest.TempPathFactory, client_bin: Path) -> Iterator[Clients]:
+    """Clients of a server with static tokens: an endpoint and a token are given."""
+    with serve_folder(tmp_path_factory.mktemp("web")) as web:
+        people = start(tmp_path_factory.mktemp("tokens"), web)
+        server, token = people.server, people.u1.token
+        yield Clients(
+            server,
+            client_bin,
+            _home(tmp_path_factory),
+            {"OS_AUTH_TYPE": "admin_token", "OS_ENDPOINT": f"{server.base}/v2", "OS_TOKEN": token},
+            {"OS_IMAGE_URL": server.base, "OS_AUTH_TOKEN": token},
+        )
+        server.stop()
+
+
+def write_keystone_ini(folder: Path, app: dict[str, str], keystone: dict[str, str]) -> Path:
+    """An ini file with keystonemiddleware before the service, as docs/clients.md shows it."""
+    ini = RawConfigParser()
+    ini.optionxform = str
+    ini.read(write_ini(folder, {**app, "tintype.identity": "keystone"}))
+    ini["app:tintype"] = dict(ini["app:main"])
+    ini.remove_section("app:main")
+    ini["pipeline:main"] = {"pipeline": "authtoken tintype"}
+    ini["filter:authtoken"] = {
+        "paste.filter_factory": "keystonemiddleware.auth_token:filter_factory",
+        "delay_auth_decision": "true",
+        "www_authenticate_uri": keystone["KEYSTONE_URL"],
+        "auth_url": keystone["KEYSTONE_URL"],
+        "auth_type": "password",
+        "username": "service",
+        "password": keystone["KEYSTONE_PASSWORD"],
+        "project_name": "service",
+        "user_domain_id": "default",
+        "project_domain_id": "default",
+        "service_token_roles_required": "true",
+    }
+    path = folder / "keystone.ini"
+    with path.open("w") as file:
+        ini.write(file)
+    return path
+
+
+@pytest.fixture(scope="session")
+def with_keystone(
+    tmp_path_factory: pytest.TempPathFactory,
+    client_bin: Path,
+    three_stores: dict[str, str],
+    keystone: dict[str, str],
+) -> Iterator[Clients]:
+    """Clients of a server behind keystonemiddleware: everything comes from Keystone."""
+    folder = tmp_path_factory.mktemp("keystone")
+    server = Server(folder, write_keystone_ini(folder, three_stores, keystone))
+    admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])
+    admin.endpoint("glance", "image", server.base, keystone["KEYSTONE_REGION"])
+    env = {
+        "OS_AUTH_URL": keystone["KEYSTONE_URL"],
+        "OS_USERNAME": "member",
+        "OS_PASSWORD": keystone["KEYSTONE_PASSWORD"],
+        "OS_PROJECT_NAME": "demo",
+        "OS_USER_DOMAIN_ID": "default",
+        "OS_PROJECT_DOMAIN_ID": "default",
+        "OS_REGION_NAME": keystone["KEYSTONE_REGION"],
+        "OS_IDENTITY_API_VERSION": "3",
+    }
+    yield Clients(server, client_bin, _home(tmp_path_factory), env, env)
+    server.stop()
+
+
+@pytest.fixture(params=MODES)
+def clients(request: pytest.FixtureRequest) -> Clients:
+    """The clients, in each way that callers can be known."""
+    names = {"none": "without_identities", "tokens": "with_tokens", "keystone": "with_keystone"}
+    return request.getfixturevalue(names[request.param])

@@ -1,0 +1,87 @@
+"""A server with tokens, two file stores and one that reads from the web; and a web server."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from tests.functional.v2.people import People, Person, fresh
+from tests.running.server import Server, write_ini
+from tintype.tokens import TokenFile
+
+STORES = {
+    "tintype.stores": "fast cold web",
+    "tintype.default_store": "fast",
+    "store.file.path": "",
+    "store.file.create": "",
+    "store.fast.driver": "file",
+    "store.fast.path": "${data_dir}/fast",
+    "store.fast.create": "true",
+    "store.cold.driver": "file",
+    "store.cold.path": "${data_dir}/cold",
+    "store.cold.create": "true",
+    "store.web.driver": "http",
+    "store.web.retries": "0",
+}
+
+
+class Web:
+    """A web server on the loopback address, and the folder that it serves."""
+
+    def __init__(self, folder: Path, port: int):
+        self.folder = folder
+        self.port = port
+
+    def place(self, data: bytes) -> str:
+        """Put bytes onto it, and return their URL."""
+        name = fresh()
+        (self.folder / name).write_bytes(data)
+        return f"http://127.0.0.1:{self.port}/{name}"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serve_folder(folder: Path) -> Iterator[Web]:
+    """A web server that serves the folder, as long as the `with` lasts."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield Web(folder, running.server_port)
+        running.shutdown()
+        thread.join()
+
+
+def stores(web: Web) -> dict[str, str]:
+    """The settings of the three stores; `web` may be fetched from."""
+    return {
+        **STORES,
+        "store.web.ports": f"80 443 {web.port}",
+        "store.web.allowed_networks": "127.0.0.1/32",
+    }
+
+
+def start(folder: Path, web: Web, **settings: str) -> People:
+    """Start a server in the folder, with a token for everybody."""
+    tokens = TokenFile(folder / "tokens.json")
+    given = {
+        name: tokens.add(name, project, (role,))
+        for name, project, role in (
+            ("u1", "P1", "member"),
+            ("u2", "P2", "member"),
+            ("r1", "P1", "reader"),
+            ("adm", "P0", "admin"),
+        )
+    }
+    identity = {"tintype.identity": "tokens", "tintype.tokens_file": str(folder / "tokens.json")}
+    app = {**stores(web), **identity, **settings}
+    running = Server(folder, write_ini(folder, app))
+    projects = {"u1": "P1", "u2": "P2", "r1": "P1", "adm": "P0"}
+    return People(running, **{name: Person(running, projects[name], token) for name, token in given.items()})
