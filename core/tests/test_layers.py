@@ -29,10 +29,11 @@ ROOMS = {
     "tokens": "security",
     "draft": "policy",
     "fsck": "lifecycle",
+    "variables": "settings",
 }
 LEVEL = {name: -number for number, floor in enumerate(FLOORS) for name in floor}
 #: The server serves any application: the one thing it shares is how an ini file's variables are read.
-SERVING_MAY_USE = {"serving", "settings"}
+SERVING_MAY_USE = {"serving", "variables"}
 #: What the core must not know: the drivers that are plugins, and the libraries they stand on.
 DRIVER_PACKAGES = {"boto3", "botocore", "swiftclient", "keystoneauth1"}
 DRIVER_NAMES = {"s3", "swift", "http"}

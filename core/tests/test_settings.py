@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from paste.deploy import appconfig
 from paste.deploy.loadwsgi import SERVER, loadcontext
 
-from tintype.settings import Settings, SettingsError, expand, read_settings
+from tintype.settings import Settings, SettingsError, read_settings
+from tintype.variables import expand
 
 INI = Path(__file__).parents[2] / "tintype.ini"
 DATABASE = {"sqlalchemy.url": "sqlite:///x.sqlite"}

@@ -1,15 +1,11 @@
 """Every setting of the core, once: its ini key, type, default, and why it has that default.
 
-An unknown key is an error with a hint. Any value may hold `${name}` for a variable of
-the ini file's [DEFAULT] section or the command line (which wins), `${env:NAME}` for an
-environment variable and `${file:PATH}` for a file's content without its last newline,
-so that secrets need not stand in the ini file. `$${` is a literal `${`.
+An unknown key is an error with a hint. Any value may hold variables: see `tintype.variables`.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +13,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-_VARIABLE = re.compile(r"\$(\$?)\{(?:(env|file):)?([^}]*)\}")
+from tintype.variables import SettingsError, expand
+
 _STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
-
-
-class SettingsError(Exception):
-    """The settings are wrong: one sentence that names the key."""
 
 
 class Settings(BaseModel):
@@ -206,34 +199,6 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
             for p in error.errors(include_input=False)
         )
         raise SettingsError("; ".join(problems)) from None
-
-
-def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
-    """Replace `${name}`, `${env:NAME}` and `${file:PATH}` in a value.
-
-    Raises:
-        SettingsError: there is no such variable or file; the message names `key`.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        escaped, kind, name = match.groups()
-        if escaped:
-            return match[0][1:]
-        try:
-            if kind == "file":
-                return Path(name).read_text().removesuffix("\n")
-            # A variable's own value may hold others: [DEFAULT] data_dir = ${env:HOME}/images
-            return (
-                os.environ[name] if kind == "env" else expand(key, variables[name], _without(variables, name))
-            )
-        except (KeyError, OSError, ValueError):  # ValueError: no text, or no path
-            raise SettingsError(f"{key}: there is no ${{{f'{kind}:' if kind else ''}{name}}}") from None
-
-    return _VARIABLE.sub(value, text)
-
-
-def _without(variables: Mapping[str, str], name: str) -> dict[str, str]:
-    return {key: value for key, value in variables.items() if key != name}
 
 
 def _keys() -> dict[str, str]:

@@ -18,7 +18,7 @@ from tintype.serving.channel import Channel, counted_as
 from tintype.serving.poller import Poller
 from tintype.serving.settings import ServerSettings, ServerSettingsError
 from tintype.serving.workers import Workers
-from tintype.settings import SettingsError, expand
+from tintype.variables import SettingsError, expand
 
 Application = Callable[..., Any]
 
