@@ -73,4 +73,4 @@ class Clients:
 
     def program(self, name: str, *argv: object) -> Any:
         """What a program of `programs/` prints as JSON."""
-        return json.loads(self.run("python", PROGRAMS / name, *argv, env={**self.glance_env, **self.env}))
+        return json.loads(self.run("python", PROGRAMS / name, *argv))

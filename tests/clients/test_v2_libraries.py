@@ -49,7 +49,7 @@ def test_109_nova_and_cinder_find_what_they_expect(
 ) -> None:
     clients = request.getfixturevalue(mode)
     seen = clients.program("glance_v2.py", clients.server.base, clients.glance_env["OS_AUTH_TOKEN"], file)
-    assert "404" in seen.pop("gone")
+    assert "Not found" in seen.pop("gone")
     assert seen == {
         "updated": ["raw", ["a", "b"], "snapshot"],
         "uploaded": ["active", True],
@@ -90,8 +90,9 @@ def test_090_an_image_lives_through_glance(clients: Clients, file: Path) -> None
 
 def test_012_glance_prints_what_went_wrong(without_identities: Clients) -> None:
     assert "Not found" in without_identities.glance("image-show", fresh(), fails=True)
-    assert "floppy" in without_identities.glance("image-create", "--disk-format", "floppy", fails=True)
-    made = without_identities.made("image-create", "--protected", "True", "--name", "kept")
+    formats = ("--disk-format", "floppy", "--container-format", "bare")
+    assert "floppy" in without_identities.glance("image-create", *formats, fails=True)
+    made = without_identities.made("image-create-via-import", "--protected", "True", "--name", "kept")
     assert "protected" in without_identities.glance("image-delete", made["id"], fails=True)
 
 

@@ -18,7 +18,8 @@ updated = glance.images.update(
     made["id"], disk_format="raw", container_format="bare", tags=["a", "b"], image_type="snapshot"
 )
 seen["updated"] = [updated["disk_format"], sorted(updated["tags"]), updated["image_type"]]
-glance.images.upload(made["id"], iter([data[:1000], data[1000:]]))
+with Path(path).open("rb") as file:
+    glance.images.upload(made["id"], file)
 shown = glance.images.get(made["id"])
 seen["uploaded"] = [shown["status"], shown["size"] == len(data)]
 seen["hash"] = hashlib.new(shown["os_hash_algo"], data).hexdigest() == shown["os_hash_value"]
@@ -30,7 +31,7 @@ empty = glance.images.create(name="volume", disk_format="raw", container_format=
 glance.images.upload(empty["id"], "")
 seen["empty"] = [glance.images.get(empty["id"])["status"], glance.images.get(empty["id"])["size"]]
 queued = glance.images.create(name="queued")
-seen["no data"] = glance.images.data(queued["id"]) is None
+seen["no data"] = glance.images.data(queued["id"]).wrapped is None
 seen["listed"] = sorted(
     one["name"]
     for one in glance.images.list(filters={"owner": made["owner"]}, page_size=1)

@@ -12,13 +12,10 @@ cloud = openstack.connect()
 image = cloud.image
 seen = {}
 
-made = cloud.create_image(
-    "sdk", filename=path, disk_format="raw", container_format="bare", wait=True, foo="bar"
-)
+raw = {"filename": path, "disk_format": "raw", "container_format": "bare"}
+made = cloud.create_image("sdk", wait=True, validate_checksum=True, foo="bar", **raw)
 seen["created"] = [made.status, made.name, made.properties.get("foo")]
-seen["again"] = (
-    cloud.create_image("sdk", filename=path, disk_format="raw", container_format="bare").id == made.id
-)
+seen["again"] = cloud.create_image("sdk", validate_checksum=True, **raw).id == made.id
 seen["found"] = image.find_image("sdk").id == made.id
 seen["listed"] = made.id in [one.id for one in image.images(limit=1)]
 seen["missing"] = image.find_image("no such image")
@@ -39,9 +36,7 @@ seen["bytes"] = image.download_image(made).content == Path(path).read_bytes()
 seen["methods"] = image.get_import_info().import_methods["value"]
 seen["stores"] = [one.id for one in image.stores()]
 
-imported = image.create_image(
-    "imported", filename=path, disk_format="raw", container_format="bare", use_import=True
-)
+imported = image.create_image("imported", use_import=True, **raw)
 for _ in range(600):
     imported = image.get_image(imported)
     if imported.status == "active":

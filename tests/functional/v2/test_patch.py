@@ -62,6 +62,13 @@ def test_053_what_is_the_servers_own_is_not_changed(u1: Person, key: str, verb: 
     assert u1.patch(u1.make(), op(verb, f"/{key}", "x")).status == 403
 
 
+def test_053_openstacksdk_may_remove_what_the_server_has_added(u1: Person) -> None:
+    image_id = u1.active(prop="p")
+    answer = u1.patch(image_id, op("remove", "/stores"), op("remove", "/os_glance_failed_import"))
+    assert (answer.status, answer.json["stores"], answer.json["prop"]) == (200, "fast", "p")
+    assert u1.patch(image_id, op("replace", "/stores", "cold")).status == 403
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -22,6 +22,11 @@ V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"
 MEDIA_TYPES = (V20, V21)
 
+#: What the server adds to an image and clients may take for properties: openstacksdk removes
+#: them with all properties that a program did not name. That changes nothing, and is no error.
+_ADDED = frozenset(
+    {"stores", "os_glance_import_task", "os_glance_importing_to_stores", "os_glance_failed_import"}
+)
 _VERBS = ("add", "replace", "remove")
 _CHANGES_MAX = 1000
 
@@ -91,6 +96,8 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> Draft:
     tags: tuple[str, ...] | None = None
     properties = dict(image.properties)
     for change in changes:
+        if change.op == "remove" and change.key in _ADDED:
+            continue
         codec.check_key(change.key)
         base = schemas.is_base(change.key)
         if change.key == "id" or (base and change.op == "remove"):
