@@ -14,7 +14,6 @@ from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from tintype.draft import InvalidDraft, canonical_id
-from tintype.lifecycle import NotAllowed
 from tintype.registry import Condition, Image, Listing, MemberStatus, Scope, SortKey, Visibility
 
 DEFAULT_LIMIT = 25
@@ -38,7 +37,6 @@ def read_listing(request: Request, most: int) -> Listing:
 
     Raises:
         InvalidDraft: a parameter cannot be read.
-        NotAllowed: the marker is an image that the caller may not see.
     """
     query = request.GET
     caller = request.caller
@@ -180,10 +178,8 @@ def _marker(request: Request) -> Image | None:
         return None
     image_id = canonical_id(text)
     image = request.image_registry.find(image_id) if image_id else None
-    if image is None:
+    if image is None or not request.may_view(image):  # what one may not see is not there
         raise InvalidDraft("Invalid marker: there is no such image.")
-    if not request.may_view(image):
-        raise NotAllowed("You are not allowed to see the image that is the marker.")
     return image
 
 
