@@ -12,7 +12,7 @@ from tintype_store_s3.options import PART_MAX
 #: S3 takes this many parts, and no more.
 PARTS = 10_000
 #: A part's size unless an option says otherwise.
-START = 16 << 20
+START = 8 << 20
 #: Of an unknown length, parts double after each so many, up to LARGE: 5 TiB fit, even if the first has 5 MiB.
 STEP, LARGE = 700, 1 << 30
 #: Bytes asked of a source at a time.
@@ -22,7 +22,7 @@ BLOCK = 1 << 20
 def part_sizes(size: int | None, first: int | None) -> Iterator[int]:
     """How many bytes each part has: all the same for a known size, slowly growing for an unknown one.
 
-    `first` is the size to begin with, in bytes; None: 16 MiB.
+    `first` is the size to begin with, in bytes; None: 8 MiB.
     """
     start = first or START
     if size is None:
