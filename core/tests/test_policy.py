@@ -8,27 +8,13 @@ from typing import Any
 
 import pytest
 
+from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from tintype import policy
 from tintype.policy import Caller, image_grants, may, may_set, visible_members
 from tintype.registry import Image, MemberStatus, Status, Visibility
 from tintype.registry.records import Member
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-OWNER, FRIEND, SHARER, STRANGER = "owner", "friend", "sharer", "stranger"
-
-CALLERS = {
-    "admin": Caller("root", "ops", frozenset({"admin"})),
-    "owner": Caller("o", OWNER, frozenset({"member", "reader"})),
-    "owner without a role": Caller("o", OWNER),
-    "owner's reader": Caller("or", OWNER, frozenset({"reader"})),
-    "member": Caller("f", FRIEND, frozenset({"member"})),
-    "member who may share": Caller("s", SHARER, frozenset({"member"})),
-    "member's reader": Caller("fr", FRIEND, frozenset({"reader"})),
-    "stranger": Caller("x", STRANGER, frozenset({"member"})),
-    "stranger's reader": Caller("xr", STRANGER, frozenset({"reader"})),
-    "nobody's": Caller("n", None, frozenset({"member"})),
-    "anonymous": Caller(anonymous=True),
-}
 PERMISSIONS = (
     *(policy.VIEW, policy.DOWNLOAD, policy.UPDATE, policy.UPLOAD),
     *(policy.DELETE, policy.SHARE, policy.ANSWER, policy.DEACTIVATE),
@@ -44,29 +30,6 @@ def make_image(
     )
     defaults = {"id": "i", "created_at": NOW, "updated_at": NOW, "owner": OWNER, "members": members}
     return Image(status=status, visibility=visibility, **{**defaults, **values})
-
-
-def expected(who: str, permission: str, status: Status, visibility: Visibility) -> bool:
-    """The documented table, in the words of an operator."""
-    writes = not who.endswith("reader") and who != "anonymous"
-    belongs = who.startswith("member") and visibility is Visibility.SHARED
-    sees = (
-        who.startswith(("admin", "owner"))
-        or belongs
-        or visibility is Visibility.PUBLIC
-        or (visibility is Visibility.COMMUNITY and who != "anonymous")
-    )
-    if who == "admin":
-        return True
-    if permission == policy.VIEW:
-        return sees
-    if permission == policy.DOWNLOAD:
-        return sees and status is not Status.DEACTIVATED and (writes or who == "anonymous")
-    if permission == policy.ANSWER:
-        return belongs
-    if permission == policy.SHARE and who == "member who may share":
-        return belongs
-    return who.startswith("owner") and writes
 
 
 def test_g_29_every_cell_of_the_table_is_as_it_is_documented() -> None:

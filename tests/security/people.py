@@ -1,0 +1,139 @@
+"""People who speak to a server that knows them by their tokens, and the secrets that nobody may be told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.running.answers import Answer
+from tests.running.server import OCTETS, Server, meta, write_ini
+from tintype.tokens import TokenFile
+
+#: What stands in the configuration of the guarded server, and never in an answer or a log.
+SECRETS = ("CANARY-access-7f3a", "CANARY-secret-7f3a", "CANARY-variable-7f3a")
+#: The name under which an S3 client signs: it stands in each of its requests, as DEBUG shows them.
+ACCESS_KEY = SECRETS[0]
+#: What may stand in the log, and never in an answer: where a store is, and what lies where.
+PLACES = ("canary-host-7f3a", "/images/", "Traceback", "sqlite", "SELECT ")
+
+#: Who there is: user, project, roles.
+PEOPLE = {
+    "admin": ("root", "ops", ("admin",)),
+    "attacker": ("mallory", "A", ("member",)),
+    "victim": ("alice", "V", ("member",)),
+    "reader": ("ray", "A", ("reader",)),
+    "friend": ("frank", "F", ("member",)),
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a token, or with none; every answer is searched for what must not be told."""
+
+    server: Server
+    project: str | None
+    token: str | None
+    secrets: tuple[str, ...] = SECRETS
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | Iterable[tuple[str, str | bytes]] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> Answer:
+        """One request under this person's token."""
+        fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+        if self.token is not None:
+            fields.append(("X-Auth-Token", self.token))
+        answer = self.server.request(method, path, fields, body)
+        check_answer(answer, self.secrets)
+        return answer
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET"""
+        return self.ask("GET", path, headers)
+
+    def delete(self, path: str) -> Answer:
+        """DELETE"""
+        return self.ask("DELETE", path)
+
+    def reserve(self, **fields: str) -> dict:
+        """Reserve an image by v1 and return its record."""
+        answer = self.ask("POST", "/v1/images", meta(**fields))
+        assert answer.status == 201, answer.text
+        return answer.json["image"]
+
+    def upload(self, body: bytes | Iterable[bytes], **fields: str) -> dict:
+        """Store an image by v1, of raw bytes unless the fields say otherwise, and return its record."""
+        answer = self.try_upload(body, **fields)
+        assert answer.status == 201, answer.text
+        return answer.json["image"]
+
+    def try_upload(self, body: bytes | Iterable[bytes], **fields: str) -> Answer:
+        """Try to store an image by v1."""
+        formats = {"disk_format": "raw", "container_format": "bare"}
+        return self.ask("POST", "/v1/images", {**OCTETS, **meta(**{**formats, **fields})}, body)
+
+    def listed(self, query: str = "", path: str = "/v1/images/detail") -> set[str]:
+        """The ids in one answer to a list."""
+        answer = self.get(f"{path}?{query}")
+        assert answer.status in (200, 400), answer.text
+        return {image["id"] for image in answer.json.get("images", [])}
+
+
+def check_answer(answer: Answer, secrets: Iterable[str]) -> None:
+    """Fail if an answer's head or body tells what must not be told."""
+    told = str(answer.headers).encode() + answer.body[:65536]
+    for text in (*secrets, *PLACES):
+        own = text == "/images/" and re.search(rb'(/v[12][.0-9]*|"|\s)/images/', told)
+        assert own or text.encode() not in told, (text, told[:500])
+    names = {name.lower().removeprefix("x-image-meta-") for name in answer.headers}
+    assert not names & {"location_data", "locations", "direct_url", "x-image-meta-location"}
+
+
+class Guarded:
+    """A server in tokens mode whose configuration is full of secrets, and the people it knows."""
+
+    def __init__(
+        self,
+        folder: Path,
+        app: Mapping[str, str] | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        level: str = "DEBUG",
+    ):
+        settings = {
+            "tintype.identity": "tokens",
+            "tintype.stores": "file vault",
+            "store.vault.driver": "s3",
+            "store.vault.bucket": "images",
+            "store.vault.endpoint_url": "http://canary-host-7f3a.invalid",
+            "store.vault.access_key": SECRETS[0],
+            "store.vault.secret_key": SECRETS[1],
+            "store.vault.retries": "0",
+            **(app or {}),
+        }
+        ini = write_ini(folder, settings)
+        ini.write_text(ini.read_text().replace("level = WARNING", f"level = {level}"))
+        self.tokens = TokenFile(folder / "data" / "tokens.json")
+        texts = {name: self.tokens.add(*person) for name, person in PEOPLE.items()}
+        self.secrets = (*SECRETS, *(text.partition(".")[2] for text in texts.values()))
+        self.server = Server(folder, ini, env={"CANARY": SECRETS[2], **(env or {})})
+        for name, text in texts.items():
+            setattr(self, name, Person(self.server, PEOPLE[name][1], text, self.secrets))
+        self.anonymous = Person(self.server, None, None, self.secrets)
+
+    admin: Person
+    attacker: Person
+    victim: Person
+    reader: Person
+    friend: Person
+
+    def stop(self) -> None:
+        """End the server; fail if its log tells a secret."""
+        self.server.stop()
+        log = self.server.log
+        assert [secret for secret in self.secrets if secret in log and secret != ACCESS_KEY] == []
