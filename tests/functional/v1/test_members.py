@@ -8,6 +8,7 @@ import pytest
 
 from tests.functional.v1.client import BYTES, V1, assert_refused
 from tests.functional.v1.conftest import Tenants
+from tests.running.server import OCTETS, meta
 
 
 def share(v1: V1, image_id: str, project: str, can_share: object = None) -> int:
@@ -83,6 +84,16 @@ def test_110_all_members_at_once(tenants: Tenants) -> None:
     kept = {"memberships": [{"member_id": "y"}]}
     assert tenants.a.put_json(path, kept).status == 204
     assert members(tenants.a, image_id) == {"y": True}
+
+
+def test_a_private_image_of_another_dialect_can_be_shared(tenants: Tenants) -> None:
+    server, name = tenants.a.server, uuid.uuid4().hex
+    made = server.post("/images", {**OCTETS, **meta(name=name), "X-Auth-Token": tenants.a.token}, BYTES)
+    image_id = made.image["id"]
+    assert server.query("SELECT visibility FROM images WHERE id = ?", image_id) == [("private",)]
+    assert share(tenants.a, image_id, "Bt") == 204
+    assert tenants.b.get(f"/images/{image_id}").body == BYTES
+    assert tenants.b.ids(f"name={name}") == [image_id]
 
 
 @pytest.mark.parametrize(

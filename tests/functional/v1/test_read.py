@@ -41,6 +41,11 @@ def test_064_get_gives_octets_of_known_length(v1: V1) -> None:
     assert answer.meta["name"] == name == image["name"]
 
 
+def test_a_part_of_the_bytes_can_be_read(v1: V1) -> None:
+    part = v1.get(f"/images/{v1.store()['id']}", {"Range": "bytes=5-9"})
+    assert (part.status, part.body, part.headers["Content-Length"]) == (206, BYTES[5:10], "5")
+
+
 @pytest.mark.parametrize("image_id", UNKNOWN)
 def test_065_what_is_not_there_is_404(v1: V1, image_id: str) -> None:
     assert v1.head(image_id).status == 404

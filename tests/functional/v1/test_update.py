@@ -56,6 +56,12 @@ def test_087_an_image_is_published_and_taken_back(v1: V1) -> None:
     assert changed(v1.put(image_id, is_public="False"))["is_public"] is False
 
 
+def test_what_the_bytes_are_said_to_be_stays(v1: V1) -> None:
+    image_id = v1.store()["id"]
+    assert_refused(v1.put(image_id, disk_format="iso"), 403, "disk_format")
+    assert changed(v1.put(image_id, disk_format="raw"))["disk_format"] == "raw"
+
+
 def test_088_bytes_come_once(v1: V1) -> None:
     image_id = v1.store()["id"]
     assert_refused(v1.put(image_id, b"other"), 409, "Cannot upload to an unqueued image")

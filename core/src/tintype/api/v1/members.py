@@ -18,9 +18,9 @@ from tintype.api.body import has_body
 from tintype.api.documents import read_document
 from tintype.api.methods import refuse_other_methods
 from tintype.api.v1.resources import V1Member, V1Members, V1SharedWith
-from tintype.draft import InvalidDraft, check_project
+from tintype.draft import Draft, InvalidDraft, check_project
 from tintype.lifecycle import Sharing
-from tintype.registry import Image
+from tintype.registry import Image, Visibility
 
 
 @view_config(context=V1Members, method="GET", renderer="json")
@@ -46,7 +46,8 @@ def replace_all(context: V1Members, request: Request) -> Response:
     wanted = document.get("memberships") if isinstance(document, dict) else None
     if not isinstance(wanted, list):
         raise InvalidDraft("Invalid membership association: memberships is not a list.")
-    request.lifecycle.share_with(image, [_read_membership(one) for one in wanted])
+    members = [_read_membership(one) for one in wanted]
+    request.lifecycle.share_with(_shared(request, image), members)
     return _nothing()
 
 
@@ -61,7 +62,7 @@ def add(context: V1Member, request: Request) -> Response:
         if not isinstance(member, dict):
             raise InvalidDraft("Unexpected body type: member is not an object.")
         can_share = _read_can_share(member)
-    request.lifecycle.share(image, context.__name__, can_share=can_share)
+    request.lifecycle.share(_shared(request, image), context.__name__, can_share=can_share)
     return _nothing()
 
 
@@ -96,6 +97,13 @@ def _image(members: V1Members, request: Request, permission: str) -> Image:
     if not request.has_permission(permission, members.__parent__):
         raise HTTPNotFound
     return members.__parent__.image
+
+
+def _shared(request: Request, image: Image) -> Image:
+    """What another dialect made private is shared from now on: v1 knows no difference."""
+    if image.visibility is not Visibility.PRIVATE:
+        return image
+    return request.lifecycle.update(image, Draft(fields={"visibility": Visibility.SHARED}), request.caller)
 
 
 def _read_membership(document: Any) -> Sharing:

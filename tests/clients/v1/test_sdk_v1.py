@@ -1,0 +1,36 @@
+"""openstacksdk, unmodified, with its Images v1 proxy: check 120."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.clients.v1.programs_of import Programs
+
+
+def test_120_every_call_of_the_sdk_does_what_it_should(programs: Programs, tmp_path: Path) -> None:
+    disk = tmp_path / "disk.raw"
+    disk.write_bytes(os.urandom(100_000))
+    assert programs.sdk("sdk_v1.py", str(disk)) == {
+        "api": "1",
+        "created from a file": ["active", 100_000, "5"],
+        "created from data": ["sdk-data", "active"],
+        "listed": True,
+        "listed by the cloud layer": True,
+        "filtered": ["sdk-data"],
+        "pages": True,
+        "found by name": "sdk-file",
+        "found by id": "sdk-file",
+        "not found": None,
+        "got": ["sdk-file", "active", 100_000],
+        "updated": ["renamed", "5"],
+        "property update answers": True,
+        "downloaded": True,
+        "downloaded to a file": True,
+        "downloaded as a stream": True,
+        "reserved": ["sdk-reserved", "queued"],
+        "deleted renamed": True,
+        "deleted sdk-data": True,
+        "deleted sdk-reserved": True,
+        "left": [],
+    }
