@@ -1,0 +1,198 @@
+"""Identity keystone, against a real Keystone: who it knows gets in, and whoever only says so does not."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.running.server import Server, meta, write_ini
+from tests.security.people import Person
+
+FILTER = """
+[pipeline:main]
+pipeline = authtoken tintype
+
+[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+www_authenticate_uri = {KEYSTONE_URL}
+auth_url = {KEYSTONE_URL}
+auth_type = password
+username = service
+password = {KEYSTONE_PASSWORD}
+user_domain_id = default
+project_name = service
+project_domain_id = default
+delay_auth_decision = {delay}
+"""
+FORGED = {
+    "X-Identity-Status": "Confirmed",
+    "X-Service-Identity-Status": "Confirmed",
+    "X-Roles": "admin",
+    "X-Role": "admin",
+    "X-Project-Id": "victim",
+    "X-Tenant-Id": "victim",
+    "X-Tenant": "victim",
+    "X-User-Id": "victim",
+    "X-User": "victim",
+    "X-User-Name": "admin",
+    "X-Is-Admin-Project": "True",
+    "X-Service-Roles": "admin",
+    "X-Service-Token": "x",
+    "OpenStack-System-Scope": "all",
+    "X-Domain-Id": "default",
+    "X-Service-Catalog": "[]",
+    "Remote-User": "admin",
+    "Keystone.Token-Auth": "x",
+}
+#: The same, in the spellings that a careless server folds into one.
+SPELLINGS = [
+    FORGED,
+    {name.replace("-", "_"): value for name, value in FORGED.items()},
+    {name.upper(): value for name, value in FORGED.items()},
+    {name.lower(): value for name, value in FORGED.items()},
+]
+
+
+def token_of(keystone: Mapping[str, str], user: str) -> str:
+    """A token as Keystone gives it to a user, in the project that is the user's own."""
+    project = dict(pair.split(":") for pair in keystone["KEYSTONE_USERS"].split(","))[user]
+    domain = {"id": "default"}
+    person = {"name": user, "domain": domain, "password": keystone["KEYSTONE_PASSWORD"]}
+    body = {
+        "auth": {
+            "identity": {"methods": ["password"], "password": {"user": person}},
+            "scope": {"project": {"name": project, "domain": domain}},
+        }
+    }
+    request = urllib.request.Request(
+        f"{keystone['KEYSTONE_URL']}/auth/tokens",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.headers["X-Subject-Token"]
+
+
+def serve(folder: Path, keystone: Mapping[str, str], *, with_filter: bool, delay: bool = False) -> Server:
+    """A server whose callers are known by Keystone, or would be if the filter were there."""
+    folder.mkdir()
+    app = {"tintype.identity": "keystone", "tintype.allow_anonymous": str(delay).lower()}
+    ini = write_ini(folder, app)
+    if with_filter:
+        text = ini.read_text().replace("[app:main]", "[app:tintype]")
+        ini.write_text(text + FILTER.format(delay=delay, **keystone))
+    return Server(folder, ini)
+
+
+@pytest.fixture(scope="module")
+def server(keystone: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server behind the filter, which turns away whoever has no token."""
+    running = serve(tmp_path_factory.mktemp("keystone") / "strict", keystone, with_filter=True)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def people(server: Server, keystone: Mapping[str, str]) -> dict[str, Person]:
+    """Keystone's users, with a token each."""
+    projects = dict(pair.split(":") for pair in keystone["KEYSTONE_USERS"].split(","))
+    return {
+        user: Person(server, keystone.get(f"KEYSTONE_PROJECT_{project.upper()}"), token_of(keystone, user))
+        for user, project in projects.items()
+    }
+
+
+def test_a_member_owns_what_it_makes_and_another_project_sees_nothing_of_it(
+    people: dict[str, Person],
+) -> None:
+    member, other = people["member"], people["other"]
+    image = member.upload(b"bytes", name="mine")
+    path = f"/v1/images/{image['id']}"
+    assert image["owner"] == member.project
+    assert member.get(path).body == b"bytes"
+    assert [other.ask(method, path).status for method in ("GET", "HEAD", "PUT", "DELETE")] == [404] * 4
+    assert people["admin"].get(path).body == b"bytes"
+    assert member.delete(path).status == 200
+
+
+def test_a_reader_looks_and_does_no_more(people: dict[str, Person]) -> None:
+    image = people["member"].upload(b"bytes")
+    path = f"/v1/images/{image['id']}"
+    reader = people["reader"]
+    assert reader.ask("HEAD", path).status == 200
+    assert [reader.ask(method, path).status for method in ("GET", "PUT", "DELETE")] == [403] * 3
+    assert reader.ask("POST", "/v1/images", meta(name="x")).status == 403
+
+
+def test_only_an_admin_publishes(people: dict[str, Person]) -> None:
+    assert people["member"].ask("POST", "/v1/images", meta(is_public="True")).status == 403
+    assert people["admin"].reserve(is_public="True")["is_public"] is True
+
+
+@pytest.mark.parametrize("token", [None, "", "nonsense", "x" * 10_000, "gAAAAAB" + "x" * 200])
+def test_o_05_no_token_or_a_bad_one_is_401(server: Server, token: str | None) -> None:
+    nobody = Person(server, None, token)
+    for path in ("/images", "/v1/images", "/v2/images", "/v1/images/00000000-0000-4000-8000-000000000000"):
+        answer = nobody.get(path)
+        assert (answer.status, answer.headers["WWW-Authenticate"] is not None) == (401, True)
+
+
+@pytest.mark.parametrize("forged", SPELLINGS, ids=["-", "_", "upper", "lower"])
+def test_o_01_r_37_what_a_client_says_of_itself_is_worth_nothing(
+    server: Server, people: dict[str, Person], forged: dict[str, str]
+) -> None:
+    nobody = Person(server, None, None)
+    assert nobody.ask("GET", "/v1/images", forged).status == 401
+    other = people["other"]
+    # A service's token that is none is refused by itself.
+    rest = {name: value for name, value in forged.items() if "service" not in name.lower()}
+    assert (
+        other.ask("POST", "/v1/images", {**rest, **meta(name="mine")}).json["image"]["owner"] == other.project
+    )
+    assert other.ask("POST", "/v1/images", {**rest, **meta(is_public="True")}).status == 403
+    assert other.ask("POST", "/v1/images", {**forged, **meta(is_public="True")}).status in (401, 403)
+
+
+def test_o_07_no_token_is_in_the_log(server: Server, people: dict[str, Person]) -> None:
+    people["member"].get("/v1/images")
+    assert [user for user, person in people.items() if person.token in server.log] == []
+
+
+@pytest.mark.parametrize("forged", [{}, *SPELLINGS], ids=["none", "-", "_", "upper", "lower"])
+def test_without_the_filter_nobody_gets_in_whatever_they_send(
+    unfiltered: Server, keystone: Mapping[str, str], forged: dict[str, str]
+) -> None:
+    for token in (None, token_of(keystone, "admin")):
+        nobody = Person(unfiltered, None, token)
+        for method, path in (("GET", "/v1/images"), ("POST", "/images"), ("GET", "/v2/images")):
+            assert nobody.ask(method, path, forged).status == 401
+
+
+@pytest.fixture(scope="module")
+def unfiltered(keystone: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that its operator forgot to put behind the filter."""
+    running = serve(tmp_path_factory.mktemp("keystone") / "unfiltered", keystone, with_filter=False)
+    yield running
+    running.stop()
+
+
+def test_the_anonymous_are_let_in_only_to_what_is_public(
+    keystone: Mapping[str, str], tmp_path: Path, people: dict[str, Person]
+) -> None:
+    running = serve(tmp_path / "open", keystone, with_filter=True, delay=True)
+    try:
+        admin, member = (replace(people[user], server=running) for user in ("admin", "member"))
+        public = admin.upload(b"public", is_public="True")["id"]
+        private = member.upload(b"private")["id"]
+        for forged in ({}, *SPELLINGS):
+            nobody = Person(running, None, None)
+            assert nobody.ask("GET", f"/v1/images/{public}", forged).body == b"public"
+            assert nobody.ask("GET", f"/v1/images/{private}", forged).status == 404
+            assert nobody.ask("POST", "/v1/images", forged).status in (401, 403)
+    finally:
+        running.stop()
