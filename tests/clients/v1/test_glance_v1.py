@@ -12,7 +12,9 @@ import pytest
 
 from tests.clients.v1.programs_of import Programs
 from tests.docs.pages import DOCS, read_blocks
+from tests.functional.v1.client import V1
 from tests.functional.v1.source import Served, Source
+from tintype.tokens import TokenFile
 
 BYTES = os.urandom(300_000)
 MD5 = hashlib.md5(BYTES).hexdigest()
@@ -114,6 +116,27 @@ def test_119_lists_are_paged_and_filtered(programs: Programs) -> None:
     ):
         assert {row["ID"] for row in programs.table("image-list", *wanted, *more)} == ids, more
     assert not ids & {row["ID"] for row in programs.table("image-list", "--status", "queued")}
+
+
+def test_119_a_list_is_whole_however_long_it_is(programs: Programs) -> None:
+    client, mark = V1(programs.server, programs.token or None), uuid.uuid4().hex
+    ids = {client.make(property_mark=mark, **({"name": f"n{n}"} if n % 2 else {}))["id"] for n in range(50)}
+    listed = [row["ID"] for row in programs.table("image-list", "--property-filter", f"mark={mark}")]
+    assert (len(listed), set(listed)) == (50, ids)
+
+
+def test_a_member_of_a_project_works_with_its_own(v1_with_tokens: Programs) -> None:
+    token = TokenFile(v1_with_tokens.folder / "tokens.json").add("worker", "works", ("member",), None)
+    worker = Programs(v1_with_tokens.bin, v1_with_tokens.folder, v1_with_tokens.server, token)
+    name = unique("own")
+    made = create(worker, name, stdin=BYTES)
+    assert (made["owner"], made["is_public"], made["status"]) == ("works", "False", "active")
+    assert [row["Name"] for row in worker.table("image-list")] == [name]
+    assert worker.record("image-show", name)["id"] == made["id"]
+    said = worker.glance("image-create", "--name", "x", "--is-public", "True", fails=True)
+    assert "403" in said or "not allowed" in said
+    worker.glance("image-delete", name)
+    assert name not in worker.glance("image-list")
 
 
 def test_119_images_are_shared(programs: Programs) -> None:

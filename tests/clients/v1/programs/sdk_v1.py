@@ -37,6 +37,8 @@ made = connection.create_image(
 )
 seen["created from data"] = [made.name, made.status]
 listed = {one.name for one in image.images()}
+many = [one.name for one in image.images() if one.name.startswith("many-")]
+seen["more than a page"] = len(many) == len(set(many)) == 60
 seen["listed"] = {"sdk-file", "sdk-data"} <= listed
 seen["listed by the cloud layer"] = {"sdk-file", "sdk-data"} <= {one.name for one in connection.list_images()}
 seen["filtered"] = [one.name for one in image.images(name="sdk-data")]
