@@ -27,13 +27,14 @@ def fresh(fresh_server: Server) -> V1:
 
 @dataclass(frozen=True)
 class Tenants:
-    """Callers of one server: members of two projects, one of a third, an admin, and a member of none."""
+    """Callers of one server: members of three projects, an admin; a member and an admin without a project."""
 
     a: V1
     b: V1
     c: V1
     admin: V1
     homeless: V1
+    overseer: V1
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +45,7 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
     given = [tokens.add(name, name, ("member",), None) for name in ("A", "Bt", "C")]
     given.append(tokens.add("ADM", "ADM", ("admin",), None))
     given.append(tokens.add("homeless", None, ("member",), None))
+    given.append(tokens.add("overseer", None, ("admin",), None))
     settings = {"tintype.identity": "tokens", "tintype.tokens_file": str(folder / "tokens.json")}
     server = Server(folder, write_ini(folder, settings))
     yield Tenants(*(V1(server, token) for token in given))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import StartServer
 from tests.functional.v1.client import V1
 from tests.running.server import Server
 
@@ -68,6 +69,14 @@ def test_007_the_version_itself_is_the_brief_list(fresh: V1) -> None:
 def test_007_the_version_cannot_be_written(v1: V1) -> None:
     answer = v1.request("POST", "/")
     assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+
+
+def test_links_begin_where_the_operator_says_that_clients_come_in(start_server: StartServer) -> None:
+    v1 = V1(start_server({"tintype.public_endpoint": "https://images.example.com/at"}))
+    answer = v1.post()
+    made = f"https://images.example.com/at/v1/images/{answer.json['image']['id']}"
+    assert answer.headers["Location"] == made
+    assert v1.get("/").json["versions"] == v1.server.get("/versions").json["versions"]
 
 
 def test_008_every_answer_has_a_request_id(v1: V1) -> None:

@@ -67,6 +67,14 @@ def test_054_a_location_of_another_size_is_409(fetching: V1, source: Source) -> 
     assert fetching.make(location=url, size="19", **FORMATS)["size"] == 19
 
 
+def test_054_a_copy_of_another_size_than_declared_or_reserved_is_409(fetching: V1, source: Source) -> None:
+    url, image_id = source.place(Served(BYTES)), fetching.make(size="18", **FORMATS)["id"]
+    assert_refused(copy(fetching, url, size="18", **FORMATS), 409, "must match")
+    assert_refused(fetching.request("PUT", f"/images/{image_id}", {COPY: url}), 409, "must match")
+    assert_refused(fetching.put(image_id, location=url), 409, "must match")
+    assert fetching.head(image_id).meta["status"] == "queued"
+
+
 def test_055_a_source_wants_both_formats(fetching: V1, source: Source) -> None:
     url = source.place(Served(BYTES))
     refuse_both(fetching, url, 400, "Disk format is not specified", container_format="ovf")

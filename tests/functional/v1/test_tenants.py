@@ -95,6 +95,16 @@ def test_bug_37_an_image_without_an_owner_is_not_everybodys(tenants: Tenants) ->
     assert tenants.homeless.head(image["id"]).status == 404
 
 
+def test_bug_27_an_admin_without_a_project_lists_what_is_public_or_what_it_asks_for(tenants: Tenants) -> None:
+    name = marked()
+    shared = tenants.a.make(name=name)["id"]
+    assert tenants.a.request("PUT", f"/images/{shared}/members/Bt").status == 204
+    public = tenants.admin.make(name=name, is_public="True")["id"]
+    assert tenants.overseer.ids(f"name={name}") == [public]
+    assert set(tenants.overseer.ids(f"name={name}&is_public=none")) == {shared, public}
+    assert tenants.overseer.make(name=name)["owner"] is None
+
+
 @pytest.mark.parametrize("token", ["junk", "", "0" * 12 + "." + "x" * 43])
 def test_a_wrong_token_is_401_in_the_dialects_form(tenants: Tenants, token: str) -> None:
     stranger = V1(tenants.a.server)

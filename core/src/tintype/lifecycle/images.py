@@ -144,12 +144,7 @@ class Lifecycle:
         self._check_source(caller)
         store = self._stores.external(draft.location or "")
         stored = store.register(draft.location or "")
-        size = stored.size if stored.size is not None else draft.size
-        if None not in (stored.size, draft.size) and stored.size != draft.size:
-            raise NotQueued(
-                f"Provided image size must match the stored image size: "
-                f"provided {draft.size}, stored {stored.size}."
-            )
+        size = _agreed_size(draft, image, stored.size)
         with self._registry.unit() as unit:
             image_id = self._add_or_change(unit, draft, caller, image)
             # A digest that a client declared is nobody's knowledge: these bytes were never read.
@@ -188,7 +183,7 @@ class Lifecycle:
             self._store_for(replace(draft, store=name))
         source = self._stores.external(draft.location or "")
         stored = source.register(draft.location or "")
-        size = stored.size if stored.size is not None else draft.size
+        size = _agreed_size(draft, image, stored.size)
         if size is not None and size > self._settings.image_size_cap:
             raise DraftTooLarge(
                 f"Denying attempt to upload image larger than {self._settings.image_size_cap} bytes."
@@ -529,6 +524,20 @@ def _require_formats(draft: Draft, image: Image | None) -> None:
         before = getattr(image, field) if image is not None else None
         if draft.fields.get(field, before) is None:
             raise InvalidDraft(f"{label} format is not specified.")
+
+
+def _agreed_size(draft: Draft, image: Image | None, stored: int | None) -> int | None:
+    """The size in bytes of what lies elsewhere, as its store tells it, or else as it was declared.
+
+    Raises:
+        NotQueued: both tell one, and not the same.
+    """
+    declared = draft.size or (image.size if image is not None else None) or None
+    if None not in (stored, declared) and stored != declared:
+        raise NotQueued(
+            f"Provided image size must match the stored image size: provided {declared}, stored {stored}."
+        )
+    return stored if stored is not None else declared
 
 
 def _declared(draft: Draft, image: Image | None) -> dict[str, str]:

@@ -132,9 +132,8 @@ class Jobs:
             with self._registry.unit() as unit:
                 attempt = self._begin(unit, image, self._stores[target], size, order)
             digests = {"md5": image.checksum} if image.checksum else {}
-            return self._transfers.carry(
-                attempt, source, Demands(length=size, limit=order.limit, digests=digests)
-            )
+            demands = Demands(length=size, size=image.size or None, limit=order.limit, digests=digests)
+            return self._transfers.carry(attempt, source, demands)
 
     def _begin(
         self, unit: Unit, image: Image, target: CheckedStore, size: int | None, order: Order

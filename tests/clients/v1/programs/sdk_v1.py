@@ -37,7 +37,7 @@ made = connection.create_image(
 )
 seen["created from data"] = [made.name, made.status]
 listed = {one.name for one in image.images()}
-many = [one.name for one in image.images() if one.name.startswith("many-")]
+many = [one.name for one in image.images() if (one.name or "").startswith("many-")]
 seen["more than a page"] = len(many) == len(set(many)) == 60
 seen["listed"] = {"sdk-file", "sdk-data"} <= listed
 seen["listed by the cloud layer"] = {"sdk-file", "sdk-data"} <= {one.name for one in connection.list_images()}
