@@ -267,6 +267,12 @@ def test_g_49_only_the_way_out_opens_connections() -> None:
     assert found == []
 
 
+def test_g_49_a_clients_uri_comes_to_a_store_by_one_way_only() -> None:
+    sources = (ROOT / "core/src/tintype").rglob("*.py")
+    found = {str(path.name) for path in sources if ".external(" in path.read_text()}
+    assert found == {"imports.py"}
+
+
 def test_g_14_g_19_g_33_nothing_of_ours_starts_a_process_or_evaluates_text() -> None:
     forbidden = {"subprocess", "pickle", "marshal", "shelve", "pty", "commands", "xml"}
     calls = {"eval", "exec", "system", "popen", "compile_command"}

@@ -23,7 +23,7 @@ from tintype.draft import (
     check_tag,
     new_id,
 )
-from tintype.lifecycle.imports import Imports, writable_store, writable_target
+from tintype.lifecycle.imports import Imports, external_store, writable_store, writable_target
 from tintype.lifecycle.jobs import Jobs, Order, add_job
 from tintype.lifecycle.leases import Leases
 from tintype.lifecycle.states import (
@@ -141,8 +141,7 @@ class Lifecycle:
         self._check(draft, caller, image)
         if formats_required:
             _require_formats(draft, image)
-        self._check_source(caller)
-        store = self._stores.external(draft.location or "")
+        store = external_store(self._stores, self._settings, caller, draft.location or "")
         stored = store.register(draft.location or "")
         size = _agreed_size(draft, image, stored.size)
         with self._registry.unit() as unit:
@@ -177,11 +176,10 @@ class Lifecycle:
         self._check(draft, caller, image)
         if formats_required:
             _require_formats(draft, image)
-        self._check_source(caller)
+        source = external_store(self._stores, self._settings, caller, draft.location or "")
         targets = stores or (self._store_for(draft).name,)
         for name in targets:
             self._store_for(replace(draft, store=name))
-        source = self._stores.external(draft.location or "")
         stored = source.register(draft.location or "")
         size = _agreed_size(draft, image, stored.size)
         if size is not None and size > self._settings.image_size_cap:
@@ -455,10 +453,6 @@ class Lifecycle:
         if image is None and not caller.is_admin and caller.project is None:
             raise NotAllowed("You have no project that could own an image.")
         self._registry.start_usage(draft.fields.get("owner", caller.project))
-
-    def _check_source(self, caller: Caller) -> None:
-        if self._settings.external_sources == "admin" and not caller.is_admin:
-            raise NotAllowed("You are not allowed to name a source outside of this service.")
 
     def _store_for(self, draft: Draft) -> CheckedStore:
         return writable_store(self._stores, draft.store)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 
 from tintype.lifecycle.jobs import Order, add_job
-from tintype.lifecycle.states import NotQueued, UnknownStore, UnknownTarget
+from tintype.lifecycle.states import NotAllowed, NotQueued, UnknownStore, UnknownTarget
 from tintype.lifecycle.transfers import Transfers
 from tintype.policy import Caller
 from tintype.registry import Image, JobKind, Registry, Status, StatusConflict, Unit
@@ -93,13 +93,13 @@ class Imports:
         Raises:
             NotQueued: the image has bytes, is being given some, or has a format that is not set.
             UnknownTarget: one of the stores is not there, or takes no uploads.
-            BadLocation: no store takes the URI.
+            NotAllowed, BadLocation: the caller may name no URI; no store takes this one.
         """
+        source = external_store(self._stores, self._settings, caller, uri)
         targets = self._targets(stores)
         _require_formats(image)
         if image.status is not Status.QUEUED:
             raise NotQueued(f"The image is {image.status}: it waits for no bytes.")
-        source = self._stores.external(uri)
         with contextlib.suppress(BlobNotFound, Unavailable):
             source.register(uri)
         order = Order(
@@ -116,6 +116,18 @@ class Imports:
 
     def _targets(self, stores: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(writable_target(self._stores, name).name for name in stores or (None,))
+
+
+def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str) -> CheckedStore:
+    """The store that reads what lies at a URI: the only way by which a client's URI comes to one.
+
+    Raises:
+        NotAllowed: the caller may name no source outside of this service.
+        BadLocation: no store takes the URI.
+    """
+    if settings.external_sources == "admin" and not caller.is_admin:
+        raise NotAllowed("You are not allowed to name a source outside of this service.")
+    return stores.external(uri)
 
 
 def writable_store(stores: Catalog, name: str | None) -> CheckedStore:

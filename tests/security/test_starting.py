@@ -1,0 +1,108 @@
+"""What an operator may and may not start, and what a server says that knows nobody, or cannot know."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running.server import ROOT, Server, StartFailed, meta
+from tests.security.conftest import StartGuarded
+from tests.security.people import Person
+from tintype.tokens import TokenFile
+
+PRODUCTION = (ROOT / "production.ini").read_text()
+
+
+def prepare(folder: Path, text: str) -> tuple[Path, dict[str, str]]:
+    """An ini file, and the environment with the database that it asks for."""
+    ini = folder / "production.ini"
+    ini.write_text(text)
+    (folder / "data").mkdir()
+    env = {"TINTYPE_DATABASE_URL": f"sqlite:///{folder}/data/tintype.sqlite"}
+    command = [Path(sys.executable).with_name("tintype"), "db", "upgrade", ini, f"data_dir={folder}/data"]
+    subprocess.run(command, check=True, env={**os.environ, **env}, capture_output=True)
+    return ini, env
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]", "*"])
+def test_identity_none_is_refused_on_a_public_address_in_one_sentence(tmp_path: Path, address: str) -> None:
+    text = PRODUCTION.replace("identity = tokens", "identity = none").replace(
+        "listen = 127.0.0.1:", f"listen = {address}:"
+    )
+    ini, env = prepare(tmp_path, text)
+    with pytest.raises(StartFailed) as caught:
+        Server(tmp_path, ini, tmp_path / "data", env)
+    lines = str(caught.value).strip().splitlines()
+    said = [line for line in lines if "identity" in line]
+    assert len(said) == 1
+    assert "set tintype.identity to tokens or keystone" in said[0]
+    assert not any("Traceback" in line for line in lines)
+
+
+@pytest.fixture
+def production(tmp_path: Path) -> Iterator[Server]:
+    """production.ini as it ships, over an empty database and without a token."""
+    ini, env = prepare(tmp_path, PRODUCTION)
+    running = Server(tmp_path, ini, tmp_path / "data", env)
+    yield running
+    running.stop()
+
+
+def test_r_17_production_ini_lets_nobody_in_before_there_is_a_token(production: Server) -> None:
+    for token in (None, "", "admin", "0" * 12 + "." + "x" * 43):
+        nobody = Person(production, None, token)
+        for path in ("/images", "/v1/images", "/v2/images"):
+            assert nobody.get(path).status == 401
+            assert nobody.ask("POST", path).status == 401
+    assert production.get("/healthz").status == 200
+    tokens = TokenFile(production.data_dir / "tokens.json")
+    member = Person(production, "P", tokens.add("u", "P", ("member",)))
+    assert member.get("/v1/images").status == 200
+
+
+def test_a_damaged_file_of_tokens_is_503_and_lets_nobody_in(production: Server) -> None:
+    tokens = TokenFile(production.data_dir / "tokens.json")
+    member = Person(production, "P", tokens.add("u", "P", ("member",)))
+    whole = tokens.path.read_bytes()
+    tokens.path.write_bytes(whole[:-9])
+    for path in ("/images", "/v1/images", "/v2/images"):
+        answer = member.get(path)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert Person(production, None, None).get(path).status == 401
+    tokens.path.write_bytes(whole)
+    assert member.get("/v1/images").status == 200
+
+
+@pytest.mark.parametrize("sources", ["admin", "everyone"])
+def test_g_38_g_48_who_may_name_an_outside_source_is_the_operators_choice(
+    start_guarded: StartGuarded, sources: str
+) -> None:
+    """Beyond that, every source is held against the rules of the way out: this one never is asked."""
+    guarded = start_guarded(
+        {"tintype.external_sources": sources, "tintype.stores": "file vault http"}, level="WARNING"
+    )
+    inside = "http://127.0.0.1:1/x"
+    formats = meta(disk_format="raw", container_format="bare")
+    for who, allowed in ((guarded.attacker, sources == "everyone"), (guarded.admin, True)):
+        wanted = 400 if allowed else 403
+        queued = who.reserve(disk_format="raw", container_format="bare")["id"]
+        for method, path, header in (
+            ("POST", "/images", "x-image-meta-location"),
+            ("PUT", f"/images/{queued}", "x-image-meta-location"),
+            ("POST", "/v1/images", "x-image-meta-location"),
+            ("PUT", f"/v1/images/{queued}", "x-image-meta-location"),
+            ("POST", "/v1/images", "x-glance-api-copy-from"),
+            ("PUT", f"/v1/images/{queued}", "x-glance-api-copy-from"),
+        ):
+            answer = who.ask(method, path, {**formats, header: inside})
+            assert answer.status == wanted, (method, path, answer.text)
+        body = b'{"method": {"name": "web-download", "uri": "%s"}}' % inside.encode()
+        json = {"Content-Type": "application/json"}
+        imported = who.ask("POST", f"/v2/images/{queued}/import", json, body)
+        assert imported.status == wanted, imported.text
+        assert who.get(f"/v2/images/{queued}").json["status"] == "queued"
