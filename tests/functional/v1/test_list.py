@@ -96,6 +96,7 @@ def test_073_the_service_caps_what_a_caller_asks_for(start_server) -> None:
         ("protected=junk", "Bad value passed to filter protected got junk"),
         ("protected=none", "protected"),
         ("changes-since=", "Unrecognized changes-since value"),
+        ("changes-since=9999-12-31T23:59:59-01:00", "Unrecognized changes-since value"),
         ("changes-since=yesterday", "Unrecognized changes-since value"),
         ("name=%00", "NUL"),
         ("property-x=%00", "NUL"),

@@ -190,9 +190,9 @@ def read_time(text: str) -> datetime.datetime:
         if match is None or int(match[1]) < 1900:
             raise ValueError
         moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):  # OverflowError: its offset leads out of the years 1 to 9999
         raise InvalidDraft("Invalid time format.") from None
-    return moment.replace(tzinfo=datetime.UTC) if moment.tzinfo is None else moment
 
 
 def image_document(image: Image) -> dict[str, Any]:
