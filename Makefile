@@ -6,7 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INI ?= tintype.ini
 
-.PHONY: help install serve test lint format bench docs clean
+FUZZ ?= 5000
+
+.PHONY: help install serve test fuzz lint format tempest bench docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -20,6 +22,9 @@ test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
 	$(BIN)/python -m pytest --cov --cov-report= $(PYTEST)
 	$(BIN)/coverage report --include='core/src/*' --fail-under=95
 
+fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
+	TINTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
+
 lint: $(VENV)/.dev  ## check style, imports and common mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,6 +32,9 @@ lint: $(VENV)/.dev  ## check style, imports and common mistakes
 format: $(VENV)/.dev  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+tempest: $(VENV)/.dev  ## run Tempest's tests of Images v2 against the service and a Keystone
+	$(BIN)/python -m tests.clients.tempest.run
 
 bench: $(VENV)/.dev  ## measure speed and memory and print a table (BENCH=... adds arguments)
 	$(BIN)/python bench/bench.py $(BENCH)
