@@ -96,7 +96,7 @@ def test_an_image_is_imported_through_openstackclient(clients: Clients, file: Pa
         end -= 1
         assert end
     assert "glance-direct" in clients.openstack("image", "import", "info")
-    assert {one["id"] for one in clients.shown("image", "stores", "list")} == {"fast", "cold", "web"}
+    assert {one["ID"] for one in clients.shown("image", "stores", "list")} == {"fast", "cold", "web"}
     clients.openstack("image", "delete", image_id)
 
 
