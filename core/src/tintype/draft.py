@@ -83,6 +83,8 @@ def check_draft(draft: Draft, settings: Settings) -> None:
             raise DraftTooLarge(
                 f"Denying attempt to upload image larger than {settings.image_size_cap} bytes."
             )
+    for algorithm, digest in draft.digests.items():
+        _check_text(f"{algorithm} digest", digest, 128)
     for name, value in draft.properties.items():
         _check_property(name, value, settings)
     for tag in draft.tags or ():
