@@ -181,3 +181,9 @@ def test_properties_have_a_limit_together_names_included():
     check_properties({"aa": "x" * 10, "bb": "x" * 10}, SETTINGS)
     with pytest.raises(DraftTooLarge, match="25 bytes together; at most 24"):
         check_properties({"aa": "x" * 10, "bbb": "x" * 10}, SETTINGS)
+
+
+@pytest.mark.parametrize("text", ["a\x00", "\x1b[31m", "a\nb"])
+def test_a_declared_digest_has_no_control_characters(text):
+    with pytest.raises(InvalidDraft, match="control characters"):
+        check_draft(Draft(digests={"md5": text}), make_settings())
