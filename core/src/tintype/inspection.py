@@ -1,9 +1,9 @@
 """What kind of disk image a stream is, and whether it is safe to hand to whoever boots from it.
 
 The stream is judged by oslo.utils' inspectors, which Nova and Cinder trust too, and by
-rules of our own for what these let pass: headers cut short, fixed VHDs, text
-descriptors, images that build on another file, formats they do not know, disks without
-a size. Nothing is ever run or unpacked, memory is bounded, the verdict does not depend
+rules of our own, which are stricter: on headers cut short, fixed VHDs, text
+descriptors, images that build on another file, formats of other programs, disks
+without a size. Nothing is ever run or unpacked, memory is bounded, the verdict does not depend
 on how the stream was cut into blocks, and whatever an inspector stumbles over never
 reaches the copy.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The inspectors see at least this much in one piece: what they find in a header hangs on how it is cut.
+#: The inspectors see this much in one piece, so that no verdict hangs on how a stream was cut.
 _FIRST = 1 << 20
 #: Bytes of a stream's head and tail that are kept for the rules of our own.
 _HEAD = 4096
