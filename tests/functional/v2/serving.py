@@ -25,6 +25,7 @@ STORES = {
     "store.cold.path": "${data_dir}/cold",
     "store.cold.create": "true",
     "store.web.driver": "http",
+    "tintype.external_sources": "everyone",
     "store.web.retries": "0",
 }
 

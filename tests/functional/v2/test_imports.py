@@ -248,6 +248,13 @@ def test_097_what_must_not_be_fetched_is_refused_at_once(u1: Person, uri: str | 
     assert u1.get(f"/images/{image_id}/tasks").json["tasks"] == []
 
 
+def test_097_the_operator_may_keep_the_web_to_admins(start_people, web: Web) -> None:
+    found = start_people(**{"tintype.external_sources": "admin"})
+    image_id, document = found.u1.make(), order("web-download", _uri=web.place(BYTES))
+    assert begin(found.u1, image_id, document) == 403
+    assert begin(found.adm, image_id, document) == 202
+
+
 def test_097_what_is_not_there_fails_by_and_by(u1: Person, web: Web) -> None:
     image_id = u1.make()
     assert begin(u1, image_id, order("web-download", _uri=f"http://127.0.0.1:{web.port}/nosuch")) == 202
