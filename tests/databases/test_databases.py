@@ -133,3 +133,31 @@ def test_a_projects_bytes_are_never_exceeded(served: Server) -> None:
 
     assert sorted({answer.status for answer in answers}) == [200, 413]
     assert sum(answer.status == 200 for answer in answers) == 11  # of 9,000 bytes, below 100,000
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_a_list_finds_exactly_what_it_asks_for_and_may_ask_for_anything(served: Server) -> None:
+    image_id = served.reserve(name="My Image", is_public="True", min_ram="5")["id"]
+
+    def listed(path: str) -> list[str]:
+        return [image["id"] for image in served.get(path).json["images"]]
+
+    for dialect in ("/v1/images/detail", "/v2/images"):
+        assert listed(f"{dialect}?name=My%20Image") == [image_id]
+        assert listed(f"{dialect}?min_ram=5") == [image_id]
+        for nothing in (
+            "name=%00",
+            "name=my%20image",
+            "name=My%20Image%20",
+            "name=%F0%9F%98%80",
+            "min_ram=99999999999",
+        ):
+            assert listed(f"{dialect}?{nothing}") == [], (dialect, nothing)
+        assert listed(f"{dialect}?sort_key=name&limit=1&marker={image_id}") == []
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_properties_whose_names_differ_in_case_are_two(served: Server) -> None:
+    document = b'{"name": "cases", "Key": "1", "key": "2"}'
+    made = served.post("/v2/images", {"Content-Type": "application/json"}, document)
+    assert (made.status, made.json["Key"], made.json["key"]) == (201, "1", "2")

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     ColumnElement,
     CompoundSelect,
     Connection,
+    Integer,
     Select,
     and_,
     bindparam,
@@ -133,6 +135,8 @@ def page(connection: Connection, listing: Listing) -> Page:
     Each part of the scope is a query of its own that walks an index and stops after a
     page: so a page costs the same whether there are a thousand images or a million.
     """
+    if _asks_for_nul(listing):
+        return Page((), more=False)
     parts = [
         _matching(listing, condition).limit(listing.limit + 1).subquery() for condition in _scope(listing)
     ]
@@ -141,6 +145,14 @@ def page(connection: Connection, listing: Listing) -> Page:
     rows = connection.execute(ordered).all()
     images = _with_parts(connection, rows[: listing.limit])
     return Page(tuple(images), more=len(rows) > listing.limit)
+
+
+def _asks_for_nul(listing: Listing) -> bool:
+    """No text here has a NUL in it, and PostgreSQL will not even compare with one that has."""
+    values: list[Any] = [*listing.tags, *listing.properties.keys(), *listing.properties.values()]
+    for condition in listing.conditions:
+        values += condition.value if isinstance(condition.value, (list, tuple)) else [condition.value]
+    return any(isinstance(value, str) and "\0" in value for value in values)
 
 
 def _scope(listing: Listing) -> list[ColumnElement[bool]]:
@@ -169,7 +181,7 @@ def _matching(listing: Listing, condition: ColumnElement[bool]) -> Select[Any]:
     if not listing.deleted:
         query = query.where(c.deleted_at.is_(None))
     for wanted in listing.conditions:
-        query = query.where(OPERATORS[wanted.op](c[wanted.field], wanted.value))
+        query = query.where(OPERATORS[wanted.op](_comparable(c[wanted.field]), wanted.value))
     for tag in listing.tags:
         query = query.where(exists().where(TagRow.image_id == c.id, TagRow.tag == tag))
     for name, value in listing.properties.items():
@@ -179,6 +191,12 @@ def _matching(listing: Listing, condition: ColumnElement[bool]) -> Select[Any]:
     if listing.after is not None:
         query = query.where(_follows(c, listing.sort, listing.after))
     return query.order_by(*_order(c, listing.sort))
+
+
+def _comparable(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Clients may ask for more than a column can hold; PostgreSQL refuses a number of too many bits."""
+    small = isinstance(column.type, Integer) and not isinstance(column.type, BigInteger)
+    return cast(column, BigInteger) if small else column
 
 
 def _order(columns: Any, sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:

@@ -1,3 +1,3 @@
 """The migrations. `NEWEST` is the last one: what this version of Tintype needs."""
 
-NEWEST = "0002"
+NEWEST = "0003"
