@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from core.tests.workbench import CALLER, Bench, Moody, make_bench, make_settings
 from tintype.draft import Draft, DraftTooLarge, InvalidDraft, new_id
-from tintype.lifecycle import NEXT, NoData, NotQueued, Protected, UnknownStore, Vanished
+from tintype.lifecycle import NEXT, Conflict, NoData, NotQueued, Protected, UnknownStore, Vanished
 from tintype.registry import (
     DuplicateImage,
     Image,
@@ -255,6 +255,9 @@ class ImageLives(RuleBasedStateMachine):
             assert before is DELETED
         except NotQueued:
             assert before in (ACTIVE, KILLED)
+        except Conflict:
+            assert there
+            assert image.size not in (None, len(DATA))
         except BlobNotFound:
             assert not there
             if to is None:
@@ -308,7 +311,7 @@ class ImageLives(RuleBasedStateMachine):
             assert image.size == len(self.bytes[image_id])
         elif image is not None:
             with pytest.raises(NoData):
-                self.bench.lifecycle.open(image)
+                self.bench.lifecycle.reading.open(image)
 
     # -- invariants; they read the database from outside, which is quick
 
@@ -380,7 +383,7 @@ class ImageLives(RuleBasedStateMachine):
                 assert other.given == 0
             else:
                 with pytest.raises(NoData):
-                    lifecycle.open(image)
+                    lifecycle.reading.open(image)
 
         inner, read = reader, reader.read
         state = {"done": False}
@@ -815,7 +818,7 @@ def test_a_registered_source_that_changed_is_not_given_out(bench, there):
     image = bench.lifecycle.register(Draft(location=there), bench.caller)
     bench.store.shelf.foreign["there"] = DATA[::-1]
     with pytest.raises(BlobChanged):
-        bench.lifecycle.open(image)
+        bench.lifecycle.reading.open(image)
 
 
 # ---------------------------------------------------------------- update
@@ -898,7 +901,7 @@ def test_an_image_whose_store_is_not_configured_any_more_can_be_deleted_but_not_
     image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
     del bench.stores.entries["memory"]
     with pytest.raises(StoreError, match="not configured"):
-        bench.lifecycle.open(image)
+        bench.lifecycle.reading.open(image)
     bench.lifecycle.delete(image)
 
     assert bench.status(image.id) is DELETED
@@ -907,7 +910,7 @@ def test_an_image_whose_store_is_not_configured_any_more_can_be_deleted_but_not_
 
 def test_a_part_of_an_image_can_be_opened(bench):
     image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
-    reader = bench.lifecycle.open(image, 100, 50)
+    reader = bench.lifecycle.reading.open(image, 100, 50)
 
     assert reader.read(1000) == DATA[100:150]
     assert reader.read(1000) == b""

@@ -147,7 +147,7 @@ class Bench:
         return self.registry.page(Listing(Scope.PUBLIC, limit=limit, after=after))
 
     def read(self, image: Image) -> bytes:
-        reader = self.lifecycle.open(image)
+        reader = self.lifecycle.reading.open(image)
         try:
             return b"".join(iter(lambda: reader.read(1 << 16), b""))
         finally:

@@ -103,10 +103,10 @@ def image_response(request: Request, image: Image) -> Response:
         response.status_int = 304
         response.content_type = None
         return response
-    shortcut = request.lifecycle.shortcut(image)
+    shortcut = request.lifecycle.reading.shortcut(image)
     if shortcut is not None:
         return _send_elsewhere(response, shortcut)
-    open_range = partial(request.lifecycle.open, image)
+    open_range = partial(request.lifecycle.reading.open, image)
     wanted = _wanted_range(request, response, image.size)
     if wanted is None:
         return _send(request, response, open_range(0, None), image.size)

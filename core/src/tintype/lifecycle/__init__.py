@@ -3,7 +3,9 @@
 Bytes come and go in `transfers`, under `leases`. No HTTP in any of it.
 """
 
-from tintype.lifecycle.images import Lifecycle, Sharing, Shortcut
+from tintype.lifecycle.images import Lifecycle
+from tintype.lifecycle.members import Sharing
+from tintype.lifecycle.reading import Shortcut
 from tintype.lifecycle.states import (
     ALIVE,
     NEXT,

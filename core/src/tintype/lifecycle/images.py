@@ -9,7 +9,7 @@ a caller may set is looked at here. No HTTP here.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from tintype import policy
@@ -18,7 +18,6 @@ from tintype.draft import (
     DraftTooLarge,
     InvalidDraft,
     check_draft,
-    check_project,
     check_properties,
     check_tag,
     new_id,
@@ -26,11 +25,11 @@ from tintype.draft import (
 from tintype.lifecycle.imports import Imports, external_store, writable_store, writable_target
 from tintype.lifecycle.jobs import Jobs, Order, add_job
 from tintype.lifecycle.leases import Leases
+from tintype.lifecycle.members import Members
+from tintype.lifecycle.reading import Reading
 from tintype.lifecycle.states import (
     ALIVE,
     NEXT,
-    Conflict,
-    NoData,
     NotAllowed,
     NotFound,
     NotQueued,
@@ -38,41 +37,26 @@ from tintype.lifecycle.states import (
 )
 from tintype.lifecycle.transfers import Swept, Transfers, new_key
 from tintype.policy import Caller
-from tintype.registry import Image, JobKind, Limits, MemberStatus, Registry, Status, StatusConflict, Unit
+from tintype.registry import Image, JobKind, Limits, Registry, Status, StatusConflict, Unit
 from tintype.settings import Settings
 from tintype.stores.catalog import Catalog
 from tintype.stores.checked import CheckedStore, Demands
 from tintype.stores.contract import Reader
-from tintype.stores.errors import StoreError
-
-#: Seconds for which a store's own URL is good: it must only begin to be used in time.
-_URL_EXPIRES = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Shortcut:
-    """Either a URL that a client is sent to, or a path that the proxy in front serves."""
-
-    url: str | None = None
-    path: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sharing:
-    """A project to share with, and whether it may share further (None: as before, or not)."""
-
-    project: str
-    can_share: bool | None = None
 
 
 class Lifecycle:
-    """The verbs, over one registry and one catalog of stores; shared by all threads."""
+    """The verbs, over one registry and one catalog of stores; shared by all threads.
+
+    `members` has those on whom an image is shared with, `reading` those on its bytes.
+    """
 
     def __init__(self, registry: Registry, stores: Catalog, settings: Settings):
         self._registry = registry
         self._stores = stores
         self._settings = settings
         self._limits = Limits(settings.project_bytes, settings.project_images)
+        self.members = Members(registry, settings)
+        self.reading = Reading(stores)
         self._leases = Leases(registry, settings.lease)
         self._transfers = Transfers(registry, stores, settings, self._leases)
         self._jobs = Jobs(registry, stores, self._leases, self._transfers)
@@ -293,63 +277,6 @@ class Lifecycle:
             unit.change(image.id, ALIVE, {})
             unit.set_tags(image.id, tags - {tag})
 
-    def share(
-        self, image: Image, project: str, *, can_share: bool | None = None, again: bool = True
-    ) -> Image:
-        """Share an image with a project, or change whether that one may share it further.
-
-        Raises:
-            InvalidDraft: no project can be called that.
-            Conflict: it is shared with the project already, and is not to be `again`.
-            DraftTooLarge: the image has as many members as it may.
-        """
-        check_project(project)
-        with self._registry.unit() as unit:
-            members = {member.project for member in unit.image(image.id).members}
-            if project in members and not again:
-                raise Conflict("The image is shared with that project already.")
-            self._check_members(members | {project})
-            self._set_member(unit, image.id, project, can_share)
-            return unit.image(image.id)
-
-    def _check_members(self, projects: set[str]) -> None:
-        if len(projects) > self._settings.max_members:
-            raise DraftTooLarge(
-                "The limit has been exceeded on the number of allowed image members: "
-                f"{self._settings.max_members}."
-            )
-
-    def _set_member(self, unit: Unit, image_id: str, project: str, can_share: bool | None) -> None:
-        unit.set_member(image_id, project, **({} if can_share is None else {"can_share": can_share}))
-
-    def share_with(self, image: Image, members: list[Sharing]) -> Image:
-        """Share an image with these projects and no others; raises as `share`."""
-        for member in members:
-            check_project(member.project)
-        wanted = {member.project for member in members}
-        self._check_members(wanted)
-        with self._registry.unit() as unit:
-            for member in unit.image(image.id).members:
-                if member.project not in wanted:
-                    unit.remove_member(image.id, member.project)
-            for member in members:
-                self._set_member(unit, image.id, member.project, member.can_share)
-            return unit.image(image.id)
-
-    def unshare(self, image: Image, project: str) -> None:
-        """End a membership at once; raises NotFound when there is none."""
-        with self._registry.unit() as unit:
-            if not unit.remove_member(image.id, project):
-                raise NotFound("Membership could not be found.")
-
-    def answer(self, image: Image, project: str, status: MemberStatus) -> Image:
-        """Say what a member thinks of an image: accepted ones are in its lists."""
-        with self._registry.unit() as unit:
-            if project not in {member.project for member in unit.image(image.id).members}:
-                raise NotFound("Membership could not be found.")
-            unit.set_member(image.id, project, status=status)
-            return unit.image(image.id)
-
     def deactivate(self, image: Image) -> Image:
         """Withhold an image's bytes from all but admins; being so already is no error."""
         return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED)
@@ -411,36 +338,6 @@ class Lifecycle:
     def sweep(self) -> Swept:
         """End what died half way, anywhere, and remove what is doomed."""
         return self._transfers.sweep()
-
-    def shortcut(self, image: Image) -> Shortcut | None:
-        """A way to an image's bytes that goes past this process, if its store has one and may give it out.
-
-        Raises as `open`.
-        """
-        store, location = self._stored(image)
-        if store.redirect and (url := store.direct_url(location, _URL_EXPIRES)) is not None:
-            return Shortcut(url=url)
-        if (path := store.accel_path(location)) is not None:
-            return Shortcut(path=path)
-        return None
-
-    def open(self, image: Image, offset: int = 0, length: int | None = None) -> Reader:
-        """Open an image's bytes: `length` of them from `offset`, or all from there on.
-
-        Raises:
-            NoData: the image is not active.
-            BlobNotFound, BlobChanged, Unavailable: its store fails it.
-        """
-        store, location = self._stored(image)
-        return store.get(location, offset, length, size=image.size)
-
-    def _stored(self, image: Image) -> tuple[CheckedStore, str]:
-        location = image.location
-        if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or location is None:
-            raise NoData(f"Image {image.id} is not active: it has no data to read.")
-        if location.store not in self._stores:
-            raise StoreError(location.store, "it is not configured on this server")
-        return self._stores[location.store], location.location or ""
 
     # -- what a draft must pass before anything is recorded
 
@@ -524,11 +421,11 @@ def _agreed_size(draft: Draft, image: Image | None, stored: int | None) -> int |
     """The size in bytes of what lies elsewhere, as its store tells it, or else as it was declared.
 
     Raises:
-        NotQueued: both tell one, and not the same.
+        Conflict: both tell one, and not the same.
     """
     declared = draft.size or (image.size if image is not None else None) or None
     if None not in (stored, declared) and stored != declared:
-        raise NotQueued(
+        raise Conflict(
             f"Provided image size must match the stored image size: provided {declared}, stored {stored}."
         )
     return stored if stored is not None else declared

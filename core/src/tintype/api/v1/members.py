@@ -47,7 +47,7 @@ def replace_all(context: V1Members, request: Request) -> Response:
     if not isinstance(wanted, list):
         raise InvalidDraft("Invalid membership association: memberships is not a list.")
     members = [_read_membership(one) for one in wanted]
-    request.lifecycle.share_with(_shared(request, image), members)
+    request.lifecycle.members.share_with(_shared(request, image), members)
     return _nothing()
 
 
@@ -62,7 +62,7 @@ def add(context: V1Member, request: Request) -> Response:
         if not isinstance(member, dict):
             raise InvalidDraft("Unexpected body type: member is not an object.")
         can_share = _read_can_share(member)
-    request.lifecycle.share(_shared(request, image), context.__name__, can_share=can_share)
+    request.lifecycle.members.share(_shared(request, image), context.__name__, can_share=can_share)
     return _nothing()
 
 
@@ -71,7 +71,7 @@ def remove(context: V1Member, request: Request) -> Response:
     """DELETE .../members/PROJECT: share no more."""
     image = _image(context.__parent__, request, policy.SHARE)
     check_project(context.__name__)
-    request.lifecycle.unshare(image, context.__name__)
+    request.lifecycle.members.unshare(image, context.__name__)
     return _nothing()
 
 

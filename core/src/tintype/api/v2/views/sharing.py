@@ -45,7 +45,7 @@ def add_member(context: Members, request: Request) -> Response:
     _check_shared(context.image)
     document = read_document(request)
     request.registry[SCHEMAS].check_new_member(document)
-    image = request.lifecycle.share(context.image, document["member"], again=False)
+    image = request.lifecycle.members.share(context.image, document["member"], again=False)
     return json_response(codec.member_document(image, _member(image, document["member"])))
 
 
@@ -61,14 +61,14 @@ def answer(context: ImageMember, request: Request) -> Response:
     document = read_document(request)
     request.registry[SCHEMAS].check_answer(document)
     project = context.member.project
-    image = request.lifecycle.answer(context.image, project, MemberStatus(document["status"]))
+    image = request.lifecycle.members.answer(context.image, project, MemberStatus(document["status"]))
     return json_response(codec.member_document(image, _member(image, project)))
 
 
 @view_config(context=ImageMember, method="DELETE", permission=policy.SHARE, decorator=without_body)
 def remove_member(context: ImageMember, request: Request) -> Response:
     """DELETE /v2/images/ID/members/PROJECT"""
-    request.lifecycle.unshare(context.image, context.member.project)
+    request.lifecycle.members.unshare(context.image, context.member.project)
     return nothing()
 
 
