@@ -12,6 +12,7 @@ import pytest
 
 from tests.running.answers import statuses
 from tests.running.server import OCTETS, ROOT, meta
+from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded, Person
 from tests.security.test_keystone import FORGED, SPELLINGS
 
@@ -248,6 +249,16 @@ def test_w_24_r_39_no_header_costs_more_than_a_moment(guarded: Guarded) -> None:
             answer = guarded.attacker.get("/v1/images", {name: value})
             assert answer.status < 500
             assert time.monotonic() - began < 5
+
+
+def test_r_40_no_label_of_a_metric_comes_from_a_client(start_guarded: StartGuarded) -> None:
+    guarded = start_guarded({"tintype.metrics": "true"}, level="WARNING")
+    for number in range(20):
+        guarded.attacker.ask(f"CANARY{number}", f"/CANARY{number}")
+        guarded.attacker.try_upload(b"x", store=f"CANARY{number}")
+    told = guarded.server.get("/metrics")
+    assert told.status == 200
+    assert "CANARY" not in told.text
 
 
 #: What may open a connection: the way out, and what knows nothing of clients.

@@ -1,0 +1,54 @@
+"""docs/security.md has a row for each entry of the threat catalogue, and each row's test is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.running.server import ROOT
+
+PAGE = ROOT / "docs/security.md"
+#: How many entries each part of the catalogue has, numbered from 1, and the digits of a number.
+PARTS = {
+    "G": (54, 2),
+    "W": (26, 2),
+    "O": (28, 2),
+    "R": (40, 2),
+    "LIB": (7, 2),
+    "IMG": (10, 1),
+    "H": (16, 2),
+    "P": (9, 2),
+    "C": (14, 2),
+    "S": (20, 2),
+}
+ENTRIES = [
+    f"{part}-{number:0{digits}}" for part, (count, digits) in PARTS.items() for number in range(1, count + 1)
+]
+_ROW = re.compile(r"^\| ([A-Z]+-\d+) \| (.+?) \| (.+?) \|$", re.M)
+ROWS = {match[1]: (match[2], match[3]) for match in _ROW.finditer(PAGE.read_text())}
+
+
+def names(path: Path) -> set[str]:
+    """The functions and classes that a file defines, in classes too."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)}
+
+
+def test_every_entry_has_one_row_and_no_row_is_of_none() -> None:
+    found = [match[1] for match in _ROW.finditer(PAGE.read_text())]
+    assert sorted(found) == sorted(ENTRIES)
+    assert len(ENTRIES) == 224
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_row_names_a_test_that_is_there_or_says_why_there_is_none(entry: str) -> None:
+    test, _ = ROWS[entry]
+    if test.startswith("not applicable: "):
+        assert len(test) > len("not applicable: ") + 10
+        return
+    path, _, name = test.strip("`").partition("::")
+    assert (ROOT / path).is_file(), path
+    assert name in names(ROOT / path), test
