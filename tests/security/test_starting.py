@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import StartServer
 from tests.running.server import ROOT, Server, StartFailed, meta
 from tests.security.conftest import StartGuarded
 from tests.security.people import Person
@@ -106,3 +107,18 @@ def test_g_38_g_48_who_may_name_an_outside_source_is_the_operators_choice(
         imported = who.ask("POST", f"/v2/images/{queued}/import", json, body)
         assert imported.status == wanted, imported.text
         assert who.get(f"/v2/images/{queued}").json["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"),
+    [({}, "127.0.0.1"), ({"trusted_proxy": "127.0.0.1"}, "192.0.2.9")],
+    ids=["none", "ours"],
+)
+def test_w_10_only_what_a_trusted_proxy_says_of_the_client_is_believed(
+    start_server: StartServer, trusted: dict[str, str], seen: str
+) -> None:
+    headers = {"trusted_proxy_headers": "x-forwarded-for"} if trusted else {}
+    server = start_server(server={**trusted, **headers})
+    answer = server.get("/images", {"X-Forwarded-For": "198.51.100.6, 192.0.2.9"})
+    (line,) = server.log_lines(answer.headers["x-openstack-request-id"])
+    assert f" addr={seen} " in line
