@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import socket
 import threading
 import time
 import uuid
@@ -144,6 +145,23 @@ def test_o_25_who_is_nobody_leaves_nothing(guarded: Guarded) -> None:
     assert [guarded.server.query(statement) for statement in count] == before
     assert len(guarded.server.blobs()) == files
     assert guarded.server.leftovers() == []
+
+
+@pytest.mark.parametrize("path", ["/images", "/v1/images", f"/v2/images/{uuid.UUID(int=7)}/file"])
+@pytest.mark.parametrize("token", [None, "wrong", "reader"])
+def test_w_16_who_may_not_upload_is_told_so_before_a_byte_of_the_body(
+    guarded: Guarded, path: str, token: str | None
+) -> None:
+    text = guarded.reader.token if token == "reader" else token
+    line = f"X-Auth-Token: {text}\r\n" if text else ""
+    method = "PUT" if path.endswith("file") else "POST"
+    with socket.create_connection(("127.0.0.1", guarded.server.port), timeout=15) as connection:
+        connection.sendall(
+            f"{method} {path} HTTP/1.1\r\nHost: x\r\n{line}Content-Type: application/octet-stream\r\n"
+            f"Content-Length: {200 << 20}\r\n\r\n".encode()
+        )
+        (status,) = statuses(connection.recv(65536))
+    assert status == (404 if method == "PUT" else 403) if token == "reader" else status == 401
 
 
 def test_o_26_no_text_of_a_client_comes_back_as_a_page(guarded: Guarded) -> None:
