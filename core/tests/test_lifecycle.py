@@ -797,7 +797,7 @@ def test_a_location_that_no_store_takes_records_nothing(bench, uri, error):
 
 
 def test_a_declared_size_that_is_not_the_stored_one_is_refused(bench, there):
-    with pytest.raises(NotQueued, match="must match"):
+    with pytest.raises(Conflict, match="must match"):
         bench.lifecycle.register(Draft(location=there, size=1), bench.caller)
 
     assert bench.images() == []

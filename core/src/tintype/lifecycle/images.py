@@ -30,6 +30,7 @@ from tintype.lifecycle.reading import Reading
 from tintype.lifecycle.states import (
     ALIVE,
     NEXT,
+    Conflict,
     NotAllowed,
     NotFound,
     NotQueued,
