@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from tintype.policy import Caller
 from tintype.tokens import TokenFile, TokensUnreadable
 
-NOW = datetime.datetime.now(datetime.UTC)
-
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> TokenFile:
@@ -106,7 +104,8 @@ def test_the_file_is_read_only_when_it_has_changed(
 
 @pytest.mark.parametrize(("seconds", "known"), [(-1, False), (0, False), (60, True)])
 def test_a_token_is_good_until_it_expires(tokens: TokenFile, seconds: int, known: bool) -> None:
-    text = tokens.add("alice", "demo", (), NOW + datetime.timedelta(seconds=seconds))
+    now = datetime.datetime.now(datetime.UTC)
+    text = tokens.add("alice", "demo", (), now + datetime.timedelta(seconds=seconds))
     assert (tokens.caller(text) is not None) is known
 
 
