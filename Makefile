@@ -8,7 +8,7 @@ INI ?= tintype.ini
 
 FUZZ ?= 5000
 
-.PHONY: help install serve test fuzz lint format tempest bench docs clean
+.PHONY: help install serve test campaigns fuzz lint format tempest bench docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -19,8 +19,11 @@ serve: install  ## run the service on http://127.0.0.1:9292 with SQLite and file
 	$(BIN)/pserve $(INI)
 
 test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
-	$(BIN)/python -m pytest --cov --cov-report= $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadscope --timeout 300 --cov --cov-report= $(PYTEST)
 	$(BIN)/coverage report --include='core/src/*' --fail-under=95
+
+campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: more servers, more modes
+	$(BIN)/python -m pytest -m campaign $(PYTEST)
 
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
 	TINTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)

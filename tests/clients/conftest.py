@@ -13,7 +13,8 @@ from tests.functional.v2.serving import serve_folder, start, stores
 from tests.running.server import Server, write_ini
 from tests.servers.identity import Admin
 
-MODES = ("none", "tokens", "keystone")
+#: Keystone takes its time: that mode runs with `make campaigns`.
+MODES = ("none", "tokens", pytest.param("keystone", marks=pytest.mark.campaign))
 
 
 @pytest.fixture(scope="session")

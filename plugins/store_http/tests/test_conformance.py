@@ -53,6 +53,7 @@ class TestNginx(Files):
         return make_store(urlsplit(self.base).port)
 
 
+@pytest.mark.campaign
 class TestNginxWithTls(Files):
     @pytest.fixture
     def store(self, web, make_store):
@@ -60,6 +61,7 @@ class TestNginxWithTls(Files):
         return make_store(urlsplit(self.base).port, ca_bundle=web["NGINX_CACERT"], schemes=("https",))
 
 
+@pytest.mark.campaign
 class TestSourceWithoutRanges(Files):
     @pytest.fixture
     def store(self, plain, tmp_path, make_store):

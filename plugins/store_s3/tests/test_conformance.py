@@ -61,6 +61,7 @@ class TestOnSwift(S3Conformance):
         return {"endpoint_url": swift["S3_ENDPOINT"], **keys(swift)}
 
 
+@pytest.mark.campaign
 class TestOnSwiftOverTls(S3Conformance):
     """With boto3's own checksums too, whose form differs between HTTP and TLS."""
 
@@ -75,6 +76,7 @@ class TestOnSwiftOverTls(S3Conformance):
         }
 
 
+@pytest.mark.campaign
 class TestOnCeph(S3Conformance):
     @pytest.fixture
     def options(self, ceph: Mapping[str, str]) -> Mapping[str, str]:

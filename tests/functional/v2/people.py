@@ -119,6 +119,10 @@ class People:
     adm: Person
 
 
+#: An id that no image ever gets; the same in each run, so that tests have the same names.
+NOBODY = "00000000-0000-4000-8000-00000000dead"
+
+
 def fresh() -> str:
     """An id, or a word, that nobody has used."""
     return str(uuid.uuid4())

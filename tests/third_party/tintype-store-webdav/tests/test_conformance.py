@@ -30,6 +30,7 @@ class TestWebdavStore(StoreConformance):
         return sorted([*claims, *self.folder.glob("*/part")])
 
 
+@pytest.mark.campaign
 class TestWebdavStoreOverTls(TestWebdavStore):
     """The same over TLS, fewer bytes at a time."""
 
