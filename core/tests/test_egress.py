@@ -735,10 +735,11 @@ def test_no_more_than_the_announced_length_is_read(source):
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nhello",
     ],
 )
-def test_a_broken_head_is_unreachable(head, source):
+def test_a_broken_head_is_no_answer(head, source):
     source.pages["/"] = raw(head)
 
-    with pytest.raises(Unreachable):
+    # Which of the two depends on how much of the head has come when it is given up.
+    with pytest.raises((Unreachable, BadAnswer)):
         Egress(policy(source)).open("GET", source.url())
 
 

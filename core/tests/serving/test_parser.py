@@ -107,7 +107,7 @@ def test_a_head_above_the_limit_is_too_large():
 
 @pytest.mark.parametrize("filling", [b" ", b"a", b"a ", b"\t"])
 def test_a_line_that_could_make_an_expression_backtrack_is_refused(filling):
-    # waitress's own expression needs minutes for such a line of spaces; the test's timeout would tell.
+    # An expression that tries again would need minutes for this; the test's timeout would tell.
     line = b"X:" + (filling * 200_000)[:200_000] + b"\x10"
     assert parse(head(line)).error.code == 400
 

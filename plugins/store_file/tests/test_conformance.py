@@ -22,6 +22,7 @@ class TestFileStoreWithoutUnnamedFiles(TestFileStore):
         return store
 
 
+@pytest.mark.campaign
 class TestFileStoreWithAQuota(TestFileStore):
     @pytest.fixture
     def store(self, tmp_path):

@@ -26,7 +26,7 @@ TRAILERS = 4096
 #: Bytes read ahead where the application reads less at once, or where framing is looked for.
 READ_AHEAD = 65536
 
-#: Possessive, with one way to match only: waitress's own expression takes minutes for a line of spaces.
+#: Possessive, so that there is one way to match a line and no second try.
 HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):([\t\x20-\x7e\x80-\xff]*+)")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*+)?")
 

@@ -84,7 +84,7 @@ def assert_agreed(app, image_id):
         assert lists[0] is None
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(draft=drafts(), change=drafts(), body=st.none() | st.binary(min_size=1, max_size=50), data=st.data())
 def test_an_image_is_the_same_through_both_dialects(app, draft, change, body, data):
     making, changing = data.draw(st.permutations(["", "/v1"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections.abc import Iterator
@@ -85,6 +86,8 @@ def _client(options: S3Options, endpoint: str | None) -> BaseClient:
     import boto3.session
     from botocore.config import Config
 
+    # At DEBUG botocore logs the access key and each request's signature.
+    logging.getLogger("botocore").setLevel(logging.INFO)
     secret, proxy = options.secret_key, options.proxy
     config = Config(
         signature_version="s3v4",

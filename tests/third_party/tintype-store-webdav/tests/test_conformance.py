@@ -12,6 +12,7 @@ from tintype.stores.options import read_options
 from tintype.testing import StoreConformance
 
 
+@pytest.mark.campaign
 class TestWebdavStore(StoreConformance):
     """A collection that the first test makes; whatever in nginx's folder is no whole image is left over."""
 

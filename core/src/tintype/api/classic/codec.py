@@ -106,7 +106,7 @@ def image_headers(image: Image) -> list[tuple[str, str]]:
 
 def _header_text(value: object) -> str:
     """A status reason may hold a line break; a header must not."""
-    return " ".join(str(value).split()) if isinstance(value, str) else str(value)
+    return str(value).replace("\r", " ").replace("\n", " ")
 
 
 def _type(image: Image) -> str | None:

@@ -1,0 +1,132 @@
+"""What an operator does beside the server, with the command: tokens, undelete, sweep, fsck."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.running.server import OCTETS, Server, meta
+
+
+def run(server: Server, *words: str, of: str | None = None, status: int = 0) -> str:
+    """What `tintype WORDS INI [OF] data_dir=...` prints, with that exit status."""
+    command = [Path(sys.executable).with_name("tintype"), *words, server.ini]
+    done = subprocess.run(
+        [*command, *([of] if of else []), f"data_dir={server.data_dir}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def upload(server: Server, body: bytes) -> str:
+    return server.post("/images", {**OCTETS, **meta(is_public="True")}, body).json["image"]["id"]
+
+
+@pytest.fixture
+def keeping(start_server: StartServer) -> Server:
+    """A server that keeps what is deleted, and leaves the sweeping to the command."""
+    return start_server(
+        {"tintype.delete_grace": "3600", "tintype.sweep_interval": "0", "tintype.metrics": "true"}
+    )
+
+
+def test_a_deleted_image_comes_back_as_it_was(keeping: Server) -> None:
+    image_id = upload(keeping, b"bytes to come back")
+    assert keeping.delete(f"/images/{image_id}").status == 200
+    assert keeping.get(f"/images/{image_id}").status == 404
+
+    assert f"{image_id} is active again" in run(keeping, "images", "undelete", of=image_id)
+
+    assert keeping.get(f"/images/{image_id}").body == b"bytes to come back"
+    assert "no deleted image" in run(keeping, "images", "undelete", of=str(uuid.uuid4()), status=1)
+
+
+def test_a_sweep_ends_what_died_and_leaves_what_is_kept(keeping: Server) -> None:
+    kept = upload(keeping, b"kept")
+    keeping.delete(f"/images/{kept}")
+    image_id = keeping.post("/images").json["image"]["id"]
+    # What a server leaves that was killed in mid-upload, its lease long over.
+    keeping.execute("UPDATE images SET status = 'saving' WHERE id = ?", image_id)
+    keeping.execute(
+        """
+        INSERT INTO image_locations
+            (key, image_id, store, state, external, counted, created_at, lease_owner, lease_until)
+        VALUES (?, ?, 'file', 'intended', 0, 5, '2020-01-01 00:00:00', 'gone', '2020-01-01 00:00:00')
+        """,
+        f"{image_id}.0123456789ab",
+        image_id,
+    )
+
+    assert "1 uploads ended, 1 blobs removed, 0 left" in run(keeping, "sweep")
+
+    shown = keeping.head(f"/images/{image_id}").headers
+    assert shown["x-image-meta-status"] == "killed"
+    assert "ended before the upload did" in shown["x-image-meta-status_reason"]
+    assert "is active again" in run(keeping, "images", "undelete", of=kept)
+    assert "0 uploads ended, 0 blobs removed" in run(keeping, "sweep")
+
+
+def test_fsck_finds_what_is_missing_wrong_and_nobodys_and_removes_only_the_last(keeping: Server) -> None:
+    well, short, changed, missing = (upload(keeping, bytes([65 + number]) * 1000) for number in range(4))
+    files = {path.name.partition(".")[0]: path for path in keeping.data_dir.glob("images/*/*/*")}
+    files[short].write_bytes(b"B" * 999)
+    files[changed].write_bytes(b"X" * 1000)
+    files[missing].unlink()
+    orphan = files[well].with_name(files[well].name[:-1] + ("0" if files[well].name[-1] != "0" else "1"))
+    orphan.write_bytes(b"nobody's")
+
+    found = [json.loads(line) for line in run(keeping, "fsck", "--window=0", status=1).splitlines()]
+
+    assert {(one["fault"], one.get("image_id")) for one in found[:-1]} == {
+        ("wrong size", short),
+        ("missing", missing),
+        ("orphan", None),
+    }
+    deep = run(keeping, "fsck", "--window=0", "--deep=100", "--repair", status=1)
+    assert changed in deep
+    assert not orphan.exists()
+    assert keeping.get(f"/images/{well}").status == 200
+    assert "there is no store 'x'" in run(keeping, "fsck", "--store=x", status=1)
+
+
+def test_fsck_leaves_alone_what_is_young(keeping: Server) -> None:
+    upload(keeping, b"x")
+    path = next(keeping.data_dir.glob("images/*/*/*"))
+    path.with_name(path.name[:-1] + "z").write_bytes(b"just coming")
+
+    assert json.loads(run(keeping, "fsck").splitlines()[-1])["wrong"] == 0
+
+
+def test_metrics_and_readiness_tell_of_stores_and_images(keeping: Server) -> None:
+    upload(keeping, b"counted")
+
+    metrics = keeping.get("/metrics").text
+    assert 'tintype_images{status="active"} 1.0' in metrics
+    assert 'tintype_store_seconds_count{operation="add",outcome="ok",store="file"} 1.0' in metrics
+    assert keeping.get("/readyz").json["stores"]["file"] == "ok"
+    assert keeping.get("/healthz").text == "ok\n"
+
+
+def test_metrics_are_not_there_unless_asked_for(server: Server) -> None:
+    assert server.get("/metrics").status == 404
+
+
+def test_tokens_are_made_listed_and_revoked(keeping: Server) -> None:
+    said = run(keeping, "token", "add", "--user=u", "--project=p", "--role=member", "--days=2")
+    token_id, _, secret = said.split()[-1].partition(".")
+
+    listed = run(keeping, "token", "list")
+    assert f"{token_id}  user=u project=p roles=member  expires" in listed
+    assert secret not in listed
+    run(keeping, "token", "revoke", of=token_id)
+    assert token_id not in run(keeping, "token", "list")
+    assert "there is no token" in run(keeping, "token", "revoke", of=token_id, status=1)
