@@ -63,6 +63,18 @@ def canonical_id(text: str) -> str | None:
     return lowered if _ID.fullmatch(lowered) else None
 
 
+def read_id(text: str) -> str:
+    """The canonical form of an id that a client gave.
+
+    Raises:
+        InvalidDraft: it is none.
+    """
+    image_id = canonical_id(text)
+    if image_id is None:
+        raise InvalidDraft("Invalid image id format: an id is a UUID, lower-case and with hyphens.")
+    return image_id
+
+
 def new_id() -> str:
     """A fresh image id."""
     return str(uuid.uuid4())

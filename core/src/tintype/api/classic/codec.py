@@ -12,7 +12,7 @@ from typing import Any
 
 from tintype.api import headers
 from tintype.api.headers import read_boolean, read_integer
-from tintype.draft import Draft, InvalidDraft, canonical_id
+from tintype.draft import Draft, InvalidDraft, read_id
 from tintype.registry import Image, Status, Visibility
 
 #: Classic `type` -> the format that disk and container share, or their pair.
@@ -36,22 +36,13 @@ def read_draft(request_headers: Any) -> Draft:
     meta = headers.decode(request_headers.items())
     given = meta.fields
     return Draft(
-        id=_read_id(given.get("id")),
+        id=read_id(given["id"]) if given.get("id") is not None else None,
         fields=_read_fields(given),
         properties=meta.properties,
         size=read_integer("size", given["size"]) if "size" in given else None,
         store=given.get("store") or None,
         location=given.get("location"),
     )
-
-
-def _read_id(text: str | None) -> str | None:
-    if text is None:
-        return None
-    image_id = canonical_id(text)
-    if image_id is None:
-        raise InvalidDraft("Invalid image id format: an id is a UUID, lower-case and with hyphens.")
-    return image_id
 
 
 def _read_fields(given: Mapping[str, str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pyramid.request import Request
 
 from tintype.api import headers
 from tintype.api.headers import META, read_boolean, read_integer
-from tintype.draft import Draft, InvalidDraft, canonical_id
+from tintype.draft import Draft, InvalidDraft, read_id
 from tintype.registry import Image, Status, Visibility
 
 COPY_FROM = "x-glance-api-copy-from"
@@ -130,7 +130,7 @@ def _draft(given: Mapping[str, str | None], properties: dict[str, str], dropped:
     if checksum is not None and len(checksum) > 32:
         raise InvalidDraft("Invalid checksum: it is longer than 32 characters.")
     return Draft(
-        id=_read_id(given.get("id")),
+        id=read_id(given["id"]) if given.get("id") is not None else None,
         fields=_read_fields(given),
         properties=properties,
         dropped=dropped,
@@ -139,15 +139,6 @@ def _draft(given: Mapping[str, str | None], properties: dict[str, str], dropped:
         store=given.get("store"),
         location=given.get("location") if given.get("location") or "location" not in given else "",
     )
-
-
-def _read_id(text: str | None) -> str | None:
-    if text is None:
-        return None
-    image_id = canonical_id(text)
-    if image_id is None:
-        raise InvalidDraft("Invalid image id format: an id is a UUID, lower-case and with hyphens.")
-    return image_id
 
 
 def _read_fields(given: Mapping[str, str | None]) -> dict[str, Any]:
