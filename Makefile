@@ -18,8 +18,9 @@ install: $(VENV)/.installed  ## make .venv and install core and all drivers into
 serve: install  ## run the service on http://127.0.0.1:9292 with SQLite and files below var/
 	$(BIN)/pserve $(INI)
 
+# A test that fails is run once more, and that is told: some wait for real servers, on machines busy with others.
 test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
-	$(BIN)/python -m pytest -n auto --dist loadscope --timeout 300 --cov --cov-report= $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 --cov --cov-report= $(PYTEST)
 	$(BIN)/coverage report --include='core/src/*' --fail-under=95
 
 campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: more servers, more modes
