@@ -95,7 +95,7 @@ class Moody(MemoryStore):
 def intend(unit: Unit, image_id: str, key: str, store: str) -> None:
     """Write an intent down, as an upload does that has just begun."""
     until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
-    unit.intend(image_id, key, store, 0, OWNER, until)
+    unit.intend(image_id, key, store, 0, OWNER, until, Status.KILLED)
 
 
 @dataclass

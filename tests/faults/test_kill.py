@@ -1,7 +1,7 @@
 """The server is killed in the middle of uploads, as by a power cut, and started again.
 
 Afterwards no active image lacks a byte, and no bytes lie under an image's name without
-a row that says what they are.
+a row that says what they are. An upload that was cut off ends as any that fails.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import contextlib
 import hashlib
 import http.client
 import random
+import socket
 import threading
+import time
 import uuid
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -81,3 +84,58 @@ def assert_every_blob_is_written_down(server: Server) -> None:
     """A file under an image's name has a row, as the image's own, as intended, or as doomed."""
     rows = {key for (key,) in server.query("SELECT key FROM image_locations")}
     assert {blob.name for blob in server.blobs()} <= rows
+
+
+SIZE = 4_000_000
+FORMATS = {"disk_format": "raw", "container_format": "bare"}
+#: How each dialect asks for the bytes of an image that waits for them, and where a failure leaves it.
+UPLOADS = {
+    "classic": ("PUT /images/{}", "killed"),
+    "v1": ("PUT /v1/images/{}", "killed"),
+    "v2": ("PUT /v2/images/{}/file", "queued"),
+}
+
+
+@pytest.mark.parametrize("dialect", UPLOADS)
+def test_an_upload_whose_server_died_ends_as_one_that_failed(start_server: StartServer, dialect: str) -> None:
+    asked, end = UPLOADS[dialect]
+    server = start_server({"tintype.lease": "1", "tintype.sweep_interval": "0.2"})
+    image_id = server.reserve(**FORMATS)["id"]
+    with half_sent(server, asked.format(image_id)):
+        wait_for(server, image_id, "saving")
+        server.kill()
+    server.start()
+    wait_for(server, image_id, end)
+    wait_until(lambda: not server.query("SELECT key FROM image_locations"))
+    assert (server.blobs(image_id), server.leftovers()) == ([], [])
+    method, path = asked.format(image_id).split()
+    again = server.request(method, path, OCTETS, b"bytes that come again")
+    if end == "queued":
+        assert again.status == 204
+        assert server.get(f"/v2/images/{image_id}/file").body == b"bytes that come again"
+    else:
+        assert again.status == 409
+        reason = server.head(f"/images/{image_id}").headers["x-image-meta-status_reason"]
+        assert "ended before the upload did" in reason
+
+
+@contextlib.contextmanager
+def half_sent(server: Server, asked: str) -> Iterator[None]:
+    """A request whose body has come half way, as long as the `with` lasts."""
+    head = f"{asked} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: {SIZE}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n" + bytes(SIZE // 2))
+        yield
+
+
+def wait_for(server: Server, image_id: str, status: str) -> None:
+    """Until the image has that status."""
+    wait_until(lambda: server.query("SELECT status FROM images WHERE id = ?", image_id) == [(status,)])
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Until it is so; a minute is too long."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)

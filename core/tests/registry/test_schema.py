@@ -126,6 +126,27 @@ def test_data_survives_the_way_up(engine):
     assert image.location.location == "loc"
 
 
+def test_attempts_under_way_get_the_end_they_had_before_it_was_written_down(engine):
+    schema.upgrade(engine, "0003")
+    with engine.begin() as connection:
+        for status in ("saving", "uploading", "importing"):
+            connection.exec_driver_sql(
+                "INSERT INTO images (id, status, visibility, protected, min_disk, min_ram, os_hidden, "
+                "created_at, updated_at) VALUES (?, ?, 'public', 0, 0, 0, 0, '2026-01-01', '2026-01-01')",
+                (status, status),
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO image_locations (key, image_id, store, state, external, counted, created_at) "
+                "VALUES (?, ?, 'file', 'intended', 0, 0, '2026-01-01')",
+                (status, status),
+            )
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        ends = dict(connection.exec_driver_sql("SELECT key, on_failure FROM image_locations").all())
+
+    assert ends == {"saving": "killed", "uploading": "queued", "importing": None}
+
+
 def test_foreign_keys_are_kept_again_after_a_migration(engine):
     schema.upgrade(engine)
     with engine.connect() as connection:

@@ -21,6 +21,7 @@ from tintype.lifecycle.states import Vanished
 from tintype.registry import (
     Image,
     ImageNotFound,
+    LapsedLocation,
     LimitReached,
     Limits,
     Location,
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds for which what a request removes by itself is left alone by sweepers.
 _OWN_REMOVAL = 60
+#: Where an image is while a client's bytes, or a job's, come in.
+_RECEIVING = (Status.SAVING, Status.UPLOADING)
 #: Rows that one sweep looks at.
 _SWEEP_BATCH = 500
 
@@ -96,7 +99,8 @@ class Transfers:
         """
         attempt = Attempt(image, new_key(image.id), store, on_failure, on_success)
         unit.count(image.owner, self._limits, size=length or 0)
-        unit.intend(image.id, attempt.key, store.name, length or 0, self._leases.owner, self._leases.end())
+        lease = self._leases
+        unit.intend(image.id, attempt.key, store.name, length or 0, lease.owner, lease.end(), on_failure)
         return attempt
 
     def carry(self, attempt: Attempt, source: Reader, demands: Demands) -> Image:
@@ -214,7 +218,7 @@ class Transfers:
         for lapsed in self._registry.lapsed_locations(self._leases.end(0), _SWEEP_BATCH):
             location = lapsed.location
             try:
-                claimed = self._claim(lapsed.image_id, location)
+                claimed = self._claim(lapsed)
             except RegistryError:
                 log.exception("a sweep could not claim what it found")
                 failed += 1
@@ -227,24 +231,22 @@ class Transfers:
                     failed += 1
         return Swept(ended, removed, failed, full=removed >= _SWEEP_BATCH)
 
-    def _claim(self, image_id: str, location: Location) -> bool:
+    def _claim(self, lapsed: LapsedLocation) -> bool:
         """Take a lapsed row over, and end the attempt behind it if there is one."""
+        location = lapsed.location
         with self._registry.unit() as unit:
             if not unit.claim_location(location.key, self._leases.owner, self._leases.end(_OWN_REMOVAL)):
                 return False
             if location.state is LocationState.INTENDED:
-                attempted = unit.any_image(image_id)
+                attempted = unit.any_image(lapsed.image_id)
                 unit.count_location(location.key, attempted.owner, self._limits, 0)
                 unit.doom_location(location.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL))
-                # A job begins again where its image was; an upload cannot.
-                saving_becomes = Status.QUEUED if unit.has_open_job(image_id) else Status.KILLED
-                why = "The server that received the image ended before the upload did."
-                for before, after in (
-                    (Status.SAVING, saving_becomes),
-                    (Status.UPLOADING, Status.QUEUED),
-                ):
-                    with contextlib.suppress(StatusConflict):
-                        unit.move(image_id, {before}, after, status_reason=why)
+                if attempted.status in _RECEIVING:
+                    # A job begins again where its image was; what a client sent ends as if it had failed.
+                    again = unit.has_open_job(attempted.id)
+                    after = Status.QUEUED if again else lapsed.on_failure or Status.KILLED
+                    why = "The server that received the image ended before the upload did."
+                    unit.move(attempted.id, {attempted.status}, after, status_reason=why)
         return True
 
     # -- how bytes come in, and how an attempt ends

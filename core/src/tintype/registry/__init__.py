@@ -151,7 +151,7 @@ class Registry:
         """Attempts and doomed bytes whose lease is over, at most `limit`, oldest first."""
         c = LocationRow
         lapsed = (
-            select(c.image_id, c.key, c.store, c.location, c.state, c.external, c.counted)
+            select(c.image_id, c.key, c.store, c.location, c.state, c.external, c.counted, c.on_failure)
             .where(
                 c.state.in_([LocationState.INTENDED, LocationState.DOOMED]),
                 or_(c.lease_until.is_(None), c.lease_until < now),
@@ -167,6 +167,7 @@ class Registry:
                 Location(
                     row.key, row.store, row.location, LocationState(row.state), row.external, row.counted
                 ),
+                Status(row.on_failure) if row.on_failure else None,
             )
             for row in rows
         ]

@@ -162,6 +162,8 @@ class LocationRow(Base):
     # Until when others leave the row alone; past it, whoever sweeps may end the attempt or remove the bytes.
     lease_owner: Mapped[str | None] = mapped_column(String(36))
     lease_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    # The status that an attempt which fails leaves its image in.
+    on_failure: Mapped[str | None] = mapped_column(String(16))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
 
 

@@ -65,10 +65,14 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class LapsedLocation:
-    """A location that nobody looks after any more, and the image it was meant for."""
+    """A location that nobody looks after any more, and the image it was meant for.
+
+    `on_failure`: where an attempt that fails leaves the image.
+    """
 
     image_id: str
     location: Location
+    on_failure: Status | None
 
 
 @dataclass(frozen=True, slots=True)

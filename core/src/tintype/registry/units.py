@@ -179,11 +179,19 @@ class Unit:
         self._session.flush()
 
     def intend(
-        self, image_id: str, key: str, store: str, counted: int, owner: str, until: datetime.datetime
+        self,
+        image_id: str,
+        key: str,
+        store: str,
+        counted: int,
+        owner: str,
+        until: datetime.datetime,
+        on_failure: Status,
     ) -> None:
         """Write down that bytes are about to go to the store under the key, under a lease of `owner`'s.
 
-        `counted` of them have been counted for the project already.
+        `counted` of them have been counted for the project already. `on_failure` is for
+        whoever finds the lease lapsed: the status that the image is left in.
         """
         self._add_location(
             image_id,
@@ -194,6 +202,7 @@ class Unit:
             counted=counted,
             lease_owner=owner,
             lease_until=until,
+            on_failure=on_failure,
         )
 
     def refer(self, image_id: str, key: str, store: str, location: str) -> None:
@@ -212,6 +221,7 @@ class Unit:
         counted: int = 0,
         lease_owner: str | None = None,
         lease_until: datetime.datetime | None = None,
+        on_failure: Status | None = None,
     ) -> None:
         self._session.add(
             LocationRow(
@@ -225,6 +235,7 @@ class Unit:
                 created_at=_now(),
                 lease_owner=lease_owner,
                 lease_until=lease_until,
+                on_failure=on_failure,
             )
         )
         self._session.flush()
