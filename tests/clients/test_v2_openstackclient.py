@@ -100,6 +100,7 @@ def test_an_image_is_imported_through_openstackclient(clients: Clients, file: Pa
     clients.openstack("image", "delete", image_id)
 
 
+@pytest.mark.campaign
 def test_a_project_is_made_a_member_through_openstackclient(with_keystone: Clients, file: Path) -> None:
     clients = with_keystone
     image_id = clients.shown("image", "create", f"shared {fresh()}")["id"]

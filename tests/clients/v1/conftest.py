@@ -53,7 +53,11 @@ def v1_with_tokens(
     server.stop()
 
 
-@pytest.fixture(scope="session", params=["none", "tokens"])
+#: Each command of a client takes a second: all of them in the other mode run with `make campaigns`.
+MODES = ("none", pytest.param("tokens", marks=pytest.mark.campaign))
+
+
+@pytest.fixture(scope="session", params=MODES)
 def programs(request: pytest.FixtureRequest) -> Programs:
     """The clients, in each way that they can be known."""
     names = {"none": "v1_without_identities", "tokens": "v1_with_tokens"}
