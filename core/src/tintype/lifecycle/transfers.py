@@ -41,8 +41,6 @@ from tintype.stores.errors import BlobNotFound, SourceError, StoreError
 
 log = logging.getLogger(__name__)
 
-#: Seconds for which what a request removes by itself is left alone by sweepers.
-_OWN_REMOVAL = 60
 #: Where an image is while a client's bytes, or a job's, come in.
 _RECEIVING = (Status.SAVING, Status.UPLOADING)
 #: Rows that one sweep looks at.
@@ -181,7 +179,8 @@ class Transfers:
     ) -> list[Location]:
         """Mark some of an image's bytes for removal in `grace` seconds; what belongs to others is forgotten.
 
-        Returns what is to be removed, once the unit is committed.
+        Returns what is to be removed, once the unit is committed. Without a grace sweepers leave
+        it for as long as a lease to whoever does that.
         """
         doomed = []
         for location in locations:
@@ -189,7 +188,7 @@ class Transfers:
                 unit.forget_location(location.key)
             else:
                 unit.count_location(location.key, image.owner, self._limits, 0)
-                unit.doom_location(location.key, location.state, self._leases.end(grace or _OWN_REMOVAL))
+                unit.doom_location(location.key, location.state, self._leases.end(grace or None))
                 doomed.append(location)
         return doomed
 
@@ -235,12 +234,12 @@ class Transfers:
         """Take a lapsed row over, and end the attempt behind it if there is one."""
         location = lapsed.location
         with self._registry.unit() as unit:
-            if not unit.claim_location(location.key, self._leases.owner, self._leases.end(_OWN_REMOVAL)):
+            if not unit.claim_location(location.key, self._leases.owner, self._leases.end()):
                 return False
             if location.state is LocationState.INTENDED:
                 attempted = unit.any_image(lapsed.image_id)
                 unit.count_location(location.key, attempted.owner, self._limits, 0)
-                unit.doom_location(location.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL))
+                unit.doom_location(location.key, LocationState.INTENDED, self._leases.end())
                 if attempted.status in _RECEIVING:
                     # A job begins again where its image was; what a client sent ends as if it had failed.
                     again = unit.has_open_job(attempted.id)
@@ -313,7 +312,7 @@ class Transfers:
             with self._registry.unit() as unit:
                 unit.count_location(attempt.key, attempt.image.owner, self._limits, 0)
                 # Not intended any more: a sweep has ended this attempt, and the image is not its own.
-                ours = unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end(_OWN_REMOVAL))
+                ours = unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end())
                 if ours and attempt.on_failure is not attempt.image.status:
                     with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
                         unit.move(
