@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.running.distributions import LENDING, on_path, write_distribution
+from tests.running.environment import build_wheels
 from tests.running.server import Server, write_ini
 
 StartServer = Callable[..., Server]
@@ -64,3 +66,11 @@ def fresh_server(_emptied_server: Server) -> Server:
     for (image_id,) in _emptied_server.query("SELECT id FROM images WHERE status <> 'deleted'"):
         assert _emptied_server.delete(f"/images/{image_id}").status == 200
     return _emptied_server
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Source folder -> wheel, of the core and of each driver: built once in a run, for all its workers."""
+    folder = tmp_path_factory.getbasetemp()
+    run = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return build_wheels(run / "wheels")

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.running.environment import WEBDAV, Environment
 from tests.running.server import OCTETS, ROOT, Server, meta, write_ini
 from tests.servers.fixtures import started
-from tests.third_party.conftest import WEBDAV
-from tests.third_party.environment import Environment
 
 BYTES = bytes(range(256)) * 3000
 
@@ -24,8 +23,8 @@ def webdav() -> Iterator[Mapping[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the server's ini file, data and log lie."""
+def folder(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the ini file, data and log of that environment's server lie."""
     return tmp_path_factory.mktemp("third-party")
 
 
@@ -125,6 +124,8 @@ def test_the_kit_runs_against_it_as_it_is_configured(
         "--set",
         f"data_dir={tmp_path}",
     ]
-    said = installed.run("pytest", "-q", *kit, "-k", "range or taken or comes_out", cwd=tmp_path)
+    said = installed.run(
+        "python", "-m", "pytest", "-q", *kit, "-k", "range or taken or comes_out", cwd=tmp_path
+    )
     assert int(re.search(r"(\d+) passed", said)[1]) > 20
     assert "failed" not in said

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.third_party.conftest import DRIVERS, WEBDAV
+from tests.running.environment import DRIVERS, WEBDAV
 
 #: Driver's folder -> what it imports that the core must not.
 CLIENTS = {
