@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
-import pymysql
 import pytest
 
 from tests.conftest import StartServer
+from tests.databases.making import MAKERS
 from tests.running.server import OCTETS, Server, meta
 from tintype.registry import build_engine, schema
 
-Settings = dict[str, str]
 BOTH = ("postgresql", "mariadb")
 
 
@@ -22,29 +20,8 @@ BOTH = ("postgresql", "mariadb")
 def database(request: pytest.FixtureRequest) -> Iterator[str]:
     """The SQLAlchemy URL of an empty database of this test's own."""
     name = f"t{uuid.uuid4().hex}"
-    make: Callable[[Settings, str], str] = _MAKERS[request.param]
-    settings = request.getfixturevalue("postgres" if request.param == "postgresql" else "mariadb")
-    return make(settings, name)
-
-
-def _on_postgresql(settings: Settings, name: str) -> str:
-    with psycopg.connect(settings["POSTGRES_URL"], autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-    server = settings["POSTGRES_URL"].rpartition("/")[0].removeprefix("postgresql://")
-    return f"postgresql+psycopg://{server}/{name}"
-
-
-def _on_mariadb(settings: Settings, name: str) -> str:
-    where = {"host": settings["MYSQL_HOST"], "port": int(settings["MYSQL_PORT"])}
-    who = {"user": settings["MYSQL_USER"], "password": settings["MYSQL_PASSWORD"]}
-    admin = pymysql.connect(**where, **who)
-    with admin, admin.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    server = settings["MYSQL_URL"].rpartition("/")[0].removeprefix("mysql://")
-    return f"mysql+pymysql://{server}/{name}?charset=utf8mb4"
-
-
-_MAKERS = {"postgresql": _on_postgresql, "mariadb": _on_mariadb}
+    server = "postgres" if request.param == "postgresql" else "mariadb"
+    return MAKERS[server](request.getfixturevalue(server), name)
 
 
 @pytest.fixture

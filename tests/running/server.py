@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from tests.running.answers import Answer, read_answer
 from tests.servers.common import free_ports
@@ -86,15 +87,18 @@ class Server:
         (self.port,) = free_ports(1)
         self._logged_from = self.log_path.stat().st_size if self.log_path.exists() else 0
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self._pserve, self.ini, f"http_port={self.port}", f"data_dir={self.data_dir}"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._env},
-            )
+            self.process = self._spawn([self.ini, f"http_port={self.port}", f"data_dir={self.data_dir}"], log)
         self._wait()
+
+    def _spawn(self, arguments: list[str | Path], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*self._pserve, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **self._env},
+        )
 
     def _wait(self) -> None:
         end = time.monotonic() + 60

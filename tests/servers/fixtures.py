@@ -52,7 +52,8 @@ def started(name: str, env: Settings | None = None) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _given_or_started(name: str, marker: str, env: Settings | None = None) -> Iterator[Settings]:
+def given_or_started(name: str, marker: str, env: Settings | None = None) -> Iterator[Settings]:
+    """The server that the environment tells of, else one that is started for as long as the `with` lasts."""
     if marker in os.environ:
         yield dict(os.environ)
         return
@@ -63,7 +64,7 @@ def _given_or_started(name: str, marker: str, env: Settings | None = None) -> It
 @pytest.fixture(scope="session")
 def swift() -> Iterator[Settings]:
     """Swift with tempauth, and its S3 API: SWIFT_* and S3_*, over HTTP and TLS."""
-    with _given_or_started("swift", "S3_TLS_ENDPOINT", {"KEYSTONE_URL": ""}) as settings:
+    with given_or_started("swift", "S3_TLS_ENDPOINT", {"KEYSTONE_URL": ""}) as settings:
         yield settings
 
 
@@ -77,7 +78,7 @@ def ceph() -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def keystone() -> Iterator[Settings]:
     """Keystone with a handful of users and projects: KEYSTONE_*."""
-    with _given_or_started("keystone", "KEYSTONE_URL") as settings:
+    with given_or_started("keystone", "KEYSTONE_URL") as settings:
         yield settings
 
 
@@ -91,14 +92,14 @@ def swift_keystone(keystone: Settings) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Settings]:
     """PostgreSQL: POSTGRES_URL and PG*; its one role may create databases."""
-    with _given_or_started("postgres", "POSTGRES_URL") as settings:
+    with given_or_started("postgres", "POSTGRES_URL") as settings:
         yield settings
 
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Settings]:
     """MariaDB: MYSQL_*; its one user may create databases."""
-    with _given_or_started("mariadb", "MYSQL_URL") as settings:
+    with given_or_started("mariadb", "MYSQL_URL") as settings:
         yield settings
 
 
