@@ -98,7 +98,7 @@ def test_a_declared_size_that_is_not_the_sources_is_refused(lending_server: Serv
 def test_without_a_store_for_it_no_location_is_taken(server: Server) -> None:
     answer = server.post("/images", meta(location="file:///etc/passwd"))
     assert answer.status == 400
-    assert "External sources are not supported" in answer.text
+    assert answer.text == "External sources are not supported: no store takes file locations"
 
 
 def test_bytes_can_be_given_to_the_other_store_by_its_name(lending_server: Server) -> None:

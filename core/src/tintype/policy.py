@@ -171,6 +171,11 @@ def may_set(caller: Caller, field: str, value: Any, image: Image | None) -> bool
     return rule is not None
 
 
+def may_name_sources(caller: Caller, allowed: str) -> bool:
+    """Whether the caller may name a place outside to read bytes from; `allowed`: admin, or everyone."""
+    return allowed == "everyone" or caller.is_admin
+
+
 def project_readers(project: str) -> str:
     """The principal that stands for all who work in a project."""
     return f"project:{project}"

@@ -30,10 +30,17 @@ def test_089_the_schema_of_an_image_tells_what_may_be_given(u1: Person) -> None:
     assert [link["rel"] for link in schema["links"]] == ["self", "enclosure", "describedby"]
 
 
-def test_091_the_service_tells_how_and_where_it_imports(u1: Person) -> None:
-    methods = u1.get("/info/import").json["import-methods"]
-    assert methods["type"] == "array"
-    assert methods["value"] == ["glance-direct", "web-download", "copy-image"]
+def methods_of(person: Person) -> list[str]:
+    """The import methods that somebody is told of; a new image's headers tell the same."""
+    told = person.get("/info/import").json["import-methods"]
+    assert told["type"] == "array"
+    assert person.create().headers["OpenStack-image-import-methods"] == ",".join(told["value"])
+    return told["value"]
+
+
+def test_091_the_service_tells_how_and_where_it_imports(u1: Person, adm: Person) -> None:
+    assert methods_of(adm) == ["glance-direct", "web-download", "copy-image"]
+    assert methods_of(u1) == ["glance-direct", "web-download"]  # copying is an admin's
     assert u1.get("/info/stores").json["stores"] == [
         {"id": "fast", "default": "true"},
         {"id": "cold"},
@@ -250,6 +257,8 @@ def test_097_what_must_not_be_fetched_is_refused_at_once(u1: Person, uri: str | 
 
 def test_097_the_operator_may_keep_the_web_to_admins(start_people, web: Web) -> None:
     found = start_people(**{"tintype.external_sources": "admin"})
+    assert "web-download" in methods_of(found.adm)
+    assert "web-download" not in methods_of(found.u1)
     image_id, document = found.u1.make(), order("web-download", _uri=web.place(BYTES))
     assert begin(found.u1, image_id, document) == 403
     assert begin(found.adm, image_id, document) == 202

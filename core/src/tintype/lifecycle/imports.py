@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 
+from tintype import policy
 from tintype.lifecycle.jobs import Order, add_job
 from tintype.lifecycle.states import NotAllowed, NotQueued, UnknownStore, UnknownTarget
 from tintype.lifecycle.transfers import Transfers
@@ -125,7 +126,7 @@ def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str
         NotAllowed: the caller may name no source outside of this service.
         BadLocation: no store takes the URI.
     """
-    if settings.external_sources == "admin" and not caller.is_admin:
+    if not policy.may_name_sources(caller, settings.external_sources):
         raise NotAllowed("You are not allowed to name a source outside of this service.")
     return stores.external(uri)
 

@@ -20,7 +20,7 @@ from tintype.stores import discovery
 from tintype.stores.checked import CheckedStore
 from tintype.stores.contract import Capability
 from tintype.stores.discovery import Driver
-from tintype.stores.errors import BadLocation, ConfigurationError, StoreError
+from tintype.stores.errors import ConfigurationError, NoTaker, StoreError
 from tintype.stores.options import read_options
 
 log = logging.getLogger(__name__)
@@ -66,15 +66,13 @@ class Catalog:
         """The store that takes this URI from a client.
 
         Raises:
-            BadLocation: no store, or more than one, declares EXTERNAL for its scheme.
+            NoTaker: no store, or more than one, declares EXTERNAL for its scheme.
         """
         scheme = uri.partition(":")[0].lower()
         takers = [s for s in self if s.can(Capability.EXTERNAL) and scheme in s.schemes]
         if len(takers) != 1:
             shown = scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.ASCII) else "that"
-            raise BadLocation(
-                "external", f"External sources are not supported: no store takes {shown} locations"
-            )
+            raise NoTaker(f"External sources are not supported: no store takes {shown} locations")
         return takers[0]
 
     def start(self) -> None:

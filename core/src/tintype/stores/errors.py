@@ -1,8 +1,9 @@
 """What can go wrong between a store and the core. Nothing here knows HTTP.
 
-    StoreError                  the store's fault or state; every message names the store
+    StoreError                  the store's fault or state; every message names the store, if there is one
     ├── ConfigurationError      the settings are wrong: the service does not start
     ├── BadLocation             a location this store does not take
+    │   └── NoTaker             a location that no store takes
     ├── BlobNotFound            there are no bytes at that location
     ├── BlobChanged             the bytes are not the ones that were registered
     ├── Duplicate               that key is taken
@@ -36,6 +37,16 @@ class ConfigurationError(StoreError):
 
 class BadLocation(StoreError):
     """The location does not have the form that this store writes or accepts."""
+
+
+class NoTaker(BadLocation):
+    """No store takes the location; so the sentence names none."""
+
+    def __init__(self, reason: str):
+        super().__init__("", reason)
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class BlobNotFound(StoreError):

@@ -1,7 +1,10 @@
-"""The import methods that the configured stores allow."""
+"""The import methods: what the configured stores allow, and what of it the caller may use."""
 
 from __future__ import annotations
 
+from pyramid.request import Request
+
+from tintype import policy
 from tintype.stores.catalog import Catalog
 from tintype.stores.contract import Capability
 
@@ -13,3 +16,13 @@ def import_methods(stores: Catalog) -> list[str]:
         return []
     web = any(store.can(Capability.EXTERNAL) and {"http", "https"} & set(store.schemes) for store in stores)
     return ["glance-direct", *(["web-download"] if web else []), "copy-image"]
+
+
+def methods_for_caller(request: Request) -> list[str]:
+    """Those of the methods that do not always answer the caller that they are not allowed."""
+    refused = set()
+    if not policy.may_name_sources(request.caller, request.registry["tintype.settings"].external_sources):
+        refused.add("web-download")
+    if not request.has_permission(policy.OPERATE):
+        refused.add("copy-image")
+    return [method for method in import_methods(request.stores) if method not in refused]

@@ -14,7 +14,7 @@ from tintype import policy
 from tintype.api.documents import read_document
 from tintype.api.v2 import codec, patch
 from tintype.api.v2.listing import read_listing
-from tintype.api.v2.methods import import_methods
+from tintype.api.v2.methods import methods_for_caller
 from tintype.api.v2.resources import V2, V2Image, V2Images
 from tintype.api.v2.schemas import SCHEMAS
 from tintype.api.v2.views.documents import (
@@ -61,7 +61,7 @@ def create(context: V2Images, request: Request) -> Response:
     image = request.lifecycle.reserve(draft, request.caller)
     response = json_response(image_document(request, image), 201)
     response.headers["Location"] = f"{base_url(request)}/v2/images/{image.id}"
-    response.headers["OpenStack-image-import-methods"] = ",".join(import_methods(request.stores))
+    response.headers["OpenStack-image-import-methods"] = ",".join(methods_for_caller(request))
     response.headers["OpenStack-image-store-ids"] = ",".join(store.name for store in request.stores)
     return response
 

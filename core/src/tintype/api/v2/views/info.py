@@ -9,7 +9,7 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from tintype import policy
-from tintype.api.v2.methods import import_methods
+from tintype.api.v2.methods import methods_for_caller
 from tintype.api.v2.resources import Info, InfoStores, Schema
 from tintype.api.v2.views.documents import json_response, without_body
 from tintype.stores.checked import CheckedStore
@@ -30,7 +30,7 @@ def imports(context: Info, request: Request) -> Response:
     methods = {
         "description": "Import methods available.",
         "type": "array",
-        "value": import_methods(request.stores),
+        "value": methods_for_caller(request),
     }
     return json_response({"import-methods": methods})
 
