@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -88,3 +90,21 @@ def test_a_broken_store_leaves_the_others_working(stores: Server) -> None:
     finally:
         aside.rename(cold)
     assert stores.get(f"/images/{in_cold}").body == BYTES
+
+
+def test_a_server_with_only_files_loads_no_client_of_remote_stores(tmp_path):
+    """Each takes 10 MiB of every process; nor does it keep alembic, though it has just migrated."""
+    code = (
+        "import sys; from paste.deploy import loadapp; loadapp(f'config:{sys.argv[1]}');"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(write_ini(tmp_path, {}))],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    loaded = set(done.stdout.split())
+
+    assert {"tintype_store_s3", "tintype_store_swift"} <= loaded
+    assert not {"boto3", "swiftclient", "keystoneauth1", "requests", "alembic"} & loaded

@@ -147,7 +147,7 @@ def open_registry(settings: Settings) -> Registry:
 def prepare_schema(registry: Registry, settings: Settings, ini: str) -> None:
     """Migrate when the settings say so; otherwise insist that somebody did."""
     if settings.migrate:
-        schema.upgrade(registry.engine)
+        schema.upgrade_apart(registry.engine)
     else:
         schema.require_newest(registry.engine, ini)
 

@@ -17,7 +17,6 @@ from sqlalchemy import (
     String,
     Text,
 )
-from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -31,6 +30,8 @@ class UTCDateTime(TypeDecorator[datetime.datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> object:
         """MySQL keeps fractions of a second only when told so."""
         if dialect.name in ("mysql", "mariadb"):
+            from sqlalchemy.dialects import mysql
+
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime())
 

@@ -1,13 +1,15 @@
 """The database's schema over time. What `tintype db` and the start use.
 
 alembic is loaded only when there is something to migrate or to compare: it costs 10 MiB
-and a good part of the start.
+and a good part of the start. A server that migrates leaves that to a child process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from typing import Any
 
 from sqlalchemy import Engine, column, inspect, select, table
@@ -40,6 +42,34 @@ def upgrade(engine: Engine, revision: str = NEWEST) -> None:
 
         with _usable():
             migrating.upgrade(engine, revision)
+
+
+def upgrade_apart(engine: Engine) -> None:
+    """As `upgrade`, in a child of this process, whose memory goes with it; before any thread is started."""
+    if current(engine) == NEWEST:
+        return
+    processes = multiprocessing.get_context("fork")
+    outcome, report = processes.Pipe(duplex=False)
+    child = processes.Process(target=_upgrade_in_child, args=(engine, report))
+    child.start()
+    report.close()
+    try:
+        failure = outcome.recv()
+    except EOFError:
+        failure = "the process that migrates the database did not end well"
+    child.join()
+    if failure is not None:
+        raise SchemaMismatch(failure)
+
+
+def _upgrade_in_child(engine: Engine, report: Connection) -> None:
+    engine.dispose(close=False)  # the parent's connections are not ours
+    try:
+        upgrade(engine)
+    except SchemaMismatch as error:
+        report.send(str(error))
+    else:
+        report.send(None)
 
 
 def downgrade(engine: Engine, revision: str) -> None:

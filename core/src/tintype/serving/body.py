@@ -92,16 +92,15 @@ class Wire:
         """What was taken from the socket and not read."""
         return self._held[self._at :]
 
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill the buffer with at least one byte, and return how many."""
+    def read(self, most: int) -> bytes:
+        """The next bytes: at least one, at most so many."""
         if self._at == len(self._held):
-            return self._receive(self._socket.recv_into, buffer)
-        piece = memoryview(self._held)[self._at : self._at + len(buffer)]
-        buffer[: len(piece)] = piece
+            return self._receive(most)
+        piece = self._held[self._at : self._at + most]
         self._at += len(piece)
         if self._at == len(self._held):
             self._held, self._at = b"", 0
-        return len(piece)
+        return piece
 
     def readline(self, limit: int) -> bytes:
         """The next line, without its CRLF.
@@ -112,11 +111,11 @@ class Wire:
         while (end := self._held.find(b"\r\n", self._at, self._at + limit + 2)) < 0:
             if len(self._held) - self._at >= limit + 2:
                 raise MalformedBody("a line is too long")
-            self._held, self._at = self.rest + self._receive(self._socket.recv, READ_AHEAD), 0
+            self._held, self._at = self.rest + self._receive(READ_AHEAD), 0
         line, self._at = self._held[self._at : end], end + 2
         return line
 
-    def _receive(self, receive: Callable[[Any], Any], argument: Any) -> Any:
+    def _receive(self, most: int) -> bytes:
         if self._invite is not None:
             invite, self._invite = self._invite, None
             try:
@@ -125,7 +124,7 @@ class Wire:
                 raise ClientGone("the client has gone") from error
         while True:
             try:
-                got = receive(argument)
+                got = self._socket.recv(most)
             except BlockingIOError:
                 self._wait()
                 continue
@@ -133,7 +132,7 @@ class Wire:
                 raise ClientGone("the client has gone") from error
             if not got:
                 raise ClientGone("the client has gone")
-            self._got += got if isinstance(got, int) else len(got)
+            self._got += len(got)
             return got
 
     def _wait(self) -> None:
@@ -172,32 +171,40 @@ class RequestBody(io.RawIOBase):
         """Yes."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as bytes come, at least one; 0 is the end.
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes as they come, at least one; b"" is the end. A negative size: all that are left.
 
         Raises:
             BodyError: there will be no more; so again each time.
         """
+        if size is None or size < 0:
+            return self.readall()
         if self._failure is not None:
             raise self._failure
         try:
-            return self._readinto(memoryview(buffer))
+            return self._read(size)
         except BodyError as error:
             self._failure = error
             raise
 
-    def _readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
+        """As `read`, into a buffer."""
+        block = self.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+    def _read(self, size: int) -> bytes:
         if self._chunked and not self._left and not self.finished:
             self._next_chunk()
-        if self.finished or not buffer:
-            return 0
-        count = self._wire.readinto(buffer[: self._left])
-        self._left -= count
-        self._allowed -= count
+        if self.finished or not size:
+            return b""
+        block = self._wire.read(min(size, self._left))
+        self._left -= len(block)
+        self._allowed -= len(block)
         if self._allowed < 0:
             raise BodyTooLong("the body is too long")
         self.finished = not (self._chunked or self._left)
-        return count
+        return block
 
     def _next_chunk(self) -> None:
         if self._behind_chunk and self._wire.readline(0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import resource
 import signal
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 #: Connections accepted in one turn of the loop, so that a rush of them costs few turns and holds up nobody.
 _RUSH = 64
+#: glibc's M_ARENA_MAX, and the arenas that our threads share: with one for each, as is usual, what
+#: one thread has freed no other uses again, and eight uploads take 15 MiB more.
+_ARENA_MAX, _ARENAS = -8, 2
 
 
 class _Listener:
@@ -221,6 +225,7 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
         if reason and any(settings.beyond_loopback()):
             raise ServerSettingsError(reason)
         _allow_descriptors(settings.connection_limit)
+        _share_arenas()
         server = Server(app, settings)
     except (ServerSettingsError, SettingsError) as error:
         raise SystemExit(f"tintype: {error}") from None
@@ -252,3 +257,10 @@ def _allow_descriptors(connections: int) -> None:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _share_arenas() -> None:
+    """Tell the C library, where it is glibc, to keep few pools of free memory."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, _ARENAS)

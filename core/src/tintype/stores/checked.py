@@ -32,7 +32,7 @@ from tintype.stores.hashing import Digests
 log = logging.getLogger(__name__)
 
 #: Bytes asked of a reader at a time when the core itself copies (256 KiB loses 15 %, 4 MiB gains nothing).
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 #: The longest location that the registry keeps.
 LOCATION_MAX = 1024
 

@@ -16,7 +16,7 @@ from types import TracebackType
 #: Bytes that are hashed in place before threads are started.
 INLINE = 1 << 20
 #: Blocks waiting for a digest thread: memory is at most this many blocks a digest.
-QUEUED = 4
+QUEUED = 2
 
 
 class Digests:

@@ -44,7 +44,7 @@ from tintype_store_file.incoming import ATTEMPT, INCOMING, Incoming
 
 __all__ = ["FileOptions", "FileStore"]
 
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 
 
 class FileOptions(StoreOptions):

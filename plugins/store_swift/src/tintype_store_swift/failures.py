@@ -1,7 +1,8 @@
 """What Swift, the identity service and the network answer, as errors of the driver contract.
 
 Reasons reach clients: they name options, never hosts, paths or credentials. The
-original error is chained.
+original error is chained. What swiftclient and keystoneauth1 define is imported where
+it is looked at: they take 11 MiB, which a server without a Swift store need not have.
 """
 
 from __future__ import annotations
@@ -9,21 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import requests
-from keystoneauth1 import exceptions as identity
-from swiftclient.exceptions import ClientException
-from urllib3.exceptions import HTTPError
-
 from tintype.stores import BlobChanged, BlobNotFound, Duplicate, StoreError, StoreFull, Unavailable
-
-#: What can come out of swiftclient, keystoneauth1, and a body that is being read.
-FAILURES = (
-    ClientException,
-    identity.ClientException,
-    requests.RequestException,
-    HTTPError,
-    OSError,
-)
 
 REFUSED = (
     "it refuses our credentials (options user and key, username and password, or application_credential_*)"
@@ -36,12 +23,37 @@ def explained(store: str, *, writing: bool = False) -> Iterator[None]:
     """Turn what fails inside into a StoreError; `writing` says that a 404 means the container."""
     try:
         yield
-    except FAILURES as error:
+    except Exception as error:
+        if not is_failure(error):
+            raise
         raise explain(store, error, writing=writing) from error
+
+
+def is_failure(error: Exception) -> bool:
+    """Whether it is what comes out of swiftclient, keystoneauth1, or a body that is being read."""
+    import requests
+    from keystoneauth1.exceptions import ClientException as IdentityFailure
+    from swiftclient.exceptions import ClientException
+    from urllib3.exceptions import HTTPError
+
+    return isinstance(
+        error, (ClientException, IdentityFailure, requests.RequestException, HTTPError, OSError)
+    )
+
+
+def status_of(error: Exception) -> int:
+    """The status of Swift's answer; 0 for what is no answer."""
+    from swiftclient.exceptions import ClientException
+
+    return (error.http_status or 0) if isinstance(error, ClientException) else 0
 
 
 def explain(store: str, error: Exception, *, writing: bool = False) -> StoreError:
     """The one map from failures to the contract's errors."""
+    import requests
+    from keystoneauth1 import exceptions as identity
+    from swiftclient.exceptions import ClientException
+
     if isinstance(error, ClientException) and error.http_status:
         return _answer(store, error.http_status, error.http_response_headers or {}, writing)
     if isinstance(error, (identity.SSLError, requests.exceptions.SSLError)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import requests
-import swiftclient
-from urllib3.exceptions import HTTPError
+from typing import TYPE_CHECKING
 
 from tintype.stores import BlobChanged, Unavailable
 from tintype_store_swift.connections import Connections
-from tintype_store_swift.failures import explained
+from tintype_store_swift.failures import explained, is_failure
+
+if TYPE_CHECKING:
+    import swiftclient
 
 #: Bytes read at a time; fewer after a break, for what a broken read had gathered is lost.
 BLOCK = 1 << 20
@@ -80,7 +81,9 @@ class SwiftReader:
         left = size if self._end is None else min(size, self._end - self._position)
         try:
             return self._body.read(min(left, self._block)), None
-        except (HTTPError, OSError, requests.RequestException) as error:
+        except Exception as error:
+            if not is_failure(error):
+                raise
             return b"", error
 
     def _resume(self, cause: Exception | None) -> None:

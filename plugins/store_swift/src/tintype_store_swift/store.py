@@ -9,11 +9,8 @@ import io
 import itertools
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import swiftclient
-from swiftclient.exceptions import ClientException
-from swiftclient.utils import generate_temp_url
 
 from tintype.stores import (
     BadLocation,
@@ -28,11 +25,14 @@ from tintype.stores import (
 )
 from tintype.stores.contract import KEY
 from tintype_store_swift.connections import Connections
-from tintype_store_swift.failures import explained, missing
+from tintype_store_swift.failures import explained, missing, status_of
 from tintype_store_swift.options import SwiftOptions
 from tintype_store_swift.reader import SwiftReader
 from tintype_store_swift.segments import SEGMENT, segment_sizes
 from tintype_store_swift.upload import Upload
+
+if TYPE_CHECKING:
+    import swiftclient
 
 PREFIX = "swift:"
 #: Segments a manifest may have where Swift does not tell.
@@ -76,8 +76,8 @@ class SwiftStore(Store):
                     length,
                     self.options.retries,
                 )
-            except ClientException as error:
-                if error.http_status == 416:
+            except Exception as error:
+                if status_of(error) == 416:
                     return io.BytesIO()
                 raise
 
@@ -161,7 +161,7 @@ class SwiftStore(Store):
     def create(self) -> None:
         """Make the containers that are not there yet."""
         with explained(self.name):
-            self._connections.for_each(swiftclient.Connection.put_container, self._all())
+            self._connections.for_each(lambda connection, name: connection.put_container(name), self._all())
 
     def check(self) -> None:
         """Ask for every container, and try the TempURL key; as `Store.check`."""
@@ -220,7 +220,9 @@ class SwiftStore(Store):
                 try:
                     url = self._connections.identity.get_endpoint()
                     limits = connection.get_capabilities(url).get("slo", {})
-                except ClientException:
+                except Exception as error:
+                    if not status_of(error):
+                        raise
                     limits = {}
             self._manifest_max = int(limits.get("max_manifest_segments", MANIFEST_MAX))
         return self._manifest_max
@@ -256,8 +258,8 @@ class SwiftStore(Store):
         def remove(connection: swiftclient.Connection, entry: dict) -> None:
             try:
                 connection.delete_object(container, entry["name"])
-            except ClientException as error:
-                if error.http_status != 404:
+            except Exception as error:
+                if status_of(error) != 404:
                     raise
 
         with explained(self.name, writing=True):
@@ -275,6 +277,8 @@ class SwiftStore(Store):
             marker = page[-1]["name"]
 
     def _temp_url(self, container: str, name: str, expires: int) -> str:
+        from swiftclient.utils import generate_temp_url
+
         url = urlsplit(self._connections.identity.get_endpoint())
         signed = generate_temp_url(
             f"{url.path}/{container}/{name}",

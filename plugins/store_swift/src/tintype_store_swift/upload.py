@@ -19,15 +19,16 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-
-import swiftclient
-from swiftclient.exceptions import ClientException
+from typing import TYPE_CHECKING
 
 from tintype.stores import Duplicate, Reader, StoreFull
 from tintype_store_swift.connections import Connections
-from tintype_store_swift.failures import FAILURES, explained
+from tintype_store_swift.failures import explained, is_failure, status_of
 from tintype_store_swift.options import SwiftOptions
 from tintype_store_swift.segments import Cutter, Piece, room_for
+
+if TYPE_CHECKING:
+    import swiftclient
 
 log = logging.getLogger(__name__)
 
@@ -152,10 +153,11 @@ class Upload:
             self._in_doubt = True
             try:
                 put(connection, headers)
-            except ClientException as error:
-                if error.http_status in (409, 412) and self._is_ours(connection):
+            except Exception as error:
+                status = status_of(error)
+                if status in (409, 412) and self._is_ours(connection):
                     return
-                self._in_doubt = (error.http_status or 500) >= 500
+                self._in_doubt = not 400 <= status < 500
                 raise
 
     def _is_ours(self, connection: swiftclient.Connection) -> bool:
@@ -174,14 +176,16 @@ class Upload:
                     if self._is_ours(connection):
                         connection.delete_object(self._container, self._key)
             self._connections.for_each(self._remove_segment, self._sent)
-        except FAILURES:
+        except Exception as error:
+            if not is_failure(error):
+                raise
             log.warning("store '%s': a failed upload could not be undone; its segments expire", self._store)
 
     def _remove_segment(self, connection: swiftclient.Connection, name: str) -> None:
         try:
             connection.delete_object(self._segments, name)
-        except ClientException as error:
-            if error.http_status != 404:
+        except Exception as error:
+            if status_of(error) != 404:
                 raise
 
 
@@ -189,7 +193,7 @@ def _head(connection: swiftclient.Connection, container: str, name: str) -> dict
     """The object's headers; None where there is none."""
     try:
         return connection.head_object(container, name)
-    except ClientException as error:
-        if error.http_status == 404:
+    except Exception as error:
+        if status_of(error) == 404:
             return None
         raise
