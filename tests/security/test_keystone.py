@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 
 from tests.running.server import Server, meta, write_ini
 from tests.security.people import Person
+from tests.servers.identity import token_of
 
 FILTER = """
 [pipeline:main]
@@ -56,26 +55,6 @@ SPELLINGS = [
     {name.upper(): value for name, value in FORGED.items()},
     {name.lower(): value for name, value in FORGED.items()},
 ]
-
-
-def token_of(keystone: Mapping[str, str], user: str) -> str:
-    """A token as Keystone gives it to a user, in the project that is the user's own."""
-    project = dict(pair.split(":") for pair in keystone["KEYSTONE_USERS"].split(","))[user]
-    domain = {"id": "default"}
-    person = {"name": user, "domain": domain, "password": keystone["KEYSTONE_PASSWORD"]}
-    body = {
-        "auth": {
-            "identity": {"methods": ["password"], "password": {"user": person}},
-            "scope": {"project": {"name": project, "domain": domain}},
-        }
-    }
-    request = urllib.request.Request(
-        f"{keystone['KEYSTONE_URL']}/auth/tokens",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return answer.headers["X-Subject-Token"]
 
 
 def serve(folder: Path, keystone: Mapping[str, str], *, with_filter: bool, delay: bool = False) -> Server:

@@ -1,4 +1,4 @@
-"""Keystone's API, as its administrator uses it to set it up."""
+"""Keystone's API, as its administrator uses it to set it up, and as its users ask for tokens."""
 
 import json
 import urllib.request
@@ -63,6 +63,29 @@ class Admin:
         services = self.ids("service")
         if name in services:
             self.call("DELETE", f"/services/{services[name]}")
+        _, known = self.call("GET", "/regions")
+        if region not in {one["id"] for one in known["regions"]}:
+            self.make("region", id=region)
         service = self.make("service", name=name, type=kind)
         for interface in ("public", "internal"):
             self.make("endpoint", service_id=service, interface=interface, url=url, region_id=region)
+
+
+def token_of(keystone, user):
+    """A token as Keystone gives it to a user, in the project that is the user's own."""
+    project = dict(pair.split(":") for pair in keystone["KEYSTONE_USERS"].split(","))[user]
+    domain = {"id": "default"}
+    person = {"name": user, "domain": domain, "password": keystone["KEYSTONE_PASSWORD"]}
+    body = {
+        "auth": {
+            "identity": {"methods": ["password"], "password": {"user": person}},
+            "scope": {"project": {"name": project, "domain": domain}},
+        }
+    }
+    request = urllib.request.Request(
+        f"{keystone['KEYSTONE_URL']}/auth/tokens",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.headers["X-Subject-Token"]

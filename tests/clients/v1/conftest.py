@@ -1,4 +1,4 @@
-"""The clients of v1, without and with tokens; their servers may fetch from a small web server."""
+"""The clients of v1, in each way that they can be known; their servers may fetch from a small web server."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.conftest import write_keystone_ini
 from tests.clients.v1.programs_of import Programs
 from tests.functional.v1.source import Source, serving
 from tests.running.server import Server, write_ini
+from tests.servers.identity import Admin, token_of
 from tintype.tokens import TokenFile
 
 
@@ -53,12 +55,35 @@ def v1_with_tokens(
     server.stop()
 
 
-#: Each command of a client takes a second: all of them in the other mode run with `make campaigns`.
-MODES = ("none", pytest.param("tokens", marks=pytest.mark.campaign))
+@pytest.fixture(scope="session")
+def v1_with_keystone(
+    tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Source, keystone: dict[str, str]
+) -> Iterator[Programs]:
+    """Clients of a server behind keystonemiddleware, in a region of its own of Keystone's catalogue."""
+    folder = tmp_path_factory.mktemp("v1-keystone")
+    server = Server(folder, write_keystone_ini(folder, _settings(source), keystone))
+    admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])
+    admin.endpoint("glance of v1", "image", server.base, "v1")
+    variables = {
+        "OS_AUTH_URL": keystone["KEYSTONE_URL"],
+        "OS_USERNAME": "admin",
+        "OS_PASSWORD": keystone["KEYSTONE_PASSWORD"],
+        "OS_PROJECT_NAME": "admin",
+        "OS_USER_DOMAIN_ID": "default",
+        "OS_PROJECT_DOMAIN_ID": "default",
+        "OS_REGION_NAME": "v1",
+        "OS_IDENTITY_API_VERSION": "3",
+    }
+    yield Programs(client_bin, folder, server, token_of(keystone, "admin"), variables)
+    server.stop()
+
+
+#: Each command of a client takes a second: all of them in the other modes run with `make campaigns`.
+MODES = ("none", *(pytest.param(mode, marks=pytest.mark.campaign) for mode in ("tokens", "keystone")))
 
 
 @pytest.fixture(scope="session", params=MODES)
 def programs(request: pytest.FixtureRequest) -> Programs:
     """The clients, in each way that they can be known."""
-    names = {"none": "v1_without_identities", "tokens": "v1_with_tokens"}
+    names = {"none": "v1_without_identities", "tokens": "v1_with_tokens", "keystone": "v1_with_keystone"}
     return request.getfixturevalue(names[request.param])

@@ -7,8 +7,8 @@ import json
 import os
 import pty
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,12 +19,16 @@ HERE = Path(__file__).resolve().parent / "programs"
 
 @dataclass(frozen=True)
 class Programs:
-    """Where the clients are, where they run, and with which token (none: the server asks for none)."""
+    """Where the clients are, where they run, and with which token (none: the server asks for none).
+
+    `keystone` are the variables by which a client gets a token, and the server's URL, from Keystone itself.
+    """
 
     bin: Path
     folder: Path
     server: Server
     token: str
+    keystone: Mapping[str, str] = field(default_factory=dict)
 
     def glance(self, *argv: str, stdin: str | bytes = "closed", fails: bool = False) -> str:
         """Run `glance`, and return what it printed; with `fails`, what it said of an error.
@@ -33,7 +37,11 @@ class Programs:
         """
         command = [
             *(self.bin / "glance", "--os-image-api-version", "1"),
-            *("--os-auth-token", self.token or "x", "--os-image-url", self.server.base),
+            *(
+                ()
+                if self.keystone
+                else ("--os-auth-token", self.token or "x", "--os-image-url", self.server.base)
+            ),
             *argv,
         ]
         with self._input(stdin) as given:
@@ -43,7 +51,7 @@ class Programs:
                 **given,
                 capture_output=True,
                 cwd=self.folder,
-                env={**os.environ, "PYTHONIOENCODING": "utf-8", "LC_ALL": "C.UTF-8", "COLUMNS": "200"},
+                env={**self._env, "PYTHONIOENCODING": "utf-8", "LC_ALL": "C.UTF-8", "COLUMNS": "200"},
                 timeout=120,
             )
         printed, said = done.stdout.decode(), done.stderr.decode()
@@ -59,11 +67,15 @@ class Programs:
                 ["bash", "-eu", "-c", script],
                 **given,
                 cwd=folder,
-                env={**os.environ, "PATH": path, "TOKEN": self.token},
+                env={**self._env, "PATH": path, "TOKEN": self.token},
                 capture_output=True,
                 text=True,
                 timeout=300,
             )
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return {**os.environ, **self.keystone}
 
     @contextlib.contextmanager
     def _input(self, stdin: str | bytes) -> Iterator[dict[str, bytes | int | IO[bytes]]]:
@@ -92,7 +104,7 @@ class Programs:
             [self.bin / "python", HERE / name, f"{self.server.base}/v1", self.token, *argv],
             capture_output=True,
             cwd=self.folder,
-            env=dict(os.environ),
+            env=self._env,
             timeout=240,
         )
         assert done.returncode == 0, done.stderr.decode()

@@ -1,15 +1,21 @@
-"""What openstacksdk sees of Images v1: a JSON object. Arguments: endpoint, token (may be empty), file."""
+"""What openstacksdk sees of Images v1: a JSON object. Arguments: endpoint, token (may be empty), file.
+
+Where variables name a Keystone, the token comes from there.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import sys
 
 import openstack
 
 endpoint, token, path = sys.argv[1:]
-if token:
+if "OS_AUTH_URL" in os.environ:
+    connection = openstack.connect(image_api_version="1", image_endpoint_override=endpoint)
+elif token:
     connection = openstack.connect(
         auth_type="admin_token",
         auth={"endpoint": endpoint, "token": token},
