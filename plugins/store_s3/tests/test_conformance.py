@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import boto3
 import pytest
-from boto3.session import Session
 
 from tintype.stores.options import read_options
 from tintype.testing import StoreConformance
@@ -15,21 +13,10 @@ from tintype_store_s3 import S3Options, S3Store
 PART = 5 << 20
 
 
-@pytest.fixture(scope="module")
-def session() -> Session:
-    """A boto3 session for all stores of this module."""
-    return boto3.session.Session()
-
-
 class S3Conformance(StoreConformance):
     """A store with the smallest parts that S3 has; the bucket is made by the first test."""
 
     part_size = PART
-
-    @pytest.fixture(autouse=True)
-    def _quick_clients(self, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A client from a new session takes 90 ms, from a used one 8: hundreds are made here."""
-        monkeypatch.setattr("boto3.session.Session", lambda: session)
 
     @pytest.fixture
     def options(self) -> Mapping[str, str]:
