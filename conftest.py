@@ -7,6 +7,7 @@ them and their servers half as slow again, so they run without it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,6 +21,12 @@ COUNTED = tuple(ROOT / folder for folder in ("core", "plugins", "tests/functiona
 SHARED = {"server", "fresh_server", "lending_server"}
 #: Where `patch = subprocess` of coverage tells processes to trace themselves.
 TRACE = "COVERAGE_PROCESS_CONFIG"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: a third of the time tests wait, for servers and for what must not come."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + (cores + 1) // 2
 
 
 def is_counted(item: pytest.Item) -> bool:
