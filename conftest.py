@@ -23,6 +23,7 @@ SHARED = {"server", "fresh_server", "lending_server"}
 TRACE = "COVERAGE_PROCESS_CONFIG"
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Three workers for two cores: a third of the time tests wait, for servers and for what must not come."""
     cores = len(os.sched_getaffinity(0))
