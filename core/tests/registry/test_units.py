@@ -55,28 +55,6 @@ def test_f10_no_statement_is_text(path):
     assert names & {"text", "TextClause"} == set()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_f10_every_write_names_a_model_and_not_a_table(path):
-    writes = [
-        call
-        for call in calls(ast.parse(path.read_text()))
-        if isinstance(call.func, ast.Name) and call.func.id in ("insert", "update", "delete")
-    ]
-    tables = [
-        call
-        for call in calls(ast.parse(path.read_text()))
-        if isinstance(call.func, ast.Attribute)
-        and call.func.attr in ("insert", "update", "delete")
-        and isinstance(call.func.value, (ast.Name, ast.Attribute))
-        and "table" in ast.unparse(call.func.value).lower()
-    ]
-
-    assert [
-        ast.unparse(call) for call in writes if not ast.unparse(call.args[0]).lower().endswith("row")
-    ] == []
-    assert tables == []
-
-
 @settings(max_examples=25)
 @given(
     properties=PROPERTIES,

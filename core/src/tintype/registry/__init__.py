@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, Select, func, literal, or_, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
+from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
 from tintype.registry import queries
 from tintype.registry.engine import build_engine, read_only
@@ -103,7 +104,8 @@ class Registry:
         # Registered once on the factory, not on each session: that makes a unit cheap.
         self._manager = _ThreadManager()
         self._sessions = sessionmaker(engine, expire_on_commit=False)
-        zope.sqlalchemy.register(self._sessions, transaction_manager=self._manager)
+        # A unit always changes something, and zope.sqlalchemy sees no statement of Core's.
+        zope.sqlalchemy.register(self._sessions, STATUS_CHANGED, self._manager)
 
     @contextlib.contextmanager
     def unit(self) -> Iterator[Unit]:

@@ -232,15 +232,23 @@ def _zero(name: str) -> Any:
 
 def _with_parts(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Image]:
     """Turn rows of `images` into records, with all that belongs to them."""
+    if not rows:
+        return []
     parts: dict[str, _Parts] = {row[0]: _Parts() for row in rows}
-    for row in connection.execute(_PARTS, {"image_ids": list(parts)}) if parts else ():
+    if len(rows) == 1:  # one value is bound at once; a list of them is written into the SQL each time
+        found = connection.execute(_PARTS_OF_ONE, {"image_id": rows[0][0]})
+    else:
+        found = connection.execute(_PARTS, {"image_ids": list(parts)})
+    for row in found:
         parts[row.image_id].take(row)
     return [_image(row, parts[row[0]]) for row in rows]
 
 
-def _parts_query() -> CompoundSelect[Any]:
-    """Properties, tags, members and stored locations in one statement; `kind` tells them apart."""
-    image_ids = bindparam("image_ids", expanding=True)
+def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
+    """Properties, tags, members and stored locations in one statement; `kind` tells them apart.
+
+    `belongs` says of a column of ids whether the image is one of those that are read.
+    """
     no_text, no_flag, no_time = null(), cast(null(), Boolean), cast(null(), UTCDateTime())
     properties = select(
         literal("property").label("kind"),
@@ -251,10 +259,10 @@ def _parts_query() -> CompoundSelect[Any]:
         no_flag.label("flag"),
         no_time.label("created_at"),
         no_time.label("updated_at"),
-    ).where(PropertyRow.image_id.in_(image_ids))
+    ).where(belongs(PropertyRow.image_id))
     tags = select(
         literal("tag"), TagRow.image_id, TagRow.tag, no_text, no_text, no_flag, no_time, no_time
-    ).where(TagRow.image_id.in_(image_ids))
+    ).where(belongs(TagRow.image_id))
     members = select(
         literal("member"),
         MemberRow.image_id,
@@ -264,7 +272,7 @@ def _parts_query() -> CompoundSelect[Any]:
         MemberRow.can_share,
         MemberRow.created_at,
         MemberRow.updated_at,
-    ).where(MemberRow.image_id.in_(image_ids))
+    ).where(belongs(MemberRow.image_id))
     locations = select(
         literal("location"),
         LocationRow.image_id,
@@ -274,7 +282,7 @@ def _parts_query() -> CompoundSelect[Any]:
         LocationRow.external,
         LocationRow.created_at,
         no_time,
-    ).where(LocationRow.image_id.in_(image_ids), LocationRow.state == LocationState.STORED)
+    ).where(belongs(LocationRow.image_id), LocationRow.state == LocationState.STORED)
     return union_all(properties, tags, members, locations)
 
 
@@ -319,4 +327,5 @@ def _image(row: Sequence[Any], parts: _Parts) -> Image:
 # Built once: building a statement costs more than running it.
 _FIND = select(_IMAGES).where(_IMAGES.c.id == bindparam("image_id"))
 _FIND_LOCKED = _FIND.with_for_update()
-_PARTS = _parts_query()
+_PARTS = _parts_query(lambda column: column.in_(bindparam("image_ids", expanding=True)))
+_PARTS_OF_ONE = _parts_query(lambda column: column == bindparam("image_id"))

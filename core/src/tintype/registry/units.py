@@ -1,8 +1,9 @@
 """A unit of work: some changes that become true together, in one short transaction.
 
 Every change of status is one compare-and-swap UPDATE; a unit that finds the image in
-another status raises StatusConflict, and nothing of the unit remains. Only ORM
-statements: zope.sqlalchemy would silently roll back any other.
+another status raises StatusConflict, and nothing of the unit remains. Statements are
+Core's, which cost a third of the ORM's; the registry tells zope.sqlalchemy that a unit
+changes something, for of Core's statements it sees none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -33,12 +34,27 @@ from tintype.registry.records import (
 
 _OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 
+_IMAGES, _LOCATIONS = ImageRow.__table__, LocationRow.__table__
+_PROPERTIES, _TAGS, _MEMBERS = PropertyRow.__table__, TagRow.__table__, MemberRow.__table__
+_USAGE, _JOBS = UsageRow.__table__, JobRow.__table__
+
+# Built once, for each upload needs them: building a statement costs more than running it.
+_SWAP = update(_IMAGES).where(
+    _IMAGES.c.id == bindparam("image_id"), _IMAGES.c.status.in_(bindparam("allowed", expanding=True))
+)
+_COUNT = (
+    update(_USAGE)
+    .where(_USAGE.c.project == bindparam("of_project"))
+    .values(bytes=_USAGE.c.bytes + bindparam("more_bytes"), images=_USAGE.c.images + bindparam("more_images"))
+)
+
 
 class Unit:
     """The verbs of one unit of work; made by `Registry.unit`, useless after it."""
 
     def __init__(self, session: Session):
         self._session = session
+        self._connection = session.connection()
 
     def image(self, image_id: str) -> Image:
         """The image as this unit sees it; no other unit changes it before this one ends.
@@ -53,7 +69,7 @@ class Unit:
 
     def any_image(self, image_id: str) -> Image:
         """The image, be it deleted; raises ImageNotFound only if there never was one."""
-        image = queries.find_image(self._session.connection(), image_id, lock=True)
+        image = queries.find_image(self._connection, image_id, lock=True)
         if image is None:
             raise ImageNotFound(image_id)
         return image
@@ -72,12 +88,9 @@ class Unit:
             "min_ram": 0,
             "os_hidden": False,
         }
-        row = ImageRow(
-            id=image_id, status=Status.QUEUED, created_at=now, updated_at=now, **{**defaults, **fields}
-        )
-        self._session.add(row)
+        row = {"id": image_id, "status": Status.QUEUED, "created_at": now, "updated_at": now}
         try:
-            self._session.flush()
+            self._connection.execute(insert(_IMAGES), row | defaults | dict(fields))
         except IntegrityError:
             raise DuplicateImage(image_id) from None
         self._add_properties(image_id, properties)
@@ -95,21 +108,16 @@ class Unit:
         self._change(image_id, allowed, **fields)
 
     def _change(self, image_id: str, allowed: Collection[Status], **values: Any) -> None:
-        swap = (
-            update(ImageRow)
-            .where(ImageRow.id == image_id, ImageRow.status.in_(allowed))
-            .values(updated_at=_now(), **values)
-            .execution_options(synchronize_session=False)
-        )
-        if self._session.execute(swap).rowcount != 1:
+        which = {"image_id": image_id, "allowed": list(allowed)}
+        if self._connection.execute(_SWAP, {**which, "updated_at": _now(), **values}).rowcount != 1:
             raise StatusConflict(image_id)
 
     def set_properties(self, image_id: str, properties: Mapping[str, str], *, keep_others: bool) -> None:
         """Give the image these properties; the others go unless `keep_others`."""
-        stale = delete(PropertyRow).where(PropertyRow.image_id == image_id)
+        stale = delete(_PROPERTIES).where(_PROPERTIES.c.image_id == image_id)
         if keep_others:
-            stale = stale.where(PropertyRow.name.in_(list(properties)))
-        self._session.execute(stale.execution_options(synchronize_session=False))
+            stale = stale.where(_PROPERTIES.c.name.in_(list(properties)))
+        self._connection.execute(stale)
         self._add_properties(image_id, properties)
 
     def _add_properties(self, image_id: str, properties: Mapping[str, str]) -> None:
@@ -117,34 +125,30 @@ class Unit:
             rows = [
                 {"image_id": image_id, "name": name, "value": value} for name, value in properties.items()
             ]
-            self._session.execute(insert(PropertyRow), rows)
+            self._connection.execute(insert(_PROPERTIES), rows)
 
     def set_tags(self, image_id: str, tags: Collection[str]) -> None:
         """Give the image exactly these tags."""
-        stale = delete(TagRow).where(TagRow.image_id == image_id)
-        self._session.execute(stale.execution_options(synchronize_session=False))
+        self._connection.execute(delete(_TAGS).where(_TAGS.c.image_id == image_id))
         if tags:
             rows = [{"image_id": image_id, "tag": tag} for tag in sorted(set(tags))]
-            self._session.execute(insert(TagRow), rows)
+            self._connection.execute(insert(_TAGS), rows)
 
     def set_member(self, image_id: str, project: str, **values: Any) -> None:
         """Change a member's `status` or `can_share`; a new one starts pending, without the right to share."""
         now = _now()
-        change = (
-            update(MemberRow)
-            .where(MemberRow.image_id == image_id, MemberRow.project == project)
-            .values(updated_at=now, **values)
-            .execution_options(synchronize_session=False)
-        )
-        if self._session.execute(change).rowcount == 0:
+        c = _MEMBERS.c
+        change = update(_MEMBERS).where(c.image_id == image_id, c.project == project)
+        if self._connection.execute(change.values(updated_at=now, **values)).rowcount == 0:
             row = {"status": MemberStatus.PENDING, "can_share": False, **values}
             row |= {"image_id": image_id, "project": project, "created_at": now, "updated_at": now}
-            self._session.execute(insert(MemberRow), [row])
+            self._connection.execute(insert(_MEMBERS), row)
 
     def remove_member(self, image_id: str, project: str) -> bool:
         """End a membership; whether there was one."""
-        gone = delete(MemberRow).where(MemberRow.image_id == image_id, MemberRow.project == project)
-        return self._session.execute(gone.execution_options(synchronize_session=False)).rowcount == 1
+        c = _MEMBERS.c
+        gone = delete(_MEMBERS).where(c.image_id == image_id, c.project == project)
+        return self._connection.execute(gone).rowcount == 1
 
     def count(self, project: str | None, limits: Limits, *, images: int = 0, size: int = 0) -> None:
         """Add to what a project uses, if that stays within the limits; one statement, so none slips past.
@@ -154,20 +158,17 @@ class Unit:
         """
         if project is None or (images == 0 and size == 0):
             return
-        swap = (
-            update(UsageRow)
-            .where(UsageRow.project == project)
-            .values(bytes=UsageRow.bytes + size, images=UsageRow.images + images)
-            .execution_options(synchronize_session=False)
-        )
+        added = {"of_project": project, "more_bytes": size, "more_images": images}
+        swap = _COUNT
         # What gives back is never refused, be the limit lowered meanwhile.
         if size > 0 and limits.bytes is not None:
-            swap = swap.where(UsageRow.bytes + size <= limits.bytes)
+            swap = swap.where(_USAGE.c.bytes + size <= limits.bytes)
         if images > 0 and limits.images is not None:
-            swap = swap.where(UsageRow.images + images <= limits.images)
-        if self._session.execute(swap).rowcount == 1:
+            swap = swap.where(_USAGE.c.images + images <= limits.images)
+        if self._connection.execute(swap, added).rowcount == 1:
             return
-        if self._session.get(UsageRow, project) is None:
+        known = select(_USAGE.c.project).where(_USAGE.c.project == project)
+        if self._connection.execute(known).first() is None:
             self.start_usage(project)
             self.count(project, limits, images=images, size=size)
         else:
@@ -175,8 +176,7 @@ class Unit:
 
     def start_usage(self, project: str) -> None:
         """Count for a project from now on; raises IntegrityError when somebody else was faster."""
-        self._session.add(UsageRow(project=project, bytes=0, images=0))
-        self._session.flush()
+        self._connection.execute(insert(_USAGE), {"project": project, "bytes": 0, "images": 0})
 
     def intend(
         self,
@@ -223,22 +223,20 @@ class Unit:
         lease_until: datetime.datetime | None = None,
         on_failure: Status | None = None,
     ) -> None:
-        self._session.add(
-            LocationRow(
-                key=key,
-                image_id=image_id,
-                store=store,
-                location=location,
-                state=state,
-                external=external,
-                counted=counted,
-                created_at=_now(),
-                lease_owner=lease_owner,
-                lease_until=lease_until,
-                on_failure=on_failure,
-            )
-        )
-        self._session.flush()
+        row = {
+            "key": key,
+            "image_id": image_id,
+            "store": store,
+            "location": location,
+            "state": state,
+            "external": external,
+            "counted": counted,
+            "created_at": _now(),
+            "lease_owner": lease_owner,
+            "lease_until": lease_until,
+            "on_failure": on_failure,
+        }
+        self._connection.execute(insert(_LOCATIONS), row)
 
     def count_location(self, key: str, project: str | None, limits: Limits, size: int) -> None:
         """Set how many bytes are counted for the key, and the project's sum with it.
@@ -246,11 +244,11 @@ class Unit:
         Raises:
             LimitReached: the project may not have so many.
         """
-        row = self._session.get(LocationRow, key, with_for_update=True, populate_existing=True)
-        if row is not None and row.counted != size:
-            self.count(project, limits, size=size - row.counted)
+        c = _LOCATIONS.c
+        counted = self._connection.scalar(select(c.counted).where(c.key == key).with_for_update())
+        if counted is not None and counted != size:
+            self.count(project, limits, size=size - counted)
             self._change_location(key, counted=size)
-            self._session.expire(row)
 
     def keep_location(
         self, key: str, owner: str, location: str, state: LocationState = LocationState.STORED
@@ -260,7 +258,7 @@ class Unit:
         Raises:
             StatusConflict: the attempt is not `owner`'s any more.
         """
-        mine = (LocationRow.state == LocationState.INTENDED, LocationRow.lease_owner == owner)
+        mine = (_LOCATIONS.c.state == LocationState.INTENDED, _LOCATIONS.c.lease_owner == owner)
         values = {"state": state, "location": location}
         if not self._change_location(key, *mine, lease_owner=None, lease_until=None, **values):
             raise StatusConflict(key)
@@ -268,28 +266,24 @@ class Unit:
     def doom_location(self, key: str, state: LocationState, until: datetime.datetime) -> bool:
         """The key's bytes are to be removed, by others not before `until`; whether it was in `state`."""
         return self._change_location(
-            key, LocationRow.state == state, state=LocationState.DOOMED, lease_until=until
+            key, _LOCATIONS.c.state == state, state=LocationState.DOOMED, lease_until=until
         )
 
     def revive_location(self, key: str) -> bool:
         """Doomed bytes that nobody has begun to remove are the image's again; whether there were any."""
-        untouched = (LocationRow.state == LocationState.DOOMED, LocationRow.lease_owner.is_(None))
+        untouched = (_LOCATIONS.c.state == LocationState.DOOMED, _LOCATIONS.c.lease_owner.is_(None))
         return self._change_location(key, *untouched, state=LocationState.STORED, lease_until=None)
 
     def claim_location(self, key: str, owner: str, until: datetime.datetime) -> bool:
         """Take over a row whose lease has lapsed; whether nobody else did."""
-        lapsed = or_(LocationRow.lease_until.is_(None), LocationRow.lease_until < _now())
+        lapsed = or_(_LOCATIONS.c.lease_until.is_(None), _LOCATIONS.c.lease_until < _now())
         return self._change_location(key, lapsed, lease_owner=owner, lease_until=until)
 
     def renew_leases(self, keys: Collection[str], owner: str, until: datetime.datetime) -> None:
         """Put off the end of the leases that `owner` still has on locations and jobs."""
-        for row, key in ((LocationRow, LocationRow.key), (JobRow, JobRow.id)):
-            self._session.execute(
-                update(row)
-                .where(key.in_(keys), row.lease_owner == owner)
-                .values(lease_until=until)
-                .execution_options(synchronize_session=False)
-            )
+        for table, key in ((_LOCATIONS, _LOCATIONS.c.key), (_JOBS, _JOBS.c.id)):
+            mine = update(table).where(key.in_(keys), table.c.lease_owner == owner)
+            self._connection.execute(mine.values(lease_until=until))
 
     def add_job(
         self,
@@ -355,18 +349,12 @@ class Unit:
         return self._session.execute(change).rowcount == 1
 
     def _change_location(self, key: str, *conditions: ColumnElement[bool], **values: Any) -> bool:
-        change = (
-            update(LocationRow)
-            .where(LocationRow.key == key, *conditions)
-            .values(**values)
-            .execution_options(synchronize_session=False)
-        )
-        return self._session.execute(change).rowcount == 1
+        change = update(_LOCATIONS).where(_LOCATIONS.c.key == key, *conditions).values(**values)
+        return self._connection.execute(change).rowcount == 1
 
     def forget_location(self, key: str) -> None:
         """Nothing lies under that key any more."""
-        gone = delete(LocationRow).where(LocationRow.key == key)
-        self._session.execute(gone.execution_options(synchronize_session=False))
+        self._connection.execute(delete(_LOCATIONS).where(_LOCATIONS.c.key == key))
 
     def staged(self, image_id: str) -> list[Location]:
         """The bytes that wait to be imported into an image."""
@@ -374,7 +362,7 @@ class Unit:
 
     def locations(self, image_id: str) -> list[Location]:
         """All location rows of an image, intended and doomed ones too."""
-        rows = self._session.scalars(select(LocationRow).where(LocationRow.image_id == image_id))
+        rows = self._connection.execute(select(_LOCATIONS).where(_LOCATIONS.c.image_id == image_id))
         return [
             Location(r.key, r.store, r.location, LocationState(r.state), r.external, r.counted) for r in rows
         ]
