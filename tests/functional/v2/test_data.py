@@ -166,6 +166,15 @@ def test_078_a_range_outside_of_the_image_is_416(u1: Person, asked: str) -> None
     assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */2560")
 
 
+def test_078_what_is_no_range_is_passed_over_and_of_several_the_first_is_answered(u1: Person) -> None:
+    path = f"/images/{u1.active(BYTES)}/file"
+    for asked in ("bytes=abc", "bytes=5-2", "lines=0-1"):
+        answer = u1.get(path, Range=asked)
+        assert (answer.status, answer.body) == (200, BYTES), asked
+    answer = u1.get(path, Range="bytes=0-1,3-4")
+    assert (answer.status, answer.body, answer.headers["Content-Range"]) == (206, BYTES[:2], "bytes 0-1/2560")
+
+
 def test_079_a_reader_looks_at_no_bytes(u1: Person, u2: Person, r1: Person) -> None:
     image_id = u1.active(BYTES, visibility="community")
     assert r1.get(f"/images/{image_id}/file").status == 403

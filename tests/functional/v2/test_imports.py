@@ -48,6 +48,12 @@ def test_091_the_service_tells_how_and_where_it_imports(u1: Person, adm: Person)
     ]
 
 
+def test_091_where_nothing_can_be_imported_the_header_is_left_out(start_people) -> None:
+    found = start_people(**{"store.fast.read_only": "true", "store.cold.read_only": "true"})
+    assert "OpenStack-image-import-methods" not in found.adm.create().headers
+    assert found.adm.get("/info/import").json["import-methods"]["value"] == []
+
+
 def test_092_usage_is_told_in_mebibytes(start_people) -> None:
     u1 = start_people(**{"tintype.project_bytes": str(5 << 20), "tintype.project_images": "7"}).u1
     u1.active(b"x")

@@ -31,7 +31,7 @@ def without_body(view: View) -> View:
 def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str, Any]]:
     """The images as the caller may see them, each with what became of its last import."""
     listed = list(images)
-    jobs = request.image_registry.latest_jobs([image.id for image in listed]) if listed else {}
+    jobs = request.image_registry.latest_jobs([image.id for image in listed])
     withheld = not request.caller.is_admin
     return [codec.image_document(image, jobs.get(image.id), withheld=withheld) for image in listed]
 

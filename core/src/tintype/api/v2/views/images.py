@@ -59,9 +59,10 @@ def create(context: V2Images, request: Request) -> Response:
     """POST /v2/images: a queued image."""
     draft = codec.read_draft(read_document(request), request.registry[SCHEMAS])
     image = request.lifecycle.reserve(draft, request.caller)
-    response = json_response(image_document(request, image), 201)
+    response = json_response(codec.image_document(image), 201)
     response.headers["Location"] = f"{base_url(request)}/v2/images/{image.id}"
-    response.headers["OpenStack-image-import-methods"] = ",".join(methods_for_caller(request))
+    if methods := methods_for_caller(request):
+        response.headers["OpenStack-image-import-methods"] = ",".join(methods)
     response.headers["OpenStack-image-store-ids"] = ",".join(store.name for store in request.stores)
     return response
 
