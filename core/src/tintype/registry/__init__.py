@@ -13,7 +13,7 @@ from typing import Any
 
 import transaction
 import zope.sqlalchemy
-from sqlalchemy import Connection, Engine, Select, func, literal, or_, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, literal, or_, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
@@ -84,6 +84,17 @@ __all__ = [
     "StatusConflict",
     "build_engine",
 ]
+
+
+# Oldest first. Made once, so that SQLAlchemy knows what it has compiled: v2 asks for each image it shows.
+_JOBS_OF_ONE = (
+    select(JobRow.__table__).where(JobRow.image_id == bindparam("image_id")).order_by(JobRow.created_at)
+)
+_JOBS_OF_SEVERAL = (
+    select(JobRow.__table__)
+    .where(JobRow.image_id.in_(bindparam("image_ids", expanding=True)))
+    .order_by(JobRow.created_at)
+)
 
 
 class _ThreadManager(transaction.ThreadTransactionManager):
@@ -208,17 +219,20 @@ class Registry:
 
     def jobs_of(self, image_id: str) -> list[Job]:
         """All jobs of an image, newest first."""
-        mine = select(JobRow.__table__).where(JobRow.image_id == image_id)
-        return self._jobs(mine.order_by(JobRow.created_at.desc()))
+        return self._jobs(_JOBS_OF_ONE, image_id=image_id)[::-1]
 
     def latest_jobs(self, image_ids: Collection[str]) -> dict[str, Job]:
         """The newest job of each image that has any."""
-        theirs = select(JobRow.__table__).where(JobRow.image_id.in_(image_ids))
-        return {job.image_id: job for job in self._jobs(theirs.order_by(JobRow.created_at))}
+        ids = list(image_ids)
+        if len(ids) == 1:
+            jobs = self._jobs(_JOBS_OF_ONE, image_id=ids[0])
+        else:
+            jobs = self._jobs(_JOBS_OF_SEVERAL, image_ids=ids) if ids else []
+        return {job.image_id: job for job in jobs}
 
-    def _jobs(self, query: Select[Any]) -> list[Job]:
+    def _jobs(self, query: Select[Any], **values: Any) -> list[Job]:
         with self._reader() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query, values).all()
         return [
             Job(
                 id=row.id,
