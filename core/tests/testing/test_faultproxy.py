@@ -2,6 +2,7 @@
 
 import http.client
 import http.server
+import socket
 import threading
 
 import pytest
@@ -126,3 +127,17 @@ def test_latency_delays_and_changes_nothing(proxy):
     assert ask(proxy) == (200, DATA)
     proxy.heal()
     assert ask(proxy) == (200, DATA)
+
+
+def test_deafness_lets_an_invitation_through_and_the_request_be_done(proxy, server):
+    proxy.inject(Fault("PUT ", deaf=True))
+    head = f"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: {len(DATA)}\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection:
+        connection.sendall(head.encode())
+        invitation = connection.recv(1000)
+        connection.sendall(DATA)
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1000)
+
+    assert invitation.startswith(b"HTTP/1.1 100 ")
+    assert server.received == [DATA]

@@ -110,9 +110,10 @@ def test_segments_expire_as_long_as_the_upload_goes_on(store: SwiftStore) -> Non
     assert None not in seen
 
 
-def test_thirty_uploads_cut_at_random_offsets_leave_nothing(store: SwiftStore) -> None:
+@pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.campaign)])
+def test_uploads_cut_at_random_offsets_leave_nothing(store: SwiftStore, count: int) -> None:
     chance = random.Random(20)
-    for _ in range(30):
+    for _ in range(count):
         source = Exploding(pattern(chance.randrange(5 * SEGMENT)), SourceBroken("cut"))
         with pytest.raises(SourceBroken):
             store.add(new_key(), source, chance.choice([None, 6 * SEGMENT]))

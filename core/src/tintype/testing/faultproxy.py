@@ -154,11 +154,7 @@ class FaultProxy:
             up = _Direction(client, server, fault.reset_up, None, fault.corrupt_up)
             thread = self._start(up.run, rest)
             down = _Direction(server, client, fault.reset_down, fault.truncate_down, fault.corrupt_down)
-            if fault.deaf:
-                server.recv(1)
-                down.reset()
-            else:
-                down.run_answer()
+            down.run_answer(deaf=fault.deaf)
             if not (up.was_reset or down.was_reset):
                 _shut(client)
                 _shut(server)
@@ -211,8 +207,8 @@ class _Direction:
                         self._sink.shutdown(socket.SHUT_WR)
                     return
 
-    def run_answer(self) -> None:
-        """Pass on the heads of interim and final answers, then the body."""
+    def run_answer(self, *, deaf: bool = False) -> None:
+        """Pass on the heads of interim and final answers, then the body; `deaf` resets in place of the last."""
         with contextlib.suppress(OSError):
             rest = b""
             while True:
@@ -220,6 +216,9 @@ class _Direction:
                 if not head:
                     return
                 interim = head.split(b" ", 2)[1:2] == [b"100"]
+                if deaf and not interim:
+                    self.reset()
+                    return
                 self._sink.sendall(head if interim else _closing(head))
                 if not interim:
                     break

@@ -61,11 +61,11 @@ class SwiftOptions(StoreOptions):
         None,
         ge=1,
         le=OBJECT_MAX,
-        description="Bytes in a segment; default 8 MiB. It grows where the manifest would be too long.",
+        description="Bytes in a segment; default 16 MiB. It grows where the manifest would be too long.",
     )
     segment_concurrency: int = Field(4, ge=1, le=64, description="Segments of one upload sent at a time.")
     upload_memory: int = Field(
-        32 << 20,
+        48 << 20,
         ge=1,
         description="Bytes of one upload held in memory; when two segments do not fit they wait on disk.",
     )

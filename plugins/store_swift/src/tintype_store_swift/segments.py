@@ -15,7 +15,7 @@ from tintype.stores import Reader
 from tintype_store_swift.options import OBJECT_MAX, SwiftOptions
 
 #: The size of a segment where nothing asks for a larger one.
-SEGMENT = 8 << 20
+SEGMENT = 16 << 20
 #: Bytes asked of the source at a time.
 BLOCK = 1 << 20
 
@@ -25,7 +25,7 @@ def segment_sizes(first: int | None, total: int | None, most: int) -> Iterator[i
 
     With the `total` known all are alike, and nine tenths of `most` are enough. With
     it unknown the first 45 % have the first size; then it doubles at every further
-    4.5 %, up to Swift's 5 GiB. From 8 MiB, 1,000 segments hold more than 1 TiB.
+    4.5 %, up to Swift's 5 GiB. From 16 MiB, 1,000 segments hold more than 1 TiB.
     """
     usual = first or SEGMENT
     usable = max(1, most * 9 // 10)
