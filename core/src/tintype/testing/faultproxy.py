@@ -208,7 +208,7 @@ class _Direction:
                     return
 
     def run_answer(self, *, deaf: bool = False) -> None:
-        """Pass on the heads of interim and final answers, then the body; `deaf` resets in place of the last."""
+        """Pass on the heads of interim and final answers, and the body; `deaf` resets before the last."""
         with contextlib.suppress(OSError):
             rest = b""
             while True:
