@@ -690,6 +690,31 @@ def test_f9_a_commit_that_fails_only_in_its_answer_keeps_the_bytes(bench, doors)
     assert bench.read(image) == DATA
 
 
+def test_f9_staged_bytes_stay_when_only_the_answer_to_their_commit_is_lost(bench, doors):
+    image = bench.lifecycle.reserve(Draft(), bench.caller)
+    doors |= {"commits": 1, "after": True}
+    with pytest.raises(RegistryUnavailable):
+        bench.lifecycle.imports.stage(image, Trickle(DATA), None, None)
+
+    assert bench.status(image.id) is Status.UPLOADING
+    assert [row.state for row in bench.locations(image.id)] == [LocationState.STAGED]
+    assert [row.counted for row in bench.locations(image.id)] == [len(DATA)]
+    assert list(bench.blobs.values()) == [DATA]
+
+
+def test_f9_a_commit_that_is_still_under_way_when_it_is_looked_for_keeps_the_bytes(bench, doors, monkeypatch):
+    doors |= {"commits": 1, "after": True}
+    # Whoever looks without waiting for the commit finds the image as it was before.
+    monkeypatch.setattr(bench.registry, "find", lambda image_id: None)
+    with pytest.raises(RegistryUnavailable):
+        bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
+    monkeypatch.undo()
+    (image_id,) = bench.images()
+
+    assert bench.status(image_id) is ACTIVE
+    assert bench.read(bench.registry.find(image_id)) == DATA
+
+
 def test_f9_a_commit_that_succeeds_keeps_the_bytes(bench):
     image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
 

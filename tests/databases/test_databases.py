@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.conftest import StartServer
-from tests.databases.making import MAKERS
 from tests.running.server import OCTETS, Server, meta
 from tintype.registry import build_engine, schema
 
 BOTH = ("postgresql", "mariadb")
-
-
-@pytest.fixture
-def database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database of this test's own."""
-    name = f"t{uuid.uuid4().hex}"
-    server = "postgres" if request.param == "postgresql" else "mariadb"
-    return MAKERS[server](request.getfixturevalue(server), name)
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ from tintype.lifecycle.states import (
     NotQueued,
     Protected,
 )
-from tintype.lifecycle.transfers import Swept, Transfers, new_key
+from tintype.lifecycle.transfers import Attempt, Swept, Transfers, new_key
 from tintype.policy import Caller
-from tintype.registry import Image, JobKind, Limits, Registry, Status, StatusConflict, Unit
+from tintype.registry import Image, JobKind, Limits, Registry, Status, StatusConflict, Unit, retried
 from tintype.settings import Settings
 from tintype.stores.catalog import Catalog
 from tintype.stores.checked import CheckedStore, Demands
@@ -67,6 +67,7 @@ class Lifecycle:
         """End the thread that renews leases."""
         self._leases.close()
 
+    @retried
     def reserve(self, draft: Draft, caller: Caller) -> Image:
         """Make an image that waits for its bytes: queued.
 
@@ -107,12 +108,25 @@ class Lifecycle:
             _require_formats(draft, image)
         store = self._store_for(draft)
         demands = self._demands(draft, image, length)
+        attempt = self._begin(draft, caller, image, store, length, on_failure)
+        return self._transfers.carry(attempt, source, demands)
+
+    @retried
+    def _begin(
+        self,
+        draft: Draft,
+        caller: Caller,
+        image: Image | None,
+        store: CheckedStore,
+        length: int | None,
+        on_failure: Status,
+    ) -> Attempt:
         with self._registry.unit() as unit:
             image_id = self._add_or_change(unit, draft, caller, image)
             saving = self._take(unit, image_id, Status.SAVING)
-            attempt = self._transfers.begin(unit, saving, store, length, on_failure)
-        return self._transfers.carry(attempt, source, demands)
+            return self._transfers.begin(unit, saving, store, length, on_failure)
 
+    @retried
     def register(
         self, draft: Draft, caller: Caller, image: Image | None = None, *, formats_required: bool = False
     ) -> Image:
@@ -136,6 +150,7 @@ class Lifecycle:
             unit.refer(image_id, new_key(image_id), store.name, stored.location)
             return unit.image(image_id)
 
+    @retried
     def fetch(
         self,
         draft: Draft,
@@ -188,6 +203,7 @@ class Lifecycle:
             add_job(unit, JobKind.FETCH, queued, order, request_id, caller.user)
             return queued
 
+    @retried
     def copy(
         self,
         image: Image,
@@ -219,6 +235,7 @@ class Lifecycle:
             if order.stores:
                 add_job(unit, JobKind.COPY, current, order, request_id, caller.user)
 
+    @retried
     def remove_from_store(self, image: Image, store: str) -> None:
         """Take an image's bytes out of one of its stores, but never its last ones.
 
@@ -244,6 +261,7 @@ class Lifecycle:
         """Do the oldest job that nobody does; whether there was one."""
         return self._jobs.run_next()
 
+    @retried
     def update(self, image: Image, draft: Draft, caller: Caller) -> Image:
         """Change metadata: what the draft names, and nothing else.
 
@@ -256,6 +274,7 @@ class Lifecycle:
             self._change(unit, draft, image)
             return unit.image(image.id)
 
+    @retried
     def add_tag(self, image: Image, tag: str) -> None:
         """Give an image a tag; having it already is no error."""
         check_tag(tag)
@@ -269,6 +288,7 @@ class Lifecycle:
             unit.change(image.id, ALIVE, {})
             unit.set_tags(image.id, tags)
 
+    @retried
     def remove_tag(self, image: Image, tag: str) -> None:
         """Take a tag from an image; raises NotFound when it has none of that name."""
         with self._registry.unit() as unit:
@@ -286,6 +306,7 @@ class Lifecycle:
         """Give an image's bytes out again."""
         return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE)
 
+    @retried
     def _toggle(self, image: Image, before: Status, after: Status) -> Image:
         with self._registry.unit() as unit:
             current = unit.image(image.id)
@@ -296,6 +317,7 @@ class Lifecycle:
                     raise NotAllowed(f"An image that is {current.status} cannot become {after}.") from None
             return unit.image(image.id)
 
+    @retried
     def delete(self, image: Image) -> None:
         """Delete an image: the record first, the bytes after; bytes of others are never touched.
 
@@ -317,6 +339,7 @@ class Lifecycle:
         for location in doomed if self._settings.delete_grace else [*doomed, *kept]:
             self._transfers.remove(location)
 
+    @retried
     def undelete(self, image_id: str) -> Image:
         """Bring a deleted image back whose bytes are still kept (`delete_grace`), as it was.
 

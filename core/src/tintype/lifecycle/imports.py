@@ -12,9 +12,9 @@ import contextlib
 from tintype import policy
 from tintype.lifecycle.jobs import Order, add_job
 from tintype.lifecycle.states import NotAllowed, NotQueued, UnknownStore, UnknownTarget
-from tintype.lifecycle.transfers import Transfers
+from tintype.lifecycle.transfers import Attempt, Transfers
 from tintype.policy import Caller
-from tintype.registry import Image, JobKind, Registry, Status, StatusConflict, Unit
+from tintype.registry import Image, JobKind, Registry, Status, StatusConflict, Unit, retried
 from tintype.settings import Settings
 from tintype.stores.catalog import Catalog
 from tintype.stores.checked import CheckedStore, Demands
@@ -42,12 +42,17 @@ class Imports:
             Vanished: the image was deleted meanwhile; nothing is left.
         """
         store = writable_store(self._stores, self._settings.staging_store)
-        with self._registry.unit() as unit:
-            waiting = _begin(unit, image, {Status.QUEUED}, Status.UPLOADING)
-            attempt = self._transfers.begin(unit, waiting, store, length, Status.QUEUED)
+        attempt = self._begin_staging(image, store, length)
         demands = Demands(length=length, size=size, limit=self._settings.image_size_cap)
         return self._transfers.stage(attempt, source, demands)
 
+    @retried
+    def _begin_staging(self, image: Image, store: CheckedStore, length: int | None) -> Attempt:
+        with self._registry.unit() as unit:
+            waiting = _begin(unit, image, {Status.QUEUED}, Status.UPLOADING)
+            return self._transfers.begin(unit, waiting, store, length, Status.QUEUED)
+
+    @retried
     def import_staged(
         self, image: Image, stores: tuple[str, ...], caller: Caller, request_id: str, *, strict: bool = True
     ) -> None:
@@ -77,6 +82,7 @@ class Imports:
             )
             add_job(unit, JobKind.FETCH, waiting, order, request_id, caller.user)
 
+    @retried
     def import_from(
         self,
         image: Image,

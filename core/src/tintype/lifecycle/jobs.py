@@ -27,6 +27,7 @@ from tintype.registry import (
     Status,
     StatusConflict,
     Unit,
+    retried,
 )
 from tintype.stores.catalog import Catalog
 from tintype.stores.checked import CheckedStore, Demands
@@ -94,6 +95,7 @@ class Jobs:
         self._end(job, failed)
         return True
 
+    @retried
     def _take(self) -> Job | None:
         for job in self._registry.open_jobs(self._leases.end(0), limit=10):
             with self._registry.unit() as unit:
@@ -145,6 +147,7 @@ class Jobs:
         unit.move(image.id, {Status.QUEUED}, Status.SAVING, status_reason=None)
         return self._transfers.begin(unit, unit.image(image.id), target, size, order.on_failure)
 
+    @retried
     def _note(self, job: Job, pending: list[str], failed: dict[str, str]) -> None:
         with self._registry.unit() as unit:
             unit.note_job(job.id, self._leases.owner, {"pending": pending, "failed": sorted(failed)})
@@ -152,18 +155,22 @@ class Jobs:
     def _end(self, job: Job, failed: dict[str, str]) -> None:
         status = JobStatus.FAILURE if failed else JobStatus.SUCCESS
         message = "; ".join(dict.fromkeys(failed.values()))
-        order = Order.from_json(job.order)
         try:
-            with self._registry.unit() as unit:
-                outcome = {"pending": [], "failed": sorted(failed)}
-                if not unit.end_job(job.id, self._leases.owner, status, message, outcome):
-                    return
-                doomed = self._leave(unit, job, order, message)
+            doomed = self._write_end(job, status, message, sorted(failed))
         except RegistryError:
             log.exception("job %s: its end could not be written down; it will be begun again", job.id)
         else:
             for location in doomed:
                 self._transfers.remove(location)
+
+    @retried
+    def _write_end(self, job: Job, status: JobStatus, message: str, failed: list[str]) -> list[Location]:
+        """End the job, if it is still ours; the bytes that are to go now."""
+        with self._registry.unit() as unit:
+            outcome = {"pending": [], "failed": failed}
+            if not unit.end_job(job.id, self._leases.owner, status, message, outcome):
+                return []
+            return self._leave(unit, job, Order.from_json(job.order), message)
 
     def _leave(self, unit: Unit, job: Job, order: Order, message: str) -> list[Location]:
         """Leave a fetched image where the order says; the bytes that are to go now."""

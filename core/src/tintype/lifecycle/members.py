@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tintype.draft import DraftTooLarge, check_project
 from tintype.lifecycle.states import Conflict, NotFound
-from tintype.registry import Image, MemberStatus, Registry, Unit
+from tintype.registry import Image, MemberStatus, Registry, Unit, retried
 from tintype.settings import Settings
 
 
@@ -25,6 +25,7 @@ class Members:
         self._registry = registry
         self._most = settings.max_members
 
+    @retried
     def share(
         self, image: Image, project: str, *, can_share: bool | None = None, again: bool = True
     ) -> Image:
@@ -53,6 +54,7 @@ class Members:
     def _set(self, unit: Unit, image_id: str, project: str, can_share: bool | None) -> None:
         unit.set_member(image_id, project, **({} if can_share is None else {"can_share": can_share}))
 
+    @retried
     def share_with(self, image: Image, members: list[Sharing]) -> Image:
         """Share an image with these projects and no others; raises as `share`."""
         for member in members:
@@ -67,12 +69,14 @@ class Members:
                 self._set(unit, image.id, member.project, member.can_share)
             return unit.image(image.id)
 
+    @retried
     def unshare(self, image: Image, project: str) -> None:
         """End a membership at once; raises NotFound when there is none."""
         with self._registry.unit() as unit:
             if not unit.remove_member(image.id, project):
                 raise NotFound("Membership could not be found.")
 
+    @retried
     def answer(self, image: Image, project: str, status: MemberStatus) -> Image:
         """Say what a member thinks of an image: accepted ones are in its lists."""
         with self._registry.unit() as unit:

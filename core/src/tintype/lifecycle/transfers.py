@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tintype.inspection import Inspector
+from tintype.inspection import Inspector, Verdict
 from tintype.intake import Inspected, Metered
 from tintype.lifecycle.leases import Leases
 from tintype.lifecycle.states import Vanished
@@ -32,6 +32,7 @@ from tintype.registry import (
     Status,
     StatusConflict,
     Unit,
+    retried,
 )
 from tintype.settings import Settings
 from tintype.stores.catalog import Catalog
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 #: Where an image is while a client's bytes, or a job's, come in.
 _RECEIVING = (Status.SAVING, Status.UPLOADING)
+#: What an attempt's row says when it has succeeded.
+_KEPT = (LocationState.STORED, LocationState.STAGED)
 #: Rows that one sweep looks at.
 _SWEEP_BATCH = 500
 
@@ -128,13 +131,7 @@ class Transfers:
                 received = attempt.store.add(
                     attempt.key, self._metered(attempt, source, demands.length), demands
                 )
-                with self._registry.unit() as unit:
-                    unit.change(attempt.image.id, {attempt.image.status}, {"size": received.size})
-                    unit.count_location(attempt.key, attempt.image.owner, self._limits, received.size)
-                    unit.keep_location(
-                        attempt.key, self._leases.owner, received.location, LocationState.STAGED
-                    )
-                    return unit.image(attempt.image.id)
+                return self._keep_staged(attempt, received)
             except (StatusConflict, ImageNotFound):
                 error = Vanished(f"Image {attempt.image.id} was deleted while its bytes were staged.")
                 self._fail(attempt, error)
@@ -154,17 +151,14 @@ class Transfers:
         if location is None:
             raise Vanished(f"Image {image.id} has no data to copy.")
         digests = {"sha256": image.os_hash_value} if image.os_hash_value else None
-        with self._registry.unit() as unit:
-            attempt = self.begin(unit, unit.image(image.id), target, image.size, image.status)
+        attempt = self._begin_copy(image, target)
         with self._leases.held(attempt.key):
             try:
                 source = self._stores[location.store].get(location.location or "", size=image.size)
                 with contextlib.closing(source):
                     demands = Demands(length=image.size, size=image.size, digests=digests)
                     received = target.add(attempt.key, source, demands)
-                with self._registry.unit() as unit:
-                    current = unit.image(image.id)
-                    unit.keep_location(attempt.key, self._leases.owner, received.location)
+                self._keep_copy(attempt, received)
             except (StatusConflict, ImageNotFound):
                 error = Vanished(f"Image {image.id} was deleted while it was copied.")
                 self._fail(attempt, error)
@@ -172,7 +166,26 @@ class Transfers:
             except BaseException as error:
                 self._fail(attempt, error)
                 raise
-        return self._registry.find(current.id) or current
+        return self._registry.find(image.id) or image
+
+    @retried
+    def _keep_staged(self, attempt: Attempt, received: Received) -> Image:
+        with self._registry.unit() as unit:
+            unit.change(attempt.image.id, {attempt.image.status}, {"size": received.size})
+            unit.count_location(attempt.key, attempt.image.owner, self._limits, received.size)
+            unit.keep_location(attempt.key, self._leases.owner, received.location, LocationState.STAGED)
+            return unit.image(attempt.image.id)
+
+    @retried
+    def _begin_copy(self, image: Image, target: CheckedStore) -> Attempt:
+        with self._registry.unit() as unit:
+            return self.begin(unit, unit.image(image.id), target, image.size, image.status)
+
+    @retried
+    def _keep_copy(self, attempt: Attempt, received: Received) -> None:
+        with self._registry.unit() as unit:
+            unit.image(attempt.image.id)  # a deleted one gets no bytes
+            unit.keep_location(attempt.key, self._leases.owner, received.location)
 
     def doom(
         self, unit: Unit, image: Image, locations: Iterable[Location], grace: float = 0
@@ -230,14 +243,16 @@ class Transfers:
                     failed += 1
         return Swept(ended, removed, failed, full=removed >= _SWEEP_BATCH)
 
+    @retried
     def _claim(self, lapsed: LapsedLocation) -> bool:
         """Take a lapsed row over, and end the attempt behind it if there is one."""
         location = lapsed.location
         with self._registry.unit() as unit:
+            # The image first, as in all units: two orders would be a deadlock.
+            attempted = unit.any_image(lapsed.image_id)
             if not unit.claim_location(location.key, self._leases.owner, self._leases.end()):
                 return False
             if location.state is LocationState.INTENDED:
-                attempted = unit.any_image(lapsed.image_id)
                 unit.count_location(location.key, attempted.owner, self._limits, 0)
                 unit.doom_location(location.key, LocationState.INTENDED, self._leases.end())
                 if attempted.status in _RECEIVING:
@@ -272,23 +287,7 @@ class Transfers:
         image_id = attempt.image.id
         verdict = intake.verdict if isinstance(intake, Inspected) else None
         try:
-            with self._registry.unit() as unit:
-                unit.move(
-                    image_id,
-                    {attempt.image.status},
-                    attempt.on_success,
-                    size=received.size,
-                    checksum=received.digests.get("md5"),
-                    os_hash_algo="sha256",
-                    os_hash_value=received.digests["sha256"],
-                    detected_format=verdict.format if verdict else None,
-                    virtual_size=verdict.virtual_size if verdict else None,
-                )
-                if received.size != demanded:
-                    owner = unit.image(image_id).owner  # it may have changed since the upload began
-                    unit.count_location(attempt.key, owner, self._limits, received.size)
-                unit.keep_location(attempt.key, self._leases.owner, received.location)
-                return unit.image(image_id)
+            return self._keep(attempt, received, verdict, demanded)
         except (StatusConflict, ImageNotFound):
             error = Vanished(f"Image {image_id} could not be found after upload: it was deleted.")
             self._fail(attempt, error)
@@ -304,27 +303,57 @@ class Transfers:
             self._fail(attempt, error)
             raise
 
+    @retried
+    def _keep(
+        self, attempt: Attempt, received: Received, verdict: Verdict | None, demanded: int | None
+    ) -> Image:
+        image_id = attempt.image.id
+        with self._registry.unit() as unit:
+            unit.move(
+                image_id,
+                {attempt.image.status},
+                attempt.on_success,
+                size=received.size,
+                checksum=received.digests.get("md5"),
+                os_hash_algo="sha256",
+                os_hash_value=received.digests["sha256"],
+                detected_format=verdict.format if verdict else None,
+                virtual_size=verdict.virtual_size if verdict else None,
+            )
+            if received.size != demanded:
+                owner = unit.image(image_id).owner  # it may have changed since the upload began
+                unit.count_location(attempt.key, owner, self._limits, received.size)
+            unit.keep_location(attempt.key, self._leases.owner, received.location)
+            return unit.image(image_id)
+
     def _fail(self, attempt: Attempt, error: BaseException) -> None:
         """Say why, and remove what the attempt left; never hides the error that led here."""
-        image_id = attempt.image.id
-        doomed = Location(attempt.key, attempt.store.name, None, LocationState.DOOMED, external=False)
         try:
-            with self._registry.unit() as unit:
-                unit.count_location(attempt.key, attempt.image.owner, self._limits, 0)
-                # Not intended any more: a sweep has ended this attempt, and the image is not its own.
-                ours = unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end())
-                if ours and attempt.on_failure is not attempt.image.status:
-                    with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
-                        unit.move(
-                            image_id,
-                            {attempt.image.status},
-                            attempt.on_failure,
-                            status_reason=reason(error),
-                        )
+            lost = self._write_failure(attempt, reason(error))
         except RegistryError:
-            log.exception("image %s: its failed upload stays written down until a sweep", image_id)
+            log.exception("image %s: its failed upload stays written down until a sweep", attempt.image.id)
         else:
-            self.remove(doomed)
+            if lost:
+                name = attempt.store.name
+                self.remove(Location(attempt.key, name, None, LocationState.DOOMED, external=False))
+
+    @retried
+    def _write_failure(self, attempt: Attempt, why: str) -> bool:
+        """Doom the attempt's bytes, and move its image on; whether they are nobody's now."""
+        image_id = attempt.image.id
+        with self._registry.unit() as unit:
+            owner = unit.any_image(image_id).owner
+            if not unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end()):
+                # A sweep has ended this attempt, and the image is not its own; or it succeeded after
+                # all, by a commit whose answer got lost.
+                return all(
+                    one.key != attempt.key or one.state not in _KEPT for one in unit.locations(image_id)
+                )
+            unit.count_location(attempt.key, owner, self._limits, 0)
+            if attempt.on_failure is not attempt.image.status:
+                with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
+                    unit.move(image_id, {attempt.image.status}, attempt.on_failure, status_reason=why)
+            return True
 
 
 def new_key(image_id: str) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
 from tintype.registry import queries
+from tintype.registry.contention import LockedOut, is_lock_out, retried
 from tintype.registry.engine import build_engine, read_only
 from tintype.registry.errors import (
     DuplicateImage,
@@ -79,10 +80,12 @@ __all__ = [
     "DuplicateImage",
     "ImageNotFound",
     "LimitReached",
+    "LockedOut",
     "RegistryUnavailable",
     "SchemaMismatch",
     "StatusConflict",
     "build_engine",
+    "retried",
 ]
 
 
@@ -123,6 +126,7 @@ class Registry:
         """Begin a unit of work; leaving it commits, an exception undoes it.
 
         Raises:
+            LockedOut: another unit was in the way; nothing was committed (see `retried`).
             RegistryUnavailable: the database is locked or gone. When it is raised on
                 leaving, the unit may have been committed all the same.
         """
@@ -305,6 +309,8 @@ def _named_errors() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
+        if is_lock_out(error):
+            raise LockedOut("The image registry is too busy at the moment.") from error
         raise RegistryUnavailable("The image registry is not available at the moment.") from error
     except DBAPIError as error:
         if error.connection_invalidated:

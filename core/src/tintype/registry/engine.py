@@ -34,6 +34,8 @@ def build_engine(
     if url.get_backend_name() in ("mysql", "mariadb"):
         # Its default locks gaps between rows, and so units of different rows lock each other out.
         options["isolation_level"] = "READ COMMITTED"
+        wait = f"SET SESSION innodb_lock_wait_timeout = {max(1, round(busy_timeout))}"
+        options["connect_args"] = {"init_command": wait}
     engine = create_engine(url, **options)
     if url.get_backend_name() == "sqlite":
         _make_strict(engine)
