@@ -8,7 +8,7 @@ INI ?= tintype.ini
 
 FUZZ ?= 5000
 
-.PHONY: help install serve test campaigns fuzz lint format tempest bench docs clean
+.PHONY: help install serve test campaigns fuzz lint format tempest bench bench-peers docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -42,6 +42,9 @@ tempest: $(VENV)/.dev  ## run Tempest's tests of Images v2 against the service a
 
 bench: $(VENV)/.dev  ## measure speed and memory and print a table (BENCH=... adds arguments)
 	$(BIN)/python bench/bench.py $(BENCH)
+
+bench-peers: $(VENV)/.dev  ## measure us beside Glance, nginx and docker-registry; rewrites docs/performance.md
+	$(BIN)/python bench/compare.py $(BENCH)
 
 docs: $(VENV)/.dev  ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html

@@ -32,7 +32,7 @@ def measure_lists(report: Report, folder: Path, counts: tuple[int, ...], rounds:
         with ExitStack() as stack:
             servers = [stack.enter_context(Server(folder / f"{count}-{public}")) for count in counts]
             for server, count in zip(servers, counts, strict=True):
-                _populate(server, count, count if public is None else public)
+                populate(server, count, count if public is None else public)
             timings = [Timing(server) for server in servers]
             for _ in range(rounds):
                 for server, timing in zip(servers, timings, strict=True):
@@ -43,7 +43,7 @@ def measure_lists(report: Report, folder: Path, counts: tuple[int, ...], rounds:
         report.note(f"{what} {counts[-1]:,}: {'; '.join(_plan(servers[-1].data_dir))}")
 
 
-def _populate(server: Server, count: int, public: int) -> None:
+def populate(server: Server, count: int, public: int) -> None:
     """Fill the registry with copies of one image; the public ones are spread evenly."""
     with Client(server) as client:
         pattern_id = client.image("POST", "/images", x_image_meta_name="pattern")["id"]

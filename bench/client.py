@@ -4,90 +4,160 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from server import Server
-
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
 BLOCK = 1 << 20
+_EMPTY = frozenset({204, 304})
+
+
+class Listening(Protocol):
+    """A server that can be connected to."""
+
+    def connect(self) -> socket.socket:
+        """A new connection, to be closed by the caller."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """The start of an answer: status, the body's length, and what of the body came along."""
+    """The start of an answer, and what of the body came along."""
 
     status: int
-    length: int
+    fields: bytes
     begun: bytes
+
+    def field(self, name: str) -> str | None:
+        """A header's value."""
+        found = re.search(rb"\r\n%b: *([^\r]*)" % re.escape(name.encode()), self.fields, re.I)
+        return found and found[1].decode()
+
+    @property
+    def length(self) -> int | None:
+        """How long the body is, where that is known beforehand."""
+        if self.status in _EMPTY:
+            return 0
+        length = self.field("content-length")
+        return None if length is None else int(length)
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body comes in chunks."""
+        return self.field("transfer-encoding") == "chunked"
+
+    @property
+    def last(self) -> bool:
+        """Whether the server closes the connection behind this answer."""
+        said = (self.field("connection") or "").lower()
+        if self.length is None and not self.chunked:
+            return True
+        return said == "close" or (self.fields.startswith(b"HTTP/1.0") and said != "keep-alive")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer."""
+
+    head: Head
+    body: bytes
+
+    @property
+    def status(self) -> int:
+        """Its status."""
+        return self.head.status
 
 
 class Client:
-    """One connection that stays open."""
+    """One connection, which stays open for as long as the server wants it to."""
 
-    def __init__(self, server: Server):
-        self._socket = server.connect()
+    def __init__(self, server: Listening):
+        self._server = server
+        self._socket: socket.socket | None = server.connect()
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._socket.close()
+        self._close()
 
-    def ask(self, method: str, path: str, **headers: str) -> bytes:
-        """Send a request without a body; return the answer's body. `_` in header names stands for `-`."""
-        self._socket.sendall(_request(method, path, headers))
-        head = self._head()
-        if head.status >= 400:
-            raise SystemExit(f"{method} {path}: {head.status}")
-        return b"" if method == "HEAD" else self._rest(head)
+    def send(self, method: str, path: str, body: Path | bytes = b"", **headers: str) -> Answer:
+        """Send a request and wait for its answer. `_` in header names stands for `-`."""
+        head = self._begin(method, path, body, headers)
+        rest = b"" if method == "HEAD" else self._rest(head)
+        if head.last:
+            self._close()
+        return Answer(head, rest)
+
+    def ask(self, method: str, path: str, body: Path | bytes = b"", **headers: str) -> Answer:
+        """Send a request that must succeed."""
+        answer = self.send(method, path, body, **headers)
+        if answer.status >= 400:
+            raise SystemExit(
+                f"{method} {path}: {answer.status} {answer.body[:1000].decode(errors='replace')}"
+            )
+        return answer
 
     def image(self, method: str, path: str, **headers: str) -> dict[str, Any]:
         """Send a request without a body; return the image that the answer describes."""
-        return json.loads(self.ask(method, path, Content_Length="0", **headers))["image"]
+        return json.loads(self.ask(method, path, **headers).body)["image"]
 
     def upload(self, path: Path, **headers: str) -> dict[str, Any]:
         """Store a file as a new image."""
-        fields = {
-            "Content_Length": str(path.stat().st_size),
-            "Content_Type": "application/octet-stream",
-            **headers,
-        }
-        self._socket.sendall(_request("POST", "/images", fields))
-        with path.open("rb") as file:
-            self._socket.sendfile(file)
-        head = self._head()
-        body = self._rest(head)
-        if head.status != 200:
-            raise SystemExit(f"upload: {head.status} {body.decode()}")
-        return json.loads(body)["image"]
+        fields = {"Content_Type": "application/octet-stream", **headers}
+        return json.loads(self.ask("POST", "/images", path, **fields).body)["image"]
 
     def download(self, image_id: str, path: Path) -> None:
         """Write an image's bytes to a file."""
-        self._socket.sendall(_request("GET", f"/images/{image_id}", {}))
-        head = self._head()
-        buffer = memoryview(bytearray(BLOCK))
         with path.open("wb", buffering=0) as file:
-            file.write(head.begun)
-            left = head.length - len(head.begun)
-            while left:
-                count = self._socket.recv_into(buffer[: min(left, BLOCK)])
-                if not count:
-                    raise SystemExit("download: the connection was closed")
-                file.write(buffer[:count])
-                left -= count
+            self.fetch(f"/images/{image_id}", file.write)
 
-    def _head(self) -> Head:
+    def fetch(self, path: str, write: Callable[[Any], object] = len) -> int:
+        """Pass a body of known length on in pieces; without `write`, drop it. Returns how long it was."""
+        head = self._begin("GET", path, b"", {})
+        if head.status != 200:
+            raise SystemExit(f"GET {path}: {head.status}")
+        write(head.begun)
+        buffer = memoryview(bytearray(BLOCK))
+        left = head.length - len(head.begun)
+        while left:
+            count = self._socket.recv_into(buffer[: min(left, BLOCK)])
+            if not count:
+                raise SystemExit(f"GET {path}: the connection was closed")
+            write(buffer[:count])
+            left -= count
+        if head.last:
+            self._close()
+        return head.length
+
+    def _begin(self, method: str, path: str, body: Path | bytes, headers: dict[str, str]) -> Head:
+        """Send a request, and read its answer up to the body."""
+        if self._socket is None:
+            self._socket = self._server.connect()
+        if isinstance(body, Path):
+            self._socket.sendall(request(method, path, body.stat().st_size, headers))
+            with body.open("rb") as file:
+                self._socket.sendfile(file)
+        else:
+            length = len(body) if body or method in ("POST", "PUT", "PATCH") else None
+            self._socket.sendall(request(method, path, length, headers) + body)
         got = b""
         while b"\r\n\r\n" not in got:
             got += self._some()
-        head, _, begun = got.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        return Head(int(head[9:12]), int(length[1]) if length else 0, begun)
+        fields, _, begun = got.partition(b"\r\n\r\n")
+        return Head(int(fields[9:12]), fields, begun)
 
     def _rest(self, head: Head) -> bytes:
         body = head.begun
+        if head.chunked:
+            while not body.endswith(b"0\r\n\r\n"):
+                body += self._some()
+            return b"".join(_chunks(body))
+        if head.length is None:
+            while block := self._socket.recv(65536):
+                body += block
+            return body
         while len(body) < head.length:
             body += self._some()
         return body
@@ -98,8 +168,25 @@ class Client:
             raise SystemExit("the server closed the connection")
         return block
 
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
-def _request(method: str, path: str, headers: dict[str, str]) -> bytes:
+
+def request(method: str, path: str, length: int | None, headers: dict[str, str]) -> bytes:
+    """The head of a request, with its body's length if it has a body."""
     lines = [f"{method} {path} HTTP/1.1", "Host: bench"]
+    if length is not None:
+        lines.append(f"Content-Length: {length}")
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _chunks(body: bytes) -> list[bytes]:
+    chunks = []
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        chunks.append(rest[: int(size, 16)])
+        body = rest[int(size, 16) + 2 :]
+    return chunks

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
-import os
-import re
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+
+import processes
 
 ROOT = Path(__file__).resolve().parents[1]
 INI = ROOT / "tintype.ini"
@@ -55,14 +57,25 @@ class Server:
         return connection
 
     def peak_memory(self) -> int:
-        """The most bytes of memory that the process has had at once (VmHWM)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)[1]) << 10
+        """The most bytes of memory that the process has had at once."""
+        return processes.peak_memory(self.process.pid)
 
     def cpu_seconds(self) -> float:
-        """The processor time that the process has had, which other load on the machine changes little."""
-        after_name = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+        """The processor time that the process has had."""
+        return processes.cpu_seconds(self.process.pid)
+
+
+def write_ini(path: Path, changes: Mapping[str, Mapping[str, str]]) -> Path:
+    """Write tintype.ini with these sections' options changed."""
+    ini = configparser.RawConfigParser()
+    ini.optionxform = str
+    ini.read(INI)
+    for section, options in changes.items():
+        for option, value in options.items():
+            ini.set(section, option, value)
+    with path.open("w") as file:
+        ini.write(file)
+    return path
 
 
 def _free_port() -> int:

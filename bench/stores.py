@@ -7,7 +7,6 @@ What is compared takes turns. `python bench/stores.py` measures this alone.
 from __future__ import annotations
 
 import argparse
-import configparser
 import contextlib
 import http.client
 import os
@@ -22,7 +21,7 @@ from urllib.parse import urlsplit
 import boto3
 from client import Client
 from report import Report
-from server import INI, ROOT, Server
+from server import ROOT, Server, write_ini
 from throttle import Throttle
 from timing import Timing
 from transfers import write_random
@@ -48,7 +47,7 @@ def measure_stores(report: Report, folder: Path, size: int, rounds: int, unknown
     """Transfers of `size` bytes to each store and back, then uploads of `unknown` bytes without a length."""
     folder.mkdir()
     with started_swift(folder / "swift") as settings:
-        ini = write_ini(folder / "stores.ini", settings, settings["S3_ENDPOINT"])
+        ini = write_stores_ini(folder / "stores.ini", settings, settings["S3_ENDPOINT"])
         source = folder / "image.raw"
         write_random(source, size)
         with Server(folder / "data", ini) as server:
@@ -57,7 +56,7 @@ def measure_stores(report: Report, folder: Path, size: int, rounds: int, unknown
         source.unlink()
         target = urlsplit(settings["S3_ENDPOINT"])
         with Throttle(target.hostname, target.port, SLOW) as slow:
-            ini = write_ini(folder / "slow.ini", settings, slow.url)
+            ini = write_stores_ini(folder / "slow.ini", settings, slow.url)
             for store in ("s3", "swift"):
                 with Server(folder / f"slow-{store}", ini) as server:
                     report.peak(f"{store}, at start", server.peak_memory())
@@ -160,7 +159,7 @@ def started_swift(folder: Path) -> Iterator[dict[str, str]]:
         subprocess.run([SWIFT, "stop", folder], check=True)
 
 
-def write_ini(path: Path, settings: Mapping[str, str], address: str) -> Path:
+def write_stores_ini(path: Path, settings: Mapping[str, str], address: str) -> Path:
     """tintype.ini with a store for S3 and one for Swift, both at that address, with the drivers' defaults."""
     stores = {
         "s3": {
@@ -178,15 +177,12 @@ def write_ini(path: Path, settings: Mapping[str, str], address: str) -> Path:
             "endpoint": f"{address}/v1/AUTH_test",
         },
     }
-    ini = configparser.RawConfigParser()
-    ini.optionxform = str
-    ini.read(INI)
-    for name, options in stores.items():
-        for option, value in {**options, "create": "true"}.items():
-            ini.set("app:main", f"store.{name}.{option}", value)
-    with path.open("w") as file:
-        ini.write(file)
-    return path
+    changed = {
+        f"store.{name}.{option}": value
+        for name, options in stores.items()
+        for option, value in {**options, "create": "true"}.items()
+    }
+    return write_ini(path, {"app:main": changed})
 
 
 def main() -> None:

@@ -1,0 +1,162 @@
+"""Measure Tintype and its peers in one run, and write the table and the chart of a page.
+
+The bytes of transfers lie in memory, so that no disk is anybody's excuse; what is said to
+be on a disk is. Nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import chart
+import comparison
+import page
+from comparison import Measuring
+from figures import US, Figures, Row
+from peers.glance import Glance
+from peers.nginx import Nginx
+from peers.peer import Peer
+from peers.postgres import Postgres
+from peers.registry import Registry
+from peers.tintype import Tintype, TintypeV2
+from rows import GLANCE, MACHINE, NGINX, ON_POSTGRESQL, REGISTRY, V2, Sizes, rows
+from server import ROOT
+
+PAGE = ROOT / "docs" / "performance.md"
+MEMORY = Path("/dev/shm")
+PEERS = (US, GLANCE, REGISTRY, NGINX)
+CHARTED = ("upload", "uploads", "download", "downloads", "create-8", "show-8", "list-many", "p99-uploads")
+QUICK = Sizes(image=128 << 20, stream=16 << 20, few=1_000, many=10_000, readers=200)
+FULL = Sizes(image=1 << 30, stream=128 << 20, few=1_000, many=100_000, readers=200)
+
+
+def main() -> None:
+    """Measure in memory what moves bytes, and on a disk what is to be durable."""
+    options = read_options()
+    measuring = (
+        Measuring(Figures(), QUICK, rounds=options.rounds or 2, asked=80, seconds=0.5)
+        if options.quick
+        else Measuring(Figures(), FULL, rounds=options.rounds or 5, asked=2000, seconds=5)
+    )
+    with made_folder(options.dir) as disk, Postgres(disk / "postgres") as database:
+        with made_folder(options.memory) as memory:
+            measure_in_memory(measuring, memory, database)
+        measure_on_disk(measuring, disk, database)
+    publish(measuring, options.page)
+
+
+def measure_in_memory(measuring: Measuring, folder: Path, database: Postgres) -> None:
+    """Transfers, and who else is served meanwhile."""
+    sizes = measuring.sizes
+    peers = all_peers(folder, database.create("glance_in_memory"))
+    only_sha256 = Tintype(folder / "sha256", {"tintype.md5": "false"})
+    image = comparison.big_content(folder / "image.raw", sizes.image)
+    with running(peers):
+        comparison.measure_starts(measuring, peers)
+        comparison.measure_machine(measuring, image)
+        comparison.measure_streams(measuring, peers, [image])
+        with running([only_sha256]):
+            comparison.measure_one_hash(measuring, [only_sha256, *peers[1:]], image)
+        image.body.unlink()
+        parts = [comparison.big_content(folder / f"{n}.raw", sizes.stream) for n in range(sizes.streams)]
+        comparison.measure_streams(measuring, peers, parts)
+        comparison.measure_refusals(measuring, peers)
+        comparison.measure_crowded(measuring, peers, parts)
+        comparison.measure_memory(measuring, "memory", peers)
+
+
+def measure_on_disk(measuring: Measuring, folder: Path, database: Postgres) -> None:
+    """What waits for a disk, or reads a database."""
+    peers = all_peers(folder, database.create("glance"))
+    url = database.create("tintype").replace("://", "+psycopg://")
+    more = [
+        TintypeV2(folder / "v2", name=V2),
+        Tintype(folder / "postgresql", {"sqlalchemy.url": url}, name=ON_POSTGRESQL),
+    ]
+    image = comparison.big_content(folder / "image.raw", measuring.sizes.image)
+    with running(peers):
+        comparison.measure_disk(measuring, peers, image)
+        with running(more):
+            comparison.measure_small(measuring, [*peers, *more])
+        comparison.measure_memory(measuring, "memory-small", peers)
+        comparison.measure_lists(measuring, peers)
+
+
+def all_peers(folder: Path, database: str) -> list[Peer]:
+    """Ourselves, then the others, their data below the folder."""
+    return [
+        Tintype(folder / "tintype"),
+        Glance(folder / "glance", database),
+        Registry(folder / "registry"),
+        Nginx(folder / "nginx"),
+    ]
+
+
+@contextlib.contextmanager
+def running(peers: Sequence[Peer]) -> Iterator[None]:
+    """All of them are prepared and started; and stopped in the end."""
+    with contextlib.ExitStack() as stack:
+        for peer in peers:
+            peer.folder.mkdir()
+            peer.prepare()
+            stack.callback(peer.stop)
+            peer.start()
+        yield
+
+
+@contextlib.contextmanager
+def made_folder(parent: Path | None) -> Iterator[Path]:
+    """A folder of our own that any user may pass through, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="tintype-bench-", dir=parent, ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+def publish(measuring: Measuring, target: Path | None) -> None:
+    """Print the table; write it, and the chart beside it, if there is a page."""
+    found, figures = rows(measuring.sizes), measuring.figures
+    table = page.table([row for row in found if not figures.rounds(row.key, MACHINE)], PEERS, figures)
+    beside = [f"{who}: {_sentence(found, who, figures)}." for who in (MACHINE, V2, ON_POSTGRESQL)]
+    kind = "" if measuring.sizes == FULL else "A quick run, which says little; "
+    heading = f"{kind}{_machine()}; medians of {measuring.rounds} rounds (least to most)."
+    text = "\n\n".join([heading, table, *beside])
+    print(text)
+    if target:
+        page.write(target, f"{text}\n")
+        charted = [row for key in CHARTED for row in found if row.key == key]
+        title = "Tintype and its peers, 2 processes each"
+        target.with_suffix(".svg").write_text(chart.draw(title, charted, PEERS, figures))
+
+
+def _machine() -> str:
+    python = f"Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, {python}"
+
+
+def _sentence(found: Sequence[Row], who: str, figures: Figures) -> str:
+    measured = [(row, figures.median(row.key, who)) for row in found if figures.rounds(row.key, who)]
+    return ", ".join(f"{row.what} {figure:,.{row.digits}f} {row.unit}" for row, figure in measured)
+
+
+def read_options() -> argparse.Namespace:
+    """The command line's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter: a minute and a half")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 2)")
+    parser.add_argument("--dir", type=Path, help="a folder on a disk (the system's own place)")
+    parser.add_argument("--memory", type=Path, default=MEMORY, help=f"a folder in memory ({MEMORY})")
+    parser.add_argument("--page", type=Path, help=f"the page to write ({PAGE.name}; quick: none)")
+    options = parser.parse_args()
+    if not options.quick and not options.page:
+        options.page = PAGE
+    return options
+
+
+if __name__ == "__main__":
+    main()

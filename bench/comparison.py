@@ -1,0 +1,297 @@
+"""The measuring of peers: each figure in rounds, in which the peers take turns."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import fcntl
+import hashlib
+import os
+import select
+import socket
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from client import Client, request
+from crowd import at_once, meanwhile
+from figures import Figures
+from peers.peer import REFUSED, Content, Peer, Refused
+from rows import MACHINE, Sizes
+from transfers import write_random
+
+MIB = 1 << 20
+GIB = 1 << 30
+#: Bytes a second that a slow reader takes.
+SLOW = 16 << 10
+SLOW_BUFFER = 64 << 10
+#: Bytes that the machine hashes for a figure.
+HASHED = 256 << 20
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What all measures need."""
+
+    figures: Figures
+    sizes: Sizes
+    rounds: int
+    asked: int
+    seconds: float
+
+    def add(self, row: str, who: str, figure: float) -> None:
+        """Keep a round's figure, and show that there is progress."""
+        self.figures.add(row, who, figure)
+        print(f"{row}, {who}: {figure:,.3f}", file=sys.stderr)
+
+    def turns(self, peers: Sequence[Peer]) -> Iterator[Peer]:
+        """Each peer in each round."""
+        for _ in range(self.rounds):
+            yield from peers
+
+
+def measure_starts(measuring: Measuring, peers: Sequence[Peer]) -> None:
+    """Start, first answer, stop; leave all running."""
+    for peer in measuring.turns(peers):
+        peer.stop()
+        measuring.add("start", peer.name, peer.start())
+
+
+def measure_machine(measuring: Measuring, content: Content) -> None:
+    """What hashing and copying cost without any service."""
+    copy = content.body.with_suffix(".copy")
+    for _ in range(measuring.rounds):
+        for name in ("md5", "sha256"):
+            measuring.add(name, MACHINE, HASHED / MIB / _seconds(partial(_hash, name)))
+        seconds = _seconds(partial(_copy_and_hash, content.body, copy))
+        measuring.add("cp", MACHINE, content.size / MIB / seconds)
+        copy.unlink()
+
+
+def _hash(name: str) -> None:
+    digest, block = hashlib.new(name, usedforsecurity=False), bytes(MIB)
+    for _ in range(HASHED // MIB):
+        digest.update(block)
+
+
+def _copy_and_hash(source: Path, copy: Path) -> None:
+    subprocess.run(["cp", source, copy], check=True)
+    subprocess.run(["sha256sum", copy], check=True, stdout=subprocess.DEVNULL)
+
+
+def measure_streams(measuring: Measuring, peers: Sequence[Peer], contents: Sequence[Content]) -> None:
+    """Each content up in a stream of its own, then down again, all at once; one content is one stream."""
+    upload, download = ("upload", "download") if len(contents) == 1 else ("uploads", "downloads")
+    for peer in measuring.turns(peers):
+        ids = _measure_stream(measuring, upload, peer, contents, partial(_store, peer, contents))
+        _measure_stream(measuring, download, peer, contents, partial(_fetch, peer, ids))
+        _remove(peer, ids)
+
+
+def _measure_stream(
+    measuring: Measuring, key: str, peer: Peer, contents: Sequence[Content], work: Callable[[int], Any]
+) -> list[Any]:
+    size, cpu = sum(content.size for content in contents), peer.cpu_seconds()
+    done = at_once(len(contents), work)
+    measuring.add(key, peer.name, size / MIB / done.seconds)
+    measuring.add(f"{key}-cpu", peer.name, (peer.cpu_seconds() - cpu) / size * GIB)
+    return done.results
+
+
+def measure_one_hash(measuring: Measuring, peers: Sequence[Peer], content: Content) -> None:
+    """One stream up, to peers that compute no more than one digest."""
+    for peer in measuring.turns(peers):
+        done = at_once(1, partial(_store, peer, [content]))
+        measuring.add("upload-sha256", peer.name, content.size / MIB / done.seconds)
+        _remove(peer, done.results)
+
+
+def measure_disk(measuring: Measuring, peers: Sequence[Peer], content: Content) -> None:
+    """How often an upload's bytes are written to the disk that the data are on."""
+    for peer in measuring.turns(peers):
+        os.sync()
+        written = peer.bytes_written()
+        done = at_once(1, partial(_store, peer, [content]))
+        measuring.add("upload-disk", peer.name, content.size / MIB / done.seconds)
+        measuring.add("written", peer.name, (peer.bytes_written() - written) / content.size)
+        _remove(peer, done.results)
+
+
+def measure_small(measuring: Measuring, peers: Sequence[Peer]) -> None:
+    """Small images created, each with bytes of its own, and one of them shown."""
+    for clients in (1, measuring.sizes.clients):
+        times = measuring.asked // clients
+        for peer in measuring.turns(peers):
+            contents = [small_content(measuring.sizes.small) for _ in range(times // 4 * clients)]
+            work = partial(_store_share, peer, contents, clients)
+            stored = _measure_requests(measuring, "create", peer, clients, len(contents), work)
+            ids = [image_id for share in stored for image_id in share]
+            work = partial(_show, peer, ids[0], times)
+            _measure_requests(measuring, "show", peer, clients, times * clients, work)
+            _remove(peer, ids)
+
+
+def _measure_requests(
+    measuring: Measuring, key: str, peer: Peer, clients: int, count: int, work: Callable[[int], Any]
+) -> list[Any]:
+    cpu = peer.cpu_seconds()
+    done = at_once(clients, work)
+    measuring.add(f"{key}-{clients}", peer.name, count / done.seconds)
+    measuring.add(f"{key}-cpu", peer.name, (peer.cpu_seconds() - cpu) / count * 1000)
+    return done.results
+
+
+def _store_share(peer: Peer, contents: Sequence[Content], clients: int, number: int) -> list[str]:
+    with Client(peer) as client:
+        return [peer.store(client, content) for content in contents[number::clients]]
+
+
+def _show(peer: Peer, image_id: str, times: int, _number: int) -> None:
+    with Client(peer) as client:
+        for _ in range(times):
+            peer.show(client, image_id)
+
+
+def measure_lists(measuring: Measuring, peers: Sequence[Peer]) -> None:
+    """25 images of few, then of many; who cannot list has no figure."""
+    peers = [peer for peer in peers if peer.lists]
+    sizes, times = measuring.sizes, max(5, measuring.asked // 20)
+    for key, more in (("list-few", sizes.few), ("list-many", sizes.many - sizes.few)):
+        for peer in peers:
+            peer.populate(more)
+        for peer in measuring.turns(peers):
+            measuring.add(key, peer.name, _seconds(partial(_list, peer, times)) / times * 1000)
+
+
+def _list(peer: Peer, times: int) -> None:
+    with Client(peer) as client:
+        for _ in range(times):
+            peer.list(client)
+
+
+def measure_crowded(measuring: Measuring, peers: Sequence[Peer], contents: Sequence[Content]) -> None:
+    """How long one waits who only asks: alone, beside uploads, and beside slow downloads too."""
+    sizes = measuring.sizes
+    *uploaded, shown = contents
+    for peer in measuring.turns(peers):
+        image_id = _store(peer, [shown], 0)
+        measuring.add("p99-idle", peer.name, _p99(measuring, peer, image_id))
+        with meanwhile(sizes.uploads, partial(_store_and_remove, peer, uploaded)):
+            measuring.add("p99-uploads", peer.name, _p99(measuring, peer, image_id))
+            if peer.bears_slow_readers:
+                with meanwhile(1, partial(_read_slowly, peer, image_id, sizes.readers)):
+                    measuring.add("p99-all", peer.name, _p99(measuring, peer, image_id))
+        _remove(peer, [image_id])
+
+
+def _p99(measuring: Measuring, peer: Peer, image_id: str) -> float:
+    """Milliseconds in which all but one of a hundred are answered."""
+    waits: list[float] = []
+    time.sleep(0.3)
+    with Client(peer) as client:
+        end = time.perf_counter() + measuring.seconds
+        while time.perf_counter() < end:
+            waits.append(_seconds(partial(peer.show, client, image_id)))
+            time.sleep(0.001)
+    return sorted(waits)[int(len(waits) * 0.99)] * 1000
+
+
+def _read_slowly(peer: Peer, image_id: str, readers: int, _number: int) -> None:
+    """So many connections that take an image's bytes, each much slower than they come."""
+    connections = [peer.connect(SLOW_BUFFER) for _ in range(readers)]
+    for connection in connections:
+        connection.sendall(request("GET", peer.address(image_id), None, {}))
+    while True:
+        for connection in connections:
+            connection.recv(SLOW)
+            time.sleep(1 / readers)
+
+
+def measure_refusals(measuring: Measuring, peers: Sequence[Peer]) -> None:
+    """When a body that is not wanted is answered, and how much of it was read; not, of who just hangs up."""
+    for peer in measuring.turns(peers):
+        with peer.connect() as connection, contextlib.suppress(ConnectionError):
+            connection.setblocking(False)
+            began = time.perf_counter()
+            sent = _send_until_answered(connection, peer.refused())
+            waited = time.perf_counter() - began
+            read = sent - _on_the_way(peer, connection)
+            answer = connection.recv(4096)
+            if not answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")):
+                raise SystemExit(f"{peer.name} does not refuse: {answer.decode(errors='replace')}")
+            measuring.add("refused", peer.name, waited * 1000)
+            measuring.add("refused-read", peer.name, max(0, read) / MIB)
+
+
+def _send_until_answered(connection: socket.socket, refused: Refused) -> int:
+    """Send a body for as long as it is taken and nobody says no; return how much went."""
+    sent, block = 0, bytes(MIB)
+    connection.send(request(refused.method, refused.path, REFUSED, dict(refused.headers)))
+    while sent < REFUSED:
+        readable, writable, _ = select.select([connection], [connection], [], 30)
+        if readable or not writable:
+            break
+        sent += connection.send(block)
+    return sent
+
+
+def _on_the_way(peer: Peer, connection: socket.socket) -> int:
+    """Bytes that we sent and the kernel still holds, on our side and on the server's."""
+    unsent = array.array("i", [0])
+    fcntl.ioctl(connection, termios.TIOCOUTQ, unsent)
+    ends = f":{peer.port:04X} ", f":{connection.getsockname()[1]:04X} "
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    theirs = [line.split() for line in lines if ends[0] in line[:20] and ends[1] in line[20:35]]
+    return unsent[0] + sum(int(fields[4].partition(":")[2], 16) for fields in theirs)
+
+
+def measure_memory(measuring: Measuring, key: str, peers: Sequence[Peer]) -> None:
+    """The peaks up to now."""
+    for peer in peers:
+        measuring.add(key, peer.name, peer.peak_memory() / MIB)
+
+
+def big_content(path: Path, size: int) -> Content:
+    """A file of random bytes."""
+    write_random(path, size)
+    with path.open("rb") as file:
+        return Content(path, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def small_content(size: int) -> Content:
+    """Bytes that nobody has seen before."""
+    body = os.urandom(size)
+    return Content(body, hashlib.sha256(body).hexdigest())
+
+
+def _store(peer: Peer, contents: Sequence[Content], number: int) -> str:
+    with Client(peer) as client:
+        return peer.store(client, contents[number])
+
+
+def _fetch(peer: Peer, ids: Sequence[str], number: int) -> int:
+    with Client(peer) as client:
+        return client.fetch(peer.address(ids[number]))
+
+
+def _store_and_remove(peer: Peer, contents: Sequence[Content], number: int) -> None:
+    with Client(peer) as client:
+        peer.remove(client, peer.store(client, contents[number]))
+
+
+def _remove(peer: Peer, ids: Sequence[str]) -> None:
+    with Client(peer) as client:
+        for image_id in dict.fromkeys(ids):
+            peer.remove(client, image_id)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

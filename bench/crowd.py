@@ -1,0 +1,65 @@
+"""Clients in processes of their own, so that none waits for another's interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_FORK = multiprocessing.get_context("fork")
+#: Seconds for all to be there.
+PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How long it took from the first one's start to the last one's end, and what each returned."""
+
+    seconds: float
+    results: list[Any]
+
+
+def at_once(clients: int, work: Callable[[int], Any]) -> Outcome:
+    """So many clients do the work at the same time; each is told its number, and returns something small."""
+    together, told = _FORK.Barrier(clients), _FORK.SimpleQueue()
+
+    def run(number: int) -> None:
+        together.wait(PATIENCE)
+        began = time.perf_counter()
+        result = work(number)
+        told.put((number, began, time.perf_counter(), result))
+
+    crowd = [_FORK.Process(target=run, args=(number,)) for number in range(clients)]
+    for client in crowd:
+        client.start()
+    for client in crowd:
+        client.join()
+    if any(client.exitcode for client in crowd):
+        raise SystemExit("a client failed")
+    ends = sorted(told.get() for _ in crowd)
+    seconds = max(end for _, _, end, _ in ends) - min(began for _, began, _, _ in ends)
+    return Outcome(seconds, [result for *_, result in ends])
+
+
+@contextlib.contextmanager
+def meanwhile(clients: int, work: Callable[[int], Any]) -> Iterator[None]:
+    """So many clients do the work, again and again, for as long as the `with` lasts."""
+
+    def run(number: int) -> None:
+        while True:
+            work(number)
+
+    crowd = [_FORK.Process(target=run, args=(number,), daemon=True) for number in range(clients)]
+    for client in crowd:
+        client.start()
+    try:
+        yield
+        if not all(client.is_alive() for client in crowd):
+            raise SystemExit("a client failed")
+    finally:
+        for client in crowd:
+            client.terminate()
+            client.join()

@@ -1,0 +1,59 @@
+"""A PostgreSQL for those that need one: Debian's, as it comes, on a free port."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import common
+
+USER = "bench"
+
+
+class Postgres:
+    """Runs from `__enter__` to `__exit__`, its data below a folder that all users can reach."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        (self._port,) = common.free_ports(1)
+
+    def __enter__(self) -> Postgres:
+        if not _programs():
+            common.apt("postgresql")
+        programs, user = _programs()[-1], common.as_user("postgres")
+        self._folder.mkdir()
+        if user:
+            shutil.chown(self._folder, "postgres")
+        data = self._folder / "data"
+        common.call(
+            [programs / "initdb", "--encoding=UTF8", "--auth=trust", f"--username={USER}", "-D", data], **user
+        )
+        command = [programs / "postgres", "-D", data, "-h", common.HOST, "-p", str(self._port), "-k", ""]
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **user
+            )
+        while not common.listening(self._port)():
+            if self._process.poll() is not None:
+                raise SystemExit((self._folder / "log").read_text())
+            time.sleep(0.05)
+        return self
+
+    def create(self, name: str) -> str:
+        """Make a database, and return its address."""
+        where = ["-h", common.HOST, "-p", str(self._port), "-U", USER]
+        common.call([_programs()[-1] / "createdb", *where, name])
+        return f"postgresql://{USER}@{common.HOST}:{self._port}/{name}"
+
+    def __exit__(self, *error: object) -> None:
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=60)
+
+
+def _programs() -> list[Path]:
+    """The folders of the versions that are there, the newest last."""
+    found = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    return sorted((path.parent for path in found), key=lambda folder: int(folder.parent.name))
