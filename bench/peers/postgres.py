@@ -36,7 +36,8 @@ class Postgres:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **user
             )
-        while not common.listening(self._port)():
+        state = data / "postmaster.pid"
+        while not (state.exists() and "ready" in state.read_text()):
             if self._process.poll() is not None:
                 raise SystemExit((self._folder / "log").read_text())
             time.sleep(0.05)
