@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
+import mmap
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,9 +56,9 @@ def room_for(size: int, options: SwiftOptions) -> Room:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of a source, in a seekable file at its start: `size` bytes with that hex MD5."""
+    """A piece of a source, in something seekable at its start: `size` bytes with that hex MD5."""
 
-    body: BinaryIO
+    body: BinaryIO | mmap.mmap
     size: int
     md5: str
 
@@ -79,14 +79,15 @@ class Cutter:
     def cut(self, size: int) -> Piece:
         """The next `size` bytes, fewer at the source's end. What the source raises is let through."""
         on_disk = room_for(size, self._options).on_disk
-        body = _spool(self._options.spool_dir) if on_disk else io.BytesIO()
+        # A mapping goes back to the system when it is closed; of a heap's pieces much would stay.
+        body = _spool(self._options.spool_dir) if on_disk else mmap.mmap(-1, size)
         try:
             return self._fill(body, size)
         except BaseException:
             body.close()
             raise
 
-    def _fill(self, body: BinaryIO, size: int) -> Piece:
+    def _fill(self, body: BinaryIO | mmap.mmap, size: int) -> Piece:
         digest = hashlib.md5(usedforsecurity=False)
         left = size
         block = self._ahead or self._source.read(min(left, BLOCK))
