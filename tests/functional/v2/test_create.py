@@ -18,7 +18,7 @@ def test_016_an_empty_document_makes_a_queued_shared_image(u1: Person) -> None:
     image = answer.json
     assert answer.status == 201
     assert answer.headers["Location"] == f"{u1.server.base}/v2/images/{image['id']}"
-    assert answer.headers["OpenStack-image-import-methods"] == "glance-direct,web-download"
+    assert answer.headers["OpenStack-image-import-methods"] == "glance-direct,web-download,copy-image"
     assert answer.headers["OpenStack-image-store-ids"] == "fast,cold,web"
     assert {name for name, value in image.items() if value is None} == NULL
     assert image["owner"] == "P1"

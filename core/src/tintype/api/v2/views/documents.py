@@ -12,7 +12,7 @@ from pyramid.response import Response
 from tintype.api.body import has_body
 from tintype.api.v2 import codec
 from tintype.draft import InvalidDraft
-from tintype.registry import Image
+from tintype.registry import Image, Job, JobStatus, Registry, Status
 
 View = Callable[[Any, Request], Any]
 
@@ -31,9 +31,26 @@ def without_body(view: View) -> View:
 def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str, Any]]:
     """The images as the caller may see them, each with what became of its last import."""
     listed = list(images)
-    jobs = request.image_registry.latest_jobs([image.id for image in listed])
+    registry: Registry = request.image_registry
+    jobs = registry.latest_jobs([image.id for image in listed])
     withheld = not request.caller.is_admin
-    return [codec.image_document(image, jobs.get(image.id), withheld=withheld) for image in listed]
+    documents = []
+    for image in listed:
+        job = jobs.get(image.id)
+        if job is not None and _ended_since(job, image):
+            image = registry.find(image.id) or image
+        documents.append(codec.image_document(image, job, withheld=withheld))
+    return documents
+
+
+def _ended_since(job: Job, image: Image) -> bool:
+    """Whether the job has ended after the image was read: whoever waits for its end must see what it did."""
+    if job.is_open:
+        return False
+    if image.status in (Status.SAVING, Status.IMPORTING):
+        return True
+    stores = {location.store for location in image.locations}
+    return job.status is JobStatus.SUCCESS and not stores.issuperset(job.order["stores"])
 
 
 def image_document(request: Request, image: Image) -> dict[str, Any]:
