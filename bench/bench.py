@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from catalogue import measure_lists
+from dialects import measure_dialects
 from report import Report
 from requests_per_second import measure_requests
 from server import Server
@@ -34,6 +35,7 @@ def main() -> None:
             report, folder / "stores", options.size << 20, options.rounds, unknown=options.unknown << 20
         )
         measure_lists(report, folder / "lists", counts=(1_000, options.images), rounds=options.rounds)
+        measure_dialects(report, folder / "dialects", options.images, options.asked, options.rounds)
     report.show()
 
 

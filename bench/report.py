@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -27,9 +28,20 @@ class Report:
         used = "" if cpu is None else f"{cpu / size * GIB:.2f} s/GiB"
         self._add(f"{name}, {size // MIB:,} MiB", speed, f"{ratio:.2f}", used)
 
-    def rate(self, what: str, clients: int, per_second: float, cpu: float) -> None:
-        """Answers a second; `cpu`: seconds the server had for each."""
-        self._add(f"{what}, {clients} at a time", f"{per_second:,.0f} /s", "", f"{cpu * 1000:.2f} ms")
+    def rate(
+        self, what: str, clients: int, per_second: float, cpu: float, ratio: float | None = None
+    ) -> None:
+        """Answers a second; `cpu`: seconds the server had for each; `ratio`: times the cheapest dialect's."""
+        times = "" if ratio is None else f"{ratio:.2f}"
+        self._add(f"{what}, {clients} at a time", f"{per_second:,.0f} /s", times, f"{cpu * 1000:.2f} ms")
+
+    def pages(self, what: str, seconds: Sequence[float], ratio: float, cpu: float) -> None:
+        """A page of a list: the medians of its first tenth, of it all and of its last tenth.
+
+        `cpu`: seconds the server had for a page; `ratio`: those of the last tenth to the first one's.
+        """
+        took = " / ".join(f"{one * 1000:.1f}" for one in seconds)
+        self._add(f"{what}: first / all / last", f"{took} ms", f"{ratio:.2f}", f"{cpu * 1000:.2f} ms")
 
     def list(self, what: str, count: int, seconds: float, ratio: float, cpu: float) -> None:
         """`ratio`: times as long as among the fewest images; `cpu`: seconds the server had for it."""
@@ -55,6 +67,9 @@ class Report:
         console = Console(highlight=False, soft_wrap=True)
         console.print(self._table)
         console.print("ratio: speed, cp + sha256sum being 1; of a list: time, the fewest images being 1")
+        console.print(
+            "  of a dialect: its CPU, the cheapest being 1; of pages: CPU, the first tenth's being 1"
+        )
         for note in self._notes:
             console.print(note, markup=False)
         console.print(f"Python {platform.python_version()}, {platform.machine()}, {sys.platform}")

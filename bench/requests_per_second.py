@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from client import Client
 from report import Report
@@ -25,21 +26,25 @@ def measure_requests(report: Report, server: Server, asked: int, rounds: int) ->
     for _ in range(rounds):
         for (method, clients), timing in timings.items():
             with timing.round(asked):
-                _ask(server, method, paths[method], clients, asked // clients)
+                ask_at_once(server, clients, asked // clients, _asking(method, paths[method]))
     for (method, clients), timing in timings.items():
         what = "HEAD" if method == "HEAD" else f"list of {LISTED}"
         report.rate(what, clients, 1 / timing.seconds, timing.cpu)
 
 
-def _ask(server: Server, method: str, path: str, clients: int, times: int) -> None:
+def _asking(method: str, path: str) -> Callable[[Client], object]:
+    return lambda client: client.ask(method, path)
+
+
+def ask_at_once(server: Server, clients: int, times: int, ask: Callable[[Client], object]) -> None:
     """So many clients at once ask so many times each."""
 
-    def ask() -> None:
+    def work() -> None:
         with Client(server) as client:
             for _ in range(times):
-                client.ask(method, path)
+                ask(client)
 
-    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    threads = [threading.Thread(target=work) for _ in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
