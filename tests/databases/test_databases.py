@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from tests.conftest import StartServer
 from tests.running.server import OCTETS, Server, meta
@@ -30,6 +31,21 @@ def test_migrations_go_up_and_down_and_agree_with_the_models(database: str) -> N
     assert schema.differences(engine) == []
     schema.downgrade(engine, "base")
     assert schema.current(engine) is None
+    engine.dispose()
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_an_upgrade_that_was_broken_off_is_simply_done_again(database: str) -> None:
+    engine = build_engine(database)
+    schema.upgrade(engine, "0003")
+    # What is left of an upgrade from 0001 that died half way through the foreign keys of 0003.
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        connection.execute(text("ALTER TABLE jobs DROP FOREIGN KEY fk_jobs_image_id_images"))
+
+    schema.upgrade(engine)
+
+    assert schema.differences(engine) == []
     engine.dispose()
 
 

@@ -11,11 +11,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
 from tintype.registry.engine import read_only
 from tintype.registry.models import Base
 
+#: MariaDB's and MySQL's errors that say that a step is done already: a table, a column, an index or a foreign
+#: key is there, or gone. Their DDL knows no transactions, so what was interrupted is begun again half done.
+_DONE_ALREADY = frozenset({1050, 1051, 1060, 1061, 1091, 1826})
 #: The folder that alembic finds them in.
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -49,6 +52,7 @@ def _run(engine: Engine, work: Callable[[Config], None]) -> None:
     with (
         engine.connect() as connection,
         _rows_unchained(connection),
+        _steps_repeatable(connection),
         connection.begin(),
     ):
         migrate(connection)
@@ -66,3 +70,25 @@ def _rows_unchained(connection: Connection) -> Iterator[None]:
         yield
     finally:
         raw.execute("PRAGMA foreign_keys = ON")
+
+
+@contextlib.contextmanager
+def _steps_repeatable(connection: Connection) -> Iterator[None]:
+    """Let each step pass that is done already, where what was interrupted is not undone."""
+    if connection.dialect.name not in ("mysql", "mariadb"):
+        yield
+        return
+
+    def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        try:
+            cursor.execute(statement, parameters)
+        except Exception as error:
+            if not error.args or error.args[0] not in _DONE_ALREADY:
+                raise
+        return True
+
+    event.listen(connection.engine, "do_execute", execute)
+    try:
+        yield
+    finally:
+        event.remove(connection.engine, "do_execute", execute)

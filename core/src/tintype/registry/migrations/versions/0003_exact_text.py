@@ -11,15 +11,9 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-TABLES = (
-    "images",
-    "image_properties",
-    "image_locations",
-    "image_tags",
-    "image_members",
-    "project_usage",
-    "jobs",
-)
+#: Those whose rows belong to an image, by a key that may be away when this is begun again.
+OF_AN_IMAGE = ("image_properties", "image_locations", "image_tags", "image_members", "jobs")
+TABLES = ("images", *OF_AN_IMAGE, "project_usage")
 
 
 def upgrade() -> None:
@@ -35,18 +29,9 @@ def downgrade() -> None:
 
 def _collate(collation: str) -> None:
     """Both ends of a foreign key must change, one after the other: so keys are away meanwhile."""
-    inspector = sa.inspect(op.get_bind())
-    keys = [(table, key) for table in TABLES for key in inspector.get_foreign_keys(table)]
-    for table, key in keys:
-        op.drop_constraint(key["name"], table, type_="foreignkey")
+    for table in OF_AN_IMAGE:
+        op.drop_constraint(f"fk_{table}_image_id_images", table, type_="foreignkey")
     for table in TABLES:
         op.execute(f"ALTER TABLE {table} CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}")
-    for table, key in keys:
-        op.create_foreign_key(
-            key["name"],
-            table,
-            key["referred_table"],
-            key["constrained_columns"],
-            key["referred_columns"],
-            ondelete=key["options"].get("ondelete"),
-        )
+    for table in OF_AN_IMAGE:
+        op.create_foreign_key(f"fk_{table}_image_id_images", table, "images", ["image_id"], ["id"])
