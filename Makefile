@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 INI ?= tintype.ini
 
 FUZZ ?= 5000
+FAULTS ?= 1000
 
-.PHONY: help install serve test campaigns fuzz lint format tempest bench bench-peers docs clean
+.PHONY: help install serve test campaigns fuzz faults lint format tempest bench bench-peers docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -28,6 +29,9 @@ campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: mo
 
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
 	TINTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
+
+faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, on three databases: nothing is lost, none is stuck
+	$(BIN)/python -m tests.faults.campaign --kills $(FAULTS)
 
 lint: $(VENV)/.dev  ## check style, imports and common mistakes
 	$(BIN)/ruff check .

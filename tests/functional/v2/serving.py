@@ -55,9 +55,11 @@ def serve_folder(folder: Path) -> Iterator[Web]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
-        yield Web(folder, running.server_port)
-        running.shutdown()
-        thread.join()
+        try:
+            yield Web(folder, running.server_port)
+        finally:
+            running.shutdown()
+            thread.join()
 
 
 def stores(web: Web) -> dict[str, str]:

@@ -1,0 +1,198 @@
+"""Clients: each does one thing after the other, as its dice say, until the server is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator
+
+from tests.faults.campaign.ledger import Ledger
+from tests.faults.campaign.victim import Victim
+from tests.running.answers import Answer
+from tests.running.server import OCTETS, meta
+
+#: Below and above the size from which a body streams.
+SIZES = (1, 10, 70_000, 400_000, 3_000_000)
+JSON = {"Content-Type": "application/json"}
+FORMATS = {"disk_format": "raw", "container_format": "bare"}
+#: What may be answered to any of it while others do the same to the same image: no 500, no 502.
+_FAIR = {200, 201, 202, 203, 204, 400, 403, 404, 409, 412, 413, 503}
+
+
+class Deeds:
+    """What a client can do; each method is one deed, and keeps the ledger."""
+
+    def __init__(self, victim: Victim, ledger: Ledger, dice: random.Random):
+        self._victim = victim
+        self._ledger = ledger
+        self._dice = dice
+        self._mine: list[str] = []
+
+    def upload(self) -> str:
+        """Classic: one request with a length."""
+        return self._post(lambda body: body)
+
+    def upload_chunked(self) -> str:
+        """Classic: one request without a length."""
+        return self._post(_pieces)
+
+    def upload_to_queued(self) -> str:
+        """v2: a record first, the bytes after."""
+        image_id = self._reserve()
+        promise = self._ledger[image_id]
+        if promise.reserved:
+            promise.sent = True
+            promise.kept = self._ask("PUT", f"/v2/images/{image_id}/file", OCTETS, promise.body).status == 204
+        return image_id
+
+    def stage(self) -> str:
+        """v2: a record first, bytes to be imported after."""
+        image_id = self._reserve()
+        promise = self._ledger[image_id]
+        if promise.reserved:
+            promise.sent = True
+            path = f"/v2/images/{image_id}/stage"
+            promise.staged = self._ask("PUT", path, OCTETS, promise.body).status == 204
+        return image_id
+
+    def import_staged(self) -> None:
+        """v2: have what is staged imported."""
+        image_id = self.stage()
+        promise = self._ledger[image_id]
+        if promise.staged:
+            promise.import_asked = True
+            order = {"method": {"name": "glance-direct"}}
+            promise.importing = self._send(f"/v2/images/{image_id}/import", order).status == 202
+
+    def copy_from(self) -> None:
+        """v1: have the bytes fetched from a web server."""
+        body = self._body()
+        image_id = self._begin(body)
+        promise = self._ledger[image_id]
+        fields = meta(id=image_id, name=image_id, **FORMATS)
+        source = {"x-glance-api-copy-from": self._victim.web.place(body)}
+        promise.names = {image_id}
+        promise.import_asked = True
+        promise.importing = self._ask("POST", "/v1/images", {**fields, **source}).status == 201
+
+    def copy(self) -> None:
+        """v2: have an image's bytes copied into the other store."""
+        image_id = self._any()
+        if image_id is not None:
+            order = {"method": {"name": "copy-image"}, "stores": ["cold"]}
+            self._send(f"/v2/images/{image_id}/import", order)
+
+    def download(self) -> None:
+        """Classic: what comes is what was sent."""
+        image_id = self._any()
+        if image_id is not None:
+            answer = self._ask("GET", f"/images/{image_id}")
+            if answer.status == 200 and answer.body != self._ledger[image_id].body:
+                self._ledger.wrong.append(f"{image_id}: other bytes came back than were sent")
+
+    def rename(self) -> None:
+        """Classic: change a name."""
+        image_id = self._own()
+        if image_id is not None:
+            promise, name = self._ledger[image_id], f"n{self._dice.random()}"
+            promise.names.add(name)
+            if self._ask("PUT", f"/images/{image_id}", meta(name=name)).status == 200:
+                promise.names = {name}
+
+    def delete(self, image_id: str | None = None) -> None:
+        """Classic: delete."""
+        image_id = image_id or self._own()
+        if image_id is not None:
+            promise = self._ledger[image_id]
+            promise.delete_asked = True
+            promise.deleted |= self._ask("DELETE", f"/images/{image_id}").status == 200
+
+    def _post(self, carried: Callable[[bytes], bytes | Iterator[bytes]]) -> str:
+        body = self._body()
+        image_id = self._begin(body)
+        promise = self._ledger[image_id]
+        promise.sent = True
+        promise.names = {image_id}
+        headers = {**OCTETS, **meta(id=image_id, name=image_id)}
+        promise.kept = self._ask("POST", "/images", headers, carried(body)).status == 200
+        return image_id
+
+    def _reserve(self) -> str:
+        image_id = self._begin(self._body())
+        promise = self._ledger[image_id]
+        promise.names = {image_id}
+        promise.reserved = (
+            self._send("/v2/images", {"id": image_id, "name": image_id, **FORMATS}).status == 201
+        )
+        return image_id
+
+    def _body(self) -> bytes:
+        return self._dice.randbytes(self._dice.choice(SIZES))
+
+    def _begin(self, body: bytes) -> str:
+        image_id = self._ledger.begin(body)
+        self._mine.append(image_id)
+        return image_id
+
+    def _any(self) -> str | None:
+        """Some image, with which others may be busy at the same time."""
+        known = [image_id for image_id, promise in self._ledger.items() if promise.answered]
+        return self._dice.choice(known) if known else None
+
+    def _own(self) -> str | None:
+        """One of its own images: what is promised of an image only one client changes."""
+        known = [
+            one for one in self._mine if self._ledger[one].answered and not self._ledger[one].delete_asked
+        ]
+        return self._dice.choice(known) if known else None
+
+    def _send(self, path: str, document: object) -> Answer:
+        return self._ask("POST", path, JSON, json.dumps(document).encode())
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | None = None,
+        body: bytes | Iterator[bytes] | None = None,
+    ) -> Answer:
+        answer = self._victim.request(method, path, headers, body)
+        if answer.status not in _FAIR:
+            self._ledger.wrong.append(f"{method} {path}: {answer.status} {answer.text[:200]}")
+        return answer
+
+
+class Client(threading.Thread):
+    """Does deeds until the server is gone, or `end` is set."""
+
+    _OFTEN = (Deeds.upload, Deeds.upload_chunked, Deeds.upload_to_queued)
+    _ALL = (
+        *(_OFTEN * 2),
+        Deeds.stage,
+        Deeds.import_staged,
+        Deeds.copy_from,
+        Deeds.copy,
+        Deeds.download,
+        Deeds.rename,
+        Deeds.delete,
+    )
+
+    def __init__(self, victim: Victim, ledger: Ledger, seed: int):
+        super().__init__()
+        self._dice = random.Random(seed)
+        self._deeds = Deeds(victim, ledger, self._dice)
+        self._ledger = ledger
+        self.end = threading.Event()
+
+    def run(self) -> None:
+        """Roll the dice, do it, and again."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while not self.end.is_set():
+                self._dice.choice(self._ALL)(self._deeds)
+
+
+def _pieces(body: bytes, size: int = 50_000) -> Iterator[bytes]:
+    return (body[at : at + size] for at in range(0, len(body), size))

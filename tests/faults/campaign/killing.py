@@ -1,0 +1,97 @@
+"""Kills: at each call that a phase makes, and at any moment of a busy server."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.campaign.clients import Client
+from tests.faults.campaign.databases import CALLS, Databases
+from tests.faults.campaign.phases import Phase, Scene
+from tests.faults.campaign.strace import attached, counting, kill_at
+from tests.faults.campaign.victim import pause, victim
+
+#: The calls by which bytes come into a file store, go out of it, and answers to clients.
+_FILES = ("openat", "mkdirat", "write", "ftruncate", "fchmod", "linkat", "fsync", "unlinkat", "sendto")
+#: Kills after which the victim gets an empty database and empty stores.
+_FRESH = 40
+_CLIENTS = 4
+
+#: A call, and which one of a thread's.
+Point = tuple[str, int]
+
+
+@dataclass
+class Tally:
+    """Of one phase on one database: how often the server died in it, and what was wrong afterwards."""
+
+    phase: str
+    database: str
+    kills: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def add(self, violations: list[str], where: object) -> None:
+        """One more death, and what was found after it."""
+        self.kills += 1
+        self.violations += [f"{self.phase} on {self.database}, at {where}: {one}" for one in violations]
+
+
+def walk(phase: Phase, databases: Databases, folder: Path, most: int) -> Tally:
+    """Kill before each call that the phase makes: all of them, or `most` of them at even distances."""
+    tally = Tally(phase.name, databases.name)
+    calls = tuple(dict.fromkeys((*_FILES, *CALLS[databases.name])))
+    with _scene(databases, folder / "counted", phase.settings) as scene:
+        points = _points(phase, scene, calls, folder / "calls")
+    points = spread(points, most)
+    for start in range(0, len(points), _FRESH):
+        with _scene(databases, folder / f"from{start}", phase.settings) as scene:
+            for call, number in points[start : start + _FRESH]:
+                scene.do(phase.prepare)
+                with attached(scene.victim.process.pid, kill_at(call, number)):
+                    scene.do(phase.deed)
+                    died = scene.victim.await_death(0.3)
+                if died:
+                    tally.add(scene.restart(), f"{call} {number}")
+    return tally
+
+
+def spread(points: list[Point], most: int) -> list[Point]:
+    """All points, or about `most` of them at even distances."""
+    return points[:: max(1, -(-len(points) // most))]
+
+
+def _points(phase: Phase, scene: Scene, calls: tuple[str, ...], log: Path) -> list[Point]:
+    """Each call and its number, as far as one thread counts in the phase."""
+    scene.do(phase.prepare)
+    with counting(scene.victim.process.pid, calls, log) as most:
+        scene.do(phase.deed)
+        scene.victim.await_death(0.3)
+    return [(call, number) for call in calls for number in range(1, most[call] + 1)]
+
+
+def strike(databases: Databases, folder: Path, kills: int, seed: int) -> Tally:
+    """Kill a server that is busy with everything at once, at moments that dice choose."""
+    tally = Tally("anything, at any moment", databases.name)
+    dice = random.Random(seed)
+    for start in range(0, kills, _FRESH):
+        with _scene(databases, folder / f"from{start}") as scene:
+            for _ in range(min(_FRESH, kills - start)):
+                clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
+                for client in clients:
+                    client.start()
+                moment = dice.uniform(0.01, 0.8)
+                pause(moment)
+                scene.victim.kill()
+                for client in clients:
+                    client.join()
+                tally.add(scene.restart(), f"{moment:.3f} s")
+    return tally
+
+
+@contextmanager
+def _scene(databases: Databases, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Scene]:
+    with victim(folder, databases.make(), settings) as running:
+        yield Scene(running, seed=0)

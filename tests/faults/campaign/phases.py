@@ -1,0 +1,144 @@
+"""What the server is killed in: a phase is something it does, begun anew for each call that it may die at."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import http.client
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import update
+
+from tests.faults.campaign.clients import Deeds
+from tests.faults.campaign.ledger import Ledger
+from tests.faults.campaign.verdict import judge
+from tests.faults.campaign.victim import Victim, pause
+from tintype.policy import Caller
+from tintype.registry import JobStatus, LocationState, Status
+from tintype.registry.models import ImageRow, LocationRow
+
+#: Seconds that a deed may take before the campaign goes on without it.
+_PATIENCE = 15
+_OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
+_OPERATOR = Caller(project="default", roles=frozenset({"admin"}))
+
+
+class Scene:
+    """A victim and the ledger of those who speak to it."""
+
+    def __init__(self, victim: Victim, seed: int):
+        self.victim = victim
+        self.ledger = Ledger()
+        self.deeds = Deeds(victim, self.ledger, random.Random(seed))
+
+    def do(self, deed: Callable[[Scene], None]) -> None:
+        """Do something that the victim may die of."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            deed(self)
+
+    def restart(self) -> list[str]:
+        """Start the dead victim again, and say what is not as promised."""
+        died = time.monotonic()
+        self.victim.start()
+        return judge(self.victim, self.ledger, died)
+
+    def some(self, state: str) -> str:
+        """The id of the newest image that is promised to be in a state, and that nobody deleted."""
+        return next(
+            key
+            for key, promise in reversed(self.ledger.items())
+            if getattr(promise, state) and not promise.delete_asked and not promise.import_asked
+        )
+
+    def await_that(self, done: Callable[[], bool]) -> None:
+        """Wait until something is so, or the victim is dead."""
+        end = time.monotonic() + _PATIENCE
+        while self.victim.process.poll() is None and not done() and time.monotonic() < end:
+            pause(0.02)
+
+
+Deed = Callable[[Scene], object]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Something that a server does: `prepare` before it may die, `deed` while it may."""
+
+    name: str
+    deed: Deed
+    prepare: Deed = lambda scene: None
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def _import(scene: Scene) -> None:
+    """Another process takes the order, so all that is walked through is the work."""
+    image_id = scene.some("staged")
+    service, promise = scene.victim.service, scene.ledger[image_id]
+    image = service.registry.find(image_id)
+    promise.import_asked = True
+    service.lifecycle.imports.import_staged(image, (), _OPERATOR, "campaign")
+    promise.importing = True
+    _await_jobs(scene, image_id)
+
+
+def _copy(scene: Scene) -> None:
+    image_id = scene.some("kept")
+    service = scene.victim.service
+    service.lifecycle.copy(service.registry.find(image_id), ("cold",), _OPERATOR, "campaign")
+    _await_jobs(scene, image_id)
+
+
+def _await_jobs(scene: Scene, image_id: str) -> None:
+    registry = scene.victim.service.registry
+    scene.await_that(lambda: all(job.status not in _OPEN for job in registry.jobs_of(image_id)))
+
+
+def _abandon(scene: Scene) -> None:
+    """Leave what dead servers leave: an upload whose bytes are there, and a removal; under long leases."""
+    scene.deeds.delete(scene.deeds.upload())
+    image_id = scene.deeds.upload()
+    scene.ledger[image_id].kept = False
+    half_way = {"state": LocationState.INTENDED, "location": None, "lease_owner": "gone"}
+    with scene.victim.service.registry.engine.begin() as connection:
+        until = _in(3600)
+        ours = LocationRow.image_id == image_id
+        connection.execute(update(LocationRow).where(ours).values(**half_way, lease_until=until))
+        connection.execute(update(ImageRow).where(ImageRow.id == image_id).values(status=Status.SAVING))
+
+
+def _sweep(scene: Scene) -> None:
+    """The victim sweeps four times a second: let it find something, and wait until nothing is left."""
+    registry = scene.victim.service.registry
+    left = LocationRow.state.in_([LocationState.INTENDED, LocationState.DOOMED])
+    with registry.engine.begin() as connection:
+        connection.execute(update(LocationRow).where(left).values(lease_until=_in(-1)))
+    scene.await_that(lambda: not registry.lapsed_locations(_in(3600), 1))
+
+
+def _in(seconds: float) -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+
+
+def _upload(scene: Scene) -> None:
+    scene.deeds.upload()
+
+
+PHASES = (
+    Phase("upload", _upload),
+    Phase("upload, chunked", lambda scene: scene.deeds.upload_chunked()),
+    Phase("upload to queued", lambda scene: scene.deeds.upload_to_queued()),
+    Phase("stage", lambda scene: scene.deeds.stage()),
+    Phase("update", lambda scene: scene.deeds.rename(), prepare=_upload),
+    Phase("delete", lambda scene: scene.deeds.delete(scene.some("kept")), prepare=_upload),
+    Phase("import", _import, prepare=lambda scene: scene.deeds.stage()),
+    Phase("copy", _copy, prepare=_upload),
+    Phase(
+        "sweep",
+        _sweep,
+        prepare=_abandon,
+        settings={"tintype.sweep_interval": "0.25", "tintype.delete_grace": "3600"},
+    ),
+)

@@ -1,0 +1,119 @@
+"""The verdict: after a restart and a sweep, was every promise kept, and is nothing left over?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from sqlalchemy import func, select
+
+from tests.faults.campaign.ledger import Ledger, Promise
+from tests.faults.campaign.victim import LEASE, Victim, pause
+from tintype.registry import Image, JobStatus, LocationState, Status
+from tintype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
+
+#: An interrupted transfer must be at its end within lease + 30 s; a job is begun again a second after.
+_PATIENCE = LEASE + 30
+#: In these something is under way; none may be left.
+_BUSY = (Status.SAVING, Status.IMPORTING)
+_OPEN_JOBS = (JobStatus.PENDING, JobStatus.PROCESSING)
+
+
+def judge(victim: Victim, ledger: Ledger, died: float) -> list[str]:
+    """Sweep what a victim left that died at `died` and runs again; say what is not as promised.
+
+    What is settled for good is struck from the ledger.
+    """
+    pause(died + LEASE + 0.05 - time.monotonic())
+    found = _end_everything(victim)
+    found += _fsck(victim)
+    found += _sums(victim)
+    for image_id, promise in ledger.items():
+        image = victim.service.registry.find(image_id)
+        if broken := _broken(victim, image_id, image, promise):
+            found.append(f"{image_id}: {broken}")
+        if image is None or broken:
+            ledger.settle(image_id)
+    found += ledger.wrong
+    ledger.wrong = []
+    return found
+
+
+def _end_everything(victim: Victim) -> list[str]:
+    """Sweep until nothing is under way any more; what stays so is stuck."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        status, said = victim.run("sweep")
+        if status:
+            return [f"tintype sweep: {said}"]
+        under_way = list(_under_way(victim))
+        if not under_way or time.monotonic() > end:
+            return [f"stuck: {one}" for one in under_way]
+        pause(0.1)
+
+
+def _under_way(victim: Victim) -> Iterator[str]:
+    """What is neither begun nor ended."""
+    leased = (LocationState.INTENDED, LocationState.DOOMED)
+    asked = (
+        select(ImageRow.id, ImageRow.status).where(ImageRow.status.in_(_BUSY)),
+        select(LocationRow.key, LocationRow.state).where(LocationRow.state.in_(leased)),
+        select(JobRow.id, JobRow.status).where(JobRow.status.in_(_OPEN_JOBS)),
+    )
+    with victim.service.registry.engine.connect() as connection:
+        for query in asked:
+            yield from (f"{one} is {status}" for one, status in connection.execute(query))
+
+
+def _fsck(victim: Victim) -> list[str]:
+    status, said = victim.run("fsck", "--deep=100000", "--window=0")
+    return [f"tintype fsck: {line}" for line in said.splitlines()[:-1]] if status else []
+
+
+def _sums(victim: Victim) -> list[str]:
+    """What projects use is what their images have."""
+    alive = ImageRow.status != Status.DELETED
+    images = select(ImageRow.owner, func.count()).where(alive).group_by(ImageRow.owner)
+    counted = (
+        select(ImageRow.owner, func.sum(LocationRow.counted))
+        .join(ImageRow, ImageRow.id == LocationRow.image_id)
+        .group_by(ImageRow.owner)
+    )
+    with victim.service.registry.engine.connect() as connection:
+        numbers = dict(connection.execute(images).tuples().all())
+        sizes = dict(connection.execute(counted).tuples().all())
+        used = connection.execute(select(UsageRow.project, UsageRow.images, UsageRow.bytes)).all()
+    return [
+        f"project {project} counts {count} images and {size} bytes, "
+        f"but has {numbers.get(project, 0)} and {sizes.get(project, 0)}"
+        for project, count, size in used
+        if (count, size) != (numbers.get(project, 0), int(sizes.get(project, 0)))
+    ]
+
+
+def _broken(victim: Victim, image_id: str, image: Image | None, promise: Promise) -> str | None:
+    """What is not as promised of one image."""
+    if image is None:
+        return None if promise.delete_asked or not promise.answered else "it is gone, and nobody deleted it"
+    if promise.deleted:
+        return f"it was deleted, and is {image.status}"
+    if image.name not in promise.names:
+        return f"its name is {image.name}, of {promise.names}"
+    if image.status is Status.ACTIVE:
+        return _broken_bytes(victim, image_id, promise)
+    if promise.kept or promise.importing:
+        return f"its bytes were taken, and it is {image.status}: {image.status_reason}"
+    if promise.staged and not promise.import_asked and image.status is not Status.UPLOADING:
+        return f"its bytes were staged, and it is {image.status}: {image.status_reason}"
+    if image.status is Status.KILLED and not image.status_reason:
+        return "it is killed without a reason"
+    return None
+
+
+def _broken_bytes(victim: Victim, image_id: str, promise: Promise) -> str | None:
+    if not (promise.sent or promise.import_asked):
+        return "it is active without having been sent"
+    got = victim.get(f"/images/{image_id}")
+    if got.status != 200 or got.body != promise.body:
+        return f"it is active, and its bytes are not what was sent ({got.status})"
+    return None

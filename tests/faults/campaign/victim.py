@@ -1,0 +1,135 @@
+"""The server that is killed: `pserve` on a database and two file stores; and the operator's commands.
+
+A start costs mostly imports, so a process that has made them is forked for each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import IO
+
+from click.testing import CliRunner
+
+from tests.functional.v2.serving import Web, serve_folder, stores
+from tests.running.server import ROOT, Server, write_ini
+from tintype.app import Service, open_service
+from tintype.cli import main as tintype
+from tintype.cli.ini import load_settings
+
+#: The shortest lease there is: what died is waited for that long.
+LEASE = 1.0
+
+#: Processes that are forked from one that has made all imports.
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload(["tests.faults.campaign.preloaded"])
+
+
+class Victim(Server):
+    """A server that is started again and again; nothing sweeps but what the campaign calls."""
+
+    def __init__(
+        self, folder: Path, database: str, web: Web, settings: Mapping[str, str], server: Mapping[str, str]
+    ):
+        folder.mkdir(parents=True)
+        app = {
+            **stores(web),
+            "sqlalchemy.url": database,
+            "tintype.lease": str(LEASE),
+            "tintype.sweep_interval": "0",
+            **settings,
+        }
+        self.web = web
+        super().__init__(folder, write_ini(folder, app, server))
+
+    def _spawn(self, arguments: list[str | Path], log: IO[bytes]) -> _Forked:
+        process = forks.Process(target=_serve, args=([str(one) for one in arguments], str(self.log_path)))
+        process.start()
+        return _Forked(process)
+
+    @cached_property
+    def service(self) -> Service:
+        """The same service without HTTP, in this process: to look into its registry, to give it jobs."""
+        return open_service(load_settings(str(self.ini), {"data_dir": str(self.data_dir)}))
+
+    def run(self, *words: str) -> tuple[int, str]:
+        """The exit status and the output of `tintype WORDS INI data_dir=...`."""
+        arguments = [*words, str(self.ini), f"data_dir={self.data_dir}"]
+        done = CliRunner().invoke(tintype, arguments, catch_exceptions=False)
+        return done.exit_code, done.output
+
+    def await_death(self, seconds: float) -> bool:
+        """Whether it died within so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            self.process.wait(seconds)
+            return True
+        return False
+
+    def close(self) -> None:
+        """End it for good."""
+        self.kill()
+        if "service" in self.__dict__:
+            self.service.close()
+
+
+@contextlib.contextmanager
+def victim(
+    folder: Path,
+    database: str,
+    settings: Mapping[str, str] | None = None,
+    server: Mapping[str, str] | None = None,
+) -> Iterator[Victim]:
+    """A victim and the web server that it fetches from, for as long as the `with` lasts."""
+    (folder / "web").mkdir(parents=True)
+    with serve_folder(folder / "web") as web:
+        running = Victim(folder / "victim", database, web, settings or {}, server or {})
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+class _Forked:
+    """A forked process with the verbs of a `Popen` that `Server` uses."""
+
+    def __init__(self, process: BaseProcess):
+        self._process = process
+        self.pid = process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, how: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, how)
+
+    def wait(self, timeout: float) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise TimeoutError
+        return self._process.exitcode
+
+
+def _serve(arguments: list[str], log: str) -> None:
+    """What the child does: `pserve`, with its output in the log."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.chdir(ROOT)
+    sys.argv = ["pserve", *arguments]
+    from pyramid.scripts import pserve
+
+    sys.exit(pserve.main(sys.argv))
+
+
+def pause(seconds: float) -> None:
+    """Let the victim live, or a lease lapse, for so long."""
+    time.sleep(max(0.0, seconds))
