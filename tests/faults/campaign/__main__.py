@@ -47,7 +47,7 @@ def main(kills: int, names: tuple[str, ...], only: tuple[str, ...], seed: int) -
 def _tell(tallies: list[Tally], tally: Tally) -> None:
     tallies.append(tally)
     click.echo(
-        f"{tally.database:9} {tally.phase:24} {tally.kills:5} kills {len(tally.violations):3} violations"
+        f"{tally.database:9} {tally.phase:24} {tally.times:5} times {len(tally.violations):3} violations"
     )
     for violation in tally.violations:
         click.echo(f"    {violation}")
@@ -55,7 +55,7 @@ def _tell(tallies: list[Tally], tally: Tally) -> None:
 
 def _sum_up(tallies: list[Tally]) -> None:
     violations = sum(len(tally.violations) for tally in tallies)
-    click.echo(f"{sum(tally.kills for tally in tallies)} kills, {violations} violations")
+    click.echo(f"{sum(tally.times for tally in tallies)} kills, {violations} violations")
     if violations:
         raise click.exceptions.Exit(1)
 

@@ -58,7 +58,7 @@ class Deeds:
             promise.staged = self._ask("PUT", path, OCTETS, promise.body).status == 204
         return image_id
 
-    def import_staged(self) -> None:
+    def import_staged(self) -> str:
         """v2: have what is staged imported."""
         image_id = self.stage()
         promise = self._ledger[image_id]
@@ -66,8 +66,9 @@ class Deeds:
             promise.import_asked = True
             order = {"method": {"name": "glance-direct"}}
             promise.importing = self._send(f"/v2/images/{image_id}/import", order).status == 202
+        return image_id
 
-    def copy_from(self) -> None:
+    def copy_from(self) -> str:
         """v1: have the bytes fetched from a web server."""
         body = self._body()
         image_id = self._begin(body)
@@ -77,6 +78,7 @@ class Deeds:
         promise.names = {image_id}
         promise.import_asked = True
         promise.importing = self._ask("POST", "/v1/images", {**fields, **source}).status == 201
+        return image_id
 
     def copy(self) -> None:
         """v2: have an image's bytes copied into the other store."""
@@ -93,7 +95,7 @@ class Deeds:
             if answer.status == 200 and answer.body != self._ledger[image_id].body:
                 self._ledger.wrong.append(f"{image_id}: other bytes came back than were sent")
 
-    def rename(self) -> None:
+    def rename(self) -> str | None:
         """Classic: change a name."""
         image_id = self._own()
         if image_id is not None:
@@ -101,14 +103,20 @@ class Deeds:
             promise.names.add(name)
             if self._ask("PUT", f"/images/{image_id}", meta(name=name)).status == 200:
                 promise.names = {name}
+        return image_id
 
-    def delete(self, image_id: str | None = None) -> None:
+    def delete(self, image_id: str | None = None) -> str | None:
         """Classic: delete."""
         image_id = image_id or self._own()
         if image_id is not None:
             promise = self._ledger[image_id]
             promise.delete_asked = True
             promise.deleted |= self._ask("DELETE", f"/images/{image_id}").status == 200
+        return image_id
+
+    def own(self) -> str | None:
+        """One of all images that are its own, deleted ones too."""
+        return self._dice.choice(self._mine) if self._mine else None
 
     def _post(self, carried: Callable[[bytes], bytes | Iterator[bytes]]) -> str:
         body = self._body()
@@ -184,7 +192,6 @@ class Client(threading.Thread):
         super().__init__()
         self._dice = random.Random(seed)
         self._deeds = Deeds(victim, ledger, self._dice)
-        self._ledger = ledger
         self.end = threading.Event()
 
     def run(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.campaign.clients import Client
 from tests.faults.campaign.databases import CALLS, Databases
 from tests.faults.campaign.phases import Phase, Scene
-from tests.faults.campaign.strace import attached, counting, kill_at
+from tests.faults.campaign.strace import KILL, Injection, attached, counting
 from tests.faults.campaign.victim import pause, victim
 
 #: The calls by which bytes come into a file store, go out of it, and answers to clients.
@@ -26,23 +26,30 @@ Point = tuple[str, int]
 
 @dataclass
 class Tally:
-    """Of one phase on one database: how often the server died in it, and what was wrong afterwards."""
+    """Of one phase on one database: how often something happened to the server, and what was wrong then."""
 
     phase: str
     database: str
-    kills: int = 0
+    times: int = 0
     violations: list[str] = field(default_factory=list)
 
     def add(self, violations: list[str], where: object) -> None:
-        """One more death, and what was found after it."""
-        self.kills += 1
+        """Once more, and what was found after it."""
+        self.times += 1
         self.violations += [f"{self.phase} on {self.database}, at {where}: {one}" for one in violations]
 
 
-def walk(phase: Phase, databases: Databases, folder: Path, most: int) -> Tally:
-    """Kill before each call that the phase makes: all of them, or `most` of them at even distances."""
+def walk(
+    phase: Phase,
+    databases: Databases,
+    folder: Path,
+    most: int,
+    effect: str = KILL,
+    calls: tuple[str, ...] | None = None,
+) -> Tally:
+    """Kill before each call that the phase makes, or let it fail: all, or `most` at even distances."""
     tally = Tally(phase.name, databases.name)
-    calls = tuple(dict.fromkeys((*_FILES, *CALLS[databases.name])))
+    calls = calls or tuple(dict.fromkeys((*_FILES, *CALLS[databases.name])))
     with _scene(databases, folder / "counted", phase.settings) as scene:
         points = _points(phase, scene, calls, folder / "calls")
     points = spread(points, most)
@@ -50,11 +57,13 @@ def walk(phase: Phase, databases: Databases, folder: Path, most: int) -> Tally:
         with _scene(databases, folder / f"from{start}", phase.settings) as scene:
             for call, number in points[start : start + _FRESH]:
                 scene.do(phase.prepare)
-                with attached(scene.victim.process.pid, kill_at(call, number)):
+                with attached(scene.victim.process.pid, Injection((call,), effect, str(number))):
                     scene.do(phase.deed)
                     died = scene.victim.await_death(0.3)
                 if died:
                     tally.add(scene.restart(), f"{call} {number}")
+                elif effect != KILL:
+                    tally.add(scene.judge(), f"{call} {number} {effect}")
     return tally
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from tests.faults.campaign.databases import CALLS, Databases
 from tests.faults.campaign.killing import Tally, spread
-from tests.faults.campaign.strace import attached, counting, kill_at
+from tests.faults.campaign.strace import KILL, Injection, attached, counting
 from tests.faults.campaign.victim import forks
 from tests.running.server import write_ini
 from tintype.cli import main as tintype
@@ -40,7 +40,7 @@ def migrate(databases: Databases, folder: Path, most: int) -> Tally:
     points = [(call, number) for call in calls for number in range(1, most_made[call] + 1)]
     for call, number in spread(points, most):
         upgrade = _Upgrade(databases, folder / f"{call}{number}")
-        with upgrade.started() as process, attached(process.pid, kill_at(call, number)):
+        with upgrade.started() as process, attached(process.pid, Injection((call,), KILL, str(number))):
             upgrade.go()
             process.join(_SECONDS)
         if process.exitcode:

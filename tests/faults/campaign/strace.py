@@ -38,9 +38,8 @@ class Injection:
         return f"{','.join(self.calls)}:{self.effect}:when={self.when}"
 
 
-def kill_at(call: str, number: int) -> Injection:
-    """Kill before the `number`-th call."""
-    return Injection((call,), "signal=KILL", str(number))
+#: The effect that ends the process.
+KILL = "signal=KILL"
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ from tintype.cli.ini import load_settings
 
 #: The shortest lease there is: what died is waited for that long.
 LEASE = 1.0
+#: What a server logs once it can be spoken to.
+_LISTENING = "listening on"
 
 #: Processes that are forked from one that has made all imports.
 forks = multiprocessing.get_context("forkserver")
@@ -48,12 +50,21 @@ class Victim(Server):
             **settings,
         }
         self.web = web
+        self._others: list[_Forked] = []
         super().__init__(folder, write_ini(folder, app, server))
 
-    def _spawn(self, arguments: list[str | Path], log: IO[bytes]) -> _Forked:
+    def _spawn(self, arguments: list[str | Path], log: IO[bytes] | None) -> _Forked:
         process = forks.Process(target=_serve, args=([str(one) for one in arguments], str(self.log_path)))
         process.start()
         return _Forked(process)
+
+    def join(self) -> None:
+        """Start another process on the same port (`reuse_port`), the same database and the same stores."""
+        arguments = [str(self.ini), f"http_port={self.port}", f"data_dir={self.data_dir}"]
+        before = self.log.count(_LISTENING)
+        self._others.append(self._spawn(arguments, None))
+        while self.log.count(_LISTENING) == before:
+            pause(0.05)
 
     @cached_property
     def service(self) -> Service:
@@ -76,6 +87,9 @@ class Victim(Server):
     def close(self) -> None:
         """End it for good."""
         self.kill()
+        for other in self._others:
+            other.send_signal(signal.SIGKILL)
+            other.wait(30)
         if "service" in self.__dict__:
             self.service.close()
 
