@@ -126,6 +126,12 @@ class Settings(BaseModel):
     job_threads: int = Field(
         2, ge=0, description="Jobs (copies, imports) that one process does at a time. 0: others do them."
     )
+    proxied_downloads: int = Field(
+        48,
+        ge=1,
+        description="Downloads at a time whose bytes a worker has from a remote store; more are told 503. "
+        "Fewer than the server's blocked_threads, so that other requests always find a worker.",
+    )
     delete_grace: float = Field(
         0, ge=0, description="Seconds for which a deleted image's bytes are kept, and it can be undeleted."
     )

@@ -6,6 +6,7 @@ handed to the server by `wsgi.file_wrapper`, which sends it without a worker's h
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -14,7 +15,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from webob.byterange import ContentRange
 
-from tintype.lifecycle import Shortcut
+from tintype.lifecycle import Shortcut, Waiting
 from tintype.registry import Image
 from tintype.stores.checked import BLOCK, Bounded
 from tintype.stores.contract import Reader
@@ -67,12 +68,14 @@ class RequestBody:
 class Blocks:
     """A reader as WSGI's iterable: blocks until its end, closed by the server."""
 
-    def __init__(self, reader: Reader):
+    def __init__(self, reader: Reader, waiting: Waiting):
         self._reader = reader
+        self._waiting = waiting
 
     def __iter__(self) -> Iterator[bytes]:
-        while block := self._reader.read(BLOCK):
-            yield block
+        with self._waiting():
+            while block := self._reader.read(BLOCK):
+                yield block
 
     def close(self) -> None:
         """Close the reader behind."""
@@ -106,13 +109,18 @@ def image_response(request: Request, image: Image) -> Response:
     shortcut = request.lifecycle.reading.shortcut(image)
     if shortcut is not None:
         return _send_elsewhere(response, shortcut)
-    open_range = partial(request.lifecycle.reading.open, image)
+    open_range = partial(request.lifecycle.reading.open, image, waiting=_stand_in(request))
     wanted = _wanted_range(request, response, image.size)
     if wanted is None:
         return _send(request, response, open_range(0, None), image.size)
     response.status_int = 206
     response.content_range = ContentRange(wanted.start, wanted.stop, image.size)
     return _send(request, response, open_range(wanted.start, len(wanted)), len(wanted))
+
+
+def _stand_in(request: Request) -> Waiting:
+    """What our own server offers: within it another worker does the work of this one, which waits."""
+    return request.environ.get("tintype.stand_in", contextlib.nullcontext)
 
 
 def _send_elsewhere(response: Response, shortcut: Shortcut) -> Response:
@@ -147,6 +155,9 @@ def _send(request: Request, response: Response, reader: Reader, length: int | No
     file = reader.file if isinstance(reader, Bounded) else None
     wrap = request.environ.get("wsgi.file_wrapper")
     # A server sends a real file by itself, from its position, as far as Content-Length says.
-    response.app_iter = wrap(file, BLOCK) if wrap is not None and file is not None else Blocks(reader)
+    if wrap is not None and file is not None:
+        response.app_iter = wrap(file, BLOCK)
+    else:
+        response.app_iter = Blocks(reader, _stand_in(request))
     response.content_length = length  # only now: a new app_iter makes WebOb forget it
     return response

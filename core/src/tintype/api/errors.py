@@ -42,6 +42,7 @@ STATUS: dict[type[BaseException], int] = {
     lifecycle.Protected: 403,
     lifecycle.Vanished: 412,
     lifecycle.NoData: 404,
+    lifecycle.TooManyDownloads: 503,
     registry.DuplicateImage: 409,
     registry.ImageNotFound: 404,
     registry.StatusConflict: 409,

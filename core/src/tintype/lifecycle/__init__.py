@@ -5,7 +5,7 @@ Bytes come and go in `transfers`, under `leases`. No HTTP in any of it.
 
 from tintype.lifecycle.images import Lifecycle
 from tintype.lifecycle.members import Sharing
-from tintype.lifecycle.reading import Shortcut
+from tintype.lifecycle.reading import Shortcut, Waiting
 from tintype.lifecycle.states import (
     ALIVE,
     NEXT,
@@ -15,6 +15,7 @@ from tintype.lifecycle.states import (
     NotFound,
     NotQueued,
     Protected,
+    TooManyDownloads,
     UnknownStore,
     UnknownTarget,
     Vanished,
@@ -34,7 +35,9 @@ __all__ = [
     "NotFound",
     "NotQueued",
     "Protected",
+    "TooManyDownloads",
     "UnknownStore",
     "UnknownTarget",
     "Vanished",
+    "Waiting",
 ]

@@ -57,7 +57,7 @@ class Lifecycle:
         self._settings = settings
         self._limits = Limits(settings.project_bytes, settings.project_images)
         self.members = Members(registry, settings)
-        self.reading = Reading(stores)
+        self.reading = Reading(stores, settings.proxied_downloads)
         self._leases = Leases(registry, settings.lease)
         self._transfers = Transfers(registry, stores, settings, self._leases)
         self._jobs = Jobs(registry, stores, self._leases, self._transfers)

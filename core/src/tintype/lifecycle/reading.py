@@ -1,12 +1,19 @@
-"""Reading an image's bytes: from the first of its stores that has them and can be reached."""
+"""Reading an image's bytes: from the first of its stores that has them and can be reached.
+
+Bytes of a remote store pass through this process, and keep a worker as long as they do;
+so only so many images are read that way at a time.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tintype.lifecycle.states import NoData
+from tintype.lifecycle.states import NoData, TooManyDownloads
 from tintype.registry import Image, Location, Status
 from tintype.stores.catalog import Catalog
 from tintype.stores.checked import CheckedStore
@@ -17,6 +24,9 @@ from tintype.stores.errors import StoreError
 _URL_EXPIRES = 300
 
 _Result = TypeVar("_Result")
+
+#: Makes a context within which a worker waits for a store, and others may do its work.
+Waiting = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +40,9 @@ class Shortcut:
 class Reading:
     """The verbs on an image's bytes; shared by all threads."""
 
-    def __init__(self, stores: Catalog):
+    def __init__(self, stores: Catalog, most_proxied: int):
         self._stores = stores
+        self._turns = threading.BoundedSemaphore(most_proxied)
 
     def shortcut(self, image: Image) -> Shortcut | None:
         """A way to an image's bytes that goes past this process, if its store has one and may give it out.
@@ -40,17 +51,37 @@ class Reading:
         """
         return self._from_any(image, _shortcut)
 
-    def open(self, image: Image, offset: int = 0, length: int | None = None) -> Reader:
+    def open(
+        self,
+        image: Image,
+        offset: int = 0,
+        length: int | None = None,
+        *,
+        waiting: Waiting = contextlib.nullcontext,
+    ) -> Reader:
         """Open an image's bytes: `length` of them from `offset`, or all from there on.
 
         Raises:
             NoData: the image is not active.
+            TooManyDownloads: it lies in a remote store, from which as many are read as may be.
             BlobNotFound, BlobChanged, Unavailable: none of its stores gives them; the first one's error.
         """
-        return self._from_any(
-            image,
-            lambda store, location: store.get(location.location or "", offset, length, size=image.size),
-        )
+
+        def read(store: CheckedStore, location: Location) -> Reader:
+            text = location.location or ""
+            if store.has_file(text):
+                return store.get(text, offset, length, size=image.size)
+            if not self._turns.acquire(blocking=False):
+                raise TooManyDownloads("Too many images are being read from remote stores.")
+            try:
+                with waiting():
+                    reader = store.get(text, offset, length, size=image.size)
+            except BaseException:
+                self._turns.release()
+                raise
+            return _Proxied(reader, self._turns)
+
+        return self._from_any(image, read)
 
     def _from_any(self, image: Image, read: Callable[[CheckedStore, Location], _Result]) -> _Result:
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.locations:
@@ -67,6 +98,25 @@ class Reading:
         if location.store not in self._stores:
             raise StoreError(location.store, "it is not configured on this server")
         return self._stores[location.store]
+
+
+class _Proxied:
+    """A reader that gives its turn back when it is closed."""
+
+    def __init__(self, reader: Reader, turns: threading.BoundedSemaphore):
+        self._reader = reader
+        self._turns: threading.BoundedSemaphore | None = turns
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._reader.read(size)
+
+    def close(self) -> None:
+        turns, self._turns = self._turns, None
+        try:
+            self._reader.close()
+        finally:
+            if turns is not None:
+                turns.release()
 
 
 def _shortcut(store: CheckedStore, location: Location) -> Shortcut | None:

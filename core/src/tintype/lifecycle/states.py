@@ -71,5 +71,11 @@ class Vanished(Exception):
     """The image was deleted while its bytes were on their way."""
 
 
+class TooManyDownloads(Exception):
+    """As many downloads as may pass through this process do so already; `retry_after` is in seconds."""
+
+    retry_after = 10
+
+
 class NoData(Exception):
     """The image has no bytes to read (yet, or any more)."""

@@ -32,9 +32,13 @@ class Task(WSGITask):
     """waitress's task, which knows when the connection cannot be used again."""
 
     def get_environment(self) -> dict[str, Any]:
-        """waitress's, with the wrapper for files that sendfile sends."""
+        """waitress's, with the wrapper for files that sendfile sends, and a way to say that one waits.
+
+        Within `with environ["tintype.stand_in"]():` an application waits for others, or their bytes.
+        """
         environ = super().get_environment()
         environ["wsgi.file_wrapper"] = FileBuffer
+        environ["tintype.stand_in"] = self.channel.server.task_dispatcher.stood_in
         return environ
 
     def build_response_header(self) -> bytes:

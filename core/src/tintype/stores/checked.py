@@ -332,6 +332,11 @@ class CheckedStore:
             path = self.driver.file_path(location)
         return None if path is None else self.accel + path
 
+    def has_file(self, location: str) -> bool:
+        """Whether the blob is a file of this machine, which a server sends without a worker's help."""
+        with named_errors(self.name):
+            return self.driver.file_path(location) is not None
+
     def blobs(self) -> Iterator[Blob]:
         """Everything the store holds."""
         self._need(Capability.LISTING, "cannot list what it holds")
