@@ -23,6 +23,11 @@ from tests.servers.common import free_ports
 ROOT = Path(__file__).resolve().parents[2]
 INI = ROOT / "tintype.ini"
 OCTETS = {"Content-Type": "application/octet-stream"}
+#: Headers whose values nobody but the server should ever see. Every request here has one, at the least.
+_SECRET_HEADERS = ("x-auth-token", "x-service-token", "authorization", "cookie")
+_COOKIE = "session=canary-91d2f07c55"
+#: Shorter ones stand in answers by chance.
+_SECRET_MIN = 16
 #: What a blob's file is called: the image's id and a part for the attempt.
 _BLOB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9a-f]{12}")
 
@@ -71,6 +76,7 @@ class Server:
         self.data_dir = data_dir or folder / "data"
         self.log_path = folder / "server.log"
         self._env = dict(env or {})
+        self._secrets: set[str] = set()
         # Another interpreter's environment may lack the script, but not the module behind it.
         beside = Path(sys.executable).with_name("pserve")
         self._pserve = [python, "-m", "pyramid.scripts.pserve"] if python else [beside]
@@ -122,7 +128,10 @@ class Server:
     def _end(self, how: signal.Signals) -> int:
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(timeout=30)
+        status = self.process.wait(timeout=30)
+        log = self.log
+        assert [secret for secret in self._secrets if secret in log] == [], "a secret stands in the log"
+        return status
 
     # -- what it wrote
 
@@ -188,6 +197,9 @@ class Server:
     ) -> Answer:
         """Send one request on a connection of its own; an iterable body goes out in chunks."""
         fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+        if not any(name.lower() == "cookie" for name, _ in fields):
+            fields.append(("Cookie", _COOKIE))
+        self._remember_secrets(fields)
         with contextlib.closing(self.connect()) as connection:
             connection.putrequest(method, path)
             for name, value in fields:
@@ -201,7 +213,19 @@ class Server:
             chunked = body is not None and not isinstance(body, bytes)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was all sent
                 connection.endheaders(body, encode_chunked=chunked)
-            return read_answer(connection.getresponse())
+            return self._without_secrets(read_answer(connection.getresponse()))
+
+    def _remember_secrets(self, fields: Iterable[tuple[str, str | bytes]]) -> None:
+        for name, value in fields:
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            if name.lower() in _SECRET_HEADERS and len(text) >= _SECRET_MIN:
+                self._secrets.add(text)
+
+    def _without_secrets(self, answer: Answer) -> Answer:
+        """The answer itself; no secret that was ever sent may be in it."""
+        told = f"{answer.headers}".encode("utf-8", "replace") + answer.body
+        assert [secret for secret in self._secrets if secret.encode() in told] == [], "an answer has a secret"
+        return answer
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """GET"""

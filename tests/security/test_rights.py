@@ -129,7 +129,9 @@ class House:
             headers["X-Auth-Token"] = self._tokens[who]
         path = verb.path.replace("ID", image_id)
         request = Request.blank(path, method=verb.method, headers=headers, body=verb.body)
-        return request.get_response(self.app)
+        answer = request.get_response(self.app)
+        _ = answer.body  # a server reads it, and closes it
+        return answer
 
     def image(self, status: Status, visibility: Visibility, *, protected: bool = False) -> str:
         """The id of such an image of OWNER's, with two members."""
