@@ -32,7 +32,7 @@ PAGE = ROOT / "docs" / "performance.md"
 MEMORY = Path("/dev/shm")
 PEERS = (US, GLANCE, REGISTRY, NGINX)
 CHARTED = ("upload", "uploads", "download", "downloads", "create-8", "show-8", "list-many", "p99-uploads")
-QUICK = Sizes(image=128 << 20, stream=16 << 20, few=1_000, many=10_000, readers=200)
+QUICK = Sizes(image=64 << 20, stream=16 << 20, few=1_000, many=10_000, readers=200)
 FULL = Sizes(image=1 << 30, stream=128 << 20, few=1_000, many=100_000, readers=200)
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     """Measure in memory what moves bytes, and on a disk what is to be durable."""
     options = read_options()
     measuring = (
-        Measuring(Figures(), QUICK, rounds=options.rounds or 2, asked=80, seconds=0.5)
+        Measuring(Figures(), QUICK, rounds=options.rounds or 2, asked=80, seconds=0.4)
         if options.quick
         else Measuring(Figures(), FULL, rounds=options.rounds or 5, asked=2000, seconds=5)
     )
@@ -57,7 +57,7 @@ def measure_in_memory(measuring: Measuring, folder: Path, database: Postgres) ->
     peers = all_peers(folder, database.create("glance_in_memory"))
     only_sha256 = Tintype(folder / "sha256", {"tintype.md5": "false"})
     image = comparison.big_content(folder / "image.raw", sizes.image)
-    with running(peers):
+    with prepared(peers):
         comparison.measure_starts(measuring, peers)
         comparison.measure_machine(measuring, image)
         comparison.measure_streams(measuring, peers, [image])
@@ -99,13 +99,21 @@ def all_peers(folder: Path, database: str) -> list[Peer]:
 
 
 @contextlib.contextmanager
-def running(peers: Sequence[Peer]) -> Iterator[None]:
-    """All of them are prepared and started; and stopped in the end."""
+def prepared(peers: Sequence[Peer]) -> Iterator[None]:
+    """All of them can be started; and are stopped in the end."""
     with contextlib.ExitStack() as stack:
         for peer in peers:
             peer.folder.mkdir()
             peer.prepare()
             stack.callback(peer.stop)
+        yield
+
+
+@contextlib.contextmanager
+def running(peers: Sequence[Peer]) -> Iterator[None]:
+    """All of them run."""
+    with prepared(peers):
+        for peer in peers:
             peer.start()
         yield
 

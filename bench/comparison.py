@@ -57,7 +57,7 @@ class Measuring:
 
 
 def measure_starts(measuring: Measuring, peers: Sequence[Peer]) -> None:
-    """Start, first answer, stop; leave all running."""
+    """Start them, again and again, and leave them running."""
     for peer in measuring.turns(peers):
         peer.stop()
         measuring.add("start", peer.name, peer.start())

@@ -30,7 +30,7 @@ def table(rows: Sequence[Row], peers: Sequence[str], figures: Figures) -> str:
         cells = [_cell(row, figures.rounds(row.key, peer), figures.median(row.key, peer)) for peer in peers]
         goals = "; ".join(_judged(goal, row, figures) for goal in row.goals)
         lines.append(f"| {row.what}{unit} | {' | '.join(cells)} | {goals} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _cell(row: Row, rounds: list[float], median: float | None) -> str:
