@@ -80,8 +80,8 @@ def _sums(victim: Victim) -> list[str]:
         .group_by(ImageRow.owner)
     )
     with victim.service.registry.engine.connect() as connection:
-        numbers = dict(connection.execute(images).tuples().all())
-        sizes = dict(connection.execute(counted).tuples().all())
+        numbers = dict(connection.execute(images).all())
+        sizes = dict(connection.execute(counted).all())
         used = connection.execute(select(UsageRow.project, UsageRow.images, UsageRow.bytes)).all()
     return [
         f"project {project} counts {count} images and {size} bytes, "

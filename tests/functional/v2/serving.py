@@ -49,10 +49,15 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class _Calm(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away in mid-download is no news."""
+
+
 @contextmanager
 def serve_folder(folder: Path) -> Iterator[Web]:
     """A web server that serves the folder, as long as the `with` lasts."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as running:
+    with _Calm(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         try:
