@@ -137,14 +137,18 @@ def page(connection: Connection, listing: Listing) -> Page:
     """
     if _asks_for_nul(listing):
         return Page((), more=False)
-    parts = [
-        _matching(listing, condition).limit(listing.limit + 1).subquery() for condition in _scope(listing)
-    ]
-    found = (union if len(parts) > 1 else union_all)(*(select(part) for part in parts)).subquery()
-    ordered = select(found).order_by(*_order(found.c, listing.sort)).limit(listing.limit + 1)
-    rows = connection.execute(ordered).all()
+    parts = [_matching(listing, condition).limit(listing.limit + 1) for condition in _scope(listing)]
+    rows = connection.execute(parts[0] if len(parts) == 1 else _united(parts, listing)).all()
     images = _with_parts(connection, rows[: listing.limit])
     return Page(tuple(images), more=len(rows) > listing.limit)
+
+
+def _united(parts: Sequence[Select[Any]], listing: Listing) -> Select[Any]:
+    """The first of all parts' rows, each once."""
+    c = _IMAGES.c
+    ids = union(*(select(part.with_only_columns(c.id).subquery()) for part in parts)).subquery()
+    found = select(_IMAGES).join(ids, ids.c.id == c.id)
+    return found.order_by(*_order(c, listing.sort)).limit(listing.limit + 1)
 
 
 def _asks_for_nul(listing: Listing) -> bool:
@@ -208,16 +212,22 @@ def _order(columns: Any, sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:
 
 
 def _follows(columns: Any, sort: Sequence[SortKey], after: Image) -> ColumnElement[bool]:
-    """Whether a row comes behind that image: behind it in one key, and equal to it in those before."""
+    """Whether a row comes behind that image: behind it in one key, and equal to it in those before.
+
+    The bound says nothing new: by it alone a database finds the place in its index where to go on.
+    """
     cases: list[ColumnElement[bool]] = [false()]
+    bound: ColumnElement[bool] | None = None
     equal: list[ColumnElement[bool]] = []
     for key in sort:
         column = _never_null(columns, key.field)
         value = getattr(after, key.field)
         value = _zero(key.field) if value is None else value
+        if bound is None:
+            bound = column <= value if key.descending else column >= value
         cases.append(and_(*equal, column < value if key.descending else column > value))
         equal.append(column == value)
-    return or_(*cases)
+    return or_(*cases) if bound is None else and_(bound, or_(*cases))
 
 
 def _never_null(columns: Any, name: str) -> ColumnElement[Any]:
