@@ -1,6 +1,7 @@
 """The lifecycle, over a real SQLite registry on disk and a store in memory that can fail."""
 
 import contextlib
+import datetime
 import hashlib
 import sqlite3
 import threading
@@ -23,10 +24,12 @@ from hypothesis.stateful import (
 from core.tests.workbench import CALLER, Bench, Moody, make_bench, make_settings
 from tintype.draft import Draft, DraftTooLarge, InvalidDraft, new_id
 from tintype.lifecycle import NEXT, Conflict, NoData, NotQueued, Protected, UnknownStore, Vanished
+from tintype.lifecycle.jobs import Order
 from tintype.registry import (
     DuplicateImage,
     Image,
     ImageNotFound,
+    JobKind,
     RegistryUnavailable,
     Status,
     Visibility,
@@ -739,6 +742,22 @@ def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
     assert bench.status(image.id) is DELETED
     assert bench.row(image.id).deleted_at is not None
     assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(bench):
+    image_id, key = new_id(), f"{new_id()}.attempt"
+    past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)
+    with bench.registry.unit() as unit:
+        unit.add_image(image_id, {"owner": "default"}, {})
+        unit.add_job(JobKind.FETCH, unit.image(image_id), Order(("memory",)).to_json(), [], "request", None)
+        unit.move(image_id, {QUEUED}, SAVING)
+        unit.intend(image_id, key, "memory", 0, "dead", past, KILLED)
+
+    assert not bench.lifecycle.work()
+    assert bench.status(image_id) is SAVING
+    assert bench.lifecycle.sweep().ended == 1
+    assert bench.status(image_id) is QUEUED
+    assert bench.lifecycle.work()
 
 
 def test_a_reservation_that_is_not_committed_reads_no_byte(bench, doors):

@@ -216,9 +216,15 @@ class Registry:
             return set(connection.scalars(select(LocationRow.key).where(LocationRow.key.in_(keys))))
 
     def open_jobs(self, now: datetime.datetime, limit: int) -> list[Job]:
-        """Jobs that nobody does: new ones, and those whose lease is over; oldest first."""
+        """Jobs that nobody does: new ones, and those whose lease is over; oldest first.
+
+        One waits until what a dead process left of it is swept: the image is not its own until then.
+        """
         free = or_(JobRow.lease_until.is_(None), JobRow.lease_until < now)
-        open_ = (JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]), free)
+        left = select(LocationRow.key).where(
+            LocationRow.image_id == JobRow.image_id, LocationRow.state == LocationState.INTENDED
+        )
+        open_ = (JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]), free, ~left.exists())
         return self._jobs(select(JobRow.__table__).where(*open_).order_by(JobRow.created_at).limit(limit))
 
     def jobs_of(self, image_id: str) -> list[Job]:
