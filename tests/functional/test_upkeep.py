@@ -106,6 +106,16 @@ def test_fsck_leaves_alone_what_is_young(keeping: Server) -> None:
     assert json.loads(run(keeping, "fsck").splitlines()[-1])["wrong"] == 0
 
 
+def test_fsck_takes_no_upload_that_runs_for_an_orphan_whatever_its_age(keeping: Server) -> None:
+    image_id = upload(keeping, b"whole, and not yet the image's own")
+    keeping.execute(
+        "UPDATE image_locations SET state = 'intended', location = NULL, lease_until = '2999-01-01 00:00:00'"
+    )
+
+    assert json.loads(run(keeping, "fsck", "--window=0", "--repair").splitlines()[-1])["wrong"] == 0
+    assert len(keeping.blobs(image_id)) == 1
+
+
 def test_metrics_and_readiness_tell_of_stores_and_images(keeping: Server) -> None:
     upload(keeping, b"counted")
 

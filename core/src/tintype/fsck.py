@@ -2,8 +2,8 @@
 
 Registry to store: every blob that an image has is looked for; it can be missing, of the
 wrong size or, where its bytes are read too, of the wrong digest. Store to registry: what
-lies in a store and belongs to no row is an orphan. What is younger than a window, or
-belongs to an upload that runs, is never touched; nothing is, unless repairing is asked
+lies in a store and belongs to no row, be it that of an upload that runs, is an orphan.
+What is younger than a window is never touched either; nothing is, unless repairing is asked
 for, and then only orphans go.
 """
 
@@ -92,9 +92,11 @@ class Check:
     def look_for_owners(self) -> Iterator[Step]:
         """Store to registry: blobs."""
         for batch in _batches(blob for blob in self._store.blobs() if blob.modified < self._oldest):
-            known = self._registry.known_locations(self._store.name, [blob.location for blob in batch])
+            # Attempts first: one that is kept meanwhile is found among the locations.
+            known = {self._store.locate(key) for key in self._registry.unplaced_keys(self._store.name)}
+            known |= self._registry.known_locations(self._store.name, [blob.location for blob in batch])
             for blob in batch:
-                if blob.location in known:
+                if blob.location in known or self._is_gone(blob):
                     yield Progress(self._store.name, blob.location)
                 else:
                     yield self._found(Fault.ORPHAN, blob)
@@ -115,10 +117,21 @@ class Check:
             if self._rate is not None and stored.sha256 is not None and self._digest(stored) != stored.sha256:
                 return Fault.WRONG_DIGEST
         except BlobNotFound:
-            return Fault.MISSING
+            # An image that was deleted since its row was read misses nothing.
+            return Fault.MISSING if self._registry.has_stored(stored.key) else None
         except StoreError:
             return Fault.UNREADABLE
         return None
+
+    def _is_gone(self, blob: Blob) -> bool:
+        """Whether a blob was deleted since it was listed, as its image's row was."""
+        try:
+            self._store.size(blob.location)
+        except BlobNotFound:
+            return True
+        except StoreError:
+            return False
+        return False
 
     def _digest(self, stored: StoredLocation) -> str:
         digest = hashlib.sha256()

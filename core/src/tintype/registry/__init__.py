@@ -210,6 +210,18 @@ class Registry:
                 connection.scalars(select(c.location).where(c.store == store, c.location.in_(locations)))
             )
 
+    def unplaced_keys(self, store: str) -> list[str]:
+        """Keys under which bytes may come to lie, or lie, in a store, though no row says where."""
+        c = LocationRow
+        with self._reader() as connection:
+            return list(connection.scalars(select(c.key).where(c.store == store, c.location.is_(None))))
+
+    def has_stored(self, key: str) -> bool:
+        """Whether an image has its bytes under that key."""
+        stored = (LocationRow.key == key, LocationRow.state == LocationState.STORED)
+        with self._reader() as connection:
+            return connection.execute(select(LocationRow.key).where(*stored)).first() is not None
+
     def known_keys(self, keys: list[str]) -> set[str]:
         """Which keys of upload attempts the registry has a row for."""
         with self._reader() as connection:
