@@ -201,6 +201,7 @@ class Server:
             fields.append(("Cookie", _COOKIE))
         self._remember_secrets(fields)
         with contextlib.closing(self.connect()) as connection:
+            connection.connect()  # what goes wrong here is no refusal, which is let pass below
             connection.putrequest(method, path)
             for name, value in fields:
                 connection.putheader(name, value)

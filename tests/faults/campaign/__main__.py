@@ -8,9 +8,12 @@ from pathlib import Path
 import click
 
 from tests.faults.campaign import databases
-from tests.faults.campaign.killing import Tally, strike, walk
+from tests.faults.campaign.killing import Tally, cut_off, strike, walk
 from tests.faults.campaign.migrating import migrate
 from tests.faults.campaign.phases import PHASES
+
+#: How often the database is cut off, on each server.
+_CUTS = 10
 
 
 @click.command()
@@ -27,8 +30,9 @@ def main(kills: int, names: tuple[str, ...], only: tuple[str, ...], seed: int) -
     names = names or databases.NAMES
     phases = [phase for phase in PHASES if not only or phase.name in only]
     anything = not only or "anything" in only
+    cuts = not only or "cut off" in only
     migration = not only or "migration" in only
-    share = max(1, kills // (len(names) * (len(phases) + migration + anything)))
+    share = max(1, kills // (len(names) * max(1, len(phases) + migration + anything)))
     tallies: list[Tally] = []
     with tempfile.TemporaryDirectory(prefix="tintype-faults-") as folder:
         for name in names:
@@ -39,6 +43,8 @@ def main(kills: int, names: tuple[str, ...], only: tuple[str, ...], seed: int) -
                     )
                 if migration:
                     _tell(tallies, migrate(running, Path(folder, name, "migration"), share))
+                if cuts and name != "sqlite":
+                    _tell(tallies, cut_off(running, Path(folder, name, "cut"), _CUTS, seed))
                 if anything:
                     _tell(tallies, strike(running, Path(folder, name, "anything"), share, seed))
     _sum_up(tallies)
@@ -55,7 +61,7 @@ def _tell(tallies: list[Tally], tally: Tally) -> None:
 
 def _sum_up(tallies: list[Tally]) -> None:
     violations = sum(len(tally.violations) for tally in tallies)
-    click.echo(f"{sum(tally.times for tally in tallies)} kills, {violations} violations")
+    click.echo(f"{sum(tally.times for tally in tallies)} times, {violations} violations")
     if violations:
         raise click.exceptions.Exit(1)
 

@@ -7,6 +7,9 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError
+
 from tests.databases.making import MAKERS, Settings
 from tests.servers.fixtures import given_or_started
 
@@ -33,6 +36,29 @@ class Databases:
         if self.settings is None:
             return "sqlite:///${data_dir}/tintype.sqlite"
         return MAKERS[self.name](self.settings, f"t{uuid.uuid4().hex}")
+
+
+def cut(url: str) -> None:
+    """End every connection that anybody else has to a database on a server, whatever is under way on it."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+            return
+        others = connection.scalars(
+            text(
+                "SELECT id FROM information_schema.processlist "
+                "WHERE db = database() AND id <> connection_id()"
+            )
+        )
+        for one in others.all():
+            with contextlib.suppress(OperationalError):  # it has gone by itself
+                connection.execute(text(f"KILL {int(one)}"))
 
 
 @contextlib.contextmanager

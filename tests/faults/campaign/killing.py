@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.campaign.clients import Client
-from tests.faults.campaign.databases import CALLS, Databases
+from tests.faults.campaign.databases import CALLS, Databases, cut
 from tests.faults.campaign.phases import Phase, Scene
 from tests.faults.campaign.strace import KILL, Injection, attached, counting
 from tests.faults.campaign.victim import pause, victim
@@ -97,6 +97,27 @@ def strike(databases: Databases, folder: Path, kills: int, seed: int) -> Tally:
                 for client in clients:
                     client.join()
                 tally.add(scene.restart(), f"{moment:.3f} s")
+    return tally
+
+
+def cut_off(databases: Databases, folder: Path, times: int, seed: int) -> Tally:
+    """End all connections to the database of a busy server, three times in a row, at any moment."""
+    tally = Tally("database cut off", databases.name)
+    dice = random.Random(seed)
+    with _scene(databases, folder, {"tintype.lease": "2"}) as scene:
+        url = scene.victim.service.registry.engine.url.render_as_string(hide_password=False)
+        for _ in range(times):
+            clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
+            for client in clients:
+                client.start()
+            for _ in range(3):
+                pause(dice.uniform(0.05, 0.5))
+                cut(url)
+            for client in clients:
+                client.end.set()
+                client.join()
+            pause(2)  # the longer lease
+            tally.add(scene.judge(), "any moment")
     return tally
 
 

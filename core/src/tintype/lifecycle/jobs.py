@@ -24,6 +24,7 @@ from tintype.registry import (
     Location,
     Registry,
     RegistryError,
+    RegistryUnavailable,
     Status,
     StatusConflict,
     Unit,
@@ -117,6 +118,8 @@ class Jobs:
                     image = self._fetch(image, name, order)
                 else:
                     image = self._transfers.copy(image, self._stores[name])
+            except RegistryUnavailable:
+                raise  # nothing is wrong with the job: it is begun again when its lease is over
             except Exception as error:  # noqa: BLE001 - whatever a job dies of is written down
                 _log(job, error)
                 failed[name] = reason(error)
@@ -132,20 +135,18 @@ class Jobs:
             location, size = stored.location, stored.size
         with contextlib.closing(store.get(location, size=size)) as source:
             with self._registry.unit() as unit:
-                attempt = self._begin(unit, image, self._stores[target], size, order)
+                attempt = self._begin(unit, image, self._stores[target], size)
             digests = {"md5": image.checksum} if image.checksum else {}
             demands = Demands(length=size, size=image.size or None, limit=order.limit, digests=digests)
             return self._transfers.carry(attempt, source, demands)
 
-    def _begin(
-        self, unit: Unit, image: Image, target: CheckedStore, size: int | None, order: Order
-    ) -> Attempt:
-        """An image that is being imported stays so until its job ends."""
+    def _begin(self, unit: Unit, image: Image, target: CheckedStore, size: int | None) -> Attempt:
+        """An image that is being imported stays so until its job ends, and any other can be begun again."""
         if unit.image(image.id).status is Status.IMPORTING:
             importing = unit.image(image.id)
             return self._transfers.begin(unit, importing, target, size, Status.IMPORTING, Status.IMPORTING)
         unit.move(image.id, {Status.QUEUED}, Status.SAVING, status_reason=None)
-        return self._transfers.begin(unit, unit.image(image.id), target, size, order.on_failure)
+        return self._transfers.begin(unit, unit.image(image.id), target, size, Status.QUEUED)
 
     @retried
     def _note(self, job: Job, pending: list[str], failed: dict[str, str]) -> None:
