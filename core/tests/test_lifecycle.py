@@ -760,6 +760,23 @@ def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(
     assert bench.lifecycle.work()
 
 
+def test_a_job_during_which_the_registry_was_away_is_begun_again(bench, doors):
+    source = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.reserve(Draft(), bench.caller)
+    order = Order(("memory",), source="memory", location=source.location.location, size=len(DATA))
+    with bench.registry.unit() as unit:
+        unit.add_job(JobKind.FETCH, image, order.to_json(), ["memory"], "request", None)
+    doors["commits"] = 2  # it is taken, it begins; its end fails
+    with pytest.raises(RegistryUnavailable):
+        bench.lifecycle.work()
+    assert bench.status(image.id) is QUEUED
+    with contextlib.closing(bench.raw()) as database:
+        database.execute("UPDATE jobs SET lease_until = '2020-01-01 00:00:00.000000'")
+
+    assert bench.lifecycle.work()
+    assert bench.read(bench.registry.find(image.id)) == DATA
+
+
 def test_a_reservation_that_is_not_committed_reads_no_byte(bench, doors):
     doors["commits"], source = 0, Trickle(DATA)
     with pytest.raises(RegistryUnavailable):
