@@ -130,7 +130,7 @@ class Registry:
             RegistryUnavailable: the database is locked or gone. When it is raised on
                 leaving, the unit may have been committed all the same.
         """
-        with _named_errors():
+        with _named_errors(self.engine):
             self._manager.begin()
             session = self._sessions()
             try:
@@ -317,16 +317,23 @@ class Registry:
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[Connection]:
-        with _named_errors(), self._reading.connect() as connection:
+        with _named_errors(self.engine), self._reading.connect() as connection:
             yield connection
 
 
 @contextlib.contextmanager
-def _named_errors() -> Iterator[None]:
+def _named_errors(engine: Engine) -> Iterator[None]:
     """Tell a database that is away from a statement that is wrong."""
+    driver = engine.dialect.loaded_dbapi  # its own errors come through where a connection is prepared
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except (
+        OperationalError,
+        InterfaceError,
+        PoolTimeout,
+        driver.OperationalError,
+        driver.InterfaceError,
+    ) as error:
         if is_lock_out(error):
             raise LockedOut("The image registry is too busy at the moment.") from error
         raise RegistryUnavailable("The image registry is not available at the moment.") from error
