@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# What users have, without what tests need: what is measured is a server from there.
+PLAIN := .venv-plain
 BIN := $(VENV)/bin
 INI ?= tintype.ini
 
@@ -44,21 +46,21 @@ format: $(VENV)/.dev  ## rewrite the code in the project's style
 tempest: $(VENV)/.dev  ## run Tempest's tests of Images v2 against the service and a Keystone
 	$(BIN)/python -m tests.clients.tempest.run
 
-bench: $(VENV)/.dev  ## measure speed and memory and print a table (BENCH=... adds arguments)
+bench: $(VENV)/.dev $(PLAIN)/.installed  ## measure speed and memory and print a table (BENCH=... adds arguments)
 	$(BIN)/python bench/bench.py $(BENCH)
 
-bench-peers: $(VENV)/.dev  ## measure us beside Glance, nginx and docker-registry; rewrites docs/performance.md
+bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, nginx and docker-registry; rewrites docs/performance.md
 	$(BIN)/python bench/compare.py $(BENCH)
 
 docs: $(VENV)/.dev  ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
 clean:  ## remove what the other commands made, but not var/
-	rm -rf $(VENV) docs/_build .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) $(PLAIN) docs/_build .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
-$(VENV)/.installed: requirements.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+$(VENV)/.installed $(PLAIN)/.installed: requirements.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed requirements-dev.txt

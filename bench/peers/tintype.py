@@ -11,7 +11,7 @@ import common
 from catalogue import populate
 from client import Client
 from figures import US
-from server import write_ini
+from server import PSERVE, write_ini
 
 from peers.peer import LISTED, PROCESSES, Content, Peer, Refused
 
@@ -43,8 +43,10 @@ class Tintype(Peer):
         common.call([BIN / "tintype", "db", "upgrade", self._ini, *self._variables()])
 
     def spawn(self) -> None:
+        # The drivers of other databases are installed beside what tests need.
+        pserve = BIN / "pserve" if "sqlalchemy.url" in self._settings else PSERVE
         for _ in range(PROCESSES):
-            self._spawn(BIN / "pserve", self._ini, *self._variables())
+            self._spawn(pserve, self._ini, *self._variables())
 
     def _variables(self) -> list[str]:
         return [f"http_port={self.port}", f"data_dir={self.folder}"]
