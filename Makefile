@@ -11,7 +11,7 @@ INI ?= tintype.ini
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test campaigns fuzz faults lint format tempest bench bench-peers docs clean
+.PHONY: help install serve test campaigns databases fuzz faults lint format tempest bench bench-peers docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -28,6 +28,12 @@ test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
 
 campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: more servers, more modes
 	$(BIN)/python -m pytest -m campaign $(PYTEST)
+
+databases: $(VENV)/.dev  ## run the functional tests on PostgreSQL and on MariaDB, and backups of both
+	for kind in postgres mariadb; do \
+		TINTYPE_TEST_DATABASE=$$kind tests/servers/run $$kind -- \
+			$(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 tests/functional $(PYTEST) || exit 1; \
+	done
 
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
 	TINTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)

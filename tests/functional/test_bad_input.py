@@ -254,7 +254,7 @@ def assert_killed_or_never_recorded(server: Server, image_id: str) -> None:
     rows = server.query("SELECT status, status_reason FROM images WHERE id = ?", image_id)
     assert [status for status, _ in rows] in ([], ["killed"])
     assert all(reason for _, reason in rows)
-    assert server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id) == []
+    assert server.query("SELECT image_locations.key FROM image_locations WHERE image_id = ?", image_id) == []
     assert server.blobs(image_id) == []
     assert server.leftovers() == []
 

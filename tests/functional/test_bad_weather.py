@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.running.answers import Answer
+from tests.running.database import only_sqlite
 from tests.running.server import OCTETS, Server, StartFailed, meta
 
 MIB = 1 << 20
@@ -34,7 +35,7 @@ def assert_killed(server: Server, image_id: str, reason: str) -> None:
     assert (told["status"], told["status_reason"]) == ("killed", reason)
     assert server.blobs(image_id) == []
     assert server.leftovers() == []
-    assert server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id) == []
+    assert server.query("SELECT image_locations.key FROM image_locations WHERE image_id = ?", image_id) == []
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_a_delete_while_the_disk_is_away_leaves_the_bytes_written_down(start_ser
     aside.rename(images)
     assert server.head(f"/images/{image_id}").status == 404
     (blob,) = server.blobs(image_id)
-    rows = server.query("SELECT key, state FROM image_locations WHERE image_id = ?", image_id)
+    rows = server.query("SELECT image_locations.key, state FROM image_locations WHERE image_id = ?", image_id)
     assert rows == [(blob.name, "doomed")]
 
 
@@ -148,6 +149,7 @@ def impatient(start_server: StartServer) -> Server:
     return start_server({"tintype.busy_timeout": "0.1"})
 
 
+@only_sqlite
 def test_a_locked_database_is_503_with_retry_after_and_nothing_happened(impatient: Server) -> None:
     image = impatient.upload(b"readable", name="before")
     path, other = f"/images/{image['id']}", str(uuid.uuid4())
@@ -169,6 +171,7 @@ def test_a_locked_database_is_503_with_retry_after_and_nothing_happened(impatien
     assert impatient.reserve(id=other)["status"] == "queued"
 
 
+@only_sqlite
 def test_a_database_that_is_locked_when_the_bytes_are_there_leaves_no_lie(impatient: Server) -> None:
     image_id = str(uuid.uuid4())
     sent_half, locked = threading.Event(), threading.Event()
@@ -191,13 +194,14 @@ def test_a_database_that_is_locked_when_the_bytes_are_there_leaves_no_lie(impati
     (answer,) = answers
     assert_told_plainly(answer, 503)
     rows = impatient.query("SELECT status FROM images WHERE id = ?", image_id)
-    written_down = [key for (key,) in impatient.query("SELECT key FROM image_locations")]
+    written_down = [key for (key,) in impatient.query("SELECT image_locations.key FROM image_locations")]
     assert rows in ([], [("saving",)], [("killed",)])
     assert [blob.name for blob in impatient.blobs(image_id) if blob.name not in written_down] == []
     assert impatient.get(f"/images/{image_id}").status == 404
     assert impatient.delete(f"/images/{image_id}").status == (404 if not rows else 200)
 
 
+@only_sqlite
 def test_a_database_without_its_tables_is_503_until_they_come_back(start_server: StartServer) -> None:
     server = start_server()
     image = server.upload(b"bytes", is_public="True")
@@ -217,6 +221,7 @@ def test_a_database_without_its_tables_is_503_until_they_come_back(start_server:
     assert len(server.blobs()) == 1
 
 
+@only_sqlite
 def test_a_database_that_is_none_stops_the_start_with_one_sentence(start_server: StartServer) -> None:
     server = start_server()
     server.upload(b"bytes")

@@ -17,7 +17,7 @@ def test_check_31_a_deleted_image_is_gone_and_so_are_its_bytes(server: Server) -
     assert image_id not in server.get("/images?limit=1000").text
     assert image_id not in server.get("/images/detail?limit=1000").text
     assert server.blobs(image_id) == []
-    assert server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id) == []
+    assert server.query("SELECT image_locations.key FROM image_locations WHERE image_id = ?", image_id) == []
 
 
 def test_check_32_a_queued_image_can_be_deleted(server: Server) -> None:
@@ -32,7 +32,7 @@ def test_check_32_an_image_whose_file_vanished_can_be_deleted(server: Server) ->
     blob.unlink()
     assert server.delete(f"/images/{image_id}").status == 200
     assert server.head(f"/images/{image_id}").status == 404
-    assert server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id) == []
+    assert server.query("SELECT image_locations.key FROM image_locations WHERE image_id = ?", image_id) == []
 
 
 def test_a_killed_image_can_be_deleted(server: Server) -> None:

@@ -15,10 +15,10 @@ from tests.running.server import OCTETS, Server, meta
 
 
 def run(server: Server, *words: str, of: str | None = None, status: int = 0) -> str:
-    """What `tintype WORDS INI [OF] data_dir=...` prints, with that exit status."""
+    """What `tintype WORDS INI [OF] VARIABLES` prints, with that exit status."""
     command = [Path(sys.executable).with_name("tintype"), *words, server.ini]
     done = subprocess.run(
-        [*command, *([of] if of else []), f"data_dir={server.data_dir}"],
+        [*command, *([of] if of else []), *server.variables],
         capture_output=True,
         text=True,
         timeout=60,
@@ -59,8 +59,8 @@ def test_a_sweep_ends_what_died_and_leaves_what_is_kept(keeping: Server) -> None
     keeping.execute(
         """
         INSERT INTO image_locations
-            (key, image_id, store, state, external, counted, created_at, lease_owner, lease_until)
-        VALUES (?, ?, 'file', 'intended', 0, 5, '2020-01-01 00:00:00', 'gone', '2020-01-01 00:00:00')
+            ("key", image_id, store, state, external, counted, created_at, lease_owner, lease_until)
+        VALUES (?, ?, 'file', 'intended', FALSE, 5, '2020-01-01 00:00:00', 'gone', '2020-01-01 00:00:00')
         """,
         f"{image_id}.0123456789ab",
         image_id,

@@ -17,7 +17,7 @@ def killed_reason(server: Server, image_id: str) -> str:
     told = server.head(f"/images/{image_id}").meta
     assert told["status"] == "killed"
     assert server.blobs(image_id) == []
-    assert server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id) == []
+    assert server.query("SELECT image_locations.key FROM image_locations WHERE image_id = ?", image_id) == []
     return told["status_reason"]
 
 

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,7 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from sqlalchemy import NullPool, create_engine, text
+
 from tests.running.answers import Answer, read_answer
+from tests.running.database import make_database
 from tests.servers.common import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +77,7 @@ class Server:
         self.ini = ini
         self.data_dir = data_dir or folder / "data"
         self.log_path = folder / "server.log"
+        self.database_url = make_database(self.data_dir)
         self._env = dict(env or {})
         self._secrets: set[str] = set()
         # Another interpreter's environment may lack the script, but not the module behind it.
@@ -93,8 +96,13 @@ class Server:
         (self.port,) = free_ports(1)
         self._logged_from = self.log_path.stat().st_size if self.log_path.exists() else 0
         with self.log_path.open("ab") as log:
-            self.process = self._spawn([self.ini, f"http_port={self.port}", f"data_dir={self.data_dir}"], log)
+            self.process = self._spawn([self.ini, f"http_port={self.port}", *self.variables], log)
         self._wait()
+
+    @property
+    def variables(self) -> list[str]:
+        """What stands behind its ini file, for commands too: where its data is."""
+        return [f"data_dir={self.data_dir}", f"database_url={self.database_url}"]
 
     def _spawn(self, arguments: list[str | Path], log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -156,15 +164,22 @@ class Server:
             time.sleep(0.01)
 
     def query(self, statement: str, *values: str) -> list[tuple]:
-        """Rows of its SQLite database."""
-        with contextlib.closing(sqlite3.connect(self.data_dir / "tintype.sqlite", timeout=30)) as database:
-            return database.execute(statement, values).fetchall()
+        """Rows of its database; each `?` stands for a value."""
+        return self._run(statement, values)
 
     def execute(self, statement: str, *values: str) -> None:
-        """Change its SQLite database behind its back."""
-        with contextlib.closing(sqlite3.connect(self.data_dir / "tintype.sqlite", timeout=30)) as database:
-            with database:
-                database.execute(statement, values)
+        """Change its database behind its back."""
+        self._run(statement, values)
+
+    def _run(self, statement: str, values: tuple[str, ...]) -> list[tuple]:
+        names = [f"value{number}" for number in range(len(values))]
+        # "key" is a word of MariaDB's own, which it takes in the standard's quotes only if told to.
+        arguments = {"sql_mode": "ANSI_QUOTES"} if self.database_url.startswith("mysql") else {}
+        engine = create_engine(self.database_url, poolclass=NullPool, connect_args=arguments)
+        with engine.begin() as connection:
+            named = statement.replace("?", "{}").format(*(f":{name}" for name in names))
+            result = connection.execute(text(named), dict(zip(names, values, strict=True)))
+            return [tuple(row) for row in result] if result.returns_rows else []
 
     def blobs(self, image_id: str = "", store: str = "images") -> list[Path]:
         """The files in its file store that hold bytes of that image, or of any."""
