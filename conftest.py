@@ -1,14 +1,17 @@
 """What all tests share: the fixtures that start real servers, and which tests are traced for coverage.
 
-Lines count when core's own tests, the drivers' or the functional ones run them, in this process or
-in a server's. The other suites look for faults in lines that are counted already; tracing would make
-them and their servers half as slow again, so they run without it.
+Lines count when a test of a COUNTED folder runs them, in this process or in a server's. The other
+suites look for faults in lines that are counted already; tracing would make them and their servers
+half as slow again, so they run without it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Generator
+import sys
+import threading
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,14 @@ import pytest
 pytest_plugins = ["tests.servers.fixtures"]
 
 ROOT = Path(__file__).parent
-COUNTED = tuple(ROOT / folder for folder in ("core", "plugins", "tests/functional"))
-#: Servers that functional tests share with others: whoever asks first starts them.
+COUNTED = tuple(
+    ROOT / folder
+    for folder in (
+        *("core", "plugins", "tests/functional"),
+        *("tests/edge", "tests/databases", "tests/conformance"),
+    )
+)
+#: Servers that counted tests share with others: whoever asks first starts them.
 SHARED = {"server", "fresh_server", "lending_server"}
 #: Where `patch = subprocess` of coverage tells processes to trace themselves.
 TRACE = "COVERAGE_PROCESS_CONFIG"
@@ -30,18 +39,28 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + (cores + 1) // 2
 
 
-def is_counted(item: pytest.Item) -> bool:
-    """Whether the lines that this test runs count."""
-    return any(item.path.is_relative_to(folder) for folder in COUNTED)
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run a test that does not count, and start the processes that it needs, untraced."""
-    if is_counted(item):
+    if any(item.path.is_relative_to(folder) for folder in COUNTED):
         return (yield)
-    item.add_marker("no_cover")
-    with pytest.MonkeyPatch.context() as environment:
+    with untraced(), pytest.MonkeyPatch.context() as environment:
         if SHARED.isdisjoint(item.fixturenames):
             environment.delenv(TRACE, raising=False)
         return (yield)
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """No line of this thread, nor of one that begins meanwhile, is traced.
+
+    pytest-cov's own `no_cover` stops one tracer, and a worker of pytest-xdist has several.
+    """
+    here, later = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        yield
+    finally:
+        threading.settrace(later)
+        sys.settrace(here)
