@@ -27,9 +27,10 @@ log = logging.getLogger(__name__)
 
 #: Connections accepted in one turn of the loop, so that a rush of them costs few turns and holds up nobody.
 _RUSH = 64
-#: glibc's M_ARENA_MAX, and the arenas that our threads share: with one for each, as is usual, what
-#: one thread has freed no other uses again, and eight uploads take 15 MiB more.
-_ARENA_MAX, _ARENAS = -8, 2
+#: What glibc's mallopt is told. M_ARENA_MAX: with an arena for each thread, as is usual, no other uses
+#: again what one has freed, and eight uploads take 15 MiB more. M_MMAP_THRESHOLD: what is larger, as
+#: parts of uploads are, goes back to the system when it is freed, and leaves no holes.
+_MALLOC_OPTIONS = {-8: 2, -3: 1 << 20}
 
 
 class _Listener:
@@ -225,7 +226,7 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
         if reason and any(settings.beyond_loopback()):
             raise ServerSettingsError(reason)
         _allow_descriptors(settings.connection_limit)
-        _share_arenas()
+        _keep_little_memory()
         server = Server(app, settings)
     except (ServerSettingsError, SettingsError) as error:
         raise SystemExit(f"tintype: {error}") from None
@@ -259,8 +260,9 @@ def _allow_descriptors(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _share_arenas() -> None:
-    """Tell the C library, where it is glibc, to keep few pools of free memory."""
+def _keep_little_memory() -> None:
+    """Tell the C library, where it is glibc, to keep little of what is freed."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_ARENA_MAX, _ARENAS)
+        for option, value in _MALLOC_OPTIONS.items():
+            mallopt(option, value)
