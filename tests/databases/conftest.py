@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,9 @@ from tests.databases.making import MAKERS
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest) -> str:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The SQLAlchemy URL of an empty database of this test's own."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/database.sqlite"
     server = "postgres" if request.param == "postgresql" else "mariadb"
     return MAKERS[server](request.getfixturevalue(server), f"t{uuid.uuid4().hex}")

@@ -28,6 +28,20 @@ def upgrade(ini: str, variables: dict[str, str]) -> None:
 
 @db.command()
 @takes_ini
+@click.option("--to", "revision", required=True, metavar="REVISION", help="An older version's newest.")
+def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
+    """Take the database back to an older version's schema; what only newer ones can hold is lost."""
+    with refusals():
+        engine = open_registry(load_settings(ini, variables)).engine
+        before = schema.current(engine)
+        if revision not in schema.older_than(before):
+            raise Refusal(f"the database is at {before or 'none'}; there is no way back to {revision}")
+        schema.downgrade(engine, revision)
+    click.echo(f"{before} -> {revision}")
+
+
+@db.command()
+@takes_ini
 def current(ini: str, variables: dict[str, str]) -> None:
     """Print the revision the database is at, and the newest one."""
     with refusals():

@@ -11,6 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event
 
 from tintype.registry.engine import read_only
@@ -31,6 +32,12 @@ def upgrade(engine: Engine, revision: str) -> None:
 def downgrade(engine: Engine, revision: str) -> None:
     """Undo the migrations down to a revision."""
     _run(engine, lambda config: command.downgrade(config, revision))
+
+
+def older_than(revision: str | None) -> list[str]:
+    """The revisions before that one, newest first; none if there is no such revision."""
+    line = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+    return line[line.index(revision) + 1 :] if revision in line else []
 
 
 def differences(engine: Engine) -> list[Any]:

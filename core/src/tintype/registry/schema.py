@@ -80,6 +80,13 @@ def downgrade(engine: Engine, revision: str) -> None:
         migrating.downgrade(engine, revision)
 
 
+def older_than(revision: str | None) -> list[str]:
+    """The revisions before that one, newest first; none if this version does not know it."""
+    from tintype.registry import migrating
+
+    return migrating.older_than(revision)
+
+
 def differences(engine: Engine) -> list[Any]:
     """What the database has other than the models say, in alembic's terms; empty when they agree."""
     from tintype.registry import migrating
