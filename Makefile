@@ -29,7 +29,7 @@ test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
 campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: more servers, more modes
 	$(BIN)/python -m pytest -m campaign $(PYTEST)
 
-databases: $(VENV)/.dev  ## run the functional tests on PostgreSQL and on MariaDB, and backups of both
+databases: $(VENV)/.dev  ## run the functional tests on PostgreSQL and on MariaDB
 	for kind in postgres mariadb; do \
 		TINTYPE_TEST_DATABASE=$$kind tests/servers/run $$kind -- \
 			$(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 tests/functional $(PYTEST) || exit 1; \

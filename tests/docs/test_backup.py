@@ -1,0 +1,195 @@
+"""The backup of docs/operations.md, its commands as they are written: what was acknowledged comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.databases.making import MAKERS
+from tests.docs.pages import DOCS, block_called
+from tests.running.server import OCTETS, Server, write_ini
+from tests.servers import common
+
+PAGE = DOCS / "operations.md"
+SETTINGS = {"tintype.delete_grace": "86400", "tintype.lease": "3", "tintype.sweep_interval": "1"}
+#: The commands that the page needs beside our own, and their Debian packages.
+PACKAGES = {
+    "rsync": "rsync",
+    "sqlite3": "sqlite3",
+    "pg_dump": "postgresql-client",
+    "mariadb-dump": "mariadb-client",
+}
+
+
+class Kind(Protocol):
+    """A kind of database: as the page calls it, and where its databases are."""
+
+    name: str
+
+    def make(self, folder: Path) -> tuple[str, Mapping[str, str]]:
+        """The URL of an empty database, and the names that the page's commands need for it."""
+
+
+@dataclass(frozen=True)
+class SQLite:
+    name = "SQLite"
+    command = "sqlite3"
+
+    def make(self, folder: Path) -> tuple[str, Mapping[str, str]]:
+        return f"sqlite:///{folder}/tintype.sqlite", {}
+
+
+@dataclass(frozen=True)
+class PostgreSQL:
+    settings: Mapping[str, str]
+    name = "PostgreSQL"
+    command = "pg_dump"
+
+    def make(self, folder: Path) -> tuple[str, Mapping[str, str]]:
+        url = MAKERS["postgres"](self.settings, f"t{uuid.uuid4().hex}")
+        return url, {"DATABASE": url.replace("postgresql+psycopg", "postgresql")}
+
+
+@dataclass(frozen=True)
+class MariaDB:
+    settings: Mapping[str, str]
+    name = "MariaDB"
+    command = "mariadb-dump"
+
+    def make(self, folder: Path) -> tuple[str, Mapping[str, str]]:
+        given = MAKERS["mariadb"](self.settings, f"t{uuid.uuid4().hex}")
+        url, client = make_url(given), folder / "client.cnf"
+        client.write_text(
+            f"[client]\nhost={url.host}\nport={url.port}\nuser={url.username}\npassword={url.password}\n"
+        )
+        return given, {"DATABASE": url.database, "CLIENT": str(client)}
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.campaign),
+        pytest.param("mariadb", marks=pytest.mark.campaign),
+    ]
+)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    if request.param == "sqlite":
+        found = SQLite()
+    else:
+        made = {"postgres": PostgreSQL, "mariadb": MariaDB}[request.param]
+        found = made(request.getfixturevalue(request.param))
+    for command in ("rsync", found.command):
+        if shutil.which(command) is None:
+            try:
+                common.apt(PACKAGES[command])
+            except common.Unavailable as error:
+                if "CI" in os.environ:
+                    raise
+                pytest.skip(str(error))
+    return found
+
+
+class Place:
+    """A machine that the service is on, or is restored to: its data, its database, its ini file."""
+
+    def __init__(self, folder: Path, kind: Kind, backup: Path):
+        folder.mkdir()
+        self.url, names = kind.make(folder)
+        app = {**SETTINGS, "sqlalchemy.url": self.url, "store.file.path": f"{folder}/images"}
+        self.ini = write_ini(folder, app)
+        self.folder = folder
+        self._names = {**names, "INI": str(self.ini), "DATA": str(folder), "BACKUP": str(backup)}
+
+    def start(self) -> Server:
+        """The service there."""
+        server = Server(self.folder / "run", self.ini, self.folder)
+        server.database_url = self.url
+        return server
+
+    def follow(self, caption: str) -> str:
+        """Run a block of the page there; return what it printed."""
+        return self.run(block_called(PAGE, caption).text)
+
+    def run(self, script: str) -> str:
+        """Run a script there as an operator does, with the page's names."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            env={**os.environ, **self._names, "PATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def findings(printed: str) -> list[tuple[str, str | None]]:
+    """The faults that fsck printed, and the images that have them."""
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    return [(line["fault"], line.get("image_id")) for line in lines if "fault" in line]
+
+
+def test_what_was_acknowledged_before_a_backup_of_a_running_service_comes_back(
+    kind: Kind, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    here = Place(tmp_path / "here", kind, backup)
+    server = here.start()
+    kept = server.upload(b"kept" * 1000, name="Käse".encode().decode("latin-1"), property_os="linux")
+    deleted = server.upload(b"deleted while the backup runs", is_public="True")
+    halfway = server.reserve(name="under way")["id"]
+
+    def body() -> Iterator[bytes]:
+        yield bytes(300_000)
+        while not server.query("SELECT state FROM image_locations WHERE image_id = ?", halfway):
+            time.sleep(0.02)
+        here.follow(f"back up {kind.name}")
+        yield b"the end"
+
+    assert server.put(f"/images/{halfway}", OCTETS, body()).image["status"] == "active"
+    assert server.delete(f"/images/{deleted['id']}").status == 200
+    late = server.upload(b"uploaded while the backup runs")
+    here.follow("back up the file store")
+    server.kill()
+
+    there = Place(tmp_path / "there", kind, backup)
+    there.follow("restore the file store")
+    there.follow(f"restore {kind.name}")
+    found = findings(there.follow("look at what was restored"))
+
+    assert found == [("orphan", None)], "of the upload that came after the database's backup"
+    restored = there.start()
+    try:
+        image = restored.get("/v1/images/detail?name=K%C3%A4se").json["images"][0]
+        assert (image["id"], image["properties"]) == (kept["id"], {"os": "linux"})
+        assert restored.get(f"/images/{kept['id']}").body == b"kept" * 1000
+        assert restored.get(f"/images/{deleted['id']}").body == b"deleted while the backup runs"
+        assert restored.get(f"/images/{late['id']}").status == 404
+        assert restored.upload(b"it goes on")["status"] == "active"
+        end = time.monotonic() + 60
+        while (half := restored.head(f"/images/{halfway}").meta)["status"] == "saving":
+            assert time.monotonic() < end, "an upload of before the backup never ends"
+            time.sleep(0.2)
+        assert (half["status"], restored.blobs(halfway)) == ("killed", [])
+    finally:
+        restored.stop()
+
+
+def test_the_page_shows_where_things_are() -> None:
+    """The names that the tests give are the page's own."""
+    text = block_called(PAGE, "where things are").text
+
+    assert [line.partition("=")[0] for line in text.splitlines()[:3]] == ["INI", "DATA", "BACKUP"]

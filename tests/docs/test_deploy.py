@@ -1,0 +1,236 @@
+"""The files in docs/deploy as they are read: by systemd itself, and by an nginx before a running service."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPSConnection
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.docs.pages import DOCS
+from tests.running.server import OCTETS, Server
+from tests.servers import common
+
+DEPLOY = DOCS / "deploy"
+UNITS = ("tintype.service", "tintype@.service")
+#: Above what nginx takes if it is not told otherwise, and above what it keeps in memory.
+BIG = 24 << 20
+#: What nginx has around a site's file.
+AROUND = """
+daemon off;
+{user}
+pid {folder}/pid;
+error_log stderr;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site;
+}}
+"""
+
+
+def need(command: str, package: str) -> None:
+    """Install the Debian package of a command that is not there, or skip."""
+    if shutil.which(command) is None:
+        try:
+            common.apt(package)
+        except common.Unavailable as error:
+            if "CI" in os.environ:
+                raise
+            pytest.skip(str(error))
+
+
+def replaced(path: Path, **changes: str) -> str:
+    """A file's text with each of these put in another's place; all must be there."""
+    text = path.read_text()
+    for old, new in changes.items():
+        assert old in text, f"{path.name} has no {old}"
+        text = text.replace(old, new)
+    return text
+
+
+@dataclass(frozen=True)
+class Site:
+    """The service, and how it is reached through nginx."""
+
+    server: Server
+    port: int
+    trusted: ssl.SSLContext
+
+    def connect(self) -> HTTPSConnection:
+        """A connection to nginx, by TLS."""
+        return HTTPSConnection("localhost", self.port, timeout=60, context=self.trusted)
+
+    def request(
+        self, method: str, path: str, headers: dict[str, str], body: object = None
+    ) -> tuple[int, dict, bytes]:
+        """Status, headers by lower-case name, and body of an answer that came through nginx."""
+        with closing(self.connect()) as connection:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            named = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, named, answer.read()
+
+
+@pytest.fixture
+def site(start_server: StartServer, tmp_path: Path) -> Iterator[Site]:
+    need("nginx", "nginx-light")
+    server = start_server(
+        {"store.file.accel": "/internal/file/"},
+        {
+            "trusted_proxy": "127.0.0.1",
+            "trusted_proxy_headers": "x-forwarded-for x-forwarded-proto x-forwarded-host",
+        },
+    )
+    (port,) = common.free_ports(1)
+    folder = common.Server(tmp_path / "nginx")
+    certificate, key = folder.certificate()
+    changes = {
+        "server 127.0.0.1:9292;": f"server 127.0.0.1:{server.port};",
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+        "    listen [::]:443 ssl;\n": "",
+        "/etc/ssl/certs/images.example.com.pem": str(certificate),
+        "/etc/ssl/private/images.example.com.key": str(key),
+        "/var/lib/tintype/images/": f"{server.data_dir}/images/",
+    }
+    folder.path("site", text=replaced(DEPLOY / "nginx.conf", **changes))
+    user = "" if os.geteuid() else "user root;"
+    conf = folder.path("nginx.conf", text=AROUND.format(folder=folder.folder, user=user))
+    with subprocess.Popen(["nginx", "-e", "stderr", "-c", conf]) as nginx:
+        try:
+            await_port(nginx, port)
+            yield Site(server, port, ssl.create_default_context(cafile=certificate))
+        finally:
+            nginx.terminate()
+
+
+def await_port(process: subprocess.Popen, port: int) -> None:
+    """Return when the process listens there."""
+    end = time.monotonic() + 30
+    while not common.listening(port)():
+        assert process.poll() is None, "it ended"
+        assert time.monotonic() < end, "it does not listen"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_finds_nothing_wrong_with_a_unit(name: str, tmp_path: Path) -> None:
+    need("systemd-analyze", "systemd")
+    unit = tmp_path / name.replace("@", "@1")
+    pserve = Path(sys.executable).with_name("pserve")
+    unit.write_text(replaced(DEPLOY / name, **{"/opt/tintype/bin/pserve": str(pserve)}))
+
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", unit], capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_exposes_little(name: str) -> None:
+    need("systemd-analyze", "systemd")
+
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=25", DEPLOY / name],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_both_units_differ_in_their_names_only() -> None:
+    one, several = ((DEPLOY / name).read_text().splitlines() for name in UNITS)
+
+    differing = [line for line, other in zip(one, several, strict=True) if line != other]
+
+    assert [line.partition("=")[0] for line in differing[1:]] == ["Description"]
+
+
+def test_a_big_body_passes_nginx_as_it_comes(site: Site) -> None:
+    """The service has the first half on its disk while the client still holds the second."""
+    half, arrived = bytes(BIG // 2), threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield half
+        assert arrived.wait(30), "nginx keeps the body back"
+        yield half
+
+    def watch() -> None:
+        state = "SELECT state FROM image_locations"
+        while not site.server.query(state):
+            stop.wait(0.1)
+        arrived.set()
+
+    stop = threading.Event()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    status, _, _ = site.request("POST", "/images", {**OCTETS, "Content-Length": str(BIG)}, body())
+    watcher.join(30)
+
+    assert status == 200
+    (row,) = site.server.query("SELECT size, status FROM images")
+    assert row == (BIG, "active")
+
+
+def test_a_download_comes_from_nginx_itself_with_the_services_headers(site: Site) -> None:
+    data = os.urandom(300_000)
+    image = site.server.upload(data, is_public="True")
+    path = f"/images/{image['id']}"
+    ours = site.server.get(path)
+
+    status, headers, body = site.request("GET", path, {})
+
+    assert ours.headers["X-Accel-Redirect"].startswith("/internal/file/")
+    assert (status, body) == (200, data)
+    assert headers["etag"].strip('"') == image["checksum"]
+    assert headers["x-openstack-request-id"].startswith("req-")
+    assert "x-accel-redirect" not in headers
+    assert site.request("GET", path, {"Range": "bytes=-5"})[::2] == (206, data[-5:])
+    same = {"Range": "bytes=0-1", "If-Range": headers["etag"]}
+    other = {"Range": "bytes=0-1", "If-Range": '"other"'}
+    assert site.request("GET", path, same)[::2] == (206, data[:2])
+    assert site.request("GET", path, other)[::2] == (200, data)
+    assert site.request("GET", path, {"If-None-Match": headers["etag"]})[0] == 304
+    assert site.request("GET", ours.headers["X-Accel-Redirect"], {})[0] == 404
+
+
+def test_the_service_learns_who_asks_and_how(site: Site) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example.com"}
+
+    status, headers, body = site.request("GET", "/versions", forged)
+
+    assert status == 200
+    assert f"https://localhost:{site.port}/".encode() in body
+    (line,) = site.server.log_lines(headers["x-openstack-request-id"])
+    assert "addr=127.0.0.1 " in line
+    assert "203.0.113.9" not in line
+
+
+def test_headers_with_underscores_and_many_properties_pass(site: Site) -> None:
+    fields = {f"x-image-meta-property-p{number}": "v" * 400 for number in range(70)}
+
+    status, _, _ = site.request("POST", "/images", {**fields, "x-image-meta-is_public": "True"})
+
+    assert status == 200
+    ((image_id,),) = site.server.query("SELECT id FROM images WHERE visibility = 'public'")
+    status, headers, _ = site.request("HEAD", f"/images/{image_id}", {})
+    assert status == 200
+    assert headers["x-image-meta-property-p69"] == "v" * 400
