@@ -23,7 +23,7 @@ COUNTED = tuple(
     ROOT / folder
     for folder in (
         *("core", "plugins", "tests/functional"),
-        *("tests/edge", "tests/databases", "tests/conformance"),
+        *("tests/edge", "tests/databases", "tests/conformance", "tests/docs"),
     )
 )
 #: Servers that counted tests share with others: whoever asks first starts them.
