@@ -74,7 +74,9 @@ def test_an_upload_that_loses_a_deadlock_when_its_bytes_are_there_loses_none(
         def halves() -> Iterator[bytes]:
             yield bytes_sent[:1000]
             # As soon as the upload is on its way somebody holds the row that its end needs.
+            end = time.monotonic() + 20
             while not other.execute(text("UPDATE image_locations SET store = store")).rowcount:
+                assert time.monotonic() < end, "the upload has not begun"
                 time.sleep(0.02)
             other.execute(text("UPDATE images SET min_disk = 3 WHERE name LIKE 'other%'"))
             yield bytes_sent[1000:]

@@ -19,7 +19,7 @@ from typing import IO
 from sqlalchemy import NullPool, create_engine, text
 
 from tests.running.answers import Answer, read_answer
-from tests.running.database import make_database
+from tests.running.database import KIND, make_database
 from tests.servers.common import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +102,9 @@ class Server:
     @property
     def variables(self) -> list[str]:
         """What stands behind its ini file, for commands too: where its data is."""
-        return [f"data_dir={self.data_dir}", f"database_url={self.database_url}"]
+        data_dir = f"data_dir={self.data_dir}"
+        # SQLite's file lies below it already, and an ini of another kind keeps its own URL.
+        return [data_dir] if KIND == "sqlite" else [data_dir, f"database_url={self.database_url}"]
 
     def _spawn(self, arguments: list[str | Path], log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
