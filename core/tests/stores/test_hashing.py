@@ -1,6 +1,8 @@
 """Digests: the same as hashlib's for any bytes in any blocks, in threads that end."""
 
 import hashlib
+import os
+import sys
 import threading
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tintype.stores import hashing
-from tintype.stores.hashing import INLINE, Digests
+from tintype.stores.hashing import INLINE, NICENESS, QUEUED, Digests
 from tintype.testing import pattern
 
 ALGORITHMS = ("sha256", "md5")
@@ -92,3 +94,15 @@ def test_memory_is_bounded_by_a_few_blocks():
         for _ in range(20):
             digests.update(LARGE[: 1 << 18])
         assert all(waiting.maxsize == hashing.QUEUED for waiting in digests._queues)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
+def test_the_threads_stand_back_and_nobody_else_does():
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with Digests(ALGORITHMS) as digests:
+        for _ in range(QUEUED + 4):  # more than can wait: each thread has begun
+            digests.update(bytes(INLINE))
+        nice = {os.getpriority(os.PRIO_PROCESS, thread.native_id) for thread in running()}
+
+    assert nice == {max(before, NICENESS)}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before

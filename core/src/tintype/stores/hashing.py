@@ -8,7 +8,9 @@ stream has grown past `INLINE`; below it they would cost more than they save.
 from __future__ import annotations
 
 import hashlib
+import os
 import queue
+import sys
 import threading
 from collections.abc import Iterable
 from types import TracebackType
@@ -17,6 +19,8 @@ from types import TracebackType
 INLINE = 1 << 20
 #: Blocks waiting for a digest thread: memory is at most this many blocks a digest.
 QUEUED = 2
+#: Digests are most of the work there is: they stand back where a request waits for a core.
+NICENESS = 10
 
 
 class Digests:
@@ -73,5 +77,13 @@ class Digests:
 
 
 def _consume(blocks: queue.Queue[bytes | None], digest: hashlib._Hash) -> None:
+    _stand_back()
     while (block := blocks.get()) is not None:
         digest.update(block)
+
+
+def _stand_back() -> None:
+    """Make this thread nicer; only Linux has a niceness for each thread, elsewhere it is the process's."""
+    if sys.platform == "linux":
+        here = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, max(here, NICENESS))
