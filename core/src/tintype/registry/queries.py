@@ -34,7 +34,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import String
 
-from tintype.registry.models import ImageRow, LocationRow, MemberRow, PropertyRow, TagRow, UTCDateTime
+from tintype.registry.models import (
+    ImageRow,
+    JobRow,
+    LocationRow,
+    MemberRow,
+    PropertyRow,
+    TagRow,
+    UTCDateTime,
+)
 from tintype.registry.records import (
     Image,
     Location,
@@ -255,7 +263,7 @@ def _with_parts(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[I
 
 
 def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
-    """Properties, tags, members and stored locations in one statement; `kind` tells them apart.
+    """All that belongs to images, and whether they have jobs, in one statement; `kind` tells rows apart.
 
     `belongs` says of a column of ids whether the image is one of those that are read.
     """
@@ -293,7 +301,12 @@ def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelec
         LocationRow.created_at,
         no_time,
     ).where(belongs(LocationRow.image_id), LocationRow.state == LocationState.STORED)
-    return union_all(properties, tags, members, locations)
+    jobs = (
+        select(literal("job"), JobRow.image_id, no_text, no_text, no_text, no_flag, no_time, no_time)
+        .where(belongs(JobRow.image_id))
+        .distinct()
+    )
+    return union_all(properties, tags, members, locations, jobs)
 
 
 class _Parts:
@@ -304,6 +317,7 @@ class _Parts:
         self.tags: list[str] = []
         self.members: list[Member] = []
         self.locations: list[tuple[Any, Location]] = []
+        self.has_jobs = False
 
     def take(self, row: Any) -> None:
         if row.kind == "property":
@@ -314,6 +328,8 @@ class _Parts:
             self.members.append(
                 Member(row.name, MemberStatus(row.text), bool(row.flag), row.created_at, row.updated_at)
             )
+        elif row.kind == "job":
+            self.has_jobs = True
         else:
             location = Location(row.name, row.text, row.extra, LocationState.STORED, bool(row.flag))
             self.locations.append((row.created_at, location))
@@ -331,6 +347,7 @@ def _image(row: Sequence[Any], parts: _Parts) -> Image:
         tags=tuple(sorted(parts.tags)),
         members=tuple(sorted(parts.members, key=lambda member: member.project)),
         locations=tuple(location for _, location in sorted(parts.locations, key=lambda pair: pair[0])),
+        has_jobs=parts.has_jobs,
     )
 
 

@@ -127,6 +127,8 @@ class Image:
     tags: tuple[str, ...] = ()
     members: tuple[Member, ...] = ()
     locations: tuple[Location, ...] = ()
+    #: Whether a job was ever written down for it: most images need not be asked about.
+    has_jobs: bool = False
 
     @property
     def location(self) -> Location | None:

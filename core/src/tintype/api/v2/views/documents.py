@@ -32,7 +32,7 @@ def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str,
     """The images as the caller may see them, each with what became of its last import."""
     listed = list(images)
     registry: Registry = request.image_registry
-    jobs = registry.latest_jobs([image.id for image in listed])
+    jobs = registry.latest_jobs([image.id for image in listed if image.has_jobs])
     withheld = not request.caller.is_admin
     documents = []
     for image in listed:
