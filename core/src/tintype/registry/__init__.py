@@ -13,13 +13,13 @@ from typing import Any
 
 import transaction
 import zope.sqlalchemy
-from sqlalchemy import Connection, Engine, Select, bindparam, func, literal, or_, select
+from sqlalchemy import Connection, Engine, func, literal, or_, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
-from tintype.registry import queries
+from tintype.registry import jobs, queries
 from tintype.registry.contention import LockedOut, is_lock_out, retried
 from tintype.registry.engine import build_engine, read_only
 from tintype.registry.errors import (
@@ -31,6 +31,7 @@ from tintype.registry.errors import (
     SchemaMismatch,
     StatusConflict,
 )
+from tintype.registry.jobs import JobListing
 from tintype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
 from tintype.registry.queries import Condition, Listing, Scope, SortKey
 from tintype.registry.records import (
@@ -38,6 +39,7 @@ from tintype.registry.records import (
     Image,
     Job,
     JobKind,
+    JobPage,
     JobStatus,
     LapsedLocation,
     Limits,
@@ -60,6 +62,7 @@ __all__ = [
     "Image",
     "Job",
     "JobKind",
+    "JobPage",
     "JobStatus",
     "LapsedLocation",
     "Limits",
@@ -74,6 +77,7 @@ __all__ = [
     "Visibility",
     "Condition",
     "Listing",
+    "JobListing",
     "Scope",
     "SortKey",
     "RegistryError",
@@ -87,17 +91,6 @@ __all__ = [
     "build_engine",
     "retried",
 ]
-
-
-# Oldest first. Made once, so that SQLAlchemy knows what it has compiled: v2 asks for each image it shows.
-_JOBS_OF_ONE = (
-    select(JobRow.__table__).where(JobRow.image_id == bindparam("image_id")).order_by(JobRow.created_at)
-)
-_JOBS_OF_SEVERAL = (
-    select(JobRow.__table__)
-    .where(JobRow.image_id.in_(bindparam("image_ids", expanding=True)))
-    .order_by(JobRow.created_at)
-)
 
 
 class _ThreadManager(transaction.ThreadTransactionManager):
@@ -232,47 +225,30 @@ class Registry:
 
         One waits until what a dead process left of it is swept: the image is not its own until then.
         """
-        free = or_(JobRow.lease_until.is_(None), JobRow.lease_until < now)
-        left = select(LocationRow.key).where(
-            LocationRow.image_id == JobRow.image_id, LocationRow.state == LocationState.INTENDED
-        )
-        open_ = (JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]), free, ~left.exists())
-        return self._jobs(select(JobRow.__table__).where(*open_).order_by(JobRow.created_at).limit(limit))
+        with self._reader() as connection:
+            return jobs.open_jobs(connection, now, limit)
+
+    def find_job(self, job_id: str) -> Job | None:
+        """The job of that id; None if there is none."""
+        with self._reader() as connection:
+            return jobs.find_job(connection, job_id)
+
+    def job_page(self, listing: JobListing) -> JobPage:
+        """A slice of the jobs of all images that a listing asks for."""
+        with self._reader() as connection:
+            return jobs.page(connection, listing)
 
     def jobs_of(self, image_id: str) -> list[Job]:
         """All jobs of an image, newest first."""
-        return self._jobs(_JOBS_OF_ONE, image_id=image_id)[::-1]
+        with self._reader() as connection:
+            return jobs.jobs_of(connection, [image_id])[::-1]
 
     def latest_jobs(self, image_ids: Collection[str]) -> dict[str, Job]:
         """The newest job of each image that has any."""
-        ids = list(image_ids)
-        if len(ids) == 1:
-            jobs = self._jobs(_JOBS_OF_ONE, image_id=ids[0])
-        else:
-            jobs = self._jobs(_JOBS_OF_SEVERAL, image_ids=ids) if ids else []
-        return {job.image_id: job for job in jobs}
-
-    def _jobs(self, query: Select[Any], **values: Any) -> list[Job]:
+        if not image_ids:
+            return {}
         with self._reader() as connection:
-            rows = connection.execute(query, values).all()
-        return [
-            Job(
-                id=row.id,
-                kind=JobKind(row.kind),
-                image_id=row.image_id,
-                status=JobStatus(row.status),
-                order=row.job_order,
-                pending=tuple(row.outcome["pending"]),
-                failed=tuple(row.outcome["failed"]),
-                message=row.message,
-                owner=row.owner,
-                user=row.job_user,
-                request_id=row.request_id,
-                created_at=row.created_at,
-                updated_at=row.updated_at,
-            )
-            for row in rows
-        ]
+            return {job.image_id: job for job in jobs.jobs_of(connection, image_ids)}
 
     def start_usage(self, project: str | None) -> None:
         """Make sure that a project's usage is counted, in a unit of its own.

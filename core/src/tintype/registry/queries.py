@@ -156,7 +156,7 @@ def _united(parts: Sequence[Select[Any]], listing: Listing) -> Select[Any]:
     c = _IMAGES.c
     ids = union(*(select(part.with_only_columns(c.id).subquery()) for part in parts)).subquery()
     found = select(_IMAGES).join(ids, ids.c.id == c.id)
-    return found.order_by(*_order(c, listing.sort)).limit(listing.limit + 1)
+    return found.order_by(*order_by(_SORTED, listing.sort)).limit(listing.limit + 1)
 
 
 def _asks_for_nul(listing: Listing) -> bool:
@@ -201,8 +201,8 @@ def _matching(listing: Listing, condition: ColumnElement[bool]) -> Select[Any]:
             exists().where(PropertyRow.image_id == c.id, PropertyRow.name == name, PropertyRow.value == value)
         )
     if listing.after is not None:
-        query = query.where(_follows(c, listing.sort, listing.after))
-    return query.order_by(*_order(c, listing.sort))
+        query = query.where(follows(_SORTED, listing.sort, _values(listing.after, listing.sort)))
+    return query.order_by(*order_by(_SORTED, listing.sort))
 
 
 def _comparable(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -211,16 +211,15 @@ def _comparable(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return cast(column, BigInteger) if small else column
 
 
-def _order(columns: Any, sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:
-    order = []
-    for key in sort:
-        column = _never_null(columns, key.field)
-        order.append(column.desc() if key.descending else column.asc())
-    return order
+def order_by(columns: Mapping[str, ColumnElement[Any]], sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:
+    """The keys as a statement's ORDER BY; `columns` are never null."""
+    return [columns[key.field].desc() if key.descending else columns[key.field].asc() for key in sort]
 
 
-def _follows(columns: Any, sort: Sequence[SortKey], after: Image) -> ColumnElement[bool]:
-    """Whether a row comes behind that image: behind it in one key, and equal to it in those before.
+def follows(
+    columns: Mapping[str, ColumnElement[Any]], sort: Sequence[SortKey], after: Mapping[str, Any]
+) -> ColumnElement[bool]:
+    """Whether a row comes behind that one: behind it in one key, and equal to it in those before.
 
     The bound says nothing new: by it alone a database finds the place in its index where to go on.
     """
@@ -228,9 +227,7 @@ def _follows(columns: Any, sort: Sequence[SortKey], after: Image) -> ColumnEleme
     bound: ColumnElement[bool] | None = None
     equal: list[ColumnElement[bool]] = []
     for key in sort:
-        column = _never_null(columns, key.field)
-        value = getattr(after, key.field)
-        value = _zero(key.field) if value is None else value
+        column, value = columns[key.field], after[key.field]
         if bound is None:
             bound = column <= value if key.descending else column >= value
         cases.append(and_(*equal, column < value if key.descending else column > value))
@@ -238,10 +235,16 @@ def _follows(columns: Any, sort: Sequence[SortKey], after: Image) -> ColumnEleme
     return or_(*cases) if bound is None else and_(bound, or_(*cases))
 
 
-def _never_null(columns: Any, name: str) -> ColumnElement[Any]:
+def _values(image: Image, sort: Sequence[SortKey]) -> dict[str, Any]:
+    """What an image is sorted by."""
+    values = {key.field: getattr(image, key.field) for key in sort}
+    return {name: _zero(name) if value is None else value for name, value in values.items()}
+
+
+def _never_null(name: str) -> ColumnElement[Any]:
     """Databases disagree on where null sorts: take the smallest value for it."""
-    column = columns[name]
-    return func.coalesce(column, _zero(name)) if _IMAGES.c[name].nullable else column
+    column = _IMAGES.c[name]
+    return func.coalesce(column, _zero(name)) if column.nullable else column
 
 
 def _zero(name: str) -> Any:
@@ -350,6 +353,8 @@ def _image(row: Sequence[Any], parts: _Parts) -> Image:
         has_jobs=parts.has_jobs,
     )
 
+
+_SORTED = {name: _never_null(name) for name in _COLUMNS}
 
 # Built once: building a statement costs more than running it.
 _FIND = select(_IMAGES).where(_IMAGES.c.id == bindparam("image_id"))

@@ -180,12 +180,25 @@ class Job:
         """Whether it is still to be done."""
         return self.status in (JobStatus.PENDING, JobStatus.PROCESSING)
 
+    @property
+    def makes_image(self) -> bool:
+        """Whether the image was made for the job, as its order's `asked` tells."""
+        return "asked" in self.order
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """A slice of a list, and whether more follows."""
 
     images: tuple[Image, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A slice of a list of jobs, and whether more follows."""
+
+    jobs: tuple[Job, ...]
     more: bool
 
 
