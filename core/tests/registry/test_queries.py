@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, update
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from core.tests.workbench import intend, make_bench
 from tintype.draft import new_id
-from tintype.registry import Image, Status, Visibility
+from tintype.registry import Image, Status, Visibility, queries
 from tintype.registry.models import ImageRow
 
 EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -179,3 +180,10 @@ def test_times_are_kept_without_a_zone_so_that_every_database_sorts_them(bench):
     fill(bench, [5])
     with contextlib.closing(sqlite3.connect(bench.path)) as raw:
         assert raw.execute("SELECT created_at FROM images").fetchone() == ("2026-01-01 00:00:05.000000",)
+
+
+@pytest.mark.parametrize("dialect", [mysql, postgresql, sqlite], ids=lambda dialect: dialect.__name__)
+def test_what_belongs_to_images_is_asked_for_in_words_that_every_database_knows(dialect):
+    statement = str(queries._PARTS.compile(dialect=dialect.dialect()))  # a warning would be an error here
+
+    assert statement.count("UNION ALL") == 4

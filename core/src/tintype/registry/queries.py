@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     ColumnElement,
     CompoundSelect,
     Connection,
@@ -41,7 +40,6 @@ from tintype.registry.models import (
     MemberRow,
     PropertyRow,
     TagRow,
-    UTCDateTime,
 )
 from tintype.registry.records import (
     Image,
@@ -270,30 +268,26 @@ def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelec
 
     `belongs` says of a column of ids whether the image is one of those that are read.
     """
-    no_text, no_flag, no_time = null(), cast(null(), Boolean), cast(null(), UTCDateTime())
-    properties = select(
-        literal("property").label("kind"),
-        PropertyRow.image_id.label("image_id"),
-        PropertyRow.name.label("name"),
-        PropertyRow.value.label("text"),
-        cast(no_text, String).label("extra"),
-        no_flag.label("flag"),
-        no_time.label("created_at"),
-        no_time.label("updated_at"),
-    ).where(belongs(PropertyRow.image_id))
-    tags = select(
-        literal("tag"), TagRow.image_id, TagRow.tag, no_text, no_text, no_flag, no_time, no_time
-    ).where(belongs(TagRow.image_id))
+    nothing = null()
+    # Members first: they have most of the columns, and the first part's types are those of all.
     members = select(
-        literal("member"),
-        MemberRow.image_id,
-        MemberRow.project,
-        MemberRow.status,
-        no_text,
-        MemberRow.can_share,
-        MemberRow.created_at,
-        MemberRow.updated_at,
+        literal("member").label("kind"),
+        MemberRow.image_id.label("image_id"),
+        MemberRow.project.label("name"),
+        MemberRow.status.label("text"),
+        cast(nothing, String).label("extra"),
+        MemberRow.can_share.label("flag"),
+        MemberRow.created_at.label("created_at"),
+        MemberRow.updated_at.label("updated_at"),
     ).where(belongs(MemberRow.image_id))
+    properties = select(
+        literal("property"),
+        PropertyRow.image_id,
+        PropertyRow.name,
+        PropertyRow.value,
+        *[nothing] * 4,
+    ).where(belongs(PropertyRow.image_id))
+    tags = select(literal("tag"), TagRow.image_id, TagRow.tag, *[nothing] * 5).where(belongs(TagRow.image_id))
     locations = select(
         literal("location"),
         LocationRow.image_id,
@@ -302,14 +296,12 @@ def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelec
         LocationRow.location,
         LocationRow.external,
         LocationRow.created_at,
-        no_time,
+        nothing,
     ).where(belongs(LocationRow.image_id), LocationRow.state == LocationState.STORED)
-    jobs = (
-        select(literal("job"), JobRow.image_id, no_text, no_text, no_text, no_flag, no_time, no_time)
-        .where(belongs(JobRow.image_id))
-        .distinct()
-    )
-    return union_all(properties, tags, members, locations, jobs)
+    # PostgreSQL takes a null below DISTINCT for text.
+    busy = select(JobRow.image_id).where(belongs(JobRow.image_id)).distinct().subquery()
+    jobs = select(literal("job"), busy.c.image_id, *[nothing] * 6)
+    return union_all(members, properties, tags, locations, jobs)
 
 
 class _Parts:
