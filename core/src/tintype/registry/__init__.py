@@ -21,11 +21,22 @@ from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
 from tintype.registry import jobs, queries
 from tintype.registry.contention import LockedOut, is_lock_out, retried
+from tintype.registry.definitions import (
+    Definition,
+    Definitions,
+    Kind,
+    Namespace,
+    NamespaceListing,
+    NamespacePage,
+    ResourceType,
+)
 from tintype.registry.engine import build_engine, read_only
 from tintype.registry.errors import (
+    DuplicateDefinition,
     DuplicateImage,
     ImageNotFound,
     LimitReached,
+    NamespaceNotFound,
     RegistryError,
     RegistryUnavailable,
     SchemaMismatch,
@@ -75,15 +86,24 @@ __all__ = [
     "StoredLocation",
     "Usage",
     "Visibility",
+    "Definition",
+    "Definitions",
+    "Kind",
+    "Namespace",
+    "NamespaceListing",
+    "NamespacePage",
+    "ResourceType",
     "Condition",
     "Listing",
     "JobListing",
     "Scope",
     "SortKey",
     "RegistryError",
+    "DuplicateDefinition",
     "DuplicateImage",
     "ImageNotFound",
     "LimitReached",
+    "NamespaceNotFound",
     "LockedOut",
     "RegistryUnavailable",
     "SchemaMismatch",
@@ -102,12 +122,13 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 
 
 class Registry:
-    """The registry in one database; shared by all threads."""
+    """The registry in one database; shared by all threads. `definitions` has what is read of those."""
 
     def __init__(self, engine: Engine):
         self.engine = engine
         self._reading = read_only(engine)
         self._counted: set[str] = set()
+        self.definitions = Definitions(self._reader)
         # Registered once on the factory, not on each session: that makes a unit cheap.
         self._manager = _ThreadManager()
         self._sessions = sessionmaker(engine, expire_on_commit=False)

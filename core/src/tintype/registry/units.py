@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tintype.registry import queries
+from tintype.registry.definitions import DefinitionsUnit
 from tintype.registry.errors import DuplicateImage, ImageNotFound, LimitReached, StatusConflict
 from tintype.registry.models import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow, UsageRow
 from tintype.registry.records import (
@@ -50,11 +51,19 @@ _COUNT = (
 
 
 class Unit:
-    """The verbs of one unit of work; made by `Registry.unit`, useless after it."""
+    """The verbs of one unit of work; made by `Registry.unit`, useless after it.
+
+    `definitions` has those on metadata definitions.
+    """
 
     def __init__(self, session: Session):
         self._session = session
         self._connection = session.connection()
+
+    @property
+    def definitions(self) -> DefinitionsUnit:
+        """The verbs on metadata definitions."""
+        return DefinitionsUnit(self._connection)
 
     def image(self, image_id: str) -> Image:
         """The image as this unit sees it; no other unit changes it before this one ends.

@@ -1,3 +1,3 @@
 """The migrations. `NEWEST` is the last one: what this version of Tintype needs."""
 
-NEWEST = "0004"
+NEWEST = "0005"
