@@ -17,8 +17,8 @@ lifecycle asks `may_set` about single fields. Nothing else decides about rights.
     (2) SHARE, if the owner said that it may
     (3) where `allow_anonymous` lets them in at all
 
-OPERATE - copy bytes into more stores, take them out of one, ask how stores are made - is an
-admin's alone.
+OPERATE - copy bytes into more stores, take them out of one, ask how stores are made, see what
+is done for whom and have it done as a task - is an admin's alone.
 
 A caller who may not VIEW an image is told that it is not there.
 """

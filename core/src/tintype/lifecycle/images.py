@@ -9,6 +9,7 @@ a caller may set is looked at here. No HTTP here.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from tintype.draft import (
     check_tag,
     new_id,
 )
-from tintype.lifecycle.imports import Imports, external_store, writable_store, writable_target
+from tintype.lifecycle.imports import Imports, external_store, order_from, writable_store, writable_target
 from tintype.lifecycle.jobs import Jobs, Order, add_job
 from tintype.lifecycle.leases import Leases
 from tintype.lifecycle.members import Members
@@ -202,6 +203,32 @@ class Lifecycle:
                 raise NotQueued("Cannot upload to an unqueued image")
             add_job(unit, JobKind.FETCH, queued, order, request_id, caller.user)
             return queued
+
+    @retried
+    def import_new(
+        self, draft: Draft, source_format: str, asked: Mapping[str, Any], caller: Caller, request_id: str
+    ) -> str:
+        """Make an image of the bytes at `draft.location`, by a job, whose id is returned.
+
+        `source_format` is what the bytes are said to be: they are kept as they come. `asked` is
+        what the job tells of it. A job that fails leaves the image queued.
+
+        Raises:
+            InvalidDraft, NotAllowed, UnknownStore, DuplicateImage, LimitReached, BadLocation:
+                nothing was recorded.
+        """
+        if draft.fields.get("disk_format") not in (None, source_format):
+            raise InvalidDraft("Nothing is converted here: the image's disk format is that of its source.")
+        draft = replace(draft, fields={**draft.fields, "disk_format": source_format})
+        self._check(draft, caller)
+        _require_formats(draft, None)
+        uri = draft.location or ""
+        source = external_store(self._stores, self._settings, caller, uri)
+        order = order_from(source, uri, (self._store_for(draft).name,), self._settings)
+        with self._registry.unit() as unit:
+            importing = self._take(unit, self._add(unit, draft, caller), Status.IMPORTING)
+            order = replace(order, asked=asked)
+            return add_job(unit, JobKind.FETCH, importing, order, request_id, caller.user)
 
     @retried
     def copy(

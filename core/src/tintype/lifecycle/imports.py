@@ -107,16 +107,7 @@ class Imports:
         _require_formats(image)
         if image.status is not Status.QUEUED:
             raise NotQueued(f"The image is {image.status}: it waits for no bytes.")
-        with contextlib.suppress(BlobNotFound, Unavailable):
-            source.register(uri)
-        order = Order(
-            stores=targets,
-            source=source.name,
-            uri=uri,
-            limit=self._settings.image_size_cap,
-            on_failure=Status.QUEUED,
-            strict=strict,
-        )
+        order = order_from(source, uri, targets, self._settings, strict=strict)
         with self._registry.unit() as unit:
             waiting = _begin(unit, image, {Status.QUEUED}, Status.IMPORTING)
             add_job(unit, JobKind.FETCH, waiting, order, request_id, caller.user)
@@ -135,6 +126,26 @@ def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str
     if not policy.may_name_sources(caller, settings.external_sources):
         raise NotAllowed("You are not allowed to name a source outside of this service.")
     return stores.external(uri)
+
+
+def order_from(
+    source: CheckedStore, uri: str, targets: tuple[str, ...], settings: Settings, *, strict: bool = True
+) -> Order:
+    """The order to import what lies at a URI, which may be there by and by.
+
+    Raises:
+        BadLocation: it must not be fetched.
+    """
+    with contextlib.suppress(BlobNotFound, Unavailable):
+        source.register(uri)
+    return Order(
+        stores=targets,
+        source=source.name,
+        uri=uri,
+        limit=settings.image_size_cap,
+        on_failure=Status.QUEUED,
+        strict=strict,
+    )
 
 
 def writable_store(stores: Catalog, name: str | None) -> CheckedStore:

@@ -53,7 +53,8 @@ class Order:
 
     FETCH reads `location` of the store `source`, or registers `uri` with it first, into the first
     of `stores`, and copies on from there; COPY copies what the image has. `staged` is the key of
-    bytes that go when the job ends. `strict`: one store that fails fails it all.
+    bytes that go when the job ends. `strict`: one store that fails fails it all. `asked`, where the
+    image was made for the job, is what a client asked for, to be told again: never where bytes lie.
     """
 
     stores: tuple[str, ...]
@@ -65,10 +66,14 @@ class Order:
     limit: int | None = None
     on_failure: Status = Status.KILLED
     strict: bool = True
+    asked: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The order as it stands in the registry."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """The order as it stands in the registry: older versions know of no `asked`."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.asked is None:
+            del values["asked"]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Order:

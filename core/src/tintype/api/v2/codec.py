@@ -9,7 +9,7 @@ from typing import Any
 from tintype.api.v2.schemas import Schemas
 from tintype.draft import Draft, InvalidDraft
 from tintype.lifecycle import NotAllowed
-from tintype.registry import Image, Job, JobKind, Member, Status, Visibility
+from tintype.registry import Image, Job, Member, Status, Visibility
 
 #: Keys of an image that are the server's own.
 READ_ONLY = frozenset(
@@ -177,45 +177,6 @@ def member_document(image: Image, member: Member) -> dict[str, Any]:
     }
 
 
-def task_document(job: Job) -> dict[str, Any]:
-    """A job as the task of an image; of its sources it tells nothing."""
-    ended = not job.is_open
-    order = {"method": {"name": method_name(job)}, "stores": list(job.order["stores"])}
-    return {
-        "id": job.id,
-        "type": "api_image_import",
-        "status": str(job.status),
-        "owner": job.owner,
-        "image_id": job.image_id,
-        "request_id": job.request_id,
-        "user_id": job.user,
-        "input": {
-            "image_id": job.image_id,
-            "import_req": order,
-            "backend": list(job.order["stores"]),
-        },
-        "result": {"image_id": job.image_id} if ended and not job.failed else None,
-        "message": job.message,
-        "created_at": _exact(job.created_at),
-        "updated_at": _exact(job.updated_at),
-        "expires_at": None,
-        "deleted": False,
-        "deleted_at": None,
-    }
-
-
-def method_name(job: Job) -> str:
-    """The import method that a job carries out."""
-    if job.kind is JobKind.COPY:
-        return "copy-image"
-    return "glance-direct" if job.order.get("staged") else "web-download"
-
-
 def moment(at: datetime.datetime) -> str:
     """UTC, in whole seconds."""
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _exact(at: datetime.datetime) -> str:
-    """Tasks have their own form: UTC is understood."""
-    return at.replace(tzinfo=None).isoformat(timespec="microseconds")

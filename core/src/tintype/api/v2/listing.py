@@ -40,8 +40,8 @@ def read_listing(request: Request, most: int) -> Listing:
     """
     query = request.GET
     caller = request.caller
-    visibility = _last(query, "visibility", (*map(str, Visibility), "all"), None)
-    hidden = _last(query, "os_hidden", ("true", "false"), "false", fold=True) == "true"
+    visibility = read_choice(query, "visibility", (*map(str, Visibility), "all"), None)
+    hidden = read_choice(query, "os_hidden", ("true", "false"), "false", fold=True) == "true"
     conditions = [Condition("os_hidden", "eq", hidden)]
     if visibility not in (None, "all"):
         conditions.append(Condition("visibility", "eq", visibility))
@@ -56,14 +56,15 @@ def read_listing(request: Request, most: int) -> Listing:
         tags=tuple(query.getall("tag")),
         properties=_properties(query),
         sort=_sort(query),
-        limit=_limit(query, most),
+        limit=read_limit(query, most),
         after=_marker(request),
     )
 
 
-def _last(
+def read_choice(
     query: MultiDict, name: str, choices: tuple[str, ...], default: str | None, *, fold: bool = False
 ) -> str | None:
+    """One of the choices, the last that was given; raises InvalidDraft when it is none of them."""
     text = query.get(name)
     if text is None:
         return default
@@ -74,7 +75,7 @@ def _last(
 
 
 def _memberships(query: MultiDict) -> frozenset[MemberStatus]:
-    asked = _last(query, "member_status", (*map(str, MemberStatus), "all"), "accepted")
+    asked = read_choice(query, "member_status", (*map(str, MemberStatus), "all"), "accepted")
     return frozenset(MemberStatus) if asked == "all" else frozenset({MemberStatus(str(asked))})
 
 
@@ -83,7 +84,7 @@ def _conditions(query: MultiDict) -> Iterator[Condition]:
         if name == "changes-since":
             raise InvalidDraft("changes-since is not a filter of this version.")
         if name == "protected":
-            yield Condition(name, "eq", _last(query, name, ("true", "false"), None) == "true")
+            yield Condition(name, "eq", read_choice(query, name, ("true", "false"), None) == "true")
         elif name in _TEXTS:
             yield _text_condition(name, text)
         elif name in _PLAIN_TEXTS:
@@ -163,7 +164,8 @@ def _integer(name: str, text: str) -> int:
     return int(text)
 
 
-def _limit(query: MultiDict, most: int) -> int:
+def read_limit(query: MultiDict, most: int) -> int:
+    """How many a page is to have, at most `most`; raises InvalidDraft."""
     text = query.get("limit")
     if text is None:
         return min(DEFAULT_LIMIT, most)

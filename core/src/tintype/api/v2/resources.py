@@ -109,6 +109,17 @@ class StoreImage(ImageResource):
     """/v2/stores/STORE/ID"""
 
 
+class Tasks(Resource):
+    """/v2/tasks"""
+
+    def __getitem__(self, name: str) -> Resource:
+        return Task(self.request, name, self)
+
+
+class Task(Resource):
+    """/v2/tasks/ID, be it there or not: whoever may not know of tasks learns nothing"""
+
+
 V2Images.image_class = V2Image
 StoreImages.image_class = StoreImage
 _CHILDREN: dict[str, type[Resource]] = {
@@ -116,5 +127,6 @@ _CHILDREN: dict[str, type[Resource]] = {
     "schemas": Schemas,
     "info": Info,
     "stores": Stores,
+    "tasks": Tasks,
 }
 _PARTS: dict[str, type[ImageResource]] = {"tags": Tags, "actions": Actions, "members": Members}

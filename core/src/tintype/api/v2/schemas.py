@@ -6,6 +6,7 @@ formats, so these say exactly what the service takes and gives.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from jsonschema.exceptions import best_match
 from pyramid.config import Configurator
 
 from tintype.draft import InvalidDraft
-from tintype.registry import MemberStatus, Status, Visibility
+from tintype.registry import JobStatus, MemberStatus, Status, Visibility
 from tintype.settings import Settings
 
 SCHEMAS = "tintype.v2.schemas"
@@ -47,17 +48,45 @@ _ANSWER = {
 }
 
 
+_NEW_TASK = {
+    "type": "object",
+    "required": ["type", "input"],
+    "properties": {
+        "type": {"enum": ["import"]},
+        "input": {
+            "type": "object",
+            "required": ["import_from", "import_from_format", "image_properties"],
+            "properties": {
+                "import_from": {"type": "string", "maxLength": 2048},
+                "import_from_format": {"type": "string", "maxLength": 20},
+                "image_properties": {"type": "object"},
+            },
+        },
+    },
+}
+
+
+class TaskType(enum.StrEnum):
+    """What a task is: of an image that was made for it, or of one that was there."""
+
+    IMPORT = "import"
+    API_IMAGE_IMPORT = "api_image_import"
+
+
 class Schemas:
     """All schemas, made once from the settings: `documents` by name, and the checks of what comes in."""
 
     def __init__(self, settings: Settings):
         image = _image(settings)
         member = _member()
+        task = _task()
         self.documents: Mapping[str, dict[str, Any]] = {
             "image": image,
             "images": _several("images", image, paged=True),
             "member": member,
             "members": _several("members", member, paged=False),
+            "task": task,
+            "tasks": _several("tasks", _without_details(task), paged=True),
         }
         self._properties = {
             name: Draft202012Validator(schema) for name, schema in image["properties"].items()
@@ -66,6 +95,7 @@ class Schemas:
         self._order = Draft202012Validator(_ORDER)
         self._new_member = Draft202012Validator(_NEW_MEMBER)
         self._answer = Draft202012Validator(_ANSWER)
+        self._new_task = Draft202012Validator(_NEW_TASK)
 
     def is_base(self, name: str) -> bool:
         """Whether an image always has that key."""
@@ -86,6 +116,10 @@ class Schemas:
     def check_answer(self, document: object) -> None:
         """Return if the document is a member's answer; raises InvalidDraft."""
         _check(self._answer, document, "member")
+
+    def check_task(self, document: object) -> None:
+        """Return if the document asks for a task; raises InvalidDraft."""
+        _check(self._new_task, document, "task")
 
 
 def _check(validator: Draft202012Validator, value: object, what: str) -> None:
@@ -158,6 +192,33 @@ def _member() -> dict[str, Any]:
         "schema": {"type": "string", "readOnly": True},
     }
     return {"name": "member", "properties": properties}
+
+
+def _task() -> dict[str, Any]:
+    properties: dict[str, dict[str, Any]] = {
+        "id": {"type": "string", "pattern": _ID},
+        "type": {"type": "string", "enum": [str(kind) for kind in TaskType]},
+        "status": {"type": "string", "enum": [str(status) for status in JobStatus]},
+        "owner": _text(255, description="Project whose image it is"),
+        "image_id": {"type": "string", "pattern": _ID},
+        "request_id": {"type": "string", "description": "Request that the task began with"},
+        "user_id": _text(255, description="User who began it"),
+        "input": {"type": ["null", "object"], "description": "What was asked for"},
+        "result": {"type": ["null", "object"], "description": "What came of it"},
+        "message": {"type": "string", "description": "Why it failed"},
+        "expires_at": {"type": ["null", "string"]},
+        "created_at": {"type": "string"},
+        "updated_at": {"type": "string"},
+        "self": {"type": "string", "readOnly": True},
+        "schema": {"type": "string", "readOnly": True},
+    }
+    return {"name": "task", "properties": properties}
+
+
+def _without_details(task: dict[str, Any]) -> dict[str, Any]:
+    details = ("input", "result", "message")
+    shown = {name: schema for name, schema in task["properties"].items() if name not in details}
+    return {**task, "properties": shown}
 
 
 def _several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:

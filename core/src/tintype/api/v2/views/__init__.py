@@ -16,12 +16,14 @@ from tintype.api.v2.resources import (
     Schema,
     StoreImage,
     Tag,
+    Task,
+    Tasks,
     V2Image,
     V2Images,
 )
 from tintype.resources import ImageResource
 
-_NOUNS = ("images", "data", "imports", "sharing", "info")
+_NOUNS = ("images", "data", "imports", "sharing", "info", "tasks")
 
 
 def includeme(config: Configurator) -> None:
@@ -47,6 +49,10 @@ def includeme(config: Configurator) -> None:
         (InfoStores, "", "GET"),
         (InfoStores, "detail", "GET"),
         (StoreImage, "", "DELETE"),
+        (Tasks, "", "GET, POST"),
+        (Task, "", "GET"),
     ):
         permission = policy.VIEW if issubclass(context, ImageResource) else None
+        if issubclass(context, (Tasks, Task)):
+            permission = policy.OPERATE
         refuse_other_methods(config, context, name, allowed, permission=permission)

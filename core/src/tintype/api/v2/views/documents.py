@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from pyramid.request import Request
 from pyramid.response import Response
@@ -56,6 +57,19 @@ def _ended_since(job: Job, image: Image) -> bool:
 def image_document(request: Request, image: Image) -> dict[str, Any]:
     """One image as the caller may see it."""
     return image_documents(request, [image])[0]
+
+
+def page_links(request: Request, path: str, after: str | None) -> dict[str, str]:
+    """The way to the first page of what is asked for, and, where something follows, to the next."""
+    query = [(name, value) for name, value in request.GET.items() if name != "marker"]
+    links = {"first": _link(path, query)}
+    if after is not None:
+        links["next"] = _link(path, [*query, ("marker", after)])
+    return links
+
+
+def _link(path: str, query: list[tuple[str, str]]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def json_response(document: Any, status: int = 200) -> Response:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import urlencode
-
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
 from pyramid.request import Request
 from pyramid.response import Response
@@ -22,6 +19,7 @@ from tintype.api.v2.views.documents import (
     image_documents,
     json_response,
     nothing,
+    page_links,
     without_body,
 )
 from tintype.api.versions import base_url, version_document
@@ -39,19 +37,14 @@ def index(context: V2Images, request: Request) -> Response:
     """GET /v2/images: a page of those that the caller sees, and the way to the next."""
     listing = read_listing(request, request.registry["tintype.settings"].list_limit)
     page = request.image_registry.page(listing)
-    query = [(name, value) for name, value in request.GET.items() if name != "marker"]
-    document: dict[str, Any] = {
-        "images": image_documents(request, page.images),
-        "first": _link(query),
-        "schema": "/v2/schemas/images",
-    }
-    if page.more and page.images:
-        document["next"] = _link([*query, ("marker", page.images[-1].id)])
-    return json_response(document)
-
-
-def _link(query: list[tuple[str, str]]) -> str:
-    return "/v2/images" + ("?" + urlencode(query) if query else "")
+    after = page.images[-1].id if page.more and page.images else None
+    return json_response(
+        {
+            "images": image_documents(request, page.images),
+            **page_links(request, "/v2/images", after),
+            "schema": "/v2/schemas/images",
+        }
+    )
 
 
 @view_config(context=V2Images, method="POST", permission=policy.CREATE)

@@ -16,6 +16,7 @@ from tintype.api.v2.codec import ImportOrder
 from tintype.api.v2.methods import import_methods
 from tintype.api.v2.resources import StoreImage, V2Image
 from tintype.api.v2.schemas import SCHEMAS
+from tintype.api.v2.tasks import image_task
 from tintype.api.v2.views.documents import json_response, nothing, without_body
 from tintype.draft import InvalidDraft
 from tintype.lifecycle import UnknownTarget
@@ -77,7 +78,7 @@ def tasks(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID/tasks: what was and is done for the image, as far as it is the caller's."""
     caller = request.caller
     documents: list[dict[str, Any]] = [
-        codec.task_document(job)
+        image_task(job)
         for job in request.image_registry.jobs_of(context.image.id)
         if caller.is_admin or (job.owner is not None and job.owner == caller.project)
     ]
