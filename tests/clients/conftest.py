@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.clients import HERE, Clients, environment
-from tests.functional.v2.serving import serve_folder, start, stores
+from tests.functional.v2.serving import Web, serve_folder, start, stores
 from tests.running.server import Server, write_ini
 from tests.servers.identity import Admin
 
@@ -24,10 +24,16 @@ def client_bin() -> Path:
 
 
 @pytest.fixture(scope="session")
-def three_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings of two file stores, and one that reads from a web server of the tests."""
-    with serve_folder(tmp_path_factory.mktemp("web")) as web:
-        yield stores(web)
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A web server of the tests."""
+    with serve_folder(tmp_path_factory.mktemp("web")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def three_stores(web: Web) -> dict[str, str]:
+    """The settings of two file stores, and one that reads from the web server."""
+    return stores(web)
 
 
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -20,6 +20,8 @@ from webob import Request, Response
 from core.tests.workbench import Bench, make_bench, make_database, make_settings
 from tintype.app import Service, make_app
 from tintype.draft import new_id
+from tintype.lifecycle.jobs import Order
+from tintype.registry import JobKind
 from tintype.tokens import TokenFile
 
 EXAMPLES = int(os.environ.get("TINTYPE_FUZZ", "60"))
@@ -87,6 +89,7 @@ QUERY = (
         "id",
         "deleted",
         "checksum",
+        "type",
     ),
     *("container_format", "disk_format", "os_hash_value", "checksum", "a", ""),
 )
@@ -112,6 +115,7 @@ PATHS = (
     *("/v2/images/ID/members", "/v2/images/ID/members/P", "/v2/images/ID/tags/T", "/v2/images/ID/tasks"),
     *("/v2/images/ID/actions/deactivate", "/v2/images/ID/actions/reactivate", "/v2/schemas/image"),
     *("/v2/schemas/images", "/v2/info/import", "/v2/info/stores", "/v2/stores/memory/ID", "/v2/tasks"),
+    *("/v2/tasks/JOB", "/v2/schemas/task"),
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 TYPES = (
@@ -134,6 +138,7 @@ KEYS = st.sampled_from(
             "member",
         ),
         *("status", "memberships", "member_id", "can_share", "method", "uri", "stores", "all_stores"),
+        *("type", "input", "import_from", "import_from_format", "image_properties", "import", "raw"),
         *("locations", "op", "path", "value", "properties", "image", "a", "", "__proto__", "~", "/"),
     ]
 )
@@ -159,8 +164,23 @@ PATCH = st.lists(
     ),
     max_size=4,
 )
+TASK = st.fixed_dictionaries(
+    {
+        "type": st.just("import") | SCALARS,
+        "input": st.fixed_dictionaries(
+            {
+                "import_from": st.sampled_from(["http://127.0.0.1/", "memory:x", "x:", ""]) | SCALARS,
+                "import_from_format": st.sampled_from(["raw", "qcow2"]) | SCALARS,
+                "image_properties": st.dictionaries(KEYS | st.just("container_format"), SCALARS, max_size=4)
+                | VALUES,
+            }
+        )
+        | VALUES,
+    }
+)
 BODIES = st.one_of(
     st.binary(max_size=60),
+    TASK.map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass")),
     VALUES.map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass")),
     PATCH.map(lambda value: json.dumps(value).encode()),
     st.sampled_from(
@@ -229,6 +249,15 @@ def ids(app: Router) -> list[str]:
     return [*(answer.json["image"]["id"] for answer in made), new_id()]
 
 
+@pytest.fixture(scope="module")
+def jobs(bench: Bench, ids: list[str]) -> list[str]:
+    """A task that is there, and one id of none."""
+    with bench.registry.unit() as unit:
+        order = Order((), asked={}).to_json()
+        made = unit.add_job(JobKind.FETCH, unit.image(ids[0]), order, [], "request", None)
+    return [made, new_id()]
+
+
 @fuzz
 @given(
     who=st.integers(0, 3),
@@ -243,6 +272,7 @@ def ids(app: Router) -> list[str]:
 def test_no_request_ends_in_500(
     app: Router,
     ids: list[str],
+    jobs: list[str],
     who: int,
     method: str,
     path: str,
@@ -257,11 +287,11 @@ def test_no_request_ends_in_500(
     given_body = {"body": body} if body is not None and method not in ("GET", "HEAD") else {}
     if kind:
         fields.setdefault("Content-Type", kind)
-    where = path.replace("ID", ids[which]) + (f"?{words}" if words else "")
+    where = path.replace("ID", ids[which]).replace("JOB", jobs[which % 2]) + (f"?{words}" if words else "")
     check(ask(app, who, method, where, headers=fields, **given_body))
 
 
-@pytest.mark.parametrize("path", ["/images", "/v1/images", "/v2/images"])
+@pytest.mark.parametrize("path", ["/images", "/v1/images", "/v2/images", "/v2/tasks"])
 @pytest.mark.parametrize("name", QUERY)
 def test_no_value_of_any_parameter_ends_in_500(app: Router, path: str, name: str) -> None:
     @settings(fuzz, max_examples=max(EXAMPLES // 4, 5))

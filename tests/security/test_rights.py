@@ -18,10 +18,13 @@ from webob import Request, Response
 
 from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from core.tests.workbench import Bench, make_bench, make_database, make_settings
+from tests.functional.v2.people import NOBODY
 from tintype import policy
 from tintype.app import Service, make_app
 from tintype.draft import Draft, new_id
-from tintype.registry import MemberStatus, Status, Visibility
+from tintype.lifecycle.jobs import Order
+from tintype.policy import may
+from tintype.registry import JobKind, MemberStatus, Status, Visibility
 from tintype.tokens import TokenFile
 
 STATES = (Status.QUEUED, Status.ACTIVE, Status.DEACTIVATED, Status.KILLED)
@@ -223,6 +226,44 @@ def test_without_a_token_there_is_nothing_but_401(closed_house: House, verb: Ver
     ):
         answer = closed_house.ask("nobody", verb, image_id)
         assert (answer.status_int, "WWW-Authenticate" in answer.headers) == (401, True), image_id
+
+
+#: Requests about tasks, of one that is there (ID) and of none: each needs the right to operate.
+TASKS = tuple(
+    (Verb(method, path, policy.OPERATE, {}, JSON if body else {}, body), allowed)
+    for method, path, body, allowed in (
+        ("GET", "/v2/tasks", b"", 200),
+        ("GET", "/v2/tasks/ID", b"", 200),
+        ("GET", "/v2/tasks/nonsense", b"", 404),
+        ("GET", f"/v2/tasks/{NOBODY}", b"", 404),
+        ("POST", "/v2/tasks", b"{}", 400),
+        ("POST", "/v2/tasks", b"nonsense", 400),
+        ("DELETE", "/v2/tasks", b"", 405),
+        ("DELETE", "/v2/tasks/ID", b"", 405),
+        ("DELETE", f"/v2/tasks/{NOBODY}", b"", 405),
+        ("PUT", "/v2/tasks/ID", b"{}", 405),
+    )
+)
+
+
+@pytest.mark.parametrize("who", CALLERS)
+def test_g_29_tasks_are_told_to_who_may_operate_and_to_others_not_even_what_is_not_there(
+    house: House, who: str
+) -> None:
+    with house.bench.registry.unit() as unit:
+        image = unit.image(house.image(Status.ACTIVE, Visibility.PUBLIC))
+        job_id = unit.add_job(JobKind.COPY, image, Order(()).to_json(), [], "request", None)
+    operates = may(CALLERS[who], policy.OPERATE, policy.COLLECTION_GRANTS)
+    answers = [(verb.method, verb.path, house.ask(who, verb, job_id).status_int) for verb, _ in TASKS]
+    assert answers == [(verb.method, verb.path, allowed if operates else 403) for verb, allowed in TASKS]
+    assert operates is (who == "admin")
+
+
+@pytest.mark.parametrize(
+    "verb", [verb for verb, _ in TASKS], ids=lambda verb: f"{verb.method} {verb.path[:12]}"
+)
+def test_without_a_token_no_task_is_told_of(closed_house: House, verb: Verb) -> None:
+    assert closed_house.ask("nobody", verb, new_id()).status_int == 401
 
 
 @pytest.mark.parametrize("who", ["admin", "owner"])

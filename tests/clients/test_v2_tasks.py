@@ -1,0 +1,69 @@
+"""Tasks, as administrators begin and watch them with glance and openstackclient."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from tests.clients.clients import Clients
+from tests.functional.v2.people import RAW, fresh
+from tests.functional.v2.serving import Web
+
+BYTES = bytes(range(256)) * 40
+
+
+def begin(clients: Clients, uri: str, name: str) -> str:
+    """The id of a task that makes an image of that name, through glance."""
+    properties = {**RAW, "name": name}
+    given = {"import_from": uri, "import_from_format": "raw", "image_properties": properties}
+    printed = clients.glance("task-create", "--type", "import", "--input", json.dumps(given))
+    (task_id,) = [line.split("|")[2].strip() for line in printed.splitlines() if line.startswith("| id ")]
+    return task_id
+
+
+def ended(clients: Clients, task_id: str) -> str:
+    """What glance prints of the task when it is done, or has failed."""
+    end = time.monotonic() + 60
+    while " pending " in (shown := clients.glance("task-show", task_id)) or " processing " in shown:
+        assert time.monotonic() < end, shown
+        time.sleep(0.1)
+    return shown
+
+
+def test_an_image_is_made_by_a_task_through_glance(without_identities: Clients, web: Web) -> None:
+    clients, name = without_identities, f"task {fresh()}"
+    task_id = begin(clients, web.place(BYTES), name)
+
+    assert " success " in ended(clients, task_id)
+    found = ("task-list", "--type", "import", "--status", "success", "--sort-key", "id", "--sort-dir", "asc")
+    assert task_id in clients.glance(*found)
+    assert task_id not in clients.glance("task-list", "--status", "failure")
+    assert name in clients.glance("image-list")
+
+
+def test_glance_lists_tasks_over_many_pages_and_says_why_one_failed(
+    without_identities: Clients, web: Web
+) -> None:
+    clients = without_identities
+    made = [begin(clients, f"http://127.0.0.1:{web.port}/nosuch", fresh()) for _ in range(3)]
+
+    assert " failure " in ended(clients, made[-1])
+    listed = clients.glance("task-list", "--page-size", "1")
+    assert [task_id for task_id in made if task_id not in listed] == []
+    refused = clients.glance("task-create", "--type", "import", "--input", '{"import_from": "x"}', fails=True)
+    assert "import_from_format" in refused
+
+
+def test_tasks_are_listed_through_openstackclient(without_identities: Clients, web: Web) -> None:
+    clients = without_identities
+    task_id = begin(clients, web.place(BYTES), fresh())
+    ended(clients, task_id)
+
+    listed = clients.shown("image", "task", "list", "--type", "import", "--sort-key", "created_at")
+    assert task_id in [one["ID"] for one in listed]
+    shown = clients.shown("image", "task", "show", task_id)
+    assert (shown["status"], shown["type"], "image_id" in shown["result"]) == ("success", "import", True)
+
+
+def test_tasks_are_not_a_members_to_see(with_tokens: Clients) -> None:
+    assert "not allowed" in with_tokens.glance("task-list", fails=True)
