@@ -250,9 +250,9 @@ TASKS = tuple(
 def test_g_29_tasks_are_told_to_who_may_operate_and_to_others_not_even_what_is_not_there(
     house: House, who: str
 ) -> None:
+    image_id = house.image(Status.ACTIVE, Visibility.PUBLIC)
     with house.bench.registry.unit() as unit:
-        image = unit.image(house.image(Status.ACTIVE, Visibility.PUBLIC))
-        job_id = unit.add_job(JobKind.COPY, image, Order(()).to_json(), [], "request", None)
+        job_id = unit.add_job(JobKind.COPY, unit.image(image_id), Order(()).to_json(), [], "request", None)
     operates = may(CALLERS[who], policy.OPERATE, policy.COLLECTION_GRANTS)
     answers = [(verb.method, verb.path, house.ask(who, verb, job_id).status_int) for verb, _ in TASKS]
     assert answers == [(verb.method, verb.path, allowed if operates else 403) for verb, allowed in TASKS]
