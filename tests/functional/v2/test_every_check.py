@@ -42,7 +42,7 @@ DECIDED = {
     101: "a read-only store is as little there for uploads as an unknown one: 400",
     102: "stores have no weight",
     103: "locations never leave the service; there is no setting that would let them",
-    104: "tasks and cache are not offered: 404",
+    104: "the cache is not offered: 404",
 }
 
 

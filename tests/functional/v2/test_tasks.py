@@ -196,6 +196,31 @@ def test_a_document_that_is_wrong_leaves_neither_a_task_nor_an_image(adm: Person
 
 
 @pytest.mark.parametrize(
+    "uri",
+    [
+        *(
+            "file:///etc/passwd",
+            "FILE:///etc/passwd",
+            "ftp://example.com/",
+            "gopher://example.com/",
+            "text",
+            "",
+        ),
+        *("http://127.0.0.2/", "http://169.254.169.254/", "http://[::1]/", "http://[::ffff:127.0.0.2]/"),
+        *("http://127.0.0.1:9391/", "http://u:p@example.com/", "http://2130706434/", "http://0x7f000002/"),
+        *("s3://key:secret@host/bucket", "http://", "http://\n127.0.0.1/", "x" * 3000, ""),
+    ],
+    ids=lambda uri: repr(uri[:40]),
+)
+def test_g_49_a_task_fetches_nothing_that_an_import_does_not(adm: Person, uri: str) -> None:
+    before = (len(listed(adm)), len(adm.ids("?visibility=all")))
+    answer = adm.send("POST", "/tasks", task(uri))
+    assert answer.status == 400
+    assert "secret" not in answer.text
+    assert (len(listed(adm)), len(adm.ids("?visibility=all"))) == before
+
+
+@pytest.mark.parametrize(
     ("properties", "status"),
     [
         ({"status": "active"}, 403),
