@@ -26,6 +26,7 @@ ROOMS = {
     "background": "app",
     "metrics": "lifecycle",
     "intake": "lifecycle",
+    "definitions": "lifecycle",
     "tokens": "security",
     "draft": "policy",
     "fsck": "lifecycle",

@@ -12,6 +12,7 @@ from pyramid.router import Router
 from sqlalchemy.exc import ArgumentError
 
 from tintype.background import Background
+from tintype.definitions import Metadefs
 from tintype.lifecycle import Lifecycle
 from tintype.metrics import Metrics
 from tintype.registry import Registry, RegistryError, build_engine, schema
@@ -88,9 +89,15 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     def image_stores(request: Request) -> Catalog:
         return service.stores
 
+    metadefs = Metadefs(service.registry)
+
+    def metadata_definitions(request: Request) -> Metadefs:
+        return metadefs
+
     config.add_request_method(image_registry, "image_registry", property=True)
     config.add_request_method(image_lifecycle, "lifecycle", property=True)
     config.add_request_method(image_stores, "stores", property=True)
+    config.add_request_method(metadata_definitions, "metadefs", property=True)
 
     config.include("tintype.security")
     config.include("tintype.resources")

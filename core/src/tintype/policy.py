@@ -20,7 +20,10 @@ lifecycle asks `may_set` about single fields. Nothing else decides about rights.
 OPERATE - copy bytes into more stores, take them out of one, ask how stores are made, see what
 is done for whom and have it done as a task - is an admin's alone.
 
-A caller who may not VIEW an image is told that it is not there.
+DEFINE - make, change and remove metadata definitions - is an admin's alone, too. A namespace of
+them is VIEWed by whoever may list if it is public, otherwise by its owner's people and admins.
+
+A caller who may not VIEW an image, or a namespace, is told that it is not there.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from tintype.registry.definitions import Namespace
 from tintype.registry.records import Image, Member, Status, Visibility
 
 LIST = "list"
@@ -43,6 +47,7 @@ SHARE = "share"
 ANSWER = "answer"
 DEACTIVATE = "deactivate"
 OPERATE = "operate"
+DEFINE = "define"
 
 #: What an image's owner may do with it, besides looking at its bytes.
 OWNING = frozenset({VIEW, UPDATE, UPLOAD, DELETE, SHARE, DEACTIVATE})
@@ -99,7 +104,7 @@ COLLECTION_GRANTS = (
     Grant(AUTHENTICATED, frozenset({LIST})),
     Grant(ANONYMOUS, frozenset({LIST})),
     Grant(WRITER, frozenset({CREATE})),
-    Grant(ADMIN, frozenset({CREATE, OPERATE})),
+    Grant(ADMIN, frozenset({CREATE, OPERATE, DEFINE})),
 )
 
 
@@ -120,6 +125,17 @@ def image_grants(image: Image) -> tuple[Grant, ...]:
         grants.append(Grant(WRITER, download))
     if image.visibility is Visibility.PUBLIC:
         grants.append(Grant(ANONYMOUS, frozenset({VIEW}) | download))
+    return tuple(grants)
+
+
+def namespace_grants(namespace: Namespace) -> tuple[Grant, ...]:
+    """Rights over one namespace of metadata definitions, and what stands in it."""
+    grants = [Grant(ADMIN, frozenset({VIEW, DEFINE}))]
+    if namespace.owner is not None:
+        grants.append(Grant(project_readers(namespace.owner), frozenset({VIEW})))
+    if namespace.visibility is Visibility.PUBLIC:
+        grants.append(Grant(AUTHENTICATED, frozenset({VIEW})))
+        grants.append(Grant(ANONYMOUS, frozenset({VIEW})))
     return tuple(grants)
 
 

@@ -45,6 +45,8 @@ STATUS: dict[type[BaseException], int] = {
     lifecycle.TooManyDownloads: 503,
     registry.DuplicateImage: 409,
     registry.ImageNotFound: 404,
+    registry.NamespaceNotFound: 404,
+    registry.DuplicateDefinition: 409,
     registry.StatusConflict: 409,
     registry.LimitReached: 413,
     registry.RegistryUnavailable: 503,

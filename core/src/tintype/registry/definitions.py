@@ -118,7 +118,7 @@ class Definitions:
         return NamespacePage([_namespace(row) for row in rows[: listing.limit]], len(rows) > listing.limit)
 
     def contents(self, namespaces: Iterable[Namespace], *kinds: Kind) -> dict[int, list[Definition]]:
-        """What stands in the namespaces, by their ids and in the order of names; all of it, or these kinds."""
+        """What stands in the namespaces, by their ids, in the order of names; all of it, or these kinds."""
         found: dict[int, list[Definition]] = {namespace.id: [] for namespace in namespaces}
         if found:
             with self._reader() as connection:

@@ -36,3 +36,4 @@ def includeme(config: Configurator) -> None:
     config.add_subscriber(refuse_slashes, ContextFound)
     config.include("tintype.api.v2.schemas")
     config.include("tintype.api.v2.views")
+    config.include("tintype.api.v2.metadefs")

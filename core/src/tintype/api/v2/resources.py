@@ -7,6 +7,7 @@ from typing import Any
 from pyramid.request import Request
 
 from tintype import policy
+from tintype.api.v2.metadefs.resources import Metadefs
 from tintype.registry import Image, Member, Visibility
 from tintype.resources import ImageCollection, ImageResource, Resource
 
@@ -69,12 +70,22 @@ class Schemas(Resource):
     """/v2/schemas"""
 
     def __getitem__(self, name: str) -> Resource:
+        if name == "metadefs":
+            return MetadefSchemas(self.request, name, self)
         document = self.request.registry["tintype.v2.schemas"].documents[name]
         return Schema(self.request, name, self, document)
 
 
+class MetadefSchemas(Resource):
+    """/v2/schemas/metadefs"""
+
+    def __getitem__(self, name: str) -> Resource:
+        document = self.request.registry["tintype.v2.metadefs.schemas"].documents[name]
+        return Schema(self.request, name, self, document)
+
+
 class Schema(Resource):
-    """/v2/schemas/NAME"""
+    """/v2/schemas/NAME, or one of /v2/schemas/metadefs"""
 
     def __init__(self, request: Request, name: str, parent: Resource, document: dict[str, Any]):
         super().__init__(request, name, parent)
@@ -128,5 +139,6 @@ _CHILDREN: dict[str, type[Resource]] = {
     "info": Info,
     "stores": Stores,
     "tasks": Tasks,
+    "metadefs": Metadefs,
 }
 _PARTS: dict[str, type[ImageResource]] = {"tags": Tags, "actions": Actions, "members": Members}

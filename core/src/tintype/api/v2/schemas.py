@@ -82,11 +82,11 @@ class Schemas:
         task = _task()
         self.documents: Mapping[str, dict[str, Any]] = {
             "image": image,
-            "images": _several("images", image, paged=True),
+            "images": several("images", image, paged=True),
             "member": member,
-            "members": _several("members", member, paged=False),
+            "members": several("members", member, paged=False),
             "task": task,
-            "tasks": _several("tasks", _without_details(task), paged=True),
+            "tasks": several("tasks", _without_details(task), paged=True),
         }
         self._properties = {
             name: Draft202012Validator(schema) for name, schema in image["properties"].items()
@@ -103,26 +103,26 @@ class Schemas:
 
     def check_value(self, name: str, value: object) -> None:
         """Return if an image's key may have the value; raises InvalidDraft."""
-        _check(self._properties.get(name, self._text), value, name)
+        check_document(self._properties.get(name, self._text), value, name)
 
     def check_order(self, document: object) -> None:
         """Return if the document asks for an import; raises InvalidDraft."""
-        _check(self._order, document, "import")
+        check_document(self._order, document, "import")
 
     def check_new_member(self, document: object) -> None:
         """Return if the document names a new member; raises InvalidDraft."""
-        _check(self._new_member, document, "member")
+        check_document(self._new_member, document, "member")
 
     def check_answer(self, document: object) -> None:
         """Return if the document is a member's answer; raises InvalidDraft."""
-        _check(self._answer, document, "member")
+        check_document(self._answer, document, "member")
 
     def check_task(self, document: object) -> None:
         """Return if the document asks for a task; raises InvalidDraft."""
-        _check(self._new_task, document, "task")
+        check_document(self._new_task, document, "task")
 
 
-def _check(validator: Draft202012Validator, value: object, what: str) -> None:
+def check_document(validator: Draft202012Validator, value: object, what: str) -> None:
     error = best_match(validator.iter_errors(value))
     if error is None:
         return
@@ -221,7 +221,7 @@ def _without_details(task: dict[str, Any]) -> dict[str, Any]:
     return {**task, "properties": shown}
 
 
-def _several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
+def several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {name: {"type": "array", "items": one}, "schema": {"type": "string"}}
     links = [{"rel": "describedby", "href": "{schema}"}]
     if paged:
