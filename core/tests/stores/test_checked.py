@@ -1,5 +1,6 @@
 """CheckedStore: what it does around every driver, so that a driver can be naive."""
 
+import dataclasses
 import hashlib
 import io
 import logging
@@ -295,6 +296,20 @@ def test_a_receipt_with_another_size_is_refused_and_the_bytes_are_withdrawn(size
 
     driver.add = lying
     with pytest.raises(StoreError, match=f"reports {size} bytes where 5000 were sent"):
+        add(store)
+
+    assert list(store.blobs()) == []
+
+
+def test_bytes_that_the_backend_counted_otherwise_are_damaged_and_withdrawn():
+    store = checked()
+    driver = store.driver
+
+    def damaging(key, source, given=None):
+        return dataclasses.replace(MemoryStore.add(driver, key, source, given), md5="0" * 32)
+
+    driver.add = damaging
+    with pytest.raises(Unavailable, match="damaged on their way"):
         add(store)
 
     assert list(store.blobs()) == []

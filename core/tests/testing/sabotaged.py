@@ -4,6 +4,7 @@ Every class is a MemoryStore with one sin. It is collected only by the runs in `
 """
 
 import contextlib
+import dataclasses
 import datetime
 import io
 import threading
@@ -120,6 +121,11 @@ class StopsAtAShortRead(Sabotage):
 class BelievesTheAnnouncedSize(Sabotage):
     def add(self, key, source, size=None):
         return Stored(super().add(key, source, size).location, size if size is not None else 0)
+
+
+class VouchesForOtherBytes(Sabotage):
+    def add(self, key, source, size=None):
+        return dataclasses.replace(super().add(key, source, size), md5="0" * 32)
 
 
 class NeedsASize(Sabotage):

@@ -33,6 +33,7 @@ CAUGHT_BY = {
     "ForgetsItsAttempts": "test_a_source_of_unknown_size_that_breaks_leaves_nothing",
     "ReadsOnce": "test_what_goes_in_comes_out",
     "StopsAtAShortRead": "test_what_goes_in_comes_out",
+    "VouchesForOtherBytes": "test_the_receipt_is_true",
     "BelievesTheAnnouncedSize": "test_a_source_of_unknown_size_is_stored_whole",
     "NeedsASize": "test_a_source_of_unknown_size_is_stored_whole",
     "Overwrites": "test_a_taken_key_is_refused",

@@ -44,3 +44,11 @@ class TestTempauth(SwiftConformance):
         with store._connections.lent() as connection:
             connection.post_account({"X-Account-Meta-Temp-URL-Key": TEMP_URL_KEY})
         return store
+
+
+class TestWhole(SwiftConformance):
+    """Sources of known length as one object each, as they go unless an option says otherwise."""
+
+    @pytest.fixture
+    def store(self, make_store: Callable[..., SwiftStore], container: str) -> SwiftStore:
+        return make_store(whole_max=1 << 30, container=container)

@@ -23,6 +23,7 @@ from tintype.stores import (
     StoreFull,
     Unavailable,
 )
+from tintype.stores.checked import CheckedStore, Demands
 from tintype.stores.options import read_options
 from tintype.testing import Exploding, Fault, FaultProxy, Paused, Trickle, pattern, read_all
 from tintype_store_swift import SwiftOptions, SwiftStore
@@ -111,7 +112,11 @@ def test_segments_expire_as_long_as_the_upload_goes_on(store: SwiftStore) -> Non
 
 
 @pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.campaign)])
-def test_uploads_cut_at_random_offsets_leave_nothing(store: SwiftStore, count: int) -> None:
+@pytest.mark.parametrize("whole_max", [0, 6 * SEGMENT], ids=["segments", "whole"])
+def test_uploads_cut_at_random_offsets_leave_nothing(
+    make_store: MakeStore, whole_max: int, count: int
+) -> None:
+    store = make_store(whole_max=whole_max)
     chance = random.Random(20)
     for _ in range(count):
         source = Exploding(pattern(chance.randrange(5 * SEGMENT)), SourceBroken("cut"))
@@ -501,3 +506,69 @@ def test_a_key_is_all_that_a_location_holds(store: SwiftStore) -> None:
     assert store.add(key, Trickle(b"x")).location == store.locate(key) == f"swift:{key}"
     with pytest.raises(BadLocation):
         store.get(f"swift:{key}/a/00000000")
+
+
+# One object, of a known length.
+
+
+@pytest.fixture
+def whole(make_store: MakeStore, proxy: FaultProxy) -> SwiftStore:
+    """A store that takes what these tests send in one request, through `proxy`."""
+    return make_store(auth_url=f"{proxy.url}/auth/v1.0", whole_max=LARGE)
+
+
+def test_a_source_of_known_length_is_one_object_without_segments(whole: SwiftStore) -> None:
+    location = put(whole, pattern(LARGE), LARGE)
+
+    assert read_all(whole.get(location), limit=LARGE) == pattern(LARGE)
+    assert len(listed(whole)) == 1
+    assert listed(whole, "_segments") == []
+
+
+def test_a_source_longer_than_the_option_goes_in_segments(whole: SwiftStore) -> None:
+    location = put(whole, pattern(LARGE + 1), LARGE + 1)
+
+    assert whole.size(location) == LARGE + 1
+    assert len(listed(whole, "_segments")) > 1
+
+
+def test_a_connection_that_breaks_within_the_first_piece_is_made_again(
+    make_store: MakeStore, proxy: FaultProxy
+) -> None:
+    first = 16 * SEGMENT  # more than the system's own buffers take
+    store = make_store(auth_url=f"{proxy.url}/auth/v1.0", whole_max=2 * first, segment_size=first)
+    proxy.inject(Fault("PUT ", reset_up=1000))
+    location = put(store, pattern(first + 10), first + 10)
+
+    assert read_all(store.get(location), limit=first + 10) == pattern(first + 10)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("PUT ", reset_up=LARGE - 10), Fault("PUT ", deaf=True)], ids=["cut", "deaf"]
+)
+def test_one_that_breaks_later_ends_the_upload_and_leaves_nothing(
+    whole: SwiftStore, proxy: FaultProxy, fault: Fault
+) -> None:
+    proxy.inject(fault)
+    with pytest.raises(Unavailable, match="broke off"):
+        put(whole, pattern(LARGE), LARGE)
+
+    assert_empty(whole)
+
+
+def test_bytes_damaged_on_the_way_are_found_by_the_core_and_not_kept(
+    whole: SwiftStore, proxy: FaultProxy
+) -> None:
+    proxy.inject(Fault("PUT ", corrupt_up=LARGE - 10))
+    with pytest.raises(Unavailable, match="damaged"):
+        CheckedStore(whole).add(new_key(), Trickle(pattern(LARGE)), Demands(length=LARGE))
+
+    assert_empty(whole)
+
+
+def test_a_token_that_has_expired_is_renewed_before_the_bytes_flow(whole: SwiftStore) -> None:
+    put(whole, b"x")
+    expire_tokens(whole)
+    location = put(whole, pattern(LARGE), LARGE)
+
+    assert whole.size(location) == LARGE

@@ -25,6 +25,7 @@ from tintype.stores.errors import (
     SourceMismatch,
     SourceTooLarge,
     StoreError,
+    Unavailable,
     Unsupported,
 )
 from tintype.stores.hashing import Digests
@@ -230,6 +231,8 @@ class CheckedStore:
             )
         if not _is_location(stored.location):
             raise StoreError(self.name, "its driver gave a location that cannot be kept")
+        if stored.md5 is not None and digests.get("md5", stored.md5) != stored.md5:
+            raise Unavailable(self.name, "the bytes were damaged on their way to it", retry_after=1)
         for algorithm, declared in (demands.digests or {}).items():
             if digests.get(algorithm, declared) != declared:
                 raise SourceMismatch(

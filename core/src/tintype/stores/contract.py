@@ -61,10 +61,16 @@ class Capability(enum.Flag):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The receipt for a blob: where it lies, and how many bytes it has (None: the store cannot say)."""
+    """The receipt for a blob: where it lies, and how many bytes it has (None: the store cannot say).
+
+    `md5` is for a backend that itself says what it received: its MD5, in lower-case hex,
+    as the backend counted it. The core holds it against its own; the driver then need
+    not compute one.
+    """
 
     location: str
     size: int | None
+    md5: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ class Uploads(Harness):
         assert stored.location.isascii()
         assert stored.location.isprintable()
         assert self.store.size(stored.location) in (size, None)
+        assert stored.md5 in (None, hashlib.md5(data, usedforsecurity=False).hexdigest())
 
     @needs(WRITE)
     def test_the_digests_are_those_of_the_bytes(self) -> None:

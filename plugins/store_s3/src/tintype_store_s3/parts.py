@@ -16,7 +16,7 @@ START = 8 << 20
 #: Of an unknown length, parts double after each so many, up to LARGE: 5 TiB fit, even if the first has 5 MiB.
 STEP, LARGE = 700, 1 << 30
 #: Bytes asked of a source at a time.
-BLOCK = 1 << 20
+BLOCK = 512 << 10
 
 
 def part_sizes(size: int | None, first: int | None) -> Iterator[int]:
@@ -48,16 +48,32 @@ class Cutter:
     def __init__(self, source: Reader):
         self._source = source
         self._ahead = b""
+        self._spare: list[bytearray] = []
 
     def part(self, size: int) -> Part:
         """The next `size` bytes, fewer at the end; what the source raises is let through."""
-        # botocore makes a file of bytes, which it then sends slowly; a bytearray it sends as it is.
-        data = bytearray(self._ahead[:size])
-        self._ahead = self._ahead[size:]
-        while len(data) < size:
-            block = self._source.read(min(BLOCK, size - len(data)))
+        data = self._buffer(size)
+        filled = min(size, len(self._ahead))
+        data[:filled] = self._ahead[:filled]
+        self._ahead = self._ahead[filled:]
+        while filled < size:
+            block = self._source.read(min(BLOCK, size - filled))
             if not block:
+                del data[filled:]
                 return Part(data, last=True)
-            data += block
+            data[filled : filled + len(block)] = block
+            filled += len(block)
         self._ahead = self._ahead or self._source.read(BLOCK)
         return Part(data, last=not self._ahead)
+
+    def reuse(self, part: Part) -> None:
+        """Take back the memory of a part that nobody needs any more: new pages cost as much as a copy."""
+        self._spare.append(part.data)
+
+    def _buffer(self, size: int) -> bytearray:
+        while self._spare:
+            data = self._spare.pop()
+            if len(data) == size:
+                return data
+        # botocore makes a file of bytes, which it then sends slowly; a bytearray it sends as it is.
+        return bytearray(size)

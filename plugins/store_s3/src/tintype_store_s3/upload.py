@@ -65,9 +65,8 @@ class Upload:
             self._write("put_object", Body=part.data, **self._settings())
             return len(part.data)
         self._begin()
-        total = self._send(part)
+        total = self._send(cutter, part)
         while not part.last:
-            del part  # its bytes belong to the thread that sends them
             size = next(sizes, None)
             if size is None:
                 raise StoreFull(
@@ -75,7 +74,7 @@ class Upload:
                 )
             self._make_room(size)
             part = cutter.part(size)
-            total += self._send(part)
+            total += self._send(cutter, part)
         self._complete()
         return total
 
@@ -98,18 +97,18 @@ class Upload:
             with contextlib.suppress(StoreError):
                 abort_all(self._bucket, self._name, spare=self._upload_id)
 
-    def _send(self, part: Part) -> int:
-        sending = self._threads.submit(
-            self._bucket.call,
-            "upload_part",
-            Key=self._name,
-            UploadId=self._upload_id,
-            PartNumber=len(self._sent) + 1,
-            Body=part.data,
-        )
+    def _send(self, cutter: Cutter, part: Part) -> int:
+        sending = self._threads.submit(self._put, cutter, part, len(self._sent) + 1)
         self._sent.append(sending)
         self._sending[sending] = len(part.data)
         return len(part.data)
+
+    def _put(self, cutter: Cutter, part: Part, number: int) -> dict:
+        answer = self._bucket.call(
+            "upload_part", Key=self._name, UploadId=self._upload_id, PartNumber=number, Body=part.data
+        )
+        cutter.reuse(part)
+        return answer
 
     def _make_room(self, size: int) -> None:
         """Wait until `size` more bytes may be held; raise what a part that failed has raised."""

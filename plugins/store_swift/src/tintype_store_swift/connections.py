@@ -103,6 +103,8 @@ class Connections:
         """Borrow a connection, for one thread at a time."""
         import swiftclient
 
+        from tintype_store_swift.client import Client
+
         # It logs requests at DEBUG with up to 16 characters of each token and key.
         swiftclient.client.logger_settings["reveal_sensitive_prefix"] = 0
         identity = self.identity
@@ -110,7 +112,7 @@ class Connections:
             if self._idle:
                 return self._idle.pop()
         options = self._options
-        return swiftclient.Connection(
+        return Client(
             session=identity,
             cacert=str(options.ca_bundle) if options.ca_bundle else None,
             insecure=not options.verify,

@@ -57,6 +57,14 @@ class SwiftOptions(StoreOptions):
         description="Hex digits of the key's hash by which objects are spread over 1, 16 or 256 containers. "
         "Never change it once there are images.",
     )
+    whole_max: int = Field(
+        1 << 30,
+        ge=0,
+        le=OBJECT_MAX,
+        description="Images of a known length up to so many bytes go as one object, sent on as they come; "
+        "others go in segments, and only a segment is sent again when a connection breaks. "
+        "0: always in segments.",
+    )
     segment_size: int | None = Field(
         None,
         ge=1,

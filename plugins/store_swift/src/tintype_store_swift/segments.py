@@ -1,4 +1,4 @@
-"""Cutting a source into segments: how large they are, and how many of them are held at a time."""
+"""A source as Swift gets it: whole, or cut into segments, of which so many are held at a time."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import hashlib
 import itertools
 import mmap
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from tintype.stores import Reader
+from tintype.stores import Reader, Unavailable
 from tintype_store_swift.options import OBJECT_MAX, SwiftOptions
 
 #: The size of a segment where nothing asks for a larger one.
 SEGMENT = 16 << 20
 #: Bytes asked of the source at a time.
-BLOCK = 1 << 20
+BLOCK = 512 << 10
 
 
 def segment_sizes(first: int | None, total: int | None, most: int) -> Iterator[int]:
@@ -54,17 +55,27 @@ def room_for(size: int, options: SwiftOptions) -> Room:
     return Room(most, on_disk=True) if fitting < 2 else Room(min(fitting, most), on_disk=False)
 
 
-@dataclass(frozen=True, slots=True)
+class Body(Protocol):
+    """What a request can send, and after `seek(0)` send again."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def tell(self) -> int: ...
+    def seek(self, position: int, /) -> object: ...
+
+
 class Piece:
     """A piece of a source, in something seekable at its start: `size` bytes with that hex MD5."""
 
-    body: BinaryIO | mmap.mmap
-    size: int
-    md5: str
+    def __init__(self, body: BinaryIO | mmap.mmap, size: int, md5: str, release: Callable[[], None]):
+        self.body = body
+        self.size = size
+        self.md5 = md5
+        self._release = [release]
 
     def close(self) -> None:
-        """Let go of the bytes."""
-        self.body.close()
+        """Let go of the bytes; may be called twice."""
+        while self._release:
+            self._release.pop()()
 
 
 class Cutter:
@@ -75,21 +86,40 @@ class Cutter:
         self._source = source
         self._options = options
         self._ahead = b""
+        self._spare: list[mmap.mmap] = []
 
     def cut(self, size: int) -> Piece:
         """The next `size` bytes, fewer at the source's end. What the source raises is let through."""
-        on_disk = room_for(size, self._options).on_disk
-        # A mapping goes back to the system when it is closed; of a heap's pieces much would stay.
-        body = _spool(self._options.spool_dir) if on_disk else mmap.mmap(-1, size)
+        body = self._body(size)
         try:
             return self._fill(body, size)
         except BaseException:
             body.close()
             raise
 
+    def read(self, size: int, /) -> bytes:
+        """What follows the pieces cut, as it comes: at most `size` bytes, b"" at the end."""
+        if self._ahead:
+            block, self._ahead = self._ahead[:size], self._ahead[size:]
+            return block
+        return self._source.read(min(size, BLOCK))
+
+    def _body(self, size: int) -> BinaryIO | mmap.mmap:
+        """Where a piece can lie. A closed one's memory serves again: new pages cost as much as a copy."""
+        if room_for(size, self._options).on_disk:
+            return _spool(self._options.spool_dir)
+        while self._spare:
+            body = self._spare.pop()
+            if len(body) == size:
+                return body
+            body.close()
+        # Unlike pieces of the heap a mapping goes back to the system as a whole.
+        return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
     def _fill(self, body: BinaryIO | mmap.mmap, size: int) -> Piece:
         digest = hashlib.md5(usedforsecurity=False)
         left = size
+        body.seek(0)
         block = self._ahead or self._source.read(min(left, BLOCK))
         while block and left:
             body.write(block)
@@ -99,8 +129,43 @@ class Cutter:
         self._ahead = block
         self.ended = not block
         body.seek(0)
-        return Piece(body, size - left, digest.hexdigest())
+        release = partial(self._spare.append, body) if isinstance(body, mmap.mmap) else body.close
+        return Piece(body, size - left, digest.hexdigest(), release)
 
 
 def _spool(folder: Path | None) -> BinaryIO:
     return tempfile.TemporaryFile(dir=folder)
+
+
+class Whole:
+    """A source as one body: its first piece, then what follows as it comes.
+
+    It can be sent again as long as nothing but the first piece was read.
+    """
+
+    def __init__(self, store: str, first: Piece, rest: Cutter):
+        self._store = store
+        self._first = first
+        self._rest = rest
+        self._position = 0
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, b"" at the end. What the source raises is let through."""
+        block = self._first.body.read(size) if self._position < self._first.size else self._rest.read(size)
+        self._position += len(block)
+        return block
+
+    def tell(self) -> int:
+        """How many bytes were read."""
+        return self._position
+
+    def seek(self, position: int, /) -> None:
+        """Go back to the start.
+
+        Raises:
+            Unavailable: what came after the first piece is gone.
+        """
+        if self._position > self._first.size:
+            raise Unavailable(self._store, "it broke off, and what was sent is gone", retry_after=1)
+        self._first.body.seek(position)
+        self._position = position

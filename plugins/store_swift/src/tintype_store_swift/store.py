@@ -106,8 +106,9 @@ class SwiftStore(Store):
                 self._container(key),
                 self._segments(key),
                 key,
+                location,
             )
-            return Stored(location, upload.run(source, self._sizes(size)))
+            return upload.run(source, size, self._sizes(size))
         finally:
             with self._lock:
                 self._adding.discard(key)
@@ -207,7 +208,7 @@ class SwiftStore(Store):
     def _sizes(self, size: int | None) -> Iterator[int]:
         """The sizes of the segments; Swift is only asked for its limits when one will not do."""
         first = self.options.segment_size or SEGMENT
-        if size is None or size <= first:
+        if size is None or size <= max(first, self.options.whole_max):
             yield first
             yield from itertools.islice(segment_sizes(first, None, self._most_segments()), 1, None)
         else:

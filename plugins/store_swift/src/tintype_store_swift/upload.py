@@ -1,7 +1,8 @@
 """One attempt to put a source under a key: whole, or nothing of it is left.
 
-A source that ends within one segment is one PUT. A longer one goes as segments,
-several at a time, under `<key>/<attempt>/<n>`, which Swift removes by itself after
+A source that ends within one segment is one PUT, and so is one of known length up to
+`whole_max`, which goes on to Swift as it comes. Any other goes as segments, several
+at a time, under `<key>/<attempt>/<n>`, which Swift removes by itself after
 `segment_ttl`; then comes the manifest, and only when the expiry of every segment is
 taken off again does the upload count as done. A crash at any point before leaves
 what expires, or what `discard` finds; nothing acknowledged ever expires.
@@ -21,11 +22,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from tintype.stores import Duplicate, Reader, StoreFull
+from tintype.stores import Duplicate, Reader, Stored, StoreFull
 from tintype_store_swift.connections import Connections
 from tintype_store_swift.failures import explained, is_failure, status_of
 from tintype_store_swift.options import SwiftOptions
-from tintype_store_swift.segments import Cutter, Piece, room_for
+from tintype_store_swift.segments import Body, Cutter, Piece, Whole, room_for
 
 if TYPE_CHECKING:
     import swiftclient
@@ -46,6 +47,7 @@ class Upload:
         container: str,
         segments: str,
         key: str,
+        location: str,
     ):
         self._store = store
         self._options = options
@@ -53,12 +55,13 @@ class Upload:
         self._container = container
         self._segments = segments
         self._key = key
+        self._location = location
         self._attempt = secrets.token_hex(8)
         self._sent: list[str] = []
         self._in_doubt = False
 
-    def run(self, source: Reader, sizes: Iterator[int]) -> int:
-        """Put the source there; return its length in bytes.
+    def run(self, source: Reader, length: int | None, sizes: Iterator[int]) -> Stored:
+        """Put the source there, of that length if it is known, in segments of those sizes if need be.
 
         Raises:
             Duplicate, StoreFull, Unavailable: as `Store.add`.
@@ -68,9 +71,11 @@ class Upload:
         try:
             with contextlib.closing(first):
                 if cutter.ended:
-                    self._put_whole(first)
-                    return first.size
+                    return self._stored(first.size, self._put_whole(first.body, first.size, first.md5))
                 self._refuse_taken()
+                if length is not None and length <= self._options.whole_max:
+                    whole = Whole(self._store, first, cutter)
+                    return self._stored(length, self._put_whole(whole, length))
                 entries = self._put_segments(cutter, first, sizes)
             self._put_manifest(entries)
             with explained(self._store, writing=True):
@@ -78,20 +83,18 @@ class Upload:
         except BaseException:
             self._undo()
             raise
-        return sum(entry["size_bytes"] for entry in entries)
+        return self._stored(sum(entry["size_bytes"] for entry in entries))
 
-    def _put_whole(self, piece: Piece) -> None:
-        def put(connection: swiftclient.Connection, headers: dict[str, str]) -> None:
-            connection.put_object(
-                self._container,
-                self._key,
-                piece.body,
-                content_length=piece.size,
-                etag=piece.md5,
-                headers=headers,
+    def _stored(self, size: int, md5: str | None = None) -> Stored:
+        return Stored(self._location, size, md5)
+
+    def _put_whole(self, body: Body, size: int, md5: str | None = None) -> str | None:
+        def put(connection: swiftclient.Connection, headers: dict[str, str]) -> str:
+            return connection.put_object(
+                self._container, self._key, body, content_length=size, etag=md5, headers=headers
             )
 
-        self._put_new(put)
+        return self._put_new(put)
 
     def _refuse_taken(self) -> None:
         """Before gigabytes are sent in vain."""
@@ -139,30 +142,33 @@ class Upload:
     def _put_manifest(self, entries: list[dict]) -> None:
         manifest = json.dumps(entries)
 
-        def put(connection: swiftclient.Connection, headers: dict[str, str]) -> None:
-            connection.put_object(
+        def put(connection: swiftclient.Connection, headers: dict[str, str]) -> str:
+            return connection.put_object(
                 self._container, self._key, manifest, headers=headers, query_string="multipart-manifest=put"
             )
 
         self._put_new(put)
 
-    def _put_new(self, put: Callable[[swiftclient.Connection, dict[str, str]], None]) -> None:
-        """Make the object, unless the key is taken."""
+    def _put_new(self, put: Callable[[swiftclient.Connection, dict[str, str]], str]) -> str:
+        """Make the object, unless the key is taken; return its ETag."""
         headers = {"If-None-Match": "*", ATTEMPT: self._attempt, "Content-Type": "application/octet-stream"}
         with explained(self._store, writing=True), self._connections.lent() as connection:
             self._in_doubt = True
             try:
-                put(connection, headers)
+                return put(connection, headers)
             except Exception as error:
                 status = status_of(error)
-                if status in (409, 412) and self._is_ours(connection):
-                    return
+                if status in (409, 412):
+                    held = self._ours(connection)
+                    if held is not None:
+                        return held["etag"].strip('"')
                 self._in_doubt = not 400 <= status < 500
                 raise
 
-    def _is_ours(self, connection: swiftclient.Connection) -> bool:
+    def _ours(self, connection: swiftclient.Connection) -> dict[str, str] | None:
+        """The object's headers, if it is this attempt that made it."""
         held = _head(connection, self._container, self._key)
-        return held is not None and held.get(ATTEMPT.lower()) == self._attempt
+        return held if held is not None and held.get(ATTEMPT.lower()) == self._attempt else None
 
     def _keep(self, connection: swiftclient.Connection, name: str) -> None:
         # A POST replaces all that can be changed: without X-Delete-At there is no expiry any more.
@@ -173,7 +179,7 @@ class Upload:
         try:
             if self._in_doubt:
                 with self._connections.lent() as connection:
-                    if self._is_ours(connection):
+                    if self._ours(connection) is not None:
                         connection.delete_object(self._container, self._key)
             self._connections.for_each(self._remove_segment, self._sent)
         except Exception as error:
