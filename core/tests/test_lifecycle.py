@@ -744,6 +744,14 @@ def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
+@pytest.mark.parametrize("asked", [None, {"image_properties": {"name": "x"}}])
+def test_an_order_comes_back_as_it_was_and_only_a_tasks_has_what_older_versions_do_not_read(asked):
+    order = Order(("memory",), source="web", uri="http://example.com/", asked=asked)
+
+    assert Order.from_json(order.to_json()) == order
+    assert ("asked" in order.to_json()) is (asked is not None)
+
+
 def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(bench):
     image_id, key = new_id(), f"{new_id()}.attempt"
     past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)
