@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,22 +11,9 @@ from tests.faults.campaign.killing import strike, walk
 from tests.faults.campaign.migrating import migrate
 from tests.faults.campaign.phases import PHASES, Phase
 from tests.faults.campaign.rehearsing import rehearse
-from tests.faults.campaign.strace import program
-from tests.servers.common import Unavailable
 
 SQLITE = Databases("sqlite")
 BY_NAME = {phase.name: phase for phase in PHASES}
-
-
-@pytest.fixture(scope="module")
-def strace() -> str:
-    """strace, where it is or can be installed."""
-    try:
-        return program()
-    except Unavailable as error:
-        if "CI" in os.environ:
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.mark.usefixtures("strace")
@@ -52,24 +38,6 @@ def test_a_busy_server_that_is_killed_at_any_moment_has_lost_nothing(tmp_path: P
 @pytest.mark.usefixtures("strace")
 def test_an_upgrade_of_the_database_that_is_killed_is_simply_done_again(tmp_path: Path) -> None:
     assert migrate(SQLITE, tmp_path / "migration", 2).violations == []
-
-
-@pytest.mark.usefixtures("strace")
-@pytest.mark.parametrize(
-    ("effect", "calls"),
-    [
-        ("error=EIO", ("fsync", "fdatasync")),
-        ("error=ENOSPC", ("linkat", "pwrite64")),
-        ("error=EMFILE", ("openat",)),
-    ],
-)
-def test_what_the_system_refuses_is_refused_to_the_client_and_leaves_nothing(
-    effect: str, calls: tuple[str, ...], tmp_path: Path
-) -> None:
-    tally = walk(BY_NAME["upload, chunked"], SQLITE, tmp_path / "walk", 2, effect, calls)
-
-    assert tally.times > 0
-    assert tally.violations == []
 
 
 def test_what_eight_clients_are_answered_by_two_processes_is_what_a_model_says(tmp_path: Path) -> None:

@@ -138,6 +138,7 @@ def open_registry(settings: Settings) -> Registry:
             pool_size=settings.pool_size,
             pool_timeout=settings.pool_timeout,
             busy_timeout=settings.busy_timeout,
+            answer_timeout=settings.database_timeout,
         )
     except ModuleNotFoundError as error:
         raise SettingsError(

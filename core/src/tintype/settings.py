@@ -67,7 +67,13 @@ class Settings(BaseModel):
         10, gt=0, alias="sqlalchemy.pool_timeout", description="Seconds to wait for a connection before 503."
     )
     busy_timeout: float = Field(
-        5, ge=0, description="Seconds an SQLite writer waits for another one before 503."
+        5, ge=0, description="Seconds that who changes something waits for another who does, before 503."
+    )
+    database_timeout: float = Field(
+        15,
+        gt=0,
+        description="Seconds that a database server may take to answer before 503. A statement takes "
+        "milliseconds; a server that hangs says nothing, and nobody else would end the waiting.",
     )
     migrate: bool = Field(
         False, description="Bring the database to the newest schema at start. Off: `tintype db upgrade INI`."

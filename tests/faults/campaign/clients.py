@@ -7,6 +7,7 @@ import http.client
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from tests.faults.campaign.ledger import Ledger
@@ -167,9 +168,15 @@ class Deeds:
         headers: dict[str, str] | None = None,
         body: bytes | Iterator[bytes] | None = None,
     ) -> Answer:
-        answer = self._victim.request(method, path, headers, body)
+        began = time.monotonic()
+        try:
+            answer = self._victim.request(method, path, headers, body)
+        finally:
+            self._ledger.slowest = max(self._ledger.slowest, time.monotonic() - began)
         if answer.status not in _FAIR:
             self._ledger.wrong.append(f"{method} {path}: {answer.status} {answer.text[:200]}")
+        if answer.status == 503 and "Retry-After" not in answer.headers:
+            self._ledger.wrong.append(f"{method} {path}: 503 that does not say when to come again")
         return answer
 
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import collections
 import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from tests.faults.campaign.clients import Client
 from tests.faults.campaign.databases import CALLS, Databases, cut
-from tests.faults.campaign.phases import Phase, Scene
+from tests.faults.campaign.phases import Phase, Scene, opened
 from tests.faults.campaign.strace import KILL, Injection, attached, counting
-from tests.faults.campaign.victim import pause, victim
+from tests.faults.campaign.victim import pause
 
 #: The calls by which bytes come into a file store, go out of it, and answers to clients.
 _FILES = ("openat", "mkdirat", "write", "ftruncate", "fchmod", "linkat", "fsync", "unlinkat", "sendto")
 #: Kills after which the victim gets an empty database and empty stores.
-_FRESH = 40
+FRESH = 40
 _CLIENTS = 4
 
-#: A call, and which one of a thread's.
-Point = tuple[str, int]
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -40,54 +39,47 @@ class Tally:
 
 
 def walk(
-    phase: Phase,
-    databases: Databases,
-    folder: Path,
-    most: int,
-    effect: str = KILL,
-    calls: tuple[str, ...] | None = None,
+    phase: Phase, databases: Databases, folder: Path, most: int, calls: tuple[str, ...] | None = None
 ) -> Tally:
-    """Kill before each call that the phase makes, or let it fail: all, or `most` at even distances."""
+    """Kill before each call that the phase makes: all of them, or about `most` at even distances."""
     tally = Tally(phase.name, databases.name)
     calls = calls or tuple(dict.fromkeys((*_FILES, *CALLS[databases.name])))
-    with _scene(databases, folder / "counted", phase.settings) as scene:
-        points = _points(phase, scene, calls, folder / "calls")
-    points = spread(points, most)
-    for start in range(0, len(points), _FRESH):
-        with _scene(databases, folder / f"from{start}", phase.settings) as scene:
-            for call, number in points[start : start + _FRESH]:
+    with opened(databases, folder / "counted", phase.settings) as scene:
+        counted = count(phase, scene, calls, folder / "calls")
+    points = spread([(call, number) for call in calls for number in range(1, counted[call] + 1)], most)
+    for start in range(0, len(points), FRESH):
+        with opened(databases, folder / f"from{start}", phase.settings) as scene:
+            for call, number in points[start : start + FRESH]:
                 scene.do(phase.prepare)
-                with attached(scene.victim.process.pid, Injection((call,), effect, str(number))):
+                with attached(scene.victim.process.pid, Injection((call,), KILL, str(number))):
                     scene.do(phase.deed)
                     died = scene.victim.await_death(0.3)
                 if died:
                     tally.add(scene.restart(), f"{call} {number}")
-                elif effect != KILL:
-                    tally.add(scene.judge(), f"{call} {number} {effect}")
     return tally
 
 
-def spread(points: list[Point], most: int) -> list[Point]:
+def spread(points: list[_T], most: int) -> list[_T]:
     """All points, or about `most` of them at even distances."""
     return points[:: max(1, -(-len(points) // most))]
 
 
-def _points(phase: Phase, scene: Scene, calls: tuple[str, ...], log: Path) -> list[Point]:
-    """Each call and its number, as far as one thread counts in the phase."""
+def count(phase: Phase, scene: Scene, calls: tuple[str, ...], log: Path) -> collections.Counter[str]:
+    """How many of each call one thread makes in the phase, at most."""
     scene.do(phase.prepare)
     with counting(scene.victim.process.pid, calls, log) as most:
         scene.do(phase.deed)
         scene.victim.await_death(0.3)
-    return [(call, number) for call in calls for number in range(1, most[call] + 1)]
+    return most
 
 
 def strike(databases: Databases, folder: Path, kills: int, seed: int) -> Tally:
     """Kill a server that is busy with everything at once, at moments that dice choose."""
     tally = Tally("anything, at any moment", databases.name)
     dice = random.Random(seed)
-    for start in range(0, kills, _FRESH):
-        with _scene(databases, folder / f"from{start}") as scene:
-            for _ in range(min(_FRESH, kills - start)):
+    for start in range(0, kills, FRESH):
+        with opened(databases, folder / f"from{start}") as scene:
+            for _ in range(min(FRESH, kills - start)):
                 clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
                 for client in clients:
                     client.start()
@@ -104,7 +96,7 @@ def cut_off(databases: Databases, folder: Path, times: int, seed: int) -> Tally:
     """End all connections to the database of a busy server, three times in a row, at any moment."""
     tally = Tally("database cut off", databases.name)
     dice = random.Random(seed)
-    with _scene(databases, folder, {"tintype.lease": "2"}) as scene:
+    with opened(databases, folder, {"tintype.lease": "2"}) as scene:
         url = scene.victim.service.registry.engine.url.render_as_string(hide_password=False)
         for _ in range(times):
             clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
@@ -119,9 +111,3 @@ def cut_off(databases: Databases, folder: Path, times: int, seed: int) -> Tally:
             pause(2)  # the longer lease
             tally.add(scene.judge(), "any moment")
     return tally
-
-
-@contextmanager
-def _scene(databases: Databases, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Scene]:
-    with victim(folder, databases.make(), settings) as running:
-        yield Scene(running, seed=0)

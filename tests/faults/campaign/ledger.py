@@ -44,6 +44,8 @@ class Ledger:
         self._promises: dict[str, Promise] = {}
         #: What no kill explains: an answer that is wrong in itself.
         self.wrong: list[str] = []
+        #: Seconds that the slowest answer took.
+        self.slowest = 0.0
 
     def begin(self, body: bytes) -> str:
         """Write down that bytes are about to become an image's; its id."""

@@ -7,15 +7,17 @@ import datetime
 import http.client
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy import update
 
 from tests.faults.campaign.clients import Deeds
+from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
 from tests.faults.campaign.verdict import judge
-from tests.faults.campaign.victim import Victim, pause
+from tests.faults.campaign.victim import Victim, pause, victim
 from tintype.policy import Caller
 from tintype.registry import JobStatus, LocationState, Status
 from tintype.registry.models import ImageRow, LocationRow
@@ -39,15 +41,15 @@ class Scene:
         with contextlib.suppress(OSError, http.client.HTTPException):
             deed(self)
 
-    def restart(self) -> list[str]:
+    def restart(self, *, failed: bool = False) -> list[str]:
         """Start the dead victim again, and say what is not as promised."""
         died = time.monotonic()
         self.victim.start()
-        return judge(self.victim, self.ledger, died)
+        return judge(self.victim, self.ledger, died, failed=failed)
 
-    def judge(self) -> list[str]:
-        """Say what is not as promised while the victim goes on."""
-        return judge(self.victim, self.ledger, time.monotonic())
+    def judge(self, *, failed: bool = False) -> list[str]:
+        """Say what is not as promised while the victim goes on; `failed` as in `verdict.judge`."""
+        return judge(self.victim, self.ledger, time.monotonic(), failed=failed)
 
     def some(self, state: str) -> str:
         """The id of the newest image that is promised to be in a state, and that nobody deleted."""
@@ -62,6 +64,13 @@ class Scene:
         end = time.monotonic() + _PATIENCE
         while self.victim.process.poll() is None and not done() and time.monotonic() < end:
             pause(0.02)
+
+
+@contextlib.contextmanager
+def opened(databases: Databases, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Scene]:
+    """A scene with a new victim, and an empty database, for as long as the `with` lasts."""
+    with victim(folder, databases.make(), settings) as running:
+        yield Scene(running, seed=0)
 
 
 Deed = Callable[[Scene], object]

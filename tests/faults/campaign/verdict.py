@@ -19,10 +19,11 @@ _BUSY = (Status.SAVING, Status.IMPORTING)
 _OPEN_JOBS = (JobStatus.PENDING, JobStatus.PROCESSING)
 
 
-def judge(victim: Victim, ledger: Ledger, died: float) -> list[str]:
+def judge(victim: Victim, ledger: Ledger, died: float, *, failed: bool = False) -> list[str]:
     """Sweep what a victim left that died at `died` and runs again; say what is not as promised.
 
-    What is settled for good is struck from the ledger.
+    `failed`: something that a job needs was made to fail, so a job may have, if it says why. What
+    is settled for good is struck from the ledger.
     """
     pause(died + LEASE + 0.05 - time.monotonic())
     found = _end_everything(victim)
@@ -30,9 +31,11 @@ def judge(victim: Victim, ledger: Ledger, died: float) -> list[str]:
     found += _sums(victim)
     for image_id, promise in ledger.items():
         image = victim.service.registry.find(image_id)
-        if broken := _broken(victim, image_id, image, promise):
+        excused = failed and _job_failed(image, promise)
+        broken = None if excused else _broken(victim, image_id, image, promise)
+        if broken:
             found.append(f"{image_id}: {broken}")
-        if image is None or broken:
+        if image is None or broken or excused:
             ledger.settle(image_id)
     found += ledger.wrong
     ledger.wrong = []
@@ -44,10 +47,10 @@ def _end_everything(victim: Victim) -> list[str]:
     end = time.monotonic() + _PATIENCE
     while True:
         status, said = victim.run("sweep")
-        if status:
-            return [f"tintype sweep: {said}"]
         under_way = list(_under_way(victim))
-        if not under_way or time.monotonic() > end:
+        if time.monotonic() > end and status:
+            return [f"tintype sweep: {said}"]
+        if not (under_way or status) or time.monotonic() > end:
             return [f"stuck: {one}" for one in under_way]
         pause(0.1)
 
@@ -89,6 +92,12 @@ def _sums(victim: Victim) -> list[str]:
         for project, count, size in used
         if (count, size) != (numbers.get(project, 0), int(sizes.get(project, 0)))
     ]
+
+
+def _job_failed(image: Image | None, promise: Promise) -> bool:
+    """Whether an import came to an end that is no success, and a person may read why."""
+    ended = image is not None and image.status in (Status.QUEUED, Status.KILLED)
+    return ended and promise.importing and bool(image.status_reason)
 
 
 def _broken(victim: Victim, image_id: str, image: Image | None, promise: Promise) -> str | None:

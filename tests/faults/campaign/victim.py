@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from tests.functional.v2.serving import Web, serve_folder, stores
 from tests.running.server import ROOT, Server, write_ini
@@ -41,6 +42,7 @@ class Victim(Server):
     def __init__(
         self, folder: Path, database: str, web: Web, settings: Mapping[str, str], server: Mapping[str, str]
     ):
+        """`database` is what the campaign looks into, and the victim too unless its `settings` name one."""
         folder.mkdir(parents=True)
         app = {
             **stores(web),
@@ -50,6 +52,7 @@ class Victim(Server):
             **settings,
         }
         self.web = web
+        self._database = database
         self._others: list[_Forked] = []
         super().__init__(folder, write_ini(folder, app, server))
 
@@ -69,7 +72,10 @@ class Victim(Server):
     @cached_property
     def service(self) -> Service:
         """The same service without HTTP, in this process: to look into its registry, to give it jobs."""
-        return open_service(load_settings(str(self.ini), {"data_dir": str(self.data_dir)}))
+        settings = load_settings(str(self.ini), {"data_dir": str(self.data_dir)})
+        if "${" in self._database:
+            return open_service(settings)
+        return open_service(settings.model_copy(update={"database_url": SecretStr(self._database)}))
 
     def run(self, *words: str) -> tuple[int, str]:
         """The exit status and the output of `tintype WORDS INI data_dir=...`."""

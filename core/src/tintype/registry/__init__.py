@@ -14,7 +14,7 @@ from typing import Any
 import transaction
 import zope.sqlalchemy
 from sqlalchemy import Connection, Engine, func, literal, or_, select
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
@@ -335,6 +335,7 @@ def _named_errors(engine: Engine) -> Iterator[None]:
             raise LockedOut("The image registry is too busy at the moment.") from error
         raise RegistryUnavailable("The image registry is not available at the moment.") from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        # SQLite calls a database malformed of which it could not read a page: no error of the others' kinds.
+        if error.connection_invalidated or type(error) is DatabaseError:
             raise RegistryUnavailable("The image registry is not available at the moment.") from error
         raise

@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 
 from tintype.registry.errors import RegistryUnavailable
 
-#: PostgreSQL: serialization failure, deadlock.
-_SQLSTATES = ("40001", "40P01")
+#: PostgreSQL: serialization failure, deadlock, and a lock that was waited for as long as is allowed.
+_SQLSTATES = ("40001", "40P01", "55P03")
 #: MariaDB and MySQL: deadlock, and a lock that was waited for as long as is allowed.
 _NUMBERS = (1213, 1205)
 #: Seconds, at most, before each new try.

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+
+from tintype.registry import bounds
 
 #: Execution option of connections that only read: they take no write lock.
 READ_ONLY = "tintype_read_only"
 
 
 def build_engine(
-    url: str | URL, *, pool_size: int = 10, pool_timeout: float = 10, busy_timeout: float = 5
+    url: str | URL,
+    *,
+    pool_size: int = 10,
+    pool_timeout: float = 10,
+    busy_timeout: float = 5,
+    answer_timeout: float | None = 15,
 ) -> Engine:
     """Make an engine for SQLite, PostgreSQL or MariaDB; connects when first used.
 
-    Times are seconds. Connections are tested when they leave the pool, so that a
-    restarted database costs nobody a request.
+    Times are seconds; `answer_timeout` None: a server may take as long as it likes (see
+    `bounds`). Connections are tested when they leave the pool, so that a restarted
+    database costs nobody a request.
     """
     url = make_url(url)
     options: dict[str, Any] = {
@@ -34,12 +44,25 @@ def build_engine(
     if url.get_backend_name() in ("mysql", "mariadb"):
         # Its default locks gaps between rows, and so units of different rows lock each other out.
         options["isolation_level"] = "READ COMMITTED"
-        wait = f"SET SESSION innodb_lock_wait_timeout = {max(1, round(busy_timeout))}"
-        options["connect_args"] = {"init_command": wait}
+    options.setdefault("connect_args", bounds.arguments(url, busy_timeout, answer_timeout))
     engine = create_engine(url, **options)
+    bounds.bind(engine, busy_timeout, answer_timeout)
     if url.get_backend_name() == "sqlite":
         _make_strict(engine)
     return engine
+
+
+@contextlib.contextmanager
+def unhurried(engine: Engine) -> Iterator[Engine]:
+    """The same database, for what may take long: to change the table of a million rows."""
+    if engine.dialect.name == "sqlite":
+        yield engine
+        return
+    patient = build_engine(engine.url, pool_size=1, answer_timeout=None)
+    try:
+        yield patient
+    finally:
+        patient.dispose()
 
 
 def read_only(engine: Engine) -> Engine:

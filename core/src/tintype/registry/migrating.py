@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event
 
-from tintype.registry.engine import read_only
+from tintype.registry.engine import read_only, unhurried
 from tintype.registry.models import Base
 
 #: MariaDB's and MySQL's errors that say that a step is done already: a table, a column, an index or a foreign
@@ -57,7 +57,8 @@ def _run(engine: Engine, work: Callable[[Config], None]) -> None:
     # One transaction around it all: on SQLite its write lock also makes two
     # processes that start together take turns.
     with (
-        engine.connect() as connection,
+        unhurried(engine) as patient,
+        patient.connect() as connection,
         _rows_unchained(connection),
         _steps_repeatable(connection),
         connection.begin(),

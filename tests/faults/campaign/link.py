@@ -1,0 +1,160 @@
+"""A link to a database server that breaks, or falls silent, at a message that one names.
+
+It relays what a service and its database say to each other. A message is what one side sends at
+once: to both servers' drivers that is a statement, a commit, or a question whether anybody is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import socket
+import struct
+import threading
+
+from sqlalchemy import make_url
+
+_BLOCK = 65_536
+
+
+class Break(enum.Enum):
+    """What becomes of a message to the database."""
+
+    CUT = "cut before"  #: it does not arrive, and both sides are told that the connection is reset
+    DEAF = "cut after"  #: it arrives, and the connection is reset before the answer does
+    SILENT = "silent"  #: it does not arrive, nor anything else for a while, and nobody is told
+
+
+class Link:
+    """Listens on a free loopback port for as long as the `with` lasts."""
+
+    def __init__(self, url: str):
+        #: The database's own URL.
+        self.real = url
+        self._target = make_url(url)
+        self._lock = threading.Lock()
+        self._due: tuple[int, Break] | None = None
+        self._silent = False
+        self._sockets: list[socket.socket] = []
+        self._ended = threading.Event()
+        #: Messages to the database since it was last armed or healed.
+        self.messages = 0
+
+    def __enter__(self) -> Link:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, name="link", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        # A socket that is only closed stays a listener until somebody comes.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in self._sockets:
+            _reset(one)
+
+    @property
+    def url(self) -> str:
+        """The database's URL as it is to be used through the link."""
+        host, port = self._listener.getsockname()
+        return self._target.set(host=host, port=port).render_as_string(hide_password=False)
+
+    def arm(self, number: int, how: Break) -> None:
+        """Let the number-th message from now on (1: the next) meet with that."""
+        with self._lock:
+            self.messages, self._due = 0, (number, how)
+
+    def heal(self) -> None:
+        """Let new connections through; those that fell silent stay so."""
+        with self._lock:
+            self.messages, self._due, self._silent = 0, None, False
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self._listener.accept()
+                with self._lock:
+                    silent = self._silent
+                self._sockets.append(here)
+                if not silent:  # otherwise it is never answered
+                    self._pass_on(here)
+
+    def _pass_on(self, here: socket.socket) -> None:
+        try:
+            there = socket.create_connection((self._target.host, self._target.port))
+        except OSError:
+            _reset(here)
+        else:
+            self._sockets.append(there)
+            _Relay(self, here, there).start()
+
+    def meet(self) -> Break | None:
+        """What becomes of a message that has just come."""
+        with self._lock:
+            self.messages += 1
+            if self._silent:
+                return Break.SILENT
+            if self._due is None or self.messages != self._due[0]:
+                return None
+            how = self._due[1]
+            self._silent = how is Break.SILENT
+            return how
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing goes through at the moment."""
+        return self._silent
+
+
+class _Relay:
+    """One connection, in both directions."""
+
+    def __init__(self, link: Link, here: socket.socket, there: socket.socket):
+        self._link = link
+        self._here = here
+        self._there = there
+        self._deaf = False
+        self._dead = False
+
+    def start(self) -> None:
+        for way in (self._ask, self._answer):
+            threading.Thread(target=self._run, args=(way,), name="link", daemon=True).start()
+
+    def _run(self, way: object) -> None:
+        with contextlib.suppress(OSError):
+            way()
+        if not self._dead:
+            self._cut()
+
+    def _ask(self) -> None:
+        while block := self._here.recv(_BLOCK):
+            met = self._link.meet()
+            if met is Break.SILENT or self._dead:
+                self._dead = True
+                return
+            if met is Break.CUT:
+                return
+            self._deaf = self._deaf or met is Break.DEAF
+            self._there.sendall(block)
+
+    def _answer(self) -> None:
+        while block := self._there.recv(_BLOCK):
+            if self._link.silent or self._dead:
+                self._dead = True
+                return
+            if self._deaf:
+                return
+            self._here.sendall(block)
+
+    def _cut(self) -> None:
+        for one in (self._here, self._there):
+            _reset(one)
+
+
+def _reset(one: socket.socket) -> None:
+    """Close it so that the other side is told of a reset, not of an end."""
+    with contextlib.suppress(OSError):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        one.shutdown(socket.SHUT_RD)  # wakes whoever reads from it; sends nothing
+    one.close()

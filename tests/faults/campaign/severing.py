@@ -1,0 +1,70 @@
+"""Breaks: the connection to the database ends, or falls silent, at each message of what a phase does.
+
+Among the messages are the commits: of one whose answer is lost nobody knows whether it happened,
+until the registry is asked. Whoever waits is answered in bounded time, be the database silent or not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tests.faults.campaign.databases import Databases
+from tests.faults.campaign.killing import FRESH, Tally, spread
+from tests.faults.campaign.link import Break, Link
+from tests.faults.campaign.phases import Phase, Scene
+from tests.faults.campaign.victim import victim
+
+#: A database that does not answer is given up soon, so that a walk takes minutes.
+_ANSWER = 1.5
+SETTINGS = {"tintype.database_timeout": f"{_ANSWER}", "tintype.busy_timeout": "1"}
+#: Seconds for which a link is silent.
+_SILENCE = 4
+#: Seconds in which any answer must be there. A request may meet the silence three times: when it asks
+#: whether a connection lives, when it makes a new one, which takes 5, and when it writes down its failure.
+BOUND = 3 * (_ANSWER + 1) + 5
+
+
+def sever(phase: Phase, databases: Databases, folder: Path, most: int) -> Tally:
+    """Break the connection at each message, in each way: all, or about `most` at even distances."""
+    tally = Tally(f"{phase.name}: database breaks", databases.name)
+    with _linked(databases, folder / "counted", phase.settings) as (scene, link):
+        messages = _count(phase, scene, link)
+    points = spread(list(itertools.product(range(1, messages + 1), Break)), most)
+    for start in range(0, len(points), FRESH):
+        with _linked(databases, folder / f"from{start}", phase.settings) as (scene, link):
+            for number, how in points[start : start + FRESH]:
+                scene.do(phase.prepare)
+                scene.ledger.slowest = 0
+                link.arm(number, how)
+                healing = threading.Timer(_SILENCE, link.heal)
+                healing.start()
+                scene.do(phase.deed)
+                healing.cancel()
+                link.heal()
+                found = scene.judge()
+                if scene.ledger.slowest > BOUND:
+                    found.append(f"an answer took {scene.ledger.slowest:.1f} s")
+                tally.add(found, f"message {number}, {how.value}")
+    return tally
+
+
+def _count(phase: Phase, scene: Scene, link: Link) -> int:
+    """How many messages the phase sends; others, as of a look for jobs, may be among them."""
+    scene.do(phase.prepare)
+    link.heal()
+    scene.do(phase.deed)
+    return link.messages
+
+
+@contextlib.contextmanager
+def _linked(databases: Databases, folder: Path, settings: Mapping[str, str]) -> Iterator[tuple[Scene, Link]]:
+    """A victim whose database is behind a link; the campaign itself looks at it directly."""
+    database = databases.make()
+    with Link(database) as link:
+        through = {**settings, **SETTINGS, "sqlalchemy.url": link.url}
+        with victim(folder, database, through) as running:
+            yield Scene(running, seed=0), link

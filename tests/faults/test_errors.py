@@ -1,0 +1,41 @@
+"""Calls that fail and databases that break off, in short; `make faults` goes through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign.databases import Databases, running
+from tests.faults.campaign.failing import fail
+from tests.faults.campaign.phases import PHASES
+from tests.faults.campaign.severing import sever
+
+SQLITE = Databases("sqlite")
+BY_NAME = {phase.name: phase for phase in PHASES}
+
+
+@pytest.mark.usefixtures("strace")
+@pytest.mark.parametrize("phase", ["upload, chunked", "delete", "sweep", "import", "copy"])
+def test_what_the_system_refuses_is_told_and_leaves_nothing(phase: str, tmp_path: Path) -> None:
+    tally = fail(BY_NAME[phase], SQLITE, tmp_path / "walk", 3)
+
+    assert tally.times > 0
+    assert tally.violations == []
+
+
+@pytest.fixture(scope="module", params=["postgres", "mariadb"])
+def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
+    with running(request.param) as found:
+        yield found
+
+
+@pytest.mark.parametrize("phase", ["upload to queued", "delete"])
+def test_a_database_that_breaks_off_is_told_and_leaves_nothing(
+    databases: Databases, phase: str, tmp_path: Path
+) -> None:
+    tally = sever(BY_NAME[phase], databases, tmp_path / "walk", 3)
+
+    assert tally.times > 0
+    assert tally.violations == []
