@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected
+from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected, expected_of_namespace
 from tintype import policy
-from tintype.policy import Caller, image_grants, may, may_set, visible_members
-from tintype.registry import Image, MemberStatus, Status, Visibility
+from tintype.policy import Caller, image_grants, may, may_set, namespace_grants, visible_members
+from tintype.registry import Image, MemberStatus, Namespace, Status, Visibility
 from tintype.registry.records import Member
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -43,7 +43,7 @@ def test_g_29_every_cell_of_the_table_is_as_it_is_documented() -> None:
     assert len(cells) == 11 * 8 * 8 * 4
 
 
-@pytest.mark.parametrize("permission", [policy.LIST, policy.CREATE, policy.OPERATE])
+@pytest.mark.parametrize("permission", [policy.LIST, policy.CREATE, policy.OPERATE, policy.DEFINE])
 def test_the_collection_is_everybodys_to_list_writers_to_add_to_and_admins_to_operate(
     permission: str,
 ) -> None:
@@ -55,8 +55,24 @@ def test_the_collection_is_everybodys_to_list_writers_to_add_to_and_admins_to_op
             policy.LIST: set(CALLERS),
             policy.CREATE: set(CALLERS) - readers - {"anonymous"},
             policy.OPERATE: {"admin"},
+            policy.DEFINE: {"admin"},
         }[permission]
     )
+
+
+def test_g_41_every_cell_of_the_table_for_namespaces_is_as_it_is_documented() -> None:
+    permissions = (*PERMISSIONS, policy.LIST, policy.CREATE, policy.OPERATE, policy.DEFINE)
+    for visibility in (Visibility.PUBLIC, Visibility.PRIVATE):
+        grants = namespace_grants(Namespace(1, "NS", visibility, False, OWNER, NOW, NOW))
+        for who, permission in itertools.product(CALLERS, permissions):
+            known = permission in (policy.VIEW, policy.DEFINE)
+            wanted = known and expected_of_namespace(who, permission, visibility)
+            assert may(CALLERS[who], permission, grants) is wanted, (who, permission, visibility)
+
+
+def test_a_private_namespace_that_nobody_owns_is_an_admins_alone() -> None:
+    grants = namespace_grants(Namespace(1, "NS", Visibility.PRIVATE, False, None, NOW, NOW))
+    assert {who for who in CALLERS if may(CALLERS[who], policy.VIEW, grants)} == {"admin"}
 
 
 def test_an_image_that_nobody_owns_is_an_admins_alone() -> None:
