@@ -116,6 +116,17 @@ PATHS = (
     *("/v2/images/ID/actions/deactivate", "/v2/images/ID/actions/reactivate", "/v2/schemas/image"),
     *("/v2/schemas/images", "/v2/info/import", "/v2/info/stores", "/v2/stores/memory/ID", "/v2/tasks"),
     *("/v2/tasks/JOB", "/v2/schemas/task"),
+    *("/v2/schemas/metadefs/namespace", "/v2/schemas/metadefs/none"),
+)
+#: Of metadata definitions; NS is a namespace that is there, with an `a` of each kind.
+METADEFS = (
+    *("/v2/metadefs", "/v2/metadefs/resource_types", "/v2/metadefs/namespaces"),
+    *("/v2/metadefs/namespaces/NS", "/v2/metadefs/namespaces/none"),
+    *(
+        f"/v2/metadefs/namespaces/NS/{kind}{name}"
+        for kind in ("objects", "properties", "tags", "resource_types")
+        for name in ("", "/a", "/%00", "/x%2Fy")
+    ),
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 TYPES = (
@@ -291,8 +302,97 @@ def test_no_request_ends_in_500(
     check(ask(app, who, method, where, headers=fields, **given_body))
 
 
-@pytest.mark.parametrize("path", ["/images", "/v1/images", "/v2/images", "/v2/tasks"])
-@pytest.mark.parametrize("name", QUERY)
+#: Keys of definitions, with values that fit them or come near.
+DEFINITION = st.dictionaries(
+    st.sampled_from(
+        [
+            *(
+                "namespace",
+                "display_name",
+                "description",
+                "visibility",
+                "protected",
+                "owner",
+                "name",
+                "prefix",
+            ),
+            *(
+                "properties",
+                "objects",
+                "tags",
+                "resource_type_associations",
+                "title",
+                "type",
+                "enum",
+                "items",
+            ),
+            *(
+                "minimum",
+                "maxLength",
+                "default",
+                "required",
+                "operators",
+                "pattern",
+                "created_at",
+                "self",
+                "a",
+            ),
+        ]
+    ),
+    VALUES
+    | st.sampled_from(
+        ["NS", "a", "b", "", "..", "/", "string", "public", "private", True, False, 5, -1.5, []]
+    )
+    | st.lists(st.fixed_dictionaries({"name": SCALARS}, optional={"prefix": SCALARS}), max_size=3)
+    | st.dictionaries(KEYS, st.fixed_dictionaries({"title": SCALARS, "type": st.just("string")}), max_size=2),
+    max_size=4,
+)
+WHOLE = st.fixed_dictionaries({"namespace": SCALARS}) | st.fixed_dictionaries(
+    {"name": st.sampled_from(["a", "b"]) | SCALARS, "title": st.just("t"), "type": st.just("string")},
+    optional={"enum": VALUES, "default": VALUES, "minimum": SCALARS, "description": SCALARS},
+)
+FIRST = {
+    "namespace": "NS",
+    "visibility": "public",
+    "objects": [{"name": "a"}],
+    "properties": {"a": {"title": "t", "type": "string"}},
+    "tags": [{"name": "a"}],
+    "resource_type_associations": [{"name": "a", "prefix": "p"}],
+}
+
+
+@settings(fuzz, max_examples=EXAMPLES * 3)
+@given(
+    who=st.sampled_from([0, 1, 1, 1, 2]),
+    method=st.sampled_from(METHODS),
+    path=st.sampled_from(METADEFS),
+    query=st.lists(st.tuples(st.sampled_from((*QUERY, "resource_types", "resource_type")), WIRE), max_size=2),
+    body=st.none()
+    | BODIES
+    | (DEFINITION | WHOLE).map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass")),
+    append=st.sampled_from(["True", "False", "x"]),
+)
+def test_no_request_about_definitions_ends_in_500(
+    app: Router,
+    who: int,
+    method: str,
+    path: str,
+    query: list[tuple[str, bytes]],
+    body: bytes | None,
+    append: str,
+) -> None:
+    ask(app, 1, "POST", "/v2/metadefs/namespaces", body=json.dumps(FIRST).encode())
+    words = "&".join(f"{name}={quote_from_bytes(value)}" for name, value in query)
+    given_body = {"body": body} if body is not None and method not in ("GET", "HEAD") else {}
+    check(ask(app, who, method, f"{path}?{words}", headers={"X-Openstack-Append": append}, **given_body))
+    check(ask(app, 1, "GET", "/v2/metadefs/namespaces/NS"))  # what was taken can be shown
+    check(ask(app, 1, "GET", "/v2/metadefs/namespaces?limit=1000"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/images", "/v1/images", "/v2/images", "/v2/tasks", "/v2/metadefs/namespaces"]
+)
+@pytest.mark.parametrize("name", [*QUERY, "resource_types"])
 def test_no_value_of_any_parameter_ends_in_500(app: Router, path: str, name: str) -> None:
     @settings(fuzz, max_examples=max(EXAMPLES // 4, 5))
     @given(value=WIRE, who=st.integers(0, 3))

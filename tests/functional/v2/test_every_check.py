@@ -34,7 +34,6 @@ DECIDED = {
     71: "after a limit, as after every failed upload, nothing is left",
     73: "raw that is a qcow2 is refused: a qcow2 that passes for raw reads other files",
     78: "a Range that is no range is passed over, as RFC 9110 has it; of several the first is answered",
-    88: "metadefs are not offered, and so neither are their schemas",
     89: "there are no operator properties to be flagged",
     91: "there are always named stores",
     92: "usage tells what is limited here: bytes and images",
