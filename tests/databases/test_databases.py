@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import text
 
 from tests.conftest import StartServer
+from tests.running.answers import Answer
 from tests.running.server import OCTETS, Server, meta
 from tintype.registry import build_engine, schema
 
@@ -46,6 +48,25 @@ def test_an_upgrade_that_was_broken_off_is_simply_done_again(database: str) -> N
     schema.upgrade(engine)
 
     assert schema.differences(engine) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_resource_types_are_there_once_if_their_upgrade_was_broken_off(database: str) -> None:
+    engine = build_engine(database)
+    schema.upgrade(engine, "0005")
+    known = "SELECT count(*) FROM metadef_resource_types"
+    with engine.begin() as connection:
+        before = connection.scalar(text(known))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+        connection.execute(text("DROP TABLE metadef_definitions"))
+        connection.execute(text("DELETE FROM metadef_resource_types WHERE name = 'OS::Glance::Image'"))
+
+    schema.upgrade(engine)
+
+    assert schema.differences(engine) == []
+    with engine.connect() as connection:
+        assert connection.scalar(text(known)) == before > 1
     engine.dispose()
 
 
@@ -143,3 +164,52 @@ def test_properties_whose_names_differ_in_case_are_two(served: Server) -> None:
     document = b'{"name": "cases", "Key": "1", "key": "2"}'
     made = served.post("/v2/images", {"Content-Type": "application/json"}, document)
     assert (made.status, made.json["Key"], made.json["key"]) == (201, "1", "2")
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_definitions_are_kept_renamed_listed_and_removed(served: Server) -> None:
+    json_type = {"Content-Type": "application/json"}
+    root = "/v2/metadefs/namespaces"
+
+    def send(method: str, path: str, **document: object) -> Answer:
+        body = json.dumps(document).encode() if document else None
+        return served.request(method, path, json_type if document else {}, body)
+
+    body = {"title": "T", "type": "number", "enum": [None, 2**70, -1e300, "\N{GRINNING FACE}", {"k": [True]}]}
+    contents = {"tags": [{"name": name} for name in ("a", "A", "a ")], "properties": {"p": body}}
+    association = {"name": "My::Type", "prefix": "m:"}
+    made = send(
+        "POST", root, namespace="Käse", **contents, resource_type_associations=[association], protected=False
+    )
+    assert made.status == 201, made.text
+    assert made.json["properties"] == {"p": body}
+    assert send("POST", root, namespace="käse").status == 201
+    assert send("POST", root, namespace="Käse").status == 409
+    there = f"{root}/K%C3%A4se"
+    assert sorted(tag["name"] for tag in send("GET", f"{there}/tags").json["tags"]) == ["A", "a", "a "]
+    assert send("POST", f"{there}/tags/a").status == 409
+    assert send("POST", f"{there}/objects", name="o", description="x" * 100_000).status == 201
+    assert send("PUT", f"{there}/objects/o", name="O", description="\n").json["description"] == "\n"
+    assert send("GET", f"{there}/objects/o").status == 404
+    assert send("PUT", there, namespace="Other", visibility="public").json["namespace"] == "Other"
+    assert send("PUT", f"{root}/Other", namespace="käse").status == 409
+
+    for query, found in (
+        ("sort_key=namespace&limit=1", ["käse"]),
+        ("sort_key=created_at&sort_dir=asc&limit=5", ["Other", "käse"]),
+        ("sort_key=namespace&sort_dir=asc&marker=Other", ["käse"]),
+        ("resource_types=My::Type,x", ["Other"]),
+        ("visibility=private", ["käse"]),
+    ):
+        listed = send("GET", f"{root}?{query}").json["namespaces"]
+        assert [one["namespace"] for one in listed] == found, query
+    assert send("GET", f"{root}/a%00b").status == 404
+    assert send("GET", f"{root}/Other/tags/%00").status == 404
+    with ThreadPoolExecutor(8) as pool:
+        path = f"{root}/Other/resource_types"
+        answers = list(pool.map(lambda _: send("POST", path, name="New::Type").status, range(8)))
+    assert sorted(answers) == [201, *[409] * 7]
+
+    assert send("DELETE", f"{root}/Other").status == 204
+    types = [one["name"] for one in send("GET", "/v2/metadefs/resource_types").json["resource_types"]]
+    assert {"My::Type", "New::Type", "OS::Glance::Image"} <= set(types)
