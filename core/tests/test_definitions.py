@@ -80,8 +80,14 @@ def test_what_is_refused_leaves_nothing(bench: Bench, metadefs: Metadefs) -> Non
         with pytest.raises(error):
             make(metadefs, "NS", *wrong)
         assert rows(bench, "metadef_namespaces") == rows(bench, "metadef_definitions") == 0
-    with pytest.raises(InvalidDraft):
-        make(metadefs, "NS", visibility=Visibility.SHARED)
+    for fields in (
+        {"visibility": Visibility.SHARED},
+        {"owner": ""},
+        {"owner": "x" * 256},
+        {"description": "\0"},
+    ):
+        with pytest.raises(InvalidDraft):
+            make(metadefs, "NS", **fields)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "@@x", "a/b", "a\0", "\x1b[1m", "a\nb", "\ud800", "x" * 81])
@@ -240,6 +246,14 @@ def test_of_many_that_want_one_name_one_gets_it(bench: Bench, metadefs: Metadefs
         outcomes = list(pool.map(attempt, range(6)))
     assert [sum(got[which] for got in outcomes) for which in range(3)] == [1, 1, 1]
     assert there(bench, namespace) == {(Kind.TAG, "t"), (Kind.ASSOCIATION, "New::Type")}
+
+
+def test_a_resource_type_that_somebody_else_was_faster_with_is_simply_there(
+    bench: Bench, metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(bench.registry.definitions), "resource_types", lambda reading: [])
+    namespace = make(metadefs, "NS", about("OS::Glance::Image"))
+    assert there(bench, namespace) == {(Kind.ASSOCIATION, "OS::Glance::Image")}
 
 
 @pytest.mark.parametrize("field", ["namespace", "created_at", "updated_at"])

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tintype.draft import DraftTooLarge, InvalidDraft
+from tintype.draft import DraftTooLarge, InvalidDraft, check_project
 from tintype.lifecycle import Conflict, NotFound, Protected
 from tintype.policy import Caller
 from tintype.registry import (
@@ -41,7 +41,7 @@ ITEMS_MAX = 1000
 BYTES_MAX = 1 << 20
 
 _NAME_LENGTHS = {Kind.ASSOCIATION: SHORT_MAX}
-_FIELD_LENGTHS = {"display_name": SHORT_MAX, "description": DESCRIPTION_MAX, "owner": NAME_MAX}
+_FIELD_LENGTHS = {"display_name": SHORT_MAX, "description": DESCRIPTION_MAX}
 # What no path can say, or what would travel into logs and terminals.
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/]")
 # Texts may have lines.
@@ -230,6 +230,8 @@ def _checked_fields(draft: NamespaceDraft) -> dict[str, Any]:
     check_name("namespace", draft.name, SHORT_MAX)
     if draft.visibility not in (Visibility.PUBLIC, Visibility.PRIVATE):
         raise InvalidDraft("Invalid visibility: a namespace is public or private.")
+    if draft.owner is not None:
+        check_project(draft.owner)
     for name, most in _FIELD_LENGTHS.items():
         text = getattr(draft, name)
         if text is not None:
