@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oslo_utils.imageutils import format_inspector
 
 from tests.servers.common import Unavailable, apt
 from tintype.inspection import Inspector, Verdict
@@ -290,11 +291,18 @@ def test_the_inspectors_memory_is_bounded_whatever_a_header_says(data: bytes) ->
 def test_a_failing_inspector_is_a_verdict_and_not_an_exception(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(format_inspector.RawFileInspector, "finish", None)
     inspector = Inspector("raw")
-    monkeypatch.setattr(inspector, "_formats", None)
     inspector.update(bytes(2 * MIB))
     assert inspector.verdict() == Verdict(None, None, "The image cannot be inspected.")
     assert "could not be inspected" in caplog.text
+
+
+def test_what_an_inspector_stumbles_over_is_not_its_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(format_inspector.QcowInspector, "eat_chunk", None)
+    inspector = Inspector("raw")
+    inspector.update(bytes(2 * MIB))
+    assert inspector.verdict() == Verdict("raw", 2 * MIB)
 
 
 @pytest.fixture(scope="module")

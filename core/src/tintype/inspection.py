@@ -10,6 +10,7 @@ reaches the copy.
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import uuid
@@ -99,12 +100,12 @@ class Inspector:
         from oslo_utils.imageutils import format_inspector
 
         self._library = format_inspector
-        self._feed = _Feed()
-        self._formats = format_inspector.InspectWrapper(self._feed)
-        self._first: bytearray | None = bytearray()
+        self._inspectors = [inspect() for inspect in format_inspector.ALL_FORMATS.values()]
+        #: Those that want to see more; who stumbles is judged by what it has seen.
+        self._reading = list(self._inspectors)
+        self._first: io.BytesIO | None = io.BytesIO()
         self._head = b""
         self._tail = b""
-        self._failed = False
 
     def update(self, block: bytes) -> None:
         """Take the next block; never raises."""
@@ -114,41 +115,60 @@ class Inspector:
         if self._first is None:
             self._inspect(block)
             return
-        room = _FIRST - len(self._first)
-        self._first += block[:room]
-        if len(self._first) == _FIRST:
+        room = _FIRST - self._first.tell()
+        self._first.write(block[:room])
+        if self._first.tell() == _FIRST:
             self._inspect_first()
             self._inspect(block[room:])
 
     def _inspect_first(self) -> None:
         if self._first is not None:
-            first, self._first = bytes(self._first), None
+            first, self._first = self._first.getvalue(), None
             self._inspect(first)
+            self._settle()
 
     def _inspect(self, block: bytes) -> None:
         if not block:
             return
-        try:
-            self._feed.block = block
-            self._formats.read(len(block))
-        except Exception:
-            self._failed = True
-            log.exception("an image could not be inspected")
+        for inspector in list(self._reading):
+            try:
+                inspector.eat_chunk(block)
+            except Exception as error:  # noqa: BLE001  (theirs may be any, and the copy goes on)
+                self._reading.remove(inspector)
+                log.debug("an image is no %s: %s", inspector, error)
+
+    def _settle(self) -> None:
+        """Once each format has seen what it needs, those that do not match go: one alone keeps a MiB."""
+        others = [one for one in self._inspectors if str(one) != "raw"]
+        if all(one.complete or one not in self._reading for one in others):
+            for inspector in others:
+                if not inspector.format_match:
+                    self._drop(inspector)
+
+    def _drop(self, inspector: format_inspector.FileInspector) -> None:
+        self._inspectors.remove(inspector)
+        if inspector in self._reading:
+            self._reading.remove(inspector)
+        _forget(inspector)
 
     def verdict(self) -> Verdict:
-        """What the whole stream is; never raises."""
+        """What the whole stream is; never raises. To be asked once: what was kept of it is forgotten."""
         try:
             self._inspect_first()
-            self._formats.close()
+            for inspector in self._inspectors:
+                inspector.finish()
             return self._judge()
         except Exception:
             log.exception("an image could not be inspected")
             return Verdict(None, None, "The image cannot be inspected.")
+        finally:
+            for inspector in self._inspectors:
+                _forget(inspector)
 
     def _judge(self) -> Verdict:
-        found = {str(one): one for one in self._formats.formats or []}
-        if self._failed or not found:
-            return Verdict(None, None, "The image cannot be inspected.")
+        found = {str(one): one for one in self._inspectors if str(one) != "raw" and one.format_match}
+        if not found:
+            found = {str(one): one for one in self._inspectors if str(one) == "raw"}
         if set(found) == {"iso", "gpt"}:  # a hybrid that boots from disc and from disk
             del found["gpt"]
         if len(found) > 1:
@@ -233,10 +253,7 @@ def _parent_problem(name: str, inspector: format_inspector.FileInspector) -> str
     return _BUILDS_ON.format(name) if builds else None
 
 
-class _Feed:
-    """Hands the block at hand to oslo.utils' wrapper, which wants to read."""
-
-    block = b""
-
-    def read(self, size: int) -> bytes:
-        return self.block
+def _forget(inspector: format_inspector.FileInspector) -> None:
+    """Let go of what it captured: it refers to itself, and would lie there until garbage is collected."""
+    for name in inspector.context_info:
+        inspector.region(name).data = b""
