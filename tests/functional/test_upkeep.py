@@ -35,7 +35,12 @@ def upload(server: Server, body: bytes) -> str:
 def keeping(start_server: StartServer) -> Server:
     """A server that keeps what is deleted, and leaves the sweeping to the command."""
     return start_server(
-        {"tintype.delete_grace": "3600", "tintype.sweep_interval": "0", "tintype.metrics": "true"}
+        {
+            "tintype.delete_grace": "3600",
+            "tintype.sweep_interval": "0",
+            "tintype.lease": "1",
+            "tintype.metrics": "true",
+        }
     )
 
 
@@ -60,7 +65,10 @@ def test_a_sweep_ends_what_died_and_leaves_what_is_kept(keeping: Server) -> None
         """
         INSERT INTO image_locations
             ("key", image_id, store, state, external, counted, created_at, lease_owner, lease_until)
-        VALUES (?, ?, 'file', 'intended', FALSE, 5, '2020-01-01 00:00:00', 'gone', '2020-01-01 00:00:00')
+        VALUES (
+                ?, ?, 'file', 'intended', FALSE, 5,
+                '2020-01-01 00:00:00.000000', 'gone', '2020-01-01 00:00:00.000000'
+            )
         """,
         f"{image_id}.0123456789ab",
         image_id,

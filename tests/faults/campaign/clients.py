@@ -40,6 +40,10 @@ class Deeds:
         """Classic: one request without a length."""
         return self._post(_pieces)
 
+    def upload_slowly(self, seconds: float) -> str:
+        """Classic: one request whose body comes over so many seconds."""
+        return self._post(lambda body: _slowly(body, seconds))
+
     def upload_to_queued(self) -> str:
         """v2: a record first, the bytes after."""
         image_id = self._reserve()
@@ -206,6 +210,12 @@ class Client(threading.Thread):
         with contextlib.suppress(OSError, http.client.HTTPException):
             while not self.end.is_set():
                 self._dice.choice(self._ALL)(self._deeds)
+
+
+def _slowly(body: bytes, seconds: float, pieces: int = 20) -> Iterator[bytes]:
+    for piece in _pieces(body, -(-len(body) // pieces)):
+        yield piece
+        time.sleep(seconds / pieces)
 
 
 def _pieces(body: bytes, size: int = 50_000) -> Iterator[bytes]:

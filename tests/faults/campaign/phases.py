@@ -17,7 +17,7 @@ from tests.faults.campaign.clients import Deeds
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
 from tests.faults.campaign.verdict import judge
-from tests.faults.campaign.victim import Victim, pause, victim
+from tests.faults.campaign.victim import LEASE, Victim, pause, victim
 from tintype.policy import Caller
 from tintype.registry import JobStatus, LocationState, Status
 from tintype.registry.models import ImageRow, LocationRow
@@ -47,9 +47,9 @@ class Scene:
         self.victim.start()
         return judge(self.victim, self.ledger, died, failed=failed)
 
-    def judge(self, *, failed: bool = False) -> list[str]:
+    def judge(self, *, failed: bool = False, lease: float = LEASE) -> list[str]:
         """Say what is not as promised while the victim goes on; `failed` as in `verdict.judge`."""
-        return judge(self.victim, self.ledger, time.monotonic(), failed=failed)
+        return judge(self.victim, self.ledger, time.monotonic(), failed=failed, lease=lease)
 
     def some(self, state: str) -> str:
         """The id of the newest image that is promised to be in a state, and that nobody deleted."""
@@ -128,7 +128,7 @@ def _sweep(scene: Scene) -> None:
     left = LocationRow.state.in_([LocationState.INTENDED, LocationState.DOOMED])
     with registry.engine.begin() as connection:
         connection.execute(update(LocationRow).where(left).values(lease_until=_in(-1)))
-    scene.await_that(lambda: not registry.lapsed_locations(_in(3600), 1))
+    scene.await_that(lambda: not registry.leased_locations(_in(3600), 1))
 
 
 def _in(seconds: float) -> datetime.datetime:

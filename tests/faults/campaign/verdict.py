@@ -12,21 +12,23 @@ from tests.faults.campaign.victim import LEASE, Victim, pause
 from tintype.registry import Image, JobStatus, LocationState, Status
 from tintype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
 
-#: An interrupted transfer must be at its end within lease + 30 s; a job is begun again a second after.
-_PATIENCE = LEASE + 30
+#: Seconds after its lease in which what died must be at its end; a job is begun again a second after.
+_PATIENCE = 30
 #: In these something is under way; none may be left.
 _BUSY = (Status.SAVING, Status.IMPORTING)
 _OPEN_JOBS = (JobStatus.PENDING, JobStatus.PROCESSING)
 
 
-def judge(victim: Victim, ledger: Ledger, died: float, *, failed: bool = False) -> list[str]:
+def judge(
+    victim: Victim, ledger: Ledger, died: float, *, failed: bool = False, lease: float = LEASE
+) -> list[str]:
     """Sweep what a victim left that died at `died` and runs again; say what is not as promised.
 
     `failed`: something that a job needs was made to fail, so a job may have, if it says why. What
     is settled for good is struck from the ledger.
     """
-    pause(died + LEASE + 0.05 - time.monotonic())
-    found = _end_everything(victim)
+    pause(died + lease + 0.05 - time.monotonic())
+    found = _end_everything(victim, lease + _PATIENCE)
     found += _fsck(victim)
     found += _sums(victim)
     for image_id, promise in ledger.items():
@@ -42,9 +44,9 @@ def judge(victim: Victim, ledger: Ledger, died: float, *, failed: bool = False) 
     return found
 
 
-def _end_everything(victim: Victim) -> list[str]:
+def _end_everything(victim: Victim, seconds: float) -> list[str]:
     """Sweep until nothing is under way any more; what stays so is stuck."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + seconds
     while True:
         status, said = victim.run("sweep")
         under_way = list(_under_way(victim))

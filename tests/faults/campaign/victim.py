@@ -9,13 +9,14 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO
+from typing import IO, Union
 
 from click.testing import CliRunner
 from pydantic import SecretStr
@@ -40,7 +41,13 @@ class Victim(Server):
     """A server that is started again and again; nothing sweeps but what the campaign calls."""
 
     def __init__(
-        self, folder: Path, database: str, web: Web, settings: Mapping[str, str], server: Mapping[str, str]
+        self,
+        folder: Path,
+        database: str,
+        web: Web,
+        settings: Mapping[str, str],
+        server: Mapping[str, str],
+        env: Mapping[str, str] | None = None,
     ):
         """`database` is what the campaign looks into, and the victim too unless its `settings` name one."""
         folder.mkdir(parents=True)
@@ -53,19 +60,28 @@ class Victim(Server):
         }
         self.web = web
         self._database = database
-        self._others: list[_Forked] = []
-        super().__init__(folder, write_ini(folder, app, server))
+        self._others: list[Process] = []
+        super().__init__(folder, write_ini(folder, app, server), env=env)
 
-    def _spawn(self, arguments: list[str | Path], log: IO[bytes] | None) -> _Forked:
+    def _spawn(self, arguments: list[str | Path], log: IO[bytes] | None) -> Process:
+        if self._env:  # no fork has another environment
+            with self.log_path.open("ab") as log:
+                return super()._spawn(arguments, log)
         process = forks.Process(target=_serve, args=([str(one) for one in arguments], str(self.log_path)))
         process.start()
         return _Forked(process)
 
-    def join(self) -> None:
-        """Start another process on the same port (`reuse_port`), the same database and the same stores."""
+    def join(self, env: Mapping[str, str] | None = None) -> None:
+        """Start another process on the same port (`reuse_port`), the same database and the same stores.
+
+        `env`: what is other in its environment, where the first one's is not this process's own.
+        """
         arguments = [str(self.ini), f"http_port={self.port}", f"data_dir={self.data_dir}"]
         before = self.log.count(_LISTENING)
+        own = self._env
+        self._env = {**own, **(env or {})}
         self._others.append(self._spawn(arguments, None))
+        self._env = own
         while self.log.count(_LISTENING) == before:
             pause(0.05)
 
@@ -90,12 +106,17 @@ class Victim(Server):
             return True
         return False
 
-    def close(self) -> None:
-        """End it for good."""
+    def kill_all(self) -> None:
+        """Kill it, and those that joined it."""
         self.kill()
         for other in self._others:
             other.send_signal(signal.SIGKILL)
             other.wait(30)
+        self._others.clear()
+
+    def close(self) -> None:
+        """End it for good."""
+        self.kill_all()
         if "service" in self.__dict__:
             self.service.close()
 
@@ -106,15 +127,19 @@ def victim(
     database: str,
     settings: Mapping[str, str] | None = None,
     server: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Victim]:
     """A victim and the web server that it fetches from, for as long as the `with` lasts."""
     (folder / "web").mkdir(parents=True)
     with serve_folder(folder / "web") as web:
-        running = Victim(folder / "victim", database, web, settings or {}, server or {})
+        running = Victim(folder / "victim", database, web, settings or {}, server or {}, env)
         try:
             yield running
         finally:
             running.close()
+
+
+Process = Union["_Forked", "subprocess.Popen[bytes]"]
 
 
 class _Forked:

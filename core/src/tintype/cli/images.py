@@ -37,6 +37,7 @@ def undelete(ini: str, image_id: str, variables: dict[str, str]) -> None:
 def sweep(ini: str, variables: dict[str, str]) -> None:
     """End uploads whose server died and remove what is doomed, once: for cron.
 
+    An upload that looks dead is watched for two thirds of a lease before it is ended.
     Exit status 1 when something could not be removed.
     """
     ended = removed = failed = 0
@@ -45,7 +46,7 @@ def sweep(ini: str, variables: dict[str, str]) -> None:
         try:
             more = True
             while more:
-                swept = service.lifecycle.sweep()
+                swept = service.lifecycle.sweep(once=True)
                 ended, removed, failed = ended + swept.ended, removed + swept.removed, failed + swept.failed
                 more = swept.full
         finally:

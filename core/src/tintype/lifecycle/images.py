@@ -386,9 +386,9 @@ class Lifecycle:
                 unit.count_location(location.key, image.owner, self._limits, image.size or 0)
             return image
 
-    def sweep(self) -> Swept:
-        """End what died half way, anywhere, and remove what is doomed."""
-        return self._transfers.sweep()
+    def sweep(self, *, once: bool = False) -> Swept:
+        """End what died half way, anywhere, and remove what is doomed; see `Transfers.sweep`."""
+        return self._transfers.sweep(once=once)
 
     # -- what a draft must pass before anything is recorded
 

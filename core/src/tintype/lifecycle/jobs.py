@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tintype.lifecycle.leases import Leases
+from tintype.lifecycle.leases import Leases, Watch
 from tintype.lifecycle.states import Vanished
 from tintype.lifecycle.transfers import Attempt, Transfers, reason
 from tintype.registry import (
@@ -36,6 +36,8 @@ from tintype.stores.errors import SourceError, StoreError
 
 log = logging.getLogger(__name__)
 
+#: Open jobs that one looks at, oldest first: more than all processes do at a time.
+_LOOKED_AT = 100
 #: What an image has that has no bytes.
 _NO_BYTES = {
     "size": None,
@@ -90,6 +92,7 @@ class Jobs:
         self._stores = stores
         self._leases = leases
         self._transfers = transfers
+        self._watch = Watch(leases.seconds)
 
     def run_next(self) -> bool:
         """Take the oldest job that nobody does, and do it; whether there was one."""
@@ -103,10 +106,13 @@ class Jobs:
 
     @retried
     def _take(self) -> Job | None:
-        for job in self._registry.open_jobs(self._leases.end(0), limit=10):
-            with self._registry.unit() as unit:
-                if unit.claim_job(job.id, self._leases.owner, self._leases.end()):
-                    return job
+        found = self._registry.open_jobs(_LOOKED_AT)
+        free = self._watch.over({one.job.id: one.lease_until for one in found})
+        for one in found:
+            if one.job.id in free and not one.waits:
+                with self._registry.unit() as unit:
+                    if unit.claim_job(one.job.id, self._leases.owner, self._leases.end(), one.lease_until):
+                        return one.job
         return None
 
     def _do(self, job: Job) -> dict[str, str]:

@@ -9,19 +9,21 @@ any more. Bytes are removed only after a committed unit has doomed them.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import logging
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tintype.inspection import Inspector, Verdict
 from tintype.intake import Inspected, Metered
-from tintype.lifecycle.leases import Leases
+from tintype.lifecycle.leases import Leases, Watch
 from tintype.lifecycle.states import Vanished
 from tintype.registry import (
     Image,
     ImageNotFound,
-    LapsedLocation,
+    LeasedLocation,
     LimitReached,
     Limits,
     Location,
@@ -83,6 +85,7 @@ class Transfers:
         self._settings = settings
         self._leases = leases
         self._limits = Limits(settings.project_bytes, settings.project_images)
+        self._watch = Watch(leases.seconds)
 
     def begin(
         self,
@@ -201,7 +204,8 @@ class Transfers:
                 unit.forget_location(location.key)
             else:
                 unit.count_location(location.key, image.owner, self._limits, 0)
-                unit.doom_location(location.key, location.state, self._leases.end(grace or None))
+                owner = None if grace else self._leases.owner
+                unit.doom_location(location.key, location.state, self._leases.end(grace or None), owner)
                 doomed.append(location)
         return doomed
 
@@ -224,10 +228,17 @@ class Transfers:
             return False
         return True
 
-    def sweep(self) -> Swept:
-        """End the attempts whose lease lapsed, and remove what is doomed; safe anywhere, at any time."""
+    def sweep(self, *, once: bool = False) -> Swept:
+        """End the attempts whose lease is over, and remove what is doomed; safe anywhere, at any time.
+
+        `once`: for who has not looked before and will not again: it watches first what it is to end.
+        """
         ended = removed = failed = 0
-        for lapsed in self._registry.lapsed_locations(self._leases.end(0), _SWEEP_BATCH):
+        lapsed_ones = self._lapsed()
+        if once and (seconds := self._watch.doubt()):
+            time.sleep(seconds)
+            lapsed_ones = self._lapsed()
+        for lapsed in lapsed_ones:
             location = lapsed.location
             try:
                 claimed = self._claim(lapsed)
@@ -243,14 +254,24 @@ class Transfers:
                     failed += 1
         return Swept(ended, removed, failed, full=removed >= _SWEEP_BATCH)
 
+    def _lapsed(self) -> list[LeasedLocation]:
+        """What is nobody's any more. Doomed bytes may go by any clock, for nobody wants them."""
+        now = self._leases.end(0)
+        found = self._registry.leased_locations(now, _SWEEP_BATCH)
+        due = {one.location.key for one in found if _is_doomed(one) and _has_ended(one, now)}
+        ends = {one.location.key: one.lease_until for one in found if one.location.key not in due}
+        over = due | self._watch.over(ends)
+        return [one for one in found if one.location.key in over]
+
     @retried
-    def _claim(self, lapsed: LapsedLocation) -> bool:
+    def _claim(self, lapsed: LeasedLocation) -> bool:
         """Take a lapsed row over, and end the attempt behind it if there is one."""
         location = lapsed.location
         with self._registry.unit() as unit:
             # The image first, as in all units: two orders would be a deadlock.
             attempted = unit.any_image(lapsed.image_id)
-            if not unit.claim_location(location.key, self._leases.owner, self._leases.end()):
+            end, seen = self._leases.end(), lapsed.lease_until
+            if not unit.claim_location(location.key, self._leases.owner, end, seen):
                 return False
             if location.state is LocationState.INTENDED:
                 unit.count_location(location.key, attempted.owner, self._limits, 0)
@@ -354,6 +375,14 @@ class Transfers:
                 with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
                     unit.move(image_id, {attempt.image.status}, attempt.on_failure, status_reason=why)
             return True
+
+
+def _is_doomed(one: LeasedLocation) -> bool:
+    return one.location.state is LocationState.DOOMED
+
+
+def _has_ended(one: LeasedLocation, now: datetime.datetime) -> bool:
+    return one.lease_until is None or one.lease_until < now
 
 
 def new_key(image_id: str) -> str:

@@ -52,12 +52,13 @@ from tintype.registry.records import (
     JobKind,
     JobPage,
     JobStatus,
-    LapsedLocation,
+    LeasedLocation,
     Limits,
     Location,
     LocationState,
     Member,
     MemberStatus,
+    OpenJob,
     Page,
     Status,
     StoredLocation,
@@ -75,12 +76,13 @@ __all__ = [
     "JobKind",
     "JobPage",
     "JobStatus",
-    "LapsedLocation",
+    "LeasedLocation",
     "Limits",
     "Location",
     "LocationState",
     "Member",
     "MemberStatus",
+    "OpenJob",
     "Page",
     "Status",
     "StoredLocation",
@@ -178,27 +180,41 @@ class Registry:
         with self._reader() as connection:
             return queries.page(connection, listing)
 
-    def lapsed_locations(self, now: datetime.datetime, limit: int) -> list[LapsedLocation]:
-        """Attempts and doomed bytes whose lease is over, at most `limit`, oldest first."""
+    def leased_locations(self, now: datetime.datetime, limit: int) -> list[LeasedLocation]:
+        """Attempts and doomed bytes, at most `limit`, those first whose lease ends first.
+
+        Those are not among them that nobody looks after, and that are kept until after `now`.
+        """
         c = LocationRow
-        lapsed = (
-            select(c.image_id, c.key, c.store, c.location, c.state, c.external, c.counted, c.on_failure)
+        leased = (
+            select(
+                c.image_id,
+                c.key,
+                c.store,
+                c.location,
+                c.state,
+                c.external,
+                c.counted,
+                c.on_failure,
+                c.lease_until,
+            )
             .where(
                 c.state.in_([LocationState.INTENDED, LocationState.DOOMED]),
-                or_(c.lease_until.is_(None), c.lease_until < now),
+                or_(c.lease_owner.is_not(None), c.lease_until.is_(None), c.lease_until < now),
             )
             .order_by(c.lease_until)
             .limit(limit)
         )
         with self._reader() as connection:
-            rows = connection.execute(lapsed).all()
+            rows = connection.execute(leased).all()
         return [
-            LapsedLocation(
+            LeasedLocation(
                 row.image_id,
                 Location(
                     row.key, row.store, row.location, LocationState(row.state), row.external, row.counted
                 ),
                 Status(row.on_failure) if row.on_failure else None,
+                row.lease_until,
             )
             for row in rows
         ]
@@ -241,13 +257,10 @@ class Registry:
         with self._reader() as connection:
             return set(connection.scalars(select(LocationRow.key).where(LocationRow.key.in_(keys))))
 
-    def open_jobs(self, now: datetime.datetime, limit: int) -> list[Job]:
-        """Jobs that nobody does: new ones, and those whose lease is over; oldest first.
-
-        One waits until what a dead process left of it is swept: the image is not its own until then.
-        """
+    def open_jobs(self, limit: int) -> list[OpenJob]:
+        """Jobs that are not at their end, taken or not; oldest first."""
         with self._reader() as connection:
-            return jobs.open_jobs(connection, now, limit)
+            return jobs.open_jobs(connection, limit)
 
     def find_job(self, job_id: str) -> Job | None:
         """The job of that id; None if there is none."""

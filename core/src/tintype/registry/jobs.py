@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, or_, select, union_all
+from sqlalchemy import Connection, Row, Select, bindparam, case, select, union_all
 
 from tintype.registry.models import JobRow, LocationRow
 from tintype.registry.queries import SortKey, follows, order_by
-from tintype.registry.records import Job, JobKind, JobPage, JobStatus, LocationState
+from tintype.registry.records import Job, JobKind, JobPage, JobStatus, LocationState, OpenJob
 
 _JOBS = JobRow.__table__
 _MAKES_IMAGE = JobRow.order["asked"].as_string().is_not(None)
@@ -46,14 +45,18 @@ def find_job(connection: Connection, job_id: str) -> Job | None:
     return found[0] if found else None
 
 
-def open_jobs(connection: Connection, now: datetime.datetime, limit: int) -> list[Job]:
-    """Jobs that nobody does, oldest first; see `Registry.open_jobs`."""
-    free = or_(JobRow.lease_until.is_(None), JobRow.lease_until < now)
+def open_jobs(connection: Connection, limit: int) -> list[OpenJob]:
+    """Jobs that are not at their end, oldest first."""
     left = select(LocationRow.key).where(
         LocationRow.image_id == JobRow.image_id, LocationRow.state == LocationState.INTENDED
     )
-    open_ = (JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]), free, ~left.exists())
-    return _records(connection, select(_JOBS).where(*open_).order_by(JobRow.created_at).limit(limit))
+    found = (
+        select(_JOBS, left.exists().label("waits"))
+        .where(JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
+        .order_by(JobRow.created_at)
+        .limit(limit)
+    )
+    return [OpenJob(_record(row), row.lease_until, bool(row.waits)) for row in connection.execute(found)]
 
 
 def jobs_of(connection: Connection, image_ids: Collection[str]) -> list[Job]:
@@ -103,21 +106,22 @@ def _united(parts: list[Select[Any]], listing: JobListing) -> Select[Any]:
 
 
 def _records(connection: Connection, query: Select[Any], **values: Any) -> list[Job]:
-    return [
-        Job(
-            id=row.id,
-            kind=JobKind(row.kind),
-            image_id=row.image_id,
-            status=JobStatus(row.status),
-            order=row.job_order,
-            pending=tuple(row.outcome["pending"]),
-            failed=tuple(row.outcome["failed"]),
-            message=row.message,
-            owner=row.owner,
-            user=row.job_user,
-            request_id=row.request_id,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-        )
-        for row in connection.execute(query, values)
-    ]
+    return [_record(row) for row in connection.execute(query, values)]
+
+
+def _record(row: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        kind=JobKind(row.kind),
+        image_id=row.image_id,
+        status=JobStatus(row.status),
+        order=row.job_order,
+        pending=tuple(row.outcome["pending"]),
+        failed=tuple(row.outcome["failed"]),
+        message=row.message,
+        owner=row.owner,
+        user=row.job_user,
+        request_id=row.request_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

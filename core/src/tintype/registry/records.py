@@ -64,8 +64,8 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
-class LapsedLocation:
-    """A location that nobody looks after any more, and the image it was meant for.
+class LeasedLocation:
+    """A location that is some process's business until `lease_until`, and the image it is meant for.
 
     `on_failure`: where an attempt that fails leaves the image.
     """
@@ -73,6 +73,7 @@ class LapsedLocation:
     image_id: str
     location: Location
     on_failure: Status | None
+    lease_until: datetime.datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,18 @@ class Job:
     def makes_image(self) -> bool:
         """Whether the image was made for the job, as its order's `asked` tells."""
         return "asked" in self.order
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job that is not at its end. Somebody's until `lease_until`; None: nobody has taken it yet.
+
+    `waits`: until what a dead process left of it is swept, for the image is not its own until then.
+    """
+
+    job: Job
+    lease_until: datetime.datetime | None
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True)

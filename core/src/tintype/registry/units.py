@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -272,21 +272,29 @@ class Unit:
         if not self._change_location(key, *mine, lease_owner=None, lease_until=None, **values):
             raise StatusConflict(key)
 
-    def doom_location(self, key: str, state: LocationState, until: datetime.datetime) -> bool:
-        """The key's bytes are to be removed, by others not before `until`; whether it was in `state`."""
-        return self._change_location(
-            key, _LOCATIONS.c.state == state, state=LocationState.DOOMED, lease_until=until
-        )
+    def doom_location(
+        self, key: str, state: LocationState, until: datetime.datetime, owner: str | None = None
+    ) -> bool:
+        """The key's bytes are to be removed, by others not before `until`; whether it was in `state`.
+
+        Without an `owner`, who removes them now, it stays whose it is: nobody's, if they were kept.
+        """
+        values = {"state": LocationState.DOOMED, "lease_until": until}
+        if owner is not None:
+            values["lease_owner"] = owner
+        return self._change_location(key, _LOCATIONS.c.state == state, **values)
 
     def revive_location(self, key: str) -> bool:
         """Doomed bytes that nobody has begun to remove are the image's again; whether there were any."""
         untouched = (_LOCATIONS.c.state == LocationState.DOOMED, _LOCATIONS.c.lease_owner.is_(None))
         return self._change_location(key, *untouched, state=LocationState.STORED, lease_until=None)
 
-    def claim_location(self, key: str, owner: str, until: datetime.datetime) -> bool:
-        """Take over a row whose lease has lapsed; whether nobody else did."""
-        lapsed = or_(_LOCATIONS.c.lease_until.is_(None), _LOCATIONS.c.lease_until < _now())
-        return self._change_location(key, lapsed, lease_owner=owner, lease_until=until)
+    def claim_location(
+        self, key: str, owner: str, until: datetime.datetime, seen: datetime.datetime | None
+    ) -> bool:
+        """Take over a row whose lease is as it was `seen`; whether nobody renewed it, or took it."""
+        as_seen = _LOCATIONS.c.lease_until == seen
+        return self._change_location(key, as_seen, lease_owner=owner, lease_until=until)
 
     def renew_leases(self, keys: Collection[str], owner: str, until: datetime.datetime) -> None:
         """Put off the end of the leases that `owner` still has on locations and jobs."""
@@ -328,11 +336,13 @@ class Unit:
         mine = select(JobRow.id).where(JobRow.image_id == image_id, JobRow.status.in_(_OPEN))
         return self._session.execute(mine.limit(1)).first() is not None
 
-    def claim_job(self, job_id: str, owner: str, until: datetime.datetime) -> bool:
-        """Take a job; whether nobody else has it."""
-        free = or_(JobRow.lease_until.is_(None), JobRow.lease_until < _now())
+    def claim_job(
+        self, job_id: str, owner: str, until: datetime.datetime, seen: datetime.datetime | None
+    ) -> bool:
+        """Take a job whose lease is as it was `seen`; whether nobody renewed it, or took it."""
+        as_seen = JobRow.lease_until == seen
         return self._change_job(
-            job_id, free, status=JobStatus.PROCESSING, lease_owner=owner, lease_until=until
+            job_id, as_seen, status=JobStatus.PROCESSING, lease_owner=owner, lease_until=until
         )
 
     def note_job(self, job_id: str, owner: str, outcome: Mapping[str, Any]) -> bool:

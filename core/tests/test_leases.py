@@ -1,0 +1,90 @@
+"""Leases are told by a clock that nobody sets, whatever the clocks of those say who wrote them down."""
+
+import datetime
+
+import pytest
+
+from tintype.lifecycle.leases import Watch
+
+LEASE = 60
+HOUR = 3600
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def watch(clock):
+    return Watch(LEASE, clock)
+
+
+def ends_in(seconds):
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+
+
+def test_what_was_never_taken_is_free_at_once(watch):
+    assert watch.over({"job": None}) == {"job"}
+
+
+def test_a_lease_that_is_over_by_the_registry_is_watched_for_two_thirds_of_it(watch, clock):
+    leases = {"key": ends_in(-1)}
+
+    assert watch.over(leases) == set()
+    assert watch.doubt() == LEASE * 2 / 3
+    clock.now += LEASE * 2 / 3 - 1
+    assert watch.over(leases) == set()
+    clock.now += 1
+    assert watch.over(leases) == {"key"}
+    assert watch.doubt() == 0
+
+
+def test_the_watch_begins_before_the_end(watch, clock):
+    end = ends_in(0.05)
+    assert watch.over({"key": end}) == set()
+    clock.now += LEASE
+    while datetime.datetime.now(datetime.UTC) <= end:
+        pass
+
+    assert watch.over({"key": end}) == {"key"}
+
+
+def test_a_clock_that_was_set_forwards_ends_no_lease_that_is_renewed(watch, clock):
+    for turn in range(20):
+        assert watch.over({"key": ends_in(-HOUR + turn)}) == set()
+        clock.now += LEASE / 3
+
+
+def test_a_clock_that_was_set_back_keeps_no_lease_for_ever(watch, clock):
+    leases = {"key": ends_in(HOUR)}
+
+    assert watch.over(leases) == set()
+    assert watch.doubt() == LEASE
+    clock.now += LEASE
+    assert watch.over(leases) == {"key"}
+
+
+def test_what_looks_alive_is_in_no_doubt(watch):
+    watch.over({"key": ends_in(LEASE - 1)})
+
+    assert watch.doubt() == 0
+
+
+def test_what_was_not_seen_in_between_is_seen_for_the_first_time(watch, clock):
+    end = ends_in(-1)
+    watch.over({"key": end})
+    watch.over({})
+    clock.now += LEASE
+
+    assert watch.over({"key": end}) == set()

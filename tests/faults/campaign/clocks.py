@@ -1,0 +1,124 @@
+"""Clocks: those of two processes are set by an hour, forwards and back, while they serve and sweep.
+
+Nothing that lives may be taken for dead then, and nothing that died may be kept for an hour.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.faults.campaign.clients import Client, Deeds
+from tests.faults.campaign.databases import Databases
+from tests.faults.campaign.killing import Tally
+from tests.faults.campaign.phases import Scene
+from tests.faults.campaign.victim import Victim, pause, victim
+from tests.servers.common import Unavailable, apt
+
+_HOUR = 3600
+#: Seconds; long enough for a busy machine to renew it in time, which is not what is tested here.
+_LEASE = 6.0
+_SETTINGS = {"tintype.lease": f"{_LEASE}", "tintype.sweep_interval": "0.25"}
+#: What the two clocks are wrong by, in seconds, one after the other.
+STEPS = (
+    (_HOUR, 0),
+    (_HOUR, _HOUR),
+    (0, _HOUR),
+    (0, 0),
+    (-_HOUR, 0),
+    (-_HOUR, -_HOUR),
+    (_HOUR, -_HOUR),
+    (0, 0),
+)
+_SLOW = 3
+_CLIENTS = 2
+
+
+def jump(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally:
+    """Set the clocks while uploads run that last longer than a lease, `times` times."""
+    tally = Tally("clocks are set", databases.name)
+    dice = random.Random(seed)
+    with _clocked(databases, folder) as (running, clocks):
+        scene = Scene(running, seed)
+        for number in range(times):
+            step = STEPS[number % len(STEPS)]
+            deeds = [Deeds(running, scene.ledger, random.Random(dice.getrandbits(32))) for _ in range(_SLOW)]
+            slow = [threading.Thread(target=_upload, args=(one, scene)) for one in deeds]
+            clients = [Client(running, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
+            for thread in (*slow, *clients):
+                thread.start()
+            pause(_LEASE / 2)
+            for clock, wrong in zip(clocks, step, strict=True):
+                clock.write_text(f"{wrong:+d}\n")
+            for thread in slow:
+                thread.join()
+            for client in clients:
+                client.end.set()
+                client.join()
+            tally.add(scene.judge(lease=_LEASE), f"{step[0]:+d} s and {step[1]:+d} s")
+    return tally
+
+
+def die(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally:
+    """Kill both processes in the middle of everything, while their clocks are wrong."""
+    tally = Tally("clocks are wrong, kills", databases.name)
+    dice = random.Random(seed)
+    with _clocked(databases, folder) as (running, clocks):
+        scene = Scene(running, seed)
+        for number in range(times):
+            step = STEPS[number % len(STEPS)]
+            for clock, wrong in zip(clocks, step, strict=True):
+                clock.write_text(f"{wrong:+d}\n")
+            clients = [Client(running, scene.ledger, dice.getrandbits(32)) for _ in range(2 * _CLIENTS)]
+            for client in clients:
+                client.start()
+            pause(dice.uniform(0.3, 1.5))
+            running.kill_all()
+            for client in clients:
+                client.join()
+            for clock in clocks:
+                clock.write_text("+0\n")
+            running.start()
+            running.join({"FAKETIME_TIMESTAMP_FILE": str(clocks[1])})
+            tally.add(scene.judge(lease=_LEASE), f"{step[0]:+d} s and {step[1]:+d} s")
+    return tally
+
+
+def _upload(deeds: Deeds, scene: Scene) -> None:
+    image_id = deeds.upload_slowly(_LEASE * 1.75)
+    if not scene.ledger[image_id].kept:
+        image = scene.victim.service.registry.find(image_id)
+        why = image.status_reason if image else "it is gone"
+        scene.ledger.wrong.append(f"{image_id}: an upload that went on was ended: {why}")
+
+
+@contextmanager
+def _clocked(databases: Databases, folder: Path) -> Iterator[tuple[Victim, tuple[Path, Path]]]:
+    """A victim of two processes, and the files that say what their clocks are wrong by."""
+    folder.mkdir(parents=True)
+    clocks = (folder / "clock0", folder / "clock1")
+    for clock in clocks:
+        clock.write_text("+0\n")
+    env = {
+        "LD_PRELOAD": library(),
+        "FAKETIME_TIMESTAMP_FILE": str(clocks[0]),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # nor does anybody who sets a clock
+    }
+    with victim(folder / "running", databases.make(), _SETTINGS, {"reuse_port": "true"}, env) as running:
+        running.join({"FAKETIME_TIMESTAMP_FILE": str(clocks[1])})
+        yield running, clocks
+
+
+def library() -> str:
+    """Where libfaketime is; installed first if need be and allowed."""
+    for install in (True, False):
+        found = sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))
+        if found:
+            return str(found[0])
+        if install:
+            apt("libfaketime")
+    raise Unavailable("needs the Debian package libfaketime")

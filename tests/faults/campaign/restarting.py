@@ -1,0 +1,139 @@
+"""Restarts: the database server ends, or crashes, and comes back, while eight clients are busy.
+
+It is a server of the phase's own. From its first restart on it keeps what it answered through a crash,
+which test servers otherwise do not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from tests.faults.campaign.clients import Client
+from tests.faults.campaign.databases import Databases
+from tests.faults.campaign.killing import Tally
+from tests.faults.campaign.phases import opened
+from tests.faults.campaign.victim import pause
+from tests.servers.fixtures import started
+
+_CLIENTS = 8
+_LEASE = 2.0
+#: Seconds that any answer may take, and a server to come back: a busy machine takes its time.
+_BOUND, _PATIENCE = 30, 60
+
+#: The file with the server's process id.
+_PID = {
+    "postgres": "SELECT current_setting('data_directory') || '/postmaster.pid'",
+    "mariadb": "SELECT @@pid_file",
+}
+#: What makes it keep an answered commit through a crash.
+_DURABLE = {
+    "postgres": ("-c", "synchronous_commit=on"),
+    "mariadb": ("--innodb-flush-log-at-trx-commit=2",),
+}
+#: What must not be done again.
+_ONLY_ONCE = "--init-file"
+#: What ends it in good order, and what at once.
+_ENDS = {"postgres": (signal.SIGINT, signal.SIGQUIT), "mariadb": (signal.SIGTERM, signal.SIGKILL)}
+
+
+def restart(name: str, folder: Path, times: int, seed: int = 0) -> Tally:
+    """Restart it `times` times; every other time it crashes."""
+    tally = Tally("database restarts", name)
+    dice = random.Random(seed)
+    with (
+        started(name) as settings,
+        opened(Databases(name, settings), folder, {"tintype.lease": f"{_LEASE}"}) as scene,
+        _Server(name, scene.victim.service.registry.engine.url).held() as server,
+    ):
+        server.end(crash=False)
+        server.begin()
+        for number in range(times):
+            crash = number % 2 == 1
+            scene.ledger.slowest = 0
+            clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
+            for client in clients:
+                client.start()
+            pause(dice.uniform(0.3, 1.0))
+            server.end(crash=crash)
+            pause(dice.uniform(0, 1.0))
+            server.begin()
+            pause(dice.uniform(0.3, 1.0))
+            for client in clients:
+                client.end.set()
+            for client in clients:
+                client.join()
+            found = scene.judge(lease=_LEASE)
+            if scene.ledger.slowest > _BOUND:
+                found.append(f"an answer took {scene.ledger.slowest:.1f} s")
+            tally.add(found, f"{'crash' if crash else 'restart'} {number}")
+    return tally
+
+
+class _Server:
+    """A database server, as a process that is ended and begun again with the same arguments."""
+
+    def __init__(self, name: str, url: object):
+        self._name = name
+        self._engine = create_engine(url, poolclass=NullPool)
+        with self._engine.connect() as connection:
+            self._pid = int(Path(connection.scalar(text(_PID[name]))).read_text().split()[0])
+        process = Path(f"/proc/{self._pid}")
+        given = process.joinpath("cmdline").read_bytes().decode().split("\0")[:-1]
+        self._arguments = [one for one in given if not one.startswith(_ONLY_ONCE)] + list(_DURABLE[name])
+        owner = process.stat()
+        self._as = (
+            {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        )
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[_Server]:
+        """It, until the `with` ends: nobody else knows how to end what was begun here."""
+        try:
+            yield self
+        finally:
+            if self._child is not None:
+                self.end(crash=False)
+            self._engine.dispose()
+
+    def end(self, *, crash: bool) -> None:
+        """End it, and return when it is gone."""
+        os.kill(self._pid, _ENDS[self._name][crash])
+        if self._child is not None:
+            self._child.wait(_PATIENCE)
+            self._child = None
+        while Path(f"/proc/{self._pid}").exists():
+            pause(0.02)
+
+    def begin(self) -> None:
+        """Begin it again, and return when it takes connections."""
+        self._child = subprocess.Popen(
+            self._arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            **self._as,
+        )
+        self._pid = self._child.pid
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._engine.connect().close()
+            except DBAPIError:
+                if self._child.poll() is not None or time.monotonic() > end:
+                    raise
+                pause(0.05)
+            else:
+                return
