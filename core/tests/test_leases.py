@@ -4,7 +4,12 @@ import datetime
 
 import pytest
 
+from core.tests.workbench import OWNER, intend, make_bench, make_settings
+from tintype.draft import new_id
 from tintype.lifecycle.leases import Watch
+from tintype.registry import Status
+from tintype.stores.checked import Demands
+from tintype.testing import Trickle
 
 LEASE = 60
 HOUR = 3600
@@ -88,3 +93,25 @@ def test_what_was_not_seen_in_between_is_seen_for_the_first_time(watch, clock):
     clock.now += LEASE
 
     assert watch.over({"key": end}) == set()
+
+
+def test_an_upload_that_ends_between_a_sweeps_look_and_its_claim_keeps_its_bytes(template, monkeypatch):
+    with make_bench(template, settings=make_settings(lease=1.0)) as bench:
+        image_id, key = new_id(), f"{new_id()}.attempt"
+        with bench.registry.unit() as unit:
+            unit.add_image(image_id, {"owner": "default"}, {})
+            unit.move(image_id, {Status.QUEUED}, Status.SAVING)
+            intend(unit, image_id, key, "memory")
+            unit.renew_leases([key], OWNER, ends_in(-1))
+        looked = bench.registry.leased_locations(ends_in(0), 10)
+        received = bench.stores["memory"].add(key, Trickle(b"bytes"), Demands())
+        with bench.registry.unit() as unit:
+            unit.move(image_id, {Status.SAVING}, Status.ACTIVE)
+            unit.keep_location(key, OWNER, received.location)
+        monkeypatch.setattr(bench.registry, "leased_locations", lambda now, limit: looked)
+
+        swept = bench.lifecycle.sweep(once=True)
+
+        assert (swept.ended, swept.removed) == (0, 0)
+        assert [(row.key, row.state) for row in bench.locations()] == [(key, "stored")]
+        assert len(bench.blobs) == 1

@@ -270,8 +270,7 @@ class Transfers:
         with self._registry.unit() as unit:
             # The image first, as in all units: two orders would be a deadlock.
             attempted = unit.any_image(lapsed.image_id)
-            end, seen = self._leases.end(), lapsed.lease_until
-            if not unit.claim_location(location.key, self._leases.owner, end, seen):
+            if not unit.claim_location(lapsed, self._leases.owner, self._leases.end()):
                 return False
             if location.state is LocationState.INTENDED:
                 unit.count_location(location.key, attempted.owner, self._limits, 0)

@@ -25,6 +25,7 @@ from tintype.registry.records import (
     Image,
     JobKind,
     JobStatus,
+    LeasedLocation,
     Limits,
     Location,
     LocationState,
@@ -289,12 +290,11 @@ class Unit:
         untouched = (_LOCATIONS.c.state == LocationState.DOOMED, _LOCATIONS.c.lease_owner.is_(None))
         return self._change_location(key, *untouched, state=LocationState.STORED, lease_until=None)
 
-    def claim_location(
-        self, key: str, owner: str, until: datetime.datetime, seen: datetime.datetime | None
-    ) -> bool:
-        """Take over a row whose lease is as it was `seen`; whether nobody renewed it, or took it."""
-        as_seen = _LOCATIONS.c.lease_until == seen
-        return self._change_location(key, as_seen, lease_owner=owner, lease_until=until)
+    def claim_location(self, seen: LeasedLocation, owner: str, until: datetime.datetime) -> bool:
+        """Take over a row that is as it was `seen`; whether nobody renewed it, took it, or kept its bytes."""
+        c = _LOCATIONS.c
+        as_seen = (c.state == seen.location.state, c.lease_until == seen.lease_until)
+        return self._change_location(seen.location.key, *as_seen, lease_owner=owner, lease_until=until)
 
     def renew_leases(self, keys: Collection[str], owner: str, until: datetime.datetime) -> None:
         """Put off the end of the leases that `owner` still has on locations and jobs."""
