@@ -46,7 +46,7 @@ def store(tmp_path):
 def blob(store):
     """The path of an image of 1,000 bytes, stored under KEY."""
     store.add(KEY, Trickle(pattern(1000)), 1000)
-    return store.options.path / "0f" / "3a" / KEY
+    return store.options.path / "0f" / KEY
 
 
 def everything_in(store):
@@ -59,14 +59,14 @@ def everything_in(store):
 # Where images lie.
 
 
-def test_an_image_lies_in_two_levels_of_folders_with_the_configured_permissions(tmp_path):
+def test_an_image_lies_in_a_folder_of_its_key_with_the_configured_permissions(tmp_path):
     store = file_store(tmp_path / "images", file_mode="0600", dir_mode="0700")
     store.create()
     store.add(KEY, Trickle(b"x"), 1)
-    blob = tmp_path / "images" / "0f" / "3a" / KEY
+    blob = tmp_path / "images" / "0f" / KEY
 
     assert stat.S_IMODE(blob.stat().st_mode) == 0o600
-    assert {stat.S_IMODE(folder.stat().st_mode) for folder in list(blob.parents)[:3]} == {0o700}
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in list(blob.parents)[:2]} == {0o700}
 
 
 def test_a_reader_is_a_plain_file_at_the_offset(store, blob):
@@ -81,7 +81,7 @@ def test_zeros_take_no_room_on_disk(store):
         source.write(image)
         source.seek(0)
         location = store.add(KEY, source, len(image)).location
-    blob = store.options.path / "0f" / "3a" / KEY
+    blob = store.options.path / "0f" / KEY
 
     assert read_all(store.get(location), limit=len(image)) == image
     assert blob.stat().st_blocks * 512 < 6 << 20
@@ -96,7 +96,7 @@ def test_permissions_to_write_for_others_are_no_option(mode, tmp_path):
 def test_the_path_for_a_proxy_leads_to_the_image_below_the_directory(store, blob):
     path = store.file_path(f"file:{KEY}")
 
-    assert path == f"0f/3a/{KEY}"
+    assert path == f"0f/{KEY}"
     assert (store.options.path / path).read_bytes() == pattern(1000)
 
 
@@ -117,7 +117,9 @@ def test_the_file_is_on_disk_before_it_has_a_name_and_its_folders_before_add_ret
 
     def sync(descriptor):
         really_sync(descriptor)
-        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        status = os.fstat(descriptor)
+        root = os.path.samestat(status, os.stat(store.options.path))
+        steps.append("root" if root else "folder" if stat.S_ISDIR(status.st_mode) else "file")
 
     def link(*args, **kwargs):
         really_link(*args, **kwargs)
@@ -127,8 +129,12 @@ def test_the_file_is_on_disk_before_it_has_a_name_and_its_folders_before_add_ret
     monkeypatch.setattr(os, "link", link)
     store.add(KEY, Trickle(b"x"), 1)
 
-    assert [step for step in steps if step != "file"] == ["link", "folder", "folder", "folder"]
+    assert [step for step in steps if step != "file"] == ["link", "folder", "root"]
     assert steps[steps.index("link") - 1] == "file"
+    steps.clear()
+    store.add(f"{KEY}.1", Trickle(b"x"), 1)
+
+    assert steps == ["file", "link", "folder"]
 
 
 def test_an_image_whose_folder_cannot_be_synced_is_taken_back(store, monkeypatch):

@@ -71,7 +71,7 @@ def seed(running: Victim, objects: int, orphans: int) -> set[str]:
     image_ids = [str(uuid.uuid4()) for _ in range(objects)]
     keys = {image_id: f"{image_id}.0123456789ab" for image_id in image_ids}
     for key in keys.values():
-        shard = root / key[:2] / key[2:4]
+        shard = root / key[:2]
         shard.mkdir(parents=True, exist_ok=True)
         (shard / key).write_bytes(_BYTES)
     image = {

@@ -1,6 +1,6 @@
 """FileStore: images as files below one directory.
 
-A blob's path is computed from its key and never read from anywhere: `ab/cd/KEY`, each
+A blob's path is computed from its key and never read from anywhere: `ab/KEY`, each
 step opened relative to the one before, without following links. Bytes are written to a
 file without a name and get theirs, by an exclusive link, when they are whole and on disk:
 a crash at any moment leaves nothing that looks like an image.
@@ -67,6 +67,10 @@ class FileStore(Store):
     Options = FileOptions
     capabilities = Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.LISTING
 
+    def __init__(self, name: str, options: FileOptions):
+        super().__init__(name, options)
+        self._synced: set[tuple[int, int]] = set()
+
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         with self._at(location) as (shard, key):
             descriptor = self._open_blob(shard, key)
@@ -85,24 +89,22 @@ class FileStore(Store):
     def file_path(self, location: str) -> str | None:
         with self._at(location) as (shard, key):
             os.close(self._open_blob(shard, key))
-        return "/".join((*layout.shard_names(key), key))
+        return f"{layout.shard_name(key)}/{key}"
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
         self._key(self.locate(key))
         with contextlib.ExitStack() as stack:
             with self._translated():
                 root = stack.enter_context(self._root(adopt=True))
-                shards = stack.enter_context(
-                    layout.open_shards(root, key, make=int(self.options.dir_mode, 8))
-                )
-                if layout.exists(shards[-1], key):
+                shard = stack.enter_context(layout.open_shard(root, key, make=int(self.options.dir_mode, 8)))
+                if layout.exists(shard, key):
                     raise Duplicate(self.name, "the key is taken")
                 incoming = stack.enter_context(Incoming(root, key, int(self.options.file_mode, 8)))
                 left = self._quota_left(root)
                 self._need_room(root, left, size or 0)
             written = self._copy(source, incoming, root, left)
             with self._translated():
-                self._publish(root, shards, key, incoming, written)
+                self._publish(root, shard, key, incoming, written)
         return Stored(self.locate(key), written)
 
     def delete(self, location: str) -> None:
@@ -167,8 +169,8 @@ class FileStore(Store):
         key = self._key(location)
         with self._translated(), self._root() as root:
             try:
-                with layout.open_shards(root, key) as shards:
-                    yield shards[-1], key
+                with layout.open_shard(root, key) as shard:
+                    yield shard, key
             except FileNotFoundError:
                 raise BlobNotFound(self.name, "there is no such image file") from None
 
@@ -254,22 +256,27 @@ class FileStore(Store):
                 os.fsync(incoming.descriptor)
         return written
 
-    def _publish(
-        self, root: int, shards: tuple[int, int], key: str, incoming: Incoming, written: int
-    ) -> None:
+    def _publish(self, root: int, shard: int, key: str, incoming: Incoming, written: int) -> None:
         """Give the bytes their name. With a quota, one upload after the other: the last look decides."""
         with marker.locked(root) if self.options.quota is not None else contextlib.nullcontext():
             self._need_room(root, self._quota_left(root), written, 0)
             try:
-                incoming.link(shards[-1], key)
+                incoming.link(shard, key)
             except FileExistsError:
                 raise Duplicate(self.name, "the key is taken") from None
         try:
-            for directory in (*reversed(shards), root):
-                self._sync(directory)
+            self._sync(shard)
+            self._sync_entry(root, shard)
         except OSError:
-            os.unlink(key, dir_fd=shards[-1])
+            os.unlink(key, dir_fd=shard)
             raise
+
+    def _sync_entry(self, root: int, shard: int) -> None:
+        """Make the shard's own name durable, once: it may be new, and is never taken away."""
+        status = os.fstat(shard)
+        if (entry := (status.st_dev, status.st_ino)) not in self._synced:
+            self._sync(root)
+            self._synced.add(entry)
 
     def _quota_left(self, root: int) -> int | None:
         quota = self.options.quota

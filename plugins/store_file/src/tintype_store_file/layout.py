@@ -1,4 +1,4 @@
-"""Where an image's file lies, and what lies there: `ab/cd/KEY`, each step relative to the one before."""
+"""Where an image's file lies, and what lies there: `ab/KEY`, each step relative to the one before."""
 
 from __future__ import annotations
 
@@ -16,36 +16,30 @@ from tintype.stores.contract import KEY
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def shard_names(key: str) -> tuple[str, str]:
-    """The two directories of a key: from its first four letters and digits."""
-    letters = key.replace("-", "").replace(".", "")[:4].ljust(4, "0")
-    return letters[:2], letters[2:]
+def shard_name(key: str) -> str:
+    """The directory of a key: its first two letters or digits; of 256, each of a million images has 4,000."""
+    return key.replace("-", "").replace(".", "")[:2].ljust(2, "0")
 
 
 @contextlib.contextmanager
-def open_shards(root: int, key: str, make: int | None = None) -> Iterator[tuple[int, int]]:
-    """Open both directories of a key, step by step, following no link; `make` is the mode of new ones."""
-    with contextlib.ExitStack() as stack:
-        opened = [root]
-        for name in shard_names(key):
-            if make is not None:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, make, dir_fd=opened[-1])
-            opened.append(os.open(name, DIRECTORY, dir_fd=opened[-1]))
-            stack.callback(os.close, opened[-1])
-        yield opened[1], opened[2]
+def open_shard(root: int, key: str, make: int | None = None) -> Iterator[int]:
+    """Open the directory of a key, following no link; `make` is the mode of a new one."""
+    name = shard_name(key)
+    if make is not None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, make, dir_fd=root)
+    with opened(name, root) as shard:
+        yield shard
 
 
 def blobs(root: int) -> Iterator[Blob]:
-    for first in _directories(root):
-        with opened(first, root) as outer:
-            for second in _directories(outer):
-                with opened(second, outer) as inner:
-                    for name in os.listdir(inner):
-                        if not KEY.fullmatch(name) or shard_names(name) != (first, second):
-                            continue
-                        if status := regular(inner, name):
-                            yield Blob(f"file:{name}", status.st_size, modified(status))
+    for shard in _directories(root):
+        with opened(shard, root) as directory:
+            for name in os.listdir(directory):
+                if not KEY.fullmatch(name) or shard_name(name) != shard:
+                    continue
+                if status := regular(directory, name):
+                    yield Blob(f"file:{name}", status.st_size, modified(status))
 
 
 def _directories(directory: int) -> list[str]:
