@@ -39,7 +39,7 @@ _CLIENTS = 2
 
 def jump(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally:
     """Set the clocks while uploads run that last longer than a lease, `times` times."""
-    tally = Tally("clocks are set", databases.name)
+    tally = Tally("anything: clocks are set", databases.name)
     dice = random.Random(seed)
     with _clocked(databases, folder) as (running, clocks):
         scene = Scene(running, seed)
@@ -64,7 +64,7 @@ def jump(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally
 
 def die(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally:
     """Kill both processes in the middle of everything, while their clocks are wrong."""
-    tally = Tally("clocks are wrong, kills", databases.name)
+    tally = Tally("anything: killed with wrong clocks", databases.name)
     dice = random.Random(seed)
     with _clocked(databases, folder) as (running, clocks):
         scene = Scene(running, seed)

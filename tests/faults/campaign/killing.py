@@ -42,7 +42,7 @@ def walk(
     phase: Phase, databases: Databases, folder: Path, most: int, calls: tuple[str, ...] | None = None
 ) -> Tally:
     """Kill before each call that the phase makes: all of them, or about `most` at even distances."""
-    tally = Tally(phase.name, databases.name)
+    tally = Tally(f"{phase.name}: killed", databases.name)
     calls = calls or tuple(dict.fromkeys((*_FILES, *CALLS[databases.name])))
     with opened(databases, folder / "counted", phase.settings) as scene:
         counted = count(phase, scene, calls, folder / "calls")
@@ -75,7 +75,7 @@ def count(phase: Phase, scene: Scene, calls: tuple[str, ...], log: Path) -> coll
 
 def strike(databases: Databases, folder: Path, kills: int, seed: int) -> Tally:
     """Kill a server that is busy with everything at once, at moments that dice choose."""
-    tally = Tally("anything, at any moment", databases.name)
+    tally = Tally("anything: killed", databases.name)
     dice = random.Random(seed)
     for start in range(0, kills, FRESH):
         with opened(databases, folder / f"from{start}") as scene:
@@ -94,7 +94,7 @@ def strike(databases: Databases, folder: Path, kills: int, seed: int) -> Tally:
 
 def cut_off(databases: Databases, folder: Path, times: int, seed: int) -> Tally:
     """End all connections to the database of a busy server, three times in a row, at any moment."""
-    tally = Tally("database cut off", databases.name)
+    tally = Tally("anything: database cut off", databases.name)
     dice = random.Random(seed)
     with opened(databases, folder, {"tintype.lease": "2"}) as scene:
         url = scene.victim.service.registry.engine.url.render_as_string(hide_password=False)

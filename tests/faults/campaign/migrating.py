@@ -30,7 +30,7 @@ _SECONDS = 60
 
 def migrate(databases: Databases, folder: Path, most: int) -> Tally:
     """Kill before each call: all of them, or `most` at even distances."""
-    tally = Tally("migration", databases.name)
+    tally = Tally("migration: killed", databases.name)
     folder.mkdir(parents=True)
     calls = CALLS[databases.name]
     upgrade = _Upgrade(databases, folder / "counted")

@@ -48,7 +48,7 @@ _ENDS = {"postgres": (signal.SIGINT, signal.SIGQUIT), "mariadb": (signal.SIGTERM
 
 def restart(name: str, folder: Path, times: int, seed: int = 0) -> Tally:
     """Restart it `times` times; every other time it crashes."""
-    tally = Tally("database restarts", name)
+    tally = Tally("anything: database restarts", name)
     dice = random.Random(seed)
     with (
         started(name) as settings,
