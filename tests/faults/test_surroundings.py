@@ -1,0 +1,30 @@
+"""Clocks that are set and database servers that restart, in short; `make faults` does it more often."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign import clocks
+from tests.faults.campaign.databases import Databases
+from tests.faults.campaign.restarting import restart
+
+SQLITE = Databases("sqlite")
+
+
+@pytest.mark.usefixtures("faketime")
+def test_a_clock_that_is_set_ends_no_upload_that_goes_on(tmp_path: Path) -> None:
+    assert clocks.jump(SQLITE, tmp_path / "running", 1).violations == []
+
+
+@pytest.mark.usefixtures("faketime")
+def test_what_dies_while_its_clock_is_wrong_is_kept_no_longer_than_else(tmp_path: Path) -> None:
+    assert clocks.die(SQLITE, tmp_path / "running", 1).violations == []
+
+
+@pytest.mark.parametrize("server", ["postgres", "mariadb"])
+def test_a_database_that_restarts_and_crashes_under_eight_clients_costs_nothing(
+    server: str, tmp_path: Path
+) -> None:
+    assert restart(server, tmp_path / "restarted", 2).violations == []
