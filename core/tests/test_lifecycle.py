@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import hashlib
 import sqlite3
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from hypothesis.stateful import (
 
 from core.tests.workbench import CALLER, Bench, Moody, make_bench, make_settings
 from tintype.draft import Draft, DraftTooLarge, InvalidDraft, new_id
+from tintype.inspection import InspectorsUnavailable
 from tintype.lifecycle import NEXT, Conflict, NoData, NotQueued, Protected, UnknownStore, Vanished
 from tintype.lifecycle.jobs import Order
 from tintype.registry import (
@@ -796,6 +798,19 @@ def test_a_job_during_which_the_registry_was_away_is_begun_again(hasty, monkeypa
     time.sleep(LEASE * 2 / 3)
     assert bench.lifecycle.work()
     assert bench.read(bench.registry.find(image.id)) == DATA
+
+
+def test_an_upload_that_cannot_be_inspected_is_killed_and_the_next_one_tries_again(bench, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setitem(sys.modules, "oslo_utils.imageutils", None)  # it cannot be imported
+        with pytest.raises(InspectorsUnavailable):
+            bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
+    (image_id,) = bench.images()
+
+    assert bench.status(image_id) is KILLED
+    assert bench.row(image_id).status_reason == "Images cannot be inspected at the moment."
+    assert (bench.blobs, bench.locations()) == ({}, [])
+    assert bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller).status is ACTIVE
 
 
 def test_a_reservation_that_is_not_committed_reads_no_byte(bench, doors):

@@ -10,11 +10,13 @@ reaches the copy.
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import re
 import uuid
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -86,6 +88,20 @@ class Verdict:
     problem: str | None = None
 
 
+class InspectorsUnavailable(Exception):
+    """The inspectors could not be loaded; the next upload tries again."""
+
+
+def _library() -> ModuleType:
+    """Loaded with the first upload: it costs every process 15 MiB and a good part of its start."""
+    try:
+        from oslo_utils.imageutils import format_inspector
+    except (ImportError, OSError) as error:  # a process out of descriptors can open no module either
+        importlib.invalidate_caches()  # they keep that a folder could not be read
+        raise InspectorsUnavailable("Images cannot be inspected at the moment.") from error
+    return format_inspector
+
+
 class Inspector:
     """Judges one stream: give it every block, then ask for the verdict.
 
@@ -96,11 +112,8 @@ class Inspector:
     def __init__(self, declared: str | None, *, virtual_size_cap: int | None = None):
         self._declared = declared
         self._cap = virtual_size_cap
-        # Loaded with the first upload: it costs every process 15 MiB and a good part of its start.
-        from oslo_utils.imageutils import format_inspector
-
-        self._library = format_inspector
-        self._inspectors = [inspect() for inspect in format_inspector.ALL_FORMATS.values()]
+        self._library = _library()
+        self._inspectors = [inspect() for inspect in self._library.ALL_FORMATS.values()]
         #: Those that want to see more; who stumbles is judged by what it has seen.
         self._reading = list(self._inspectors)
         self._first: io.BytesIO | None = io.BytesIO()

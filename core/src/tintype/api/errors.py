@@ -17,7 +17,7 @@ from pyramid.httpexceptions import HTTPException, HTTPForbidden, HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 
-from tintype import draft, lifecycle, policy, registry, security, tokens
+from tintype import draft, inspection, lifecycle, policy, registry, security, tokens
 from tintype.api.body import RangeNotSatisfiable
 from tintype.resources import ImageResource
 from tintype.stores import errors as stores
@@ -50,6 +50,7 @@ STATUS: dict[type[BaseException], int] = {
     registry.StatusConflict: 409,
     registry.LimitReached: 413,
     registry.RegistryUnavailable: 503,
+    inspection.InspectorsUnavailable: 503,
     RangeNotSatisfiable: 416,
     stores.SourceError: 400,
     stores.SourceTooLarge: 413,

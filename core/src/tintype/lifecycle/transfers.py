@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tintype.inspection import Inspector, Verdict
+from tintype.inspection import Inspector, InspectorsUnavailable, Verdict
 from tintype.intake import Inspected, Metered
 from tintype.lifecycle.leases import Leases, Watch
 from tintype.lifecycle.states import Vanished
@@ -115,8 +115,8 @@ class Transfers:
             Vanished: the image was deleted meanwhile, or the lease was lost; nothing is left.
         """
         with self._leases.held(attempt.key):
-            intake = self._intake(attempt, source, demands.length)
             try:
+                intake = self._intake(attempt, source, demands.length)
                 received = attempt.store.add(attempt.key, intake, demands)
             except BaseException as error:
                 self._fail(attempt, error)
@@ -391,6 +391,6 @@ def new_key(image_id: str) -> str:
 
 def reason(error: BaseException) -> str:
     """What a person may read of a failure: sentences written for them, and nothing from inside."""
-    if isinstance(error, (SourceError, StoreError, RegistryError, Vanished)):
+    if isinstance(error, (SourceError, StoreError, RegistryError, InspectorsUnavailable, Vanished)):
         return str(error)
     return f"The upload was broken off by {type(error).__name__}."
