@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from webtest import TestApp
 
@@ -76,7 +76,9 @@ def assert_agreed(app, image_id):
         head.pop("created_at")  # v1 always writes six digits of a second's parts
     assert shown[0] == shown[1]
     lists = [listed(app, f"{base}/images/detail?limit=1000", image_id) for base in ("", "/v1")]
-    if shown[0]["is_public"] == "True":
+    if shown[0]["status"] == "killed":
+        assert lists[1] is None  # v1 lists what failed only when it is asked for
+    elif shown[0]["is_public"] == "True":
         times = [entry.pop("created_at")[:19] for entry in lists]
         assert lists[0] == lists[1]
         assert times[0] == times[1]
@@ -85,9 +87,10 @@ def assert_agreed(app, image_id):
 
 
 @settings(max_examples=12)
+@example(draft={}, change={f"{META}is_public": "True"}, body=b"vhdxfile", data=None)
 @given(draft=drafts(), change=drafts(), body=st.none() | st.binary(min_size=1, max_size=50), data=st.data())
 def test_an_image_is_the_same_through_both_dialects(app, draft, change, body, data):
-    making, changing = data.draw(st.permutations(["", "/v1"]))
+    making, changing = data.draw(st.permutations(["", "/v1"])) if data else ("", "/v1")
     asked = app.post(f"{making}/images", headers=draft, expect_errors=True)
     assert asked.status_int in (200, 201), asked.text
     image_id = asked.json["image"]["id"]
