@@ -11,7 +11,7 @@ INI ?= tintype.ini
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test campaigns databases fuzz faults lint format tempest bench bench-peers docs clean
+.PHONY: help install serve test optimized campaigns databases fuzz faults lint format tempest bench bench-peers docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -25,6 +25,10 @@ serve: install  ## run the service on http://127.0.0.1:9292 with SQLite and file
 test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
 	$(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 --cov --cov-report= $(PYTEST)
 	$(BIN)/coverage report --include='core/src/*' --fail-under=95
+
+optimized: $(VENV)/.dev  ## run every test under `python -O`: the service relies on no assert
+	PYTHONOPTIMIZE=1 $(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 \
+		-W ignore::pytest.PytestConfigWarning $(PYTEST)
 
 campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: more servers, more modes
 	$(BIN)/python -m pytest -m campaign $(PYTEST)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+# Helpers of tests assert too, and under `python -O` only what pytest rewrites does.
+pytest.register_assert_rewrite("tests")
 pytest_plugins = ["tests.servers.fixtures"]
 
 ROOT = Path(__file__).parent
