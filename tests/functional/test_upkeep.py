@@ -85,7 +85,7 @@ def test_a_sweep_ends_what_died_and_leaves_what_is_kept(keeping: Server) -> None
 
 def test_fsck_finds_what_is_missing_wrong_and_nobodys_and_removes_only_the_last(keeping: Server) -> None:
     well, short, changed, missing = (upload(keeping, bytes([65 + number]) * 1000) for number in range(4))
-    files = {path.name.partition(".")[0]: path for path in keeping.data_dir.glob("images/*/*/*")}
+    files = {path.name.partition(".")[0]: path for path in keeping.data_dir.glob("images/*/*")}
     files[short].write_bytes(b"B" * 999)
     files[changed].write_bytes(b"X" * 1000)
     files[missing].unlink()
@@ -108,7 +108,7 @@ def test_fsck_finds_what_is_missing_wrong_and_nobodys_and_removes_only_the_last(
 
 def test_fsck_leaves_alone_what_is_young(keeping: Server) -> None:
     upload(keeping, b"x")
-    path = next(keeping.data_dir.glob("images/*/*/*"))
+    path = next(keeping.data_dir.glob("images/*/*"))
     path.with_name(path.name[:-1] + "z").write_bytes(b"just coming")
 
     assert json.loads(run(keeping, "fsck").splitlines()[-1])["wrong"] == 0
