@@ -1,4 +1,4 @@
-"""Clocks that are set and database servers that restart, in short; `make faults` does it more often."""
+"""Clocks that are set, processes that stand still and database servers that restart, in short; `make faults` does it more often."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.campaign import clocks
 from tests.faults.campaign.databases import Databases
+from tests.faults.campaign.freezing import freeze
 from tests.faults.campaign.restarting import restart
 
 SQLITE = Databases("sqlite")
@@ -21,6 +22,10 @@ def test_a_clock_that_is_set_ends_no_upload_that_goes_on(tmp_path: Path) -> None
 @pytest.mark.usefixtures("faketime")
 def test_what_dies_while_its_clock_is_wrong_is_kept_no_longer_than_else(tmp_path: Path) -> None:
     assert clocks.die(SQLITE, tmp_path / "running", 1).violations == []
+
+
+def test_a_process_that_stood_still_for_longer_than_its_leases_undoes_nothing(tmp_path: Path) -> None:
+    assert freeze(SQLITE, tmp_path / "running", 2).violations == []
 
 
 @pytest.mark.parametrize("server", ["postgres", "mariadb"])

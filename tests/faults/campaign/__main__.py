@@ -12,6 +12,7 @@ import click
 from tests.faults.campaign import clocks, databases, tables
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.failing import fail
+from tests.faults.campaign.freezing import freeze
 from tests.faults.campaign.killing import Tally, cut_off, strike, walk
 from tests.faults.campaign.migrating import migrate
 from tests.faults.campaign.phases import PHASES, Phase
@@ -27,6 +28,7 @@ KINDS = {
     "cuts": (10, "times that all of them are ended, on each server"),
     "restarts": (10, "restarts of each database server, every other one a crash"),
     "clocks": (8, "times that the clocks are set, on each database"),
+    "freezes": (10, "times that one of two processes is frozen, on each database"),
     "seeds": (50, "rehearsals of eight clients"),
 }
 
@@ -41,6 +43,7 @@ class Plan:
     cuts: int
     restarts: int
     clocks: int
+    freezes: int
     seeds: int
     phases: tuple[Phase, ...]
     seed: int
@@ -64,6 +67,8 @@ class Plan:
         if self.clocks:
             yield clocks.jump(on, folder / "jump", self.clocks, self.seed)
             yield clocks.die(on, folder / "die", self.clocks, self.seed)
+        if self.freezes:
+            yield freeze(on, folder / "frozen", self.freezes, self.seed)
         if self.seeds:
             yield rehearse(on, folder / "rehearsal", self.seeds)
 
