@@ -1,4 +1,4 @@
-"""Clocks that are set, processes that stand still and database servers that restart, in short; `make faults` does it more often."""
+"""Clocks that are set, processes that stand still, databases that restart: in short what `make faults` does."""
 
 from __future__ import annotations
 
