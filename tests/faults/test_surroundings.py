@@ -1,4 +1,4 @@
-"""Clocks that are set, processes that stand still, databases that restart: in short what `make faults` does."""
+"""Clocks that are set, processes that stand still, databases that restart: `make faults` in short."""
 
 from __future__ import annotations
 
