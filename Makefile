@@ -27,8 +27,7 @@ test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
 	$(BIN)/coverage report --include='core/src/*' --fail-under=95
 
 optimized: $(VENV)/.dev  ## run every test under `python -O`: the service relies on no assert
-	PYTHONOPTIMIZE=1 $(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 \
-		-W ignore::pytest.PytestConfigWarning $(PYTEST)
+	PYTHONOPTIMIZE=1 $(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 $(PYTEST)
 
 campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: more servers, more modes
 	$(BIN)/python -m pytest -m campaign $(PYTEST)

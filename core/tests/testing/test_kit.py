@@ -23,6 +23,8 @@ ISOLATED = (
     os.devnull,
     "-W",
     "error",
+    "-W",
+    "ignore::pytest.PytestConfigWarning",  # which is what python -O gets
     "-p",
     "no:cacheprovider",
 )
