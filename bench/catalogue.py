@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -50,9 +51,9 @@ def populate(server: Server, count: int, public: int) -> None:
     engine = build_engine(f"sqlite:///{server.data_dir / 'tintype.sqlite'}")
     with engine.begin() as connection:
         pattern = connection.execute(select(_IMAGES).where(_IMAGES.c.id == pattern_id)).mappings().one()
-        rows = list(_copies(pattern, count - 1, public))
-        for first in range(0, len(rows), BATCH):
-            connection.execute(insert(_IMAGES), rows[first : first + BATCH])
+        rows = _copies(pattern, count - 1, public)
+        while batch := list(itertools.islice(rows, BATCH)):
+            connection.execute(insert(_IMAGES), batch)
     engine.dispose()
 
 

@@ -32,8 +32,8 @@ PAGE = ROOT / "docs" / "performance.md"
 MEMORY = Path("/dev/shm")
 PEERS = (US, GLANCE, REGISTRY, NGINX)
 CHARTED = ("upload", "uploads", "download", "downloads", "create-8", "show-8", "list-many", "p99-uploads")
-QUICK = Sizes(image=64 << 20, stream=16 << 20, few=1_000, many=10_000, readers=200)
-FULL = Sizes(image=1 << 30, stream=128 << 20, few=1_000, many=100_000, readers=200)
+QUICK = Sizes(image=64 << 20, stream=16 << 20, few=1_000, many=10_000, most=20_000, readers=200)
+FULL = Sizes(image=1 << 30, stream=128 << 20, few=1_000, many=100_000, most=1_000_000, readers=200)
 
 
 def main() -> None:

@@ -159,10 +159,17 @@ def _show(peer: Peer, image_id: str, times: int, _number: int) -> None:
 
 
 def measure_lists(measuring: Measuring, peers: Sequence[Peer]) -> None:
-    """25 images of few, then of many; who cannot list has no figure."""
+    """25 images of few, of many, and of most; who cannot list, or not that many, has no figure."""
     peers = [peer for peer in peers if peer.lists]
     sizes, times = measuring.sizes, max(5, measuring.asked // 20)
-    for key, more in (("list-few", sizes.few), ("list-many", sizes.many - sizes.few)):
+    steps = {
+        "list-few": sizes.few,
+        "list-many": sizes.many - sizes.few,
+        "list-most": sizes.most - sizes.many,
+    }
+    for key, more in steps.items():
+        if key == "list-most":
+            peers = [peer for peer in peers if peer.lists_most]
         for peer in peers:
             peer.populate(more)
         for peer in measuring.turns(peers):

@@ -59,6 +59,8 @@ class Peer(ABC):
     name: str
     #: Whether it can list images, a few of many.
     lists = True
+    #: Whether it can be filled with the most images in a reasonable time.
+    lists_most = True
     #: Whether 200 slow readers leave it able to answer anybody.
     bears_slow_readers = True
 

@@ -34,6 +34,7 @@ class Registry(Peer):
     """Blobs are its images, and repositories are what it lists. One process uses all cores."""
 
     name = "registry"
+    lists_most = False  # each of them is two folders, and a list walks them all
 
     def __init__(self, folder: Path):
         super().__init__(folder)
