@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tintype.stores import hashing
-from tintype.stores.hashing import INLINE, NICENESS, QUEUED, Digests
+from tintype.stores.hashing import BEHIND, INLINE, NICENESS, Digests
 from tintype.testing import pattern
 
 ALGORITHMS = ("sha256", "md5")
@@ -89,18 +89,39 @@ def test_no_digests_are_no_threads():
         assert running() == []
 
 
-def test_memory_is_bounded_by_a_few_blocks():
-    with Digests(ALGORITHMS) as digests:
-        for _ in range(20):
-            digests.update(LARGE[: 1 << 18])
-        assert all(waiting.maxsize == hashing.QUEUED for waiting in digests._queues)
+class Stuck:
+    """A digest that does not get on until it is told to."""
+
+    def __init__(self):
+        self.go_on = threading.Event()
+
+    def update(self, block):
+        self.go_on.wait(10)
+
+
+def test_the_copy_waits_for_a_digest_that_is_too_many_blocks_behind(monkeypatch):
+    stuck = Stuck()
+    monkeypatch.setattr(hashing.hashlib, "new", lambda name, **_: stuck)
+    with Digests(["md5"]) as digests:
+        digests._seen = INLINE
+        for _ in range(BEHIND):
+            digests.update(b"x")
+        waiting = threading.Thread(target=digests.update, args=(b"one more",))
+        waiting.start()
+        waiting.join(0.2)
+        waited = waiting.is_alive()
+        stuck.go_on.set()
+        waiting.join(10)
+
+    assert waited
+    assert not waiting.is_alive()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
 def test_the_threads_stand_back_and_nobody_else_does():
     before = os.getpriority(os.PRIO_PROCESS, 0)
     with Digests(ALGORITHMS) as digests:
-        for _ in range(QUEUED + 4):  # more than can wait: each thread has begun
+        for _ in range(BEHIND + 4):  # more than can wait: each thread has begun
             digests.update(bytes(INLINE))
         nice = {os.getpriority(os.PRIO_PROCESS, thread.native_id) for thread in running()}
 

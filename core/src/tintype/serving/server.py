@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 _RUSH = 64
 #: What glibc's mallopt is told. M_ARENA_MAX: with an arena for each thread, as is usual, no other uses
 #: again what one has freed, and eight uploads take 15 MiB more. M_MMAP_THRESHOLD: what is larger, as
-#: parts of uploads are, goes back to the system when it is freed, and leaves no holes.
-_MALLOC_OPTIONS = {-8: 2, -3: 1 << 20}
+#: parts of uploads are, goes back to the system when it is freed, and leaves no holes. M_TRIM_THRESHOLD:
+#: what is smaller stays until so much is free, or each block of an upload would be taken and given back.
+_MALLOC_OPTIONS = {-8: 2, -3: 1 << 20, -1: 4 << 20}
 
 
 class _Listener:

@@ -1,4 +1,4 @@
-"""Digests computed beside the copy: each algorithm in a thread of its own, fed by a bounded queue.
+"""Digests computed beside the copy: each algorithm in a thread of its own, a few blocks behind at most.
 
 `hashlib` lets go of the interpreter lock for large blocks, so a stream then costs
 the slowest of copy and digests instead of their sum. Threads start only once a
@@ -17,8 +17,8 @@ from types import TracebackType
 
 #: Bytes that are hashed in place before threads are started.
 INLINE = 1 << 20
-#: Blocks waiting for a digest thread: memory is at most this many blocks a digest.
-QUEUED = 2
+#: Blocks that a digest thread may be behind, the one at hand included; that many are held for it.
+BEHIND = 3
 #: Digests are most of the work there is: they stand back where a request waits for a core.
 NICENESS = 10
 
@@ -28,25 +28,24 @@ class Digests:
 
     def __init__(self, algorithms: Iterable[str]):
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-        self._queues: list[queue.Queue[bytes | None]] = []
-        self._threads: list[threading.Thread] = []
+        self._lanes: list[_Lane] = []
         self._seen = 0
 
     def update(self, block: bytes) -> None:
-        """Take the next block; waits when a digest is more than `QUEUED` blocks behind."""
+        """Take the next block; waits when a digest is `BEHIND` blocks behind."""
         self._seen += len(block)
-        if not self._threads and self._seen > INLINE and self._hashes:
-            self._start()
-        if self._threads:
-            for waiting in self._queues:
-                waiting.put(block)
-        else:
+        if not self._lanes and self._seen > INLINE:
+            for name, digest in self._hashes.items():
+                self._lanes.append(_Lane(name, digest))
+        for lane in self._lanes:
+            lane.put(block)
+        if not self._lanes:
             for digest in self._hashes.values():
                 digest.update(block)
 
     def hexdigests(self) -> dict[str, str]:
         """Wait for the digests of all blocks taken: algorithm -> lower-case hex."""
-        self._join()
+        self._end()
         return {name: digest.hexdigest() for name, digest in self._hashes.items()}
 
     def __enter__(self) -> Digests:
@@ -55,31 +54,44 @@ class Digests:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._join()
+        self._end()
 
-    def _start(self) -> None:
-        for name, digest in self._hashes.items():
-            blocks: queue.Queue[bytes | None] = queue.Queue(QUEUED)
-            thread = threading.Thread(
-                target=_consume, args=(blocks, digest), name=f"digest-{name}", daemon=True
-            )
-            thread.start()
-            self._queues.append(blocks)
-            self._threads.append(thread)
-
-    def _join(self) -> None:
-        for waiting in self._queues:
-            waiting.put(None)
-        for thread in self._threads:
-            thread.join()
-        self._queues.clear()
-        self._threads.clear()
+    def _end(self) -> None:
+        for lane in self._lanes:
+            lane.put(None)
+        for lane in self._lanes:
+            lane.join()
+        self._lanes = []
 
 
-def _consume(blocks: queue.Queue[bytes | None], digest: hashlib._Hash) -> None:
-    _stand_back()
-    while (block := blocks.get()) is not None:
-        digest.update(block)
+class _Lane(threading.Thread):
+    """A digest's own thread.
+
+    Its queues are those that are written in C: a thread that stands back must not do so in the
+    middle of a turn of the interpreter, for then all others wait for it.
+    """
+
+    def __init__(self, name: str, digest: hashlib._Hash):
+        super().__init__(name=f"digest-{name}", daemon=True)
+        self._digest = digest
+        self._blocks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(BEHIND):
+            self._room.put(None)
+        self.start()
+
+    def put(self, block: bytes | None) -> None:
+        """Hand on the next block, once there is room for it; None is the end."""
+        self._room.get()
+        self._blocks.put(block)
+
+    def run(self) -> None:
+        """Hash until the end comes."""
+        _stand_back()
+        while (block := self._blocks.get()) is not None:
+            self._digest.update(block)
+            del block
+            self._room.put(None)
 
 
 def _stand_back() -> None:
