@@ -114,12 +114,12 @@ def test_any_unknown_length_fits_into_growing_parts(first: int | None) -> None:
     assert len(sizes) == PARTS
     assert sum(sizes) >= 5 * TIB
     assert sizes == sorted(sizes)
-    assert sizes[0] == (first or 8 * MIB)
+    assert sizes[0] == (first or 12 * MIB)
     assert sizes[-1] <= max(first or 0, GIB)
 
 
-def test_fifteen_gibibytes_of_unknown_length_need_parts_of_which_two_fit_into_memory() -> None:
-    assert sum(size for size in part_sizes(None, None) if size <= 16 * MIB) > 15 * GIB
+def test_eight_gibibytes_of_unknown_length_need_parts_of_which_three_fit_into_memory() -> None:
+    assert sum(size for size in part_sizes(None, None) if size <= 12 * MIB) > 8 * GIB
 
 
 def test_the_readme_lists_every_option_with_its_description() -> None:

@@ -55,10 +55,10 @@ class S3Options(StoreOptions):
         ByteSize(32 << 20), le=PART_MAX, description="Images of a known length from here on go up in parts."
     )
     part_size: Part | None = Field(
-        None, description="Bytes in a part; unset: 8 MiB. Grows where 10,000 such parts would not suffice."
+        None, description="Bytes in a part; unset: 12 MiB. Grows where 10,000 such parts would not suffice."
     )
     memory: ByteSize = Field(
-        ByteSize(32 << 20),
+        ByteSize(36 << 20),
         ge=PART_MIN,
         description="Bytes of parts that one upload holds at a time; one part is held even if it is larger.",
     )

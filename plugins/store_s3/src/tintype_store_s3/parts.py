@@ -11,8 +11,8 @@ from tintype_store_s3.options import PART_MAX
 
 #: S3 takes this many parts, and no more.
 PARTS = 10_000
-#: A part's size unless an option says otherwise.
-START = 8 << 20
+#: A part's size unless an option says otherwise: each costs a request, and three of them are held at a time.
+START = 12 << 20
 #: Of an unknown length, parts double after each so many, up to LARGE: 5 TiB fit, even if the first has 5 MiB.
 STEP, LARGE = 700, 1 << 30
 #: Bytes asked of a source at a time.
@@ -22,7 +22,7 @@ BLOCK = 512 << 10
 def part_sizes(size: int | None, first: int | None) -> Iterator[int]:
     """How many bytes each part has: all the same for a known size, slowly growing for an unknown one.
 
-    `first` is the size to begin with, in bytes; None: 8 MiB.
+    `first` is the size to begin with, in bytes; None: 12 MiB.
     """
     start = first or START
     if size is None:
