@@ -14,10 +14,18 @@ from tests.faults.campaign.severing import sever
 
 SQLITE = Databases("sqlite")
 BY_NAME = {phase.name: phase for phase in PHASES}
+campaign = pytest.mark.campaign
 
 
 @pytest.mark.usefixtures("strace")
-@pytest.mark.parametrize("phase", ["upload, chunked", "delete", "sweep", "import", "copy"])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        "upload, chunked",
+        "sweep",
+        *(pytest.param(name, marks=campaign) for name in ("delete", "import", "copy")),
+    ],
+)
 def test_what_the_system_refuses_is_told_and_leaves_nothing(phase: str, tmp_path: Path) -> None:
     tally = fail(BY_NAME[phase], SQLITE, tmp_path / "walk", 3)
 
@@ -31,7 +39,7 @@ def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
         yield found
 
 
-@pytest.mark.parametrize("phase", ["upload to queued", "delete"])
+@pytest.mark.parametrize("phase", ["upload to queued", pytest.param("delete", marks=campaign)])
 def test_a_database_that_breaks_off_is_told_and_leaves_nothing(
     databases: Databases, phase: str, tmp_path: Path
 ) -> None:

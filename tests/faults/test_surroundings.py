@@ -19,6 +19,7 @@ def test_a_clock_that_is_set_ends_no_upload_that_goes_on(tmp_path: Path) -> None
     assert clocks.jump(SQLITE, tmp_path / "running", 1).violations == []
 
 
+@pytest.mark.campaign
 @pytest.mark.usefixtures("faketime")
 def test_what_dies_while_its_clock_is_wrong_is_kept_no_longer_than_else(tmp_path: Path) -> None:
     assert clocks.die(SQLITE, tmp_path / "running", 1).violations == []
@@ -28,7 +29,7 @@ def test_a_process_that_stood_still_for_longer_than_its_leases_undoes_nothing(tm
     assert freeze(SQLITE, tmp_path / "running", 2).violations == []
 
 
-@pytest.mark.parametrize("server", ["postgres", "mariadb"])
+@pytest.mark.parametrize("server", ["postgres", pytest.param("mariadb", marks=pytest.mark.campaign)])
 def test_a_database_that_restarts_and_crashes_under_eight_clients_costs_nothing(
     server: str, tmp_path: Path
 ) -> None:

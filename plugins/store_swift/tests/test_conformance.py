@@ -46,6 +46,7 @@ class TestTempauth(SwiftConformance):
         return store
 
 
+@pytest.mark.campaign
 class TestWhole(SwiftConformance):
     """Sources of known length as one object each, as they go unless an option says otherwise."""
 
