@@ -8,6 +8,9 @@ PLAIN := .venv-plain
 BIN := $(VENV)/bin
 INI ?= tintype.ini
 
+# How tests are shared out: by modules, in the order of setup.cfg.
+WORKERS := -n auto --dist loadscope --no-loadscope-reorder
+
 FUZZ ?= 5000
 FAULTS ?= 1000
 
@@ -23,11 +26,11 @@ serve: install  ## run the service on http://127.0.0.1:9292 with SQLite and file
 
 # A test that fails is run once more, and that is told: some wait for real servers, on machines busy with others.
 test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
-	$(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 --cov --cov-report= $(PYTEST)
+	$(BIN)/python -m pytest $(WORKERS) --reruns 1 --timeout 300 --cov --cov-report= $(PYTEST)
 	$(BIN)/coverage report --include='core/src/*' --fail-under=95
 
 optimized: $(VENV)/.dev  ## run every test under `python -O`: the service relies on no assert
-	PYTHONOPTIMIZE=1 $(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 $(PYTEST)
+	PYTHONOPTIMIZE=1 $(BIN)/python -m pytest $(WORKERS) --reruns 1 --timeout 300 $(PYTEST)
 
 campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: more servers, more modes
 	$(BIN)/python -m pytest -m campaign $(PYTEST)
@@ -35,7 +38,7 @@ campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: mo
 databases: $(VENV)/.dev  ## run the functional tests on PostgreSQL and on MariaDB
 	for kind in postgres mariadb; do \
 		TINTYPE_TEST_DATABASE=$$kind tests/servers/run $$kind -- \
-			$(BIN)/python -m pytest -n auto --dist loadscope --reruns 1 --timeout 300 tests/functional $(PYTEST) || exit 1; \
+			$(BIN)/python -m pytest $(WORKERS) --reruns 1 --timeout 300 tests/functional $(PYTEST) || exit 1; \
 	done
 
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
