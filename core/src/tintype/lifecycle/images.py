@@ -225,9 +225,9 @@ class Lifecycle:
         uri = draft.location or ""
         source = external_store(self._stores, self._settings, caller, uri)
         order = order_from(source, uri, (self._store_for(draft).name,), self._settings)
+        order = replace(order, asked=asked)
         with self._registry.unit() as unit:
             importing = self._take(unit, self._add(unit, draft, caller), Status.IMPORTING)
-            order = replace(order, asked=asked)
             return add_job(unit, JobKind.FETCH, importing, order, request_id, caller.user)
 
     @retried

@@ -88,7 +88,7 @@ class Upload:
     def _stored(self, size: int, md5: str | None = None) -> Stored:
         return Stored(self._location, size, md5)
 
-    def _put_whole(self, body: Body, size: int, md5: str | None = None) -> str | None:
+    def _put_whole(self, body: Body, size: int, md5: str | None = None) -> str:
         def put(connection: swiftclient.Connection, headers: dict[str, str]) -> str:
             return connection.put_object(
                 self._container, self._key, body, content_length=size, etag=md5, headers=headers

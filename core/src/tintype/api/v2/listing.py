@@ -14,6 +14,7 @@ from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from tintype.draft import InvalidDraft, canonical_id
+from tintype.policy import Caller
 from tintype.registry import Condition, Image, Listing, MemberStatus, Scope, SortKey, Visibility
 
 DEFAULT_LIMIT = 25
@@ -46,7 +47,7 @@ def read_listing(request: Request, most: int) -> Listing:
     if visibility not in (None, "all"):
         conditions.append(Condition("visibility", "eq", visibility))
     conditions += _conditions(query)
-    scope = Scope.ALL if caller.is_admin else Scope.PUBLIC if caller.anonymous else Scope.VISIBLE
+    scope = scope_of(caller)
     return Listing(
         scope,
         project=caller.project,
@@ -59,6 +60,11 @@ def read_listing(request: Request, most: int) -> Listing:
         limit=read_limit(query, most),
         after=_marker(request),
     )
+
+
+def scope_of(caller: Caller) -> Scope:
+    """What lists of this version are of, unless more is asked: all that the caller sees."""
+    return Scope.ALL if caller.is_admin else Scope.PUBLIC if caller.anonymous else Scope.VISIBLE
 
 
 def read_choice(

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from pyramid.request import Request
 
-from tintype import policy
 from tintype.api.v2.codec import moment, read_object
-from tintype.api.v2.listing import read_choice, read_limit
+from tintype.api.v2.listing import read_choice, read_limit, scope_of
+from tintype.api.v2.metadefs.resources import visible_namespace
 from tintype.api.v2.metadefs.schemas import MetadefSchemas
 from tintype.definitions import (
     ITEMS_MAX,
@@ -18,7 +18,6 @@ from tintype.definitions import (
     DefinitionDraft,
     NamespaceDraft,
     check_name,
-    is_name,
     prefix_for,
 )
 from tintype.draft import InvalidDraft
@@ -29,7 +28,6 @@ from tintype.registry import (
     Namespace,
     NamespaceListing,
     ResourceType,
-    Scope,
     SortKey,
     Visibility,
 )
@@ -104,7 +102,7 @@ def read_listing(request: Request, most: int) -> NamespaceListing:
     for name in types:
         check_name("resource type", name, SHORT_MAX)
     return NamespaceListing(
-        Scope.ALL if caller.is_admin else Scope.PUBLIC if caller.anonymous else Scope.VISIBLE,
+        scope_of(caller),
         project=caller.project,
         visibility=Visibility(visibility) if visibility else None,
         resource_types=types,
@@ -118,8 +116,8 @@ def _marker(request: Request) -> Namespace | None:
     name = request.GET.get("marker")
     if name is None:
         return None
-    namespace = request.image_registry.definitions.namespace(name) if is_name(name) else None
-    if namespace is None or not policy.may(request.caller, policy.VIEW, policy.namespace_grants(namespace)):
+    namespace = visible_namespace(request, name)
+    if namespace is None:
         raise InvalidDraft("Invalid marker: there is no such namespace.")
     return namespace
 

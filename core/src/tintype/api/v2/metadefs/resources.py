@@ -28,15 +28,17 @@ class Namespaces(Resource):
     """/v2/metadefs/namespaces"""
 
     def __getitem__(self, name: str) -> NamespaceResource:
-        if not is_name(name, SHORT_MAX):
-            raise KeyError(name)
-        namespace = self.request.image_registry.definitions.namespace(name)
-        if namespace is None or not self._sees(namespace):
+        namespace = visible_namespace(self.request, name)
+        if namespace is None:
             raise KeyError(name)
         return NamespaceResource(self.request, name, self, namespace)
 
-    def _sees(self, namespace: Namespace) -> bool:
-        return policy.may(self.request.caller, policy.VIEW, policy.namespace_grants(namespace))
+
+def visible_namespace(request: Request, name: str) -> Namespace | None:
+    """The namespace of that name; None where there is none that the caller may see."""
+    found = request.image_registry.definitions.namespace(name) if is_name(name, SHORT_MAX) else None
+    seen = found is not None and policy.may(request.caller, policy.VIEW, policy.namespace_grants(found))
+    return found if seen else None
 
 
 class NamespaceResource(Resource):
