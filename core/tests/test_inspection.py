@@ -288,6 +288,25 @@ def test_the_inspectors_memory_is_bounded_whatever_a_header_says(data: bytes) ->
     assert peak < 8 * MIB
 
 
+def test_what_is_no_image_of_a_kind_costs_no_memory_once_that_is_clear() -> None:
+    Inspector("raw").verdict()  # what is loaded with the first one
+    block = os.urandom(MIB)
+    tracemalloc.start()
+    try:
+        inspector = Inspector("raw")
+        for _ in range(3):
+            inspector.update(block)
+        while_it_goes_on = tracemalloc.get_traced_memory()[0]
+        inspector.verdict()
+        del inspector
+        afterwards = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert while_it_goes_on < MIB // 4
+    assert afterwards < MIB // 8
+
+
 def test_a_failing_inspector_is_a_verdict_and_not_an_exception(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,7 @@ from tintype.stores.checked import CheckedStore, Demands
 from tintype.stores.options import read_options
 from tintype.testing import Exploding, Fault, FaultProxy, Paused, Trickle, pattern, read_all
 from tintype_store_swift import SwiftOptions, SwiftStore
+from tintype_store_swift.client import BLOCK
 
 SEGMENT = 1 << 20
 LARGE = 3 * SEGMENT + 17
@@ -523,6 +524,14 @@ def test_a_source_of_known_length_is_one_object_without_segments(whole: SwiftSto
     assert read_all(whole.get(location), limit=LARGE) == pattern(LARGE)
     assert len(listed(whole)) == 1
     assert listed(whole, "_segments") == []
+
+
+def test_bodies_go_out_in_large_blocks(whole: SwiftStore) -> None:
+    put(whole, b"x")
+    with whole._connections.lent() as connection:
+        adapter = connection.http_conn[1].request_session.get_adapter(connection.url)
+
+    assert adapter.poolmanager.connection_pool_kw["blocksize"] == BLOCK
 
 
 def test_a_source_longer_than_the_option_goes_in_segments(whole: SwiftStore) -> None:
