@@ -155,7 +155,7 @@ def _sentence(found: Sequence[Row], who: str, figures: Figures) -> str:
 def read_options() -> argparse.Namespace:
     """The command line's options."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller and shorter: a minute and a half")
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter: two and a half minutes")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 2)")
     parser.add_argument("--dir", type=Path, help="a folder on a disk (the system's own place)")
     parser.add_argument("--memory", type=Path, default=MEMORY, help=f"a folder in memory ({MEMORY})")

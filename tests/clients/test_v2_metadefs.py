@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.clients.clients import Clients
 from tests.functional.v2.people import fresh
 
@@ -12,6 +14,7 @@ TYPE = "OS::Glance::Image"
 SCHEMA = json.dumps({"description": "How many.", "minimum": 1})
 
 
+@pytest.mark.campaign
 def test_definitions_live_through_openstackclient(without_identities: Clients) -> None:
     openstack, shown = without_identities.openstack, without_identities.shown
     name = f"OSC::{fresh()}"

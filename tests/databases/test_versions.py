@@ -25,7 +25,11 @@ def tintype(words: str, server: Server) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("database", ALL, indirect=True)
+@pytest.mark.parametrize(
+    "database",
+    [ALL[0], *(pytest.param(kind, marks=pytest.mark.campaign) for kind in ALL[1:])],
+    indirect=True,
+)
 def test_images_survive_the_way_back_and_forth_between_versions(
     database: str, start_server: StartServer
 ) -> None:
