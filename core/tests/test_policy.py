@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected, expected_of_namespace
+from core.tests.workbench import Bench
 from tintype import policy
-from tintype.policy import Caller, image_grants, may, may_set, namespace_grants, visible_members
-from tintype.registry import Image, MemberStatus, Namespace, Status, Visibility
+from tintype.draft import new_id
+from tintype.policy import Caller, image_grants, may, may_set, namespace_grants, scope_of, visible_members
+from tintype.registry import Image, MemberStatus, Namespace, Scope, Status, Visibility
 from tintype.registry.records import Member
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -32,6 +34,18 @@ def make_image(
     return Image(status=status, visibility=visibility, **{**defaults, **values})
 
 
+def add_image(bench: Bench, status: Status, visibility: Visibility) -> str:
+    """The image that `make_image` describes, in the registry."""
+    image_id = new_id()
+    with bench.registry.unit() as unit:
+        unit.add_image(image_id, {"visibility": visibility, "owner": OWNER}, {})
+        unit.set_member(image_id, FRIEND)
+        unit.set_member(image_id, SHARER, can_share=True, status=MemberStatus.ACCEPTED)
+        if status is not Status.QUEUED:
+            unit.move(image_id, {Status.QUEUED}, status)
+    return image_id
+
+
 def test_g_29_every_cell_of_the_table_is_as_it_is_documented() -> None:
     cells = list(itertools.product(CALLERS, PERMISSIONS, Status, Visibility))
     wrong = [
@@ -41,6 +55,25 @@ def test_g_29_every_cell_of_the_table_is_as_it_is_documented() -> None:
     ]
     assert wrong == []
     assert len(cells) == 11 * 8 * 8 * 4
+
+
+def test_r_09_what_a_caller_may_not_view_is_not_even_read(bench: Bench) -> None:
+    cells = list(itertools.product(CALLERS, Status, Visibility))
+    wrong = []
+    for who, status, visibility in cells:
+        image_id = add_image(bench, status, visibility)
+        caller = CALLERS[who]
+        found = bench.registry.find_visible(image_id, scope_of(caller), caller.project, deleted=True)
+        if (found is not None) is not expected(who, policy.VIEW, status, visibility):
+            wrong.append((who, status, visibility))
+    assert wrong == []
+    assert len(cells) == 11 * 8 * 4
+
+
+def test_a_tombstone_is_seen_only_by_who_asks_for_one(bench: Bench) -> None:
+    image_id = add_image(bench, Status.DELETED, Visibility.PUBLIC)
+    assert bench.registry.find_visible(image_id, Scope.PUBLIC, None) is None
+    assert bench.registry.find_visible(image_id, Scope.PUBLIC, None, deleted=True).id == image_id
 
 
 @pytest.mark.parametrize("permission", [policy.LIST, policy.CREATE, policy.OPERATE, policy.DEFINE])

@@ -15,7 +15,6 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 
 from tintype import policy
-from tintype.draft import canonical_id
 from tintype.registry import Image
 
 CHILDREN = "tintype.root_children"
@@ -52,9 +51,7 @@ class ImageCollection(Resource):
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
     def __getitem__(self, name: str) -> ImageResource:
-        _ = self.request.caller  # whoever is nobody learns nothing, not even what is not there
-        image_id = canonical_id(name)
-        image = self.request.image_registry.find(image_id) if image_id else None
+        image = self.request.visible_image(name)
         if image is None:
             raise KeyError(name)
         return self.image_class(self.request, name, self, image)

@@ -14,7 +14,8 @@ from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.security import Allowed, Denied
 
-from tintype.policy import VIEW, Caller, image_grants, may
+from tintype.draft import canonical_id
+from tintype.policy import Caller, scope_of
 from tintype.registry import Image
 from tintype.settings import Settings
 from tintype.tokens import TokenFile
@@ -106,9 +107,16 @@ class SecurityPolicy:
         return []
 
 
-def _may_view(request: Request, image: Image) -> bool:
-    """Whether the caller may know of an image that was not reached through the tree."""
-    return may(request.caller, VIEW, image_grants(image))
+def _visible_image(request: Request, text: str, *, deleted: bool = False) -> Image | None:
+    """The image of that id, if it is one and the caller may know of it; with `deleted` its tombstone, too.
+
+    Raises:
+        Unauthenticated: whoever is nobody learns nothing, not even what is not there.
+    """
+    caller, image_id = request.caller, canonical_id(text)
+    if image_id is None:
+        return None
+    return request.image_registry.find_visible(image_id, scope_of(caller), caller.project, deleted=deleted)
 
 
 def includeme(config: Configurator) -> None:
@@ -122,4 +130,4 @@ def includeme(config: Configurator) -> None:
     policy = SecurityPolicy(identify, allow_anonymous=settings.allow_anonymous)
     config.set_security_policy(policy)
     config.add_request_method(policy.identity, "caller", reify=True)
-    config.add_request_method(_may_view, "may_view")
+    config.add_request_method(_visible_image, "visible_image")

@@ -164,11 +164,16 @@ class Registry:
             image = queries.find_image(connection, image_id)
         return None if image is None or image.status is Status.DELETED else image
 
-    def find_deleted(self, image_id: str) -> Image | None:
-        """The tombstone of an image; None if it lives, or never did."""
+    def find_visible(
+        self, image_id: str, scope: Scope, project: str | None, *, deleted: bool = False
+    ) -> Image | None:
+        """The image of that id if a project sees it, with `deleted` its tombstone too; else None.
+
+        An image out of sight takes as long as one that is not there: no clock tells them apart.
+        """
         with self._reader() as connection:
-            image = queries.find_image(connection, image_id)
-        return image if image is not None and image.status is Status.DELETED else None
+            image = queries.find_visible(connection, image_id, scope, project)
+        return image if image is None or deleted or image.status is not Status.DELETED else None
 
     def shared_with(self, project: str) -> list[Image]:
         """The undeleted images that are shared with a project, whatever it said to them."""

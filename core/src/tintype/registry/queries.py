@@ -7,7 +7,7 @@ An image is read by two statements, however many images there are: one for the r
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,10 +57,11 @@ _COLUMNS = tuple(_IMAGES.columns.keys())
 
 
 class Scope(enum.Enum):
-    """Which images a list is about."""
+    """Which images a list is about, or among which one is looked for."""
 
     PUBLIC = enum.auto()  #: public ones
-    VISIBLE = enum.auto()  #: public ones, the project's own, and those shared with it
+    #: Public ones, the project's own, those shared with it, and others' community images.
+    VISIBLE = enum.auto()
     ALL = enum.auto()  #: everybody's
 
 
@@ -123,6 +124,13 @@ def find_image(connection: Connection, image_id: str, *, lock: bool = False) -> 
     return _with_parts(connection, rows)[0] if rows else None
 
 
+def find_visible(connection: Connection, image_id: str, scope: Scope, project: str | None) -> Image | None:
+    """The same, as far as a project sees it; what it does not see is not even read."""
+    sought = {"image_id": image_id, "project": project}
+    rows = connection.execute(_FIND_IN[scope], sought).all()
+    return _with_parts(connection, rows)[0] if rows else None
+
+
 def images_shared_with(connection: Connection, project: str) -> list[Image]:
     """The undeleted images of which the project is a member, oldest first."""
     c = _IMAGES.c
@@ -143,7 +151,7 @@ def page(connection: Connection, listing: Listing) -> Page:
     """
     if _asks_for_nul(listing):
         return Page((), more=False)
-    parts = [_matching(listing, condition).limit(listing.limit + 1) for condition in _scope(listing)]
+    parts = [_matching(listing, condition).limit(listing.limit + 1) for condition in _listed(listing)]
     rows = connection.execute(parts[0] if len(parts) == 1 else _united(parts, listing)).all()
     images = _with_parts(connection, rows[: listing.limit])
     return Page(tuple(images), more=len(rows) > listing.limit)
@@ -165,22 +173,31 @@ def _asks_for_nul(listing: Listing) -> bool:
     return any(isinstance(value, str) and "\0" in value for value in values)
 
 
-def _scope(listing: Listing) -> list[ColumnElement[bool]]:
+def _listed(listing: Listing) -> list[ColumnElement[bool]]:
+    """What a list is of; others' community images are let in, for admins too, only when asked for."""
     c = _IMAGES.c
-    if listing.scope is Scope.ALL:
-        if listing.community:
-            return [c.id.is_not(None)]
+    if listing.scope is Scope.ALL and not listing.community:
         return [or_(c.visibility != Visibility.COMMUNITY, c.owner == listing.project)]
+    return _seen(listing.scope, listing.project, listing.memberships, community=listing.community)
+
+
+def _seen(
+    scope: Scope, project: Any, memberships: Collection[MemberStatus], *, community: bool
+) -> list[ColumnElement[bool]]:
+    """What is in a scope, as conditions of which one must hold."""
+    c = _IMAGES.c
+    if scope is Scope.ALL:
+        return [c.id.is_not(None)]
     parts = [c.visibility == Visibility.PUBLIC]
-    if listing.community:
+    if community:
         parts.append(c.visibility == Visibility.COMMUNITY)
-    if listing.scope is Scope.VISIBLE and listing.project is not None:
+    if scope is Scope.VISIBLE and project is not None:
         membership = exists().where(
             MemberRow.image_id == c.id,
-            MemberRow.project == listing.project,
-            MemberRow.status.in_(listing.memberships),
+            MemberRow.project == project,
+            MemberRow.status.in_(memberships),
         )
-        parts.append(c.owner == listing.project)
+        parts.append(c.owner == project)
         parts.append(and_(c.visibility == Visibility.SHARED, membership))
     return parts
 
@@ -351,5 +368,11 @@ _SORTED = {name: _never_null(name) for name in _COLUMNS}
 # Built once: building a statement costs more than running it.
 _FIND = select(_IMAGES).where(_IMAGES.c.id == bindparam("image_id"))
 _FIND_LOCKED = _FIND.with_for_update()
+_FIND_IN = {
+    scope: _FIND.where(
+        or_(*_seen(scope, bindparam("project", type_=String), MemberStatus, community=scope is Scope.VISIBLE))
+    )
+    for scope in Scope
+}
 _PARTS = _parts_query(lambda column: column.in_(bindparam("image_ids", expanding=True)))
 _PARTS_OF_ONE = _parts_query(lambda column: column == bindparam("image_id"))

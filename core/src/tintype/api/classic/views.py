@@ -21,7 +21,7 @@ from tintype.api.classic import codec
 from tintype.api.classic.resources import ClassicImage, ClassicImages
 from tintype.api.methods import refuse_other_methods
 from tintype.api.versions import version_document
-from tintype.draft import InvalidDraft, canonical_id
+from tintype.draft import InvalidDraft
 from tintype.registry import Image, Listing, Scope
 from tintype.resources import Root
 from tintype.security import Unauthenticated
@@ -77,9 +77,8 @@ class ListView:
         text = self.request.GET.get("marker")
         if text is None:
             return None
-        image_id = canonical_id(text)
-        image = self.request.image_registry.find(image_id) if image_id else None
-        if image is None or not self.request.may_view(image):
+        image = self.request.visible_image(text)
+        if image is None:
             raise InvalidDraft("Invalid marker. Image could not be found.")
         return image
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from pyramid.request import Request
@@ -125,11 +124,9 @@ def _limit(query: MultiDict, most: int) -> int:
 def _marker(request: Request, query: MultiDict) -> Image | None:
     if "marker" not in query:
         return None
-    image_id = canonical_id(query["marker"])
-    if image_id is None:
+    if canonical_id(query["marker"]) is None:
         raise InvalidDraft("Invalid marker format")
-    find: Callable[[str], Image | None] = request.image_registry.find
-    image = find(image_id) or request.image_registry.find_deleted(image_id)
-    if image is None or not request.may_view(image):
+    image = request.visible_image(query["marker"], deleted=True)
+    if image is None:
         raise InvalidDraft("Invalid marker. Image could not be found.")
     return image

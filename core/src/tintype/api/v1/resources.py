@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tintype.draft import canonical_id
+from tintype.registry import Status
 from tintype.resources import ImageCollection, ImageResource, Resource
 
 
@@ -21,16 +21,11 @@ class V1Images(ImageCollection):
     """/v1/images"""
 
     def __getitem__(self, name: str) -> ImageResource:
-        try:
-            return super().__getitem__(name)
-        except KeyError:
-            image_id = canonical_id(name)
-            if image_id is None or not self.request.caller.is_admin:
-                raise
-            tombstone = self.request.image_registry.find_deleted(image_id)
-            if tombstone is None:
-                raise
-            return V1Tombstone(self.request, name, self, tombstone)
+        image = self.request.visible_image(name, deleted=self.request.caller.is_admin)
+        if image is None:
+            raise KeyError(name)
+        kind = V1Tombstone if image.status is Status.DELETED else V1Image
+        return kind(self.request, name, self, image)
 
 
 class V1Image(ImageResource):

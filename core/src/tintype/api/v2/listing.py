@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pyramid.request import Request
 from webob.multidict import MultiDict
 
-from tintype.draft import InvalidDraft, canonical_id
-from tintype.policy import Caller
-from tintype.registry import Condition, Image, Listing, MemberStatus, Scope, SortKey, Visibility
+from tintype.draft import InvalidDraft
+from tintype.policy import scope_of
+from tintype.registry import Condition, Image, Listing, MemberStatus, SortKey, Visibility
 
 DEFAULT_LIMIT = 25
 _PAGING = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir"})
@@ -60,11 +60,6 @@ def read_listing(request: Request, most: int) -> Listing:
         limit=read_limit(query, most),
         after=_marker(request),
     )
-
-
-def scope_of(caller: Caller) -> Scope:
-    """What lists of this version are of, unless more is asked: all that the caller sees."""
-    return Scope.ALL if caller.is_admin else Scope.PUBLIC if caller.anonymous else Scope.VISIBLE
 
 
 def read_choice(
@@ -184,9 +179,8 @@ def _marker(request: Request) -> Image | None:
     text = request.GET.get("marker")
     if text is None:
         return None
-    image_id = canonical_id(text)
-    image = request.image_registry.find(image_id) if image_id else None
-    if image is None or not request.may_view(image):  # what one may not see is not there
+    image = request.visible_image(text)
+    if image is None:
         raise InvalidDraft("Invalid marker: there is no such image.")
     return image
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pyramid.request import Request
 
 from tintype.api.v2.codec import moment, read_object
-from tintype.api.v2.listing import read_choice, read_limit, scope_of
+from tintype.api.v2.listing import read_choice, read_limit
 from tintype.api.v2.metadefs.resources import visible_namespace
 from tintype.api.v2.metadefs.schemas import MetadefSchemas
 from tintype.definitions import (
@@ -22,6 +22,7 @@ from tintype.definitions import (
 )
 from tintype.draft import InvalidDraft
 from tintype.lifecycle import NotAllowed
+from tintype.policy import scope_of
 from tintype.registry import (
     Definition,
     Kind,

@@ -1,0 +1,125 @@
+"""Can a clock tell another project's private image from one that is not there?
+
+Both are asked for in turn, in random order, on one connection; the two distributions of times
+are compared by the test of Kolmogorov and Smirnov. Above its critical value, at one error in a
+hundred, somebody with patience learns which ids are taken. What the method itself makes of noise
+shows in the last figure: ids that are not there against others that are not there either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from client import Client
+from server import Server, write_ini
+
+from tintype.tokens import TokenFile
+
+#: How many ids of either kind are asked for: none is asked for so often that it is cached differently.
+IDS = 64
+#: At one error in a hundred, for two samples of the same size.
+_CRITICAL = math.sqrt(-math.log(0.01 / 2))
+_PATCH = {"Content_Type": "application/openstack-images-v2.1-json-patch"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request about an image, in the place of whose id stands ID."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+QUESTIONS = (
+    Question("GET", "/v2/images/ID", {}),
+    Question("GET", "/v2/images/ID/file", {}),
+    Question("GET", "/v2/images/ID/file", {"Range": "bytes=0-9"}),
+    Question("GET", "/v2/images/ID/members", {}),
+    Question("PATCH", "/v2/images/ID", _PATCH, b'[{"op": "replace", "path": "/name", "value": "n"}]'),
+    Question("DELETE", "/v2/images/ID", {}),
+    Question("HEAD", "/v1/images/ID", {}),
+    Question("PUT", "/v1/images/ID", {"x_image_meta_name": "n"}),
+    Question("GET", "/v1/images/ID/members", {}),
+    Question("GET", "/images/ID", {}),
+    Question("DELETE", "/images/ID", {}),
+)
+
+
+def distance(some: Sequence[float], others: Sequence[float]) -> float:
+    """The statistic of Kolmogorov and Smirnov: how far apart two distributions are, 0 to 1."""
+    shares = [(value, 1 / len(some)) for value in some] + [(value, -1 / len(others)) for value in others]
+    apart, most = 0.0, 0.0
+    for _, share in sorted(shares):
+        apart += share
+        most = max(most, abs(apart))
+    return most
+
+
+def compare(
+    client: Client, question: Question, kinds: Sequence[Sequence[str]], samples: int
+) -> list[list[float]]:
+    """The seconds that answers took, for ids of each kind."""
+    taken: list[list[float]] = [[] for _ in kinds]
+    turns = [kind for kind in range(len(kinds)) for _ in range(samples)]
+    random.shuffle(turns)
+    for kind in turns:
+        path = question.path.replace("ID", random.choice(kinds[kind]))
+        began = time.perf_counter()
+        answer = client.send(question.method, path, question.body, **question.headers)
+        taken[kind].append(time.perf_counter() - began)
+        if answer.status != 404:
+            raise SystemExit(f"{question.method} {path}: {answer.status}")
+    return taken
+
+
+def main() -> None:
+    """Print a line for each question; the last column says whether the clock tells."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--samples", type=int, default=10_000, metavar="N", help="times each kind is asked for"
+    )
+    samples = parser.parse_args().samples
+    with tempfile.TemporaryDirectory(prefix="tintype-bench-") as name:
+        folder = Path(name)
+        ini = write_ini(folder / "tintype.ini", {"app:main": {"tintype.identity": "tokens"}})
+        with Server(folder / "data", ini) as server:
+            tokens = TokenFile(folder / "data" / "tokens.json")
+            owner = tokens.add("owner", "owners", ("member",))
+            stranger = tokens.add("stranger", "strangers", ("member",))
+            time.sleep(1.5)  # a second passes before the file is read again
+            _ask(server, owner, stranger, samples)
+
+
+def _ask(server: Server, owner: str, stranger: str, samples: int) -> None:
+    with Client(server) as client:
+        private = [
+            client.image("POST", "/images", X_Auth_Token=owner, x_image_meta_name=f"secret {number}")["id"]
+            for number in range(IDS)
+        ]
+        missing, control = ([str(uuid.uuid4()) for _ in range(IDS)] for _ in range(2))
+        critical = _CRITICAL / math.sqrt(samples)
+        print(f"{'':36} {'private':>8} {'missing':>8} {'apart':>6} {'noise':>6}  critical: {critical:.3f}")
+        for question in QUESTIONS:
+            headers = {**question.headers, "X_Auth_Token": stranger}
+            asked = Question(question.method, question.path, headers, question.body)
+            hidden, nothing, nor = compare(client, asked, (private, missing, control), samples)
+            apart, noise = distance(hidden, nothing), distance(nothing, nor)
+            title = f"{question.method} {question.path}" + (" (Range)" if "Range" in question.headers else "")
+            verdict = "told apart" if apart > max(critical, noise) else ""
+            times = f"{median(hidden) * 1000:5.2f} ms {median(nothing) * 1000:5.2f} ms"
+            print(f"{title:36} {times} {apart:6.3f} {noise:6.3f}  {verdict}")
+
+
+if __name__ == "__main__":
+    main()
