@@ -40,7 +40,7 @@ def main() -> None:
     """Measure in memory what moves bytes, and on a disk what is to be durable."""
     options = read_options()
     measuring = (
-        Measuring(Figures(), QUICK, rounds=options.rounds or 2, asked=80, seconds=0.4)
+        Measuring(Figures(), QUICK, rounds=options.rounds or 1, asked=80, seconds=0.4)
         if options.quick
         else Measuring(Figures(), FULL, rounds=options.rounds or 5, asked=2000, seconds=5)
     )
@@ -155,8 +155,8 @@ def _sentence(found: Sequence[Row], who: str, figures: Figures) -> str:
 def read_options() -> argparse.Namespace:
     """The command line's options."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller and shorter: two and a half minutes")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 2)")
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter: about a minute")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 1)")
     parser.add_argument("--dir", type=Path, help="a folder on a disk (the system's own place)")
     parser.add_argument("--memory", type=Path, default=MEMORY, help=f"a folder in memory ({MEMORY})")
     parser.add_argument("--page", type=Path, help=f"the page to write ({PAGE.name}; quick: none)")
