@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tintype.registry.records import Image
 from tintype.settings import Settings
 
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII)
@@ -105,6 +106,18 @@ def check_draft(draft: Draft, settings: Settings) -> None:
         raise DraftTooLarge(
             f"The limit has been exceeded on the number of allowed image tags: {settings.max_tags}."
         )
+
+
+def check_formats(draft: Draft, image: Image | None = None) -> None:
+    """Return if an image that gets bytes says what they are: for the dialects that want to know.
+
+    Raises:
+        InvalidDraft: one of the formats is neither in the draft nor in the image.
+    """
+    for field_name, label in (("disk_format", "Disk"), ("container_format", "Container")):
+        before = getattr(image, field_name) if image is not None else None
+        if draft.fields.get(field_name, before) is None:
+            raise InvalidDraft(f"{label} format is not specified.")
 
 
 def check_tag(tag: str) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import click
 
-from tests.faults.campaign import clocks, databases, tables
-from tests.faults.campaign.databases import Databases
-from tests.faults.campaign.failing import fail
-from tests.faults.campaign.freezing import freeze
-from tests.faults.campaign.killing import Tally, cut_off, strike, walk
-from tests.faults.campaign.migrating import migrate
-from tests.faults.campaign.phases import PHASES, Phase
-from tests.faults.campaign.rehearsing import rehearse
-from tests.faults.campaign.restarting import restart
-from tests.faults.campaign.severing import sever
+from tests.faults.campaign import databases, tables
+from tests.faults.campaign.killing import Tally
+from tests.faults.campaign.phases import PHASES
+from tests.faults.campaign.plan import Plan
 
 #: What may be left out: a name, how often it happens if nothing else is said, and what it is.
 KINDS = {
@@ -31,46 +27,6 @@ KINDS = {
     "freezes": (10, "times that one of two processes is frozen, on each database"),
     "seeds": (50, "rehearsals of eight clients"),
 }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How often each kind of fault happens on one database, in which phases, and by which dice."""
-
-    kills: int
-    errors: int
-    breaks: int
-    cuts: int
-    restarts: int
-    clocks: int
-    freezes: int
-    seeds: int
-    phases: tuple[Phase, ...]
-    seed: int
-
-    def carry_out(self, on: Databases, folder: Path) -> Iterator[Tally]:
-        """Do all of it on a database."""
-        server = on.name != "sqlite"
-        for phase in self.phases if self.kills else ():
-            yield walk(phase, on, folder / f"kill {phase.name}", self.kills)
-        if self.kills:
-            yield migrate(on, folder / "migration", self.kills)
-            yield strike(on, folder / "anything", self.kills, self.seed)
-        for phase in self.phases if self.errors else ():
-            yield fail(phase, on, folder / f"fail {phase.name}", self.errors)
-        for phase in self.phases if self.breaks and server else ():
-            yield sever(phase, on, folder / f"sever {phase.name}", self.breaks)
-        if self.cuts and server:
-            yield cut_off(on, folder / "cut", self.cuts, self.seed)
-        if self.restarts and server:
-            yield restart(on.name, folder / "restart", self.restarts, self.seed)
-        if self.clocks:
-            yield clocks.jump(on, folder / "jump", self.clocks, self.seed)
-            yield clocks.die(on, folder / "die", self.clocks, self.seed)
-        if self.freezes:
-            yield freeze(on, folder / "frozen", self.freezes, self.seed)
-        if self.seeds:
-            yield rehearse(on, folder / "rehearsal", self.seeds)
 
 
 def _options(command: click.Command) -> click.Command:
@@ -88,13 +44,19 @@ def _options(command: click.Command) -> click.Command:
 )
 @click.option("--phase", "only", multiple=True, help="Only in this phase, where there are phases.")
 @click.option("--seed", default=0, show_default=True, help="Of the dice that choose moments and deeds.")
-def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, **numbers: int) -> None:
+@click.option(
+    "--jobs",
+    default=2 * (os.cpu_count() or 1),
+    show_default=True,
+    help="Phases at a time: mostly they wait for leases.",
+)
+def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, jobs: int, **numbers: int) -> None:
     """Let everything fail that can; 0 of a kind leaves it out.
 
     The exit status is 1 when a promise was broken.
     """
     names = names or databases.NAMES
-    phases = tuple(phase for phase in PHASES if not only or phase.name in only)
+    phases = tuple(phase.name for phase in PHASES if not only or phase.name in only)
     walks = len(names) * (len(phases) + 2)  # of kills there are two that are no phases
     servers = max(1, len([name for name in names if name != "sqlite"]))
     shares = {
@@ -105,13 +67,15 @@ def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, **numbers: in
     }
     each = {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}
     plan = Plan(**each, phases=phases, seed=seed)
-    tallies: list[Tally] = []
-    with tempfile.TemporaryDirectory(prefix="tintype-faults-") as folder:
-        for name in names:
-            with databases.running(name) as on:
-                for tally in plan.carry_out(on, Path(folder, name)):
-                    tallies.append(tally)
-                    _tell(tally)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tintype-faults-")))
+        running = [stack.enter_context(databases.running(name)) for name in names]
+        # Processes, for each calls the operator's commands, which write to the one standard output.
+        pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))
+        parts = [pool.submit(part.carry_out, on, folder) for on in running for part in plan.parts(on.name)]
+        for done in as_completed(parts):
+            _tell(done.result())
+    tallies = [part.result() for part in parts]
     click.echo(tables.markdown(tallies))
     if any(tally.violations for tally in tallies):
         raise click.exceptions.Exit(1)

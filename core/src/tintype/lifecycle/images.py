@@ -19,6 +19,7 @@ from tintype.draft import (
     DraftTooLarge,
     InvalidDraft,
     check_draft,
+    check_formats,
     check_properties,
     check_tag,
     new_id,
@@ -90,7 +91,6 @@ class Lifecycle:
         image: Image | None = None,
         *,
         on_failure: Status = Status.KILLED,
-        formats_required: bool = False,
     ) -> Image:
         """Take an image's bytes, of a new image or of a queued one: saving, then active.
 
@@ -105,9 +105,7 @@ class Lifecycle:
             Vanished: the image was deleted meanwhile; nothing is left.
         """
         self._check(draft, caller, image)
-        if formats_required:
-            _require_formats(draft, image)
-        store = self._store_for(draft)
+        store = writable_store(self._stores, draft.store)
         demands = self._demands(draft, image, length)
         attempt = self._begin(draft, caller, image, store, length, on_failure)
         return self._transfers.carry(attempt, source, demands)
@@ -128,9 +126,7 @@ class Lifecycle:
             return self._transfers.begin(unit, saving, store, length, on_failure)
 
     @retried
-    def register(
-        self, draft: Draft, caller: Caller, image: Image | None = None, *, formats_required: bool = False
-    ) -> Image:
+    def register(self, draft: Draft, caller: Caller, image: Image | None = None) -> Image:
         """Make an image, or a queued one, active whose bytes lie elsewhere, at `draft.location`.
 
         Raises:
@@ -139,8 +135,6 @@ class Lifecycle:
             NotQueued: the image has bytes already.
         """
         self._check(draft, caller, image)
-        if formats_required:
-            _require_formats(draft, image)
         store = external_store(self._stores, self._settings, caller, draft.location or "")
         stored = store.register(draft.location or "")
         size = _agreed_size(draft, image, stored.size)
@@ -162,7 +156,6 @@ class Lifecycle:
         stores: tuple[str, ...] = (),
         strict: bool = True,
         on_failure: Status = Status.KILLED,
-        formats_required: bool = False,
     ) -> Image:
         """Have the bytes at `draft.location` fetched into our own stores, by a job.
 
@@ -175,12 +168,8 @@ class Lifecycle:
             NotQueued: the image has bytes already, or is being given some.
         """
         self._check(draft, caller, image)
-        if formats_required:
-            _require_formats(draft, image)
         source = external_store(self._stores, self._settings, caller, draft.location or "")
-        targets = stores or (self._store_for(draft).name,)
-        for name in targets:
-            self._store_for(replace(draft, store=name))
+        targets = tuple(writable_store(self._stores, name).name for name in stores or (draft.store,))
         stored = source.register(draft.location or "")
         size = _agreed_size(draft, image, stored.size)
         if size is not None and size > self._settings.image_size_cap:
@@ -221,11 +210,11 @@ class Lifecycle:
             raise InvalidDraft("Nothing is converted here: the image's disk format is that of its source.")
         draft = replace(draft, fields={**draft.fields, "disk_format": source_format})
         self._check(draft, caller)
-        _require_formats(draft, None)
+        check_formats(draft)
         uri = draft.location or ""
         source = external_store(self._stores, self._settings, caller, uri)
-        order = order_from(source, uri, (self._store_for(draft).name,), self._settings)
-        order = replace(order, asked=asked)
+        target = writable_store(self._stores, draft.store)
+        order = replace(order_from(source, uri, (target.name,), self._settings), asked=asked)
         with self._registry.unit() as unit:
             importing = self._take(unit, self._add(unit, draft, caller), Status.IMPORTING)
             return add_job(unit, JobKind.FETCH, importing, order, request_id, caller.user)
@@ -402,9 +391,6 @@ class Lifecycle:
             raise NotAllowed("You have no project that could own an image.")
         self._registry.start_usage(draft.fields.get("owner", caller.project))
 
-    def _store_for(self, draft: Draft) -> CheckedStore:
-        return writable_store(self._stores, draft.store)
-
     def _demands(self, draft: Draft, image: Image | None, length: int | None) -> Demands:
         reserved = image.size if image is not None else None
         return Demands(
@@ -454,18 +440,6 @@ class Lifecycle:
 
     def _move(self, unit: Unit, image_id: str, to: Status, **values: Any) -> None:
         unit.move(image_id, {status for status, after in NEXT.items() if to in after}, to, **values)
-
-
-def _require_formats(draft: Draft, image: Image | None) -> None:
-    """An image that gets bytes says what they are, in the dialects that want to know.
-
-    Raises:
-        InvalidDraft: one of the formats is neither in the draft nor in the image.
-    """
-    for field, label in (("disk_format", "Disk"), ("container_format", "Container")):
-        before = getattr(image, field) if image is not None else None
-        if draft.fields.get(field, before) is None:
-            raise InvalidDraft(f"{label} format is not specified.")
 
 
 def _agreed_size(draft: Draft, image: Image | None, stored: int | None) -> int | None:

@@ -22,7 +22,7 @@ from tintype.api.v1 import codec
 from tintype.api.v1.listing import read_listing
 from tintype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
 from tintype.api.versions import base_url, version_document
-from tintype.draft import Draft, InvalidDraft
+from tintype.draft import Draft, InvalidDraft, check_formats
 from tintype.lifecycle import NotAllowed
 from tintype.registry import Image, Status, Visibility
 
@@ -133,18 +133,18 @@ def _give(request: Request, draft: Draft, image: Image | None) -> Image:
         raise InvalidDraft("It's invalid to provide multiple image sources.")
     if draft.location == "" or source == "":
         raise InvalidDraft("External source should not be empty")
+    if body or draft.location or source:
+        check_formats(draft, image)
     if body:
         # A body without a type is what openstacksdk sends after it made the image by JSON.
         if request.content_type != _OCTETS and not (image is not None and not request.content_type):
             raise InvalidDraft("Content-Type must be application/octet-stream")
         reader = RequestBody(request)
-        return lifecycle.upload(draft, reader, reader.length, caller, image, formats_required=True)
+        return lifecycle.upload(draft, reader, reader.length, caller, image)
     if source is not None:
-        return lifecycle.fetch(
-            replace(draft, location=source), caller, request.id, image, formats_required=True
-        )
+        return lifecycle.fetch(replace(draft, location=source), caller, request.id, image)
     if draft.location is not None:
-        return lifecycle.register(draft, caller, image, formats_required=True)
+        return lifecycle.register(draft, caller, image)
     if image is not None:
         return lifecycle.update(image, draft, caller)
     if draft.size == 0:

@@ -13,7 +13,7 @@ from tintype import policy
 from tintype.api.body import RequestBody, image_response
 from tintype.api.v2.resources import Actions, V2Image
 from tintype.api.v2.views.documents import nothing, without_body
-from tintype.draft import Draft, InvalidDraft
+from tintype.draft import Draft, InvalidDraft, check_formats
 from tintype.lifecycle import NoData, Vanished
 from tintype.registry import Status
 
@@ -27,15 +27,10 @@ def upload(context: V2Image, request: Request) -> Response:
     _check_octets(request)
     body = RequestBody(request)
     draft = Draft(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
+    check_formats(draft, context.image)
     try:
         request.lifecycle.upload(
-            draft,
-            body,
-            body.length,
-            request.caller,
-            context.image,
-            on_failure=Status.QUEUED,
-            formats_required=True,
+            draft, body, body.length, request.caller, context.image, on_failure=Status.QUEUED
         )
     except Vanished as error:
         raise HTTPGone(str(error)) from None
