@@ -33,7 +33,7 @@ def fail(
     most: int,
     errors: Mapping[str, tuple[str, ...]] = _ERRORS,
 ) -> Tally:
-    """Let each call fail in each way: all, or about `most` at even distances."""
+    """Let each call fail in each way: all, or `most` at even distances."""
     tally = Tally(f"{phase.name}: a call fails", databases.name)
     settings = {**phase.settings, **_SETTINGS}
     calls = tuple(dict.fromkeys(call for these in errors.values() for call in these))

@@ -41,7 +41,7 @@ class Tally:
 def walk(
     phase: Phase, databases: Databases, folder: Path, most: int, calls: tuple[str, ...] | None = None
 ) -> Tally:
-    """Kill before each call that the phase makes: all of them, or about `most` at even distances."""
+    """Kill before each call that the phase makes: all of them, or `most` at even distances."""
     tally = Tally(f"{phase.name}: killed", databases.name)
     calls = calls or tuple(dict.fromkeys((*_FILES, *CALLS[databases.name])))
     with opened(databases, folder / "counted", phase.settings) as scene:
@@ -60,8 +60,9 @@ def walk(
 
 
 def spread(points: list[_T], most: int) -> list[_T]:
-    """All points, or about `most` of them at even distances."""
-    return points[:: max(1, -(-len(points) // most))]
+    """All points, or `most` of them at even distances."""
+    count = min(most, len(points))
+    return [points[number * len(points) // count] for number in range(count)]
 
 
 def count(phase: Phase, scene: Scene, calls: tuple[str, ...], log: Path) -> collections.Counter[str]:

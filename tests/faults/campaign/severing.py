@@ -29,7 +29,7 @@ BOUND = 3 * (_ANSWER + 1) + 5
 
 
 def sever(phase: Phase, databases: Databases, folder: Path, most: int) -> Tally:
-    """Break the connection at each message, in each way: all, or about `most` at even distances."""
+    """Break the connection at each message, in each way: all, or `most` at even distances."""
     tally = Tally(f"{phase.name}: database breaks", databases.name)
     with _linked(databases, folder / "counted", phase.settings) as (scene, link):
         messages = _count(phase, scene, link)
