@@ -16,9 +16,8 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from tintype.serving.body import BodyError, RequestBody, Wire
-from tintype.serving.parser import RequestParser
+from tintype.serving.parser import RequestParser, ServiceUnavailable
 from tintype.serving.sending import FileBuffer, FilePart
-from tintype.serving.workers import ServiceUnavailable
 
 #: Bytes of files sent for one connection before others get their turn.
 TURN = 1 << 20

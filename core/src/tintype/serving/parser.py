@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.utilities import BadRequest, RequestHeaderFieldsTooLarge
+from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
 from tintype.serving.body import HEADER_LINE, READ_AHEAD, RequestBody
 from tintype.serving.settings import ServerSettings
@@ -35,6 +35,18 @@ _BLANK = 8
 _FIRST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.[01]")
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=:\[\]-]*")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
+
+
+class ServiceUnavailable(Error):
+    """The answer to a request that came when there was no worker, or no file descriptor, for it."""
+
+    code = 503
+    reason = "Service Unavailable"
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        """waitress's, and when to come again."""
+        status, headers, body = super().to_response(ident)
+        return status, [*headers, ("Retry-After", "30")], body
 
 
 class RequestParser(HTTPRequestParser):

@@ -11,26 +11,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from waitress.task import ThreadedTaskDispatcher
-from waitress.utilities import Error
 
+from tintype.serving.parser import ServiceUnavailable
 from tintype.serving.settings import ServerSettings
 
 if TYPE_CHECKING:
     from tintype.serving.channel import Channel
 
 log = logging.getLogger(__name__)
-
-
-class ServiceUnavailable(Error):
-    """The answer to an upload that found no worker in time."""
-
-    code = 503
-    reason = "Service Unavailable"
-
-    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        """waitress's, and when to come again."""
-        status, headers, body = super().to_response(ident)
-        return status, [*headers, ("Retry-After", "30")], body
 
 
 class Workers(ThreadedTaskDispatcher):
