@@ -26,8 +26,9 @@ from hypothesis.stateful import (
 from core.tests.workbench import CALLER, Bench, Moody, make_bench, make_settings
 from tintype.draft import Draft, DraftTooLarge, InvalidDraft, new_id
 from tintype.inspection import InspectorsUnavailable
-from tintype.lifecycle import NEXT, Conflict, NoData, NotQueued, Protected, UnknownStore, Vanished
+from tintype.lifecycle import NEXT, Conflict, Lifecycle, NoData, NotQueued, Protected, UnknownStore, Vanished
 from tintype.lifecycle.jobs import Order
+from tintype.lifecycle.leases import Watch
 from tintype.registry import (
     DuplicateImage,
     Image,
@@ -56,9 +57,10 @@ DATA = pattern(3000)
 CAP = 5000
 LEASE = 1.0
 
-QUEUED, SAVING, ACTIVE, KILLED, DELETED = (
+QUEUED, SAVING, IMPORTING, ACTIVE, KILLED, DELETED = (
     Status.QUEUED,
     Status.SAVING,
+    Status.IMPORTING,
     Status.ACTIVE,
     Status.KILLED,
     Status.DELETED,
@@ -798,6 +800,47 @@ def test_a_job_during_which_the_registry_was_away_is_begun_again(hasty, monkeypa
     time.sleep(LEASE * 2 / 3)
     assert bench.lifecycle.work()
     assert bench.read(bench.registry.find(image.id)) == DATA
+
+
+def sweep_during_the_next_add(bench: Bench, monkeypatch) -> None:
+    """Have another process take whoever adds bytes next for dead, as one that was frozen is taken."""
+    other = Lifecycle(bench.registry, bench.stores, bench.settings)
+    added = bench.store.add
+
+    def add(*arguments):
+        monkeypatch.undo()
+        stored = added(*arguments)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(Watch, "over", lambda watch, ends: set(ends))
+            assert other.sweep().ended == 1
+        return stored
+
+    monkeypatch.setattr(bench.store, "add", add)
+
+
+@pytest.mark.parametrize("before", [QUEUED, IMPORTING])
+def test_a_job_whose_bytes_were_swept_while_its_process_stood_still_is_begun_again(
+    hasty, monkeypatch, before
+):
+    bench = hasty
+    source = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.reserve(Draft(), bench.caller)
+    order = Order(("memory",), source="memory", location=source.location.location, size=len(DATA))
+    with bench.registry.unit() as unit:
+        unit.add_job(JobKind.FETCH, image, order.to_json(), ["memory"], "request", None)
+        if before is IMPORTING:
+            unit.move(image.id, {QUEUED}, IMPORTING)
+    sweep_during_the_next_add(bench, monkeypatch)
+
+    with pytest.raises(Vanished):
+        bench.lifecycle.work()
+    assert bench.status(image.id) is before
+    with contextlib.closing(bench.raw()) as database:
+        database.execute("UPDATE jobs SET lease_until = NULL")
+    assert bench.lifecycle.work()
+    assert bench.status(image.id) is ACTIVE
+    assert bench.read(bench.registry.find(image.id)) == DATA
+    assert len(bench.blobs) == 2
 
 
 def test_an_upload_that_cannot_be_inspected_is_killed_and_the_next_one_tries_again(bench, monkeypatch):

@@ -2,7 +2,8 @@
 
 A job stands in the registry with all that is needed to do it. Whoever takes it holds a
 lease on it; if that lapses, another begins the job again, after what the first one left
-behind has been swept away. The one who lost the lease cannot end the job any more.
+behind has been swept away. The one who lost the lease cannot end the job any more, and
+one whose bytes were swept, because it stood still, does not end it but leaves it to be begun again.
 """
 
 from __future__ import annotations
@@ -129,15 +130,21 @@ class Jobs:
                     image = self._fetch(image, name, order)
                 else:
                     image = self._transfers.copy(image, self._stores[name])
-            except RegistryUnavailable:
-                raise  # nothing is wrong with the job: it is begun again when its lease is over
-            except Exception as error:  # noqa: BLE001 - whatever a job dies of is written down
+            except Exception as error:  # whatever a job dies of is written down
+                if self._was_interrupted(job, error):
+                    raise  # nothing is wrong with the job: it is begun again when its lease is over
                 _log(job, error)
                 failed[name] = reason(error)
                 if order.strict:
                     break
             self._note(job, remaining[1:], failed)
         return failed
+
+    def _was_interrupted(self, job: Job, error: Exception) -> bool:
+        """Whether it is the registry that was away, or a sweep that took this process for dead."""
+        if isinstance(error, Vanished):
+            return self._registry.find(job.image_id) is not None
+        return isinstance(error, RegistryUnavailable)
 
     def _fetch(self, image: Image, target: str, order: Order) -> Image:
         store, location, size = self._stores[order.source or ""], order.location or "", order.size

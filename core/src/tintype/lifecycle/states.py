@@ -68,7 +68,7 @@ class Protected(Exception):
 
 
 class Vanished(Exception):
-    """The image was deleted while its bytes were on their way."""
+    """The image was deleted while its bytes were on their way, or a sweep took who brought them for dead."""
 
 
 class TooManyDownloads(Exception):
