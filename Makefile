@@ -8,8 +8,9 @@ PLAIN := .venv-plain
 BIN := $(VENV)/bin
 INI ?= tintype.ini
 
-# How tests are shared out: by modules, in the order of setup.cfg.
-WORKERS := -n auto --dist loadscope --no-loadscope-reorder
+# How tests are shared out: by modules, in the order of setup.cfg; to one process more than there are
+# cores, for many wait: for leases, for servers, for commands that start.
+WORKERS := -n $$(($$(nproc) + 1)) --dist loadscope --no-loadscope-reorder
 
 FUZZ ?= 5000
 FAULTS ?= 1000
