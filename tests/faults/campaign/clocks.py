@@ -1,6 +1,6 @@
-"""Clocks: those of two processes are set by an hour, forwards and back, while they serve and sweep.
+"""Clocks: those of two processes are set by an hour or a day, forwards and back, while they serve and sweep.
 
-Nothing that lives may be taken for dead then, and nothing that died may be kept for an hour.
+Nothing that lives may be taken for dead then, and nothing that died may be kept for so long.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tests.faults.campaign.phases import Scene
 from tests.faults.campaign.victim import Victim, pause, victim
 from tests.servers.common import Unavailable, apt
 
-_HOUR = 3600
+_HOUR, _DAY = 3600, 86400
 #: Seconds; long enough for a busy machine to renew it in time, which is not what is tested here.
 _LEASE = 6.0
 _SETTINGS = {"tintype.lease": f"{_LEASE}", "tintype.sweep_interval": "0.25"}
 #: What the two clocks are wrong by, in seconds, one after the other.
 STEPS = (
     (_HOUR, 0),
-    (_HOUR, _HOUR),
+    (_DAY, _DAY),
     (0, _HOUR),
     (0, 0),
     (-_HOUR, 0),
-    (-_HOUR, -_HOUR),
-    (_HOUR, -_HOUR),
+    (-_DAY, -_DAY),
+    (_HOUR, -_DAY),
     (0, 0),
 )
 _SLOW = 3
