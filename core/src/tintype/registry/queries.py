@@ -182,9 +182,9 @@ def _listed(listing: Listing) -> list[ColumnElement[bool]]:
 
 
 def _seen(
-    scope: Scope, project: Any, memberships: Collection[MemberStatus], *, community: bool
+    scope: Scope, project: Any, memberships: Collection[MemberStatus] | None, *, community: bool
 ) -> list[ColumnElement[bool]]:
-    """What is in a scope, as conditions of which one must hold."""
+    """What is in a scope, as conditions of which one must hold; `memberships` None: whatever the answer."""
     c = _IMAGES.c
     if scope is Scope.ALL:
         return [c.id.is_not(None)]
@@ -192,11 +192,9 @@ def _seen(
     if community:
         parts.append(c.visibility == Visibility.COMMUNITY)
     if scope is Scope.VISIBLE and project is not None:
-        membership = exists().where(
-            MemberRow.image_id == c.id,
-            MemberRow.project == project,
-            MemberRow.status.in_(memberships),
-        )
+        membership = exists().where(MemberRow.image_id == c.id, MemberRow.project == project)
+        if memberships is not None:
+            membership = membership.where(MemberRow.status.in_(memberships))
         parts.append(c.owner == project)
         parts.append(and_(c.visibility == Visibility.SHARED, membership))
     return parts
@@ -370,7 +368,7 @@ _FIND = select(_IMAGES).where(_IMAGES.c.id == bindparam("image_id"))
 _FIND_LOCKED = _FIND.with_for_update()
 _FIND_IN = {
     scope: _FIND.where(
-        or_(*_seen(scope, bindparam("project", type_=String), MemberStatus, community=scope is Scope.VISIBLE))
+        or_(*_seen(scope, bindparam("project", type_=String), None, community=scope is Scope.VISIBLE))
     )
     for scope in Scope
 }
