@@ -97,7 +97,6 @@ def main() -> None:
             tokens = TokenFile(folder / "data" / "tokens.json")
             owner = tokens.add("owner", "owners", ("member",))
             stranger = tokens.add("stranger", "strangers", ("member",))
-            time.sleep(1.5)  # a second passes before the file is read again
             _ask(server, owner, stranger, samples)
 
 

@@ -24,8 +24,8 @@ DEFINE - make, change and remove metadata definitions - is an admin's alone, too
 them is VIEWed by whoever may list if it is public, otherwise by its owner's people and admins.
 
 A caller who may not VIEW an image, or a namespace, is told that it is not there. For images that
-holds of the time it takes, too: `scope_of` has the column VIEW in the registry's words, and what
-lies outside of a caller's scope is not read.
+holds of the time it takes, too, to a microsecond: `scope_of` has the column VIEW in the
+registry's words, and what lies outside of a caller's scope is not read.
 """
 
 from __future__ import annotations

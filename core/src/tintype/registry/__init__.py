@@ -169,7 +169,7 @@ class Registry:
     ) -> Image | None:
         """The image of that id if a project sees it, with `deleted` its tombstone too; else None.
 
-        An image out of sight takes as long as one that is not there: no clock tells them apart.
+        An image out of sight takes as long as one that is not there, to a microsecond.
         """
         with self._reader() as connection:
             image = queries.find_visible(connection, image_id, scope, project)
