@@ -56,7 +56,7 @@ def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, jobs: int, **
     The exit status is 1 when a promise was broken.
     """
     names = names or databases.NAMES
-    phases = tuple(phase.name for phase in PHASES if not only or phase.name in only)
+    phases = tuple(phase for phase in PHASES if not only or phase.name in only)
     walks = len(names) * (len(phases) + 2)  # of kills there are two that are no phases
     servers = max(1, len([name for name in names if name != "sqlite"]))
     shares = {
@@ -72,7 +72,7 @@ def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, jobs: int, **
         running = [stack.enter_context(databases.running(name)) for name in names]
         # Processes, for each calls the operator's commands, which write to the one standard output.
         pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))
-        parts = [pool.submit(part.carry_out, on, folder) for on in running for part in plan.parts(on.name)]
+        parts = [pool.submit(part) for on in running for part in plan.parts(on, folder / on.name)]
         for done in as_completed(parts):
             _tell(done.result())
     tallies = [part.result() for part in parts]

@@ -85,6 +85,14 @@ class Phase:
     prepare: Deed = lambda scene: None
     settings: dict[str, str] = field(default_factory=dict)
 
+    def __reduce__(self) -> tuple[Callable[[str], Phase], tuple[str]]:
+        """Another process has the same phases, but no lambda can be sent to it."""
+        return _named, (self.name,)
+
+
+def _named(name: str) -> Phase:
+    return next(phase for phase in PHASES if phase.name == name)
+
 
 def _import(scene: Scene) -> None:
     """Another process takes the order, so all that is walked through is the work."""

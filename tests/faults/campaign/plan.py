@@ -1,9 +1,10 @@
-"""What a campaign does: for each database its parts, of which each stands alone."""
+"""What a campaign does to a database: parts of which each stands alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.faults.campaign import clocks
@@ -12,12 +13,10 @@ from tests.faults.campaign.failing import fail
 from tests.faults.campaign.freezing import freeze
 from tests.faults.campaign.killing import Tally, cut_off, strike, walk
 from tests.faults.campaign.migrating import migrate
-from tests.faults.campaign.phases import PHASES
+from tests.faults.campaign.phases import Phase
 from tests.faults.campaign.rehearsing import rehearse
 from tests.faults.campaign.restarting import restart
 from tests.faults.campaign.severing import sever
-
-_PHASES = {phase.name: phase for phase in PHASES}
 
 
 @dataclass(frozen=True)
@@ -32,52 +31,29 @@ class Plan:
     clocks: int
     freezes: int
     seeds: int
-    phases: tuple[str, ...]
+    phases: tuple[Phase, ...]
     seed: int
 
-    def parts(self, database: str) -> Iterator[Part]:
-        """What there is to do on a database, in parts of which each stands alone."""
-        server = database != "sqlite"
-        for kind, wanted in (("kills", True), ("errors", True), ("breaks", server)):
-            if getattr(self, kind) and wanted:
-                yield from (Part(self, kind, phase) for phase in self.phases)
+    def parts(self, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
+        """What there is to do on a database, for any process to do, at any time."""
+        server = on.name != "sqlite"
+        for phase in self.phases if self.kills else ():
+            yield partial(walk, phase, on, folder / f"kill {phase.name}", self.kills)
         if self.kills:
-            yield Part(self, "migration")
-            yield Part(self, "anything")
-        for kind in ("cuts", "restarts"):
-            if getattr(self, kind) and server:
-                yield Part(self, kind)
+            yield partial(migrate, on, folder / "migration", self.kills)
+            yield partial(strike, on, folder / "anything", self.kills, self.seed)
+        for phase in self.phases if self.errors else ():
+            yield partial(fail, phase, on, folder / f"fail {phase.name}", self.errors)
+        for phase in self.phases if self.breaks and server else ():
+            yield partial(sever, phase, on, folder / f"sever {phase.name}", self.breaks)
+        if self.cuts and server:
+            yield partial(cut_off, on, folder / "cut", self.cuts, self.seed)
+        if self.restarts and server:
+            yield partial(restart, on.name, folder / "restart", self.restarts, self.seed)
         if self.clocks:
-            yield Part(self, "jumps")
-            yield Part(self, "deaths")
-        for kind in ("freezes", "seeds"):
-            if getattr(self, kind):
-                yield Part(self, kind)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One kind of fault, in one phase where there are phases."""
-
-    plan: Plan
-    kind: str
-    phase: str = ""
-
-    def carry_out(self, on: Databases, parent: Path) -> Tally:
-        """Do it on a database, in a folder of its own."""
-        plan, folder = self.plan, parent / f"{on.name} {self.kind} {self.phase}"
-        phase = _PHASES.get(self.phase)
-        deeds: dict[str, Callable[[], Tally]] = {
-            "kills": lambda: walk(phase, on, folder, plan.kills),
-            "errors": lambda: fail(phase, on, folder, plan.errors),
-            "breaks": lambda: sever(phase, on, folder, plan.breaks),
-            "migration": lambda: migrate(on, folder, plan.kills),
-            "anything": lambda: strike(on, folder, plan.kills, plan.seed),
-            "cuts": lambda: cut_off(on, folder, plan.cuts, plan.seed),
-            "restarts": lambda: restart(on.name, folder, plan.restarts, plan.seed),
-            "jumps": lambda: clocks.jump(on, folder, plan.clocks, plan.seed),
-            "deaths": lambda: clocks.die(on, folder, plan.clocks, plan.seed),
-            "freezes": lambda: freeze(on, folder, plan.freezes, plan.seed),
-            "seeds": lambda: rehearse(on, folder, plan.seeds),
-        }
-        return deeds[self.kind]()
+            yield partial(clocks.jump, on, folder / "jump", self.clocks, self.seed)
+            yield partial(clocks.die, on, folder / "die", self.clocks, self.seed)
+        if self.freezes:
+            yield partial(freeze, on, folder / "frozen", self.freezes, self.seed)
+        if self.seeds:
+            yield partial(rehearse, on, folder / "rehearsal", self.seeds)
