@@ -1,4 +1,4 @@
-# Tintype's commands. Each works as the very first one in a fresh clone: what it
+# Calotype's commands. Each works as the very first one in a fresh clone: what it
 # needs is installed into .venv by the rules it depends on.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV := .venv
 # What users have, without what tests need: what is measured is a server from there.
 PLAIN := .venv-plain
 BIN := $(VENV)/bin
-INI ?= tintype.ini
+INI ?= calotype.ini
 
 # How tests are shared out: by modules, in the order of setup.cfg; to one process more than there are
 # cores, for many wait: for leases, for servers, for commands that start.
@@ -38,12 +38,12 @@ campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: mo
 
 databases: $(VENV)/.dev  ## run the functional tests on PostgreSQL and on MariaDB
 	for kind in postgres mariadb; do \
-		TINTYPE_TEST_DATABASE=$$kind tests/servers/run $$kind -- \
+		CALOTYPE_TEST_DATABASE=$$kind tests/servers/run $$kind -- \
 			$(BIN)/python -m pytest $(WORKERS) --reruns 1 --timeout 300 tests/functional $(PYTEST) || exit 1; \
 	done
 
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
-	TINTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
+	CALOTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
 
 faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, let calls, databases and clocks fail: nothing is lost, none is stuck
 	$(BIN)/python -m tests.faults.campaign --kills $(FAULTS)

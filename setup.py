@@ -1,4 +1,4 @@
-"""The meta distribution `tintype`: core and the four drivers, installed together.
+"""The meta distribution `calotype`: core and the four drivers, installed together.
 
 In a checkout the parts are taken from their folders; from a published sdist they
 are taken from the package index, at this same version.
@@ -10,11 +10,11 @@ from setuptools import setup
 
 HERE = Path(__file__).resolve().parent
 PARTS = {
-    "tintype-core": "core",
-    "tintype-store-file": "plugins/store_file",
-    "tintype-store-s3": "plugins/store_s3",
-    "tintype-store-swift": "plugins/store_swift",
-    "tintype-store-http": "plugins/store_http",
+    "calotype-core": "core",
+    "calotype-store-file": "plugins/store_file",
+    "calotype-store-s3": "plugins/store_s3",
+    "calotype-store-swift": "plugins/store_swift",
+    "calotype-store-http": "plugins/store_http",
 }
 
 

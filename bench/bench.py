@@ -1,4 +1,4 @@
-"""Measure Tintype on this machine and print a table; nothing is asserted.
+"""Measure Calotype on this machine and print a table; nothing is asserted.
 
 Each figure is the median of several rounds, and the rounds of what is compared take turns, so that
 a machine that slows down half way slows down both.
@@ -20,10 +20,10 @@ from transfers import measure_transfers
 
 
 def main() -> None:
-    """Run the parts in order against one server of tintype.ini."""
+    """Run the parts in order against one server of calotype.ini."""
     options = read_options()
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="tintype-bench-", dir=options.dir) as name:
+    with tempfile.TemporaryDirectory(prefix="calotype-bench-", dir=options.dir) as name:
         folder = Path(name)
         with Server(folder / "transfers") as server:
             idle = server.peak_memory()

@@ -18,8 +18,8 @@ from server import INI, Server
 from sqlalchemy import Connection, Engine, event, insert, select
 from timing import Timing
 
-from tintype.registry import build_engine
-from tintype.registry.models import ImageRow
+from calotype.registry import build_engine
+from calotype.registry.models import ImageRow
 
 LISTED = 25
 ASKED = 200
@@ -48,7 +48,7 @@ def populate(server: Server, count: int, public: int) -> None:
     """Fill the registry with copies of one image; the public ones are spread evenly."""
     with Client(server) as client:
         pattern_id = client.image("POST", "/images", x_image_meta_name="pattern")["id"]
-    engine = build_engine(f"sqlite:///{server.data_dir / 'tintype.sqlite'}")
+    engine = build_engine(f"sqlite:///{server.data_dir / 'calotype.sqlite'}")
     with engine.begin() as connection:
         pattern = connection.execute(select(_IMAGES).where(_IMAGES.c.id == pattern_id)).mappings().one()
         rows = _copies(pattern, count - 1, public)
@@ -93,7 +93,7 @@ def _plan(data_dir: Path) -> list[str]:
         Request.blank(f"/images?limit={LISTED}").get_response(app)
     finally:
         event.remove(Engine, "before_cursor_execute", remember)
-    engine = build_engine(f"sqlite:///{data_dir / 'tintype.sqlite'}")
+    engine = build_engine(f"sqlite:///{data_dir / 'calotype.sqlite'}")
     with engine.connect() as connection:
         plans = [
             step.detail

@@ -1,4 +1,4 @@
-"""Measure Tintype and its peers in one run, and write the table and the chart of a page.
+"""Measure Calotype and its peers in one run, and write the table and the chart of a page.
 
 The bytes of transfers lie in memory, so that no disk is anybody's excuse; what is said to
 be on a disk is. Nothing is asserted.
@@ -19,12 +19,12 @@ import comparison
 import page
 from comparison import Measuring
 from figures import US, Figures, Row
+from peers.calotype import Calotype, CalotypeV2
 from peers.glance import Glance
 from peers.nginx import Nginx
 from peers.peer import Peer
 from peers.postgres import Postgres
 from peers.registry import Registry
-from peers.tintype import Tintype, TintypeV2
 from rows import GLANCE, MACHINE, NGINX, ON_POSTGRESQL, REGISTRY, V2, Sizes, rows
 from server import ROOT
 
@@ -55,7 +55,7 @@ def measure_in_memory(measuring: Measuring, folder: Path, database: Postgres) ->
     """Transfers, and who else is served meanwhile."""
     sizes = measuring.sizes
     peers = all_peers(folder, database.create("glance_in_memory"))
-    only_sha256 = Tintype(folder / "sha256", {"tintype.md5": "false"})
+    only_sha256 = Calotype(folder / "sha256", {"calotype.md5": "false"})
     image = comparison.big_content(folder / "image.raw", sizes.image)
     with prepared(peers):
         comparison.measure_starts(measuring, peers)
@@ -74,10 +74,10 @@ def measure_in_memory(measuring: Measuring, folder: Path, database: Postgres) ->
 def measure_on_disk(measuring: Measuring, folder: Path, database: Postgres) -> None:
     """What waits for a disk, or reads a database."""
     peers = all_peers(folder, database.create("glance"))
-    url = database.create("tintype").replace("://", "+psycopg://")
+    url = database.create("calotype").replace("://", "+psycopg://")
     more = [
-        TintypeV2(folder / "v2", name=V2),
-        Tintype(folder / "postgresql", {"sqlalchemy.url": url}, name=ON_POSTGRESQL),
+        CalotypeV2(folder / "v2", name=V2),
+        Calotype(folder / "postgresql", {"sqlalchemy.url": url}, name=ON_POSTGRESQL),
     ]
     image = comparison.big_content(folder / "image.raw", measuring.sizes.image)
     with running(peers):
@@ -91,7 +91,7 @@ def measure_on_disk(measuring: Measuring, folder: Path, database: Postgres) -> N
 def all_peers(folder: Path, database: str) -> list[Peer]:
     """Ourselves, then the others, their data below the folder."""
     return [
-        Tintype(folder / "tintype"),
+        Calotype(folder / "calotype"),
         Glance(folder / "glance", database),
         Registry(folder / "registry"),
         Nginx(folder / "nginx"),
@@ -121,7 +121,9 @@ def running(peers: Sequence[Peer]) -> Iterator[None]:
 @contextlib.contextmanager
 def made_folder(parent: Path | None) -> Iterator[Path]:
     """A folder of our own that any user may pass through, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="tintype-bench-", dir=parent, ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(
+        prefix="calotype-bench-", dir=parent, ignore_cleanup_errors=True
+    ) as name:
         Path(name).chmod(0o711)
         yield Path(name)
 
@@ -138,7 +140,7 @@ def publish(measuring: Measuring, target: Path | None) -> None:
     if target:
         page.write(target, f"{text}\n")
         charted = [row for key in CHARTED for row in found if row.key == key]
-        title = "Tintype and its peers, 2 processes each"
+        title = "Calotype and its peers, 2 processes each"
         target.with_suffix(".svg").write_text(chart.draw(title, charted, PEERS, figures))
 
 

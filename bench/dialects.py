@@ -23,8 +23,8 @@ from server import Server
 from sqlalchemy import func, update
 from timing import Timing
 
-from tintype.registry import build_engine
-from tintype.registry.models import ImageRow
+from calotype.registry import build_engine
+from calotype.registry.models import ImageRow
 
 _META = {
     "x_image_meta_name": "new",
@@ -103,7 +103,7 @@ def measure_dialects(report: Report, folder: Path, images: int, asked: int, roun
 
 def _give_formats(folder: Path) -> None:
     """Every other image passes the filter."""
-    engine = build_engine(f"sqlite:///{folder / 'tintype.sqlite'}")
+    engine = build_engine(f"sqlite:///{folder / 'calotype.sqlite'}")
     even = func.substr(ImageRow.name, -1).in_(list("02468"))
     with engine.begin() as connection:
         connection.execute(update(ImageRow.__table__).where(even).values(disk_format="qcow2"))
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     options = parser.parse_args()
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="tintype-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="calotype-bench-") as folder:
         measure_dialects(report, Path(folder), options.images, options.asked, options.rounds)
     report.show()
 

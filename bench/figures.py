@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 #: Whom the goals are for.
-US = "Tintype"
+US = "Calotype"
 
 
 class Figures:

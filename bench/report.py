@@ -17,7 +17,7 @@ class Report:
     """Collects figures and shows them."""
 
     def __init__(self) -> None:
-        self._table = Table(title="Tintype bench", title_justify="left")
+        self._table = Table(title="Calotype bench", title_justify="left")
         for heading in ("what", "figure", "ratio", "server's CPU"):
             self._table.add_column(heading, justify="left" if heading == "what" else "right")
         self._notes: list[str] = []

@@ -8,7 +8,7 @@ from figures import Row, at_most, at_most_times, times
 
 GLANCE, REGISTRY, NGINX = "Glance", "registry", "nginx"
 #: Who is measured beside those that have columns.
-MACHINE, V2, ON_POSTGRESQL = "This machine alone", "Tintype through Images v2", "Tintype on PostgreSQL"
+MACHINE, V2, ON_POSTGRESQL = "This machine alone", "Calotype through Images v2", "Calotype on PostgreSQL"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from statistics import median
 from client import Client
 from server import Server, write_ini
 
-from tintype.tokens import TokenFile
+from calotype.tokens import TokenFile
 
 #: How many ids of either kind are asked for: none is asked for so often that it is cached differently.
 IDS = 64
@@ -90,9 +90,9 @@ def main() -> None:
         "--samples", type=int, default=10_000, metavar="N", help="times each kind is asked for"
     )
     samples = parser.parse_args().samples
-    with tempfile.TemporaryDirectory(prefix="tintype-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="calotype-bench-") as name:
         folder = Path(name)
-        ini = write_ini(folder / "tintype.ini", {"app:main": {"tintype.identity": "tokens"}})
+        ini = write_ini(folder / "calotype.ini", {"app:main": {"calotype.identity": "tokens"}})
         with Server(folder / "data", ini) as server:
             tokens = TokenFile(folder / "data" / "tokens.json")
             owner = tokens.add("owner", "owners", ("member",))

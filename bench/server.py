@@ -1,4 +1,4 @@
-"""A server of tintype.ini in a process of its own, and how much memory it took."""
+"""A server of calotype.ini in a process of its own, and how much memory it took."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import processes
 
 ROOT = Path(__file__).resolve().parents[1]
-INI = ROOT / "tintype.ini"
+INI = ROOT / "calotype.ini"
 #: The environment that `make bench` makes without what tests need: the database drivers among it are
 #: loaded wherever they are installed, and take 17 MiB.
 PLAIN = ROOT / ".venv-plain" / "bin" / "pserve"
@@ -71,7 +71,7 @@ class Server:
 
 
 def write_ini(path: Path, changes: Mapping[str, Mapping[str, str]]) -> Path:
-    """Write tintype.ini with these sections' options changed."""
+    """Write calotype.ini with these sections' options changed."""
     ini = configparser.RawConfigParser()
     ini.optionxform = str
     ini.read(INI)

@@ -160,7 +160,7 @@ def started_swift(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def write_stores_ini(path: Path, settings: Mapping[str, str], address: str) -> Path:
-    """tintype.ini with a store for S3 and one for Swift, both at that address, with the drivers' defaults."""
+    """Write calotype.ini with a store for S3 and one for Swift, both at `address`, with default options."""
     stores = {
         "s3": {
             "endpoint_url": address,
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, help="where the files lie meanwhile (the system's own place)")
     options = parser.parse_args()
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="tintype-bench-", dir=options.dir) as name:
+    with tempfile.TemporaryDirectory(prefix="calotype-bench-", dir=options.dir) as name:
         folder = Path(name, "stores")
         measure_stores(report, folder, options.size << 20, options.rounds, options.unknown << 20)
     report.show()

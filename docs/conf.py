@@ -1,7 +1,7 @@
 """Sphinx: the documentation is Markdown, read by myst-parser."""
 
-project = "Tintype"
-author = "The Tintype authors"
+project = "Calotype"
+author = "The Calotype authors"
 extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"

@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
-from tintype.serving.settings import TUNABLES
-from tintype.settings import Settings
-from tintype.stores import discovery
+from calotype.serving.settings import TUNABLES
+from calotype.settings import Settings
+from calotype.stores import discovery
 
 PAGE = Path(__file__).with_name("configuration.md")
 DRIVERS = ("file", "s3", "swift", "http")
@@ -49,7 +49,7 @@ def with_tables(text: str) -> str:
 
 def _table(name: str) -> str:
     if name == "settings":
-        return _rows(_fields(Settings, "tintype."))
+        return _rows(_fields(Settings, "calotype."))
     if name == "server":
         return _rows((one.name, _kind(type(one.default)), _text(one.default), one.why) for one in TUNABLES)
     return _rows(_fields(discovery.load(name).store_class.Options, ""))

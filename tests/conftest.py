@@ -18,7 +18,7 @@ StartServer = Callable[..., Server]
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server of tintype.ini as it ships; shared, so a test must not count on its being empty."""
+    """The server of calotype.ini as it ships; shared, so a test must not count on its being empty."""
     running = Server(tmp_path_factory.mktemp("server"))
     yield running
     running.stop()

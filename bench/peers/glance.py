@@ -10,8 +10,8 @@ import common
 import psycopg
 from client import Client
 
+from peers.calotype import store_v2
 from peers.peer import LISTED, PROCESSES, Content, Peer, Refused
-from peers.tintype import store_v2
 
 RECIPE = ("glance==33.0.0", "uwsgi>=2.0.28", "psycopg2-binary>=2.9")
 CONF = """

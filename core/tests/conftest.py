@@ -7,12 +7,12 @@ from core.tests.workbench import make_bench, make_database
 
 # Machines differ in speed, and a fixture here is made to be used by many examples.
 settings.register_profile(
-    "tintype",
+    "calotype",
     max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-settings.load_profile("tintype")
+settings.load_profile("calotype")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
-"""Who there is, and what each may do: the table of `tintype.policy` in the words of an operator."""
+"""Who there is, and what each may do: the table of `calotype.policy` in the words of an operator."""
 
 from __future__ import annotations
 
-from tintype import policy
-from tintype.policy import Caller
-from tintype.registry import Status, Visibility
+from calotype import policy
+from calotype.policy import Caller
+from calotype.registry import Status, Visibility
 
 OWNER, FRIEND, SHARER, STRANGER = "owner", "friend", "sharer", "stranger"
 

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from core.tests.workbench import CALLER, Bench, make_bench, make_database
-from tintype import definitions
-from tintype.definitions import DefinitionDraft, Metadefs, NamespaceDraft, is_name, prefix_for
-from tintype.draft import DraftTooLarge, InvalidDraft
-from tintype.lifecycle import Conflict, NotFound, Protected
-from tintype.registry import (
+from calotype import definitions
+from calotype.definitions import DefinitionDraft, Metadefs, NamespaceDraft, is_name, prefix_for
+from calotype.draft import DraftTooLarge, InvalidDraft
+from calotype.lifecycle import Conflict, NotFound, Protected
+from calotype.registry import (
     Definition,
     DuplicateDefinition,
     Kind,
@@ -24,6 +23,7 @@ from tintype.registry import (
     SortKey,
     Visibility,
 )
+from core.tests.workbench import CALLER, Bench, make_bench, make_database
 
 PUBLIC = Visibility.PUBLIC
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.tests.workbench import make_settings
-from tintype.draft import (
+from calotype.draft import (
     Draft,
     DraftTooLarge,
     InvalidDraft,
@@ -16,6 +15,7 @@ from tintype.draft import (
     check_properties,
     new_id,
 )
+from core.tests.workbench import make_settings
 
 SETTINGS = make_settings(image_size_cap=1000, max_properties=2, max_property_bytes=10, max_metadata_bytes=24)
 ID = "0f3a8a2e-5c0b-4d52-9c3e-7e0f6a1b2c3d"

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.egress import (
+from calotype.egress import (
     BadAnswer,
     Egress,
     EgressPolicy,
@@ -387,7 +387,7 @@ def test_an_address_of_this_machine_is_known_as_its_own():
 
 
 def test_this_machines_own_address_is_refused_even_if_it_were_public(monkeypatch, source):
-    monkeypatch.setattr("tintype.egress.targets.PRIVATE", ())
+    monkeypatch.setattr("calotype.egress.targets.PRIVATE", ())
     egress = Egress(EgressPolicy(ports=(source.port,)))
 
     egress.check(f"http://10.255.255.254:{source.port}/")
@@ -833,6 +833,6 @@ def test_public_means_neither_private_nor_special():
 
 
 def test_the_way_out_needs_neither_pyramid_nor_the_stores():
-    code = "import sys, tintype.egress; sys.exit(bool({'pyramid', 'tintype.stores'} & set(sys.modules)))"
+    code = "import sys, calotype.egress; sys.exit(bool({'pyramid', 'calotype.stores'} & set(sys.modules)))"
 
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslo_utils.imageutils import format_inspector
 
+from calotype.inspection import Inspector, Verdict
 from tests.servers.common import Unavailable, apt
-from tintype.inspection import Inspector, Verdict
 
 MIB = 1 << 20
 CAP = 64 << 40

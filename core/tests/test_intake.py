@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.inspection import Inspector
-from tintype.intake import RESERVED, Inspected, Metered
-from tintype.registry import LimitReached
-from tintype.stores.errors import SourceBroken, SourceRejected, SourceTooLarge
+from calotype.inspection import Inspector
+from calotype.intake import RESERVED, Inspected, Metered
+from calotype.registry import LimitReached
+from calotype.stores.errors import SourceBroken, SourceRejected, SourceTooLarge
 
 BACKED = b"QFI\xfb" + (3).to_bytes(4, "big") + (104).to_bytes(8, "big") + (4).to_bytes(4, "big") + bytes(4000)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import tintype
+import calotype
 
-ROOT = Path(tintype.__file__).parent
+ROOT = Path(calotype.__file__).parent
 #: From the top down; what stands on one floor may use what stands on lower ones, and its neighbours.
 FLOORS = (
     {"cli"},
@@ -52,7 +52,7 @@ MODULES = modules()
 
 
 def imported(path: Path, *, at_run_time: bool = False) -> set[str]:
-    """The tintype modules that a file imports, wherever in it; for types too, unless `at_run_time`."""
+    """The calotype modules that a file imports, wherever in it; for types too, unless `at_run_time`."""
     names, tree = set(), ast.parse(path.read_text())
     if at_run_time:
         tree.body = [
@@ -66,11 +66,11 @@ def imported(path: Path, *, at_run_time: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             whole = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= {name if name in MODULES else node.module for name in whole}
-    return {name for name in names if name.split(".")[0] == "tintype"}
+    return {name for name in names if name.split(".")[0] == "calotype"}
 
 
 def part(module: str) -> str:
-    """The part of the core that a module belongs to: its first name below `tintype`."""
+    """The part of the core that a module belongs to: its first name below `calotype`."""
     return module.split(".")[1] if "." in module else ""
 
 
@@ -84,7 +84,7 @@ def test_every_part_has_its_floor():
     assert parts - set(LEVEL) - set(ROOMS) == set()
 
 
-@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"tintype"}))
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"calotype"}))
 def test_imports_point_downward_only(module):
     used = {part(name) for name in imported(MODULES[module])} - {""}
 
@@ -123,7 +123,7 @@ def test_the_server_knows_nothing_of_the_application():
 
 
 @pytest.mark.parametrize(
-    "package", ["tintype.stores", "tintype.egress", "tintype.lifecycle", "tintype.registry"]
+    "package", ["calotype.stores", "calotype.egress", "calotype.lifecycle", "calotype.registry"]
 )
 @pytest.mark.parametrize("library", ["pyramid", "webob", "waitress"])
 def test_what_lies_below_http_does_not_load_it(package, library):
@@ -133,7 +133,7 @@ def test_what_lies_below_http_does_not_load_it(package, library):
 
 
 def test_importing_the_package_is_light():
-    code = "import sys, tintype; print(*sys.modules)"
+    code = "import sys, calotype; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
     assert {"pyramid", "sqlalchemy", "pydantic", "stevedore"} & set(done.stdout.split()) == set()
@@ -150,7 +150,7 @@ def test_the_core_imports_no_driver_and_no_library_of_one(module):
     packages = {name.split(".")[0] for name in names}
 
     assert packages & DRIVER_PACKAGES == set()
-    assert {name for name in packages if name.startswith("tintype_store")} == set()
+    assert {name for name in packages if name.startswith("calotype_store")} == set()
 
 
 def code_strings(path: Path) -> set[str]:
@@ -168,7 +168,7 @@ def code_strings(path: Path) -> set[str]:
 def test_the_core_knows_no_driver_by_name(module):
     known = code_strings(MODULES[module]) & DRIVER_NAMES
     # `http` is also a scheme, which those who fetch or serve must know.
-    allowed = {"egress": {"http"}, "serving": {"http"}, "tintype.api.v2.methods": {"http"}}
+    allowed = {"egress": {"http"}, "serving": {"http"}, "calotype.api.v2.methods": {"http"}}
 
     assert known - allowed.get(part(module), set()) - allowed.get(module, set()) == set()
 
@@ -176,7 +176,7 @@ def test_the_core_knows_no_driver_by_name(module):
 # ---------------------------------------------------------------- what packages export
 
 PACKAGES = sorted(
-    {"tintype", *(info.name for info in pkgutil.walk_packages([str(ROOT)], "tintype.") if info.ispkg)}
+    {"calotype", *(info.name for info in pkgutil.walk_packages([str(ROOT)], "calotype.") if info.ispkg)}
 )
 WITH_ALL = [name for name in PACKAGES if "__all__" in (MODULES[name].read_text())]
 

@@ -4,12 +4,12 @@ import datetime
 
 import pytest
 
+from calotype.draft import new_id
+from calotype.lifecycle.leases import Watch
+from calotype.registry import Status
+from calotype.stores.checked import Demands
+from calotype.testing import Trickle
 from core.tests.workbench import OWNER, intend, make_bench, make_settings
-from tintype.draft import new_id
-from tintype.lifecycle.leases import Watch
-from tintype.registry import Status
-from tintype.stores.checked import Demands
-from tintype.testing import Trickle
 
 LEASE = 60
 HOUR = 3600

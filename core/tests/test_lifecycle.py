@@ -23,13 +23,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from core.tests.workbench import CALLER, Bench, Moody, make_bench, make_settings
-from tintype.draft import Draft, DraftTooLarge, InvalidDraft, new_id
-from tintype.inspection import InspectorsUnavailable
-from tintype.lifecycle import NEXT, Conflict, Lifecycle, NoData, NotQueued, Protected, UnknownStore, Vanished
-from tintype.lifecycle.jobs import Order
-from tintype.lifecycle.leases import Watch
-from tintype.registry import (
+from calotype.draft import Draft, DraftTooLarge, InvalidDraft, new_id
+from calotype.inspection import InspectorsUnavailable
+from calotype.lifecycle import NEXT, Conflict, Lifecycle, NoData, NotQueued, Protected, UnknownStore, Vanished
+from calotype.lifecycle.jobs import Order
+from calotype.lifecycle.leases import Watch
+from calotype.registry import (
     DuplicateImage,
     Image,
     ImageNotFound,
@@ -38,8 +37,8 @@ from tintype.registry import (
     Status,
     Visibility,
 )
-from tintype.registry.records import LocationState
-from tintype.stores import (
+from calotype.registry.records import LocationState
+from calotype.stores import (
     BadLocation,
     BlobChanged,
     BlobNotFound,
@@ -51,7 +50,8 @@ from tintype.stores import (
     StoreFull,
     Unavailable,
 )
-from tintype.testing import Exploding, MemoryStore, Paused, Short, Trickle, pattern
+from calotype.testing import Exploding, MemoryStore, Paused, Short, Trickle, pattern
+from core.tests.workbench import CALLER, Bench, Moody, make_bench, make_settings
 
 DATA = pattern(3000)
 CAP = 5000

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from calotype import policy
+from calotype.draft import new_id
+from calotype.policy import Caller, image_grants, may, may_set, namespace_grants, scope_of, visible_members
+from calotype.registry import Image, MemberStatus, Namespace, Scope, Status, Visibility
+from calotype.registry.records import Member
 from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected, expected_of_namespace
 from core.tests.workbench import Bench
-from tintype import policy
-from tintype.draft import new_id
-from tintype.policy import Caller, image_grants, may, may_set, namespace_grants, scope_of, visible_members
-from tintype.registry import Image, MemberStatus, Namespace, Scope, Status, Visibility
-from tintype.registry.records import Member
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 PERMISSIONS = (

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from paste.deploy import appconfig
 from paste.deploy.loadwsgi import SERVER, loadcontext
 
-from tintype.settings import Settings, SettingsError, read_settings
-from tintype.variables import expand
+from calotype.settings import Settings, SettingsError, read_settings
+from calotype.variables import expand
 
-INI = Path(__file__).parents[2] / "tintype.ini"
+INI = Path(__file__).parents[2] / "calotype.ini"
 DATABASE = {"sqlalchemy.url": "sqlite:///x.sqlite"}
 FIELDS = [name for name in Settings.model_fields if name != "store_options"]
 
 
 def key_of(name: str) -> str:
-    return Settings.model_fields[name].alias or f"tintype.{name}"
+    return Settings.model_fields[name].alias or f"calotype.{name}"
 
 
 def read(**given: str) -> Settings:
@@ -41,22 +41,22 @@ def test_every_setting_says_what_it_is_for(name):
 @pytest.mark.parametrize(
     ("key", "text", "name", "value"),
     [
-        ("tintype.stores", "fast, cold  deep", "stores", ("fast", "cold", "deep")),
-        ("tintype.stores", "", "stores", ()),
-        ("tintype.default_store", "fast", "default_store", "fast"),
-        ("tintype.identity", "none", "identity", "none"),
+        ("calotype.stores", "fast, cold  deep", "stores", ("fast", "cold", "deep")),
+        ("calotype.stores", "", "stores", ()),
+        ("calotype.default_store", "fast", "default_store", "fast"),
+        ("calotype.identity", "none", "identity", "none"),
         ("sqlalchemy.pool_size", "3", "pool_size", 3),
         ("sqlalchemy.pool_timeout", "0.5", "pool_timeout", 0.5),
-        ("tintype.busy_timeout", "0", "busy_timeout", 0.0),
-        ("tintype.migrate", "true", "migrate", True),
-        ("tintype.image_size_cap", "1024", "image_size_cap", 1024),
-        ("tintype.max_properties", "0", "max_properties", 0),
-        ("tintype.max_property_bytes", "7", "max_property_bytes", 7),
-        ("tintype.max_metadata_bytes", "9", "max_metadata_bytes", 9),
-        ("tintype.list_limit", "10", "list_limit", 10),
-        ("tintype.disk_formats", "raw qcow2", "disk_formats", ("raw", "qcow2")),
-        ("tintype.container_formats", "bare", "container_formats", ("bare",)),
-        ("tintype.md5", "off", "md5", False),
+        ("calotype.busy_timeout", "0", "busy_timeout", 0.0),
+        ("calotype.migrate", "true", "migrate", True),
+        ("calotype.image_size_cap", "1024", "image_size_cap", 1024),
+        ("calotype.max_properties", "0", "max_properties", 0),
+        ("calotype.max_property_bytes", "7", "max_property_bytes", 7),
+        ("calotype.max_metadata_bytes", "9", "max_metadata_bytes", 9),
+        ("calotype.list_limit", "10", "list_limit", 10),
+        ("calotype.disk_formats", "raw qcow2", "disk_formats", ("raw", "qcow2")),
+        ("calotype.container_formats", "bare", "container_formats", ("bare",)),
+        ("calotype.md5", "off", "md5", False),
     ],
 )
 def test_a_key_sets_its_field(key, text, name, value):
@@ -77,11 +77,11 @@ def test_the_database_url_is_the_only_setting_that_has_no_default():
         ("sqlalchemy.pool_size", "many"),
         ("sqlalchemy.pool_size", "0"),
         ("sqlalchemy.pool_timeout", "0"),
-        ("tintype.busy_timeout", "-1"),
-        ("tintype.migrate", "perhaps"),
-        ("tintype.identity", "whoever"),
-        ("tintype.image_size_cap", "0"),
-        ("tintype.list_limit", "1e3"),
+        ("calotype.busy_timeout", "-1"),
+        ("calotype.migrate", "perhaps"),
+        ("calotype.identity", "whoever"),
+        ("calotype.image_size_cap", "0"),
+        ("calotype.list_limit", "1e3"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_named_by_its_ini_key_and_not_repeated(key, text):
@@ -93,15 +93,15 @@ def test_a_value_of_the_wrong_type_is_named_by_its_ini_key_and_not_repeated(key,
 
 
 def test_all_wrong_values_are_told_at_once():
-    with pytest.raises(SettingsError, match=r"tintype\.migrate: .*; .*tintype\.md5: |md5.*migrate"):
-        read(tintype__migrate="perhaps", tintype__md5="perhaps")
+    with pytest.raises(SettingsError, match=r"calotype\.migrate: .*; .*calotype\.md5: |md5.*migrate"):
+        read(calotype__migrate="perhaps", calotype__md5="perhaps")
 
 
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("tintype.defualt_store", "tintype.default_store"),
-        ("tintype.image_size_capp", "tintype.image_size_cap"),
+        ("calotype.defualt_store", "calotype.default_store"),
+        ("calotype.image_size_capp", "calotype.image_size_cap"),
         ("sqlalchemy.uri", "sqlalchemy.url"),
     ],
 )
@@ -112,7 +112,7 @@ def test_an_unknown_key_is_an_error_with_a_hint(key, hint):
     assert str(caught.value) == f"unknown setting {key} (did you mean {hint}?)"
 
 
-@pytest.mark.parametrize("key", ["qqqqqq", "store.fast", "store.path", "tintype.zzzzzzzzzzzzzz", "default"])
+@pytest.mark.parametrize("key", ["qqqqqq", "store.fast", "store.path", "calotype.zzzzzzzzzzzzzz", "default"])
 def test_an_unknown_key_that_is_like_no_other_is_an_error_too(key):
     with pytest.raises(SettingsError, match=f"unknown setting {key}"):
         read_settings({}, {**DATABASE, key: "x"})
@@ -120,7 +120,7 @@ def test_an_unknown_key_that_is_like_no_other_is_an_error_too(key):
 
 def test_the_field_that_gathers_store_options_is_no_key():
     with pytest.raises(SettingsError, match="unknown setting"):
-        read(tintype__store_options="x")
+        read(calotype__store_options="x")
 
 
 def test_keys_of_other_libraries_pass():
@@ -143,7 +143,7 @@ def test_a_password_in_the_database_url_is_not_shown():
 
 def test_md5_can_be_switched_off_and_sha256_cannot():
     assert read().digests == ("sha256", "md5")
-    assert read(tintype__md5="false").digests == ("sha256",)
+    assert read(calotype__md5="false").digests == ("sha256",)
 
 
 def test_settings_cannot_be_changed():
@@ -159,9 +159,9 @@ def test_a_variable_is_replaced():
 
 
 def test_a_variables_own_value_may_hold_variables(monkeypatch):
-    monkeypatch.setenv("TINTYPE_TEST_HOME", "/home/x")
+    monkeypatch.setenv("CALOTYPE_TEST_HOME", "/home/x")
 
-    assert expand("k", "${data}/y", {"data": "${env:TINTYPE_TEST_HOME}/images"}) == "/home/x/images/y"
+    assert expand("k", "${data}/y", {"data": "${env:CALOTYPE_TEST_HOME}/images"}) == "/home/x/images/y"
 
 
 def test_a_variable_that_holds_itself_is_missing_rather_than_endless():
@@ -170,9 +170,9 @@ def test_a_variable_that_holds_itself_is_missing_rather_than_endless():
 
 
 def test_an_environment_variable_is_replaced(monkeypatch):
-    monkeypatch.setenv("TINTYPE_TEST_SECRET", "s3cret$1")
+    monkeypatch.setenv("CALOTYPE_TEST_SECRET", "s3cret$1")
 
-    assert expand("k", "x${env:TINTYPE_TEST_SECRET}y", {}) == "xs3cret$1y"
+    assert expand("k", "x${env:CALOTYPE_TEST_SECRET}y", {}) == "xs3cret$1y"
 
 
 def test_a_file_is_replaced_by_its_content_without_the_last_newline(tmp_path):
@@ -183,9 +183,9 @@ def test_a_file_is_replaced_by_its_content_without_the_last_newline(tmp_path):
 
 def test_the_content_of_a_file_or_of_the_environment_is_not_expanded_again(tmp_path, monkeypatch):
     (tmp_path / "secret").write_text("${a}")
-    monkeypatch.setenv("TINTYPE_TEST_SECRET", "${a}")
+    monkeypatch.setenv("CALOTYPE_TEST_SECRET", "${a}")
 
-    assert expand("k", f"${{file:{tmp_path}/secret}}${{env:TINTYPE_TEST_SECRET}}", {"a": "1"}) == "${a}${a}"
+    assert expand("k", f"${{file:{tmp_path}/secret}}${{env:CALOTYPE_TEST_SECRET}}", {"a": "1"}) == "${a}${a}"
 
 
 def test_an_escaped_variable_is_literal():
@@ -193,7 +193,7 @@ def test_an_escaped_variable_is_literal():
 
 
 @pytest.mark.parametrize(
-    "what", ["nowhere", "env:TINTYPE_NOWHERE", "file:/nowhere/at/all", "file:/", "env:", ""]
+    "what", ["nowhere", "env:CALOTYPE_NOWHERE", "file:/nowhere/at/all", "file:/", "env:", ""]
 )
 def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
     with pytest.raises(SettingsError) as caught:
@@ -230,17 +230,17 @@ def load(**variables: str) -> Settings:
 def test_the_shipped_ini_keeps_its_data_beside_itself():
     settings = load()
 
-    assert settings.database_url.get_secret_value() == f"sqlite:///{INI.parent}/var/tintype.sqlite"
+    assert settings.database_url.get_secret_value() == f"sqlite:///{INI.parent}/var/calotype.sqlite"
     assert settings.store_options["file"]["path"] == f"{INI.parent}/var/images"
     assert settings.migrate
     assert settings.default_store == "file"
 
 
 def test_variables_of_the_command_line_win_over_the_default_section():
-    settings = load(data_dir="/srv/tt")
+    settings = load(data_dir="/srv/ct")
 
-    assert settings.database_url.get_secret_value() == "sqlite:////srv/tt/tintype.sqlite"
-    assert settings.store_options["file"]["path"] == "/srv/tt/images"
+    assert settings.database_url.get_secret_value() == "sqlite:////srv/ct/calotype.sqlite"
+    assert settings.store_options["file"]["path"] == "/srv/ct/images"
 
 
 @pytest.mark.parametrize(
@@ -253,6 +253,6 @@ def test_the_server_section_takes_variables_too_and_listens_on_loopback(variable
 
 
 def test_a_variable_from_the_environment_can_stand_on_the_command_line(monkeypatch):
-    monkeypatch.setitem(os.environ, "TINTYPE_TEST_DATA", "/from/env")
+    monkeypatch.setitem(os.environ, "CALOTYPE_TEST_DATA", "/from/env")
 
-    assert load(data_dir="${env:TINTYPE_TEST_DATA}/x").store_options["file"]["path"] == "/from/env/x/images"
+    assert load(data_dir="${env:CALOTYPE_TEST_DATA}/x").store_options["file"]["path"] == "/from/env/x/images"

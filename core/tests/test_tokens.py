@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.policy import Caller
-from tintype.tokens import TokenFile, TokensUnreadable
+from calotype.policy import Caller
+from calotype.tokens import TokenFile, TokensUnreadable
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_o_09_secrets_are_compared_in_constant_time_and_an_unknown_id_costs_the_
         compared.append((len(a), len(b)))
         return real(a, b)
 
-    monkeypatch.setattr("tintype.tokens.hmac.compare_digest", compare)
+    monkeypatch.setattr("calotype.tokens.hmac.compare_digest", compare)
     text = tokens.add("alice", "demo", ())
     token_id = text.partition(".")[0]
     assert tokens.caller(text) is not None

@@ -14,18 +14,18 @@ from typing import Any
 
 from sqlalchemy import event, select
 
-from tintype.draft import Draft
-from tintype.lifecycle import Lifecycle
-from tintype.policy import Caller
-from tintype.registry import Image, Listing, Registry, Scope, Status, Unit, build_engine, schema
-from tintype.registry.models import ImageRow, LocationRow
-from tintype.registry.records import Page
-from tintype.settings import Settings
-from tintype.stores import BlobNotFound, Reader, Store, Stored
-from tintype.stores.catalog import Catalog, Entry
-from tintype.stores.checked import CheckedStore
-from tintype.stores.discovery import Driver
-from tintype.testing.memory import MemoryStore
+from calotype.draft import Draft
+from calotype.lifecycle import Lifecycle
+from calotype.policy import Caller
+from calotype.registry import Image, Listing, Registry, Scope, Status, Unit, build_engine, schema
+from calotype.registry.models import ImageRow, LocationRow
+from calotype.registry.records import Page
+from calotype.settings import Settings
+from calotype.stores import BlobNotFound, Reader, Store, Stored
+from calotype.stores.catalog import Catalog, Entry
+from calotype.stores.checked import CheckedStore
+from calotype.stores.discovery import Driver
+from calotype.testing.memory import MemoryStore
 
 #: Who holds the leases of what tests write down themselves.
 OWNER = "tests"

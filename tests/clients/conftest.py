@@ -77,10 +77,10 @@ def write_keystone_ini(folder: Path, app: dict[str, str], keystone: dict[str, st
     """An ini file with keystonemiddleware before the service, as docs/clients.md shows it."""
     ini = RawConfigParser()
     ini.optionxform = str
-    ini.read(write_ini(folder, {**app, "tintype.identity": "keystone"}))
-    ini["app:tintype"] = dict(ini["app:main"])
+    ini.read(write_ini(folder, {**app, "calotype.identity": "keystone"}))
+    ini["app:calotype"] = dict(ini["app:main"])
     ini.remove_section("app:main")
-    ini["pipeline:main"] = {"pipeline": "authtoken tintype"}
+    ini["pipeline:main"] = {"pipeline": "authtoken calotype"}
     ini["filter:authtoken"] = {
         "paste.filter_factory": "keystonemiddleware.auth_token:filter_factory",
         "delay_auth_decision": "true",

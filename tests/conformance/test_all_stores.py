@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from calotype.stores import Store
+from calotype.stores.options import read_options
+from calotype_store_s3 import S3Options, S3Store
+from calotype_store_swift import SwiftOptions, SwiftStore
 from tests.running.server import OCTETS, Server, meta, write_ini
 from tests.servers.common import free_ports
-from tintype.stores import Store
-from tintype.stores.options import read_options
-from tintype_store_s3 import S3Options, S3Store
-from tintype_store_swift import SwiftOptions, SwiftStore
 
 BYTES = bytes(range(256)) * 30_000  # more than one part, and more than one segment
 WRITABLE = ("near", "s3", "swift")
@@ -91,8 +91,8 @@ def server(
         changed = {option: value.format(closed=closed) for option, value in other.items()}
         stores[name] = {"driver": driver, **options[driver], **changed}
     settings = {
-        "tintype.stores": " ".join(stores),
-        "tintype.default_store": "near",
+        "calotype.stores": " ".join(stores),
+        "calotype.default_store": "near",
         "store.file.path": "",
         "store.file.create": "",
         **{f"store.{name}.{key}": value for name, given in stores.items() for key, value in given.items()},

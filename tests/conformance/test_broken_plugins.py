@@ -11,14 +11,14 @@ from tests.running.distributions import on_path, write_distribution
 from tests.running.server import StartFailed
 
 WITHOUT_FILE = {"store.file.path": "", "store.file.create": ""}
-NAMED = {"tintype.stores": "odd", "tintype.default_store": "odd", **WITHOUT_FILE}
+NAMED = {"calotype.stores": "odd", "calotype.default_store": "odd", **WITHOUT_FILE}
 
 
 def refusal(start_server: StartServer, settings: dict[str, str], *plugins: Path) -> str:
     """What a server says that does not start: one line, its own."""
     with pytest.raises(StartFailed) as failed:
         start_server(settings, env=on_path(*plugins))
-    lines = [line for line in str(failed.value).splitlines() if line.startswith("tintype: ")]
+    lines = [line for line in str(failed.value).splitlines() if line.startswith("calotype: ")]
     assert len(lines) == 1, failed.value
     assert "Traceback" not in str(failed.value)
     return lines[0]
@@ -37,10 +37,10 @@ def test_a_driver_that_is_not_installed_is_named_with_those_that_are(start_serve
         ("odd_driver:Odd", "import no_such_module", "no_such_module"),
         ("odd_driver:Odd", "raise ValueError('half configured')", "half configured"),
         ("odd_driver:Odd", "class Odd: pass", "subclass"),
-        ("odd_driver:Odd", "from tintype.stores import Store\n\nclass Odd(Store): pass", "lacks get, size"),
+        ("odd_driver:Odd", "from calotype.stores import Store\n\nclass Odd(Store): pass", "lacks get, size"),
         (
             "odd_driver:Odd",
-            "from tintype.testing import MemoryStore\n\nclass Odd(MemoryStore): api_version = (9, 0)",
+            "from calotype.testing import MemoryStore\n\nclass Odd(MemoryStore): api_version = (9, 0)",
             "9.0",
         ),
     ],
@@ -58,8 +58,8 @@ def test_a_named_plugin_that_cannot_be_used_stops_the_start(
 def test_a_driver_that_two_distributions_bring_is_told_with_both(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    one = write_distribution(tmp_path / "one", "test-one", {"odd": "tintype.testing:MemoryStore"})
-    two = write_distribution(tmp_path / "two", "test-two", {"odd": "tintype.testing:MemoryStore"})
+    one = write_distribution(tmp_path / "one", "test-one", {"odd": "calotype.testing:MemoryStore"})
+    two = write_distribution(tmp_path / "two", "test-two", {"odd": "calotype.testing:MemoryStore"})
     said = refusal(start_server, NAMED, one, two)
     assert "test-one" in said
     assert "test-two" in said
@@ -81,11 +81,11 @@ def test_a_broken_plugin_that_nobody_named_does_not_stop_the_others(
     [
         ({"store.file.pth": "/x"}, "did you mean path"),
         ({"store.file.fsync": "perhaps"}, "fsync"),
-        ({"tintype.stores": "file", "store.other.path": "/x"}, "other"),
-        ({"tintype.stores": "file", "tintype.default_store": "other"}, "other"),
-        ({"tintype.default_stor": "file"}, "did you mean tintype.default_store"),
-        ({"tintype.image_size_cap": "much"}, "tintype.image_size_cap"),
-        ({"tintype.stores": "Fast", "tintype.default_store": "Fast", **WITHOUT_FILE}, "Fast"),
+        ({"calotype.stores": "file", "store.other.path": "/x"}, "other"),
+        ({"calotype.stores": "file", "calotype.default_store": "other"}, "other"),
+        ({"calotype.default_stor": "file"}, "did you mean calotype.default_store"),
+        ({"calotype.image_size_cap": "much"}, "calotype.image_size_cap"),
+        ({"calotype.stores": "Fast", "calotype.default_store": "Fast", **WITHOUT_FILE}, "Fast"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_with_its_name(

@@ -23,8 +23,8 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         folder / "plugin", "test-lending", {"lending": "lending_driver:LendingStore"}, LENDING
     )
     settings = {
-        "tintype.stores": "fast cold lending",
-        "tintype.default_store": "fast",
+        "calotype.stores": "fast cold lending",
+        "calotype.default_store": "fast",
         "store.file.path": "",
         "store.file.create": "",
     }
@@ -106,5 +106,5 @@ def test_a_server_with_only_files_loads_no_client_of_remote_stores(tmp_path):
     )
     loaded = set(done.stdout.split())
 
-    assert {"tintype_store_s3", "tintype_store_swift"} <= loaded
+    assert {"calotype_store_s3", "calotype_store_swift"} <= loaded
     assert not {"boto3", "swiftclient", "keystoneauth1", "requests", "alembic"} & loaded

@@ -30,7 +30,7 @@ def test_the_store_goes_and_comes_back_with_its_distribution(
         image_id = server.upload(b"kept on disk")["id"]
         server.stop()
 
-        installed.pip("uninstall", "--yes", "tintype-store-file")
+        installed.pip("uninstall", "--yes", "calotype-store-file")
         server.start()
         assert "no driver 'file' is installed" in server.log
         refused = server.post("/images", OCTETS, b"bytes")

@@ -8,17 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
+from calotype.registry import build_engine, schema
 from tests.conftest import StartServer
 from tests.running.answers import Answer
 from tests.running.server import OCTETS, Server, meta
-from tintype.registry import build_engine, schema
 
 BOTH = ("postgresql", "mariadb")
 
 
 @pytest.fixture
 def served(database: str, start_server: StartServer) -> Server:
-    return start_server({"sqlalchemy.url": database, "tintype.project_bytes": "100000"})
+    return start_server({"sqlalchemy.url": database, "calotype.project_bytes": "100000"})
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from calotype.registry import build_engine, schema
 from tests.conftest import StartServer
 from tests.running.server import OCTETS, Server, StartFailed, meta
-from tintype.registry import build_engine, schema
 
 ALL = ("sqlite", "postgresql", "mariadb")
 #: The first version's schema: the longest way back.
 FIRST = "0001"
 
 
-def tintype(words: str, server: Server) -> subprocess.CompletedProcess[str]:
-    """Run a `tintype` command; INI stands for the server's file and its variables."""
-    command = [Path(sys.executable).with_name("tintype"), *words.split()]
+def calotype(words: str, server: Server) -> subprocess.CompletedProcess[str]:
+    """Run a `calotype-manage` command; INI stands for the server's file and its variables."""
+    command = [Path(sys.executable).with_name("calotype-manage"), *words.split()]
     at = command.index("INI")
     command[at : at + 1] = [server.ini, *server.variables]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -36,19 +36,19 @@ def test_images_survive_the_way_back_and_forth_between_versions(
     engine = build_engine(database)
     schema.upgrade(engine)
     engine.dispose()
-    server = start_server({"sqlalchemy.url": database, "tintype.migrate": ""})
+    server = start_server({"sqlalchemy.url": database, "calotype.migrate": ""})
     name = "Käse \N{SNOWMAN}".encode().decode("latin-1")
     fields = meta(name=name, property_os="linux", is_public="True")
     image = server.post("/images", {**OCTETS, **fields}, b"bytes").image
     server.stop()
 
-    back = tintype(f"db downgrade --to {FIRST} INI", server)
-    behind = tintype("db current INI", server)
-    unlike = tintype("db check INI", server)
-    with pytest.raises(StartFailed, match="run `tintype db upgrade"):
+    back = calotype(f"db downgrade --to {FIRST} INI", server)
+    behind = calotype("db current INI", server)
+    unlike = calotype("db check INI", server)
+    with pytest.raises(StartFailed, match="run `calotype-manage db upgrade"):
         server.start()
-    forth = tintype("db upgrade INI", server)
-    alike = tintype("db check INI", server)
+    forth = calotype("db upgrade INI", server)
+    alike = calotype("db check INI", server)
 
     newest = schema.newest()
     assert (back.returncode, back.stdout) == (0, f"{newest} -> {FIRST}\n"), back.stderr
@@ -67,8 +67,11 @@ def test_there_is_no_way_back_to_what_is_not_older(start_server: StartServer) ->
     newest = schema.newest()
 
     for revision in (newest, "9999", "base", "head", "-1"):
-        done = tintype(f"db downgrade INI --to={revision}", server)
+        done = calotype(f"db downgrade INI --to={revision}", server)
 
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == f"tintype: the database is at {newest}; there is no way back to {revision}\n"
+        assert (
+            done.stderr
+            == f"calotype-manage: the database is at {newest}; there is no way back to {revision}\n"
+        )
     assert server.get("/images").status == 200

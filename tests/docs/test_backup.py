@@ -23,7 +23,7 @@ from tests.running.server import OCTETS, Server, write_ini
 from tests.servers import common
 
 PAGE = DOCS / "operations.md"
-SETTINGS = {"tintype.delete_grace": "86400", "tintype.lease": "3", "tintype.sweep_interval": "1"}
+SETTINGS = {"calotype.delete_grace": "86400", "calotype.lease": "3", "calotype.sweep_interval": "1"}
 #: The commands that the page needs beside our own, and their Debian packages.
 PACKAGES = {
     "rsync": "rsync",
@@ -48,7 +48,7 @@ class SQLite:
     command = "sqlite3"
 
     def make(self, folder: Path) -> tuple[str, Mapping[str, str]]:
-        return f"sqlite:///{folder}/tintype.sqlite", {}
+        return f"sqlite:///{folder}/calotype.sqlite", {}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tests.running.server import OCTETS, Server
 from tests.servers import common
 
 DEPLOY = DOCS / "deploy"
-UNITS = ("tintype.service", "tintype@.service")
+UNITS = ("calotype.service", "calotype@.service")
 #: Above what nginx takes if it is not told otherwise, and above what it keeps in memory.
 BIG = 24 << 20
 #: What nginx has around a site's file.
@@ -107,7 +107,7 @@ def site(start_server: StartServer, tmp_path: Path) -> Iterator[Site]:
         "    listen [::]:443 ssl;\n": "",
         "/etc/ssl/certs/images.example.com.pem": str(certificate),
         "/etc/ssl/private/images.example.com.key": str(key),
-        "/var/lib/tintype/images/": f"{server.data_dir}/images/",
+        "/var/lib/calotype/images/": f"{server.data_dir}/images/",
     }
     folder.path("site", text=replaced(DEPLOY / "nginx.conf", **changes))
     user = "" if os.geteuid() else "user root;"
@@ -134,7 +134,7 @@ def test_systemd_finds_nothing_wrong_with_a_unit(name: str, tmp_path: Path) -> N
     need("systemd-analyze", "systemd")
     unit = tmp_path / name.replace("@", "@1")
     pserve = Path(sys.executable).with_name("pserve")
-    unit.write_text(replaced(DEPLOY / name, **{"/opt/tintype/bin/pserve": str(pserve)}))
+    unit.write_text(replaced(DEPLOY / name, **{"/opt/calotype/bin/pserve": str(pserve)}))
 
     done = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", unit], capture_output=True, text=True

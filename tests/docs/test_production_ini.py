@@ -20,13 +20,13 @@ INI = ROOT / "production.ini"
 def database(postgres: Mapping[str, str]) -> dict[str, str]:
     """The environment that the file asks for: the URL of PostgreSQL."""
     url = postgres["POSTGRES_URL"].replace("postgresql://", "postgresql+psycopg://")
-    return {"TINTYPE_DATABASE_URL": url}
+    return {"CALOTYPE_DATABASE_URL": url}
 
 
-def tintype(command: str, data_dir: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a `tintype` command; INI stands for the file and its variable."""
+def calotype(command: str, data_dir: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a `calotype-manage` command; INI stands for the file and its variable."""
     words = command.replace("INI", f"{INI} data_dir={data_dir}").split()
-    path = Path(sys.executable).with_name("tintype")
+    path = Path(sys.executable).with_name("calotype-manage")
     return subprocess.run([path, *words], env={**os.environ, **env}, capture_output=True, text=True)
 
 
@@ -35,29 +35,29 @@ def test_production_ini_serves_once_an_operator_has_prepared_it(
 ) -> None:
     data_dir = tmp_path / "data"
     data_dir.mkdir()
-    with pytest.raises(StartFailed, match="run `tintype db upgrade"):
+    with pytest.raises(StartFailed, match="run `calotype-manage db upgrade"):
         Server(tmp_path, INI, data_dir, database)
-    upgraded = tintype("db upgrade INI", data_dir, database)
+    upgraded = calotype("db upgrade INI", data_dir, database)
     assert upgraded.returncode == 0, upgraded.stderr
     server = Server(tmp_path, INI, data_dir, database)
     try:
         nobody = server.post("/images", OCTETS, b"bytes")
-        made = tintype("token add INI --user alice --project demo", data_dir, database)
+        made = calotype("token add INI --user alice --project demo", data_dir, database)
         token = {"X-Auth-Token": made.stdout.split()[-1]}
         refused = server.post("/images", {**OCTETS, **token}, b"bytes")
-        created = tintype("stores INI --create file", data_dir, database)
+        created = calotype("stores INI --create file", data_dir, database)
         image = server.post("/images", {**OCTETS, **token}, b"bytes").image
 
         assert (nobody.status, refused.status, created.returncode) == (401, 503, 0)
         assert (image["status"], image["owner"]) == ("active", "demo")
         assert server.get(f"/images/{image['id']}", token).body == b"bytes"
-        assert database["TINTYPE_DATABASE_URL"] not in server.log
+        assert database["CALOTYPE_DATABASE_URL"] not in server.log
     finally:
         server.stop()
 
 
 def test_without_the_database_url_the_start_ends_with_one_sentence(tmp_path: Path) -> None:
-    done = tintype("db current INI", tmp_path, {})
+    done = calotype("db current INI", tmp_path, {})
 
     assert done.returncode == 1
-    assert done.stderr == "tintype: sqlalchemy.url: there is no ${env:TINTYPE_DATABASE_URL}\n"
+    assert done.stderr == "calotype-manage: sqlalchemy.url: there is no ${env:CALOTYPE_DATABASE_URL}\n"

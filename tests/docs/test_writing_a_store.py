@@ -16,7 +16,7 @@ from tests.docs.pages import DOCS, block_called, read_blocks
 from tests.running.server import OCTETS, meta, write_ini
 
 PAGE = DOCS / "writing-a-store.md"
-INI_LINES = "lines for [app:main] in tintype.ini"
+INI_LINES = "lines for [app:main] in calotype.ini"
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +61,17 @@ def test_the_pages_driver_passes_the_conformance_kit(project: Path, env: dict[st
 
 
 def test_the_pages_driver_is_as_short_as_it_says() -> None:
-    assert len(block_called(PAGE, "src/tintype_store_gzip/__init__.py").text.splitlines()) < 130
+    assert len(block_called(PAGE, "src/calotype_store_gzip/__init__.py").text.splitlines()) < 130
 
 
-def test_the_pages_store_answers_to_tintype_stores(tmp_path: Path, env: dict[str, str]) -> None:
+def test_the_pages_store_answers_to_calotype_stores(tmp_path: Path, env: dict[str, str]) -> None:
     ini = write_ini(tmp_path, app_lines())
-    command = Path(sys.executable).with_name("tintype")
+    command = Path(sys.executable).with_name("calotype-manage")
     variables = [f"data_dir={tmp_path}"]
     subprocess.run([command, "stores", ini, *variables, "--create", "file"], env=env, capture_output=True)
     said = run([command, "stores", ini, *variables, "--create", "packed", "--check"], env)
 
-    assert "gzip, of tintype-store-gzip 0.1.0" in said
+    assert "gzip, of calotype-store-gzip 0.1.0" in said
     assert "write, delete" in said
 
 

@@ -122,11 +122,11 @@ def test_the_log_says_where_it_listens(start_server: StartServer):
 
 
 def test_an_unknown_tunable_stops_the_start_with_a_sentence(start_server: StartServer):
-    with pytest.raises(StartFailed, match="tintype: unknown setting treads of the server"):
+    with pytest.raises(StartFailed, match="calotype: unknown setting treads of the server"):
         start_server(server={"treads": "4"})
 
 
 def test_an_address_that_is_taken_stops_the_start_with_a_sentence(start_server: StartServer):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(StartFailed, match="tintype: cannot listen: "):
+        with pytest.raises(StartFailed, match="calotype: cannot listen: "):
             start_server(server={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})

@@ -99,7 +99,7 @@ UPLOADS = {
 @pytest.mark.parametrize("dialect", UPLOADS)
 def test_an_upload_whose_server_died_ends_as_one_that_failed(start_server: StartServer, dialect: str) -> None:
     asked, end = UPLOADS[dialect]
-    server = start_server({"tintype.lease": "1", "tintype.sweep_interval": "0.2"})
+    server = start_server({"calotype.lease": "1", "calotype.sweep_interval": "0.2"})
     image_id = server.reserve(**FORMATS)["id"]
     with half_sent(server, asked.format(image_id)):
         wait_for(server, image_id, "saving")

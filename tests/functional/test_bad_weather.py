@@ -44,7 +44,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     data = tmp_path / "data"
     (data / "images").mkdir(parents=True, mode=0o700)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "tintype-test", data / "images"],
+        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "calotype-test", data / "images"],
         capture_output=True,
         text=True,
     )
@@ -136,7 +136,7 @@ def test_a_delete_while_the_disk_is_away_leaves_the_bytes_written_down(start_ser
 def locked_database(server: Server) -> Iterator[None]:
     """Another process's write lock on the server's database; ours, to SQLite, is another."""
     with contextlib.closing(
-        sqlite3.connect(server.data_dir / "tintype.sqlite", isolation_level=None, timeout=30)
+        sqlite3.connect(server.data_dir / "calotype.sqlite", isolation_level=None, timeout=30)
     ) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
@@ -146,7 +146,7 @@ def locked_database(server: Server) -> Iterator[None]:
 @pytest.fixture
 def impatient(start_server: StartServer) -> Server:
     """A server that waits a tenth of a second for a lock."""
-    return start_server({"tintype.busy_timeout": "0.1"})
+    return start_server({"calotype.busy_timeout": "0.1"})
 
 
 @only_sqlite
@@ -205,7 +205,7 @@ def test_a_database_that_is_locked_when_the_bytes_are_there_leaves_no_lie(impati
 def test_a_database_without_its_tables_is_503_until_they_come_back(start_server: StartServer) -> None:
     server = start_server()
     image = server.upload(b"bytes", is_public="True")
-    with contextlib.closing(sqlite3.connect(server.data_dir / "tintype.sqlite", timeout=30)) as database:
+    with contextlib.closing(sqlite3.connect(server.data_dir / "calotype.sqlite", timeout=30)) as database:
         database.execute("ALTER TABLE images RENAME TO taken_away")
         for answer in (
             server.get("/images"),
@@ -226,7 +226,7 @@ def test_a_database_that_is_none_stops_the_start_with_one_sentence(start_server:
     server = start_server()
     server.upload(b"bytes")
     server.stop()
-    for path in server.data_dir.glob("tintype.sqlite*"):
+    for path in server.data_dir.glob("calotype.sqlite*"):
         path.write_bytes(b"no database\n" * 4096)
     with pytest.raises(StartFailed) as failed:
         server.start()

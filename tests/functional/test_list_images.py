@@ -90,7 +90,7 @@ def test_a_marker_gives_what_comes_after_it(fresh_server: Server) -> None:
 
 
 def test_one_answer_has_no_more_images_than_the_limit_of_the_settings(start_server) -> None:
-    server = start_server({"tintype.list_limit": "2"})
+    server = start_server({"calotype.list_limit": "2"})
     made = [server.reserve(is_public="True")["id"] for _ in range(3)]
     for path in ("/images", "/images?limit=1000"):
         page = server.get(path).json

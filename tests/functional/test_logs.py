@@ -12,14 +12,14 @@ from tests.running.server import OCTETS, Server, meta
 
 CANARY = "canary-5f2c9e"
 ACCESS = re.compile(
-    r"INFO tintype\.access id=(?P<id>req-[0-9a-f-]{36}) addr=127\.0\.0\.1 method=(?P<method>\S+) "
+    r"INFO calotype\.access id=(?P<id>req-[0-9a-f-]{36}) addr=127\.0\.0\.1 method=(?P<method>\S+) "
     r'path="(?P<path>[^"]*)" status=(?P<status>\d{3}) in=(?P<in>\d+) out=(?P<out>\d+) ms=(?P<ms>\d+\.\d)'
 )
 
 
 def access_line(server: Server, answer: Answer) -> re.Match[str]:
     """The one access line of an answered request."""
-    lines = [line for line in server.log_lines(request_id(answer)) if "tintype.access" in line]
+    lines = [line for line in server.log_lines(request_id(answer)) if "calotype.access" in line]
     assert len(lines) == 1
     match = ACCESS.search(lines[0])
     assert match, lines[0]

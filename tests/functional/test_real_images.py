@@ -66,7 +66,7 @@ def make_iso(path: Path) -> None:
     tree.mkdir()
     for number in range(3):
         (tree / f"file{number}").write_bytes(os.urandom(MIB))
-    run("xorriso", "-as", "mkisofs", "-quiet", "-V", "TINTYPE", "-r", "-J", "-o", path, tree)
+    run("xorriso", "-as", "mkisofs", "-quiet", "-V", "CALOTYPE", "-r", "-J", "-o", path, tree)
 
 
 def check_raw(path: Path) -> None:
@@ -91,7 +91,7 @@ def check_vmdk(path: Path) -> None:
 
 def check_iso(path: Path) -> None:
     told = run("xorriso", "-indev", path, "-toc", "-find", "/", "-type", "f")
-    assert "TINTYPE" in told
+    assert "CALOTYPE" in told
     assert all(f"/file{number}" in told for number in range(3))
     back = path.with_suffix(".back")
     run("xorriso", "-osirrox", "on", "-indev", path, "-extract", "/", back)

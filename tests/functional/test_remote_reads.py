@@ -61,7 +61,7 @@ def source() -> Iterator[Halting]:
 def server(source: Halting, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("remote")
     settings = {
-        "tintype.proxied_downloads": str(MOST),
+        "calotype.proxied_downloads": str(MOST),
         "store.http.allowed_networks": "127.0.0.1/32",
         "store.http.ports": str(source.server_port),
         "store.http.retries": "0",

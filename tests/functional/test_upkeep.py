@@ -15,8 +15,8 @@ from tests.running.server import OCTETS, Server, meta
 
 
 def run(server: Server, *words: str, of: str | None = None, status: int = 0) -> str:
-    """What `tintype WORDS INI [OF] VARIABLES` prints, with that exit status."""
-    command = [Path(sys.executable).with_name("tintype"), *words, server.ini]
+    """What `calotype WORDS INI [OF] VARIABLES` prints, with that exit status."""
+    command = [Path(sys.executable).with_name("calotype-manage"), *words, server.ini]
     done = subprocess.run(
         [*command, *([of] if of else []), *server.variables],
         capture_output=True,
@@ -36,10 +36,10 @@ def keeping(start_server: StartServer) -> Server:
     """A server that keeps what is deleted, and leaves the sweeping to the command."""
     return start_server(
         {
-            "tintype.delete_grace": "3600",
-            "tintype.sweep_interval": "0",
-            "tintype.lease": "1",
-            "tintype.metrics": "true",
+            "calotype.delete_grace": "3600",
+            "calotype.sweep_interval": "0",
+            "calotype.lease": "1",
+            "calotype.metrics": "true",
         }
     )
 
@@ -128,8 +128,8 @@ def test_metrics_and_readiness_tell_of_stores_and_images(keeping: Server) -> Non
     upload(keeping, b"counted")
 
     metrics = keeping.get("/metrics").text
-    assert 'tintype_images{status="active"} 1.0' in metrics
-    assert 'tintype_store_seconds_count{operation="add",outcome="ok",store="file"} 1.0' in metrics
+    assert 'calotype_images{status="active"} 1.0' in metrics
+    assert 'calotype_store_seconds_count{operation="add",outcome="ok",store="file"} 1.0' in metrics
     assert keeping.get("/readyz").json["stores"]["file"] == "ok"
     assert keeping.get("/healthz").text == "ok\n"
 

@@ -171,7 +171,7 @@ def test_a_body_of_many_blocks_comes_back_whole(server: Server) -> None:
 
 
 def test_an_image_over_the_cap_is_413_and_leaves_nothing(start_server) -> None:
-    server = start_server({"tintype.image_size_cap": "1000"})
+    server = start_server({"calotype.image_size_cap": "1000"})
     declared = server.post("/images", {**OCTETS, **meta(size="1001")}, b"x" * 1001)
     assert declared.status == 413
     image_id = str(uuid.uuid4())

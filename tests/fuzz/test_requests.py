@@ -1,7 +1,7 @@
 """Any header, any query, any body, of every dialect: a clear answer, and never a 500.
 
 Runs in process, over a real registry and a real policy. The number of examples is small
-in `make test`; `make fuzz` sets TINTYPE_FUZZ to a larger one.
+in `make test`; `make fuzz` sets CALOTYPE_FUZZ to a larger one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from pyramid.router import Router
 from webob import Request, Response
 
+from calotype.app import Service, make_app
+from calotype.draft import new_id
+from calotype.lifecycle.jobs import Order
+from calotype.registry import JobKind
+from calotype.tokens import TokenFile
 from core.tests.workbench import Bench, make_bench, make_database, make_settings
-from tintype.app import Service, make_app
-from tintype.draft import new_id
-from tintype.lifecycle.jobs import Order
-from tintype.registry import JobKind
-from tintype.tokens import TokenFile
 
-EXAMPLES = int(os.environ.get("TINTYPE_FUZZ", "60"))
+EXAMPLES = int(os.environ.get("CALOTYPE_FUZZ", "60"))
 fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 #: A value that some parser stumbles over, or any at all; bytes as they come over the wire.

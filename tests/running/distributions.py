@@ -10,7 +10,7 @@ from pathlib import Path
 LENT = b"somebody else's bytes"
 LENDING = {
     "lending_driver.py": f"""
-from tintype.testing import MemoryStore
+from calotype.testing import MemoryStore
 
 
 class LendingStore(MemoryStore):
@@ -32,7 +32,7 @@ def write_distribution(
     information.mkdir(parents=True)
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     lines = [f"{driver} = {target}" for driver, target in drivers.items()]
-    (information / "entry_points.txt").write_text("\n".join(["[tintype.stores]", *lines, ""]))
+    (information / "entry_points.txt").write_text("\n".join(["[calotype.stores]", *lines, ""]))
     for file, text in (modules or {}).items():
         (folder / file).write_text(text)
     return folder

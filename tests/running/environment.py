@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.running.server import ROOT
 
-WEBDAV = "tests/third_party/tintype-store-webdav"
+WEBDAV = "tests/third_party/calotype-store-webdav"
 DRIVERS = [f"plugins/store_{name}" for name in ("file", "s3", "swift", "http")]
 #: What a build would leave in the checkout, and what a wheel has no use for.
 _LEFT_OUT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "tests")
@@ -45,7 +45,7 @@ class Environment:
 
 def _link_what_others_published(packages: Path) -> None:
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if "tintype" not in entry.name and entry.suffix != ".pth":
+        if "calotype" not in entry.name and entry.suffix != ".pth":
             (packages / entry.name).symlink_to(entry)
 
 

@@ -1,4 +1,4 @@
-"""A Tintype server in a process of its own, started as an operator starts it: `pserve INI name=value`."""
+"""A Calotype server in a process of its own, started as an operator starts it: `pserve INI name=value`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.running.database import KIND, make_database
 from tests.servers.common import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
-INI = ROOT / "tintype.ini"
+INI = ROOT / "calotype.ini"
 OCTETS = {"Content-Type": "application/octet-stream"}
 #: Headers whose values nobody but the server should ever see. Every request here has one, at the least.
 _SECRET_HEADERS = ("x-auth-token", "x-service-token", "authorization", "cookie")
@@ -41,7 +41,7 @@ class StartFailed(Exception):
 def write_ini(
     folder: Path, app: Mapping[str, str] | None = None, server: Mapping[str, str] | None = None
 ) -> Path:
-    """Write tintype.ini with other settings: a value replaces the key's, an empty one removes the key."""
+    """Write calotype.ini with other settings: a value replaces the key's, an empty one removes the key."""
     ini = configparser.RawConfigParser()
     ini.optionxform = str
     ini.read(INI)
@@ -160,7 +160,7 @@ class Server:
         end = time.monotonic() + 10
         while True:
             lines = [line for line in self.log.splitlines() if request_id in line]
-            if any("tintype.access" in line for line in lines):
+            if any("calotype.access" in line for line in lines):
                 return lines
             assert time.monotonic() < end, f"no access line for {request_id}"
             time.sleep(0.01)
@@ -196,7 +196,7 @@ class Server:
         return [
             path
             for path in (self.data_dir / store).rglob("*")
-            if path.is_file() and not _BLOB.fullmatch(path.name) and path.name != ".tintype-store"
+            if path.is_file() and not _BLOB.fullmatch(path.name) and path.name != ".calotype-store"
         ]
 
     # -- speaking to it

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from calotype.tokens import TokenFile
 from tests.running.answers import Answer
 from tests.running.server import OCTETS, Server, meta, write_ini
-from tintype.tokens import TokenFile
 
 #: What stands in the configuration of the guarded server, and never in an answer or a log.
 SECRETS = ("CANARY-access-7f3a", "CANARY-secret-7f3a", "CANARY-variable-7f3a")
@@ -106,8 +106,8 @@ class Guarded:
         level: str = "DEBUG",
     ):
         settings = {
-            "tintype.identity": "tokens",
-            "tintype.stores": "file vault",
+            "calotype.identity": "tokens",
+            "calotype.stores": "file vault",
             "store.vault.driver": "s3",
             "store.vault.bucket": "images",
             "store.vault.endpoint_url": "http://canary-host-7f3a.invalid",

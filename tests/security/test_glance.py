@@ -210,7 +210,7 @@ def test_g_12_g_20_a_failed_upload_leaves_no_byte_and_costs_nothing(
 @pytest.fixture(scope="module")
 def capped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A server with a size cap of 1 MiB."""
-    started = Guarded(tmp_path_factory.mktemp("capped"), {"tintype.image_size_cap": str(MIB)})
+    started = Guarded(tmp_path_factory.mktemp("capped"), {"calotype.image_size_cap": str(MIB)})
     yield started
     started.stop()
 
@@ -225,7 +225,7 @@ def test_g_20_an_endless_upload_ends_at_the_cap(capped: Guarded) -> None:
 def test_g_22_deleting_an_image_while_it_comes_frees_no_room_before_its_bytes_are_gone(
     start_guarded: StartGuarded,
 ) -> None:
-    guarded = start_guarded({"tintype.project_bytes": str(4 * MIB)})
+    guarded = start_guarded({"calotype.project_bytes": str(4 * MIB)})
     image_id = guarded.attacker.reserve(disk_format="raw", container_format="bare")["id"]
     with contextlib.closing(
         socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30)
@@ -348,7 +348,7 @@ def test_g_11_g_30_an_image_is_shared_with_so_many_and_no_more(guarded: Guarded,
 def test_g_30_a_project_has_so_many_images_and_no_more_whatever_the_dialect(
     start_guarded: StartGuarded,
 ) -> None:
-    guarded = start_guarded({"tintype.project_images": "3"})
+    guarded = start_guarded({"calotype.project_images": "3"})
     first = [guarded.attacker.reserve()["id"] for _ in range(3)]
     for path, headers, body in (
         ("/images", {}, None),

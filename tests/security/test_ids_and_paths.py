@@ -83,7 +83,7 @@ def test_the_host_is_reflected_by_nothing_but_the_links_of_versions(server: Serv
 
 
 def test_with_a_public_endpoint_no_client_decides_what_the_links_say(start_server) -> None:
-    server = start_server({"tintype.public_endpoint": "https://images.example.org"})
+    server = start_server({"calotype.public_endpoint": "https://images.example.org"})
     for path in (b"/", b"/versions"):
         spoken = ask(server, path, b"evil.example")
         assert statuses(spoken)[0] in (200, 300)
@@ -92,6 +92,6 @@ def test_with_a_public_endpoint_no_client_decides_what_the_links_say(start_serve
 
 def test_no_answer_tells_which_software_serves(server: Server) -> None:
     for answer in (server.get("/images"), server.get("/nothing")):
-        assert answer.headers["Server"] in (None, "tintype")
+        assert answer.headers["Server"] in (None, "calotype")
     spoken = server.speak(b"nonsense\r\n\r\n")
     assert b"waitress" not in spoken.lower()

@@ -14,7 +14,7 @@ from tests.servers.identity import token_of
 
 FILTER = """
 [pipeline:main]
-pipeline = authtoken tintype
+pipeline = authtoken calotype
 
 [filter:authtoken]
 paste.filter_factory = keystonemiddleware.auth_token:filter_factory
@@ -60,10 +60,10 @@ SPELLINGS = [
 def serve(folder: Path, keystone: Mapping[str, str], *, with_filter: bool, delay: bool = False) -> Server:
     """A server whose callers are known by Keystone, or would be if the filter were there."""
     folder.mkdir()
-    app = {"tintype.identity": "keystone", "tintype.allow_anonymous": str(delay).lower()}
+    app = {"calotype.identity": "keystone", "calotype.allow_anonymous": str(delay).lower()}
     ini = write_ini(folder, app)
     if with_filter:
-        text = ini.read_text().replace("[app:main]", "[app:tintype]")
+        text = ini.read_text().replace("[app:main]", "[app:calotype]")
         ini.write_text(text + FILTER.format(delay=delay, **keystone))
     return Server(folder, ini)
 

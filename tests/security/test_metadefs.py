@@ -115,7 +115,7 @@ def test_g_41_a_hidden_namespace_is_answered_as_one_that_is_not_there(guarded: G
 def test_g_41_where_the_anonymous_are_let_in_they_see_what_is_public_and_write_nothing(
     start_guarded,
 ) -> None:
-    guarded = start_guarded({"tintype.allow_anonymous": "true"})
+    guarded = start_guarded({"calotype.allow_anonymous": "true"})
     public, private = make(guarded, "public"), make(guarded, "private")
     nobody = guarded.anonymous
     assert [one["namespace"] for one in nobody.get(ROOT).json["namespaces"]] == [public]

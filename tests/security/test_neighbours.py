@@ -76,7 +76,7 @@ def test_o_05_two_tokens_are_none(guarded: Guarded) -> None:
 def test_o_07_o_12_the_challenge_is_a_constant(guarded: Guarded) -> None:
     for token in ("x", 'x" realm="evil', "evil.example"):
         answer = guarded.server.request("GET", "/v1/images", {"X-Auth-Token": token})
-        assert answer.headers["WWW-Authenticate"] == 'X-Auth-Token realm="tintype"'
+        assert answer.headers["WWW-Authenticate"] == 'X-Auth-Token realm="calotype"'
 
 
 @pytest.mark.parametrize("path", ["/images", "/v1/images"])
@@ -269,7 +269,7 @@ def test_w_24_r_39_no_header_costs_more_than_a_moment(guarded: Guarded) -> None:
 
 
 def test_r_40_no_label_of_a_metric_comes_from_a_client(start_guarded: StartGuarded) -> None:
-    guarded = start_guarded({"tintype.metrics": "true"}, level="WARNING")
+    guarded = start_guarded({"calotype.metrics": "true"}, level="WARNING")
     for number in range(20):
         guarded.attacker.ask(f"CANARY{number}", f"/CANARY{number}")
         guarded.attacker.try_upload(b"x", store=f"CANARY{number}")
@@ -283,7 +283,7 @@ _WAYS_OUT = {"egress", "serving", "testing"}
 
 
 def test_g_49_only_the_way_out_opens_connections() -> None:
-    package = ROOT / "core/src/tintype"
+    package = ROOT / "core/src/calotype"
     doors = {"socket", "urllib.request", "http.client", "requests", "urllib3", "httpx", "ftplib", "boto3"}
     found = [
         (path.relative_to(package), name)
@@ -296,7 +296,7 @@ def test_g_49_only_the_way_out_opens_connections() -> None:
 
 
 def test_g_49_a_clients_uri_comes_to_a_store_by_one_way_only() -> None:
-    sources = (ROOT / "core/src/tintype").rglob("*.py")
+    sources = (ROOT / "core/src/calotype").rglob("*.py")
     found = {str(path.name) for path in sources if ".external(" in path.read_text()}
     assert found == {"imports.py"}
 

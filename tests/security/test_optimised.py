@@ -19,9 +19,9 @@ JSON = {"Content-Type": "application/json"}
 def optimised(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A server that runs without asserts, with tight limits."""
     limits = {
-        "tintype.image_size_cap": str(MIB),
-        "tintype.project_bytes": str(2 * MIB),
-        "tintype.max_properties": "3",
+        "calotype.image_size_cap": str(MIB),
+        "calotype.project_bytes": str(2 * MIB),
+        "calotype.max_properties": "3",
     }
     folder = tmp_path_factory.mktemp("optimised")
     started = Guarded(folder, limits, env={"PYTHONOPTIMIZE": request.param}, level="WARNING")

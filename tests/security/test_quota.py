@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from calotype.draft import Draft
+from calotype.lifecycle import NotQueued
+from calotype.policy import Caller
+from calotype.registry import Image, ImageNotFound, LimitReached, StatusConflict, Visibility
+from calotype.stores.errors import SourceError, StoreError
 from core.tests.workbench import Bench, make_bench, make_database, make_settings
 from tests.security.conftest import StartGuarded
-from tintype.draft import Draft
-from tintype.lifecycle import NotQueued
-from tintype.policy import Caller
-from tintype.registry import Image, ImageNotFound, LimitReached, StatusConflict, Visibility
-from tintype.stores.errors import SourceError, StoreError
 
 MIB = 1 << 20
 
@@ -29,7 +29,7 @@ def test_c_10_fifty_uploads_of_unknown_length_never_exceed_a_projects_bytes(
     start_guarded: StartGuarded,
 ) -> None:
     most, size = 10 * MIB, MIB - 7
-    guarded = start_guarded({"tintype.project_bytes": str(most)}, level="WARNING")
+    guarded = start_guarded({"calotype.project_bytes": str(most)}, level="WARNING")
     answers: Counter[int] = Counter()
     lock, done = threading.Lock(), threading.Event()
     seen = [0]

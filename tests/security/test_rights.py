@@ -16,16 +16,16 @@ import pytest
 from pyramid.router import Router
 from webob import Request, Response
 
+from calotype import policy
+from calotype.app import Service, make_app
+from calotype.draft import Draft, new_id
+from calotype.lifecycle.jobs import Order
+from calotype.policy import may
+from calotype.registry import JobKind, MemberStatus, Status, Visibility
+from calotype.tokens import TokenFile
 from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from core.tests.workbench import Bench, make_bench, make_database, make_settings
 from tests.functional.v2.people import NOBODY
-from tintype import policy
-from tintype.app import Service, make_app
-from tintype.draft import Draft, new_id
-from tintype.lifecycle.jobs import Order
-from tintype.policy import may
-from tintype.registry import JobKind, MemberStatus, Status, Visibility
-from tintype.tokens import TokenFile
 
 STATES = (Status.QUEUED, Status.ACTIVE, Status.DEACTIVATED, Status.KILLED)
 WITH_BYTES = (Status.ACTIVE, Status.DEACTIVATED)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from calotype.tokens import TokenFile
 from tests.conftest import StartServer
 from tests.running.server import ROOT, Server, StartFailed, meta
 from tests.security.conftest import StartGuarded
 from tests.security.people import Person
-from tintype.tokens import TokenFile
 
 PRODUCTION = (ROOT / "production.ini").read_text()
 
@@ -24,8 +24,14 @@ def prepare(folder: Path, text: str) -> tuple[Path, dict[str, str]]:
     ini = folder / "production.ini"
     ini.write_text(text)
     (folder / "data").mkdir()
-    env = {"TINTYPE_DATABASE_URL": f"sqlite:///{folder}/data/tintype.sqlite"}
-    command = [Path(sys.executable).with_name("tintype"), "db", "upgrade", ini, f"data_dir={folder}/data"]
+    env = {"CALOTYPE_DATABASE_URL": f"sqlite:///{folder}/data/calotype.sqlite"}
+    command = [
+        Path(sys.executable).with_name("calotype-manage"),
+        "db",
+        "upgrade",
+        ini,
+        f"data_dir={folder}/data",
+    ]
     subprocess.run(command, check=True, env={**os.environ, **env}, capture_output=True)
     return ini, env
 
@@ -41,7 +47,7 @@ def test_identity_none_is_refused_on_a_public_address_in_one_sentence(tmp_path: 
     lines = str(caught.value).strip().splitlines()
     said = [line for line in lines if "identity" in line]
     assert len(said) == 1
-    assert "set tintype.identity to tokens or keystone" in said[0]
+    assert "set calotype.identity to tokens or keystone" in said[0]
     assert not any("Traceback" in line for line in lines)
 
 
@@ -85,7 +91,7 @@ def test_g_38_g_48_who_may_name_an_outside_source_is_the_operators_choice(
 ) -> None:
     """Beyond that, every source is held against the rules of the way out: this one never is asked."""
     guarded = start_guarded(
-        {"tintype.external_sources": sources, "tintype.stores": "file vault http"}, level="WARNING"
+        {"calotype.external_sources": sources, "calotype.stores": "file vault http"}, level="WARNING"
     )
     inside = "http://127.0.0.1:1/x"
     formats = meta(disk_format="raw", container_format="bare")

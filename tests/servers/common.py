@@ -32,9 +32,9 @@ import urllib.request
 
 HOST = "127.0.0.1"
 HERE = pathlib.Path(__file__).resolve().parent
-CACHE = pathlib.Path(os.environ.get("SERVERS_CACHE", "~/.cache/tintype-test-servers")).expanduser()
+CACHE = pathlib.Path(os.environ.get("SERVERS_CACHE", "~/.cache/calotype-test-servers")).expanduser()
 STATE = pathlib.Path(
-    os.environ.get("SERVERS_STATE", os.path.join(tempfile.gettempdir(), "tintype-test-servers"))
+    os.environ.get("SERVERS_STATE", os.path.join(tempfile.gettempdir(), "calotype-test-servers"))
 )
 
 

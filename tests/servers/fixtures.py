@@ -42,7 +42,7 @@ def _start(name: str, folder: str, env: Settings) -> dict[str, str]:
 def started(name: str, env: Settings | None = None) -> Iterator[dict[str, str]]:
     """A server of this kind for as long as the `with` lasts; `env` adds to its script's environment."""
     # Not pytest's tmp_path: PostgreSQL's and MariaDB's own users must be able to reach the folder.
-    with tempfile.TemporaryDirectory(prefix=f"tintype-{name}-") as parent:
+    with tempfile.TemporaryDirectory(prefix=f"calotype-{name}-") as parent:
         os.chmod(parent, 0o711)
         folder = f"{parent}/{name}"
         try:

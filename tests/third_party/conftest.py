@@ -21,10 +21,10 @@ def installed(request: pytest.FixtureRequest, wheels: dict[str, Path]) -> Iterat
     It may be large, so it does not outlive the session.
     """
     ours = [wheels["plugins/store_file"], wheels[WEBDAV]]
-    with tempfile.TemporaryDirectory(prefix="tintype-environment-") as folder:
+    with tempfile.TemporaryDirectory(prefix="calotype-environment-") as folder:
         made = Environment(Path(folder, "venv"), linked=request.param == "here")
         if request.param == "here":
             made.pip("install", "--quiet", "--no-deps", "--no-index", wheels["core"], *ours)
         else:
-            made.pip("install", "--quiet", f"tintype-core[testing] @ {wheels['core'].as_uri()}", *ours)
+            made.pip("install", "--quiet", f"calotype-core[testing] @ {wheels['core'].as_uri()}", *ours)
         yield made

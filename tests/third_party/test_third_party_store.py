@@ -30,11 +30,11 @@ def folder(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def ini(folder: Path, webdav: Mapping[str, str]) -> Path:
-    """tintype.ini with a few lines more: a file store and one of the third party's."""
+    """calotype.ini with a few lines more: a file store and one of the third party's."""
     return write_ini(
         folder,
         {
-            "tintype.stores": "file dav",
+            "calotype.stores": "file dav",
             "store.dav.driver": "webdav",
             "store.dav.url": f"{webdav['NGINX_DAV_URL']}/images",
             "store.dav.username": webdav["NGINX_DAV_USER"],
@@ -59,12 +59,12 @@ def test_the_driver_has_less_than_two_hundred_lines() -> None:
 
 def test_the_environment_has_the_wheels_and_not_the_checkout(installed: Environment) -> None:
     listed = installed.pip("list", "--format=freeze")
-    assert {line.partition("==")[0] for line in listed.splitlines() if line.startswith("tintype")} == {
-        "tintype-core",
-        "tintype-store-file",
-        "tintype-store-webdav",
+    assert {line.partition("==")[0] for line in listed.splitlines() if line.startswith("calotype")} == {
+        "calotype-core",
+        "calotype-store-file",
+        "calotype-store-webdav",
     }
-    where = installed.run("python", "-c", "import tintype; print(tintype.__file__)")
+    where = installed.run("python", "-c", "import calotype; print(calotype.__file__)")
     assert Path(where.strip()).is_relative_to(installed.bin.parent)
 
 
@@ -98,9 +98,9 @@ def test_other_images_go_to_the_file_store_meanwhile(server: Server) -> None:
 def test_the_command_line_says_that_it_works(
     server: Server, installed: Environment, ini: Path, webdav: Mapping[str, str]
 ) -> None:
-    said = installed.run("tintype", "stores", ini, "--check", f"data_dir={server.data_dir}")
+    said = installed.run("calotype-manage", "stores", ini, "--check", f"data_dir={server.data_dir}")
     _, _, about = said.partition("\ndav\n")
-    assert "webdav, of tintype-store-webdav 0.1.0" in about
+    assert "webdav, of calotype-store-webdav 0.1.0" in about
     assert re.findall(r"^  (write|read|range|delete|is gone) +ok *$", about, re.M) == [
         "write",
         "read",
@@ -116,7 +116,7 @@ def test_the_kit_runs_against_it_as_it_is_configured(
 ) -> None:
     kit = [
         "--pyargs",
-        "tintype.testing.live",
+        "calotype.testing.live",
         "--ini",
         ini,
         "--store",

@@ -58,13 +58,13 @@ def entry_points(wheel: Path) -> dict[str, str]:
     for name, text in texts(wheel).items():
         if name.endswith(".dist-info/entry_points.txt"):
             found.read_string(text)
-    return dict(found["tintype.stores"]) if "tintype.stores" in found else {}
+    return dict(found["calotype.stores"]) if "calotype.stores" in found else {}
 
 
 def test_the_cores_wheel_depends_on_no_driver_and_on_no_client_of_one(wheels: dict[str, Path]) -> None:
     needed = required(wheels["core"])
     assert "pyramid" in needed
-    assert [name for name in needed if name.startswith("tintype")] == []
+    assert [name for name in needed if name.startswith("calotype")] == []
     assert needed & {"boto3", "botocore", "python-swiftclient", "keystoneauth1", "requests"} == set()
 
 
@@ -72,7 +72,7 @@ def test_the_cores_wheel_imports_no_driver_and_no_client_of_one(wheels: dict[str
     modules = imported(wheels["core"])
     assert "pyramid" in modules
     assert modules & set().union(*CLIENTS.values()) == set()
-    assert [name for name in modules if name.startswith("tintype_")] == []
+    assert [name for name in modules if name.startswith("calotype_")] == []
 
 
 def test_the_cores_wheel_names_no_driver(wheels: dict[str, Path]) -> None:
@@ -93,9 +93,9 @@ def test_the_core_brings_no_driver(wheels: dict[str, Path]) -> None:
 def test_a_driver_is_a_wheel_of_its_own_with_one_entry_point(wheels: dict[str, Path], driver: str) -> None:
     (name,) = entry_points(wheels[driver])
     packages = {path.partition("/")[0] for path in texts(wheels[driver]) if ".dist-info/" not in path}
-    assert metadata(wheels[driver])["Name"] == f"tintype-store-{name}"
-    assert packages == {f"tintype_store_{name}"}
-    assert {need for need in required(wheels[driver]) if need.startswith("tintype")} == {"tintype-core"}
+    assert metadata(wheels[driver])["Name"] == f"calotype-store-{name}"
+    assert packages == {f"calotype_store_{name}"}
+    assert {need for need in required(wheels[driver]) if need.startswith("calotype")} == {"calotype-core"}
 
 
 @pytest.mark.parametrize("driver", [*DRIVERS, WEBDAV])
@@ -105,7 +105,7 @@ def test_a_driver_imports_the_stores_and_the_way_out_and_nothing_else_of_the_cor
     modules: set[str] = set()
     for name, text in texts(wheels[driver]).items():
         for node in ast.walk(ast.parse(text)) if name.endswith(".py") else ():
-            if isinstance(node, ast.ImportFrom) and node.module.startswith("tintype."):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("calotype."):
                 modules.add(node.module.split(".")[1])
     assert "stores" in modules
     assert modules <= {"stores", "egress"}
@@ -114,8 +114,8 @@ def test_a_driver_imports_the_stores_and_the_way_out_and_nothing_else_of_the_cor
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_driver_depends_on_what_it_imports(wheels: dict[str, Path], driver: str) -> None:
-    distributions = {"botocore": "boto3", "swiftclient": "python-swiftclient", "tintype": "tintype-core"}
-    foreign = imported(wheels[driver]) - sys.stdlib_module_names - {f"tintype_store_{driver[14:]}"}
+    distributions = {"botocore": "boto3", "swiftclient": "python-swiftclient", "calotype": "calotype-core"}
+    foreign = imported(wheels[driver]) - sys.stdlib_module_names - {f"calotype_store_{driver[14:]}"}
     own = required(wheels[driver])
     through_core = {"pydantic", "urllib3"} & required(wheels["core"])
     assert {distributions.get(name, name) for name in foreign} <= own | through_core

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from webob import Request
 from webtest import TestApp
 
-import tintype
+import calotype
+from calotype.api.errors import STATUS
+from calotype.app import Service, make_app
+from calotype.draft import Draft
+from calotype.stores import SourceError, StoreError
+from calotype.testing import Trickle, pattern
 from core.tests.workbench import make_bench
-from tintype.api.errors import STATUS
-from tintype.app import Service, make_app
-from tintype.draft import Draft
-from tintype.stores import SourceError, StoreError
-from tintype.testing import Trickle, pattern
 
 SIZE = 100
 DATA = pattern(SIZE)
@@ -117,14 +117,14 @@ def test_bytes_that_the_client_has_already_are_not_sent(app, image):
 def exceptions() -> list[type[Exception]]:
     """Every exception class of the layers below HTTP."""
     found = set()
-    for info in pkgutil.walk_packages(tintype.__path__, "tintype."):
+    for info in pkgutil.walk_packages(calotype.__path__, "calotype."):
         below = info.name.split(".")[1] in ("draft", "lifecycle", "registry", "stores", "security", "tokens")
         if below and "migrations" not in info.name:
             module = importlib.import_module(info.name)
             found |= {
                 value
                 for _, value in inspect.getmembers(module, inspect.isclass)
-                if issubclass(value, Exception) and value.__module__.startswith("tintype.")
+                if issubclass(value, Exception) and value.__module__.startswith("calotype.")
             }
     return sorted(found, key=lambda kind: kind.__qualname__)
 
@@ -178,16 +178,16 @@ def _call(app: TestApp, **environ: str) -> str:
 
 
 def test_each_request_is_one_line_with_its_id_status_and_bytes(app, image, caplog):
-    caplog.set_level(logging.INFO, "tintype.access")
+    caplog.set_level(logging.INFO, "calotype.access")
     answer = app.get(f"/images/{image.id}")
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "tintype.access"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "calotype.access"]
 
     assert f"id={answer.headers['x-openstack-request-id']} " in line
     assert f'method=GET path="/images/{image.id}" status=200 in=0 out={SIZE} ' in line
 
 
 def test_a_head_sends_no_bytes_in_the_log_either(app, image, caplog):
-    caplog.set_level(logging.INFO, "tintype.access")
+    caplog.set_level(logging.INFO, "calotype.access")
     app.head(f"/images/{image.id}")
 
     assert " out=0 " in caplog.records[-1].getMessage()
@@ -195,9 +195,9 @@ def test_a_head_sends_no_bytes_in_the_log_either(app, image, caplog):
 
 @pytest.mark.parametrize("bad", ["\r", "\n", "\r\n", "\x1b[31m", '"', "\\", " ", "\x00", "\x7f", "\xc3\xa9"])
 def test_a_path_cannot_forge_a_line(app, caplog, bad):
-    caplog.set_level(logging.INFO, "tintype.access")
+    caplog.set_level(logging.INFO, "calotype.access")
     _call(app, PATH_INFO=f"/images/a{bad}id=forged status=200")
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "tintype.access"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "calotype.access"]
     path = line.split('path="')[1].split('"')[0]
 
     assert line.isprintable()
@@ -207,7 +207,7 @@ def test_a_path_cannot_forge_a_line(app, caplog, bad):
 
 
 def test_a_long_path_is_cut(app, caplog):
-    caplog.set_level(logging.INFO, "tintype.access")
+    caplog.set_level(logging.INFO, "calotype.access")
     _call(app, PATH_INFO="/" + "a" * 10_000)
 
     assert len(caplog.records[-1].getMessage()) < 600

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.api.headers import META, PROPERTY, decode, encode, read_boolean, read_integer
-from tintype.draft import InvalidDraft
+from calotype.api.headers import META, PROPERTY, decode, encode, read_boolean, read_integer
+from calotype.draft import InvalidDraft
 
 #: A folded name, which an HTTP field name can carry; `property_...` would be read as a property's.
 NAMES = st.from_regex(r"[a-z0-9!#$%&'*+.^`|~_]{1,20}", fullmatch=True).filter(

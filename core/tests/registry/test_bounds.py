@@ -6,8 +6,8 @@ import time
 import pytest
 from sqlalchemy import make_url
 
-from tintype.registry import Registry, RegistryUnavailable, bounds, build_engine
-from tintype.registry.engine import unhurried
+from calotype.registry import Registry, RegistryUnavailable, bounds, build_engine
+from calotype.registry.engine import unhurried
 
 POSTGRESQL = "postgresql+psycopg://nobody@127.0.0.1:1/none"
 MARIADB = "mysql+pymysql://nobody@127.0.0.1:1/none"

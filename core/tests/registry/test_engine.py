@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import event, insert, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from calotype.draft import new_id
+from calotype.registry import Registry, RegistryUnavailable, build_engine
+from calotype.registry.engine import READ_ONLY, read_only
+from calotype.registry.models import ImageRow
 from core.tests.workbench import intend, make_bench, open_registry
-from tintype.draft import new_id
-from tintype.registry import Registry, RegistryUnavailable, build_engine
-from tintype.registry.engine import READ_ONLY, read_only
-from tintype.registry.models import ImageRow
 
 
 def pragma(connection, name):

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, update
 
+from calotype.draft import new_id
+from calotype.registry import Job, JobKind, JobListing, JobStatus, SortKey
+from calotype.registry.models import JobRow
 from core.tests.workbench import Bench, make_bench
-from tintype.draft import new_id
-from tintype.registry import Job, JobKind, JobListing, JobStatus, SortKey
-from tintype.registry.models import JobRow
 
 EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 KEYS = ("id", "status", "makes_image", "created_at", "updated_at")

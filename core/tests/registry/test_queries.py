@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import event, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from calotype.draft import new_id
+from calotype.registry import Image, Status, Visibility, queries
+from calotype.registry.models import ImageRow
 from core.tests.workbench import intend, make_bench
-from tintype.draft import new_id
-from tintype.registry import Image, Status, Visibility, queries
-from tintype.registry.models import ImageRow
 
 EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MANY = settings(max_examples=25)

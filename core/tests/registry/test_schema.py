@@ -9,13 +9,13 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
+from calotype.draft import new_id
+from calotype.registry import Registry, SchemaMismatch, Visibility, build_engine, migrating, schema
 from core.tests.workbench import open_registry
-from tintype.draft import new_id
-from tintype.registry import Registry, SchemaMismatch, Visibility, build_engine, migrating, schema
 
 UPGRADE = """
 import sys
-from tintype.registry import build_engine, schema
+from calotype.registry import build_engine, schema
 engine = build_engine(sys.argv[1])
 sys.stdin.read(1)
 schema.upgrade(engine)
@@ -204,7 +204,7 @@ def test_an_empty_database_is_refused_with_the_command_that_mends_it(engine):
 
     assert str(caught.value) == (
         f"the database is empty, this version needs revision {schema.newest()}: "
-        "run `tintype db upgrade production.ini`"
+        "run `calotype-manage db upgrade production.ini`"
     )
 
 

@@ -14,10 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
-import tintype.registry
-from core.tests.workbench import OWNER, intend, open_registry
-from tintype.draft import new_id
-from tintype.registry import (
+import calotype.registry
+from calotype.draft import new_id
+from calotype.registry import (
     DuplicateImage,
     ImageNotFound,
     RegistryUnavailable,
@@ -25,9 +24,10 @@ from tintype.registry import (
     StatusConflict,
     Visibility,
 )
-from tintype.registry.records import LocationState
+from calotype.registry.records import LocationState
+from core.tests.workbench import OWNER, intend, open_registry
 
-SOURCES = sorted(Path(tintype.registry.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(calotype.registry.__file__).parent.glob("*.py"))
 RACERS = 16
 EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 NAMES = st.text("abc", min_size=1, max_size=3)

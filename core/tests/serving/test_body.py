@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.serving.body import (
+from calotype.serving.body import (
     CHUNK_LINE,
     TRAILERS,
     BodyTooLong,
@@ -23,7 +23,7 @@ from tintype.serving.body import (
     RequestBody,
     Wire,
 )
-from tintype.serving.settings import ServerSettings
+from calotype.serving.settings import ServerSettings
 
 SETTINGS = ServerSettings(listen="127.0.0.1:0")
 HASTY = ServerSettings(listen="127.0.0.1:0", body_timeout=1)

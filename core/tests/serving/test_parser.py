@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.serving.parser import RequestParser
-from tintype.serving.settings import ServerSettings
+from calotype.serving.parser import RequestParser
+from calotype.serving.settings import ServerSettings
 
 SETTINGS = ServerSettings(listen="127.0.0.1:0")
 

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from tintype.serving import serve
-from tintype.serving.channel import counted_as
+from calotype.serving import serve
+from calotype.serving.channel import counted_as
 
 
 class LocalOnly:
@@ -21,7 +21,7 @@ class LocalOnly:
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "*:0", "127.0.0.1:0 192.0.2.1:0"])
 def test_an_application_for_this_machine_only_is_not_served_to_others(listen):
-    with pytest.raises(SystemExit, match=r"^tintype: nobody is asked who they are; set an identity\.$"):
+    with pytest.raises(SystemExit, match=r"^calotype: nobody is asked who they are; set an identity\.$"):
         serve(LocalOnly(), {}, listen=listen)
 
 
@@ -33,7 +33,7 @@ def test_an_application_for_this_machine_only_may_be_served_to_it():
 
 
 def test_variables_of_the_ini_file_are_replaced():
-    with pytest.raises(SystemExit, match=r"^tintype: listen: there is no \$\{nowhere\}$"):
+    with pytest.raises(SystemExit, match=r"^calotype: listen: there is no \$\{nowhere\}$"):
         serve(LocalOnly(), {}, listen="127.0.0.1:${nowhere}")
     with pytest.raises(SystemExit, match="set an identity"):
         serve(LocalOnly(), {"host": "0.0.0.0"}, listen="${host}:0")

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tintype.serving.settings import LISTEN, TUNABLES, ServerSettings, ServerSettingsError
+from calotype.serving.settings import LISTEN, TUNABLES, ServerSettings, ServerSettingsError
 
 
 def test_every_tunable_has_its_default_and_says_why():

@@ -10,8 +10,8 @@ import pytest
 
 DRIVER = """
 import io
-from tintype.stores import Store, StoreOptions, Capability
-from tintype.testing.memory import MemoryStore
+from calotype.stores import Store, StoreOptions, Capability
+from calotype.testing.memory import MemoryStore
 
 class Driver(MemoryStore):
     pass
@@ -27,12 +27,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
         name: str, source: str = DRIVER, *, target: str = "Driver", distribution: str | None = None
     ) -> str:
         number = next(_NUMBERS)
-        distribution = distribution or f"tintype-store-{name.lower().replace(' ', '-')}"
+        distribution = distribution or f"calotype-store-{name.lower().replace(' ', '-')}"
         module, site = f"throwaway_{number}", tmp_path / f"site-{number}"
         info = site / f"{distribution.replace('-', '_')}-2.{number}.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 2.{number}\n")
-        (info / "entry_points.txt").write_text(f"[tintype.stores]\n{name} = {module}:{target}\n")
+        (info / "entry_points.txt").write_text(f"[calotype.stores]\n{name} = {module}:{target}\n")
         (site / f"{module}.py").write_text(dedent(source))
         monkeypatch.syspath_prepend(site)
         monkeypatch.delitem(sys.modules, module, raising=False)

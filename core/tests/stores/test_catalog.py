@@ -4,15 +4,15 @@ import logging
 
 import pytest
 
+from calotype.stores import BadLocation, Capability, ConfigurationError, Unavailable
+from calotype.stores.catalog import Catalog, build_catalog
+from calotype.testing import MemoryStore
 from core.tests.stores.conftest import DRIVER
 from core.tests.workbench import make_catalog
-from tintype.stores import BadLocation, Capability, ConfigurationError, Unavailable
-from tintype.stores.catalog import Catalog, build_catalog
-from tintype.testing import MemoryStore
 
 STRICT = """
-from tintype.stores import StoreOptions
-from tintype.testing.memory import MemoryStore
+from calotype.stores import StoreOptions
+from calotype.testing.memory import MemoryStore
 
 class Options(MemoryStore.Options):
     path: str
@@ -91,7 +91,7 @@ def test_options_of_a_store_that_is_not_named_stop_the_start(install):
 
     assert (
         refused(("tape",), tpae={"x": "y"})
-        == "store 'tpae': it has options but is not named in tintype.stores"
+        == "store 'tpae': it has options but is not named in calotype.stores"
     )
 
 
@@ -161,7 +161,7 @@ def test_the_default_is_the_one_that_is_named(install):
 def test_a_default_that_is_not_among_the_named_stores_stops_the_start(install):
     install("tape")
 
-    assert "tintype.default_store names it" in refused(("tape",), "deep")
+    assert "calotype.default_store names it" in refused(("tape",), "deep")
 
 
 def test_unnamed_a_default_that_is_not_there_is_kept_for_its_answer(install, caplog):

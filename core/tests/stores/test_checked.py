@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.stores import (
+from calotype.stores import (
     BadLocation,
     BlobChanged,
     BlobNotFound,
@@ -23,7 +23,7 @@ from tintype.stores import (
     Unavailable,
     Unsupported,
 )
-from tintype.stores.checked import (
+from calotype.stores.checked import (
     BLOCK,
     LOCATION_MAX,
     Bounded,
@@ -32,8 +32,8 @@ from tintype.stores.checked import (
     Measured,
     is_plain_file,
 )
-from tintype.stores.hashing import Digests
-from tintype.testing import Exploding, MemoryStore, Short, Trickle, pattern
+from calotype.stores.hashing import Digests
+from calotype.testing import Exploding, MemoryStore, Short, Trickle, pattern
 
 DATA = pattern(5000)
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from calotype.stores import ConfigurationError, Store
+from calotype.stores.discovery import installed, load
 from core.tests.stores.conftest import DRIVER
-from tintype.stores import ConfigurationError, Store
-from tintype.stores.discovery import installed, load
 
-CONTRACT = "from tintype.stores import Store, StoreOptions\n"
+CONTRACT = "from calotype.stores import Store, StoreOptions\n"
 
 
 def refused(name: str, store: str | None = None) -> str:
@@ -50,7 +50,7 @@ def test_a_missing_driver_is_told_with_those_that_are_there(install):
 
 
 def test_without_any_driver_the_sentence_says_so(monkeypatch):
-    monkeypatch.setattr("tintype.stores.discovery.GROUP", "tintype.stores.nowhere")
+    monkeypatch.setattr("calotype.stores.discovery.GROUP", "calotype.stores.nowhere")
 
     assert refused("tape") == "store 'tape': no driver 'tape' is installed (installed: none)"
 
@@ -89,8 +89,8 @@ def test_a_driver_that_two_distributions_bring_is_refused(install):
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        ("class Driver: pass", "is not a subclass of tintype.stores.Store"),
-        ("def Driver(name, options): pass", "is not a subclass of tintype.stores.Store"),
+        ("class Driver: pass", "is not a subclass of calotype.stores.Store"),
+        ("def Driver(name, options): pass", "is not a subclass of calotype.stores.Store"),
         (
             DRIVER + "    api_version = (2, 0)\n",
             "was written for version 2.0 of the driver contract; this core has 1.0",
@@ -104,7 +104,7 @@ def test_a_driver_that_two_distributions_bring_is_refused(install):
         (DRIVER + "    api_version = 1\n", "has an api_version that is not a pair of integers"),
         (
             DRIVER + "    Options = dict\n",
-            "has Options that are not a subclass of tintype.stores.StoreOptions",
+            "has Options that are not a subclass of calotype.stores.StoreOptions",
         ),
         (DRIVER + "    Options = StoreOptions()\n", "has Options that are not a subclass"),
         (CONTRACT + "class Driver(Store):\n    pass\n", "lacks get, size"),

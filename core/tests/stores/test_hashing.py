@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.stores import hashing
-from tintype.stores.hashing import BEHIND, INLINE, NICENESS, Digests
-from tintype.testing import pattern
+from calotype.stores import hashing
+from calotype.stores.hashing import BEHIND, INLINE, NICENESS, Digests
+from calotype.testing import pattern
 
 ALGORITHMS = ("sha256", "md5")
 LARGE = pattern(INLINE + 70_000)

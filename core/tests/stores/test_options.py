@@ -6,8 +6,8 @@ from typing import Literal
 import pytest
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from tintype.stores import ConfigurationError, StoreOptions
-from tintype.stores.options import read_options
+from calotype.stores import ConfigurationError, StoreOptions
+from calotype.stores.options import read_options
 
 
 class Options(StoreOptions):

@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 from pydantic import Field, SecretStr
 
-from tintype.stores import (
+from calotype.stores import (
     BadLocation,
     Blob,
     BlobNotFound,
@@ -23,9 +23,9 @@ from tintype.stores import (
     StoreOptions,
     Unavailable,
 )
-from tintype.stores.checked import BLOCK
-from tintype.testing import MemoryStore, StoreConformance, pattern
-from tintype.testing.memory import MemoryOptions
+from calotype.stores.checked import BLOCK
+from calotype.testing import MemoryStore, StoreConformance, pattern
+from calotype.testing.memory import MemoryOptions
 
 MODIFIED = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tintype.testing import Fault, FaultProxy, pattern
+from calotype.testing import Fault, FaultProxy, pattern
 
 DATA = pattern(300_000)
 

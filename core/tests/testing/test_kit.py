@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-import tintype.testing
+import calotype.testing
 
 pytest_plugins = ["pytester"]
 
@@ -125,7 +125,7 @@ def test_the_same_cases_pass_for_a_driver_without_sin(run):
 
 GAPS = """
     import pytest
-    from tintype.testing import MemoryStore, StoreConformance
+    from calotype.testing import MemoryStore, StoreConformance
 
     class TestGaps(StoreConformance):
         known_gaps = {known_gaps}
@@ -159,7 +159,7 @@ def test_a_gap_that_has_closed_is_a_failure(pytester, run):
 
 def test_a_class_without_a_store_says_what_is_missing(pytester, run):
     pytester.makepyfile("""
-        from tintype.testing import StoreConformance
+        from calotype.testing import StoreConformance
 
         class TestNothing(StoreConformance):
             pass
@@ -183,7 +183,7 @@ def test_a_failing_case_shows_the_values(pytester, run):
 
 
 def test_every_public_name_is_there():
-    assert [name for name in tintype.testing.__all__ if not hasattr(tintype.testing, name)] == []
-    assert set(tintype.testing.__all__) <= set(dir(tintype.testing))
+    assert [name for name in calotype.testing.__all__ if not hasattr(calotype.testing, name)] == []
+    assert set(calotype.testing.__all__) <= set(dir(calotype.testing))
     with pytest.raises(AttributeError):
-        tintype.testing.nonsense  # noqa: B018
+        calotype.testing.nonsense  # noqa: B018

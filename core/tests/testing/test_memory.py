@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 
-from tintype.testing import MemoryStore, StoreConformance
+from calotype.testing import MemoryStore, StoreConformance
 
 
 class TestMemoryStore(StoreConformance):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tintype.testing import StoreConformance
-from tintype_store_file import FileStore
+from calotype.testing import StoreConformance
+from calotype_store_file import FileStore
 
 
 class TestFileStore(StoreConformance):

@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tintype.stores import BadLocation, BlobChanged, ConfigurationError, StoreError, StoreFull, Unavailable
-from tintype.stores.checked import CheckedStore, is_plain_file
-from tintype.stores.options import read_options
-from tintype.testing import Endless, Trickle, pattern, read_all
-from tintype_store_file import FileStore
+from calotype.stores import BadLocation, BlobChanged, ConfigurationError, StoreError, StoreFull, Unavailable
+from calotype.stores.checked import CheckedStore, is_plain_file
+from calotype.stores.options import read_options
+from calotype.testing import Endless, Trickle, pattern, read_all
+from calotype_store_file import FileStore
 
 KEY = "0f3a9c11-5d6e-4f70-8a9b-0c1d2e3f4a5b.1"
-MARKER = ".tintype-store"
+MARKER = ".calotype-store"
 VERBS = {
     "get": lambda store: store.get(f"file:{KEY}"),
     "size": lambda store: store.size(f"file:{KEY}"),
@@ -155,8 +155,8 @@ def test_an_image_whose_folder_cannot_be_synced_is_taken_back(store, monkeypatch
 
 KILLED = """
 import errno, os, sys
-from tintype.testing import pattern
-from tintype_store_file import FileStore
+from calotype.testing import pattern
+from calotype_store_file import FileStore
 
 named, really_open = sys.argv[2] == "named", os.open
 def refuse(path, flags, *args, **kwargs):
@@ -249,7 +249,7 @@ def test_racing_creates_all_succeed(tmp_path):
 def test_create_does_not_take_a_directory_that_it_did_not_make(tmp_path, content):
     for name in content:
         (tmp_path / name).write_text("x")
-    with pytest.raises(Unavailable, match=r"touch \.tintype-store"):
+    with pytest.raises(Unavailable, match=r"touch \.calotype-store"):
         file_store(tmp_path).create()
 
     assert [path.name for path in tmp_path.iterdir()] == content

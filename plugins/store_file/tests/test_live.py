@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from tintype.testing import Trickle
-from tintype_store_file import FileStore
+from calotype.testing import Trickle
+from calotype_store_file import FileStore
 
 INI = """
 [app:main]
-use = egg:tintype-core
+use = egg:calotype-core
 sqlalchemy.url = sqlite://
-tintype.stores = disk
+calotype.stores = disk
 store.disk.driver = file
 store.disk.path = ${place}
 store.disk.fsync = false
@@ -22,7 +22,7 @@ store.disk.fsync = false
 
 @pytest.fixture
 def ini(tmp_path):
-    path = tmp_path / "tintype.ini"
+    path = tmp_path / "calotype.ini"
     path.write_text(INI)
     return path
 
@@ -36,8 +36,8 @@ def store(tmp_path):
 
 
 def run_live(ini, *arguments, name="disk"):
-    plugins = ["-p", "tintype.testing.live_options", "-p", "no:cacheprovider"]
-    live = ["--pyargs", "tintype.testing.live", "--ini", str(ini), "--store", name]
+    plugins = ["-p", "calotype.testing.live_options", "-p", "no:cacheprovider"]
+    live = ["--pyargs", "calotype.testing.live", "--ini", str(ini), "--store", name]
     # Under python -O pytest warns of asserts that count for nothing; those of the kit are rewritten.
     warnings = ["-W", "error", "-W", "ignore::pytest.PytestConfigWarning"]
     command = [sys.executable, "-m", "pytest", "-q", *warnings, *plugins, *live, *arguments]
@@ -65,7 +65,7 @@ def test_a_store_that_is_not_configured_is_an_error_of_usage(ini, tmp_path):
 
     assert result.returncode != 0
     assert "has no store 'other'" in result.stdout
-    assert os.listdir(tmp_path) == ["tintype.ini"]
+    assert os.listdir(tmp_path) == ["calotype.ini"]
 
 
 def test_the_options_are_there_only_for_the_live_kit(tmp_path):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from calotype_store_http import HttpOptions, HttpStore
 from plugins.store_http.tests.sources import Plain, Script, Server
-from tintype_store_http import HttpOptions, HttpStore
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tintype.stores import Store
-from tintype.testing import StoreConformance
+from calotype.stores import Store
+from calotype.testing import StoreConformance
 
 #: Names of planted files, never twice in a run.
 NAMES = itertools.count()

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from plugins.store_http.tests.sources import in_turn, raw, reply
-from tintype.stores import (
+from calotype.stores import (
     BadLocation,
     BlobChanged,
     BlobNotFound,
@@ -20,10 +19,11 @@ from tintype.stores import (
     StoreError,
     Unavailable,
 )
-from tintype.stores.checked import CheckedStore
-from tintype.stores.options import read_options
-from tintype.testing import Fault, FaultProxy, pattern, read_all
-from tintype_store_http import HttpOptions, HttpStore
+from calotype.stores.checked import CheckedStore
+from calotype.stores.options import read_options
+from calotype.testing import Fault, FaultProxy, pattern, read_all
+from calotype_store_http import HttpOptions, HttpStore
+from plugins.store_http.tests.sources import in_turn, raw, reply
 
 DATA = pattern(300_000)
 DATE = "Tue, 01 Sep 2026 10:00:00 GMT"

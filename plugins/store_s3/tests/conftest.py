@@ -13,9 +13,9 @@ from boto3.session import Session
 from botocore.client import BaseClient
 from botocore.loaders import Loader, create_loader
 
-from tintype.stores.options import read_options
-from tintype.testing import FaultProxy
-from tintype_store_s3 import S3Options, S3Store
+from calotype.stores.options import read_options
+from calotype.testing import FaultProxy
+from calotype_store_s3 import S3Options, S3Store
 
 BUCKET = "images"
 #: Parts as small as S3 allows, so that multipart paths run on little data.

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tintype.stores.options import read_options
-from tintype.testing import StoreConformance
-from tintype_store_s3 import S3Options, S3Store
+from calotype.stores.options import read_options
+from calotype.testing import StoreConformance
+from calotype_store_s3 import S3Options, S3Store
 
 PART = 5 << 20
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tintype.stores import BlobNotFound, StoreError, StoreFull, Unavailable
-from tintype.testing import Fault, FaultProxy, Trickle, pattern
-from tintype_store_s3 import S3Store
+from calotype.stores import BlobNotFound, StoreError, StoreFull, Unavailable
+from calotype.testing import Fault, FaultProxy, Trickle, pattern
+from calotype_store_s3 import S3Store
 
 CANARY = "canary-6bb1f0c7"
 Make = Callable[..., S3Store]

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.stores import ConfigurationError
-from tintype.stores.options import read_options
-from tintype.testing import Trickle
-from tintype_store_s3 import S3Options, S3Store
-from tintype_store_s3.parts import PARTS, Cutter, part_sizes
+from calotype.stores import ConfigurationError
+from calotype.stores.options import read_options
+from calotype.testing import Trickle
+from calotype_store_s3 import S3Options, S3Store
+from calotype_store_s3.parts import PARTS, Cutter, part_sizes
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 KEYS = {"access_key": "us", "secret_key": "a-canary-of-a-secret", "region": "eu-west-1"}

@@ -8,9 +8,9 @@ import boto3
 import pytest
 from botocore.client import BaseClient
 
-from tintype.stores import BlobChanged, BlobNotFound, Unavailable
-from tintype.testing import Fault, FaultProxy, Trickle, pattern, read_all
-from tintype_store_s3 import S3Store
+from calotype.stores import BlobChanged, BlobNotFound, Unavailable
+from calotype.testing import Fault, FaultProxy, Trickle, pattern, read_all
+from calotype_store_s3 import S3Store
 
 SIZE = 3_000_017
 Make = Callable[..., S3Store]

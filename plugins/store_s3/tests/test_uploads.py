@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 from botocore.client import BaseClient
 
-from tintype.stores import Duplicate, SourceBroken, StoreError, StoreFull, Unavailable
-from tintype.testing import Exploding, Fault, FaultProxy, Flow, Trickle, pattern, read_all
-from tintype_store_s3 import S3Store
+from calotype.stores import Duplicate, SourceBroken, StoreError, StoreFull, Unavailable
+from calotype.testing import Exploding, Fault, FaultProxy, Flow, Trickle, pattern, read_all
+from calotype_store_s3 import S3Store
 
 MIB = 1 << 20
 PART = 5 * MIB
@@ -200,7 +200,7 @@ def test_a_long_upload_of_unknown_length_holds_no_more_than_its_memory(make: Mak
 
 
 def test_more_than_ten_thousand_parts_are_refused(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tintype_store_s3.parts.PARTS", 2)
+    monkeypatch.setattr("calotype_store_s3.parts.PARTS", 2)
     with pytest.raises(StoreFull, match="more than 2 parts"):
         store.add("k.1", Flow(2 * PART + 1))
 

@@ -11,7 +11,7 @@ import requests
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
-from tintype_store_swift import SwiftOptions, SwiftStore
+from calotype_store_swift import SwiftOptions, SwiftStore
 
 #: Small enough that little data needs several segments.
 SEGMENT = 1 << 20

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import pytest
 
-from tintype.stores import Store
-from tintype.testing import StoreConformance
-from tintype_store_swift import SwiftStore
+from calotype.stores import Store
+from calotype.testing import StoreConformance
+from calotype_store_swift import SwiftStore
 
 TEMP_URL_KEY = "canary-of-temp-url"
 
@@ -32,7 +32,7 @@ class SwiftConformance(StoreConformance):
             for location in made:
                 key = location.removeprefix("swift:")
                 headers = connection.head_object(store.options.container, key)
-                made[location] = headers["x-object-meta-tintype-attempt"]
+                made[location] = headers["x-object-meta-calotype-attempt"]
         parts = [entry["name"].split("/") for entry in listing]
         return ["/".join(part) for part in parts if made.get(f"swift:{part[0]}") != part[1]]
 

@@ -10,9 +10,9 @@ import mmap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tintype.testing import Trickle, pattern
-from tintype_store_swift.options import OBJECT_MAX, SwiftOptions
-from tintype_store_swift.segments import SEGMENT, Cutter, room_for, segment_sizes
+from calotype.testing import Trickle, pattern
+from calotype_store_swift.options import OBJECT_MAX, SwiftOptions
+from calotype_store_swift.segments import SEGMENT, Cutter, room_for, segment_sizes
 
 TIB = 1 << 40
 

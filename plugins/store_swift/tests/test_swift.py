@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tintype.stores import (
+from calotype.stores import (
     BadLocation,
     BlobChanged,
     BlobNotFound,
@@ -23,11 +23,11 @@ from tintype.stores import (
     StoreFull,
     Unavailable,
 )
-from tintype.stores.checked import CheckedStore, Demands
-from tintype.stores.options import read_options
-from tintype.testing import Exploding, Fault, FaultProxy, Paused, Trickle, pattern, read_all
-from tintype_store_swift import SwiftOptions, SwiftStore
-from tintype_store_swift.client import BLOCK
+from calotype.stores.checked import CheckedStore, Demands
+from calotype.stores.options import read_options
+from calotype.testing import Exploding, Fault, FaultProxy, Paused, Trickle, pattern, read_all
+from calotype_store_swift import SwiftOptions, SwiftStore
+from calotype_store_swift.client import BLOCK
 
 SEGMENT = 1 << 20
 LARGE = 3 * SEGMENT + 17

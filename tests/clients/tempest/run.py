@@ -1,4 +1,4 @@
-"""Run Tempest's tests of Images v2 against Tintype with two file stores and http, behind a real Keystone.
+"""Run Tempest's tests of Images v2 against Calotype with two file stores and http, behind a real Keystone.
 
     python -m tests.clients.tempest.run [REGEX]
 
@@ -79,7 +79,7 @@ def accounts(keystone: Mapping[str, str]) -> str:
 
 
 def main(regex: str) -> int:
-    """Start Keystone, Tintype and a web server, run the tests, and return stestr's status."""
+    """Start Keystone, Calotype and a web server, run the tests, and return stestr's status."""
     tempest = environment("tempest", Path(__file__).with_name("requirements.txt"))
     with (
         tempfile.TemporaryDirectory() as parent,
@@ -87,7 +87,7 @@ def main(regex: str) -> int:
         serve_folder(Path(parent)) as web,
     ):
         folder = Path(parent)
-        app = {**stores(web), "tintype.inspection": "record"}
+        app = {**stores(web), "calotype.inspection": "record"}
         server = Server(folder, write_keystone_ini(folder, app, keystone))
         try:
             admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from calotype.tokens import TokenFile
 from tests.clients.conftest import write_keystone_ini
 from tests.clients.v1.programs_of import Programs
 from tests.functional.v1.source import Source, serving
 from tests.running.server import Server, write_ini
 from tests.servers.identity import Admin, token_of
-from tintype.tokens import TokenFile
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,7 @@ def v1_with_tokens(
     folder = tmp_path_factory.mktemp("v1-tokens")
     tokens = folder / "tokens.json"
     token = TokenFile(tokens).add("operator", "demo", ("admin",), None)
-    settings = {**_settings(source), "tintype.identity": "tokens", "tintype.tokens_file": str(tokens)}
+    settings = {**_settings(source), "calotype.identity": "tokens", "calotype.tokens_file": str(tokens)}
     server = Server(folder, write_ini(folder, settings))
     yield Programs(client_bin, folder, server, token)
     server.stop()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from calotype.tokens import TokenFile
 from tests.clients.v1.programs_of import Programs
 from tests.docs.pages import DOCS, read_blocks
 from tests.functional.v1.client import V1
 from tests.functional.v1.source import Served, Source
-from tintype.tokens import TokenFile
 
 BYTES = os.urandom(300_000)
 MD5 = hashlib.md5(BYTES).hexdigest()

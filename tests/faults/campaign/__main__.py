@@ -68,7 +68,7 @@ def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, jobs: int, **
     each = {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}
     plan = Plan(**each, phases=phases, seed=seed)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tintype-faults-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="calotype-faults-")))
         running = [stack.enter_context(databases.running(name)) for name in names]
         # Processes, for each calls the operator's commands, which write to the one standard output.
         pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))

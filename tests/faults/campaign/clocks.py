@@ -21,7 +21,7 @@ from tests.servers.common import Unavailable, apt
 _HOUR, _DAY = 3600, 86400
 #: Seconds; long enough for a busy machine to renew it in time, which is not what is tested here.
 _LEASE = 6.0
-_SETTINGS = {"tintype.lease": f"{_LEASE}", "tintype.sweep_interval": "0.25"}
+_SETTINGS = {"calotype.lease": f"{_LEASE}", "calotype.sweep_interval": "0.25"}
 #: What the two clocks are wrong by, in seconds, one after the other.
 STEPS = (
     (_HOUR, 0),

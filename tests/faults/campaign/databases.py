@@ -34,7 +34,7 @@ class Databases:
     def make(self) -> str:
         """The URL of an empty database, as it stands in an ini file."""
         if self.settings is None:
-            return "sqlite:///${data_dir}/tintype.sqlite"
+            return "sqlite:///${data_dir}/calotype.sqlite"
         return MAKERS[self.name](self.settings, f"t{uuid.uuid4().hex}")
 
 

@@ -23,7 +23,7 @@ _ERRORS = {
     "error=ECONNRESET": ("sendto", "recvfrom"),
 }
 #: After a reset that strace pretends the connection is whole, and PostgreSQL's library waits for an answer.
-_SETTINGS = {"tintype.database_timeout": "1.5", "tintype.busy_timeout": "1"}
+_SETTINGS = {"calotype.database_timeout": "1.5", "calotype.busy_timeout": "1"}
 
 
 def fail(

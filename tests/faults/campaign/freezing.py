@@ -17,7 +17,7 @@ from tests.faults.campaign.phases import Scene
 from tests.faults.campaign.victim import LEASE, pause, victim
 
 _CLIENTS = 6
-_SETTINGS = {"tintype.sweep_interval": "0.25"}
+_SETTINGS = {"calotype.sweep_interval": "0.25"}
 
 
 def freeze(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally:

@@ -97,7 +97,7 @@ def cut_off(databases: Databases, folder: Path, times: int, seed: int) -> Tally:
     """End all connections to the database of a busy server, three times in a row, at any moment."""
     tally = Tally("anything: database cut off", databases.name)
     dice = random.Random(seed)
-    with opened(databases, folder, {"tintype.lease": "2"}) as scene:
+    with opened(databases, folder, {"calotype.lease": "2"}) as scene:
         url = scene.victim.service.registry.engine.url.render_as_string(hide_password=False)
         for _ in range(times):
             clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]

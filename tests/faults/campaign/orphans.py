@@ -19,12 +19,12 @@ from pathlib import Path
 import click
 from sqlalchemy import insert
 
+from calotype.registry import LocationState, Status, Visibility
+from calotype.registry.models import ImageRow, LocationRow
 from tests.faults.campaign.clients import Client
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
 from tests.faults.campaign.victim import Victim, victim
-from tintype.registry import LocationState, Status, Visibility
-from tintype.registry.models import ImageRow, LocationRow
 
 _CLIENTS = 3
 _BYTES = b"bytes of an image"
@@ -35,10 +35,10 @@ _BATCH = 1000
 @click.option("--objects", default=100_000, show_default=True, help="Blobs in the store, orphans among them.")
 @click.option("--orphans", default=10_000, show_default=True, help="Blobs that are nobody's.")
 def main(objects: int, orphans: int) -> None:
-    """Seed a file store and SQLite, run `tintype fsck` during uploads, and tell what it found."""
+    """Seed a file store and SQLite, run `calotype-manage fsck` during uploads, and tell what it found."""
     with (
-        tempfile.TemporaryDirectory(prefix="tintype-orphans-") as folder,
-        victim(Path(folder, "v"), Databases("sqlite").make(), {"tintype.lease": "30"}) as running,
+        tempfile.TemporaryDirectory(prefix="calotype-orphans-") as folder,
+        victim(Path(folder, "v"), Databases("sqlite").make(), {"calotype.lease": "30"}) as running,
     ):
         seeded = seed(running, objects, orphans)
         ledger = Ledger()

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from sqlalchemy import update
 
+from calotype.policy import Caller
+from calotype.registry import JobStatus, LocationState, Status
+from calotype.registry.models import ImageRow, LocationRow
 from tests.faults.campaign.clients import Deeds
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
 from tests.faults.campaign.verdict import judge
 from tests.faults.campaign.victim import LEASE, Victim, pause, victim
-from tintype.policy import Caller
-from tintype.registry import JobStatus, LocationState, Status
-from tintype.registry.models import ImageRow, LocationRow
 
 #: Seconds that a deed may take before the campaign goes on without it.
 _PATIENCE = 15
@@ -160,6 +160,6 @@ PHASES = (
         "sweep",
         _sweep,
         prepare=_abandon,
-        settings={"tintype.sweep_interval": "0.25", "tintype.delete_grace": "3600"},
+        settings={"calotype.sweep_interval": "0.25", "calotype.delete_grace": "3600"},
     ),
 )

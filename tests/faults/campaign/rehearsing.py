@@ -18,7 +18,7 @@ from tests.faults.campaign.victim import victim
 CLIENTS = 8
 _DEEDS = 15
 #: A busy machine must not make a lease lapse: that would be a failure of its own.
-_SETTINGS = {"tintype.lease": "30", "tintype.sweep_interval": "0.25"}
+_SETTINGS = {"calotype.lease": "30", "calotype.sweep_interval": "0.25"}
 #: What a deed on an image of one's own must have brought about.
 _PROMISED = {
     Deeds.upload: "kept",

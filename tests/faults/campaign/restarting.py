@@ -52,7 +52,7 @@ def restart(name: str, folder: Path, times: int, seed: int = 0) -> Tally:
     dice = random.Random(seed)
     with (
         started(name) as settings,
-        opened(Databases(name, settings), folder, {"tintype.lease": f"{_LEASE}"}) as scene,
+        opened(Databases(name, settings), folder, {"calotype.lease": f"{_LEASE}"}) as scene,
         _Server(name, scene.victim.service.registry.engine.url).held() as server,
     ):
         server.end(crash=False)

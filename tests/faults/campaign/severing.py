@@ -20,7 +20,7 @@ from tests.faults.campaign.victim import victim
 
 #: A database that does not answer is given up soon, so that a walk takes minutes.
 _ANSWER = 1.5
-SETTINGS = {"tintype.database_timeout": f"{_ANSWER}", "tintype.busy_timeout": "1"}
+SETTINGS = {"calotype.database_timeout": f"{_ANSWER}", "calotype.busy_timeout": "1"}
 #: Seconds for which a link is silent.
 _SILENCE = 4
 #: Seconds in which any answer must be there. A request may meet the silence three times: when it asks

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from sqlalchemy import func, select
 
+from calotype.registry import Image, JobStatus, LocationState, Status
+from calotype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
 from tests.faults.campaign.ledger import Ledger, Promise
 from tests.faults.campaign.victim import LEASE, Victim, pause
-from tintype.registry import Image, JobStatus, LocationState, Status
-from tintype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
 
 #: Seconds after its lease in which what died must be at its end; a job is begun again a second after.
 _PATIENCE = 30
@@ -51,7 +51,7 @@ def _end_everything(victim: Victim, seconds: float) -> list[str]:
         status, said = victim.run("sweep")
         under_way = list(_under_way(victim))
         if time.monotonic() > end and status:
-            return [f"tintype sweep: {said}"]
+            return [f"calotype-manage sweep: {said}"]
         if not (under_way or status) or time.monotonic() > end:
             return [f"stuck: {one}" for one in under_way]
         pause(0.1)
@@ -72,7 +72,7 @@ def _under_way(victim: Victim) -> Iterator[str]:
 
 def _fsck(victim: Victim) -> list[str]:
     status, said = victim.run("fsck", "--deep=100000", "--window=0")
-    return [f"tintype fsck: {line}" for line in said.splitlines()[:-1]] if status else []
+    return [f"calotype-manage fsck: {line}" for line in said.splitlines()[:-1]] if status else []
 
 
 def _sums(victim: Victim) -> list[str]:

@@ -21,11 +21,11 @@ from typing import IO, Union
 from click.testing import CliRunner
 from pydantic import SecretStr
 
+from calotype.app import Service, open_service
+from calotype.cli import main as calotype
+from calotype.cli.ini import load_settings
 from tests.functional.v2.serving import Web, serve_folder, stores
 from tests.running.server import ROOT, Server, write_ini
-from tintype.app import Service, open_service
-from tintype.cli import main as tintype
-from tintype.cli.ini import load_settings
 
 #: The shortest lease there is: what died is waited for that long.
 LEASE = 1.0
@@ -54,8 +54,8 @@ class Victim(Server):
         app = {
             **stores(web),
             "sqlalchemy.url": database,
-            "tintype.lease": str(LEASE),
-            "tintype.sweep_interval": "0",
+            "calotype.lease": str(LEASE),
+            "calotype.sweep_interval": "0",
             **settings,
         }
         self.web = web
@@ -94,9 +94,9 @@ class Victim(Server):
         return open_service(settings.model_copy(update={"database_url": SecretStr(self._database)}))
 
     def run(self, *words: str) -> tuple[int, str]:
-        """The exit status and the output of `tintype WORDS INI data_dir=...`."""
+        """The exit status and the output of `calotype WORDS INI data_dir=...`."""
         arguments = [*words, str(self.ini), f"data_dir={self.data_dir}"]
-        done = CliRunner().invoke(tintype, arguments, catch_exceptions=False)
+        done = CliRunner().invoke(calotype, arguments, catch_exceptions=False)
         return done.exit_code, done.output
 
     def await_death(self, seconds: float) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from calotype.tokens import TokenFile
 from tests.functional.v1.client import V1
 from tests.functional.v1.source import Source, serving
 from tests.running.server import Server, write_ini
-from tintype.tokens import TokenFile
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
     given.append(tokens.add("ADM", "ADM", ("admin",), None))
     given.append(tokens.add("homeless", None, ("member",), None))
     given.append(tokens.add("overseer", None, ("admin",), None))
-    settings = {"tintype.identity": "tokens", "tintype.tokens_file": str(folder / "tokens.json")}
+    settings = {"calotype.identity": "tokens", "calotype.tokens_file": str(folder / "tokens.json")}
     server = Server(folder, write_ini(folder, settings))
     yield Tenants(*(V1(server, token) for token in given))
     server.stop()

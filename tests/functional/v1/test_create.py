@@ -258,7 +258,7 @@ def test_061_the_size_need_not_be_known(v1: V1) -> None:
 
 
 def test_061_more_than_the_cap_is_413_however_it_comes(start_server: StartServer) -> None:
-    v1 = V1(start_server({"tintype.image_size_cap": "18"}))
+    v1 = V1(start_server({"calotype.image_size_cap": "18"}))
     assert v1.post(BYTES, **FORMATS).status == 413
     assert v1.post(iter([BYTES]), **FORMATS).status == 413
     refuse(v1, 413, "Denying attempt to upload image larger than", size="19", **FORMATS)

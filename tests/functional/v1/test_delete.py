@@ -49,7 +49,7 @@ def test_096_images_without_bytes_can_be_deleted(v1: V1) -> None:
 
 
 def test_098_bytes_that_cannot_be_removed_now_go_later(start_server: StartServer) -> None:
-    v1 = V1(start_server({"tintype.lease": "1", "tintype.sweep_interval": "0"}))
+    v1 = V1(start_server({"calotype.lease": "1", "calotype.sweep_interval": "0"}))
     image_id = v1.store()["id"]
     images = v1.server.data_dir / "images"
     aside = images.rename(images.with_name("aside"))

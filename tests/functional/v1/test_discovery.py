@@ -72,7 +72,7 @@ def test_007_the_version_cannot_be_written(v1: V1) -> None:
 
 
 def test_links_begin_where_the_operator_says_that_clients_come_in(start_server: StartServer) -> None:
-    v1 = V1(start_server({"tintype.public_endpoint": "https://images.example.com/at"}))
+    v1 = V1(start_server({"calotype.public_endpoint": "https://images.example.com/at"}))
     answer = v1.post()
     made = f"https://images.example.com/at/v1/images/{answer.json['image']['id']}"
     assert answer.headers["Location"] == made

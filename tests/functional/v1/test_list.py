@@ -68,7 +68,7 @@ def test_073_a_page_has_25_images_at_most_1000(fresh: V1) -> None:
 
 
 def test_073_the_service_caps_what_a_caller_asks_for(start_server) -> None:
-    v1 = V1(start_server({"tintype.list_limit": "2"}))
+    v1 = V1(start_server({"calotype.list_limit": "2"}))
     for _ in range(3):
         v1.make()
     assert len(v1.ids("limit=1001")) == 2

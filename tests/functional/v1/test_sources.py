@@ -129,7 +129,7 @@ def test_057_a_copy_can_come_into_a_reserved_image(fetching: V1, source: Source)
 def test_057_a_copy_goes_on_after_the_server_was_killed(start_server: StartServer, source: Source) -> None:
     served = Served(BYTES * 100_000, gate=threading.Event())
     server: Server = start_server(
-        {**fetching_settings(source), "tintype.lease": "2", "tintype.sweep_interval": "1"}
+        {**fetching_settings(source), "calotype.lease": "2", "calotype.sweep_interval": "1"}
     )
     v1 = V1(server)
     image = made(copy(v1, source.place(served), **FORMATS))

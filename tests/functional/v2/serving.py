@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from calotype.tokens import TokenFile
 from tests.functional.v2.people import People, Person, fresh
 from tests.running.server import Server, write_ini
-from tintype.tokens import TokenFile
 
 STORES = {
-    "tintype.stores": "fast cold web",
-    "tintype.default_store": "fast",
+    "calotype.stores": "fast cold web",
+    "calotype.default_store": "fast",
     "store.file.path": "",
     "store.file.create": "",
     "store.fast.driver": "file",
@@ -25,7 +25,7 @@ STORES = {
     "store.cold.path": "${data_dir}/cold",
     "store.cold.create": "true",
     "store.web.driver": "http",
-    "tintype.external_sources": "everyone",
+    "calotype.external_sources": "everyone",
     "store.web.retries": "0",
 }
 
@@ -88,7 +88,7 @@ def start(folder: Path, web: Web, **settings: str) -> People:
             ("adm", "P0", "admin"),
         )
     }
-    identity = {"tintype.identity": "tokens", "tintype.tokens_file": str(folder / "tokens.json")}
+    identity = {"calotype.identity": "tokens", "calotype.tokens_file": str(folder / "tokens.json")}
     app = {**stores(web), **identity, **settings}
     running = Server(folder, write_ini(folder, app))
     projects = {"u1": "P1", "u2": "P2", "r1": "P1", "adm": "P0"}

@@ -108,7 +108,7 @@ def test_070_a_size_is_an_integer_and_0_says_nothing(u1: Person, size: str) -> N
     assert u1.put(image_id, BYTES, X_OpenStack_Image_Size="0").status == 204
 
 
-@pytest.mark.parametrize("setting", ["tintype.image_size_cap", "tintype.project_bytes"])
+@pytest.mark.parametrize("setting", ["calotype.image_size_cap", "calotype.project_bytes"])
 def test_071_too_many_bytes_are_413_and_leave_nothing(start_people, setting: str) -> None:
     u1 = start_people(**{setting: "2559"}).u1
     for chunked in (True, False):

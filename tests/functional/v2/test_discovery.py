@@ -56,7 +56,7 @@ def test_005_links_use_the_host_that_was_asked(people: People) -> None:
 
 
 def test_005_a_public_endpoint_beats_the_host(start_people) -> None:
-    found = start_people(**{"tintype.public_endpoint": "https://images.example.com/glance"})
+    found = start_people(**{"calotype.public_endpoint": "https://images.example.com/glance"})
     assert first_link(found.server) == "https://images.example.com/glance/v2/"
     location = found.u1.create().headers["Location"]
     assert location.startswith("https://images.example.com/glance/v2/images/")

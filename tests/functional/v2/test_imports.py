@@ -54,7 +54,7 @@ def test_091_where_nothing_can_be_imported_the_header_is_left_out(start_people) 
 
 
 def test_092_usage_is_told_in_mebibytes(start_people) -> None:
-    u1 = start_people(**{"tintype.project_bytes": str(5 << 20), "tintype.project_images": "7"}).u1
+    u1 = start_people(**{"calotype.project_bytes": str(5 << 20), "calotype.project_images": "7"}).u1
     u1.active(b"x")
     u1.make()
     assert u1.get("/info/usage").json["usage"] == {
@@ -210,7 +210,7 @@ def test_095_only_who_may_upload_may_import(u1: Person, u2: Person, r1: Person) 
 
 
 def test_096_two_imports_at_once_are_one(start_people) -> None:
-    u1 = start_people(**{"tintype.job_threads": "0"}).u1
+    u1 = start_people(**{"calotype.job_threads": "0"}).u1
     image_id, statuses = stage(u1), []
     both = [
         threading.Thread(target=lambda: statuses.append(begin(u1, image_id, order("glance-direct"))))
@@ -261,7 +261,7 @@ def test_097_what_must_not_be_fetched_is_refused_at_once(u1: Person, uri: str | 
 
 
 def test_097_the_operator_may_keep_the_web_to_admins(start_people, web: Web) -> None:
-    found = start_people(**{"tintype.external_sources": "admin"})
+    found = start_people(**{"calotype.external_sources": "admin"})
     assert "web-download" in methods_of(found.adm)
     assert "web-download" not in methods_of(found.u1)
     image_id, document = found.u1.make(), order("web-download", _uri=web.place(BYTES))
@@ -345,7 +345,7 @@ def test_103_locations_are_neither_shown_nor_changed(u1: Person, adm: Person) ->
 
 
 def test_107_an_import_goes_on_after_a_restart(start_people) -> None:
-    found = start_people(**{"tintype.job_threads": "0"})
+    found = start_people(**{"calotype.job_threads": "0"})
     u1, server = found.u1, found.server
     image_id = stage(u1)
     assert begin(u1, image_id, order("glance-direct", all_stores=True)) == 202

@@ -58,7 +58,7 @@ def test_083_only_shared_images_have_members(u1: Person, visibility: str) -> Non
 
 
 def test_083_members_are_limited(start_people) -> None:
-    u1 = start_people(**{"tintype.max_members": "1"}).u1
+    u1 = start_people(**{"calotype.max_members": "1"}).u1
     path = f"/images/{u1.make()}/members"
     assert u1.send("POST", path, {"member": "P2"}).status == 200
     assert u1.send("POST", path, {"member": "P3"}).status == 413

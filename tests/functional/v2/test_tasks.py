@@ -151,7 +151,7 @@ def test_bytes_that_are_not_what_they_are_said_to_be_fail_the_task(adm: Person, 
 
 
 def test_an_image_that_is_deleted_before_its_task_begins_leaves_nothing(start_people, web: Web) -> None:
-    found = start_people(**{"tintype.job_threads": "0"})
+    found = start_people(**{"calotype.job_threads": "0"})
     adm, server = found.adm, found.server
     waiting = adm.send("POST", "/tasks", task(web.place(BYTES))).json
     assert adm.show(waiting["image_id"])["status"] == "importing"

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from webtest import TestApp
 
+from calotype.app import Service, make_app
 from core.tests.workbench import make_bench
-from tintype.app import Service, make_app
 
 META = "x-image-meta-"
 #: What both dialects tell under the same name and in the same form.

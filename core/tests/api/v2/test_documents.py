@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from calotype.api.v2.views.documents import image_document
+from calotype.draft import Draft
+from calotype.lifecycle import Lifecycle
+from calotype.registry import Image
+from calotype.testing import MemoryStore, Trickle
 from core.tests.workbench import Bench, make_catalog, make_settings
-from tintype.api.v2.views.documents import image_document
-from tintype.draft import Draft
-from tintype.lifecycle import Lifecycle
-from tintype.registry import Image
-from tintype.testing import MemoryStore, Trickle
 
 DATA = b"bytes of an image"
 RAW = {"disk_format": "raw", "container_format": "bare"}

@@ -1,0 +1,104 @@
+"""Calotype as calotype.ini has it, with a process a core on one port and without a log of requests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import common
+from catalogue import populate
+from client import Client
+from figures import US
+from server import PSERVE, write_ini
+
+from peers.peer import LISTED, PROCESSES, Content, Peer, Refused
+
+BIN = Path(sys.executable).parent
+
+
+class Calotype(Peer):
+    """Ourselves, through the classic dialect: an image and its bytes are one request."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, name: str = US):
+        """`settings`: what `[app:main]` says otherwise than calotype.ini."""
+        super().__init__(folder)
+        self.name = name
+        self._settings = settings or {}
+        self._ini = folder / "calotype.ini"
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the database and the images are."""
+        return self.folder
+
+    def prepare(self) -> None:
+        changes = {
+            "app:main": {"calotype.migrate": "false", **self._settings},
+            "server:main": {"reuse_port": "true"},
+            "logger_calotype": {"level": "WARNING"},
+        }
+        write_ini(self._ini, changes)
+        common.call([BIN / "calotype-manage", "db", "upgrade", self._ini, *self._variables()])
+
+    def spawn(self) -> None:
+        # The drivers of other databases are installed beside what tests need.
+        pserve = BIN / "pserve" if "sqlalchemy.url" in self._settings else PSERVE
+        for _ in range(PROCESSES):
+            self._spawn(pserve, self._ini, *self._variables())
+
+    def _variables(self) -> list[str]:
+        return [f"http_port={self.port}", f"data_dir={self.folder}"]
+
+    def store(self, client: Client, content: Content) -> str:
+        fields = {
+            "Content_Type": "application/octet-stream",
+            "x_image_meta_name": "bench",
+            "x_image_meta_is_public": "true",
+        }
+        return json.loads(client.ask("POST", "/images", content.body, **fields).body)["image"]["id"]
+
+    def show(self, client: Client, image_id: str) -> None:
+        client.ask("HEAD", f"/images/{image_id}")
+
+    def address(self, image_id: str) -> str:
+        return f"/images/{image_id}"
+
+    def remove(self, client: Client, image_id: str) -> None:
+        client.ask("DELETE", f"/images/{image_id}")
+
+    def refused(self) -> Refused:
+        headers = {
+            "Content_Type": "application/octet-stream",
+            "x_image_meta_name": "refused",
+            "x_image_meta_store": "nowhere",
+        }
+        return Refused("POST", "/images", headers)
+
+    def list(self, client: Client) -> None:
+        found = json.loads(client.ask("GET", f"/images?limit={LISTED}").body)["images"]
+        if len(found) != LISTED:
+            raise SystemExit(f"{self.name} lists {len(found)} images")
+
+    def populate(self, count: int) -> None:
+        populate(self, count, count)
+
+
+class CalotypeV2(Calotype):
+    """The same through Images v2, in which an image and its bytes are two requests, as with Glance."""
+
+    def store(self, client: Client, content: Content) -> str:
+        return store_v2(client, content)
+
+    def show(self, client: Client, image_id: str) -> None:
+        client.ask("GET", f"/v2/images/{image_id}")
+
+
+def store_v2(client: Client, content: Content) -> str:
+    """Create an image and give it its bytes, as every client of Images v2 does."""
+    fields = {"name": "bench", "disk_format": "raw", "container_format": "bare", "visibility": "public"}
+    made = client.ask("POST", "/v2/images", json.dumps(fields).encode(), Content_Type="application/json")
+    image_id = json.loads(made.body)["id"]
+    client.ask("PUT", f"/v2/images/{image_id}/file", content.body, Content_Type="application/octet-stream")
+    return image_id

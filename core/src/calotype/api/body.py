@@ -1,0 +1,163 @@
+"""Image bytes, in and out: the request's body as a reader, and a response that streams.
+
+Nothing here holds more than a block in memory. A whole file, or a part of one, is
+handed to the server by `wsgi.file_wrapper`, which sends it without a worker's help.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from pyramid.request import Request
+from pyramid.response import Response
+from webob.byterange import ContentRange
+
+from calotype.lifecycle import Shortcut, Waiting
+from calotype.registry import Image
+from calotype.stores.checked import BLOCK, Bounded
+from calotype.stores.contract import Reader
+from calotype.stores.errors import SourceBroken
+
+#: "The last 0 bytes", which WebOb takes for "from byte 0 on".
+_LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
+
+
+def has_body(request: Request) -> bool:
+    """Whether the request carries bytes: a Content-Length other than 0, or chunks of any length."""
+    if request.content_length is not None:
+        return request.content_length > 0
+    return "HTTP_TRANSFER_ENCODING" in request.environ
+
+
+class RequestBody:
+    """The body as a Reader that ends where the request's Content-Length says."""
+
+    def __init__(self, request: Request):
+        self.length: int | None = request.content_length
+        self._input = request.environ["wsgi.input"]
+        self._left = self.length
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes of the body.
+
+        Raises:
+            SourceBroken: the client went away before it had sent them all.
+        """
+        wanted = BLOCK if size is None or size < 0 else size
+        if self._left is not None:
+            wanted = min(wanted, self._left)
+        if wanted == 0:
+            return b""
+        try:
+            block = self._input.read(wanted)
+        except OSError as error:
+            raise SourceBroken("Client disconnected before sending all data to the server.") from error
+        if self._left is not None:
+            if not block:
+                raise SourceBroken("Client disconnected before sending all data to the server.")
+            self._left -= len(block)
+        return block
+
+    def close(self) -> None:
+        """The server closes its own input."""
+
+
+class Blocks:
+    """A reader as WSGI's iterable: blocks until its end, closed by the server."""
+
+    def __init__(self, reader: Reader, waiting: Waiting):
+        self._reader = reader
+        self._waiting = waiting
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._waiting():
+            while block := self._reader.read(BLOCK):
+                yield block
+
+    def close(self) -> None:
+        """Close the reader behind."""
+        self._reader.close()
+
+
+class RangeNotSatisfiable(Exception):
+    """The range asked for lies outside of the image."""
+
+    def __init__(self, size: int):
+        super().__init__(f"The image has {size} bytes; the range lies outside of them.")
+        self.headers = {"Content-Range": f"bytes */{size}"}
+
+
+def image_response(request: Request, image: Image) -> Response:
+    """Answer with an image's bytes, or with the range of them that the request asks for, or with 304.
+
+    Where the image's store has a shortcut, the answer is a redirect, or an order to the proxy
+    in front. What goes wrong in opening the bytes comes before any header is out. Follows
+    RFC 9110 13 and 14: `If-None-Match`, `If-Range`, `Range` (the first of several).
+
+    Raises:
+        RangeNotSatisfiable: no byte of the image is in the range.
+    """
+    etag = image.checksum or image.os_hash_value
+    response = Response(content_type="application/octet-stream", etag=etag, accept_ranges="bytes")
+    if etag and request.headers.get("If-None-Match") and etag in request.if_none_match:
+        response.status_int = 304
+        response.content_type = None
+        return response
+    shortcut = request.lifecycle.reading.shortcut(image)
+    if shortcut is not None:
+        return _send_elsewhere(response, shortcut)
+    open_range = partial(request.lifecycle.reading.open, image, waiting=_stand_in(request))
+    wanted = _wanted_range(request, response, image.size)
+    if wanted is None:
+        return _send(request, response, open_range(0, None), image.size)
+    response.status_int = 206
+    response.content_range = ContentRange(wanted.start, wanted.stop, image.size)
+    return _send(request, response, open_range(wanted.start, len(wanted)), len(wanted))
+
+
+def _stand_in(request: Request) -> Waiting:
+    """What our own server offers: within it another worker does the work of this one, which waits."""
+    return request.environ.get("calotype.stand_in", contextlib.nullcontext)
+
+
+def _send_elsewhere(response: Response, shortcut: Shortcut) -> Response:
+    if shortcut.url is not None:
+        response.status_int = 307
+        response.headers["Location"] = shortcut.url
+        response.cache_control = "no-store"  # the URL is good for minutes
+    else:
+        response.headers["X-Accel-Redirect"] = shortcut.path
+    return response
+
+
+def _wanted_range(request: Request, response: Response, size: int | None) -> range | None:
+    """The offsets that the request asks for; None for the whole image."""
+    try:
+        asked = request.range
+    except ValueError:  # more digits than Python reads: not a range
+        return None
+    if asked is None or size is None or response not in request.if_range:
+        return None
+    if _LAST_NONE.match(request.headers["Range"]):
+        raise RangeNotSatisfiable(size)
+    start, stop = asked.start, size if asked.end is None else min(asked.end, size)
+    if start < 0:
+        start = max(size + start, 0)  # the last so many bytes
+    if start >= stop:
+        raise RangeNotSatisfiable(size)
+    return range(start, stop)
+
+
+def _send(request: Request, response: Response, reader: Reader, length: int | None) -> Response:
+    file = reader.file if isinstance(reader, Bounded) else None
+    wrap = request.environ.get("wsgi.file_wrapper")
+    # A server sends a real file by itself, from its position, as far as Content-Length says.
+    if wrap is not None and file is not None:
+        response.app_iter = wrap(file, BLOCK)
+    else:
+        response.app_iter = Blocks(reader, _stand_in(request))
+    response.content_length = length  # only now: a new app_iter makes WebOb forget it
+    return response

@@ -1,0 +1,111 @@
+"""The classic dialect's forms: headers to a draft, an image to headers and JSON.
+
+Rules from the first API server: `type` is a view of disk and container format, null is
+`None` in headers, fields that the server owns and unknown ones are passed over.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from calotype.api import headers
+from calotype.api.headers import read_boolean, read_integer
+from calotype.draft import Draft, InvalidDraft, read_id
+from calotype.registry import Image, Status, Visibility
+
+#: Classic `type` -> the format that disk and container share, or their pair.
+_FORMATS = {
+    "kernel": {"disk_format": "aki", "container_format": "aki"},
+    "ramdisk": {"disk_format": "ari", "container_format": "ari"},
+    "raw": {"disk_format": "raw", "container_format": "bare"},
+    "machine": {"disk_format": "ami", "container_format": "ami"},
+}
+_TYPES = {"aki": "kernel", "ari": "ramdisk", "raw": "raw"}
+_INTEGERS = ("min_disk", "min_ram")
+_TEXTS = ("name", "disk_format", "container_format")
+
+
+def read_draft(request_headers: Any) -> Draft:
+    """The draft that a request's headers make.
+
+    Raises:
+        InvalidDraft: a value cannot be read.
+    """
+    meta = headers.decode(request_headers.items())
+    given = meta.fields
+    return Draft(
+        id=read_id(given["id"]) if given.get("id") is not None else None,
+        fields=_read_fields(given),
+        properties=meta.properties,
+        size=read_integer("size", given["size"]) if "size" in given else None,
+        store=given.get("store") or None,
+        location=given.get("location"),
+    )
+
+
+def _read_fields(given: Mapping[str, str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {name: given[name] or None for name in _TEXTS if name in given}
+    if given.get("type") in _FORMATS:
+        fields |= _FORMATS[given["type"]]
+    elif given.get("type"):
+        raise InvalidDraft(f"Invalid type: it is one of {', '.join(sorted(_FORMATS))}.")
+    if "is_public" in given:
+        public = read_boolean(given["is_public"])
+        fields["visibility"] = Visibility.PUBLIC if public else Visibility.PRIVATE
+    if "protected" in given:
+        fields["protected"] = read_boolean(given["protected"])
+    fields |= {name: read_integer(name, given[name]) for name in _INTEGERS if name in given}
+    return fields
+
+
+def image_brief(image: Image) -> dict[str, Any]:
+    """An entry of the brief list."""
+    return {"id": image.id, "name": image.name, "type": _type(image), "size": image.size or 0}
+
+
+def image_detail(image: Image) -> dict[str, Any]:
+    """The whole record as JSON values; never the location."""
+    return {
+        **image_brief(image),
+        "store": image.store,
+        "status": str(image.status),
+        "status_reason": image.status_reason,
+        "is_public": image.visibility is Visibility.PUBLIC,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "checksum": image.checksum,
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "owner": image.owner,
+        "protected": image.protected,
+        "created_at": _moment(image.created_at),
+        "updated_at": _moment(image.updated_at) if image.updated_at != image.created_at else None,
+        "deleted_at": _moment(image.deleted_at),
+        "deleted": image.status is Status.DELETED,
+        "properties": dict(image.properties),
+    }
+
+
+def image_headers(image: Image) -> list[tuple[str, str]]:
+    """The whole record as response headers: `True`/`False`, decimal numbers, `None` for null."""
+    fields = image_detail(image)
+    properties = fields.pop("properties")
+    return headers.encode({name: _header_text(value) for name, value in fields.items()}, properties)
+
+
+def _header_text(value: object) -> str:
+    """A status reason may hold a line break; a header must not."""
+    return str(value).replace("\r", " ").replace("\n", " ")
+
+
+def _type(image: Image) -> str | None:
+    if image.disk_format is None and image.container_format is None:
+        return None
+    return _TYPES.get(image.disk_format or "", "machine")
+
+
+def _moment(moment: datetime.datetime | None) -> str | None:
+    """ISO 8601 without a zone, as it always was: UTC is understood."""
+    return None if moment is None else moment.replace(tzinfo=None).isoformat()

@@ -1,0 +1,17 @@
+"""The classic dialect's part of the tree: /images and /images/ID."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from calotype.resources import ImageCollection, ImageResource
+
+
+class ClassicImage(ImageResource):
+    """/images/ID"""
+
+
+class ClassicImages(ImageCollection):
+    """/images"""
+
+    image_class: ClassVar[type[ImageResource]] = ClassicImage

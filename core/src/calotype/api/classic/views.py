@@ -1,0 +1,198 @@
+"""The classic dialect's verbs: each view is a codec in, one verb of the lifecycle, a codec out.
+
+The three ways to create an image, and to complete a reserved one, are three views told
+apart by predicates: the request has a body; it names a location; it has neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPUnsupportedMediaType
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config, view_defaults
+
+from calotype import policy
+from calotype.api import errors
+from calotype.api.body import RequestBody, image_response
+from calotype.api.classic import codec
+from calotype.api.classic.resources import ClassicImage, ClassicImages
+from calotype.api.methods import refuse_other_methods
+from calotype.api.versions import version_document
+from calotype.draft import InvalidDraft
+from calotype.registry import Image, Listing, Scope
+from calotype.resources import Root
+from calotype.security import Unauthenticated
+
+LOCATION = "x-image-meta-location"
+
+
+class ListView:
+    """GET / and GET /images[/detail]: public images, at most `list_limit` of them in one answer."""
+
+    def __init__(self, context: Any, request: Request):
+        self.request = request
+
+    @view_config(context=ClassicImages, method="GET", permission=policy.LIST, renderer="json")
+    def index(self) -> dict[str, Any]:
+        """The brief list."""
+        return self._page(codec.image_brief)
+
+    @view_config(context=ClassicImages, name="detail", method="GET", permission=policy.LIST, renderer="json")
+    def detail(self) -> dict[str, Any]:
+        """The detailed list."""
+        return self._page(codec.image_detail)
+
+    @view_config(context=Root, method=("GET", "HEAD"), renderer="json")
+    def root(self) -> dict[str, Any]:
+        """The seed's index, and the versions, which clients ask for before they have a token."""
+        self.request.response.status_int = 300
+        try:
+            listed = self.index() if self.request.has_permission(policy.LIST) else {"images": []}
+        except Unauthenticated:
+            listed = {"images": []}
+        return {"versions": version_document(self.request), **listed}
+
+    def _page(self, form: Any) -> dict[str, Any]:
+        limit, marker = self._limit(), self._marker()
+        page = self.request.image_registry.page(Listing(Scope.PUBLIC, limit=limit, after=marker))
+        listed: dict[str, Any] = {"images": [form(image) for image in page.images]}
+        if page.more and page.images:
+            query = {"limit": limit, "marker": page.images[-1].id}
+            listed["next"] = self.request.path + "?" + "&".join(f"{k}={v}" for k, v in query.items())
+        return listed
+
+    def _limit(self) -> int:
+        most = self.request.registry["calotype.settings"].list_limit
+        text = self.request.GET.get("limit")
+        if text is None:
+            return most
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise InvalidDraft("limit param must be an integer, and positive.")
+        return min(int(text), most)
+
+    def _marker(self) -> Image | None:
+        text = self.request.GET.get("marker")
+        if text is None:
+            return None
+        image = self.request.visible_image(text)
+        if image is None:
+            raise InvalidDraft("Invalid marker. Image could not be found.")
+        return image
+
+
+@view_config(context=Root, name="versions", method="GET", renderer="json")
+def versions(context: Root, request: Request) -> dict[str, Any]:
+    """The versions of the API that are implemented here; nobody needs a token to ask."""
+    return {"versions": version_document(request)}
+
+
+@view_defaults(context=ClassicImages, method="POST", permission=policy.CREATE, renderer="json")
+class CreateView:
+    """POST /images: the seed's three scenarios."""
+
+    def __init__(self, context: ClassicImages, request: Request):
+        self.request = request
+
+    @view_config(has_body=True)
+    def upload(self) -> dict[str, Any]:
+        """Scenario 1: the bytes are here."""
+        return _upload(self.request, None)
+
+    @view_config(has_body=False, header=LOCATION)
+    def register(self) -> dict[str, Any]:
+        """Scenario 2: the bytes lie elsewhere."""
+        draft = codec.read_draft(self.request.headers)
+        return _image(self.request.lifecycle.register(draft, self.request.caller))
+
+    @view_config(has_body=False)
+    def reserve(self) -> dict[str, Any]:
+        """Scenario 3: the bytes come later."""
+        draft = codec.read_draft(self.request.headers)
+        return _image(self.request.lifecycle.reserve(draft, self.request.caller))
+
+
+@view_defaults(context=ClassicImage, method="PUT", permission=policy.UPDATE, renderer="json")
+class UpdateView:
+    """PUT /images/ID: change metadata, and complete a reserved image."""
+
+    def __init__(self, context: ClassicImage, request: Request):
+        self.image = context.image
+        self.request = request
+
+    @view_config(has_body=True)
+    def upload(self) -> dict[str, Any]:
+        """The bytes of a reserved image."""
+        return _upload(self.request, self.image)
+
+    @view_config(has_body=False, header=LOCATION)
+    def register(self) -> dict[str, Any]:
+        """A reserved image's bytes lie elsewhere."""
+        draft = codec.read_draft(self.request.headers)
+        return _image(self.request.lifecycle.register(draft, self.request.caller, self.image))
+
+    @view_config(has_body=False)
+    def update(self) -> dict[str, Any]:
+        """Metadata only; properties are merged."""
+        draft = codec.read_draft(self.request.headers)
+        return _image(self.request.lifecycle.update(self.image, draft, self.request.caller))
+
+
+@view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
+def meta(context: ClassicImage, request: Request) -> Response:
+    """HEAD /images/ID: metadata as headers."""
+    response = Response(content_type="application/octet-stream")
+    response.headers.extend(codec.image_headers(context.image))
+    return response
+
+
+@view_config(context=ClassicImage, method="GET", permission=policy.DOWNLOAD)
+def show(context: ClassicImage, request: Request) -> Response:
+    """GET /images/ID: the bytes, and metadata as headers."""
+    image = context.image
+    response = image_response(request, image)
+    response.headers.extend(codec.image_headers(image))
+    return response
+
+
+@view_config(context=ClassicImage, method="DELETE", permission=policy.DELETE)
+def delete(context: ClassicImage, request: Request) -> Response:
+    """DELETE /images/ID: 200 and nothing."""
+    request.lifecycle.delete(context.image)
+    return Response(content_type="text/plain", charset="utf-8")
+
+
+def _upload(request: Request, image: Image | None) -> dict[str, Any]:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise HTTPUnsupportedMediaType("An image is stored as it is: Content-Encoding is not supported.")
+    if request.content_type != "application/octet-stream":
+        raise InvalidDraft("Content-Type must be application/octet-stream")
+    draft = codec.read_draft(request.headers)
+    body = RequestBody(request)
+    return _image(request.lifecycle.upload(draft, body, body.length, request.caller, image))
+
+
+def _image(image: Image) -> dict[str, Any]:
+    return {"image": codec.image_detail(image)}
+
+
+def _error_form(request: Request, status: int, text: str) -> Response:
+    """The seed's errors: text/plain, and one sentence for whatever is not there."""
+    return errors.plain_text(request, status, "Image not found" if text == "Not found" else text)
+
+
+def includeme(config: Configurator) -> None:
+    """Hang /images under the root, and answer whatever method has no view with 405."""
+    config.add_root_child("images", ClassicImages)
+    config.add_error_form("images", _error_form)
+    for context, name, allowed in (
+        (Root, "", "GET, HEAD"),
+        (Root, "versions", "GET"),
+        (ClassicImages, "", "GET, POST"),
+        (ClassicImages, "detail", "GET"),
+        (ClassicImage, "", "GET, HEAD, PUT, DELETE"),
+    ):
+        refuse_other_methods(config, context, name, allowed)
+    config.scan("calotype.api.classic.views")

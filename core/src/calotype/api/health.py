@@ -1,0 +1,65 @@
+"""What watchers ask: /healthz (the process lives), /readyz (it can serve), /metrics (for Prometheus).
+
+None of them asks for a token; /metrics is there only when the settings say so. Readiness
+is the database's: one store that is away degrades what needs it, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from calotype.metrics import Metrics
+from calotype.registry import RegistryUnavailable
+from calotype.resources import Root
+from calotype.stores.errors import StoreError
+
+
+def healthz(context: Root, request: Request) -> Response:
+    """The process answers."""
+    return Response("ok\n", content_type="text/plain", charset="utf-8")
+
+
+def readyz(context: Root, request: Request) -> dict[str, Any]:
+    """Whether the database answers, and which stores can be used: 200, or 503 without the database."""
+    stores = {store.name: _state(store.check) for store in request.stores}
+    database = _state(request.image_registry.check)
+    if database != "ok":
+        request.response.status_int = 503
+        request.response.headers["Retry-After"] = "5"
+    return {"database": database, "stores": stores}
+
+
+def metrics(context: Root, request: Request) -> Response:
+    """Counters of this process, and gauges read from the registry now."""
+    if not request.registry["calotype.settings"].metrics:
+        raise HTTPNotFound
+    collected: Metrics = request.registry["calotype.metrics"]
+    return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
+
+
+def _state(check: Any) -> str:
+    """What a watcher may know: no reason, for reasons name hosts and paths."""
+    try:
+        check()
+    except (StoreError, RegistryUnavailable):
+        return "unavailable"
+    return "ok"
+
+
+def includeme(config: Configurator) -> None:
+    """Hang the three views under the root."""
+    for view, renderer in ((healthz, None), (readyz, "json"), (metrics, None)):
+        config.add_view(
+            view,
+            context=Root,
+            name=view.__name__,
+            method=("GET", "HEAD"),
+            renderer=renderer,
+            permission=NO_PERMISSION_REQUIRED,
+        )

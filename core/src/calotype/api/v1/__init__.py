@@ -1,0 +1,50 @@
+"""Images v1: metadata in headers, images by UUID, members. What python-glanceclient and openstacksdk speak.
+
+`resources` is its tree, `views` and `members` its verbs, `codec` its headers and JSON,
+`listing` its query strings. Every rule is the lifecycle's.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyramid.config import Configurator
+from pyramid.events import NewRequest
+from pyramid.request import Request
+from pyramid.response import Response
+
+from calotype.api import errors
+from calotype.api.v1.resources import V1
+from calotype.api.versions import VERSIONS, Version
+
+_SEGMENTS = ("v1", "v1.0", "v1.1")
+_MEDIA_TYPE = re.compile(r"application/vnd\.openstack\.images-v1(\.[01])?\s*(;|,|$)")
+_UNVERSIONED = re.compile(r"/(images|shared-images)(/|$)")
+_IMAGE_PATH = re.compile(r"/v1[.01]*/images/([^/]+)")
+
+
+def error_form(request: Request, status: int, text: str) -> Response:
+    """Nested JSON; an image that is not there is named, as clients print it."""
+    match = _IMAGE_PATH.match(request.environ.get("PATH_INFO", ""))
+    if match and text in ("Not found", "Image not found"):
+        text = f"Image with identifier {match[1][:80]} not found"
+    return errors.json_document(request, status, text)
+
+
+def negotiate(event: NewRequest) -> None:
+    """A path without a version is v1's for those who accept v1's own media type first."""
+    request = event.request
+    if _MEDIA_TYPE.match(request.headers.get("Accept", "")) and _UNVERSIONED.match(request.path_info):
+        request.path_info = f"/v1{request.path_info}"
+
+
+def includeme(config: Configurator) -> None:
+    """Hang /v1 and its aliases under the root, and advertise it."""
+    for segment in _SEGMENTS:
+        config.add_root_child(segment, V1)
+        config.add_error_form(segment, error_form)
+    for version in _SEGMENTS[1:]:
+        config.registry[VERSIONS].append(Version(version, "v1", "SUPPORTED"))
+    config.add_subscriber(negotiate, NewRequest)
+    config.include("calotype.api.v1.views")
+    config.include("calotype.api.v1.members")

@@ -1,0 +1,228 @@
+"""The v1 dialect's forms: headers or JSON to a draft, an image to headers and JSON.
+
+Only known headers are taken, and null is left out of answers. python-glanceclient
+percent-encodes the names and values of its headers, and no other client does: for it, and
+for it alone, they are decoded, once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pyramid.request import Request
+
+from calotype.api import headers
+from calotype.api.headers import META, read_boolean, read_integer
+from calotype.draft import Draft, InvalidDraft, read_id
+from calotype.registry import Image, Status, Visibility
+
+COPY_FROM = "x-glance-api-copy-from"
+PURGE = "x-glance-registry-purge-props"
+
+_BRIEF = ("id", "name", "size", "disk_format", "container_format", "checksum")
+_INTEGERS = ("min_disk", "min_ram")
+_TIMES = ("created_at", "updated_at", "deleted_at")
+#: Headers that are taken and have no effect: they say what the server knows better.
+_IGNORED = frozenset({"deleted", "copy_from", "uri", "status", "virtual_size", *_TIMES})
+_KNOWN = _IGNORED | {
+    "id",
+    "name",
+    "disk_format",
+    "container_format",
+    "size",
+    "checksum",
+    "is_public",
+    "protected",
+    "owner",
+    "location",
+    "store",
+    *_INTEGERS,
+}
+_AMAZON = ("aki", "ari", "ami")
+_TIME = re.compile(
+    r"(\d{4})-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
+
+
+def read_draft(request: Request) -> Draft:
+    """The draft that a request's headers make.
+
+    Raises:
+        InvalidDraft: a header is unknown, or its value cannot be read.
+    """
+    meta = headers.decode(_given(request))
+    unknown = sorted(set(meta.fields) - _KNOWN)
+    if unknown:
+        raise InvalidDraft(f"Bad header: {META}{unknown[0][:80]}")
+    given = {name: value or None for name, value in meta.fields.items()}
+    properties = {name: value for name, value in meta.properties.items() if value}
+    empty = frozenset(meta.properties) - frozenset(properties)
+    return _draft(given, properties, empty)
+
+
+def read_document_draft(document: Any) -> Draft:
+    """The draft that a JSON document makes, wrapped in `image` or not; unknown keys are passed over."""
+    values = document.get("image", document) if isinstance(document, dict) else None
+    if not isinstance(values, dict):
+        raise InvalidDraft("The document is not an object.")
+    given = {name: _as_text(value) for name, value in values.items() if name in _KNOWN}
+    properties = values.get("properties")
+    properties = {} if properties is None else properties
+    if not isinstance(properties, dict):
+        raise InvalidDraft("properties is not an object.")
+    return _draft(
+        given, {str(name): _as_text(value) or "" for name, value in properties.items()}, frozenset()
+    )
+
+
+def with_visibility(draft: Draft, image: Image | None) -> Draft:
+    """v1 knows public images and others, which members may see; what others say more finely stays so."""
+    wanted = draft.fields.get("visibility", Visibility.SHARED if image is None else None)
+    stays = image is not None and image.visibility is not Visibility.PUBLIC and wanted is Visibility.SHARED
+    if wanted is None or stays:
+        return replace(draft, fields={k: v for k, v in draft.fields.items() if k != "visibility"})
+    return replace(draft, fields={**draft.fields, "visibility": wanted})
+
+
+def copy_source(request: Request) -> str | None:
+    """The URL of the copy-from header."""
+    text = request.headers.get(COPY_FROM)
+    return urllib.parse.unquote(text) if text and _percent_encodes(request) else text
+
+
+def _given(request: Request) -> Iterator[tuple[str, str]]:
+    decode = _percent_encodes(request)
+    for name, value in request.headers.items():
+        lowered = name.lower()
+        if decode and lowered.startswith(META):
+            # Back to what WSGI makes of the bytes that the client meant.
+            yield (
+                urllib.parse.unquote(lowered, encoding="latin-1"),
+                urllib.parse.unquote(value, encoding="latin-1"),
+            )
+        else:
+            yield name, value
+
+
+def _percent_encodes(request: Request) -> bool:
+    return (request.user_agent or "").startswith("python-glanceclient")
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _draft(given: Mapping[str, str | None], properties: dict[str, str], dropped: frozenset[str]) -> Draft:
+    for name in _TIMES:
+        if name in given:
+            read_time(given[name] or "")
+    if given.get("virtual_size") not in (None, "None"):
+        _integer(given, "virtual_size")
+    size = _integer(given, "size")
+    checksum = given.get("checksum")
+    if checksum is not None and len(checksum) > 32:
+        raise InvalidDraft("Invalid checksum: it is longer than 32 characters.")
+    return Draft(
+        id=read_id(given["id"]) if given.get("id") is not None else None,
+        fields=_read_fields(given),
+        properties=properties,
+        dropped=dropped,
+        size=size,
+        digests={"md5": checksum.lower()} if checksum else {},
+        store=given.get("store"),
+        location=given.get("location") if given.get("location") or "location" not in given else "",
+    )
+
+
+def _read_fields(given: Mapping[str, str | None]) -> dict[str, Any]:
+    texts = ("name", "disk_format", "container_format", "owner")
+    fields: dict[str, Any] = {name: given[name] for name in texts if name in given}
+    if "is_public" in given:
+        fields["visibility"] = (
+            Visibility.PUBLIC if read_boolean(given["is_public"] or "") else Visibility.SHARED
+        )
+    if "protected" in given:
+        fields["protected"] = read_boolean(given["protected"] or "")
+    fields |= {name: _integer(given, name) for name in _INTEGERS if name in given}
+    return _pair_amazon(fields)
+
+
+def _integer(given: Mapping[str, str | None], name: str) -> int | None:
+    return read_integer(name, given[name] or "") if name in given else None
+
+
+def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
+    """Of aki, ari and ami, one format says the other, and two must agree."""
+    disk, container = fields.get("disk_format"), fields.get("container_format")
+    if disk in _AMAZON and "container_format" not in fields:
+        return {**fields, "container_format": disk}
+    if container in _AMAZON and "disk_format" not in fields:
+        return {**fields, "disk_format": container}
+    if disk != container and {disk, container} & set(_AMAZON) and None not in (disk, container):
+        raise InvalidDraft(f"Invalid mix of disk and container formats: '{disk}' and '{container}'.")
+    return fields
+
+
+def read_time(text: str) -> datetime.datetime:
+    """ISO 8601, a date or a time, UTC unless it says otherwise.
+
+    Raises:
+        InvalidDraft: it is none, or before the year 1900.
+    """
+    match = _TIME.fullmatch(text)
+    try:
+        if match is None or int(match[1]) < 1900:
+            raise ValueError
+        moment = datetime.datetime.fromisoformat(text)
+        return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):  # OverflowError: its offset leads out of the years 1 to 9999
+        raise InvalidDraft("Invalid time format.") from None
+
+
+def image_document(image: Image) -> dict[str, Any]:
+    """The record as JSON values; never the location or the store."""
+    return {
+        "id": image.id,
+        "name": image.name,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "size": image.size or 0,
+        "virtual_size": image.virtual_size,
+        "status": str(image.status),
+        "is_public": image.visibility is Visibility.PUBLIC,
+        "protected": image.protected,
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "owner": image.owner,
+        "checksum": image.checksum,
+        "created_at": _moment(image.created_at),
+        "updated_at": _moment(image.updated_at),
+        "deleted_at": _moment(image.deleted_at),
+        "deleted": image.status is Status.DELETED,
+        "properties": dict(image.properties),
+    }
+
+
+def image_brief(image: Image) -> dict[str, Any]:
+    """An entry of the brief list."""
+    document = image_document(image)
+    return {name: document[name] for name in _BRIEF}
+
+
+def image_headers(image: Image) -> list[tuple[str, str]]:
+    """The record as response headers, null left out, and the ETag as the bare checksum."""
+    fields = {name: value for name, value in image_document(image).items() if value is not None}
+    properties = fields.pop("properties")
+    encoded = headers.encode({name: str(value) for name, value in fields.items()}, properties)
+    return [*encoded, ("ETag", image.checksum)] if image.checksum else encoded
+
+
+def _moment(moment: datetime.datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%f")

@@ -1,0 +1,132 @@
+"""The query strings of v1's lists."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pyramid.request import Request
+from webob.multidict import MultiDict
+
+from calotype.api.v1.codec import read_time
+from calotype.draft import InvalidDraft, canonical_id
+from calotype.registry import Condition, Image, Listing, MemberStatus, Scope, SortKey, Status, Visibility
+
+_EXACT = ("name", "status", "container_format", "disk_format")
+_SORT_KEYS = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_DEFAULT_LIMIT = 25
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def read_listing(request: Request, most: int) -> Listing:
+    """The listing that a query string asks for; at most `most` images.
+
+    Raises:
+        InvalidDraft: a parameter cannot be read; unknown ones are passed over.
+    """
+    query = request.GET
+    direction = query.get("sort_dir", "desc")
+    key = query.get("sort_key", "created_at")
+    if key not in _SORT_KEYS:
+        raise InvalidDraft(f"Unsupported sort_key: it is one of {', '.join(_SORT_KEYS)}.")
+    if direction not in ("asc", "desc"):
+        raise InvalidDraft("Unsupported sort_dir: it is asc or desc.")
+    down = direction == "desc"
+    sort = dict.fromkeys((key, "created_at", "id"))
+    deleted = "changes-since" in query
+    conditions = [*_conditions(query), *_visibility(request, query)]
+    if not deleted:
+        conditions.append(Condition("status", "neq", Status.KILLED))
+    return Listing(
+        scope=_scope(request, query),
+        project=request.caller.project,
+        memberships=frozenset(MemberStatus),
+        community=_scope(request, query) is Scope.ALL,
+        deleted=deleted,
+        conditions=tuple(conditions),
+        properties={
+            name.removeprefix("property-"): value
+            for name, value in query.items()
+            if name.startswith("property-")
+        },
+        sort=tuple(SortKey(name, down) for name in sort),
+        limit=_limit(query, most),
+        after=_marker(request, query),
+    )
+
+
+def _is_public(query: MultiDict) -> bool | None:
+    """True, False, or None for images of both kinds; absent is True."""
+    text = query.get("is_public", "true").lower()
+    if text == "none":
+        return None
+    if text not in _FLAGS:
+        raise InvalidDraft(f"Bad value passed to filter is_public got {query['is_public'][:40]}")
+    return _FLAGS[text]
+
+
+def _scope(request: Request, query: MultiDict) -> Scope:
+    """An admin may ask for all; without asking, an admin's list is like everybody's."""
+    return Scope.ALL if _is_public(query) is not True and request.caller.is_admin else Scope.VISIBLE
+
+
+def _visibility(request: Request, query: MultiDict) -> list[Condition]:
+    hides_public = _is_public(query) is False and request.caller.is_admin
+    return [Condition("visibility", "neq", Visibility.PUBLIC)] if hides_public else []
+
+
+def _conditions(query: MultiDict) -> list[Condition]:
+    found = [Condition(name, "eq", query[name]) for name in _EXACT if name in query]
+    for name, column, op in (
+        ("size_min", "size", "gte"),
+        ("size_max", "size", "lte"),
+        ("min_ram", "min_ram", "eq"),
+        ("min_disk", "min_disk", "eq"),
+    ):
+        if name in query:
+            found.append(Condition(column, op, _number(name, query[name])))
+    if "protected" in query:
+        found.append(Condition("protected", "eq", _flag("protected", query["protected"])))
+    if "changes-since" in query:
+        found.append(Condition("updated_at", "gt", _changes_since(query["changes-since"])))
+    return found
+
+
+def _changes_since(text: str) -> Any:
+    try:
+        return read_time(text)
+    except InvalidDraft:
+        raise InvalidDraft("Unrecognized changes-since value") from None
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in _FLAGS:
+        raise InvalidDraft(f"Bad value passed to filter {name} got {text[:40]}")
+    return _FLAGS[text.lower()]
+
+
+def _number(name: str, text: str) -> int:
+    if not _INTEGER.fullmatch(text) or int(text) < 0:
+        raise InvalidDraft(f"Bad value passed to filter {name} got {text[:40]}")
+    return int(text)
+
+
+def _limit(query: MultiDict, most: int) -> int:
+    text = query.get("limit", str(_DEFAULT_LIMIT))
+    if not _INTEGER.fullmatch(text):
+        raise InvalidDraft("limit param must be an integer")
+    if int(text) < 0:
+        raise InvalidDraft("limit param must be positive")
+    return min(int(text), most)
+
+
+def _marker(request: Request, query: MultiDict) -> Image | None:
+    if "marker" not in query:
+        return None
+    if canonical_id(query["marker"]) is None:
+        raise InvalidDraft("Invalid marker format")
+    image = request.visible_image(query["marker"], deleted=True)
+    if image is None:
+        raise InvalidDraft("Invalid marker. Image could not be found.")
+    return image

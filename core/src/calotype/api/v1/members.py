@@ -1,0 +1,133 @@
+"""The v1 dialect's verbs on members: whom an image is shared with.
+
+A caller who sees the image but may not share it is told 404, as it always was.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from calotype import policy
+from calotype.api.body import has_body
+from calotype.api.documents import read_document
+from calotype.api.methods import refuse_other_methods
+from calotype.api.v1.resources import V1Member, V1Members, V1SharedWith
+from calotype.draft import Draft, InvalidDraft, check_project
+from calotype.lifecycle import Sharing
+from calotype.registry import Image, Visibility
+
+
+@view_config(context=V1Members, method="GET", renderer="json")
+def index(context: V1Members, request: Request) -> dict[str, Any]:
+    """GET .../members: all of them for whoever may share, one's own for others."""
+    image = _image(context, request, policy.VIEW)
+    sees_all = request.has_permission(policy.SHARE, context.__parent__)
+    own = request.caller.project
+    return {
+        "members": [
+            {"member_id": member.project, "can_share": member.can_share}
+            for member in image.members
+            if sees_all or member.project == own
+        ]
+    }
+
+
+@view_config(context=V1Members, method="PUT")
+def replace_all(context: V1Members, request: Request) -> Response:
+    """PUT .../members: these and no others."""
+    image = _image(context, request, policy.SHARE)
+    document = read_document(request) if has_body(request) else None
+    wanted = document.get("memberships") if isinstance(document, dict) else None
+    if not isinstance(wanted, list):
+        raise InvalidDraft("Invalid membership association: memberships is not a list.")
+    members = [_read_membership(one) for one in wanted]
+    request.lifecycle.members.share_with(_shared(request, image), members)
+    return _nothing()
+
+
+@view_config(context=V1Member, method="PUT")
+def add(context: V1Member, request: Request) -> Response:
+    """PUT .../members/PROJECT: share, or change whether it may share further."""
+    image = _image(context.__parent__, request, policy.SHARE)
+    can_share = None
+    if has_body(request):
+        document = read_document(request)
+        member = document.get("member") if isinstance(document, dict) else None
+        if not isinstance(member, dict):
+            raise InvalidDraft("Unexpected body type: member is not an object.")
+        can_share = _read_can_share(member)
+    request.lifecycle.members.share(_shared(request, image), context.__name__, can_share=can_share)
+    return _nothing()
+
+
+@view_config(context=V1Member, method="DELETE")
+def remove(context: V1Member, request: Request) -> Response:
+    """DELETE .../members/PROJECT: share no more."""
+    image = _image(context.__parent__, request, policy.SHARE)
+    check_project(context.__name__)
+    request.lifecycle.members.unshare(image, context.__name__)
+    return _nothing()
+
+
+@view_config(context=V1SharedWith, renderer="json", method="GET")
+def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
+    """GET /v1/shared-images/PROJECT: what is shared with a project, as far as the caller may know."""
+    caller = request.caller
+    check_project(context.__name__)
+    shared = request.image_registry.shared_with(context.__name__)
+    return {
+        "shared_images": [
+            {"image_id": image.id, "can_share": member.can_share}
+            for image in shared
+            for member in image.members
+            if member.project == context.__name__
+            and policy.may(caller, policy.VIEW, policy.image_grants(image))
+            and (caller.is_admin or caller.project in (image.owner, context.__name__))
+        ]
+    }
+
+
+def _image(members: V1Members, request: Request, permission: str) -> Image:
+    if not request.has_permission(permission, members.__parent__):
+        raise HTTPNotFound
+    return members.__parent__.image
+
+
+def _shared(request: Request, image: Image) -> Image:
+    """What another dialect made private is shared from now on: v1 knows no difference."""
+    if image.visibility is not Visibility.PRIVATE:
+        return image
+    return request.lifecycle.update(image, Draft(fields={"visibility": Visibility.SHARED}), request.caller)
+
+
+def _read_membership(document: Any) -> Sharing:
+    if not isinstance(document, dict) or not isinstance(document.get("member_id"), str):
+        raise InvalidDraft("Invalid membership association: an entry has no member_id.")
+    return Sharing(document["member_id"], _read_can_share(document))
+
+
+def _read_can_share(document: dict[str, Any]) -> bool | None:
+    value = document.get("can_share")
+    if value is not None and not isinstance(value, bool):
+        raise InvalidDraft("can_share is true or false.")
+    return value
+
+
+def _nothing() -> Response:
+    response = Response(status=204)
+    del response.content_type
+    return response
+
+
+def includeme(config: Configurator) -> None:
+    """Register the views, and 405 for every other method."""
+    config.scan("calotype.api.v1.members")
+    refuse_other_methods(config, V1Members, "", "GET, PUT")
+    refuse_other_methods(config, V1Member, "", "PUT, DELETE")
+    refuse_other_methods(config, V1SharedWith, "", "GET")

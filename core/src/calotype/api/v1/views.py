@@ -1,0 +1,226 @@
+"""The v1 dialect's verbs on images."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPForbidden, HTTPMethodNotAllowed, HTTPNotFound
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from calotype import policy
+from calotype.api.body import RequestBody, has_body, image_response
+from calotype.api.documents import read_document
+from calotype.api.headers import META, read_boolean
+from calotype.api.methods import refuse_other_methods
+from calotype.api.v1 import codec
+from calotype.api.v1.listing import read_listing
+from calotype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
+from calotype.api.versions import base_url, version_document
+from calotype.draft import Draft, InvalidDraft, check_formats
+from calotype.lifecycle import NotAllowed
+from calotype.registry import Image, Status, Visibility
+
+_OCTETS = "application/octet-stream"
+
+
+@view_config(context=V1, method="GET", permission=policy.LIST, renderer="json")
+def root(context: V1, request: Request) -> dict[str, Any]:
+    """GET /v1: the brief list, and the versions, for clients whose endpoint is this."""
+    return {**_page(request, codec.image_brief), "versions": version_document(request)}
+
+
+@view_config(context=V1Images, method="GET", permission=policy.LIST, renderer="json")
+def index(context: Any, request: Request) -> dict[str, Any]:
+    """GET /v1/images: the brief list."""
+    return _page(request, codec.image_brief)
+
+
+@view_config(context=V1Images, name="detail", method="GET", permission=policy.LIST, renderer="json")
+def detail(context: V1Images, request: Request) -> dict[str, Any]:
+    """GET /v1/images/detail: the whole records."""
+    return _page(request, codec.image_document)
+
+
+def _page(request: Request, form: Any) -> dict[str, Any]:
+    listing = read_listing(request, request.registry["calotype.settings"].list_limit)
+    page = request.image_registry.page(listing)
+    listed: dict[str, Any] = {"images": [form(image) for image in page.images]}
+    if page.more and page.images:
+        # openstacksdk follows it; a Link header would break it.
+        query = [(name, value) for name, value in request.GET.items() if name not in ("limit", "marker")]
+        more = [*query, ("limit", str(listing.limit)), ("marker", page.images[-1].id)]
+        listed["next"] = f"{request.path}?{urlencode(more)}"
+    return listed
+
+
+@view_config(context=V1Images, method="POST", permission=policy.CREATE)
+def create(context: V1Images, request: Request) -> Response:
+    """POST /v1/images: reserve, upload, register or copy, as the request's sources say."""
+    if request.content_type == "application/json":
+        draft = _drafted(request, codec.read_document_draft(read_document(request)), None)
+        image = request.lifecycle.reserve(draft, request.caller)
+    else:
+        image = _give(request, _drafted(request, codec.read_draft(request), None), None)
+    response = _document(image)
+    response.status_int = 201
+    response.headers["Location"] = f"{base_url(request)}/v1/images/{image.id}"
+    return response
+
+
+@view_config(context=V1Image, method="PUT")
+def update(context: V1Image, request: Request) -> Response:
+    """PUT /v1/images/ID: change metadata, and give a queued image its bytes."""
+    image = _image(context, request, policy.UPDATE)
+    if request.content_type == "application/json":
+        draft = _drafted(request, codec.read_document_draft(read_document(request)), image)
+        return _document(request.lifecycle.update(image, draft, request.caller))
+    draft = _drafted(request, codec.read_draft(request), image)
+    _hold_to_record(request, image, draft)
+    body = has_body(request)
+    purge = read_boolean(request.headers.get(codec.PURGE, "true")) and not body
+    external = draft.location is not None or codec.copy_source(request) is not None
+    if external and not body and image.status is not Status.QUEUED:
+        raise InvalidDraft("Attempted to update Location field for an image not in queued status.")
+    given = _give(request, replace(draft, id=None, replace_properties=purge), image)
+    return _document(given)
+
+
+def _image(context: V1Image, request: Request, permission: str) -> Image:
+    """The image, if the caller has the permission.
+
+    Whoever only sees it, as a member does, is told that it is not there, unless it is public.
+    """
+    image = context.image
+    if not request.has_permission(permission, context):
+        known = image.visibility is Visibility.PUBLIC or request.caller.project == image.owner
+        raise HTTPForbidden if known else HTTPNotFound
+    return image
+
+
+def _drafted(request: Request, draft: Draft, image: Image | None) -> Draft:
+    """The draft as v1 means it. Only an admin names an owner; what others say of it is passed over."""
+    draft = codec.with_visibility(draft, image)
+    if request.caller.is_admin or "owner" not in draft.fields:
+        return draft
+    return replace(draft, fields={k: v for k, v in draft.fields.items() if k != "owner"})
+
+
+def _hold_to_record(request: Request, image: Image, draft: Draft) -> None:
+    """What the server owns may be sent along, as long as it says what is so."""
+    status = request.headers.get(f"{META}status")
+    if draft.id not in (None, image.id):
+        raise NotAllowed("Forbidden to modify 'id' of image.")
+    if status is not None and status != image.status:
+        raise NotAllowed("Forbidden to modify 'status' of image.")
+    if image.status in (Status.ACTIVE, Status.DEACTIVATED) and not request.caller.is_admin:
+        if draft.size not in (None, image.size):
+            raise NotAllowed("Forbidden to modify 'size' of active image.")
+        if draft.digests.get("md5", image.checksum) != image.checksum:
+            raise NotAllowed("Forbidden to modify 'checksum' of active image.")
+
+
+def _give(request: Request, draft: Draft, image: Image | None) -> Image:
+    """Make or complete an image from the one source that the request names, if it names any."""
+    lifecycle, caller = request.lifecycle, request.caller
+    body, source = has_body(request), codec.copy_source(request)
+    if body + (draft.location is not None) + (source is not None) > 1:
+        raise InvalidDraft("It's invalid to provide multiple image sources.")
+    if draft.location == "" or source == "":
+        raise InvalidDraft("External source should not be empty")
+    if body or draft.location or source:
+        check_formats(draft, image)
+    if body:
+        # A body without a type is what openstacksdk sends after it made the image by JSON.
+        if request.content_type != _OCTETS and not (image is not None and not request.content_type):
+            raise InvalidDraft("Content-Type must be application/octet-stream")
+        reader = RequestBody(request)
+        return lifecycle.upload(draft, reader, reader.length, caller, image)
+    if source is not None:
+        return lifecycle.fetch(replace(draft, location=source), caller, request.id, image)
+    if draft.location is not None:
+        return lifecycle.register(draft, caller, image)
+    if image is not None:
+        return lifecycle.update(image, draft, caller)
+    if draft.size == 0:
+        return lifecycle.upload(draft, io.BytesIO(), 0, caller)
+    return lifecycle.reserve(draft, caller)
+
+
+def _document(image: Image) -> Response:
+    response = Response(json={"image": codec.image_document(image)})
+    if image.checksum:
+        response.headers["ETag"] = image.checksum
+    return response
+
+
+@view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
+@view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
+def meta(context: V1Image, request: Request) -> Response:
+    """HEAD /v1/images/ID: metadata as headers; never typed JSON, for an empty body is none."""
+    response = Response(content_type="text/html", charset="utf-8")
+    response.headers.extend(codec.image_headers(context.image))
+    return response
+
+
+@view_config(context=V1Image, method="GET", permission=policy.DOWNLOAD)
+def show(context: V1Image, request: Request) -> Response:
+    """GET /v1/images/ID: bytes and headers; the record for openstacksdk, which asks for /file."""
+    if (request.user_agent or "").startswith("openstacksdk/"):
+        return _document(context.image)
+    response = image_response(request, context.image)
+    response.headers.pop("ETag", None)
+    response.headers.extend(codec.image_headers(context.image))
+    return response
+
+
+@view_config(context=V1Image, name="file", method="GET", permission=policy.DOWNLOAD)
+def file(context: V1Image, request: Request) -> Response:
+    """GET /v1/images/ID/file: the bytes, and their MD5 in hex."""
+    response = image_response(request, context.image)
+    if context.image.checksum:
+        response.headers["Content-MD5"] = context.image.checksum
+    return response
+
+
+@view_config(context=V1Image, method="DELETE")
+def delete(context: V1Image, request: Request) -> Response:
+    """DELETE /v1/images/ID: 200 and nothing."""
+    request.lifecycle.delete(_image(context, request, policy.DELETE))
+    return Response(content_type="text/html", charset="utf-8")
+
+
+@view_config(context=V1Images, method="DELETE")
+def delete_blank(context: V1Images, request: Request) -> Response:
+    """DELETE /v1/images/: an image with a blank id is not there; the collection cannot be deleted."""
+    if request.path_info.endswith("/"):
+        raise HTTPNotFound
+    raise HTTPMethodNotAllowed(headers={"Allow": "GET, POST"})
+
+
+@view_config(context=V1Tombstone, method=("GET", "DELETE"))
+def gone(context: V1Tombstone, request: Request) -> Response:
+    """A deleted image has no bytes, and cannot be deleted again."""
+    raise HTTPNotFound
+
+
+@view_config(context=V1Tombstone, method="PUT")
+def gone_for_ever(context: V1Tombstone, request: Request) -> Response:
+    """A deleted image does not change."""
+    raise NotAllowed("Forbidden to update deleted image.")
+
+
+def includeme(config: Configurator) -> None:
+    """Register the views, and 405 for every other method."""
+    config.scan("calotype.api.v1.views")
+    refuse_other_methods(config, V1, "", "GET")
+    refuse_other_methods(config, V1Images, "", "GET, POST")
+    refuse_other_methods(config, V1Images, "detail", "GET")
+    refuse_other_methods(config, V1Image, "", "GET, HEAD, PUT, DELETE")
+    refuse_other_methods(config, V1Image, "file", "GET")
+    refuse_other_methods(config, V1Tombstone, "", "GET, HEAD, PUT, DELETE")

@@ -1,0 +1,182 @@
+"""The v2 dialect's forms: JSON documents to drafts and orders, records to JSON documents."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+from calotype.api.v2.schemas import Schemas
+from calotype.draft import Draft, InvalidDraft
+from calotype.lifecycle import NotAllowed
+from calotype.registry import Image, Job, Member, Status, Visibility
+
+#: Keys of an image that are the server's own.
+READ_ONLY = frozenset(
+    [
+        "status",
+        "size",
+        "virtual_size",
+        "checksum",
+        "os_hash_algo",
+        "os_hash_value",
+        "created_at",
+        "updated_at",
+        "direct_url",
+        "self",
+        "file",
+        "schema",
+        "stores",
+    ]
+)
+#: Keys that no client may use: they had, or have, another meaning.
+RESERVED = frozenset({"location", "locations", "deleted", "deleted_at"})
+_RESERVED_PREFIX = "os_glance"
+#: Fields that a document may set, but for `id` and `tags`.
+FIELDS = frozenset(
+    [
+        "name",
+        "visibility",
+        "owner",
+        "protected",
+        "os_hidden",
+        "container_format",
+        "disk_format",
+        "min_disk",
+        "min_ram",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOrder:
+    """What a client asks of an import; `strict`: it fails when one of the stores does."""
+
+    method: str
+    uri: str | None
+    stores: tuple[str, ...] | None
+    all_stores: bool
+    strict: bool
+
+
+def check_key(name: str) -> None:
+    """Return if a client may set the key of an image; raises NotAllowed."""
+    if name in READ_ONLY:
+        raise NotAllowed(f"Attribute '{name}' is read-only.")
+    if name in RESERVED or name.startswith(_RESERVED_PREFIX):
+        raise NotAllowed(f"Attribute '{name[:80]}' is reserved.")
+
+
+def read_object(document: object) -> dict[str, Any]:
+    """A JSON document that must be an object; raises InvalidDraft."""
+    if not isinstance(document, dict):
+        raise InvalidDraft("The JSON document must be an object.")
+    return document
+
+
+def read_draft(document: object, schemas: Schemas) -> Draft:
+    """The draft of a new image.
+
+    Raises:
+        NotAllowed: it sets what is the server's own.
+        InvalidDraft: a value is of the wrong type.
+    """
+    given = read_object(document)
+    for name in given:
+        check_key(name)
+    for name, value in given.items():
+        schemas.check_value(name, value)
+    fields = {name: read_value(value) for name, value in given.items() if name in FIELDS}
+    properties = {name: value for name, value in given.items() if not schemas.is_base(name)}
+    return Draft(
+        id=given.get("id"),
+        fields={"visibility": Visibility.SHARED, **fields},
+        properties=properties,
+        tags=tuple(dict.fromkeys(given.get("tags", ()))),
+    )
+
+
+def read_value(value: Any) -> Any:
+    """A JSON value as a column's: 5.0 is an integer there."""
+    return int(value) if isinstance(value, float) else value
+
+
+def read_import(document: object, schemas: Schemas, header_store: str | None) -> ImportOrder:
+    """What an import is asked to do; `header_store` is X-Image-Meta-Store.
+
+    Raises:
+        InvalidDraft: it is not a document of that kind, or names its stores in two ways.
+    """
+    given = read_object(document)
+    schemas.check_order(given)
+    stores, everywhere = given.get("stores"), given.get("all_stores", False)
+    if stores is not None and (everywhere or header_store):
+        raise InvalidDraft("Give the stores in one way only: stores, all_stores, or X-Image-Meta-Store.")
+    if everywhere and header_store:
+        raise InvalidDraft("Give the stores in one way only: all_stores, or X-Image-Meta-Store.")
+    if stores is None and header_store:
+        stores = [header_store]
+    return ImportOrder(
+        method=given["method"]["name"],
+        uri=given["method"].get("uri"),
+        stores=tuple(dict.fromkeys(stores)) if stores is not None else None,
+        all_stores=everywhere,
+        strict=given.get("all_stores_must_succeed", True),
+    )
+
+
+def image_document(image: Image, job: Job | None = None, *, withheld: bool = False) -> dict[str, Any]:
+    """An image as JSON values; `job` is the last that was done for it.
+
+    `withheld`: the caller may not know where the bytes of a deactivated image lie.
+    """
+    document: dict[str, Any] = {
+        **image.properties,
+        "id": image.id,
+        "name": image.name,
+        "status": str(image.status),
+        "visibility": str(image.visibility),
+        "owner": image.owner,
+        "protected": image.protected,
+        "os_hidden": image.os_hidden,
+        "container_format": image.container_format,
+        "disk_format": image.disk_format,
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "size": image.size,
+        "virtual_size": image.virtual_size,
+        "checksum": image.checksum,
+        "os_hash_algo": image.os_hash_algo if image.os_hash_value else None,
+        "os_hash_value": image.os_hash_value,
+        "tags": list(image.tags),
+        "created_at": moment(image.created_at),
+        "updated_at": moment(image.updated_at),
+        "self": f"/v2/images/{image.id}",
+        "file": f"/v2/images/{image.id}/file",
+        "schema": "/v2/schemas/image",
+    }
+    if image.locations and not (withheld and image.status is Status.DEACTIVATED):
+        document["stores"] = ",".join(sorted({location.store for location in image.locations}))
+    if job is not None:
+        document["os_glance_importing_to_stores"] = ",".join(job.pending)
+        document["os_glance_failed_import"] = ",".join(job.failed)
+        if job.is_open:
+            document["os_glance_import_task"] = job.id
+    return document
+
+
+def member_document(image: Image, member: Member) -> dict[str, Any]:
+    """A membership as JSON values."""
+    return {
+        "member_id": member.project,
+        "image_id": image.id,
+        "status": str(member.status),
+        "created_at": moment(member.created_at),
+        "updated_at": moment(member.updated_at),
+        "schema": "/v2/schemas/member",
+    }
+
+
+def moment(at: datetime.datetime) -> str:
+    """UTC, in whole seconds."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,218 @@
+"""The query string of `GET /v2/images` as a Listing.
+
+A parameter that is no filter of this page's is a property's name; an operator may stand
+before a value (`in:a,b`, `gte:2026-01-01`), and what is no operator belongs to the value.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterator
+
+from pyramid.request import Request
+from webob.multidict import MultiDict
+
+from calotype.draft import InvalidDraft
+from calotype.policy import scope_of
+from calotype.registry import Condition, Image, Listing, MemberStatus, SortKey, Visibility
+
+DEFAULT_LIMIT = 25
+_PAGING = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir"})
+_SORT_KEYS = frozenset(
+    ["name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"]
+)
+_TEXTS = frozenset({"name", "id", "status", "container_format", "disk_format"})
+_PLAIN_TEXTS = frozenset({"owner", "checksum", "os_hash_algo", "os_hash_value"})
+_INTEGERS = frozenset({"size", "virtual_size", "min_disk", "min_ram"})
+_MOMENTS = frozenset({"created_at", "updated_at"})
+_OPERATORS = frozenset({"in", "eq", "neq", "gt", "gte", "lt", "lte"})
+_BOUNDS = {"_min": "gte", "_max": "lte"}
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_ITEM = re.compile(r'"([^"]*)"|([^",]*)')
+_SECOND = datetime.timedelta(seconds=1)
+
+
+def read_listing(request: Request, most: int) -> Listing:
+    """What the request's query string asks for; at most `most` images a page.
+
+    Raises:
+        InvalidDraft: a parameter cannot be read.
+    """
+    query = request.GET
+    caller = request.caller
+    visibility = read_choice(query, "visibility", (*map(str, Visibility), "all"), None)
+    hidden = read_choice(query, "os_hidden", ("true", "false"), "false", fold=True) == "true"
+    conditions = [Condition("os_hidden", "eq", hidden)]
+    if visibility not in (None, "all"):
+        conditions.append(Condition("visibility", "eq", visibility))
+    conditions += _conditions(query)
+    scope = scope_of(caller)
+    return Listing(
+        scope,
+        project=caller.project,
+        memberships=_memberships(query),
+        community=visibility in ("community", "all"),
+        conditions=tuple(conditions),
+        tags=tuple(query.getall("tag")),
+        properties=_properties(query),
+        sort=_sort(query),
+        limit=read_limit(query, most),
+        after=_marker(request),
+    )
+
+
+def read_choice(
+    query: MultiDict, name: str, choices: tuple[str, ...], default: str | None, *, fold: bool = False
+) -> str | None:
+    """One of the choices, the last that was given; raises InvalidDraft when it is none of them."""
+    text = query.get(name)
+    if text is None:
+        return default
+    text = text.lower() if fold else text
+    if text not in choices:
+        raise InvalidDraft(f"Invalid {name}: it is one of {', '.join(choices)}.")
+    return text
+
+
+def _memberships(query: MultiDict) -> frozenset[MemberStatus]:
+    asked = read_choice(query, "member_status", (*map(str, MemberStatus), "all"), "accepted")
+    return frozenset(MemberStatus) if asked == "all" else frozenset({MemberStatus(str(asked))})
+
+
+def _conditions(query: MultiDict) -> Iterator[Condition]:
+    for name, text in query.items():
+        if name == "changes-since":
+            raise InvalidDraft("changes-since is not a filter of this version.")
+        if name == "protected":
+            yield Condition(name, "eq", read_choice(query, name, ("true", "false"), None) == "true")
+        elif name in _TEXTS:
+            yield _text_condition(name, text)
+        elif name in _PLAIN_TEXTS:
+            yield Condition(name, "eq", text)
+        elif name in _INTEGERS:
+            yield Condition(name, "eq", _integer(name, text))
+        elif name in _MOMENTS:
+            yield _moment_condition(name, text)
+        elif name[-4:] in _BOUNDS:
+            if name[:-4] not in _INTEGERS:
+                raise InvalidDraft(f"Invalid filter {name[:80]}: only sizes have bounds.")
+            yield Condition(name[:-4], _BOUNDS[name[-4:]], _integer(name, text))
+
+
+def _properties(query: MultiDict) -> dict[str, str]:
+    own = _PAGING | _TEXTS | _PLAIN_TEXTS | _INTEGERS | _MOMENTS
+    own |= {"visibility", "os_hidden", "member_status", "protected", "tag"}
+    return {name: text for name, text in query.items() if name not in own and name[-4:] not in _BOUNDS}
+
+
+def _text_condition(name: str, text: str) -> Condition:
+    operator, value = _operator(text)
+    if operator == "in":
+        return Condition(name, "in", _items(value))
+    if operator != "eq":
+        raise InvalidDraft(f"Invalid filter {name}: its operators are in and eq.")
+    return Condition(name, "eq", value)
+
+
+def _operator(text: str) -> tuple[str, str]:
+    operator, colon, value = text.partition(":")
+    return (operator, value) if colon and operator in _OPERATORS else ("eq", text)
+
+
+def _items(text: str) -> list[str]:
+    """The items of `a,"b,c"`."""
+    items, position = [], 0
+    while match := _ITEM.match(text, position):
+        items.append(match[1] if match[1] is not None else match[2])
+        position = match.end()
+        if position == len(text):
+            return items
+        if text[position] != ",":
+            break
+        position += 1
+    raise InvalidDraft("Invalid filter: its quotes are not balanced, or not around a whole item.")
+
+
+def _moment_condition(name: str, text: str) -> Condition:
+    """Times are shown in whole seconds, and so they are compared."""
+    operator, _, value = text.partition(":")
+    if operator not in _OPERATORS:
+        operator, value = "eq", text
+    try:
+        at = datetime.datetime.fromisoformat(value.replace(" ", "+"))
+        at = (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+        first = at.replace(microsecond=0)
+        after = first + _SECOND
+    except (ValueError, OverflowError):
+        raise InvalidDraft(f"Invalid filter {name}: it is no ISO 8601 time.") from None
+    build: dict[str, Callable[[], Condition]] = {
+        "gt": lambda: Condition(name, "gte", after),
+        "gte": lambda: Condition(name, "gte", first),
+        "lt": lambda: Condition(name, "lt", first),
+        "lte": lambda: Condition(name, "lt", after),
+        "eq": lambda: Condition(name, "within", (first, after)),
+        "neq": lambda: Condition(name, "outside", (first, after)),
+    }
+    if operator not in build:
+        raise InvalidDraft(f"Invalid filter {name}: its operators are {', '.join(build)}.")
+    return build[operator]()
+
+
+def _integer(name: str, text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise InvalidDraft(f"Invalid filter {name[:80]}: it is no integer.")
+    return int(text)
+
+
+def read_limit(query: MultiDict, most: int) -> int:
+    """How many a page is to have, at most `most`; raises InvalidDraft."""
+    text = query.get("limit")
+    if text is None:
+        return min(DEFAULT_LIMIT, most)
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InvalidDraft("Invalid limit: it is an integer that is not negative.")
+    return min(int(text), most)
+
+
+def _marker(request: Request) -> Image | None:
+    text = request.GET.get("marker")
+    if text is None:
+        return None
+    image = request.visible_image(text)
+    if image is None:
+        raise InvalidDraft("Invalid marker: there is no such image.")
+    return image
+
+
+def _sort(query: MultiDict) -> tuple[SortKey, ...]:
+    """The keys asked for, and two that make the order total, in the last key's direction."""
+    keys = _sort_pairs(query)
+    last = keys[-1].descending if keys else True
+    named = {key.field for key in keys}
+    return (*keys, *(SortKey(name, last) for name in ("created_at", "id") if name not in named))
+
+
+def _sort_pairs(query: MultiDict) -> list[SortKey]:
+    if "sort" in query:
+        if "sort_key" in query or "sort_dir" in query:
+            raise InvalidDraft("Sort by sort, or by sort_key and sort_dir.")
+        pairs = [item.partition(":")[::2] for item in query["sort"].split(",")]
+        return [_sort_key(name.strip(), direction.strip() or "desc") for name, direction in pairs]
+    names, directions = query.getall("sort_key"), query.getall("sort_dir")
+    if len(directions) > 1 and len(directions) != len(names):
+        raise InvalidDraft("Give one sort_dir for all keys, or one for each.")
+    if not names:
+        names = ["created_at"] if directions else []
+    directions = directions or ["desc"]
+    if len(directions) == 1:
+        directions *= len(names)
+    return [_sort_key(name, direction) for name, direction in zip(names, directions, strict=True)]
+
+
+def _sort_key(name: str, direction: str) -> SortKey:
+    if name not in _SORT_KEYS:
+        raise InvalidDraft(f"Invalid sort key: it is one of {', '.join(sorted(_SORT_KEYS))}.")
+    if direction not in ("asc", "desc"):
+        raise InvalidDraft("Invalid sort direction: it is asc or desc.")
+    return SortKey(name, direction == "desc")

@@ -1,0 +1,125 @@
+"""JSON patches of an image, in both media types, as drafts.
+
+A patch speaks of one-segment paths only; it adds, replaces and removes. The older type
+writes `{"add": "/x"}` and takes an `add` of something there for a conflict, the newer one
+writes `{"op": "add", "path": "/x"}` and overwrites. All of a patch is done, or nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from calotype.api.v2 import codec
+from calotype.api.v2.schemas import Schemas
+from calotype.draft import Draft, InvalidDraft
+from calotype.lifecycle import Conflict, NotAllowed
+from calotype.registry import Image
+
+V20 = "application/openstack-images-v2.0-json-patch"
+V21 = "application/openstack-images-v2.1-json-patch"
+MEDIA_TYPES = (V20, V21)
+
+#: What the server adds to an image and clients may take for properties: openstacksdk removes
+#: them with all properties that a program did not name. That changes nothing, and is no error.
+_ADDED = frozenset(
+    {"stores", "os_glance_import_task", "os_glance_importing_to_stores", "os_glance_failed_import"}
+)
+_VERBS = ("add", "replace", "remove")
+_CHANGES_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One operation: what to do with which key. `strict`: an `add` overwrites nothing."""
+
+    op: str
+    key: str
+    value: Any
+    strict: bool
+
+
+def read_patch(document: object, media_type: str) -> list[Change]:
+    """The operations of a patch, in order; raises InvalidDraft."""
+    if not isinstance(document, list):
+        raise InvalidDraft("A patch is a JSON array of operations.")
+    if len(document) > _CHANGES_MAX:
+        raise InvalidDraft(f"A patch has at most {_CHANGES_MAX} operations.")
+    read = _read_v20 if media_type == V20 else _read_v21
+    changes = []
+    for item in document:
+        change = read(codec.read_object(item))
+        if change.op != "remove" and "value" not in item:
+            raise InvalidDraft(f"The operation {change.op} needs a value.")
+        changes.append(change)
+    return changes
+
+
+def _read_v20(item: Mapping[str, Any]) -> Change:
+    verbs = [verb for verb in _VERBS if verb in item]
+    if len(verbs) != 1:
+        raise InvalidDraft("An operation is exactly one of add, replace and remove.")
+    return Change(verbs[0], _read_path(item[verbs[0]]), item.get("value"), strict=True)
+
+
+def _read_v21(item: Mapping[str, Any]) -> Change:
+    if item.get("op") not in _VERBS:
+        raise InvalidDraft("An operation's op is one of add, replace and remove.")
+    return Change(item["op"], _read_path(item.get("path")), item.get("value"), strict=False)
+
+
+def _read_path(path: object) -> str:
+    """The one key that a JSON pointer names."""
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise InvalidDraft("An operation's path is a JSON pointer: it begins with /.")
+    segment, *rest = path[1:].split("/")
+    if segment == "locations":
+        raise NotAllowed("Locations cannot be changed, and are not shown.")
+    if rest or not segment:
+        raise InvalidDraft("An operation's path names one attribute.")
+    if re.search(r"~(?![01])", segment):
+        raise InvalidDraft("An operation's path has a ~ that is neither ~0 nor ~1.")
+    return segment.replace("~1", "/").replace("~0", "~")
+
+
+def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> Draft:
+    """The draft that the changes make of an image: only what they change is in it.
+
+    Raises:
+        NotAllowed: they change what is the server's own, or remove what every image has.
+        InvalidDraft: a value is of the wrong type.
+        Conflict: they replace or remove what is not there, or add what is.
+    """
+    fields: dict[str, Any] = {}
+    tags: tuple[str, ...] | None = None
+    properties = dict(image.properties)
+    for change in changes:
+        if change.op == "remove" and change.key in _ADDED:
+            continue
+        codec.check_key(change.key)
+        base = schemas.is_base(change.key)
+        if change.key == "id" or (base and change.op == "remove"):
+            raise NotAllowed(f"Attribute '{change.key}' can be neither removed nor given another meaning.")
+        there = base or change.key in properties
+        if change.op == "add" and change.strict and there:
+            raise Conflict(f"Property {change.key} is there already.")
+        if change.op != "add" and not there:
+            raise Conflict(f"Property {change.key} does not exist.")
+        if change.op == "remove":
+            del properties[change.key]
+            continue
+        schemas.check_value(change.key, change.value)
+        if change.key == "tags":
+            tags = tuple(dict.fromkeys(change.value))
+        elif base:
+            fields[change.key] = codec.read_value(change.value)
+        else:
+            properties[change.key] = change.value
+    return Draft(
+        fields=fields,
+        properties={k: v for k, v in properties.items() if image.properties.get(k) != v},
+        dropped=frozenset(image.properties) - frozenset(properties),
+        tags=tags,
+    )

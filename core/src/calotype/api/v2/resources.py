@@ -1,0 +1,144 @@
+"""The v2 dialect's part of the tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.request import Request
+
+from calotype import policy
+from calotype.api.v2.metadefs.resources import Metadefs
+from calotype.registry import Image, Member, Visibility
+from calotype.resources import ImageCollection, ImageResource, Resource
+
+
+class V2(Resource):
+    """/v2: below it, nobody is told anything before it is known who asks."""
+
+    def __getitem__(self, name: str) -> Resource:
+        _ = self.request.caller  # raises Unauthenticated
+        return _CHILDREN[name](self.request, name, self)
+
+
+class V2Images(ImageCollection):
+    """/v2/images"""
+
+
+class V2Image(ImageResource):
+    """/v2/images/ID"""
+
+    def __getitem__(self, name: str) -> Resource:
+        return _PARTS[name](self.request, name, self, self.image)
+
+
+class Tags(ImageResource):
+    """/v2/images/ID/tags"""
+
+    def __getitem__(self, name: str) -> Resource:
+        return Tag(self.request, name, self, self.image)
+
+
+class Tag(ImageResource):
+    """/v2/images/ID/tags/TAG, whether the image has it or not"""
+
+
+class Actions(ImageResource):
+    """/v2/images/ID/actions"""
+
+
+class Members(ImageResource):
+    """/v2/images/ID/members: those that the caller may know of"""
+
+    def __getitem__(self, name: str) -> Resource:
+        if self.image.visibility is not Visibility.SHARED:
+            raise KeyError(name)
+        for member in policy.visible_members(self.request.caller, self.image):
+            if member.project == name:
+                return ImageMember(self.request, name, self, self.image, member)
+        raise KeyError(name)
+
+
+class ImageMember(ImageResource):
+    """/v2/images/ID/members/PROJECT"""
+
+    def __init__(self, request: Request, name: str, parent: Resource, image: Image, member: Member):
+        super().__init__(request, name, parent, image)
+        self.member = member
+
+
+class Schemas(Resource):
+    """/v2/schemas"""
+
+    def __getitem__(self, name: str) -> Resource:
+        if name == "metadefs":
+            return MetadefSchemas(self.request, name, self)
+        document = self.request.registry["calotype.v2.schemas"].documents[name]
+        return Schema(self.request, name, self, document)
+
+
+class MetadefSchemas(Resource):
+    """/v2/schemas/metadefs"""
+
+    def __getitem__(self, name: str) -> Resource:
+        document = self.request.registry["calotype.v2.metadefs.schemas"].documents[name]
+        return Schema(self.request, name, self, document)
+
+
+class Schema(Resource):
+    """/v2/schemas/NAME, or one of /v2/schemas/metadefs"""
+
+    def __init__(self, request: Request, name: str, parent: Resource, document: dict[str, Any]):
+        super().__init__(request, name, parent)
+        self.document = document
+
+
+class Info(Resource):
+    """/v2/info"""
+
+    def __getitem__(self, name: str) -> Resource:
+        if name != "stores":
+            raise KeyError(name)
+        return InfoStores(self.request, name, self)
+
+
+class InfoStores(Resource):
+    """/v2/info/stores"""
+
+
+class Stores(Resource):
+    """/v2/stores"""
+
+    def __getitem__(self, name: str) -> Resource:
+        return StoreImages(self.request, name, self)
+
+
+class StoreImages(ImageCollection):
+    """/v2/stores/STORE: any image, be it there or not"""
+
+
+class StoreImage(ImageResource):
+    """/v2/stores/STORE/ID"""
+
+
+class Tasks(Resource):
+    """/v2/tasks"""
+
+    def __getitem__(self, name: str) -> Resource:
+        return Task(self.request, name, self)
+
+
+class Task(Resource):
+    """/v2/tasks/ID, be it there or not: whoever may not know of tasks learns nothing"""
+
+
+V2Images.image_class = V2Image
+StoreImages.image_class = StoreImage
+_CHILDREN: dict[str, type[Resource]] = {
+    "images": V2Images,
+    "schemas": Schemas,
+    "info": Info,
+    "stores": Stores,
+    "tasks": Tasks,
+    "metadefs": Metadefs,
+}
+_PARTS: dict[str, type[ImageResource]] = {"tags": Tags, "actions": Actions, "members": Members}

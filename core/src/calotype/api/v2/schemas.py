@@ -1,0 +1,235 @@
+"""What v2 documents look like: the schemas that clients fetch, and the same ones held against what they send.
+
+glanceclient builds its model of an image from `/v2/schemas/image`, and nova its choice of
+formats, so these say exactly what the service takes and gives.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from pyramid.config import Configurator
+
+from calotype.draft import InvalidDraft
+from calotype.registry import JobStatus, MemberStatus, Status, Visibility
+from calotype.settings import Settings
+
+SCHEMAS = "calotype.v2.schemas"
+
+_ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_TIME = {"type": "string", "readOnly": True}
+_ORDER = {
+    "type": "object",
+    "required": ["method"],
+    "properties": {
+        "method": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"type": "string"}, "uri": {"type": "string", "maxLength": 2048}},
+        },
+        "stores": {"type": "array", "items": {"type": "string", "maxLength": 255}, "maxItems": 64},
+        "all_stores": {"type": "boolean"},
+        "all_stores_must_succeed": {"type": "boolean"},
+    },
+}
+_NEW_MEMBER = {
+    "type": "object",
+    "required": ["member"],
+    "properties": {"member": {"type": "string", "minLength": 1, "maxLength": 255}},
+}
+_ANSWER = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {"status": {"enum": [str(status) for status in MemberStatus]}},
+}
+
+
+_NEW_TASK = {
+    "type": "object",
+    "required": ["type", "input"],
+    "properties": {
+        "type": {"enum": ["import"]},
+        "input": {
+            "type": "object",
+            "required": ["import_from", "import_from_format", "image_properties"],
+            "properties": {
+                "import_from": {"type": "string", "maxLength": 2048},
+                "import_from_format": {"type": "string", "maxLength": 20},
+                "image_properties": {"type": "object"},
+            },
+        },
+    },
+}
+
+
+class TaskType(enum.StrEnum):
+    """What a task is: of an image that was made for it, or of one that was there."""
+
+    IMPORT = "import"
+    API_IMAGE_IMPORT = "api_image_import"
+
+
+class Schemas:
+    """All schemas, made once from the settings: `documents` by name, and the checks of what comes in."""
+
+    def __init__(self, settings: Settings):
+        image = _image(settings)
+        member = _member()
+        task = _task()
+        self.documents: Mapping[str, dict[str, Any]] = {
+            "image": image,
+            "images": several("images", image, paged=True),
+            "member": member,
+            "members": several("members", member, paged=False),
+            "task": task,
+            "tasks": several("tasks", _without_details(task), paged=True),
+        }
+        self._properties = {
+            name: Draft202012Validator(schema) for name, schema in image["properties"].items()
+        }
+        self._text = Draft202012Validator({"type": "string"})
+        self._order = Draft202012Validator(_ORDER)
+        self._new_member = Draft202012Validator(_NEW_MEMBER)
+        self._answer = Draft202012Validator(_ANSWER)
+        self._new_task = Draft202012Validator(_NEW_TASK)
+
+    def is_base(self, name: str) -> bool:
+        """Whether an image always has that key."""
+        return name in self._properties
+
+    def check_value(self, name: str, value: object) -> None:
+        """Return if an image's key may have the value; raises InvalidDraft."""
+        check_document(self._properties.get(name, self._text), value, name)
+
+    def check_order(self, document: object) -> None:
+        """Return if the document asks for an import; raises InvalidDraft."""
+        check_document(self._order, document, "import")
+
+    def check_new_member(self, document: object) -> None:
+        """Return if the document names a new member; raises InvalidDraft."""
+        check_document(self._new_member, document, "member")
+
+    def check_answer(self, document: object) -> None:
+        """Return if the document is a member's answer; raises InvalidDraft."""
+        check_document(self._answer, document, "member")
+
+    def check_task(self, document: object) -> None:
+        """Return if the document asks for a task; raises InvalidDraft."""
+        check_document(self._new_task, document, "task")
+
+
+def check_document(validator: Draft202012Validator, value: object, what: str) -> None:
+    error = best_match(validator.iter_errors(value))
+    if error is None:
+        return
+    where = ".".join(str(part) for part in (what, *error.absolute_path))
+    wanted = f"{error.validator} {error.validator_value}"
+    raise InvalidDraft(f"Invalid value for {where[:120]}: the schema asks for {wanted[:300]}.")
+
+
+def _text(most: int, **more: Any) -> dict[str, Any]:
+    return {"type": ["null", "string"], "maxLength": most, **more}
+
+
+def _formats(known: tuple[str, ...], description: str) -> dict[str, Any]:
+    return {"type": ["null", "string"], "enum": [None, *known], "description": description}
+
+
+def _gigabytes(description: str) -> dict[str, Any]:
+    return {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "description": description}
+
+
+def _image(settings: Settings) -> dict[str, Any]:
+    properties: dict[str, dict[str, Any]] = {
+        "id": {"type": "string", "pattern": _ID, "description": "An identifier for the image"},
+        "name": _text(255, description="Descriptive name for the image"),
+        "status": {"type": "string", "readOnly": True, "enum": sorted(Status)},
+        "visibility": {"type": "string", "enum": sorted(Visibility)},
+        "owner": _text(255, description="Project that owns the image"),
+        "protected": {"type": "boolean", "description": "If true, image will not be deletable."},
+        "os_hidden": {"type": "boolean", "description": "If true, image will not appear in lists."},
+        "container_format": _formats(settings.container_formats, "Format of the container"),
+        "disk_format": _formats(settings.disk_formats, "Format of the disk"),
+        "min_disk": _gigabytes("Amount of disk space (in GB) required to boot image."),
+        "min_ram": _gigabytes("Amount of ram (in MB) required to boot image."),
+        "size": {"type": ["null", "integer"], "readOnly": True},
+        "virtual_size": {"type": ["null", "integer"], "readOnly": True},
+        "checksum": _text(32, readOnly=True, description="MD5 of the image's bytes"),
+        "os_hash_algo": _text(64, readOnly=True, description="Algorithm of os_hash_value"),
+        "os_hash_value": _text(128, readOnly=True, description="Digest of the image's bytes, in hex"),
+        "tags": {"type": "array", "items": {"type": "string", "maxLength": 255}},
+        "created_at": _TIME,
+        "updated_at": _TIME,
+        "self": {"type": "string", "readOnly": True},
+        "file": {"type": "string", "readOnly": True},
+        "schema": {"type": "string", "readOnly": True},
+        "stores": {"type": "string", "readOnly": True, "description": "Stores that hold the bytes"},
+    }
+    links = [
+        {"rel": "self", "href": "{self}"},
+        {"rel": "enclosure", "href": "{file}"},
+        {"rel": "describedby", "href": "{schema}"},
+    ]
+    return {
+        "name": "image",
+        "properties": properties,
+        "additionalProperties": {"type": "string"},
+        "links": links,
+    }
+
+
+def _member() -> dict[str, Any]:
+    properties = {
+        "member_id": {"type": "string", "description": "Project that the image is shared with"},
+        "image_id": {"type": "string", "pattern": _ID},
+        "status": {"type": "string", "enum": [str(status) for status in MemberStatus]},
+        "created_at": {"type": "string"},
+        "updated_at": {"type": "string"},
+        "schema": {"type": "string", "readOnly": True},
+    }
+    return {"name": "member", "properties": properties}
+
+
+def _task() -> dict[str, Any]:
+    properties: dict[str, dict[str, Any]] = {
+        "id": {"type": "string", "pattern": _ID},
+        "type": {"type": "string", "enum": [str(kind) for kind in TaskType]},
+        "status": {"type": "string", "enum": [str(status) for status in JobStatus]},
+        "owner": _text(255, description="Project whose image it is"),
+        "image_id": {"type": "string", "pattern": _ID},
+        "request_id": {"type": "string", "description": "Request that the task began with"},
+        "user_id": _text(255, description="User who began it"),
+        "input": {"type": ["null", "object"], "description": "What was asked for"},
+        "result": {"type": ["null", "object"], "description": "What came of it"},
+        "message": {"type": "string", "description": "Why it failed"},
+        "expires_at": {"type": ["null", "string"]},
+        "created_at": {"type": "string"},
+        "updated_at": {"type": "string"},
+        "self": {"type": "string", "readOnly": True},
+        "schema": {"type": "string", "readOnly": True},
+    }
+    return {"name": "task", "properties": properties}
+
+
+def _without_details(task: dict[str, Any]) -> dict[str, Any]:
+    details = ("input", "result", "message")
+    shown = {name: schema for name, schema in task["properties"].items() if name not in details}
+    return {**task, "properties": shown}
+
+
+def several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
+    properties: dict[str, Any] = {name: {"type": "array", "items": one}, "schema": {"type": "string"}}
+    links = [{"rel": "describedby", "href": "{schema}"}]
+    if paged:
+        properties |= {"first": {"type": "string"}, "next": {"type": "string"}}
+        links = [{"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"}, *links]
+    return {"name": name, "properties": properties, "links": links}
+
+
+def includeme(config: Configurator) -> None:
+    """Make the schemas."""
+    config.registry[SCHEMAS] = Schemas(config.registry["calotype.settings"])

@@ -1,0 +1,157 @@
+"""Tasks: jobs as v2 tells of them, and what clients ask of them.
+
+A job whose image was made for it, by POST /v2/tasks, is an `import`, any other an
+`api_image_import`. Of where its bytes come from a task tells nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyramid.request import Request
+
+from calotype.api.v2.codec import moment, read_draft
+from calotype.api.v2.listing import read_choice, read_limit
+from calotype.api.v2.schemas import Schemas, TaskType
+from calotype.draft import Draft, InvalidDraft, canonical_id
+from calotype.registry import Job, JobKind, JobListing, JobStatus, SortKey
+
+#: What a list can be sorted by, and the field of a job that this is.
+_SORT_KEYS = {
+    "id": "id",
+    "type": "makes_image",
+    "status": "status",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOrder:
+    """What a client asks of a task: an image, its source at `draft.location`, and what the source is.
+
+    `asked` is the task's input, as far as it is told again.
+    """
+
+    draft: Draft
+    source_format: str
+    asked: Mapping[str, Any]
+
+
+def read_task(document: object, schemas: Schemas) -> TaskOrder:
+    """What a new task is to do.
+
+    Raises:
+        InvalidDraft: it is not a document of that kind.
+        NotAllowed: the image would have what is the server's own.
+    """
+    schemas.check_task(document)
+    asked: dict[str, Any] = dict(document["input"])  # type: ignore[index]
+    uri = asked.pop("import_from")
+    draft = read_draft(asked["image_properties"], schemas)
+    told = {name: asked[name] for name in ("import_from_format", "image_properties")}
+    return TaskOrder(replace(draft, location=uri), asked["import_from_format"], told)
+
+
+def read_listing(request: Request, most: int) -> JobListing:
+    """What the request's query string asks for; at most `most` tasks a page.
+
+    Raises:
+        InvalidDraft: a parameter cannot be read.
+    """
+    query = request.GET
+    status = read_choice(query, "status", tuple(map(str, JobStatus)), None)
+    kind = read_choice(query, "type", tuple(map(str, TaskType)), None)
+    key = _SORT_KEYS[str(read_choice(query, "sort_key", tuple(_SORT_KEYS), "created_at"))]
+    descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
+    return JobListing(
+        status=JobStatus(status) if status else None,
+        makes_image=kind == TaskType.IMPORT if kind else None,
+        sort=tuple(SortKey(name, descending) for name in dict.fromkeys((key, "created_at", "id"))),
+        limit=read_limit(query, most),
+        after=_marker(request),
+    )
+
+
+def _marker(request: Request) -> Job | None:
+    text = request.GET.get("marker")
+    if text is None:
+        return None
+    job_id = canonical_id(text)
+    job = request.image_registry.find_job(job_id) if job_id else None
+    if job is None:
+        raise InvalidDraft("Invalid marker: there is no such task.")
+    return job
+
+
+def listed_task(job: Job) -> dict[str, Any]:
+    """A job as one of a list of tasks."""
+    return {
+        **_common(job),
+        "created_at": moment(job.created_at),
+        "updated_at": moment(job.updated_at),
+        "self": f"/v2/tasks/{job.id}",
+        "schema": "/v2/schemas/task",
+    }
+
+
+def task_document(job: Job) -> dict[str, Any]:
+    """A job as a task."""
+    return {**listed_task(job), **_details(job)}
+
+
+def image_task(job: Job) -> dict[str, Any]:
+    """A job as the task of an image, in a form of its own."""
+    return {
+        **_common(job),
+        **_details(job),
+        "created_at": _exact(job.created_at),
+        "updated_at": _exact(job.updated_at),
+        "deleted": False,
+        "deleted_at": None,
+    }
+
+
+def _common(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "type": str(TaskType.IMPORT if job.makes_image else TaskType.API_IMAGE_IMPORT),
+        "status": str(job.status),
+        "owner": job.owner,
+        "image_id": job.image_id,
+        "request_id": job.request_id,
+        "user_id": job.user,
+        "expires_at": None,
+    }
+
+
+def _details(job: Job) -> dict[str, Any]:
+    return {
+        "input": dict(job.order["asked"]) if job.makes_image else _import_of(job),
+        "result": {"image_id": job.image_id} if job.status is JobStatus.SUCCESS else None,
+        "message": job.message,
+    }
+
+
+def _import_of(job: Job) -> dict[str, Any]:
+    stores = list(job.order["stores"])
+    return {
+        "image_id": job.image_id,
+        "import_req": {"method": {"name": _method_name(job)}, "stores": stores},
+        "backend": stores,
+    }
+
+
+def _method_name(job: Job) -> str:
+    """The import method that a job carries out."""
+    if job.kind is JobKind.COPY:
+        return "copy-image"
+    return "glance-direct" if job.order.get("staged") else "web-download"
+
+
+def _exact(at: datetime.datetime) -> str:
+    """An image's tasks tell the time in microseconds, and UTC is understood."""
+    return at.replace(tzinfo=None).isoformat(timespec="microseconds")

@@ -1,0 +1,58 @@
+"""The v2 dialect's verbs, by noun: each is a codec in, one verb of the lifecycle, a codec out."""
+
+from __future__ import annotations
+
+from pyramid.config import Configurator
+
+from calotype import policy
+from calotype.api.methods import refuse_other_methods
+from calotype.api.v2.resources import (
+    V2,
+    Actions,
+    ImageMember,
+    Info,
+    InfoStores,
+    Members,
+    Schema,
+    StoreImage,
+    Tag,
+    Task,
+    Tasks,
+    V2Image,
+    V2Images,
+)
+from calotype.resources import ImageResource
+
+_NOUNS = ("images", "data", "imports", "sharing", "info", "tasks")
+
+
+def includeme(config: Configurator) -> None:
+    """Register the views, and answer whatever method has none with 405, where the caller may look at all."""
+    for noun in _NOUNS:
+        config.scan(f"calotype.api.v2.views.{noun}")
+    for context, name, allowed in (
+        (V2, "", "GET"),
+        (V2Images, "", "GET, POST"),
+        (V2Image, "", "GET, PATCH, DELETE"),
+        (V2Image, "file", "GET, PUT"),
+        (V2Image, "stage", "PUT"),
+        (V2Image, "import", "POST"),
+        (V2Image, "tasks", "GET"),
+        (Tag, "", "PUT, DELETE"),
+        (Actions, "deactivate", "POST"),
+        (Actions, "reactivate", "POST"),
+        (Members, "", "GET, POST"),
+        (ImageMember, "", "GET, PUT, DELETE"),
+        (Schema, "", "GET"),
+        (Info, "import", "GET"),
+        (Info, "usage", "GET"),
+        (InfoStores, "", "GET"),
+        (InfoStores, "detail", "GET"),
+        (StoreImage, "", "DELETE"),
+        (Tasks, "", "GET, POST"),
+        (Task, "", "GET"),
+    ):
+        permission = policy.VIEW if issubclass(context, ImageResource) else None
+        if issubclass(context, (Tasks, Task)):
+            permission = policy.OPERATE
+        refuse_other_methods(config, context, name, allowed, permission=permission)

@@ -1,0 +1,101 @@
+"""The bytes of images, in and out, and whether they are given out at all."""
+
+from __future__ import annotations
+
+import re
+
+from pyramid.httpexceptions import HTTPGone, HTTPUnsupportedMediaType
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from calotype import policy
+from calotype.api.body import RequestBody, image_response
+from calotype.api.v2.resources import Actions, V2Image
+from calotype.api.v2.views.documents import nothing, without_body
+from calotype.draft import Draft, InvalidDraft, check_formats
+from calotype.lifecycle import NoData, Vanished
+from calotype.registry import Status
+
+_OCTETS = "application/octet-stream"
+_SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
+
+
+@view_config(context=V2Image, name="file", method="PUT", permission=policy.UPLOAD)
+def upload(context: V2Image, request: Request) -> Response:
+    """PUT /v2/images/ID/file: the bytes of a queued image; one that fails is queued again."""
+    _check_octets(request)
+    body = RequestBody(request)
+    draft = Draft(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
+    check_formats(draft, context.image)
+    try:
+        request.lifecycle.upload(
+            draft, body, body.length, request.caller, context.image, on_failure=Status.QUEUED
+        )
+    except Vanished as error:
+        raise HTTPGone(str(error)) from None
+    return nothing()
+
+
+@view_config(context=V2Image, name="stage", method="PUT", permission=policy.UPLOAD)
+def stage(context: V2Image, request: Request) -> Response:
+    """PUT /v2/images/ID/stage: bytes that are to be imported."""
+    _check_octets(request)
+    body = RequestBody(request)
+    try:
+        request.lifecycle.imports.stage(context.image, body, declared_size(request), body.length)
+    except Vanished as error:
+        raise HTTPGone(str(error)) from None
+    return nothing()
+
+
+@view_config(context=V2Image, name="file", method="GET", permission=policy.DOWNLOAD, decorator=without_body)
+def download(context: V2Image, request: Request) -> Response:
+    """GET /v2/images/ID/file: the bytes, or 204 as long as there are none."""
+    image = context.image
+    try:
+        response = image_response(request, image)
+    except NoData:
+        return nothing()
+    if image.checksum:
+        response.headers["Content-MD5"] = image.checksum  # hex, as clients expect it, not base64
+    return response
+
+
+@view_config(
+    context=Actions, name="deactivate", method="POST", permission=policy.DEACTIVATE, decorator=without_body
+)
+def deactivate(context: Actions, request: Request) -> Response:
+    """POST /v2/images/ID/actions/deactivate"""
+    request.lifecycle.deactivate(context.image)
+    return nothing()
+
+
+@view_config(
+    context=Actions, name="reactivate", method="POST", permission=policy.DEACTIVATE, decorator=without_body
+)
+def reactivate(context: Actions, request: Request) -> Response:
+    """POST /v2/images/ID/actions/reactivate"""
+    request.lifecycle.reactivate(context.image)
+    return nothing()
+
+
+def declared_size(request: Request) -> int | None:
+    """The bytes that X-OpenStack-Image-Size announces; 0 says nothing.
+
+    Raises:
+        InvalidDraft: it is no integer.
+    """
+    text = request.headers.get("X-OpenStack-Image-Size")
+    if text is None:
+        return None
+    if not _SIZE.fullmatch(text):
+        raise InvalidDraft("X-OpenStack-Image-Size must be an integer, and not negative.")
+    return int(text) or None
+
+
+def _check_octets(request: Request) -> None:
+    if request.content_type != _OCTETS:
+        raise HTTPUnsupportedMediaType(f"The bytes of an image are {_OCTETS}.")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise HTTPUnsupportedMediaType("An image is stored as it is: Content-Encoding is not supported.")

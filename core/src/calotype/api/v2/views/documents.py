@@ -1,0 +1,85 @@
+"""What the v2 views share: documents of images, and answers without a body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlencode
+
+from pyramid.request import Request
+from pyramid.response import Response
+
+from calotype.api.body import has_body
+from calotype.api.v2 import codec
+from calotype.draft import InvalidDraft
+from calotype.registry import Image, Job, JobStatus, Registry, Status
+
+View = Callable[[Any, Request], Any]
+
+
+def without_body(view: View) -> View:
+    """A view whose requests carry nothing; a body would have been meant for something else."""
+
+    def bodiless(context: Any, request: Request) -> Any:
+        if has_body(request):
+            raise InvalidDraft("A request of this kind has no body.")
+        return view(context, request)
+
+    return bodiless
+
+
+def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str, Any]]:
+    """The images as the caller may see them, each with what became of its last import."""
+    listed = list(images)
+    registry: Registry = request.image_registry
+    jobs = registry.latest_jobs([image.id for image in listed if image.has_jobs])
+    withheld = not request.caller.is_admin
+    documents = []
+    for image in listed:
+        job = jobs.get(image.id)
+        if job is not None and _ended_since(job, image):
+            image = registry.find(image.id) or image
+        documents.append(codec.image_document(image, job, withheld=withheld))
+    return documents
+
+
+def _ended_since(job: Job, image: Image) -> bool:
+    """Whether the job has ended after the image was read: whoever waits for its end must see what it did."""
+    if job.is_open:
+        return False
+    if image.status in (Status.SAVING, Status.IMPORTING):
+        return True
+    stores = {location.store for location in image.locations}
+    return job.status is JobStatus.SUCCESS and not stores.issuperset(job.order["stores"])
+
+
+def image_document(request: Request, image: Image) -> dict[str, Any]:
+    """One image as the caller may see it."""
+    return image_documents(request, [image])[0]
+
+
+def page_links(request: Request, path: str, after: str | None) -> dict[str, str]:
+    """The way to the first page of what is asked for, and, where something follows, to the next."""
+    query = [(name, value) for name, value in request.GET.items() if name != "marker"]
+    links = {"first": _link(path, query)}
+    if after is not None:
+        links["next"] = _link(path, [*query, ("marker", after)])
+    return links
+
+
+def _link(path: str, query: list[tuple[str, str]]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def json_response(document: Any, status: int = 200) -> Response:
+    """A document as it goes over the wire: UTF-8, nothing escaped that need not be."""
+    body = json.dumps(document, ensure_ascii=False).encode()
+    return Response(body, status=status, content_type="application/json", charset="UTF-8")
+
+
+def nothing(status: int = 204) -> Response:
+    """An answer with no body."""
+    response = Response(status=status)
+    response.headers.pop("Content-Type", None)
+    return response

@@ -1,0 +1,90 @@
+"""Versions, lists, and the metadata of images."""
+
+from __future__ import annotations
+
+from pyramid.httpexceptions import HTTPUnsupportedMediaType
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from calotype import policy
+from calotype.api.documents import read_document
+from calotype.api.v2 import codec, patch
+from calotype.api.v2.listing import read_listing
+from calotype.api.v2.methods import methods_for_caller
+from calotype.api.v2.resources import V2, V2Image, V2Images
+from calotype.api.v2.schemas import SCHEMAS
+from calotype.api.v2.views.documents import (
+    image_document,
+    image_documents,
+    json_response,
+    nothing,
+    page_links,
+    without_body,
+)
+from calotype.api.versions import base_url, version_document
+from calotype.registry import Image
+
+
+@view_config(context=V2, method="GET")
+def versions(context: V2, request: Request) -> Response:
+    """GET /v2: the versions, without a token, for clients whose endpoint ends here."""
+    return json_response({"versions": version_document(request)})
+
+
+@view_config(context=V2Images, method="GET", permission=policy.LIST)
+def index(context: V2Images, request: Request) -> Response:
+    """GET /v2/images: a page of those that the caller sees, and the way to the next."""
+    listing = read_listing(request, request.registry["calotype.settings"].list_limit)
+    page = request.image_registry.page(listing)
+    after = page.images[-1].id if page.more and page.images else None
+    return json_response(
+        {
+            "images": image_documents(request, page.images),
+            **page_links(request, "/v2/images", after),
+            "schema": "/v2/schemas/images",
+        }
+    )
+
+
+@view_config(context=V2Images, method="POST", permission=policy.CREATE)
+def create(context: V2Images, request: Request) -> Response:
+    """POST /v2/images: a queued image."""
+    draft = codec.read_draft(read_document(request), request.registry[SCHEMAS])
+    image = request.lifecycle.reserve(draft, request.caller)
+    response = json_response(codec.image_document(image), 201)
+    response.headers["Location"] = f"{base_url(request)}/v2/images/{image.id}"
+    if methods := methods_for_caller(request):
+        response.headers["OpenStack-image-import-methods"] = ",".join(methods)
+    response.headers["OpenStack-image-store-ids"] = ",".join(store.name for store in request.stores)
+    return response
+
+
+@view_config(context=V2Image, method="GET", permission=policy.VIEW, decorator=without_body)
+def show(context: V2Image, request: Request) -> Response:
+    """GET /v2/images/ID"""
+    return json_response(image_document(request, context.image))
+
+
+@view_config(context=V2Image, method="PATCH", permission=policy.UPDATE)
+def update(context: V2Image, request: Request) -> Response:
+    """PATCH /v2/images/ID: a JSON patch, all of it or nothing; an empty one changes not even the time."""
+    media_type = request.content_type
+    if media_type not in patch.MEDIA_TYPES:
+        raise HTTPUnsupportedMediaType(
+            f"A patch is {' or '.join(patch.MEDIA_TYPES)}.",
+            headers={"Accept-Patch": ", ".join(patch.MEDIA_TYPES)},
+        )
+    changes = patch.read_patch(read_document(request), media_type)
+    image: Image = context.image
+    if changes:
+        draft = patch.draft_of(changes, image, request.registry[SCHEMAS])
+        image = request.lifecycle.update(image, draft, request.caller)
+    return json_response(image_document(request, image))
+
+
+@view_config(context=V2Image, method="DELETE", permission=policy.DELETE, decorator=without_body)
+def delete(context: V2Image, request: Request) -> Response:
+    """DELETE /v2/images/ID"""
+    request.lifecycle.delete(context.image)
+    return nothing()

@@ -1,0 +1,95 @@
+"""Imports and copies, by jobs; the tasks by which clients watch them; images in single stores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.httpexceptions import HTTPForbidden
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from calotype import policy
+from calotype.api.documents import read_document
+from calotype.api.v2 import codec
+from calotype.api.v2.codec import ImportOrder
+from calotype.api.v2.methods import import_methods
+from calotype.api.v2.resources import StoreImage, V2Image
+from calotype.api.v2.schemas import SCHEMAS
+from calotype.api.v2.tasks import image_task
+from calotype.api.v2.views.documents import json_response, nothing, without_body
+from calotype.draft import InvalidDraft
+from calotype.lifecycle import UnknownTarget
+from calotype.stores.contract import Capability
+
+
+@view_config(context=V2Image, name="import", method="POST", permission=policy.VIEW)
+def begin(context: V2Image, request: Request) -> Response:
+    """POST /v2/images/ID/import: whoever may upload may import; who may operate, may copy."""
+    header_store = request.headers.get("X-Image-Meta-Store") or None
+    order = codec.read_import(read_document(request), request.registry[SCHEMAS], header_store)
+    if order.method not in import_methods(request.stores):
+        raise InvalidDraft(f"Import method {order.method[:40]} is not one of those offered here.")
+    needed = policy.OPERATE if order.method == "copy-image" else policy.UPLOAD
+    if not request.has_permission(needed):
+        raise HTTPForbidden
+    _BEGIN[order.method](context, request, order)
+    return nothing(202)
+
+
+def _glance_direct(context: V2Image, request: Request, order: ImportOrder) -> None:
+    request.lifecycle.imports.import_staged(
+        context.image, _targets(request, order), request.caller, request.id, strict=order.strict
+    )
+
+
+def _web_download(context: V2Image, request: Request, order: ImportOrder) -> None:
+    if not order.uri:
+        raise InvalidDraft("The import method web-download needs a uri.")
+    request.lifecycle.imports.import_from(
+        context.image, order.uri, _targets(request, order), request.caller, request.id, strict=order.strict
+    )
+
+
+def _copy_image(context: V2Image, request: Request, order: ImportOrder) -> None:
+    image = context.image
+    request.lifecycle.copy(
+        image,
+        _targets(request, order),
+        request.caller,
+        request.id,
+        strict=order.strict,
+        skip_held=order.all_stores,
+    )
+
+
+_BEGIN = {"glance-direct": _glance_direct, "web-download": _web_download, "copy-image": _copy_image}
+
+
+def _targets(request: Request, order: ImportOrder) -> tuple[str, ...]:
+    """The stores asked for; none stands for the default one."""
+    if order.all_stores:
+        return tuple(store.name for store in request.stores if store.can(Capability.WRITE))
+    return order.stores or ()
+
+
+@view_config(context=V2Image, name="tasks", method="GET", permission=policy.VIEW)
+def tasks(context: V2Image, request: Request) -> Response:
+    """GET /v2/images/ID/tasks: what was and is done for the image, as far as it is the caller's."""
+    caller = request.caller
+    documents: list[dict[str, Any]] = [
+        image_task(job)
+        for job in request.image_registry.jobs_of(context.image.id)
+        if caller.is_admin or (job.owner is not None and job.owner == caller.project)
+    ]
+    return json_response({"tasks": documents})
+
+
+@view_config(context=StoreImage, method="DELETE", permission=policy.OPERATE, decorator=without_body)
+def remove_from_store(context: StoreImage, request: Request) -> Response:
+    """DELETE /v2/stores/STORE/ID: the bytes in one of several stores."""
+    store = context.__parent__.__name__
+    if store not in request.stores:
+        raise UnknownTarget(f"There is no store {store[:63]}.")
+    request.lifecycle.remove_from_store(context.image, store)
+    return nothing()

@@ -1,0 +1,89 @@
+"""What the service says of itself: schemas, import methods, stores, usage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from calotype import policy
+from calotype.api.v2.methods import methods_for_caller
+from calotype.api.v2.resources import Info, InfoStores, Schema
+from calotype.api.v2.views.documents import json_response, without_body
+from calotype.stores.checked import CheckedStore
+from calotype.stores.contract import Capability
+
+_MIB = 1 << 20
+
+
+@view_config(context=Schema, method="GET", permission=policy.LIST, decorator=without_body)
+def schema(context: Schema, request: Request) -> Response:
+    """GET /v2/schemas/NAME"""
+    return json_response(context.document)
+
+
+@view_config(context=Info, name="import", method="GET", permission=policy.LIST, decorator=without_body)
+def imports(context: Info, request: Request) -> Response:
+    """GET /v2/info/import"""
+    methods = {
+        "description": "Import methods available.",
+        "type": "array",
+        "value": methods_for_caller(request),
+    }
+    return json_response({"import-methods": methods})
+
+
+@view_config(context=InfoStores, method="GET", permission=policy.LIST, decorator=without_body)
+def stores(context: InfoStores, request: Request) -> Response:
+    """GET /v2/info/stores: names, and flags where they are true."""
+    return json_response({"stores": [_store(request, store) for store in request.stores]})
+
+
+@view_config(
+    context=InfoStores, name="detail", method="GET", permission=policy.OPERATE, decorator=without_body
+)
+def stores_in_detail(context: InfoStores, request: Request) -> Response:
+    """GET /v2/info/stores/detail: drivers too; where a store lies is nobody's business here."""
+    listed = [
+        {
+            **_store(request, entry.store),
+            "type": entry.driver.name,
+            "weight": 0,
+            "properties": {},
+        }
+        for entry in request.stores.entries.values()
+    ]
+    return json_response({"stores": listed})
+
+
+def _store(request: Request, store: CheckedStore) -> dict[str, Any]:
+    described: dict[str, Any] = {"id": store.name}
+    if store.name == request.stores.default:
+        described["default"] = "true"
+    if not store.can(Capability.WRITE):
+        described["read-only"] = "true"
+    return described
+
+
+@view_config(context=Info, name="usage", method="GET", permission=policy.LIST, decorator=without_body)
+def usage(context: Info, request: Request) -> Response:
+    """GET /v2/info/usage: what the caller's project uses of what it may; -1 is no limit."""
+    settings, project = request.registry["calotype.settings"], request.caller.project
+    if project is None:
+        return json_response({"usage": {}})
+    used = request.image_registry.usage(project)
+    most = None if settings.project_bytes is None else settings.project_bytes // _MIB
+    return json_response(
+        {
+            "usage": {
+                "image_size_total": _quota(most, -(-used.bytes // _MIB)),
+                "image_count_total": _quota(settings.project_images, used.images),
+            }
+        }
+    )
+
+
+def _quota(most: int | None, used: int) -> dict[str, int]:
+    return {"limit": -1 if most is None else most, "usage": used}

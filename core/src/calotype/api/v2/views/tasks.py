@@ -1,0 +1,58 @@
+"""Tasks: what is done and was done for everybody's images; an administrator's to see, and to add to."""
+
+from __future__ import annotations
+
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from calotype import policy
+from calotype.api.documents import read_document
+from calotype.api.v2 import tasks
+from calotype.api.v2.resources import Task, Tasks
+from calotype.api.v2.schemas import SCHEMAS
+from calotype.api.v2.views.documents import json_response, page_links, without_body
+from calotype.api.versions import base_url
+from calotype.draft import canonical_id
+from calotype.lifecycle import NotFound
+
+
+@view_config(context=Tasks, method="GET", permission=policy.OPERATE)
+def index(context: Tasks, request: Request) -> Response:
+    """GET /v2/tasks: a page of them, and the way to the next."""
+    page = request.image_registry.job_page(
+        tasks.read_listing(request, request.registry["calotype.settings"].list_limit)
+    )
+    after = page.jobs[-1].id if page.more and page.jobs else None
+    return json_response(
+        {
+            "tasks": [tasks.listed_task(job) for job in page.jobs],
+            **page_links(request, "/v2/tasks", after),
+            "schema": "/v2/schemas/tasks",
+        }
+    )
+
+
+@view_config(context=Tasks, method="POST", permission=policy.OPERATE)
+def create(context: Tasks, request: Request) -> Response:
+    """POST /v2/tasks: an image, made of bytes that lie elsewhere."""
+    order = tasks.read_task(read_document(request), request.registry[SCHEMAS])
+    job_id = request.lifecycle.import_new(
+        order.draft, order.source_format, order.asked, request.caller, request.id
+    )
+    response = json_response(_document(request, job_id), 201)
+    response.headers["Location"] = f"{base_url(request)}/v2/tasks/{job_id}"
+    return response
+
+
+@view_config(context=Task, method="GET", permission=policy.OPERATE, decorator=without_body)
+def show(context: Task, request: Request) -> Response:
+    """GET /v2/tasks/ID"""
+    return json_response(_document(request, canonical_id(str(context.__name__))))
+
+
+def _document(request: Request, job_id: str | None) -> dict[str, object]:
+    job = request.image_registry.find_job(job_id) if job_id else None
+    if job is None:
+        raise NotFound("There is no such task.")
+    return tasks.task_document(job)

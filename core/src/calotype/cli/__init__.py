@@ -1,0 +1,39 @@
+"""The `calotype-manage` command: what an operator does beside running the server.
+
+Every command takes an ini file, and behind it the variables that `pserve` takes too:
+`calotype-manage stores calotype.ini data_dir=/srv/ct`.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from calotype.cli.db import db
+from calotype.cli.fsck import fsck
+from calotype.cli.images import images, sweep
+from calotype.cli.stores import stores
+from calotype.cli.tokens import token
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="calotype-core", prog_name="calotype-manage")
+def main() -> None:
+    """Look after a Calotype image service.
+
+    INI is the file that pserve is started with; VARIABLES are NAME=VALUE pairs
+    that go before those of its [DEFAULT] section.
+    """
+    # What a command has to say it prints itself; the service's log is the server's.
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+main.add_command(stores)
+main.add_command(db)
+main.add_command(token)
+main.add_command(images)
+main.add_command(sweep)
+main.add_command(fsck)

@@ -1,0 +1,62 @@
+"""`calotype-manage db`: the registry's schema."""
+
+from __future__ import annotations
+
+import click
+
+from calotype.app import open_registry
+from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
+from calotype.registry import schema
+
+
+@click.group()
+def db() -> None:
+    """Bring the database's schema up to date, or look at it."""
+
+
+@db.command()
+@takes_ini
+def upgrade(ini: str, variables: dict[str, str]) -> None:
+    """Bring the database to the newest schema; does nothing when it is there."""
+    with refusals():
+        engine = open_registry(load_settings(ini, variables)).engine
+        before = schema.current(engine)
+        schema.upgrade(engine)
+        after = schema.current(engine)
+    click.echo(f"at {after}" if before == after else f"{before or 'empty'} -> {after}")
+
+
+@db.command()
+@takes_ini
+@click.option("--to", "revision", required=True, metavar="REVISION", help="An older version's newest.")
+def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
+    """Take the database back to an older version's schema; what only newer ones can hold is lost."""
+    with refusals():
+        engine = open_registry(load_settings(ini, variables)).engine
+        before = schema.current(engine)
+        if revision not in schema.older_than(before):
+            raise Refusal(f"the database is at {before or 'none'}; there is no way back to {revision}")
+        schema.downgrade(engine, revision)
+    click.echo(f"{before} -> {revision}")
+
+
+@db.command()
+@takes_ini
+def current(ini: str, variables: dict[str, str]) -> None:
+    """Print the revision the database is at, and the newest one."""
+    with refusals():
+        at = schema.current(open_registry(load_settings(ini, variables)).engine)
+    click.echo(f"at {at or 'none'}, newest {schema.newest()}")
+
+
+@db.command()
+@takes_ini
+def check(ini: str, variables: dict[str, str]) -> None:
+    """Compare the database with what this version needs; exit status 1 when they differ."""
+    with refusals():
+        engine = open_registry(load_settings(ini, variables)).engine
+        schema.require_newest(engine, ini)
+        found = schema.differences(engine)
+    if found:
+        raise Refusal("the database differs from the models: " + "; ".join(str(one[0]) for one in found))
+    click.echo(f"at {schema.newest()}, as it should be")

@@ -1,0 +1,56 @@
+"""`calotype-manage images` and `sweep`: what an operator does to images and to what died half way."""
+
+from __future__ import annotations
+
+import click
+
+from calotype.app import open_service
+from calotype.cli.ini import Refusal, ini_argument, load_settings, refusals, takes_ini, variables_argument
+from calotype.lifecycle import NotFound
+from calotype.registry import StatusConflict
+
+
+@click.group()
+def images() -> None:
+    """Look after single images."""
+
+
+@images.command()
+@ini_argument
+@click.argument("image_id", metavar="ID")
+@variables_argument
+def undelete(ini: str, image_id: str, variables: dict[str, str]) -> None:
+    """Bring a deleted image back, as long as its bytes are kept (calotype.delete_grace)."""
+    with refusals():
+        service = open_service(load_settings(ini, variables))
+        try:
+            image = service.lifecycle.undelete(image_id)
+        except (NotFound, StatusConflict) as error:
+            raise Refusal(str(error)) from None
+        finally:
+            service.close()
+    click.echo(f"{image.id} is {image.status} again")
+
+
+@click.command()
+@takes_ini
+def sweep(ini: str, variables: dict[str, str]) -> None:
+    """End uploads whose server died and remove what is doomed, once: for cron.
+
+    An upload that looks dead is watched for two thirds of a lease before it is ended.
+    Exit status 1 when something could not be removed.
+    """
+    ended = removed = failed = 0
+    with refusals():
+        service = open_service(load_settings(ini, variables))
+        try:
+            more = True
+            while more:
+                swept = service.lifecycle.sweep(once=True)
+                ended, removed, failed = ended + swept.ended, removed + swept.removed, failed + swept.failed
+                more = swept.full
+        finally:
+            service.close()
+    click.echo(f"{ended} uploads ended, {removed} blobs removed, {failed} left for another time")
+    if failed:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,78 @@
+"""`calotype-manage token`: the static tokens of `calotype.identity = tokens`."""
+
+from __future__ import annotations
+
+import datetime
+
+import click
+
+from calotype.cli.ini import (
+    Refusal,
+    ini_argument,
+    load_settings,
+    refusals,
+    takes_ini,
+    variables_argument,
+)
+from calotype.tokens import TokenFile
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke the static tokens that callers send as X-Auth-Token."""
+
+
+@token.command()
+@takes_ini
+@click.option("--user", required=True, help="Whom the token stands for.")
+@click.option("--project", help="The project that the user works in, and that owns what it creates.")
+@click.option("--role", "roles", multiple=True, help="A role: admin, member, reader. Can be given again.")
+@click.option(
+    "--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires; else never."
+)
+def add(
+    ini: str,
+    variables: dict[str, str],
+    user: str,
+    project: str | None,
+    roles: tuple[str, ...],
+    days: float | None,
+) -> None:
+    """Make a token, and print it as the last word: it is never shown again."""
+    expires = None
+    if days is not None:
+        expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    with refusals():
+        text = _token_file(ini, variables).add(user, project, roles or ("member",), expires)
+    click.echo(
+        f"token of {user}, good {f'until {expires:%Y-%m-%d %H:%M} UTC' if expires else 'for ever'}: {text}"
+    )
+
+
+@token.command("list")
+@takes_ini
+def show(ini: str, variables: dict[str, str]) -> None:
+    """Print the tokens' ids and whom they stand for; the tokens themselves are not known."""
+    with refusals():
+        entries = _token_file(ini, variables).entries()
+    now = datetime.datetime.now(datetime.UTC)
+    for entry in entries:
+        end = "never expires" if entry.expires is None else f"expires {entry.expires:%Y-%m-%d %H:%M} UTC"
+        who = f"user={entry.user} project={entry.project or '-'} roles={','.join(entry.roles) or '-'}"
+        click.echo(f"{entry.id}  {who}  {'expired' if entry.expired(now) else end}")
+
+
+@token.command()
+@ini_argument
+@click.argument("token_id", metavar="ID")
+@variables_argument
+def revoke(ini: str, token_id: str, variables: dict[str, str]) -> None:
+    """Make a token worthless, within a second and without a restart. ID: what `list` shows, or the token."""
+    with refusals():
+        found = _token_file(ini, variables).revoke(token_id.partition(".")[0])
+    if not found:
+        raise Refusal(f"there is no token {token_id.partition('.')[0]}")
+
+
+def _token_file(ini: str, variables: dict[str, str]) -> TokenFile:
+    return TokenFile(load_settings(ini, variables).tokens_path())

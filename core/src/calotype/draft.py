@@ -1,0 +1,174 @@
+"""A draft: what a client asks of an image, and the rules that any draft must keep.
+
+A dialect turns its own syntax into a Draft and stops there; what may be in it is
+decided here, once for all dialects.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from calotype.registry.records import Image
+from calotype.settings import Settings
+
+_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII)
+_PROPERTY_NAME = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+# Control characters would travel into headers, logs and terminals; surrogates into nothing.
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LENGTHS = {"name": 255, "owner": 255}
+_INTEGERS = {"min_disk": 2**31 - 1, "min_ram": 2**31 - 1}
+_SIZE_MAX = 2**63 - 1
+
+
+class InvalidDraft(Exception):
+    """The draft breaks a rule; the message says which, for the client."""
+
+
+class DraftTooLarge(InvalidDraft):
+    """The draft asks for more than a limit allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a client asks for. Only what it named is here; nothing stands for "no change".
+
+    `fields` maps a column of the image (name, visibility, disk_format ...) to its new
+    value. `properties` are added to those that are there and `dropped` ones taken away,
+    or, with `replace_properties`, they become the only ones. `tags` is the whole set.
+    `size` (bytes) and `digests` (algorithm -> hex) are declarations about bytes to come.
+    `store` is a store's name, `location` a URI, as the client gave them.
+    """
+
+    id: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] | None = None
+    dropped: frozenset[str] = frozenset()
+    replace_properties: bool = False
+    store: str | None = None
+    location: str | None = None
+
+
+def canonical_id(text: str) -> str | None:
+    """The one form of an image id, lower-case and hyphenated; None if the text is no id.
+
+    `uuid.UUID` takes braces, URNs and digits of other scripts: it must not be the judge.
+    """
+    lowered = text.lower() if text.isascii() else text
+    return lowered if _ID.fullmatch(lowered) else None
+
+
+def read_id(text: str) -> str:
+    """The canonical form of an id that a client gave.
+
+    Raises:
+        InvalidDraft: it is none.
+    """
+    image_id = canonical_id(text)
+    if image_id is None:
+        raise InvalidDraft("Invalid image id format: an id is a UUID, lower-case and with hyphens.")
+    return image_id
+
+
+def new_id() -> str:
+    """A fresh image id."""
+    return str(uuid.uuid4())
+
+
+def check_draft(draft: Draft, settings: Settings) -> None:
+    """Return if the draft keeps every rule that can be told from itself alone.
+
+    Raises:
+        InvalidDraft, DraftTooLarge: with a sentence for the client.
+    """
+    for name, value in draft.fields.items():
+        _check_field(name, value, settings)
+    if draft.size is not None:
+        if not 0 <= draft.size <= _SIZE_MAX:
+            raise InvalidDraft(f"Invalid size: {draft.size} is not between 0 and {_SIZE_MAX}.")
+        if draft.size > settings.image_size_cap:
+            raise DraftTooLarge(
+                f"Denying attempt to upload image larger than {settings.image_size_cap} bytes."
+            )
+    for algorithm, digest in draft.digests.items():
+        _check_text(f"{algorithm} digest", digest, 128)
+    for name, value in draft.properties.items():
+        _check_property(name, value, settings)
+    for tag in draft.tags or ():
+        check_tag(tag)
+    if len(draft.tags or ()) > settings.max_tags:
+        raise DraftTooLarge(
+            f"The limit has been exceeded on the number of allowed image tags: {settings.max_tags}."
+        )
+
+
+def check_formats(draft: Draft, image: Image | None = None) -> None:
+    """Return if an image that gets bytes says what they are: for the dialects that want to know.
+
+    Raises:
+        InvalidDraft: one of the formats is neither in the draft nor in the image.
+    """
+    for field_name, label in (("disk_format", "Disk"), ("container_format", "Container")):
+        before = getattr(image, field_name) if image is not None else None
+        if draft.fields.get(field_name, before) is None:
+            raise InvalidDraft(f"{label} format is not specified.")
+
+
+def check_tag(tag: str) -> None:
+    """Return if an image may have this tag; raises InvalidDraft."""
+    if not tag:
+        raise InvalidDraft("A tag has at least one character.")
+    _check_text("tag", tag, 255)
+
+
+def check_project(project: str) -> None:
+    """Return if this may be a project's id; raises InvalidDraft."""
+    if not project:
+        raise InvalidDraft("A project's id has at least one character.")
+    _check_text("project", project, 255)
+
+
+def check_properties(properties: Mapping[str, str], settings: Settings) -> None:
+    """Return if an image may have all these properties together; raises DraftTooLarge."""
+    if len(properties) > settings.max_properties:
+        raise DraftTooLarge(
+            f"The limit has been exceeded on the number of allowed image properties: "
+            f"{len(properties)} of at most {settings.max_properties}."
+        )
+    total = sum(len(name) + len(value.encode()) for name, value in properties.items())
+    if total > settings.max_metadata_bytes:
+        raise DraftTooLarge(
+            f"The properties have {total} bytes together; at most {settings.max_metadata_bytes} are allowed."
+        )
+
+
+def _check_field(name: str, value: Any, settings: Settings) -> None:
+    if isinstance(value, str):
+        _check_text(name, value, _LENGTHS.get(name))
+    if name in _INTEGERS and not 0 <= value <= _INTEGERS[name]:
+        raise InvalidDraft(f"Invalid {name}: {value} is out of range.")
+    if name == "disk_format" and value is not None and value not in settings.disk_formats:
+        raise InvalidDraft(f"Invalid disk format '{value[:40]}' for image.")
+    if name == "container_format" and value is not None and value not in settings.container_formats:
+        raise InvalidDraft(f"Invalid container format '{value[:40]}' for image.")
+
+
+def _check_property(name: str, value: str, settings: Settings) -> None:
+    if not _PROPERTY_NAME.fullmatch(name):
+        raise InvalidDraft("A property's name has 1 to 255 printable ASCII characters and no blanks.")
+    _check_text(f"property {name}", value, None)
+    if len(value.encode()) > settings.max_property_bytes:
+        raise DraftTooLarge(f"Property {name} is longer than {settings.max_property_bytes} bytes.")
+
+
+def _check_text(what: str, value: str, most: int | None) -> None:
+    if _FORBIDDEN.search(value):
+        raise InvalidDraft(f"Invalid {what}: control characters are not allowed.")
+    if most is not None and len(value) > most:
+        raise InvalidDraft(f"Invalid {what}: it is too long, at most {most} characters are allowed.")

@@ -1,0 +1,171 @@
+"""What may be fetched from: the strict form of a URL, and which addresses are public.
+
+Nothing here sends anything.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import types
+import urllib.parse
+from dataclasses import dataclass
+
+from calotype.egress.errors import Forbidden
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_UNRESERVED = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]"
+_ESCAPED = r"%(?!7[Ff])[2-9A-Fa-f][0-9A-Fa-f]"  # no control character hides behind an escape
+#: All of a URL that may be fetched. The name's last label starts with a letter, so that no
+#: spelling of a number (127.1, 0x7f000001, 017700000001) passes for a name.
+URL = re.compile(
+    r"(?P<scheme>[A-Za-z]{4,5})://"
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]"
+    r"|(?P<ipv4>[0-9]{1,3}(?:\.[0-9]{1,3}){3})"
+    r"|(?P<name>(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){0,60}"
+    r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?))"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    rf"(?P<path>(?:/(?:{_UNRESERVED}|{_ESCAPED})*)?(?:\?(?:{_UNRESERVED}|\?|{_ESCAPED})*)?)",
+    re.ASCII,
+)
+#: The longest URL that is looked at: signed ones, to which servers redirect, have some 1,500 characters.
+URL_MAX = 4096
+PORTS = types.MappingProxyType({"http": 80, "https": 443})
+
+#: What is not the public internet. Our own lists, for `ipaddress.is_global` differs from one
+#: Python to the next, and calls some metadata services global (192.0.0.192, 168.63.129.16).
+PRIVATE = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "168.63.129.16/32",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "2620:4f:8000::/48",
+        "3fff::/20",
+    )
+)
+#: The only part of IPv6 that is routed: loopback, mapped, translated, local and multicast forms lie outside.
+IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
+#: A documentation address: no machine has it, so that being able to bind to it tells nothing.
+NOBODY = ipaddress.IPv4Address("192.0.2.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL, taken apart: `host` in lower case and without brackets, `path` with the query."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    literal: Address | None
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a URL and the Host header write them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The URL in its normal form."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def parse(url: str) -> Target:
+    """Take a URL apart; what any part of the way out could read differently is refused.
+
+    Raises:
+        Forbidden: it is not an absolute http or https URL of the strict form.
+    """
+    match = URL.fullmatch(url) if len(url) <= URL_MAX else None
+    scheme = match["scheme"].lower() if match else ""
+    if scheme not in PORTS:
+        raise Forbidden
+    try:
+        address = _literal(match["ipv4"], match["ipv6"])
+    except ValueError as error:
+        raise Forbidden from error
+    host = str(address) if address else match["name"].lower()
+    port = PORTS[scheme] if match["port"] is None else int(match["port"])
+    if not 0 < port < 65536 or len(host) > 253:
+        raise Forbidden
+    path = match["path"] if match["path"].startswith("/") else f"/{match['path']}"
+    return Target(scheme, host, port, path, address)
+
+
+def _literal(ipv4: str | None, ipv6: str | None) -> Address | None:
+    if ipv4:
+        return ipaddress.IPv4Address(ipv4)
+    return ipaddress.IPv6Address(ipv6) if ipv6 else None
+
+
+def follow(target: Target, location: str) -> Target:
+    """Take apart where a redirect leads, seen from the target that answered it.
+
+    Raises:
+        Forbidden: it is not a URL of the strict form, or leads from https back to http.
+    """
+    if not re.fullmatch(r"[!-~]{1,4096}", location) or "\\" in location:
+        raise Forbidden
+    try:
+        following = parse(urllib.parse.urljoin(target.url, location.partition("#")[0]))
+    except ValueError as error:
+        raise Forbidden from error
+    if target.scheme == "https" and following.scheme == "http":
+        raise Forbidden
+    return following
+
+
+def unmapped(address: Address | str) -> Address:
+    """The address itself: without a zone, and as IPv4 where IPv6 only wraps it."""
+    address = ipaddress.ip_address(str(address).partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def is_public(address: Address) -> bool:
+    """Whether the address is one of the public internet's."""
+    if any(address in network for network in PRIVATE):
+        return False
+    return address.version == 4 or address in IPV6_GLOBAL
+
+
+def is_own(address: Address) -> bool:
+    """Whether this machine has the address: only then can a socket be bound to it. Sends nothing.
+
+    Where the kernel lets sockets bind to any address (`ip_nonlocal_bind`), nothing can
+    be told so, and the answer is no: there `denied_networks` has to name them.
+    """
+    return _binds(address) and not _binds(NOBODY)
+
+
+def _binds(address: Address) -> bool:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True

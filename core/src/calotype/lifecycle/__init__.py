@@ -1,0 +1,43 @@
+"""An image's life: which status follows which (`states`), and the verbs that move it on (`images`).
+
+Bytes come and go in `transfers`, under `leases`. No HTTP in any of it.
+"""
+
+from calotype.lifecycle.images import Lifecycle
+from calotype.lifecycle.members import Sharing
+from calotype.lifecycle.reading import Shortcut, Waiting
+from calotype.lifecycle.states import (
+    ALIVE,
+    NEXT,
+    Conflict,
+    NoData,
+    NotAllowed,
+    NotFound,
+    NotQueued,
+    Protected,
+    TooManyDownloads,
+    UnknownStore,
+    UnknownTarget,
+    Vanished,
+)
+from calotype.lifecycle.transfers import Swept
+
+__all__ = [
+    "Lifecycle",
+    "NEXT",
+    "ALIVE",
+    "Sharing",
+    "Shortcut",
+    "Swept",
+    "Conflict",
+    "NoData",
+    "NotAllowed",
+    "NotFound",
+    "NotQueued",
+    "Protected",
+    "TooManyDownloads",
+    "UnknownStore",
+    "UnknownTarget",
+    "Vanished",
+    "Waiting",
+]

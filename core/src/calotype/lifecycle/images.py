@@ -1,0 +1,468 @@
+"""The verbs on images and their metadata. Bytes are the business of `calotype.lifecycle.transfers`.
+
+Each verb is one or two short units of work around what takes long. A status is changed
+by a compare-and-swap, so of two that want the same image one gets it. Whoever calls a
+verb has made sure that the caller has the right to it (`calotype.policy`); which values
+a caller may set is looked at here. No HTTP here.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from calotype import policy
+from calotype.draft import (
+    Draft,
+    DraftTooLarge,
+    InvalidDraft,
+    check_draft,
+    check_formats,
+    check_properties,
+    check_tag,
+    new_id,
+)
+from calotype.lifecycle.imports import Imports, external_store, order_from, writable_store, writable_target
+from calotype.lifecycle.jobs import Jobs, Order, add_job
+from calotype.lifecycle.leases import Leases
+from calotype.lifecycle.members import Members
+from calotype.lifecycle.reading import Reading
+from calotype.lifecycle.states import (
+    ALIVE,
+    NEXT,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    NotQueued,
+    Protected,
+)
+from calotype.lifecycle.transfers import Attempt, Swept, Transfers, new_key
+from calotype.policy import Caller
+from calotype.registry import Image, JobKind, Limits, Registry, Status, StatusConflict, Unit, retried
+from calotype.settings import Settings
+from calotype.stores.catalog import Catalog
+from calotype.stores.checked import CheckedStore, Demands
+from calotype.stores.contract import Reader
+
+
+class Lifecycle:
+    """The verbs, over one registry and one catalog of stores; shared by all threads.
+
+    `members` has those on whom an image is shared with, `reading` those on its bytes.
+    """
+
+    def __init__(self, registry: Registry, stores: Catalog, settings: Settings):
+        self._registry = registry
+        self._stores = stores
+        self._settings = settings
+        self._limits = Limits(settings.project_bytes, settings.project_images)
+        self.members = Members(registry, settings)
+        self.reading = Reading(stores, settings.proxied_downloads)
+        self._leases = Leases(registry, settings.lease)
+        self._transfers = Transfers(registry, stores, settings, self._leases)
+        self._jobs = Jobs(registry, stores, self._leases, self._transfers)
+        self.imports = Imports(registry, stores, settings, self._transfers)
+
+    def close(self) -> None:
+        """End the thread that renews leases."""
+        self._leases.close()
+
+    @retried
+    def reserve(self, draft: Draft, caller: Caller) -> Image:
+        """Make an image that waits for its bytes: queued.
+
+        Raises:
+            InvalidDraft, NotAllowed: the draft breaks a rule.
+            DuplicateImage: its id is taken.
+            LimitReached: the project has as many images as it may.
+        """
+        self._check(draft, caller)
+        with self._registry.unit() as unit:
+            return unit.image(self._add(unit, draft, caller))
+
+    def upload(
+        self,
+        draft: Draft,
+        source: Reader,
+        length: int | None,
+        caller: Caller,
+        image: Image | None = None,
+        *,
+        on_failure: Status = Status.KILLED,
+    ) -> Image:
+        """Take an image's bytes, of a new image or of a queued one: saving, then active.
+
+        `length` is the number of bytes the transport announced, None if it did not.
+        `on_failure` is where a failed upload leaves the image: killed, or queued again.
+
+        Raises:
+            InvalidDraft, NotAllowed, UnknownStore, DuplicateImage: nothing was recorded.
+            LimitReached: the project's quota does not allow it; nothing was recorded.
+            NotQueued: the image has bytes already, or is getting them.
+            SourceError, StoreError: the upload failed; `status_reason` says why.
+            Vanished: the image was deleted meanwhile; nothing is left.
+        """
+        self._check(draft, caller, image)
+        store = writable_store(self._stores, draft.store)
+        demands = self._demands(draft, image, length)
+        attempt = self._begin(draft, caller, image, store, length, on_failure)
+        return self._transfers.carry(attempt, source, demands)
+
+    @retried
+    def _begin(
+        self,
+        draft: Draft,
+        caller: Caller,
+        image: Image | None,
+        store: CheckedStore,
+        length: int | None,
+        on_failure: Status,
+    ) -> Attempt:
+        with self._registry.unit() as unit:
+            image_id = self._add_or_change(unit, draft, caller, image)
+            saving = self._take(unit, image_id, Status.SAVING)
+            return self._transfers.begin(unit, saving, store, length, on_failure)
+
+    @retried
+    def register(self, draft: Draft, caller: Caller, image: Image | None = None) -> Image:
+        """Make an image, or a queued one, active whose bytes lie elsewhere, at `draft.location`.
+
+        Raises:
+            InvalidDraft, NotAllowed, DuplicateImage, LimitReached: nothing was recorded.
+            BadLocation, BlobNotFound, Unavailable: nothing was recorded.
+            NotQueued: the image has bytes already.
+        """
+        self._check(draft, caller, image)
+        store = external_store(self._stores, self._settings, caller, draft.location or "")
+        stored = store.register(draft.location or "")
+        size = _agreed_size(draft, image, stored.size)
+        with self._registry.unit() as unit:
+            image_id = self._add_or_change(unit, draft, caller, image)
+            # A digest that a client declared is nobody's knowledge: these bytes were never read.
+            self._take(unit, image_id, Status.ACTIVE, size=size, checksum=None)
+            unit.refer(image_id, new_key(image_id), store.name, stored.location)
+            return unit.image(image_id)
+
+    @retried
+    def fetch(
+        self,
+        draft: Draft,
+        caller: Caller,
+        request_id: str,
+        image: Image | None = None,
+        *,
+        stores: tuple[str, ...] = (),
+        strict: bool = True,
+        on_failure: Status = Status.KILLED,
+    ) -> Image:
+        """Have the bytes at `draft.location` fetched into our own stores, by a job.
+
+        The image is queued until the job begins. `stores` are where the bytes go (none: the
+        draft's store, or the default one); with `strict` one store's failure is that of all.
+
+        Raises:
+            InvalidDraft, UnknownStore, DuplicateImage, LimitReached: nothing was recorded.
+            BadLocation, BlobNotFound, Unavailable: nothing was recorded.
+            NotQueued: the image has bytes already, or is being given some.
+        """
+        self._check(draft, caller, image)
+        source = external_store(self._stores, self._settings, caller, draft.location or "")
+        targets = tuple(writable_store(self._stores, name).name for name in stores or (draft.store,))
+        stored = source.register(draft.location or "")
+        size = _agreed_size(draft, image, stored.size)
+        if size is not None and size > self._settings.image_size_cap:
+            raise DraftTooLarge(
+                f"Denying attempt to upload image larger than {self._settings.image_size_cap} bytes."
+            )
+        order = Order(
+            stores=targets,
+            source=source.name,
+            location=stored.location,
+            size=stored.size,
+            limit=self._settings.image_size_cap,
+            on_failure=on_failure,
+            strict=strict,
+        )
+        with self._registry.unit() as unit:
+            image_id = self._add_or_change(unit, replace(draft, size=size), caller, image)
+            queued = unit.image(image_id)
+            if queued.status is not Status.QUEUED or unit.has_open_job(image_id):
+                raise NotQueued("Cannot upload to an unqueued image")
+            add_job(unit, JobKind.FETCH, queued, order, request_id, caller.user)
+            return queued
+
+    @retried
+    def import_new(
+        self, draft: Draft, source_format: str, asked: Mapping[str, Any], caller: Caller, request_id: str
+    ) -> str:
+        """Make an image of the bytes at `draft.location`, by a job, whose id is returned.
+
+        `source_format` is what the bytes are said to be: they are kept as they come. `asked` is
+        what the job tells of it. A job that fails leaves the image queued.
+
+        Raises:
+            InvalidDraft, NotAllowed, UnknownStore, DuplicateImage, LimitReached, BadLocation:
+                nothing was recorded.
+        """
+        if draft.fields.get("disk_format") not in (None, source_format):
+            raise InvalidDraft("Nothing is converted here: the image's disk format is that of its source.")
+        draft = replace(draft, fields={**draft.fields, "disk_format": source_format})
+        self._check(draft, caller)
+        check_formats(draft)
+        uri = draft.location or ""
+        source = external_store(self._stores, self._settings, caller, uri)
+        target = writable_store(self._stores, draft.store)
+        order = replace(order_from(source, uri, (target.name,), self._settings), asked=asked)
+        with self._registry.unit() as unit:
+            importing = self._take(unit, self._add(unit, draft, caller), Status.IMPORTING)
+            return add_job(unit, JobKind.FETCH, importing, order, request_id, caller.user)
+
+    @retried
+    def copy(
+        self,
+        image: Image,
+        stores: tuple[str, ...],
+        caller: Caller,
+        request_id: str,
+        *,
+        strict: bool = True,
+        skip_held: bool = False,
+    ) -> None:
+        """Have an active image's bytes copied into more stores (none: the default one), by a job.
+
+        `skip_held`: stores that have them already are passed over; otherwise they are an error.
+
+        Raises:
+            InvalidDraft: one of them has the bytes already.
+            UnknownTarget: one of them is not there, or takes no uploads.
+            NotQueued: the image is not active, or is being copied already.
+        """
+        targets = [writable_target(self._stores, name).name for name in stores or (None,)]
+        with self._registry.unit() as unit:
+            current = unit.image(image.id)
+            if current.status is not Status.ACTIVE or unit.has_open_job(image.id):
+                raise NotQueued("Only an active image that nothing else is done with can be copied.")
+            held = {location.store for location in current.locations}
+            if not skip_held and held & set(targets):
+                raise InvalidDraft(f"The image is in store {sorted(held & set(targets))[0]} already.")
+            order = Order(stores=tuple(name for name in targets if name not in held), strict=strict)
+            if order.stores:
+                add_job(unit, JobKind.COPY, current, order, request_id, caller.user)
+
+    @retried
+    def remove_from_store(self, image: Image, store: str) -> None:
+        """Take an image's bytes out of one of its stores, but never its last ones.
+
+        Raises:
+            NotQueued: the image is not active.
+            NotFound: the store does not hold the image.
+            NotAllowed: it is the only one that does.
+        """
+        with self._registry.unit() as unit:
+            current = unit.image(image.id)
+            if current.status is not Status.ACTIVE:
+                raise NotQueued("Only an active image can be taken out of a store.")
+            there = [location for location in current.locations if location.store == store]
+            if not there:
+                raise NotFound(f"Image {image.id} is not in store {store}.")
+            if len(there) == len(current.locations):
+                raise NotAllowed(f"Store {store} holds the only bytes of image {image.id}.")
+            doomed = self._transfers.doom(unit, current, there)
+        for location in doomed:
+            self._transfers.remove(location)
+
+    def work(self) -> bool:
+        """Do the oldest job that nobody does; whether there was one."""
+        return self._jobs.run_next()
+
+    @retried
+    def update(self, image: Image, draft: Draft, caller: Caller) -> Image:
+        """Change metadata: what the draft names, and nothing else.
+
+        Raises:
+            InvalidDraft, NotAllowed: the draft breaks a rule.
+            ImageNotFound: the image was deleted meanwhile.
+        """
+        self._check(draft, caller, image)
+        with self._registry.unit() as unit:
+            self._change(unit, draft, image)
+            return unit.image(image.id)
+
+    @retried
+    def add_tag(self, image: Image, tag: str) -> None:
+        """Give an image a tag; having it already is no error."""
+        check_tag(tag)
+        with self._registry.unit() as unit:
+            tags = {*unit.image(image.id).tags, tag}
+            if len(tags) > self._settings.max_tags:
+                raise DraftTooLarge(
+                    "The limit has been exceeded on the number of allowed image tags: "
+                    f"{self._settings.max_tags}."
+                )
+            unit.change(image.id, ALIVE, {})
+            unit.set_tags(image.id, tags)
+
+    @retried
+    def remove_tag(self, image: Image, tag: str) -> None:
+        """Take a tag from an image; raises NotFound when it has none of that name."""
+        with self._registry.unit() as unit:
+            tags = set(unit.image(image.id).tags)
+            if tag not in tags:
+                raise NotFound(f"Image {image.id} has no such tag.")
+            unit.change(image.id, ALIVE, {})
+            unit.set_tags(image.id, tags - {tag})
+
+    def deactivate(self, image: Image) -> Image:
+        """Withhold an image's bytes from all but admins; being so already is no error."""
+        return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED)
+
+    def reactivate(self, image: Image) -> Image:
+        """Give an image's bytes out again."""
+        return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE)
+
+    @retried
+    def _toggle(self, image: Image, before: Status, after: Status) -> Image:
+        with self._registry.unit() as unit:
+            current = unit.image(image.id)
+            if current.status is not after:
+                try:
+                    unit.move(image.id, {before}, after)
+                except StatusConflict:
+                    raise NotAllowed(f"An image that is {current.status} cannot become {after}.") from None
+            return unit.image(image.id)
+
+    @retried
+    def delete(self, image: Image) -> None:
+        """Delete an image: the record first, the bytes after; bytes of others are never touched.
+
+        Bytes that cannot be removed now stay written down as doomed.
+
+        Raises:
+            Protected: the image is protected.
+            ImageNotFound: it was deleted meanwhile.
+        """
+        with self._registry.unit() as unit:
+            image = unit.image(image.id)
+            if image.protected:
+                raise Protected(f"Image {image.id} is protected and cannot be deleted.")
+            now = datetime.datetime.now(datetime.UTC)
+            self._move(unit, image.id, Status.DELETED, deleted_at=now, deleted_from=image.status)
+            unit.count(image.owner, self._limits, images=-1)
+            doomed = self._transfers.doom(unit, image, unit.staged(image.id))
+            kept = self._transfers.doom(unit, image, image.locations, self._settings.delete_grace)
+        for location in doomed if self._settings.delete_grace else [*doomed, *kept]:
+            self._transfers.remove(location)
+
+    @retried
+    def undelete(self, image_id: str) -> Image:
+        """Bring a deleted image back whose bytes are still kept (`delete_grace`), as it was.
+
+        Raises:
+            NotFound: there is no such image, or its bytes are gone.
+        """
+        with self._registry.unit() as unit:
+            kept = [one for one in unit.locations(image_id) if one.location and unit.revive_location(one.key)]
+            # Without a digest there were only staged bytes, or parts of an import.
+            before = unit.any_image(image_id) if kept else None
+            if before is None or before.os_hash_value is None or before.deleted_from is None:
+                raise NotFound(f"There is no deleted image {image_id} whose bytes are kept.")
+            unit.move(image_id, {Status.DELETED}, before.deleted_from, deleted_at=None, deleted_from=None)
+            image = unit.image(image_id)
+            unit.count(image.owner, self._limits, images=1)
+            for location in kept:
+                unit.count_location(location.key, image.owner, self._limits, image.size or 0)
+            return image
+
+    def sweep(self, *, once: bool = False) -> Swept:
+        """End what died half way, anywhere, and remove what is doomed; see `Transfers.sweep`."""
+        return self._transfers.sweep(once=once)
+
+    # -- what a draft must pass before anything is recorded
+
+    def _check(self, draft: Draft, caller: Caller, image: Image | None = None) -> None:
+        check_draft(draft, self._settings)
+        check_properties(_properties_after(draft, image), self._settings)
+        for name, value in draft.fields.items():
+            if not policy.may_set(caller, name, value, image):
+                raise NotAllowed(f"You are not allowed to set {name} of this image so.")
+        if image is None and not caller.is_admin and caller.project is None:
+            raise NotAllowed("You have no project that could own an image.")
+        self._registry.start_usage(draft.fields.get("owner", caller.project))
+
+    def _demands(self, draft: Draft, image: Image | None, length: int | None) -> Demands:
+        reserved = image.size if image is not None else None
+        return Demands(
+            length=length,
+            size=draft.size if draft.size is not None else reserved or None,
+            limit=self._settings.image_size_cap,
+            digests=_declared(draft, image),
+        )
+
+    # -- parts of a unit of work
+
+    def _add_or_change(self, unit: Unit, draft: Draft, caller: Caller, image: Image | None) -> str:
+        if image is None:
+            return self._add(unit, draft, caller)
+        self._change(unit, draft, image)
+        return image.id
+
+    def _add(self, unit: Unit, draft: Draft, caller: Caller) -> str:
+        image_id = draft.id or new_id()
+        fields = {"owner": caller.project, **draft.fields}
+        unit.count(fields["owner"], self._limits, images=1)
+        declared = {"size": draft.size, "checksum": draft.digests.get("md5")}
+        unit.add_image(image_id, {**fields, **declared}, draft.properties)
+        if draft.tags:
+            unit.set_tags(image_id, draft.tags)
+        return image_id
+
+    def _change(self, unit: Unit, draft: Draft, image: Image) -> None:
+        before = unit.image(image.id)
+        unit.change(image.id, ALIVE, draft.fields)
+        unit.set_properties(image.id, _properties_after(draft, before), keep_others=False)
+        if draft.tags is not None:
+            unit.set_tags(image.id, draft.tags)
+        owner = draft.fields.get("owner", before.owner)
+        if owner != before.owner:
+            counted = sum(location.counted for location in unit.locations(image.id))
+            unit.count(before.owner, self._limits, images=-1, size=-counted)
+            unit.count(owner, self._limits, images=1, size=counted)
+
+    def _take(self, unit: Unit, image_id: str, to: Status, **values: Any) -> Image:
+        """Move a queued image on, or say that it is not queued."""
+        try:
+            unit.move(image_id, {Status.QUEUED}, to, status_reason=None, **values)
+        except StatusConflict:
+            raise NotQueued("Cannot upload to an unqueued image") from None
+        return unit.image(image_id)
+
+    def _move(self, unit: Unit, image_id: str, to: Status, **values: Any) -> None:
+        unit.move(image_id, {status for status, after in NEXT.items() if to in after}, to, **values)
+
+
+def _agreed_size(draft: Draft, image: Image | None, stored: int | None) -> int | None:
+    """The size in bytes of what lies elsewhere, as its store tells it, or else as it was declared.
+
+    Raises:
+        Conflict: both tell one, and not the same.
+    """
+    declared = draft.size or (image.size if image is not None else None) or None
+    if None not in (stored, declared) and stored != declared:
+        raise Conflict(
+            f"Provided image size must match the stored image size: provided {declared}, stored {stored}."
+        )
+    return stored if stored is not None else declared
+
+
+def _declared(draft: Draft, image: Image | None) -> dict[str, str]:
+    """The digests that the bytes must have: what the draft declares, or else the reservation did."""
+    reserved = {"md5": image.checksum} if image is not None and image.checksum else {}
+    return {**reserved, **draft.digests}
+
+
+def _properties_after(draft: Draft, image: Image | None) -> dict[str, str]:
+    """The properties an image will have once the draft is applied."""
+    kept = {} if image is None or draft.replace_properties else image.properties
+    return {name: value for name, value in kept.items() if name not in draft.dropped} | dict(draft.properties)

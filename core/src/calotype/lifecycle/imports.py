@@ -1,0 +1,189 @@
+"""Imports: bytes that a client stages, or that lie elsewhere, become an image's by a job.
+
+An image that is being imported stays so until all its stores have the bytes, or, where
+that was not asked for, until every store was tried. One that cannot be imported is
+queued again, with nothing of it left anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from calotype import policy
+from calotype.lifecycle.jobs import Order, add_job
+from calotype.lifecycle.states import NotAllowed, NotQueued, UnknownStore, UnknownTarget
+from calotype.lifecycle.transfers import Attempt, Transfers
+from calotype.policy import Caller
+from calotype.registry import Image, JobKind, Registry, Status, StatusConflict, Unit, retried
+from calotype.settings import Settings
+from calotype.stores.catalog import Catalog
+from calotype.stores.checked import CheckedStore, Demands
+from calotype.stores.contract import Capability, Reader
+from calotype.stores.errors import BlobNotFound, Unavailable
+
+
+class Imports:
+    """Staging and importing; part of `Lifecycle`, shared by all threads."""
+
+    def __init__(self, registry: Registry, stores: Catalog, settings: Settings, transfers: Transfers):
+        self._registry = registry
+        self._stores = stores
+        self._settings = settings
+        self._transfers = transfers
+
+    def stage(self, image: Image, source: Reader, size: int | None, length: int | None) -> Image:
+        """Take bytes of a queued image that are to be imported later: uploading.
+
+        `size` is what the client declared, `length` what the transport announced.
+
+        Raises:
+            NotQueued: the image has bytes already, or is being given some.
+            SourceError, StoreError, LimitReached: it failed; the image is queued again, nothing is left.
+            Vanished: the image was deleted meanwhile; nothing is left.
+        """
+        store = writable_store(self._stores, self._settings.staging_store)
+        attempt = self._begin_staging(image, store, length)
+        demands = Demands(length=length, size=size, limit=self._settings.image_size_cap)
+        return self._transfers.stage(attempt, source, demands)
+
+    @retried
+    def _begin_staging(self, image: Image, store: CheckedStore, length: int | None) -> Attempt:
+        with self._registry.unit() as unit:
+            waiting = _begin(unit, image, {Status.QUEUED}, Status.UPLOADING)
+            return self._transfers.begin(unit, waiting, store, length, Status.QUEUED)
+
+    @retried
+    def import_staged(
+        self, image: Image, stores: tuple[str, ...], caller: Caller, request_id: str, *, strict: bool = True
+    ) -> None:
+        """Have staged bytes imported into stores (none: the default one), by a job.
+
+        With `strict`, one store's failure is that of all.
+
+        Raises:
+            NotQueued: no bytes are staged, or one of the formats is not set.
+            UnknownTarget: one of the stores is not there, or takes no uploads.
+        """
+        targets = self._targets(stores)
+        with self._registry.unit() as unit:
+            waiting = _begin(unit, image, {Status.UPLOADING}, Status.IMPORTING)
+            staged = unit.staged(image.id)
+            if not staged:
+                raise NotQueued("The bytes of the image are still being staged.")
+            order = Order(
+                stores=targets,
+                source=staged[0].store,
+                location=staged[0].location,
+                staged=staged[0].key,
+                size=waiting.size,
+                limit=self._settings.image_size_cap,
+                on_failure=Status.QUEUED,
+                strict=strict,
+            )
+            add_job(unit, JobKind.FETCH, waiting, order, request_id, caller.user)
+
+    @retried
+    def import_from(
+        self,
+        image: Image,
+        uri: str,
+        stores: tuple[str, ...],
+        caller: Caller,
+        request_id: str,
+        *,
+        strict: bool = True,
+    ) -> None:
+        """Have the bytes at a URI imported into stores (none: the default one), by a job.
+
+        A URI that must not be fetched is refused at once; whether bytes are there is for the job to see.
+
+        Raises:
+            NotQueued: the image has bytes, is being given some, or has a format that is not set.
+            UnknownTarget: one of the stores is not there, or takes no uploads.
+            NotAllowed, BadLocation: the caller may name no URI; no store takes this one.
+        """
+        source = external_store(self._stores, self._settings, caller, uri)
+        targets = self._targets(stores)
+        _require_formats(image)
+        if image.status is not Status.QUEUED:
+            raise NotQueued(f"The image is {image.status}: it waits for no bytes.")
+        order = order_from(source, uri, targets, self._settings, strict=strict)
+        with self._registry.unit() as unit:
+            waiting = _begin(unit, image, {Status.QUEUED}, Status.IMPORTING)
+            add_job(unit, JobKind.FETCH, waiting, order, request_id, caller.user)
+
+    def _targets(self, stores: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(writable_target(self._stores, name).name for name in stores or (None,))
+
+
+def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str) -> CheckedStore:
+    """The store that reads what lies at a URI: the only way by which a client's URI comes to one.
+
+    Raises:
+        NotAllowed: the caller may name no source outside of this service.
+        BadLocation: no store takes the URI.
+    """
+    if not policy.may_name_sources(caller, settings.external_sources):
+        raise NotAllowed("You are not allowed to name a source outside of this service.")
+    return stores.external(uri)
+
+
+def order_from(
+    source: CheckedStore, uri: str, targets: tuple[str, ...], settings: Settings, *, strict: bool = True
+) -> Order:
+    """The order to import what lies at a URI, which may be there by and by.
+
+    Raises:
+        BadLocation: it must not be fetched.
+    """
+    with contextlib.suppress(BlobNotFound, Unavailable):
+        source.register(uri)
+    return Order(
+        stores=targets,
+        source=source.name,
+        uri=uri,
+        limit=settings.image_size_cap,
+        on_failure=Status.QUEUED,
+        strict=strict,
+    )
+
+
+def writable_store(stores: Catalog, name: str | None) -> CheckedStore:
+    """The store of that name, or the default one; raises UnknownStore."""
+    name = name or stores.default
+    if name is None or name not in stores:
+        raise UnknownStore(
+            f"Requested store {name or '(none, and there is no default)'} "
+            f"not available for storage on this Glance node"
+        )
+    if not stores[name].can(Capability.WRITE):
+        raise UnknownStore(f"Requested store {name} not available for storage: it takes no uploads")
+    return stores[name]
+
+
+def writable_target(stores: Catalog, name: str | None) -> CheckedStore:
+    """As `writable_store`, for where a job is to put bytes; raises UnknownTarget."""
+    try:
+        return writable_store(stores, name)
+    except UnknownStore as error:
+        raise UnknownTarget(str(error)) from None
+
+
+def _begin(unit: Unit, image: Image, before: set[Status], after: Status) -> Image:
+    current = unit.image(image.id)
+    if after is Status.IMPORTING:
+        _require_formats(current)
+    if unit.has_open_job(image.id):
+        raise NotQueued("The image is being imported already.")
+    try:
+        unit.move(image.id, before, after, status_reason=None)
+    except StatusConflict:
+        wanted = " or ".join(sorted(before))
+        raise NotQueued(f"The image is {current.status}; it would have to be {wanted}.") from None
+    return unit.image(image.id)
+
+
+def _require_formats(image: Image) -> None:
+    for field in ("disk_format", "container_format"):
+        if getattr(image, field) is None:
+            raise NotQueued(f"The image's {field} must be set before it can be imported.")

@@ -1,0 +1,223 @@
+"""Jobs: work that outlives the request that asked for it, carried by whichever process has a hand free.
+
+A job stands in the registry with all that is needed to do it. Whoever takes it holds a
+lease on it; if that lapses, another begins the job again, after what the first one left
+behind has been swept away. The one who lost the lease cannot end the job any more, and
+one whose bytes were swept, because it stood still, does not end it but leaves it to be begun again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from calotype.lifecycle.leases import Leases, Watch
+from calotype.lifecycle.states import Vanished
+from calotype.lifecycle.transfers import Attempt, Transfers, reason
+from calotype.registry import (
+    Image,
+    Job,
+    JobKind,
+    JobStatus,
+    Location,
+    Registry,
+    RegistryError,
+    RegistryUnavailable,
+    Status,
+    StatusConflict,
+    Unit,
+    retried,
+)
+from calotype.stores.catalog import Catalog
+from calotype.stores.checked import CheckedStore, Demands
+from calotype.stores.errors import SourceError, StoreError
+
+log = logging.getLogger(__name__)
+
+#: Open jobs that one looks at, oldest first: more than all processes do at a time.
+_LOOKED_AT = 100
+#: What an image has that has no bytes.
+_NO_BYTES = {
+    "size": None,
+    "virtual_size": None,
+    "detected_format": None,
+    "checksum": None,
+    "os_hash_algo": None,
+    "os_hash_value": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a job is to do.
+
+    FETCH reads `location` of the store `source`, or registers `uri` with it first, into the first
+    of `stores`, and copies on from there; COPY copies what the image has. `staged` is the key of
+    bytes that go when the job ends. `strict`: one store that fails fails it all. `asked`, where the
+    image was made for the job, is what a client asked for, to be told again: never where bytes lie.
+    """
+
+    stores: tuple[str, ...]
+    source: str | None = None
+    location: str | None = None
+    uri: str | None = None
+    staged: str | None = None
+    size: int | None = None
+    limit: int | None = None
+    on_failure: Status = Status.KILLED
+    strict: bool = True
+    asked: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The order as it stands in the registry: older versions know of no `asked`."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.asked is None:
+            del values["asked"]
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Order:
+        """The order that stands in the registry."""
+        given = {**values, "stores": tuple(values["stores"]), "on_failure": Status(values["on_failure"])}
+        return cls(**given)
+
+
+class Jobs:
+    """Taking jobs and doing them; shared by all threads that do."""
+
+    def __init__(self, registry: Registry, stores: Catalog, leases: Leases, transfers: Transfers):
+        self._registry = registry
+        self._stores = stores
+        self._leases = leases
+        self._transfers = transfers
+        self._watch = Watch(leases.seconds)
+
+    def run_next(self) -> bool:
+        """Take the oldest job that nobody does, and do it; whether there was one."""
+        job = self._take()
+        if job is None:
+            return False
+        with self._leases.held(job.id):
+            failed = self._do(job)
+        self._end(job, failed)
+        return True
+
+    @retried
+    def _take(self) -> Job | None:
+        found = self._registry.open_jobs(_LOOKED_AT)
+        free = self._watch.over({one.job.id: one.lease_until for one in found})
+        for one in found:
+            if one.job.id in free and not one.waits:
+                with self._registry.unit() as unit:
+                    if unit.claim_job(one.job.id, self._leases.owner, self._leases.end(), one.lease_until):
+                        return one.job
+        return None
+
+    def _do(self, job: Job) -> dict[str, str]:
+        """Do it; store name -> what went wrong there."""
+        order = Order.from_json(job.order)
+        failed: dict[str, str] = {}
+        image = self._registry.find(job.image_id)
+        if image is None:
+            return dict.fromkeys(order.stores, f"Image {job.image_id} was deleted.")
+        while remaining := [name for name in order.stores if name not in failed and not _holds(image, name)]:
+            name = remaining[0]
+            try:
+                if job.kind is JobKind.FETCH and image.location is None:
+                    image = self._fetch(image, name, order)
+                else:
+                    image = self._transfers.copy(image, self._stores[name])
+            except Exception as error:  # whatever a job dies of is written down
+                if self._was_interrupted(job, error):
+                    raise  # nothing is wrong with the job: it is begun again when its lease is over
+                _log(job, error)
+                failed[name] = reason(error)
+                if order.strict:
+                    break
+            self._note(job, remaining[1:], failed)
+        return failed
+
+    def _was_interrupted(self, job: Job, error: Exception) -> bool:
+        """Whether it is the registry that was away, or a sweep that took this process for dead."""
+        if isinstance(error, Vanished):
+            return self._registry.find(job.image_id) is not None
+        return isinstance(error, RegistryUnavailable)
+
+    def _fetch(self, image: Image, target: str, order: Order) -> Image:
+        store, location, size = self._stores[order.source or ""], order.location or "", order.size
+        if order.uri is not None:
+            stored = store.register(order.uri)
+            location, size = stored.location, stored.size
+        with contextlib.closing(store.get(location, size=size)) as source:
+            with self._registry.unit() as unit:
+                attempt = self._begin(unit, image, self._stores[target], size)
+            digests = {"md5": image.checksum} if image.checksum else {}
+            demands = Demands(length=size, size=image.size or None, limit=order.limit, digests=digests)
+            return self._transfers.carry(attempt, source, demands)
+
+    def _begin(self, unit: Unit, image: Image, target: CheckedStore, size: int | None) -> Attempt:
+        """An image that is being imported stays so until its job ends, and any other can be begun again."""
+        if unit.image(image.id).status is Status.IMPORTING:
+            importing = unit.image(image.id)
+            return self._transfers.begin(unit, importing, target, size, Status.IMPORTING, Status.IMPORTING)
+        unit.move(image.id, {Status.QUEUED}, Status.SAVING, status_reason=None)
+        return self._transfers.begin(unit, unit.image(image.id), target, size, Status.QUEUED)
+
+    @retried
+    def _note(self, job: Job, pending: list[str], failed: dict[str, str]) -> None:
+        with self._registry.unit() as unit:
+            unit.note_job(job.id, self._leases.owner, {"pending": pending, "failed": sorted(failed)})
+
+    def _end(self, job: Job, failed: dict[str, str]) -> None:
+        status = JobStatus.FAILURE if failed else JobStatus.SUCCESS
+        message = "; ".join(dict.fromkeys(failed.values()))
+        try:
+            doomed = self._write_end(job, status, message, sorted(failed))
+        except RegistryError:
+            log.exception("job %s: its end could not be written down; it will be begun again", job.id)
+        else:
+            for location in doomed:
+                self._transfers.remove(location)
+
+    @retried
+    def _write_end(self, job: Job, status: JobStatus, message: str, failed: list[str]) -> list[Location]:
+        """End the job, if it is still ours; the bytes that are to go now."""
+        with self._registry.unit() as unit:
+            outcome = {"pending": [], "failed": failed}
+            if not unit.end_job(job.id, self._leases.owner, status, message, outcome):
+                return []
+            return self._leave(unit, job, Order.from_json(job.order), message)
+
+    def _leave(self, unit: Unit, job: Job, order: Order, message: str) -> list[Location]:
+        """Leave a fetched image where the order says; the bytes that are to go now."""
+        image = unit.any_image(job.image_id)
+        doomed = [one for one in unit.staged(image.id) if one.key == order.staged]
+        if job.kind is JobKind.FETCH and image.status is Status.IMPORTING:
+            if image.locations and not (message and order.strict):
+                unit.move(image.id, {Status.IMPORTING}, Status.ACTIVE)
+            else:
+                unit.move(image.id, {Status.IMPORTING}, order.on_failure, status_reason=message, **_NO_BYTES)
+                doomed += image.locations
+        elif job.kind is JobKind.FETCH and message and order.on_failure is Status.KILLED:
+            with contextlib.suppress(StatusConflict):
+                unit.move(image.id, {Status.QUEUED}, Status.KILLED, status_reason=message)
+        return self._transfers.doom(unit, image, doomed)
+
+
+def add_job(unit: Unit, kind: JobKind, image: Image, order: Order, request_id: str, user: str | None) -> str:
+    """Write a job down; somebody will take it. Returns its id."""
+    return unit.add_job(kind, image, order.to_json(), list(order.stores), request_id, user)
+
+
+def _holds(image: Image, store: str) -> bool:
+    return any(location.store == store for location in image.locations)
+
+
+def _log(job: Job, error: Exception) -> None:
+    if isinstance(error, (SourceError, StoreError, Vanished, RegistryError)):
+        log.warning("job %s: %s", job.id, error)
+    else:
+        log.exception("job %s failed", job.id)

@@ -1,0 +1,78 @@
+"""Counters and gauges for Prometheus. Labels come from fixed sets only, so that no client can add series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from calotype.registry import Registry, RegistryError
+
+_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class Metrics:
+    """One process's metrics; safe to use by all threads."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, registry: Registry):
+        self._collected = CollectorRegistry()
+        self._requests = Histogram(
+            "calotype_request_seconds",
+            "Time from a request's head to its answer's.",
+            ("method", "status"),
+            buckets=_SECONDS,
+            registry=self._collected,
+        )
+        self._bytes = Counter(
+            "calotype_image_bytes", "Bytes of bodies.", ("direction",), registry=self._collected
+        )
+        self._stores = Histogram(
+            "calotype_store_seconds",
+            "Time that a store took for an operation.",
+            ("store", "operation", "outcome"),
+            buckets=_SECONDS,
+            registry=self._collected,
+        )
+        self._collected.register(_Registered(registry))
+
+    def observe_request(self, method: str, status: int, seconds: float, received: int, sent: int) -> None:
+        """Count an answered request; sizes of the bodies in bytes."""
+        known = method if method in _METHODS else "other"
+        self._requests.labels(known, f"{status // 100}xx").observe(seconds)
+        self._bytes.labels("in").inc(received)
+        self._bytes.labels("out").inc(sent)
+
+    def observe_store(self, store: str, operation: str, outcome: str, seconds: float) -> None:
+        """Count an operation of a store; `outcome` is ok or the name of an error's class."""
+        self._stores.labels(store, operation, outcome).observe(seconds)
+
+    def render(self) -> bytes:
+        """Everything in Prometheus's text format."""
+        return generate_latest(self._collected)
+
+
+class _Registered(Collector):
+    """Gauges that are read from the registry when they are asked for."""
+
+    def __init__(self, registry: Registry):
+        self._registry = registry
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            census = self._registry.census()
+        except RegistryError:
+            return
+        for name, help_, counts in (
+            ("calotype_images", "Images by status.", census.images),
+            ("calotype_locations", "Blobs by what the registry knows of them.", census.locations),
+            ("calotype_jobs", "Jobs by status.", census.jobs),
+        ):
+            gauge = GaugeMetricFamily(name, help_, labels=["status"])
+            for status, count in counts.items():
+                gauge.add_metric([status], count)
+            yield gauge

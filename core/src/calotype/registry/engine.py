@@ -1,0 +1,102 @@
+"""The database engine, and what SQLite needs to be told to be as strict as a server."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+
+from calotype.registry import bounds
+
+#: Execution option of connections that only read: they take no write lock.
+READ_ONLY = "calotype_read_only"
+
+
+def build_engine(
+    url: str | URL,
+    *,
+    pool_size: int = 10,
+    pool_timeout: float = 10,
+    busy_timeout: float = 5,
+    answer_timeout: float | None = 15,
+) -> Engine:
+    """Make an engine for SQLite, PostgreSQL or MariaDB; connects when first used.
+
+    Times are seconds; `answer_timeout` None: a server may take as long as it likes (see
+    `bounds`). Connections are tested when they leave the pool, so that a restarted
+    database costs nobody a request.
+    """
+    url = make_url(url)
+    options: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": pool_timeout,
+        "pool_pre_ping": True,
+    }
+    if url.get_backend_name() == "sqlite":
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        options |= {"connect_args": {"timeout": busy_timeout}, "pool_pre_ping": False}
+    if url.get_backend_name() in ("mysql", "mariadb"):
+        # Its default locks gaps between rows, and so units of different rows lock each other out.
+        options["isolation_level"] = "READ COMMITTED"
+    options.setdefault("connect_args", bounds.arguments(url, busy_timeout, answer_timeout))
+    engine = create_engine(url, **options)
+    bounds.bind(engine, busy_timeout, answer_timeout)
+    if url.get_backend_name() == "sqlite":
+        _make_strict(engine)
+    return engine
+
+
+@contextlib.contextmanager
+def unhurried(engine: Engine) -> Iterator[Engine]:
+    """The same database, for what may take long: to change the table of a million rows."""
+    if engine.dialect.name == "sqlite":
+        yield engine
+        return
+    patient = build_engine(engine.url, pool_size=1, answer_timeout=None)
+    try:
+        yield patient
+    finally:
+        patient.dispose()
+
+
+def read_only(engine: Engine) -> Engine:
+    """The same engine for reading: every statement stands alone, and no lock is taken."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{READ_ONLY: True})
+    return engine.execution_options(**{READ_ONLY: True}, isolation_level="AUTOCOMMIT")
+
+
+def _make_strict(engine: Engine) -> None:
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "checkin", _roll_back_left_over)
+
+
+def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",  # readers do not wait for the writer
+        "synchronous = FULL",  # a commit that was answered survives a power cut
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at BEGIN: a lock taken later, half way, can fail where waiting does not help."""
+    if not connection.get_execution_options().get(READ_ONLY):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _roll_back_left_over(connection: sqlite3.Connection | None, record: object) -> None:
+    """A COMMIT that failed leaves its transaction open; the next unit must not commit it."""
+    if connection is not None and connection.in_transaction:
+        connection.rollback()

@@ -1,0 +1,127 @@
+"""Reading jobs: those of some images, and pages of all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, case, select, union_all
+
+from calotype.registry.models import JobRow, LocationRow
+from calotype.registry.queries import SortKey, follows, order_by
+from calotype.registry.records import Job, JobKind, JobPage, JobStatus, LocationState, OpenJob
+
+_JOBS = JobRow.__table__
+_MAKES_IMAGE = JobRow.order["asked"].as_string().is_not(None)
+_SORTED = {
+    **{name: _JOBS.c[name] for name in ("id", "status", "created_at", "updated_at")},
+    "makes_image": case((_MAKES_IMAGE, 1), else_=0),
+}
+
+# Oldest first. Made once, so that SQLAlchemy knows what it has compiled: v2 asks for each image it shows.
+_OF_ONE = select(_JOBS).where(JobRow.image_id == bindparam("image_id")).order_by(JobRow.created_at)
+_OF_SEVERAL = (
+    select(_JOBS)
+    .where(JobRow.image_id.in_(bindparam("image_ids", expanding=True)))
+    .order_by(JobRow.created_at)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobListing:
+    """What a list of jobs asks for; None: whatever it is. `after` is the last job of the page before."""
+
+    status: JobStatus | None = None
+    makes_image: bool | None = None
+    sort: tuple[SortKey, ...] = (SortKey("created_at", descending=True), SortKey("id", descending=True))
+    limit: int = 25
+    after: Job | None = None
+
+
+def find_job(connection: Connection, job_id: str) -> Job | None:
+    """The job of that id."""
+    found = _records(connection, select(_JOBS).where(JobRow.id == job_id))
+    return found[0] if found else None
+
+
+def open_jobs(connection: Connection, limit: int) -> list[OpenJob]:
+    """Jobs that are not at their end, oldest first."""
+    left = select(LocationRow.key).where(
+        LocationRow.image_id == JobRow.image_id, LocationRow.state == LocationState.INTENDED
+    )
+    found = (
+        select(_JOBS, left.exists().label("waits"))
+        .where(JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
+        .order_by(JobRow.created_at)
+        .limit(limit)
+    )
+    return [OpenJob(_record(row), row.lease_until, bool(row.waits)) for row in connection.execute(found)]
+
+
+def jobs_of(connection: Connection, image_ids: Collection[str]) -> list[Job]:
+    """All jobs of images, oldest first."""
+    ids = list(image_ids)
+    if len(ids) == 1:
+        return _records(connection, _OF_ONE, image_id=ids[0])
+    return _records(connection, _OF_SEVERAL, image_ids=ids) if ids else []
+
+
+def page(connection: Connection, listing: JobListing) -> JobPage:
+    """A slice of all jobs.
+
+    By time, those of each status are a query of their own that walks an index and stops
+    after a page: so a page costs the same however many jobs there are.
+    """
+    statuses: list[JobStatus | None] = [listing.status]
+    if listing.status is None and listing.sort[0].field == "created_at":
+        statuses = list(JobStatus)
+    parts = [_matching(listing, status) for status in statuses]
+    jobs = _records(connection, parts[0] if len(parts) == 1 else _united(parts, listing))
+    return JobPage(tuple(jobs[: listing.limit]), more=len(jobs) > listing.limit)
+
+
+def _matching(listing: JobListing, status: JobStatus | None) -> Select[Any]:
+    query = select(_JOBS)
+    if status is not None:
+        query = query.where(JobRow.status == status)
+    if listing.makes_image is not None:
+        query = query.where(_MAKES_IMAGE if listing.makes_image else ~_MAKES_IMAGE)
+    if listing.after is not None:
+        query = query.where(follows(_SORTED, listing.sort, _values(listing.after)))
+    return query.order_by(*order_by(_SORTED, listing.sort)).limit(listing.limit + 1)
+
+
+def _values(job: Job) -> dict[str, Any]:
+    """What a job is sorted by."""
+    values = {name: getattr(job, name) for name in _SORTED}
+    return {**values, "makes_image": int(job.makes_image)}
+
+
+def _united(parts: list[Select[Any]], listing: JobListing) -> Select[Any]:
+    """The first of all parts' rows."""
+    ids = union_all(*(select(part.with_only_columns(_JOBS.c.id).subquery()) for part in parts)).subquery()
+    found = select(_JOBS).join(ids, ids.c.id == _JOBS.c.id)
+    return found.order_by(*order_by(_SORTED, listing.sort)).limit(listing.limit + 1)
+
+
+def _records(connection: Connection, query: Select[Any], **values: Any) -> list[Job]:
+    return [_record(row) for row in connection.execute(query, values)]
+
+
+def _record(row: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        kind=JobKind(row.kind),
+        image_id=row.image_id,
+        status=JobStatus(row.status),
+        order=row.job_order,
+        pending=tuple(row.outcome["pending"]),
+        failed=tuple(row.outcome["failed"]),
+        message=row.message,
+        owner=row.owner,
+        user=row.job_user,
+        request_id=row.request_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

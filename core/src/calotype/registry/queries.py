@@ -1,0 +1,376 @@
+"""Reading: rows turned into records without an ORM session.
+
+An image is read by two statements, however many images there are: one for the rows of
+`images`, one for all that belongs to them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union,
+    union_all,
+)
+from sqlalchemy.types import String
+
+from calotype.registry.models import (
+    ImageRow,
+    JobRow,
+    LocationRow,
+    MemberRow,
+    PropertyRow,
+    TagRow,
+)
+from calotype.registry.records import (
+    Image,
+    Location,
+    LocationState,
+    Member,
+    MemberStatus,
+    Page,
+    Status,
+    Visibility,
+)
+
+_IMAGES = ImageRow.__table__
+_COLUMNS = tuple(_IMAGES.columns.keys())
+
+
+class Scope(enum.Enum):
+    """Which images a list is about, or among which one is looked for."""
+
+    PUBLIC = enum.auto()  #: public ones
+    #: Public ones, the project's own, those shared with it, and others' community images.
+    VISIBLE = enum.auto()
+    ALL = enum.auto()  #: everybody's
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A field compared with a value; `op` is one of `OPERATORS`."""
+
+    field: str
+    op: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A field to sort by; null sorts before everything."""
+
+    field: str
+    descending: bool = False
+
+
+OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+    "eq": lambda column, value: column == value,
+    "neq": lambda column, value: column != value,
+    "gt": lambda column, value: column > value,
+    "gte": lambda column, value: column >= value,
+    "lt": lambda column, value: column < value,
+    "lte": lambda column, value: column <= value,
+    "in": lambda column, value: column.in_(value),
+    # From the first value on, up to but not with the second; and the contrary.
+    "within": lambda column, value: and_(column >= value[0], column < value[1]),
+    "outside": lambda column, value: or_(column < value[0], column >= value[1]),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a list asks for. Everything is ANDed; the scope cannot be widened by a condition.
+
+    `project` is whose view VISIBLE is; `memberships` are the answers by which a shared image
+    counts as visible; `community` lets other projects' community images in. `after` is the
+    last image of the page before.
+    """
+
+    scope: Scope
+    project: str | None = None
+    memberships: frozenset[MemberStatus] = frozenset({MemberStatus.ACCEPTED})
+    community: bool = False
+    deleted: bool = False
+    conditions: tuple[Condition, ...] = ()
+    tags: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    sort: tuple[SortKey, ...] = (SortKey("created_at"), SortKey("id"))
+    limit: int = 25
+    after: Image | None = None
+
+
+def find_image(connection: Connection, image_id: str, *, lock: bool = False) -> Image | None:
+    """The image of that id, deleted ones too; None if there never was one."""
+    rows = connection.execute(_FIND_LOCKED if lock else _FIND, {"image_id": image_id}).all()
+    return _with_parts(connection, rows)[0] if rows else None
+
+
+def find_visible(connection: Connection, image_id: str, scope: Scope, project: str | None) -> Image | None:
+    """The same, as far as a project sees it; what it does not see is not even read."""
+    sought = {"image_id": image_id, "project": project}
+    rows = connection.execute(_FIND_IN[scope], sought).all()
+    return _with_parts(connection, rows)[0] if rows else None
+
+
+def images_shared_with(connection: Connection, project: str) -> list[Image]:
+    """The undeleted images of which the project is a member, oldest first."""
+    c = _IMAGES.c
+    shared = (
+        select(_IMAGES)
+        .join(MemberRow, MemberRow.image_id == c.id)
+        .where(MemberRow.project == project, c.deleted_at.is_(None))
+        .order_by(c.created_at, c.id)
+    )
+    return _with_parts(connection, connection.execute(shared).all())
+
+
+def page(connection: Connection, listing: Listing) -> Page:
+    """A slice of the images that a listing asks for.
+
+    Each part of the scope is a query of its own that walks an index and stops after a
+    page: so a page costs the same whether there are a thousand images or a million.
+    """
+    if _asks_for_nul(listing):
+        return Page((), more=False)
+    parts = [_matching(listing, condition).limit(listing.limit + 1) for condition in _listed(listing)]
+    rows = connection.execute(parts[0] if len(parts) == 1 else _united(parts, listing)).all()
+    images = _with_parts(connection, rows[: listing.limit])
+    return Page(tuple(images), more=len(rows) > listing.limit)
+
+
+def _united(parts: Sequence[Select[Any]], listing: Listing) -> Select[Any]:
+    """The first of all parts' rows, each once."""
+    c = _IMAGES.c
+    ids = union(*(select(part.with_only_columns(c.id).subquery()) for part in parts)).subquery()
+    found = select(_IMAGES).join(ids, ids.c.id == c.id)
+    return found.order_by(*order_by(_SORTED, listing.sort)).limit(listing.limit + 1)
+
+
+def _asks_for_nul(listing: Listing) -> bool:
+    """No text here has a NUL in it, and PostgreSQL will not even compare with one that has."""
+    values: list[Any] = [*listing.tags, *listing.properties.keys(), *listing.properties.values()]
+    for condition in listing.conditions:
+        values += condition.value if isinstance(condition.value, (list, tuple)) else [condition.value]
+    return any(isinstance(value, str) and "\0" in value for value in values)
+
+
+def _listed(listing: Listing) -> list[ColumnElement[bool]]:
+    """What a list is of; others' community images are let in, for admins too, only when asked for."""
+    c = _IMAGES.c
+    if listing.scope is Scope.ALL and not listing.community:
+        return [or_(c.visibility != Visibility.COMMUNITY, c.owner == listing.project)]
+    return _seen(listing.scope, listing.project, listing.memberships, community=listing.community)
+
+
+def _seen(
+    scope: Scope, project: Any, memberships: Collection[MemberStatus] | None, *, community: bool
+) -> list[ColumnElement[bool]]:
+    """What is in a scope, as conditions of which one must hold; `memberships` None: whatever the answer."""
+    c = _IMAGES.c
+    if scope is Scope.ALL:
+        return [c.id.is_not(None)]
+    parts = [c.visibility == Visibility.PUBLIC]
+    if community:
+        parts.append(c.visibility == Visibility.COMMUNITY)
+    if scope is Scope.VISIBLE and project is not None:
+        membership = exists().where(MemberRow.image_id == c.id, MemberRow.project == project)
+        if memberships is not None:
+            membership = membership.where(MemberRow.status.in_(memberships))
+        parts.append(c.owner == project)
+        parts.append(and_(c.visibility == Visibility.SHARED, membership))
+    return parts
+
+
+def _matching(listing: Listing, condition: ColumnElement[bool]) -> Select[Any]:
+    c = _IMAGES.c
+    query = select(_IMAGES).where(condition)
+    if not listing.deleted:
+        query = query.where(c.deleted_at.is_(None))
+    for wanted in listing.conditions:
+        query = query.where(OPERATORS[wanted.op](_comparable(c[wanted.field]), wanted.value))
+    for tag in listing.tags:
+        query = query.where(exists().where(TagRow.image_id == c.id, TagRow.tag == tag))
+    for name, value in listing.properties.items():
+        query = query.where(
+            exists().where(PropertyRow.image_id == c.id, PropertyRow.name == name, PropertyRow.value == value)
+        )
+    if listing.after is not None:
+        query = query.where(follows(_SORTED, listing.sort, _values(listing.after, listing.sort)))
+    return query.order_by(*order_by(_SORTED, listing.sort))
+
+
+def _comparable(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Clients may ask for more than a column can hold; PostgreSQL refuses a number of too many bits."""
+    small = isinstance(column.type, Integer) and not isinstance(column.type, BigInteger)
+    return cast(column, BigInteger) if small else column
+
+
+def order_by(columns: Mapping[str, ColumnElement[Any]], sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:
+    """The keys as a statement's ORDER BY; `columns` are never null."""
+    return [columns[key.field].desc() if key.descending else columns[key.field].asc() for key in sort]
+
+
+def follows(
+    columns: Mapping[str, ColumnElement[Any]], sort: Sequence[SortKey], after: Mapping[str, Any]
+) -> ColumnElement[bool]:
+    """Whether a row comes behind that one: behind it in one key, and equal to it in those before.
+
+    The bound says nothing new: by it alone a database finds the place in its index where to go on.
+    """
+    cases: list[ColumnElement[bool]] = [false()]
+    bound: ColumnElement[bool] | None = None
+    equal: list[ColumnElement[bool]] = []
+    for key in sort:
+        column, value = columns[key.field], after[key.field]
+        if bound is None:
+            bound = column <= value if key.descending else column >= value
+        cases.append(and_(*equal, column < value if key.descending else column > value))
+        equal.append(column == value)
+    return or_(*cases) if bound is None else and_(bound, or_(*cases))
+
+
+def _values(image: Image, sort: Sequence[SortKey]) -> dict[str, Any]:
+    """What an image is sorted by."""
+    values = {key.field: getattr(image, key.field) for key in sort}
+    return {name: _zero(name) if value is None else value for name, value in values.items()}
+
+
+def _never_null(name: str) -> ColumnElement[Any]:
+    """Databases disagree on where null sorts: take the smallest value for it."""
+    column = _IMAGES.c[name]
+    return func.coalesce(column, _zero(name)) if column.nullable else column
+
+
+def _zero(name: str) -> Any:
+    return "" if isinstance(_IMAGES.c[name].type, String) else 0
+
+
+def _with_parts(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Image]:
+    """Turn rows of `images` into records, with all that belongs to them."""
+    if not rows:
+        return []
+    parts: dict[str, _Parts] = {row[0]: _Parts() for row in rows}
+    if len(rows) == 1:  # one value is bound at once; a list of them is written into the SQL each time
+        found = connection.execute(_PARTS_OF_ONE, {"image_id": rows[0][0]})
+    else:
+        found = connection.execute(_PARTS, {"image_ids": list(parts)})
+    for row in found:
+        parts[row.image_id].take(row)
+    return [_image(row, parts[row[0]]) for row in rows]
+
+
+def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
+    """All that belongs to images, and whether they have jobs, in one statement; `kind` tells rows apart.
+
+    `belongs` says of a column of ids whether the image is one of those that are read.
+    """
+    nothing = null()
+    # Members first: they have most of the columns, and the first part's types are those of all.
+    members = select(
+        literal("member").label("kind"),
+        MemberRow.image_id.label("image_id"),
+        MemberRow.project.label("name"),
+        MemberRow.status.label("text"),
+        cast(nothing, String).label("extra"),
+        MemberRow.can_share.label("flag"),
+        MemberRow.created_at.label("created_at"),
+        MemberRow.updated_at.label("updated_at"),
+    ).where(belongs(MemberRow.image_id))
+    properties = select(
+        literal("property"),
+        PropertyRow.image_id,
+        PropertyRow.name,
+        PropertyRow.value,
+        *[nothing] * 4,
+    ).where(belongs(PropertyRow.image_id))
+    tags = select(literal("tag"), TagRow.image_id, TagRow.tag, *[nothing] * 5).where(belongs(TagRow.image_id))
+    locations = select(
+        literal("location"),
+        LocationRow.image_id,
+        LocationRow.key,
+        LocationRow.store,
+        LocationRow.location,
+        LocationRow.external,
+        LocationRow.created_at,
+        nothing,
+    ).where(belongs(LocationRow.image_id), LocationRow.state == LocationState.STORED)
+    # PostgreSQL takes a null below DISTINCT for text.
+    busy = select(JobRow.image_id).where(belongs(JobRow.image_id)).distinct().subquery()
+    jobs = select(literal("job"), busy.c.image_id, *[nothing] * 6)
+    return union_all(members, properties, tags, locations, jobs)
+
+
+class _Parts:
+    """What belongs to one image, as the rows of `_PARTS` bring it."""
+
+    def __init__(self) -> None:
+        self.properties: dict[str, str] = {}
+        self.tags: list[str] = []
+        self.members: list[Member] = []
+        self.locations: list[tuple[Any, Location]] = []
+        self.has_jobs = False
+
+    def take(self, row: Any) -> None:
+        if row.kind == "property":
+            self.properties[row.name] = row.text
+        elif row.kind == "tag":
+            self.tags.append(row.name)
+        elif row.kind == "member":
+            self.members.append(
+                Member(row.name, MemberStatus(row.text), bool(row.flag), row.created_at, row.updated_at)
+            )
+        elif row.kind == "job":
+            self.has_jobs = True
+        else:
+            location = Location(row.name, row.text, row.extra, LocationState.STORED, bool(row.flag))
+            self.locations.append((row.created_at, location))
+
+
+def _image(row: Sequence[Any], parts: _Parts) -> Image:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["status"] = Status(values["status"])
+    values["visibility"] = Visibility(values["visibility"])
+    if values["deleted_from"] is not None:
+        values["deleted_from"] = Status(values["deleted_from"])
+    return Image(
+        **values,
+        properties=dict(sorted(parts.properties.items())),
+        tags=tuple(sorted(parts.tags)),
+        members=tuple(sorted(parts.members, key=lambda member: member.project)),
+        locations=tuple(location for _, location in sorted(parts.locations, key=lambda pair: pair[0])),
+        has_jobs=parts.has_jobs,
+    )
+
+
+_SORTED = {name: _never_null(name) for name in _COLUMNS}
+
+# Built once: building a statement costs more than running it.
+_FIND = select(_IMAGES).where(_IMAGES.c.id == bindparam("image_id"))
+_FIND_LOCKED = _FIND.with_for_update()
+_FIND_IN = {
+    scope: _FIND.where(
+        or_(*_seen(scope, bindparam("project", type_=String), None, community=scope is Scope.VISIBLE))
+    )
+    for scope in Scope
+}
+_PARTS = _parts_query(lambda column: column.in_(bindparam("image_ids", expanding=True)))
+_PARTS_OF_ONE = _parts_query(lambda column: column == bindparam("image_id"))

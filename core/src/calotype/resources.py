@@ -1,0 +1,79 @@
+"""The resource tree: Root, and what hangs under it, each with the ACL that protects it.
+
+The URL tree is the object tree. A dialect hangs its own subclasses of `ImageCollection`
+and `ImageResource` under Root (`config.add_root_child`) and registers views for them;
+looking a name up that is not there raises KeyError, which ends in a 404.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from pyramid.authorization import Allow
+from pyramid.config import Configurator
+from pyramid.request import Request
+
+from calotype import policy
+from calotype.registry import Image
+
+CHILDREN = "calotype.root_children"
+
+
+class Resource:
+    """A node of the tree."""
+
+    __name__: str | None
+    __parent__: Resource | None
+
+    def __init__(self, request: Request, name: str | None = None, parent: Resource | None = None):
+        self.request = request
+        self.__name__ = name
+        self.__parent__ = parent
+
+    def __getitem__(self, name: str) -> Resource:
+        raise KeyError(name)
+
+
+class Root(Resource):
+    """The top: one child for each segment that a dialect has claimed."""
+
+    __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
+
+    def __getitem__(self, name: str) -> Resource:
+        return self.request.registry[CHILDREN][name](self.request, name, self)
+
+
+class ImageCollection(Resource):
+    """The images. Its children are images by id; any other name is left to be a view's."""
+
+    image_class: ClassVar[type[ImageResource]]
+    __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
+
+    def __getitem__(self, name: str) -> ImageResource:
+        image = self.request.visible_image(name)
+        if image is None:
+            raise KeyError(name)
+        return self.image_class(self.request, name, self, image)
+
+
+class ImageResource(Resource):
+    """One image, as it was when the request came."""
+
+    def __init__(self, request: Request, name: str, parent: Resource, image: Image):
+        super().__init__(request, name, parent)
+        self.image = image
+
+    def __acl__(self) -> list[Any]:
+        return [(Allow, grant.principal, grant.permissions) for grant in policy.image_grants(self.image)]
+
+
+def includeme(config: Configurator) -> None:
+    """Install the tree's root and the directive by which dialects hang things under it."""
+    config.registry[CHILDREN] = {}
+    config.set_root_factory(Root)
+    config.add_directive("add_root_child", _add_root_child)
+
+
+def _add_root_child(config: Configurator, name: str, factory: Callable[..., Resource]) -> None:
+    config.registry[CHILDREN][name] = factory

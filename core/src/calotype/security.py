@@ -1,0 +1,133 @@
+"""Who is asking. The answer is a Caller; what a Caller may do stands in `calotype.policy`.
+
+Three ways to know, chosen by `calotype.identity`. Whatever a client says of itself in
+identity headers counts only when the middleware that checks tokens has gone before,
+which it shows by an entry in the WSGI environment that no client can make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyramid.authorization import ACLHelper
+from pyramid.config import Configurator
+from pyramid.request import Request
+from pyramid.security import Allowed, Denied
+
+from calotype.draft import canonical_id
+from calotype.policy import Caller, scope_of
+from calotype.registry import Image
+from calotype.settings import Settings
+from calotype.tokens import TokenFile
+
+#: Identity `none`: everybody is the administrator of the one project there is.
+SOLE_CALLER = Caller(user=None, project="default", roles=frozenset({"admin"}))
+#: Somebody without any credentials, where those are let in.
+NOBODY = Caller(anonymous=True)
+
+Identify = Callable[[Request], Caller | None]
+
+
+class Unauthenticated(Exception):
+    """The request has no credentials, or wrong ones."""
+
+    def __init__(self) -> None:
+        super().__init__("Authentication is required: the token is missing, unknown or expired.")
+        self.headers = {"WWW-Authenticate": 'X-Auth-Token realm="calotype"'}
+
+
+def identify_sole(request: Request) -> Caller:
+    """Identity `none`: whatever token comes along is passed over."""
+    return SOLE_CALLER
+
+
+def identify_by_tokens(tokens: TokenFile) -> Identify:
+    """Identity `tokens`: the file knows; None without a token.
+
+    Raises:
+        Unauthenticated: the token is unknown.
+    """
+
+    def identify(request: Request) -> Caller | None:
+        text = request.headers.get("X-Auth-Token")
+        if text is None:
+            return None
+        caller = tokens.caller(text)
+        if caller is None:
+            raise Unauthenticated
+        return caller
+
+    return identify
+
+
+def identify_by_keystone(request: Request) -> Caller | None:
+    """Identity `keystone`: keystonemiddleware's auth_token in the pipeline has checked the token."""
+    headers = request.headers
+    if "keystone.token_auth" not in request.environ or headers.get("X-Identity-Status") != "Confirmed":
+        return None
+    roles = (role.strip().lower() for role in headers.get("X-Roles", "").split(","))
+    return Caller(headers.get("X-User-Id"), headers.get("X-Project-Id"), frozenset(filter(None, roles)))
+
+
+class SecurityPolicy:
+    """Pyramid's security policy: callers, held against the ACLs of the resource tree."""
+
+    def __init__(self, identify: Identify, *, allow_anonymous: bool):
+        self._identify = identify
+        self._allow_anonymous = allow_anonymous
+        self._acl = ACLHelper()
+
+    def identity(self, request: Request) -> Caller:
+        """The Caller behind the request.
+
+        Raises:
+            Unauthenticated: nobody is known, and nobody unknown is let in.
+        """
+        caller = self._identify(request)
+        if caller is None:
+            if not self._allow_anonymous:
+                raise Unauthenticated
+            return NOBODY
+        return caller
+
+    def authenticated_userid(self, request: Request) -> str | None:
+        """The caller's user, where there are users."""
+        return request.caller.user
+
+    def permits(self, request: Request, context: object, permission: str) -> Allowed | Denied:
+        """Whether the context's ACL gives the permission to one of the caller's principals."""
+        return self._acl.permits(context, request.caller.principals, permission)
+
+    def remember(self, request: Request, userid: str, **kw: object) -> list[tuple[str, str]]:
+        """Nothing is remembered: each request says who it is."""
+        return []
+
+    def forget(self, request: Request, **kw: object) -> list[tuple[str, str]]:
+        """Nothing to forget."""
+        return []
+
+
+def _visible_image(request: Request, text: str, *, deleted: bool = False) -> Image | None:
+    """The image of that id, if it is one and the caller may know of it; with `deleted` its tombstone, too.
+
+    Raises:
+        Unauthenticated: whoever is nobody learns nothing, not even what is not there.
+    """
+    caller, image_id = request.caller, canonical_id(text)
+    if image_id is None:
+        return None
+    return request.image_registry.find_visible(image_id, scope_of(caller), caller.project, deleted=deleted)
+
+
+def includeme(config: Configurator) -> None:
+    """Install the policy that the settings choose, and `request.caller`, asked for once a request."""
+    settings: Settings = config.registry["calotype.settings"]
+    identify: Identify = identify_sole
+    if settings.identity == "tokens":
+        identify = identify_by_tokens(TokenFile(settings.tokens_path()))
+    elif settings.identity == "keystone":
+        identify = identify_by_keystone
+    policy = SecurityPolicy(identify, allow_anonymous=settings.allow_anonymous)
+    config.set_security_policy(policy)
+    config.add_request_method(policy.identity, "caller", reify=True)
+    config.add_request_method(_visible_image, "visible_image")

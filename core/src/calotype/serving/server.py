@@ -1,0 +1,269 @@
+"""waitress as Calotype runs it: own channels, workers and deadlines, and an end that lets requests finish."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import resource
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from waitress import wasyncore
+from waitress.server import TcpWSGIServer, UnixWSGIServer
+
+from calotype.serving.channel import Channel, counted_as
+from calotype.serving.poller import Poller
+from calotype.serving.settings import ServerSettings, ServerSettingsError
+from calotype.serving.workers import Workers
+from calotype.variables import SettingsError, expand
+
+Application = Callable[..., Any]
+
+log = logging.getLogger(__name__)
+
+#: Connections accepted in one turn of the loop, so that a rush of them costs few turns and holds up nobody.
+_RUSH = 64
+#: What glibc's mallopt is told. M_ARENA_MAX: with an arena for each thread, as is usual, no other uses
+#: again what one has freed, and eight uploads take 15 MiB more. M_MMAP_THRESHOLD: what is larger, as
+#: parts of uploads are, goes back to the system when it is freed, and leaves no holes. M_TRIM_THRESHOLD:
+#: what is smaller stays until so much is free, or each block of an upload would be taken and given back.
+_MALLOC_OPTIONS = {-8: 2, -3: 1 << 20, -1: 4 << 20}
+
+
+class _Listener:
+    """What both kinds of waitress's listening sockets do otherwise here."""
+
+    channel_class = Channel
+    #: Whether the server is about to end.
+    ending = False
+    _got_one = False
+    _refused = 0
+
+    def set_reuse_addr(self) -> None:
+        """Let the address be taken again after us, and beside us if the settings say so."""
+        super().set_reuse_addr()
+        if self.adj.reuse_port and self.family != socket.AF_UNIX:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    def handle_accept(self) -> None:
+        """Accept those who wait."""
+        for _ in range(_RUSH):
+            self._got_one = False
+            super().handle_accept()
+            if not self._got_one:
+                break
+
+    def accept(self) -> tuple[socket.socket, Any] | None:
+        """Accept one, unless its address has enough connections."""
+        accepted = super().accept()
+        if accepted is None:
+            return None
+        self._got_one = True
+        connection, address = accepted
+        if self._is_full(address):
+            connection.close()
+            self._refused += 1
+            return None
+        return accepted
+
+    def _is_full(self, address: Any) -> bool:
+        cap = self.adj.connections_per_address
+        if not cap or self.family == socket.AF_UNIX or address[0] in self.adj.uncounted_addresses:
+            return False
+        counts_as = counted_as(address[0])
+        return sum(channel.counts_as == counts_as for channel in self.active_channels.values()) >= cap
+
+    def maintenance(self, now: float) -> None:
+        """Look at every deadline."""
+        for channel in list(self.active_channels.values()):
+            channel.enforce_deadlines(now)
+        self.task_dispatcher.look_after()
+        if self._refused:
+            log.warning("refused %d connections from addresses that have enough", self._refused)
+            self._refused = 0
+
+
+class TcpListener(_Listener, TcpWSGIServer):
+    """Listens on an address and port."""
+
+
+class UnixListener(_Listener, UnixWSGIServer):
+    """Listens on a Unix socket."""
+
+
+class Server:
+    """A WSGI server that listens from the start, and serves while `run` runs."""
+
+    def __init__(self, app: Application, settings: ServerSettings):
+        """Listen where the settings say.
+
+        Raises:
+            OSError: the address is taken, or not ours.
+        """
+        self.settings = settings
+        self._sockets = Poller()
+        self._workers = Workers(settings)
+        self._ending = False
+        #: Held to wake the loop and to close what wakes it. A signal's handler may interrupt its holder.
+        self._open = threading.RLock()
+        try:
+            self.listeners = list(self._listen(app))
+        except OSError:
+            self._workers.shutdown()
+            self._sockets.close()
+            raise
+
+    def _listen(self, app: Application) -> Iterator[_Listener]:
+        shared = {"dispatcher": self._workers, "adj": self.settings}
+        if self.settings.unix_socket:
+            where = (socket.AF_UNIX, socket.SOCK_STREAM, None, None)
+            yield UnixListener(app, self._sockets, sockinfo=where, **shared)
+        elif self.settings.sockets:
+            for given in self.settings.sockets:
+                kind = UnixListener if given.family == socket.AF_UNIX else TcpListener
+                where = (given.family, given.type, given.proto, given.getsockname())
+                yield kind(app, self._sockets, True, given, sockinfo=where, bind_socket=False, **shared)
+        else:
+            for where in self.settings.listen:
+                yield TcpListener(app, self._sockets, sockinfo=where, **shared)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as URLs."""
+        return [
+            f"unix:{listener.effective_port}"
+            if listener.family == socket.AF_UNIX
+            else "http://{}:{}".format(
+                f"[{host}]" if ":" in (host := listener.effective_host) else host, listener.effective_port
+            )
+            for listener in self.listeners
+        ]
+
+    @property
+    def effective_port(self) -> str:
+        """The port of the first address."""
+        return self.listeners[0].effective_port
+
+    def run(self) -> None:
+        """Serve until `stop`, then let running requests end, and close."""
+        try:
+            while not self._ending:
+                self._turn()
+        except (KeyboardInterrupt, SystemExit):
+            self.stop()
+        self._drain()
+        self.close()
+
+    def stop(self) -> None:
+        """Make `run` end; for other threads and signal handlers."""
+        with self._open:
+            if not self._ending:
+                self._ending = True
+                self.listeners[0].pull_trigger()
+
+    def _turn(self) -> None:
+        self._sockets.turn(self.settings.asyncore_loop_timeout)
+
+    def _channels(self) -> list[Channel]:
+        return [channel for listener in self.listeners for channel in listener.active_channels.values()]
+
+    def _drain(self) -> None:
+        """Accept nobody, close idle connections, and wait for the busy ones as long as the settings allow."""
+        for listener in self.listeners:
+            listener.ending = True
+            wasyncore.dispatcher.close(listener)
+        end = time.monotonic() + self.settings.drain_timeout
+        while time.monotonic() < end:
+            for listener in self.listeners:
+                listener.maintenance(time.time())
+            channels = self._channels()
+            if not any(channel.busy for channel in channels):
+                return
+            for channel in channels:
+                if not channel.busy:
+                    channel.cut()
+            self._turn()
+        if busy := sum(channel.busy for channel in self._channels()):
+            log.warning("ended %d requests that ran for too long", busy)
+
+    def close(self) -> None:
+        """Close every connection and end the workers; not while `run` runs."""
+        for channel in self._channels():
+            channel.handle_close()
+        self._workers.shutdown()
+        with self._open:
+            self._ending = True
+            for listener in self.listeners:
+                listener.trigger.close()
+        self._sockets.close()
+
+
+def create_server(app: Application, **given: Any) -> Server:
+    """Make a server that listens; `given` are the tunables of ServerSettings.
+
+    Raises:
+        ServerSettingsError: one is unknown or wrong.
+        OSError: the address is taken, or not ours.
+    """
+    return Server(app, ServerSettings(**given))
+
+
+def serve(app: Application, global_config: Mapping[str, str], **given: str) -> None:
+    """Serve until SIGTERM or SIGINT; what `[server:main]` calls. `given`: tunables, which may hold `${...}`.
+
+    An application whose attribute `loopback_only` holds a sentence is not served to other machines.
+    The first signal lets running requests end, a second one ends the process at once.
+
+    Raises:
+        SystemExit: with one sentence, when it cannot start.
+    """
+    try:
+        settings = ServerSettings(**{key: expand(key, value, global_config) for key, value in given.items()})
+        reason = getattr(app, "loopback_only", None)
+        if reason and any(settings.beyond_loopback()):
+            raise ServerSettingsError(reason)
+        _allow_descriptors(settings.connection_limit)
+        _keep_little_memory()
+        server = Server(app, settings)
+    except (ServerSettingsError, SettingsError) as error:
+        raise SystemExit(f"calotype: {error}") from None
+    except OSError as error:
+        raise SystemExit(f"calotype: cannot listen: {error}") from None
+    _end_on_signals(server)
+    log.info("listening on %s", " ".join(server.addresses))
+    server.run()
+
+
+def _end_on_signals(server: Server) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def end(number: int, frame: object) -> None:
+        for ours in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(ours, signal.SIG_DFL)
+        server.stop()
+
+    for ours in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ours, end)
+
+
+def _allow_descriptors(connections: int) -> None:
+    """Raise the process's own limit, as far as it may, to what connections, files and stores need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * connections + 256
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _keep_little_memory() -> None:
+    """Tell the C library, where it is glibc, to keep little of what is freed."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in _MALLOC_OPTIONS.items():
+            mallopt(option, value)

@@ -1,0 +1,232 @@
+"""Every setting of the core, once: its ini key, type, default, and why it has that default.
+
+An unknown key is an error with a hint. Any value may hold variables: see `calotype.variables`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from calotype.variables import SettingsError, expand
+
+_STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
+
+
+class Settings(BaseModel):
+    """The core's settings; an ini key is `calotype.` and the field's name, or the field's alias."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+
+    stores: tuple[str, ...] | None = Field(
+        None,
+        description="Names of the stores, in order. Unset: every installed driver with complete options.",
+    )
+    default_store: str | None = Field(
+        None, description="The store of an upload that names none. Unset: file, or the only writable one."
+    )
+    identity: Literal["none", "tokens", "keystone"] = Field(
+        "none",
+        description="How callers are known. none: everyone is admin of project default, on loopback only. "
+        "tokens: by a file that `calotype-manage token` writes. "
+        "keystone: by keystonemiddleware in the pipeline.",
+    )
+    allow_anonymous: bool = Field(
+        False, description="Let callers without any token list and read public images; otherwise 401."
+    )
+    tokens_file: Path | None = Field(
+        None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
+    )
+
+    external_sources: Literal["admin", "everyone"] = Field(
+        "admin",
+        description="Who may name a place outside from which bytes are read: a location, copy-from, a "
+        "download to import. admin: a URL makes this server ask for it, inside of its own network.",
+    )
+
+    public_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
+        description="Where clients find the service, as https://images.example.com: links begin with it. "
+        "Unset: the scheme and host that the client itself used.",
+    )
+    database_url: SecretStr = Field(
+        ..., alias="sqlalchemy.url", description="The registry's database, as an SQLAlchemy URL."
+    )
+    pool_size: int = Field(
+        10,
+        ge=1,
+        alias="sqlalchemy.pool_size",
+        description="Database connections kept; about one a worker thread.",
+    )
+    pool_timeout: float = Field(
+        10, gt=0, alias="sqlalchemy.pool_timeout", description="Seconds to wait for a connection before 503."
+    )
+    busy_timeout: float = Field(
+        5, ge=0, description="Seconds that who changes something waits for another who does, before 503."
+    )
+    database_timeout: float = Field(
+        15,
+        gt=0,
+        description="Seconds that a database server may take to answer before 503. A statement takes "
+        "milliseconds; a server that hangs says nothing, and nobody else would end the waiting.",
+    )
+    migrate: bool = Field(
+        False,
+        description="Bring the database to the newest schema at start. "
+        "Off: `calotype-manage db upgrade INI`.",
+    )
+
+    metrics: bool = Field(
+        False, description="Answer /metrics, to anybody who can reach it: let the proxy in front decide who."
+    )
+
+    image_size_cap: int = Field(
+        1 << 40,
+        ge=1,
+        description="Bytes an image may have: 1 TiB, so that one upload cannot fill a store unnoticed.",
+    )
+    inspection: Literal["enforce", "record", "off"] = Field(
+        "enforce",
+        description="What is done about uploads that are unsafe, or not what they are declared to be. "
+        "enforce: refuse them. record: write down what they are.",
+    )
+    virtual_size_cap: int | None = Field(
+        64 << 40, ge=1, description="Bytes the disk in an image may have: a few KiB can claim exabytes."
+    )
+    project_bytes: int | None = Field(
+        None, ge=0, description="Bytes that all images of a project may have together. Unset: no limit."
+    )
+    project_images: int | None = Field(
+        None, ge=0, description="Images that a project may have. Unset: no limit."
+    )
+    staging_store: str | None = Field(
+        None,
+        description="The store where bytes wait that a client stages before it imports them. "
+        "Unset: the default store.",
+    )
+    max_tags: int = Field(128, ge=0, description="Tags an image may have: what other services allow.")
+    max_members: int = Field(128, ge=0, description="Projects an image may be shared with.")
+    max_properties: int = Field(
+        70,
+        ge=0,
+        description="Properties an image may have: Python's HTTP clients stop reading at 100 headers.",
+    )
+    max_property_bytes: int = Field(
+        4096, ge=1, description="Bytes a property's value may have: clients stop at 65,536 for a header line."
+    )
+    max_metadata_bytes: int = Field(
+        32768, ge=1, description="Bytes all properties of an image may have together, names included."
+    )
+    list_limit: int = Field(
+        1000, ge=1, description="Images in one answer to a list; the rest is behind `marker`."
+    )
+    lease: float = Field(
+        60, ge=1, description="Seconds after which an upload counts as dead whose process says nothing."
+    )
+    sweep_interval: float = Field(
+        10,
+        ge=0,
+        description="Seconds between two looks for what died half way. 0: `calotype-manage sweep` does it.",
+    )
+    job_threads: int = Field(
+        2, ge=0, description="Jobs (copies, imports) that one process does at a time. 0: others do them."
+    )
+    proxied_downloads: int = Field(
+        48,
+        ge=1,
+        description="Downloads at a time whose bytes a worker has from a remote store; more are told 503. "
+        "Fewer than the server's blocked_threads, so that other requests always find a worker.",
+    )
+    delete_grace: float = Field(
+        0, ge=0, description="Seconds for which a deleted image's bytes are kept, and it can be undeleted."
+    )
+    disk_formats: tuple[str, ...] = Field(
+        ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),
+        description="Disk formats that an image may be said to have.",
+    )
+    container_formats: tuple[str, ...] = Field(
+        ("ami", "ari", "aki", "bare", "ovf", "ova", "docker"),
+        description="Container formats that an image may be said to have.",
+    )
+    md5: bool = Field(
+        True,
+        description="Compute MD5 too (`checksum`, ETag), which today's clients compare; SHA-256 always is.",
+    )
+
+    data_dir: Path | None = Field(
+        None, exclude=True, description="The ini file's variable of that name: where files lie by default."
+    )
+    store_options: dict[str, dict[str, str]] = Field(
+        default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
+    )
+
+    @field_validator("stores", "disk_formats", "container_formats", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    def tokens_path(self) -> Path:
+        """The file of static tokens.
+
+        Raises:
+            SettingsError: neither `calotype.tokens_file` nor the variable `data_dir` is set.
+        """
+        if self.tokens_file is not None:
+            return self.tokens_file
+        if self.data_dir is None:
+            raise SettingsError("calotype.tokens_file: it is needed by calotype.identity = tokens")
+        return self.data_dir / "tokens.json"
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The digests computed for each upload."""
+        return ("sha256", "md5") if self.md5 else ("sha256",)
+
+
+def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) -> Settings:
+    """Build the settings from an ini section and its variables.
+
+    Raises:
+        SettingsError: a key is unknown, a value has the wrong type, or a variable is missing.
+    """
+    keys = _keys()
+    fields: dict[str, object] = {}
+    stores: dict[str, dict[str, str]] = {}
+    for key, text in given.items():
+        value = expand(key, text, global_config)
+        if match := _STORE_KEY.fullmatch(key):
+            stores.setdefault(match[1], {})[match[2]] = value
+        elif key in keys:
+            fields[keys[key]] = value
+        elif key.partition(".")[0] in ("calotype", "store", "sqlalchemy") or "." not in key:
+            raise SettingsError(f"unknown setting {key}{_hint(key, keys)}")
+    try:
+        data_dir = expand("data_dir", "${data_dir}", global_config) if "data_dir" in global_config else None
+        return Settings(**fields, store_options=stores, data_dir=data_dir)
+    except ValidationError as error:
+        names = {field: key for key, field in keys.items()}
+        problems = (
+            f"{names.get(str(p['loc'][0]), p['loc'][0])}: {p['msg']}"
+            for p in error.errors(include_input=False)
+        )
+        raise SettingsError("; ".join(problems)) from None
+
+
+def _keys() -> dict[str, str]:
+    """The ini key of each field."""
+    return {
+        field.alias or f"calotype.{name}": name
+        for name, field in Settings.model_fields.items()
+        if not field.exclude
+    }
+
+
+def _hint(key: str, known: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else ""

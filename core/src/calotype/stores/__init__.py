@@ -1,0 +1,49 @@
+"""Stores: where image bytes lie. What a driver author imports is here.
+
+The contract is `Store`; `StoreOptions` declares a driver's settings; the errors
+say what went wrong without saying it in HTTP. See docs/writing-a-store.md.
+"""
+
+from calotype.stores.contract import API_VERSION, KEY, Blob, Capability, Reader, Store, Stored
+from calotype.stores.errors import (
+    BadLocation,
+    BlobChanged,
+    BlobNotFound,
+    ConfigurationError,
+    Duplicate,
+    SourceBroken,
+    SourceError,
+    SourceMismatch,
+    SourceRejected,
+    SourceTooLarge,
+    StoreError,
+    StoreFull,
+    Unavailable,
+    Unsupported,
+)
+from calotype.stores.options import StoreOptions
+
+__all__ = [
+    "API_VERSION",
+    "KEY",
+    "Store",
+    "StoreOptions",
+    "Capability",
+    "Reader",
+    "Stored",
+    "Blob",
+    "StoreError",
+    "ConfigurationError",
+    "BadLocation",
+    "BlobNotFound",
+    "BlobChanged",
+    "Duplicate",
+    "Unsupported",
+    "StoreFull",
+    "Unavailable",
+    "SourceError",
+    "SourceBroken",
+    "SourceMismatch",
+    "SourceTooLarge",
+    "SourceRejected",
+]

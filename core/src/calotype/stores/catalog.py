@@ -1,0 +1,183 @@
+"""The catalog: the configured stores, by name.
+
+`calotype.stores` names them; `store.NAME.driver` picks a driver (default: the one of
+the store's own name); the other `store.NAME.*` keys are the driver's options. When
+`calotype.stores` is unset, every installed driver whose options are complete is on.
+A named store that cannot be built stops the start; a store that breaks later answers
+for itself, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter, ValidationError
+
+from calotype.stores import discovery
+from calotype.stores.checked import CheckedStore
+from calotype.stores.contract import Capability
+from calotype.stores.discovery import Driver
+from calotype.stores.errors import ConfigurationError, NoTaker, StoreError
+from calotype.stores.options import read_options
+
+log = logging.getLogger(__name__)
+
+#: What a store may be called: it stands in headers, in rows and in ini keys.
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+_ACCEL = re.compile(r"/(?:[A-Za-z0-9._-]+/)*", re.ASCII)
+#: Keys of `store.NAME.*` that are the core's own and never reach the driver.
+#: read_only: take WRITE and DELETE from the driver. create: make its place at start.
+#: redirect: send clients to the store where it gives out URLs. accel: the internal path under
+#: which the proxy in front (nginx, X-Accel-Redirect) has the store's files.
+CORE_KEYS = ("driver", "read_only", "create", "redirect", "accel")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A store that is on: the checked store, its driver, and whether to create its place at start."""
+
+    store: CheckedStore
+    driver: Driver
+    create: bool = False
+
+
+@dataclass
+class Catalog:
+    """The stores that are on, in order; `off` tells of installed drivers that are not, and why."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    default: str | None = None
+    off: dict[str, str] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[CheckedStore]:
+        return (entry.store for entry in self.entries.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
+    def __getitem__(self, name: str) -> CheckedStore:
+        """The store of that name; raises KeyError when none is on."""
+        return self.entries[name].store
+
+    def external(self, uri: str) -> CheckedStore:
+        """The store that takes this URI from a client.
+
+        Raises:
+            NoTaker: no store, or more than one, declares EXTERNAL for its scheme.
+        """
+        scheme = uri.partition(":")[0].lower()
+        takers = [s for s in self if s.can(Capability.EXTERNAL) and scheme in s.schemes]
+        if len(takers) != 1:
+            shown = scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.ASCII) else "that"
+            raise NoTaker(f"External sources are not supported: no store takes {shown} locations")
+        return takers[0]
+
+    def start(self) -> None:
+        """Create the places of those stores whose options ask for it; a failure leaves the store degraded."""
+        for entry in self.entries.values():
+            if entry.create:
+                try:
+                    entry.store.create()
+                except StoreError as error:
+                    log.error("%s", error)
+
+    def close(self) -> None:
+        """Close every store."""
+        for store in self:
+            store.close()
+
+
+def build_catalog(
+    names: tuple[str, ...] | None,
+    default: str | None,
+    options: Mapping[str, Mapping[str, str]],
+    algorithms: tuple[str, ...],
+) -> Catalog:
+    """Build the stores that the settings name, or every complete one when they name none.
+
+    Args:
+        names: the value of `calotype.stores`; None when unset.
+        default: the value of `calotype.default_store`; None when unset.
+        options: store name -> its `store.NAME.*` keys and their text.
+        algorithms: the digests to compute for each upload.
+
+    Raises:
+        ConfigurationError: a named store cannot be built, or the default is not among the stores.
+    """
+    catalog = Catalog()
+    if names is None:
+        _add_complete(catalog, options, algorithms)
+    else:
+        unused = sorted(set(options) - set(names))
+        if unused:
+            raise ConfigurationError(unused[0], "it has options but is not named in calotype.stores")
+        for name in names:
+            if name in catalog:
+                raise ConfigurationError(name, "calotype.stores names it twice")
+            catalog.entries[name] = _build(name, options.get(name, {}), algorithms)
+    catalog.default = _choose_default(catalog, default, named=names is not None)
+    return catalog
+
+
+def _add_complete(catalog: Catalog, options: Mapping, algorithms: tuple[str, ...]) -> None:
+    for name in sorted({*options, *discovery.installed()}):
+        given = options.get(name, {})
+        try:
+            driver = discovery.load(given.get("driver", name), name)
+        except ConfigurationError as error:
+            catalog.off[name] = error.reason
+            log.warning("%s: the store is off", error)
+            continue
+        missing = driver.store_class.Options.missing(given)
+        if missing:
+            catalog.off[name] = f"option {', '.join(missing)} is missing"
+        else:
+            catalog.entries[name] = _build(name, given, algorithms)
+
+
+def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> Entry:
+    if not NAME.fullmatch(name):
+        raise ConfigurationError(name, "a store's name is lower-case letters, digits, - and _, at most 63")
+    driver = discovery.load(given.get("driver", name), name)
+    own = {key: value for key, value in given.items() if key not in CORE_KEYS}
+    options = read_options(name, driver.store_class.Options, own)
+    try:
+        naive = driver.store_class(name, options)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            name, f"driver '{driver.name}' ({driver.distribution}) failed with {type(error).__name__}"
+        ) from error
+    store = CheckedStore(
+        naive,
+        read_only=_flag(name, given, "read_only"),
+        algorithms=algorithms,
+    )
+    store.redirect = _flag(name, given, "redirect")
+    store.accel = given.get("accel") or None
+    if store.accel is not None and not _ACCEL.fullmatch(store.accel):
+        raise ConfigurationError(name, "option accel is the internal path of a proxy's, as in /internal/")
+    return Entry(store, driver, create=_flag(name, given, "create"))
+
+
+def _flag(store: str, given: Mapping[str, str], key: str) -> bool:
+    try:
+        return TypeAdapter(bool).validate_python(given.get(key, "false"))
+    except ValidationError:
+        raise ConfigurationError(store, f"option {key} is true or false") from None
+
+
+def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> str | None:
+    writable = [store.name for store in catalog if store.can(Capability.WRITE)]
+    if default is None:
+        return "file" if "file" in writable else writable[0] if len(writable) == 1 else None
+    if default in catalog:
+        return default
+    if named:
+        raise ConfigurationError(default, "calotype.default_store names it, but it is not in calotype.stores")
+    log.warning("calotype.default_store names '%s', which is not installed or not complete", default)
+    return default

@@ -1,0 +1,397 @@
+"""CheckedStore: the careful wrapper around every naive driver.
+
+It refuses what is not declared, measures and hashes what flows in, holds sources
+to their announced length and to the limit, checks receipts, gives ranges to drivers
+that have none, and turns whatever a driver raises into an error with the store's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from calotype.stores.contract import KEY, Blob, Capability, Reader, Store, Stored
+from calotype.stores.errors import (
+    BadLocation,
+    BlobChanged,
+    BlobNotFound,
+    SourceBroken,
+    SourceError,
+    SourceMismatch,
+    SourceTooLarge,
+    StoreError,
+    Unavailable,
+    Unsupported,
+)
+from calotype.stores.hashing import Digests
+
+log = logging.getLogger(__name__)
+
+#: Bytes asked of a reader at a time when the core itself copies (256 KiB loses 15 %, 4 MiB gains nothing).
+BLOCK = 1 << 19
+#: The longest location that the registry keeps.
+LOCATION_MAX = 1024
+
+
+#: Told of each operation: the store, what was done, "ok" or an error's class, and seconds.
+Observer = Callable[[str, str, str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What an upload must fulfil; None: nothing is demanded.
+
+    `length` is the transport's length and goes to the driver as a hint, `size` the
+    one the client declared, `limit` the most bytes allowed, `digests` maps an
+    algorithm to the hex digest the client declared.
+    """
+
+    length: int | None = None
+    size: int | None = None
+    limit: int | None = None
+    digests: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What an upload turned out to be: the receipt's location, the size in bytes, algorithm -> hex."""
+
+    location: str
+    size: int
+    digests: dict[str, str]
+
+
+class Measured:
+    """A source as the driver sees it: counted, hashed, and held to what was announced."""
+
+    def __init__(self, source: Reader, digests: Digests, demands: Demands):
+        self.count = 0
+        self.ended = False
+        self._source = source
+        self._digests = digests
+        self._demands = demands
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            SourceError: the source breaks, is longer or shorter than announced, or over the limit.
+        """
+        if self.ended:
+            return b""
+        block = self._fetch(BLOCK if size is None or size < 0 else size)
+        if block:
+            self.count += len(block)
+            self._hold_to_most()
+            self._digests.update(block)
+        elif size != 0:
+            self._hold_to_end()
+            self.ended = True
+        return block
+
+    def close(self) -> None:
+        """Close nothing: the source belongs to whoever opened it."""
+
+    def _fetch(self, size: int) -> bytes:
+        try:
+            return self._source.read(size)
+        except SourceError:
+            raise
+        except Exception as error:
+            raise SourceBroken(f"The source of the image data failed: {type(error).__name__}.") from error
+
+    def _hold_to_most(self) -> None:
+        demands = self._demands
+        if demands.limit is not None and self.count > demands.limit:
+            raise SourceTooLarge(f"The image is larger than the {demands.limit} bytes allowed here.")
+        if demands.length is not None and self.count > demands.length:
+            raise SourceBroken(f"More than the announced {demands.length} bytes came.")
+        if demands.size is not None and self.count > demands.size:
+            raise SourceMismatch(
+                f"Supplied size ({demands.size}) and size generated from uploaded image "
+                f"(at least {self.count}) did not match."
+            )
+
+    def _hold_to_end(self) -> None:
+        demands = self._demands
+        if demands.length is not None and self.count < demands.length:
+            raise SourceBroken(f"Only {self.count} of the announced {demands.length} bytes came.")
+        if demands.size is not None and self.count != demands.size:
+            raise SourceMismatch(
+                f"Supplied size ({demands.size}) and size generated from uploaded image "
+                f"({self.count}) did not match."
+            )
+
+
+class Bounded:
+    """The first `length` bytes of a reader; shorter is an error, for the size is known."""
+
+    def __init__(self, store: str, reader: Reader, length: int):
+        self._store = store
+        self._reader = reader
+        self.remaining = length
+
+    @property
+    def file(self) -> io.IOBase | None:
+        """The real file behind, positioned at the next byte, where there is one."""
+        return self._reader if is_plain_file(self._reader) else None
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, b"" after the last.
+
+        Raises:
+            StoreError: the store broke off, or failed.
+        """
+        wanted = self.remaining if size is None or size < 0 else min(size, self.remaining)
+        if wanted == 0:
+            return b""
+        with named_errors(self._store):
+            block = self._reader.read(wanted)
+        if not block:
+            raise BlobChanged(self._store, f"the bytes ended {self.remaining} before their size")
+        self.remaining -= len(block)
+        return block
+
+    def close(self) -> None:
+        """Close the reader behind."""
+        self._reader.close()
+
+
+class CheckedStore:
+    """A configured store as the core uses it; the same verbs as the driver, kept honest."""
+
+    def __init__(
+        self, driver: Store, *, read_only: bool = False, algorithms: tuple[str, ...] = ("sha256", "md5")
+    ):
+        self.name = driver.name
+        self.driver = driver
+        self.schemes = driver.schemes
+        writing = Capability.WRITE | Capability.DELETE
+        self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
+        self.observe: Observer | None = None
+        self.redirect = False
+        self.accel: str | None = None
+        self._algorithms = algorithms
+
+    @contextlib.contextmanager
+    def _doing(self, operation: str) -> Iterator[None]:
+        """Name what goes wrong in the driver, and tell the observer how the operation went."""
+        began = time.perf_counter()
+        outcome = "ok"
+        try:
+            with named_errors(self.name):
+                yield
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            if self.observe is not None:
+                self.observe(self.name, operation, outcome, time.perf_counter() - began)
+
+    def __repr__(self) -> str:
+        return f"<CheckedStore {self.name} of {type(self.driver).__name__}>"
+
+    def can(self, capability: Capability) -> bool:
+        """Whether the store declares the capability."""
+        return capability in self.capabilities
+
+    def add(self, key: str, source: Reader, demands: Demands = Demands()) -> Received:
+        """Store a source whole, or leave nothing.
+
+        Raises:
+            SourceError: the source broke its promise.
+            StoreError: the store could not take it.
+        """
+        self._need(Capability.WRITE, "takes no uploads")
+        if not KEY.fullmatch(key):
+            raise BadLocation(self.name, "a key is lower-case letters, digits, - and .")
+        with Digests(self._algorithms) as digests:
+            measured = Measured(source, digests, demands)
+            with self._doing("add"):
+                stored = self.driver.add(key, measured, demands.length)
+            try:
+                return self._received(stored, measured, digests.hexdigests(), demands)
+            except (SourceError, StoreError):
+                self._withdraw(stored.location)
+                raise
+
+    def _received(
+        self, stored: Stored, measured: Measured, digests: dict[str, str], demands: Demands
+    ) -> Received:
+        if not measured.ended and measured.read(1):
+            raise StoreError(self.name, "its driver stopped before the end of the source")
+        if stored.size != measured.count:
+            raise StoreError(
+                self.name, f"its driver reports {stored.size} bytes where {measured.count} were sent"
+            )
+        if not _is_location(stored.location):
+            raise StoreError(self.name, "its driver gave a location that cannot be kept")
+        if stored.md5 is not None and digests.get("md5", stored.md5) != stored.md5:
+            raise Unavailable(self.name, "the bytes were damaged on their way to it", retry_after=1)
+        for algorithm, declared in (demands.digests or {}).items():
+            if digests.get(algorithm, declared) != declared:
+                raise SourceMismatch(
+                    f"Supplied checksum ({declared}) and checksum generated from uploaded image "
+                    f"({digests[algorithm]}) did not match."
+                )
+        return Received(stored.location, measured.count, digests)
+
+    def _withdraw(self, location: str) -> None:
+        try:
+            self.driver.delete(location)
+        except Exception:
+            log.exception("store '%s': could not remove a refused upload", self.name)
+
+    def get(
+        self, location: str, offset: int = 0, length: int | None = None, *, size: int | None = None
+    ) -> Reader:
+        """Open `length` bytes from `offset`, or all from there on; never fewer, never more.
+
+        `size` is the blob's size as the registry knows it; a store that holds another
+        number of bytes is refused before the first byte is given out.
+
+        Raises:
+            BlobNotFound, BlobChanged, BadLocation, Unavailable: as the driver's `get`.
+        """
+        if length is None and size is not None:
+            length = size - offset
+        ranged = offset > 0 or (length is not None and length != size)
+        native = ranged and self.can(Capability.RANGES)
+        with self._doing("get"):
+            reader = self.driver.get(location, offset, length) if native else self.driver.get(location)
+        try:
+            self._check_file(reader, size)
+            if ranged and not native:
+                self._skip(reader, offset)
+        except BaseException:
+            reader.close()
+            raise
+        return reader if length is None else Bounded(self.name, reader, length)
+
+    def _check_file(self, reader: Reader, size: int | None) -> None:
+        """A short file would be sent as if it were whole: look before the first byte."""
+        if size is not None and is_plain_file(reader):
+            held = os.fstat(reader.fileno()).st_size
+            if held != size:
+                raise BlobChanged(self.name, f"it holds {held} bytes of an image of {size}")
+
+    def _skip(self, reader: Reader, offset: int) -> None:
+        left = offset
+        while left:
+            with named_errors(self.name):
+                block = reader.read(min(left, BLOCK))
+            if not block:
+                raise BlobChanged(self.name, f"the bytes ended {left} before the range")
+            left -= len(block)
+
+    def size(self, location: str) -> int | None:
+        """The blob's size in bytes, None where the store cannot tell."""
+        with self._doing("size"):
+            return self.driver.size(location)
+
+    def delete(self, location: str) -> None:
+        """Remove a blob; raises BlobNotFound when it is gone already."""
+        self._need(Capability.DELETE, "deletes nothing")
+        with self._doing("delete"):
+            self.driver.delete(location)
+
+    def discard(self, key: str) -> None:
+        """Remove what an upload that never ended has left under the key."""
+        self._need(Capability.WRITE, "takes no uploads")
+        with named_errors(self.name), contextlib.suppress(BlobNotFound):
+            self.driver.discard(key)
+
+    def locate(self, key: str) -> str | None:
+        """Where `add` will put the key, when that is known."""
+        with named_errors(self.name):
+            return self.driver.locate(key)
+
+    def register(self, uri: str) -> Stored:
+        """Accept a location from outside; the size is None when the source does not tell."""
+        self._need(Capability.EXTERNAL, "takes no locations from outside")
+        with self._doing("register"):
+            stored = self.driver.register(uri)
+        if not _is_location(stored.location):
+            raise BadLocation(self.name, f"the location is longer than {LOCATION_MAX} characters")
+        return stored
+
+    def direct_url(self, location: str, expires: int) -> str | None:
+        """A URL that reads the blob without us, or None."""
+        if not self.can(Capability.DIRECT_URL):
+            return None
+        with named_errors(self.name):
+            return self.driver.direct_url(location, expires)
+
+    def accel_path(self, location: str) -> str | None:
+        """Where the proxy in front finds the blob's file, if it was told that it may."""
+        if self.accel is None:
+            return None
+        with named_errors(self.name):
+            path = self.driver.file_path(location)
+        return None if path is None else self.accel + path
+
+    def has_file(self, location: str) -> bool:
+        """Whether the blob is a file of this machine, which a server sends without a worker's help."""
+        with named_errors(self.name):
+            return self.driver.file_path(location) is not None
+
+    def blobs(self) -> Iterator[Blob]:
+        """Everything the store holds."""
+        self._need(Capability.LISTING, "cannot list what it holds")
+        with named_errors(self.name):
+            yield from self.driver.blobs()
+
+    def attempts(self) -> Iterator[Blob]:
+        """What unfinished uploads left."""
+        self._need(Capability.LISTING, "cannot list what it holds")
+        with named_errors(self.name):
+            yield from self.driver.attempts()
+
+    def create(self) -> None:
+        """Make the place where blobs will lie."""
+        with named_errors(self.name):
+            self.driver.create()
+
+    def check(self) -> None:
+        """Return when the store can be used, raise why not otherwise."""
+        with named_errors(self.name):
+            self.driver.check()
+
+    def close(self) -> None:
+        """Let go of connections; may be called twice."""
+        self.driver.close()
+
+    def _need(self, capability: Capability, lack: str) -> None:
+        if not self.can(capability):
+            raise Unsupported(self.name, f"it {lack}")
+
+
+@contextlib.contextmanager
+def named_errors(store: str) -> Iterator[None]:
+    """Let StoreErrors and SourceErrors through; give everything else the store's name.
+
+    The original text stays out of the message, for it may hold hosts, paths or
+    credentials; it is chained, and so reaches the log.
+    """
+    try:
+        yield
+    except (StoreError, SourceError):
+        raise
+    except Exception as error:
+        raise StoreError(store, f"its driver failed with {type(error).__name__}") from error
+
+
+def is_plain_file(reader: object) -> bool:
+    """Whether the reader is an open file of the operating system, which a server can send by itself."""
+    return isinstance(reader, (io.FileIO, io.BufferedReader)) and isinstance(
+        getattr(reader, "raw", reader), io.FileIO
+    )
+
+
+def _is_location(location: str) -> bool:
+    return 0 < len(location) <= LOCATION_MAX and location.isascii() and location.isprintable()

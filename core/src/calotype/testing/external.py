@@ -1,0 +1,102 @@
+"""Cases about `register`: bytes of somebody else, read only while they are the ones that were registered."""
+
+from __future__ import annotations
+
+import pytest
+
+from calotype.stores import BadLocation, BlobChanged, BlobNotFound, Capability, StoreError
+from calotype.testing.harness import Harness, needs
+from calotype.testing.readers import assert_same, pattern, read_all
+
+EXTERNAL = Capability.EXTERNAL
+HOSTILE_URIS = {
+    "empty": "",
+    "no-scheme": "thing",
+    "path": "/etc/passwd",
+    "file": "file:///etc/passwd",
+    "dot-dot": "../../etc/passwd",
+    "other-scheme": "gopher://example.com/x",
+    "over-long": "{0}" + "a" * 5000,
+    "newline": "{0}\n",
+    "carriage-return": "{0}\r\nHost: x",
+    "nul": "{0}\0",
+    "blank-before": " {0}",
+}
+
+
+class External(Harness):
+    """`register`, and reading what was registered."""
+
+    @needs(EXTERNAL)
+    def test_a_registered_blob_is_read_whole(self, size: int) -> None:
+        data = pattern(size, seed=4)
+        stored = self.checked.register(self.put_outside(data))
+
+        assert stored.size in (size, None)
+        assert_same(self.read(stored.location, size), data)
+
+    @needs(EXTERNAL)
+    def test_a_range_of_a_registered_blob_holds_the_right_bytes(self) -> None:
+        data = pattern(self.span(), seed=4)
+        stored = self.checked.register(self.put_outside(data))
+        reader = self.checked.get(stored.location, 1000, 500, size=len(data))
+
+        assert_same(read_all(reader, limit=500), data[1000:1500])
+
+    @needs(EXTERNAL)
+    def test_a_second_instance_reads_what_was_registered(self) -> None:
+        data = pattern(5000)
+        stored, twin = self.checked.register(self.put_outside(data)), self.twin()
+        try:
+            assert_same(self.read(stored.location, 5000, twin), data)
+        finally:
+            twin.close()
+
+    @needs(EXTERNAL)
+    def test_what_is_not_there_is_not_registered(self) -> None:
+        uri = self.plant(self.store, pattern(10))
+        self.uproot(self.store, uri)
+        with pytest.raises(BlobNotFound) as caught:
+            self.store.register(uri)
+
+        assert caught.value.store == self.store.name
+
+    @needs(EXTERNAL)
+    @pytest.mark.parametrize("verb", ["get", "size"])
+    def test_a_source_that_has_gone_is_reported_at_once(self, verb: str) -> None:
+        uri = self.plant(self.store, pattern(10))
+        location = self.checked.register(uri).location
+        self.uproot(self.store, uri)
+        with pytest.raises(BlobNotFound):
+            getattr(self.store, verb)(location)
+
+    @needs(EXTERNAL)
+    def test_a_changed_source_is_never_read_as_the_old_one(self) -> None:
+        uri = self.put_outside(pattern(5000))
+        location = self.checked.register(uri).location
+        self.replant(self.store, uri, pattern(6000, seed=1))
+        with pytest.raises(BlobChanged):
+            read_all(self.store.get(location), limit=6000)
+
+    @needs(EXTERNAL)
+    @pytest.mark.parametrize("hostile", HOSTILE_URIS)
+    def test_a_hostile_uri_is_refused(self, hostile: str) -> None:
+        uri = HOSTILE_URIS[hostile].format(self.put_outside(pattern(10)))
+        with pytest.raises(BadLocation) as caught:
+            self.checked.register(uri)
+
+        assert caught.value.store == self.store.name
+
+    @needs(EXTERNAL)
+    def test_the_source_is_not_ours_to_delete(self) -> None:
+        uri = self.put_outside(pattern(10))
+        location = self.checked.register(uri).location
+        with pytest.raises(StoreError):
+            self.checked.delete(location)
+
+        assert_same(self.read(location, 10), pattern(10))
+
+    @needs(EXTERNAL)
+    def test_the_schemes_are_named_in_lower_case(self) -> None:
+        assert self.store.schemes
+        assert [scheme for scheme in self.store.schemes if scheme != scheme.lower() or ":" in scheme] == []

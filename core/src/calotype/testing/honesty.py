@@ -1,0 +1,189 @@
+"""Cases about what a driver says of itself: its capabilities, its options, its secrets, its threads."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import urllib.request
+
+import pytest
+
+from calotype.stores import (
+    API_VERSION,
+    Capability,
+    ConfigurationError,
+    Store,
+    StoreError,
+    StoreOptions,
+    Unsupported,
+)
+from calotype.stores.checked import CheckedStore
+from calotype.stores.options import read_options
+from calotype.testing.harness import Harness, needs
+from calotype.testing.readers import Trickle, assert_same, pattern, read_all
+
+#: Capability -> the methods that a driver must bring when it declares it.
+METHODS = {
+    Capability.WRITE: ["add"],
+    Capability.DELETE: ["delete"],
+    Capability.EXTERNAL: ["register"],
+    Capability.DIRECT_URL: ["direct_url"],
+    Capability.LISTING: ["blobs"],
+}
+
+
+class Honesty(Harness):
+    """What is declared is there, what is not is refused, and what is secret stays so."""
+
+    @pytest.mark.parametrize("capability", METHODS, ids=lambda capability: capability.name)
+    def test_what_is_declared_is_implemented(self, capability: Capability) -> None:
+        if capability in self.store.capabilities:
+            for method in METHODS[capability]:
+                assert getattr(type(self.store), method) is not getattr(Store, method)
+
+    def test_an_upload_is_refused_where_it_is_not_declared(self) -> None:
+        source = Trickle(pattern(10))
+        with pytest.raises(Unsupported) as caught:
+            self._without(Capability.WRITE).add(self.key(), source)
+
+        assert self.store.name in str(caught.value)
+        assert source.given == 0
+
+    def test_a_delete_is_refused_where_it_is_not_declared(self) -> None:
+        location = self.put(pattern(10))
+        with pytest.raises(Unsupported):
+            self._without(Capability.DELETE).delete(location)
+
+        assert_same(self.read(location, 10), pattern(10))
+
+    def test_a_listing_is_refused_where_it_is_not_declared(self) -> None:
+        with pytest.raises(Unsupported):
+            list(self._without(Capability.LISTING).blobs())
+
+    def test_a_location_from_outside_is_refused_where_it_is_not_declared(self) -> None:
+        with pytest.raises(Unsupported):
+            self._without(Capability.EXTERNAL).register("http://example.com/x")
+
+    def test_there_is_no_direct_url_where_it_is_not_declared(self) -> None:
+        assert self._without(Capability.DIRECT_URL).direct_url(self.put(pattern(10)), 60) is None
+
+    def test_a_range_is_right_where_it_is_not_declared(self) -> None:
+        data = pattern(5000)
+        reader = self._without(Capability.RANGES).get(self.put(data), 1000, 500, size=5000)
+
+        assert_same(read_all(reader, limit=500), data[1000:1500])
+
+    def _without(self, capability: Capability) -> CheckedStore:
+        narrowed = CheckedStore(self.store)
+        narrowed.capabilities &= ~capability
+        return narrowed
+
+    @needs(Capability.WRITE)
+    def test_a_read_only_store_takes_nothing(self) -> None:
+        with pytest.raises(Unsupported):
+            CheckedStore(self.store, read_only=True).add(self.key(), Trickle(b"x"))
+
+    @needs(Capability.DIRECT_URL)
+    def test_a_direct_url_gives_the_bytes(self) -> None:
+        data = pattern(5000)
+        url = self.store.direct_url(self.put(data), 60)
+        if url is not None:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                assert_same(answer.read(len(data) + 1), data)
+            assert [secret for secret in self.store.options.secrets() if secret in url] == []
+
+    # The life of a driver.
+
+    def test_it_was_written_for_this_contract(self) -> None:
+        major, minor = self.store.api_version
+
+        assert major == API_VERSION[0]
+        assert minor <= API_VERSION[1]
+
+    def test_a_new_driver_touches_no_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*args: object, **kwargs: object) -> None:
+            raise AssertionError("the constructor uses the network")
+
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        monkeypatch.setattr(socket, "getaddrinfo", refuse)
+        before = threading.active_count()
+        twin = self.twin()
+
+        assert threading.active_count() == before
+        twin.close()
+
+    def test_check_returns_when_the_store_can_be_used(self) -> None:
+        assert self.store.check() is None
+
+    @needs(Capability.WRITE)
+    def test_create_is_idempotent_and_keeps_what_is_there(self) -> None:
+        location = self.put(pattern(10))
+        self.store.create()
+        self.store.create()
+
+        assert_same(self.read(location, 10), pattern(10))
+
+    def test_close_is_called_twice(self) -> None:
+        twin = self.twin()
+        with contextlib.suppress(StoreError):
+            twin.get(self.put(pattern(10))).close()
+        twin.close()
+        twin.close()
+
+    def test_close_ends_the_threads(self) -> None:
+        twin, before = self.twin(), set(threading.enumerate())
+        twin.get(self.put(pattern(self.span()))).close()
+        if self.checked.can(Capability.WRITE):
+            self._locations.append(twin.add(self.key(), Trickle(pattern(self.span()))).location)
+        twin.close()
+        begun = set(threading.enumerate()) - before
+        for thread in begun:
+            thread.join(timeout=5)
+
+        assert [thread.name for thread in begun if thread.is_alive()] == []
+
+    # Options and secrets.
+
+    def test_the_options_are_declared(self) -> None:
+        assert issubclass(type(self.store).Options, StoreOptions)
+        assert isinstance(self.store.options, type(self.store).Options)
+
+    def test_an_unknown_option_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="unknown option nonsense"):
+            read_options(self.store.name, type(self.store).Options, {"nonsense": "1"})
+
+    def test_every_option_says_what_it_is_for(self) -> None:
+        fields = type(self.store).Options.model_fields
+
+        assert [name for name, field in fields.items() if not field.description] == []
+
+    def test_no_secret_is_shown(self) -> None:
+        options = self.store.options
+        shown = f"{self.store!r} {self.store} {self.checked!r} {options!r} {options} {options.shown()}"
+
+        assert [secret for secret in options.secrets() if secret in shown] == []
+
+    def test_no_secret_is_in_an_error(self) -> None:
+        errors = []
+        for location in (self.missing(), "nonsense", "", "a" * 5000):
+            try:
+                self.store.get(location).close()
+            except StoreError as error:
+                errors.append(_chain(error))
+
+        assert len(errors) == 4
+        assert [secret for secret in self.store.options.secrets() if secret in " ".join(errors)] == []
+
+    def test_no_secret_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        self.read(self.put(pattern(1000)), 1000)
+        with contextlib.suppress(StoreError):
+            self.store.get("nonsense").close()
+
+        assert [secret for secret in self.store.options.secrets() if secret in caplog.text] == []
+
+
+def _chain(error: BaseException | None) -> str:
+    return "" if error is None else f"{error!r} {error} {_chain(error.__cause__ or error.__context__)}"

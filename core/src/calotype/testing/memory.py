@@ -1,0 +1,160 @@
+"""MemoryStore: the reference driver, each promise in the plainest code; and a test double."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import io
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pydantic import Field, PrivateAttr
+
+from calotype.stores import (
+    BadLocation,
+    Blob,
+    BlobChanged,
+    BlobNotFound,
+    Capability,
+    Duplicate,
+    Reader,
+    Store,
+    Stored,
+    StoreFull,
+    StoreOptions,
+)
+
+_OWN = re.compile(r"blob:([0-9a-z.-]{1,1000})", re.ASCII)
+_FOREIGN = re.compile(r"memory:([0-9a-z.-]{1,900})#([0-9a-f]{64})", re.ASCII)
+_URI = re.compile(r"memory:([0-9a-z.-]{1,900})", re.ASCII)
+
+
+@dataclass
+class Shelf:
+    """What lies in memory: our blobs, what is being written, and what belongs to others."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    blobs: dict[str, tuple[bytes, datetime.datetime]] = field(default_factory=dict)
+    attempts: dict[int, tuple[str, io.BytesIO]] = field(default_factory=dict)
+    foreign: dict[str, bytes] = field(default_factory=dict)
+
+
+class MemoryOptions(StoreOptions):
+    """The blobs belong to the options object: two stores with the same one share them."""
+
+    capacity: int | None = Field(None, ge=0, description="the most bytes it holds; unset: no limit")
+    _shelf: Shelf = PrivateAttr(default_factory=Shelf)
+
+    @property
+    def shelf(self) -> Shelf:
+        return self._shelf
+
+
+class MemoryStore(Store):
+    """Keeps blobs in a dictionary; registers `memory:NAME` for what tests put into `shelf.foreign`."""
+
+    Options = MemoryOptions
+    schemes = ("memory",)
+    capabilities = (
+        Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.EXTERNAL | Capability.LISTING
+    )
+
+    def __init__(self, name: str, options: MemoryOptions):
+        super().__init__(name, options)
+        self.shelf = options.shelf
+
+    def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
+        return io.BytesIO(self._held(location)[offset:])
+
+    def size(self, location: str) -> int | None:
+        return len(self._held(location))
+
+    def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
+        shelf, buffer = self.shelf, io.BytesIO()
+        with shelf.lock:
+            if key in shelf.blobs:
+                raise Duplicate(self.name, "the key is taken")
+            shelf.attempts[id(buffer)] = (key, buffer)
+        try:
+            while block := source.read(1 << 20):
+                buffer.write(block)
+            with shelf.lock:
+                self._keep(key, buffer.getvalue())
+        finally:
+            with shelf.lock:
+                shelf.attempts.pop(id(buffer), None)
+        return Stored(f"blob:{key}", buffer.tell())
+
+    def delete(self, location: str) -> None:
+        key = self._key(location)
+        with self.shelf.lock:
+            if self.shelf.blobs.pop(key, None) is None:
+                raise BlobNotFound(self.name, "there is no such blob")
+
+    def discard(self, key: str) -> None:
+        with self.shelf.lock:
+            for number, (begun, _) in list(self.shelf.attempts.items()):
+                if begun == key:
+                    del self.shelf.attempts[number]
+        with contextlib.suppress(BlobNotFound):
+            self.delete(f"blob:{key}")
+
+    def locate(self, key: str) -> str | None:
+        return f"blob:{key}"
+
+    def register(self, uri: str) -> Stored:
+        match = _URI.fullmatch(uri)
+        if not match:
+            raise BadLocation(self.name, "it takes memory:NAME")
+        data = self.shelf.foreign.get(match[1])
+        if data is None:
+            raise BlobNotFound(self.name, "nothing lies there")
+        return Stored(f"memory:{match[1]}#{hashlib.sha256(data).hexdigest()}", len(data))
+
+    def blobs(self) -> Iterator[Blob]:
+        with self.shelf.lock:
+            held = list(self.shelf.blobs.items())
+        for key, (data, modified) in held:
+            yield Blob(f"blob:{key}", len(data), modified)
+
+    def attempts(self) -> Iterator[Blob]:
+        now = datetime.datetime.now(datetime.UTC)
+        with self.shelf.lock:
+            begun = list(self.shelf.attempts.values())
+        for key, buffer in begun:
+            yield Blob(key, buffer.tell(), now)
+
+    def _keep(self, key: str, data: bytes) -> None:
+        blobs = self.shelf.blobs
+        if key in blobs:
+            raise Duplicate(self.name, "the key is taken")
+        capacity = self.options.capacity
+        if capacity is not None and sum(len(held) for held, _ in blobs.values()) + len(data) > capacity:
+            raise StoreFull(self.name, f"it holds at most {capacity} bytes")
+        blobs[key] = (data, datetime.datetime.now(datetime.UTC))
+
+    def _held(self, location: str) -> bytes:
+        if match := _FOREIGN.fullmatch(location):
+            return self._unchanged(match[1], match[2])
+        with self.shelf.lock:
+            held = self.shelf.blobs.get(self._key(location))
+        if held is None:
+            raise BlobNotFound(self.name, "there is no such blob")
+        return held[0]
+
+    def _unchanged(self, name: str, digest: str) -> bytes:
+        data = self.shelf.foreign.get(name)
+        if data is None:
+            raise BlobNotFound(self.name, "nothing lies there any more")
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise BlobChanged(self.name, "other bytes lie there now")
+        return data
+
+    def _key(self, location: str) -> str:
+        match = _OWN.fullmatch(location)
+        if not match:
+            raise BadLocation(self.name, "not a location of this store")
+        return match[1]

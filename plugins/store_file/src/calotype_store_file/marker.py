@@ -1,0 +1,50 @@
+"""The marker `.calotype-store`: it says that the directory is a store's, and whose."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+MARKER = ".calotype-store"
+
+
+@contextlib.contextmanager
+def open_marker(root: int, flags: int) -> Iterator[int]:
+    descriptor = os.open(MARKER, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read(root: int) -> str:
+    with open_marker(root, os.O_RDONLY) as marker:
+        return os.read(marker, 200).decode("ascii", "replace").strip()
+
+
+@contextlib.contextmanager
+def locked(root: int) -> Iterator[int]:
+    """Hold the store's lock, which is the one on its marker: across threads, processes and NFS hosts."""
+    with open_marker(root, os.O_RDWR) as marker:
+        fcntl.flock(marker, fcntl.LOCK_EX)
+        yield marker
+
+
+def adopt(root: int, name: str) -> str:
+    """Write the store's name into an empty marker; returns the owner, who may have been faster."""
+    with locked(root) as marker:
+        owner = read(root)
+        if not owner:
+            os.pwrite(marker, f"{name}\n".encode("ascii"), 0)
+            os.fsync(marker)
+        return owner or name
+
+
+def write_new(path: Path, name: str) -> None:
+    with open(path, "x", encoding="ascii") as marker:
+        marker.write(f"{name}\n")
+        marker.flush()
+        os.fsync(marker.fileno())

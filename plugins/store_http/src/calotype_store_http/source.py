@@ -1,0 +1,105 @@
+"""A source as a location tells of it: its URL, and by what a change of its bytes is noticed."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from calotype.egress import Answer, BadAnswer, parse
+
+#: A strong validator; a weak one (W/"...") does not promise the same bytes.
+ETAG = r'^"[\x21\x23-\x7e]{1,200}"$'
+#: The one form of a date that HTTP servers write today.
+DATE = r"^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT$"
+CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<size>[0-9]{1,18}|\*)", re.ASCII)
+LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+class Source(BaseModel):
+    """What a location holds, as JSON. Unset: the source does not tell.
+
+    `size` is in bytes; `etag` is a strong ETag with its quotes; `modified` is the
+    Last-Modified header as it came.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    url: str = Field(max_length=1000, pattern=r"^[\x21-\x7e]+$")
+    size: int | None = Field(None, ge=0, lt=1 << 63)
+    etag: str | None = Field(None, pattern=ETAG)
+    modified: str | None = Field(None, pattern=DATE)
+
+    def written(self) -> str:
+        """The location's text."""
+        return self.model_dump_json(exclude_none=True)
+
+    @classmethod
+    def read(cls, location: str) -> Source:
+        """Take a location's text apart, as strictly as if a client had sent it; raises ValueError."""
+        source = cls.model_validate_json(location)
+        if source.written() != location:
+            raise ValueError("not written as this class writes it")
+        return source
+
+    @property
+    def pinned(self) -> bool:
+        """Whether two reads can be told to be of the same bytes, so that one may go on for the other."""
+        return self.etag is not None or self.modified is not None
+
+    def conditions(self) -> dict[str, str]:
+        """Headers by which a server refuses to give other bytes; not all servers heed them."""
+        if self.etag is not None:
+            return {"If-Match": self.etag}
+        return {"If-Unmodified-Since": self.modified} if self.modified is not None else {}
+
+    def is_still(self, now: Source) -> bool:
+        """Whether what the source tells now is what it told then; a validator that vanished is a change."""
+        if self.size is not None and now.size is not None and self.size != now.size:
+            return False
+        if self.etag is not None:
+            return self.etag == now.etag
+        return self.modified is None or self.modified == now.modified
+
+
+def describe(url: str, answer: Answer) -> Source:
+    """What an answer with status 200 or 206 tells of the source at this URL.
+
+    Raises:
+        BadAnswer: its length or its range makes no sense.
+        ValueError: the URL is too long for a location.
+    """
+    return Source(
+        url=parse(url).url,
+        size=_size(answer),
+        etag=_matching(ETAG, answer.headers.get("ETag")),
+        modified=_matching(DATE, answer.headers.get("Last-Modified")),
+    )
+
+
+def first_byte(answer: Answer) -> int:
+    """Where in the blob the answer's body begins; raises BadAnswer."""
+    return int(_content_range(answer)["first"]) if answer.status == 206 else 0
+
+
+def _size(answer: Answer) -> int | None:
+    if answer.status == 206:
+        size = _content_range(answer)["size"]
+        return None if size == "*" else int(size)
+    if "Transfer-Encoding" in answer.headers:
+        return None
+    length = answer.headers.get("Content-Length", "")
+    if not LENGTH.fullmatch(length):
+        raise BadAnswer
+    return int(length)
+
+
+def _content_range(answer: Answer) -> re.Match[str]:
+    match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if match is None:
+        raise BadAnswer
+    return match
+
+
+def _matching(pattern: str, value: str | None) -> str | None:
+    return value if value is not None and re.search(pattern, value, re.ASCII) else None

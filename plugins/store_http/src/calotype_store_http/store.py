@@ -1,0 +1,214 @@
+"""HttpStore: a read-only store whose blobs lie on other people's web servers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import ipaddress
+import logging
+import re
+import ssl
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from calotype.egress import Answer, BadAnswer, Egress, EgressError, EgressPolicy, Resolver, resolve
+from calotype.stores import (
+    BadLocation,
+    BlobChanged,
+    BlobNotFound,
+    Capability,
+    Reader,
+    Store,
+    Stored,
+    StoreOptions,
+    Unavailable,
+)
+from calotype_store_http.reading import SourceReader, store_errors
+from calotype_store_http.source import Source, describe, first_byte
+
+log = logging.getLogger(__name__)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Port = Annotated[int, Field(ge=1, le=65535)]
+Host = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9.-]{1,253}$")]
+
+#: Statuses that say: ask again later.
+LATER = frozenset({408, 425, 429})
+#: Statuses that say: not for you, or not there. Nothing that we could do later changes that.
+GONE = frozenset({401, 403, 404, 410})
+
+
+class HttpOptions(StoreOptions):
+    """What may be fetched from, and how patiently; see README.md."""
+
+    schemes: tuple[Literal["https", "http"], ...] = Field(
+        ("https", "http"), min_length=1, description="the URI schemes that clients may name"
+    )
+    ports: tuple[Port, ...] = Field((80, 443), min_length=1, description="the ports that may be fetched from")
+    allowed_networks: tuple[Network, ...] = Field(
+        (), description="networks that may be fetched from although they are not public"
+    )
+    allowed_hosts: tuple[Host, ...] = Field(
+        (), description="names that may be fetched from wherever they lead; their DNS is trusted"
+    )
+    denied_networks: tuple[Network, ...] = Field(
+        (), description="networks never to fetch from although they are public, as this service's own"
+    )
+    max_redirects: int = Field(
+        3, ge=0, le=10, description="redirects followed, each checked as the first URL"
+    )
+    connect_timeout: float = Field(5, gt=0, description="seconds to connect to an address")
+    read_timeout: float = Field(60, gt=0, description="seconds to wait for an answer, or for more bytes")
+    min_rate: int = Field(16384, ge=1, description="bytes a second below which a source is too slow")
+    retries: int = Field(3, ge=0, le=10, description="times a broken download is taken up again")
+    ca_bundle: str | None = Field(None, description="file of CA certificates (default: the system's)")
+    verify: bool = Field(True, description="check certificates; false only for tests")
+    redirect: bool = Field(False, description="send clients to public sources instead of passing bytes on")
+
+    def policy(self) -> EgressPolicy:
+        """These options as the policy of the way out."""
+        names = EgressPolicy.__dataclass_fields__
+        return EgressPolicy(**{name: value for name, value in self if name in names})
+
+
+class HttpStore(Store):
+    """Reads by reference; every connection passes the whole check of `calotype.egress` anew."""
+
+    Options = HttpOptions
+    schemes = ("https", "http")
+    capabilities = Capability.EXTERNAL | Capability.RANGES
+
+    def __init__(self, name: str, options: HttpOptions, resolver: Resolver = resolve):
+        """`resolver` gives the addresses of a name; tests bring their own."""
+        super().__init__(name, options)
+        self.schemes = options.schemes
+        if options.redirect:
+            self.capabilities |= Capability.DIRECT_URL
+        if not options.verify:
+            log.warning("store '%s': certificates of sources are not checked (option verify)", name)
+        policy = options.policy()
+        self._egress = Egress(policy, resolver)
+        self._public = Egress(replace(policy, allowed_networks=(), allowed_hosts=()), resolver)
+
+    def register(self, uri: str) -> Stored:
+        """Look at the source, without reading it, and note what tells its bytes from others.
+
+        Raises:
+            BadLocation: a URL that must not be fetched, or a source whose answers cannot be used.
+            BlobNotFound: the source does not have it, or does not give it to us.
+            Unavailable: the source cannot be reached now.
+        """
+        try:
+            with store_errors(self.name):
+                source = self._look(uri, {})
+        except ValidationError as error:
+            raise BadLocation(self.name, "the location is too long") from error
+        except Unavailable as error:
+            if isinstance(error.__cause__, BadAnswer):  # it will not answer better later
+                raise BadLocation(self.name, f"External sources are not supported: {error.reason}") from error
+            raise
+        return Stored(source.written(), source.size)
+
+    def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
+        """Open the source at `offset`; a source without ranges is read up to there.
+
+        Raises:
+            BlobChanged: the source tells another size, ETag or Last-Modified than when registered.
+            BlobNotFound, BadLocation, Unavailable: as `register`.
+        """
+        source = self._source(location)
+        if source.size is not None and 0 < offset >= source.size:
+            self.size(location)
+            return io.BytesIO()
+        ends = [end for end in (source.size, None if length is None else offset + length) if end is not None]
+        end = min(ends, default=None)
+
+        def fetch(position: int) -> Answer:
+            return self._fetch(source, position, end)
+
+        with store_errors(self.name):
+            return SourceReader(self.name, source, fetch, offset, end, self.options.retries)
+
+    def size(self, location: str) -> int | None:
+        """The size in bytes, after a look whether the source is still the same; raises as `get`."""
+        source = self._source(location)
+        with store_errors(self.name):
+            now = self._look(source.url, source.conditions())
+        self._hold_to(source, now)
+        return now.size if source.size is None else source.size
+
+    def direct_url(self, location: str, expires: int) -> str | None:
+        """The source's own URL, if anybody may reach it: None for one in an allowed private network."""
+        source = self._source(location)
+        try:
+            self._public.check(source.url)
+        except EgressError:
+            return None
+        return source.url
+
+    def check(self) -> None:
+        """There is nothing to reach beforehand; only the certificates must be there."""
+        try:
+            ssl.create_default_context(cafile=self.options.ca_bundle)
+        except OSError as error:
+            raise Unavailable(self.name, "the file of option ca_bundle holds no certificates") from error
+
+    def _source(self, location: str) -> Source:
+        try:
+            return Source.read(location)
+        except ValueError as error:
+            raise BadLocation(self.name, "not a location that this store has written") from error
+
+    def _look(self, url: str, conditions: dict[str, str]) -> Source:
+        """Ask for one byte: many servers refuse HEAD, and only so it shows whether they have ranges."""
+        with contextlib.closing(self._ask(url, {**conditions, "Range": "bytes=0-0"})) as answer:
+            return describe(url, answer)
+
+    def _fetch(self, source: Source, position: int, end: int | None) -> Answer:
+        """Open the source so that its next byte is the one at `position` of what was registered."""
+        headers = source.conditions()
+        if position or end != source.size:
+            headers["Range"] = f"bytes={position}-{'' if end is None or end <= position else end - 1}"
+        answer = self._ask(source.url, headers)
+        try:
+            self._hold_to(source, describe(source.url, answer))
+            self._skip(answer, position - first_byte(answer))
+        except BaseException:
+            answer.close()
+            raise
+        return answer
+
+    def _skip(self, answer: Answer, count: int) -> None:
+        """Read up to a position, where a source without ranges began at its first byte."""
+        if count < 0:
+            raise BadAnswer
+        while count and (block := answer.read(count)):
+            count -= len(block)
+
+    def _hold_to(self, source: Source, now: Source) -> None:
+        if not source.is_still(now):
+            raise BlobChanged(self.name, "the source holds other bytes than were registered")
+
+    def _ask(self, url: str, headers: dict[str, str]) -> Answer:
+        """An answer with a body, status 200 or 206; any other status is an error."""
+        answer = self._egress.open("GET", url, headers)
+        if answer.status in (200, 206):
+            return answer
+        answer.close()
+        if answer.status == 416 and "Range" in headers:  # an empty source has no first byte
+            return self._ask(url, {name: value for name, value in headers.items() if name != "Range"})
+        if answer.status in GONE:
+            raise BlobNotFound(self.name, "the source does not have it, or does not give it to us")
+        if answer.status == 412:
+            raise BlobChanged(self.name, "the source holds other bytes than were registered")
+        if answer.status in LATER or answer.status >= 500:
+            raise Unavailable(self.name, "the source cannot answer now", _retry_after(answer))
+        raise BadAnswer
+
+
+def _retry_after(answer: Answer) -> int:
+    """Seconds until the source wants to be asked again; 30 where it says nothing, an hour at most."""
+    value = answer.headers.get("Retry-After", "")
+    return min(max(int(value), 1), 3600) if re.fullmatch(r"[0-9]{1,6}", value, re.ASCII) else 30

@@ -1,5 +1,0 @@
-"""Images that lie on web servers: read by reference, and never other bytes than were registered."""
-
-from tintype_store_http.store import HttpOptions, HttpStore
-
-__all__ = ["HttpStore", "HttpOptions"]

@@ -1,0 +1,143 @@
+"""From what botocore raises to the contract's errors, in one place.
+
+Reasons reach clients: they name no host, key, bucket or credential. They do name
+the option that is likely to be wrong. botocore's own text is chained, for the log.
+"""
+
+from __future__ import annotations
+
+import re
+
+from botocore import exceptions as aws
+
+from calotype.stores import BlobNotFound, StoreError, StoreFull, Unavailable
+
+NO_BUCKET = "its bucket does not exist (set bucket, or create = true)"
+REFUSES = "it refuses our credentials"
+WRONG_REGION = "the bucket belongs to another region or endpoint (set region, or endpoint_url)"
+CHECKSUM = "it refuses this form of checksum (set checksums = when_required)"
+
+#: What the server's error codes mean, where the status alone would say less.
+UNAVAILABLE = {
+    "NoSuchBucket": NO_BUCKET,
+    "InvalidBucketName": "it refuses the bucket's name (set bucket)",
+    "InvalidAccessKeyId": f"{REFUSES}: the access key is unknown (set access_key and secret_key)",
+    "SignatureDoesNotMatch": f"{REFUSES}: the signature is wrong (set secret_key; check region and proxies)",
+    "ExpiredToken": f"{REFUSES}: they have expired",
+    "InvalidToken": f"{REFUSES}: the session token is wrong",
+    "AccessDenied": f"{REFUSES}: they lack the right to do this",
+    "RequestTimeTooSkewed": "the clocks differ too much (set this machine's clock by NTP)",
+    "RequestExpired": "the clocks differ too much (set this machine's clock by NTP)",
+    "AuthorizationHeaderMalformed": WRONG_REGION,
+    "PermanentRedirect": WRONG_REGION,
+    "TemporaryRedirect": WRONG_REGION,
+    "IllegalLocationConstraintException": WRONG_REGION,
+    "InvalidLocationConstraint": WRONG_REGION,
+    "InvalidRegion": WRONG_REGION,
+    "MissingContentLength": CHECKSUM,
+    "XAmzContentSHA256Mismatch": "the bytes changed on their way to it",
+    "BadDigest": "the bytes changed on their way to it",
+    "InvalidDigest": CHECKSUM,
+    "NotImplemented": f"it does not know a feature that we ask for; perhaps {CHECKSUM}",
+    "KMS.NotFoundException": "its encryption key does not exist (set kms_key_id)",
+    "KMS.DisabledException": "its encryption key is switched off",
+    "InvalidStorageClass": "it does not know the storage class (set storage_class)",
+    "MethodNotAllowed": "it does not allow this; perhaps the endpoint is not S3 (set endpoint_url)",
+}
+FULL = {
+    "QuotaExceeded": "it is over its quota",
+    "XMinioStorageFull": "it is full",
+    "InsufficientStorage": "it is full",
+    "EntityTooLarge": "the image is larger than it allows",
+}
+SLOW = {"SlowDown", "ServiceUnavailable", "TooManyRequests", "RequestLimitExceeded", "Throttling"}
+MISSING = {"NoSuchKey", "NoSuchVersion"}
+
+
+def code_of(error: BaseException | None) -> str:
+    """The server's error code, "" for an error that did not come from the server.
+
+    A HEAD's answer has no body, so its code is just its status. A StoreError has the code of its cause.
+    """
+    if isinstance(error, StoreError):
+        error = error.__cause__
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, aws.ClientError) else ""
+
+
+def lost_answers(outcome: BaseException | dict) -> bool:
+    """Whether an answer got lost on the way to this one, so that the server may have done the same before."""
+    if isinstance(outcome, StoreError):
+        outcome = outcome.__cause__
+    if isinstance(outcome, aws.ClientError):
+        outcome = outcome.response
+    if not isinstance(outcome, dict):
+        return True
+    metadata = outcome.get("ResponseMetadata", {})
+    return metadata.get("RetryAttempts", 0) > 0 or metadata.get("HTTPStatusCode", 500) >= 500
+
+
+def explain(store: str, error: Exception, *, virtual: bool = False) -> StoreError:
+    """The contract's error for what botocore raised; `virtual`: the bucket stands in the host name."""
+    if isinstance(error, aws.ClientError):
+        return _refusal(store, error)
+    if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
+        return Unavailable(store, "no credentials were found (set access_key and secret_key)")
+    if isinstance(error, (aws.CredentialRetrievalError, aws.TokenRetrievalError)):
+        return Unavailable(store, "the ambient credentials could not be fetched")
+    if isinstance(error, aws.SSLError):
+        return Unavailable(store, _tls_reason(str(error), virtual))
+    if isinstance(error, aws.ProxyConnectionError):
+        return Unavailable(store, "the proxy cannot be reached (set proxy)")
+    if isinstance(error, aws.EndpointConnectionError):
+        hint = "set addressing = path, or endpoint_url" if virtual else "set endpoint_url"
+        return Unavailable(store, f"it cannot be connected to ({hint})")
+    if isinstance(error, aws.ConnectTimeoutError):
+        return Unavailable(store, "it could not be connected to in time")
+    if isinstance(error, aws.ReadTimeoutError):
+        return Unavailable(store, "it did not answer in time")
+    if isinstance(error, aws.NoRegionError):
+        return Unavailable(store, "its region is not known (set region)")
+    if isinstance(error, aws.ParamValidationError):
+        return StoreError(store, "an option's value is not one that S3 takes")
+    if isinstance(error, aws.HTTPClientError):
+        return Unavailable(store, "the connection broke")
+    return Unavailable(store, f"the request failed with {type(error).__name__}")
+
+
+def _refusal(store: str, error: aws.ClientError) -> StoreError:
+    metadata = error.response.get("ResponseMetadata", {})
+    status, code = metadata.get("HTTPStatusCode", 0), code_of(error)
+    if code in SLOW or status in (429, 503):
+        return Unavailable(store, "it asks us to slow down", _retry_after(metadata))
+    if code in FULL or status in (413, 507):
+        return StoreFull(store, FULL.get(code, "it has no room"))
+    if code in UNAVAILABLE:
+        return Unavailable(store, UNAVAILABLE[code])
+    if code in MISSING or (status == 404 and code == "404"):
+        return BlobNotFound(store, "nothing is stored there")
+    if status in (401, 403):
+        return Unavailable(store, f"{REFUSES} (set access_key and secret_key; check region and clock)")
+    if status == 411:
+        return Unavailable(store, CHECKSUM)
+    if 300 <= status < 400:
+        return Unavailable(store, WRONG_REGION)
+    shown = code if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code) else "an error"
+    if status >= 500:
+        return Unavailable(store, f"it failed with {shown}")
+    return StoreError(store, f"it refuses the request with {shown}")
+
+
+def _retry_after(metadata: dict) -> int:
+    value = metadata.get("HTTPHeaders", {}).get("retry-after", "")
+    return min(int(value), 3600) if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) else 30
+
+
+def _tls_reason(text: str, virtual: bool) -> str:
+    if "mismatch" in text or "doesn't match" in text:
+        hint = "set addressing = path, or endpoint_url" if virtual else "set endpoint_url"
+        return f"its TLS certificate is for another name ({hint})"
+    if "WRONG_VERSION_NUMBER" in text or "wrong version number" in text:
+        return "it does not speak TLS (set endpoint_url to http://)"
+    if "certificate verify failed" in text:
+        return "its TLS certificate is not vouched for by a CA that we know (set ca_bundle)"
+    return "TLS failed (set endpoint_url, or ca_bundle)"

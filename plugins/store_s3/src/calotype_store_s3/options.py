@@ -1,0 +1,99 @@
+"""What an operator can set for an S3 store. Only `bucket` has to be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ByteSize, Field, FilePath, SecretStr, field_validator, model_validator
+
+from calotype.stores import StoreOptions
+
+#: S3's own limits on one part of a multipart upload, in bytes.
+PART_MIN, PART_MAX = 5 << 20, 5 << 30
+
+Part = Annotated[ByteSize, Field(ge=PART_MIN, le=PART_MAX)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+/?$")]
+
+
+class S3Options(StoreOptions):
+    """Sizes are bytes, or text such as `16MiB`; times are seconds."""
+
+    bucket: str = Field(pattern=r"^[A-Za-z0-9._-]{3,255}$", description="The bucket that holds the images.")
+    prefix: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/?)*$",
+        max_length=256,
+        description="A folder in the bucket: object names begin with it and a slash.",
+    )
+    endpoint_url: Url | None = Field(
+        None, description="The server, http(s)://host[:port]; unset: AWS, or what AWS_ENDPOINT_URL says."
+    )
+    region: str | None = Field(
+        None, pattern=r"^[a-z0-9-]{1,63}$", description="The region to sign for; unset: the ambient one."
+    )
+    access_key: str | None = Field(
+        None,
+        description="Access key (signed URLs show it); unset: the ambient AWS chain, as an instance role.",
+    )
+    secret_key: SecretStr | None = Field(None, description="The access key's secret; set both or neither.")
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Bucket in the path or in the host name; auto: path where endpoint_url is set."
+    )
+    public_endpoint: Url | None = Field(
+        None, description="The server's URL as clients reach it, for direct URLs; unset: endpoint_url."
+    )
+    ca_bundle: FilePath | None = Field(None, description="A PEM file of the CAs that vouch for the server.")
+    verify: bool = Field(True, description="Whether to check the server's certificate; false is for tests.")
+    proxy: SecretStr | None = Field(
+        None, description="An HTTP proxy to go through: http://[user:key@]host:port."
+    )
+    checksums: Literal["when_required", "when_supported"] = Field(
+        "when_required",
+        description="when_supported adds boto3's CRC to each request; many servers refuse it.",
+    )
+    multipart_threshold: ByteSize = Field(
+        ByteSize(32 << 20), le=PART_MAX, description="Images of a known length from here on go up in parts."
+    )
+    part_size: Part | None = Field(
+        None, description="Bytes in a part; unset: 12 MiB. Grows where 10,000 such parts would not suffice."
+    )
+    memory: ByteSize = Field(
+        ByteSize(36 << 20),
+        ge=PART_MIN,
+        description="Bytes of parts that one upload holds at a time; one part is held even if it is larger.",
+    )
+    max_concurrency: int = Field(8, ge=1, le=256, description="Parts of one upload sent at a time.")
+    storage_class: str | None = Field(None, description="Storage class of new objects, such as STANDARD_IA.")
+    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
+        None, description="Encryption by the server; unset: the bucket's default."
+    )
+    kms_key_id: str | None = Field(None, description="The KMS key for sse = aws:kms.")
+    connect_timeout: float = Field(5, gt=0, description="Seconds to wait for a connection.")
+    read_timeout: float = Field(60, gt=0, description="Seconds to wait for the next bytes.")
+    retries: int = Field(4, ge=0, le=20, description="How often a failed request or read is repeated.")
+
+    @field_validator("prefix")
+    @classmethod
+    def _as_folder(cls, prefix: str) -> str:
+        return prefix.rstrip("/") + "/" if prefix else ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key belong together: set both or neither")
+        if self.kms_key_id and not (self.sse or "").startswith("aws:kms"):
+            raise ValueError("kms_key_id needs sse = aws:kms")
+        if self.ca_bundle and not self.verify:
+            raise ValueError("ca_bundle is of no use with verify = false")
+        return self
+
+    @property
+    def path_style(self) -> bool:
+        """Whether the bucket stands in the path of URLs."""
+        return self.addressing == "path" or (self.addressing == "auto" and self.endpoint_url is not None)
+
+    @property
+    def part_memory(self) -> int:
+        """Bytes of parts that one upload may hold; half of `memory` where botocore copies what it sends."""
+        tls = not (self.endpoint_url or "").startswith("http://")
+        return self.memory // 2 if tls and self.checksums == "when_supported" else self.memory

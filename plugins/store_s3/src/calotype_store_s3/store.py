@@ -1,0 +1,149 @@
+"""The S3 driver: one object a blob, named by prefix and key."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+
+from calotype.stores import (
+    BadLocation,
+    Blob,
+    BlobNotFound,
+    Capability,
+    Reader,
+    Store,
+    Stored,
+    StoreError,
+    Unavailable,
+)
+from calotype.stores.contract import KEY
+from calotype_store_s3.bucket import Bucket
+from calotype_store_s3.errors import NO_BUCKET, code_of
+from calotype_store_s3.options import S3Options
+from calotype_store_s3.reader import ObjectReader
+from calotype_store_s3.upload import Upload, abort_all
+
+SCHEME = "s3:"
+#: Signatures of version 4 are good for a week at most, in seconds.
+WEEK = 7 * 24 * 3600
+
+
+class S3Store(Store):
+    """Images in a bucket. A location is `s3:KEY`, relative to bucket and prefix."""
+
+    Options = S3Options
+    options: S3Options
+    capabilities = (
+        Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.DIRECT_URL | Capability.LISTING
+    )
+
+    def __init__(self, name: str, options: S3Options):
+        super().__init__(name, options)
+        self._bucket = Bucket(name, options)
+
+    def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
+        """Open an object at an offset; past its end there are no bytes."""
+        name = self._object(location)
+        if length == 0:
+            self.size(location)
+            return io.BytesIO()
+        try:
+            return ObjectReader(self._bucket, name, offset, length)
+        except StoreError as error:
+            if code_of(error) in ("InvalidRange", "416"):
+                return io.BytesIO()
+            raise
+
+    def size(self, location: str) -> int:
+        """The object's size in bytes."""
+        name = self._object(location)
+        try:
+            return self._bucket.call("head_object", Key=name)["ContentLength"]
+        except BlobNotFound:
+            # A HEAD does not tell a missing object from a missing bucket, and the latter loses no image.
+            self._need_bucket()
+            raise
+
+    def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
+        """Store a source whole, in one request or in parts."""
+        location = self.locate(key)
+        return Stored(location, Upload(self._bucket, self._object(location)).run(source, size))
+
+    def delete(self, location: str) -> None:
+        """Remove an object. S3 does not say whether there was one, so it is asked first."""
+        self.size(location)
+        self._bucket.call("delete_object", Key=self._object(location))
+
+    def discard(self, key: str) -> None:
+        """Abort every multipart upload of the key and remove its object."""
+        name = self._object(self.locate(key))
+        abort_all(self._bucket, name)
+        self._bucket.call("delete_object", Key=name)
+
+    def locate(self, key: str) -> str:
+        """`s3:KEY`."""
+        return SCHEME + key
+
+    def direct_url(self, location: str, expires: int) -> str:
+        """A presigned URL for the public endpoint, good for a week at most."""
+        return self._bucket.signed_url(self._object(location), min(expires, WEEK))
+
+    def blobs(self) -> Iterator[Blob]:
+        """Every object whose name is prefix and key; others in the bucket are not ours."""
+        for page in self._bucket.pages("list_objects_v2", Prefix=self.options.prefix):
+            for found in page.get("Contents", ()):
+                key = self._key(found["Key"])
+                if key:
+                    yield Blob(SCHEME + key, found["Size"], found["LastModified"])
+
+    def attempts(self) -> Iterator[Blob]:
+        """Every multipart upload that was neither completed nor aborted, with the size of its parts."""
+        for page in self._bucket.pages("list_multipart_uploads", Prefix=self.options.prefix):
+            for found in page.get("Uploads", ()):
+                key = self._key(found["Key"])
+                if key:
+                    yield Blob(key, self._parts_size(found["Key"], found["UploadId"]), found["Initiated"])
+
+    def create(self) -> None:
+        """Make the bucket, in the region of the options, unless it is there."""
+        with contextlib.suppress(BlobNotFound):
+            self._bucket.call("head_bucket")
+            return
+        region = self.options.region
+        place = {"LocationConstraint": region} if region not in (None, "us-east-1") else None
+        try:
+            self._bucket.call("create_bucket", **({"CreateBucketConfiguration": place} if place else {}))
+        except StoreError as error:
+            if code_of(error) != "BucketAlreadyOwnedByYou":
+                raise
+
+    def check(self) -> None:
+        """List one object: unlike a HEAD, its answer says what is wrong."""
+        self._bucket.call("list_objects_v2", Prefix=self.options.prefix, MaxKeys=1)
+
+    def close(self) -> None:
+        """End the connections."""
+        self._bucket.close()
+
+    def _object(self, location: str) -> str:
+        key = location.removeprefix(SCHEME)
+        if not location.startswith(SCHEME) or not KEY.fullmatch(key):
+            raise BadLocation(self.name, "a location is s3: and a key")
+        return self.options.prefix + key
+
+    def _key(self, name: str) -> str | None:
+        key = name.removeprefix(self.options.prefix)
+        return key if KEY.fullmatch(key) else None
+
+    def _need_bucket(self) -> None:
+        try:
+            self._bucket.call("head_bucket")
+        except BlobNotFound as error:
+            raise Unavailable(self.name, NO_BUCKET) from error
+
+    def _parts_size(self, name: str, upload_id: str) -> int:
+        with contextlib.suppress(StoreError):
+            pages = self._bucket.pages("list_parts", Key=name, UploadId=upload_id)
+            return sum(part["Size"] for page in pages for part in page.get("Parts", ()))
+        return 0

@@ -1,0 +1,225 @@
+"""Putting an object: in one request, or in parts of which only so many bytes are held at a time.
+
+Each upload marks its object with a token of its own. By it an answer that got lost
+is told from a key that somebody else took: botocore repeats a request whose answer
+did not come, and `If-None-Match: *` then refuses the upload's own object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from calotype.stores import BlobNotFound, Duplicate, Reader, StoreError, StoreFull
+from calotype_store_s3.bucket import Bucket
+from calotype_store_s3.errors import code_of, lost_answers
+from calotype_store_s3.parts import Cutter, Part, part_sizes
+
+log = logging.getLogger(__name__)
+
+#: The user metadata that holds an upload's token.
+TOKEN = "calotype-upload"  # noqa: S105  (a name, not a secret)
+#: What a request that must not overwrite is refused with.
+TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload"}
+#: How often an abort is asked for, and the codes that end it.
+ABORTS = 4
+GONE = {"NoSuchUpload", "NoSuchKey", "404"}
+
+
+class Upload:
+    """One upload of one key. `run` stores the source and returns how many bytes it had."""
+
+    def __init__(self, bucket: Bucket, name: str):
+        self._bucket = bucket
+        self._name = name
+        self._token = secrets.token_hex(16)
+        self._threads = ThreadPoolExecutor(bucket.options.max_concurrency, thread_name_prefix="s3-part")
+        self._upload_id: str | None = None
+        self._written = False
+        self._sending: dict[Future[dict], int] = {}
+        self._sent: list[Future[dict]] = []
+
+    def run(self, source: Reader, size: int | None) -> int:
+        """Store all bytes, or leave nothing."""
+        self._refuse_taken()
+        options = self._bucket.options
+        sizes = part_sizes(size, options.part_size)
+        if size is not None and size < options.multipart_threshold:
+            sizes = itertools.chain([size or 1], sizes)
+        try:
+            return self._store(Cutter(source), sizes)
+        except BaseException:
+            self._undo()
+            raise
+        finally:
+            self._threads.shutdown()
+
+    def _store(self, cutter: Cutter, sizes: Iterator[int]) -> int:
+        part = cutter.part(next(sizes))
+        if part.last:
+            self._write("put_object", Body=part.data, **self._settings())
+            return len(part.data)
+        self._begin()
+        total = self._send(cutter, part)
+        while not part.last:
+            size = next(sizes, None)
+            if size is None:
+                raise StoreFull(
+                    self._bucket.store, f"the image has more than {len(self._sent)} parts (set part_size)"
+                )
+            self._make_room(size)
+            part = cutter.part(size)
+            total += self._send(cutter, part)
+        self._complete()
+        return total
+
+    def _complete(self) -> None:
+        parts = [_receipt(number, sent.result()) for number, sent in enumerate(self._sent, 1)]
+        self._write("complete_multipart_upload", UploadId=self._upload_id, MultipartUpload={"Parts": parts})
+
+    def _begin(self) -> None:
+        try:
+            answer = self._bucket.call("create_multipart_upload", Key=self._name, **self._settings())
+        except StoreError as error:
+            self._drop_nameless(error)
+            raise
+        self._upload_id = answer["UploadId"]
+        self._drop_nameless(answer)
+
+    def _drop_nameless(self, outcome: StoreError | dict) -> None:
+        """Abort the upload that was begun by a request whose answer, and so its id, got lost."""
+        if lost_answers(outcome):
+            with contextlib.suppress(StoreError):
+                abort_all(self._bucket, self._name, spare=self._upload_id)
+
+    def _send(self, cutter: Cutter, part: Part) -> int:
+        sending = self._threads.submit(self._put, cutter, part, len(self._sent) + 1)
+        self._sent.append(sending)
+        self._sending[sending] = len(part.data)
+        return len(part.data)
+
+    def _put(self, cutter: Cutter, part: Part, number: int) -> dict:
+        answer = self._bucket.call(
+            "upload_part", Key=self._name, UploadId=self._upload_id, PartNumber=number, Body=part.data
+        )
+        cutter.reuse(part)
+        return answer
+
+    def _make_room(self, size: int) -> None:
+        """Wait until `size` more bytes may be held; raise what a part that failed has raised."""
+        while self._sending and sum(self._sending.values()) + size > self._bucket.options.part_memory:
+            done, _ = wait(self._sending, return_when=FIRST_COMPLETED)
+            for sent in done:
+                del self._sending[sent]
+                sent.result()
+
+    def _write(self, operation: str, **arguments: Any) -> None:
+        """Do what makes the object appear, provided that the key is free."""
+        # Not every server knows the condition for both requests: at least this process takes turns.
+        with self._bucket.turn(self._name):
+            self._refuse_taken()
+            self._written = True
+            try:
+                self._unless_taken(operation, **arguments)
+            except StoreError as error:
+                if lost_answers(error) and self._is_mine():
+                    return
+                if code_of(error) in TAKEN:
+                    self._refuse_taken()
+                raise
+
+    def _unless_taken(self, operation: str, **arguments: Any) -> None:
+        if self._bucket.conditional:
+            try:
+                self._bucket.call(operation, Key=self._name, IfNoneMatch="*", **arguments)
+                return
+            except StoreError as error:
+                if code_of(error) not in ("NotImplemented", "501"):
+                    raise
+        self._bucket.call(operation, Key=self._name, **arguments)
+        # Only now is it clear that the condition was what the server does not implement.
+        self._bucket.conditional = False
+
+    def _settings(self) -> dict[str, Any]:
+        options = self._bucket.options
+        settings = {
+            "StorageClass": options.storage_class,
+            "ServerSideEncryption": options.sse,
+            "SSEKMSKeyId": options.kms_key_id,
+            "Metadata": {TOKEN: self._token},
+            "ContentType": "application/octet-stream",
+        }
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def _head(self) -> dict | None:
+        try:
+            return self._bucket.call("head_object", Key=self._name)
+        except BlobNotFound:
+            return None
+
+    def _refuse_taken(self) -> None:
+        if self._head() is not None:
+            raise Duplicate(self._bucket.store, "the key holds bytes already")
+
+    def _is_mine(self) -> bool:
+        with contextlib.suppress(StoreError):
+            head = self._head()
+            return head is not None and head["Metadata"].get(TOKEN) == self._token
+        return False
+
+    def _undo(self) -> None:
+        """Leave nothing. A part that lands after the abort would stay, so those under way end first."""
+        for sent in self._sent:
+            sent.cancel()
+        wait(self._sent)
+        if self._upload_id is not None:
+            try:
+                abort(self._bucket, self._name, self._upload_id)
+            except StoreError as error:
+                log.warning("an upload could not be aborted, its parts stay until it is discarded: %s", error)
+        if self._written and self._is_mine():
+            with contextlib.suppress(StoreError):
+                self._bucket.call("delete_object", Key=self._name)
+
+
+def abort(bucket: Bucket, name: str, upload_id: str) -> None:
+    """Abort a multipart upload, and again until the server says that it is gone.
+
+    Raises:
+        StoreError: the server refuses each time, or does not answer; botocore then has tried often enough.
+    """
+    for left in reversed(range(ABORTS)):
+        try:
+            bucket.call("abort_multipart_upload", Key=name, UploadId=upload_id)
+        except StoreError as error:
+            if code_of(error) in GONE:
+                return
+            if not left or not code_of(error):
+                raise
+
+
+def abort_all(bucket: Bucket, name: str, spare: str | None = None) -> None:
+    """Abort every multipart upload of that object, save one."""
+    uploads = [
+        upload["UploadId"]
+        for page in bucket.pages("list_multipart_uploads", Prefix=name)
+        for upload in page.get("Uploads", ())
+        if upload["Key"] == name and upload["UploadId"] != spare
+    ]
+    for upload_id in uploads:
+        abort(bucket, name, upload_id)
+
+
+def _receipt(number: int, answer: dict) -> dict:
+    """A part as the completing request wants it; checksums are named again where the server gave any."""
+    checksums = {
+        name: value
+        for name, value in answer.items()
+        if name.startswith("Checksum") and name != "ChecksumType"
+    }
+    return {"PartNumber": number, "ETag": answer["ETag"], **checksums}

@@ -1,0 +1,303 @@
+"""SwiftStore: the driver."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import io
+import itertools
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from calotype.stores import (
+    BadLocation,
+    Blob,
+    BlobNotFound,
+    Capability,
+    Duplicate,
+    Reader,
+    Store,
+    Stored,
+    Unavailable,
+)
+from calotype.stores.contract import KEY
+from calotype_store_swift.connections import Connections
+from calotype_store_swift.failures import explained, missing, status_of
+from calotype_store_swift.options import SwiftOptions
+from calotype_store_swift.reader import SwiftReader
+from calotype_store_swift.segments import SEGMENT, segment_sizes
+from calotype_store_swift.upload import Upload
+
+if TYPE_CHECKING:
+    import swiftclient
+
+PREFIX = "swift:"
+#: Segments a manifest may have where Swift does not tell.
+MANIFEST_MAX = 1000
+
+
+class SwiftStore(Store):
+    """Images as objects of one Swift account; a location is `swift:<key>`.
+
+    The object lies in `container`, its segments, if it has any, in
+    `<container>_segments`; with `shards` both names end in `_` and the first hex
+    digits of the key's SHA-256.
+    """
+
+    Options = SwiftOptions
+    capabilities = Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.LISTING
+
+    def __init__(self, name: str, options: SwiftOptions):
+        super().__init__(name, options)
+        if options.temp_url_key is not None:
+            self.capabilities = type(self).capabilities | Capability.DIRECT_URL
+        self._connections = Connections(options)
+        self._lock = threading.Lock()
+        self._adding: set[str] = set()
+        self._manifest_max: int | None = None
+
+    def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
+        """Open an object, plain, SLO or DLO; as `Store.get`."""
+        key = self._key(location)
+        with explained(self.name):
+            if length == 0:
+                self._head(key)
+                return io.BytesIO()
+            try:
+                return SwiftReader(
+                    self.name,
+                    self._connections,
+                    self._container(key),
+                    key,
+                    offset,
+                    length,
+                    self.options.retries,
+                )
+            except Exception as error:
+                if status_of(error) == 416:
+                    return io.BytesIO()
+                raise
+
+    def size(self, location: str) -> int | None:
+        """The object's size in bytes; None for a DLO of so many segments that Swift does not add them up."""
+        with explained(self.name):
+            length = self._head(self._key(location)).get("content-length")
+        return None if length is None else int(length)
+
+    def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
+        """Store a source, as `Store.add`.
+
+        Of several adds of one key in this process only one goes on at a time; the
+        others are Duplicates. Swift's own `If-None-Match` does not decide a race.
+        """
+        location = self.locate(key)
+        with self._lock:
+            if key in self._adding:
+                raise Duplicate(self.name, "the key is being written")
+            self._adding.add(key)
+        try:
+            upload = Upload(
+                self.name,
+                self.options,
+                self._connections,
+                self._container(key),
+                self._segments(key),
+                key,
+                location,
+            )
+            return upload.run(source, size, self._sizes(size))
+        finally:
+            with self._lock:
+                self._adding.discard(key)
+
+    def delete(self, location: str) -> None:
+        """Remove an object and its static segments; of a DLO only the manifest, for it is another's."""
+        self._remove(self._key(location))
+
+    def discard(self, key: str) -> None:
+        """Remove the object, and the segments of every attempt at the key."""
+        self._key(self.locate(key))
+        with contextlib.suppress(BlobNotFound):
+            self._remove(key)
+        self._sweep(key)
+
+    def locate(self, key: str) -> str:
+        """`swift:<key>`.
+
+        Raises:
+            BadLocation: not a key.
+        """
+        if not KEY.fullmatch(key):
+            raise BadLocation(self.name, "not a key")
+        return PREFIX + key
+
+    def direct_url(self, location: str, expires: int) -> str | None:
+        """A TempURL for GET and HEAD, when `temp_url_key` is set."""
+        key = self._key(location)
+        if self.options.temp_url_key is None:
+            return None
+        with explained(self.name):
+            return self._temp_url(self._container(key), key, expires)
+
+    def blobs(self) -> Iterator[Blob]:
+        """The objects whose names are keys; an SLO has the size of its segments together."""
+        for shard in self._shards():
+            for entry in self._listing(self.options.container + shard):
+                if KEY.fullmatch(entry["name"]):
+                    yield Blob(PREFIX + entry["name"], entry["bytes"], _time(entry))
+
+    def attempts(self) -> Iterator[Blob]:
+        """The keys that have segments and no object, with the bytes of all their segments."""
+        for shard in self._shards():
+            entries = self._listing(f"{self.options.container}_segments{shard}")
+            for key, segments in itertools.groupby(entries, lambda entry: entry["name"].partition("/")[0]):
+                segments = list(segments)
+                if KEY.fullmatch(key) and not self._exists(key):
+                    size = sum(entry["bytes"] for entry in segments)
+                    yield Blob(key, size, max(map(_time, segments)))
+
+    def create(self) -> None:
+        """Make the containers that are not there yet."""
+        with explained(self.name):
+            self._connections.for_each(lambda connection, name: connection.put_container(name), self._all())
+
+    def check(self) -> None:
+        """Ask for every container, and try the TempURL key; as `Store.check`."""
+        try:
+            with explained(self.name):
+                self._connections.for_each(
+                    lambda connection, name: connection.head_container(name), self._all()
+                )
+        except BlobNotFound as error:
+            raise missing(self.name) from error.__cause__
+        if self.options.temp_url_key is not None:
+            with explained(self.name):
+                self._check_temp_url_key()
+
+    def close(self) -> None:
+        """Close the connections; may be called twice."""
+        self._connections.close()
+
+    def _key(self, location: str) -> str:
+        key = location.removeprefix(PREFIX)
+        if not location.startswith(PREFIX) or not KEY.fullmatch(key):
+            raise BadLocation(self.name, "not a location of this store")
+        return key
+
+    def _shard(self, key: str) -> str:
+        digits = self.options.shards
+        return "_" + hashlib.sha256(key.encode()).hexdigest()[:digits] if digits else ""
+
+    def _shards(self) -> list[str]:
+        digits = self.options.shards
+        return [f"_{number:0{digits}x}" for number in range(16**digits)] if digits else [""]
+
+    def _container(self, key: str) -> str:
+        return self.options.container + self._shard(key)
+
+    def _segments(self, key: str) -> str:
+        return f"{self.options.container}_segments{self._shard(key)}"
+
+    def _all(self) -> list[str]:
+        name = self.options.container
+        return [name + kind + shard for shard in self._shards() for kind in ("", "_segments")]
+
+    def _sizes(self, size: int | None) -> Iterator[int]:
+        """The sizes of the segments; Swift is only asked for its limits when one will not do."""
+        first = self.options.segment_size or SEGMENT
+        if size is None or size <= max(first, self.options.whole_max):
+            yield first
+            yield from itertools.islice(segment_sizes(first, None, self._most_segments()), 1, None)
+        else:
+            yield from segment_sizes(first, size, self._most_segments())
+
+    def _most_segments(self) -> int:
+        """How many segments a manifest may have, as /info says; asked once."""
+        if self._manifest_max is None:
+            with explained(self.name), self._connections.lent() as connection:
+                try:
+                    url = self._connections.identity.get_endpoint()
+                    limits = connection.get_capabilities(url).get("slo", {})
+                except Exception as error:
+                    if not status_of(error):
+                        raise
+                    limits = {}
+            self._manifest_max = int(limits.get("max_manifest_segments", MANIFEST_MAX))
+        return self._manifest_max
+
+    def _head(self, key: str) -> dict[str, str]:
+        with self._connections.lent() as connection:
+            return connection.head_object(self._container(key), key)
+
+    def _exists(self, key: str) -> bool:
+        try:
+            with explained(self.name):
+                self._head(key)
+        except BlobNotFound:
+            return False
+        return True
+
+    def _remove(self, key: str) -> None:
+        with explained(self.name), self._connections.lent() as connection:
+            container = self._container(key)
+            static = "x-static-large-object" in connection.head_object(container, key)
+            query = "multipart-manifest=delete" if static else None
+            connection.delete_object(container, key, query_string=query)
+        if static:
+            # Swift answers 200 whatever became of the parts, and swiftclient drops the body that tells.
+            if self._exists(key):
+                raise Unavailable(self.name, "it did not remove all of the object")
+            self._sweep(key)
+
+    def _sweep(self, key: str) -> None:
+        """Remove what lies under the key in the container of segments."""
+        container = self._segments(key)
+
+        def remove(connection: swiftclient.Connection, entry: dict) -> None:
+            try:
+                connection.delete_object(container, entry["name"])
+            except Exception as error:
+                if status_of(error) != 404:
+                    raise
+
+        with explained(self.name, writing=True):
+            self._connections.for_each(remove, self._listing(container, prefix=f"{key}/"))
+
+    def _listing(self, container: str, prefix: str | None = None) -> Iterator[dict]:
+        """The entries of a container in the order of their names, a page at a time."""
+        marker = ""
+        while True:
+            with explained(self.name, writing=True), self._connections.lent() as connection:
+                page = connection.get_container(container, marker=marker, prefix=prefix)[1]
+            if not page:
+                return
+            yield from page
+            marker = page[-1]["name"]
+
+    def _temp_url(self, container: str, name: str, expires: int) -> str:
+        from swiftclient.utils import generate_temp_url
+
+        url = urlsplit(self._connections.identity.get_endpoint())
+        signed = generate_temp_url(
+            f"{url.path}/{container}/{name}",
+            expires,
+            self.options.temp_url_key.get_secret_value(),
+            "GET",
+            digest=self.options.temp_url_digest,
+        )
+        return f"{url.scheme}://{url.netloc}{signed}"
+
+    def _check_temp_url_key(self) -> None:
+        probe = self._temp_url(self._all()[0], "probe", 60)
+        if not self._connections.identity.accepts(probe):
+            raise Unavailable(
+                self.name,
+                "it refuses our TempURLs (options temp_url_key, temp_url_digest; the account's Temp-URL-Key)",
+            )
+
+
+def _time(entry: dict) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=datetime.UTC)

@@ -1,0 +1,43 @@
+"""The conformance kit against a real nginx, over HTTP and over TLS by a CA of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from calotype_store_webdav import WebdavStore
+
+from calotype.stores.options import read_options
+from calotype.testing import StoreConformance
+
+
+@pytest.mark.campaign
+class TestWebdavStore(StoreConformance):
+    """A collection that the first test makes; whatever in nginx's folder is no whole image is left over."""
+
+    @pytest.fixture
+    def store(self, options: Mapping[str, str]) -> WebdavStore:
+        driver = WebdavStore("dav", read_options("dav", WebdavStore.Options, options))
+        driver.create()
+        return driver
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, nginx_dav: Mapping[str, str]) -> None:
+        self.folder = Path(nginx_dav["NGINX_DAV_FILES"], "images")
+
+    def leftovers(self, store: WebdavStore) -> list[Path]:
+        claims = (path for path in self.folder.iterdir() if not (path / "image").exists())
+        return sorted([*claims, *self.folder.glob("*/part")])
+
+
+@pytest.mark.campaign
+class TestWebdavStoreOverTls(TestWebdavStore):
+    """The same over TLS, fewer bytes at a time."""
+
+    large_size = 8 << 20
+
+    @pytest.fixture
+    def options(self, options: dict[str, str], nginx_dav: Mapping[str, str]) -> dict[str, str]:
+        url = f"{nginx_dav['NGINX_DAV_TLS_URL']}/images"
+        return {**options, "url": url, "ca_bundle": nginx_dav["NGINX_CACERT"]}
