@@ -31,6 +31,7 @@ ROOMS = {
     "draft": "policy",
     "fsck": "lifecycle",
     "variables": "settings",
+    "former_name": "settings",
 }
 LEVEL = {name: -number for number, floor in enumerate(FLOORS) for name in floor}
 #: The server serves any application: the one thing it shares is how an ini file's variables are read.

@@ -17,7 +17,7 @@ ALL = ("sqlite", "postgresql", "mariadb")
 FIRST = "0001"
 
 
-def calotype(words: str, server: Server) -> subprocess.CompletedProcess[str]:
+def manage(words: str, server: Server) -> subprocess.CompletedProcess[str]:
     """Run a `calotype-manage` command; INI stands for the server's file and its variables."""
     command = [Path(sys.executable).with_name("calotype-manage"), *words.split()]
     at = command.index("INI")
@@ -42,13 +42,13 @@ def test_images_survive_the_way_back_and_forth_between_versions(
     image = server.post("/images", {**OCTETS, **fields}, b"bytes").image
     server.stop()
 
-    back = calotype(f"db downgrade --to {FIRST} INI", server)
-    behind = calotype("db current INI", server)
-    unlike = calotype("db check INI", server)
+    back = manage(f"db downgrade --to {FIRST} INI", server)
+    behind = manage("db current INI", server)
+    unlike = manage("db check INI", server)
     with pytest.raises(StartFailed, match="run `calotype-manage db upgrade"):
         server.start()
-    forth = calotype("db upgrade INI", server)
-    alike = calotype("db check INI", server)
+    forth = manage("db upgrade INI", server)
+    alike = manage("db check INI", server)
 
     newest = schema.newest()
     assert (back.returncode, back.stdout) == (0, f"{newest} -> {FIRST}\n"), back.stderr
@@ -67,7 +67,7 @@ def test_there_is_no_way_back_to_what_is_not_older(start_server: StartServer) ->
     newest = schema.newest()
 
     for revision in (newest, "9999", "base", "head", "-1"):
-        done = calotype(f"db downgrade INI --to={revision}", server)
+        done = manage(f"db downgrade INI --to={revision}", server)
 
         assert (done.returncode, done.stdout) == (1, "")
         assert (

@@ -23,7 +23,7 @@ def database(postgres: Mapping[str, str]) -> dict[str, str]:
     return {"CALOTYPE_DATABASE_URL": url}
 
 
-def calotype(command: str, data_dir: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def manage(command: str, data_dir: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a `calotype-manage` command; INI stands for the file and its variable."""
     words = command.replace("INI", f"{INI} data_dir={data_dir}").split()
     path = Path(sys.executable).with_name("calotype-manage")
@@ -37,15 +37,15 @@ def test_production_ini_serves_once_an_operator_has_prepared_it(
     data_dir.mkdir()
     with pytest.raises(StartFailed, match="run `calotype-manage db upgrade"):
         Server(tmp_path, INI, data_dir, database)
-    upgraded = calotype("db upgrade INI", data_dir, database)
+    upgraded = manage("db upgrade INI", data_dir, database)
     assert upgraded.returncode == 0, upgraded.stderr
     server = Server(tmp_path, INI, data_dir, database)
     try:
         nobody = server.post("/images", OCTETS, b"bytes")
-        made = calotype("token add INI --user alice --project demo", data_dir, database)
+        made = manage("token add INI --user alice --project demo", data_dir, database)
         token = {"X-Auth-Token": made.stdout.split()[-1]}
         refused = server.post("/images", {**OCTETS, **token}, b"bytes")
-        created = calotype("stores INI --create file", data_dir, database)
+        created = manage("stores INI --create file", data_dir, database)
         image = server.post("/images", {**OCTETS, **token}, b"bytes").image
 
         assert (nobody.status, refused.status, created.returncode) == (401, 503, 0)
@@ -57,7 +57,7 @@ def test_production_ini_serves_once_an_operator_has_prepared_it(
 
 
 def test_without_the_database_url_the_start_ends_with_one_sentence(tmp_path: Path) -> None:
-    done = calotype("db current INI", tmp_path, {})
+    done = manage("db current INI", tmp_path, {})
 
     assert done.returncode == 1
     assert done.stderr == "calotype-manage: sqlalchemy.url: there is no ${env:CALOTYPE_DATABASE_URL}\n"

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from calotype import former_name
 from calotype.variables import SettingsError, expand
 
 _STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
@@ -199,6 +200,7 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
     fields: dict[str, object] = {}
     stores: dict[str, dict[str, str]] = {}
     for key, text in given.items():
+        former_name.check_key(key)
         value = expand(key, text, global_config)
         if match := _STORE_KEY.fullmatch(key):
             stores.setdefault(match[1], {})[match[2]] = value

@@ -11,7 +11,7 @@ from pathlib import Path
 from click.testing import CliRunner
 from sqlalchemy import create_engine, text
 
-from calotype.cli import main as calotype
+from calotype.cli import main as manage
 from calotype.registry import build_engine, schema
 from tests.faults.campaign.databases import CALLS, Databases
 from tests.faults.campaign.killing import Tally, spread
@@ -82,7 +82,7 @@ class _Upgrade:
     def judge(self) -> list[str]:
         """What is wrong when the upgrade is simply done again."""
         for command in ("upgrade", "check"):
-            done = CliRunner().invoke(calotype, ["db", command, str(self._ini)])
+            done = CliRunner().invoke(manage, ["db", command, str(self._ini)])
             if done.exit_code:
                 return [f"db {command}: {done.output}{done.exception or ''}"]
         engine = create_engine(self._url)
@@ -97,4 +97,4 @@ def _upgrade(ini: str, go: object) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    calotype(["db", "upgrade", ini])
+    manage(["db", "upgrade", ini])

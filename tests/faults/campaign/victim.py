@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 
 from calotype.app import Service, open_service
-from calotype.cli import main as calotype
+from calotype.cli import main as manage
 from calotype.cli.ini import load_settings
 from tests.functional.v2.serving import Web, serve_folder, stores
 from tests.running.server import ROOT, Server, write_ini
@@ -94,9 +94,9 @@ class Victim(Server):
         return open_service(settings.model_copy(update={"database_url": SecretStr(self._database)}))
 
     def run(self, *words: str) -> tuple[int, str]:
-        """The exit status and the output of `calotype WORDS INI data_dir=...`."""
+        """The exit status and the output of `calotype-manage WORDS INI data_dir=...`."""
         arguments = [*words, str(self.ini), f"data_dir={self.data_dir}"]
-        done = CliRunner().invoke(calotype, arguments, catch_exceptions=False)
+        done = CliRunner().invoke(manage, arguments, catch_exceptions=False)
         return done.exit_code, done.output
 
     def await_death(self, seconds: float) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 import plaster
 
+from calotype import former_name
 from calotype.registry import RegistryError
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.errors import StoreError
@@ -36,6 +38,7 @@ def load_settings(ini: str, variables: dict[str, str]) -> Settings:
     Raises:
         SettingsError: one sentence that names the key.
     """
+    former_name.check_file(Path(ini))
     loader = plaster.get_loader(ini, protocols=["wsgi"])
     try:
         section = loader.get_wsgi_app_settings(defaults=variables)
