@@ -12,10 +12,11 @@ INI ?= calotype.ini
 # cores, for many wait: for leases, for servers, for commands that start.
 WORKERS := -n $$(($$(nproc) + 1)) --dist loadscope --no-loadscope-reorder
 
+DIST ?= dist
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test optimized campaigns databases fuzz faults lint format tempest bench bench-peers docs clean
+.PHONY: help install serve test optimized campaigns databases fuzz faults lint format tempest bench bench-peers dist docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -65,11 +66,16 @@ bench: $(VENV)/.dev $(PLAIN)/.installed  ## measure speed and memory and print a
 bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, nginx and docker-registry; rewrites docs/performance.md
 	$(BIN)/python bench/compare.py $(BENCH)
 
+dist: $(VENV)/.dev  ## build a wheel and an sdist of every distribution into dist/ (DIST=...)
+	for part in . core plugins/*; do \
+		$(BIN)/python -m build --quiet --no-isolation --outdir $(DIST) $$part || exit 1; \
+	done
+
 docs: $(VENV)/.dev  ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
 clean:  ## remove what the other commands made, but not var/
-	rm -rf $(VENV) $(PLAIN) docs/_build .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) $(PLAIN) docs/_build dist .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 $(VENV)/.installed $(PLAIN)/.installed: requirements.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)

@@ -12,6 +12,8 @@ import pytest
 from docs import tables
 from tests.docs.pages import DOCS, ROOT
 
+#: Where an index's readers find a file of the checkout: a README is shown there, too.
+TREE = "https://github.com/calotype-images/calotype/blob/main/"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
@@ -38,7 +40,11 @@ def test_the_tables_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_pages_links_lead_to_files_that_are_there(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)", page.read_text())
-    local = [target for target in targets if "://" not in target]
+    targets = re.findall(r"(?:\]\(|^\[[^\]]+\]: )([^)#\s]+)", page.read_text(), re.M)
+    files = [
+        ROOT / target.removeprefix(TREE) if target.startswith(TREE) else page.parent / target
+        for target in targets
+        if target.startswith(TREE) or "://" not in target
+    ]
 
-    assert [target for target in local if not (page.parent / target).exists()] == []
+    assert [file for file in files if not file.exists()] == []

@@ -16,6 +16,8 @@ from tests.running.server import ROOT
 
 WEBDAV = "tests/third_party/calotype-store-webdav"
 DRIVERS = [f"plugins/store_{name}" for name in ("file", "s3", "swift", "http")]
+#: The folder of the meta distribution: the checkout's root.
+META = "."
 #: What a build would leave in the checkout, and what a wheel has no use for.
 _LEFT_OUT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "tests")
 
@@ -49,7 +51,7 @@ def _link_what_others_published(packages: Path) -> None:
             (packages / entry.name).symlink_to(entry)
 
 
-def _run(command: list[str | Path], cwd: Path | None = None, path: Path | None = None) -> str:
+def _run(command: list[str | Path], cwd: Path | None = None) -> str:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
     done = subprocess.run(
         command,
@@ -58,39 +60,41 @@ def _run(command: list[str | Path], cwd: Path | None = None, path: Path | None =
         stderr=subprocess.STDOUT,
         text=True,
         cwd=cwd,
-        env={**env, "PYTHONPATH": str(path)} if path else env,
+        env=env,
     )
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout
 
 
 def build_wheels(folder: Path) -> dict[str, Path]:
-    """Source folder -> wheel, of the core, each driver of the tree, and a third party's.
+    """Return the wheel of each source folder: meta distribution, core, drivers, a third party's driver.
 
     They lie in `folder`; processes that share it build them once.
     """
     folder.mkdir(exist_ok=True)
-    sources = ["core", *DRIVERS, WEBDAV]
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "built").exists():
-            _build(sources, folder)
+            _run(["make", "-C", ROOT, "dist", f"DIST={folder}", f"VENV={sys.prefix}"])
+            _build_third_party(folder)
             (folder / "built").touch()
-    return {source: _wheel_of(source, folder) for source in sources}
+    return {source: _wheel_of(source, folder) for source in [META, "core", *DRIVERS, WEBDAV]}
 
 
-def _build(sources: list[str], folder: Path) -> None:
-    """Build copies, and all with one setuptools: an environment for each would take longer."""
-    copies = [folder / "sources" / name for name in sources]
-    for name, copy in zip(sources, copies, strict=True):
-        shutil.copytree(ROOT / name, copy, ignore=_LEFT_OUT, dirs_exist_ok=True)
-    pip, tools = [sys.executable, "-m", "pip", "--disable-pip-version-check"], folder / "tools"
-    _run([*pip, "install", "--quiet", "--target", tools, "setuptools>=77,<82"])
-    build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
-    _run([*build, *copies], path=tools)
+def _build_third_party(folder: Path) -> None:
+    """Build a copy, because a build leaves files behind."""
+    copy = folder / "sources" / WEBDAV
+    shutil.copytree(ROOT / WEBDAV, copy, ignore=_LEFT_OUT, dirs_exist_ok=True)
+    _run([sys.executable, "-m", "build", "--quiet", "--no-isolation", "--wheel", "--outdir", folder, copy])
 
 
 def _wheel_of(source: str, folder: Path) -> Path:
-    project = tomllib.loads((ROOT / source / "pyproject.toml").read_text())["project"]
-    (wheel,) = folder.glob(f"{project['name'].replace('-', '_')}-*.whl")
+    (wheel,) = folder.glob(f"{distribution_of(source).replace('-', '_')}-*.whl")
     return wheel
+
+
+def distribution_of(source: str) -> str:
+    """Return the name of the distribution whose sources lie in this folder of the checkout."""
+    if source == META:
+        return "calotype"
+    return tomllib.loads((ROOT / source / "pyproject.toml").read_text())["project"]["name"]

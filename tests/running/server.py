@@ -80,9 +80,7 @@ class Server:
         self.database_url = make_database(self.data_dir)
         self._env = dict(env or {})
         self._secrets: set[str] = set()
-        # Another interpreter's environment may lack the script, but not the module behind it.
-        beside = Path(sys.executable).with_name("pserve")
-        self._pserve = [python, "-m", "pyramid.scripts.pserve"] if python else [beside]
+        self._pserve = Path(python or sys.executable).with_name("pserve")
         self.start()
 
     # -- its life
@@ -108,7 +106,7 @@ class Server:
 
     def _spawn(self, arguments: list[str | Path], log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [*self._pserve, *arguments],
+            [self._pserve, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

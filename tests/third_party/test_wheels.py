@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.environment import DRIVERS, WEBDAV
+from tests.running.environment import DRIVERS, META, WEBDAV, distribution_of
 
 #: Driver's folder -> what it imports that the core must not.
 CLIENTS = {
@@ -119,3 +119,17 @@ def test_a_driver_depends_on_what_it_imports(wheels: dict[str, Path], driver: st
     own = required(wheels[driver])
     through_core = {"pydantic", "urllib3"} & required(wheels["core"])
     assert {distributions.get(name, name) for name in foreign} <= own | through_core
+
+
+@pytest.mark.parametrize("source", [META, "core", *DRIVERS])
+def test_a_wheel_says_what_an_index_shows(wheels: dict[str, Path], source: str) -> None:
+    """The licence, where the sources are, which interpreters ran; links that need no checkout (r1-E19)."""
+    about, files = metadata(wheels[source]), texts(wheels[source])
+
+    assert about["Name"] == distribution_of(source)
+    assert [name for name in files if name.endswith(".dist-info/licenses/LICENSE")]
+    assert {line.partition(", ")[0] for line in about.get_all("Project-URL")} >= {"Documentation", "Issues"}
+    assert [need for need in about.get_all("Requires-Dist", []) if "://" in need] == []
+    page = about.get_payload()
+    assert page.startswith("# ")
+    assert re.findall(r"\]\((?![a-z]+://|#)[^)]*\)|^\[[^\]]+\]: (?![a-z]+://).*$", page, re.M) == []

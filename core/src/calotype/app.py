@@ -143,7 +143,7 @@ def open_registry(settings: Settings) -> Registry:
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"sqlalchemy.url: the module {error.name} is not installed "
-            "(pip install 'calotype-core[postgresql]' or 'calotype-core[mariadb]')"
+            "(pip install 'psycopg[binary]' for PostgreSQL, PyMySQL for MariaDB)"
         ) from None
     except OSError as error:
         raise SettingsError(f"sqlalchemy.url: its directory cannot be made: {error.strerror}") from None

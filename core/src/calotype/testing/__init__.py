@@ -5,7 +5,7 @@
         def store(self, tmp_path):
             return TapeStore("tape", TapeStore.Options(library=tmp_path))
 
-Needs pytest (`pip install 'calotype-core[testing]'`). The names below are imported when
+Needs pytest and hypothesis, the extra `testing` of calotype-core. The names below are imported when
 first used, so that pytest can load this package's plugin without loading the rest.
 """
 
