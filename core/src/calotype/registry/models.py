@@ -150,6 +150,7 @@ class LocationRow(Base):
         Index("ix_image_locations_image_id", "image_id"),
         Index("ix_image_locations_lease", "state", "lease_until"),
         Index("ix_image_locations_location", "store", "location", mysql_length={"location": 255}),
+        Index("ix_image_locations_checked", "store", "state", "checked_at"),
     )
 
     key: Mapped[str] = mapped_column(String(80), primary_key=True)
@@ -166,6 +167,10 @@ class LocationRow(Base):
     # The status that an attempt which fails leaves its image in.
     on_failure: Mapped[str | None] = mapped_column(String(16))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    # When the bytes were last read and compared with the image's hash; None: never since they were stored.
+    checked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    # Set while the last check found the copy damaged or gone: it is not served, and its bytes stay.
+    quarantined_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
 
 
 class JobRow(Base):
@@ -191,3 +196,52 @@ class JobRow(Base):
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
     lease_owner: Mapped[str | None] = mapped_column(String(36))
     lease_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    # A job that waits for a store or the database: not taken before this moment, waiting since that one.
+    not_before: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    waiting_since: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+
+
+class IdentityRow(Base):
+    """The registry's own id, in one row. A store's marker holds it, so that no other registry uses the store."""
+
+    __tablename__ = "registry_identity"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+
+
+class FindingRow(Base):
+    """Something wrong that fsck or the scrubber found. `subject`: a location's key, or an orphan's location."""
+
+    __tablename__ = "findings"
+    __table_args__ = (
+        Index("ix_findings_state", "state", "store", "kind"),
+        Index("ix_findings_image_id", "image_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    store: Mapped[str] = mapped_column(String(63))
+    image_id: Mapped[str | None] = mapped_column(String(36))
+    subject: Mapped[str] = mapped_column(String(1024))
+    detail: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    found_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    seen_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    closed_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+
+
+class ScrubRow(Base):
+    """How far the scrubber is with a store, and which process does it now."""
+
+    __tablename__ = "scrubs"
+
+    store: Mapped[str] = mapped_column(String(63), primary_key=True)
+    lease_owner: Mapped[str | None] = mapped_column(String(36))
+    lease_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    # The pass that goes on, or went on last: counts of copies, and why it was stopped if it was.
+    began_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    ended_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    checked: Mapped[int] = mapped_column(Integer)
+    failed: Mapped[int] = mapped_column(Integer)
+    stopped: Mapped[str | None] = mapped_column(Text)
