@@ -202,7 +202,7 @@ class JobRow(Base):
 
 
 class IdentityRow(Base):
-    """The registry's own id, in one row. A store's marker holds it, so that no other registry uses the store."""
+    """The registry's own id, in one row. Markers of stores hold it: no other registry may use them."""
 
     __tablename__ = "registry_identity"
 
@@ -211,7 +211,7 @@ class IdentityRow(Base):
 
 
 class FindingRow(Base):
-    """Something wrong that fsck or the scrubber found. `subject`: a location's key, or an orphan's location."""
+    """Something wrong that fsck or the scrubber found. `subject`: a key, or an orphan's location."""
 
     __tablename__ = "findings"
     __table_args__ = (
