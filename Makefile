@@ -15,7 +15,7 @@ WORKERS := -n $$(($$(nproc) + 1)) --dist loadscope --no-loadscope-reorder
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test optimized campaigns databases fuzz faults lint format tempest bench bench-peers docs clean
+.PHONY: help install serve test optimized campaigns databases interpreters fuzz faults lint format tempest bench bench-peers docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -41,6 +41,10 @@ databases: $(VENV)/.dev  ## run the functional tests on PostgreSQL and on MariaD
 		CALOTYPE_TEST_DATABASE=$$kind tests/servers/run $$kind -- \
 			$(BIN)/python -m pytest $(WORKERS) --reruns 1 --timeout 300 tests/functional $(PYTEST) || exit 1; \
 	done
+
+# Each interpreter has its own environment, so this needs none of ours.
+interpreters:  ## run the unit and functional tests under each Python that we name and that is here
+	$(PYTHON) -m tests.interpreters $(WORKERS) --reruns 1 --timeout 300 $(PYTEST)
 
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
 	CALOTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
@@ -69,7 +73,7 @@ docs: $(VENV)/.dev  ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
 clean:  ## remove what the other commands made, but not var/
-	rm -rf $(VENV) $(PLAIN) docs/_build .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) $(PLAIN) $(VENV)-3.* docs/_build .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 $(VENV)/.installed $(PLAIN)/.installed: requirements.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
