@@ -1,8 +1,10 @@
-"""`make interpreters`: which Pythons it finds, and what it counts."""
+"""`make interpreters`: which Pythons it finds, what it counts, and what the distributions say of them."""
 
 from __future__ import annotations
 
+import configparser
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,24 @@ def test_a_run_without_a_report_is_a_failure(suite: Path, capfd: pytest.CaptureF
     """r1-E24: pytest refuses the argument, and runs nothing."""
     assert interpreters.main(["--no-such-option"]) == 1
     assert " no result, exit status 4" in capfd.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("folder", ["core", *(f"plugins/store_{n}" for n in ("file", "s3", "swift", "http"))])
+def test_a_distribution_names_the_pythons_that_the_tests_ran_under(folder: str) -> None:
+    """r1-E24: `make interpreters` has them from one list, and the distributions repeat it."""
+    project = tomllib.loads((interpreters.ROOT / folder / "pyproject.toml").read_text())["project"]
+    assert named(project["classifiers"]) == interpreters.VERSIONS
+    assert project["requires-python"] == f">={interpreters.VERSIONS[0]}"
+
+
+def test_the_meta_distribution_names_the_pythons_that_the_tests_ran_under() -> None:
+    """r1-E24: as its parts do."""
+    metadata = configparser.ConfigParser()
+    metadata.read(interpreters.ROOT / "setup.cfg")
+    assert named(metadata["metadata"]["classifiers"].splitlines()) == interpreters.VERSIONS
+
+
+def named(classifiers: list[str]) -> tuple[str, ...]:
+    """The versions of Python, without the bare 3."""
+    versions = (text.removeprefix("Programming Language :: Python :: ") for text in classifiers)
+    return tuple(version for version in versions if version.startswith("3."))
