@@ -18,7 +18,7 @@ FAULTS ?= 1000
 .PHONY: help install serve test optimized campaigns databases interpreters fuzz faults lint format tempest bench bench-peers docs clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 14
 
 install: $(VENV)/.installed  ## make .venv and install core and all drivers into it, editable
 
