@@ -28,10 +28,11 @@ unexport PYTHONDONTWRITEBYTECODE
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test check optimized campaigns databases fuzz faults lint format tempest bench bench-peers dist docs clean
+.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults lint format tempest bench bench-peers \
+	dist docs clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 14
 
 install: $(VENV)/.installed  ## make .venv and install core and all drivers into it, editable
 
@@ -59,6 +60,10 @@ databases: $(VENV)/.dev  ## run the functional tests on PostgreSQL and on MariaD
 	for kind in postgres mariadb; do \
 		CALOTYPE_TEST_DATABASE=$$kind tests/servers/run $$kind -- $(TEST) tests/functional $(PYTEST) || exit 1; \
 	done
+
+# Each interpreter has its own environment, so this needs none of ours.
+interpreters:  ## run the unit and functional tests under each Python that we name and that is here
+	$(PYTHON) -m tests.interpreters $(WORKERS) --timeout 300 $(PYTEST)
 
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
 	CALOTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
@@ -92,7 +97,7 @@ docs: $(VENV)/.dev  ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
 clean:  ## remove what the other commands made, but not var/
-	rm -rf $(VENV) $(PLAIN) docs/_build dist .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) $(PLAIN) $(VENV)-3.* docs/_build dist .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 $(VENV)/.installed $(PLAIN)/.installed: requirements.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
