@@ -13,35 +13,57 @@ INI ?= calotype.ini
 WORKERS := -n $$(($$(nproc) + 1)) --dist loadscope --no-loadscope-reorder
 
 DIST ?= dist
+TEST = $(BIN)/python -m pytest $(WORKERS) --timeout 300
+
+# What `make check` runs: rules and codecs, the database, one store, and the main verbs over a socket.
+CHECKED := core/tests/api core/tests/registry core/tests/stores core/tests/test_draft.py core/tests/test_intake.py \
+	core/tests/test_inspection.py core/tests/test_leases.py core/tests/test_policy.py core/tests/test_settings.py \
+	core/tests/test_tokens.py plugins/store_file/tests/test_file.py \
+	tests/functional/test_reserve.py tests/functional/test_upload.py tests/functional/test_download.py \
+	tests/functional/test_update.py tests/functional/test_delete.py tests/functional/v2/test_data.py
+
+# Servers start some hundred times in a run: let each find what the one before has compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test optimized campaigns databases fuzz faults lint format tempest bench bench-peers dist docs clean
+.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults lint format tempest bench bench-peers \
+	dist docs clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 14
 
 install: $(VENV)/.installed  ## make .venv and install core and all drivers into it, editable
 
 serve: install  ## run the service on http://127.0.0.1:9292 with SQLite and files below var/
 	$(BIN)/pserve $(INI)
 
-# A test that fails is run once more, and that is told: some wait for real servers, on machines busy with others.
-test: $(VENV)/.dev  ## run every test (PYTEST=... adds arguments)
-	$(BIN)/python -m pytest $(WORKERS) --reruns 1 --timeout 300 --cov --cov-report= $(PYTEST)
+test: $(VENV)/.dev  ## run every test; with PYTEST=path or other arguments of pytest only those, without coverage
+ifeq ($(PYTEST),)
+	$(TEST) --cov --cov-report=
 	$(BIN)/coverage report --include='core/src/*' --fail-under=95
+else
+	$(TEST) $(PYTEST)
+endif
+
+check: $(VENV)/.dev lint  ## run lint and the tests that say most in a minute
+	$(TEST) -q $(CHECKED) $(PYTEST)
 
 optimized: $(VENV)/.dev  ## run every test under `python -O`: the service relies on no assert
-	PYTHONOPTIMIZE=1 $(BIN)/python -m pytest $(WORKERS) --reruns 1 --timeout 300 $(PYTEST)
+	PYTHONOPTIMIZE=1 $(TEST) $(PYTEST)
 
 campaigns: $(VENV)/.dev  ## run the tests that take too long for `make test`: more servers, more modes
 	$(BIN)/python -m pytest -m campaign $(PYTEST)
 
 databases: $(VENV)/.dev  ## run the functional tests on PostgreSQL and on MariaDB
 	for kind in postgres mariadb; do \
-		CALOTYPE_TEST_DATABASE=$$kind tests/servers/run $$kind -- \
-			$(BIN)/python -m pytest $(WORKERS) --reruns 1 --timeout 300 tests/functional $(PYTEST) || exit 1; \
+		CALOTYPE_TEST_DATABASE=$$kind tests/servers/run $$kind -- $(TEST) tests/functional $(PYTEST) || exit 1; \
 	done
+
+# Each interpreter has its own environment, so this needs none of ours.
+interpreters:  ## run the unit and functional tests under each Python that we name and that is here
+	$(PYTHON) -m tests.interpreters $(WORKERS) --timeout 300 $(PYTEST)
 
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
 	CALOTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
@@ -75,7 +97,7 @@ docs: $(VENV)/.dev  ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
 clean:  ## remove what the other commands made, but not var/
-	rm -rf $(VENV) $(PLAIN) docs/_build dist .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) $(PLAIN) $(VENV)-3.* docs/_build dist .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 $(VENV)/.installed $(PLAIN)/.installed: requirements.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)

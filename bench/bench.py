@@ -7,7 +7,6 @@ a machine that slows down half way slows down both.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from catalogue import measure_lists
@@ -16,6 +15,7 @@ from report import Report
 from requests_per_second import measure_requests
 from server import Server
 from stores import measure_stores
+from testservers import common
 from transfers import measure_transfers
 
 
@@ -23,8 +23,7 @@ def main() -> None:
     """Run the parts in order against one server of calotype.ini."""
     options = read_options()
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="calotype-bench-", dir=options.dir) as name:
-        folder = Path(name)
+    with common.run_folder(options.dir) as folder:
         with Server(folder / "transfers") as server:
             idle = server.peak_memory()
             measure_transfers(report, server, folder, size=options.size << 20, rounds=options.rounds)

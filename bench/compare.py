@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import os
 import platform
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from peers.postgres import Postgres
 from peers.registry import Registry
 from rows import GLANCE, MACHINE, NGINX, ON_POSTGRESQL, REGISTRY, V2, Sizes, rows
 from server import ROOT
+from testservers import common
 
 PAGE = ROOT / "docs" / "performance.md"
 MEMORY = Path("/dev/shm")
@@ -44,8 +44,8 @@ def main() -> None:
         if options.quick
         else Measuring(Figures(), FULL, rounds=options.rounds or 5, asked=2000, seconds=5)
     )
-    with made_folder(options.dir) as disk, Postgres(disk / "postgres") as database:
-        with made_folder(options.memory) as memory:
+    with common.run_folder(options.dir) as disk, Postgres(disk / "postgres") as database:
+        with common.run_folder(options.memory) as memory:
             measure_in_memory(measuring, memory, database)
         measure_on_disk(measuring, disk, database)
     publish(measuring, options.page)
@@ -116,16 +116,6 @@ def running(peers: Sequence[Peer]) -> Iterator[None]:
         for peer in peers:
             peer.start()
         yield
-
-
-@contextlib.contextmanager
-def made_folder(parent: Path | None) -> Iterator[Path]:
-    """A folder of our own that any user may pass through, gone afterwards."""
-    with tempfile.TemporaryDirectory(
-        prefix="calotype-bench-", dir=parent, ignore_cleanup_errors=True
-    ) as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
 
 
 def publish(measuring: Measuring, target: Path | None) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any
+
+from testservers import common
 
 _FORK = multiprocessing.get_context("fork")
 #: Seconds for all to be there.
@@ -32,9 +36,7 @@ def at_once(clients: int, work: Callable[[int], Any]) -> Outcome:
         result = work(number)
         told.put((number, began, time.perf_counter(), result))
 
-    crowd = [_FORK.Process(target=run, args=(number,)) for number in range(clients)]
-    for client in crowd:
-        client.start()
+    crowd = _started(run, clients)
     for client in crowd:
         client.join()
     if any(client.exitcode for client in crowd):
@@ -52,9 +54,7 @@ def meanwhile(clients: int, work: Callable[[int], Any]) -> Iterator[None]:
         while True:
             work(number)
 
-    crowd = [_FORK.Process(target=run, args=(number,), daemon=True) for number in range(clients)]
-    for client in crowd:
-        client.start()
+    crowd = _started(run, clients)
     try:
         yield
         if not all(client.is_alive() for client in crowd):
@@ -63,3 +63,12 @@ def meanwhile(clients: int, work: Callable[[int], Any]) -> Iterator[None]:
         for client in crowd:
             client.terminate()
             client.join()
+
+
+def _started(run: Callable[[int], None], clients: int) -> list[BaseProcess]:
+    crowd = [_FORK.Process(target=run, args=(number,), daemon=True) for number in range(clients)]
+    for client in crowd:
+        client.start()
+        # Forked, it has no environment that tells what it belongs to.
+        common.note(client.pid, signal.SIGKILL, "client")
+    return crowd

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from report import Report
 from requests_per_second import CONCURRENCIES, LISTED, ask_at_once
 from server import Server
 from sqlalchemy import func, update
+from testservers import common
 from timing import Timing
 
 from calotype.registry import build_engine
@@ -159,8 +159,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     options = parser.parse_args()
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="calotype-bench-") as folder:
-        measure_dialects(report, Path(folder), options.images, options.asked, options.rounds)
+    with common.run_folder() as folder:
+        measure_dialects(report, folder, options.images, options.asked, options.rounds)
     report.show()
 
 

@@ -11,16 +11,15 @@ from __future__ import annotations
 import argparse
 import math
 import random
-import tempfile
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from client import Client
 from server import Server, write_ini
+from testservers import common
 
 from calotype.tokens import TokenFile
 
@@ -90,8 +89,7 @@ def main() -> None:
         "--samples", type=int, default=10_000, metavar="N", help="times each kind is asked for"
     )
     samples = parser.parse_args().samples
-    with tempfile.TemporaryDirectory(prefix="calotype-bench-") as name:
-        folder = Path(name)
+    with common.run_folder() as folder:
         ini = write_ini(folder / "calotype.ini", {"app:main": {"calotype.identity": "tokens"}})
         with Server(folder / "data", ini) as server:
             tokens = TokenFile(folder / "data" / "tokens.json")

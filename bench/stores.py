@@ -12,7 +12,6 @@ import http.client
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import boto3
 from client import Client
 from report import Report
 from server import ROOT, Server, write_ini
+from testservers import common
 from throttle import Throttle
 from timing import Timing
 from transfers import write_random
@@ -194,9 +194,8 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, help="where the files lie meanwhile (the system's own place)")
     options = parser.parse_args()
     report = Report()
-    with tempfile.TemporaryDirectory(prefix="calotype-bench-", dir=options.dir) as name:
-        folder = Path(name, "stores")
-        measure_stores(report, folder, options.size << 20, options.rounds, options.unknown << 20)
+    with common.run_folder(options.dir) as folder:
+        measure_stores(report, folder / "stores", options.size << 20, options.rounds, options.unknown << 20)
     report.show()
 
 

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import common
 from catalogue import populate
 from client import Client
 from figures import US
 from server import PSERVE, write_ini
+from testservers import common
 
 from peers.peer import LISTED, PROCESSES, Content, Peer, Refused
 

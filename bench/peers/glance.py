@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-import common
 import psycopg
 from client import Client
+from testservers import common
 
 from peers.calotype import store_v2
 from peers.peer import LISTED, PROCESSES, Content, Peer, Refused

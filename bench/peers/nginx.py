@@ -6,8 +6,8 @@ import shutil
 import uuid
 from pathlib import Path
 
-import common
 from client import Client
+from testservers import common
 
 from peers.peer import PROCESSES, Content, Peer, Refused
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,11 +13,7 @@ from pathlib import Path
 
 import processes
 from client import Client
-from server import ROOT
-
-# The scripts that start servers for the tests know how to install them.
-sys.path.append(str(ROOT / "tests" / "servers"))
-import common
+from testservers import common
 
 HOST = "127.0.0.1"
 GIB = 1 << 30
@@ -127,7 +121,7 @@ class Peer(ABC):
     @property
     def log(self) -> Path:
         """Where its processes write what they have to say."""
-        return self.folder / "log"
+        return self.folder / "log" / "server"
 
     def connect(self, receive_buffer: int | None = None) -> socket.socket:
         """A new connection, to be closed by the caller."""
@@ -156,10 +150,4 @@ class Peer(ABC):
 
     def _spawn(self, *command: str | Path) -> None:
         """Start a process with nothing of our environment but what all need."""
-        environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.folder)}
-        with self.log.open("ab") as log:
-            self._started.append(
-                subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment
-                )
-            )
+        self._started.append(common.Server(self.folder).spawn("server", command))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
-import common
+from testservers import common
 
 USER = "bench"
 
@@ -32,14 +31,12 @@ class Postgres:
             [programs / "initdb", "--encoding=UTF8", "--auth=trust", f"--username={USER}", "-D", data], **user
         )
         command = [programs / "postgres", "-D", data, "-h", common.HOST, "-p", str(self._port), "-k", ""]
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **user
-            )
+        server = common.Server(self._folder)
+        self._process = server.spawn("postgres", command, end_with=signal.SIGINT, **user)
         state = data / "postmaster.pid"
         while not (state.exists() and "ready" in state.read_text()):
             if self._process.poll() is not None:
-                raise SystemExit((self._folder / "log").read_text())
+                raise SystemExit(server.path("log", "postgres").read_text())
             time.sleep(0.05)
         return self
 

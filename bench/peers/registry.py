@@ -8,8 +8,8 @@ import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import common
 from client import Client
+from testservers import common
 
 from peers.peer import LISTED, Content, Peer, Refused
 

@@ -584,7 +584,9 @@ def issue(
 
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     if not (folder / f"{ca}.pem").exists():
-        openssl("req", "-x509", *key, "-keyout", f"{ca}.key", "-out", f"{ca}.pem", "-subj", f"/CN={ca}")
+        # Python takes no authority from 3.13 on that does not say that it signs.
+        signs = ("-subj", f"/CN={ca}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        openssl("req", "-x509", *key, "-keyout", f"{ca}.key", "-out", f"{ca}.pem", *signs)
     openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
     (folder / f"{name}.ext").write_text(f"subjectAltName={san}\n" if san else "basicConstraints=CA:FALSE\n")
     signed = ("-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", str(days))
@@ -597,6 +599,15 @@ def issue(
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     return tmp_path_factory.mktemp("certificates")
+
+
+def test_a_certificate_of_ours_passes_the_strict_verification_of_newer_pythons(certificates):
+    """r1-E24: Python 3.13 sets VERIFY_X509_STRICT by itself; here an older one tells what it would say."""
+    issue(certificates, "strict")
+    verify = ("openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem", "strict.pem")
+    done = subprocess.run(verify, cwd=certificates, capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("strict.pem: OK\n", "")
 
 
 MIRROR = {"mirror_example": [["127.0.0.1"]]}

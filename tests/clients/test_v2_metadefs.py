@@ -50,6 +50,7 @@ def test_definitions_live_through_openstackclient(without_identities: Clients) -
     assert name not in [one["namespace"] for one in shown(*metadef, "namespace", "list")]
 
 
+@pytest.mark.campaign
 def test_definitions_live_through_glance(without_identities: Clients, tmp_path: Path) -> None:
     glance, made = without_identities.glance, without_identities.made
     name = f"Glance::{fresh()}"

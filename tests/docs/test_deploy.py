@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -112,21 +111,13 @@ def site(start_server: StartServer, tmp_path: Path) -> Iterator[Site]:
     folder.path("site", text=replaced(DEPLOY / "nginx.conf", **changes))
     user = "" if os.geteuid() else "user root;"
     conf = folder.path("nginx.conf", text=AROUND.format(folder=folder.folder, user=user))
-    with subprocess.Popen(["nginx", "-e", "stderr", "-c", conf]) as nginx:
-        try:
-            await_port(nginx, port)
-            yield Site(server, port, ssl.create_default_context(cafile=certificate))
-        finally:
-            nginx.terminate()
-
-
-def await_port(process: subprocess.Popen, port: int) -> None:
-    """Return when the process listens there."""
-    end = time.monotonic() + 30
-    while not common.listening(port)():
-        assert process.poll() is None, "it ended"
-        assert time.monotonic() < end, "it does not listen"
-        time.sleep(0.05)
+    nginx = folder.spawn("nginx", ["nginx", "-e", "stderr", "-c", conf])
+    try:
+        folder.wait(common.listening(port))
+        yield Site(server, port, ssl.create_default_context(cafile=certificate))
+    finally:
+        folder.stop()
+        nginx.wait()
 
 
 @pytest.mark.parametrize("name", UNITS)

@@ -18,7 +18,9 @@ BY_NAME = {phase.name: phase for phase in PHASES}
 
 @pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize(
-    "phase", [BY_NAME["upload, chunked"], BY_NAME["delete"]], ids=lambda phase: phase.name
+    "phase",
+    [BY_NAME["upload, chunked"], pytest.param(BY_NAME["delete"], marks=pytest.mark.campaign)],
+    ids=lambda phase: getattr(phase, "name", None),
 )
 def test_a_server_that_is_killed_before_one_of_its_calls_has_lost_nothing(
     phase: Phase, tmp_path: Path
@@ -35,6 +37,7 @@ def test_a_busy_server_that_is_killed_at_any_moment_has_lost_nothing(tmp_path: P
     assert strike(SQLITE, tmp_path / "strike", kills=2, seed=1).violations == []
 
 
+@pytest.mark.campaign
 @pytest.mark.usefixtures("strace")
 def test_an_upgrade_of_the_database_that_is_killed_is_simply_done_again(tmp_path: Path) -> None:
     assert migrate(SQLITE, tmp_path / "migration", 2).violations == []

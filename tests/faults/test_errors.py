@@ -33,7 +33,7 @@ def test_what_the_system_refuses_is_told_and_leaves_nothing(phase: str, tmp_path
     assert tally.violations == []
 
 
-@pytest.fixture(scope="module", params=["postgres", "mariadb"])
+@pytest.fixture(scope="module", params=["postgres", pytest.param("mariadb", marks=campaign)])
 def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
     with running(request.param) as found:
         yield found

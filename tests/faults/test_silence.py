@@ -17,7 +17,7 @@ from tests.running.answers import Answer
 from tests.running.server import OCTETS, meta
 
 
-@pytest.fixture(scope="module", params=["postgres", "mariadb"])
+@pytest.fixture(scope="module", params=["postgres", pytest.param("mariadb", marks=pytest.mark.campaign)])
 def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
     with running(request.param) as found:
         yield found

@@ -14,6 +14,7 @@ from tests.faults.campaign.restarting import restart
 SQLITE = Databases("sqlite")
 
 
+@pytest.mark.campaign
 @pytest.mark.usefixtures("faketime")
 def test_a_clock_that_is_set_ends_no_upload_that_goes_on(tmp_path: Path) -> None:
     assert clocks.jump(SQLITE, tmp_path / "running", 1).violations == []
@@ -29,7 +30,8 @@ def test_a_process_that_stood_still_for_longer_than_its_leases_undoes_nothing(tm
     assert freeze(SQLITE, tmp_path / "running", 2).violations == []
 
 
-@pytest.mark.parametrize("server", ["postgres", pytest.param("mariadb", marks=pytest.mark.campaign)])
+@pytest.mark.campaign
+@pytest.mark.parametrize("server", ["postgres", "mariadb"])
 def test_a_database_that_restarts_and_crashes_under_eight_clients_costs_nothing(
     server: str, tmp_path: Path
 ) -> None:

@@ -15,7 +15,9 @@ MIB = 1 << 20
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture(scope="module", params=["1", "2"], ids=["-O", "-OO"])
+@pytest.fixture(
+    scope="module", params=["1", pytest.param("2", marks=pytest.mark.campaign)], ids=["-O", "-OO"]
+)
 def optimised(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A server that runs without asserts, with tight limits."""
     limits = {

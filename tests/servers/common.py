@@ -10,6 +10,9 @@ $SERVERS_STATE, so two of a kind need two DIRs.  `start` on the DIR of a
 server that runs prints its lines again.  What pip has to install goes to
 $SERVERS_CACHE once; Debian packages that are missing are installed by apt.
 Servers listen on the loopback address only.
+
+Without $SERVERS_RUN in the environment a server runs until `stop`.  With it,
+as below pytest, it ends with the run that the variable names.
 """
 
 import argparse
@@ -37,6 +40,12 @@ STATE = pathlib.Path(
     os.environ.get("SERVERS_STATE", os.path.join(tempfile.gettempdir(), "calotype-test-servers"))
 )
 
+
+# The variable that names the folder of the run that a process belongs to.
+# What a run starts inherits it, and is killed when the run ends.
+RUN = "SERVERS_RUN"
+# The same for servers, which are stopped in good order before.
+SERVER_OF = "SERVERS_SERVER_OF"
 
 # What a script exits with when a Debian package is missing and cannot be
 # installed, as by anyone but root; tests skip then.
@@ -125,7 +134,8 @@ def apt(*packages):
         if missing and (os.geteuid() or not shutil.which("apt-get")):
             raise Unavailable(f"needs the Debian package {' '.join(missing)}")
         if missing:
-            env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+            # Not of the run: dpkg that is killed would need repair.
+            env = {**_without_run(), "DEBIAN_FRONTEND": "noninteractive"}
             call(["apt-get", "update", "-qq"], env=env)
             call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=env)
 
@@ -228,8 +238,11 @@ class Server:
         return cert, key
 
     def spawn(self, name, argv, env=None, end_with=signal.SIGTERM, **kwargs):
-        """Start a process, which stop() is to end with that signal."""
+        """Start a process, which stop() is to end with that signal, and the
+        end of the run too."""
         env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.folder), **(env or {})}
+        if RUN in os.environ:
+            env[SERVER_OF] = os.environ[RUN]
         with open(self.path("log", name), "ab") as log:
             child = subprocess.Popen(
                 [str(a) for a in argv],
@@ -241,8 +254,14 @@ class Server:
                 env=env,
                 **kwargs,
             )
+        self.note(child.pid, end_with, name)
+        note(child.pid, end_with, name)
+        return child
+
+    def note(self, pid, end_with, name):
+        """Have stop() end this process."""
         with self._pids.open("a") as pids:
-            print(child.pid, _birth(child.pid), int(end_with), name, file=pids)
+            print(pid, _birth(pid), int(end_with), name, file=pids)
 
     def _started(self):
         if not self._pids.exists():
@@ -275,7 +294,9 @@ class Server:
     def stop(self, seconds=10):
         """End what spawn started, newest first, and nothing else."""
         for pid, birth, end_with, _ in reversed(self.running()):
-            os.kill(int(pid), int(end_with))
+            # Somebody else may be stopping it too.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), int(end_with))
             if not _gone(pid, birth, seconds):
                 os.killpg(int(pid), signal.SIGKILL)
                 _gone(pid, birth, seconds)
@@ -304,6 +325,82 @@ def answers(url):
             return False
 
     return ready
+
+
+# -------------------------------------------------------------------- ending
+
+
+@contextlib.contextmanager
+def run_folder(parent=None):
+    """Make this process a run: a new folder below `parent`, and what is
+    started while the `with` lasts.  All of that ends with the `with`, or,
+    when this process is killed before, by watcher.py."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="calotype-run-", dir=parent))
+    folder.chmod(0o711)
+    watcher = subprocess.Popen(
+        # -S: nothing that is installed may run in it, such as coverage.
+        [sys.executable, "-S", "-B", HERE / "watcher.py", str(os.getpid()), folder],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env=_without_run(),
+    )
+    around = os.environ.get(RUN)
+    os.environ[RUN] = str(folder)
+    try:
+        yield folder
+    finally:
+        del os.environ[RUN]
+        if around:
+            os.environ[RUN] = around
+        end_run(folder)
+        watcher.kill()
+        watcher.wait()
+
+
+def note(pid, end_with, name):
+    """Have the end of the run, if there is one, end this process."""
+    if RUN in os.environ:
+        Server(os.environ[RUN]).note(pid, end_with, name)
+
+
+def end_run(folder):
+    """End what the run of this folder has started, and remove the folder."""
+    # First those that could start servers.
+    _kill(f"{RUN}={folder}")
+    Server(folder).stop()
+    # What a server left, or was killed before it could be noted.
+    _kill(f"{SERVER_OF}={folder}")
+
+
+def _without_run():
+    return {name: value for name, value in os.environ.items() if name != RUN}
+
+
+def _kill(variable, seconds=30):
+    """Kill the processes that started with this in their environment, and
+    what they start meanwhile."""
+    end = time.monotonic() + seconds
+    while (pids := _started_with(variable)) and time.monotonic() < end:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _started_with(variable):
+    found = []
+    for environ in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        # It has ended meanwhile, or is another user's.
+        with contextlib.suppress(OSError):
+            if os.fsencode(variable) in environ.read_bytes().split(b"\0"):
+                found.append(int(environ.parent.name))
+    return found
+
+
+# --------------------------------------------------------------- the command
 
 
 def _started(name, server, start):

@@ -1,7 +1,8 @@
 """A session-scoped fixture for each real server: a dict of its settings, as its script prints them.
 
 A server whose marker variable is in the environment, as below `run`, is used as it is; any other is
-started when the first test asks for it, in a folder of its own, and stopped at the session's end.
+started when the first test asks for it, in a folder of its own, and stopped at the session's end. All
+that the session starts ends with the process that was called, even when that is killed.
 """
 
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.common import UNAVAILABLE
+from tests.servers.common import RUN, UNAVAILABLE, run_folder
 
 SERVERS = Path(__file__).resolve().parent
 
@@ -22,8 +23,13 @@ Settings = Mapping[str, str]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """End the session in good order when it is terminated, as by `timeout`: no server may outlive it."""
+    """Make the session a run, which ends in good order when it is terminated, as by `timeout`."""
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
+    if hasattr(config, "workerinput"):  # of pytest-xdist; the process that has started it is the run
+        return
+    run = ExitStack()
+    run.enter_context(run_folder())
+    config.add_cleanup(run.close)
 
 
 def _start(name: str, folder: str, env: Settings) -> dict[str, str]:
@@ -42,7 +48,7 @@ def _start(name: str, folder: str, env: Settings) -> dict[str, str]:
 def started(name: str, env: Settings | None = None) -> Iterator[dict[str, str]]:
     """A server of this kind for as long as the `with` lasts; `env` adds to its script's environment."""
     # Not pytest's tmp_path: PostgreSQL's and MariaDB's own users must be able to reach the folder.
-    with tempfile.TemporaryDirectory(prefix=f"calotype-{name}-") as parent:
+    with tempfile.TemporaryDirectory(prefix=f"calotype-{name}-", dir=os.environ.get(RUN)) as parent:
         os.chmod(parent, 0o711)
         folder = f"{parent}/{name}"
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.running.environment import WEBDAV, Environment
+from tests.servers.common import RUN
 
 #: Where the rest comes from: what is here already; with `make campaigns`, the package index too.
 REST = ("here", pytest.param("index", marks=pytest.mark.campaign))
@@ -18,10 +20,10 @@ REST = ("here", pytest.param("index", marks=pytest.mark.campaign))
 def installed(request: pytest.FixtureRequest, wheels: dict[str, Path]) -> Iterator[Environment]:
     """The environment with core, the file store and the third party's.
 
-    It may be large, so it does not outlive the session.
+    It may be large, so it does not outlive the session, even when that is killed.
     """
     ours = [wheels["plugins/store_file"], wheels[WEBDAV]]
-    with tempfile.TemporaryDirectory(prefix="calotype-environment-") as folder:
+    with tempfile.TemporaryDirectory(prefix="calotype-environment-", dir=os.environ[RUN]) as folder:
         made = Environment(Path(folder, "venv"), linked=request.param == "here")
         if request.param == "here":
             made.pip("install", "--quiet", "--no-deps", "--no-index", wheels["core"], *ours)

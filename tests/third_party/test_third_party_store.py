@@ -111,6 +111,7 @@ def test_the_command_line_says_that_it_works(
     assert webdav["NGINX_DAV_PASSWORD"] not in said
 
 
+@pytest.mark.campaign
 def test_the_kit_runs_against_it_as_it_is_configured(
     server: Server, installed: Environment, ini: Path, tmp_path: Path
 ) -> None:

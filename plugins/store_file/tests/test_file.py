@@ -1,5 +1,6 @@
 """What the file store promises beyond the conformance kit: disks that fill, vanish, and are tampered with."""
 
+import contextlib
 import errno
 import os
 import re
@@ -16,6 +17,7 @@ from calotype.stores.checked import CheckedStore, is_plain_file
 from calotype.stores.options import read_options
 from calotype.testing import Endless, Trickle, pattern, read_all
 from calotype_store_file import FileStore
+from tests.running import disks
 
 KEY = "0f3a9c11-5d6e-4f70-8a9b-0c1d2e3f4a5b.1"
 MARKER = ".calotype-store"
@@ -324,13 +326,10 @@ def small_disk(tmp_path, monkeypatch):
     """A directory with 2 MiB of room: a tmpfs where one can be mounted, else writes that run out."""
     path = tmp_path / "small"
     path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0755", "tmpfs", str(path)], capture_output=True
-    )
-    if mounted.returncode == 0:
-        yield path
-        subprocess.run(["umount", str(path)], check=True)
-        return
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(disks.NoDisk):
+            yield stack.enter_context(disks.small_disk(path, "2m"))
+            return
     left, really_write = 2 << 20, os.write
 
     def write(descriptor, data):

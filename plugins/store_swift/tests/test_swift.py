@@ -417,6 +417,7 @@ def test_another_user_may_not_write_here(make_store: MakeStore, swift: Mapping[s
         put(stranger, b"x")
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("way", ["password", "application credential"])
 def test_keystone_takes(
     make_keystone_store: MakeStore,

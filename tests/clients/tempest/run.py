@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.clients.clients import environment
 from tests.clients.conftest import write_keystone_ini
 from tests.functional.v2.serving import serve_folder, stores
 from tests.running.server import Server
+from tests.servers.common import run_folder
 from tests.servers.fixtures import started
 from tests.servers.identity import Admin
 
@@ -82,11 +82,10 @@ def main(regex: str) -> int:
     """Start Keystone, Calotype and a web server, run the tests, and return stestr's status."""
     tempest = environment("tempest", Path(__file__).with_name("requirements.txt"))
     with (
-        tempfile.TemporaryDirectory() as parent,
+        run_folder() as folder,
         started("keystone", {"KEYSTONE_URL": ""}) as keystone,
-        serve_folder(Path(parent)) as web,
+        serve_folder(folder) as web,
     ):
-        folder = Path(parent)
         app = {**stores(web), "calotype.inspection": "record"}
         server = Server(folder, write_keystone_ini(folder, app, keystone))
         try:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
 
 import click
 
@@ -15,6 +13,7 @@ from tests.faults.campaign import databases, tables
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import PHASES
 from tests.faults.campaign.plan import Plan
+from tests.servers.common import run_folder
 
 #: What may be left out: a name, how often it happens if nothing else is said, and what it is.
 KINDS = {
@@ -68,7 +67,7 @@ def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, jobs: int, **
     each = {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}
     plan = Plan(**each, phases=phases, seed=seed)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="calotype-faults-")))
+        folder = stack.enter_context(run_folder())
         running = [stack.enter_context(databases.running(name)) for name in names]
         # Processes, for each calls the operator's commands, which write to the one standard output.
         pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))

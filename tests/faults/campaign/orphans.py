@@ -10,11 +10,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 from sqlalchemy import insert
@@ -25,6 +23,7 @@ from tests.faults.campaign.clients import Client
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
 from tests.faults.campaign.victim import Victim, victim
+from tests.servers.common import run_folder
 
 _CLIENTS = 3
 _BYTES = b"bytes of an image"
@@ -37,8 +36,8 @@ _BATCH = 1000
 def main(objects: int, orphans: int) -> None:
     """Seed a file store and SQLite, run `calotype-manage fsck` during uploads, and tell what it found."""
     with (
-        tempfile.TemporaryDirectory(prefix="calotype-orphans-") as folder,
-        victim(Path(folder, "v"), Databases("sqlite").make(), {"calotype.lease": "30"}) as running,
+        run_folder() as folder,
+        victim(folder / "v", Databases("sqlite").make(), {"calotype.lease": "30"}) as running,
     ):
         seeded = seed(running, objects, orphans)
         ledger = Ledger()

@@ -23,6 +23,7 @@ from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import opened
 from tests.faults.campaign.victim import pause
+from tests.servers import common
 from tests.servers.fixtures import started
 
 _CLIENTS = 8
@@ -53,7 +54,7 @@ def restart(name: str, folder: Path, times: int, seed: int = 0) -> Tally:
     with (
         started(name) as settings,
         opened(Databases(name, settings), folder, {"calotype.lease": f"{_LEASE}"}) as scene,
-        _Server(name, scene.victim.service.registry.engine.url).held() as server,
+        _Server(name, scene.victim.service.registry.engine.url, folder / "server").held() as server,
     ):
         server.end(crash=False)
         server.begin()
@@ -82,8 +83,9 @@ def restart(name: str, folder: Path, times: int, seed: int = 0) -> Tally:
 class _Server:
     """A database server, as a process that is ended and begun again with the same arguments."""
 
-    def __init__(self, name: str, url: object):
+    def __init__(self, name: str, url: object, folder: Path):
         self._name = name
+        self._files = common.Server(folder)
         self._engine = create_engine(url, poolclass=NullPool)
         with self._engine.connect() as connection:
             self._pid = int(Path(connection.scalar(text(_PID[name]))).read_text().split()[0])
@@ -117,15 +119,8 @@ class _Server:
 
     def begin(self) -> None:
         """Begin it again, and return when it takes connections."""
-        self._child = subprocess.Popen(
-            self._arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-            **self._as,
-        )
+        end_with, _ = _ENDS[self._name]
+        self._child = self._files.spawn(self._name, self._arguments, end_with=end_with, **self._as)
         self._pid = self._child.pid
         end = time.monotonic() + _PATIENCE
         while True:
