@@ -235,6 +235,20 @@ def test_a_sound_image_tells_its_format_and_the_size_of_its_disk() -> None:
     assert found["raw"].virtual_size == len(DISK)
 
 
+@pytest.mark.parametrize("declared", ["raw", "aki", "ari", "ami", None])
+@pytest.mark.parametrize(
+    "data",
+    [iso() + DISK, with_mbr(DISK), with_mbr(iso()) + DISK],
+    ids=["disc", "partitions", "disc and partitions"],
+)
+def test_a_raw_disk_is_as_large_as_its_bytes_whatever_its_first_sectors_say(
+    data: bytes, declared: str | None
+) -> None:
+    """r1-A7: `virtual_size` was what an ISO's descriptor or a partition table claims."""
+    verdict = judge(data, declared)
+    assert (verdict.virtual_size, verdict.problem) == (len(data), None)
+
+
 @pytest.mark.parametrize("name", ["qcow2", "vmdk", "dynamic vhd", "vdi", "disc", "disk with partitions"])
 def test_img_10_an_image_cut_at_any_header_boundary_has_a_verdict(name: str) -> None:
     data, declared = TAKEN[name]

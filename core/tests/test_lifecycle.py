@@ -25,7 +25,17 @@ from hypothesis.stateful import (
 
 from calotype.draft import Draft, DraftTooLarge, InvalidDraft, new_id
 from calotype.inspection import InspectorsUnavailable
-from calotype.lifecycle import NEXT, Conflict, Lifecycle, NoData, NotQueued, Protected, UnknownStore, Vanished
+from calotype.lifecycle import (
+    NEXT,
+    Conflict,
+    Lifecycle,
+    NoData,
+    NotQueued,
+    Protected,
+    TakenOver,
+    UnknownStore,
+    Vanished,
+)
 from calotype.lifecycle.jobs import Order
 from calotype.lifecycle.leases import Watch
 from calotype.registry import (
@@ -239,7 +249,7 @@ class ImageLives(RuleBasedStateMachine):
         except Vanished:
             assert "deleted" in events
             self.statuses[image_id] = DELETED
-        except (SourceError, StoreError, Interrupted):
+        except (SourceError, StoreError, ConnectionResetError, Interrupted):
             self.statuses[image_id] = DELETED if "deleted" in events else KILLED
         else:
             assert before is QUEUED
@@ -518,7 +528,6 @@ def test_no_transaction_is_open_while_bytes_move(bench):
     ("source", "draft", "length", "error"),
     [
         (Exploding(DATA, SourceBroken("gone")), Draft(), None, SourceBroken),
-        (Exploding(DATA, TimeoutError()), Draft(), None, SourceBroken),
         (Short(DATA), Draft(), len(DATA), SourceBroken),
         (Trickle(DATA), Draft(), len(DATA) - 1, SourceBroken),
         (Trickle(DATA), Draft(size=len(DATA) + 1), None, SourceMismatch),
@@ -526,7 +535,7 @@ def test_no_transaction_is_open_while_bytes_move(bench):
         (Trickle(DATA), Draft(digests={"sha256": "0" * 64}), None, SourceMismatch),
         (Trickle(DATA), Draft(digests={"md5": "0" * 32}), None, SourceMismatch),
     ],
-    ids=["broken", "timeout", "short", "long", "smaller", "larger", "sha256", "md5"],
+    ids=["broken", "short", "long", "smaller", "larger", "sha256", "md5"],
 )
 def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, source, draft, length, error):
     source.given, source._reads = 0, 0
@@ -537,6 +546,39 @@ def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, sour
     assert bench.status(image_id) is KILLED
     assert bench.row(image_id).status_reason == str(caught.value)
     assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def bring(bench: Bench, verb: str, image: Image, source) -> None:
+    """Upload or stage a queued image's bytes; what fails leaves it queued."""
+    if verb == "upload":
+        bench.lifecycle.upload(Draft(), source, None, bench.caller, image, on_failure=QUEUED)
+    else:
+        bench.lifecycle.imports.stage(image, source, None, None)
+
+
+@pytest.mark.parametrize("verb", ["upload", "stage"])
+@pytest.mark.parametrize("error", [RegistryUnavailable("away"), TypeError("hunter2")])
+def test_what_our_own_readers_raise_is_not_called_a_fault_of_the_source(bench, verb, error):
+    """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
+    image, source = bench.lifecycle.reserve(Draft(), bench.caller), Exploding(DATA, error)
+    with pytest.raises(type(error)) as caught:
+        bring(bench, verb, image, source)
+
+    assert caught.value is error
+    assert bench.status(image.id) is QUEUED
+    assert "hunter2" not in bench.row(image.id).status_reason
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def test_a_copy_whose_source_store_fails_names_that_store(bench, monkeypatch):
+    """r1-H3: the store that the bytes are copied from is no client's source."""
+    image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
+    away = Exploding(DATA[:100], Unavailable("memory", "it is away"))
+    monkeypatch.setattr(bench.store, "get", lambda *_: away)
+    with pytest.raises(Unavailable, match="it is away"):
+        bench.lifecycle._transfers.copy(image, bench.stores["memory"])
+
+    assert len(bench.blobs) == 1
 
 
 def test_an_upload_over_the_limit_is_cut_off_and_killed(template):
@@ -655,6 +697,34 @@ def test_an_image_deleted_while_its_upload_runs_vanishes_with_its_bytes(bench):
             upload.result(10)
 
     assert bench.status(image.id) is DELETED
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+@pytest.mark.parametrize("store_error", [None, Unavailable("memory", "the parts are gone")])
+@pytest.mark.parametrize("deleted", [False, True])
+@pytest.mark.parametrize("verb", ["upload", "stage"])
+def test_an_upload_that_a_sweep_ended_is_taken_over_whatever_its_store_raises(
+    hasty, monkeypatch, verb, deleted, store_error
+):
+    """r1-H5: only an image that was really deleted is called deleted."""
+    bench = hasty
+    image = bench.lifecycle.reserve(Draft(), bench.caller)
+    sweep_during_the_next_add(bench, monkeypatch)
+    swept = bench.store.add
+
+    def add(*arguments):
+        stored = swept(*arguments)
+        if deleted:
+            bench.lifecycle.delete(bench.registry.find(image.id))
+        if store_error is not None:
+            raise store_error
+        return stored
+
+    bench.store.add = add
+    with pytest.raises(Vanished if deleted else TakenOver):
+        bring(bench, verb, image, Trickle(DATA))
+
+    assert bench.status(image.id) is (DELETED if deleted else QUEUED)
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
@@ -832,7 +902,7 @@ def test_a_job_whose_bytes_were_swept_while_its_process_stood_still_is_begun_aga
             unit.move(image.id, {QUEUED}, IMPORTING)
     sweep_during_the_next_add(bench, monkeypatch)
 
-    with pytest.raises(Vanished):
+    with pytest.raises(TakenOver):
         bench.lifecycle.work()
     assert bench.status(image.id) is before
     with contextlib.closing(bench.raw()) as database:

@@ -233,3 +233,35 @@ def test_a_database_that_is_none_stops_the_start_with_one_sentence(start_server:
     assert "Traceback" not in said
     assert "database" in said
     assert len(server.blobs()) == 1
+
+
+@only_sqlite
+@pytest.mark.parametrize(
+    "asked", ["/images/{}", "/v1/images/{}", "/v2/images/{}/file", "/v2/images/{}/stage"]
+)
+def test_a_quota_that_cannot_be_counted_while_the_bytes_come_is_503_in_every_dialect(
+    start_server: StartServer, asked: str
+) -> None:
+    """r1-H3: it was 400 "The source of the image data failed", as if the client had broken off."""
+    server = start_server({"calotype.busy_timeout": "0.1", "calotype.project_bytes": "1000000"})
+    image_id, locked = server.reserve(disk_format="raw", container_format="bare")["id"], threading.Event()
+
+    def body() -> Iterator[bytes]:
+        assert locked.wait(30)
+        yield b"x" * MIB
+
+    answers: list[Answer] = []
+    upload = threading.Thread(
+        target=lambda: answers.append(server.put(asked.format(image_id), OCTETS, body()))
+    )
+    upload.start()
+    while server.query("SELECT status FROM images WHERE id = ?", image_id) == [("queued",)]:
+        assert upload.is_alive()
+    with locked_database(server):
+        locked.set()
+        upload.join(30)
+    (answer,) = answers
+    assert answer.status == 503, answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "source" not in answer.text
+    assert server.blobs(image_id) == []

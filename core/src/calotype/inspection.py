@@ -88,6 +88,17 @@ class Verdict:
     problem: str | None = None
 
 
+def mismatch(declared: str | None, detected: str | None) -> str | None:
+    """Return a sentence if an image that was found to be `detected` cannot be `declared`, None if it can.
+
+    None as either of them means that it is not known, and so is not judged.
+    """
+    accepted = _ACCEPTED.get(declared or "")
+    if detected is None or accepted is None or detected in accepted:
+        return None
+    return f"The image is declared as {declared}, but it is {detected}."
+
+
 class InspectorsUnavailable(Exception):
     """The inspectors could not be loaded; the next upload tries again."""
 
@@ -119,9 +130,11 @@ class Inspector:
         self._first: io.BytesIO | None = io.BytesIO()
         self._head = b""
         self._tail = b""
+        self._count = 0
 
     def update(self, block: bytes) -> None:
         """Take the next block; never raises."""
+        self._count += len(block)
         if len(self._head) < _HEAD:
             self._head += block[: _HEAD - len(self._head)]
         self._tail = block[-_TAIL:] if len(block) >= _TAIL else (self._tail + block)[-_TAIL:]
@@ -224,13 +237,14 @@ class Inspector:
         return next((tail for tail in (self._tail, self._tail[1:]) if _is_vhd_footer(tail)), None)
 
     def _judge_known(self, name: str, virtual_size: int, problem: str | None = None) -> Verdict:
-        accepted = _ACCEPTED.get(self._declared or "")
-        if problem is None and name not in _RAW_LIKE and virtual_size <= 0:
+        if name in _RAW_LIKE:
+            virtual_size = self._count  # whatever a boot sector or a volume descriptor claims
+        elif problem is None and virtual_size <= 0:
             problem = f"The image does not say how large its disk is, as {name} does."
-        elif problem is None and self._cap is not None and not 0 <= virtual_size <= self._cap:
+        if problem is None and self._cap is not None and not 0 <= virtual_size <= self._cap:
             problem = f"The disk in the image would have more than {self._cap} bytes."
-        elif problem is None and accepted is not None and name not in accepted:
-            problem = f"The image is declared as {self._declared}, but it is {name}."
+        if problem is None:
+            problem = mismatch(self._declared, name)
         # A column has 63 bits; a disk that claims more is none.
         return Verdict(name, virtual_size if 0 <= virtual_size < 1 << 63 else None, problem)
 

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from calotype.inspection import Inspector, Verdict
-from calotype.registry import LimitReached
+from calotype.inspection import Inspector, Verdict, mismatch
+from calotype.registry import Image, LimitReached
 from calotype.stores.contract import Reader
 from calotype.stores.errors import SourceRejected, SourceTooLarge
 
 #: Bytes reserved at a time for a source of unknown length: few statements, little overshoot.
 RESERVED = 64 << 20
+
+
+def declared_format(image: Image) -> str | None:
+    """Return the disk format that an image's bytes must have, None if they are not the disk itself."""
+    return image.disk_format if image.container_format in (None, "bare") else None
+
+
+def redeclared(before: Image, after: Image, detected: str | None) -> str | None:
+    """Return a sentence if `after` declares another format than `before`, and bytes that it cannot be.
+
+    A declaration that stays as it was has been judged with the bytes, or is older than their inspection.
+    """
+    declared = declared_format(after)
+    return mismatch(declared, detected) if declared != declared_format(before) else None
 
 
 class Inspected:

@@ -254,13 +254,43 @@ def test_a_digest_that_is_not_computed_is_not_compared():
     assert add(checked(), digests={"sha512": "0"})
 
 
-def test_a_source_that_fails_is_the_sources_fault_and_its_text_stays_inside():
-    error = OSError(28, "/secret/place")
-    with pytest.raises(SourceBroken) as caught:
-        checked().add("k", Exploding(DATA, error))
+def test_the_driver_sees_a_source_that_fails_as_a_broken_one():
+    seen = []
 
-    assert str(caught.value) == "The source of the image data failed: OSError."
-    assert caught.value.__cause__ is error
+    def add(key, source, size=None):
+        try:
+            return Stored("blob:k", len(read(source)))
+        except SourceBroken as error:
+            seen.append(error)
+            raise
+
+    with pytest.raises(OSError, match="/secret/place"):
+        checked(add=add).add("k", Exploding(DATA, OSError(28, "/secret/place")))
+
+    assert [str(error) for error in seen] == ["The source of the image data failed: OSError."]
+
+
+@pytest.mark.parametrize("error", [SourceBroken("gone"), KeyError("ours"), Unavailable("another", "away")])
+@pytest.mark.parametrize("made_of_it", [Unavailable("memory", "broke off"), ValueError("?"), None])
+def test_what_the_source_raises_reaches_the_caller_whatever_the_driver_makes_of_it(error, made_of_it):
+    """r1-H3: a fault of ours is neither the client's nor the store's, and nothing is kept that hides it."""
+    store = checked()
+    driver = store.driver
+
+    def add(key, source, size=None):
+        try:
+            read(source)
+        except SourceBroken:
+            if made_of_it is not None:
+                raise made_of_it from None
+        return MemoryStore.add(driver, key, io.BytesIO(DATA), size)
+
+    driver.add = add
+    with pytest.raises(type(error)) as caught:
+        store.add("k", Exploding(DATA, error))
+
+    assert caught.value is error
+    assert list(store.blobs()) == []
 
 
 def stopping_early(key, source, size=None):

@@ -41,6 +41,7 @@ STATUS: dict[type[BaseException], int] = {
     lifecycle.NotFound: 404,
     lifecycle.Protected: 403,
     lifecycle.Vanished: 412,
+    lifecycle.TakenOver: 503,
     lifecycle.NoData: 404,
     lifecycle.TooManyDownloads: 503,
     registry.DuplicateImage: 409,

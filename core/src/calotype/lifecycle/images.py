@@ -24,6 +24,7 @@ from calotype.draft import (
     check_tag,
     new_id,
 )
+from calotype.intake import redeclared
 from calotype.lifecycle.imports import Imports, external_store, order_from, writable_store, writable_target
 from calotype.lifecycle.jobs import Jobs, Order, add_job
 from calotype.lifecycle.leases import Leases
@@ -45,6 +46,8 @@ from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands
 from calotype.stores.contract import Reader
+
+_FORMATS = ("disk_format", "container_format")
 
 
 class Lifecycle:
@@ -283,6 +286,7 @@ class Lifecycle:
 
         Raises:
             InvalidDraft, NotAllowed: the draft breaks a rule.
+            Conflict: the draft declares a format that the image's bytes do not have.
             ImageNotFound: the image was deleted meanwhile.
         """
         self._check(draft, caller, image)
@@ -420,6 +424,7 @@ class Lifecycle:
 
     def _change(self, unit: Unit, draft: Draft, image: Image) -> None:
         before = unit.image(image.id)
+        self._check_redeclared(draft, before)
         unit.change(image.id, ALIVE, draft.fields)
         unit.set_properties(image.id, _properties_after(draft, before), keep_others=False)
         if draft.tags is not None:
@@ -429,6 +434,13 @@ class Lifecycle:
             counted = sum(location.counted for location in unit.locations(image.id))
             unit.count(before.owner, self._limits, images=-1, size=-counted)
             unit.count(owner, self._limits, images=1, size=counted)
+
+    def _check_redeclared(self, draft: Draft, before: Image) -> None:
+        """Refuse a format that the image's bytes, which have been inspected, do not have."""
+        formats = {name: draft.fields[name] for name in _FORMATS if name in draft.fields}
+        problem = redeclared(before, replace(before, **formats), before.detected_format)
+        if problem is not None and self._settings.inspection == "enforce":
+            raise Conflict(problem)
 
     def _take(self, unit: Unit, image_id: str, to: Status, **values: Any) -> Image:
         """Move a queued image on, or say that it is not queued."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype.lifecycle.leases import Leases, Watch
-from calotype.lifecycle.states import Vanished
+from calotype.lifecycle.states import TakenOver, Vanished
 from calotype.lifecycle.transfers import Attempt, Transfers, reason
 from calotype.registry import (
     Image,
@@ -131,7 +131,7 @@ class Jobs:
                 else:
                     image = self._transfers.copy(image, self._stores[name])
             except Exception as error:  # whatever a job dies of is written down
-                if self._was_interrupted(job, error):
+                if _was_interrupted(error):
                     raise  # nothing is wrong with the job: it is begun again when its lease is over
                 _log(job, error)
                 failed[name] = reason(error)
@@ -139,12 +139,6 @@ class Jobs:
                     break
             self._note(job, remaining[1:], failed)
         return failed
-
-    def _was_interrupted(self, job: Job, error: Exception) -> bool:
-        """Whether it is the registry that was away, or a sweep that took this process for dead."""
-        if isinstance(error, Vanished):
-            return self._registry.find(job.image_id) is not None
-        return isinstance(error, RegistryUnavailable)
 
     def _fetch(self, image: Image, target: str, order: Order) -> Image:
         store, location, size = self._stores[order.source or ""], order.location or "", order.size
@@ -210,6 +204,11 @@ class Jobs:
 def add_job(unit: Unit, kind: JobKind, image: Image, order: Order, request_id: str, user: str | None) -> str:
     """Write a job down; somebody will take it. Returns its id."""
     return unit.add_job(kind, image, order.to_json(), list(order.stores), request_id, user)
+
+
+def _was_interrupted(error: Exception) -> bool:
+    """Whether it is the registry that was away, or a sweep that took this process for dead."""
+    return isinstance(error, (RegistryUnavailable, TakenOver))
 
 
 def _holds(image: Image, store: str) -> bool:

@@ -68,7 +68,14 @@ class Protected(Exception):
 
 
 class Vanished(Exception):
-    """The image was deleted while its bytes were on their way, or a sweep took who brought them for dead."""
+    """The image was deleted while its bytes were on their way."""
+
+
+class TakenOver(Exception):
+    """A sweep ended the upload because the process that received it had not renewed its lease."""
+
+    def __init__(self) -> None:
+        super().__init__("The upload was taken over by a sweep after the server stood still: upload again.")
 
 
 class TooManyDownloads(Exception):

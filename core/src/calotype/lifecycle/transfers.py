@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import enum
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from calotype.inspection import Inspector, InspectorsUnavailable, Verdict
-from calotype.intake import Inspected, Metered
+from calotype.intake import Inspected, Metered, declared_format, redeclared
 from calotype.lifecycle.leases import Leases, Watch
-from calotype.lifecycle.states import Vanished
+from calotype.lifecycle.states import TakenOver, Vanished
 from calotype.registry import (
     Image,
     ImageNotFound,
     LeasedLocation,
-    LimitReached,
     Limits,
     Location,
     LocationState,
@@ -40,7 +40,7 @@ from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands, Received
 from calotype.stores.contract import Reader
-from calotype.stores.errors import BlobNotFound, SourceError, StoreError
+from calotype.stores.errors import BlobNotFound, SourceError, SourceRejected, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 _RECEIVING = (Status.SAVING, Status.UPLOADING)
 #: What an attempt's row says when it has succeeded.
 _KEPT = (LocationState.STORED, LocationState.STAGED)
+#: Failures whose sentences are written for whoever reads the image's record.
+_WORDED = (SourceError, StoreError, RegistryError, InspectorsUnavailable, Vanished, TakenOver)
 #: Rows that one sweep looks at.
 _SWEEP_BATCH = 500
 
@@ -61,6 +63,15 @@ class Attempt:
     store: CheckedStore
     on_failure: Status
     on_success: Status = Status.ACTIVE
+
+
+class _End(enum.Enum):
+    """How an attempt that failed has ended in the registry."""
+
+    FAILED = enum.auto()  # by ourselves
+    KEPT = enum.auto()  # it succeeded after all, by a commit whose answer got lost
+    TAKEN_OVER = enum.auto()  # a sweep took this process for dead
+    DELETED = enum.auto()  # a sweep did so, and the image was deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,63 +123,45 @@ class Transfers:
 
         Raises:
             SourceError, StoreError, LimitReached: it failed; `status_reason` says why, nothing is left.
-            Vanished: the image was deleted meanwhile, or the lease was lost; nothing is left.
+            Vanished: the image was deleted meanwhile; nothing is left.
+            TakenOver: this process lost its lease; nothing is left.
         """
-        with self._leases.held(attempt.key):
-            try:
-                intake = self._intake(attempt, source, demands.length)
-                received = attempt.store.add(attempt.key, intake, demands)
-            except BaseException as error:
-                self._fail(attempt, error)
-                raise
+        vanished = f"Image {attempt.image.id} could not be found after upload: it was deleted."
+        with self._leases.held(attempt.key), self._failing(attempt, vanished):
+            intake = self._intake(attempt, source, demands.length)
+            received = attempt.store.add(attempt.key, intake, demands)
             return self._activate(attempt, received, intake, demands.length)
 
     def stage(self, attempt: Attempt, source: Reader, demands: Demands) -> Image:
         """Move bytes to where they wait to be imported; they are looked at when they are.
 
         Raises:
-            SourceError, StoreError, LimitReached, Vanished: as `carry`.
+            SourceError, StoreError, LimitReached, Vanished, TakenOver: as `carry`.
         """
-        with self._leases.held(attempt.key):
-            try:
-                received = attempt.store.add(
-                    attempt.key, self._metered(attempt, source, demands.length), demands
-                )
-                return self._keep_staged(attempt, received)
-            except (StatusConflict, ImageNotFound):
-                error = Vanished(f"Image {attempt.image.id} was deleted while its bytes were staged.")
-                self._fail(attempt, error)
-                raise error from None
-            except BaseException as error:
-                self._fail(attempt, error)
-                raise
+        vanished = f"Image {attempt.image.id} was deleted while its bytes were staged."
+        with self._leases.held(attempt.key), self._failing(attempt, vanished):
+            metered = self._metered(attempt, source, demands.length)
+            return self._keep_staged(attempt, attempt.store.add(attempt.key, metered, demands))
 
     def copy(self, image: Image, target: CheckedStore) -> Image:
         """Put an active image's bytes into one more store; they must be the same there.
 
         Raises:
             SourceError, StoreError, LimitReached: it failed; the image is as before.
-            Vanished: the image was deleted meanwhile.
+            Vanished, TakenOver: as `carry`; the image is as before.
         """
         location = image.location
         if location is None:
             raise Vanished(f"Image {image.id} has no data to copy.")
         digests = {"sha256": image.os_hash_value} if image.os_hash_value else None
         attempt = self._begin_copy(image, target)
-        with self._leases.held(attempt.key):
-            try:
-                source = self._stores[location.store].get(location.location or "", size=image.size)
-                with contextlib.closing(source):
-                    demands = Demands(length=image.size, size=image.size, digests=digests)
-                    received = target.add(attempt.key, source, demands)
-                self._keep_copy(attempt, received)
-            except (StatusConflict, ImageNotFound):
-                error = Vanished(f"Image {image.id} was deleted while it was copied.")
-                self._fail(attempt, error)
-                raise error from None
-            except BaseException as error:
-                self._fail(attempt, error)
-                raise
+        vanished = f"Image {image.id} was deleted while it was copied."
+        with self._leases.held(attempt.key), self._failing(attempt, vanished):
+            source = self._stores[location.store].get(location.location or "", size=image.size)
+            with contextlib.closing(source):
+                demands = Demands(length=image.size, size=image.size, digests=digests)
+                received = target.add(attempt.key, source, demands)
+            self._keep_copy(attempt, received)
         return self._registry.find(image.id) or image
 
     @retried
@@ -289,8 +282,7 @@ class Transfers:
         source = self._metered(attempt, source, length)
         if self._settings.inspection == "off":
             return source
-        image = attempt.image
-        declared = image.disk_format if image.container_format in (None, "bare") else None
+        declared = declared_format(attempt.image)
         inspector = Inspector(declared, virtual_size_cap=self._settings.virtual_size_cap)
         return Inspected(source, inspector, enforce=self._settings.inspection == "enforce")
 
@@ -299,28 +291,20 @@ class Transfers:
             return Metered(source, lambda total: self._recount(attempt, total))
         return source
 
+    @retried
     def _recount(self, attempt: Attempt, total: int) -> None:
         with self._registry.unit() as unit:
             unit.count_location(attempt.key, attempt.image.owner, self._limits, total)
 
     def _activate(self, attempt: Attempt, received: Received, intake: Reader, demanded: int | None) -> Image:
-        image_id = attempt.image.id
         verdict = intake.verdict if isinstance(intake, Inspected) else None
         try:
             return self._keep(attempt, received, verdict, demanded)
-        except (StatusConflict, ImageNotFound):
-            error = Vanished(f"Image {image_id} could not be found after upload: it was deleted.")
-            self._fail(attempt, error)
-            raise error from None
-        except LimitReached as error:
-            self._fail(attempt, error)
-            raise
-        except RegistryUnavailable as error:
+        except RegistryUnavailable:
             # The commit may have happened all the same: only the registry can tell.
-            image = self._registry.find(image_id)
+            image = self._registry.find(attempt.image.id)
             if image is not None and any(location.key == attempt.key for location in image.locations):
                 return image
-            self._fail(attempt, error)
             raise
 
     @retried
@@ -340,40 +324,65 @@ class Transfers:
                 detected_format=verdict.format if verdict else None,
                 virtual_size=verdict.virtual_size if verdict else None,
             )
-            if received.size != demanded:
-                owner = unit.image(image_id).owner  # it may have changed since the upload began
-                unit.count_location(attempt.key, owner, self._limits, received.size)
             unit.keep_location(attempt.key, self._leases.owner, received.location)
-            return unit.image(image_id)
+            kept = unit.image(image_id)  # its owner and formats may have changed since the upload began
+            self._check_redeclared(attempt, kept)
+            if received.size != demanded:
+                unit.count_location(attempt.key, kept.owner, self._limits, received.size)
+            return kept
 
-    def _fail(self, attempt: Attempt, error: BaseException) -> None:
-        """Say why, and remove what the attempt left; never hides the error that led here."""
+    def _check_redeclared(self, attempt: Attempt, kept: Image) -> None:
+        """Refuse bytes that are not of the format that was declared while they came."""
+        problem = redeclared(attempt.image, kept, kept.detected_format)
+        if problem is not None and self._settings.inspection == "enforce":
+            raise SourceRejected(problem)
+
+    @contextlib.contextmanager
+    def _failing(self, attempt: Attempt, vanished: str) -> Iterator[None]:
+        """End the attempt if the block raises; `vanished` is the sentence for an image that was deleted."""
         try:
-            lost = self._write_failure(attempt, reason(error))
-        except RegistryError:
+            yield
+        except BaseException as error:
+            told = self._fail(attempt, error, Vanished(vanished))
+            if told is error:
+                raise
+            raise told from error
+
+    def _fail(self, attempt: Attempt, error: BaseException, vanished: Vanished) -> BaseException:
+        """Write down why the attempt failed, remove what it left, and return what the caller must be told.
+
+        An attempt that a sweep ended fails because of that, whatever its store says about bytes
+        that the sweep removed.
+        """
+        told = vanished if isinstance(error, (StatusConflict, ImageNotFound)) else error
+        try:
+            end = self._write_failure(attempt, reason(told))
+        except RegistryError as away:
             log.exception("image %s: its failed upload stays written down until a sweep", attempt.image.id)
-        else:
-            if lost:
-                name = attempt.store.name
-                self.remove(Location(attempt.key, name, None, LocationState.DOOMED, external=False))
+            return away if told is vanished else told
+        if end is not _End.KEPT:
+            name = attempt.store.name
+            self.remove(Location(attempt.key, name, None, LocationState.DOOMED, external=False))
+        if isinstance(told, (StoreError, Vanished)):
+            return {_End.TAKEN_OVER: TakenOver(), _End.DELETED: vanished}.get(end, told)
+        return told
 
     @retried
-    def _write_failure(self, attempt: Attempt, why: str) -> bool:
-        """Doom the attempt's bytes, and move its image on; whether they are nobody's now."""
+    def _write_failure(self, attempt: Attempt, why: str) -> _End:
+        """Doom the attempt's bytes, and move its image on; or find out who has ended the attempt."""
         image_id = attempt.image.id
         with self._registry.unit() as unit:
-            owner = unit.any_image(image_id).owner
+            image = unit.any_image(image_id)
             if not unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end()):
-                # A sweep has ended this attempt, and the image is not its own; or it succeeded after
-                # all, by a commit whose answer got lost.
-                return all(
-                    one.key != attempt.key or one.state not in _KEPT for one in unit.locations(image_id)
-                )
-            unit.count_location(attempt.key, owner, self._limits, 0)
+                states = [one.state for one in unit.locations(image_id) if one.key == attempt.key]
+                if any(state in _KEPT for state in states):
+                    return _End.KEPT
+                return _End.DELETED if image.status is Status.DELETED else _End.TAKEN_OVER
+            unit.count_location(attempt.key, image.owner, self._limits, 0)
             if attempt.on_failure is not attempt.image.status:
                 with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
                     unit.move(image_id, {attempt.image.status}, attempt.on_failure, status_reason=why)
-            return True
+            return _End.FAILED
 
 
 def _is_doomed(one: LeasedLocation) -> bool:
@@ -391,6 +400,6 @@ def new_key(image_id: str) -> str:
 
 def reason(error: BaseException) -> str:
     """What a person may read of a failure: sentences written for them, and nothing from inside."""
-    if isinstance(error, (SourceError, StoreError, RegistryError, InspectorsUnavailable, Vanished)):
+    if isinstance(error, _WORDED):
         return str(error)
     return f"The upload was broken off by {type(error).__name__}."

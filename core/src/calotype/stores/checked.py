@@ -67,11 +67,15 @@ class Received:
 
 
 class Measured:
-    """A source as the driver sees it: counted, hashed, and held to what was announced."""
+    """A source as the driver sees it: counted, hashed, and held to what was announced.
+
+    `failure` is what the source raised, whatever it was; the driver sees a SourceError.
+    """
 
     def __init__(self, source: Reader, digests: Digests, demands: Demands):
         self.count = 0
         self.ended = False
+        self.failure: Exception | None = None
         self._source = source
         self._digests = digests
         self._demands = demands
@@ -100,9 +104,11 @@ class Measured:
     def _fetch(self, size: int) -> bytes:
         try:
             return self._source.read(size)
-        except SourceError:
+        except SourceError as error:
+            self.failure = error
             raise
         except Exception as error:
+            self.failure = error
             raise SourceBroken(f"The source of the image data failed: {type(error).__name__}.") from error
 
     def _hold_to_most(self) -> None:
@@ -206,23 +212,36 @@ class CheckedStore:
         Raises:
             SourceError: the source broke its promise.
             StoreError: the store could not take it.
+            Exception: whatever else the source raises, because not every failure to read is the client's:
+                the registry may be away that counts the bytes, or the store that they are copied from.
         """
         self._need(Capability.WRITE, "takes no uploads")
         if not KEY.fullmatch(key):
             raise BadLocation(self.name, "a key is lower-case letters, digits, - and .")
         with Digests(self._algorithms) as digests:
             measured = Measured(source, digests, demands)
-            with self._doing("add"):
-                stored = self.driver.add(key, measured, demands.length)
+            stored = self._stored(key, measured, demands.length)
             try:
                 return self._received(stored, measured, digests.hexdigests(), demands)
-            except (SourceError, StoreError):
+            except Exception:
                 self._withdraw(stored.location)
                 raise
+
+    def _stored(self, key: str, measured: Measured, length: int | None) -> Stored:
+        """Return the driver's receipt, or raise what the source raised, whatever the driver made of it."""
+        try:
+            with self._doing("add"):
+                return self.driver.add(key, measured, length)
+        except Exception:
+            if measured.failure is None:
+                raise
+        raise measured.failure
 
     def _received(
         self, stored: Stored, measured: Measured, digests: dict[str, str], demands: Demands
     ) -> Received:
+        if measured.failure is not None:
+            raise measured.failure
         if not measured.ended and measured.read(1):
             raise StoreError(self.name, "its driver stopped before the end of the source")
         if stored.size != measured.count:

@@ -163,9 +163,10 @@ class Uploads(Harness):
     )
     def test_a_source_that_fails_is_not_taken_for_the_store(self, error: Exception) -> None:
         key = self.key()
-        with pytest.raises(SourceBroken):
+        with pytest.raises(type(error)) as caught:
             self.checked.add(key, Exploding(pattern(70_000), error))
 
+        assert caught.value is error
         self.assert_nothing_under(key)
 
     @needs(WRITE)

@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPUnsupportedMediaType
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config, view_defaults
 
 from calotype import policy
 from calotype.api import errors
-from calotype.api.body import RequestBody, image_response
+from calotype.api.body import image_response
 from calotype.api.classic import codec
 from calotype.api.classic.resources import ClassicImage, ClassicImages
 from calotype.api.methods import refuse_other_methods
+from calotype.api.uploads import upload_body
 from calotype.api.versions import version_document
 from calotype.draft import InvalidDraft
 from calotype.registry import Image, Listing, Scope
@@ -165,12 +165,8 @@ def delete(context: ClassicImage, request: Request) -> Response:
 
 
 def _upload(request: Request, image: Image | None) -> dict[str, Any]:
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise HTTPUnsupportedMediaType("An image is stored as it is: Content-Encoding is not supported.")
-    if request.content_type != "application/octet-stream":
-        raise InvalidDraft("Content-Type must be application/octet-stream")
+    body = upload_body(request)
     draft = codec.read_draft(request.headers)
-    body = RequestBody(request)
     return _image(request.lifecycle.upload(draft, body, body.length, request.caller, image))
 
 

@@ -14,10 +14,11 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype import policy
-from calotype.api.body import RequestBody, has_body, image_response
+from calotype.api.body import has_body, image_response
 from calotype.api.documents import read_document
 from calotype.api.headers import META, read_boolean
 from calotype.api.methods import refuse_other_methods
+from calotype.api.uploads import upload_body
 from calotype.api.v1 import codec
 from calotype.api.v1.listing import read_listing
 from calotype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
@@ -25,8 +26,6 @@ from calotype.api.versions import base_url, version_document
 from calotype.draft import Draft, InvalidDraft, check_formats
 from calotype.lifecycle import NotAllowed
 from calotype.registry import Image, Status, Visibility
-
-_OCTETS = "application/octet-stream"
 
 
 @view_config(context=V1, method="GET", permission=policy.LIST, renderer="json")
@@ -137,9 +136,7 @@ def _give(request: Request, draft: Draft, image: Image | None) -> Image:
         check_formats(draft, image)
     if body:
         # A body without a type is what openstacksdk sends after it made the image by JSON.
-        if request.content_type != _OCTETS and not (image is not None and not request.content_type):
-            raise InvalidDraft("Content-Type must be application/octet-stream")
-        reader = RequestBody(request)
+        reader = upload_body(request, needs_type=image is None)
         return lifecycle.upload(draft, reader, reader.length, caller, image)
     if source is not None:
         return lifecycle.fetch(replace(draft, location=source), caller, request.id, image)

@@ -11,21 +11,20 @@ from pyramid.view import view_config
 
 from calotype import policy
 from calotype.api.body import RequestBody, image_response
+from calotype.api.uploads import NotOctets, upload_body
 from calotype.api.v2.resources import Actions, V2Image
 from calotype.api.v2.views.documents import nothing, without_body
 from calotype.draft import Draft, InvalidDraft, check_formats
 from calotype.lifecycle import NoData, Vanished
 from calotype.registry import Status
 
-_OCTETS = "application/octet-stream"
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 @view_config(context=V2Image, name="file", method="PUT", permission=policy.UPLOAD)
 def upload(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/file: the bytes of a queued image; one that fails is queued again."""
-    _check_octets(request)
-    body = RequestBody(request)
+    body = _body(request)
     draft = Draft(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
     check_formats(draft, context.image)
     try:
@@ -40,8 +39,7 @@ def upload(context: V2Image, request: Request) -> Response:
 @view_config(context=V2Image, name="stage", method="PUT", permission=policy.UPLOAD)
 def stage(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/stage: bytes that are to be imported."""
-    _check_octets(request)
-    body = RequestBody(request)
+    body = _body(request)
     try:
         request.lifecycle.imports.stage(context.image, body, declared_size(request), body.length)
     except Vanished as error:
@@ -94,8 +92,9 @@ def declared_size(request: Request) -> int | None:
     return int(text) or None
 
 
-def _check_octets(request: Request) -> None:
-    if request.content_type != _OCTETS:
-        raise HTTPUnsupportedMediaType(f"The bytes of an image are {_OCTETS}.")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise HTTPUnsupportedMediaType("An image is stored as it is: Content-Encoding is not supported.")
+def _body(request: Request) -> RequestBody:
+    """Return the body of an upload; another Content-Type is 415 in this dialect."""
+    try:
+        return upload_body(request)
+    except NotOctets as error:
+        raise HTTPUnsupportedMediaType(str(error)) from None

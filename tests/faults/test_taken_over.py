@@ -1,0 +1,187 @@
+"""A server that stands still beyond its lease during an upload: a sweep ends it and the client is told."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.running.answers import Answer, read_answer
+from tests.running.server import Server, write_ini
+
+MIB = 1 << 20
+FORMATS = {"disk_format": "raw", "container_format": "bare"}
+SENTENCE = "The upload was taken over by a sweep after the server stood still: upload again."
+#: What is asked of an image that waits for its bytes, and where a failed upload leaves it.
+UPLOADS = {
+    "PUT /images/{}": "killed",
+    "PUT /v1/images/{}": "killed",
+    "PUT /v2/images/{}/file": "queued",
+    "PUT /v2/images/{}/stage": "queued",
+}
+#: What each of them is answered when the image was deleted.
+DELETED = dict(zip(UPLOADS, (412, 412, 410, 410), strict=True))
+#: Lease and sweeps of the servers: only the command sweeps, as another node would.
+SETTINGS = {"calotype.lease": "1", "calotype.sweep_interval": "0", "calotype.busy_timeout": "5"}
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose images lie in files."""
+    folder = tmp_path_factory.mktemp("standing")
+    running = Server(folder, write_ini(folder, SETTINGS))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def remote(swift: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose images lie in a real Swift, which it speaks to in both ways."""
+    folder = tmp_path_factory.mktemp("remote")
+    stores = {
+        "calotype.stores": "s3 swift",
+        "calotype.default_store": "s3",
+        "store.file.path": "",
+        "store.file.create": "",
+        "store.s3.endpoint_url": swift["S3_ENDPOINT"],
+        "store.s3.region": swift["S3_REGION"],
+        "store.s3.access_key": swift["S3_ACCESS_KEY"],
+        "store.s3.secret_key": swift["S3_SECRET_KEY"],
+        "store.s3.bucket": "taken-over-s3",
+        "store.s3.create": "true",
+        "store.s3.part_size": "5MiB",
+        "store.s3.multipart_threshold": "5MiB",
+        "store.s3.memory": "10MiB",
+        "store.swift.auth_version": "1",
+        "store.swift.auth_url": swift["SWIFT_AUTH_URL"],
+        "store.swift.user": swift["SWIFT_USER"],
+        "store.swift.key": swift["SWIFT_KEY"],
+        "store.swift.container": "taken-over",
+        "store.swift.create": "true",
+        "store.swift.segment_size": "1048576",
+        "store.swift.upload_memory": "4194304",
+    }
+    running = Server(folder, write_ini(folder, {**SETTINGS, **stores}))
+    yield running
+    running.stop()
+
+
+def status(server: Server, image_id: str) -> str:
+    ((found,),) = server.query("SELECT status FROM images WHERE id = ?", image_id)
+    return found
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def sweep_ends_it(server: Server) -> bool:
+    """Whether a sweep of another process ends the server's upload; its lease may not be over yet."""
+    command = [Path(sys.executable).with_name("calotype-manage"), "sweep", server.ini, *server.variables]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return done.stdout.startswith("1 uploads ended")
+
+
+@contextlib.contextmanager
+def taken_over(server: Server) -> Iterator[None]:
+    """The server stands still, and a sweep has ended its upload, as long as the `with` lasts.
+
+    A server that was stopped within a transaction keeps SQLite locked: it goes on, and is stopped again.
+    """
+    try:
+        for _ in range(5):
+            server.process.send_signal(signal.SIGSTOP)
+            if any(sweep_ends_it(server) for _ in range(3)):
+                break
+            server.process.send_signal(signal.SIGCONT)
+        else:
+            pytest.fail("no sweep ended the upload")
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+
+def upload_over_a_freeze(
+    server: Server,
+    asked: str,
+    image_id: str,
+    half: int,
+    *,
+    store: str = "",
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Answer:
+    """Send half of an upload, have a sweep end it while the server stands still, and send the rest."""
+    named = f"x-image-meta-store: {store}\r\n" if store else ""
+    head = (
+        f"{asked.format(image_id)} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+        f"{named}Transfer-Encoding: chunked\r\n\r\n"
+    )
+    chunk = b"%x\r\n%s\r\n" % (half, bytes(half))
+    with contextlib.closing(server.connect()) as connection:
+        connection.connect()
+        line: socket.socket = connection.sock
+        line.sendall(head.encode() + chunk)
+        wait_until(lambda: status(server, image_id) in ("saving", "uploading"))
+        with taken_over(server):
+            meanwhile()
+        line.sendall(chunk + b"0\r\n\r\n")
+        response = http.client.HTTPResponse(line)
+        response.begin()
+        return read_answer(response)
+
+
+def assert_taken_over(server: Server, answer: Answer, image_id: str, left: str) -> None:
+    assert answer.status == 503, answer.text
+    assert SENTENCE in answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    assert status(server, image_id) == left
+    assert server.query("SELECT image_locations.key FROM image_locations WHERE image_id = ?", image_id) == []
+
+
+@pytest.mark.parametrize("asked", UPLOADS)
+def test_an_upload_that_a_sweep_took_over_is_503_in_every_dialect(standing: Server, asked: str) -> None:
+    """r1-H5: it was 410 or 412, \"it was deleted\"."""
+    image_id = standing.reserve(**FORMATS)["id"]
+    answer = upload_over_a_freeze(standing, asked, image_id, MIB)
+    assert_taken_over(standing, answer, image_id, UPLOADS[asked])
+    assert (standing.blobs(image_id), standing.leftovers()) == ([], [])
+
+
+@pytest.mark.parametrize("store", ["s3", "swift"])
+def test_an_upload_that_a_sweep_took_over_is_503_in_every_store(remote: Server, store: str) -> None:
+    """r1-H5: S3 answered 502, NoSuchUpload, because the sweep had removed the parts."""
+    image_id = remote.reserve(**FORMATS)["id"]
+    answer = upload_over_a_freeze(remote, "PUT /v2/images/{}/file", image_id, 12 * MIB, store=store)
+    assert_taken_over(remote, answer, image_id, "queued")
+
+
+def test_an_upload_that_was_taken_over_can_be_sent_again(standing: Server) -> None:
+    """r1-H5: the answer says to upload again, and where the image is queued, that works."""
+    image_id = standing.reserve(**FORMATS)["id"]
+    assert upload_over_a_freeze(standing, "PUT /v2/images/{}/file", image_id, MIB).status == 503
+    octets = {"Content-Type": "application/octet-stream"}
+    assert standing.put(f"/v2/images/{image_id}/file", octets, b"again").status == 204
+    assert standing.get(f"/images/{image_id}").body == b"again"
+
+
+@pytest.mark.parametrize("asked", UPLOADS)
+def test_an_upload_whose_image_is_deleted_after_the_sweep_is_told_so(standing: Server, asked: str) -> None:
+    """r1-H5: an image that was really deleted is answered as before."""
+    image_id = standing.reserve(**FORMATS)["id"]
+    deleted = "UPDATE images SET status = 'deleted' WHERE id = ?"
+    answer = upload_over_a_freeze(
+        standing, asked, image_id, MIB, meanwhile=lambda: standing.execute(deleted, image_id)
+    )
+    assert answer.status == DELETED[asked], answer.text
+    assert "deleted" in answer.text
