@@ -13,7 +13,7 @@ from typing import Any
 
 import transaction
 import zope.sqlalchemy
-from sqlalchemy import Connection, Engine, func, literal, or_, select
+from sqlalchemy import Connection, Engine, func, literal, or_, select, union
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
@@ -43,7 +43,7 @@ from calotype.registry.errors import (
     StatusConflict,
 )
 from calotype.registry.jobs import JobListing
-from calotype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
+from calotype.registry.models import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.registry.queries import Condition, Listing, Scope, SortKey
 from calotype.registry.records import (
     Census,
@@ -298,6 +298,13 @@ class Registry:
             return {}
         with self._reader() as connection:
             return {job.image_id: job for job in jobs.jobs_of(connection, image_ids)}
+
+    def stores_in_use(self) -> list[str]:
+        """Return the names of the stores that images have bytes in, or that open findings are about."""
+        stored = select(LocationRow.store).where(LocationRow.state == LocationState.STORED)
+        found = select(FindingRow.store).where(FindingRow.state == FindingState.OPEN)
+        with self._reader() as connection:
+            return sorted(connection.scalars(union(stored, found)))
 
     def findings(
         self,
