@@ -39,7 +39,11 @@ _UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
     help="Agree that --repair removes up to N objects of a store, where it asks for that.",
 )
 @click.option(
-    "--window", type=float, default=3600, show_default=True, help="Seconds: leave alone what is younger."
+    "--window",
+    type=click.FloatRange(min=0, max=1e9),
+    default=3600,
+    show_default=True,
+    help="Seconds: leave alone what is younger.",
 )
 @click.option(
     "--after", default="", metavar="KEY", help="Go on after this key, which an earlier run printed."
