@@ -147,14 +147,14 @@ class Check:
         return self._of_image(FindingKind.WRONG_DIGEST, stored, f"the bytes have the SHA-256 {digest}")
 
     def _missing(self, stored: StoredLocation) -> Problem | None:
-        detail = f"nothing lies at {stored.location}"
-        if stored.key in self._elsewhere:
-            self._unread.add(stored.key)
-            return self._of_image(FindingKind.UNREADABLE, stored, detail + self._hint(stored))
         # An image that was deleted since its row was read misses nothing.
         if not self._registry.has_stored(stored.key):
             return None
-        return self._of_image(FindingKind.MISSING, stored, detail)
+        detail, hint = f"nothing lies at {stored.location}", self._hint(stored)
+        if not hint:
+            return self._of_image(FindingKind.MISSING, stored, detail)
+        self._unread.add(stored.key)
+        return self._of_image(FindingKind.UNREADABLE, stored, detail + hint)
 
     def _hint(self, stored: StoredLocation) -> str:
         """Return where a copy's bytes could be instead, as the end of a sentence."""
