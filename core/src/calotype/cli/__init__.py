@@ -11,6 +11,7 @@ import logging
 import click
 
 from calotype.cli.db import db
+from calotype.cli.findings import findings
 from calotype.cli.fsck import fsck
 from calotype.cli.images import images, sweep
 from calotype.cli.stores import stores
@@ -37,3 +38,4 @@ main.add_command(token)
 main.add_command(images)
 main.add_command(sweep)
 main.add_command(fsck)
+main.add_command(findings)

@@ -12,7 +12,12 @@ from rich.progress import TextColumn, TimeElapsedColumn
 
 from calotype.app import open_service
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
-from calotype.fsck import Check, Fault, Finding
+from calotype.fsck import Plan, Problem, Refused, Step, checks
+from calotype.registry import FindingKind, schema
+from calotype.stores.checked import CheckedStore
+
+#: What means that something could not be looked at.
+_UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 
 
 @click.command()
@@ -26,7 +31,19 @@ from calotype.fsck import Check, Fault, Finding
 )
 @click.option("--repair", is_flag=True, help="Remove what belongs to nobody. Images are never touched.")
 @click.option(
-    "--window", type=float, default=3600, show_default=True, help="Seconds: leave alone what is younger."
+    "--yes-remove",
+    "agreed",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Agree that --repair removes up to N objects of a store, where it asks for that.",
+)
+@click.option(
+    "--window",
+    type=click.FloatRange(min=0, max=1e9),
+    default=3600,
+    show_default=True,
+    help="Seconds: leave alone what is younger.",
 )
 @click.option(
     "--after", default="", metavar="KEY", help="Go on after this key, which an earlier run printed."
@@ -37,48 +54,45 @@ def fsck(
     only: str | None,
     deep: float | None,
     repair: bool,
+    agreed: int,
     window: float,
     after: str,
 ) -> None:
-    """Compare the registry with the stores, in both directions; changes nothing unless --repair is given.
+    """Compare the registry with the stores, in both directions; removes nothing unless --repair is given.
 
-    On a terminal a line shows how far it is; elsewhere each finding is a JSON object on a line.
+    On a terminal a line shows how far it is; elsewhere each problem is a JSON object on a line.
+    The registry keeps the problems as findings: see calotype-manage findings.
     Exit status: 0 all well, 1 something is wrong and stays so, 2 a store could not be looked at.
     """
-    unmended = unreadable = 0
+    plan = Plan(window, deep * (1 << 20) if deep else None, repair, agreed)
     with refusals():
         service = open_service(load_settings(ini, variables))
         try:
-            names = [store.name for store in service.stores if only in (None, store.name)]
-            if not names:
+            schema.require_newest(service.registry.engine, ini)
+            todo = list(checks(service.registry, service.stores, plan, _may_repair, only))
+            if only is not None and not todo:
                 raise Refusal(f"there is no store '{only}'")
             report = _Report()
             with report:
-                for name in names:
-                    check = Check(
-                        service.registry,
-                        service.stores[name],
-                        window=window,
-                        rate=deep * (1 << 20) if deep else None,
-                        repair=repair,
-                    )
+                for check in todo:
                     for step in check.run(after):
                         report.show(step)
-                        if isinstance(step, Finding) and not step.repaired:
-                            unmended += 1
-                            unreadable += step.fault is Fault.UNREADABLE
         finally:
             service.close()
-    if unreadable:
-        raise click.exceptions.Exit(2)
-    if unmended:
-        raise click.exceptions.Exit(1)
+    if report.status:
+        raise click.exceptions.Exit(report.status)
+
+
+def _may_repair(store: CheckedStore) -> str | None:
+    """Return why nothing may be removed from a store, None if it may."""
+    return None
 
 
 class _Report:
-    """Findings on standard output; on a terminal, how far it is on standard error."""
+    """Problems on standard output; on a terminal, how far it is on standard error."""
 
     def __init__(self) -> None:
+        self.status = 0
         self._console = Console(stderr=True)
         self._bar = Bar(
             TextColumn("{task.completed} looked at, {task.fields[found]} wrong, at {task.fields[key]}"),
@@ -90,6 +104,7 @@ class _Report:
         self._task = self._bar.add_task("fsck", total=None, found=0, key="-")
         self._found = 0
         self._looked = 0
+        self._refusals: list[Refused] = []
 
     def __enter__(self) -> None:
         self._bar.start()
@@ -100,14 +115,27 @@ class _Report:
             click.echo(f"{self._looked} looked at, {self._found} wrong")
         else:
             click.echo(json.dumps({"looked": self._looked, "wrong": self._found}))
+        for refused in self._refusals:
+            click.echo(f"calotype-manage: store '{refused.store}': {refused.reason}", err=True)
 
-    def show(self, step: object) -> None:
+    def show(self, step: Step) -> None:
+        if isinstance(step, Refused):
+            self._refusals.append(step)
+            self.status = max(self.status, 1)
+            return
         self._looked += 1
-        if isinstance(step, Finding):
+        if isinstance(step, Problem):
             self._found += 1
-            if self._console.is_terminal:
-                mended = ", removed" if step.repaired else ""
-                click.echo(f"store '{step.store}': {step.fault}: {step.image_id or ''} {step.key}{mended}")
-            else:
-                click.echo(json.dumps(asdict(step)))
+            if not step.repaired:
+                self.status = max(self.status, 2 if step.fault in _UNSEEN else 1)
+            self._print(step)
         self._bar.update(self._task, completed=self._looked, found=self._found, key=step.key)
+
+    def _print(self, problem: Problem) -> None:
+        if not self._console.is_terminal:
+            click.echo(json.dumps(asdict(problem)))
+            return
+        where = " ".join(filter(None, (problem.image_id, problem.key)))
+        detail = f" ({problem.detail})" if problem.detail else ""
+        removed = ", removed" if problem.repaired else ""
+        click.echo(f"store '{problem.store}': {problem.fault}: {where}{detail}{removed}")

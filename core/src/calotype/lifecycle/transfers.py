@@ -12,10 +12,12 @@ import contextlib
 import datetime
 import enum
 import logging
+import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from calotype.inspection import Inspector, InspectorsUnavailable, Verdict
 from calotype.intake import Inspected, Metered, declared_format, redeclared
@@ -43,6 +45,9 @@ from calotype.stores.contract import Reader
 from calotype.stores.errors import BlobNotFound, SourceError, SourceRejected, StoreError
 
 log = logging.getLogger(__name__)
+
+#: What `new_key` makes.
+_KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\.[0-9a-f]{12}", re.ASCII)
 
 #: Where an image is while a client's bytes, or a job's, come in.
 _RECEIVING = (Status.SAVING, Status.UPLOADING)
@@ -396,6 +401,11 @@ def _has_ended(one: LeasedLocation, now: datetime.datetime) -> bool:
 def new_key(image_id: str) -> str:
     """A key that no other attempt ever has."""
     return f"{image_id}.{secrets.token_hex(6)}"
+
+
+def keys_in(location: str) -> set[str]:
+    """Return the keys that a location carries, in whatever form its driver writes locations."""
+    return set(_KEY.findall(unquote(location).lower()))
 
 
 def reason(error: BaseException) -> str:

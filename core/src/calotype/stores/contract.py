@@ -89,6 +89,8 @@ class Store(abc.ABC):
     be called by several threads at once. A location is text that the driver makes
     and only the driver reads: ASCII, at most 1,024 characters, without secrets, and
     relative to the options, so that moving the data or changing keys changes no row.
+    All later versions of the driver read it. It carries the key that `add` was given,
+    because `fsck` tells by the key whose an object is.
     """
 
     #: The contract version the driver was written for: (major, minor).
