@@ -52,6 +52,9 @@ def fsck(
             names = [store.name for store in service.stores if only in (None, store.name)]
             if not names:
                 raise Refusal(f"there is no store '{only}'")
+            for name in names if repair else ():
+                if (reason := service.places.may_repair(service.stores[name])) is not None:
+                    raise Refusal(f"nothing was repaired: {reason}")
             report = _Report()
             with report:
                 for name in names:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
-from calotype.registry import jobs, queries
+from calotype.registry import identity, jobs, queries
 from calotype.registry.contention import LockedOut, is_lock_out, retried
 from calotype.registry.definitions import (
     Definition,
@@ -30,18 +30,20 @@ from calotype.registry.definitions import (
     NamespacePage,
     ResourceType,
 )
-from calotype.registry.engine import build_engine, read_only
+from calotype.registry.engine import build_engine, is_missing, read_only
 from calotype.registry.errors import (
     DuplicateDefinition,
     DuplicateImage,
     ImageNotFound,
     LimitReached,
     NamespaceNotFound,
+    NoIdentity,
     RegistryError,
     RegistryUnavailable,
     SchemaMismatch,
     StatusConflict,
 )
+from calotype.registry.identity import Identity
 from calotype.registry.jobs import JobListing
 from calotype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
 from calotype.registry.queries import Condition, Listing, Scope, SortKey
@@ -71,6 +73,7 @@ __all__ = [
     "Registry",
     "Unit",
     "Census",
+    "Identity",
     "Image",
     "Job",
     "JobKind",
@@ -106,11 +109,13 @@ __all__ = [
     "ImageNotFound",
     "LimitReached",
     "NamespaceNotFound",
+    "NoIdentity",
     "LockedOut",
     "RegistryUnavailable",
     "SchemaMismatch",
     "StatusConflict",
     "build_engine",
+    "is_missing",
     "retried",
 ]
 
@@ -157,6 +162,15 @@ class Registry:
                 raise
             finally:
                 session.close()
+
+    def identity(self) -> Identity:
+        """Return the registry's own id.
+
+        Raises:
+            NoIdentity: the database has lost it.
+        """
+        with self._reader() as connection:
+            return identity.find(connection)
 
     def find(self, image_id: str) -> Image | None:
         """The image of that id; None if there is none, or it is deleted."""
