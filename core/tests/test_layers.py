@@ -30,6 +30,7 @@ ROOMS = {
     "tokens": "security",
     "draft": "policy",
     "fsck": "lifecycle",
+    "places": "lifecycle",
     "variables": "settings",
     "former_name": "settings",
 }

@@ -14,8 +14,10 @@ from typing import Any
 
 from sqlalchemy import event, select
 
+from calotype.app import Service
 from calotype.draft import Draft
 from calotype.lifecycle import Lifecycle
+from calotype.places import Places
 from calotype.policy import Caller
 from calotype.registry import Image, Listing, Registry, Scope, Status, Unit, build_engine, schema
 from calotype.registry.models import ImageRow, LocationRow
@@ -113,6 +115,12 @@ class Bench:
     def __post_init__(self) -> None:
         # Tests count commits: the one that begins a project's usage is not among them.
         self.registry.start_usage(self.caller.project)
+
+    @property
+    def service(self) -> Service:
+        """The service made of these parts."""
+        places = Places(self.registry, self.stores)
+        return Service(self.settings, self.registry, self.stores, self.lifecycle, places)
 
     def row(self, image_id: str) -> ImageRow:
         """The image's row, be it a tombstone."""

@@ -184,8 +184,64 @@ def test_what_was_acknowledged_before_a_backup_of_a_running_service_comes_back(
             assert time.monotonic() < end, "an upload of before the backup never ends"
             time.sleep(0.2)
         assert (half["status"], restored.blobs(halfway)) == ("killed", [])
+        # The restored database has the registry id that the store's marker names, so it may repair.
+        there.run('calotype-manage fsck "$INI" --window=0 --repair')
+        assert (len(restored.blobs(kept["id"])), restored.blobs(late["id"])) == (1, [])
     finally:
         restored.stop()
+
+
+def test_a_store_older_than_the_database_misses_bytes_and_loses_none(kind: Kind, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    here = Place(tmp_path / "here", kind, backup)
+    server = here.start()
+    kept = server.upload(b"kept", is_public="True")
+    here.follow("back up the file store")
+    late = server.upload(b"not in the copy of the store", is_public="True")
+    server.stop()
+    here.run('mv "$DATA/images" "$DATA/newer"')
+    here.follow("restore the file store")
+
+    looked = here.run('calotype-manage fsck "$INI" --window=0 --repair || test $? = 1')
+    assert findings(looked) == [("missing", late["id"])]
+    restored = here.start()
+    try:
+        assert restored.get(f"/images/{kept['id']}").body == b"kept"
+        assert restored.get(f"/images/{late['id']}").status >= 400
+        here.run('rsync -a "$DATA/newer/" "$DATA/images/"')
+        assert restored.get(f"/images/{late['id']}").body == b"not in the copy of the store"
+    finally:
+        restored.stop()
+
+
+def test_a_copied_database_is_given_an_id_of_its_own_and_lives_beside_its_original(
+    kind: Kind, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    here = Place(tmp_path / "here", kind, backup)
+    server = here.start()
+    image = server.upload(b"the bytes of both", is_public="True")
+    here.follow(f"back up {kind.name}")
+    here.follow("back up the file store")
+    there = Place(tmp_path / "there", kind, backup)
+    there.follow("restore the file store")
+    there.follow(f"restore {kind.name}")
+    there.follow("give the copy an id of its own")
+    copy = there.start()
+    try:
+        assert copy.get(f"/images/{image['id']}").body == b"the bytes of both"
+        assert copy.delete(f"/images/{image['id']}").status == 200
+        assert server.get(f"/images/{image['id']}").body == b"the bytes of both"
+    finally:
+        copy.stop()
+        server.stop()
+    meant_wrongly = there.ini.read_text().replace(f"{there.folder}/images", f"{here.folder}/images")
+    there.ini.write_text(meant_wrongly)
+
+    refused = there.run('calotype-manage fsck "$INI" --window=0 --repair 2>&1 || test $? = 1')
+    assert "nothing was repaired: store 'file': its place belongs to store 'file' of registry" in refused
 
 
 def test_the_page_shows_where_things_are() -> None:

@@ -69,10 +69,14 @@ def test_the_pages_store_answers_to_calotype_stores(tmp_path: Path, env: dict[st
     command = Path(sys.executable).with_name("calotype-manage")
     variables = [f"data_dir={tmp_path}"]
     subprocess.run([command, "stores", ini, *variables, "--create", "file"], env=env, capture_output=True)
-    said = run([command, "stores", ini, *variables, "--create", "packed", "--check"], env)
+    line = block_called(PAGE, "make the place, mark it, try it").text.splitlines()[0]
+    program, *words = line.replace("calotype.ini", str(ini)).split()
+    assert program == command.name
+    said = run([command, *words, *variables], env)
 
     assert "gzip, of calotype-store-gzip 0.1.0" in said
     assert "write, delete" in said
+    assert "its place is its own" in said
 
 
 def test_an_image_goes_to_the_pages_store_and_comes_back(
@@ -81,7 +85,7 @@ def test_an_image_goes_to_the_pages_store_and_comes_back(
     server = start_server(app_lines(), env={"PYTHONPATH": env["PYTHONPATH"]})
     data = bytes(3_000_000) + b"the end"
     image = server.post("/images", {**OCTETS, **meta(store="packed", name="zeros")}, data).image
-    (packed,) = (server.data_dir / "packed").iterdir()
+    (packed,) = (server.data_dir / "packed").glob(f"{image['id']}*")
 
     assert image["store"] == "packed"
     assert packed.stat().st_size < len(data) / 100

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import quote_from_bytes
 
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from pyramid.router import Router
 from webob import Request, Response
 
-from calotype.app import Service, make_app
+from calotype.app import make_app
 from calotype.draft import new_id
 from calotype.lifecycle.jobs import Order
 from calotype.registry import JobKind
@@ -214,7 +215,7 @@ def app(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Router:
     settings = make_settings(
         identity="tokens", tokens_file=tokens.path, allow_anonymous=True, external_sources="everyone"
     )
-    made = make_app(Service(settings, bench.registry, bench.stores, bench.lifecycle))
+    made = make_app(replace(bench.service, settings=settings))
     made.test_tokens = [
         None,
         tokens.add("a", "A", ("admin",)),

@@ -20,6 +20,76 @@ class LendingStore(MemoryStore):
 """
 }
 
+#: A driver as a third party may write one: files in one directory, with nothing that guards the directory.
+PLAIN = {
+    "plain_driver.py": """
+import datetime
+import os
+import tempfile
+from pathlib import Path
+
+from calotype.stores import (
+    Blob, BlobNotFound, Capability, Duplicate, Store, Stored, StoreOptions, Unavailable
+)
+
+
+class PlainStore(Store):
+    class Options(StoreOptions):
+        path: Path
+
+    capabilities = Capability.WRITE | Capability.DELETE | Capability.LISTING
+
+    def get(self, location, offset=0, length=None):
+        return self._open(location)
+
+    def size(self, location):
+        with self._open(location) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def add(self, key, source, size=None):
+        self.check()
+        with tempfile.NamedTemporaryFile(prefix="~", dir=self.options.path) as file:
+            while block := source.read(1 << 20):
+                file.write(block)
+            file.flush()
+            try:
+                os.link(file.name, self.options.path / key)
+            except FileExistsError:
+                raise Duplicate(self.name, "the key is taken") from None
+            return Stored(self.locate(key), file.tell())
+
+    def locate(self, key):
+        return f"plain:{key}"
+
+    def delete(self, location):
+        self._open(location).close()
+        os.unlink(self._path(location))
+
+    def blobs(self):
+        for path in self.options.path.glob("[!~]*"):
+            status = path.stat()
+            modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
+            yield Blob(self.locate(path.name), status.st_size, modified)
+
+    def create(self):
+        self.options.path.mkdir(parents=True, exist_ok=True)
+
+    def check(self):
+        if not self.options.path.is_dir():
+            raise Unavailable(self.name, "its directory is not there")
+
+    def _path(self, location):
+        return self.options.path / location.removeprefix("plain:")
+
+    def _open(self, location):
+        self.check()
+        try:
+            return open(self._path(location), "rb")
+        except FileNotFoundError:
+            raise BlobNotFound(self.name, "there is no such blob") from None
+"""
+}
+
 
 def write_distribution(
     folder: Path, name: str, drivers: Mapping[str, str], modules: Mapping[str, str] | None = None

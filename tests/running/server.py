@@ -18,6 +18,7 @@ from typing import IO
 
 from sqlalchemy import NullPool, create_engine, text
 
+from calotype.stores.contract import MARKER_KEY
 from tests.running.answers import Answer, read_answer
 from tests.running.database import KIND, make_database
 from tests.servers.common import free_ports
@@ -32,6 +33,9 @@ _COOKIE = "session=canary-91d2f07c55"
 _SECRET_MIN = 16
 #: What a blob's file is called: the image's id and a part for the attempt.
 _BLOB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9a-f]{12}")
+
+#: What a file store's directory holds beside blobs: the driver's own marker, and the core's.
+_MARKERS = (".calotype-store", MARKER_KEY)
 
 
 class StartFailed(Exception):
@@ -190,11 +194,11 @@ class Server:
         ]
 
     def leftovers(self, store: str = "images") -> list[Path]:
-        """Files in its file store that are neither blobs nor the marker: what uploads left."""
+        """Files in its file store that are neither blobs nor markers: what uploads left."""
         return [
             path
             for path in (self.data_dir / store).rglob("*")
-            if path.is_file() and not _BLOB.fullmatch(path.name) and path.name != ".calotype-store"
+            if path.is_file() and not _BLOB.fullmatch(path.name) and path.name not in _MARKERS
         ]
 
     # -- speaking to it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from pyramid.router import Router
 from webob import Request, Response
 
 from calotype import policy
-from calotype.app import Service, make_app
+from calotype.app import make_app
 from calotype.draft import Draft, new_id
 from calotype.lifecycle.jobs import Order
 from calotype.policy import may
@@ -124,7 +124,7 @@ class House:
             if one.user is not None
         }
         settings = make_settings(identity="tokens", tokens_file=tokens.path, allow_anonymous=allow_anonymous)
-        self.app: Router = make_app(Service(settings, bench.registry, bench.stores, bench.lifecycle))
+        self.app: Router = make_app(replace(bench.service, settings=settings))
 
     def ask(self, who: str, verb: Verb, image_id: str) -> Response:
         headers = dict(verb.headers)

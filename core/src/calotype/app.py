@@ -15,6 +15,7 @@ from calotype.background import Background
 from calotype.definitions import Metadefs
 from calotype.lifecycle import Lifecycle
 from calotype.metrics import Metrics
+from calotype.places import Places
 from calotype.registry import Registry, RegistryError, build_engine, schema
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.catalog import Catalog, build_catalog
@@ -32,6 +33,7 @@ class Service:
     registry: Registry
     stores: Catalog
     lifecycle: Lifecycle
+    places: Places
 
     def close(self) -> None:
         """End threads and connections."""
@@ -48,9 +50,9 @@ def main(global_config: Mapping[str, str], **given: str) -> Router:
             settings.tokens_path()
         service = open_service(settings)
         prepare_schema(service.registry, settings, global_config.get("__file__", "INI"))
+        service.places.start(named=settings.stores is not None)
     except (SettingsError, ConfigurationError, RegistryError) as error:
         raise SystemExit(f"calotype: {error}") from None
-    service.stores.start()
     atexit.register(service.close)
     atexit.register(start_background(service).close)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
@@ -123,7 +125,8 @@ def open_service(settings: Settings) -> Service:
     """The parts that the settings name; nothing is connected yet."""
     stores = open_stores(settings)
     registry = open_registry(settings)
-    return Service(settings, registry, stores, Lifecycle(registry, stores, settings))
+    lifecycle = Lifecycle(registry, stores, settings)
+    return Service(settings, registry, stores, lifecycle, Places(registry, stores))
 
 
 def open_registry(settings: Settings) -> Registry:

@@ -13,7 +13,7 @@ from webtest import TestApp
 
 import calotype
 from calotype.api.errors import STATUS
-from calotype.app import Service, make_app
+from calotype.app import make_app
 from calotype.draft import Draft
 from calotype.stores import SourceError, StoreError
 from calotype.testing import Trickle, pattern
@@ -25,7 +25,7 @@ DATA = pattern(SIZE)
 
 @pytest.fixture
 def app(bench):
-    return TestApp(make_app(Service(bench.settings, bench.registry, bench.stores, bench.lifecycle)))
+    return TestApp(make_app(bench.service))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def served(template):
         for size in (0, 1, 2, 10):
             made = bench.lifecycle.upload(Draft(), Trickle(pattern(size)), None, bench.caller)
             paths[size] = f"/images/{made.id}"
-        yield TestApp(make_app(Service(bench.settings, bench.registry, bench.stores, bench.lifecycle))), paths
+        yield TestApp(make_app(bench.service)), paths
 
 
 # ---------------------------------------------------------------- ranges

@@ -1,10 +1,8 @@
 """The catalog: which stores are on, which is the default, and one sentence for whatever is wrong."""
 
-import logging
-
 import pytest
 
-from calotype.stores import BadLocation, Capability, ConfigurationError, Unavailable
+from calotype.stores import BadLocation, Capability, ConfigurationError
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.testing import MemoryStore
 from core.tests.stores.conftest import DRIVER
@@ -204,26 +202,6 @@ def test_a_read_only_store_takes_no_uploads(install):
     assert catalog["tape"].can(Capability.EXTERNAL)
 
 
-def test_the_place_of_a_store_is_created_at_start_only_when_asked(install):
-    install("tape", DRIVER + "    made = False\n    def create(self): self.made = True\n")
-    catalog = build(("a", "b"), a={"driver": "tape", "create": "true"}, b={"driver": "tape"})
-    assert not catalog["a"].driver.made
-    catalog.start()
-
-    assert catalog["a"].driver.made
-    assert not catalog["b"].driver.made
-
-
-def test_a_place_that_cannot_be_created_does_not_stop_the_start(install, caplog):
-    install("tape", DRIVER + "    def create(self): raise OSError('no')\n")
-    catalog = build(("a", "b"), a={"driver": "tape", "create": "true"}, b={"driver": "tape"})
-    with caplog.at_level(logging.ERROR):
-        catalog.start()
-
-    assert "store 'a': its driver failed with OSError" in caplog.text
-    assert len(list(catalog)) == 2
-
-
 def test_the_digests_are_those_of_the_settings(install):
     install("tape")
     catalog = build_catalog(("tape",), None, {}, ("sha256",))
@@ -279,17 +257,3 @@ def test_a_scheme_that_two_stores_take_is_nobodys():
 
     with pytest.raises(BadLocation):
         stores(Web, Other).external("http://x")
-
-
-def test_a_store_that_is_away_at_start_leaves_the_others_on(caplog):
-    class Away(MemoryStore):
-        def create(self):
-            raise Unavailable(self.name, "away")
-
-    catalog = stores(Away, Web)
-    catalog.entries["away"] = type(catalog.entries["away"])(
-        catalog["away"], catalog.entries["away"].driver, create=True
-    )
-    catalog.start()
-
-    assert "store 'away': away" in caplog.text

@@ -126,6 +126,10 @@ def test_a_driver_that_two_distributions_bring_is_refused(install):
             "has __init__(self, name) where the",
         ),
         (DRIVER + "    def close(self, now): ...\n", "has close(self, now) where"),
+        (
+            DRIVER + "    locate = MemoryStore.__base__.locate\n",
+            "declares WRITE and lacks locate, which must return the location that add returns",
+        ),
     ],
 )
 def test_a_driver_that_does_not_keep_the_contracts_shape_is_refused(install, source, why):
@@ -143,6 +147,7 @@ def test_a_driver_that_does_not_keep_the_contracts_shape_is_refused(install, sou
         DRIVER + "    def get(self, where, start=0, count=None, extra=1): ...\n",
         DRIVER + "    def own(self, whatever): ...\n",
         DRIVER + "    def _get(self): ...\n",
+        DRIVER + "    locate = MemoryStore.__base__.locate\n    capabilities = Capability.NONE\n",
     ],
 )
 def test_a_driver_that_can_be_called_as_the_contract_calls_is_taken(install, source):

@@ -19,6 +19,7 @@ from calotype.stores import (
     BlobNotFound,
     Capability,
     Duplicate,
+    Store,
     Stored,
     StoreOptions,
     Unavailable,
@@ -188,6 +189,26 @@ class TakesSourceErrorsForItsOwn(Sabotage):
 class LocatesElsewhere(Sabotage):
     def locate(self, key):
         return f"blob:{key}x"
+
+
+class LocatesNothing(Sabotage):
+    def locate(self, key):
+        return None
+
+
+class LocatesForItselfOnly(Sabotage):
+    """Computes locations from what only this instance knows."""
+
+    def add(self, key, source, size=None):
+        super().add(f"{key}.{id(self) % 1000}", source, size)
+        return Stored(self.locate(key), len(self._held(self.locate(key))))
+
+    def locate(self, key):
+        return f"blob:{key}.{id(self) % 1000}"
+
+
+class DoesNotImplementLocate(Sabotage):
+    locate = Store.locate
 
 
 class SaysMissingTooLate(Sabotage):

@@ -6,7 +6,7 @@ import click
 
 from calotype.app import open_registry
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
-from calotype.registry import schema
+from calotype.registry import NoIdentity, Registry, schema
 
 
 @click.group()
@@ -47,6 +47,39 @@ def current(ini: str, variables: dict[str, str]) -> None:
     with refusals():
         at = schema.current(open_registry(load_settings(ini, variables)).engine)
     click.echo(f"at {at or 'none'}, newest {schema.newest()}")
+
+
+@db.command("new-id")
+@takes_ini
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def new_id(ini: str, variables: dict[str, str], yes: bool) -> None:
+    """Give the database a registry id of its own: for a copy that is to live beside its original.
+
+    No service may use the database meanwhile.
+    """
+    with refusals():
+        registry = open_registry(load_settings(ini, variables))
+        schema.require_newest(registry.engine, ini)
+        old = _identity_of(registry)
+        click.echo(
+            f"The database is registry {old or 'without an id'}. With a new id it is another registry: it "
+            "may not use the places of its stores until each is claimed for it, with\n"
+            f"  calotype-manage stores INI --claim NAME{f' --from {old}' if old else ''}\n"
+            "A place belongs to one registry only: give a copied database copies of the stores, and stop "
+            "the services that use this database before you go on."
+        )
+        if not yes:
+            click.confirm("Give it a new id?", abort=True)
+        with registry.unit() as unit:
+            made = unit.renew_identity()
+    click.echo(f"{old or 'none'} -> {made.id}")
+
+
+def _identity_of(registry: Registry) -> str | None:
+    try:
+        return registry.identity().id
+    except NoIdentity:
+        return None
 
 
 @db.command()

@@ -72,6 +72,9 @@ def fsck(
             todo = list(checks(service.registry, service.stores, plan, _may_repair, only))
             if only is not None and not todo:
                 raise Refusal(f"there is no store '{only}'")
+            for name in names if repair else ():
+                if (reason := service.places.may_repair(service.stores[name])) is not None:
+                    raise Refusal(f"nothing was repaired: {reason}")
             report = _Report()
             with report:
                 for check in todo:

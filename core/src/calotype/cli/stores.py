@@ -1,4 +1,4 @@
-"""`calotype-manage stores`: the configured stores, whether they work, and making their places."""
+"""`calotype-manage stores`: the configured stores, whether they work, and whose their places are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calotype.app import open_stores
+from calotype.app import open_registry, open_stores, prepare_schema
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
+from calotype.places import Place, Places, PlaceState
+from calotype.registry import RegistryError, is_missing
+from calotype.settings import Settings, SettingsError
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.contract import Capability
 from calotype.stores.errors import StoreError
@@ -19,20 +22,55 @@ from calotype.stores.probe import probe
 @takes_ini
 @click.option("--check", "probing", is_flag=True, help="Write, read, range and delete a probe in each store.")
 @click.option(
-    "--create", "place", metavar="NAME", help="Make the store's place first: a directory, a bucket ..."
+    "--create",
+    "created",
+    metavar="NAME",
+    help="Make the store's place first: a directory, a bucket ... An empty one is marked as this registry's.",
 )
-def stores(ini: str, variables: dict[str, str], probing: bool, place: str | None) -> None:
-    """Show the stores: driver, capabilities, options, and whether they can be reached.
+@click.option(
+    "--claim",
+    "claimed",
+    metavar="NAME",
+    help="Show what the store's place holds, ask, and mark the place as this registry's.",
+)
+@click.option(
+    "--from",
+    "owner",
+    metavar="REGISTRY-ID",
+    help="With --claim: take the place over from this registry, whose marker it has.",
+)
+@click.option("--yes", is_flag=True, help="With --claim: do not ask.")
+def stores(
+    ini: str,
+    variables: dict[str, str],
+    probing: bool,
+    created: str | None,
+    claimed: str | None,
+    owner: str | None,
+    yes: bool,
+) -> None:
+    """Show the stores: driver, capabilities, options, whether they can be reached, whose their places are.
 
-    Exit status 1 when one of them cannot.
+    Exit status 1 when one of them cannot be reached, or its place is another registry's.
     """
-    with refusals():
-        catalog = open_stores(load_settings(ini, variables))
-        if place is not None:
-            _create(catalog, place)
+    if claimed is None and (owner is not None or yes):
+        raise click.UsageError("--from and --yes go with --claim NAME")
     console = Console(highlight=False, soft_wrap=True)
+    with refusals():
+        settings = load_settings(ini, variables)
+        catalog = open_stores(settings)
+        if created is not None or claimed is not None:
+            places: Places | str = _open_places(settings, catalog, ini)
+        else:
+            places = _find_places(settings, catalog)
+        if created is not None:
+            _create(catalog, places, created)
+        if claimed is not None:
+            _claim(catalog, places, claimed, owner, asking=not yes)
     failed = [
-        name for name, entry in catalog.entries.items() if not _show(console, catalog, name, entry, probing)
+        name
+        for name, entry in catalog.entries.items()
+        if not _show(console, catalog, name, entry, places, probing)
     ]
     for name, reason in catalog.off.items():
         console.print(f"[bold]{escape(name)}[/]: off: {escape(reason)}")
@@ -43,14 +81,91 @@ def stores(ini: str, variables: dict[str, str], probing: bool, place: str | None
         raise click.exceptions.Exit(1)
 
 
-def _create(catalog: Catalog, name: str) -> None:
+def _open_places(settings: Settings, catalog: Catalog, ini: str) -> Places:
+    """Return the places, for a command that marks one; the database is made ready as at a start.
+
+    Raises:
+        SettingsError, RegistryError: the registry's id cannot be read.
+    """
+    registry = open_registry(settings)
+    prepare_schema(registry, settings, ini)
+    return Places(registry, catalog)
+
+
+def _find_places(settings: Settings, catalog: Catalog) -> Places | str:
+    """Return the places, or why nothing is known of them; makes no database."""
+    if is_missing(settings.database_url.get_secret_value()):
+        return "the database is not there yet"
+    try:
+        registry = open_registry(settings)
+        registry.identity()
+    except (SettingsError, RegistryError) as error:
+        return str(error)
+    return Places(registry, catalog)
+
+
+def _known(catalog: Catalog, name: str) -> Entry:
     if name not in catalog:
         raise Refusal(f"there is no store '{name}' (there are: {', '.join(catalog.entries) or 'none'})")
-    catalog[name].create()
+    return catalog.entries[name]
 
 
-def _show(console: Console, catalog: Catalog, name: str, entry: Entry, probing: bool) -> bool:
-    """Print a store; whether it works."""
+def _create(catalog: Catalog, places: Places, name: str) -> None:
+    store = _known(catalog, name).store
+    if name not in places:
+        store.create()
+    elif places[name].create() is PlaceState.FOREIGN:
+        raise Refusal(f"store '{name}': {places[name].remark()}")
+
+
+def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, asking: bool) -> None:
+    store = _known(catalog, name).store
+    if name not in places:
+        raise Refusal(f"store '{name}': it takes no uploads, so its place has no marker")
+    place = places[name]
+    place.look()
+    if place.state is PlaceState.OWN:
+        click.echo(f"store '{name}': {place.remark()}")
+        return
+    _check_owner(catalog, places, place, owner)
+    click.echo(f"store '{name}': {place.remark()}")
+    if store.can(Capability.LISTING):
+        held = place.contents()
+        click.echo(
+            f"It holds {held.count} blobs of {held.bytes} bytes together; {held.known} of them belong to "
+            f"images of this registry." + "".join(f"\n  {location}" for location in held.examples)
+        )
+    else:
+        click.echo("Its driver cannot list what it holds.")
+    click.echo(
+        "Once it is marked, what it holds without a record in this registry counts as an orphan, which "
+        "`calotype-manage fsck INI --repair` removes."
+    )
+    if asking:
+        click.confirm(f"Mark it as store '{name}' of registry {places.registry_id}?", abort=True)
+    if place.claim(place.marker) is not PlaceState.OWN:
+        raise Refusal(f"store '{name}': {place.remark()}")
+
+
+def _check_owner(catalog: Catalog, places: Places, place: Place, owner: str | None) -> None:
+    """Refuse to claim a place unless `owner` is whose it is, and that is no store beside it."""
+    marker = place.marker
+    if marker is None:
+        if owner is not None:
+            raise Refusal(f"store '{place.name}': its place has no marker; leave --from out")
+    elif owner != marker.registry:
+        raise Refusal(f"store '{place.name}': {place.remark()}")
+    elif marker.registry == places.registry_id and marker.store in catalog:
+        raise Refusal(
+            f"store '{place.name}': its place is that of store '{marker.store}', which the ini file has too: "
+            "give each a place of its own"
+        )
+
+
+def _show(
+    console: Console, catalog: Catalog, name: str, entry: Entry, places: Places | str, probing: bool
+) -> bool:
+    """Print a store; return whether it works."""
     store = entry.store
     lines = Table.grid(padding=(0, 2))
     lines.add_row("  driver", f"{entry.driver.name}, of {entry.driver.distribution} {entry.driver.version}")
@@ -63,6 +178,9 @@ def _show(console: Console, catalog: Catalog, name: str, entry: Entry, probing: 
     except StoreError as error:
         works, state = False, error.reason
     lines.add_row("  state", escape(state))
+    if store.can(Capability.WRITE):
+        remark = places if isinstance(places, str) else places[name].remark()
+        lines.add_row("  place", escape(remark))
     if probing and works:
         for step in probe(store):
             works = works and step.error is None

@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
-from calotype.registry import findings, jobs, queries
+from calotype.registry import findings, identity, jobs, queries
 from calotype.registry.contention import LockedOut, is_lock_out, retried
 from calotype.registry.definitions import (
     Definition,
@@ -30,18 +30,20 @@ from calotype.registry.definitions import (
     NamespacePage,
     ResourceType,
 )
-from calotype.registry.engine import build_engine, read_only
+from calotype.registry.engine import build_engine, is_missing, read_only
 from calotype.registry.errors import (
     DuplicateDefinition,
     DuplicateImage,
     ImageNotFound,
     LimitReached,
     NamespaceNotFound,
+    NoIdentity,
     RegistryError,
     RegistryUnavailable,
     SchemaMismatch,
     StatusConflict,
 )
+from calotype.registry.identity import Identity
 from calotype.registry.jobs import JobListing
 from calotype.registry.models import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.registry.queries import Condition, Listing, Scope, SortKey
@@ -81,6 +83,7 @@ __all__ = [
     "FindingKind",
     "FindingPage",
     "FindingState",
+    "Identity",
     "Image",
     "Job",
     "JobKind",
@@ -116,11 +119,13 @@ __all__ = [
     "ImageNotFound",
     "LimitReached",
     "NamespaceNotFound",
+    "NoIdentity",
     "LockedOut",
     "RegistryUnavailable",
     "SchemaMismatch",
     "StatusConflict",
     "build_engine",
+    "is_missing",
     "retried",
 ]
 
@@ -167,6 +172,15 @@ class Registry:
                 raise
             finally:
                 session.close()
+
+    def identity(self) -> Identity:
+        """Return the registry's own id.
+
+        Raises:
+            NoIdentity: the database has lost it.
+        """
+        with self._reader() as connection:
+            return identity.find(connection)
 
     def find(self, image_id: str) -> Image | None:
         """The image of that id; None if there is none, or it is deleted."""

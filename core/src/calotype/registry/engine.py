@@ -52,6 +52,13 @@ def build_engine(
     return engine
 
 
+def is_missing(url: str | URL) -> bool:
+    """Return whether the URL is that of an SQLite file which does not exist; connecting would create it."""
+    url = make_url(url)
+    named = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return bool(named and not Path(url.database).exists())
+
+
 @contextlib.contextmanager
 def unhurried(engine: Engine) -> Iterator[Engine]:
     """The same database, for what may take long: to change the table of a million rows."""

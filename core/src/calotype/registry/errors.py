@@ -50,3 +50,10 @@ class RegistryUnavailable(RegistryError):
 
 class SchemaMismatch(RegistryError):
     """The database's schema is not the one this version needs."""
+
+
+class NoIdentity(RegistryUnavailable):
+    """The database has no id of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("the database has lost its registry id: calotype-manage db new-id INI")

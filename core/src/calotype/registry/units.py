@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from calotype.registry import findings, queries
+from calotype.registry import findings, identity, queries
 from calotype.registry.definitions import DefinitionsUnit
 from calotype.registry.errors import DuplicateImage, ImageNotFound, LimitReached, StatusConflict
 from calotype.registry.models import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow, UsageRow
@@ -67,6 +67,10 @@ class Unit:
     def definitions(self) -> DefinitionsUnit:
         """The verbs on metadata definitions."""
         return DefinitionsUnit(self._connection)
+
+    def renew_identity(self) -> identity.Identity:
+        """Give the registry a new id, and return it."""
+        return identity.renew(self._connection)
 
     def image(self, image_id: str) -> Image:
         """The image as this unit sees it; no other unit changes it before this one ends.

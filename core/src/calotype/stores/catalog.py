@@ -20,7 +20,7 @@ from calotype.stores import discovery
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
 from calotype.stores.discovery import Driver
-from calotype.stores.errors import ConfigurationError, NoTaker, StoreError
+from calotype.stores.errors import ConfigurationError, NoTaker
 from calotype.stores.options import read_options
 
 log = logging.getLogger(__name__)
@@ -74,15 +74,6 @@ class Catalog:
             shown = scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.ASCII) else "that"
             raise NoTaker(f"External sources are not supported: no store takes {shown} locations")
         return takers[0]
-
-    def start(self) -> None:
-        """Create the places of those stores whose options ask for it; a failure leaves the store degraded."""
-        for entry in self.entries.values():
-            if entry.create:
-                try:
-                    entry.store.create()
-                except StoreError as error:
-                    log.error("%s", error)
 
     def close(self) -> None:
         """Close every store."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from calotype.stores.contract import KEY, Blob, Capability, Reader, Store, Stored
+from calotype.stores.contract import KEY, MARKER_KEY, Blob, Capability, Reader, Store, Stored
 from calotype.stores.errors import (
     BadLocation,
     BlobChanged,
@@ -40,6 +40,8 @@ LOCATION_MAX = 1024
 
 #: Told of each operation: the store, what was done, "ok" or an error's class, and seconds.
 Observer = Callable[[str, str, str, float], None]
+#: Called before the driver is used; raises a StoreError while the store must not be used (`calotype.places`).
+Gate = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +182,18 @@ class CheckedStore:
         writing = Capability.WRITE | Capability.DELETE
         self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
         self.observe: Observer | None = None
+        self.gate: Gate | None = None
         self.redirect = False
         self.accel: str | None = None
         self._algorithms = algorithms
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[None]:
+        """Let the driver be used if the gate is open, and name what goes wrong in it."""
+        if self.gate is not None:
+            self.gate()
+        with named_errors(self.name):
+            yield
 
     @contextlib.contextmanager
     def _doing(self, operation: str) -> Iterator[None]:
@@ -190,7 +201,7 @@ class CheckedStore:
         began = time.perf_counter()
         outcome = "ok"
         try:
-            with named_errors(self.name):
+            with self._using():
                 yield
         except BaseException as error:
             outcome = type(error).__name__
@@ -322,7 +333,7 @@ class CheckedStore:
     def discard(self, key: str) -> None:
         """Remove what an upload that never ended has left under the key."""
         self._need(Capability.WRITE, "takes no uploads")
-        with named_errors(self.name), contextlib.suppress(BlobNotFound):
+        with self._using(), contextlib.suppress(BlobNotFound):
             self.driver.discard(key)
 
     def locate(self, key: str) -> str | None:
@@ -343,33 +354,38 @@ class CheckedStore:
         """A URL that reads the blob without us, or None."""
         if not self.can(Capability.DIRECT_URL):
             return None
-        with named_errors(self.name):
+        with self._using():
             return self.driver.direct_url(location, expires)
 
     def accel_path(self, location: str) -> str | None:
         """Where the proxy in front finds the blob's file, if it was told that it may."""
         if self.accel is None:
             return None
-        with named_errors(self.name):
+        with self._using():
             path = self.driver.file_path(location)
         return None if path is None else self.accel + path
 
     def has_file(self, location: str) -> bool:
         """Whether the blob is a file of this machine, which a server sends without a worker's help."""
-        with named_errors(self.name):
+        with self._using():
             return self.driver.file_path(location) is not None
 
     def blobs(self) -> Iterator[Blob]:
-        """Everything the store holds."""
+        """Return everything the store holds but the marker of its place."""
         self._need(Capability.LISTING, "cannot list what it holds")
-        with named_errors(self.name):
-            yield from self.driver.blobs()
+        with self._using():
+            yield from self._without_marker(self.driver.blobs(), self.driver.locate(MARKER_KEY))
 
     def attempts(self) -> Iterator[Blob]:
-        """What unfinished uploads left."""
+        """Return what unfinished uploads left, but for a marker that was not finished."""
         self._need(Capability.LISTING, "cannot list what it holds")
-        with named_errors(self.name):
-            yield from self.driver.attempts()
+        with self._using():
+            yield from self._without_marker(self.driver.attempts(), MARKER_KEY)
+
+    @staticmethod
+    def _without_marker(listed: Iterator[Blob], marker: str | None) -> Iterator[Blob]:
+        """Leave the marker out of a listing, also if an older version of the driver named it otherwise."""
+        return (blob for blob in listed if blob.location != marker and MARKER_KEY not in blob.location)
 
     def create(self) -> None:
         """Make the place where blobs will lie."""
@@ -378,7 +394,7 @@ class CheckedStore:
 
     def check(self) -> None:
         """Return when the store can be used, raise why not otherwise."""
-        with named_errors(self.name):
+        with self._using():
             self.driver.check()
 
     def close(self) -> None:

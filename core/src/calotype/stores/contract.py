@@ -5,7 +5,7 @@ stands around every driver and does what all of them would otherwise repeat:
 measuring, hashing, limits, checking of receipts and capabilities, the slow way to
 a range, and the store's name in every error.
 
-Two methods make a driver (`get`, `size`), two more a writable one (`add`, `delete`).
+Two methods make a driver (`get`, `size`), three more a writable one (`add`, `locate`, `delete`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ API_VERSION = (1, 0)
 #: At most 200 characters, so that it fits into a file name with room for a prefix and a suffix.
 KEY = re.compile(r"(?=.{1,200}\Z)[0-9a-z]{1,60}(?:[-.][0-9a-z]{1,60}){0,15}", re.ASCII)
 
+#: The key of the marker that says whose a store's place is: see `calotype.places`. The core keeps it through
+#: the driver's own methods. No upload ever has this key, because an upload's key begins with an image's id.
+MARKER_KEY = "calotype-store-marker"
+
 
 @runtime_checkable
 class Reader(Protocol):
@@ -51,7 +55,7 @@ class Capability(enum.Flag):
     """What a driver can do beyond reading a blob from its start."""
 
     NONE = 0
-    WRITE = enum.auto()  #: `add`
+    WRITE = enum.auto()  #: `add` and `locate`
     DELETE = enum.auto()  #: `delete`
     RANGES = enum.auto()  #: `get` with an offset costs no reading from the start
     EXTERNAL = enum.auto()  #: `register`: takes locations that it did not write
@@ -89,8 +93,14 @@ class Store(abc.ABC):
     be called by several threads at once. A location is text that the driver makes
     and only the driver reads: ASCII, at most 1,024 characters, without secrets, and
     relative to the options, so that moving the data or changing keys changes no row.
-    All later versions of the driver read it. It carries the key that `add` was given,
-    because `fsck` tells by the key whose an object is.
+
+    A location is kept for as long as the image. A later version of the driver must read, delete
+    and list a blob under the location that an earlier version gave out for it; a new form of
+    location is for new keys only. A location contains the key that `add` was given, because
+    `fsck` finds out by the key which image an object belongs to.
+
+    One place belongs to one store of one registry. The core keeps a marker there, as a blob under
+    the key `MARKER_KEY`, and for that needs nothing but `add`, `locate`, `get` and `delete`.
     """
 
     #: The contract version the driver was written for: (major, minor).
@@ -163,7 +173,11 @@ class Store(abc.ABC):
                 self.delete(location)
 
     def locate(self, key: str) -> str | None:
-        """Where `add` will put this key, when that is known beforehand."""
+        """Return the location that `add` returns for this key, without any I/O (WRITE).
+
+        A driver that declares WRITE must implement it: the core finds by it what an upload left whose
+        process died, and the marker of the store's place. A driver without WRITE returns None.
+        """
         return None
 
     def register(self, uri: str) -> Stored:

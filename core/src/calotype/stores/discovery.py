@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from stevedore import DriverManager
 from stevedore.exception import MultipleMatches, NoMatches
 
-from calotype.stores.contract import API_VERSION, Store
+from calotype.stores.contract import API_VERSION, Capability, Store
 from calotype.stores.errors import ConfigurationError
 from calotype.stores.options import StoreOptions
 
@@ -113,6 +113,8 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
     missing = sorted(candidate.__abstractmethods__)
     if missing:
         raise refuse(f"lacks {', '.join(missing)}")
+    if Capability.WRITE in candidate.capabilities and candidate.locate is Store.locate:
+        raise refuse("declares WRITE and lacks locate, which must return the location that add returns")
     for method, expected in inspect.getmembers(Store, inspect.isfunction):
         if method.startswith("_") and method != "__init__":
             continue

@@ -26,7 +26,7 @@ from calotype.testing.readers import Trickle, assert_same, pattern, read_all
 
 #: Capability -> the methods that a driver must bring when it declares it.
 METHODS = {
-    Capability.WRITE: ["add"],
+    Capability.WRITE: ["add", "locate"],
     Capability.DELETE: ["delete"],
     Capability.EXTERNAL: ["register"],
     Capability.DIRECT_URL: ["direct_url"],

@@ -116,7 +116,8 @@ class Uploads(Harness):
         before = self.store.locate(key)
         received = self.add(key, Trickle(pattern(10)))
 
-        assert before in (None, received.location)
+        assert before == received.location
+        assert self.twin().locate(key) == received.location
 
     @needs(WRITE)
     def test_two_keys_have_two_locations(self) -> None:

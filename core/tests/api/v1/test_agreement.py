@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from webtest import TestApp
 
-from calotype.app import Service, make_app
+from calotype.app import make_app
 from core.tests.workbench import make_bench
 
 META = "x-image-meta-"
@@ -52,7 +52,7 @@ def drafts(draw):
 @pytest.fixture(scope="module")
 def app(template):
     with make_bench(template) as bench:
-        made = TestApp(make_app(Service(bench.settings, bench.registry, bench.stores, bench.lifecycle)))
+        made = TestApp(make_app(bench.service))
         made.lint = False  # which would not have headers that are not ASCII
         yield made
 

@@ -1,0 +1,353 @@
+"""Places: a store's place (directory, bucket, container) belongs to one store of one registry.
+
+The core keeps a marker in each writable store, as a blob under a reserved key: the registry's id and the
+store's name. It is how a second registry beside a full store is noticed, and a second store name whose
+options lead to the same place; either would take the other's images for bytes that nobody needs.
+
+An empty place is marked when it is created, one that holds anything only when an operator claims it. Until
+then clients are served, but nothing is repaired there. A foreign place is not used at all: see `Place.admit`,
+which stands before the driver. Stores that take no uploads have no marker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import enum
+import io
+import itertools
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from calotype.registry import Registry
+from calotype.stores.catalog import Catalog
+from calotype.stores.checked import CheckedStore, Demands
+from calotype.stores.contract import MARKER_KEY, Blob, Capability
+from calotype.stores.errors import BlobNotFound, ConfigurationError, Duplicate, StoreError, Unavailable
+
+log = logging.getLogger(__name__)
+
+#: The most bytes that are read of a marker; one of ours has some 150.
+_MARKER_MAX = 4096
+#: Seconds that the start waits for all stores together. One that is slower is looked at when it is used.
+START_PATIENCE = 5
+#: How often, and after how many seconds, a marker is looked for that another process has begun to write.
+_TRIES, _PAUSE = 10, 0.2
+#: What `--from` names where a place has a marker that cannot be read.
+UNREADABLE = "unreadable"
+_BATCH = 500
+_EXAMPLES = 5
+
+
+class PlaceState(enum.StrEnum):
+    """What is known of a store's place."""
+
+    UNKNOWN = "unknown"  #: not looked at yet, or it could not be reached
+    OWN = "own"
+    EMPTY = "empty"  #: no marker, and nothing else
+    UNMARKED = "unmarked"  #: no marker, but blobs; or the driver cannot list
+    FOREIGN = "foreign"  #: another registry's, or another store's of this registry
+
+
+#: States in which clients are served, and after which nobody looks again.
+_SERVED = (PlaceState.OWN, PlaceState.EMPTY, PlaceState.UNMARKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Whose a place is: the registry's id, the store's name there, and since when."""
+
+    registry: str
+    store: str
+    marked_at: datetime.datetime
+
+    def __str__(self) -> str:
+        return f"store '{self.store}' of registry {self.registry}, marked {self.marked_at:%Y-%m-%d %H:%M} UTC"
+
+    def to_bytes(self) -> bytes:
+        """Return the marker as JSON."""
+        fields = {"registry": self.registry, "store": self.store, "marked_at": self.marked_at.isoformat()}
+        return json.dumps(fields).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Marker:
+        """Return the marker that was written so; one that cannot be read is nobody's, and so foreign."""
+        try:
+            fields = json.loads(data)
+            moment = datetime.datetime.fromisoformat(fields["marked_at"]).astimezone(datetime.UTC)
+            return cls(str(fields["registry"]), str(fields["store"]), moment)
+        except (ValueError, TypeError, KeyError):
+            return cls(UNREADABLE, UNREADABLE, datetime.datetime.fromtimestamp(0, datetime.UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What lies in a place: `known` of its `count` blobs belong to rows of this registry."""
+
+    count: int
+    bytes: int
+    known: int
+    examples: tuple[str, ...]
+
+
+class Place:
+    """The place of one writable store. Its methods may be called by several threads at once."""
+
+    def __init__(self, store: CheckedStore, places: Places):
+        self.name = store.name
+        self.state = PlaceState.UNKNOWN
+        self.marker: Marker | None = None
+        self._places = places
+        # The same driver without the gate, which this place is.
+        self._driver = CheckedStore(store.driver)
+
+    def admit(self) -> None:
+        """Return if the store may be used: no I/O once the place was seen to be no other's.
+
+        Raises:
+            Unavailable: the place is another registry's or store's, or cannot be reached now.
+        """
+        if self.state in _SERVED:
+            return
+        before = self.state
+        if self.look() is not before:
+            self.warn()
+        if self.state is PlaceState.FOREIGN:
+            raise Unavailable(self.name, "its place belongs to another registry or store")
+
+    def look(self) -> PlaceState:
+        """Look whose the place is, now.
+
+        Raises:
+            StoreError: the store cannot be reached, or its driver fails.
+        """
+        marker = self._read()
+        if marker is not None:
+            own = (marker.registry, marker.store) == (self._places.registry_id, self.name)
+            state = PlaceState.OWN if own else PlaceState.FOREIGN
+        else:
+            # A place that is away as a whole may look like one without a marker.
+            self._driver.check()
+            state = PlaceState.EMPTY if self._is_empty() else PlaceState.UNMARKED
+        self.state, self.marker = state, marker
+        return state
+
+    def create(self) -> PlaceState:
+        """Make the place, and mark it if it is empty; as `look`."""
+        self._driver.create()
+        if self.look() is not PlaceState.EMPTY:
+            return self.state
+        # One after the other: two names of one place must not both find it empty. The first look was taken
+        # without the lock, so that a store which says nothing keeps no other from it.
+        with self._places.marking:
+            if self.look() is not PlaceState.EMPTY:
+                return self.state
+            with contextlib.suppress(Duplicate):  # another process was faster
+                self._write()
+            return self._look_for_marker()
+
+    def claim(self, seen: Marker | None) -> PlaceState:
+        """Mark the place as this store's, in place of the marker that was `seen`.
+
+        Raises:
+            StoreError: the marker is another by now, or the store takes none.
+        """
+        with self._places.marking:
+            self.look()
+            if self.marker != seen:
+                raise StoreError(self.name, "somebody else has marked its place meanwhile; look at it again")
+            if self._driver.can(Capability.DELETE):
+                self._driver.discard(MARKER_KEY)  # what a broken attempt left, too
+            elif seen is not None:
+                raise StoreError(self.name, "its driver deletes nothing, so the marker cannot be replaced")
+            self._write()
+            return self._look_for_marker()
+
+    def contents(self) -> Contents:
+        """Count what lies there; reads the whole listing.
+
+        Raises:
+            Unsupported: the driver cannot list.
+        """
+        count = size = known = 0
+        examples: list[str] = []
+        for batch in _batches(self._driver.blobs()):
+            locations = [blob.location for blob in batch]
+            count += len(batch)
+            size += sum(blob.size for blob in batch)
+            known += len(self._places.registry.known_locations(self.name, locations))
+            examples += locations[: _EXAMPLES - len(examples)]
+        return Contents(count, size, known, tuple(examples))
+
+    def warn(self) -> None:
+        """Log the state unless the place is the store's own."""
+        if self.state is not PlaceState.OWN:
+            log.warning("store '%s': %s", self.name, self.remark())
+
+    def remark(self) -> str:
+        """Return a sentence about the state, with the command that changes it."""
+        create = f"calotype-manage stores INI --create {self.name}"
+        claim = f"calotype-manage stores INI --claim {self.name}"
+        if self.state is PlaceState.OWN:
+            return f"its place is its own ({self.marker})"
+        if self.state is PlaceState.EMPTY:
+            return f"its place is empty and not marked as this registry's: {create}"
+        if self.state is PlaceState.UNMARKED:
+            can_list = self._driver.can(Capability.LISTING)
+            why = "it holds something already" if can_list else "its driver cannot tell whether it is empty"
+            return f"its place is not marked as this registry's, because {why}: {claim}"
+        if self.state is PlaceState.UNKNOWN:
+            return "it is not known whose its place is, because the store could not be looked at"
+        return self._foreign_remark(claim, self.marker)
+
+    def _foreign_remark(self, claim: str, marker: Marker | None) -> str:
+        if marker is None or marker.registry == UNREADABLE:
+            return f"its place has a marker that cannot be read: {claim} --from {UNREADABLE}"
+        if marker.registry == self._places.registry_id:
+            return (
+                f"its place is that of store '{marker.store}', and two stores cannot share one: give each a "
+                f"place of its own, or after a change of name: {claim} --from {marker.registry}"
+            )
+        return (
+            f"its place belongs to {marker}, and this is registry {self._places.registry_id}: "
+            f"give it a place of its own, or take this one over: {claim} --from {marker.registry}"
+        )
+
+    def _read(self) -> Marker | None:
+        try:
+            reader = self._driver.get(self._location())
+        except BlobNotFound:
+            return None
+        with contextlib.closing(reader):
+            data = b""
+            while len(data) < _MARKER_MAX and (block := reader.read(_MARKER_MAX - len(data))):
+                data += block
+        return Marker.from_bytes(data)
+
+    def _write(self) -> None:
+        marker = Marker(self._places.registry_id, self.name, datetime.datetime.now(datetime.UTC))
+        data = marker.to_bytes()
+        received = self._driver.add(MARKER_KEY, io.BytesIO(data), Demands(length=len(data)))
+        if received.location != self._location():
+            self._driver.delete(received.location)
+            raise StoreError(self.name, "its driver's locate returns another location than its add")
+
+    def _location(self) -> str:
+        location = self._driver.locate(MARKER_KEY)
+        if location is None:
+            raise StoreError(self.name, "its driver declares WRITE and does not implement locate")
+        return location
+
+    def _look_for_marker(self) -> PlaceState:
+        """Look after a marker was written, by this process or by a faster one, which may not be done yet."""
+        for _ in range(_TRIES):
+            if self.look() in (PlaceState.OWN, PlaceState.FOREIGN):
+                return self.state
+            time.sleep(_PAUSE)
+        raise StoreError(self.name, f"its marker was begun and not finished: {self.remark()}")
+
+    def _is_empty(self) -> bool:
+        if not self._driver.can(Capability.LISTING):
+            return False
+        return next(itertools.chain(self._driver.blobs(), self._driver.attempts()), None) is None
+
+
+class Places:
+    """The places of all writable stores of a catalog; puts each before its store as the gate."""
+
+    def __init__(self, registry: Registry, stores: Catalog):
+        self.registry = registry
+        self.marking = threading.Lock()
+        self._stores = stores
+        self._places: dict[str, Place] = {}
+        for store in stores:
+            if store.can(Capability.WRITE):
+                place = self._places[store.name] = Place(store, self)
+                store.gate = place.admit
+
+    def __getitem__(self, name: str) -> Place:
+        """Return the place of the store of that name; raises KeyError when it has no marker."""
+        return self._places[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    @cached_property
+    def registry_id(self) -> str:
+        """The registry's id, read once."""
+        return self.registry.identity().id
+
+    def start(self, *, named: bool) -> None:
+        """Look at all places, and create and mark those that the settings say so of.
+
+        A store that cannot be reached, or is silent for START_PATIENCE, is looked at when it is used.
+
+        Args:
+            named: the settings name the stores; otherwise one whose place is foreign is switched off.
+
+        Raises:
+            ConfigurationError: the place of a named store is foreign.
+        """
+        _ = self.registry_id  # raises here rather than in a thread
+        end = time.monotonic() + START_PATIENCE
+        threads = {name: self._begin(name) for name in self._stores.entries}
+        for name, thread in threads.items():
+            thread.join(max(0, end - time.monotonic()))
+            if thread.is_alive():
+                log.warning("store '%s': it says nothing; it is looked at when it is used", name)
+        for place in [one for one in self._places.values() if one.state is PlaceState.FOREIGN]:
+            if named:
+                raise ConfigurationError(place.name, place.remark())
+            self._switch_off(place)
+
+    def may_repair(self, store: CheckedStore) -> str | None:
+        """Return why bytes without a row must not be removed from the store; None if they may be.
+
+        Looks at the marker now, whatever was seen before.
+        """
+        if not store.can(Capability.DELETE):
+            return None  # nothing is ever removed from it
+        place = self._places.get(store.name)
+        if place is None:
+            return f"store '{store.name}': it takes no uploads, so nothing in it is this registry's to remove"
+        try:
+            state = place.look()
+        except StoreError as error:
+            return str(error)
+        return None if state is PlaceState.OWN else f"store '{store.name}': {place.remark()}"
+
+    def _begin(self, name: str) -> threading.Thread:
+        thread = threading.Thread(target=self._open, args=(name,), name=f"place-{name}", daemon=True)
+        thread.start()
+        return thread
+
+    def _open(self, name: str) -> None:
+        entry, place = self._stores.entries[name], self._places.get(name)
+        try:
+            if place is None:
+                if entry.create:
+                    entry.store.create()
+                return
+            if entry.create:
+                place.create()
+            else:
+                place.look()
+            place.warn()
+        except StoreError as error:
+            log.error("%s", error)
+
+    def _switch_off(self, place: Place) -> None:
+        entry = self._stores.entries.pop(place.name)
+        self._stores.off[place.name] = place.remark()
+        del self._places[place.name]
+        entry.store.close()
+
+
+def _batches(blobs: Iterator[Blob]) -> Iterator[list[Blob]]:
+    while batch := list(itertools.islice(blobs, _BATCH)):
+        yield batch
