@@ -221,12 +221,16 @@ class Transfers:
             else:
                 with contextlib.suppress(BlobNotFound):
                     store.delete(location.location)
-            with self._registry.unit() as unit:
-                unit.forget_location(location.key)
+            self._forget(location)
         except (StoreError, RegistryError):
             log.exception("store '%s': doomed bytes could not be removed", location.store)
             return False
         return True
+
+    @retried
+    def _forget(self, location: Location) -> None:
+        with self._registry.unit(frees=True) as unit:
+            unit.forget_location(location.key)
 
     def sweep(self, *, once: bool = False) -> Swept:
         """End the attempts whose lease is over, and remove what is doomed; safe anywhere, at any time.
@@ -267,7 +271,7 @@ class Transfers:
     def _claim(self, lapsed: LeasedLocation) -> bool:
         """Take a lapsed row over, and end the attempt behind it if there is one."""
         location = lapsed.location
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             # The image first, as in all units: two orders would be a deadlock.
             attempted = unit.any_image(lapsed.image_id)
             if not unit.claim_location(lapsed, self._leases.owner, self._leases.end()):
@@ -361,7 +365,7 @@ class Transfers:
     def _write_failure(self, attempt: Attempt, why: str) -> bool:
         """Doom the attempt's bytes, and move its image on; whether they are nobody's now."""
         image_id = attempt.image.id
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             owner = unit.any_image(image_id).owner
             if not unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end()):
                 # A sweep has ended this attempt, and the image is not its own; or it succeeded after
