@@ -167,7 +167,7 @@ class Jobs:
                 if self._was_interrupted(job, error):
                     raise  # nothing is wrong with the job: it is begun again when its lease is over
                 _log(job, error)
-                away = self._waits_for(job, error)
+                away = self._waits_for(job, order, error)
                 if away is None:
                     run.failed[name] = reason(error)
                 else:
@@ -179,27 +179,32 @@ class Jobs:
                 self._note(job, run.left(order, image), run.failed)
         return run
 
-    def _waits_for(self, job: Job, error: Exception) -> Unavailable | None:
-        """What is away, if that is all that is wrong, and the job has not waited too long for it."""
+    def _waits_for(self, job: Job, order: Order, error: Exception) -> Unavailable | None:
+        """Return what is away, if that is all that is wrong and the job has not waited too long for it."""
         away = outages.outage(error)
-        if away is None or job.waited >= outages.patience(away, self._stores, self._patience):
-            return None
-        return away
+        return away if away is not None and job.waited < self._patience_with(away, order) else None
+
+    def _patience_with(self, away: Unavailable, order: Order) -> float:
+        """Return for how many seconds a job waits for that store."""
+        outside = order.staged is None and away.store == order.source
+        return min(self._patience, outages.SOURCE_PATIENCE) if outside else self._patience
 
     def _put_off(self, job: Job, run: _Run) -> None:
         """Let go of a job that waits, so that no thread does; the thread has others to do."""
+        order = Order.from_json(job.order)
         waited = 0.0 if run.progress else job.waited
-        most = min(outages.patience(away, self._stores, self._patience) for away in run.waiting.values())
+        most = min(self._patience_with(away, order) for away in run.waiting.values())
         pause = min(outages.pause(waited), max(most - waited, 0))
         message = "; ".join(dict.fromkeys(f"waiting for {away}" for away in run.waiting.values()))
         try:
-            self._write_wait(job, run, message, pause, waited + pause)
+            self._write_wait(job, order, run, message, pause, waited + pause)
         except RegistryError:
             log.exception("job %s: its wait could not be written down; it will be begun again", job.id)
 
     @retried
-    def _write_wait(self, job: Job, run: _Run, message: str, pause: float, waited: float) -> None:
-        order = Order.from_json(job.order)
+    def _write_wait(
+        self, job: Job, order: Order, run: _Run, message: str, pause: float, waited: float
+    ) -> None:
         with self._registry.unit() as unit:
             # The image first, as in all units: two orders would be a deadlock.
             image = unit.any_image(job.image_id)

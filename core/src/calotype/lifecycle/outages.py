@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import random
 
-from calotype.stores.catalog import Catalog
-from calotype.stores.contract import Capability
 from calotype.stores.errors import SourceBroken, Unavailable
 
 #: Seconds of the first pause, about; each one is twice as long as the one before it.
@@ -32,12 +30,6 @@ def outage(error: BaseException) -> Unavailable | None:
     if isinstance(error, SourceBroken) and isinstance(error.__cause__, Unavailable):
         return error.__cause__
     return None
-
-
-def patience(away: Unavailable, stores: Catalog, most: float) -> float:
-    """Return for how many seconds a job waits for that store; `most` is what the settings allow."""
-    outside = away.store in stores and stores[away.store].can(Capability.EXTERNAL)
-    return min(most, SOURCE_PATIENCE) if outside else most
 
 
 def pause(waited: float) -> float:
