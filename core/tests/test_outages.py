@@ -53,6 +53,10 @@ class Leaving(MemoryStore):
         self._answer()
         return super().register(uri)
 
+    def check(self) -> None:
+        if self.away is not None:
+            raise self.away()
+
     def leave(self, error: Callable[[], Exception] | None = None) -> None:
         self.away = error or (lambda: Unavailable(self.name, AWAY))
 
@@ -192,6 +196,18 @@ def test_nobody_takes_a_job_before_its_pause_is_over(there: Outages) -> None:
     tries = there.far.tries
     assert not there.lifecycle.work()
     assert there.far.tries == tries
+
+
+def test_a_try_while_the_store_is_still_away_leaves_nothing_to_sweep(there: Outages) -> None:
+    """r1-H4: hours of waiting would leave a row for each try otherwise."""
+    image = there.copying("far")
+    there.far.leave()
+    assert there.lifecycle.work()
+    left = len(there.bench.locations(image.id))
+    for _ in range(5):
+        assert there.work_when_due()
+    assert there.job().is_open
+    assert len(there.bench.locations(image.id)) == left
 
 
 def test_other_jobs_are_done_while_one_waits_and_go_before_it(there: Outages) -> None:

@@ -158,10 +158,10 @@ class Jobs:
         while names := [name for name in run.left(order, image) if name not in run.waiting]:
             name = names[0]
             try:
-                if job.kind is JobKind.FETCH and image.location is None:
-                    image = self._fetch(image, name, order)
-                else:
-                    image = self._transfers.copy(image, self._stores[name])
+                if job.waited:
+                    # An attempt would leave a row for a sweep, and read the source, for nothing.
+                    self._stores[name].check()
+                image = self._bring(job, order, image, name)
                 run.progress = True
             except Exception as error:  # whatever a job dies of is written down
                 if self._was_interrupted(job, error):
@@ -228,6 +228,12 @@ class Jobs:
         if isinstance(error, Vanished):
             return self._registry.find(job.image_id) is not None
         return isinstance(error, RegistryUnavailable)
+
+    def _bring(self, job: Job, order: Order, image: Image, name: str) -> Image:
+        """Put the bytes into one more store, from outside if the image has none yet."""
+        if job.kind is JobKind.FETCH and image.location is None:
+            return self._fetch(image, name, order)
+        return self._transfers.copy(image, self._stores[name])
 
     def _fetch(self, image: Image, target: str, order: Order) -> Image:
         store, location, size = self._stores[order.source or ""], order.location or "", order.size

@@ -40,7 +40,7 @@ from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands, Received
 from calotype.stores.contract import Reader
-from calotype.stores.errors import BlobNotFound, SourceError, StoreError
+from calotype.stores.errors import BlobNotFound, SourceError, StoreError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +222,9 @@ class Transfers:
                 with contextlib.suppress(BlobNotFound):
                     store.delete(location.location)
             self._forget(location)
+        except Unavailable as error:
+            log.warning("doomed bytes could not be removed; a sweep will try again: %s", error)
+            return False
         except (StoreError, RegistryError):
             log.exception("store '%s': doomed bytes could not be removed", location.store)
             return False
