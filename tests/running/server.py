@@ -76,13 +76,16 @@ class Server:
         data_dir: Path | None = None,
         env: Mapping[str, str] | None = None,
         python: Path | None = None,
+        within: Iterable[str] = (),
     ):
+        """`within` is the beginning of the command line, as of a command that enters a namespace first."""
         folder.mkdir(parents=True, exist_ok=True)
         self.ini = ini
         self.data_dir = data_dir or folder / "data"
         self.log_path = folder / "server.log"
         self.database_url = make_database(self.data_dir)
         self._env = dict(env or {})
+        self._within = list(within)
         self._secrets: set[str] = set()
         self._pserve = Path(python or sys.executable).with_name("pserve")
         self.start()
@@ -110,7 +113,7 @@ class Server:
 
     def _spawn(self, arguments: list[str | Path], log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [self._pserve, *arguments],
+            [*self._within, self._pserve, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

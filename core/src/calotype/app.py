@@ -16,7 +16,7 @@ from calotype.definitions import Metadefs
 from calotype.lifecycle import Lifecycle
 from calotype.metrics import Metrics
 from calotype.places import Places
-from calotype.registry import Registry, RegistryError, build_engine, schema
+from calotype.registry import Registry, RegistryError, build_engine, make_reserve, schema
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError
@@ -63,10 +63,15 @@ def start_background(service: Service) -> Background:
     """Do jobs and sweep, as often as the settings say."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
+
+    def sweep() -> bool:
+        service.registry.keep_reserve()
+        return lifecycle.sweep().full
+
     for number in range(settings.job_threads):
         background.every(_JOB_INTERVAL, f"jobs-{number}", lifecycle.work)
     if settings.sweep_interval:
-        background.every(settings.sweep_interval, "sweeper", lambda: lifecycle.sweep().full)
+        background.every(settings.sweep_interval, "sweeper", sweep)
     return background
 
 
@@ -152,7 +157,7 @@ def open_registry(settings: Settings) -> Registry:
         raise SettingsError(f"sqlalchemy.url: its directory cannot be made: {error.strerror}") from None
     except ArgumentError:
         raise SettingsError("sqlalchemy.url: it is not the URL of a database that is known here") from None
-    return Registry(engine)
+    return Registry(engine, make_reserve(engine.url, settings.disk_reserve))
 
 
 def prepare_schema(registry: Registry, settings: Settings, ini: str) -> None:

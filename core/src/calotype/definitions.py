@@ -112,7 +112,7 @@ class Metadefs:
     @retried
     def delete(self, namespace: Namespace) -> None:
         """Remove a namespace with all that stands in it; raises Protected."""
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             _locked_to_remove(unit, namespace)
             unit.definitions.remove_namespace(namespace.id)
 
@@ -174,7 +174,7 @@ class Metadefs:
     @retried
     def remove(self, namespace: Namespace, kind: Kind, name: str) -> None:
         """Remove a definition; raises Protected, and NotFound when there is none of that name."""
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             _locked_to_remove(unit, namespace)
             if not unit.definitions.remove(namespace.id, kind, [name]):
                 raise NotFound(_missing(kind, name))
@@ -182,7 +182,7 @@ class Metadefs:
     @retried
     def clear(self, namespace: Namespace, kind: Kind) -> None:
         """Remove all definitions of a kind; raises Protected."""
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             _locked_to_remove(unit, namespace)
             unit.definitions.remove(namespace.id, kind)
 

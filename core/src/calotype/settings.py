@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from calotype import former_name
 from calotype.variables import SettingsError, expand
@@ -77,6 +77,11 @@ class Settings(BaseModel):
         description="Seconds that a database server may take to answer before 503. A statement takes "
         "milliseconds; a server that hangs says nothing, and nobody else would end the waiting.",
     )
+    disk_reserve: ByteSize = Field(
+        ByteSize(8 << 20),
+        description="Bytes kept back beside an SQLite database, so that images can be deleted when its disk "
+        "is full; a sixteenth of a disk that is small. 0: none.",
+    )
     migrate: bool = Field(
         False,
         description="Bring the database to the newest schema at start. "
@@ -137,6 +142,12 @@ class Settings(BaseModel):
     )
     job_threads: int = Field(
         2, ge=0, description="Jobs (copies, imports) that one process does at a time. 0: others do them."
+    )
+    job_patience: float = Field(
+        3600,
+        ge=0,
+        description="Seconds for which a job waits for a store that is away, with tries in between, before "
+        "it fails; a source outside is waited for a minute at most. 0: it fails at once.",
     )
     proxied_downloads: int = Field(
         48,

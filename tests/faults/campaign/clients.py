@@ -20,7 +20,7 @@ SIZES = (1, 10, 70_000, 400_000, 3_000_000)
 JSON = {"Content-Type": "application/json"}
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
 #: What may be answered to any of it while others do the same to the same image: no 500, no 502.
-_FAIR = {200, 201, 202, 203, 204, 400, 403, 404, 409, 410, 412, 413, 503}
+_FAIR = {200, 201, 202, 203, 204, 400, 403, 404, 409, 410, 412, 413, 503, 507}
 
 
 class Deeds:

@@ -65,6 +65,7 @@ def fetching_settings(source: Source) -> dict[str, str]:
         "store.http.allowed_networks": "127.0.0.1/32",
         "store.http.ports": str(source.port),
         "store.http.retries": "0",
+        "calotype.job_patience": "0",  # a source that breaks off fails at once
     }
 
 

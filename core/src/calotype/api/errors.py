@@ -50,6 +50,7 @@ STATUS: dict[type[BaseException], int] = {
     registry.DuplicateDefinition: 409,
     registry.StatusConflict: 409,
     registry.LimitReached: 413,
+    registry.RegistryFull: 507,
     registry.RegistryUnavailable: 503,
     inspection.InspectorsUnavailable: 503,
     RangeNotSatisfiable: 416,

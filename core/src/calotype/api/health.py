@@ -15,9 +15,9 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.metrics import Metrics
-from calotype.registry import RegistryUnavailable
+from calotype.registry import RegistryFull, RegistryUnavailable
 from calotype.resources import Root
-from calotype.stores.errors import StoreError
+from calotype.stores.errors import StoreError, StoreFull
 
 
 def healthz(context: Root, request: Request) -> Response:
@@ -26,7 +26,10 @@ def healthz(context: Root, request: Request) -> Response:
 
 
 def readyz(context: Root, request: Request) -> dict[str, Any]:
-    """Whether the database answers, and which stores can be used: 200, or 503 without the database."""
+    """Return the state of the database and of each store: "ok", "full" or "unavailable".
+
+    503 unless the database is ok: without room it takes no image, though it lets images be read and deleted.
+    """
     stores = {store.name: _state(store.check) for store in request.stores}
     database = _state(request.image_registry.check)
     if database != "ok":
@@ -47,6 +50,8 @@ def _state(check: Any) -> str:
     """What a watcher may know: no reason, for reasons name hosts and paths."""
     try:
         check()
+    except (StoreFull, RegistryFull):
+        return "full"
     except (StoreError, RegistryUnavailable):
         return "unavailable"
     return "ok"

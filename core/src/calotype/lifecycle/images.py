@@ -65,7 +65,7 @@ class Lifecycle:
         self.reading = Reading(stores, settings.proxied_downloads)
         self._leases = Leases(registry, settings.lease)
         self._transfers = Transfers(registry, stores, settings, self._leases)
-        self._jobs = Jobs(registry, stores, self._leases, self._transfers)
+        self._jobs = Jobs(registry, stores, settings, self._leases, self._transfers)
         self.imports = Imports(registry, stores, settings, self._transfers)
 
     def close(self) -> None:
@@ -263,7 +263,7 @@ class Lifecycle:
             NotFound: the store does not hold the image.
             NotAllowed: it is the only one that does.
         """
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             current = unit.image(image.id)
             if current.status is not Status.ACTIVE:
                 raise NotQueued("Only an active image can be taken out of a store.")
@@ -290,7 +290,9 @@ class Lifecycle:
             ImageNotFound: the image was deleted meanwhile.
         """
         self._check(draft, caller, image)
-        with self._registry.unit() as unit:
+        # A protected image can be deleted only after this.
+        unprotects = image.protected and draft.fields.get("protected") is False
+        with self._registry.unit(frees=unprotects) as unit:
             self._change(unit, draft, image)
             return unit.image(image.id)
 
@@ -311,7 +313,7 @@ class Lifecycle:
     @retried
     def remove_tag(self, image: Image, tag: str) -> None:
         """Take a tag from an image; raises NotFound when it has none of that name."""
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             tags = set(unit.image(image.id).tags)
             if tag not in tags:
                 raise NotFound(f"Image {image.id} has no such tag.")
@@ -347,13 +349,15 @@ class Lifecycle:
             Protected: the image is protected.
             ImageNotFound: it was deleted meanwhile.
         """
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             image = unit.image(image.id)
             if image.protected:
                 raise Protected(f"Image {image.id} is protected and cannot be deleted.")
             now = datetime.datetime.now(datetime.UTC)
             self._move(unit, image.id, Status.DELETED, deleted_at=now, deleted_from=image.status)
             unit.count(image.owner, self._limits, images=-1)
+            if image.has_jobs:
+                unit.hurry_jobs(image.id)  # none of them waits any longer for the sake of this image
             doomed = self._transfers.doom(unit, image, unit.staged(image.id))
             kept = self._transfers.doom(unit, image, image.locations, self._settings.delete_grace)
         for location in doomed if self._settings.delete_grace else [*doomed, *kept]:

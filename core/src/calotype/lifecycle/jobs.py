@@ -4,6 +4,8 @@ A job stands in the registry with all that is needed to do it. Whoever takes it 
 lease on it; if that lapses, another begins the job again, after what the first one left
 behind has been swept away. The one who lost the lease cannot end the job any more, and
 one whose bytes were swept, because it stood still, does not end it but leaves it to be begun again.
+
+A job that needs a store that is away is given back, and is tried again later (see `outages`).
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from calotype.lifecycle import outages
 from calotype.lifecycle.leases import Leases, Watch
 from calotype.lifecycle.states import TakenOver, Vanished
 from calotype.lifecycle.transfers import Attempt, Transfers, reason
@@ -31,9 +34,10 @@ from calotype.registry import (
     Unit,
     retried,
 )
+from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands
-from calotype.stores.errors import SourceError, StoreError
+from calotype.stores.errors import SourceError, StoreError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +89,36 @@ class Order:
         return cls(**given)
 
 
+@dataclass(slots=True)
+class _Run:
+    """What came of one go at a job: stores that failed, and why; stores that wait, and what is away.
+
+    `progress`: some store has got the bytes.
+    """
+
+    failed: dict[str, str]
+    waiting: dict[str, Unavailable] = field(default_factory=dict)
+    progress: bool = False
+
+    def left(self, order: Order, image: Image) -> list[str]:
+        """Return the stores that are still to get the bytes."""
+        return [name for name in order.stores if name not in self.failed and not _holds(image, name)]
+
+
 class Jobs:
     """Taking jobs and doing them; shared by all threads that do."""
 
-    def __init__(self, registry: Registry, stores: Catalog, leases: Leases, transfers: Transfers):
+    def __init__(
+        self,
+        registry: Registry,
+        stores: Catalog,
+        settings: Settings,
+        leases: Leases,
+        transfers: Transfers,
+    ):
         self._registry = registry
         self._stores = stores
+        self._patience = settings.job_patience
         self._leases = leases
         self._transfers = transfers
         self._watch = Watch(leases.seconds)
@@ -101,44 +129,105 @@ class Jobs:
         if job is None:
             return False
         with self._leases.held(job.id):
-            failed = self._do(job)
-        self._end(job, failed)
+            run = self._do(job)
+        if run.waiting:
+            self._put_off(job, run)
+        else:
+            self._end(job, run.failed)
         return True
 
     @retried
     def _take(self) -> Job | None:
-        found = self._registry.open_jobs(_LOOKED_AT)
+        now = self._leases.end(0)
+        found = self._registry.open_jobs(_LOOKED_AT, now, self._leases.end(outages.LONGEST))
         free = self._watch.over({one.job.id: one.lease_until for one in found})
         for one in found:
             if one.job.id in free and not one.waits:
                 with self._registry.unit() as unit:
-                    if unit.claim_job(one.job.id, self._leases.owner, self._leases.end(), one.lease_until):
+                    if unit.claim_job(one, self._leases.owner, self._leases.end()):
                         return one.job
         return None
 
-    def _do(self, job: Job) -> dict[str, str]:
-        """Do it; store name -> what went wrong there."""
+    def _do(self, job: Job) -> _Run:
+        """Bring the bytes into one store after the other, as far as that goes now."""
         order = Order.from_json(job.order)
-        failed: dict[str, str] = {}
+        run = _Run(failed=dict(job.reasons))
         image = self._registry.find(job.image_id)
         if image is None:
-            return dict.fromkeys(order.stores, f"Image {job.image_id} was deleted.")
-        while remaining := [name for name in order.stores if name not in failed and not _holds(image, name)]:
-            name = remaining[0]
+            return _Run(failed=dict.fromkeys(order.stores, f"Image {job.image_id} was deleted."))
+        while names := [name for name in run.left(order, image) if name not in run.waiting]:
+            name = names[0]
             try:
-                if job.kind is JobKind.FETCH and image.location is None:
-                    image = self._fetch(image, name, order)
-                else:
-                    image = self._transfers.copy(image, self._stores[name])
+                if job.waited:
+                    # An attempt would leave a row for a sweep, and read the source, for nothing.
+                    self._stores[name].check()
+                image = self._bring(job, order, image, name)
+                run.progress = True
             except Exception as error:  # whatever a job dies of is written down
                 if _was_interrupted(error):
                     raise  # nothing is wrong with the job: it is begun again when its lease is over
                 _log(job, error)
-                failed[name] = reason(error)
-                if order.strict:
+                away = self._waits_for(job, order, error)
+                if away is None:
+                    run.failed[name] = reason(error)
+                else:
+                    run.waiting[name] = away
+                source_is_away = away is not None and away.store != name
+                if order.strict or source_is_away:
                     break
-            self._note(job, remaining[1:], failed)
-        return failed
+            if not run.waiting:
+                self._note(job, run.left(order, image), run.failed)
+        return run
+
+    def _waits_for(self, job: Job, order: Order, error: Exception) -> Unavailable | None:
+        """Return what is away, if that is all that is wrong and the job has not waited too long for it."""
+        away = outages.outage(error)
+        return away if away is not None and job.waited < self._patience_with(away, order) else None
+
+    def _patience_with(self, away: Unavailable, order: Order) -> float:
+        """Return for how many seconds a job waits for that store."""
+        outside = order.staged is None and away.store == order.source
+        return min(self._patience, outages.SOURCE_PATIENCE) if outside else self._patience
+
+    def _put_off(self, job: Job, run: _Run) -> None:
+        """Let go of a job that waits, so that no thread does; the thread has others to do."""
+        order = Order.from_json(job.order)
+        waited = 0.0 if run.progress else job.waited
+        most = min(self._patience_with(away, order) for away in run.waiting.values())
+        pause = min(outages.pause(waited), max(most - waited, 0))
+        message = "; ".join(dict.fromkeys(f"waiting for {away}" for away in run.waiting.values()))
+        try:
+            self._write_wait(job, order, run, message, pause, waited + pause)
+        except RegistryError:
+            log.exception("job %s: its wait could not be written down; it will be begun again", job.id)
+
+    @retried
+    def _write_wait(
+        self, job: Job, order: Order, run: _Run, message: str, pause: float, waited: float
+    ) -> None:
+        with self._registry.unit() as unit:
+            # The image first, as in all units: two orders would be a deadlock.
+            image = unit.any_image(job.image_id)
+            outcome = {
+                "pending": run.left(order, image),
+                "failed": sorted(run.failed),
+                "reasons": run.failed,
+                "waited": waited,
+            }
+            until = self._leases.end(pause if image.status is not Status.DELETED else 0)
+            if not unit.put_job_off(job, self._leases.owner, until, message, outcome):
+                return
+            if image.status is Status.IMPORTING and image.locations and not order.strict:
+                # The stores that have the bytes are enough; the others come in as copies.
+                unit.move(image.id, {Status.IMPORTING}, Status.ACTIVE, status_reason=None)
+            elif image.status in (Status.QUEUED, Status.IMPORTING) and image.status_reason != message:
+                unit.change(image.id, {image.status}, {"status_reason": message})
+
+    def _bring(self, job: Job, order: Order, image: Image, name: str) -> Image:
+        """Put the bytes into one more store, from outside if the image has none yet."""
+        if job.kind is JobKind.FETCH and image.location is None:
+            return self._fetch(image, name, order)
+        return self._transfers.copy(image, self._stores[name])
 
     def _fetch(self, image: Image, target: str, order: Order) -> Image:
         store, location, size = self._stores[order.source or ""], order.location or "", order.size
@@ -162,8 +251,9 @@ class Jobs:
 
     @retried
     def _note(self, job: Job, pending: list[str], failed: dict[str, str]) -> None:
+        outcome = {"pending": pending, "failed": sorted(failed), "reasons": failed}
         with self._registry.unit() as unit:
-            unit.note_job(job.id, self._leases.owner, {"pending": pending, "failed": sorted(failed)})
+            unit.note_job(job.id, self._leases.owner, outcome)
 
     def _end(self, job: Job, failed: dict[str, str]) -> None:
         status = JobStatus.FAILURE if failed else JobStatus.SUCCESS
@@ -179,7 +269,7 @@ class Jobs:
     @retried
     def _write_end(self, job: Job, status: JobStatus, message: str, failed: list[str]) -> list[Location]:
         """End the job, if it is still ours; the bytes that are to go now."""
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             outcome = {"pending": [], "failed": failed}
             if not unit.end_job(job.id, self._leases.owner, status, message, outcome):
                 return []
@@ -191,7 +281,7 @@ class Jobs:
         doomed = [one for one in unit.staged(image.id) if one.key == order.staged]
         if job.kind is JobKind.FETCH and image.status is Status.IMPORTING:
             if image.locations and not (message and order.strict):
-                unit.move(image.id, {Status.IMPORTING}, Status.ACTIVE)
+                unit.move(image.id, {Status.IMPORTING}, Status.ACTIVE, status_reason=None)
             else:
                 unit.move(image.id, {Status.IMPORTING}, order.on_failure, status_reason=message, **_NO_BYTES)
                 doomed += image.locations

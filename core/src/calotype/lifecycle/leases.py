@@ -66,7 +66,7 @@ class Leases:
                 held = sorted(self._held)
             if held:
                 try:
-                    with self._registry.unit() as unit:
+                    with self._registry.unit(frees=True) as unit:
                         unit.renew_leases(held, self.owner, self.end())
                 except RegistryError:
                     log.exception("leases could not be renewed; they are tried again")

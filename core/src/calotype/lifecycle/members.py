@@ -72,7 +72,7 @@ class Members:
     @retried
     def unshare(self, image: Image, project: str) -> None:
         """End a membership at once; raises NotFound when there is none."""
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             if not unit.remove_member(image.id, project):
                 raise NotFound("Membership could not be found.")
 

@@ -42,7 +42,7 @@ from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands, Received
 from calotype.stores.contract import Reader
-from calotype.stores.errors import BlobNotFound, SourceError, SourceRejected, StoreError
+from calotype.stores.errors import BlobNotFound, SourceError, SourceRejected, StoreError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -219,12 +219,19 @@ class Transfers:
             else:
                 with contextlib.suppress(BlobNotFound):
                     store.delete(location.location)
-            with self._registry.unit() as unit:
-                unit.forget_location(location.key)
+            self._forget(location)
+        except Unavailable as error:
+            log.warning("doomed bytes could not be removed; a sweep will try again: %s", error)
+            return False
         except (StoreError, RegistryError):
             log.exception("store '%s': doomed bytes could not be removed", location.store)
             return False
         return True
+
+    @retried
+    def _forget(self, location: Location) -> None:
+        with self._registry.unit(frees=True) as unit:
+            unit.forget_location(location.key)
 
     def sweep(self, *, once: bool = False) -> Swept:
         """End the attempts whose lease is over, and remove what is doomed; safe anywhere, at any time.
@@ -265,7 +272,7 @@ class Transfers:
     def _claim(self, lapsed: LeasedLocation) -> bool:
         """Take a lapsed row over, and end the attempt behind it if there is one."""
         location = lapsed.location
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             # The image first, as in all units: two orders would be a deadlock.
             attempted = unit.any_image(lapsed.image_id)
             if not unit.claim_location(lapsed, self._leases.owner, self._leases.end()):
@@ -376,7 +383,7 @@ class Transfers:
     def _write_failure(self, attempt: Attempt, why: str) -> _End:
         """Doom the attempt's bytes, and move its image on; or find out who has ended the attempt."""
         image_id = attempt.image.id
-        with self._registry.unit() as unit:
+        with self._registry.unit(frees=True) as unit:
             image = unit.any_image(image_id)
             if not unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end()):
                 states = [one.state for one in unit.locations(image_id) if one.key == attempt.key]

@@ -39,6 +39,7 @@ from calotype.registry.errors import (
     NamespaceNotFound,
     NoIdentity,
     RegistryError,
+    RegistryFull,
     RegistryUnavailable,
     SchemaMismatch,
     StatusConflict,
@@ -72,6 +73,7 @@ from calotype.registry.records import (
     Usage,
     Visibility,
 )
+from calotype.registry.room import Reserve, is_full, make_reserve
 from calotype.registry.units import Unit
 
 __all__ = [
@@ -121,11 +123,13 @@ __all__ = [
     "NamespaceNotFound",
     "NoIdentity",
     "LockedOut",
+    "RegistryFull",
     "RegistryUnavailable",
     "SchemaMismatch",
     "StatusConflict",
     "build_engine",
     "is_missing",
+    "make_reserve",
     "retried",
 ]
 
@@ -141,8 +145,9 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 class Registry:
     """The registry in one database; shared by all threads. `definitions` has what is read of those."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine, reserve: Reserve | None = None):
         self.engine = engine
+        self._reserve = reserve
         self._reading = read_only(engine)
         self._counted: set[str] = set()
         self.definitions = Definitions(self._reader)
@@ -153,15 +158,21 @@ class Registry:
         zope.sqlalchemy.register(self._sessions, STATUS_CHANGED, self._manager)
 
     @contextlib.contextmanager
-    def unit(self) -> Iterator[Unit]:
+    def unit(self, *, frees: bool = False) -> Iterator[Unit]:
         """Begin a unit of work; leaving it commits, an exception undoes it.
+
+        `frees`: the unit deletes something, or ends what holds room. On a full disk only such units
+        may use the room that is kept for them.
 
         Raises:
             LockedOut: another unit was in the way; nothing was committed (see `retried`).
+            RegistryFull: the database's disk is full; nothing was committed (see `retried`).
             RegistryUnavailable: the database is locked or gone. When it is raised on
                 leaving, the unit may have been committed all the same.
         """
-        with _named_errors(self.engine):
+        if not frees and not self.keep_reserve():
+            raise RegistryFull
+        with self._room_made(frees), _named_errors(self.engine):
             self._manager.begin()
             session = self._sessions()
             try:
@@ -286,10 +297,10 @@ class Registry:
         with self._reader() as connection:
             return set(connection.scalars(select(LocationRow.key).where(LocationRow.key.in_(keys))))
 
-    def open_jobs(self, limit: int) -> list[OpenJob]:
-        """Jobs that are not at their end, taken or not; oldest first."""
+    def open_jobs(self, limit: int, now: datetime.datetime, latest: datetime.datetime) -> list[OpenJob]:
+        """Jobs that are not at their end, taken or not, but for those that wait; see `jobs.open_jobs`."""
         with self._reader() as connection:
-            return jobs.open_jobs(connection, limit)
+            return jobs.open_jobs(connection, limit, now, latest)
 
     def find_job(self, job_id: str) -> Job | None:
         """The job of that id; None if there is none."""
@@ -374,13 +385,33 @@ class Registry:
             )
 
     def check(self) -> None:
-        """Return when the database answers; raise RegistryUnavailable otherwise."""
+        """Return when the database answers and its disk has room.
+
+        Raises:
+            RegistryFull: there is no room; images can be read and deleted all the same.
+            RegistryUnavailable: it does not answer.
+        """
         with self._reader() as connection:
             connection.execute(select(literal(1)))
+        if not self.keep_reserve() or (self._reserve is not None and self._reserve.is_low):
+            raise RegistryFull
+
+    def keep_reserve(self) -> bool:
+        """Return whether the reserve for full disks is there, after making it if there is room for it."""
+        return self._reserve is None or self._reserve.keep()
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _room_made(self, frees: bool) -> Iterator[None]:
+        """Give the reserve up when a unit that frees room finds none."""
+        try:
+            yield
+        except RegistryFull as error:
+            error.room_made = frees and self._reserve is not None and self._reserve.give_up()
+            raise
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[Connection]:
@@ -403,6 +434,8 @@ def _named_errors(engine: Engine) -> Iterator[None]:
     ) as error:
         if is_lock_out(error):
             raise LockedOut("The image registry is too busy at the moment.") from error
+        if is_full(error, engine.url):
+            raise RegistryFull from error
         raise RegistryUnavailable("The image registry is not available at the moment.") from error
     except DBAPIError as error:
         # SQLite calls a database malformed of which it could not read a page: no error of the others' kinds.

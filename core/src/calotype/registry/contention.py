@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from calotype.registry.errors import RegistryUnavailable
+from calotype.registry.errors import RegistryFull, RegistryUnavailable
 
 #: PostgreSQL: serialization failure, deadlock, and a lock that was waited for as long as is allowed.
 _SQLSTATES = ("40001", "40P01", "55P03")
@@ -40,7 +40,10 @@ def is_lock_out(error: BaseException) -> bool:
 
 
 def retried(verb: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Do a verb again when its unit of work was locked out; it must have done nothing else until then."""
+    """Do a verb again when its unit of work was locked out, or when room was made for it on a full disk.
+
+    The verb must have done nothing else until then.
+    """
 
     @functools.wraps(verb)
     def again(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -49,6 +52,9 @@ def retried(verb: Callable[_P, _R]) -> Callable[_P, _R]:
                 return verb(*args, **kwargs)
             except LockedOut:
                 time.sleep(random.uniform(0, pause))  # noqa: S311 - it protects nothing
+            except RegistryFull as error:
+                if not error.room_made:
+                    raise
         return verb(*args, **kwargs)
 
     return again

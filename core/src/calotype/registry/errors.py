@@ -48,6 +48,17 @@ class RegistryUnavailable(RegistryError):
     """The database cannot be used now; the cause is chained."""
 
 
+class RegistryFull(RegistryUnavailable):
+    """The database's disk is full. `room_made`: its reserve was given up, so it is worth trying again."""
+
+    room_made = False
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The disk of the image database is full: delete images, or have the operator make room."
+        )
+
+
 class SchemaMismatch(RegistryError):
     """The database's schema is not the one this version needs."""
 

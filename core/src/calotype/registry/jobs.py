@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, select, union_all
+from sqlalchemy import Connection, Row, Select, bindparam, case, or_, select, union_all
 
 from calotype.registry.models import JobRow, LocationRow
 from calotype.registry.queries import SortKey, follows, order_by
@@ -45,18 +46,29 @@ def find_job(connection: Connection, job_id: str) -> Job | None:
     return found[0] if found else None
 
 
-def open_jobs(connection: Connection, limit: int) -> list[OpenJob]:
-    """Jobs that are not at their end, oldest first."""
+def open_jobs(
+    connection: Connection, limit: int, now: datetime.datetime, latest: datetime.datetime
+) -> list[OpenJob]:
+    """Jobs that are not at their end, oldest first; those last that have waited for a store.
+
+    A job that is to be tried again after `now` is left out, unless that is after `latest`: whoever wrote it
+    down has a clock that is wrong, or we have.
+    """
     left = select(LocationRow.key).where(
         LocationRow.image_id == JobRow.image_id, LocationRow.state == LocationState.INTENDED
     )
     found = (
         select(_JOBS, left.exists().label("waits"))
         .where(JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
-        .order_by(JobRow.created_at)
+        .where(or_(JobRow.not_before.is_(None), JobRow.not_before <= now, JobRow.not_before > latest))
+        # Many jobs may wait for one store, and each try may take long: others need not queue behind them.
+        .order_by(case((JobRow.not_before.is_(None), 0), else_=1), JobRow.created_at)
         .limit(limit)
     )
-    return [OpenJob(_record(row), row.lease_until, bool(row.waits)) for row in connection.execute(found)]
+    return [
+        OpenJob(_record(row), row.lease_until, bool(row.waits), row.not_before)
+        for row in connection.execute(found)
+    ]
 
 
 def jobs_of(connection: Connection, image_ids: Collection[str]) -> list[Job]:
@@ -124,4 +136,7 @@ def _record(row: Row[Any]) -> Job:
         request_id=row.request_id,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        reasons=row.outcome.get("reasons", {}),
+        waited=row.outcome.get("waited", 0.0),
+        waiting_since=row.waiting_since,
     )

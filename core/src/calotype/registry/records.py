@@ -160,7 +160,11 @@ class JobStatus(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that outlives its request. `pending` and `failed` are names of stores."""
+    """Work that outlives its request. `pending` and `failed` are names of stores.
+
+    `reasons` says why stores failed, by their names. `waited` is for how many seconds the job has waited for
+    stores that are away, and `waiting_since` when that began; None: it does not wait.
+    """
 
     id: str
     kind: JobKind
@@ -175,6 +179,9 @@ class Job:
     request_id: str
     created_at: datetime.datetime
     updated_at: datetime.datetime
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    waited: float = 0.0
+    waiting_since: datetime.datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -192,11 +199,13 @@ class OpenJob:
     """A job that is not at its end. Somebody's until `lease_until`; None: nobody has taken it yet.
 
     `waits`: until what a dead process left of it is swept, for the image is not its own until then.
+    `not_before`: when a job that waits for a store is to be tried again.
     """
 
     job: Job
     lease_until: datetime.datetime | None
     waits: bool
+    not_before: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

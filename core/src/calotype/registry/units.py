@@ -25,6 +25,7 @@ from calotype.registry.records import (
     FindingKind,
     FindingState,
     Image,
+    Job,
     JobKind,
     JobStatus,
     LeasedLocation,
@@ -32,6 +33,7 @@ from calotype.registry.records import (
     Location,
     LocationState,
     MemberStatus,
+    OpenJob,
     Status,
     Visibility,
 )
@@ -342,24 +344,36 @@ class Unit:
         mine = select(JobRow.id).where(JobRow.image_id == image_id, JobRow.status.in_(_OPEN))
         return self._session.execute(mine.limit(1)).first() is not None
 
-    def claim_job(
-        self, job_id: str, owner: str, until: datetime.datetime, seen: datetime.datetime | None
-    ) -> bool:
-        """Take a job whose lease is as it was `seen`; whether nobody renewed it, or took it."""
-        as_seen = JobRow.lease_until == seen
-        return self._change_job(
-            job_id, as_seen, status=JobStatus.PROCESSING, lease_owner=owner, lease_until=until
-        )
+    def claim_job(self, seen: OpenJob, owner: str, until: datetime.datetime) -> bool:
+        """Take a job that is as it was `seen`; whether nobody renewed its lease, took it, or put it off."""
+        as_seen = (JobRow.lease_until == seen.lease_until, JobRow.not_before == seen.not_before)
+        values = {"lease_owner": owner, "lease_until": until, "not_before": None}
+        return self._change_job(seen.job.id, *as_seen, status=JobStatus.PROCESSING, **values)
 
     def note_job(self, job_id: str, owner: str, outcome: Mapping[str, Any]) -> bool:
-        """Write down how far a job is; whether it is still `owner`'s."""
-        return self._change_job(job_id, JobRow.lease_owner == owner, outcome=dict(outcome))
+        """Write down how far a job is, which waits for nothing; whether it is still `owner`'s."""
+        mine = JobRow.lease_owner == owner
+        return self._change_job(job_id, mine, outcome=dict(outcome), message="", waiting_since=None)
+
+    def put_job_off(
+        self, job: Job, owner: str, until: datetime.datetime, message: str, outcome: Mapping[str, Any]
+    ) -> bool:
+        """Give a job back that is to be tried again at `until`; return whether it was still `owner`'s."""
+        values = {"not_before": until, "waiting_since": job.waiting_since or _now()}
+        values |= {"status": JobStatus.PENDING, "lease_owner": None, "lease_until": None}
+        mine = JobRow.lease_owner == owner
+        return self._change_job(job.id, mine, message=message, outcome=dict(outcome), **values)
+
+    def hurry_jobs(self, image_id: str) -> None:
+        """Have the image's jobs that wait for a store tried again at once."""
+        waiting = update(_JOBS).where(_JOBS.c.image_id == image_id, _JOBS.c.not_before.is_not(None))
+        self._connection.execute(waiting.values(not_before=None))
 
     def end_job(
         self, job_id: str, owner: str, status: JobStatus, message: str, outcome: Mapping[str, Any]
     ) -> bool:
         """Write down how a job ended; whether it was still `owner`'s."""
-        values = {"status": status, "message": message, "outcome": dict(outcome)}
+        values = {"status": status, "message": message, "outcome": dict(outcome), "waiting_since": None}
         return self._change_job(
             job_id, JobRow.lease_owner == owner, lease_owner=None, lease_until=None, **values
         )

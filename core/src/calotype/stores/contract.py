@@ -229,6 +229,7 @@ class Store(abc.ABC):
 
         Raises:
             Unavailable: with what is wrong, in words that help to mend it.
+            StoreFull: it takes no bytes; what it has can be read and deleted.
         """
 
     def close(self) -> None:

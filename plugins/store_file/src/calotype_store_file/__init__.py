@@ -45,6 +45,8 @@ from calotype_store_file.incoming import ATTEMPT, INCOMING, Incoming
 __all__ = ["FileOptions", "FileStore"]
 
 BLOCK = 1 << 19
+#: Bytes of the file system that stay free by default, or a hundredth of it.
+MIN_FREE = 256 << 20
 
 
 class FileOptions(StoreOptions):
@@ -58,7 +60,10 @@ class FileOptions(StoreOptions):
     fsync: bool = Field(True, description="an upload is on disk before it is answered")
     sparse: bool = Field(True, description="blocks of zeros take no room on disk")
     quota: ByteSize | None = Field(None, description="the most bytes all images together may have")
-    min_free: ByteSize = Field(ByteSize(0), description="bytes of the file system that stay free")
+    min_free: ByteSize | None = Field(
+        None,
+        description="bytes of the file system that stay free; unset: 256 MiB, or 1 % of a smaller one",
+    )
 
 
 class FileStore(Store):
@@ -152,8 +157,8 @@ class FileStore(Store):
                 pass
 
     def check(self) -> None:
-        with self._translated(), self._root():
-            pass
+        with self._translated(), self._root() as root:
+            self._need_room(root, None, 1)
 
     # Where things lie.
 
@@ -285,11 +290,15 @@ class FileStore(Store):
     def _need_room(self, root: int, left: int | None, size: int, coming: int | None = None) -> None:
         """See that an image of `size` bytes fits, of which `coming` (None: all) are still to be written."""
         if left is not None and size > left:
-            raise StoreFull(self.name, "its quota is used up")
-        if self.options.min_free:
-            held = os.fstatvfs(root)
-            if held.f_bavail * held.f_frsize - (size if coming is None else coming) < self.options.min_free:
-                raise StoreFull(self.name, "its disk has no more room than must stay free")
+            raise StoreFull(self.name, "it is full: its quota is used up")
+        disk, coming = os.fstatvfs(root), size if coming is None else coming
+        if disk.f_bavail * disk.f_frsize - coming < self._min_free(disk):
+            raise StoreFull(self.name, "its disk is full: what is left must stay free (option min_free)")
+
+    def _min_free(self, disk: os.statvfs_result) -> int:
+        if self.options.min_free is not None:
+            return self.options.min_free
+        return min(MIN_FREE, disk.f_blocks * disk.f_frsize // 100)
 
     def _sync(self, directory: int) -> None:
         if self.options.fsync:

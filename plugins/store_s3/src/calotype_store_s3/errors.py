@@ -110,7 +110,7 @@ def _refusal(store: str, error: aws.ClientError) -> StoreError:
     if code in SLOW or status in (429, 503):
         return Unavailable(store, "it asks us to slow down", _retry_after(metadata))
     if code in FULL or status in (413, 507):
-        return StoreFull(store, FULL.get(code, "it has no room"))
+        return StoreFull(store, FULL.get(code, "it is full, or takes no image of that size"))
     if code in UNAVAILABLE:
         return Unavailable(store, UNAVAILABLE[code])
     if code in MISSING or (status == 404 and code == "404"):

@@ -86,7 +86,7 @@ def _answer(store: str, status: int, headers: dict, writing: bool) -> StoreError
             store, "the key is taken" if writing else "the object, or a segment of it, is another now"
         )
     if status in (413, 507):
-        return StoreFull(store, "it has no room for these bytes, or its quota is used up")
+        return StoreFull(store, "it is full: it has no room for these bytes, or its quota is used up")
     if status == 422:
         return Unavailable(store, "the bytes were damaged on their way to it", retry_after=1)
     if status in (408, 429, 498) or status >= 500:
