@@ -688,6 +688,14 @@ def test_an_encoded_body_is_refused(coding, source):
         Egress(policy(source)).open("GET", source.url())
 
 
+@pytest.mark.parametrize("coding", ["", "identity"])
+def test_a_coding_that_changes_nothing_counts_as_none(coding, source):
+    """r1-B5: an empty Content-Encoding is as good as an absent one."""
+    source.pages["/"] = answer(body=b"x", Content_Encoding=coding)
+
+    assert read(Egress(policy(source)).open("GET", source.url())) == b"x"
+
+
 def test_a_transfer_coding_that_is_not_chunked_is_refused(source):
     source.pages["/"] = answer(body=b"x", Transfer_Encoding="gzip, chunked")
 

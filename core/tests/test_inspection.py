@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslo_utils.imageutils import format_inspector
 
-from calotype.inspection import Inspector, Verdict
+from calotype.inspection import Inspector, InspectorsUnavailable, Verdict
 from tests.servers.common import Unavailable, apt
 
 MIB = 1 << 20
@@ -329,6 +329,21 @@ def test_a_failing_inspector_is_a_verdict_and_not_an_exception(
     inspector.update(bytes(2 * MIB))
     assert inspector.verdict() == Verdict(None, None, "The image cannot be inspected.")
     assert "could not be inspected" in caplog.text
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(24, "too many open files")])
+@pytest.mark.parametrize("method", ["eat_chunk", "finish"])
+def test_what_this_process_is_short_of_is_not_held_against_the_image(
+    monkeypatch: pytest.MonkeyPatch, method: str, error: Exception
+) -> None:
+    """r1-H3: 415 would tell the client that its image is at fault."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(format_inspector.QcowInspector, method, fail)
+    with pytest.raises(InspectorsUnavailable):
+        judge(qcow2(length=2 * MIB), "qcow2")
 
 
 def test_what_an_inspector_stumbles_over_is_not_its_format(monkeypatch: pytest.MonkeyPatch) -> None:

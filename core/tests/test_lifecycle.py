@@ -548,6 +548,19 @@ def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, sour
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
+def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
+    """r1-H3: the image's own bytes have changed, so nobody supplied a wrong checksum."""
+    image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
+    bench.store.shelf.blobs[image.location.key] = (
+        bytes(len(DATA)),
+        bench.store.shelf.blobs[image.location.key][1],
+    )
+    with pytest.raises(BlobChanged, match="store 'memory': it holds other bytes"):
+        bench.lifecycle._transfers.copy(image, bench.stores["memory"])
+
+    assert len(bench.blobs) == 1
+
+
 def bring(bench: Bench, verb: str, image: Image, source) -> None:
     """Upload or stage a queued image's bytes; what fails leaves it queued."""
     if verb == "upload":

@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from calotype.stores import Store
+from calotype.stores.options import read_options
+from calotype_store_s3 import S3Options, S3Store
+from calotype_store_swift import SwiftOptions, SwiftStore
 from tests.running.answers import Answer, read_answer
 from tests.running.server import Server, write_ini
 
@@ -43,31 +47,56 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def remote(swift: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose images lie in a real Swift, which it speaks to in both ways."""
+def options(swift: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Driver -> the options of a store in a real Swift."""
+    return {
+        "s3": {
+            "endpoint_url": swift["S3_ENDPOINT"],
+            "region": swift["S3_REGION"],
+            "access_key": swift["S3_ACCESS_KEY"],
+            "secret_key": swift["S3_SECRET_KEY"],
+            "bucket": "taken-over-s3",
+            "part_size": "5MiB",
+            "multipart_threshold": "5MiB",
+            "memory": "10MiB",
+        },
+        "swift": {
+            "auth_version": "1",
+            "auth_url": swift["SWIFT_AUTH_URL"],
+            "user": swift["SWIFT_USER"],
+            "key": swift["SWIFT_KEY"],
+            "container": "taken-over",
+            "segment_size": "1048576",
+            "upload_memory": "4194304",
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def backends(options: dict[str, dict[str, str]]) -> Iterator[dict[str, Store]]:
+    """The stores as another process would open them, to see what lies there."""
+    with contextlib.ExitStack() as stack:
+        opened = {
+            "s3": S3Store("s3", read_options("s3", S3Options, options["s3"])),
+            "swift": SwiftStore("swift", read_options("swift", SwiftOptions, options["swift"])),
+        }
+        for store in opened.values():
+            stack.callback(store.close)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def remote(options: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose images lie in Swift, which it speaks to in both ways."""
     folder = tmp_path_factory.mktemp("remote")
     stores = {
         "calotype.stores": "s3 swift",
         "calotype.default_store": "s3",
         "store.file.path": "",
         "store.file.create": "",
-        "store.s3.endpoint_url": swift["S3_ENDPOINT"],
-        "store.s3.region": swift["S3_REGION"],
-        "store.s3.access_key": swift["S3_ACCESS_KEY"],
-        "store.s3.secret_key": swift["S3_SECRET_KEY"],
-        "store.s3.bucket": "taken-over-s3",
         "store.s3.create": "true",
-        "store.s3.part_size": "5MiB",
-        "store.s3.multipart_threshold": "5MiB",
-        "store.s3.memory": "10MiB",
-        "store.swift.auth_version": "1",
-        "store.swift.auth_url": swift["SWIFT_AUTH_URL"],
-        "store.swift.user": swift["SWIFT_USER"],
-        "store.swift.key": swift["SWIFT_KEY"],
-        "store.swift.container": "taken-over",
         "store.swift.create": "true",
-        "store.swift.segment_size": "1048576",
-        "store.swift.upload_memory": "4194304",
+        **{f"store.{name}.{key}": value for name, given in options.items() for key, value in given.items()},
     }
     running = Server(folder, write_ini(folder, {**SETTINGS, **stores}))
     yield running
@@ -119,9 +148,13 @@ def upload_over_a_freeze(
     half: int,
     *,
     store: str = "",
+    begun: Callable[[], bool] = lambda: True,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Answer:
-    """Send half of an upload, have a sweep end it while the server stands still, and send the rest."""
+    """Send half of an upload, have a sweep end it while the server stands still, and send the rest.
+
+    The server stands still when the upload has `begun`; `meanwhile` is done before it goes on.
+    """
     named = f"x-image-meta-store: {store}\r\n" if store else ""
     head = (
         f"{asked.format(image_id)} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
@@ -132,10 +165,11 @@ def upload_over_a_freeze(
         connection.connect()
         line: socket.socket = connection.sock
         line.sendall(head.encode() + chunk)
-        wait_until(lambda: status(server, image_id) in ("saving", "uploading"))
+        wait_until(lambda: status(server, image_id) in ("saving", "uploading") and begun())
         with taken_over(server):
             meanwhile()
-        line.sendall(chunk + b"0\r\n\r\n")
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # answered before it was all sent
+            line.sendall(chunk + b"0\r\n\r\n")
         response = http.client.HTTPResponse(line)
         response.begin()
         return read_answer(response)
@@ -159,11 +193,21 @@ def test_an_upload_that_a_sweep_took_over_is_503_in_every_dialect(standing: Serv
 
 
 @pytest.mark.parametrize("store", ["s3", "swift"])
-def test_an_upload_that_a_sweep_took_over_is_503_in_every_store(remote: Server, store: str) -> None:
+def test_an_upload_that_a_sweep_took_over_is_503_in_every_store(
+    remote: Server, backends: dict[str, Store], store: str
+) -> None:
     """r1-H5: S3 answered 502, NoSuchUpload, because the sweep had removed the parts."""
     image_id = remote.reserve(**FORMATS)["id"]
-    answer = upload_over_a_freeze(remote, "PUT /v2/images/{}/file", image_id, 12 * MIB, store=store)
+
+    def begun() -> bool:
+        return any(image_id in left.location for left in backends[store].attempts())
+
+    answer = upload_over_a_freeze(
+        remote, "PUT /v2/images/{}/file", image_id, 12 * MIB, store=store, begun=begun
+    )
     assert_taken_over(remote, answer, image_id, "queued")
+    assert not begun()
+    assert [blob for blob in backends[store].blobs() if image_id in blob.location] == []
 
 
 def test_an_upload_that_was_taken_over_can_be_sent_again(standing: Server) -> None:

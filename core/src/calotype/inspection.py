@@ -29,6 +29,8 @@ _FIRST = 1 << 20
 #: Bytes of a stream's head and tail that are kept for the rules of our own.
 _HEAD = 4096
 _TAIL = 512
+#: What an inspector raises because this process is short of something, never because of the image.
+_SHORTAGE = (MemoryError, OSError)
 #: Beginnings by which some consumer recognises an image: format -> magic.
 _MAGIC = {
     "qcow2": b"QFI\xfb",
@@ -100,7 +102,10 @@ def mismatch(declared: str | None, detected: str | None) -> str | None:
 
 
 class InspectorsUnavailable(Exception):
-    """The inspectors could not be loaded; the next upload tries again."""
+    """The inspectors cannot be loaded, or cannot work: the next upload may find them well."""
+
+    def __init__(self) -> None:
+        super().__init__("Images cannot be inspected at the moment.")
 
 
 def _library() -> ModuleType:
@@ -109,7 +114,7 @@ def _library() -> ModuleType:
         from oslo_utils.imageutils import format_inspector
     except (ImportError, OSError) as error:  # a process out of descriptors can open no module either
         importlib.invalidate_caches()  # they keep that a folder could not be read
-        raise InspectorsUnavailable("Images cannot be inspected at the moment.") from error
+        raise InspectorsUnavailable from error
     return format_inspector
 
 
@@ -133,7 +138,11 @@ class Inspector:
         self._count = 0
 
     def update(self, block: bytes) -> None:
-        """Take the next block; never raises."""
+        """Take the next block; whatever is in it is left to the verdict.
+
+        Raises:
+            InspectorsUnavailable: this process is short of memory, or of something else.
+        """
         self._count += len(block)
         if len(self._head) < _HEAD:
             self._head += block[: _HEAD - len(self._head)]
@@ -159,6 +168,8 @@ class Inspector:
         for inspector in list(self._reading):
             try:
                 inspector.eat_chunk(block)
+            except _SHORTAGE as error:
+                raise InspectorsUnavailable from error
             except Exception as error:  # noqa: BLE001  (theirs may be any, and the copy goes on)
                 self._reading.remove(inspector)
                 log.debug("an image is no %s: %s", inspector, error)
@@ -178,12 +189,20 @@ class Inspector:
         _forget(inspector)
 
     def verdict(self) -> Verdict:
-        """What the whole stream is; never raises. To be asked once: what was kept of it is forgotten."""
+        """Return what the whole stream is. To be asked once: what was kept of it is forgotten.
+
+        Raises:
+            InspectorsUnavailable: this process is short of memory, or of something else.
+        """
         try:
             self._inspect_first()
             for inspector in self._inspectors:
                 inspector.finish()
             return self._judge()
+        except _SHORTAGE as error:
+            raise InspectorsUnavailable from error
+        except InspectorsUnavailable:
+            raise
         except Exception:
             log.exception("an image could not be inspected")
             return Verdict(None, None, "The image cannot be inspected.")

@@ -257,10 +257,10 @@ class Egress:
 
 def _usable(answer: Answer) -> Answer:
     """Let an answer through whose body is the bytes themselves, and whose end can be told from a break."""
-    content = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    content = answer.headers.get("Content-Encoding", "").strip().lower()
     transfer = answer.headers.get("Transfer-Encoding", "").strip().lower()
     framed = transfer == "chunked" or (not transfer and "Content-Length" in answer.headers)
-    if answer.status < 300 and (content != "identity" or not framed):
+    if answer.status < 300 and (content not in ("", "identity") or not framed):
         answer.close()
         raise BadAnswer
     return answer

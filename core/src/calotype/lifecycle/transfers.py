@@ -42,7 +42,14 @@ from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands, Received
 from calotype.stores.contract import Reader
-from calotype.stores.errors import BlobNotFound, SourceError, SourceRejected, StoreError, Unavailable
+from calotype.stores.errors import (
+    BlobChanged,
+    BlobNotFound,
+    SourceError,
+    SourceRejected,
+    StoreError,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +159,7 @@ class Transfers:
         """Put an active image's bytes into one more store; they must be the same there.
 
         Raises:
-            SourceError, StoreError, LimitReached: it failed; the image is as before.
+            StoreError, LimitReached: it failed; the image is as before.
             Vanished, TakenOver: as `carry`; the image is as before.
         """
         location = image.location
@@ -165,7 +172,10 @@ class Transfers:
             source = self._stores[location.store].get(location.location or "", size=image.size)
             with contextlib.closing(source):
                 demands = Demands(length=image.size, size=image.size, digests=digests)
-                received = target.add(attempt.key, source, demands)
+                try:
+                    received = target.add(attempt.key, source, demands)
+                except SourceError as error:  # the source is one of our stores, and no client's
+                    raise BlobChanged(location.store, "it holds other bytes than the image's") from error
             self._keep_copy(attempt, received)
         return self._registry.find(image.id) or image
 
