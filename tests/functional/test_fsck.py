@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,16 @@ def manage(
     )
     assert done.returncode == status, done.stdout + done.stderr
     return done
+
+
+def seen_on_a_terminal(server: Server, command: str) -> str:
+    """Return what a command prints where its standard output is a terminal."""
+    ours, theirs = pty.openpty()
+    program = Path(sys.executable).with_name("calotype-manage")
+    subprocess.run([program, command, server.ini, *server.variables], stdout=theirs, check=True, timeout=120)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as terminal:
+        return terminal.read1(1 << 16).decode()
 
 
 def fsck(server: Server, *options: str, status: int = 0, **given: Any) -> list[dict[str, Any]]:
@@ -221,6 +232,10 @@ def test_findings_are_listed_counted_and_lifted(two_stores: Server) -> None:
 
     assert (finding["kind"], finding["store"], finding["image_id"]) == ("missing", "file", image_id)
     assert finding["detail"].startswith("nothing lies at file:")
+    shown = seen_on_a_terminal(two_stores, "findings")
+    assert "missing, in store 'file'" in shown
+    assert finding["id"] in shown
+    assert image_id in shown
     counted = 'calotype_findings{kind="missing",store="file"} 1.0'
     assert counted in two_stores.get("/metrics").text
     assert "is lifted" in manage(two_stores, "findings", f"--lift={finding['id']}").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -25,7 +26,7 @@ _PAGE = 500
 def findings(ini: str, variables: dict[str, str], store: str | None, lift: str | None) -> None:
     """List what fsck or the scrubber found wrong and what is so still, oldest first.
 
-    A table on a terminal; elsewhere each finding is a JSON object on a line. A later check that
+    For people on a terminal; elsewhere each finding is a JSON object on a line. A later check that
     finds nothing wrong closes a finding. One that is lifted opens again when a check sees it again.
     """
     with refusals():
@@ -57,14 +58,17 @@ def _open(registry: Registry, store: str | None) -> Iterator[Finding]:
 
 
 def _show(found: Iterator[Finding]) -> None:
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         for finding in found:
             click.echo(json.dumps(asdict(finding), default=str))
         return
-    table = Table("id", "kind", "store", "image", "subject", "detail", "found", "seen", box=None)
     for finding in found:
-        row = [finding.id, finding.kind, finding.store, finding.image_id or "", finding.subject]
-        times = [f"{at:%F %R}" for at in (finding.found_at, finding.seen_at)]
-        table.add_row(*map(escape, [*row, finding.detail, *times]))
-    console.print(table if table.row_count else "nothing is wrong")
+        lines = Table.grid(padding=(0, 2))
+        for name in ("image_id", "subject", "detail", "found_at", "seen_at"):
+            value = getattr(finding, name)
+            shown = f"{value:%F %R} UTC" if isinstance(value, datetime.datetime) else value
+            if shown:
+                lines.add_row(f"  {name.partition('_')[0]}", escape(shown))
+        console.print(f"[bold]{finding.id}[/]: {finding.kind}, in store '{escape(finding.store)}'")
+        console.print(lines)
