@@ -41,21 +41,22 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def options(swift: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Driver -> the options of a store of it that works."""
+    """Driver -> the options of a store of it that works, in a place that no other run has marked."""
+    place = uuid.uuid4().hex
     return {
         "s3": {
             "endpoint_url": swift["S3_ENDPOINT"],
             "region": swift["S3_REGION"],
             "access_key": swift["S3_ACCESS_KEY"],
             "secret_key": swift["S3_SECRET_KEY"],
-            "bucket": "all-stores-s3",
+            "bucket": f"all-stores-s3-{place}",
             **S3,
         },
         "swift": {
             "auth_url": swift["SWIFT_AUTH_URL"],
             "user": swift["SWIFT_USER"],
             "key": swift["SWIFT_KEY"],
-            "container": "all-stores",
+            "container": f"all-stores-{place}",
             **SWIFT,
         },
     }

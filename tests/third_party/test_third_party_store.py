@@ -98,8 +98,10 @@ def test_other_images_go_to_the_file_store_meanwhile(server: Server) -> None:
 def test_the_command_line_says_that_it_works(
     server: Server, installed: Environment, ini: Path, webdav: Mapping[str, str]
 ) -> None:
-    said = installed.run("calotype-manage", "stores", ini, "--check", f"data_dir={server.data_dir}")
+    claim = ("--claim", "dav", "--yes")
+    said = installed.run("calotype-manage", "stores", ini, *claim, "--check", f"data_dir={server.data_dir}")
     _, _, about = said.partition("\ndav\n")
+    assert "its place is its own" in about
     assert "webdav, of calotype-store-webdav 0.1.0" in about
     assert re.findall(r"^  (write|read|range|delete|is gone) +ok *$", about, re.M) == [
         "write",
