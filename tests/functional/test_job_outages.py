@@ -76,7 +76,7 @@ def far_s3(swift: Mapping[str, str]) -> Iterator[Far]:
         store.close()
         settings = {f"store.far.{name}": value for name, value in options.items()}
         yield Far(
-            {"store.far.driver": "s3", **settings},
+            {"store.far.driver": "s3", "store.far.retries": "0", **settings},
             lambda: proxy.inject(Fault(refuse=True), times=None),
             proxy.heal,
         )
@@ -127,7 +127,7 @@ def wait_for(server: Server, holds: Callable[[dict[str, Any]], bool]) -> None:
 def has_waited(task: dict[str, Any]) -> bool:
     """Whether it shows what it waits for; it is not over."""
     assert task["status"] in ("pending", "processing"), task
-    return task["message"].startswith("waiting for store 'far': it")
+    return task["message"].startswith("waiting for store 'far': ")
 
 
 def has_succeeded(task: dict[str, Any]) -> bool:

@@ -77,6 +77,14 @@ def test_a_reserve_that_was_begun_by_a_process_that_died_is_made_whole(reserve, 
     assert file.stat().st_size == SIZE
 
 
+def test_a_disk_that_is_gone_is_not_called_full(tmp_path: Path) -> None:
+    reserve = make_reserve(make_url(f"sqlite:///{tmp_path}/gone/registry.sqlite"), SIZE)
+
+    assert reserve.keep()
+    assert not reserve.is_low
+    assert not is_full(of_sqlite(sqlite3.SQLITE_CANTOPEN), make_url(f"sqlite:///{tmp_path}/gone/x"))
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql+psycopg://host/images"])
 def test_a_database_on_no_disk_of_ours_has_no_reserve(url: str) -> None:
     assert make_reserve(make_url(url), SIZE) is None

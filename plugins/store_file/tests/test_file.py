@@ -355,6 +355,36 @@ def test_a_full_disk_is_no_room_and_leaves_nothing(small_disk, size):
     assert store.add("a", Trickle(pattern(1000)), 1000).size == 1000
 
 
+def test_a_part_of_the_disk_stays_free_by_default_and_the_store_says_that_it_is_full(tmp_path, monkeypatch):
+    """r1-H1: the database may lie on the same disk, and a delete writes to it."""
+    store = file_store(tmp_path / "images")
+    store.create()
+    store.check()
+    really = os.fstatvfs
+
+    def nearly_full(descriptor):
+        disk = list(really(descriptor))
+        disk[1], disk[2] = 1, 1 << 30  # f_frsize, f_blocks
+        disk[4] = (1 << 30) // 100 - 1  # f_bavail
+        return os.statvfs_result(disk)
+
+    monkeypatch.setattr(os, "fstatvfs", nearly_full)
+    with pytest.raises(StoreFull, match="disk is full"):
+        store.add(KEY, Trickle(b"bytes"), 5)
+    with pytest.raises(StoreFull, match="disk is full"):
+        store.check()
+
+
+def test_a_full_disk_gives_out_and_deletes_what_it_has(tmp_path):
+    """r1-H1"""
+    store = file_store(tmp_path / "images")
+    store.create()
+    location = store.add(KEY, Trickle(b"bytes"), 5).location
+    full = file_store(tmp_path / "images", min_free="1PiB")
+    assert read_all(full.get(location), 10) == b"bytes"
+    full.delete(location)
+
+
 def test_a_freshly_mounted_file_system_is_taken(small_disk):
     store = file_store(small_disk)
     if small_disk.is_mount():

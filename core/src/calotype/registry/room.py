@@ -8,8 +8,10 @@ room for the file again, all other units are refused: they would use up what del
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
+import sys
 from pathlib import Path
 
 from sqlalchemy import URL
@@ -71,20 +73,25 @@ class Reserve:
             return 0
 
     def _wanted(self) -> int:
-        disk = os.statvfs(self._path.parent)
+        try:
+            disk = os.statvfs(self._path.parent)
+        except OSError:
+            return self._size
         return min(self._size, disk.f_blocks * disk.f_frsize // _SHARE)
 
     def _make(self, size: int) -> bool:
+        """Make the file, and return whether the disk had room; the database reports other troubles."""
         # Two processes may do this at once: both reserve the same bytes of the same file.
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, size)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
             with contextlib.suppress(OSError):
                 self._path.unlink()
-            return False
-        finally:
-            os.close(descriptor)
+            return error.errno not in (errno.ENOSPC, errno.EDQUOT)
         return True
 
 
@@ -102,5 +109,9 @@ def make_reserve(url: URL, size: int) -> Reserve | None:
 
 
 def _free(directory: Path) -> int:
-    disk = os.statvfs(directory)
+    """Return how many bytes of the disk are free; a disk that cannot be asked is not called full."""
+    try:
+        disk = os.statvfs(directory)
+    except OSError:
+        return sys.maxsize
     return disk.f_bavail * disk.f_frsize
