@@ -46,6 +46,7 @@ class Leaving(MemoryStore):
         return super().get(location, offset, length)
 
     def discard(self, key: str) -> None:
+        self.check()
         with contextlib.suppress(BlobNotFound):
             super().discard(key)
 

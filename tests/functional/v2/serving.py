@@ -27,6 +27,7 @@ STORES = {
     "store.web.driver": "http",
     "calotype.external_sources": "everyone",
     "store.web.retries": "0",
+    "calotype.job_patience": "2",  # a source that cannot be reached fails by and by
 }
 
 
