@@ -76,3 +76,9 @@ class _Registered(Collector):
             for status, count in counts.items():
                 gauge.add_metric([status], count)
             yield gauge
+        found = GaugeMetricFamily(
+            "calotype_findings", "Open findings of fsck and the scrubber.", labels=["kind", "store"]
+        )
+        for counted in census.findings:
+            found.add_metric([counted.kind, counted.store], counted.count)
+        yield found

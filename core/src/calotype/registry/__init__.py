@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
-from calotype.registry import jobs, queries
+from calotype.registry import findings, jobs, queries
 from calotype.registry.contention import LockedOut, is_lock_out, retried
 from calotype.registry.definitions import (
     Definition,
@@ -47,6 +47,11 @@ from calotype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
 from calotype.registry.queries import Condition, Listing, Scope, SortKey
 from calotype.registry.records import (
     Census,
+    Finding,
+    FindingCount,
+    FindingKind,
+    FindingPage,
+    FindingState,
     Image,
     Job,
     JobKind,
@@ -71,6 +76,11 @@ __all__ = [
     "Registry",
     "Unit",
     "Census",
+    "Finding",
+    "FindingCount",
+    "FindingKind",
+    "FindingPage",
+    "FindingState",
     "Image",
     "Job",
     "JobKind",
@@ -289,6 +299,22 @@ class Registry:
         with self._reader() as connection:
             return {job.image_id: job for job in jobs.jobs_of(connection, image_ids)}
 
+    def findings(
+        self,
+        state: FindingState | None = None,
+        store: str | None = None,
+        limit: int = 100,
+        after: Finding | None = None,
+    ) -> FindingPage:
+        """Return a slice of the findings, oldest first; `after` is the last one of the page before."""
+        with self._reader() as connection:
+            return findings.page(connection, state, store, limit, after)
+
+    def find_finding(self, finding_id: str) -> Finding | None:
+        """Return the finding with this id, whatever its state."""
+        with self._reader() as connection:
+            return findings.find(connection, finding_id)
+
     def start_usage(self, project: str | None) -> None:
         """Make sure that a project's usage is counted, in a unit of its own.
 
@@ -312,14 +338,19 @@ class Registry:
         return Usage(row.bytes, row.images) if row is not None else Usage(0, 0)
 
     def census(self) -> Census:
-        """Count images, locations and jobs by status; walks the tables, so ask seldom."""
+        """Count images, locations and jobs by status, and open findings; walks the tables, so ask seldom."""
         with self._reader() as connection:
 
             def count(column: Any) -> dict[str, int]:
                 grouped = select(column, func.count()).group_by(column)
-                return dict(connection.execute(grouped).tuples().all())
+                return dict(connection.execute(grouped).all())
 
-            return Census(count(ImageRow.status), count(LocationRow.state), count(JobRow.status))
+            return Census(
+                count(ImageRow.status),
+                count(LocationRow.state),
+                count(JobRow.status),
+                findings.count_open(connection),
+            )
 
     def check(self) -> None:
         """Return when the database answers; raise RegistryUnavailable otherwise."""

@@ -215,6 +215,60 @@ class JobPage:
     more: bool
 
 
+class FindingKind(enum.StrEnum):
+    """What is wrong with a copy of an image's bytes, or with an object in a store."""
+
+    MISSING = "missing"  #: the bytes of an image are not there
+    WRONG_SIZE = "wrong size"  #: there are more or fewer bytes than the image has
+    WRONG_DIGEST = "wrong digest"  #: the bytes do not have the image's hash
+    UNREADABLE = "unreadable"  #: the store answers, but cannot read these bytes
+    UNREACHABLE = "unreachable"  #: the store is away, or is not configured
+    ORPHAN = "orphan"  #: an object that belongs to no image
+    LEFTOVER = "leftover"  #: parts of an upload that the registry does not know
+
+
+class FindingState(enum.StrEnum):
+    """Where a finding is in its life."""
+
+    OPEN = "open"
+    REPAIRED = "repaired"  #: a check removed the cause
+    LIFTED = "lifted"  #: an operator ended it; the next check that sees it opens it again
+    CLOSED = "closed"  #: a later check found nothing wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong in a store. `subject`: the key of a copy, or the location of an orphan."""
+
+    id: str
+    kind: FindingKind
+    store: str
+    image_id: str | None
+    subject: str
+    detail: str
+    state: FindingState
+    found_at: datetime.datetime
+    seen_at: datetime.datetime
+    closed_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingPage:
+    """A slice of a list of findings, and whether more follows."""
+
+    findings: tuple[Finding, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FindingCount:
+    """How many findings of a kind are open in a store."""
+
+    kind: FindingKind
+    store: str
+    count: int
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a project may use; None: as much as it likes."""
@@ -233,8 +287,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """How many rows there are of each status."""
+    """How many rows there are of each status, and how many findings are open."""
 
     images: Mapping[str, int]
     locations: Mapping[str, int]
     jobs: Mapping[str, int]
+    findings: tuple[FindingCount, ...]

@@ -17,11 +17,13 @@ from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from calotype.registry import queries
+from calotype.registry import findings, queries
 from calotype.registry.definitions import DefinitionsUnit
 from calotype.registry.errors import DuplicateImage, ImageNotFound, LimitReached, StatusConflict
 from calotype.registry.models import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow, UsageRow
 from calotype.registry.records import (
+    FindingKind,
+    FindingState,
     Image,
     JobKind,
     JobStatus,
@@ -385,6 +387,26 @@ class Unit:
         return [
             Location(r.key, r.store, r.location, LocationState(r.state), r.external, r.counted) for r in rows
         ]
+
+    def record_finding(
+        self, kind: FindingKind, store: str, subject: str, image_id: str | None, detail: str
+    ) -> None:
+        """Write down that something is wrong; of a finding that is open already the rest stays.
+
+        Raises:
+            LockedOut: another check is writing the same finding for the first time.
+        """
+        findings.record(self._connection, kind, store, subject, image_id, detail)
+
+    def close_findings(
+        self, store: str, kind: FindingKind, subject: str, state: FindingState = FindingState.CLOSED
+    ) -> bool:
+        """End the open finding about a subject, as closed or repaired; return whether there was one."""
+        return findings.close(self._connection, store, kind, subject, state)
+
+    def lift_finding(self, finding_id: str) -> bool:
+        """End an open finding because an operator says so; return whether it was open."""
+        return findings.lift(self._connection, finding_id)
 
 
 def _now() -> datetime.datetime:
