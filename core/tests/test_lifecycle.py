@@ -25,7 +25,17 @@ from hypothesis.stateful import (
 
 from calotype.draft import Draft, DraftTooLarge, InvalidDraft, new_id
 from calotype.inspection import InspectorsUnavailable
-from calotype.lifecycle import NEXT, Conflict, Lifecycle, NoData, NotQueued, Protected, UnknownStore, Vanished
+from calotype.lifecycle import (
+    NEXT,
+    Conflict,
+    Lifecycle,
+    NoData,
+    NoGoodCopy,
+    NotQueued,
+    Protected,
+    UnknownStore,
+    Vanished,
+)
 from calotype.lifecycle.jobs import Order
 from calotype.lifecycle.leases import Watch
 from calotype.registry import (
@@ -40,7 +50,6 @@ from calotype.registry import (
 from calotype.registry.records import LocationState
 from calotype.stores import (
     BadLocation,
-    BlobChanged,
     BlobNotFound,
     SourceBroken,
     SourceError,
@@ -957,7 +966,7 @@ def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there)
 def test_a_registered_source_that_changed_is_not_given_out(bench, there):
     image = bench.lifecycle.register(Draft(location=there), bench.caller)
     bench.store.shelf.foreign["there"] = DATA[::-1]
-    with pytest.raises(BlobChanged):
+    with pytest.raises(NoGoodCopy):
         bench.lifecycle.reading.open(image)
 
 

@@ -13,6 +13,7 @@ import click
 from calotype.cli.db import db
 from calotype.cli.fsck import fsck
 from calotype.cli.images import images, sweep
+from calotype.cli.scrub import scrub
 from calotype.cli.stores import stores
 from calotype.cli.tokens import token
 
@@ -37,3 +38,4 @@ main.add_command(token)
 main.add_command(images)
 main.add_command(sweep)
 main.add_command(fsck)
+main.add_command(scrub)

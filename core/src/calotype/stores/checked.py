@@ -176,6 +176,8 @@ class CheckedStore:
         self.observe: Observer | None = None
         self.redirect = False
         self.accel: str | None = None
+        self.scrub = True
+        self.scrub_rate: int | None = None
         self._algorithms = algorithms
 
     @contextlib.contextmanager
