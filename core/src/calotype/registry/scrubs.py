@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from calotype.registry.contention import LockedOut
-from calotype.registry.models import ImageRow, LocationRow, ScrubRow
+from calotype.registry.models import ImageRow, LocationRow, ScrubRow, UTCDateTime
 from calotype.registry.records import LocationState, Status
 
 _IMAGES, _LOCATIONS, _SCRUBS = ImageRow.__table__, LocationRow.__table__, ScrubRow.__table__
@@ -127,7 +127,7 @@ class ScrubsUnit:
         Returns whether it is still a copy of an image.
         """
         now = _now()
-        since = func.coalesce(_LOCATIONS.c.quarantined_at, now)
+        since = func.coalesce(_LOCATIONS.c.quarantined_at, literal(now, UTCDateTime()))
         return self._change_copy(key, checked_at=now, quarantined_at=since)
 
     def make_due(self, key: str) -> bool:
