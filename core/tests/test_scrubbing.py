@@ -434,3 +434,31 @@ def test_metadata_of_a_bad_image_is_as_before_but_for_the_reason(place: Place) -
     after = place.image(image_id)
     assert (after.status, after.updated_at, after.size) == (before.status, before.updated_at, before.size)
     assert "wrong size" in after.status_reason
+
+
+def test_a_pass_that_goes_on_for_long_keeps_its_lease(place: Place) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    with place.registry.unit() as unit:
+        assert unit.scrubs.claim("one", "somebody", now, None)
+        unit.renew_leases(["one", "two"], "somebody", now + datetime.timedelta(minutes=1))
+
+    assert place.registry.scrubs.find("one").lease_until == now + datetime.timedelta(minutes=1)
+
+
+def test_a_process_that_lost_its_lease_stops(place: Place) -> None:
+    for _ in range(3):
+        place.upload()
+    seen = place.one.size
+
+    def size_and_lose(location: str) -> int | None:
+        with place.registry.unit() as unit:
+            held = place.registry.scrubs.find("one")
+            unit.scrubs.claim("one", "another process", datetime.datetime.now(datetime.UTC), held)
+        return seen(location)
+
+    place.one.size = size_and_lose
+
+    place.scrubber.run()
+
+    assert len(place.one.read) == 1
+    assert place.registry.scrubs.find("one").lease_until is not None, "the other one's lease was given back"
