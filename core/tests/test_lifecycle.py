@@ -30,6 +30,7 @@ from calotype.lifecycle import (
     Conflict,
     Lifecycle,
     NoData,
+    NoGoodCopy,
     NotQueued,
     Protected,
     TakenOver,
@@ -1040,7 +1041,7 @@ def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there)
 def test_a_registered_source_that_changed_is_not_given_out(bench, there):
     image = bench.lifecycle.register(Draft(location=there), bench.caller)
     bench.store.shelf.foreign["there"] = DATA[::-1]
-    with pytest.raises(BlobChanged):
+    with pytest.raises(NoGoodCopy):
         bench.lifecycle.reading.open(image)
 
 

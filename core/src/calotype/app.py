@@ -23,6 +23,8 @@ from calotype.stores.errors import ConfigurationError
 
 #: Seconds between two looks for a job that another process wrote down.
 _JOB_INTERVAL = 1
+#: Seconds between two looks for a copy that must be checked; when there are any, it goes on by itself.
+_SCRUB_INTERVAL = 300
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def main(global_config: Mapping[str, str], **given: str) -> Router:
 
 
 def start_background(service: Service) -> Background:
-    """Do jobs and sweep, as often as the settings say."""
+    """Do jobs, sweep and scrub, as often as the settings say."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
 
@@ -72,6 +74,9 @@ def start_background(service: Service) -> Background:
         background.every(_JOB_INTERVAL, f"jobs-{number}", lifecycle.work)
     if settings.sweep_interval:
         background.every(settings.sweep_interval, "sweeper", sweep)
+    for scrubber in lifecycle.scrubbers(background.ending):
+        interval = min(_SCRUB_INTERVAL, settings.scrub_period / 10)
+        background.every(interval, f"scrubber-{scrubber.store.name}", scrubber.run)
     return background
 
 
@@ -83,7 +88,8 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
         exceptionresponse_view=None,  # calotype.api.errors answers for all of them
     )
     config.registry["calotype.settings"] = settings
-    config.registry["calotype.metrics"] = metrics = Metrics(service.registry)
+    config.registry["calotype.metrics"] = metrics = Metrics(service.registry, settings.scrub_period)
+    service.lifecycle.copies.observe = metrics.observe_bad_copy
     for store in service.stores:
         store.observe = metrics.observe_store
 

@@ -1,4 +1,4 @@
-"""What a serving process does besides answering: it does jobs, and sweeps up after the dead.
+"""What a serving process does besides answering: it does jobs, sweeps up after the dead, and scrubs.
 
 Any number of processes may do so at once; the registry's leases keep them apart.
 """
@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    """Threads that call something again and again until they are told to end."""
+    """Threads that call something again and again until `ending` is set."""
 
     def __init__(self) -> None:
-        self._ending = threading.Event()
+        self.ending = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def every(self, seconds: float, name: str, work: Callable[[], bool]) -> None:
@@ -27,16 +27,16 @@ class Background:
 
     def close(self, seconds: float = 5) -> None:
         """End the threads: none begins anything new, and each has so many seconds to end what it does."""
-        self._ending.set()
+        self.ending.set()
         for thread in self._threads:
             thread.join(seconds)
 
     def _repeat(self, seconds: float, work: Callable[[], bool]) -> None:
-        while not self._ending.is_set():
+        while not self.ending.is_set():
             try:
                 busy = work()
             except Exception:
                 log.exception("%s failed; it is tried again", threading.current_thread().name)
                 busy = False
             if not busy:
-                self._ending.wait(seconds)
+                self.ending.wait(seconds)

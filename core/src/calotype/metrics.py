@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from calotype.registry import Registry, RegistryError
+from calotype.registry import FindingKind, Registry, RegistryError
 
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -19,7 +20,7 @@ class Metrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, registry: Registry):
+    def __init__(self, registry: Registry, scrub_period: float):
         self._collected = CollectorRegistry()
         self._requests = Histogram(
             "calotype_request_seconds",
@@ -38,7 +39,14 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._collected,
         )
+        self._bad_copies = Counter(
+            "calotype_bad_copies",
+            "Times that a download or the scrubber came across a copy that is damaged or gone.",
+            ("store", "kind"),
+            registry=self._collected,
+        )
         self._collected.register(_Registered(registry))
+        self._collected.register(_Scrubs(registry, scrub_period))
 
     def observe_request(self, method: str, status: int, seconds: float, received: int, sent: int) -> None:
         """Count an answered request; sizes of the bodies in bytes."""
@@ -50,6 +58,10 @@ class Metrics:
     def observe_store(self, store: str, operation: str, outcome: str, seconds: float) -> None:
         """Count an operation of a store; `outcome` is ok or the name of an error's class."""
         self._stores.labels(store, operation, outcome).observe(seconds)
+
+    def observe_bad_copy(self, store: str, kind: FindingKind) -> None:
+        """Count that a copy was found damaged or gone."""
+        self._bad_copies.labels(store, kind).inc()
 
     def render(self) -> bytes:
         """Everything in Prometheus's text format."""
@@ -82,3 +94,40 @@ class _Registered(Collector):
         for counted in census.findings:
             found.add_metric([counted.kind, counted.store], counted.count)
         yield found
+
+
+class _Scrubs(Collector):
+    """How far the scrubber is with each store, by all processes' doing."""
+
+    def __init__(self, registry: Registry, period: float):
+        self._registry = registry
+        self._period = period
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            passes, quarantined = self._registry.scrubs.all(), self._registry.scrubs.count_quarantined()
+        except RegistryError:
+            return
+        now = datetime.datetime.now(datetime.UTC)
+        behind = {
+            one.store: 0 if one.ended_at else max(0, (now - one.began_at).total_seconds() - self._period)
+            for one in passes
+        }
+        for name, help_, values in (
+            ("calotype_quarantined_copies", "Copies that are damaged or gone.", quarantined),
+            (
+                "calotype_scrub_checked_copies",
+                "Copies checked in this pass of the scrubber.",
+                {one.store: one.checked for one in passes},
+            ),
+            ("calotype_scrub_behind_seconds", "How much longer a pass has taken than the period.", behind),
+            (
+                "calotype_scrub_stopped",
+                "1 where the scrubber has stopped because too many copies are bad.",
+                {one.store: int(one.stopped is not None) for one in passes},
+            ),
+        ):
+            gauge = GaugeMetricFamily(name, help_, labels=["store"])
+            for store, value in values.items():
+                gauge.add_metric([store], value)
+            yield gauge

@@ -120,6 +120,15 @@ class Place:
         if self.state is PlaceState.FOREIGN:
             raise Unavailable(self.name, "its place belongs to another registry or store")
 
+    def require_own(self) -> None:
+        """Look now, and return if the marker is the store's own.
+
+        Raises:
+            StoreError: there is none, or another's, or the store cannot be reached.
+        """
+        if self.look() is not PlaceState.OWN:
+            raise Unavailable(self.name, self.remark())
+
     def look(self) -> PlaceState:
         """Look whose the place is, now.
 
@@ -268,7 +277,7 @@ class Places:
         for store in stores:
             if store.can(Capability.WRITE):
                 place = self._places[store.name] = Place(store, self)
-                store.gate = place.admit
+                store.gate = place
 
     def __getitem__(self, name: str) -> Place:
         """Return the place of the store of that name; raises KeyError when it has no marker."""

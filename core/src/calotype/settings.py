@@ -155,6 +155,18 @@ class Settings(BaseModel):
         description="Downloads at a time whose bytes a worker has from a remote store; more are told 503. "
         "Fewer than the server's blocked_threads, so that other requests always find a worker.",
     )
+    scrub_rate: ByteSize = Field(
+        ByteSize(4 << 20),
+        ge=0,
+        description="Bytes a second at which the scrubber reads each store to find damaged copies: "
+        "4 MiB/s is about 1 % of a core. 0: it does not.",
+    )
+    scrub_period: float = Field(
+        30 * 86400,
+        gt=0,
+        description="Seconds within which the scrubber checks each copy once: 30 days. "
+        "Where the rate does not allow that, the rate wins.",
+    )
     delete_grace: float = Field(
         0, ge=0, description="Seconds for which a deleted image's bytes are kept, and it can be undeleted."
     )

@@ -43,6 +43,7 @@ STATUS: dict[type[BaseException], int] = {
     lifecycle.Vanished: 412,
     lifecycle.TakenOver: 503,
     lifecycle.NoData: 404,
+    lifecycle.NoGoodCopy: 502,
     lifecycle.TooManyDownloads: 503,
     registry.DuplicateImage: 409,
     registry.ImageNotFound: 404,
@@ -71,6 +72,8 @@ _SENTENCE = {
     UnicodeDecodeError: "The request is not UTF-8.",
     registry.ImageNotFound: "Image not found",
 }
+#: Logged where it was found, once for each copy and not for each request.
+_REPORTED = (lifecycle.NoGoodCopy,)
 _NOT_FOUND = "Not found"
 #: Seconds after which a client may ask again when the database is away.
 REGISTRY_RETRY_AFTER = 5
@@ -88,7 +91,7 @@ def respond(error: Exception, request: Request) -> Response:
         status, text = 500, "The server failed; its log tells more under this request's id."
     else:
         status, text = STATUS[kind], _SENTENCE.get(kind, str(error))
-        if status >= 500:
+        if status >= 500 and kind not in _REPORTED:
             log.error("request %s: %s", request.id, error, exc_info=error.__cause__ or error)
     response = _form(request)(request, status, text)
     retry_after = getattr(error, "retry_after", REGISTRY_RETRY_AFTER if status == 503 else None)

@@ -14,6 +14,7 @@ from calotype.cli.db import db
 from calotype.cli.findings import findings
 from calotype.cli.fsck import fsck
 from calotype.cli.images import images, sweep
+from calotype.cli.scrub import scrub
 from calotype.cli.stores import stores
 from calotype.cli.tokens import token
 
@@ -39,3 +40,4 @@ main.add_command(images)
 main.add_command(sweep)
 main.add_command(fsck)
 main.add_command(findings)
+main.add_command(scrub)

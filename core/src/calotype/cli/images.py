@@ -32,6 +32,30 @@ def undelete(ini: str, image_id: str, variables: dict[str, str]) -> None:
     click.echo(f"{image.id} is {image.status} again")
 
 
+@images.command()
+@ini_argument
+@click.argument("image_id", metavar="ID")
+@variables_argument
+def unquarantine(ini: str, image_id: str, variables: dict[str, str]) -> None:
+    """Read all copies of an image now, and serve again those that are right.
+
+    A copy that is found bad is put in quarantine, or stays there. Exit status 1 when there is one.
+    """
+    with refusals():
+        service = open_service(load_settings(ini, variables))
+        try:
+            checked = service.lifecycle.recheck(image_id)
+        finally:
+            service.close()
+    if not checked:
+        raise Refusal(f"there is no image '{image_id}' with copies that can be checked")
+    for one in checked:
+        found = f"{one.fault.kind} ({one.fault.detail}), in quarantine" if one.fault else "right"
+        click.echo(f"store '{one.copy.store}': {found}")
+    if any(one.fault for one in checked):
+        raise click.exceptions.Exit(1)
+
+
 @click.command()
 @takes_ini
 def sweep(ini: str, variables: dict[str, str]) -> None:

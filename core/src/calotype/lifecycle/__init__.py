@@ -6,11 +6,13 @@ Bytes come and go in `transfers`, under `leases`. No HTTP in any of it.
 from calotype.lifecycle.images import Lifecycle
 from calotype.lifecycle.members import Sharing
 from calotype.lifecycle.reading import Shortcut, Waiting
+from calotype.lifecycle.scrubbing import Rechecked, Scrubber
 from calotype.lifecycle.states import (
     ALIVE,
     NEXT,
     Conflict,
     NoData,
+    NoGoodCopy,
     NotAllowed,
     NotFound,
     NotQueued,
@@ -27,11 +29,14 @@ __all__ = [
     "Lifecycle",
     "NEXT",
     "ALIVE",
+    "Rechecked",
+    "Scrubber",
     "Sharing",
     "Shortcut",
     "Swept",
     "Conflict",
     "NoData",
+    "NoGoodCopy",
     "NotAllowed",
     "NotFound",
     "NotQueued",

@@ -9,6 +9,7 @@ a caller may set is looked at here. No HTTP here.
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,11 +26,13 @@ from calotype.draft import (
     new_id,
 )
 from calotype.intake import redeclared
+from calotype.lifecycle.copies import Copies
 from calotype.lifecycle.imports import Imports, external_store, order_from, writable_store, writable_target
 from calotype.lifecycle.jobs import Jobs, Order, add_job
 from calotype.lifecycle.leases import Leases
 from calotype.lifecycle.members import Members
 from calotype.lifecycle.reading import Reading
+from calotype.lifecycle.scrubbing import Rechecked, Scrubber, look_twice
 from calotype.lifecycle.states import (
     ALIVE,
     NEXT,
@@ -41,11 +44,22 @@ from calotype.lifecycle.states import (
 )
 from calotype.lifecycle.transfers import Attempt, Swept, Transfers, new_key
 from calotype.policy import Caller
-from calotype.registry import Image, JobKind, Limits, Registry, Status, StatusConflict, Unit, retried
+from calotype.registry import (
+    FindingKind,
+    Image,
+    JobKind,
+    Limits,
+    Registry,
+    Status,
+    StatusConflict,
+    Unit,
+    retried,
+)
 from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands
-from calotype.stores.contract import Reader
+from calotype.stores.contract import Capability, Reader
+from calotype.stores.errors import StoreError
 
 _FORMATS = ("disk_format", "container_format")
 
@@ -53,7 +67,8 @@ _FORMATS = ("disk_format", "container_format")
 class Lifecycle:
     """The verbs, over one registry and one catalog of stores; shared by all threads.
 
-    `members` has those on whom an image is shared with, `reading` those on its bytes.
+    `members` has those on whom an image is shared with, `reading` those on its bytes, `copies`
+    those on copies that are bad.
     """
 
     def __init__(self, registry: Registry, stores: Catalog, settings: Settings):
@@ -62,9 +77,10 @@ class Lifecycle:
         self._settings = settings
         self._limits = Limits(settings.project_bytes, settings.project_images)
         self.members = Members(registry, settings)
-        self.reading = Reading(stores, settings.proxied_downloads)
+        self.copies = Copies(registry, stores)
+        self.reading = Reading(stores, settings.proxied_downloads, self.copies)
         self._leases = Leases(registry, settings.lease)
-        self._transfers = Transfers(registry, stores, settings, self._leases)
+        self._transfers = Transfers(registry, stores, settings, self._leases, self.copies)
         self._jobs = Jobs(registry, stores, settings, self._leases, self._transfers)
         self.imports = Imports(registry, stores, settings, self._transfers)
 
@@ -270,11 +286,63 @@ class Lifecycle:
             there = [location for location in current.locations if location.store == store]
             if not there:
                 raise NotFound(f"Image {image.id} is not in store {store}.")
-            if len(there) == len(current.locations):
+            left = [location for location in current.locations if location.store != store]
+            if not left:
                 raise NotAllowed(f"Store {store} holds the only bytes of image {image.id}.")
+            if all(one.quarantined for one in left) and not all(one.quarantined for one in there):
+                raise NotAllowed(f"Store {store} holds the only undamaged bytes of image {image.id}.")
             doomed = self._transfers.doom(unit, current, there)
         for location in doomed:
             self._transfers.remove(location)
+
+    def scrubbers(self, ending: threading.Event, *, only: str | None = None) -> list[Scrubber]:
+        """Return a scrubber for each store that is scrubbed, or for one of them; `ending` ends them."""
+        settings = self._settings
+        return [
+            Scrubber(
+                self._registry,
+                store,
+                settings.scrub_period,
+                store.scrub_rate or settings.scrub_rate,
+                self._leases,
+                self._transfers,
+                self.copies,
+                ending,
+            )
+            for store in self._stores
+            if store.scrub
+            and only in (None, store.name)
+            and (store.scrub_rate or settings.scrub_rate)
+            and Capability.WRITE in store.driver.capabilities  # others hold no bytes but somebody else's
+        ]
+
+    @retried
+    def resume_scrub(self, store: str) -> bool:
+        """Let the scrubber go on where it stopped, with bad copies first; return whether it had stopped."""
+        with self._registry.unit() as unit:
+            if not unit.scrubs.resume(store):
+                return False
+            unit.scrubs.make_quarantined_due(store)
+            unit.close_findings(store, FindingKind.SCRUB_STOPPED, store)
+            return True
+
+    def recheck(self, image_id: str) -> list[Rechecked]:
+        """Read all copies of an image now, and put each into quarantine or take it out.
+
+        Raises:
+            StoreError: a store is away or cannot read its copy; that copy is as before.
+        """
+        checked = []
+        for copy in self._registry.scrubs.copies(image_id):
+            if copy.store not in self._stores:
+                raise StoreError(copy.store, "it is not configured on this server")
+            fault = look_twice(self._stores[copy.store], copy, self.copies, lambda count: None)
+            if fault is None:
+                self.copies.keep(copy)
+            else:
+                self.copies.quarantine(copy, fault)
+            checked.append(Rechecked(copy, fault))
+        return checked
 
     def work(self) -> bool:
         """Do the oldest job that nobody does; whether there was one."""

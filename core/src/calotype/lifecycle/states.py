@@ -84,5 +84,9 @@ class TooManyDownloads(Exception):
     retry_after = 10
 
 
+class NoGoodCopy(Exception):
+    """The image is active, but each of its copies is damaged or gone."""
+
+
 class NoData(Exception):
     """The image has no bytes to read (yet, or any more)."""

@@ -21,9 +21,11 @@ from urllib.parse import unquote
 
 from calotype.inspection import Inspector, InspectorsUnavailable, Verdict
 from calotype.intake import Inspected, Metered, declared_format, redeclared
+from calotype.lifecycle.copies import Copies, Fault
 from calotype.lifecycle.leases import Leases, Watch
 from calotype.lifecycle.states import TakenOver, Vanished
 from calotype.registry import (
+    FindingKind,
     Image,
     ImageNotFound,
     LeasedLocation,
@@ -46,6 +48,7 @@ from calotype.stores.errors import (
     BlobChanged,
     BlobNotFound,
     SourceError,
+    SourceMismatch,
     SourceRejected,
     StoreError,
     Unavailable,
@@ -102,8 +105,11 @@ class Swept:
 class Transfers:
     """Attempts and removals over one registry and one catalog; shared by all threads."""
 
-    def __init__(self, registry: Registry, stores: Catalog, settings: Settings, leases: Leases):
+    def __init__(
+        self, registry: Registry, stores: Catalog, settings: Settings, leases: Leases, copies: Copies
+    ):
         self._registry = registry
+        self._copies = copies
         self._stores = stores
         self._settings = settings
         self._leases = leases
@@ -118,14 +124,17 @@ class Transfers:
         length: int | None,
         on_failure: Status,
         on_success: Status = Status.ACTIVE,
+        limits: Limits | None = None,
     ) -> Attempt:
         """Write down that the bytes of an image that waits for them are about to come.
+
+        `limits` are the project's unless others are given.
 
         Raises:
             LimitReached: the project may not have `length` bytes more.
         """
         attempt = Attempt(image, new_key(image.id), store, on_failure, on_success)
-        unit.count(image.owner, self._limits, size=length or 0)
+        unit.count(image.owner, limits or self._limits, size=length or 0)
         lease = self._leases
         unit.intend(image.id, attempt.key, store.name, length or 0, lease.owner, lease.end(), on_failure)
         return attempt
@@ -155,18 +164,48 @@ class Transfers:
             metered = self._metered(attempt, source, demands.length)
             return self._keep_staged(attempt, attempt.store.add(attempt.key, metered, demands))
 
-    def copy(self, image: Image, target: CheckedStore) -> Image:
+    def copy(self, image: Image, target: CheckedStore, *, instead_of: Location | None = None) -> Image:
         """Put an active image's bytes into one more store; they must be the same there.
+
+        They come from the first copy that is good. `instead_of` is a bad copy in the target that the
+        new one replaces: it goes once the new one is there, and does not count against the project's
+        limit meanwhile.
 
         Raises:
             StoreError, LimitReached: it failed; the image is as before.
             Vanished, TakenOver: as `carry`; the image is as before.
         """
-        location = image.location
-        if location is None:
+        if not image.locations:
             raise Vanished(f"Image {image.id} has no data to copy.")
+        error: Exception = BlobChanged(
+            image.locations[0].store, f"no copy of image {image.id} is good: all are in quarantine"
+        )
+        for location in image.locations:
+            if not location.quarantined and location != instead_of and location.store in self._stores:
+                try:
+                    return self._copy_from(location, image, target, instead_of)
+                except StoreError as failure:
+                    fault = self._fault_of_source(location, failure)
+                    if fault is None:
+                        raise
+                    self._copies.suspect(image, location, fault)
+                    error = failure
+        raise error
+
+    def _fault_of_source(self, location: Location, error: StoreError) -> Fault | None:
+        """Return what a failed copy says about where it was read from; None if it says nothing."""
+        if not isinstance(error, (BlobNotFound, BlobChanged)) or error.store != location.store:
+            return None
+        if isinstance(error.__cause__, SourceMismatch):
+            return Fault(FindingKind.WRONG_DIGEST, "a copy made from it has another SHA-256 than the image")
+        return self._copies.fault(self._stores[location.store], error)
+
+    def _copy_from(
+        self, location: Location, image: Image, target: CheckedStore, instead_of: Location | None
+    ) -> Image:
         digests = {"sha256": image.os_hash_value} if image.os_hash_value else None
-        attempt = self._begin_copy(image, target)
+        limits = Limits() if instead_of is not None else None
+        attempt = self._begin_copy(image, target, limits)
         vanished = f"Image {image.id} was deleted while it was copied."
         with self._leases.held(attempt.key), self._failing(attempt, vanished):
             source = self._stores[location.store].get(location.location or "", size=image.size)
@@ -176,7 +215,9 @@ class Transfers:
                     received = target.add(attempt.key, source, demands)
                 except SourceError as error:  # the source is one of our stores, and no client's
                     raise BlobChanged(location.store, "it holds other bytes than the image's") from error
-            self._keep_copy(attempt, received)
+            doomed = self._keep_copy(attempt, received, instead_of)
+        for one in doomed:
+            self.remove(one)
         return self._registry.find(image.id) or image
 
     @retried
@@ -188,15 +229,18 @@ class Transfers:
             return unit.image(attempt.image.id)
 
     @retried
-    def _begin_copy(self, image: Image, target: CheckedStore) -> Attempt:
+    def _begin_copy(self, image: Image, target: CheckedStore, limits: Limits | None) -> Attempt:
         with self._registry.unit() as unit:
-            return self.begin(unit, unit.image(image.id), target, image.size, image.status)
+            current = unit.image(image.id)
+            return self.begin(unit, current, target, image.size, image.status, limits=limits)
 
     @retried
-    def _keep_copy(self, attempt: Attempt, received: Received) -> None:
+    def _keep_copy(self, attempt: Attempt, received: Received, instead_of: Location | None) -> list[Location]:
+        """Keep the new copy, and mark for removal the bad one that it replaces: what is to go is returned."""
         with self._registry.unit() as unit:
-            unit.image(attempt.image.id)  # a deleted one gets no bytes
+            image = unit.image(attempt.image.id)  # a deleted one gets no bytes
             unit.keep_location(attempt.key, self._leases.owner, received.location)
+            return self.doom(unit, image, [one for one in [instead_of] if one is not None])
 
     def doom(
         self, unit: Unit, image: Image, locations: Iterable[Location], grace: float = 0

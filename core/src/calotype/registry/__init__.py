@@ -74,12 +74,15 @@ from calotype.registry.records import (
     Visibility,
 )
 from calotype.registry.room import Reserve, is_full, make_reserve
+from calotype.registry.scrubs import Copy, Scrub, Scrubs
 from calotype.registry.units import Unit
 
 __all__ = [
     "Registry",
     "Unit",
     "Census",
+    "Copy",
+    "Scrub",
     "Finding",
     "FindingCount",
     "FindingKind",
@@ -143,7 +146,7 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 
 
 class Registry:
-    """The registry in one database; shared by all threads. `definitions` has what is read of those."""
+    """The registry in one database; shared by all threads. `definitions`, `scrubs`: what is read of those."""
 
     def __init__(self, engine: Engine, reserve: Reserve | None = None):
         self.engine = engine
@@ -151,6 +154,7 @@ class Registry:
         self._reading = read_only(engine)
         self._counted: set[str] = set()
         self.definitions = Definitions(self._reader)
+        self.scrubs = Scrubs(self._reader)
         # Registered once on the factory, not on each session: that makes a unit cheap.
         self._manager = _ThreadManager()
         self._sessions = sessionmaker(engine, expire_on_commit=False)

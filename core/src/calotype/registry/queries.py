@@ -311,7 +311,7 @@ def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelec
         LocationRow.location,
         LocationRow.external,
         LocationRow.created_at,
-        nothing,
+        LocationRow.quarantined_at,
     ).where(belongs(LocationRow.image_id), LocationRow.state == LocationState.STORED)
     # PostgreSQL takes a null below DISTINCT for text.
     busy = select(JobRow.image_id).where(belongs(JobRow.image_id)).distinct().subquery()
@@ -341,8 +341,16 @@ class _Parts:
         elif row.kind == "job":
             self.has_jobs = True
         else:
-            location = Location(row.name, row.text, row.extra, LocationState.STORED, bool(row.flag))
-            self.locations.append((row.created_at, location))
+            quarantined = row.updated_at is not None
+            location = Location(
+                row.name,
+                row.text,
+                row.extra,
+                LocationState.STORED,
+                bool(row.flag),
+                quarantined=quarantined,
+            )
+            self.locations.append(((quarantined, row.created_at), location))
 
 
 def _image(row: Sequence[Any], parts: _Parts) -> Image:

@@ -52,7 +52,7 @@ class LocationState(enum.StrEnum):
 class Location:
     """Where bytes lie: the store's name and the driver's own text. `key` names the upload attempt.
 
-    `counted` bytes of it are held against its owner's limit.
+    `counted` bytes of it are held against its owner's limit. A `quarantined` copy is damaged or gone.
     """
 
     key: str
@@ -61,6 +61,7 @@ class Location:
     state: LocationState
     external: bool
     counted: int = 0
+    quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as it was when it was read. Sizes in bytes, `min_disk` GiB, `min_ram` MiB, times aware UTC."""
+    """An image as it was when it was read. Sizes in bytes, `min_disk` GiB, `min_ram` MiB, times aware UTC.
+
+    `locations` are in the order in which they are read from: copies in quarantine are last.
+    """
 
     id: str
     status: Status
@@ -133,7 +137,7 @@ class Image:
 
     @property
     def location(self) -> Location | None:
-        """Where the bytes are read from; None while there are none."""
+        """Where the bytes are read from first; None while there are none."""
         return self.locations[0] if self.locations else None
 
     @property
@@ -234,6 +238,7 @@ class FindingKind(enum.StrEnum):
     UNREACHABLE = "unreachable"  #: the store is away, or is not configured
     ORPHAN = "orphan"  #: an object that belongs to no image
     LEFTOVER = "leftover"  #: parts of an upload that the registry does not know
+    SCRUB_STOPPED = "scrub stopped"  #: so many copies of a store are bad that the store itself may be
 
 
 class FindingState(enum.StrEnum):

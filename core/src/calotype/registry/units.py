@@ -20,7 +20,16 @@ from sqlalchemy.orm import Session
 from calotype.registry import findings, identity, queries
 from calotype.registry.definitions import DefinitionsUnit
 from calotype.registry.errors import DuplicateImage, ImageNotFound, LimitReached, StatusConflict
-from calotype.registry.models import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow, UsageRow
+from calotype.registry.models import (
+    ImageRow,
+    JobRow,
+    LocationRow,
+    MemberRow,
+    PropertyRow,
+    ScrubRow,
+    TagRow,
+    UsageRow,
+)
 from calotype.registry.records import (
     FindingKind,
     FindingState,
@@ -37,12 +46,13 @@ from calotype.registry.records import (
     Status,
     Visibility,
 )
+from calotype.registry.scrubs import ScrubsUnit
 
 _OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 
 _IMAGES, _LOCATIONS = ImageRow.__table__, LocationRow.__table__
 _PROPERTIES, _TAGS, _MEMBERS = PropertyRow.__table__, TagRow.__table__, MemberRow.__table__
-_USAGE, _JOBS = UsageRow.__table__, JobRow.__table__
+_USAGE, _JOBS, _SCRUBS = UsageRow.__table__, JobRow.__table__, ScrubRow.__table__
 
 # Built once, for each upload needs them: building a statement costs more than running it.
 _SWAP = update(_IMAGES).where(
@@ -58,7 +68,7 @@ _COUNT = (
 class Unit:
     """The verbs of one unit of work; made by `Registry.unit`, useless after it.
 
-    `definitions` has those on metadata definitions.
+    `definitions` has those on metadata definitions, `scrubs` those of the scrubber.
     """
 
     def __init__(self, session: Session):
@@ -73,6 +83,11 @@ class Unit:
     def renew_identity(self) -> identity.Identity:
         """Give the registry a new id, and return it."""
         return identity.renew(self._connection)
+
+    @property
+    def scrubs(self) -> ScrubsUnit:
+        """The verbs on checked copies, and on passes of the scrubber."""
+        return ScrubsUnit(self._connection)
 
     def image(self, image_id: str) -> Image:
         """The image as this unit sees it; no other unit changes it before this one ends.
@@ -305,8 +320,12 @@ class Unit:
         return self._change_location(seen.location.key, *as_seen, lease_owner=owner, lease_until=until)
 
     def renew_leases(self, keys: Collection[str], owner: str, until: datetime.datetime) -> None:
-        """Put off the end of the leases that `owner` still has on locations and jobs."""
-        for table, key in ((_LOCATIONS, _LOCATIONS.c.key), (_JOBS, _JOBS.c.id)):
+        """Put off the end of the leases that `owner` still has on locations, jobs and scrubs."""
+        for table, key in (
+            (_LOCATIONS, _LOCATIONS.c.key),
+            (_JOBS, _JOBS.c.id),
+            (_SCRUBS, _SCRUBS.c.store),
+        ):
             mine = update(table).where(key.in_(keys), table.c.lease_owner == owner)
             self._connection.execute(mine.values(lease_until=until))
 
@@ -403,7 +422,16 @@ class Unit:
         """All location rows of an image, intended and doomed ones too."""
         rows = self._connection.execute(select(_LOCATIONS).where(_LOCATIONS.c.image_id == image_id))
         return [
-            Location(r.key, r.store, r.location, LocationState(r.state), r.external, r.counted) for r in rows
+            Location(
+                r.key,
+                r.store,
+                r.location,
+                LocationState(r.state),
+                r.external,
+                r.counted,
+                r.quarantined_at is not None,
+            )
+            for r in rows
         ]
 
     def record_finding(

@@ -13,8 +13,9 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ByteSize, Field, TypeAdapter, ValidationError
 
 from calotype.stores import discovery
 from calotype.stores.checked import CheckedStore
@@ -32,7 +33,8 @@ _ACCEL = re.compile(r"/(?:[A-Za-z0-9._-]+/)*", re.ASCII)
 #: read_only: take WRITE and DELETE from the driver. create: make its place at start.
 #: redirect: send clients to the store where it gives out URLs. accel: the internal path under
 #: which the proxy in front (nginx, X-Accel-Redirect) has the store's files.
-CORE_KEYS = ("driver", "read_only", "create", "redirect", "accel")
+#: scrub: let the scrubber read the store (default). scrub_rate: at so many bytes a second.
+CORE_KEYS = ("driver", "read_only", "create", "redirect", "accel", "scrub", "scrub_rate")
 
 
 @dataclass(frozen=True)
@@ -149,17 +151,28 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
         algorithms=algorithms,
     )
     store.redirect = _flag(name, given, "redirect")
+    store.scrub = _flag(name, given, "scrub", default="true")
+    store.scrub_rate = _bytes(name, given, "scrub_rate")
     store.accel = given.get("accel") or None
     if store.accel is not None and not _ACCEL.fullmatch(store.accel):
         raise ConfigurationError(name, "option accel is the internal path of a proxy's, as in /internal/")
     return Entry(store, driver, create=_flag(name, given, "create"))
 
 
-def _flag(store: str, given: Mapping[str, str], key: str) -> bool:
+def _flag(store: str, given: Mapping[str, str], key: str, default: str = "false") -> bool:
     try:
-        return TypeAdapter(bool).validate_python(given.get(key, "false"))
+        return TypeAdapter(bool).validate_python(given.get(key, default))
     except ValidationError:
         raise ConfigurationError(store, f"option {key} is true or false") from None
+
+
+def _bytes(store: str, given: Mapping[str, str], key: str) -> int | None:
+    if key not in given:
+        return None
+    try:
+        return TypeAdapter(Annotated[ByteSize, Field(gt=0)]).validate_python(given[key])
+    except ValidationError:
+        raise ConfigurationError(store, f"option {key} is a number of bytes above 0, as in 4MiB") from None
 
 
 def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> str | None:

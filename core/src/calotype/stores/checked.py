@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from calotype.stores.contract import KEY, MARKER_KEY, Blob, Capability, Reader, Store, Stored
 from calotype.stores.errors import (
@@ -40,8 +41,26 @@ LOCATION_MAX = 1024
 
 #: Told of each operation: the store, what was done, "ok" or an error's class, and seconds.
 Observer = Callable[[str, str, str, float], None]
-#: Called before the driver is used; raises a StoreError while the store must not be used (`calotype.places`).
-Gate = Callable[[], None]
+
+
+class Gate(Protocol):
+    """What knows whose a store's place is (`calotype.places`)."""
+
+    def admit(self) -> None:
+        """Return if the store may be used; called before each use of the driver, so it must be cheap.
+
+        Raises:
+            StoreError: it must not be used.
+        """
+        ...
+
+    def require_own(self) -> None:
+        """Look now, and return if the place has the store's own marker.
+
+        Raises:
+            StoreError: it has none, or another's, or cannot be reached.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +204,15 @@ class CheckedStore:
         self.gate: Gate | None = None
         self.redirect = False
         self.accel: str | None = None
+        self.scrub = True
+        self.scrub_rate: int | None = None
         self._algorithms = algorithms
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[None]:
         """Let the driver be used if the gate is open, and name what goes wrong in it."""
         if self.gate is not None:
-            self.gate()
+            self.gate.admit()
         with named_errors(self.name):
             yield
 
@@ -396,6 +417,16 @@ class CheckedStore:
         """Return when the store can be used, raise why not otherwise."""
         with self._using():
             self.driver.check()
+
+    def require_own(self) -> None:
+        """Return if the store is there, and its place its own, so that what is not in it is really gone.
+
+        Raises:
+            StoreError: it is away, or its marker cannot be read; nothing in it may be judged.
+        """
+        self.check()
+        if self.gate is not None:
+            self.gate.require_own()
 
     def close(self) -> None:
         """Let go of connections; may be called twice."""

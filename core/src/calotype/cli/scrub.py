@@ -1,0 +1,69 @@
+"""`calotype-manage scrub`: what the scrubber has found, letting it go on, and doing its work by hand."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import click
+
+from calotype.app import open_registry, open_service
+from calotype.cli.ini import Refusal, ini_argument, load_settings, refusals, takes_ini, variables_argument
+from calotype.registry import Registry, Scrub
+
+
+@click.group()
+def scrub() -> None:
+    """Look after the scrubber, which reads stored copies again to find damaged ones."""
+
+
+@scrub.command()
+@takes_ini
+def show(ini: str, variables: dict[str, str]) -> None:
+    """Print how far the scrubber is with each store. Exit status 1: a copy is bad, or it has stopped."""
+    with refusals(), closing(open_registry(load_settings(ini, variables))) as registry:
+        _show(registry, registry.scrubs.all())
+
+
+@scrub.command()
+@takes_ini
+@click.option("--store", metavar="NAME", help="Only this store.")
+def run(ini: str, variables: dict[str, str], store: str | None) -> None:
+    """Check the copies that are due, once: for cron, or to see a result at once.
+
+    The rates of the settings hold here too. Exit status as that of `show`.
+    """
+    with refusals(), closing(open_service(load_settings(ini, variables))) as service:
+        scrubbers = service.lifecycle.scrubbers(threading.Event(), only=store)
+        if not scrubbers:
+            raise Refusal(f"there is no store{f' {store!r}' if store else ''} that is scrubbed")
+        for scrubber in scrubbers:
+            scrubber.run()
+        names = {scrubber.store.name for scrubber in scrubbers}
+        _show(service.registry, [one for one in service.registry.scrubs.all() if one.store in names])
+
+
+@scrub.command()
+@ini_argument
+@click.argument("store", metavar="STORE")
+@variables_argument
+def resume(ini: str, store: str, variables: dict[str, str]) -> None:
+    """Let the scrubber go on with a store where it stopped, beginning with the copies in quarantine."""
+    with refusals(), closing(open_service(load_settings(ini, variables))) as service:
+        if not service.lifecycle.resume_scrub(store):
+            raise Refusal(f"the scrubber has not stopped in store '{store}'")
+    click.echo(f"store '{store}' is scrubbed again")
+
+
+def _show(registry: Registry, scrubs: list[Scrub]) -> None:
+    quarantined = registry.scrubs.count_quarantined()
+    for one in scrubs:
+        state = "stopped" if one.stopped else "ended" if one.ended_at else "goes on"
+        click.echo(
+            f"store '{one.store}': pass of {one.began_at:%Y-%m-%d %H:%M} {state}, {one.checked} checked, "
+            f"{one.failed} bad, {quarantined.get(one.store, 0)} in quarantine"
+        )
+        if one.stopped:
+            click.echo(f"store '{one.store}': {one.stopped}")
+    if quarantined or any(one.stopped for one in scrubs):
+        raise click.exceptions.Exit(1)
