@@ -322,7 +322,8 @@ def test_an_import_into_any_of_several_stores_goes_on_with_the_others_and_comes_
     assert there.work_when_due()
     assert {one.store for one in there.bench.registry.find(image.id).locations} == {"far", "web"}
     assert there.job().status is JobStatus.SUCCESS
-    assert [row.state for row in there.bench.locations(image.id)] == ["stored", "stored"]
+    states = sorted(row.state for row in there.bench.locations(image.id))
+    assert states == ["doomed", "stored", "stored"]  # what the first try may have left is for a sweep
 
 
 def test_what_failed_for_good_is_not_tried_again_with_what_waits(there: Outages) -> None:
@@ -354,7 +355,7 @@ def test_a_deletion_of_the_image_ends_the_wait_at_once(there: Outages) -> None:
         JobStatus.FAILURE,
         f"Image {image.id} was deleted.",
     )
-    assert there.bench.locations(image.id) == []
+    assert {row.store: row.state for row in there.bench.locations(image.id)} == {"far": "doomed"}
 
 
 def test_a_deletion_while_a_store_is_tried_ends_the_wait_at_once(there: Outages) -> None:
