@@ -490,6 +490,18 @@ def test_findings_stay_open_where_a_run_could_not_look(bench: Bench) -> None:
     assert opened(bench) == [("orphan", f"blob:{orphan}")], "it is still there, and too young to be judged"
 
 
+def test_a_wrong_digest_stays_open_while_its_bytes_cannot_be_read(bench: Bench) -> None:
+    key = key_of(bench, upload(bench))
+    bench.store.shelf.blobs[key] = (b"Bytes of an image", LONG_AGO)
+    deep = Plan(window=0, rate=1e9)
+    run(bench, deep)
+    bench.store.reads = False
+
+    run(bench, deep)
+
+    assert opened(bench) == [("unreadable", key), ("wrong digest", key)]
+
+
 def test_findings_about_an_image_end_with_the_image(bench: Bench) -> None:
     image_id = upload(bench)
     bench.store.shelf.blobs.clear()
