@@ -66,7 +66,7 @@ class Copies:
         """Return if the store is there, so that what it lacks is really gone.
 
         Raises:
-            StoreError: it is away, or another one is in its place; nothing in it may be judged.
+            StoreError: it is away, or another one is in its place; nothing in it is judged.
         """
         store.check()
 
