@@ -16,7 +16,7 @@ from calotype.lifecycle import Lifecycle, NoGoodCopy
 from calotype.lifecycle.scrubbing import COPY_COST, Interrupted, Pace
 from calotype.registry import FindingState, LimitReached
 from calotype.registry.models import LocationRow
-from calotype.stores import Reader, Unavailable
+from calotype.stores import Capability, Reader, Unavailable
 from calotype.testing import Trickle, pattern
 from core.tests.workbench import CALLER, Bench, Moody, make_catalog, make_settings
 
@@ -355,6 +355,19 @@ def test_nothing_is_removed_when_the_other_copy_is_bad_too(place: Place) -> None
     assert place.findings() == {("wrong digest", image_id)}
     assert {one.state for one in place.registry.findings().findings} == {"open"}
     assert len(place.registry.findings(store="two").findings) == 1, "the other copy is suspect now"
+
+
+def test_nothing_is_restored_into_a_read_only_store(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    image_id = place.upload(twice=True)
+    place.damage(image_id)
+    place.scrubber.store.capabilities &= ~(Capability.WRITE | Capability.DELETE)
+
+    place.scrubber.run()
+
+    assert place.image(image_id).locations[-1].quarantined
+    assert [data for data, _ in place.one.shelf.blobs.values()] == [DATA[::-1]]
+    assert "could not be restored" not in caplog.text
+    assert read(place, image_id) == DATA
 
 
 def test_a_restore_that_fails_is_tried_again(place: Place) -> None:

@@ -288,12 +288,15 @@ def test_the_last_good_copy_cannot_be_taken_away(server: Server, tmp_path: Path)
     assert server.delete(f"/v2/stores/file/{image_id}").status == 204
 
 
-def test_a_proxy_in_front_is_not_sent_for_a_file_that_is_gone(start_server: StartServer) -> None:
-    """r1-H6: nginx would answer 404."""
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(DATA[:-1])])
+def test_a_proxy_in_front_is_not_sent_for_a_file_that_is_gone_or_short(
+    start_server: StartServer, damage: Callable[[Path], object]
+) -> None:
+    """r1-H6: nginx would answer 404, or 200 with fewer bytes."""
     server = start_server({"store.file.accel": "/internal/file/"})
     image_id = server.upload(DATA)["id"]
     assert "X-Accel-Redirect" in server.get(f"/images/{image_id}").headers
-    server.blobs(image_id)[0].unlink()
+    damage(server.blobs(image_id)[0])
 
     for path in PATHS:
         assert server.get(path.format(image_id)).status == 502

@@ -45,7 +45,7 @@ _EXAMPLES = 5
 
 
 class PlaceState(enum.StrEnum):
-    """What is known of a store's place."""
+    """The state of a store's place, as far as it is known."""
 
     UNKNOWN = "unknown"  #: not looked at yet, or it could not be reached
     OWN = "own"
@@ -60,7 +60,7 @@ _SERVED = (PlaceState.OWN, PlaceState.EMPTY, PlaceState.UNMARKED)
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Whose a place is: the registry's id, the store's name there, and since when."""
+    """The owner of a place: the registry's id, the store's name there, and when it was marked."""
 
     registry: str
     store: str
@@ -87,7 +87,7 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What lies in a place: `known` of its `count` blobs belong to rows of this registry."""
+    """The contents of a place: `known` of its `count` blobs belong to rows of this registry."""
 
     count: int
     bytes: int

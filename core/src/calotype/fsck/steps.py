@@ -1,4 +1,4 @@
-"""What a check is told to do, and what it reports step by step."""
+"""The plan of a check, and the steps that it reports."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ Observer = Callable[[str, FindingKind], None]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a copy; `detail` is a part of a sentence that an operator reads."""
+    """A fault of a copy; `detail` is a part of a sentence that an operator reads."""
 
     kind: FindingKind
     detail: str

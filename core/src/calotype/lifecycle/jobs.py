@@ -91,7 +91,7 @@ class Order:
 
 @dataclass(slots=True)
 class _Run:
-    """What came of one go at a job: stores that failed, and why; stores that wait, and what is away.
+    """The result of one run of a job: stores that failed, and why; stores that wait, and what is away.
 
     `progress`: some store has got the bytes.
     """

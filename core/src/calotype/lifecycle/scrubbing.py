@@ -57,7 +57,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rechecked:
-    """What a check of one copy found, on an operator's word; `fault` None: nothing is wrong with it."""
+    """The result of checking one copy for an operator; `fault` None: nothing is wrong with it."""
 
     copy: Copy
     fault: Fault | None
@@ -72,7 +72,7 @@ class Pace:
         self._free_at = 0.0
 
     def spend(self, count: int) -> None:
-        """Wait for as long as so many bytes take.
+        """Wait until `count` more bytes may be read.
 
         Raises:
             Interrupted: the process ends.

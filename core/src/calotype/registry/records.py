@@ -229,7 +229,7 @@ class JobPage:
 
 
 class FindingKind(enum.StrEnum):
-    """What is wrong with a copy of an image's bytes, or with an object in a store."""
+    """A kind of damage to a copy of an image's bytes, or of an object in a store."""
 
     MISSING = "missing"  #: the bytes of an image are not there
     WRONG_SIZE = "wrong size"  #: there are more or fewer bytes than the image has

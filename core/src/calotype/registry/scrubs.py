@@ -51,7 +51,7 @@ class Scrub:
 
 
 class Scrubs:
-    """What is read of copies and passes."""
+    """The questions about copies and passes."""
 
     def __init__(self, reader: Callable[[], AbstractContextManager[Connection]]):
         self._reader = reader

@@ -44,7 +44,7 @@ Observer = Callable[[str, str, str, float], None]
 
 
 class Gate(Protocol):
-    """What knows whose a store's place is (`calotype.places`)."""
+    """Decides whether a store may be used, by the owner of its place (`calotype.places`)."""
 
     def admit(self) -> None:
         """Return if the store may be used; called before each use of the driver, so it must be cheap.
