@@ -535,17 +535,19 @@ def test_an_own_place_is_not_worth_a_word(registry, options, caplog):
     assert caplog.text == ""
 
 
-def test_a_named_store_with_a_foreign_place_stops_the_start(registry, stranger, options):
+def test_a_named_store_with_a_foreign_place_stops_the_start_with_one_sentence(
+    registry, stranger, options, caplog
+):
     open_place(stranger, MemoryStore("a", options))[1].create()
     places, _ = open_place(registry, MemoryStore("a", options), create=True)
     with pytest.raises(ConfigurationError) as caught:
         places.start(named=True)
 
-    assert "\n" not in str(caught.value)
+    assert ("\n" in str(caught.value), caplog.text) == (False, "")
     assert str(caught.value).startswith("store 'a': its place belongs to store 'a' of registry")
 
 
-def test_a_store_that_nobody_named_is_off_where_its_place_is_foreign(registry, stranger, options):
+def test_a_store_that_nobody_named_is_off_where_its_place_is_foreign(registry, stranger, options, caplog):
     closed = []
 
     class Closing(MemoryStore):
@@ -560,6 +562,7 @@ def test_a_store_that_nobody_named_is_off_where_its_place_is_foreign(registry, s
     assert list(places._stores.entries) == ["b"]
     assert "belongs to store 'a' of registry" in places._stores.off["a"]
     assert closed == ["a"]
+    assert caplog.text.count("belongs to store 'a' of registry") == 1
     assert "a" not in places
 
 

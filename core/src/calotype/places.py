@@ -102,6 +102,7 @@ class Place:
         self.name = store.name
         self.state = PlaceState.UNKNOWN
         self.marker: Marker | None = None
+        self._logged = PlaceState.OWN
         self._places = places
         # The same driver without the gate, which this place is.
         self._driver = CheckedStore(store.driver)
@@ -114,9 +115,8 @@ class Place:
         """
         if self.state in _SERVED:
             return
-        before = self.state
-        if self.look() is not before:
-            self.warn()
+        self.look()
+        self.warn()
         if self.state is PlaceState.FOREIGN:
             raise Unavailable(self.name, "its place belongs to another registry or store")
 
@@ -194,8 +194,9 @@ class Place:
         return Contents(count, size, known, tuple(examples))
 
     def warn(self) -> None:
-        """Log the state unless the place is the store's own."""
-        if self.state is not PlaceState.OWN:
+        """Log the state unless it was logged last; a place that always was its own is not logged."""
+        if self.state is not self._logged:
+            self._logged = self.state
             log.warning("store '%s': %s", self.name, self.remark())
 
     def remark(self) -> str:
@@ -346,11 +347,13 @@ class Places:
                 place.create()
             else:
                 place.look()
-            place.warn()
+            if place.state is not PlaceState.FOREIGN:  # of which the start says it itself
+                place.warn()
         except StoreError as error:
             log.error("%s", error)
 
     def _switch_off(self, place: Place) -> None:
+        place.warn()
         entry = self._stores.entries.pop(place.name)
         self._stores.off[place.name] = place.remark()
         del self._places[place.name]

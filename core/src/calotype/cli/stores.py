@@ -178,15 +178,16 @@ def _show(
     except StoreError as error:
         works, state = False, error.reason
     lines.add_row("  state", escape(state))
-    if store.can(Capability.WRITE):
-        remark = places if isinstance(places, str) else places[name].remark()
-        lines.add_row("  place", escape(remark))
     if probing and works:
         for step in probe(store):
             works = works and step.error is None
             lines.add_row(f"  {step.name}", escape(step.error or "ok"))
     console.print(f"[bold]{escape(name)}[/]{' (default)' if name == catalog.default else ''}")
     console.print(lines)
+    if store.can(Capability.WRITE):
+        # Not in the table, which would break the line and the command in it.
+        remark = places if isinstance(places, str) else places[name].remark()
+        console.print(f"  place         {escape(remark)}")
     return works
 
 
