@@ -481,7 +481,7 @@ def test_a_place_that_was_taken_over_since_it_was_seen_may_not_be_repaired(regis
 def test_a_store_that_is_away_may_not_be_repaired(registry, away):
     places, _ = open_place(registry, away)
 
-    assert places.may_repair(places._stores["a"]) == "store 'a': away"
+    assert places.may_repair(places._stores["a"]) == "away"
 
 
 def test_a_read_only_store_has_no_marker_and_nothing_is_removed_from_it(registry, options):

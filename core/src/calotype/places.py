@@ -324,12 +324,12 @@ class Places:
             return None  # nothing is ever removed from it
         place = self._places.get(store.name)
         if place is None:
-            return f"store '{store.name}': it takes no uploads, so nothing in it is this registry's to remove"
+            return "it takes no uploads, so nothing in it is this registry's to remove"
         try:
             state = place.look()
         except StoreError as error:
-            return str(error)
-        return None if state is PlaceState.OWN else f"store '{store.name}': {place.remark()}"
+            return error.reason
+        return None if state is PlaceState.OWN else place.remark()
 
     def _begin(self, name: str) -> threading.Thread:
         thread = threading.Thread(target=self._open, args=(name,), name=f"place-{name}", daemon=True)

@@ -194,7 +194,7 @@ class Check:
             yield self._stray(FindingKind.ORPHAN, location, detail)
         going = {FindingKind.ORPHAN: list(filter(self._may_go, orphans)), FindingKind.LEFTOVER: leftovers}
         count = len(going[FindingKind.ORPHAN]) + len(leftovers)
-        refusal = self._why_not(count) if count else None
+        refusal = self._why_not(count) if count or (self._plan.repair and self._unlisted) else None
         if refusal:
             yield Refused(self.name, refusal)
         for fault, locations in going.items():

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(36), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_registry_identity"),
+        if_not_exists=True,  # a downgrade leaves it
         **exact,
     )
     op.create_table(
@@ -76,7 +77,8 @@ def downgrade() -> None:
         locations.drop_column("checked_at")
     op.drop_table("scrubs")
     op.drop_table("findings")
-    op.drop_table("registry_identity")
+    # registry_identity stays: the markers in the stores hold its id, and after the next upgrade
+    # another id would make every store a foreign one.
 
 
 def _exact_text() -> dict[str, str]:
