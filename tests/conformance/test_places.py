@@ -183,7 +183,7 @@ def test_two_store_names_that_lead_to_one_place_stop_the_start_and_nothing_is_re
     said = both.refusal()
     assert "store 'two': its place is that of store 'one', and two stores cannot share one" in said
     for words in (("--repair", "--window=0", "--store", "two"), ("--repair", "--window=0")):
-        told = both.manage("fsck", *words, status=1)
+        told = both.manage("fsck", *words, status=2)
         assert "its place is that of store 'one'" in told
     assert kind.held() == held
     refused = both.manage("stores", "--claim", "two", "--from", both.identity(), "--yes", status=1)
@@ -209,7 +209,7 @@ def test_a_fresh_database_beside_a_full_store_is_refused_until_the_place_is_take
     said = fresh.refusal()
     assert f"store 'main': its place belongs to store 'main' of registry {owner}" in said
     assert f"--claim main --from {owner}" in said
-    assert owner in fresh.manage("fsck", "--repair", "--window=0", status=1)
+    assert owner in fresh.manage("fsck", "--repair", "--window=0", status=2)
     assert f"--claim main --from {owner}" in fresh.manage("stores", status=1)
     assert owner in fresh.manage("stores", "--create", "main", status=1)
     assert owner in fresh.manage("stores", "--claim", "main", "--yes", status=1)

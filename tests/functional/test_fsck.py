@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_a_drivers_new_form_of_location_makes_no_orphans(start_server: StartServ
         env=on_path(plugin),
     )
     image_id = upload(server, b"bytes of a living image")
-    (path,) = server.data_dir.glob("images/*/*")
+    (path,) = server.blobs(image_id)
     nobodys = path.with_name(path.name[:-1] + ("0" if path.name[-1] != "0" else "1"))
     nobodys.write_bytes(b"nobody's")
     (plugin / "ob_driver.py").write_text(VERSIONED.format(form="obs2:"))
@@ -160,9 +161,14 @@ def test_a_fresh_database_beside_a_full_store_removes_nothing_without_agreement(
         capture_output=True,
     )
 
-    done = manage(server, "fsck", variable, "--window=0", "--repair", "--yes-remove=20", status=1)
+    repair = ("fsck", variable, "--window=0", "--repair", "--yes-remove=20")
 
-    assert "store 'file': " in done.stderr
+    refused = manage(server, *repair, status=2)
+    owner = re.search(r"--claim file --from (\S+)\. Nothing was removed", refused.stderr)[1]
+    manage(server, "stores", variable, "--claim", "file", "--from", owner, "--yes")
+    done = manage(server, *repair, status=1)
+
+    assert "store 'file': --repair would remove 21 of " in done.stderr
     assert "Nothing was removed" in done.stderr
     assert all(len(server.blobs(image_id)) == 1 for image_id in ids)
     assert [json.loads(line).get("repaired") for line in done.stdout.splitlines()] == [False] * 21 + [None]
@@ -172,7 +178,7 @@ def test_a_repair_removes_what_its_operator_agreed_to(start_server: StartServer)
     """r1-A4: --yes-remove with the number that the refusal named."""
     server = start_server()
     kept = upload(server, b"kept")
-    (path,) = server.data_dir.glob("images/*/*")
+    (path,) = server.blobs(kept)
     names = [path.name[:-2] + f"{number:02x}" for number in range(23)]
     orphans = [path.with_name(name) for name in names if name != path.name][:21]
     for orphan in orphans:

@@ -93,13 +93,15 @@ def test_every_step_goes_up_and_down_again(engine):
         schema.upgrade(engine, revision)
         shapes.append(shape(engine))
         assert schema.current(engine) == revision
+    # Markers in the stores hold the registry's id, so it outlives a way back.
+    kept = {"registry_identity": shapes[-1]["registry_identity"]}
     for revision, before in list(zip(revisions, shapes, strict=True))[-2::-1]:
         schema.downgrade(engine, revision)
-        assert shape(engine) == before
+        assert {**before, **kept} == shape(engine)
     schema.downgrade(engine, "base")
 
     assert schema.current(engine) is None
-    assert set(shape(engine)) == {"alembic_version"}
+    assert set(shape(engine)) == {"alembic_version", "registry_identity"}
 
 
 def test_data_survives_the_way_up(engine):
