@@ -24,6 +24,7 @@ KINDS = {
     "restarts": (10, "restarts of each database server, every other one a crash"),
     "clocks": (8, "times that the clocks are set, on each database"),
     "freezes": (10, "times that one of two processes is frozen, on each database"),
+    "damages": (5, "times that four copies rot, and that four vanish, on each database"),
     "seeds": (50, "rehearsals of eight clients"),
 }
 

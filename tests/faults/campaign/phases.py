@@ -102,17 +102,23 @@ def _import(scene: Scene) -> None:
     promise.import_asked = True
     service.lifecycle.imports.import_staged(image, (), _OPERATOR, "campaign")
     promise.importing = True
-    _await_jobs(scene, image_id)
+    await_jobs(scene, image_id)
 
 
 def _copy(scene: Scene) -> None:
     image_id = scene.some("kept")
+    order_copy(scene, image_id)
+    await_jobs(scene, image_id)
+
+
+def order_copy(scene: Scene, image_id: str) -> None:
+    """Ask for a copy in the second store, as from another process."""
     service = scene.victim.service
     service.lifecycle.copy(service.registry.find(image_id), ("cold",), _OPERATOR, "campaign")
-    _await_jobs(scene, image_id)
 
 
-def _await_jobs(scene: Scene, image_id: str) -> None:
+def await_jobs(scene: Scene, image_id: str) -> None:
+    """Wait until all jobs for an image have come to an end, or the victim is dead."""
     registry = scene.victim.service.registry
     scene.await_that(lambda: all(job.status not in _OPEN for job in registry.jobs_of(image_id)))
 

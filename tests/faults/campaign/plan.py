@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from calotype.registry import FindingKind
 from tests.faults.campaign import clocks
+from tests.faults.campaign.damaging import damage
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.failing import fail
 from tests.faults.campaign.freezing import freeze
@@ -30,6 +32,7 @@ class Plan:
     restarts: int
     clocks: int
     freezes: int
+    damages: int
     seeds: int
     phases: tuple[Phase, ...]
     seed: int
@@ -55,5 +58,9 @@ class Plan:
             yield partial(clocks.die, on, folder / "die", self.clocks, self.seed)
         if self.freezes:
             yield partial(freeze, on, folder / "frozen", self.freezes, self.seed)
+        if self.damages:
+            rot, loss = FindingKind.WRONG_DIGEST, FindingKind.MISSING
+            yield partial(damage, rot, on, folder / "rot", self.damages, self.seed)
+            yield partial(damage, loss, on, folder / "loss", self.damages, self.seed)
         if self.seeds:
             yield partial(rehearse, on, folder / "rehearsal", self.seeds)

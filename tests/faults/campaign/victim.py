@@ -93,9 +93,9 @@ class Victim(Server):
             return open_service(settings)
         return open_service(settings.model_copy(update={"database_url": SecretStr(self._database)}))
 
-    def run(self, *words: str) -> tuple[int, str]:
-        """The exit status and the output of `calotype-manage WORDS INI data_dir=...`."""
-        arguments = [*words, str(self.ini), f"data_dir={self.data_dir}"]
+    def run(self, *words: str, of: str = "") -> tuple[int, str]:
+        """The exit status and the output of `calotype-manage WORDS INI [OF] data_dir=...`."""
+        arguments = [*words, str(self.ini), *([of] if of else []), f"data_dir={self.data_dir}"]
         done = CliRunner().invoke(manage, arguments, catch_exceptions=False)
         return done.exit_code, done.output
 
