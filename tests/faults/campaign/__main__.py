@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import click
 
-from tests.faults.campaign import databases, tables
+from tests.faults.campaign import databases, surroundings, tables
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import PHASES
 from tests.faults.campaign.plan import Plan
@@ -23,8 +23,9 @@ KINDS = {
     "cuts": (10, "times that all of them are ended, on each server"),
     "restarts": (10, "restarts of each database server, every other one a crash"),
     "clocks": (8, "times that the clocks are set, on each database"),
-    "freezes": (10, "times that one of two processes is frozen, on each database"),
+    "freezes": (10, "times that one of two processes is frozen, on each database, with files and in S3"),
     "damages": (5, "times that four copies rot, and that four vanish, on each database"),
+    "outages": (6, "times that a store is away for seconds, on each database"),
     "seeds": (50, "rehearsals of eight clients"),
 }
 
@@ -42,6 +43,14 @@ def _options(command: click.Command) -> click.Command:
 @click.option(
     "--database", "names", multiple=True, type=click.Choice(databases.NAMES), help="Only on this one."
 )
+@click.option(
+    "--around",
+    multiple=True,
+    default=surroundings.NAMES,
+    type=click.Choice((*surroundings.NAMES, "nothing")),
+    show_default=True,
+    help="Also with callers that have tokens, or with images there.",
+)
 @click.option("--phase", "only", multiple=True, help="Only in this phase, where there are phases.")
 @click.option("--seed", default=0, show_default=True, help="Of the dice that choose moments and deeds.")
 @click.option(
@@ -50,7 +59,14 @@ def _options(command: click.Command) -> click.Command:
     show_default=True,
     help="Phases at a time: mostly they wait for leases.",
 )
-def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, jobs: int, **numbers: int) -> None:
+def main(
+    names: tuple[str, ...],
+    around: tuple[str, ...],
+    only: tuple[str, ...],
+    seed: int,
+    jobs: int,
+    **numbers: int,
+) -> None:
     """Let everything fail that can; 0 of a kind leaves it out.
 
     The exit status is 1 when a promise was broken.
@@ -66,9 +82,10 @@ def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, jobs: int, **
         "seeds": len(names),
     }
     each = {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}
-    plan = Plan(**each, phases=phases, seed=seed)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(run_folder())
+        there = tuple(stack.enter_context(surroundings.running(one)) for one in around if one != "nothing")
+        plan = Plan(**each, phases=phases, seed=seed, around=there)
         running = [stack.enter_context(databases.running(name)) for name in names]
         # Processes, for each calls the operator's commands, which write to the one standard output.
         pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))

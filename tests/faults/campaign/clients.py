@@ -8,7 +8,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tests.faults.campaign.ledger import Ledger
 from tests.faults.campaign.victim import Victim
@@ -17,6 +17,7 @@ from tests.running.server import OCTETS, meta
 
 #: Below and above the size from which a body streams.
 SIZES = (1, 10, 70_000, 400_000, 3_000_000)
+_STREAMING = SIZES[3:]
 JSON = {"Content-Type": "application/json"}
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
 #: What may be answered to any of it while others do the same to the same image: no 500, no 502.
@@ -42,7 +43,11 @@ class Deeds:
 
     def upload_slowly(self, seconds: float) -> str:
         """Classic: one request whose body comes over so many seconds."""
-        return self._post(lambda body: _slowly(body, seconds))
+        return self._post(lambda body: _slowly(body, seconds), _STREAMING)
+
+    def upload_in_halves(self, middle: threading.Event) -> str:
+        """Classic: one request whose second half comes once `middle` is set."""
+        return self._post(lambda body: _halves(body, middle), _STREAMING)
 
     def upload_to_queued(self) -> str:
         """v2: a record first, the bytes after."""
@@ -50,7 +55,8 @@ class Deeds:
         promise = self._ledger[image_id]
         if promise.reserved:
             promise.sent = True
-            promise.kept = self._ask("PUT", f"/v2/images/{image_id}/file", OCTETS, promise.body).status == 204
+            promise.answer = self._ask("PUT", f"/v2/images/{image_id}/file", OCTETS, promise.body)
+            promise.kept = promise.answer.status == 204
         return image_id
 
     def stage(self) -> str:
@@ -123,14 +129,15 @@ class Deeds:
         """One of all images that are its own, deleted ones too."""
         return self._dice.choice(self._mine) if self._mine else None
 
-    def _post(self, carried: Callable[[bytes], bytes | Iterator[bytes]]) -> str:
-        body = self._body()
+    def _post(self, carried: Callable[[bytes], bytes | Iterator[bytes]], sizes: Sequence[int] = SIZES) -> str:
+        body = self._body(sizes)
         image_id = self._begin(body)
         promise = self._ledger[image_id]
         promise.sent = True
         promise.names = {image_id}
         headers = {**OCTETS, **meta(id=image_id, name=image_id)}
-        promise.kept = self._ask("POST", "/images", headers, carried(body)).status == 200
+        promise.answer = self._ask("POST", "/images", headers, carried(body))
+        promise.kept = promise.answer.status == 200
         return image_id
 
     def _reserve(self) -> str:
@@ -142,8 +149,8 @@ class Deeds:
         )
         return image_id
 
-    def _body(self) -> bytes:
-        return self._dice.randbytes(self._dice.choice(SIZES))
+    def _body(self, sizes: Sequence[int] = SIZES) -> bytes:
+        return self._dice.randbytes(self._dice.choice(sizes))
 
     def _begin(self, body: bytes) -> str:
         image_id = self._ledger.begin(body)
@@ -212,10 +219,26 @@ class Client(threading.Thread):
                 self._dice.choice(self._ALL)(self._deeds)
 
 
+class Steadfast(Client):
+    """Goes on after a connection that broke, as a download does whose store goes away in the middle."""
+
+    def run(self) -> None:
+        """Do deeds until `end` is set."""
+        while not self.end.is_set():
+            super().run()
+
+
 def _slowly(body: bytes, seconds: float, pieces: int = 20) -> Iterator[bytes]:
     for piece in _pieces(body, -(-len(body) // pieces)):
         yield piece
         time.sleep(seconds / pieces)
+
+
+def _halves(body: bytes, middle: threading.Event) -> Iterator[bytes]:
+    half = len(body) // 2
+    yield body[:half]
+    middle.wait()
+    yield body[half:]
 
 
 def _pieces(body: bytes, size: int = 50_000) -> Iterator[bytes]:

@@ -14,11 +14,13 @@ from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.failing import fail
 from tests.faults.campaign.freezing import freeze
 from tests.faults.campaign.killing import Tally, cut_off, strike, walk
+from tests.faults.campaign.leaving import hang, unmount
 from tests.faults.campaign.migrating import migrate
 from tests.faults.campaign.phases import Phase
 from tests.faults.campaign.rehearsing import rehearse
 from tests.faults.campaign.restarting import restart
 from tests.faults.campaign.severing import sever
+from tests.faults.campaign.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,11 @@ class Plan:
     clocks: int
     freezes: int
     damages: int
+    outages: int
     seeds: int
     phases: tuple[Phase, ...]
     seed: int
+    around: tuple[Surroundings, ...] = ()
 
     def parts(self, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
         """What there is to do on a database, for any process to do, at any time."""
@@ -58,9 +62,17 @@ class Plan:
             yield partial(clocks.die, on, folder / "die", self.clocks, self.seed)
         if self.freezes:
             yield partial(freeze, on, folder / "frozen", self.freezes, self.seed)
+            for one in self.around:
+                if one.s3:
+                    yield partial(freeze, on, folder / f"frozen {one.name}", self.freezes, self.seed, one)
         if self.damages:
             rot, loss = FindingKind.WRONG_DIGEST, FindingKind.MISSING
             yield partial(damage, rot, on, folder / "rot", self.damages, self.seed)
             yield partial(damage, loss, on, folder / "loss", self.damages, self.seed)
+        if self.outages:
+            yield partial(unmount, on, folder / "unmounted", self.outages, self.seed)
+        for one in self.around if self.outages else ():
+            if one.over_http:
+                yield partial(hang, on, folder / f"hanging {one.name}", self.outages, one, self.seed)
         if self.seeds:
             yield partial(rehearse, on, folder / "rehearsal", self.seeds)
