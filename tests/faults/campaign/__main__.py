@@ -26,6 +26,7 @@ KINDS = {
     "freezes": (10, "times that one of two processes is frozen, on each database, with files and in S3"),
     "damages": (5, "times that four copies rot, and that four vanish, on each database"),
     "outages": (6, "times that a store is away for seconds, on each database"),
+    "fills": (6, "times that a disk is filled and emptied, on each database"),
     "seeds": (50, "rehearsals of eight clients"),
 }
 

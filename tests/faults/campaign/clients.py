@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import random
 import threading
@@ -36,6 +37,10 @@ class Deeds:
     def upload(self) -> str:
         """Classic: one request with a length."""
         return self._post(lambda body: body)
+
+    def upload_large(self) -> str:
+        """Classic: one request with a length, of the largest size."""
+        return self._post(lambda body: body, SIZES[-1:])
 
     def upload_chunked(self) -> str:
         """Classic: one request without a length."""
@@ -144,9 +149,8 @@ class Deeds:
         image_id = self._begin(self._body())
         promise = self._ledger[image_id]
         promise.names = {image_id}
-        promise.reserved = (
-            self._send("/v2/images", {"id": image_id, "name": image_id, **FORMATS}).status == 201
-        )
+        promise.answer = self._send("/v2/images", {"id": image_id, "name": image_id, **FORMATS})
+        promise.reserved = promise.answer.status == 201
         return image_id
 
     def _body(self, sizes: Sequence[int] = SIZES) -> bytes:
@@ -226,6 +230,28 @@ class Steadfast(Client):
         """Do deeds until `end` is set."""
         while not self.end.is_set():
             super().run()
+
+
+class Filler(threading.Thread):
+    """Uploads large images until one is refused; `refusal` says how, and stays None if the server goes."""
+
+    def __init__(self, victim: Victim, ledger: Ledger, seed: int):
+        super().__init__()
+        self._deeds = Deeds(victim, ledger, random.Random(seed))
+        self._ledger = ledger
+        self.refusal: Answer | None = None
+        self.end = threading.Event()
+
+    def run(self) -> None:
+        """Upload in all ways by turns."""
+        deeds = self._deeds
+        ways = itertools.cycle((deeds.upload_large, deeds.upload_chunked, deeds.upload_to_queued))
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while not self.end.is_set():
+                promise = self._ledger[next(ways)()]
+                if not promise.kept:
+                    self.refusal = promise.answer
+                    return
 
 
 def _slowly(body: bytes, seconds: float, pieces: int = 20) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from tests.faults.campaign import clocks
 from tests.faults.campaign.damaging import damage
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.failing import fail
+from tests.faults.campaign.filling import fill
 from tests.faults.campaign.freezing import freeze
 from tests.faults.campaign.killing import Tally, cut_off, strike, walk
 from tests.faults.campaign.leaving import hang, unmount
@@ -36,6 +37,7 @@ class Plan:
     freezes: int
     damages: int
     outages: int
+    fills: int
     seeds: int
     phases: tuple[Phase, ...]
     seed: int
@@ -69,6 +71,8 @@ class Plan:
             rot, loss = FindingKind.WRONG_DIGEST, FindingKind.MISSING
             yield partial(damage, rot, on, folder / "rot", self.damages, self.seed)
             yield partial(damage, loss, on, folder / "loss", self.damages, self.seed)
+        if self.fills:
+            yield partial(fill, on, folder / "full", self.fills, self.seed)
         if self.outages:
             yield partial(unmount, on, folder / "unmounted", self.outages, self.seed)
         for one in self.around if self.outages else ():

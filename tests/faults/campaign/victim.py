@@ -56,7 +56,7 @@ class Victim(Server):
 
         `headers` are sent with each request.
         """
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         app = {
             **stores(web),
             "sqlalchemy.url": database,
