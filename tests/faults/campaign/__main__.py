@@ -12,7 +12,7 @@ import click
 from tests.faults.campaign import databases, surroundings, tables
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import PHASES
-from tests.faults.campaign.plan import Plan
+from tests.faults.campaign.plan import OVER_TLS, Plan
 from tests.servers.common import run_folder
 
 #: What may be left out: a name, how often it happens if nothing else is said, and what it is.
@@ -27,8 +27,11 @@ KINDS = {
     "damages": (5, "times that four copies rot, and that four vanish, on each database"),
     "outages": (6, "times that a store is away for seconds, on each database"),
     "fills": (6, "times that a disk is filled and emptied, on each database"),
+    "around": (120, "kills in the surroundings that --in names"),
     "seeds": (50, "rehearsals of eight clients"),
 }
+
+_SURROUNDINGS = (*surroundings.NAMES, OVER_TLS.name)
 
 
 def _options(command: click.Command) -> click.Command:
@@ -45,12 +48,13 @@ def _options(command: click.Command) -> click.Command:
     "--database", "names", multiple=True, type=click.Choice(databases.NAMES), help="Only on this one."
 )
 @click.option(
-    "--around",
+    "--in",
+    "places",
     multiple=True,
-    default=surroundings.NAMES,
-    type=click.Choice((*surroundings.NAMES, "nothing")),
+    default=_SURROUNDINGS,
+    type=click.Choice(_SURROUNDINGS),
     show_default=True,
-    help="Also with callers that have tokens, or with images there.",
+    help="Also with clients that have tokens, with images there, or with TLS.",
 )
 @click.option("--phase", "only", multiple=True, help="Only in this phase, where there are phases.")
 @click.option("--seed", default=0, show_default=True, help="Of the dice that choose moments and deeds.")
@@ -62,7 +66,7 @@ def _options(command: click.Command) -> click.Command:
 )
 def main(
     names: tuple[str, ...],
-    around: tuple[str, ...],
+    places: tuple[str, ...],
     only: tuple[str, ...],
     seed: int,
     jobs: int,
@@ -80,14 +84,17 @@ def main(
         "kills": walks,
         "errors": len(names) * len(phases),
         "breaks": servers * len(phases),
+        "around": max(1, len(places)) * len(names) * 4,  # three phases, and everything at once
         "seeds": len(names),
     }
     each = {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(run_folder())
-        there = tuple(stack.enter_context(surroundings.running(one)) for one in around if one != "nothing")
-        plan = Plan(**each, phases=phases, seed=seed, around=there)
+        others = [stack.enter_context(surroundings.running(one)) for one in places if one != OVER_TLS.name]
+        plan = Plan(**each, phases=phases, seed=seed, surroundings=tuple(others))
         running = [stack.enter_context(databases.running(name)) for name in names]
+        over_tls = [name for name in names if name != "sqlite" and OVER_TLS.name in places]
+        running += [stack.enter_context(databases.over_tls(name)) for name in over_tls]
         # Processes, for each calls the operator's commands, which write to the one standard output.
         pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))
         parts = [pool.submit(part) for on in running for part in plan.parts(on, folder / on.name)]

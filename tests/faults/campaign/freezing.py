@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +26,8 @@ _CLIENTS = 6
 _SETTINGS = {"calotype.sweep_interval": "0.25"}
 #: Uploads of which half has been sent when their process is frozen.
 _HALF = 3
-#: Seconds that a process stands still at least, and at most: so long that a sweep takes its uploads over.
-_STILL, _AT_MOST = LEASE * 2.5, 12.0
+#: Seconds that a process stands still, and how often it is stopped until a sweep has taken its uploads over.
+_STILL, _TRIES = LEASE * 2.5, 4
 _TAKEN_OVER = "taken over by a sweep"
 
 
@@ -66,18 +65,20 @@ def freeze(
 def _freeze(scene: Scene, halves: list[_HalfUpload], moment: float, dice: random.Random) -> None:
     """Have the first process stand still until its uploads are taken over, under clients of both.
 
-    One that was stopped within a transaction keeps SQLite locked, and so nothing is taken over.
+    One that was stopped within a transaction keeps SQLite locked: it goes on, and is stopped again.
     """
     clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
     for client in clients:
         client.start()
     pause(moment)
-    scene.victim.process.send_signal(signal.SIGSTOP)
-    pause(_STILL)
-    end = time.monotonic() + _AT_MOST - _STILL
-    while any(upload.is_under_way(scene) for upload in halves) and time.monotonic() < end:
-        pause(0.1)
-    scene.victim.process.send_signal(signal.SIGCONT)
+    for _ in range(_TRIES):
+        scene.victim.process.send_signal(signal.SIGSTOP)
+        pause(_STILL)
+        ended = not any(upload.is_under_way(scene) for upload in halves)
+        scene.victim.process.send_signal(signal.SIGCONT)
+        if ended:
+            break
+        pause(dice.uniform(0.01, 0.1))
     for upload in halves:
         upload.go_on.set()
     pause(0.3)

@@ -19,6 +19,7 @@ from calotype.registry.models import ImageRow, LocationRow
 from tests.faults.campaign.clients import Deeds
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
+from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.faults.campaign.verdict import judge
 from tests.faults.campaign.victim import LEASE, Victim, pause, victim
 
@@ -67,9 +68,14 @@ class Scene:
 
 
 @contextlib.contextmanager
-def opened(databases: Databases, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Scene]:
+def opened(
+    databases: Databases,
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    surroundings: Surroundings = PLAIN,
+) -> Iterator[Scene]:
     """A scene with a new victim, and an empty database, for as long as the `with` lasts."""
-    with victim(folder, databases.make(), settings) as running:
+    with victim(folder, databases.make(), settings, surroundings=surroundings) as running:
         yield Scene(running, seed=0)
 
 

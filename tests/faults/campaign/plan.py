@@ -23,6 +23,11 @@ from tests.faults.campaign.restarting import restart
 from tests.faults.campaign.severing import sever
 from tests.faults.campaign.surroundings import Surroundings
 
+#: The phases that are walked through in other surroundings too.
+_IN_SURROUNDINGS = ("upload, chunked", "delete", "copy")
+#: What a database is called that is spoken to so.
+OVER_TLS = Surroundings("database over TLS")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -38,13 +43,19 @@ class Plan:
     damages: int
     outages: int
     fills: int
+    around: int
     seeds: int
     phases: tuple[Phase, ...]
     seed: int
-    around: tuple[Surroundings, ...] = ()
+    surroundings: tuple[Surroundings, ...] = ()
 
     def parts(self, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
         """What there is to do on a database, for any process to do, at any time."""
+        if on.ca:
+            yield from self._in(OVER_TLS, on, folder / "tls")
+            return
+        for one in self.surroundings:
+            yield from self._in(one, on, folder / one.name)
         server = on.name != "sqlite"
         for phase in self.phases if self.kills else ():
             yield partial(walk, phase, on, folder / f"kill {phase.name}", self.kills)
@@ -64,7 +75,7 @@ class Plan:
             yield partial(clocks.die, on, folder / "die", self.clocks, self.seed)
         if self.freezes:
             yield partial(freeze, on, folder / "frozen", self.freezes, self.seed)
-            for one in self.around:
+            for one in self.surroundings:
                 if one.s3:
                     yield partial(freeze, on, folder / f"frozen {one.name}", self.freezes, self.seed, one)
         if self.damages:
@@ -75,8 +86,17 @@ class Plan:
             yield partial(fill, on, folder / "full", self.fills, self.seed)
         if self.outages:
             yield partial(unmount, on, folder / "unmounted", self.outages, self.seed)
-        for one in self.around if self.outages else ():
+        for one in self.surroundings if self.outages else ():
             if one.over_http:
                 yield partial(hang, on, folder / f"hanging {one.name}", self.outages, one, self.seed)
         if self.seeds:
             yield partial(rehearse, on, folder / "rehearsal", self.seeds)
+
+    def _in(self, surroundings: Surroundings, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
+        """Kills in other surroundings: a part of the phases, and everything at once."""
+        if not self.around:
+            return
+        for phase in (one for one in self.phases if one.name in _IN_SURROUNDINGS):
+            kills = partial(walk, phase, on, folder / phase.name, self.around)
+            yield partial(kills, surroundings=surroundings)
+        yield partial(strike, on, folder / "anything", self.around, self.seed, surroundings)
