@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import click
@@ -12,7 +13,7 @@ import click
 from tests.faults.campaign import databases, surroundings, tables
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import PHASES
-from tests.faults.campaign.plan import OVER_TLS, Plan
+from tests.faults.campaign.plan import IN_SURROUNDINGS, OVER_TLS, Plan
 from tests.servers.common import run_folder
 
 #: What may be left out: a name, how often it happens if nothing else is said, and what it is.
@@ -78,16 +79,7 @@ def main(
     """
     names = names or databases.NAMES
     phases = tuple(phase for phase in PHASES if not only or phase.name in only)
-    walks = len(names) * (len(phases) + 2)  # of kills there are two that are no phases
-    servers = max(1, len([name for name in names if name != "sqlite"]))
-    shares = {
-        "kills": walks,
-        "errors": len(names) * len(phases),
-        "breaks": servers * len(phases),
-        "around": max(1, len(places)) * len(names) * 4,  # three phases, and everything at once
-        "seeds": len(names),
-    }
-    each = {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}
+    each = _shared_out(numbers, names, len(phases), len(places))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(run_folder())
         others = [stack.enter_context(surroundings.running(one)) for one in places if one != OVER_TLS.name]
@@ -104,6 +96,19 @@ def main(
     click.echo(tables.markdown(tallies))
     if any(tally.violations for tally in tallies):
         raise click.exceptions.Exit(1)
+
+
+def _shared_out(numbers: Mapping[str, int], names: Sequence[str], phases: int, places: int) -> dict[str, int]:
+    """Return how often a kind happens in each of its parts, on each database, if so often in all."""
+    servers = max(1, len([name for name in names if name != "sqlite"]))
+    shares = {
+        "kills": len(names) * (phases + 2),  # there are two that are no phases
+        "errors": len(names) * phases,
+        "breaks": servers * phases,
+        "around": len(names) * max(1, places) * (len(IN_SURROUNDINGS) + 1),  # and everything at once
+        "seeds": len(names),
+    }
+    return {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}
 
 
 def _tell(tally: Tally) -> None:

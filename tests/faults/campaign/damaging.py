@@ -7,7 +7,6 @@ scrubber find exactly these copies.
 
 from __future__ import annotations
 
-import datetime
 import json
 import random
 import time
@@ -15,15 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import update
-
-from calotype.registry import FindingKind, FindingState, LocationState
-from calotype.registry.models import LocationRow
+from calotype.registry import FindingKind, FindingState
 from tests.faults.campaign.clients import Client
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.ledger import Ledger
-from tests.faults.campaign.phases import Scene, await_jobs, order_copy
+from tests.faults.campaign.phases import Scene, age, await_jobs, flip, order_copy
 from tests.faults.campaign.verdict import judge
 from tests.faults.campaign.victim import Victim, pause, victim
 
@@ -85,23 +81,6 @@ def _copies(scene: Scene, dice: random.Random) -> Iterator[Damaged]:
         store = "fast" if alone else dice.choice(("fast", "cold"))
         (path,) = scene.victim.blobs(image_id, store)
         yield Damaged(image_id, store, path, path.read_bytes(), alone)
-
-
-def flip(path: Path) -> None:
-    """Flip one bit in the middle of a file, of which the file system knows nothing."""
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        (byte,) = file.read(1)
-        file.seek(-1, 1)
-        file.write(bytes([byte ^ 1]))
-
-
-def age(running: Victim) -> None:
-    """Have all copies be as old as those that the scrubber takes."""
-    long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    stored = LocationRow.state == LocationState.STORED
-    with running.service.registry.engine.begin() as connection:
-        connection.execute(update(LocationRow).where(stored).values(created_at=long_ago))
 
 
 @dataclass(frozen=True)

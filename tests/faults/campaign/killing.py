@@ -50,11 +50,11 @@ def walk(
     """Kill before each call that the phase makes: all of them, or `most` at even distances."""
     tally = Tally(surroundings.title(f"{phase.name}: killed"), databases.name)
     calls = calls or tuple(dict.fromkeys((*_FILES, *CALLS[databases.name])))
-    with opened(databases, folder / "counted", phase.settings, surroundings) as scene:
+    with opened(databases, folder / "counted", phase.settings, surroundings, phase.settle) as scene:
         counted = count(phase, scene, calls, folder / "calls")
     points = spread([(call, number) for call in calls for number in range(1, counted[call] + 1)], most)
     for start in range(0, len(points), FRESH):
-        with opened(databases, folder / f"from{start}", phase.settings, surroundings) as scene:
+        with opened(databases, folder / f"from{start}", phase.settings, surroundings, phase.settle) as scene:
             for call, number in points[start : start + FRESH]:
                 scene.do(phase.prepare)
                 with attached(scene.victim.process.pid, Injection((call,), KILL, str(number))):

@@ -39,6 +39,10 @@ forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(["tests.faults.campaign.preloaded"])
 
 
+class Broken(Exception):
+    """A command of the operator's ended with a traceback; the text can be sent to another process."""
+
+
 class Victim(Server):
     """A server that is started again and again; nothing sweeps but what the campaign calls."""
 
@@ -113,7 +117,11 @@ class Victim(Server):
     def run(self, *words: str, of: str = "") -> tuple[int, str]:
         """The exit status and the output of `calotype-manage WORDS INI [OF] data_dir=...`."""
         arguments = [*words, str(self.ini), *([of] if of else []), f"data_dir={self.data_dir}"]
-        done = CliRunner().invoke(manage, arguments, catch_exceptions=False)
+        done = CliRunner().invoke(manage, arguments)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise Broken(
+                f"calotype-manage {' '.join(words)} ended with {done.exception!r}"
+            ) from done.exception
         return done.exit_code, done.output
 
     def await_death(self, seconds: float) -> bool:
