@@ -18,7 +18,7 @@ SQLITE = Databases("sqlite")
 def test_a_disk_that_is_full_with_images_and_sqlite_is_emptied_through_the_api(tmp_path: Path) -> None:
     """r1-H13, r1-H1"""
     try:
-        assert fill(SQLITE, tmp_path / "full", 2).violations == []
+        assert fill(SQLITE, tmp_path / "full", 1).violations == []
     except NoDisk:
         if "CI" in os.environ:
             raise

@@ -19,7 +19,7 @@ from tests.faults.campaign.clients import Filler
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import Scene
-from tests.faults.campaign.victim import pause, victim
+from tests.faults.campaign.victim import Victim, pause, victim
 from tests.running.disks import mount_here
 
 _SIZE = "48m"
@@ -54,7 +54,7 @@ def _fill(databases: Databases, folder: Path, times: int, seed: int) -> Tally:
             moment = dice.uniform(0.1, 1.5)
             found = _until_killed(scene, moment, dice)
             found += _until_full(scene, dice)
-            with _taken(running.data_dir) if number % 2 else contextlib.nullcontext():
+            with _taken(running) if number % 2 == 0 else contextlib.nullcontext():
                 found += _emptied(scene, dice)
             found += _takes_again(scene)
             tally.add([*found, *scene.judge()], f"round {number}, killed after {moment:.3f} s")
@@ -91,11 +91,17 @@ def _until_full(scene: Scene, dice: random.Random) -> list[str]:
 
 
 @contextlib.contextmanager
-def _taken(folder: Path) -> Iterator[None]:
-    """Let something else have all that is left of the disk."""
-    disk, path = os.statvfs(folder), folder / "taken"
+def _taken(running: Victim) -> Iterator[None]:
+    """Let something else have all that is left of the disk, while nobody has SQLite's own files open.
+
+    These have room in them, which is gone when the last process closes the database.
+    """
+    running.stop()
+    running.service.registry.engine.dispose()
+    disk, path = os.statvfs(running.data_dir), running.data_dir / "taken"
     with path.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, disk.f_bavail * disk.f_frsize)
+    running.start()
     try:
         yield
     finally:
