@@ -68,7 +68,7 @@ interpreters:  ## run the unit and functional tests under each Python that we na
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
 	CALOTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
 
-faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, let calls, databases and clocks fail: nothing is lost, none is stuck
+faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, let calls, databases, stores, disks and clocks fail: nothing is lost, none is stuck
 	$(BIN)/python -m tests.faults.campaign --kills $(FAULTS)
 
 lint: $(VENV)/.dev  ## check style, imports and common mistakes

@@ -36,6 +36,8 @@ class Leaving(MemoryStore):
         super().__init__(name, MemoryStore.Options())
         self.away: Callable[[], Exception] | None = None
         self.tries = 0
+        #: Called when bytes are read.
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
         self._answer()
@@ -43,6 +45,7 @@ class Leaving(MemoryStore):
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         self._answer()
+        self.meanwhile()
         return super().get(location, offset, length)
 
     def discard(self, key: str) -> None:
@@ -370,6 +373,14 @@ def test_a_deletion_while_a_store_is_tried_ends_the_wait_at_once(there: Outages)
     assert there.lifecycle.work()
     assert there.lifecycle.work()
     assert there.job().status is JobStatus.FAILURE
+
+
+def test_a_job_whose_image_is_deleted_as_it_begins_says_so(there: Outages) -> None:
+    """r1-H13: its message was the id of the image and nothing else."""
+    image = there.importing("far")
+    there.near.meanwhile = lambda: there.lifecycle.delete(there.bench.registry.find(image.id))
+    assert there.lifecycle.work()
+    assert there.job().message == f"Image {image.id} was deleted."
 
 
 def test_a_job_that_waits_survives_the_process(there: Outages) -> None:

@@ -13,10 +13,11 @@ from sqlalchemy import update
 
 from calotype.draft import Draft
 from calotype.lifecycle import Lifecycle, NoGoodCopy
+from calotype.lifecycle.leases import Watch
 from calotype.lifecycle.scrubbing import COPY_COST, Interrupted, Pace
 from calotype.registry import FindingState, LimitReached
 from calotype.registry.models import LocationRow
-from calotype.stores import Capability, Reader, Unavailable
+from calotype.stores import Capability, Reader, Stored, Unavailable
 from calotype.testing import Trickle, pattern
 from core.tests.workbench import CALLER, Bench, Moody, make_catalog, make_settings
 
@@ -385,6 +386,35 @@ def test_a_restore_that_fails_is_tried_again(place: Place) -> None:
 
     assert not any(one.quarantined for one in place.image(image_id).locations)
     assert [data for data, _ in place.one.shelf.blobs.values()] == [DATA]
+
+
+def test_a_restore_that_a_sweep_took_over_is_tried_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """r1-H13: the pass broke off, and `scrub run` with a traceback."""
+    image_id, sound = place.upload(twice=True), place.upload()
+    place.damage(image_id)
+    add = place.one.add
+
+    def swept(*arguments: object) -> Stored:
+        monkeypatch.undo()
+        stored = add(*arguments)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(Watch, "over", lambda watch, ends: set(ends))
+            assert place.lifecycle.sweep().ended == 1
+        return stored
+
+    monkeypatch.setattr(place.one, "add", swept)
+    place.scrubber.run()
+    assert place.quarantined() == {image_id}
+    assert f"blob:{place.key(sound)}" in place.one.read
+
+    with place.registry.unit() as unit:
+        unit.scrubs.make_quarantined_due("one")
+    place.another().run()
+
+    assert place.quarantined() == set()
+    assert read(place, image_id) == DATA
 
 
 def test_a_restore_does_not_need_room_within_the_projects_limit(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.faults.campaign import clocks
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.freezing import freeze
 from tests.faults.campaign.restarting import restart
+from tests.faults.campaign.surroundings import Surroundings, options_of
 
 SQLITE = Databases("sqlite")
 
@@ -27,7 +29,14 @@ def test_what_dies_while_its_clock_is_wrong_is_kept_no_longer_than_else(tmp_path
 
 
 def test_a_process_that_stood_still_for_longer_than_its_leases_undoes_nothing(tmp_path: Path) -> None:
-    assert freeze(SQLITE, tmp_path / "running", 2).violations == []
+    assert freeze(SQLITE, tmp_path / "running", 1).violations == []
+
+
+@pytest.mark.campaign
+def test_a_process_that_stood_still_leaves_no_orphan_in_s3(swift: Mapping[str, str], tmp_path: Path) -> None:
+    """r1-H13"""
+    s3 = Surroundings("S3", options_of(swift))
+    assert freeze(SQLITE, tmp_path / "running", 2, surroundings=s3).violations == []
 
 
 @pytest.mark.campaign

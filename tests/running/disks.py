@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
@@ -36,3 +37,27 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         if said != "mounted\n":
             raise NoDisk(said)
         yield Path(f"/proc/{holder.pid}/root{folder}")
+
+
+#: unshare(2): give this process mounts of its own.
+_CLONE_NEWNS = 0x00020000
+
+
+def mount_here(folder: Path, size: str) -> None:
+    """Mount an empty file system of that size (`4m`) on the folder, for this process and what it starts.
+
+    The mount ends with the last of these processes.
+
+    Raises:
+        NoDisk: this process may not mount.
+    """
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS):
+        raise NoDisk(os.strerror(ctypes.get_errno()))
+    options = f"size={size},mode=0700"
+    for command in (
+        ["mount", "--make-rprivate", "/"],
+        ["mount", "-t", "tmpfs", "-o", options, "calotype-test", folder],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise NoDisk(done.stderr)

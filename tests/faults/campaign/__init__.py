@@ -5,5 +5,5 @@ wants it to; `clients` speak to it and write down in a `ledger` what they were p
 `verdict` sees whether all promises were kept; `phases` says what is walked through. Each kind of
 fault is a module: `killing`, `failing` (calls), `severing` (connections to the database, by a
 `link`), `restarting` (its server), `clocks`, `freezing`, `migrating`,
-`rehearsing`.
+`rehearsing`, `damaging` (stored copies), `leaving` (stores), `filling` (disks).
 """

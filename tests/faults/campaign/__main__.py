@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import click
 
-from tests.faults.campaign import databases, tables
+from tests.faults.campaign import databases, surroundings, tables
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import PHASES
-from tests.faults.campaign.plan import Plan
+from tests.faults.campaign.plan import IN_SURROUNDINGS, OVER_TLS, Plan
 from tests.servers.common import run_folder
 
 #: What may be left out: a name, how often it happens if nothing else is said, and what it is.
@@ -23,9 +24,15 @@ KINDS = {
     "cuts": (10, "times that all of them are ended, on each server"),
     "restarts": (10, "restarts of each database server, every other one a crash"),
     "clocks": (8, "times that the clocks are set, on each database"),
-    "freezes": (10, "times that one of two processes is frozen, on each database"),
+    "freezes": (10, "times that one of two processes is frozen, on each database, with files and in S3"),
+    "damages": (5, "times that four copies rot, and that four vanish, on each database"),
+    "outages": (6, "times that a store is away for seconds, on each database"),
+    "fills": (6, "times that a disk is filled and emptied, on each database"),
+    "around": (120, "kills in the surroundings that --in names"),
     "seeds": (50, "rehearsals of eight clients"),
 }
+
+_SURROUNDINGS = (*surroundings.NAMES, OVER_TLS.name)
 
 
 def _options(command: click.Command) -> click.Command:
@@ -41,6 +48,15 @@ def _options(command: click.Command) -> click.Command:
 @click.option(
     "--database", "names", multiple=True, type=click.Choice(databases.NAMES), help="Only on this one."
 )
+@click.option(
+    "--in",
+    "places",
+    multiple=True,
+    default=_SURROUNDINGS,
+    type=click.Choice(_SURROUNDINGS),
+    show_default=True,
+    help="Also with clients that have tokens, with images there, or with TLS.",
+)
 @click.option("--phase", "only", multiple=True, help="Only in this phase, where there are phases.")
 @click.option("--seed", default=0, show_default=True, help="Of the dice that choose moments and deeds.")
 @click.option(
@@ -49,26 +65,28 @@ def _options(command: click.Command) -> click.Command:
     show_default=True,
     help="Phases at a time: mostly they wait for leases.",
 )
-def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, jobs: int, **numbers: int) -> None:
+def main(
+    names: tuple[str, ...],
+    places: tuple[str, ...],
+    only: tuple[str, ...],
+    seed: int,
+    jobs: int,
+    **numbers: int,
+) -> None:
     """Let everything fail that can; 0 of a kind leaves it out.
 
     The exit status is 1 when a promise was broken.
     """
     names = names or databases.NAMES
     phases = tuple(phase for phase in PHASES if not only or phase.name in only)
-    walks = len(names) * (len(phases) + 2)  # of kills there are two that are no phases
-    servers = max(1, len([name for name in names if name != "sqlite"]))
-    shares = {
-        "kills": walks,
-        "errors": len(names) * len(phases),
-        "breaks": servers * len(phases),
-        "seeds": len(names),
-    }
-    each = {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}
-    plan = Plan(**each, phases=phases, seed=seed)
+    each = _shared_out(numbers, names, len(phases), len(places))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(run_folder())
+        others = [stack.enter_context(surroundings.running(one)) for one in places if one != OVER_TLS.name]
+        plan = Plan(**each, phases=phases, seed=seed, surroundings=tuple(others))
         running = [stack.enter_context(databases.running(name)) for name in names]
+        over_tls = [name for name in names if name != "sqlite" and OVER_TLS.name in places]
+        running += [stack.enter_context(databases.over_tls(name)) for name in over_tls]
         # Processes, for each calls the operator's commands, which write to the one standard output.
         pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))
         parts = [pool.submit(part) for on in running for part in plan.parts(on, folder / on.name)]
@@ -78,6 +96,19 @@ def main(names: tuple[str, ...], only: tuple[str, ...], seed: int, jobs: int, **
     click.echo(tables.markdown(tallies))
     if any(tally.violations for tally in tallies):
         raise click.exceptions.Exit(1)
+
+
+def _shared_out(numbers: Mapping[str, int], names: Sequence[str], phases: int, places: int) -> dict[str, int]:
+    """Return how often a kind happens in each of its parts, on each database, if so often in all."""
+    servers = max(1, len([name for name in names if name != "sqlite"]))
+    shares = {
+        "kills": len(names) * (phases + 2),  # there are two that are no phases
+        "errors": len(names) * phases,
+        "breaks": servers * phases,
+        "around": len(names) * max(1, places) * (len(IN_SURROUNDINGS) + 1),  # and everything at once
+        "seeds": len(names),
+    }
+    return {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}
 
 
 def _tell(tally: Tally) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tests.faults.campaign.ledger import Ledger
 from tests.faults.campaign.victim import Victim
@@ -17,6 +18,7 @@ from tests.running.server import OCTETS, meta
 
 #: Below and above the size from which a body streams.
 SIZES = (1, 10, 70_000, 400_000, 3_000_000)
+_STREAMING = SIZES[3:]
 JSON = {"Content-Type": "application/json"}
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
 #: What may be answered to any of it while others do the same to the same image: no 500, no 502.
@@ -36,13 +38,21 @@ class Deeds:
         """Classic: one request with a length."""
         return self._post(lambda body: body)
 
+    def upload_large(self) -> str:
+        """Classic: one request with a length, of the largest size."""
+        return self._post(lambda body: body, SIZES[-1:])
+
     def upload_chunked(self) -> str:
         """Classic: one request without a length."""
         return self._post(_pieces)
 
     def upload_slowly(self, seconds: float) -> str:
         """Classic: one request whose body comes over so many seconds."""
-        return self._post(lambda body: _slowly(body, seconds))
+        return self._post(lambda body: _slowly(body, seconds), _STREAMING)
+
+    def upload_in_halves(self, middle: threading.Event) -> str:
+        """Classic: one request whose second half comes once `middle` is set."""
+        return self._post(lambda body: _halves(body, middle), _STREAMING)
 
     def upload_to_queued(self) -> str:
         """v2: a record first, the bytes after."""
@@ -50,7 +60,8 @@ class Deeds:
         promise = self._ledger[image_id]
         if promise.reserved:
             promise.sent = True
-            promise.kept = self._ask("PUT", f"/v2/images/{image_id}/file", OCTETS, promise.body).status == 204
+            promise.answer = self._ask("PUT", f"/v2/images/{image_id}/file", OCTETS, promise.body)
+            promise.kept = promise.answer.status == 204
         return image_id
 
     def stage(self) -> str:
@@ -123,27 +134,27 @@ class Deeds:
         """One of all images that are its own, deleted ones too."""
         return self._dice.choice(self._mine) if self._mine else None
 
-    def _post(self, carried: Callable[[bytes], bytes | Iterator[bytes]]) -> str:
-        body = self._body()
+    def _post(self, carried: Callable[[bytes], bytes | Iterator[bytes]], sizes: Sequence[int] = SIZES) -> str:
+        body = self._body(sizes)
         image_id = self._begin(body)
         promise = self._ledger[image_id]
         promise.sent = True
         promise.names = {image_id}
         headers = {**OCTETS, **meta(id=image_id, name=image_id)}
-        promise.kept = self._ask("POST", "/images", headers, carried(body)).status == 200
+        promise.answer = self._ask("POST", "/images", headers, carried(body))
+        promise.kept = promise.answer.status == 200
         return image_id
 
     def _reserve(self) -> str:
         image_id = self._begin(self._body())
         promise = self._ledger[image_id]
         promise.names = {image_id}
-        promise.reserved = (
-            self._send("/v2/images", {"id": image_id, "name": image_id, **FORMATS}).status == 201
-        )
+        promise.answer = self._send("/v2/images", {"id": image_id, "name": image_id, **FORMATS})
+        promise.reserved = promise.answer.status == 201
         return image_id
 
-    def _body(self) -> bytes:
-        return self._dice.randbytes(self._dice.choice(SIZES))
+    def _body(self, sizes: Sequence[int] = SIZES) -> bytes:
+        return self._dice.randbytes(self._dice.choice(sizes))
 
     def _begin(self, body: bytes) -> str:
         image_id = self._ledger.begin(body)
@@ -212,10 +223,48 @@ class Client(threading.Thread):
                 self._dice.choice(self._ALL)(self._deeds)
 
 
+class Steadfast(Client):
+    """Goes on after a connection that broke, as a download does whose store goes away in the middle."""
+
+    def run(self) -> None:
+        """Do deeds until `end` is set."""
+        while not self.end.is_set():
+            super().run()
+
+
+class Filler(threading.Thread):
+    """Uploads large images until one is refused; `refusal` says how, and stays None if the server goes."""
+
+    def __init__(self, victim: Victim, ledger: Ledger, seed: int):
+        super().__init__()
+        self._deeds = Deeds(victim, ledger, random.Random(seed))
+        self._ledger = ledger
+        self.refusal: Answer | None = None
+        self.end = threading.Event()
+
+    def run(self) -> None:
+        """Upload in all ways by turns."""
+        deeds = self._deeds
+        ways = itertools.cycle((deeds.upload_large, deeds.upload_chunked, deeds.upload_to_queued))
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while not self.end.is_set():
+                promise = self._ledger[next(ways)()]
+                if not promise.kept:
+                    self.refusal = promise.answer
+                    return
+
+
 def _slowly(body: bytes, seconds: float, pieces: int = 20) -> Iterator[bytes]:
     for piece in _pieces(body, -(-len(body) // pieces)):
         yield piece
         time.sleep(seconds / pieces)
+
+
+def _halves(body: bytes, middle: threading.Event) -> Iterator[bytes]:
+    half = len(body) // 2
+    yield body[:half]
+    middle.wait()
+    yield body[half:]
 
 
 def _pieces(body: bytes, size: int = 50_000) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from tests.databases.making import MAKERS, Settings
-from tests.servers.fixtures import given_or_started
+from tests.servers.fixtures import given_or_started, started
 
 #: A variable that tells of a server that runs already.
 _MARKERS = {"postgres": "POSTGRES_URL", "mariadb": "MYSQL_URL"}
@@ -23,6 +23,9 @@ CALLS = {
     "mariadb": ("sendto", "recvfrom"),
 }
 
+#: What a URL says besides for TLS with a look at the server's certificate; {}: the file of the CA.
+_OVER_TLS = {"postgres": "sslmode=verify-full&sslrootcert={}", "mariadb": "ssl_ca={}"}
+
 
 @dataclass(frozen=True)
 class Databases:
@@ -30,12 +33,18 @@ class Databases:
 
     name: str
     settings: Settings | None = None
+    #: The file of the CA that vouches for the server, where it is spoken to over TLS.
+    ca: str = ""
 
     def make(self) -> str:
         """The URL of an empty database, as it stands in an ini file."""
         if self.settings is None:
             return "sqlite:///${data_dir}/calotype.sqlite"
-        return MAKERS[self.name](self.settings, f"t{uuid.uuid4().hex}")
+        url = MAKERS[self.name](self.settings, f"t{uuid.uuid4().hex}")
+        if not self.ca:
+            return url
+        # As it stands in an ini file, where a % would have to be written twice.
+        return f"{url}{'&' if '?' in url else '?'}{_OVER_TLS[self.name].format(self.ca)}"
 
 
 def cut(url: str) -> None:
@@ -69,3 +78,10 @@ def running(name: str) -> Iterator[Databases]:
     else:
         with given_or_started(name, _MARKERS[name]) as settings:
             yield Databases(name, settings)
+
+
+@contextlib.contextmanager
+def over_tls(name: str) -> Iterator[Databases]:
+    """Databases of that kind on a server of their own that is spoken to over TLS."""
+    with started(name, {"DATABASE_TLS": "1"}) as settings:
+        yield Databases(name, settings, settings["DATABASE_CACERT"])

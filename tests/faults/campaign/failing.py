@@ -47,7 +47,7 @@ def fail(
     ]
     points = spread(points, most)
     for start in range(0, len(points), FRESH):
-        with opened(databases, folder / f"from{start}", settings) as scene:
+        with opened(databases, folder / f"from{start}", settings, settle=phase.settle) as scene:
             for point in points[start : start + FRESH]:
                 scene.do(phase.prepare)
                 with attached(scene.victim.process.pid, point):

@@ -12,6 +12,7 @@ from tests.faults.campaign.clients import Client
 from tests.faults.campaign.databases import CALLS, Databases, cut
 from tests.faults.campaign.phases import Phase, Scene, opened
 from tests.faults.campaign.strace import KILL, Injection, attached, counting
+from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.faults.campaign.victim import pause
 
 #: The calls by which bytes come into a file store, go out of it, and answers to clients.
@@ -39,16 +40,21 @@ class Tally:
 
 
 def walk(
-    phase: Phase, databases: Databases, folder: Path, most: int, calls: tuple[str, ...] | None = None
+    phase: Phase,
+    databases: Databases,
+    folder: Path,
+    most: int,
+    calls: tuple[str, ...] | None = None,
+    surroundings: Surroundings = PLAIN,
 ) -> Tally:
     """Kill before each call that the phase makes: all of them, or `most` at even distances."""
-    tally = Tally(f"{phase.name}: killed", databases.name)
+    tally = Tally(surroundings.title(f"{phase.name}: killed"), databases.name)
     calls = calls or tuple(dict.fromkeys((*_FILES, *CALLS[databases.name])))
-    with opened(databases, folder / "counted", phase.settings) as scene:
+    with opened(databases, folder / "counted", phase.settings, surroundings, phase.settle) as scene:
         counted = count(phase, scene, calls, folder / "calls")
     points = spread([(call, number) for call in calls for number in range(1, counted[call] + 1)], most)
     for start in range(0, len(points), FRESH):
-        with opened(databases, folder / f"from{start}", phase.settings) as scene:
+        with opened(databases, folder / f"from{start}", phase.settings, surroundings, phase.settle) as scene:
             for call, number in points[start : start + FRESH]:
                 scene.do(phase.prepare)
                 with attached(scene.victim.process.pid, Injection((call,), KILL, str(number))):
@@ -74,12 +80,14 @@ def count(phase: Phase, scene: Scene, calls: tuple[str, ...], log: Path) -> coll
     return most
 
 
-def strike(databases: Databases, folder: Path, kills: int, seed: int) -> Tally:
+def strike(
+    databases: Databases, folder: Path, kills: int, seed: int, surroundings: Surroundings = PLAIN
+) -> Tally:
     """Kill a server that is busy with everything at once, at moments that dice choose."""
-    tally = Tally("anything: killed", databases.name)
+    tally = Tally(surroundings.title("anything: killed"), databases.name)
     dice = random.Random(seed)
     for start in range(0, kills, FRESH):
-        with opened(databases, folder / f"from{start}") as scene:
+        with opened(databases, folder / f"from{start}", surroundings=surroundings) as scene:
             for _ in range(min(FRESH, kills - start)):
                 clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
                 for client in clients:

@@ -11,6 +11,8 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 
+from tests.running.answers import Answer
+
 
 @dataclass
 class Promise:
@@ -27,6 +29,8 @@ class Promise:
     importing: bool = False
     delete_asked: bool = False
     deleted: bool = False
+    #: What the request that brought its bytes was answered.
+    answer: Answer | None = None
     #: The names it may have: the last one answered, and those asked for since.
     names: set[str | None] = field(default_factory=lambda: {None})
 

@@ -19,6 +19,7 @@ from calotype.registry.models import ImageRow, LocationRow
 from tests.faults.campaign.clients import Deeds
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
+from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.faults.campaign.verdict import judge
 from tests.faults.campaign.victim import LEASE, Victim, pause, victim
 
@@ -31,8 +32,10 @@ _OPERATOR = Caller(project="default", roles=frozenset({"admin"}))
 class Scene:
     """A victim and the ledger of those who speak to it."""
 
-    def __init__(self, victim: Victim, seed: int):
+    def __init__(self, victim: Victim, seed: int, settle: Callable[[Scene], object] = lambda scene: None):
+        """`settle` is done before each verdict, by a victim that lives."""
         self.victim = victim
+        self._settle = settle
         self.ledger = Ledger()
         self.deeds = Deeds(victim, self.ledger, random.Random(seed))
 
@@ -45,10 +48,12 @@ class Scene:
         """Start the dead victim again, and say what is not as promised."""
         died = time.monotonic()
         self.victim.start()
+        self._settle(self)
         return judge(self.victim, self.ledger, died, failed=failed)
 
     def judge(self, *, failed: bool = False, lease: float = LEASE) -> list[str]:
         """Say what is not as promised while the victim goes on; `failed` as in `verdict.judge`."""
+        self._settle(self)
         return judge(self.victim, self.ledger, time.monotonic(), failed=failed, lease=lease)
 
     def some(self, state: str) -> str:
@@ -66,23 +71,30 @@ class Scene:
             pause(0.02)
 
 
-@contextlib.contextmanager
-def opened(databases: Databases, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Scene]:
-    """A scene with a new victim, and an empty database, for as long as the `with` lasts."""
-    with victim(folder, databases.make(), settings) as running:
-        yield Scene(running, seed=0)
-
-
 Deed = Callable[[Scene], object]
+
+
+@contextlib.contextmanager
+def opened(
+    databases: Databases,
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    surroundings: Surroundings = PLAIN,
+    settle: Deed = lambda scene: None,
+) -> Iterator[Scene]:
+    """A scene with a new victim, and an empty database, for as long as the `with` lasts."""
+    with victim(folder, databases.make(), settings, surroundings=surroundings) as running:
+        yield Scene(running, 0, settle)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Something that a server does: `prepare` before it may die, `deed` while it may."""
+    """Something that a server does: `prepare` before it may die, `deed` while it may, `settle` afterwards."""
 
     name: str
     deed: Deed
     prepare: Deed = lambda scene: None
+    settle: Deed = lambda scene: None
     settings: dict[str, str] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Callable[[str], Phase], tuple[str]]:
@@ -102,17 +114,23 @@ def _import(scene: Scene) -> None:
     promise.import_asked = True
     service.lifecycle.imports.import_staged(image, (), _OPERATOR, "campaign")
     promise.importing = True
-    _await_jobs(scene, image_id)
+    await_jobs(scene, image_id)
 
 
 def _copy(scene: Scene) -> None:
     image_id = scene.some("kept")
+    order_copy(scene, image_id)
+    await_jobs(scene, image_id)
+
+
+def order_copy(scene: Scene, image_id: str) -> None:
+    """Ask for a copy in the second store, as from another process."""
     service = scene.victim.service
     service.lifecycle.copy(service.registry.find(image_id), ("cold",), _OPERATOR, "campaign")
-    _await_jobs(scene, image_id)
 
 
-def _await_jobs(scene: Scene, image_id: str) -> None:
+def await_jobs(scene: Scene, image_id: str) -> None:
+    """Wait until all jobs for an image have come to an end, or the victim is dead."""
     registry = scene.victim.service.registry
     scene.await_that(lambda: all(job.status not in _OPEN for job in registry.jobs_of(image_id)))
 
@@ -147,6 +165,51 @@ def _upload(scene: Scene) -> None:
     scene.deeds.upload()
 
 
+def flip(path: Path) -> None:
+    """Flip one bit in the middle of a file, of which the file system knows nothing."""
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        (byte,) = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+
+
+def age(running: Victim) -> None:
+    """Have all copies be as old as those that the scrubber takes."""
+    long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    stored = LocationRow.state == LocationState.STORED
+    with running.service.registry.engine.begin() as connection:
+        connection.execute(update(LocationRow).where(stored).values(created_at=long_ago))
+
+
+def _let_rot(scene: Scene) -> None:
+    """Leave an image one of whose two copies is damaged."""
+    image_id = scene.deeds.upload()
+    order_copy(scene, image_id)
+    await_jobs(scene, image_id)
+    flip(*scene.victim.blobs(image_id, "fast"))
+
+
+def _scrub(scene: Scene) -> None:
+    """The victim scrubs ten times a second what is old: let it restore the copy."""
+    age(scene.victim)
+    scene.await_that(lambda: _is_restored(scene))
+
+
+def _scrub_again(scene: Scene) -> None:
+    """A scrubber that began anew goes on with what is in quarantine."""
+    end = time.monotonic() + _PATIENCE
+    while not _is_restored(scene) and time.monotonic() < end:
+        scene.victim.run("scrub", "run")
+        pause(0.2)
+
+
+def _is_restored(scene: Scene) -> bool:
+    image_id = scene.some("kept")
+    files = scene.victim.blobs(image_id, "fast")
+    return any(path.read_bytes() == scene.ledger[image_id].body for path in files)
+
+
 PHASES = (
     Phase("upload", _upload),
     Phase("upload, chunked", lambda scene: scene.deeds.upload_chunked()),
@@ -161,5 +224,12 @@ PHASES = (
         _sweep,
         prepare=_abandon,
         settings={"calotype.sweep_interval": "0.25", "calotype.delete_grace": "3600"},
+    ),
+    Phase(
+        "scrub",
+        _scrub,
+        prepare=_let_rot,
+        settle=_scrub_again,
+        settings={"calotype.scrub_period": "1", "calotype.scrub_rate": "1GiB"},
     ),
 )

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from calotype.registry import FindingKind
 from tests.faults.campaign import clocks
+from tests.faults.campaign.damaging import damage
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.failing import fail
+from tests.faults.campaign.filling import fill
 from tests.faults.campaign.freezing import freeze
 from tests.faults.campaign.killing import Tally, cut_off, strike, walk
+from tests.faults.campaign.leaving import hang, unmount
 from tests.faults.campaign.migrating import migrate
 from tests.faults.campaign.phases import Phase
 from tests.faults.campaign.rehearsing import rehearse
 from tests.faults.campaign.restarting import restart
 from tests.faults.campaign.severing import sever
+from tests.faults.campaign.surroundings import Surroundings
+
+#: The phases that are walked through in other surroundings too.
+IN_SURROUNDINGS = ("upload, chunked", "delete", "copy")
+#: What a database is called that is spoken to so.
+OVER_TLS = Surroundings("database over TLS")
 
 
 @dataclass(frozen=True)
@@ -30,12 +41,22 @@ class Plan:
     restarts: int
     clocks: int
     freezes: int
+    damages: int
+    outages: int
+    fills: int
+    around: int
     seeds: int
     phases: tuple[Phase, ...]
     seed: int
+    surroundings: tuple[Surroundings, ...] = ()
 
     def parts(self, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
         """What there is to do on a database, for any process to do, at any time."""
+        if on.ca:
+            yield from self._in(OVER_TLS, on, folder / "tls")
+            return
+        for one in self.surroundings:
+            yield from self._in(one, on, folder / one.name)
         server = on.name != "sqlite"
         for phase in self.phases if self.kills else ():
             yield partial(walk, phase, on, folder / f"kill {phase.name}", self.kills)
@@ -55,5 +76,28 @@ class Plan:
             yield partial(clocks.die, on, folder / "die", self.clocks, self.seed)
         if self.freezes:
             yield partial(freeze, on, folder / "frozen", self.freezes, self.seed)
+            for one in self.surroundings:
+                if one.s3:
+                    yield partial(freeze, on, folder / f"frozen {one.name}", self.freezes, self.seed, one)
+        if self.damages:
+            rot, loss = FindingKind.WRONG_DIGEST, FindingKind.MISSING
+            yield partial(damage, rot, on, folder / "rot", self.damages, self.seed)
+            yield partial(damage, loss, on, folder / "loss", self.damages, self.seed)
+        if self.fills and os.geteuid() == 0:  # nobody else may mount a disk
+            yield partial(fill, on, folder / "full", self.fills, self.seed)
+        if self.outages:
+            yield partial(unmount, on, folder / "unmounted", self.outages, self.seed)
+        for one in self.surroundings if self.outages else ():
+            if one.over_http:
+                yield partial(hang, on, folder / f"hanging {one.name}", self.outages, one, self.seed)
         if self.seeds:
             yield partial(rehearse, on, folder / "rehearsal", self.seeds)
+
+    def _in(self, surroundings: Surroundings, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
+        """Kills in other surroundings: a part of the phases, and everything at once."""
+        if not self.around:
+            return
+        for phase in (one for one in self.phases if one.name in IN_SURROUNDINGS):
+            kills = partial(walk, phase, on, folder / phase.name, self.around)
+            yield partial(kills, surroundings=surroundings)
+        yield partial(strike, on, folder / "anything", self.around, self.seed, surroundings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.campaign.databases import Databases
@@ -31,11 +31,11 @@ BOUND = 3 * (_ANSWER + 1) + 5
 def sever(phase: Phase, databases: Databases, folder: Path, most: int) -> Tally:
     """Break the connection at each message, in each way: all, or `most` at even distances."""
     tally = Tally(f"{phase.name}: database breaks", databases.name)
-    with _linked(databases, folder / "counted", phase.settings) as (scene, link):
+    with _linked(databases, folder / "counted", phase) as (scene, link):
         messages = _count(phase, scene, link)
     points = spread(list(itertools.product(range(1, messages + 1), Break)), most)
     for start in range(0, len(points), FRESH):
-        with _linked(databases, folder / f"from{start}", phase.settings) as (scene, link):
+        with _linked(databases, folder / f"from{start}", phase) as (scene, link):
             for number, how in points[start : start + FRESH]:
                 scene.do(phase.prepare)
                 scene.ledger.slowest = 0
@@ -61,10 +61,10 @@ def _count(phase: Phase, scene: Scene, link: Link) -> int:
 
 
 @contextlib.contextmanager
-def _linked(databases: Databases, folder: Path, settings: Mapping[str, str]) -> Iterator[tuple[Scene, Link]]:
+def _linked(databases: Databases, folder: Path, phase: Phase) -> Iterator[tuple[Scene, Link]]:
     """A victim whose database is behind a link; the campaign itself looks at it directly."""
     database = databases.make()
     with Link(database) as link:
-        through = {**settings, **SETTINGS, "sqlalchemy.url": link.url}
+        through = {**phase.settings, **SETTINGS, "sqlalchemy.url": link.url}
         with victim(folder, database, through) as running:
-            yield Scene(running, seed=0), link
+            yield Scene(running, 0, phase.settle), link

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,7 +24,9 @@ from pydantic import SecretStr
 from calotype.app import Service, open_service
 from calotype.cli import main as manage
 from calotype.cli.ini import load_settings
+from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.functional.v2.serving import Web, serve_folder, stores
+from tests.running.answers import Answer
 from tests.running.server import ROOT, Server, write_ini
 
 #: The shortest lease there is: what died is waited for that long.
@@ -35,6 +37,10 @@ _LISTENING = "listening on"
 #: Processes that are forked from one that has made all imports.
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(["tests.faults.campaign.preloaded"])
+
+
+class Broken(Exception):
+    """A command of the operator's ended with a traceback; the text can be sent to another process."""
 
 
 class Victim(Server):
@@ -48,9 +54,13 @@ class Victim(Server):
         settings: Mapping[str, str],
         server: Mapping[str, str],
         env: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ):
-        """`database` is what the campaign looks into, and the victim too unless its `settings` name one."""
-        folder.mkdir(parents=True)
+        """`database` is what the campaign looks into, and the victim too unless its `settings` name one.
+
+        `headers` are sent with each request.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
         app = {
             **stores(web),
             "sqlalchemy.url": database,
@@ -59,6 +69,7 @@ class Victim(Server):
             **settings,
         }
         self.web = web
+        self._headers = dict(headers or {})
         self._database = database
         self._others: list[Process] = []
         super().__init__(folder, write_ini(folder, app, server), env=env)
@@ -85,6 +96,16 @@ class Victim(Server):
         while self.log.count(_LISTENING) == before:
             pause(0.05)
 
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> Answer:
+        """Send one request as `Server.request`, with the headers of this victim's clients."""
+        return super().request(method, path, {**self._headers, **(headers or {})}, body)
+
     @cached_property
     def service(self) -> Service:
         """The same service without HTTP, in this process: to look into its registry, to give it jobs."""
@@ -93,10 +114,14 @@ class Victim(Server):
             return open_service(settings)
         return open_service(settings.model_copy(update={"database_url": SecretStr(self._database)}))
 
-    def run(self, *words: str) -> tuple[int, str]:
-        """The exit status and the output of `calotype-manage WORDS INI data_dir=...`."""
-        arguments = [*words, str(self.ini), f"data_dir={self.data_dir}"]
-        done = CliRunner().invoke(manage, arguments, catch_exceptions=False)
+    def run(self, *words: str, of: str = "") -> tuple[int, str]:
+        """The exit status and the output of `calotype-manage WORDS INI [OF] data_dir=...`."""
+        arguments = [*words, str(self.ini), *([of] if of else []), f"data_dir={self.data_dir}"]
+        done = CliRunner().invoke(manage, arguments)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise Broken(
+                f"calotype-manage {' '.join(words)} ended with {done.exception!r}"
+            ) from done.exception
         return done.exit_code, done.output
 
     def await_death(self, seconds: float) -> bool:
@@ -128,11 +153,14 @@ def victim(
     settings: Mapping[str, str] | None = None,
     server: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
+    surroundings: Surroundings = PLAIN,
 ) -> Iterator[Victim]:
     """A victim and the web server that it fetches from, for as long as the `with` lasts."""
     (folder / "web").mkdir(parents=True)
     with serve_folder(folder / "web") as web:
-        running = Victim(folder / "victim", database, web, settings or {}, server or {}, env)
+        given = surroundings.make(folder)
+        settings = {**given.settings, **(settings or {})}
+        running = Victim(folder / "victim", database, web, settings, server or {}, env, given.headers)
         try:
             yield running
         finally:

@@ -154,7 +154,7 @@ class Jobs:
         run = _Run(failed=dict(job.reasons))
         image = self._registry.find(job.image_id)
         if image is None:
-            return _Run(failed=dict.fromkeys(order.stores, f"Image {job.image_id} was deleted."))
+            return _Run(failed=dict.fromkeys(order.stores, _deleted(job.image_id)))
         while names := [name for name in run.left(order, image) if name not in run.waiting]:
             name = names[0]
             try:
@@ -169,7 +169,7 @@ class Jobs:
                 _log(job, error)
                 away = self._waits_for(job, order, error)
                 if away is None:
-                    run.failed[name] = reason(error)
+                    run.failed[name] = self._reason(image, error)
                 else:
                     run.waiting[name] = away
                 source_is_away = away is not None and away.store != name
@@ -178,6 +178,10 @@ class Jobs:
             if not run.waiting:
                 self._note(job, run.left(order, image), run.failed)
         return run
+
+    def _reason(self, image: Image, error: Exception) -> str:
+        """Return what a person may read of a failure; a deletion meanwhile explains whatever went wrong."""
+        return reason(error) if self._registry.find(image.id) is not None else _deleted(image.id)
 
     def _waits_for(self, job: Job, order: Order, error: Exception) -> Unavailable | None:
         """Return what is away, if that is all that is wrong and the job has not waited too long for it."""
@@ -294,6 +298,10 @@ class Jobs:
 def add_job(unit: Unit, kind: JobKind, image: Image, order: Order, request_id: str, user: str | None) -> str:
     """Write a job down; somebody will take it. Returns its id."""
     return unit.add_job(kind, image, order.to_json(), list(order.stores), request_id, user)
+
+
+def _deleted(image_id: str) -> str:
+    return f"Image {image_id} was deleted."
 
 
 def _was_interrupted(error: Exception) -> bool:

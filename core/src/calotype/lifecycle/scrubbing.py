@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from calotype.lifecycle.copies import KINDS, Copies, Fault
 from calotype.lifecycle.leases import Leases, Watch
-from calotype.lifecycle.states import Vanished
+from calotype.lifecycle.states import TakenOver, Vanished
 from calotype.lifecycle.transfers import Transfers
 from calotype.registry import (
     Copy,
@@ -214,7 +214,7 @@ class Scrubber:
             return
         try:
             self._transfers.copy(image, self.store, instead_of=damaged)
-        except (StoreError, SourceError, RegistryError, Vanished) as error:
+        except (StoreError, SourceError, RegistryError, Vanished, TakenOver) as error:
             log.warning("image %s: its copy could not be restored: %s", copy.image_id, error)
         else:
             self._copies.replaced(copy)

@@ -105,7 +105,7 @@ class Scrubs:
         quarantined = (c.state == LocationState.STORED, c.quarantined_at.is_not(None))
         counted = select(c.store, func.count()).where(*quarantined).group_by(c.store)
         with self._reader() as connection:
-            return dict(connection.execute(counted).tuples().all())
+            return dict(connection.execute(counted).all())
 
 
 class ScrubsUnit:

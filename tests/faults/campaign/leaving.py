@@ -1,0 +1,146 @@
+"""Outages: a store is away for seconds, under six clients, and comes back.
+
+A file store's directory is moved away, or an empty one is in its place, as where a disk is not mounted; an S3
+server closes each connection, or takes a request and hangs. What needs the store is 503 in bounded time, and
+nothing else is; jobs that are taken meanwhile are done afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+
+from calotype.registry import JobStatus, Status
+from calotype.registry.models import ImageRow, JobRow
+from calotype.testing import Fault, FaultProxy
+from tests.faults.campaign.clients import Steadfast
+from tests.faults.campaign.databases import Databases
+from tests.faults.campaign.killing import Tally
+from tests.faults.campaign.phases import Scene
+from tests.faults.campaign.surroundings import Surroundings
+from tests.faults.campaign.victim import Victim, pause, victim
+
+_CLIENTS = 6
+#: A lease that no busy machine lets lapse, and more patience than an outage lasts.
+_LEASE = 3.0
+_SETTINGS = {"calotype.lease": f"{_LEASE}", "calotype.sweep_interval": "0.25", "calotype.job_patience": "600"}
+#: Seconds for which a hanging server holds a request; within which any answer must be there; in which a
+#: store that is back must take an upload.
+_HANG, _BOUND, _PATIENCE = 4.0, 30, 15
+_READS = ("/images/{}", "/v1/images/{}", "/v2/images/{}/file")
+
+#: Takes a store away for as long as the `with` lasts.
+Absence = Callable[[], AbstractContextManager[None]]
+
+
+def unmount(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally:
+    """Take a file store's directory away, `times` times; every other time an empty one is in its place."""
+    tally = Tally("anything: a store's disk is away", databases.name)
+    with victim(folder, databases.make(), _SETTINGS) as running:
+        ways = [partial(_moved, running.data_dir / "fast", empty=empty) for empty in (False, True)]
+        _leave(tally, running, ways, times, seed)
+    return tally
+
+
+def hang(databases: Databases, folder: Path, times: int, around: Surroundings, seed: int = 0) -> Tally:
+    """Have an S3 server close each connection, or hang, in turn, `times` times."""
+    tally = Tally(around.title("anything: a store refuses or hangs"), databases.name)
+    server = urlsplit(around.s3["endpoint_url"])
+    with FaultProxy(server.hostname, server.port) as proxy:
+        through = replace(around, s3={**around.s3, "endpoint_url": proxy.url})
+        with victim(folder, databases.make(), _SETTINGS, surroundings=through) as running:
+            faults = (Fault(refuse=True), Fault(latency=_HANG, refuse=True))
+            _leave(tally, running, [partial(_failing, proxy, fault) for fault in faults], times, seed)
+    return tally
+
+
+def _leave(tally: Tally, running: Victim, ways: list[Absence], times: int, seed: int) -> None:
+    """Take the store away under clients, in each way in turn."""
+    scene, dice = Scene(running, seed), random.Random(seed)
+    for number in range(times):
+        image_id = scene.deeds.upload()
+        scene.ledger.slowest = 0
+        clients = [Steadfast(running, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
+        for client in clients:
+            client.start()
+        pause(dice.uniform(0.1, 0.6))
+        with ways[number % len(ways)]():
+            found = list(_meanwhile(scene, image_id))
+            pause(dice.uniform(0.5, 3))
+        found += _afterwards(scene)
+        for client in clients:
+            client.end.set()
+        for client in clients:
+            client.join()
+        if scene.ledger.slowest > _BOUND:
+            found.append(f"an answer took {scene.ledger.slowest:.1f} s")
+        tally.add([*found, *scene.judge(lease=_LEASE), *_failed_jobs(running)], f"outage {number}")
+
+
+def _meanwhile(scene: Scene, image_id: str) -> Iterator[str]:
+    """What needs the store says so in every dialect, and what does not is answered."""
+    for path in _READS:
+        got = scene.victim.get(path.format(image_id))
+        if got.status != 503 or "Retry-After" not in got.headers:
+            yield f"GET {path} of an image whose store is away is {got.status} {got.text[:100]}"
+    for deed in (scene.deeds.upload, scene.deeds.upload_chunked, scene.deeds.upload_to_queued):
+        answer = scene.ledger[deed()].answer
+        if answer is None or answer.status != 503:
+            yield f"{deed.__name__} to a store that is away is {answer and (answer.status, answer.text)}"
+    if not scene.ledger[scene.deeds.copy_from()].importing:
+        yield "a copy-from was refused that could have waited for its store"
+    listed = scene.victim.get("/images").status
+    if listed != 200:
+        yield f"a list is {listed} while a store is away"
+
+
+def _afterwards(scene: Scene) -> Iterator[str]:
+    end = time.monotonic() + _PATIENCE
+    while not scene.ledger[image_id := scene.deeds.upload()].kept:
+        if time.monotonic() > end:
+            yield f"the store is back, and takes no upload: {scene.ledger[image_id].answer}"
+            return
+        pause(0.1)
+
+
+def _failed_jobs(running: Victim) -> Iterator[str]:
+    """Return the jobs that did not wait, of images that were not deleted meanwhile."""
+    failed = (
+        select(JobRow.kind, JobRow.image_id, JobRow.message)
+        .join(ImageRow, ImageRow.id == JobRow.image_id)
+        .where(JobRow.status == JobStatus.FAILURE, ImageRow.status != Status.DELETED)
+    )
+    with running.service.registry.engine.connect() as connection:
+        yield from (f"job failed: {job}" for job in connection.execute(failed))
+
+
+@contextlib.contextmanager
+def _moved(root: Path, *, empty: bool) -> Iterator[None]:
+    aside = root.with_name("aside")
+    root.rename(aside)
+    if empty:
+        root.mkdir(mode=0o755)
+    try:
+        yield
+    finally:
+        if empty:
+            root.rmdir()  # it fails if anything was written there
+        aside.rename(root)
+
+
+@contextlib.contextmanager
+def _failing(proxy: FaultProxy, fault: Fault) -> Iterator[None]:
+    proxy.inject(fault, times=None)
+    try:
+        yield
+    finally:
+        proxy.heal()

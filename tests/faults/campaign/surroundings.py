@@ -1,0 +1,106 @@
+"""Surroundings: where the victim's images lie besides files, and how its clients prove who they are."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calotype.tokens import TokenFile
+from tests.servers.fixtures import given_or_started, started
+
+#: What may be said of a victim's surroundings; files and no identity otherwise.
+NAMES = ("tokens", "S3", "S3 over TLS", "Ceph")
+#: A store that does not answer is given up soon; a part is as small as S3 allows.
+_SOON = {
+    "connect_timeout": "1",
+    "read_timeout": "2",
+    "retries": "1",
+    "part_size": "5MiB",
+    "multipart_threshold": "1MiB",
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one victim is given: settings, and headers for all its clients."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Surroundings whose servers run; `s3` holds the options of the store `fast`, if that is in S3."""
+
+    name: str = ""
+    s3: Mapping[str, str] = field(default_factory=dict)
+    tokens: bool = False
+
+    def make(self, folder: Path) -> Given:
+        """Return what a new victim is given: a bucket of its own, a token that is nobody else's."""
+        given = Given({}, {})
+        if self.s3:
+            given.settings.update(in_s3({**self.s3, "bucket": f"t{uuid.uuid4().hex}"}))
+        if self.tokens:
+            tokens = TokenFile(folder / "tokens.json")
+            given.headers["X-Auth-Token"] = tokens.add("operator", "default", ("admin",))
+            given.settings.update(
+                {"calotype.identity": "tokens", "calotype.tokens_file": str(folder / "tokens.json")}
+            )
+        return given
+
+    @property
+    def over_http(self) -> bool:
+        """Return whether the images lie in S3 and a proxy can stand in front of it, which TLS forbids."""
+        return self.s3.get("endpoint_url", "").startswith("http:")
+
+    def title(self, what: str) -> str:
+        """Return the name of a row of the table."""
+        return f"{what}, {self.name}" if self.name else what
+
+
+#: Files and no identity.
+PLAIN = Surroundings()
+
+
+def in_s3(options: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of a service whose store `fast` is a bucket."""
+    own = {"driver": "s3", "create": "true", "path": "", **_SOON, **options}
+    return {f"store.fast.{name}": value for name, value in own.items()}
+
+
+def options_of(server: Mapping[str, str], **others: str) -> dict[str, str]:
+    """Return the options that lead to an S3 server."""
+    return {
+        "endpoint_url": server["S3_ENDPOINT"],
+        "region": server["S3_REGION"],
+        "access_key": server["S3_ACCESS_KEY"],
+        "secret_key": server["S3_SECRET_KEY"],
+        **others,
+    }
+
+
+@contextlib.contextmanager
+def swift() -> Iterator[Mapping[str, str]]:
+    """Swift with its S3 API, for as long as the `with` lasts."""
+    with given_or_started("swift", "S3_TLS_ENDPOINT", {"KEYSTONE_URL": ""}) as settings:
+        yield settings
+
+
+@contextlib.contextmanager
+def running(name: str) -> Iterator[Surroundings]:
+    """Surroundings of that name, for as long as the `with` lasts."""
+    with contextlib.ExitStack() as stack:
+        if name == "tokens":
+            yield Surroundings(name, tokens=True)
+        elif name == "Ceph":
+            yield Surroundings(name, options_of(stack.enter_context(started("ceph"))))
+        elif name == "S3":
+            yield Surroundings(name, options_of(stack.enter_context(swift())))
+        else:
+            server = stack.enter_context(swift())
+            over_tls = {"endpoint_url": server["S3_TLS_ENDPOINT"], "ca_bundle": server["SWIFT_CACERT"]}
+            yield Surroundings(name, options_of(server, **over_tls))

@@ -1,0 +1,25 @@
+"""A disk that is filled and emptied under kills: `make faults` in short."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign.databases import Databases
+from tests.faults.campaign.filling import fill
+from tests.running.disks import NoDisk
+
+SQLITE = Databases("sqlite")
+
+
+@pytest.mark.campaign
+def test_a_disk_that_is_full_with_images_and_sqlite_is_emptied_through_the_api(tmp_path: Path) -> None:
+    """r1-H13, r1-H1"""
+    try:
+        assert fill(SQLITE, tmp_path / "full", 1).violations == []
+    except NoDisk:
+        if "CI" in os.environ:
+            raise
+        pytest.skip("needs the right to mount a file system")
