@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import http.client
+import uuid
 from collections.abc import Mapping
+from typing import Any
 
 import boto3
 import pytest
-from botocore.client import BaseClient
 
 from tests.conftest import StartServer
 from tests.functional.test_scrubber import DATA, PATHS, errors, findings, scrub
 from tests.running.server import Server
 
-BUCKET = "scrubbed"
+#: A bucket as boto3 has it, which makes the class when it runs.
+Bucket = Any
 
 
-def options(swift: Mapping[str, str], **more: str) -> dict[str, str]:
+def options(swift: Mapping[str, str], bucket: Bucket, **more: str) -> dict[str, str]:
     return {
         "calotype.stores": "s3",
         "calotype.default_store": "s3",
@@ -27,32 +29,32 @@ def options(swift: Mapping[str, str], **more: str) -> dict[str, str]:
         "store.s3.region": swift["S3_REGION"],
         "store.s3.access_key": swift["S3_ACCESS_KEY"],
         "store.s3.secret_key": swift["S3_SECRET_KEY"],
-        "store.s3.bucket": BUCKET,
+        "store.s3.bucket": bucket.name,
         "store.s3.create": "true",
         **more,
     }
 
 
 @pytest.fixture
-def server(start_server: StartServer, swift: Mapping[str, str]) -> Server:
-    return start_server(options(swift))
-
-
-@pytest.fixture
-def bucket(swift: Mapping[str, str]) -> BaseClient:
-    return boto3.client(
+def bucket(swift: Mapping[str, str]) -> Bucket:
+    """A bucket for this test alone, because a place belongs to one registry. The server creates it."""
+    s3 = boto3.resource(
         "s3",
         endpoint_url=swift["S3_ENDPOINT"],
         region_name=swift["S3_REGION"],
         aws_access_key_id=swift["S3_ACCESS_KEY"],
         aws_secret_access_key=swift["S3_SECRET_KEY"],
     )
+    return s3.Bucket(f"scrubbed-{uuid.uuid4().hex}")
 
 
-def object_of(bucket: BaseClient, image_id: str) -> str:
-    (found,) = [
-        one["Key"] for one in bucket.list_objects_v2(Bucket=BUCKET)["Contents"] if image_id in one["Key"]
-    ]
+@pytest.fixture
+def server(start_server: StartServer, swift: Mapping[str, str], bucket: Bucket) -> Server:
+    return start_server(options(swift, bucket))
+
+
+def key_of(bucket: Bucket, image_id: str) -> str:
+    (found,) = [one.key for one in bucket.objects.all() if image_id in one.key]
     return found
 
 
@@ -62,12 +64,12 @@ def rotten(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_whole_image_with_a_wrong_hash_never_arrives_whole(
-    server: Server, bucket: BaseClient, path: str
+    server: Server, bucket: Bucket, path: str
 ) -> None:
     """r1-A6"""
     image_id = server.upload(DATA)["id"]
     assert server.get(path.format(image_id)).body == DATA
-    bucket.put_object(Bucket=BUCKET, Key=object_of(bucket, image_id), Body=rotten(DATA))
+    bucket.put_object(Key=key_of(bucket, image_id), Body=rotten(DATA))
 
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         server.get(path.format(image_id))
@@ -84,12 +86,10 @@ def test_a_whole_image_with_a_wrong_hash_never_arrives_whole(
     assert server.get(path.format(image_id)).status == 502
 
 
-def test_a_small_image_with_a_wrong_hash_is_an_error_of_the_service(
-    server: Server, bucket: BaseClient
-) -> None:
+def test_a_small_image_with_a_wrong_hash_is_an_error_of_the_service(server: Server, bucket: Bucket) -> None:
     """r1-A6"""
     image_id = server.upload(b"small")["id"]
-    bucket.put_object(Bucket=BUCKET, Key=object_of(bucket, image_id), Body=b"smalk")
+    bucket.put_object(Key=key_of(bucket, image_id), Body=b"smalk")
 
     answer = server.get(f"/images/{image_id}")
 
@@ -99,25 +99,25 @@ def test_a_small_image_with_a_wrong_hash_is_an_error_of_the_service(
 
 @pytest.mark.parametrize("redirect", ["false", "true"])
 def test_an_object_that_is_gone_is_an_error_of_the_service(
-    start_server: StartServer, swift: Mapping[str, str], bucket: BaseClient, redirect: str
+    start_server: StartServer, swift: Mapping[str, str], bucket: Bucket, redirect: str
 ) -> None:
     """r1-H6: the store would answer the redirected client with 404."""
-    server = start_server(options(swift, **{"store.s3.redirect": redirect}))
+    server = start_server(options(swift, bucket, **{"store.s3.redirect": redirect}))
     image_id = server.upload(DATA)["id"]
     assert server.get(f"/images/{image_id}").status == (307 if redirect == "true" else 200)
-    bucket.delete_object(Bucket=BUCKET, Key=object_of(bucket, image_id))
+    bucket.Object(key_of(bucket, image_id)).delete()
 
     assert [server.get(path.format(image_id)).status for path in PATHS] == [502] * 3
     (line,) = errors(server)
     assert "missing" in line
 
 
-def test_a_bucket_that_is_gone_makes_no_image_missing(server: Server, bucket: BaseClient) -> None:
+def test_a_bucket_that_is_gone_makes_no_image_missing(server: Server, bucket: Bucket) -> None:
     """r1-H6"""
     image_id = server.upload(DATA)["id"]
-    for one in bucket.list_objects_v2(Bucket=BUCKET)["Contents"]:
-        bucket.delete_object(Bucket=BUCKET, Key=one["Key"])
-    bucket.delete_bucket(Bucket=BUCKET)
+    for one in bucket.objects.all():
+        one.delete()
+    bucket.delete()
 
     status = server.get(f"/images/{image_id}").status
     scrub(server)

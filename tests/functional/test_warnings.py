@@ -20,10 +20,11 @@ SCRIPT = Path(sys.executable).with_name("calotype-manage")
 EVERY = """
 import sys
 from calotype.cli import main
-for line in sys.stdin:
+for line in sys.stdin.readlines():  # all of it, so that a command which asks finds no answer
     try:
         main(line.split())
     except SystemExit as end:
+        print()  # a question that found no answer leaves its line open
         print(end.code, line)
 """
 

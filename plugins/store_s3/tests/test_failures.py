@@ -147,9 +147,9 @@ def test_a_request_is_repeated_after_a_503(make: Make, proxy: FaultProxy) -> Non
         (400, StoreError, "refuses the request"),
         (403, Unavailable, "refuses our credentials"),
         (411, Unavailable, "set checksums"),
-        (413, StoreFull, "no room"),
+        (413, StoreFull, "it is full"),
         (500, Unavailable, "failed with 500"),
-        (507, StoreFull, "no room"),
+        (507, StoreFull, "it is full"),
     ],
 )
 def test_each_status_has_its_error(
