@@ -147,7 +147,9 @@ def test_two_processes_wait_with_their_jobs_for_a_store_and_lose_none(
     start_server: StartServer, data_dir: Path, far: Far
 ) -> None:
     """r1-H4"""
-    one, two = (start_server({**STORES, **far.settings}, data_dir=data_dir) for _ in range(2))
+    settings = {**STORES, **far.settings}
+    one = start_server(settings, data_dir=data_dir)
+    two = start_server({**settings, "sqlalchemy.url": one.database_url}, data_dir=data_dir)
     two.database_url = one.database_url
     far.leave()
     images = [begin(server) for begin in (begin_import, begin_copy) for server in (one, two) * (JOBS // 4)]
