@@ -62,6 +62,7 @@ def test_109_nova_and_cinder_find_what_they_expect(
     }
 
 
+@pytest.mark.campaign
 def test_090_an_image_lives_through_glance(clients: Clients, file: Path) -> None:
     name = f"glance {fresh()}"
     formats = ("--disk-format", "raw", "--container-format", "bare", "--file", file)

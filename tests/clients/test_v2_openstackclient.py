@@ -54,6 +54,7 @@ def test_080_an_image_lives_through_openstackclient(clients: Clients, file: Path
     assert "No Image found" in clients.openstack("image", "show", name, fails=True)
 
 
+@pytest.mark.campaign
 def test_080_bytes_that_were_changed_in_the_store_are_noticed(
     without_identities: Clients, file: Path
 ) -> None:
@@ -78,6 +79,7 @@ def test_080_bytes_that_were_changed_in_the_store_are_noticed(
     assert "orrupt" in said
 
 
+@pytest.mark.campaign
 def test_an_image_is_imported_through_openstackclient(clients: Clients, file: Path) -> None:
     create = (
         "image",

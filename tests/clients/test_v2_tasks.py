@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+
 from tests.clients.clients import Clients
 from tests.functional.v2.people import RAW, fresh
 from tests.functional.v2.serving import Web
@@ -30,6 +32,7 @@ def ended(clients: Clients, task_id: str) -> str:
     return shown
 
 
+@pytest.mark.campaign
 def test_an_image_is_made_by_a_task_through_glance(without_identities: Clients, web: Web) -> None:
     clients, name = without_identities, f"task {fresh()}"
     task_id = begin(clients, web.place(BYTES), name)
@@ -41,6 +44,7 @@ def test_an_image_is_made_by_a_task_through_glance(without_identities: Clients, 
     assert name in clients.glance("image-list")
 
 
+@pytest.mark.campaign
 def test_glance_lists_tasks_over_many_pages_and_says_why_one_failed(
     without_identities: Clients, web: Web
 ) -> None:

@@ -92,7 +92,9 @@ def swift_kind(swift: Mapping[str, str]) -> Iterator[Kind]:
     store.close()
 
 
-@pytest.fixture(params=["plain", "s3", "swift_kind"])
+@pytest.fixture(
+    params=["plain", *(pytest.param(name, marks=pytest.mark.campaign) for name in ("s3", "swift_kind"))]
+)
 def kind(request: pytest.FixtureRequest) -> Kind:
     return request.getfixturevalue(request.param)
 

@@ -192,7 +192,7 @@ def test_an_upload_that_a_sweep_took_over_is_503_in_every_dialect(standing: Serv
     assert (standing.blobs(image_id), standing.leftovers()) == ([], [])
 
 
-@pytest.mark.parametrize("store", ["s3", "swift"])
+@pytest.mark.parametrize("store", [pytest.param("s3", marks=pytest.mark.campaign), "swift"])
 def test_an_upload_that_a_sweep_took_over_is_503_in_every_store(
     remote: Server, backends: dict[str, Store], store: str
 ) -> None:

@@ -82,7 +82,7 @@ def far_s3(swift: Mapping[str, str]) -> Iterator[Far]:
         )
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.campaign)])
 def far(request: pytest.FixtureRequest) -> Far:
     """Each kind of store, for each test."""
     return request.getfixturevalue(f"far_{request.param}")
