@@ -1,4 +1,4 @@
-"""What a serving process does besides answering: it does jobs, sweeps up after the dead, and scrubs.
+"""Work that a serving process does beside requests: jobs, sweeping, and scrubbing.
 
 Any number of processes may do so at once; the registry's leases keep them apart.
 """

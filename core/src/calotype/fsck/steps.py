@@ -9,7 +9,7 @@ from calotype.registry import FindingKind
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a check has to do.
+    """The options of a check.
 
     `window`: objects younger than so many seconds are left alone. `rate`: bytes a second to read
     all bytes at; None reads none. `repair`: remove what belongs to nobody. `agreed`: how many

@@ -59,7 +59,7 @@ class Reserve:
         return _free(self._path.parent) >= 2 * wanted and self._make(wanted)
 
     def give_up(self) -> bool:
-        """Remove the reserve; return whether there is room now, be it by somebody else's doing."""
+        """Remove the reserve, and return whether there is room now, whoever made it."""
         try:
             self._path.unlink()
         except OSError:

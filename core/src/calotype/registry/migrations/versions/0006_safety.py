@@ -82,7 +82,7 @@ def downgrade() -> None:
 
 
 def _exact_text() -> dict[str, str]:
-    """As 0003 has it: on MariaDB and MySQL, too, texts are equal if all their characters are."""
+    """Return the options that make MariaDB and MySQL compare texts by each character, as in 0003."""
     dialect = op.get_bind().dialect
     if dialect.name not in ("mysql", "mariadb"):
         return {}
