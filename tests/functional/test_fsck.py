@@ -187,6 +187,7 @@ def test_a_repair_removes_what_its_operator_agreed_to(start_server: StartServer)
     said = manage(server, "fsck", "--window=0", "--repair", status=1).stderr
     assert "would remove 21 of 22 objects" in said
     assert "--store=file --yes-remove=21" in said
+    assert "give --repair too" in manage(server, "fsck", "--yes-remove=21", status=2).stderr
     assert all(orphan.exists() for orphan in orphans)
     assert len(fsck(server, "--repair", "--store=file", "--yes-remove=21")) == 21
 
