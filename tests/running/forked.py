@@ -137,6 +137,7 @@ def _become(
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     os.chdir(folder)
     sys.argv = argv
+    Path("/proc/self/comm").write_text(argv[0][:15])  # what it is called in a list of processes
     if TRACE in environment:
         import coverage
 
