@@ -19,9 +19,8 @@ from calotype.draft import Draft
 from calotype.lifecycle import Lifecycle
 from calotype.places import Places
 from calotype.policy import Caller
-from calotype.registry import Image, Listing, Registry, Scope, Status, Unit, build_engine, schema
+from calotype.registry import Image, Listing, Page, Registry, Scope, Status, Unit, build_engine, schema
 from calotype.registry.models import ImageRow, LocationRow
-from calotype.registry.records import Page
 from calotype.settings import Settings
 from calotype.stores import BlobNotFound, Reader, Store, Stored
 from calotype.stores.catalog import Catalog, Entry

@@ -116,6 +116,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.resources")
     config.include("calotype.api.access")
     config.include("calotype.api.errors")
+    config.include("calotype.api.targets")
     config.include("calotype.api.paths")
     config.include("calotype.api.predicates")
     config.include("calotype.api.health")

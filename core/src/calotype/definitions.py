@@ -10,6 +10,7 @@ removed from it, nor it itself. What may be in one is bounded: it is shown as a 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -203,19 +204,21 @@ class Metadefs:
             _add(unit, now, drafts)
 
     def _start_resource_types(self, drafts: Iterable[DefinitionDraft]) -> None:
-        """See that the resource types are known, each in a unit of its own: two may be after the same one."""
+        """See that the resource types are known, in a unit of their own: two may be after the same one.
+
+        Whoever comes second looks again; both insert in one order, so neither waits for the other in turn.
+        """
         wanted = {draft.name for draft in drafts if draft.kind is Kind.ASSOCIATION}
         if not wanted:
             return
-        known = {one.name for one in self._registry.definitions.resource_types()}
-        if len(known | wanted) > max(ITEMS_MAX, len(known)):
-            raise DraftTooLarge(f"There are at most {ITEMS_MAX} resource types.")
-        for name in sorted(wanted - known):
-            try:
-                with self._registry.unit() as unit:
-                    unit.definitions.add_resource_type(name)
-            except DuplicateDefinition:
-                continue
+        while True:
+            known = {one.name for one in self._registry.definitions.resource_types()}
+            if len(known | wanted) > max(ITEMS_MAX, len(known)):
+                raise DraftTooLarge(f"There are at most {ITEMS_MAX} resource types.")
+            if wanted <= known:
+                return
+            with contextlib.suppress(DuplicateDefinition), self._registry.unit() as unit:
+                unit.definitions.add_resource_types(sorted(wanted - known))
 
 
 def prefix_for(associations: Iterable[Definition], resource_type: str) -> str:

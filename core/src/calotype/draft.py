@@ -87,6 +87,7 @@ def check_draft(draft: Draft, settings: Settings) -> None:
     Raises:
         InvalidDraft, DraftTooLarge: with a sentence for the client.
     """
+    _check_counts(draft, settings)
     for name, value in draft.fields.items():
         _check_field(name, value, settings)
     if draft.size is not None:
@@ -102,10 +103,15 @@ def check_draft(draft: Draft, settings: Settings) -> None:
         _check_property(name, value, settings)
     for tag in draft.tags or ():
         check_tag(tag)
+
+
+def _check_counts(draft: Draft, settings: Settings) -> None:
+    """Count before anything is looked at one by one."""
     if len(draft.tags or ()) > settings.max_tags:
         raise DraftTooLarge(
             f"The limit has been exceeded on the number of allowed image tags: {settings.max_tags}."
         )
+    _check_number_of_properties(draft.properties, settings)
 
 
 def check_formats(draft: Draft, image: Image | None = None) -> None:
@@ -136,15 +142,19 @@ def check_project(project: str) -> None:
 
 def check_properties(properties: Mapping[str, str], settings: Settings) -> None:
     """Return if an image may have all these properties together; raises DraftTooLarge."""
-    if len(properties) > settings.max_properties:
-        raise DraftTooLarge(
-            f"The limit has been exceeded on the number of allowed image properties: "
-            f"{len(properties)} of at most {settings.max_properties}."
-        )
+    _check_number_of_properties(properties, settings)
     total = sum(len(name) + len(value.encode()) for name, value in properties.items())
     if total > settings.max_metadata_bytes:
         raise DraftTooLarge(
             f"The properties have {total} bytes together; at most {settings.max_metadata_bytes} are allowed."
+        )
+
+
+def _check_number_of_properties(properties: Mapping[str, str], settings: Settings) -> None:
+    if len(properties) > settings.max_properties:
+        raise DraftTooLarge(
+            f"The limit has been exceeded on the number of allowed image properties: "
+            f"{len(properties)} of at most {settings.max_properties}."
         )
 
 

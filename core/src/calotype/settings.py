@@ -132,6 +132,12 @@ class Settings(BaseModel):
     list_limit: int = Field(
         1000, ge=1, description="Images in one answer to a list; the rest is behind `marker`."
     )
+    list_bytes: ByteSize = Field(
+        ByteSize(1 << 20),
+        ge=1,
+        description="Bytes of documents in one page of a v2 list. A page that would have more ends early and "
+        "has a `next` link; it has one document at least. Most clients ask for 25 images: 25 KiB.",
+    )
     lease: float = Field(
         60, ge=1, description="Seconds after which an upload counts as dead whose process says nothing."
     )

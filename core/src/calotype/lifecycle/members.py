@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from calotype.draft import DraftTooLarge, check_project
@@ -45,7 +46,7 @@ class Members:
             self._set(unit, image.id, project, can_share)
             return unit.image(image.id)
 
-    def _check_number(self, projects: set[str]) -> None:
+    def _check_number(self, projects: Collection[str]) -> None:
         if len(projects) > self._most:
             raise DraftTooLarge(
                 f"The limit has been exceeded on the number of allowed image members: {self._most}."
@@ -57,15 +58,15 @@ class Members:
     @retried
     def share_with(self, image: Image, members: list[Sharing]) -> Image:
         """Share an image with these projects and no others; raises as `share`."""
-        for member in members:
-            check_project(member.project)
-        wanted = {member.project for member in members}
-        self._check_number(wanted)
+        wanted = {member.project: member for member in members}  # of one that comes twice the last counts
+        self._check_number(wanted.keys())
+        for project in wanted:
+            check_project(project)
         with self._registry.unit() as unit:
             for member in unit.image(image.id).members:
                 if member.project not in wanted:
                     unit.remove_member(image.id, member.project)
-            for member in members:
+            for member in wanted.values():
                 self._set(unit, image.id, member.project, member.can_share)
             return unit.image(image.id)
 

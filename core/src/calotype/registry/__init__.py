@@ -47,6 +47,7 @@ from calotype.registry.errors import (
 from calotype.registry.identity import Identity
 from calotype.registry.jobs import JobListing
 from calotype.registry.models import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
+from calotype.registry.pages import AT_ONCE, Page, Rows
 from calotype.registry.queries import Condition, Listing, Scope, SortKey
 from calotype.registry.records import (
     Census,
@@ -67,7 +68,6 @@ from calotype.registry.records import (
     Member,
     MemberStatus,
     OpenJob,
-    Page,
     Status,
     StoredLocation,
     Usage,
@@ -80,6 +80,7 @@ from calotype.registry.units import Unit
 __all__ = [
     "Registry",
     "Unit",
+    "AT_ONCE",
     "Census",
     "Copy",
     "Scrub",
@@ -220,9 +221,14 @@ class Registry:
             return queries.images_shared_with(connection, project)
 
     def page(self, listing: Listing) -> Page:
-        """A slice of the images that a listing asks for."""
+        """A slice of the images that a listing asks for, which reads them when it is iterated over."""
         with self._reader() as connection:
-            return queries.page(connection, listing)
+            rows = queries.page_rows(connection, listing)
+        return Page(rows[: listing.limit], self._complete, more=len(rows) > listing.limit)
+
+    def _complete(self, rows: Rows) -> list[Image]:
+        with self._reader() as connection:
+            return queries.complete(connection, rows)
 
     def leased_locations(self, now: datetime.datetime, limit: int) -> list[LeasedLocation]:
         """Attempts and doomed bytes, at most `limit`, those first whose lease ends first.
@@ -316,17 +322,17 @@ class Registry:
         with self._reader() as connection:
             return jobs.page(connection, listing)
 
-    def jobs_of(self, image_id: str) -> list[Job]:
-        """All jobs of an image, newest first."""
+    def jobs_of(self, image_id: str, limit: int = 1000) -> list[Job]:
+        """The jobs of an image, newest first; the oldest beyond the limit are left out."""
         with self._reader() as connection:
-            return jobs.jobs_of(connection, [image_id])[::-1]
+            return jobs.jobs_of(connection, image_id, limit)
 
     def latest_jobs(self, image_ids: Collection[str]) -> dict[str, Job]:
         """The newest job of each image that has any."""
         if not image_ids:
             return {}
         with self._reader() as connection:
-            return {job.image_id: job for job in jobs.jobs_of(connection, image_ids)}
+            return {job.image_id: job for job in jobs.latest_jobs(connection, image_ids)}
 
     def stores_in_use(self) -> list[str]:
         """Return the names of the stores that images have bytes in, or that open findings are about."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import enum
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from calotype.registry.definition_models import DefinitionRow, NamespaceRow, ResourceTypeRow
 from calotype.registry.errors import DuplicateDefinition, NamespaceNotFound
+from calotype.registry.pages import AT_ONCE
 from calotype.registry.queries import Scope, SortKey
 from calotype.registry.records import Visibility
 
@@ -126,6 +127,15 @@ class Definitions:
                     found[row.namespace_id].append(_definition(row))
         return found
 
+    def each_with(
+        self, namespaces: Sequence[Namespace], *kinds: Kind
+    ) -> Iterator[tuple[Namespace, list[Definition]]]:
+        """Each namespace with its definitions of these kinds, read for `AT_ONCE` namespaces at a time."""
+        for start in range(0, len(namespaces), AT_ONCE):
+            some = namespaces[start : start + AT_ONCE]
+            found = self.contents(some, *kinds)
+            yield from ((one, found[one.id]) for one in some)
+
     def find(self, namespace: Namespace, kind: Kind, name: str) -> Definition | None:
         """The definition of that name."""
         with self._reader() as connection:
@@ -206,11 +216,12 @@ class DefinitionsUnit:
             > 0
         )
 
-    def add_resource_type(self, name: str) -> None:
-        """Insert a resource type; raises DuplicateDefinition when it is there."""
+    def add_resource_types(self, names: Sequence[str]) -> None:
+        """Insert resource types; raises DuplicateDefinition when one is there."""
         now = _now()
-        with _unique(name):
-            self._connection.execute(insert(_TYPES), {"name": name, "created_at": now, "updated_at": now})
+        rows = [{"name": name, "created_at": now, "updated_at": now} for name in names]
+        with _unique(*names):
+            self._connection.execute(insert(_TYPES), rows)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, or_, select, union_all
+from sqlalchemy import Connection, Row, Select, bindparam, case, func, or_, select, union_all
 
 from calotype.registry.models import JobRow, LocationRow
 from calotype.registry.queries import SortKey, follows, order_by
@@ -20,12 +20,28 @@ _SORTED = {
     "makes_image": case((_MAKES_IMAGE, 1), else_=0),
 }
 
-# Oldest first. Made once, so that SQLAlchemy knows what it has compiled: v2 asks for each image it shows.
-_OF_ONE = select(_JOBS).where(JobRow.image_id == bindparam("image_id")).order_by(JobRow.created_at)
-_OF_SEVERAL = (
+# An image may have any number of jobs, for each import that fails leaves one. Made once, so that SQLAlchemy
+# knows what it has compiled: v2 asks for each image it shows.
+_NEWEST_FIRST = (_JOBS.c.created_at.desc(), _JOBS.c.id.desc())
+_OF_ONE = (
     select(_JOBS)
-    .where(JobRow.image_id.in_(bindparam("image_ids", expanding=True)))
-    .order_by(JobRow.created_at)
+    .where(_JOBS.c.image_id == bindparam("image_id"))
+    .order_by(*_NEWEST_FIRST)
+    .limit(bindparam("most"))
+)
+_RANKED = (
+    select(
+        _JOBS.c.id, func.row_number().over(partition_by=_JOBS.c.image_id, order_by=_NEWEST_FIRST).label("nth")
+    )
+    .where(_JOBS.c.image_id.in_(bindparam("image_ids", expanding=True)))
+    .subquery()
+)
+_LATEST = select(_JOBS).join(_RANKED, _RANKED.c.id == _JOBS.c.id).where(_RANKED.c.nth == 1)
+
+# What a list shows of jobs. An order may hold 200 KiB; a list only asks whether it has made an image.
+_LISTED = (
+    *(column for column in _JOBS.c if column is not _JOBS.c.job_order),
+    _SORTED["makes_image"].label("made"),
 )
 
 
@@ -71,16 +87,21 @@ def open_jobs(
     ]
 
 
-def jobs_of(connection: Connection, image_ids: Collection[str]) -> list[Job]:
-    """All jobs of images, oldest first."""
+def jobs_of(connection: Connection, image_id: str, limit: int) -> list[Job]:
+    """At most `limit` jobs of an image, newest first."""
+    return _records(connection, _OF_ONE, image_id=image_id, most=limit)
+
+
+def latest_jobs(connection: Connection, image_ids: Collection[str]) -> list[Job]:
+    """The newest job of each of the images that has any."""
     ids = list(image_ids)
     if len(ids) == 1:
-        return _records(connection, _OF_ONE, image_id=ids[0])
-    return _records(connection, _OF_SEVERAL, image_ids=ids) if ids else []
+        return jobs_of(connection, ids[0], 1)
+    return _records(connection, _LATEST, image_ids=ids) if ids else []
 
 
 def page(connection: Connection, listing: JobListing) -> JobPage:
-    """A slice of all jobs.
+    """A slice of all jobs, of whose orders nothing is read but whether they have made an image.
 
     By time, those of each status are a query of their own that walks an index and stops
     after a page: so a page costs the same however many jobs there are.
@@ -94,7 +115,7 @@ def page(connection: Connection, listing: JobListing) -> JobPage:
 
 
 def _matching(listing: JobListing, status: JobStatus | None) -> Select[Any]:
-    query = select(_JOBS)
+    query = select(*_LISTED)
     if status is not None:
         query = query.where(JobRow.status == status)
     if listing.makes_image is not None:
@@ -113,7 +134,7 @@ def _values(job: Job) -> dict[str, Any]:
 def _united(parts: list[Select[Any]], listing: JobListing) -> Select[Any]:
     """The first of all parts' rows."""
     ids = union_all(*(select(part.with_only_columns(_JOBS.c.id).subquery()) for part in parts)).subquery()
-    found = select(_JOBS).join(ids, ids.c.id == _JOBS.c.id)
+    found = select(*_LISTED).join(ids, ids.c.id == _JOBS.c.id)
     return found.order_by(*order_by(_SORTED, listing.sort)).limit(listing.limit + 1)
 
 
@@ -127,7 +148,7 @@ def _record(row: Row[Any]) -> Job:
         kind=JobKind(row.kind),
         image_id=row.image_id,
         status=JobStatus(row.status),
-        order=row.job_order,
+        order=_order(row),
         pending=tuple(row.outcome["pending"]),
         failed=tuple(row.outcome["failed"]),
         message=row.message,
@@ -140,3 +161,10 @@ def _record(row: Row[Any]) -> Job:
         waited=row.outcome.get("waited", 0.0),
         waiting_since=row.waiting_since,
     )
+
+
+def _order(row: Row[Any]) -> dict[str, Any]:
+    """What the job is to do; in a list only whether it has made an image."""
+    if "made" in row._mapping:
+        return {"asked": {}} if row.made else {}
+    return row.job_order

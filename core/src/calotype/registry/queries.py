@@ -17,6 +17,7 @@ from sqlalchemy import (
     CompoundSelect,
     Connection,
     Integer,
+    Row,
     Select,
     and_,
     bindparam,
@@ -47,13 +48,14 @@ from calotype.registry.records import (
     LocationState,
     Member,
     MemberStatus,
-    Page,
     Status,
     Visibility,
 )
 
 _IMAGES = ImageRow.__table__
 _COLUMNS = tuple(_IMAGES.columns.keys())
+#: Statements with more filters are not kept compiled: they are rare, large, and no two are alike.
+_REMEMBERED = 8
 
 
 class Scope(enum.Enum):
@@ -121,40 +123,58 @@ class Listing:
 def find_image(connection: Connection, image_id: str, *, lock: bool = False) -> Image | None:
     """The image of that id, deleted ones too; None if there never was one."""
     rows = connection.execute(_FIND_LOCKED if lock else _FIND, {"image_id": image_id}).all()
-    return _with_parts(connection, rows)[0] if rows else None
+    return complete(connection, rows)[0] if rows else None
 
 
 def find_visible(connection: Connection, image_id: str, scope: Scope, project: str | None) -> Image | None:
     """The same, as far as a project sees it; what it does not see is not even read."""
     sought = {"image_id": image_id, "project": project}
     rows = connection.execute(_FIND_IN[scope], sought).all()
-    return _with_parts(connection, rows)[0] if rows else None
+    return complete(connection, rows)[0] if rows else None
 
 
 def images_shared_with(connection: Connection, project: str) -> list[Image]:
-    """The undeleted images of which the project is a member, oldest first."""
+    """The undeleted images of which the project is a member, oldest first.
+
+    Of all that belongs to an image only that membership is read: there may be many images.
+    """
     c = _IMAGES.c
+    m = MemberRow.__table__.c
+    membership = (m.project, m.status, m.can_share, m.created_at, m.updated_at)
     shared = (
-        select(_IMAGES)
-        .join(MemberRow, MemberRow.image_id == c.id)
-        .where(MemberRow.project == project, c.deleted_at.is_(None))
+        select(
+            c.id,
+            c.status,
+            c.created_at,
+            c.updated_at,
+            c.visibility,
+            c.owner,
+            *(column.label(f"member_{column.name}") for column in membership),
+        )
+        .join(MemberRow.__table__, m.image_id == c.id)
+        .where(m.project == project, c.deleted_at.is_(None))
         .order_by(c.created_at, c.id)
     )
-    return _with_parts(connection, connection.execute(shared).all())
+    return [_shared_image(row) for row in connection.execute(shared)]
 
 
-def page(connection: Connection, listing: Listing) -> Page:
-    """A slice of the images that a listing asks for.
+def page_rows(connection: Connection, listing: Listing) -> Sequence[Row[Any]]:
+    """Return a page's rows of `images`, and one more when more follows; `complete` makes images of them.
 
     Each part of the scope is a query of its own that walks an index and stops after a
     page: so a page costs the same whether there are a thousand images or a million.
     """
     if _asks_for_nul(listing):
-        return Page((), more=False)
+        return []
     parts = [_matching(listing, condition).limit(listing.limit + 1) for condition in _listed(listing)]
-    rows = connection.execute(parts[0] if len(parts) == 1 else _united(parts, listing)).all()
-    images = _with_parts(connection, rows[: listing.limit])
-    return Page(tuple(images), more=len(rows) > listing.limit)
+    query = parts[0] if len(parts) == 1 else _united(parts, listing)
+    if _number_of_filters(listing) > _REMEMBERED:
+        connection = connection.execution_options(compiled_cache=None)
+    return connection.execute(query).all()
+
+
+def _number_of_filters(listing: Listing) -> int:
+    return len(listing.conditions) + len(listing.tags) + len(listing.properties)
 
 
 def _united(parts: Sequence[Select[Any]], listing: Listing) -> Select[Any]:
@@ -232,20 +252,20 @@ def order_by(columns: Mapping[str, ColumnElement[Any]], sort: Sequence[SortKey])
 def follows(
     columns: Mapping[str, ColumnElement[Any]], sort: Sequence[SortKey], after: Mapping[str, Any]
 ) -> ColumnElement[bool]:
-    """Whether a row comes behind that one: behind it in one key, and equal to it in those before.
+    """Whether a row comes behind that one: behind it in the first key, or equal there and behind in the rest.
 
-    The bound says nothing new: by it alone a database finds the place in its index where to go on.
+    Each key is named twice, so the statement is as long as the list of keys. The bound adds nothing to the
+    meaning: by it alone a database finds the place in its index where to go on.
     """
-    cases: list[ColumnElement[bool]] = [false()]
-    bound: ColumnElement[bool] | None = None
-    equal: list[ColumnElement[bool]] = []
-    for key in sort:
+    behind: ColumnElement[bool] = false()
+    for key in reversed(sort):
         column, value = columns[key.field], after[key.field]
-        if bound is None:
-            bound = column <= value if key.descending else column >= value
-        cases.append(and_(*equal, column < value if key.descending else column > value))
-        equal.append(column == value)
-    return or_(*cases) if bound is None else and_(bound, or_(*cases))
+        beyond = column < value if key.descending else column > value
+        behind = or_(beyond, and_(column == value, behind))
+    if not sort:
+        return behind
+    column, value = columns[sort[0].field], after[sort[0].field]
+    return and_(column <= value if sort[0].descending else column >= value, behind)
 
 
 def _values(image: Image, sort: Sequence[SortKey]) -> dict[str, Any]:
@@ -264,7 +284,7 @@ def _zero(name: str) -> Any:
     return "" if isinstance(_IMAGES.c[name].type, String) else 0
 
 
-def _with_parts(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Image]:
+def complete(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Image]:
     """Turn rows of `images` into records, with all that belongs to them."""
     if not rows:
         return []
@@ -276,6 +296,25 @@ def _with_parts(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[I
     for row in found:
         parts[row.image_id].take(row)
     return [_image(row, parts[row[0]]) for row in rows]
+
+
+def _shared_image(row: Row[Any]) -> Image:
+    member = Member(
+        row.member_project,
+        MemberStatus(row.member_status),
+        row.member_can_share,
+        row.member_created_at,
+        row.member_updated_at,
+    )
+    return Image(
+        row.id,
+        Status(row.status),
+        row.created_at,
+        row.updated_at,
+        visibility=Visibility(row.visibility),
+        owner=row.owner,
+        members=(member,),
+    )
 
 
 def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:

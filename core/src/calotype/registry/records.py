@@ -213,14 +213,6 @@ class OpenJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A slice of a list, and whether more follows."""
-
-    images: tuple[Image, ...]
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
 class JobPage:
     """A slice of a list of jobs, and whether more follows."""
 

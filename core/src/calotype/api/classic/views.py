@@ -6,6 +6,7 @@ apart by predicates: the request has a body; it names a location; it has neither
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pyramid.config import Configurator
@@ -18,6 +19,7 @@ from calotype.api import errors
 from calotype.api.body import image_response
 from calotype.api.classic import codec
 from calotype.api.classic.resources import ClassicImage, ClassicImages
+from calotype.api.lists import stream_images
 from calotype.api.methods import refuse_other_methods
 from calotype.api.uploads import upload_body
 from calotype.api.versions import version_document
@@ -35,34 +37,33 @@ class ListView:
     def __init__(self, context: Any, request: Request):
         self.request = request
 
-    @view_config(context=ClassicImages, method="GET", permission=policy.LIST, renderer="json")
-    def index(self) -> dict[str, Any]:
+    @view_config(context=ClassicImages, method="GET", permission=policy.LIST)
+    def index(self) -> Response:
         """The brief list."""
         return self._page(codec.image_brief)
 
-    @view_config(context=ClassicImages, name="detail", method="GET", permission=policy.LIST, renderer="json")
-    def detail(self) -> dict[str, Any]:
+    @view_config(context=ClassicImages, name="detail", method="GET", permission=policy.LIST)
+    def detail(self) -> Response:
         """The detailed list."""
         return self._page(codec.image_detail)
 
-    @view_config(context=Root, method=("GET", "HEAD"), renderer="json")
-    def root(self) -> dict[str, Any]:
+    @view_config(context=Root, method=("GET", "HEAD"))
+    def root(self) -> Response:
         """The seed's index, and the versions, which clients ask for before they have a token."""
-        self.request.response.status_int = 300
+        versions = version_document(self.request)
         try:
-            listed = self.index() if self.request.has_permission(policy.LIST) else {"images": []}
+            if self.request.has_permission(policy.LIST):
+                return self._page(codec.image_brief, status=300, versions=versions)
         except Unauthenticated:
-            listed = {"images": []}
-        return {"versions": version_document(self.request), **listed}
+            pass
+        return Response(json={"versions": versions, "images": []}, status=300)
 
-    def _page(self, form: Any) -> dict[str, Any]:
+    def _page(self, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any) -> Response:
         limit, marker = self._limit(), self._marker()
         page = self.request.image_registry.page(Listing(Scope.PUBLIC, limit=limit, after=marker))
-        listed: dict[str, Any] = {"images": [form(image) for image in page.images]}
-        if page.more and page.images:
-            query = {"limit": limit, "marker": page.images[-1].id}
-            listed["next"] = self.request.path + "?" + "&".join(f"{k}={v}" for k, v in query.items())
-        return listed
+        if page.more and page.last_id:
+            rest["next"] = f"{self.request.path}?limit={limit}&marker={page.last_id}"
+        return stream_images(self.request, page, form, rest, status)
 
     def _limit(self) -> int:
         most = self.request.registry["calotype.settings"].list_limit

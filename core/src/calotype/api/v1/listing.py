@@ -8,6 +8,7 @@ from typing import Any
 from pyramid.request import Request
 from webob.multidict import MultiDict
 
+from calotype.api.filters import check_filters
 from calotype.api.v1.codec import read_time
 from calotype.draft import InvalidDraft, canonical_id
 from calotype.registry import Condition, Image, Listing, MemberStatus, Scope, SortKey, Status, Visibility
@@ -35,9 +36,13 @@ def read_listing(request: Request, most: int) -> Listing:
     down = direction == "desc"
     sort = dict.fromkeys((key, "created_at", "id"))
     deleted = "changes-since" in query
+    properties = {
+        name.removeprefix("property-"): value for name, value in query.items() if name.startswith("property-")
+    }
     conditions = [*_conditions(query), *_visibility(request, query)]
     if not deleted:
         conditions.append(Condition("status", "neq", Status.KILLED))
+    check_filters(len(conditions) + len(properties))
     return Listing(
         scope=_scope(request, query),
         project=request.caller.project,
@@ -45,11 +50,7 @@ def read_listing(request: Request, most: int) -> Listing:
         community=_scope(request, query) is Scope.ALL,
         deleted=deleted,
         conditions=tuple(conditions),
-        properties={
-            name.removeprefix("property-"): value
-            for name, value in query.items()
-            if name.startswith("property-")
-        },
+        properties=properties,
         sort=tuple(SortKey(name, down) for name in sort),
         limit=_limit(query, most),
         after=_marker(request, query),

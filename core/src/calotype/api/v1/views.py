@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from calotype import policy
 from calotype.api.body import has_body, image_response
 from calotype.api.documents import read_document
 from calotype.api.headers import META, read_boolean
+from calotype.api.lists import stream_images
 from calotype.api.methods import refuse_other_methods
 from calotype.api.uploads import upload_body
 from calotype.api.v1 import codec
@@ -28,34 +30,33 @@ from calotype.lifecycle import NotAllowed
 from calotype.registry import Image, Status, Visibility
 
 
-@view_config(context=V1, method="GET", permission=policy.LIST, renderer="json")
-def root(context: V1, request: Request) -> dict[str, Any]:
+@view_config(context=V1, method="GET", permission=policy.LIST)
+def root(context: V1, request: Request) -> Response:
     """GET /v1: the brief list, and the versions, for clients whose endpoint is this."""
-    return {**_page(request, codec.image_brief), "versions": version_document(request)}
+    return _page(request, codec.image_brief, versions=version_document(request))
 
 
-@view_config(context=V1Images, method="GET", permission=policy.LIST, renderer="json")
-def index(context: Any, request: Request) -> dict[str, Any]:
+@view_config(context=V1Images, method="GET", permission=policy.LIST)
+def index(context: Any, request: Request) -> Response:
     """GET /v1/images: the brief list."""
     return _page(request, codec.image_brief)
 
 
-@view_config(context=V1Images, name="detail", method="GET", permission=policy.LIST, renderer="json")
-def detail(context: V1Images, request: Request) -> dict[str, Any]:
+@view_config(context=V1Images, name="detail", method="GET", permission=policy.LIST)
+def detail(context: V1Images, request: Request) -> Response:
     """GET /v1/images/detail: the whole records."""
     return _page(request, codec.image_document)
 
 
-def _page(request: Request, form: Any) -> dict[str, Any]:
+def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
     listing = read_listing(request, request.registry["calotype.settings"].list_limit)
     page = request.image_registry.page(listing)
-    listed: dict[str, Any] = {"images": [form(image) for image in page.images]}
-    if page.more and page.images:
+    if page.more and page.last_id:
         # openstacksdk follows it; a Link header would break it.
         query = [(name, value) for name, value in request.GET.items() if name not in ("limit", "marker")]
-        more = [*query, ("limit", str(listing.limit)), ("marker", page.images[-1].id)]
-        listed["next"] = f"{request.path}?{urlencode(more)}"
-    return listed
+        more = [*query, ("limit", str(listing.limit)), ("marker", page.last_id)]
+        rest["next"] = f"{request.path}?{urlencode(more)}"
+    return stream_images(request, page, form, rest)
 
 
 @view_config(context=V1Images, method="POST", permission=policy.CREATE)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pyramid.request import Request
 from webob.multidict import MultiDict
 
+from calotype.api.filters import check_filters, check_values
 from calotype.draft import InvalidDraft
 from calotype.policy import scope_of
 from calotype.registry import Condition, Image, Listing, MemberStatus, SortKey, Visibility
@@ -46,16 +47,17 @@ def read_listing(request: Request, most: int) -> Listing:
     conditions = [Condition("os_hidden", "eq", hidden)]
     if visibility not in (None, "all"):
         conditions.append(Condition("visibility", "eq", visibility))
-    conditions += _conditions(query)
+    filters, tags, properties = [*_conditions(query)], {*query.getall("tag")}, _properties(query)
+    check_filters(len(filters) + len(tags) + len(properties))
     scope = scope_of(caller)
     return Listing(
         scope,
         project=caller.project,
         memberships=_memberships(query),
         community=visibility in ("community", "all"),
-        conditions=tuple(conditions),
-        tags=tuple(query.getall("tag")),
-        properties=_properties(query),
+        conditions=(*conditions, *filters),
+        tags=tuple(sorted(tags)),
+        properties=properties,
         sort=_sort(query),
         limit=read_limit(query, most),
         after=_marker(request),
@@ -69,7 +71,10 @@ def read_choice(
     text = query.get(name)
     if text is None:
         return default
-    text = text.lower() if fold else text
+    return _choice(name, text.lower() if fold else text, choices)
+
+
+def _choice(name: str, text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise InvalidDraft(f"Invalid {name}: it is one of {', '.join(choices)}.")
     return text
@@ -85,7 +90,7 @@ def _conditions(query: MultiDict) -> Iterator[Condition]:
         if name == "changes-since":
             raise InvalidDraft("changes-since is not a filter of this version.")
         if name == "protected":
-            yield Condition(name, "eq", read_choice(query, name, ("true", "false"), None) == "true")
+            yield Condition(name, "eq", _choice(name, text, ("true", "false")) == "true")
         elif name in _TEXTS:
             yield _text_condition(name, text)
         elif name in _PLAIN_TEXTS:
@@ -109,7 +114,7 @@ def _properties(query: MultiDict) -> dict[str, str]:
 def _text_condition(name: str, text: str) -> Condition:
     operator, value = _operator(text)
     if operator == "in":
-        return Condition(name, "in", _items(value))
+        return Condition(name, "in", _items(name, value))
     if operator != "eq":
         raise InvalidDraft(f"Invalid filter {name}: its operators are in and eq.")
     return Condition(name, "eq", value)
@@ -120,11 +125,13 @@ def _operator(text: str) -> tuple[str, str]:
     return (operator, value) if colon and operator in _OPERATORS else ("eq", text)
 
 
-def _items(text: str) -> list[str]:
+def _items(name: str, text: str) -> list[str]:
     """The items of `a,"b,c"`."""
-    items, position = [], 0
+    items: list[str] = []
+    position = 0
     while match := _ITEM.match(text, position):
         items.append(match[1] if match[1] is not None else match[2])
+        check_values(name, len(items))
         position = match.end()
         if position == len(text):
             return items
@@ -186,18 +193,24 @@ def _marker(request: Request) -> Image | None:
 
 
 def _sort(query: MultiDict) -> tuple[SortKey, ...]:
-    """The keys asked for, and two that make the order total, in the last key's direction."""
-    keys = _sort_pairs(query)
-    last = keys[-1].descending if keys else True
-    named = {key.field for key in keys}
-    return (*keys, *(SortKey(name, last) for name in ("created_at", "id") if name not in named))
+    """The keys asked for, and two that make the order total, in the last key's direction.
+
+    A field that comes again is passed over: what is equal in it is equal in it still.
+    """
+    keys: dict[str, SortKey] = {}
+    for key in _sort_pairs(query):
+        keys.setdefault(key.field, key)
+    last = list(keys.values())[-1].descending if keys else True
+    for name in ("created_at", "id"):
+        keys.setdefault(name, SortKey(name, last))
+    return tuple(keys.values())
 
 
 def _sort_pairs(query: MultiDict) -> list[SortKey]:
     if "sort" in query:
         if "sort_key" in query or "sort_dir" in query:
             raise InvalidDraft("Sort by sort, or by sort_key and sort_dir.")
-        pairs = [item.partition(":")[::2] for item in query["sort"].split(",")]
+        pairs = [item.partition(":")[::2] for item in dict.fromkeys(query["sort"].split(","))]
         return [_sort_key(name.strip(), direction.strip() or "desc") for name, direction in pairs]
     names, directions = query.getall("sort_key"), query.getall("sort_dir")
     if len(directions) > 1 and len(directions) != len(names):

@@ -87,14 +87,15 @@ def _read_path(path: object) -> str:
 def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> Draft:
     """The draft that the changes make of an image: only what they change is in it.
 
+    Of a key that is given several values only the last is looked at, because a patch is done as a whole.
+
     Raises:
         NotAllowed: they change what is the server's own, or remove what every image has.
         InvalidDraft: a value is of the wrong type.
         Conflict: they replace or remove what is not there, or add what is.
     """
-    fields: dict[str, Any] = {}
-    tags: tuple[str, ...] | None = None
-    properties = dict(image.properties)
+    properties: dict[str, Any] = dict(image.properties)
+    changed: dict[str, Any] = {}
     for change in changes:
         if change.op == "remove" and change.key in _ADDED:
             continue
@@ -102,24 +103,26 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> Draft:
         base = schemas.is_base(change.key)
         if change.key == "id" or (base and change.op == "remove"):
             raise NotAllowed(f"Attribute '{change.key}' can be neither removed nor given another meaning.")
-        there = base or change.key in properties
-        if change.op == "add" and change.strict and there:
-            raise Conflict(f"Property {change.key} is there already.")
-        if change.op != "add" and not there:
-            raise Conflict(f"Property {change.key} does not exist.")
+        _check_there(change, there=base or change.key in properties)
         if change.op == "remove":
             del properties[change.key]
+            changed.pop(change.key, None)
             continue
-        schemas.check_value(change.key, change.value)
-        if change.key == "tags":
-            tags = tuple(dict.fromkeys(change.value))
-        elif base:
-            fields[change.key] = codec.read_value(change.value)
-        else:
+        changed[change.key] = change.value
+        if not base:
             properties[change.key] = change.value
+    for key, value in changed.items():
+        schemas.check_value(key, value)
     return Draft(
-        fields=fields,
+        fields={key: codec.read_value(value) for key, value in changed.items() if key in codec.FIELDS},
         properties={k: v for k, v in properties.items() if image.properties.get(k) != v},
         dropped=frozenset(image.properties) - frozenset(properties),
-        tags=tags,
+        tags=tuple(dict.fromkeys(changed["tags"])) if "tags" in changed else None,
     )
+
+
+def _check_there(change: Change, *, there: bool) -> None:
+    if change.op == "add" and change.strict and there:
+        raise Conflict(f"Property {change.key[:80]} is there already.")
+    if change.op != "add" and not there:
+        raise Conflict(f"Property {change.key[:80]} does not exist.")

@@ -11,14 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 from pyramid.config import Configurator
 
-from calotype.draft import InvalidDraft
+from calotype.draft import DraftTooLarge, InvalidDraft
 from calotype.registry import JobStatus, MemberStatus, Status, Visibility
 from calotype.settings import Settings
 
 SCHEMAS = "calotype.v2.schemas"
+
+
+def array(items: Mapping[str, Any], *, most: int, **more: Any) -> dict[str, Any]:
+    """The schema of an array. Its length is checked before its items: keywords are, in their order."""
+    return {"type": "array", "maxItems": most, "items": items, **more}
+
 
 _ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _TIME = {"type": "string", "readOnly": True}
@@ -31,7 +36,7 @@ _ORDER = {
             "required": ["name"],
             "properties": {"name": {"type": "string"}, "uri": {"type": "string", "maxLength": 2048}},
         },
-        "stores": {"type": "array", "items": {"type": "string", "maxLength": 255}, "maxItems": 64},
+        "stores": array({"type": "string", "maxLength": 255}, most=64),
         "all_stores": {"type": "boolean"},
         "all_stores_must_succeed": {"type": "boolean"},
     },
@@ -91,7 +96,6 @@ class Schemas:
         self._properties = {
             name: Draft202012Validator(schema) for name, schema in image["properties"].items()
         }
-        self._text = Draft202012Validator({"type": "string"})
         self._order = Draft202012Validator(_ORDER)
         self._new_member = Draft202012Validator(_NEW_MEMBER)
         self._answer = Draft202012Validator(_ANSWER)
@@ -103,7 +107,13 @@ class Schemas:
 
     def check_value(self, name: str, value: object) -> None:
         """Return if an image's key may have the value; raises InvalidDraft."""
-        check_document(self._properties.get(name, self._text), value, name)
+        validator = self._properties.get(name)
+        if validator is not None:
+            check_document(validator, value, name)
+        elif not isinstance(
+            value, str
+        ):  # as the schema's additionalProperties says, at a hundredth of the cost
+            raise InvalidDraft(f"Invalid value for {name[:120]}: the schema asks for type string.")
 
     def check_order(self, document: object) -> None:
         """Return if the document asks for an import; raises InvalidDraft."""
@@ -123,12 +133,22 @@ class Schemas:
 
 
 def check_document(validator: Draft202012Validator, value: object, what: str) -> None:
-    error = best_match(validator.iter_errors(value))
+    """Return if a value is as the schema says.
+
+    The first error ends the validation, because a document may have as many errors as values. Which one is
+    first is settled by the order of the schema's keywords and of the document.
+
+    Raises:
+        InvalidDraft: it is not; the message says where, and what the schema asks for.
+        DraftTooLarge: an array or an object has too many items.
+    """
+    error = next(validator.iter_errors(value), None)
     if error is None:
         return
-    where = ".".join(str(part) for part in (what, *error.absolute_path))
+    where = ".".join(str(part)[:80] for part in (what, *error.absolute_path))
     wanted = f"{error.validator} {error.validator_value}"
-    raise InvalidDraft(f"Invalid value for {where[:120]}: the schema asks for {wanted[:300]}.")
+    kind = DraftTooLarge if error.validator in ("maxItems", "maxProperties") else InvalidDraft
+    raise kind(f"Invalid value for {where[:120]}: the schema asks for {wanted[:300]}.")
 
 
 def _text(most: int, **more: Any) -> dict[str, Any]:
@@ -161,7 +181,7 @@ def _image(settings: Settings) -> dict[str, Any]:
         "checksum": _text(32, readOnly=True, description="MD5 of the image's bytes"),
         "os_hash_algo": _text(64, readOnly=True, description="Algorithm of os_hash_value"),
         "os_hash_value": _text(128, readOnly=True, description="Digest of the image's bytes, in hex"),
-        "tags": {"type": "array", "items": {"type": "string", "maxLength": 255}},
+        "tags": array({"type": "string", "maxLength": 255}, most=settings.max_tags),
         "created_at": _TIME,
         "updated_at": _TIME,
         "self": {"type": "string", "readOnly": True},

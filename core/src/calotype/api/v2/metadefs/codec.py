@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pyramid.request import Request
 
+from calotype.api.filters import check_values
 from calotype.api.v2.codec import moment, read_object
 from calotype.api.v2.listing import read_choice, read_limit
 from calotype.api.v2.metadefs.resources import visible_namespace
@@ -100,6 +101,7 @@ def read_listing(request: Request, most: int) -> NamespaceListing:
     key = read_choice(query, "sort_key", ("namespace", "created_at", "updated_at"), "created_at")
     descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
     types = tuple(query["resource_types"].split(",")) if query.get("resource_types") else ()
+    check_values("resource_types", len(types))
     for name in types:
         check_name("resource type", name, SHORT_MAX)
     return NamespaceListing(

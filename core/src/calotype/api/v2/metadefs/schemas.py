@@ -11,8 +11,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from pyramid.config import Configurator
 
-from calotype.api.v2.schemas import check_document, several
-from calotype.definitions import DESCRIPTION_MAX, NAME_MAX, SHORT_MAX
+from calotype.api.v2.schemas import array, check_document, several
+from calotype.definitions import DESCRIPTION_MAX, ITEMS_MAX, NAME_MAX, SHORT_MAX
 from calotype.registry import Kind
 
 SCHEMAS = "calotype.v2.metadefs.schemas"
@@ -24,13 +24,13 @@ _COUNT = {"type": "integer", "minimum": 0}
 _TIME = {"type": "string", "format": "date-time", "readOnly": True}
 _TIMES = {"created_at": _TIME, "updated_at": _TIME}
 _SELF = {"self": {"type": "string", "readOnly": True}, "schema": {"type": "string", "readOnly": True}}
-_TEXTS = {"type": "array", "items": _TEXT, "uniqueItems": True}
+_TEXTS = array(_TEXT, most=ITEMS_MAX, uniqueItems=True)
 _PROPERTY: Mapping[str, Any] = {
     "name": _NAME,
     "title": _TEXT,
     "type": {"type": "string", "enum": _TYPES},
     "description": _TEXT,
-    "operators": {"type": "array", "items": _TEXT},
+    "operators": array(_TEXT, most=ITEMS_MAX),
     "required": _TEXTS,
     "readonly": {"type": "boolean"},
     "default": {},
@@ -51,6 +51,7 @@ _PROPERTY: Mapping[str, Any] = {
 }
 _PROPERTIES = {
     "type": "object",
+    "maxProperties": ITEMS_MAX,
     "additionalProperties": {
         "type": "object",
         "properties": _PROPERTY,
@@ -91,10 +92,10 @@ _NAMESPACE = {
     "visibility": {"type": "string", "enum": ["public", "private"]},
     "protected": {"type": "boolean", "description": "If true, namespace will not be deletable."},
     "owner": {"type": "string", "maxLength": NAME_MAX},
-    "resource_type_associations": {"type": "array", "items": _named(_ASSOCIATION)},
+    "resource_type_associations": array(_named(_ASSOCIATION), most=ITEMS_MAX),
     "properties": _PROPERTIES,
-    "objects": {"type": "array", "items": _named(_OBJECT)},
-    "tags": {"type": "array", "items": _named(_TAG)},
+    "objects": array(_named(_OBJECT), most=ITEMS_MAX),
+    "tags": array(_named(_TAG), most=ITEMS_MAX),
     **_TIMES,
     **_SELF,
 }

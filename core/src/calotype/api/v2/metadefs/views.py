@@ -10,6 +10,7 @@ from pyramid.view import view_config
 
 from calotype import policy
 from calotype.api.documents import read_document
+from calotype.api.lists import fit
 from calotype.api.v2.metadefs import codec
 from calotype.api.v2.metadefs.resources import (
     Association,
@@ -27,7 +28,7 @@ from calotype.api.v2.metadefs.resources import (
     Tags,
 )
 from calotype.api.v2.metadefs.schemas import SCHEMAS
-from calotype.api.v2.views.documents import json_response, nothing, page_links, without_body
+from calotype.api.v2.views.documents import json_response, nothing, page_response, without_body
 from calotype.api.versions import base_url
 from calotype.definitions import DefinitionDraft
 from calotype.registry import Kind
@@ -43,17 +44,14 @@ def resource_types(context: ResourceTypes, request: Request) -> Response:
 @view_config(context=Namespaces, method="GET", permission=policy.LIST)
 def namespaces(context: Namespaces, request: Request) -> Response:
     """GET /v2/metadefs/namespaces: a page of those that the caller sees, and the way to the next."""
-    registry = request.image_registry.definitions
-    page = registry.page(codec.read_listing(request, request.registry["calotype.settings"].list_limit))
-    contents = registry.contents(page.namespaces, Kind.ASSOCIATION)
-    after = page.namespaces[-1].name if page.more else None
-    return json_response(
-        {
-            "namespaces": [codec.namespace_document(one, contents[one.id]) for one in page.namespaces],
-            **page_links(request, codec.ROOT, after),
-            "schema": "/v2/schemas/metadefs/namespaces",
-        }
+    registry, settings = request.image_registry.definitions, request.registry["calotype.settings"]
+    page = registry.page(codec.read_listing(request, settings.list_limit))
+    documents = (
+        (one.name, codec.namespace_document(one, associations))
+        for one, associations in registry.each_with(page.namespaces, Kind.ASSOCIATION)
     )
+    shown = fit(documents, settings.list_bytes)
+    return page_response(request, "namespaces", codec.ROOT, shown, more=page.more)
 
 
 @view_config(context=Namespaces, method="POST", permission=policy.DEFINE)

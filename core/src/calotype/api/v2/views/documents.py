@@ -11,6 +11,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from calotype.api.body import has_body
+from calotype.api.lists import Fitting, list_response
 from calotype.api.v2 import codec
 from calotype.draft import InvalidDraft
 from calotype.registry import Image, Job, JobStatus, Registry, Status
@@ -59,8 +60,16 @@ def image_document(request: Request, image: Image) -> dict[str, Any]:
     return image_documents(request, [image])[0]
 
 
-def page_links(request: Request, path: str, after: str | None) -> dict[str, str]:
-    """The way to the first page of what is asked for, and, where something follows, to the next."""
+def page_response(request: Request, name: str, path: str, shown: Fitting, *, more: bool) -> Response:
+    """Answer with a page of a list: what fits of it, and links to its first page and to the next, if any.
+
+    `more`: something follows the documents that `shown` was made of.
+    """
+    rest = _links(request, path, shown.last if shown.cut or more else None)
+    return list_response(name, shown.texts, {**rest, "schema": path.replace("/v2/", "/v2/schemas/", 1)})
+
+
+def _links(request: Request, path: str, after: str | None) -> dict[str, str]:
     query = [(name, value) for name, value in request.GET.items() if name != "marker"]
     links = {"first": _link(path, query)}
     if after is not None:

@@ -9,6 +9,7 @@ from pyramid.view import view_config
 
 from calotype import policy
 from calotype.api.documents import read_document
+from calotype.api.lists import fit
 from calotype.api.v2 import codec, patch
 from calotype.api.v2.listing import read_listing
 from calotype.api.v2.methods import methods_for_caller
@@ -19,7 +20,7 @@ from calotype.api.v2.views.documents import (
     image_documents,
     json_response,
     nothing,
-    page_links,
+    page_response,
     without_body,
 )
 from calotype.api.versions import base_url, version_document
@@ -35,16 +36,12 @@ def versions(context: V2, request: Request) -> Response:
 @view_config(context=V2Images, method="GET", permission=policy.LIST)
 def index(context: V2Images, request: Request) -> Response:
     """GET /v2/images: a page of those that the caller sees, and the way to the next."""
-    listing = read_listing(request, request.registry["calotype.settings"].list_limit)
-    page = request.image_registry.page(listing)
-    after = page.images[-1].id if page.more and page.images else None
-    return json_response(
-        {
-            "images": image_documents(request, page.images),
-            **page_links(request, "/v2/images", after),
-            "schema": "/v2/schemas/images",
-        }
+    settings = request.registry["calotype.settings"]
+    page = request.image_registry.page(read_listing(request, settings.list_limit))
+    documents = (
+        (document["id"], document) for images in page for document in image_documents(request, images)
     )
+    return page_response(request, "images", "/v2/images", fit(documents, settings.list_bytes), more=page.more)
 
 
 @view_config(context=V2Images, method="POST", permission=policy.CREATE)

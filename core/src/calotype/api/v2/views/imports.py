@@ -76,10 +76,10 @@ def _targets(request: Request, order: ImportOrder) -> tuple[str, ...]:
 @view_config(context=V2Image, name="tasks", method="GET", permission=policy.VIEW)
 def tasks(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID/tasks: what was and is done for the image, as far as it is the caller's."""
-    caller = request.caller
+    caller, limit = request.caller, request.registry["calotype.settings"].list_limit
     documents: list[dict[str, Any]] = [
         image_task(job)
-        for job in request.image_registry.jobs_of(context.image.id)
+        for job in request.image_registry.jobs_of(context.image.id, limit)
         if caller.is_admin or (job.owner is not None and job.owner == caller.project)
     ]
     return json_response({"tasks": documents})

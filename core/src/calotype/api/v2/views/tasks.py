@@ -8,10 +8,11 @@ from pyramid.view import view_config
 
 from calotype import policy
 from calotype.api.documents import read_document
+from calotype.api.lists import fit
 from calotype.api.v2 import tasks
 from calotype.api.v2.resources import Task, Tasks
 from calotype.api.v2.schemas import SCHEMAS
-from calotype.api.v2.views.documents import json_response, page_links, without_body
+from calotype.api.v2.views.documents import json_response, page_response, without_body
 from calotype.api.versions import base_url
 from calotype.draft import canonical_id
 from calotype.lifecycle import NotFound
@@ -20,17 +21,10 @@ from calotype.lifecycle import NotFound
 @view_config(context=Tasks, method="GET", permission=policy.OPERATE)
 def index(context: Tasks, request: Request) -> Response:
     """GET /v2/tasks: a page of them, and the way to the next."""
-    page = request.image_registry.job_page(
-        tasks.read_listing(request, request.registry["calotype.settings"].list_limit)
-    )
-    after = page.jobs[-1].id if page.more and page.jobs else None
-    return json_response(
-        {
-            "tasks": [tasks.listed_task(job) for job in page.jobs],
-            **page_links(request, "/v2/tasks", after),
-            "schema": "/v2/schemas/tasks",
-        }
-    )
+    settings = request.registry["calotype.settings"]
+    page = request.image_registry.job_page(tasks.read_listing(request, settings.list_limit))
+    shown = fit(((job.id, tasks.listed_task(job)) for job in page.jobs), settings.list_bytes)
+    return page_response(request, "tasks", "/v2/tasks", shown, more=page.more)
 
 
 @view_config(context=Tasks, method="POST", permission=policy.OPERATE)

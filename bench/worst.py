@@ -1,0 +1,151 @@
+"""Print what the worst request of each kind costs: the server's processor time, in milliseconds.
+
+Each request is sent alone to a server of its own with 300 images of 30 KB, on SQLite, or with `--database` on
+PostgreSQL or MariaDB, whose own time is not counted:
+
+    make bench-worst
+    tests/servers/run postgres -- .venv/bin/python bench/worst.py --database postgres
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import processes
+from attacks import Attack, Targets, all_attacks
+from client import Client
+from server import ROOT, Server, write_ini
+from testservers import common
+
+sys.path.append(str(ROOT))
+from tests.databases.making import MAKERS
+
+#: Milliseconds that one request of up to 1 MiB may cost, lists aside.
+GOAL = 100
+_ROUNDS = 3
+_HEAVY = 300
+_PROPERTY = "v" * 4000
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What came of a request: its status (None: there was no answer in time), bytes, and processor time."""
+
+    status: int | None
+    sent: int
+    received: int
+    milliseconds: float
+
+
+def main() -> None:
+    """Print a line for each attack."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--database", choices=["sqlite", *MAKERS], default="sqlite")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="the attacks with this text in their names"
+    )
+    parser.add_argument(
+        "--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for one"
+    )
+    given = parser.parse_args()
+    print("| request | sent | answer | ms |\n| --- | --- | --- | --- |")
+    with common.run_folder() as folder, contextlib.ExitStack() as stack:
+        start = _starting(folder, given.database)
+        server = stack.enter_context(start())
+        targets = _fill(server)
+        for attack in all_attacks(targets):
+            if given.only in attack.name:
+                cost = _measure(server, attack, given.patience)
+                _print(attack, cost, given.patience)
+                if cost.status is None:  # it is still busy
+                    server.process.kill()
+                    server = stack.enter_context(start())
+
+
+def _starting(folder: Path, database: str) -> Callable[[], Server]:
+    changes = {"app:main": {"calotype.external_sources": "admin"}}
+    if database != "sqlite":
+        changes["app:main"]["sqlalchemy.url"] = MAKERS[database](os.environ, f"b{uuid.uuid4().hex}")
+    ini = write_ini(folder / "calotype.ini", changes)
+    return lambda: Server(folder / "data", ini)
+
+
+def _fill(server: Server) -> Targets:
+    """Make what attacks are aimed at: heavy public images, and a full namespace."""
+    with Client(server) as client:
+        properties = {f"x_image_meta_property_p{number}": _PROPERTY for number in range(7)}
+        for number in range(_HEAVY):
+            client.image(
+                "POST", "/images", x_image_meta_name=f"{number}", x_image_meta_is_public="true", **properties
+            )
+        fields = {"Content_Type": "application/octet-stream", "x_image_meta_is_public": "true"}
+        made = client.ask("POST", "/images", b"bytes" * 100, **fields)
+        queued = client.image("POST", "/images", x_image_meta_name="queued")["id"]
+        fields = {"Content_Type": "application/openstack-images-v2.1-json-patch"}
+        shared = b'[{"op":"replace","path":"/visibility","value":"shared"}]'
+        client.ask("PATCH", f"/v2/images/{queued}", shared, **fields)
+        definition = {"title": "t" * 900, "type": "string"}
+        full = {"namespace": "full", "properties": {f"p{number}": definition for number in range(1000)}}
+        client.ask(
+            "POST", "/v2/metadefs/namespaces", json.dumps(full).encode(), Content_Type="application/json"
+        )
+    return Targets(json.loads(made.body)["image"]["id"], queued, "full")
+
+
+def _measure(server: Server, attack: Attack, patience: float) -> Cost:
+    """The median of some rounds; of one, when that is slow."""
+    costs = [_send(server, attack, patience)]
+    while len(costs) < _ROUNDS and costs[0].milliseconds < 1000 and costs[0].status is not None:
+        costs.append(_send(server, attack, patience))
+    first = costs[0]
+    return Cost(first.status, first.sent, first.received, median(cost.milliseconds for cost in costs))
+
+
+def _send(server: Server, attack: Attack, patience: float) -> Cost:
+    lines = [f"{attack.method} {attack.path} HTTP/1.1", "Host: bench", "Connection: close"]
+    if attack.method != "GET":
+        lines.append(f"Content-Length: {len(attack.body)}")
+    lines += [f"{name}: {value}" for name, value in attack.headers.items()]
+    request = "\r\n".join([*lines, "", ""]).encode() + attack.body
+    before = processes.exact_cpu_seconds(server.process.pid)
+    answer = _exchange(server, request, patience)
+    spent = processes.exact_cpu_seconds(server.process.pid) - before
+    return Cost(int(answer[9:12]) if answer else None, len(request), len(answer), spent * 1000)
+
+
+def _exchange(server: Server, request: bytes, patience: float) -> bytes:
+    """Send a request and return all of the answer; nothing when it does not come."""
+    answer = b""
+    with contextlib.closing(server.connect()) as connection, contextlib.suppress(OSError):
+        connection.settimeout(patience)
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # it was refused before it was all sent
+            connection.sendall(request)
+        while block := connection.recv(1 << 20):
+            answer += block
+    return answer
+
+
+def _print(attack: Attack, cost: Cost, patience: float) -> None:
+    spent = f"{cost.milliseconds:,.0f}" if cost.status else f"more than {patience * 1000:,.0f}"
+    if cost.milliseconds > GOAL and not attack.listed:
+        spent = f"**{spent}**"
+    status = cost.status or "none"
+    answer = f"{status}, {cost.received:,} bytes" if attack.listed else f"{status}"
+    print(f"| {attack.name} | {cost.sent:,} | {answer} | {spent} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

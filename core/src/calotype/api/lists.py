@@ -1,0 +1,94 @@
+"""Lists on their way out: a page that ends early in v2, a document that is streamed in classic and v1.
+
+Either way a list takes little memory, whatever its images weigh. A v2 client follows `next` however few
+images a page has. Clients of the older dialects take a page shorter than they asked for as the last one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.response import Response
+
+from calotype.api.body import stand_in
+from calotype.registry import AT_ONCE, Image, Page
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """The first documents of a page, as JSON in UTF-8. `last` names the last of them: the next page's marker.
+
+    `cut`: more documents were there, and had no room.
+    """
+
+    texts: Sequence[bytes]
+    last: str | None
+    cut: bool
+
+
+def fit(documents: Iterable[tuple[str, Any]], room: int) -> Fitting:
+    """Take documents, each with its marker, until they have `room` bytes; at least one, if there is one."""
+    texts: list[bytes] = []
+    last, size = None, 0
+    for marker, document in documents:
+        text = json.dumps(document, ensure_ascii=False).encode()
+        size += len(text)
+        if texts and size > room:
+            return Fitting(texts, last, cut=True)
+        texts.append(text)
+        last = marker
+    return Fitting(texts, last, cut=False)
+
+
+def list_response(name: str, texts: Sequence[bytes], rest: Mapping[str, Any]) -> Response:
+    """Answer with an object: the list under its name, and the rest beside it."""
+    body = b"".join([_beginning(name), b", ".join(texts), _end(rest)])
+    return Response(body, content_type="application/json", charset="UTF-8")
+
+
+def stream_images(
+    request: Request, page: Page, form: Callable[[Image], Any], rest: Mapping[str, Any], status: int = 200
+) -> Response:
+    """Answer with an object: a page's images under `images`, read as they are sent, and the rest beside them.
+
+    The first images are read at once: what goes wrong there still has an answer of its own. What goes wrong
+    later ends the connection before the document's end.
+    """
+    pieces = _pieces(iter(page), form, rest)
+    response = Response(status=status, content_type="application/json")
+    if len(page) <= AT_ONCE:
+        response.body = b"".join(pieces)
+    else:
+        response.app_iter = _streamed(next(pieces), pieces, request)
+    return response
+
+
+def _pieces(
+    slices: Iterator[list[Image]], form: Callable[[Image], Any], rest: Mapping[str, Any]
+) -> Iterator[bytes]:
+    separator = b""
+    for images in slices:
+        text = ", ".join(json.dumps(form(image)) for image in images).encode()
+        yield (separator or _beginning("images")) + text
+        separator = b", "
+    yield (b"" if separator else _beginning("images")) + _end(rest)
+
+
+def _streamed(first: bytes, others: Iterator[bytes], request: Request) -> Iterator[bytes]:
+    with stand_in(request)():
+        yield first
+        yield from others
+
+
+def _beginning(name: str) -> bytes:
+    return b'{"%b": [' % name.encode()
+
+
+def _end(rest: Mapping[str, Any]) -> bytes:
+    """The end of a list and, behind it, the rest of its object."""
+    text = json.dumps(rest, ensure_ascii=False).encode()[1:]
+    return b"]" + (b", " + text if rest else text)

@@ -1,0 +1,45 @@
+"""A page of a list of images, read a few images at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from calotype.registry.records import Image
+
+#: Images that are read at once with all that belongs to them, which may be 300 KiB for each. As many as a
+#: page has by default, so that most pages take one statement.
+AT_ONCE = 25
+
+Rows = Sequence[Sequence[Any]]
+
+
+class Page:
+    """A slice of a list, and whether more follows.
+
+    Only the rows of `images` are read at first. Iterating reads the rest, for at most `AT_ONCE` images at a
+    time, so that whoever stops early or writes the images out as they come needs little memory. No
+    connection is held between two reads.
+    """
+
+    def __init__(self, rows: Rows, read: Callable[[Rows], list[Image]], *, more: bool):
+        self.more = more
+        self._rows = rows
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[list[Image]]:
+        for start in range(0, len(self._rows), AT_ONCE):
+            yield self._read(self._rows[start : start + AT_ONCE])
+
+    @property
+    def last_id(self) -> str | None:
+        """The id of the page's last image."""
+        return self._rows[-1][0] if self._rows else None
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """All images of the page, read now."""
+        return tuple(image for some in self for image in some)
