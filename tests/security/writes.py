@@ -28,7 +28,8 @@ class Write:
     """One request. In `path`, `headers` and `body`, ID, NS, MEMBER and SOURCE stand for what it is about.
 
     `view`: module and class of the context, the view's name, the method. `permission`: what it needs,
-    besides seeing the image. `body` None: it has none. `state`: how the image must be.
+    besides seeing the image, and `before_body` what it needs before the server reads its body, where that is
+    another one. `body` None: it has none. `state`: how the image must be.
     """
 
     view: tuple[str, str, str]
@@ -38,6 +39,7 @@ class Write:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     state: str = "queued"
+    before_body: str | None = None
 
     @property
     def uploads(self) -> bool:
@@ -45,9 +47,9 @@ class Write:
         return self.headers.get("Content-Type") == OCTETS["Content-Type"]
 
     @property
-    def about_an_image(self) -> bool:
-        """Whether the right depends on an image."""
-        return "ID" in self.path
+    def at_head(self) -> str:
+        """What it needs before the server reads its body."""
+        return self.before_body or self.permission
 
     def __str__(self) -> str:
         told = json.loads(self.body) if self.body and not self.uploads else None
@@ -138,6 +140,7 @@ _V2 = [
         *(_IMAGE, "import", "POST", "/v2/images/ID/import", policy.OPERATE),
         document={**_import("copy-image"), "stores": ["cold"]},
         state="active",
+        before_body=policy.UPLOAD,  # only the body says that it is a copy
     ),
     _write(f"{V2}.Tag", "", "PUT", "/v2/images/ID/tags/new", policy.UPDATE),
     _write(f"{V2}.Tag", "", "DELETE", "/v2/images/ID/tags/old", policy.UPDATE),

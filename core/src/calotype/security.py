@@ -192,7 +192,11 @@ def includeme(config: Configurator) -> None:
         allow_anonymous=settings.allow_anonymous,
         confirm_after=settings.confirm_after,
     )
+
+    def confirm_caller(request: Request) -> Caller:
+        return policy.confirm(request)
+
     config.set_security_policy(policy)
     config.add_request_method(policy.identity, "caller", reify=True)
-    config.add_request_method(policy.confirm, "confirm_caller")
+    config.add_request_method(confirm_caller)
     config.add_request_method(_visible_image, "visible_image")

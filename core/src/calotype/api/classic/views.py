@@ -30,7 +30,7 @@ LOCATION = "x-image-meta-location"
 
 
 class ListView:
-    """GET / and GET /images[/detail]: public images that are not hidden, `list_limit` at most in an answer."""
+    """GET / and GET /images[/detail]: public images, hidden ones left out, `list_limit` at most at a time."""
 
     def __init__(self, context: Any, request: Request):
         self.request = request
