@@ -40,7 +40,7 @@ def expected(who: str, permission: str, status: Status, visibility: Visibility) 
     if permission == policy.DOWNLOAD:
         return sees and status is not Status.DEACTIVATED and (writes or who == "anonymous")
     if permission == policy.ANSWER:
-        return belongs
+        return belongs and writes
     if permission == policy.SHARE and who == "member who may share":
         return belongs
     return who.startswith("owner") and writes

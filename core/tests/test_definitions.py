@@ -63,8 +63,8 @@ def test_a_namespace_is_its_makers_project_s_unless_it_is_given_to_another(metad
     assert make(metadefs, "a").owner == CALLER.project
     given = make(metadefs, "b", owner="other")
     assert given.owner == "other"
-    assert metadefs.update(given, NamespaceDraft("b")).owner == "other"  # and stays there
-    assert metadefs.update(given, NamespaceDraft("b", owner="third")).owner == "third"
+    assert metadefs.update(given, NamespaceDraft("b"), CALLER).owner == "other"  # and stays there
+    assert metadefs.update(given, NamespaceDraft("b", owner="third"), CALLER).owner == "third"
 
 
 def test_what_is_refused_leaves_nothing(bench: Bench, metadefs: Metadefs) -> None:
@@ -111,16 +111,16 @@ def test_a_name_is_taken_once_and_free_again_when_its_namespace_is_gone(
     with pytest.raises(DuplicateDefinition):
         make(metadefs, "NS")
     with pytest.raises(DuplicateDefinition):
-        metadefs.update(other, NamespaceDraft("NS"))
-    metadefs.delete(first)
+        metadefs.update(other, NamespaceDraft("NS"), CALLER)
+    metadefs.delete(first, CALLER)
     assert there(bench, make(metadefs, "NS")) == set()
     for verb in (
-        lambda: metadefs.delete(first),
-        lambda: metadefs.update(first, NamespaceDraft("x")),
-        lambda: metadefs.add(first, tag("t")),
-        lambda: metadefs.remove(first, Kind.TAG, "t"),
-        lambda: metadefs.tag(first, ["t"], keep=True),
-        lambda: metadefs.replace(first, "t", tag("u")),
+        lambda: metadefs.delete(first, CALLER),
+        lambda: metadefs.update(first, NamespaceDraft("x"), CALLER),
+        lambda: metadefs.add(first, tag("t"), CALLER),
+        lambda: metadefs.remove(first, Kind.TAG, "t", CALLER),
+        lambda: metadefs.tag(first, ["t"], CALLER, keep=True),
+        lambda: metadefs.replace(first, "t", tag("u"), CALLER),
     ):
         with pytest.raises(NamespaceNotFound):
             verb()
@@ -128,23 +128,23 @@ def test_a_name_is_taken_once_and_free_again_when_its_namespace_is_gone(
 
 def test_each_kind_has_names_of_its_own(bench: Bench, metadefs: Metadefs) -> None:
     namespace = make(metadefs, "NS", tag("a"), thing("a"), about("a"))
-    metadefs.add(namespace, DefinitionDraft(Kind.PROPERTY, "a"))
+    metadefs.add(namespace, DefinitionDraft(Kind.PROPERTY, "a"), CALLER)
     assert {name for _, name in there(bench, namespace)} == {"a"}
     assert {kind for kind, _ in there(bench, namespace)} == set(Kind)
-    metadefs.clear(namespace, Kind.TAG)
+    metadefs.clear(namespace, Kind.TAG, CALLER)
     assert {kind for kind, _ in there(bench, namespace)} == set(Kind) - {Kind.TAG}
-    metadefs.remove(namespace, Kind.OBJECT, "a")
+    metadefs.remove(namespace, Kind.OBJECT, "a", CALLER)
     with pytest.raises(NotFound):
-        metadefs.remove(namespace, Kind.OBJECT, "a")
+        metadefs.remove(namespace, Kind.OBJECT, "a", CALLER)
 
 
 def test_a_definition_is_replaced_whole_and_may_get_another_name(metadefs: Metadefs) -> None:
     namespace = make(metadefs, "NS", thing("a", description="x"), thing("b"))
-    assert metadefs.replace(namespace, "a", thing("c", required=["r"])).body == {"required": ["r"]}
+    assert metadefs.replace(namespace, "a", thing("c", required=["r"]), CALLER).body == {"required": ["r"]}
     with pytest.raises(NotFound):
         metadefs.find(namespace, Kind.OBJECT, "a")
     with pytest.raises(DuplicateDefinition):
-        metadefs.replace(namespace, "c", thing("b"))
+        metadefs.replace(namespace, "c", thing("b"), CALLER)
     assert [one.name for one in metadefs.listed(namespace, Kind.OBJECT)] == ["b", "c"]
 
 
@@ -153,39 +153,39 @@ def test_nothing_goes_from_a_protected_namespace(bench: Bench, metadefs: Metadef
     namespace = make(metadefs, "NS", *contents, protected=True)
     before = there(bench, namespace)
     for verb in (
-        lambda: metadefs.delete(namespace),
-        *(lambda kind=kind: metadefs.clear(namespace, kind) for kind in Kind),
-        *(lambda one=one: metadefs.remove(namespace, one.kind, one.name) for one in contents),
-        lambda: metadefs.tag(namespace, ["u"], keep=False),
+        lambda: metadefs.delete(namespace, CALLER),
+        *(lambda kind=kind: metadefs.clear(namespace, kind, CALLER) for kind in Kind),
+        *(lambda one=one: metadefs.remove(namespace, one.kind, one.name, CALLER) for one in contents),
+        lambda: metadefs.tag(namespace, ["u"], CALLER, keep=False),
     ):
         with pytest.raises(Protected):
             verb()
         assert there(bench, namespace) == before
-    metadefs.tag(namespace, ["u"], keep=True)
+    metadefs.tag(namespace, ["u"], CALLER, keep=True)
     assert there(bench, namespace) == before | {(Kind.TAG, "u")}
 
 
 def test_protection_is_what_it_is_now_and_not_what_it_was_when_the_request_came(metadefs: Metadefs) -> None:
     stale = make(metadefs)
-    metadefs.update(stale, NamespaceDraft("NS", protected=True))
+    metadefs.update(stale, NamespaceDraft("NS", protected=True), CALLER)
     with pytest.raises(Protected):
-        metadefs.delete(stale)
+        metadefs.delete(stale, CALLER)
 
 
 def test_a_namespace_holds_so_many_of_a_kind(metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(definitions, "ITEMS_MAX", 3)
     namespace = make(metadefs, "NS", tag("a"), tag("b"))
-    metadefs.add(namespace, tag("c"))
-    metadefs.add(namespace, thing("a"))
+    metadefs.add(namespace, tag("c"), CALLER)
+    metadefs.add(namespace, thing("a"), CALLER)
     for verb in (
-        lambda: metadefs.add(namespace, tag("d")),
-        lambda: metadefs.tag(namespace, ["d"], keep=True),
-        lambda: metadefs.tag(namespace, list("wxyz"), keep=False),
+        lambda: metadefs.add(namespace, tag("d"), CALLER),
+        lambda: metadefs.tag(namespace, ["d"], CALLER, keep=True),
+        lambda: metadefs.tag(namespace, list("wxyz"), CALLER, keep=False),
     ):
         with pytest.raises(DraftTooLarge):
             verb()
-    assert metadefs.replace(namespace, "c", tag("d")).name == "d"
-    metadefs.tag(namespace, list("xyz"), keep=False)
+    assert metadefs.replace(namespace, "c", tag("d"), CALLER).name == "d"
+    metadefs.tag(namespace, list("xyz"), CALLER, keep=False)
     assert [one.name for one in metadefs.listed(namespace, Kind.TAG)] == ["x", "y", "z"]
 
 
@@ -193,10 +193,10 @@ def test_a_namespace_holds_so_many_bytes(metadefs: Metadefs, monkeypatch: pytest
     monkeypatch.setattr(definitions, "BYTES_MAX", 200)
     namespace = make(metadefs, "NS", thing("a", description="x" * 100))
     with pytest.raises(DraftTooLarge):
-        metadefs.add(namespace, thing("b", description="x" * 100))
-    metadefs.replace(namespace, "a", thing("a", description="y" * 150))
+        metadefs.add(namespace, thing("b", description="x" * 100), CALLER)
+    metadefs.replace(namespace, "a", thing("a", description="y" * 150), CALLER)
     with pytest.raises(DraftTooLarge):
-        metadefs.replace(namespace, "a", thing("a", description="y" * 250))
+        metadefs.replace(namespace, "a", thing("a", description="y" * 250), CALLER)
 
 
 def test_there_are_so_many_resource_types(
@@ -232,7 +232,7 @@ def test_of_many_that_want_one_name_one_gets_it(bench: Bench, metadefs: Metadefs
         got = []
         for draft in (tag("t"), about("New::Type")):
             try:
-                metadefs.add(namespace, draft)
+                metadefs.add(namespace, draft, CALLER)
                 got.append(True)
             except DuplicateDefinition:
                 got.append(False)

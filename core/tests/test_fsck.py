@@ -116,7 +116,7 @@ def stray(bench: Bench, key: str | None = None) -> str:
 def fill(bench: Bench, count: int) -> None:
     """Give the store so many objects that are known, by rows of one image."""
     image_id, now = upload(bench), datetime.datetime.now(datetime.UTC)
-    bench.lifecycle.delete(bench.registry.find(image_id))
+    bench.lifecycle.delete(bench.registry.find(image_id), bench.caller)
     keys = [new_key(image_id) for _ in range(count)]
     bench.store.shelf.blobs |= dict.fromkeys(keys, (b"", now))
     row = {"image_id": image_id, "store": "memory", "state": "stored", "external": False, "counted": 0}
@@ -189,7 +189,7 @@ def test_an_image_that_is_deleted_during_the_run_misses_nothing(bench: Bench) ->
     first = next(step for step in steps if isinstance(step, Problem))
     (other,) = set(bench.images()) - {first.image_id}
 
-    bench.lifecycle.delete(bench.registry.find(other))
+    bench.lifecycle.delete(bench.registry.find(other), bench.caller)
 
     assert problems(list(steps)) == []
 
@@ -508,7 +508,7 @@ def test_findings_about_an_image_end_with_the_image(bench: Bench) -> None:
     run(bench)
     assert len(findings(bench)) == 1
 
-    bench.lifecycle.delete(bench.registry.find(image_id))
+    bench.lifecycle.delete(bench.registry.find(image_id), bench.caller)
     run(bench)
 
     assert findings(bench) == []

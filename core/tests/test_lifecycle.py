@@ -314,7 +314,7 @@ class ImageLives(RuleBasedStateMachine):
         if store_fails:
             self.bench.store.failing["delete"] = Unavailable("memory", "away")
         try:
-            self.bench.lifecycle.delete(self.stale[image_id])
+            self.bench.lifecycle.delete(self.stale[image_id], self.bench.caller)
         except ImageNotFound:
             assert self.statuses[image_id] is DELETED
         except Protected:
@@ -399,7 +399,7 @@ class ImageLives(RuleBasedStateMachine):
             assert image.status is SAVING
             if what == "delete":
                 with contextlib.suppress(Protected):
-                    lifecycle.delete(image)
+                    lifecycle.delete(image, caller)
                     events.append("deleted")
             elif what == "update":
                 self.bench.update(image, Draft(properties={"during": "upload"}))
@@ -567,7 +567,7 @@ def bring(bench: Bench, verb: str, image: Image, source) -> None:
     if verb == "upload":
         bench.lifecycle.upload(Draft(), source, None, bench.caller, image, on_failure=QUEUED)
     else:
-        bench.lifecycle.imports.stage(image, source, None, None)
+        bench.lifecycle.imports.stage(image, source, None, None, bench.caller)
 
 
 @pytest.mark.parametrize("verb", ["upload", "stage"])
@@ -705,7 +705,7 @@ def test_an_image_deleted_while_its_upload_runs_vanishes_with_its_bytes(bench):
             bench.lifecycle.upload, Draft(), Paused(DATA, 1500, gate), None, bench.caller, image
         )
         assert reached.wait(10)
-        bench.lifecycle.delete(image)
+        bench.lifecycle.delete(image, bench.caller)
         go_on.set()
         with pytest.raises(Vanished):
             upload.result(10)
@@ -729,7 +729,7 @@ def test_an_upload_that_a_sweep_ended_is_taken_over_whatever_its_store_raises(
     def add(*arguments):
         stored = swept(*arguments)
         if deleted:
-            bench.lifecycle.delete(bench.registry.find(image.id))
+            bench.lifecycle.delete(bench.registry.find(image.id), bench.caller)
         if store_error is not None:
             raise store_error
         return stored
@@ -744,7 +744,7 @@ def test_an_upload_that_a_sweep_ended_is_taken_over_whatever_its_store_raises(
 
 def test_an_upload_that_fails_after_its_image_was_deleted_leaves_it_deleted(bench):
     image = bench.lifecycle.reserve(Draft(), bench.caller)
-    source = Paused(DATA, 0, lambda: bench.lifecycle.delete(image))
+    source = Paused(DATA, 0, lambda: bench.lifecycle.delete(image, bench.caller))
     with pytest.raises(SourceMismatch):
         bench.lifecycle.upload(Draft(size=1), source, None, bench.caller, image)
 
@@ -794,7 +794,7 @@ def test_f9_staged_bytes_stay_when_only_the_answer_to_their_commit_is_lost(bench
     image = bench.lifecycle.reserve(Draft(), bench.caller)
     doors |= {"commits": 1, "after": True}
     with pytest.raises(RegistryUnavailable):
-        bench.lifecycle.imports.stage(image, Trickle(DATA), None, None)
+        bench.lifecycle.imports.stage(image, Trickle(DATA), None, None, bench.caller)
 
     assert bench.status(image.id) is Status.UPLOADING
     assert [row.state for row in bench.locations(image.id)] == [LocationState.STAGED]
@@ -826,7 +826,7 @@ def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
     image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
     doors["commits"] = 0
     with pytest.raises(RegistryUnavailable):
-        bench.lifecycle.delete(image)
+        bench.lifecycle.delete(image, bench.caller)
 
     assert bench.status(image.id) is ACTIVE
     assert bench.read(bench.registry.find(image.id)) == DATA
@@ -834,7 +834,7 @@ def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
 
 def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
     image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
-    bench.lifecycle.delete(image)
+    bench.lifecycle.delete(image, bench.caller)
 
     assert bench.status(image.id) is DELETED
     assert bench.row(image.id).deleted_at is not None
@@ -971,7 +971,7 @@ def test_when_the_registry_is_away_at_activation_and_after_it_the_intent_stays_w
 def test_when_the_registry_forgets_to_forget_the_row_stays_doomed(bench, doors):
     image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
     doors["commits"] = 1  # the delete; forgetting its location fails
-    bench.lifecycle.delete(image)
+    bench.lifecycle.delete(image, bench.caller)
 
     assert bench.blobs == {}
     assert [row.state for row in bench.locations()] == [LocationState.DOOMED]
@@ -1031,7 +1031,7 @@ def test_a_declared_size_that_is_not_the_stored_one_is_refused(bench, there):
 def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there):
     image = bench.lifecycle.register(Draft(location=there), bench.caller)
     bench.store.failing["delete"] = AssertionError("the bytes of others were touched")
-    bench.lifecycle.delete(image)
+    bench.lifecycle.delete(image, bench.caller)
 
     assert bench.store.shelf.foreign["there"] == DATA
     assert "delete" in bench.store.failing
@@ -1079,7 +1079,7 @@ def test_properties_that_are_too_many_together_are_refused(template):
 
 def test_a_deleted_image_cannot_be_updated(bench):
     image = bench.lifecycle.reserve(Draft(), bench.caller)
-    bench.lifecycle.delete(image)
+    bench.lifecycle.delete(image, bench.caller)
     with pytest.raises(ImageNotFound):
         bench.update(image, Draft(fields={"name": "b"}))
 
@@ -1091,7 +1091,7 @@ def test_a_protected_image_is_not_deleted_though_the_request_saw_it_unprotected(
     image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
     bench.update(image, Draft(fields={"protected": True}))
     with pytest.raises(Protected):
-        bench.lifecycle.delete(image)
+        bench.lifecycle.delete(image, bench.caller)
 
     assert bench.read(bench.registry.find(image.id)) == DATA
 
@@ -1099,7 +1099,7 @@ def test_a_protected_image_is_not_deleted_though_the_request_saw_it_unprotected(
 def test_a_delete_whose_store_fails_leaves_the_row_doomed(bench):
     image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
     bench.store.failing["delete"] = Unavailable("memory", "away")
-    bench.lifecycle.delete(image)
+    bench.lifecycle.delete(image, bench.caller)
     (row,) = bench.locations()
 
     assert bench.registry.find(image.id) is None
@@ -1109,16 +1109,16 @@ def test_a_delete_whose_store_fails_leaves_the_row_doomed(bench):
 def test_a_delete_of_bytes_that_are_gone_already_is_a_delete(bench):
     image = bench.lifecycle.upload(Draft(), Trickle(DATA), None, bench.caller)
     bench.store.shelf.blobs.clear()
-    bench.lifecycle.delete(image)
+    bench.lifecycle.delete(image, bench.caller)
 
     assert (bench.status(image.id), bench.locations()) == (DELETED, [])
 
 
 def test_a_second_delete_finds_nothing(bench):
     image = bench.lifecycle.reserve(Draft(), bench.caller)
-    bench.lifecycle.delete(image)
+    bench.lifecycle.delete(image, bench.caller)
     with pytest.raises(ImageNotFound):
-        bench.lifecycle.delete(image)
+        bench.lifecycle.delete(image, bench.caller)
 
 
 def test_an_image_whose_store_is_not_configured_any_more_can_be_deleted_but_not_read(bench):
@@ -1126,7 +1126,7 @@ def test_an_image_whose_store_is_not_configured_any_more_can_be_deleted_but_not_
     del bench.stores.entries["memory"]
     with pytest.raises(StoreError, match="not configured"):
         bench.lifecycle.reading.open(image)
-    bench.lifecycle.delete(image)
+    bench.lifecycle.delete(image, bench.caller)
 
     assert bench.status(image.id) is DELETED
     assert [row.state for row in bench.locations()] == [LocationState.DOOMED]

@@ -106,7 +106,7 @@ class Outages:
         """An image whose staged bytes, in `near`, are being imported."""
         draft = Draft(fields={"disk_format": "raw", "container_format": "bare"})
         image = self.lifecycle.reserve(draft, self.bench.caller)
-        staged = self.lifecycle.imports.stage(image, Trickle(DATA), None, None)
+        staged = self.lifecycle.imports.stage(image, Trickle(DATA), None, None, self.bench.caller)
         self.lifecycle.imports.import_staged(staged, stores, self.bench.caller, "request", strict=strict)
         return staged
 
@@ -363,7 +363,7 @@ def test_a_deletion_of_the_image_ends_the_wait_at_once(there: Outages) -> None:
     image = there.importing("far")
     there.far.leave()
     assert there.lifecycle.work()
-    there.lifecycle.delete(there.bench.registry.find(image.id))
+    there.lifecycle.delete(there.bench.registry.find(image.id), there.bench.caller)
     assert there.lifecycle.work()
     assert (there.job().status, there.job().message) == (
         JobStatus.FAILURE,
@@ -377,7 +377,7 @@ def test_a_deletion_while_a_store_is_tried_ends_the_wait_at_once(there: Outages)
     image = there.importing("far")
 
     def deleted_meanwhile() -> Exception:
-        there.lifecycle.delete(there.bench.registry.find(image.id))
+        there.lifecycle.delete(there.bench.registry.find(image.id), there.bench.caller)
         return Unavailable("far", AWAY)
 
     there.far.leave(deleted_meanwhile)
@@ -389,7 +389,9 @@ def test_a_deletion_while_a_store_is_tried_ends_the_wait_at_once(there: Outages)
 def test_a_job_whose_image_is_deleted_as_it_begins_says_so(there: Outages) -> None:
     """r1-H13: its message was the id of the image and nothing else."""
     image = there.importing("far")
-    there.near.meanwhile = lambda: there.lifecycle.delete(there.bench.registry.find(image.id))
+    there.near.meanwhile = lambda: there.lifecycle.delete(
+        there.bench.registry.find(image.id), there.bench.caller
+    )
     assert there.lifecycle.work()
     assert there.job().message == f"Image {image.id} was deleted."
 

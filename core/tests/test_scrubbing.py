@@ -319,7 +319,7 @@ def test_a_copy_of_an_image_that_is_deleted_meanwhile_is_no_finding(place: Place
 
     def delete_and_size(location: str) -> int | None:
         if place.image(image_id) is not None:
-            place.lifecycle.delete(image)
+            place.lifecycle.delete(image, CALLER)
         return seen(location)
 
     place.one.size = delete_and_size
@@ -333,7 +333,7 @@ def test_findings_about_copies_that_are_gone_are_closed_at_the_end_of_a_pass(pla
     image_id = place.upload()
     place.damage(image_id)
     place.scrubber.run()
-    place.lifecycle.delete(place.image(image_id))
+    place.lifecycle.delete(place.image(image_id), CALLER)
     place.upload()
 
     place.scrubber.run()

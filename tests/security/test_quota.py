@@ -126,7 +126,7 @@ class Accounts(RuleBasedStateMachine):
         if fails:
             self.bench.store.failing["delete"] = OSError("gone")
         with contextlib.suppress(ImageNotFound):
-            self.bench.lifecycle.delete(image)
+            self.bench.lifecycle.delete(image, self.bench.caller)
         self.bench.store.failing.pop("delete", None)
 
     @rule()

@@ -1,8 +1,8 @@
 """Metadata definitions: which keys and values people may find useful on images, flavors and volumes.
 
 The service only keeps them, for dashboards and clients to show; nothing of an image is
-held against them. Whoever calls a verb has made sure that the caller has the right to it
-(`calotype.policy`). No HTTP here.
+held against them. Each verb that changes something judges the caller's right in its unit of
+work. No HTTP here.
 
 A namespace holds definitions of four kinds (`Kind`). While it is protected nothing is
 removed from it, nor it itself. What may be in one is bounded: it is shown as a whole.
@@ -17,8 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from calotype import policy
 from calotype.draft import DraftTooLarge, InvalidDraft, check_project
 from calotype.lifecycle import Conflict, NotFound, Protected
+from calotype.lifecycle.rights import require
 from calotype.policy import Caller
 from calotype.registry import (
     Definition,
@@ -88,15 +90,16 @@ class Metadefs:
         """
         fields = _checked_fields(draft)
         _check_definitions(draft.contents)
-        self._start_resource_types(draft.contents)
+        self._start_resource_types(draft.contents, caller)
         owner = draft.owner if draft.owner is not None else caller.project
         with self._registry.unit() as unit:
+            require(caller, policy.DEFINE)
             namespace = unit.definitions.add_namespace(draft.name, {**fields, "owner": owner})
             _add(unit, namespace, draft.contents)
             return namespace
 
     @retried
-    def update(self, namespace: Namespace, draft: NamespaceDraft) -> Namespace:
+    def update(self, namespace: Namespace, draft: NamespaceDraft, caller: Caller) -> Namespace:
         """Make a namespace what the draft says; what stands in it stays.
 
         Raises:
@@ -105,16 +108,16 @@ class Metadefs:
         """
         fields = _checked_fields(draft)
         with self._registry.unit() as unit:
-            before = unit.definitions.lock(namespace.id)
+            before = _locked(unit, namespace, caller)
             owner = draft.owner if draft.owner is not None else before.owner
             unit.definitions.change_namespace(before.id, draft.name, {**fields, "owner": owner})
             return unit.definitions.lock(before.id)
 
     @retried
-    def delete(self, namespace: Namespace) -> None:
+    def delete(self, namespace: Namespace, caller: Caller) -> None:
         """Remove a namespace with all that stands in it; raises Protected."""
         with self._registry.unit(frees=True) as unit:
-            _locked_to_remove(unit, namespace)
+            _locked_to_remove(unit, namespace, caller)
             unit.definitions.remove_namespace(namespace.id)
 
     def find(self, namespace: Namespace, kind: Kind, name: str) -> Definition:
@@ -138,7 +141,7 @@ class Metadefs:
         return self._registry.definitions.contents([namespace], kind)[namespace.id]
 
     @retried
-    def add(self, namespace: Namespace, draft: DefinitionDraft) -> Definition:
+    def add(self, namespace: Namespace, draft: DefinitionDraft, caller: Caller) -> Definition:
         """Add a definition; a resource type comes into being when it is first associated.
 
         Raises:
@@ -146,13 +149,13 @@ class Metadefs:
             DuplicateDefinition: there is one of that name.
         """
         _check_definitions([draft])
-        self._start_resource_types([draft])
+        self._start_resource_types([draft], caller)
         with self._registry.unit() as unit:
-            _add(unit, unit.definitions.lock(namespace.id), [draft])
+            _add(unit, _locked(unit, namespace, caller), [draft])
         return self.find(namespace, draft.kind, draft.name)
 
     @retried
-    def replace(self, namespace: Namespace, old: str, draft: DefinitionDraft) -> Definition:
+    def replace(self, namespace: Namespace, old: str, draft: DefinitionDraft, caller: Caller) -> Definition:
         """Put a definition in the place of the one whose name is `old`.
 
         Raises:
@@ -161,7 +164,7 @@ class Metadefs:
         """
         _check_definitions([draft])
         with self._registry.unit() as unit:
-            unit.definitions.lock(namespace.id)
+            _locked(unit, namespace, caller)
             others = [
                 one
                 for one in unit.definitions.contents(namespace.id)
@@ -173,22 +176,22 @@ class Metadefs:
         return self.find(namespace, draft.kind, draft.name)
 
     @retried
-    def remove(self, namespace: Namespace, kind: Kind, name: str) -> None:
+    def remove(self, namespace: Namespace, kind: Kind, name: str, caller: Caller) -> None:
         """Remove a definition; raises Protected, and NotFound when there is none of that name."""
         with self._registry.unit(frees=True) as unit:
-            _locked_to_remove(unit, namespace)
+            _locked_to_remove(unit, namespace, caller)
             if not unit.definitions.remove(namespace.id, kind, [name]):
                 raise NotFound(_missing(kind, name))
 
     @retried
-    def clear(self, namespace: Namespace, kind: Kind) -> None:
+    def clear(self, namespace: Namespace, kind: Kind, caller: Caller) -> None:
         """Remove all definitions of a kind; raises Protected."""
         with self._registry.unit(frees=True) as unit:
-            _locked_to_remove(unit, namespace)
+            _locked_to_remove(unit, namespace, caller)
             unit.definitions.remove(namespace.id, kind)
 
     @retried
-    def tag(self, namespace: Namespace, names: Sequence[str], *, keep: bool) -> None:
+    def tag(self, namespace: Namespace, names: Sequence[str], caller: Caller, *, keep: bool) -> None:
         """Add tags; the others go unless `keep`.
 
         Raises:
@@ -198,16 +201,17 @@ class Metadefs:
         drafts = [DefinitionDraft(Kind.TAG, name) for name in names]
         _check_definitions(drafts)
         with self._registry.unit() as unit:
-            now = unit.definitions.lock(namespace.id)
+            now = _locked(unit, namespace, caller)
             if not keep and unit.definitions.remove(namespace.id, Kind.TAG) and now.protected:
                 raise _protected(now)
             _add(unit, now, drafts)
 
-    def _start_resource_types(self, drafts: Iterable[DefinitionDraft]) -> None:
+    def _start_resource_types(self, drafts: Iterable[DefinitionDraft], caller: Caller) -> None:
         """See that the resource types are known, in a unit of their own: two may be after the same one.
 
         Whoever comes second looks again; both insert in one order, so neither waits for the other in turn.
         """
+        require(caller, policy.DEFINE)
         wanted = {draft.name for draft in drafts if draft.kind is Kind.ASSOCIATION}
         if not wanted:
             return
@@ -307,8 +311,14 @@ def _check_room(there: Sequence[Definition], more: Sequence[DefinitionDraft]) ->
         raise DraftTooLarge(f"The definitions of a namespace have at most {BYTES_MAX} bytes together.")
 
 
-def _locked_to_remove(unit: Unit, namespace: Namespace) -> None:
-    now = unit.definitions.lock(namespace.id)
+def _locked(unit: Unit, namespace: Namespace, caller: Caller) -> Namespace:
+    """The namespace as the unit sees it; to define is an admin's right, whatever the namespace is."""
+    require(caller, policy.DEFINE)
+    return unit.definitions.lock(namespace.id)
+
+
+def _locked_to_remove(unit: Unit, namespace: Namespace, caller: Caller) -> None:
+    now = _locked(unit, namespace, caller)
     if now.protected:
         raise _protected(now)
 

@@ -1,7 +1,7 @@
 """A draft: what a client asks of an image, and the rules that any draft must keep.
 
 A dialect turns its own syntax into a Draft and stops there; what may be in it is
-decided here, once for all dialects.
+decided here, once for all dialects. Which names a property may have stands in `calotype.properties`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from calotype.properties import by_folded_name, fold, is_reserved
 from calotype.registry.records import Image
 from calotype.settings import Settings
 
@@ -32,6 +33,13 @@ class DraftTooLarge(InvalidDraft):
     """The draft asks for more than a limit allows."""
 
 
+class ReservedName(InvalidDraft):
+    """The draft gives a property a name that clients take for a field of the image."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Attribute '{name[:80]}' is reserved: no property can have that name.")
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What a client asks for. Only what it named is here; nothing stands for "no change".
@@ -40,7 +48,8 @@ class Draft:
     value. `properties` are added to those that are there and `dropped` ones taken away,
     or, with `replace_properties`, they become the only ones. `tags` is the whole set.
     `size` (bytes) and `digests` (algorithm -> hex) are declarations about bytes to come.
-    `store` is a store's name, `location` a URI, as the client gave them.
+    `store` is a store's name, `location` a URI, as the client gave them. `from_headers`: the properties
+    were given in headers, which cannot say all names and values exactly (see `calotype.properties`).
     """
 
     id: str | None = None
@@ -53,6 +62,7 @@ class Draft:
     replace_properties: bool = False
     store: str | None = None
     location: str | None = None
+    from_headers: bool = False
 
 
 def canonical_id(text: str) -> str | None:
@@ -140,9 +150,55 @@ def check_project(project: str) -> None:
     _check_text("project", project, 255)
 
 
-def check_properties(properties: Mapping[str, str], settings: Settings) -> None:
-    """Return if an image may have all these properties together; raises DraftTooLarge."""
+def properties_after(draft: Draft, image: Image | None) -> dict[str, str]:
+    """Return the properties that an image, or a new one, will have once the draft is applied.
+
+    Raises:
+        InvalidDraft: headers give one property twice.
+    """
+    before = image.properties if image is not None else {}
+    if draft.from_headers:
+        draft = _meant(draft, before)
+    kept = {} if draft.replace_properties else before
+    return {name: value for name, value in kept.items() if name not in draft.dropped} | dict(draft.properties)
+
+
+def _meant(draft: Draft, before: Mapping[str, str]) -> Draft:
+    """Return a draft from headers with the names and values of an image's properties that it stands for.
+
+    A client that sends back what it was shown changes nothing: blanks around a value do not survive a header.
+    """
+    known = by_folded_name(before)
+
+    def meant(name: str) -> str:
+        return name if name in before or name != fold(name) else known.get(name, name)
+
+    properties: dict[str, str] = {}
+    for given, value in draft.properties.items():
+        name = meant(given)
+        if name in properties:
+            raise InvalidDraft(f"The property {name[:80]} comes twice in the headers, in two spellings.")
+        shown = before[name].strip(" ") if name in before else None
+        properties[name] = before[name] if shown == value else value
+    dropped = frozenset(meant(name) for name in draft.dropped)
+    blank = {name: before[name] for name in dropped if name in before and not before[name].strip(" ")}
+    return replace(draft, properties={**blank, **properties}, dropped=dropped - blank.keys())
+
+
+def check_properties(
+    properties: Mapping[str, str], settings: Settings, before: Mapping[str, str] | None = None
+) -> None:
+    """Return if an image may have all these properties together; `before` are those that it has.
+
+    Raises:
+        DraftTooLarge: there are too many, or they are too long.
+        ReservedName: one has a reserved name, and is not one that an earlier version let in.
+    """
     _check_number_of_properties(properties, settings)
+    known = before or {}
+    for name, value in properties.items():
+        if is_reserved(name) and known.get(name) != value:
+            raise ReservedName(name)
     total = sum(len(name) + len(value.encode()) for name, value in properties.items())
     if total > settings.max_metadata_bytes:
         raise DraftTooLarge(

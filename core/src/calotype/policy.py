@@ -1,8 +1,9 @@
 """Who may do what: the one table of rights.
 
 A right is a permission granted to a principal, on the collection or on one image.
-The resource tree shows the grants as ACLs; views name the permission they need; the
-lifecycle asks `may_set` about single fields. Nothing else decides about rights.
+The resource tree shows the grants as ACLs, and views name the permission that a request needs
+at its head. `calotype.lifecycle.rights` asks the same table again in the unit that writes, and
+`may_set` about single fields. Nothing else decides about rights.
 
                   VIEW               DOWNLOAD            change (1)    ANSWER  publish, set owner
     admin         always             always              yes           yes     yes
@@ -10,7 +11,7 @@ lifecycle asks `may_set` about single fields. Nothing else decides about rights.
     owner, reader always             no                  no            no      no
     member        if shared          unless deactivated  no (2)        its own no
     anybody       public, community  unless deactivated  no            no      no
-    a reader      as above           no                  no            its own no
+    a reader      as above           no                  no            no      no
     anonymous     public (3)         unless deactivated  no            no      no
 
     (1) UPDATE, UPLOAD, DELETE, SHARE, DEACTIVATE
@@ -30,9 +31,10 @@ registry's words, and what lies outside of a caller's scope is not read.
 
 from __future__ import annotations
 
+import datetime
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from calotype.registry.definitions import Namespace
@@ -66,12 +68,16 @@ _READER_ROLES = frozenset({"reader"})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: a user of a project, with roles (lower case). Nobody known has neither."""
+    """Who is asking: a user of a project, with roles (lower case). Nobody known has neither.
+
+    `expires`: when the token ends by which the caller is known. It is not part of who the caller is.
+    """
 
     user: str | None = None
     project: str | None = None
     roles: frozenset[str] = frozenset()
     anonymous: bool = False
+    expires: datetime.datetime | None = field(default=None, compare=False)
 
     @property
     def is_admin(self) -> bool:
@@ -120,9 +126,9 @@ def image_grants(image: Image) -> tuple[Grant, ...]:
         grants.append(Grant(project_writers(image.owner), OWNING | download))
     if image.visibility is Visibility.SHARED:
         for member in image.members:
-            grants.append(Grant(project_readers(member.project), frozenset({VIEW, ANSWER})))
+            grants.append(Grant(project_readers(member.project), frozenset({VIEW})))
             sharing = frozenset({SHARE}) if member.can_share else frozenset()
-            grants.append(Grant(project_writers(member.project), download | sharing))
+            grants.append(Grant(project_writers(member.project), download | sharing | {ANSWER}))
     if image.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY):
         grants.append(Grant(AUTHENTICATED, frozenset({VIEW})))
         grants.append(Grant(WRITER, download))

@@ -7,13 +7,16 @@ which it shows by an entry in the WSGI environment that no client can make.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from pyramid.authorization import ACLHelper
 from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.security import Allowed, Denied
 
+from calotype import keystone
 from calotype.draft import canonical_id
 from calotype.policy import Caller, scope_of
 from calotype.registry import Image
@@ -25,6 +28,9 @@ SOLE_CALLER = Caller(user=None, project="default", roles=frozenset({"admin"}))
 #: Somebody without any credentials, where those are let in.
 NOBODY = Caller(anonymous=True)
 
+#: What a 401 tells a client about how to authenticate.
+CHALLENGE = 'X-Auth-Token realm="calotype"'
+
 Identify = Callable[[Request], Caller | None]
 
 
@@ -33,7 +39,13 @@ class Unauthenticated(Exception):
 
     def __init__(self) -> None:
         super().__init__("Authentication is required: the token is missing, unknown or expired.")
-        self.headers = {"WWW-Authenticate": 'X-Auth-Token realm="calotype"'}
+
+
+class IdentityUnavailable(Exception):
+    """Nobody can say at the moment whether a token still counts."""
+
+    def __init__(self) -> None:
+        super().__init__("The identity service cannot be asked about the token at the moment: try again.")
 
 
 def identify_sole(request: Request) -> Caller:
@@ -66,15 +78,45 @@ def identify_by_keystone(request: Request) -> Caller | None:
     if "keystone.token_auth" not in request.environ or headers.get("X-Identity-Status") != "Confirmed":
         return None
     roles = (role.strip().lower() for role in headers.get("X-Roles", "").split(","))
-    return Caller(headers.get("X-User-Id"), headers.get("X-Project-Id"), frozenset(filter(None, roles)))
+    return Caller(
+        headers.get("X-User-Id"),
+        headers.get("X-Project-Id"),
+        frozenset(filter(None, roles)),
+        expires=keystone.expiry(request.environ),
+    )
+
+
+def confirm_by_keystone(request: Request) -> Caller | None:
+    """Identity `keystone`: ask it again, past the filter's cache.
+
+    Raises:
+        Unauthenticated: the token was revoked, or has expired.
+        IdentityUnavailable: Keystone does not answer in time, or not about the token.
+    """
+    caller = identify_by_keystone(request)
+    if caller is None:
+        return None
+    try:
+        roles = keystone.current_roles(request.environ)
+    except keystone.Unanswered as error:
+        raise IdentityUnavailable from error
+    if roles is None:
+        raise Unauthenticated
+    return replace(caller, roles=roles)
 
 
 class SecurityPolicy:
-    """Pyramid's security policy: callers, held against the ACLs of the resource tree."""
+    """Pyramid's security policy: callers, held against the ACLs of the resource tree.
 
-    def __init__(self, identify: Identify, *, allow_anonymous: bool):
+    `identify` knows the caller from a request's head, and `confirm` asks once more, when the request took
+    longer than `confirm_after` seconds from there on.
+    """
+
+    def __init__(self, identify: Identify, confirm: Identify, *, allow_anonymous: bool, confirm_after: float):
         self._identify = identify
+        self._confirm = confirm
         self._allow_anonymous = allow_anonymous
+        self._confirm_after = confirm_after
         self._acl = ACLHelper()
 
     def identity(self, request: Request) -> Caller:
@@ -83,12 +125,28 @@ class SecurityPolicy:
         Raises:
             Unauthenticated: nobody is known, and nobody unknown is let in.
         """
-        caller = self._identify(request)
-        if caller is None:
-            if not self._allow_anonymous:
-                raise Unauthenticated
-            return NOBODY
+        request.identified_at = time.monotonic()
+        return self._known(self._identify(request))
+
+    def confirm(self, request: Request) -> Caller:
+        """Return the caller, asked for again if the request's head came too long ago.
+
+        Whoever it then is, is the request's caller from now on. Whatever reads a body, or waits for others,
+        before it changes something calls this between the two.
+
+        Raises:
+            Unauthenticated: the token was revoked meanwhile, or has expired.
+        """
+        caller: Caller = request.caller
+        if time.monotonic() - request.identified_at >= self._confirm_after:
+            caller = request.caller = self._known(self._confirm(request))
+            request.identified_at = time.monotonic()
         return caller
+
+    def _known(self, caller: Caller | None) -> Caller:
+        if caller is None and not self._allow_anonymous:
+            raise Unauthenticated
+        return NOBODY if caller is None else caller
 
     def authenticated_userid(self, request: Request) -> str | None:
         """The caller's user, where there are users."""
@@ -123,11 +181,22 @@ def includeme(config: Configurator) -> None:
     """Install the policy that the settings choose, and `request.caller`, asked for once a request."""
     settings: Settings = config.registry["calotype.settings"]
     identify: Identify = identify_sole
+    confirm: Identify = identify_sole
     if settings.identity == "tokens":
-        identify = identify_by_tokens(TokenFile(settings.tokens_path()))
+        identify = confirm = identify_by_tokens(TokenFile(settings.tokens_path()))
     elif settings.identity == "keystone":
-        identify = identify_by_keystone
-    policy = SecurityPolicy(identify, allow_anonymous=settings.allow_anonymous)
+        identify, confirm = identify_by_keystone, confirm_by_keystone
+    policy = SecurityPolicy(
+        identify,
+        confirm,
+        allow_anonymous=settings.allow_anonymous,
+        confirm_after=settings.confirm_after,
+    )
+
+    def confirm_caller(request: Request) -> Caller:
+        return policy.confirm(request)
+
     config.set_security_policy(policy)
     config.add_request_method(policy.identity, "caller", reify=True)
+    config.add_request_method(confirm_caller)
     config.add_request_method(_visible_image, "visible_image")

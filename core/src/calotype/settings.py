@@ -43,6 +43,12 @@ class Settings(BaseModel):
     tokens_file: Path | None = Field(
         None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
     )
+    confirm_after: float = Field(
+        5,
+        ge=0,
+        description="Seconds after a request's head from which its token is checked again, in the file or by "
+        "Keystone, before a body that was so long in coming changes anything.",
+    )
 
     external_sources: Literal["admin", "everyone"] = Field(
         "admin",

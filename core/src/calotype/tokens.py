@@ -46,7 +46,8 @@ class Token(BaseModel):
     @property
     def caller(self) -> Caller:
         """Who the token says its bearer is."""
-        return Caller(self.user, self.project, frozenset(role.lower() for role in self.roles))
+        roles = frozenset(role.lower() for role in self.roles)
+        return Caller(self.user, self.project, roles, expires=self.expires)
 
     def expired(self, now: datetime.datetime) -> bool:
         """Whether the token's time is over."""

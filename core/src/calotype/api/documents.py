@@ -24,9 +24,10 @@ _INTEGER_MAX = 10**30
 
 
 def read_document(request: Request) -> Any:
-    """The request's body as a JSON value.
+    """The request's body as a JSON value; the caller is confirmed if the body was long in coming.
 
     Raises:
+        Unauthenticated: the caller's token does not count any more.
         InvalidDraft: it is none, or one that is not taken.
         DraftTooLarge: it is longer than `SIZE_MAX`, or has more values than `VALUES_MAX`.
     """
@@ -37,6 +38,7 @@ def read_document(request: Request) -> Any:
     )
     if len(body) > SIZE_MAX:
         raise DraftTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
+    request.confirm_caller()
     return parse_document(body)
 
 

@@ -30,13 +30,16 @@ FORMS = "calotype.error_forms"
 STATUS: dict[type[BaseException], int] = {
     URLDecodeError: 400,
     security.Unauthenticated: 401,
+    security.IdentityUnavailable: 503,
     tokens.TokensUnreadable: 503,
     UnicodeDecodeError: 400,
     draft.InvalidDraft: 400,
     draft.DraftTooLarge: 413,
+    draft.ReservedName: 403,
     lifecycle.UnknownTarget: 409,
     lifecycle.Conflict: 409,
     lifecycle.NotAllowed: 403,
+    lifecycle.CallerExpired: 401,
     lifecycle.NotQueued: 409,
     lifecycle.NotFound: 404,
     lifecycle.Protected: 403,
@@ -97,7 +100,9 @@ def respond(error: Exception, request: Request) -> Response:
     retry_after = getattr(error, "retry_after", REGISTRY_RETRY_AFTER if status == 503 else None)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
-    for name in ("Allow", "Accept-Patch", "Content-Range", "WWW-Authenticate"):
+    if status == 401:
+        response.headers["WWW-Authenticate"] = security.CHALLENGE
+    for name in ("Allow", "Accept-Patch", "Content-Range"):
         if name in getattr(error, "headers", {}):
             response.headers[name] = error.headers[name]
     return response

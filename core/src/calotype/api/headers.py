@@ -1,7 +1,8 @@
 """The x-image-meta-* codec: metadata to header text and back.
 
 WSGI hands header text over as latin-1; on the wire it is UTF-8. Names are
-case-insensitive and `-` equals `_`, so a name is folded to lower case and `_`.
+case-insensitive and `-` equals `_`, so a name is folded to lower case and `_`; how names of
+properties are spelled that this would change is the business of `calotype.properties`.
 What a field means is the business of the dialect, what it may be that of the draft.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from calotype.draft import InvalidDraft
+from calotype.properties import from_header, header_names
 
 META = "x-image-meta-"
 PROPERTY = "x-image-meta-property-"
@@ -39,7 +41,7 @@ def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
     for name, value in headers:
         lowered = name.lower().replace("_", "-")
         if lowered.startswith(PROPERTY):
-            into, key = properties, lowered.removeprefix(PROPERTY).replace("-", "_")
+            into, key = properties, from_header(lowered.removeprefix(PROPERTY))
         elif lowered.startswith(META):
             into, key = fields, lowered.removeprefix(META).replace("-", "_")
         else:
@@ -51,10 +53,11 @@ def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
 
 
 def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Turn field and property texts into WSGI headers; the inverse of `decode` for folded names."""
+    """Turn field and property texts into WSGI headers, whose names differ; the inverse of `decode`."""
+    spelled = header_names(properties)
     return [
         *((f"{META}{name}", _wire(value)) for name, value in fields.items()),
-        *((f"{PROPERTY}{name}", _wire(value)) for name, value in properties.items()),
+        *((f"{PROPERTY}{spelled[name]}", _wire(value)) for name, value in properties.items()),
     ]
 
 

@@ -4,12 +4,13 @@ Bytes come and go in `transfers`, under `leases`. No HTTP in any of it.
 """
 
 from calotype.lifecycle.images import Lifecycle
-from calotype.lifecycle.members import Sharing
+from calotype.lifecycle.members import Sharing, check_shared
 from calotype.lifecycle.reading import Shortcut, Waiting
 from calotype.lifecycle.scrubbing import Rechecked, Scrubber
 from calotype.lifecycle.states import (
     ALIVE,
     NEXT,
+    CallerExpired,
     Conflict,
     NoData,
     NoGoodCopy,
@@ -29,6 +30,7 @@ __all__ = [
     "Lifecycle",
     "NEXT",
     "ALIVE",
+    "CallerExpired",
     "Rechecked",
     "Scrubber",
     "Sharing",
@@ -47,4 +49,5 @@ __all__ = [
     "UnknownTarget",
     "Vanished",
     "Waiting",
+    "check_shared",
 ]

@@ -1,16 +1,16 @@
 """The verbs on images and their metadata. Bytes are the business of `calotype.lifecycle.transfers`.
 
 Each verb is one or two short units of work around what takes long. A status is changed
-by a compare-and-swap, so of two that want the same image one gets it. Whoever calls a
-verb has made sure that the caller has the right to it (`calotype.policy`); which values
-a caller may set is looked at here. No HTTP here.
+by a compare-and-swap, so of two that want the same image one gets it. Each unit judges
+the caller's right, and the values it sets, against the image that it has locked: see
+`calotype.lifecycle.rights`. No HTTP here.
 """
 
 from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +21,9 @@ from calotype.draft import (
     InvalidDraft,
     check_draft,
     check_formats,
-    check_properties,
     check_tag,
     new_id,
+    properties_after,
 )
 from calotype.intake import redeclared
 from calotype.lifecycle.copies import Copies
@@ -32,6 +32,7 @@ from calotype.lifecycle.jobs import Jobs, Order, add_job
 from calotype.lifecycle.leases import Leases
 from calotype.lifecycle.members import Members
 from calotype.lifecycle.reading import Reading
+from calotype.lifecycle.rights import locked_for, require, require_fields
 from calotype.lifecycle.scrubbing import Rechecked, Scrubber, look_twice
 from calotype.lifecycle.states import (
     ALIVE,
@@ -142,11 +143,20 @@ class Lifecycle:
         with self._registry.unit() as unit:
             image_id = self._add_or_change(unit, draft, caller, image)
             saving = self._take(unit, image_id, Status.SAVING)
-            return self._transfers.begin(unit, saving, store, length, on_failure)
+            return self._transfers.begin(unit, saving, store, length, on_failure, caller=caller)
 
     @retried
-    def register(self, draft: Draft, caller: Caller, image: Image | None = None) -> Image:
+    def register(
+        self,
+        draft: Draft,
+        caller: Caller,
+        image: Image | None = None,
+        *,
+        confirm: Callable[[], Caller] | None = None,
+    ) -> Image:
         """Make an image, or a queued one, active whose bytes lie elsewhere, at `draft.location`.
+
+        `confirm` says again who the caller is, once the source has answered, which may have taken long.
 
         Raises:
             InvalidDraft, NotAllowed, DuplicateImage, LimitReached: nothing was recorded.
@@ -157,6 +167,7 @@ class Lifecycle:
         store = external_store(self._stores, self._settings, caller, draft.location or "")
         stored = store.register(draft.location or "")
         size = _agreed_size(draft, image, stored.size)
+        caller = caller if confirm is None else confirm()
         with self._registry.unit() as unit:
             image_id = self._add_or_change(unit, draft, caller, image)
             # A digest that a client declared is nobody's knowledge: these bytes were never read.
@@ -235,6 +246,7 @@ class Lifecycle:
         target = writable_store(self._stores, draft.store)
         order = replace(order_from(source, uri, (target.name,), self._settings), asked=asked)
         with self._registry.unit() as unit:
+            require(caller, policy.OPERATE)
             importing = self._take(unit, self._add(unit, draft, caller), Status.IMPORTING)
             return add_job(unit, JobKind.FETCH, importing, order, request_id, caller.user)
 
@@ -260,7 +272,7 @@ class Lifecycle:
         """
         targets = [writable_target(self._stores, name).name for name in stores or (None,)]
         with self._registry.unit() as unit:
-            current = unit.image(image.id)
+            current = locked_for(unit, image.id, caller, policy.OPERATE)
             if current.status is not Status.ACTIVE or unit.has_open_job(image.id):
                 raise NotQueued("Only an active image that nothing else is done with can be copied.")
             held = {location.store for location in current.locations}
@@ -271,7 +283,7 @@ class Lifecycle:
                 add_job(unit, JobKind.COPY, current, order, request_id, caller.user)
 
     @retried
-    def remove_from_store(self, image: Image, store: str) -> None:
+    def remove_from_store(self, image: Image, store: str, caller: Caller) -> None:
         """Take an image's bytes out of one of its stores, but never its last ones.
 
         Raises:
@@ -280,7 +292,7 @@ class Lifecycle:
             NotAllowed: it is the only one that does.
         """
         with self._registry.unit(frees=True) as unit:
-            current = unit.image(image.id)
+            current = locked_for(unit, image.id, caller, policy.OPERATE)
             if current.status is not Status.ACTIVE:
                 raise NotQueued("Only an active image can be taken out of a store.")
             there = [location for location in current.locations if location.store == store]
@@ -349,27 +361,34 @@ class Lifecycle:
         return self._jobs.run_next()
 
     @retried
-    def update(self, image: Image, draft: Draft, caller: Caller) -> Image:
+    def update(self, image: Image, draft: Draft | Callable[[Image], Draft], caller: Caller) -> Image:
         """Change metadata: what the draft names, and nothing else.
+
+        Where a draft depends on the image, it is given as a function of it, which is called again if
+        the image has changed by the time it is locked.
 
         Raises:
             InvalidDraft, NotAllowed: the draft breaks a rule.
             Conflict: the draft declares a format that the image's bytes do not have.
-            ImageNotFound: the image was deleted meanwhile.
+            ImageNotFound: the image was deleted meanwhile, or the caller may not know of it any more.
         """
-        self._check(draft, caller, image)
+        asked = draft(image) if callable(draft) else draft
+        self._check(asked, caller, image)
         # A protected image can be deleted only after this.
-        unprotects = image.protected and draft.fields.get("protected") is False
+        unprotects = image.protected and asked.fields.get("protected") is False
         with self._registry.unit(frees=unprotects) as unit:
-            self._change(unit, draft, image)
+            before = locked_for(unit, image.id, caller, policy.UPDATE)
+            if callable(draft) and before != image:
+                asked = draft(before)
+            self._change(unit, asked, caller, before)
             return unit.image(image.id)
 
     @retried
-    def add_tag(self, image: Image, tag: str) -> None:
+    def add_tag(self, image: Image, tag: str, caller: Caller) -> None:
         """Give an image a tag; having it already is no error."""
         check_tag(tag)
         with self._registry.unit() as unit:
-            tags = {*unit.image(image.id).tags, tag}
+            tags = {*locked_for(unit, image.id, caller, policy.UPDATE).tags, tag}
             if len(tags) > self._settings.max_tags:
                 raise DraftTooLarge(
                     "The limit has been exceeded on the number of allowed image tags: "
@@ -379,27 +398,27 @@ class Lifecycle:
             unit.set_tags(image.id, tags)
 
     @retried
-    def remove_tag(self, image: Image, tag: str) -> None:
+    def remove_tag(self, image: Image, tag: str, caller: Caller) -> None:
         """Take a tag from an image; raises NotFound when it has none of that name."""
         with self._registry.unit(frees=True) as unit:
-            tags = set(unit.image(image.id).tags)
+            tags = set(locked_for(unit, image.id, caller, policy.UPDATE).tags)
             if tag not in tags:
                 raise NotFound(f"Image {image.id} has no such tag.")
             unit.change(image.id, ALIVE, {})
             unit.set_tags(image.id, tags - {tag})
 
-    def deactivate(self, image: Image) -> Image:
+    def deactivate(self, image: Image, caller: Caller) -> Image:
         """Withhold an image's bytes from all but admins; being so already is no error."""
-        return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED)
+        return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller)
 
-    def reactivate(self, image: Image) -> Image:
+    def reactivate(self, image: Image, caller: Caller) -> Image:
         """Give an image's bytes out again."""
-        return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE)
+        return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE, caller)
 
     @retried
-    def _toggle(self, image: Image, before: Status, after: Status) -> Image:
+    def _toggle(self, image: Image, before: Status, after: Status, caller: Caller) -> Image:
         with self._registry.unit() as unit:
-            current = unit.image(image.id)
+            current = locked_for(unit, image.id, caller, policy.DEACTIVATE)
             if current.status is not after:
                 try:
                     unit.move(image.id, {before}, after)
@@ -408,7 +427,7 @@ class Lifecycle:
             return unit.image(image.id)
 
     @retried
-    def delete(self, image: Image) -> None:
+    def delete(self, image: Image, caller: Caller) -> None:
         """Delete an image: the record first, the bytes after; bytes of others are never touched.
 
         Bytes that cannot be removed now stay written down as doomed.
@@ -418,7 +437,7 @@ class Lifecycle:
             ImageNotFound: it was deleted meanwhile.
         """
         with self._registry.unit(frees=True) as unit:
-            image = unit.image(image.id)
+            image = locked_for(unit, image.id, caller, policy.DELETE)
             if image.protected:
                 raise Protected(f"Image {image.id} is protected and cannot be deleted.")
             now = datetime.datetime.now(datetime.UTC)
@@ -459,12 +478,7 @@ class Lifecycle:
 
     def _check(self, draft: Draft, caller: Caller, image: Image | None = None) -> None:
         check_draft(draft, self._settings)
-        check_properties(_properties_after(draft, image), self._settings)
-        for name, value in draft.fields.items():
-            if not policy.may_set(caller, name, value, image):
-                raise NotAllowed(f"You are not allowed to set {name} of this image so.")
-        if image is None and not caller.is_admin and caller.project is None:
-            raise NotAllowed("You have no project that could own an image.")
+        require_fields(draft, caller, image, self._settings)
         self._registry.start_usage(draft.fields.get("owner", caller.project))
 
     def _demands(self, draft: Draft, image: Image | None, length: int | None) -> Demands:
@@ -481,29 +495,30 @@ class Lifecycle:
     def _add_or_change(self, unit: Unit, draft: Draft, caller: Caller, image: Image | None) -> str:
         if image is None:
             return self._add(unit, draft, caller)
-        self._change(unit, draft, image)
+        self._change(unit, draft, caller, locked_for(unit, image.id, caller, policy.UPLOAD))
         return image.id
 
     def _add(self, unit: Unit, draft: Draft, caller: Caller) -> str:
+        require(caller, policy.CREATE)
         image_id = draft.id or new_id()
         fields = {"owner": caller.project, **draft.fields}
         unit.count(fields["owner"], self._limits, images=1)
         declared = {"size": draft.size, "checksum": draft.digests.get("md5")}
-        unit.add_image(image_id, {**fields, **declared}, draft.properties)
+        unit.add_image(image_id, {**fields, **declared}, properties_after(draft, None))
         if draft.tags:
             unit.set_tags(image_id, draft.tags)
         return image_id
 
-    def _change(self, unit: Unit, draft: Draft, image: Image) -> None:
-        before = unit.image(image.id)
+    def _change(self, unit: Unit, draft: Draft, caller: Caller, before: Image) -> None:
+        require_fields(draft, caller, before, self._settings)
         self._check_redeclared(draft, before)
-        unit.change(image.id, ALIVE, draft.fields)
-        unit.set_properties(image.id, _properties_after(draft, before), keep_others=False)
+        unit.change(before.id, ALIVE, draft.fields)
+        unit.set_properties(before.id, properties_after(draft, before), keep_others=False)
         if draft.tags is not None:
-            unit.set_tags(image.id, draft.tags)
+            unit.set_tags(before.id, draft.tags)
         owner = draft.fields.get("owner", before.owner)
         if owner != before.owner:
-            counted = sum(location.counted for location in unit.locations(image.id))
+            counted = sum(location.counted for location in unit.locations(before.id))
             unit.count(before.owner, self._limits, images=-1, size=-counted)
             unit.count(owner, self._limits, images=1, size=counted)
 
@@ -544,9 +559,3 @@ def _declared(draft: Draft, image: Image | None) -> dict[str, str]:
     """The digests that the bytes must have: what the draft declares, or else the reservation did."""
     reserved = {"md5": image.checksum} if image is not None and image.checksum else {}
     return {**reserved, **draft.digests}
-
-
-def _properties_after(draft: Draft, image: Image | None) -> dict[str, str]:
-    """The properties an image will have once the draft is applied."""
-    kept = {} if image is None or draft.replace_properties else image.properties
-    return {name: value for name, value in kept.items() if name not in draft.dropped} | dict(draft.properties)

@@ -11,6 +11,7 @@ import contextlib
 
 from calotype import policy
 from calotype.lifecycle.jobs import Order, add_job
+from calotype.lifecycle.rights import locked_for
 from calotype.lifecycle.states import NotAllowed, NotQueued, UnknownStore, UnknownTarget
 from calotype.lifecycle.transfers import Attempt, Transfers
 from calotype.policy import Caller
@@ -31,7 +32,9 @@ class Imports:
         self._settings = settings
         self._transfers = transfers
 
-    def stage(self, image: Image, source: Reader, size: int | None, length: int | None) -> Image:
+    def stage(
+        self, image: Image, source: Reader, size: int | None, length: int | None, caller: Caller
+    ) -> Image:
         """Take bytes of a queued image that are to be imported later: uploading.
 
         `size` is what the client declared, `length` what the transport announced.
@@ -42,15 +45,17 @@ class Imports:
             Vanished: the image was deleted meanwhile; nothing is left.
         """
         store = writable_store(self._stores, self._settings.staging_store)
-        attempt = self._begin_staging(image, store, length)
+        attempt = self._begin_staging(image, store, length, caller)
         demands = Demands(length=length, size=size, limit=self._settings.image_size_cap)
         return self._transfers.stage(attempt, source, demands)
 
     @retried
-    def _begin_staging(self, image: Image, store: CheckedStore, length: int | None) -> Attempt:
+    def _begin_staging(
+        self, image: Image, store: CheckedStore, length: int | None, caller: Caller
+    ) -> Attempt:
         with self._registry.unit() as unit:
-            waiting = _begin(unit, image, {Status.QUEUED}, Status.UPLOADING)
-            return self._transfers.begin(unit, waiting, store, length, Status.QUEUED)
+            waiting = _begin(unit, image, {Status.QUEUED}, Status.UPLOADING, caller)
+            return self._transfers.begin(unit, waiting, store, length, Status.QUEUED, caller=caller)
 
     @retried
     def import_staged(
@@ -66,7 +71,7 @@ class Imports:
         """
         targets = self._targets(stores)
         with self._registry.unit() as unit:
-            waiting = _begin(unit, image, {Status.UPLOADING}, Status.IMPORTING)
+            waiting = _begin(unit, image, {Status.UPLOADING}, Status.IMPORTING, caller)
             staged = unit.staged(image.id)
             if not staged:
                 raise NotQueued("The bytes of the image are still being staged.")
@@ -109,7 +114,7 @@ class Imports:
             raise NotQueued(f"The image is {image.status}: it waits for no bytes.")
         order = order_from(source, uri, targets, self._settings, strict=strict)
         with self._registry.unit() as unit:
-            waiting = _begin(unit, image, {Status.QUEUED}, Status.IMPORTING)
+            waiting = _begin(unit, image, {Status.QUEUED}, Status.IMPORTING, caller)
             add_job(unit, JobKind.FETCH, waiting, order, request_id, caller.user)
 
     def _targets(self, stores: tuple[str, ...]) -> tuple[str, ...]:
@@ -169,8 +174,8 @@ def writable_target(stores: Catalog, name: str | None) -> CheckedStore:
         raise UnknownTarget(str(error)) from None
 
 
-def _begin(unit: Unit, image: Image, before: set[Status], after: Status) -> Image:
-    current = unit.image(image.id)
+def _begin(unit: Unit, image: Image, before: set[Status], after: Status, caller: Caller) -> Image:
+    current = locked_for(unit, image.id, caller, policy.UPLOAD)
     if after is Status.IMPORTING:
         _require_formats(current)
     if unit.has_open_job(image.id):

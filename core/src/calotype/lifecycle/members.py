@@ -1,13 +1,19 @@
-"""Members: the projects that an image is shared with, and what they say to it."""
+"""Members: the projects that an image is shared with, and what they say to it.
+
+Each verb judges the caller's right in its unit of work: see `calotype.lifecycle.rights`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from calotype import policy
 from calotype.draft import DraftTooLarge, check_project
-from calotype.lifecycle.states import Conflict, NotFound
-from calotype.registry import Image, MemberStatus, Registry, Unit, retried
+from calotype.lifecycle.rights import locked_for
+from calotype.lifecycle.states import ALIVE, Conflict, NotAllowed, NotFound
+from calotype.policy import Caller
+from calotype.registry import Image, MemberStatus, Registry, Unit, Visibility, retried
 from calotype.settings import Settings
 
 
@@ -27,23 +33,43 @@ class Members:
         self._most = settings.max_members
 
     @retried
-    def share(
-        self, image: Image, project: str, *, can_share: bool | None = None, again: bool = True
-    ) -> Image:
-        """Share an image with a project, or change whether that one may share it further.
+    def add(self, image: Image, project: str, caller: Caller) -> Image:
+        """Share a shared image with one more project.
 
         Raises:
             InvalidDraft: no project can be called that.
-            Conflict: it is shared with the project already, and is not to be `again`.
+            NotAllowed: the caller may not share it, or its visibility is another one.
+            Conflict: it is shared with the project already.
             DraftTooLarge: the image has as many members as it may.
         """
         check_project(project)
         with self._registry.unit() as unit:
-            members = {member.project for member in unit.image(image.id).members}
-            if project in members and not again:
+            current = locked_for(unit, image.id, caller, policy.SHARE)
+            check_shared(current)
+            members = {member.project for member in current.members}
+            if project in members:
                 raise Conflict("The image is shared with that project already.")
             self._check_number(members | {project})
-            self._set(unit, image.id, project, can_share)
+            unit.set_member(image.id, project)
+            return unit.image(image.id)
+
+    @retried
+    def share(self, image: Image, member: Sharing, caller: Caller) -> Image:
+        """Share an image with a project, or change whether that one may share it further.
+
+        A private image is shared from now on.
+
+        Raises:
+            InvalidDraft: no project can be called that.
+            NotAllowed: the caller may not share it.
+            DraftTooLarge: the image has as many members as it may.
+        """
+        check_project(member.project)
+        with self._registry.unit() as unit:
+            current = locked_for(unit, image.id, caller, policy.SHARE)
+            self._check_number({one.project for one in current.members} | {member.project})
+            self._open(unit, current)
+            self._set(unit, image.id, member)
             return unit.image(image.id)
 
     def _check_number(self, projects: Collection[str]) -> None:
@@ -52,36 +78,60 @@ class Members:
                 f"The limit has been exceeded on the number of allowed image members: {self._most}."
             )
 
-    def _set(self, unit: Unit, image_id: str, project: str, can_share: bool | None) -> None:
-        unit.set_member(image_id, project, **({} if can_share is None else {"can_share": can_share}))
+    def _open(self, unit: Unit, image: Image) -> None:
+        if image.visibility is Visibility.PRIVATE:
+            unit.change(image.id, ALIVE, {"visibility": Visibility.SHARED})
+
+    def _set(self, unit: Unit, image_id: str, member: Sharing) -> None:
+        values = {} if member.can_share is None else {"can_share": member.can_share}
+        unit.set_member(image_id, member.project, **values)
 
     @retried
-    def share_with(self, image: Image, members: list[Sharing]) -> Image:
-        """Share an image with these projects and no others; raises as `share`."""
+    def share_with(self, image: Image, members: list[Sharing], caller: Caller) -> Image:
+        """Share an image with these projects and no others; otherwise as `share`."""
         wanted = {member.project: member for member in members}  # of one that comes twice the last counts
         self._check_number(wanted.keys())
         for project in wanted:
             check_project(project)
         with self._registry.unit() as unit:
-            for member in unit.image(image.id).members:
-                if member.project not in wanted:
-                    unit.remove_member(image.id, member.project)
+            current = locked_for(unit, image.id, caller, policy.SHARE)
+            for one in current.members:
+                if one.project not in wanted:
+                    unit.remove_member(image.id, one.project)
+            self._open(unit, current)
             for member in wanted.values():
-                self._set(unit, image.id, member.project, member.can_share)
+                self._set(unit, image.id, member)
             return unit.image(image.id)
 
     @retried
-    def unshare(self, image: Image, project: str) -> None:
+    def unshare(self, image: Image, project: str, caller: Caller) -> None:
         """End a membership at once; raises NotFound when there is none."""
         with self._registry.unit(frees=True) as unit:
+            locked_for(unit, image.id, caller, policy.SHARE)
             if not unit.remove_member(image.id, project):
                 raise NotFound("Membership could not be found.")
 
     @retried
-    def answer(self, image: Image, project: str, status: MemberStatus) -> Image:
-        """Say what a member thinks of an image: accepted ones are in its lists."""
+    def answer(self, image: Image, project: str, status: MemberStatus, caller: Caller) -> Image:
+        """Say what a member thinks of an image: accepted ones are in its lists.
+
+        Raises:
+            NotAllowed: the caller may not answer for any member.
+            NotFound: there is no such member that the caller could answer for.
+        """
         with self._registry.unit() as unit:
-            if project not in {member.project for member in unit.image(image.id).members}:
+            current = locked_for(unit, image.id, caller, policy.ANSWER)
+            check_shared(current)
+            if project not in {member.project for member in policy.visible_members(caller, current)}:
                 raise NotFound("Membership could not be found.")
             unit.set_member(image.id, project, status=status)
             return unit.image(image.id)
+
+
+def check_shared(image: Image) -> None:
+    """Return if an image has members; raises NotAllowed.
+
+    Memberships outlive the visibility that gives them a meaning; meanwhile they are not touched.
+    """
+    if image.visibility is not Visibility.SHARED:
+        raise NotAllowed("Only shared images have members.")

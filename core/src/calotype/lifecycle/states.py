@@ -55,6 +55,13 @@ class NotAllowed(Exception):
     """The caller may change the image, but not in this way."""
 
 
+class CallerExpired(Exception):
+    """The time of the caller's token ended before the request could change anything."""
+
+    def __init__(self) -> None:
+        super().__init__("Authentication is required: the token expired before the request was complete.")
+
+
 class NotFound(Exception):
     """What the verb is about - a tag, a member - is not there."""
 

@@ -16,14 +16,16 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from calotype.inspection import Inspector, InspectorsUnavailable, Verdict
 from calotype.intake import Inspected, Metered, declared_format, redeclared
 from calotype.lifecycle.copies import Copies, Fault
 from calotype.lifecycle.leases import Leases, Watch
-from calotype.lifecycle.states import TakenOver, Vanished
+from calotype.lifecycle.rights import require_uploader
+from calotype.lifecycle.states import NotAllowed, TakenOver, Vanished
+from calotype.policy import Caller
 from calotype.registry import (
     FindingKind,
     Image,
@@ -64,20 +66,24 @@ _RECEIVING = (Status.SAVING, Status.UPLOADING)
 #: What an attempt's row says when it has succeeded.
 _KEPT = (LocationState.STORED, LocationState.STAGED)
 #: Failures whose sentences are written for whoever reads the image's record.
-_WORDED = (SourceError, StoreError, RegistryError, InspectorsUnavailable, Vanished, TakenOver)
+_WORDED = (SourceError, StoreError, RegistryError, InspectorsUnavailable, NotAllowed, Vanished, TakenOver)
 #: Rows that one sweep looks at.
 _SWEEP_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to upload: the image as it waits, the key its bytes go under, and what becomes of it."""
+    """One attempt to upload: the image as it waits, the key its bytes go under, and what becomes of it.
+
+    `caller`: who sends the bytes; None: a job of our own.
+    """
 
     image: Image
     key: str
     store: CheckedStore
     on_failure: Status
     on_success: Status = Status.ACTIVE
+    caller: Caller | None = None
 
 
 class _End(enum.Enum):
@@ -125,6 +131,7 @@ class Transfers:
         on_failure: Status,
         on_success: Status = Status.ACTIVE,
         limits: Limits | None = None,
+        caller: Caller | None = None,
     ) -> Attempt:
         """Write down that the bytes of an image that waits for them are about to come.
 
@@ -133,7 +140,7 @@ class Transfers:
         Raises:
             LimitReached: the project may not have `length` bytes more.
         """
-        attempt = Attempt(image, new_key(image.id), store, on_failure, on_success)
+        attempt = Attempt(image, new_key(image.id), store, on_failure, on_success, caller)
         unit.count(image.owner, limits or self._limits, size=length or 0)
         lease = self._leases
         unit.intend(image.id, attempt.key, store.name, length or 0, lease.owner, lease.end(), on_failure)
@@ -144,6 +151,7 @@ class Transfers:
 
         Raises:
             SourceError, StoreError, LimitReached: it failed; `status_reason` says why, nothing is left.
+            NotAllowed: the caller lost its right over the image meanwhile; nothing is left.
             Vanished: the image was deleted meanwhile; nothing is left.
             TakenOver: this process lost its lease; nothing is left.
         """
@@ -157,7 +165,7 @@ class Transfers:
         """Move bytes to where they wait to be imported; they are looked at when they are.
 
         Raises:
-            SourceError, StoreError, LimitReached, Vanished, TakenOver: as `carry`.
+            SourceError, StoreError, LimitReached, NotAllowed, Vanished, TakenOver: as `carry`.
         """
         vanished = f"Image {attempt.image.id} was deleted while its bytes were staged."
         with self._leases.held(attempt.key), self._failing(attempt, vanished):
@@ -230,7 +238,9 @@ class Transfers:
             unit.change(attempt.image.id, {attempt.image.status}, {"size": received.size})
             unit.count_location(attempt.key, attempt.image.owner, self._limits, received.size)
             unit.keep_location(attempt.key, self._leases.owner, received.location, LocationState.STAGED)
-            return unit.image(attempt.image.id)
+            staged = unit.image(attempt.image.id)
+            require_uploader(attempt.caller, staged)
+            return staged
 
     @retried
     def _begin_copy(self, image: Image, target: CheckedStore, limits: Limits | None) -> Attempt:
@@ -396,6 +406,7 @@ class Transfers:
             )
             unit.keep_location(attempt.key, self._leases.owner, received.location)
             kept = unit.image(image_id)  # its owner and formats may have changed since the upload began
+            require_uploader(attempt.caller, kept)
             self._check_redeclared(attempt, kept)
             if received.size != demanded:
                 unit.count_location(attempt.key, kept.owner, self._limits, received.size)
@@ -425,6 +436,10 @@ class Transfers:
         that the sweep removed.
         """
         told = vanished if isinstance(error, (StatusConflict, ImageNotFound)) else error
+        if isinstance(told, NotAllowed):
+            attempt = replace(
+                attempt, on_failure=Status.QUEUED
+            )  # the image is others', who may go on with it
         try:
             end = self._write_failure(attempt, reason(told))
         except RegistryError as away:

@@ -48,7 +48,7 @@ from calotype.registry.identity import Identity
 from calotype.registry.jobs import JobListing
 from calotype.registry.models import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.registry.pages import AT_ONCE, Page, Rows
-from calotype.registry.queries import Condition, Listing, Scope, SortKey
+from calotype.registry.queries import SHOWN, Condition, Listing, Scope, SortKey
 from calotype.registry.records import (
     Census,
     Finding,
@@ -115,6 +115,7 @@ __all__ = [
     "NamespacePage",
     "ResourceType",
     "Condition",
+    "SHOWN",
     "Listing",
     "JobListing",
     "Scope",

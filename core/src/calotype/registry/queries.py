@@ -76,6 +76,10 @@ class Condition:
     value: Any
 
 
+#: What every list holds to that does not ask for hidden images.
+SHOWN = Condition("os_hidden", "eq", False)
+
+
 @dataclass(frozen=True, slots=True)
 class SortKey:
     """A field to sort by; null sorts before everything."""

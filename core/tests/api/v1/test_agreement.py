@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from webtest import TestApp
 
 from calotype.app import make_app
+from calotype.properties import is_reserved
 from core.tests.workbench import make_bench
 
 META = "x-image-meta-"
@@ -21,7 +22,7 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 # Blanks at the ends do not survive HTTP; what no dialect takes is for other tests.
 texts = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=30)
 texts = texts.map(str.strip).filter(bool)
-names = st.from_regex(r"[a-z0-9_.]{1,20}", fullmatch=True)
+names = st.from_regex(r"[a-z0-9_.]{1,20}", fullmatch=True).filter(lambda name: not is_reserved(name))
 flags = st.sampled_from(["True", "False", "1", "0", "on", "junk"])
 formats = st.sampled_from([("raw", "bare"), ("qcow2", "ovf"), ("ami", "ami"), ("vmdk", "ova")])
 fields = st.fixed_dictionaries(

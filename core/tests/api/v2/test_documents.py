@@ -35,7 +35,7 @@ def test_an_import_that_ends_while_its_image_is_read_is_seen_whole(
     bench: Bench, lifecycle: Lifecycle
 ) -> None:
     image = lifecycle.reserve(Draft(fields=RAW), bench.caller)
-    lifecycle.imports.stage(image, Trickle(DATA), None, len(DATA))
+    lifecycle.imports.stage(image, Trickle(DATA), None, len(DATA), bench.caller)
     lifecycle.imports.import_staged(image, ("memory",), bench.caller, "req-1")
     read_before = bench.registry.find(image.id)
     assert lifecycle.work()

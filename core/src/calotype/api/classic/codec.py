@@ -42,6 +42,7 @@ def read_draft(request_headers: Any) -> Draft:
         size=read_integer("size", given["size"]) if "size" in given else None,
         store=given.get("store") or None,
         location=given.get("location"),
+        from_headers=True,
     )
 
 

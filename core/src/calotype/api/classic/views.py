@@ -24,7 +24,7 @@ from calotype.api.methods import refuse_other_methods
 from calotype.api.uploads import upload_body
 from calotype.api.versions import version_document
 from calotype.draft import InvalidDraft
-from calotype.registry import Image, Listing, Scope
+from calotype.registry import SHOWN, Image, Listing, Scope
 from calotype.resources import Root
 from calotype.security import Unauthenticated
 
@@ -32,7 +32,7 @@ LOCATION = "x-image-meta-location"
 
 
 class ListView:
-    """GET / and GET /images[/detail]: public images, at most `list_limit` of them in one answer."""
+    """GET / and GET /images[/detail]: public images, hidden ones left out, `list_limit` at most at a time."""
 
     def __init__(self, context: Any, request: Request):
         self.request = request
@@ -60,7 +60,9 @@ class ListView:
 
     def _page(self, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any) -> Response:
         limit, marker = self._limit(), self._marker()
-        page = self.request.image_registry.page(Listing(Scope.PUBLIC, limit=limit, after=marker))
+        page = self.request.image_registry.page(
+            Listing(Scope.PUBLIC, conditions=(SHOWN,), limit=limit, after=marker)
+        )
         if page.more and page.last_id:
             rest["next"] = f"{self.request.path}?limit={limit}&marker={page.last_id}"
         return stream_images(self.request, page, form, rest, status)
@@ -105,8 +107,7 @@ class CreateView:
     @view_config(has_body=False, header=LOCATION)
     def register(self) -> dict[str, Any]:
         """Scenario 2: the bytes lie elsewhere."""
-        draft = codec.read_draft(self.request.headers)
-        return _image(self.request.lifecycle.register(draft, self.request.caller))
+        return _register(self.request, None)
 
     @view_config(has_body=False)
     def reserve(self) -> dict[str, Any]:
@@ -131,8 +132,7 @@ class UpdateView:
     @view_config(has_body=False, header=LOCATION)
     def register(self) -> dict[str, Any]:
         """A reserved image's bytes lie elsewhere."""
-        draft = codec.read_draft(self.request.headers)
-        return _image(self.request.lifecycle.register(draft, self.request.caller, self.image))
+        return _register(self.request, self.image)
 
     @view_config(has_body=False)
     def update(self) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def show(context: ClassicImage, request: Request) -> Response:
 @view_config(context=ClassicImage, method="DELETE", permission=policy.DELETE)
 def delete(context: ClassicImage, request: Request) -> Response:
     """DELETE /images/ID: 200 and nothing."""
-    request.lifecycle.delete(context.image)
+    request.lifecycle.delete(context.image, request.caller)
     return Response(content_type="text/plain", charset="utf-8")
 
 
@@ -169,6 +169,12 @@ def _upload(request: Request, image: Image | None) -> dict[str, Any]:
     body = upload_body(request)
     draft = codec.read_draft(request.headers)
     return _image(request.lifecycle.upload(draft, body, body.length, request.caller, image))
+
+
+def _register(request: Request, image: Image | None) -> dict[str, Any]:
+    draft = codec.read_draft(request.headers)
+    confirm = request.confirm_caller
+    return _image(request.lifecycle.register(draft, request.caller, image, confirm=confirm))
 
 
 def _image(image: Image) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def read_draft(request: Request) -> Draft:
     given = {name: value or None for name, value in meta.fields.items()}
     properties = {name: value for name, value in meta.properties.items() if value}
     empty = frozenset(meta.properties) - frozenset(properties)
-    return _draft(given, properties, empty)
+    return replace(_draft(given, properties, empty), from_headers=True)
 
 
 def read_document_draft(document: Any) -> Draft:

@@ -11,7 +11,17 @@ from webob.multidict import MultiDict
 from calotype.api.filters import check_filters
 from calotype.api.v1.codec import read_time
 from calotype.draft import InvalidDraft, canonical_id
-from calotype.registry import Condition, Image, Listing, MemberStatus, Scope, SortKey, Status, Visibility
+from calotype.registry import (
+    SHOWN,
+    Condition,
+    Image,
+    Listing,
+    MemberStatus,
+    Scope,
+    SortKey,
+    Status,
+    Visibility,
+)
 
 _EXACT = ("name", "status", "container_format", "disk_format")
 _SORT_KEYS = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
@@ -39,7 +49,7 @@ def read_listing(request: Request, most: int) -> Listing:
     properties = {
         name.removeprefix("property-"): value for name, value in query.items() if name.startswith("property-")
     }
-    conditions = [*_conditions(query), *_visibility(request, query)]
+    conditions = [SHOWN, *_conditions(query), *_visibility(request, query)]
     if not deleted:
         conditions.append(Condition("status", "neq", Status.KILLED))
     check_filters(len(conditions) + len(properties))

@@ -18,9 +18,9 @@ from calotype.api.body import has_body
 from calotype.api.documents import read_document
 from calotype.api.methods import refuse_other_methods
 from calotype.api.v1.resources import V1Member, V1Members, V1SharedWith
-from calotype.draft import Draft, InvalidDraft, check_project
+from calotype.draft import InvalidDraft, check_project
 from calotype.lifecycle import Sharing
-from calotype.registry import Image, Visibility
+from calotype.registry import Image
 
 
 @view_config(context=V1Members, method="GET", renderer="json")
@@ -47,7 +47,7 @@ def replace_all(context: V1Members, request: Request) -> Response:
     if not isinstance(wanted, list):
         raise InvalidDraft("Invalid membership association: memberships is not a list.")
     members = [_read_membership(one) for one in wanted]
-    request.lifecycle.members.share_with(_shared(request, image), members)
+    request.lifecycle.members.share_with(image, members, request.caller)
     return _nothing()
 
 
@@ -62,7 +62,7 @@ def add(context: V1Member, request: Request) -> Response:
         if not isinstance(member, dict):
             raise InvalidDraft("Unexpected body type: member is not an object.")
         can_share = _read_can_share(member)
-    request.lifecycle.members.share(_shared(request, image), context.__name__, can_share=can_share)
+    request.lifecycle.members.share(image, Sharing(context.__name__, can_share), request.caller)
     return _nothing()
 
 
@@ -71,7 +71,7 @@ def remove(context: V1Member, request: Request) -> Response:
     """DELETE .../members/PROJECT: share no more."""
     image = _image(context.__parent__, request, policy.SHARE)
     check_project(context.__name__)
-    request.lifecycle.members.unshare(image, context.__name__)
+    request.lifecycle.members.unshare(image, context.__name__, request.caller)
     return _nothing()
 
 
@@ -87,6 +87,7 @@ def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
             for image in shared
             for member in image.members
             if member.project == context.__name__
+            and not image.os_hidden
             and policy.may(caller, policy.VIEW, policy.image_grants(image))
             and (caller.is_admin or caller.project in (image.owner, context.__name__))
         ]
@@ -97,13 +98,6 @@ def _image(members: V1Members, request: Request, permission: str) -> Image:
     if not request.has_permission(permission, members.__parent__):
         raise HTTPNotFound
     return members.__parent__.image
-
-
-def _shared(request: Request, image: Image) -> Image:
-    """What another dialect made private is shared from now on: v1 knows no difference."""
-    if image.visibility is not Visibility.PRIVATE:
-        return image
-    return request.lifecycle.update(image, Draft(fields={"visibility": Visibility.SHARED}), request.caller)
 
 
 def _read_membership(document: Any) -> Sharing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -63,10 +64,10 @@ def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any
 def create(context: V1Images, request: Request) -> Response:
     """POST /v1/images: reserve, upload, register or copy, as the request's sources say."""
     if request.content_type == "application/json":
-        draft = _drafted(request, codec.read_document_draft(read_document(request)), None)
-        image = request.lifecycle.reserve(draft, request.caller)
+        given = codec.read_document_draft(read_document(request))
+        image = request.lifecycle.reserve(_drafted(request, given, None), request.caller)
     else:
-        image = _give(request, _drafted(request, codec.read_draft(request), None), None)
+        image = _give(request, codec.read_draft(request), None)
     response = _document(image)
     response.status_int = 201
     response.headers["Location"] = f"{base_url(request)}/v1/images/{image.id}"
@@ -78,17 +79,16 @@ def update(context: V1Image, request: Request) -> Response:
     """PUT /v1/images/ID: change metadata, and give a queued image its bytes."""
     image = _image(context, request, policy.UPDATE)
     if request.content_type == "application/json":
-        draft = _drafted(request, codec.read_document_draft(read_document(request)), image)
-        return _document(request.lifecycle.update(image, draft, request.caller))
-    draft = _drafted(request, codec.read_draft(request), image)
+        given = codec.read_document_draft(read_document(request))
+        return _document(request.lifecycle.update(image, partial(_drafted, request, given), request.caller))
+    draft = codec.read_draft(request)
     _hold_to_record(request, image, draft)
     body = has_body(request)
     purge = read_boolean(request.headers.get(codec.PURGE, "true")) and not body
     external = draft.location is not None or codec.copy_source(request) is not None
     if external and not body and image.status is not Status.QUEUED:
         raise InvalidDraft("Attempted to update Location field for an image not in queued status.")
-    given = _give(request, replace(draft, id=None, replace_properties=purge), image)
-    return _document(given)
+    return _document(_give(request, replace(draft, id=None, replace_properties=purge), image))
 
 
 def _image(context: V1Image, request: Request, permission: str) -> Image:
@@ -128,6 +128,7 @@ def _hold_to_record(request: Request, image: Image, draft: Draft) -> None:
 def _give(request: Request, draft: Draft, image: Image | None) -> Image:
     """Make or complete an image from the one source that the request names, if it names any."""
     lifecycle, caller = request.lifecycle, request.caller
+    given, draft = draft, _drafted(request, draft, image)
     body, source = has_body(request), codec.copy_source(request)
     if body + (draft.location is not None) + (source is not None) > 1:
         raise InvalidDraft("It's invalid to provide multiple image sources.")
@@ -142,9 +143,9 @@ def _give(request: Request, draft: Draft, image: Image | None) -> Image:
     if source is not None:
         return lifecycle.fetch(replace(draft, location=source), caller, request.id, image)
     if draft.location is not None:
-        return lifecycle.register(draft, caller, image)
+        return lifecycle.register(draft, caller, image, confirm=request.confirm_caller)
     if image is not None:
-        return lifecycle.update(image, draft, caller)
+        return lifecycle.update(image, partial(_drafted, request, given), caller)
     if draft.size == 0:
         return lifecycle.upload(draft, io.BytesIO(), 0, caller)
     return lifecycle.reserve(draft, caller)
@@ -189,7 +190,7 @@ def file(context: V1Image, request: Request) -> Response:
 @view_config(context=V1Image, method="DELETE")
 def delete(context: V1Image, request: Request) -> Response:
     """DELETE /v1/images/ID: 200 and nothing."""
-    request.lifecycle.delete(_image(context, request, policy.DELETE))
+    request.lifecycle.delete(_image(context, request, policy.DELETE), request.caller)
     return Response(content_type="text/html", charset="utf-8")
 
 

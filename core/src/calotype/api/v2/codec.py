@@ -7,31 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype.api.v2.schemas import Schemas
-from calotype.draft import Draft, InvalidDraft
+from calotype.draft import Draft, InvalidDraft, ReservedName
 from calotype.lifecycle import NotAllowed
+from calotype.properties import SERVER_FIELDS, is_reserved
 from calotype.registry import Image, Job, Member, Status, Visibility
 
-#: Keys of an image that are the server's own.
-READ_ONLY = frozenset(
-    [
-        "status",
-        "size",
-        "virtual_size",
-        "checksum",
-        "os_hash_algo",
-        "os_hash_value",
-        "created_at",
-        "updated_at",
-        "direct_url",
-        "self",
-        "file",
-        "schema",
-        "stores",
-    ]
-)
-#: Keys that no client may use: they had, or have, another meaning.
-RESERVED = frozenset({"location", "locations", "deleted", "deleted_at"})
-_RESERVED_PREFIX = "os_glance"
 #: Fields that a document may set, but for `id` and `tags`.
 FIELDS = frozenset(
     [
@@ -60,11 +40,11 @@ class ImportOrder:
 
 
 def check_key(name: str) -> None:
-    """Return if a client may set the key of an image; raises NotAllowed."""
-    if name in READ_ONLY:
+    """Return if a client may set the key of an image; raises NotAllowed, ReservedName."""
+    if name in SERVER_FIELDS:
         raise NotAllowed(f"Attribute '{name}' is read-only.")
-    if name in RESERVED or name.startswith(_RESERVED_PREFIX):
-        raise NotAllowed(f"Attribute '{name[:80]}' is reserved.")
+    if is_reserved(name) and name not in FIELDS | {"id", "tags"}:
+        raise ReservedName(name)
 
 
 def read_object(document: object) -> dict[str, Any]:
@@ -78,7 +58,7 @@ def read_draft(document: object, schemas: Schemas) -> Draft:
     """The draft of a new image.
 
     Raises:
-        NotAllowed: it sets what is the server's own.
+        NotAllowed, ReservedName: it sets what is the server's own.
         InvalidDraft: a value is of the wrong type.
     """
     given = read_object(document)
@@ -128,10 +108,11 @@ def read_import(document: object, schemas: Schemas, header_store: str | None) ->
 def image_document(image: Image, job: Job | None = None, *, withheld: bool = False) -> dict[str, Any]:
     """An image as JSON values; `job` is the last that was done for it.
 
-    `withheld`: the caller may not know where the bytes of a deactivated image lie.
+    `withheld`: the caller may not know where the bytes of a deactivated image lie. Properties that earlier
+    versions let have the name of a field are left out: here they would pass for the field.
     """
     document: dict[str, Any] = {
-        **image.properties,
+        **{name: value for name, value in image.properties.items() if not is_reserved(name)},
         "id": image.id,
         "name": image.name,
         "status": str(image.status),

@@ -77,13 +77,15 @@ def show_namespace(context: NamespaceResource, request: Request) -> Response:
 def update_namespace(context: NamespaceResource, request: Request) -> Response:
     """PUT /v2/metadefs/namespaces/NAMESPACE: what is not given has its default again."""
     draft = codec.read_namespace_fields(read_document(request), request.registry[SCHEMAS])
-    return json_response(codec.namespace_document(request.metadefs.update(context.namespace, draft), ()))
+    return json_response(
+        codec.namespace_document(request.metadefs.update(context.namespace, draft, request.caller), ())
+    )
 
 
 @view_config(context=NamespaceResource, method="DELETE", permission=policy.DEFINE, decorator=without_body)
 def delete_namespace(context: NamespaceResource, request: Request) -> Response:
     """DELETE /v2/metadefs/namespaces/NAMESPACE: with all that stands in it."""
-    request.metadefs.delete(context.namespace)
+    request.metadefs.delete(context.namespace, request.caller)
     return nothing()
 
 
@@ -124,7 +126,7 @@ def _listed(context: Several, request: Request) -> list[dict[str, Any]]:
 def add(context: Several, request: Request) -> Response:
     """POST .../KIND: one more of them."""
     draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
-    made = request.metadefs.add(context.namespace, draft)
+    made = request.metadefs.add(context.namespace, draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made), 201)
 
 
@@ -135,14 +137,15 @@ def set_tags(context: Tags, request: Request) -> Response:
     request.registry[SCHEMAS].check_tags(document)
     names = [tag["name"] for tag in document["tags"]]
     keep = request.headers.get("X-Openstack-Append", "").strip().lower() == "true"
-    request.metadefs.tag(context.namespace, names, keep=keep)
+    request.metadefs.tag(context.namespace, names, request.caller, keep=keep)
     return json_response({"tags": [{"name": name} for name in names]}, 201)
 
 
 @view_config(context=Tag, method="POST", permission=policy.DEFINE, decorator=without_body)
 def add_tag(context: Tag, request: Request) -> Response:
     """POST .../tags/NAME"""
-    made = request.metadefs.add(context.namespace, DefinitionDraft(context.kind, str(context.__name__)))
+    draft = DefinitionDraft(context.kind, str(context.__name__))
+    made = request.metadefs.add(context.namespace, draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made), 201)
 
 
@@ -151,7 +154,7 @@ def add_tag(context: Tag, request: Request) -> Response:
 @view_config(context=Tags, method="DELETE", permission=policy.DEFINE, decorator=without_body)
 def clear(context: Several, request: Request) -> Response:
     """DELETE .../KIND: all of them."""
-    request.metadefs.clear(context.namespace, context.kind)
+    request.metadefs.clear(context.namespace, context.kind, request.caller)
     return nothing()
 
 
@@ -177,7 +180,7 @@ def show(context: Part, request: Request) -> Response:
 def replace(context: Part, request: Request) -> Response:
     """PUT .../KIND/NAME: all of it, its name too."""
     draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
-    made = request.metadefs.replace(context.namespace, str(context.__name__), draft)
+    made = request.metadefs.replace(context.namespace, str(context.__name__), draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made))
 
 
@@ -187,5 +190,5 @@ def replace(context: Part, request: Request) -> Response:
 @view_config(context=Tag, method="DELETE", permission=policy.DEFINE, decorator=without_body)
 def remove(context: Part, request: Request) -> Response:
     """DELETE .../KIND/NAME"""
-    request.metadefs.remove(context.namespace, context.kind, str(context.__name__))
+    request.metadefs.remove(context.namespace, context.kind, str(context.__name__), request.caller)
     return nothing()

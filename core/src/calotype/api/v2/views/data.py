@@ -41,7 +41,9 @@ def stage(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/stage: bytes that are to be imported."""
     body = _body(request)
     try:
-        request.lifecycle.imports.stage(context.image, body, declared_size(request), body.length)
+        request.lifecycle.imports.stage(
+            context.image, body, declared_size(request), body.length, request.caller
+        )
     except Vanished as error:
         raise HTTPGone(str(error)) from None
     return nothing()
@@ -65,7 +67,7 @@ def download(context: V2Image, request: Request) -> Response:
 )
 def deactivate(context: Actions, request: Request) -> Response:
     """POST /v2/images/ID/actions/deactivate"""
-    request.lifecycle.deactivate(context.image)
+    request.lifecycle.deactivate(context.image, request.caller)
     return nothing()
 
 
@@ -74,7 +76,7 @@ def deactivate(context: Actions, request: Request) -> Response:
 )
 def reactivate(context: Actions, request: Request) -> Response:
     """POST /v2/images/ID/actions/reactivate"""
-    request.lifecycle.reactivate(context.image)
+    request.lifecycle.reactivate(context.image, request.caller)
     return nothing()
 
 

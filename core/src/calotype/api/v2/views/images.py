@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
 from pyramid.request import Request
 from pyramid.response import Response
@@ -75,13 +77,13 @@ def update(context: V2Image, request: Request) -> Response:
     changes = patch.read_patch(read_document(request), media_type)
     image: Image = context.image
     if changes:
-        draft = patch.draft_of(changes, image, request.registry[SCHEMAS])
-        image = request.lifecycle.update(image, draft, request.caller)
+        draft_of = partial(patch.draft_of, changes, schemas=request.registry[SCHEMAS])
+        image = request.lifecycle.update(image, draft_of, request.caller)
     return json_response(image_document(request, image))
 
 
 @view_config(context=V2Image, method="DELETE", permission=policy.DELETE, decorator=without_body)
 def delete(context: V2Image, request: Request) -> Response:
     """DELETE /v2/images/ID"""
-    request.lifecycle.delete(context.image)
+    request.lifecycle.delete(context.image, request.caller)
     return nothing()

@@ -23,15 +23,14 @@ from calotype.lifecycle import UnknownTarget
 from calotype.stores.contract import Capability
 
 
-@view_config(context=V2Image, name="import", method="POST", permission=policy.VIEW)
+@view_config(context=V2Image, name="import", method="POST", permission=policy.UPLOAD)
 def begin(context: V2Image, request: Request) -> Response:
     """POST /v2/images/ID/import: whoever may upload may import; who may operate, may copy."""
     header_store = request.headers.get("X-Image-Meta-Store") or None
     order = codec.read_import(read_document(request), request.registry[SCHEMAS], header_store)
     if order.method not in import_methods(request.stores):
         raise InvalidDraft(f"Import method {order.method[:40]} is not one of those offered here.")
-    needed = policy.OPERATE if order.method == "copy-image" else policy.UPLOAD
-    if not request.has_permission(needed):
+    if order.method == "copy-image" and not request.has_permission(policy.OPERATE):
         raise HTTPForbidden
     _BEGIN[order.method](context, request, order)
     return nothing(202)
@@ -91,5 +90,5 @@ def remove_from_store(context: StoreImage, request: Request) -> Response:
     store = context.__parent__.__name__
     if store not in request.stores:
         raise UnknownTarget(f"There is no store {store[:63]}.")
-    request.lifecycle.remove_from_store(context.image, store)
+    request.lifecycle.remove_from_store(context.image, store, request.caller)
     return nothing()

@@ -12,28 +12,28 @@ from calotype.api.v2 import codec
 from calotype.api.v2.resources import ImageMember, Members, Tag
 from calotype.api.v2.schemas import SCHEMAS
 from calotype.api.v2.views.documents import json_response, nothing, without_body
-from calotype.lifecycle import NotAllowed
-from calotype.registry import Image, Member, MemberStatus, Visibility
+from calotype.lifecycle import check_shared
+from calotype.registry import Image, Member, MemberStatus
 
 
 @view_config(context=Tag, method="PUT", permission=policy.UPDATE, decorator=without_body)
 def add_tag(context: Tag, request: Request) -> Response:
     """PUT /v2/images/ID/tags/TAG"""
-    request.lifecycle.add_tag(context.image, context.__name__)
+    request.lifecycle.add_tag(context.image, context.__name__, request.caller)
     return nothing()
 
 
 @view_config(context=Tag, method="DELETE", permission=policy.UPDATE, decorator=without_body)
 def remove_tag(context: Tag, request: Request) -> Response:
     """DELETE /v2/images/ID/tags/TAG"""
-    request.lifecycle.remove_tag(context.image, context.__name__)
+    request.lifecycle.remove_tag(context.image, context.__name__, request.caller)
     return nothing()
 
 
 @view_config(context=Members, method="GET", permission=policy.VIEW, decorator=without_body)
 def members(context: Members, request: Request) -> Response:
     """GET /v2/images/ID/members: those that the caller may know of."""
-    _check_shared(context.image)
+    check_shared(context.image)
     seen = policy.visible_members(request.caller, context.image)
     listed = [codec.member_document(context.image, member) for member in seen]
     return json_response({"members": listed, "schema": "/v2/schemas/members"})
@@ -42,10 +42,10 @@ def members(context: Members, request: Request) -> Response:
 @view_config(context=Members, method="POST", permission=policy.SHARE)
 def add_member(context: Members, request: Request) -> Response:
     """POST /v2/images/ID/members: offer the image to a project."""
-    _check_shared(context.image)
+    check_shared(context.image)
     document = read_document(request)
     request.registry[SCHEMAS].check_new_member(document)
-    image = request.lifecycle.members.share(context.image, document["member"], again=False)
+    image = request.lifecycle.members.add(context.image, document["member"], request.caller)
     return json_response(codec.member_document(image, _member(image, document["member"])))
 
 
@@ -61,21 +61,16 @@ def answer(context: ImageMember, request: Request) -> Response:
     document = read_document(request)
     request.registry[SCHEMAS].check_answer(document)
     project = context.member.project
-    image = request.lifecycle.members.answer(context.image, project, MemberStatus(document["status"]))
+    status = MemberStatus(document["status"])
+    image = request.lifecycle.members.answer(context.image, project, status, request.caller)
     return json_response(codec.member_document(image, _member(image, project)))
 
 
 @view_config(context=ImageMember, method="DELETE", permission=policy.SHARE, decorator=without_body)
 def remove_member(context: ImageMember, request: Request) -> Response:
     """DELETE /v2/images/ID/members/PROJECT"""
-    request.lifecycle.members.unshare(context.image, context.member.project)
+    request.lifecycle.members.unshare(context.image, context.member.project, request.caller)
     return nothing()
-
-
-def _check_shared(image: Image) -> None:
-    """Memberships outlive the visibility that gives them a meaning; meanwhile they are not touched."""
-    if image.visibility is not Visibility.SHARED:
-        raise NotAllowed("Only shared images have members.")
 
 
 def _member(image: Image, project: str) -> Member:

@@ -1,0 +1,81 @@
+"""Rights at the moment of the write: judged inside the unit of work, against what the unit has locked.
+
+A view refuses at a request's head whoever may not do what it asks. The body can take long to come,
+and meanwhile an image is given away, withdrawn, or shared no more. So each verb that changes
+something asks here again, and nothing of its unit remains when the answer is no.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from calotype import policy
+from calotype.draft import Draft, check_properties, properties_after
+from calotype.lifecycle.states import CallerExpired, NotAllowed
+from calotype.policy import Caller
+from calotype.registry import Image, ImageNotFound, Unit
+from calotype.settings import Settings
+
+
+def locked_for(unit: Unit, image_id: str, caller: Caller, permission: str) -> Image:
+    """Return the image as the unit sees it, if the caller has the permission over it now.
+
+    Raises:
+        ImageNotFound: it is deleted, or the caller may not know of it.
+        NotAllowed: the caller may know of it, and no more.
+        CallerExpired: the caller's token has expired.
+    """
+    image = unit.image(image_id)
+    _require_valid(caller)
+    grants = (*policy.COLLECTION_GRANTS, *policy.image_grants(image))
+    if not policy.may(caller, policy.VIEW, grants):
+        raise ImageNotFound(image_id)
+    _require(caller, permission, grants)
+    return image
+
+
+def require(caller: Caller, permission: str) -> None:
+    """Return if the caller has a right over all images, or definitions; raises NotAllowed, CallerExpired."""
+    _require_valid(caller)
+    _require(caller, permission, policy.COLLECTION_GRANTS)
+
+
+def require_fields(draft: Draft, caller: Caller, image: Image | None, settings: Settings) -> None:
+    """Return if the caller may make the image, or a new one, what the draft says.
+
+    Raises:
+        NotAllowed: it may not set one of the fields so.
+        DraftTooLarge, ReservedName, InvalidDraft: the properties would break a rule.
+    """
+    before = image.properties if image is not None else {}
+    check_properties(properties_after(draft, image), settings, before)
+    for name, value in draft.fields.items():
+        if not policy.may_set(caller, name, value, image):
+            raise NotAllowed(f"You are not allowed to set {name} of this image so.")
+    if image is None and not caller.is_admin and caller.project is None:
+        raise NotAllowed("You have no project that could own an image.")
+
+
+def require_uploader(caller: Caller | None, image: Image) -> None:
+    """Return if the image may become active with the bytes that the caller has sent.
+
+    A token may end while an upload lasts, so its expiry does not count. None: a job of our own.
+
+    Raises:
+        NotAllowed: the caller has lost its right over the image since the upload began.
+    """
+    if caller is not None and not policy.may(caller, policy.UPLOAD, policy.image_grants(image)):
+        raise NotAllowed(
+            "The upload was refused when it was complete, because the caller is no longer allowed to change "
+            "this image."
+        )
+
+
+def _require(caller: Caller, permission: str, grants: tuple[policy.Grant, ...]) -> None:
+    if not policy.may(caller, permission, grants):
+        raise NotAllowed("You are not allowed to do this.")
+
+
+def _require_valid(caller: Caller) -> None:
+    if caller.expires is not None and datetime.datetime.now(datetime.UTC) >= caller.expires:
+        raise CallerExpired

@@ -1,0 +1,442 @@
+"""Rights at the moment of the write: every write of every dialect, as everybody, and with the right gone.
+
+`tests.security.writes` has the table of writes, which is held against the application's own views. The
+server answers 100 (Continue) when a view begins to read a body, so then its head has been judged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import NullPool, create_engine, text
+
+from calotype import policy
+from calotype.app import make_app
+from calotype.registry import Status, Visibility
+from calotype.tokens import TokenFile
+from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected
+from core.tests.workbench import make_bench, make_database
+from tests.functional.v2.serving import Web, serve_folder, stores
+from tests.running.answers import statuses
+from tests.running.server import Server, write_ini
+from tests.security.writes import OCTETS, PATCH, REFUSING, WRITES, Write
+
+EVERYBODY = (
+    *("admin", "owner", "owner's reader", "member", "member's reader", "member who may share"),
+    *("stranger", "anonymous"),
+)
+WITH_BODY = tuple(write for write in WRITES if write.body is not None)
+DONE = (200, 201, 202, 204)
+#: What a write could change.
+TABLES = (
+    *("images", "image_members", "image_properties", "image_tags", "jobs"),
+    *("metadef_namespaces", "metadef_definitions", "metadef_resource_types"),
+)
+
+
+class Spoken:
+    """A request on a connection of its own; `held` while the server waits for the body."""
+
+    def __init__(self, port: int, write: Write, path: str, headers: dict[str, str]):
+        self._connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+        framing = {} if write.body is None else {"Transfer-Encoding": "chunked", "Expect": "100-continue"}
+        if write.body is None and write.method != "DELETE":
+            framing = {"Content-Length": "0"}
+        fields = {"Host": "x", "Connection": "close", **framing, **headers}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self._connection.sendall(f"{write.method} {path} HTTP/1.1\r\n{head}\r\n".encode())
+        self.said = self._read(lambda said: b"\r\n\r\n" in said)
+
+    @property
+    def held(self) -> bool:
+        return self.said.startswith(b"HTTP/1.1 100 ") and len(statuses(self.said)) == 1
+
+    def finish(self, body: bytes = b"") -> int:
+        """Send the body if the server waits for it, and return the status of the answer."""
+        if self.held:
+            self._connection.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+        self.said += self._read(lambda said: False)
+        self._connection.close()
+        return statuses(self.said)[-1]
+
+    def _read(self, enough: Callable[[bytes], bool]) -> bytes:
+        said = b""
+        with contextlib.suppress(ConnectionResetError):
+            while not enough(said) and (block := self._connection.recv(65536)):
+                said += block
+        return said
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a write is about."""
+
+    image: str
+    namespace: str
+
+
+class House:
+    """A server with a token for everybody, which confirms each caller whose request has a body."""
+
+    def __init__(self, folder: Path, web: Web):
+        self.tokens = TokenFile(folder / "tokens.json")
+        self.given = {who: self.token(who) for who in EVERYBODY}
+        self.source = web.place(b"bytes")
+        app = {
+            **stores(web),
+            "calotype.identity": "tokens",
+            "calotype.tokens_file": str(self.tokens.path),
+            "calotype.allow_anonymous": "true",
+            "calotype.confirm_after": "0",
+            "calotype.job_threads": "0",
+        }
+        self.server = Server(folder, write_ini(folder, app))
+        engine = create_engine(self.server.database_url, poolclass=NullPool)
+        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._made: dict[str, Target] = {}
+
+    def token(self, who: str) -> str | None:
+        """A new token for somebody; None for who has none."""
+        caller = CALLERS[who]
+        return self.tokens.add(caller.user, caller.project, tuple(caller.roles)) if caller.user else None
+
+    def give_role(self, token: str, role: str) -> None:
+        """Let a token give this role alone."""
+        changed = [
+            entry.model_copy(update={"roles": (role,)}) if token.startswith(f"{entry.id}.") else entry
+            for entry in self.tokens.entries()
+        ]
+        self.tokens._write(changed)
+
+    def admin(self, method: str, path: str, body: bytes | None = None, **headers: str) -> None:
+        """A request of the administrator's, which goes well."""
+        given = {"X-Auth-Token": self.given["admin"], **headers}
+        answer = self.server.request(method, path, given, body)
+        assert answer.status < 300, answer.text
+
+    def patch(self, image: str, field: str, value: str) -> None:
+        """Have the administrator set a field."""
+        change = f'[{{"op": "replace", "path": "/{field}", "value": "{value}"}}]'
+        self.admin("PATCH", f"/v2/images/{image}", change.encode(), **PATCH)
+
+    def speak(self, write: Write, target: Target, who: str, token: str | None) -> Spoken:
+        """Begin a write."""
+        headers = {name: value.replace("SOURCE", self.source) for name, value in write.headers.items()}
+        if token is not None:
+            headers["X-Auth-Token"] = token
+        return Spoken(self.server.port, write, self._about(write.path, target, who), headers)
+
+    def body(self, write: Write, target: Target, who: str) -> bytes:
+        """The body of a write; what is made gets a name of its own."""
+        told = self._about((write.body or b"").decode(), target, who).replace("SOURCE", self.source)
+        return told.replace("NEW", f"new-{uuid.uuid4()}").encode()
+
+    def _about(self, told: str, target: Target, who: str) -> str:
+        member = CALLERS[who].project if who.startswith("member") else FRIEND
+        found = told.replace("MEMBER", str(member)).replace("NS", target.namespace)
+        return found.replace("/ID", f"/{target.image}")
+
+    def target(self, state: str) -> Target:
+        """A shared image of OWNER's in that state, with two members, and a namespace that everybody sees."""
+        if state not in self._made:
+            self._made[state] = Target(self._image(state), self._namespace())
+        return self._made[state]
+
+    def use_up(self, state: str) -> None:
+        """Have the next target of that state made anew."""
+        self._made.pop(state, None)
+
+    def _image(self, state: str) -> str:
+        owner, image = {"X-Auth-Token": self.given["owner"]}, str(uuid.uuid4())
+        octets = {**owner, "Content-Type": "application/octet-stream"}
+        document = f'{{"id": "{image}", "disk_format": "raw", "container_format": "bare", "tags": ["old"]}}'
+        asked = [("POST", "/v2/images", document.encode(), owner)]
+        if state != "queued":
+            asked.append(
+                ("PUT", f"/v2/images/{image}/{'stage' if state == 'staged' else 'file'}", b"bytes", octets)
+            )
+        asked.append(("PUT", f"/v1/images/{image}/members/{FRIEND}", None, owner))
+        sharing = b'{"member": {"can_share": true}}'
+        asked.append(("PUT", f"/v1/images/{image}/members/{SHARER}", sharing, owner))
+        for method, path, body, headers in asked:
+            assert self.server.request(method, path, headers, body).status < 300, path
+        if state == "copied":
+            self.server.execute(
+                "INSERT INTO image_locations (key, image_id, store, location, state, external, counted, "
+                "created_at) SELECT image_id || '.0123456789ab', image_id, 'cold', location, state, "
+                "external, 0, created_at FROM image_locations WHERE image_id = ?",
+                image,
+            )
+        return image
+
+    def _namespace(self) -> str:
+        name = f"ns-{uuid.uuid4()}"
+        old = '[{"name": "old"}]'
+        self.admin(
+            "POST",
+            "/v2/metadefs/namespaces",
+            f'{{"namespace": "{name}", "visibility": "public", "objects": {old}, "tags": {old}, '
+            f'"resource_type_associations": {old}, '
+            '"properties": {"old": {"title": "old", "type": "string"}}}'.encode(),
+        )
+        return name
+
+    def rows(self) -> list[list[tuple]]:
+        """All that a write could change."""
+        return [
+            sorted(map(tuple, self._connection.execute(text(f"SELECT * FROM {table}"))), key=repr)
+            for table in TABLES
+        ]
+
+    def close(self) -> None:
+        """End the server."""
+        self._connection.close()
+        self.server.stop()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with serve_folder(tmp_path_factory.mktemp("source")) as web:
+        opened = House(tmp_path_factory.mktemp("house"), web)
+        yield opened
+        opened.close()
+
+
+def may(who: str, permission: str, visibility: Visibility = Visibility.SHARED) -> bool:
+    """Whether somebody has a right, in the words of an operator."""
+    if permission in (policy.OPERATE, policy.DEFINE):
+        return who == "admin"
+    if permission == policy.CREATE:
+        return not who.endswith("reader") and who != "anonymous"
+    return expected(who, permission, Status.QUEUED, visibility)
+
+
+# ---------------------------------------------------------------- every write there is
+
+
+def test_every_view_that_writes_is_in_the_table_of_writes(tmp_path: Path) -> None:
+    """r1-C1, r1-C2: a new write without a row in `tests.security.writes` fails here."""
+    with make_bench(make_database(tmp_path / "registry.sqlite")) as bench:
+        views = make_app(bench.service).registry.introspector.get_category("views")
+    found = set()
+    for view in (item["introspectable"] for item in views):
+        methods = view.get("method") or ()
+        for method in {methods} if isinstance(methods, str) else set(methods):
+            if method not in ("GET", "HEAD"):
+                context = view["context"]
+                found.add((f"{context.__module__}.{context.__name__}", view["name"], method))
+    assert found == {write.view for write in WRITES} | REFUSING
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_r1_c1_every_write_is_for_those_who_have_the_right_and_others_are_refused_at_the_head(
+    house: House, who: str
+) -> None:
+    """r1-C1, r1-C6: nobody else's body is read, and nothing changes."""
+    for state in sorted({write.state for write in WRITES}):
+        house.target(state)
+    # Those who may do something come last: nothing has changed until then.
+    refused = [write for write in WRITES if not may(who, write.permission)]
+    before, wrong = house.rows(), []
+    for write in (*refused, *(write for write in WRITES if write not in refused)):
+        target = house.target(write.state)
+        spoken = house.speak(write, target, who, house.given[who])
+        if write.body is not None and spoken.held is not may(who, write.at_head):
+            wrong.append((str(write), "was read" if spoken.held else "was not read"))
+        status = spoken.finish(house.body(write, target, who))
+        if write not in refused:
+            house.use_up(write.state)
+            if status not in DONE:
+                wrong.append((str(write), status))
+        elif status not in (403, 404) or house.rows() != before:
+            wrong.append((str(write), status, house.rows() != before))
+    assert wrong == []
+
+
+# ---------------------------------------------------------------- with the right withdrawn before the body
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What happens while the body of somebody's request is on its way, and the answer to it.
+
+    `late`: the answer to an upload, which keeps the right that its token gave it at the head.
+    """
+
+    who: str
+    what: str
+    answers: tuple[int, ...]
+    change: Callable[[House, Target, str], None]
+    permissions: frozenset[str]
+    late: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.what}"
+
+
+def give_away(house: House, target: Target, token: str) -> None:
+    house.patch(target.image, "owner", "elsewhere")
+
+
+def make_private(house: House, target: Target, token: str) -> None:
+    house.patch(target.image, "visibility", "private")
+
+
+def remove_members(house: House, target: Target, token: str) -> None:
+    for project in (FRIEND, SHARER):
+        house.admin("DELETE", f"/v1/images/{target.image}/members/{project}")
+
+
+def revoke(house: House, target: Target, token: str) -> None:
+    assert house.tokens.revoke(token.partition(".")[0])
+
+
+def lose_role(role: str) -> Callable[[House, Target, str], None]:
+    return lambda house, target, token: house.give_role(token, role)
+
+
+_OWNERS = policy.OWNING - {policy.VIEW}
+_OPERATORS = frozenset({policy.OPERATE, policy.DEFINE})
+_OWN, _MADE = frozenset(_OWNERS), frozenset({policy.CREATE})
+_SHARES, _ANSWERS = frozenset({policy.SHARE}), frozenset({policy.ANSWER})
+WITHDRAWALS = (
+    Withdrawal("owner", "the image is given away", (404,), give_away, _OWN, late=(403,)),
+    Withdrawal("owner", "the token is revoked", (401,), revoke, _OWN | _MADE, late=DONE),
+    Withdrawal("owner", "the role is lost", (403,), lose_role("reader"), _OWN | _MADE, late=DONE),
+    *(
+        Withdrawal(who, what, answers, change, permissions)
+        for who, permissions in (("member who may share", _SHARES), ("member", _ANSWERS))
+        for what, answers, change in (
+            ("the membership ends", (404,), remove_members),
+            ("the image is made private", (404,), make_private),
+            ("the token is revoked", (401,), revoke),
+            ("the role is lost", (403,), lose_role("reader")),
+        )
+    ),
+    Withdrawal("admin", "the token is revoked", (401,), revoke, _OPERATORS),
+    Withdrawal("admin", "the role is lost", (403, 404), lose_role("member"), _OPERATORS),
+)
+
+
+@pytest.mark.parametrize("withdrawal", WITHDRAWALS, ids=str)
+def test_r1_c2_a_right_that_is_withdrawn_before_the_body_has_come_is_a_right_no_more(
+    house: House, withdrawal: Withdrawal
+) -> None:
+    """r1-C2: judged again, when the body is complete, and nothing is done when the answer is no."""
+    wrong, tried = [], 0
+    for write in WITH_BODY:
+        if write.permission not in withdrawal.permissions:
+            continue
+        tried += 1
+        target, token = house.target(write.state), house.token(withdrawal.who)
+        spoken = house.speak(write, target, withdrawal.who, token)
+        if not spoken.held:
+            wrong.append((str(write), spoken.said[:80]))
+            continue
+        withdrawal.change(house, target, token)
+        before = house.rows()
+        status = spoken.finish(house.body(write, target, withdrawal.who))
+        house.use_up(write.state)
+        answers = withdrawal.late if write.uploads else withdrawal.answers
+        if status not in answers or (not write.uploads and house.rows() != before):
+            wrong.append((str(write), status, "changed" if house.rows() != before else ""))
+    assert wrong == []
+    assert tried > 0
+
+
+@pytest.mark.parametrize("path", ["/images/ID", "/v1/images/ID", "/v2/images/ID/file", "/v2/images/ID/stage"])
+def test_r1_c2_an_upload_into_an_image_that_was_given_away_leaves_it_waiting(house: House, path: str) -> None:
+    """r1-C2: the new owner's image has no bytes of somebody else's, and can still be given some."""
+    write = next(one for one in WRITES if one.method == "PUT" and one.path == path and one.uploads)
+    target = house.target(write.state)
+    spoken = house.speak(write, target, "owner", house.given["owner"])
+    house.patch(target.image, "owner", "elsewhere")
+    status = spoken.finish(b"bytes")
+    house.use_up(write.state)
+    answer = house.server.get(f"/v1/images/{target.image}", {"X-Auth-Token": house.given["admin"]})
+    rows = house.server.query("SELECT status, owner, status_reason FROM images WHERE id = ?", target.image)
+    assert (status, answer.status, rows[0][:2]) == (403, 404, ("queued", "elsewhere"))
+    assert "no longer allowed" in rows[0][2]
+    assert house.server.blobs(target.image, "fast") == []
+
+
+# ---------------------------------------------------------------- fields and patches
+
+
+def patch_write(*operations: str) -> Write:
+    """A PATCH of v2 with these operations."""
+    body = f"[{', '.join(operations)}]".encode()
+    return Write(("", "", ""), "PATCH", "/v2/images/ID", policy.UPDATE, PATCH, body)
+
+
+def operation(op: str, name: str, value: str = "x") -> str:
+    return f'{{"op": "{op}", "path": "/{name}", "value": "{value}"}}'
+
+
+def meanwhile(house: House, write: Write, change: Callable[[str], None], state: str = "queued") -> int:
+    """The answer to a write of the owner's, during which something happens to the image."""
+    target = house.target(state)
+    spoken = house.speak(write, target, "owner", house.given["owner"])
+    assert spoken.held, spoken.said
+    change(target.image)
+    house.use_up(state)
+    return spoken.finish(write.body)
+
+
+def test_r1_c2_what_was_public_at_the_head_is_not_published_again_by_its_owner(house: House) -> None:
+    """r1-C2: the field rules are held against the image in the unit that writes."""
+    house.patch(house.target("active").image, "visibility", "public")
+    write = patch_write(operation("replace", "visibility", "public"))
+    made: list[str] = []
+
+    def withdraw(image: str) -> None:
+        made.append(image)
+        house.patch(image, "visibility", "private")
+
+    assert meanwhile(house, write, withdraw, "active") == 403
+    assert house.server.query("SELECT visibility FROM images WHERE id = ?", made[0]) == [("private",)]
+
+
+def test_r1_c2_a_former_owner_does_not_take_its_image_back(house: House) -> None:
+    """r1-C2: to name oneself the owner is allowed to the owner alone, and that is somebody else now."""
+    write = patch_write(operation("replace", "owner", OWNER))
+    assert meanwhile(house, write, lambda image: house.patch(image, "owner", "elsewhere")) == 404
+
+
+def test_r1_c2_a_format_is_not_set_any_more_when_bytes_have_come(house: House) -> None:
+    """r1-C2: formats are set until there is data."""
+    write = patch_write(operation("replace", "disk_format", "qcow2"))
+
+    def upload(image: str) -> None:
+        house.admin("PUT", f"/v2/images/{image}/file", b"bytes", **OCTETS)
+
+    assert meanwhile(house, write, upload) == 403
+
+
+def test_r1_c2_a_patch_says_what_it_says_of_the_image_in_the_unit(house: House) -> None:
+    """r1-C2: what it replaces has to be there, and what it sets is set, whatever others did meanwhile."""
+    told: list[str] = []
+
+    def set_to(name: str, value: str | None) -> Callable[[str], None]:
+        def change(image: str) -> None:
+            told.append(image)
+            op = operation("remove", name) if value is None else operation("add", name, value)
+            house.admin("PATCH", f"/v2/images/{image}", f"[{op}]".encode(), **PATCH)
+
+        return change
+
+    def begin() -> None:
+        set_to("a", "1")(house.target("queued").image)
+
+    begin()
+    assert meanwhile(house, patch_write(operation("replace", "a", "2")), set_to("a", None)) == 409
+    begin()
+    assert meanwhile(house, patch_write(operation("replace", "a", "1")), set_to("a", "3")) == 200
+    rows = house.server.query("SELECT value FROM image_properties WHERE image_id = ?", told[-1])
+    assert rows == [("1",)]

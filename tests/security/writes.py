@@ -1,0 +1,231 @@
+"""Every request that changes something, by the view that answers it, and what it needs to be allowed.
+
+`test_rights_at_write` holds this table against the views of the application: a new write without a row
+here is a failing test.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from calotype import policy
+
+JSON = {"Content-Type": "application/json"}
+PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+OCTETS = {"Content-Type": "application/octet-stream"}
+RAW_HEADERS = {"x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare"}
+NAME = {"x-image-meta-name": "changed"}
+NAMESPACE = "/v2/metadefs/namespaces/NS"
+
+V2, V1, CLASSIC = "calotype.api.v2.resources", "calotype.api.v1.resources", "calotype.api.classic.resources"
+METADEFS = "calotype.api.v2.metadefs.resources"
+
+
+@dataclass(frozen=True)
+class Write:
+    """One request. In `path`, `headers` and `body`, ID, NS, MEMBER and SOURCE stand for what it is about.
+
+    `view`: module and class of the context, the view's name, the method. `permission`: what it needs,
+    besides seeing the image, and `before_body` what it needs before the server reads its body, where that is
+    another one. `body` None: it has none. `state`: how the image must be.
+    """
+
+    view: tuple[str, str, str]
+    method: str
+    path: str
+    permission: str
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    state: str = "queued"
+    before_body: str | None = None
+
+    @property
+    def uploads(self) -> bool:
+        """Whether the body is an image's bytes."""
+        return self.headers.get("Content-Type") == OCTETS["Content-Type"]
+
+    @property
+    def at_head(self) -> str:
+        """What it needs before the server reads its body."""
+        return self.before_body or self.permission
+
+    def __str__(self) -> str:
+        told = json.loads(self.body) if self.body and not self.uploads else None
+        what = told.get("method", {}).get("name", "") if isinstance(told, dict) else ""
+        sent = "bytes" if self.uploads else "document" if self.body else " ".join(self.headers)
+        return " ".join(filter(None, (self.method, self.path, sent[:30], what)))
+
+
+def _write(
+    context: str,
+    name: str,
+    method: str,
+    path: str,
+    permission: str,
+    headers: dict[str, str] | None = None,
+    document: Any = None,
+    **more: Any,
+) -> Write:
+    body = more.pop("body", None if document is None else json.dumps(document).encode())
+    if document is not None and headers is None:
+        headers = JSON
+    return Write((context, name, method), method, path, permission, headers or {}, body, **more)
+
+
+_LOCATION = {"x-image-meta-location": "SOURCE", **RAW_HEADERS}
+_COPY = {"x-glance-api-copy-from": "SOURCE", **RAW_HEADERS}
+_BYTES = {**OCTETS, **RAW_HEADERS}
+
+
+def _import(method: str, **more: Any) -> dict[str, Any]:
+    return {"method": {"name": method, **more}}
+
+
+_IMAGES, _IMAGE = f"{CLASSIC}.ClassicImages", f"{CLASSIC}.ClassicImage"
+_CLASSIC = [
+    _write(_IMAGES, "", "POST", "/images", policy.CREATE, NAME),
+    _write(_IMAGES, "", "POST", "/images", policy.CREATE, _LOCATION),
+    _write(_IMAGES, "", "POST", "/images", policy.CREATE, _BYTES, body=b"bytes"),
+    _write(_IMAGE, "", "PUT", "/images/ID", policy.UPDATE, NAME),
+    _write(_IMAGE, "", "PUT", "/images/ID", policy.UPLOAD, _LOCATION),
+    _write(_IMAGE, "", "PUT", "/images/ID", policy.UPLOAD, _BYTES, body=b"bytes"),
+    _write(_IMAGE, "", "DELETE", "/images/ID", policy.DELETE),
+]
+_IMAGES, _IMAGE = f"{V1}.V1Images", f"{V1}.V1Image"
+_V1 = [
+    _write(_IMAGES, "", "POST", "/v1/images", policy.CREATE, NAME),
+    _write(_IMAGES, "", "POST", "/v1/images", policy.CREATE, document={"name": "new"}),
+    _write(_IMAGES, "", "POST", "/v1/images", policy.CREATE, _LOCATION),
+    _write(_IMAGES, "", "POST", "/v1/images", policy.CREATE, _COPY),
+    _write(_IMAGES, "", "POST", "/v1/images", policy.CREATE, _BYTES, body=b"bytes"),
+    _write(_IMAGE, "", "PUT", "/v1/images/ID", policy.UPDATE, NAME),
+    _write(_IMAGE, "", "PUT", "/v1/images/ID", policy.UPDATE, document={"image": {"name": "changed"}}),
+    _write(_IMAGE, "", "PUT", "/v1/images/ID", policy.UPLOAD, _LOCATION),
+    _write(_IMAGE, "", "PUT", "/v1/images/ID", policy.UPLOAD, _COPY),
+    _write(_IMAGE, "", "PUT", "/v1/images/ID", policy.UPLOAD, _BYTES, body=b"bytes"),
+    _write(_IMAGE, "", "DELETE", "/v1/images/ID", policy.DELETE),
+    _write(
+        *(f"{V1}.V1Members", "", "PUT", "/v1/images/ID/members", policy.SHARE),
+        document={"memberships": [{"member_id": "another"}]},
+    ),
+    _write(f"{V1}.V1Member", "", "PUT", "/v1/images/ID/members/another", policy.SHARE),
+    _write(
+        *(f"{V1}.V1Member", "", "PUT", "/v1/images/ID/members/another", policy.SHARE),
+        document={"member": {"can_share": True}},
+    ),
+    _write(f"{V1}.V1Member", "", "DELETE", "/v1/images/ID/members/MEMBER", policy.SHARE),
+]
+_IMAGE = f"{V2}.V2Image"
+_V2 = [
+    _write(f"{V2}.V2Images", "", "POST", "/v2/images", policy.CREATE, document={"name": "new"}),
+    _write(
+        *(_IMAGE, "", "PATCH", "/v2/images/ID", policy.UPDATE, PATCH),
+        document=[{"op": "replace", "path": "/name", "value": "changed"}],
+    ),
+    _write(_IMAGE, "", "DELETE", "/v2/images/ID", policy.DELETE),
+    _write(_IMAGE, "file", "PUT", "/v2/images/ID/file", policy.UPLOAD, OCTETS, body=b"bytes"),
+    _write(_IMAGE, "stage", "PUT", "/v2/images/ID/stage", policy.UPLOAD, OCTETS, body=b"bytes"),
+    _write(
+        *(_IMAGE, "import", "POST", "/v2/images/ID/import", policy.UPLOAD),
+        document=_import("web-download", uri="SOURCE"),
+    ),
+    _write(
+        *(_IMAGE, "import", "POST", "/v2/images/ID/import", policy.UPLOAD),
+        document=_import("glance-direct"),
+        state="staged",
+    ),
+    _write(
+        *(_IMAGE, "import", "POST", "/v2/images/ID/import", policy.OPERATE),
+        document={**_import("copy-image"), "stores": ["cold"]},
+        state="active",
+        before_body=policy.UPLOAD,  # only the body says that it is a copy
+    ),
+    _write(f"{V2}.Tag", "", "PUT", "/v2/images/ID/tags/new", policy.UPDATE),
+    _write(f"{V2}.Tag", "", "DELETE", "/v2/images/ID/tags/old", policy.UPDATE),
+    *(
+        _write(
+            *(f"{V2}.Actions", verb, "POST", f"/v2/images/ID/actions/{verb}", policy.DEACTIVATE),
+            state="active",
+        )
+        for verb in ("deactivate", "reactivate")
+    ),
+    _write(
+        *(f"{V2}.Members", "", "POST", "/v2/images/ID/members", policy.SHARE),
+        document={"member": "another"},
+    ),
+    _write(
+        *(f"{V2}.ImageMember", "", "PUT", "/v2/images/ID/members/MEMBER", policy.ANSWER),
+        document={"status": "accepted"},
+    ),
+    _write(f"{V2}.ImageMember", "", "DELETE", "/v2/images/ID/members/MEMBER", policy.SHARE),
+    _write(f"{V2}.StoreImage", "", "DELETE", "/v2/stores/cold/ID", policy.OPERATE, state="copied"),
+    _write(
+        *(f"{V2}.Tasks", "", "POST", "/v2/tasks", policy.OPERATE),
+        document={
+            "type": "import",
+            "input": {
+                "import_from": "SOURCE",
+                "import_from_format": "raw",
+                "image_properties": {"disk_format": "raw", "container_format": "bare"},
+            },
+        },
+    ),
+]
+_OBJECT = {"name": "new"}
+_PROPERTY = {"name": "new", "title": "new", "type": "string"}
+_METADEFS = [
+    _write(
+        *(f"{METADEFS}.Namespaces", "", "POST", "/v2/metadefs/namespaces", policy.DEFINE),
+        document={"namespace": "NEW"},
+    ),
+    _write(
+        *(f"{METADEFS}.NamespaceResource", "", "PUT", NAMESPACE, policy.DEFINE),
+        document={"namespace": "NS", "description": "changed", "visibility": "public"},
+    ),
+    _write(f"{METADEFS}.NamespaceResource", "", "DELETE", NAMESPACE, policy.DEFINE),
+    _write(
+        *(f"{METADEFS}.Associations", "", "POST", f"{NAMESPACE}/resource_types", policy.DEFINE),
+        document={"name": "NEW"},
+    ),
+    _write(*(f"{METADEFS}.Objects", "", "POST", f"{NAMESPACE}/objects", policy.DEFINE), document=_OBJECT),
+    _write(
+        *(f"{METADEFS}.Properties", "", "POST", f"{NAMESPACE}/properties", policy.DEFINE),
+        document=_PROPERTY,
+    ),
+    _write(
+        *(f"{METADEFS}.Tags", "", "POST", f"{NAMESPACE}/tags", policy.DEFINE),
+        document={"tags": [{"name": "new"}]},
+    ),
+    _write(f"{METADEFS}.Tag", "", "POST", f"{NAMESPACE}/tags/new", policy.DEFINE),
+    *(
+        _write(f"{METADEFS}.{one}", "", "PUT", f"{NAMESPACE}/{kind}/old", policy.DEFINE, document=document)
+        for one, kind, document in (
+            ("Object", "objects", _OBJECT),
+            ("Property", "properties", _PROPERTY),
+            ("Tag", "tags", {"name": "new"}),
+        )
+    ),
+    *(
+        _write(f"{METADEFS}.{several}", "", "DELETE", f"{NAMESPACE}/{kind}", policy.DEFINE)
+        for several, kind in (("Objects", "objects"), ("Properties", "properties"), ("Tags", "tags"))
+    ),
+    *(
+        _write(f"{METADEFS}.{one}", "", "DELETE", f"{NAMESPACE}/{kind}/old", policy.DEFINE)
+        for one, kind in (
+            ("Object", "objects"),
+            ("Property", "properties"),
+            ("Tag", "tags"),
+            ("Association", "resource_types"),
+        )
+    ),
+]
+
+WRITES = (*_CLASSIC, *_V1, *_V2, *_METADEFS)
+#: Views for methods that change things elsewhere, and here always refuse.
+REFUSING = {
+    (f"{V1}.V1Images", "", "DELETE"),
+    (f"{V1}.V1Tombstone", "", "PUT"),
+    (f"{V1}.V1Tombstone", "", "DELETE"),
+}
