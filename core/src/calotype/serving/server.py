@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import resource
@@ -32,6 +33,10 @@ _RUSH = 64
 #: parts of uploads are, goes back to the system when it is freed, and leaves no holes. M_TRIM_THRESHOLD:
 #: what is smaller stays until so much is free, or each block of an upload would be taken and given back.
 _MALLOC_OPTIONS = {-8: 2, -3: 1 << 20, -1: 4 << 20}
+
+
+#: Objects looked at, at most, in search of the application behind its filters.
+_FILTER_PARTS = 200
 
 
 class _Listener:
@@ -216,6 +221,7 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
     """Serve until SIGTERM or SIGINT; what `[server:main]` calls. `given`: tunables, which may hold `${...}`.
 
     An application whose attribute `loopback_only` holds a sentence is not served to other machines.
+    One that has a method `start_serving`, be it behind filters, has it called before the first request.
     The first signal lets running requests end, a second one ends the process at once.
 
     Raises:
@@ -234,8 +240,35 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
     except OSError as error:
         raise SystemExit(f"calotype: cannot listen: {error}") from None
     _end_on_signals(server)
+    start_serving(app)
     log.info("listening on %s", " ".join(server.addresses))
     server.run()
+
+
+def start_serving(app: Application) -> None:
+    """Tell the application that this process serves it from now on, and will not fork.
+
+    Filters that stand before an application, such as keystonemiddleware, hide its attributes. So what
+    they hold is looked through too.
+    """
+    seen: set[int] = set()
+    unseen: list[Any] = [app]
+    while unseen and len(seen) < _FILTER_PARTS:
+        part = unseen.pop(0)
+        seen.add(id(part))
+        if hasattr(part, "start_serving"):
+            part.start_serving()
+            return
+        unseen += [one for one in _held_by(part) if callable(one) and id(one) not in seen]
+
+
+def _held_by(part: Any) -> Iterator[Any]:
+    """Everything that an object's attributes or a function's closure refer to; nothing for a class."""
+    if not isinstance(part, type):
+        yield from getattr(part, "__dict__", {}).values()
+        for cell in getattr(part, "__closure__", None) or ():
+            with contextlib.suppress(ValueError):  # it is empty
+                yield cell.cell_contents
 
 
 def _end_on_signals(server: Server) -> None:
