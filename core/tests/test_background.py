@@ -167,7 +167,7 @@ def test_a_fork_serves_with_parts_of_its_own_and_leaves_its_parents_alone(parts)
     child = os.fork()
     if child == 0:
         try:
-            app.close()  # as at its end, before it served
+            app.stop_serving()  # as at its end, before it served
             app({}, None)
             told = [parts.made, app._process is first, app._process.events, first.events]
             os.write(writer, repr(told).encode())
@@ -178,6 +178,13 @@ def test_a_fork_serves_with_parts_of_its_own_and_leaves_its_parents_alone(parts)
     with open(reader, "rb") as pipe:
         assert pipe.read().decode() == repr([2, False, ["start", "request"], []])
     assert (parts.made, first.events) == (1, [])
+
+
+def test_the_parts_are_closed_once(parts):
+    app = Application(parts)
+    app.stop_serving()
+    app.stop_serving()
+    assert app._process.events == ["close"]
 
 
 def test_pyramids_commands_find_the_registry_of_the_application(parts):

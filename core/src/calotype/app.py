@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -41,10 +42,10 @@ class Service:
     places: Places
 
     def close(self) -> None:
-        """End threads and connections."""
-        self.lifecycle.close()
-        self.stores.close()
-        self.registry.close()
+        """End threads and connections, all of them even if one cannot be ended."""
+        with contextlib.ExitStack() as stack:
+            for part in (self.registry, self.stores, self.lifecycle):
+                stack.callback(part.close)
 
 
 def main(global_config: Mapping[str, str], **given: str) -> Application:
@@ -84,10 +85,10 @@ class Application:
     def __init__(self, make: Callable[[], Process]):
         self._make = make
         self._process = make()
-        self._made_by = os.getpid()
+        self._made_by: int | None = os.getpid()
         self._served_by: int | None = None
         self._starting = threading.Lock()
-        atexit.register(self.close)
+        atexit.register(self.stop_serving)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
@@ -108,9 +109,10 @@ class Application:
             self._process.background.start()
             self._served_by = os.getpid()
 
-    def close(self) -> None:
-        """End threads and connections, but for those of a process that this one was forked from."""
+    def stop_serving(self) -> None:
+        """End threads and connections, once, but for those of a process that this one was forked from."""
         if self._made_by == os.getpid():
+            self._made_by = None
             self._process.close()
 
 

@@ -145,6 +145,13 @@ TUNABLES = (
         "Seconds requests get to end after SIGTERM; systemd kills at 90.",
     ),
     Tunable(
+        "end_timeout",
+        at_least(1),
+        10,
+        "Seconds in which all else, such as stores and the database, is closed after that. "
+        "Then the process ends, whatever hangs.",
+    ),
+    Tunable(
         "connection_limit",
         at_least(1),
         1000,

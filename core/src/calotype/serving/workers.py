@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Seconds that workers get to end when the server closes. Those that are idle end at once.
-_LAST_SECONDS = 2
+_LAST_SECONDS = 1
 
 
 @dataclass
