@@ -10,6 +10,7 @@ import json
 import math
 from typing import Any
 
+from pyramid.httpexceptions import HTTPRequestTimeout
 from pyramid.request import Request
 
 from calotype.draft import DraftTooLarge, InvalidDraft
@@ -28,14 +29,22 @@ def read_document(request: Request) -> Any:
 
     Raises:
         Unauthenticated: the caller's token does not count any more.
-        InvalidDraft: it is none, or one that is not taken.
+        InvalidDraft: it is none, or one that is not taken, or the client went away.
         DraftTooLarge: it is longer than `SIZE_MAX`, or has more values than `VALUES_MAX`.
+        HTTPRequestTimeout: the client sends it too slowly.
     """
     if request.content_length is not None and request.content_length > SIZE_MAX:
         raise DraftTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
-    body = request.environ["wsgi.input"].read(
-        SIZE_MAX + 1 if request.content_length is None else request.content_length
-    )
+    # Our server gives documents less time than uploads. Where there is no Content-Type, it has to be told.
+    request.environ.get("calotype.document", bool)()
+    try:
+        body = request.environ["wsgi.input"].read(
+            SIZE_MAX + 1 if request.content_length is None else request.content_length
+        )
+    except TimeoutError:
+        raise HTTPRequestTimeout("The document came too slowly; send it again.") from None
+    except OSError:
+        raise InvalidDraft("Client disconnected before sending all data to the server.") from None
     if len(body) > SIZE_MAX:
         raise DraftTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
     request.confirm_caller()
