@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from calotype.background import Background
 from calotype.definitions import Metadefs
+from calotype.exposure import find_exposed
 from calotype.lifecycle import Lifecycle
 from calotype.metrics import Metrics
 from calotype.places import Places
@@ -20,6 +22,8 @@ from calotype.registry import Registry, RegistryError, build_engine, make_reserv
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks for a job that another process wrote down.
 _JOB_INTERVAL = 1
@@ -55,6 +59,8 @@ def main(global_config: Mapping[str, str], **given: str) -> Router:
         service.places.start(named=settings.stores is not None)
     except (SettingsError, ConfigurationError, RegistryError) as error:
         raise SystemExit(f"calotype: {error}") from None
+    for sentence in find_exposed(settings, service.stores):
+        log.warning("%s", sentence)
     atexit.register(service.close)
     atexit.register(start_background(service).close)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
@@ -116,6 +122,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.resources")
     config.include("calotype.api.access")
     config.include("calotype.api.errors")
+    config.include("calotype.api.local")
     config.include("calotype.api.paths")
     config.include("calotype.api.predicates")
     config.include("calotype.api.health")
@@ -129,6 +136,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
             "calotype.identity = none lets everybody in as an administrator, so the server listens "
             "on loopback addresses only; set calotype.identity to tokens or keystone"
         )
+    app.admin_listen = settings.admin_listen
     return app
 
 

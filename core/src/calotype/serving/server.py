@@ -34,10 +34,16 @@ _RUSH = 64
 _MALLOC_OPTIONS = {-8: 2, -3: 1 << 20, -1: 4 << 20}
 
 
+#: Where filters keep the application that they wrap: keystonemiddleware, oslo.middleware and Paste's own.
+_WRAPPED = ("_app", "application", "app")
+
+
 class _Listener:
     """What both kinds of waitress's listening sockets do otherwise here."""
 
     channel_class = Channel
+    #: Whether this is the server's admin listener; None when the server has none.
+    is_admin: bool | None = None
     #: Whether the server is about to end.
     ending = False
     _got_one = False
@@ -98,8 +104,8 @@ class UnixListener(_Listener, UnixWSGIServer):
 class Server:
     """A WSGI server that listens from the start, and serves while `run` runs."""
 
-    def __init__(self, app: Application, settings: ServerSettings):
-        """Listen where the settings say.
+    def __init__(self, app: Application, settings: ServerSettings, admin: ServerSettings | None = None):
+        """Listen where the settings say, and with `admin` at its places too, as admin listeners.
 
         Raises:
             OSError: the address is taken, or not ours.
@@ -111,25 +117,34 @@ class Server:
         #: Held to wake the loop and to close what wakes it. A signal's handler may interrupt its holder.
         self._open = threading.RLock()
         try:
-            self.listeners = list(self._listen(app))
+            self.listeners = list(self._listen(app, settings))
+            if admin is not None:
+                self._add_admin_listeners(list(self._listen(app, admin)))
         except OSError:
             self._workers.shutdown()
             self._sockets.close()
             raise
 
-    def _listen(self, app: Application) -> Iterator[_Listener]:
-        shared = {"dispatcher": self._workers, "adj": self.settings}
-        if self.settings.unix_socket:
+    def _listen(self, app: Application, settings: ServerSettings) -> Iterator[_Listener]:
+        shared = {"dispatcher": self._workers, "adj": settings}
+        if settings.unix_socket:
             where = (socket.AF_UNIX, socket.SOCK_STREAM, None, None)
             yield UnixListener(app, self._sockets, sockinfo=where, **shared)
-        elif self.settings.sockets:
-            for given in self.settings.sockets:
+        elif settings.sockets:
+            for given in settings.sockets:
                 kind = UnixListener if given.family == socket.AF_UNIX else TcpListener
                 where = (given.family, given.type, given.proto, given.getsockname())
                 yield kind(app, self._sockets, True, given, sockinfo=where, bind_socket=False, **shared)
         else:
-            for where in self.settings.listen:
+            for where in settings.listen:
                 yield TcpListener(app, self._sockets, sockinfo=where, **shared)
+
+    def _add_admin_listeners(self, added: list[_Listener]) -> None:
+        for listener in self.listeners:
+            listener.is_admin = False
+        for listener in added:
+            listener.is_admin = True
+        self.listeners += added
 
     @property
     def addresses(self) -> list[str]:
@@ -215,7 +230,9 @@ def create_server(app: Application, **given: Any) -> Server:
 def serve(app: Application, global_config: Mapping[str, str], **given: str) -> None:
     """Serve until SIGTERM or SIGINT; what `[server:main]` calls. `given`: tunables, which may hold `${...}`.
 
-    An application whose attribute `loopback_only` holds a sentence is not served to other machines.
+    An application whose attribute `loopback_only` holds a sentence is not served to other machines, and sees
+    for itself what proxies say. One whose attribute `admin_listen` holds HOST:PORT or unix:PATH is served
+    there too; the entry `calotype.admin` of the WSGI environment tells it which requests came that way.
     The first signal lets running requests end, a second one ends the process at once.
 
     Raises:
@@ -223,12 +240,16 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
     """
     try:
         settings = ServerSettings(**{key: expand(key, value, global_config) for key, value in given.items()})
-        reason = getattr(app, "loopback_only", None)
-        if reason and any(settings.beyond_loopback()):
+        reason = _wish(app, "loopback_only")
+        if reason:
+            # waitress would remove what a proxy says, and with it the sign that there is a proxy.
+            settings.clear_untrusted_proxy_headers = False
+        admin = _admin_settings(app, settings)
+        if reason and (any(settings.beyond_loopback()) or (admin and any(admin.beyond_loopback()))):
             raise ServerSettingsError(reason)
         _allow_descriptors(settings.connection_limit)
         _keep_little_memory()
-        server = Server(app, settings)
+        server = Server(app, settings, admin)
     except (ServerSettingsError, SettingsError) as error:
         raise SystemExit(f"calotype: {error}") from None
     except OSError as error:
@@ -236,6 +257,24 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
     _end_on_signals(server)
     log.info("listening on %s", " ".join(server.addresses))
     server.run()
+
+
+def _admin_settings(app: Application, settings: ServerSettings) -> ServerSettings | None:
+    where = _wish(app, "admin_listen")
+    try:
+        return settings.listening_at(where) if where else None
+    except ServerSettingsError as error:
+        raise ServerSettingsError(f"admin_listen: {error}") from None
+
+
+def _wish(app: Application, name: str) -> str | None:
+    """Return an attribute of the application, or of the one that filters of a pipeline have wrapped."""
+    while app is not None:
+        if hasattr(app, name):
+            return getattr(app, name)
+        held = getattr(app, "__dict__", {})
+        app = next((held[inner] for inner in _WRAPPED if inner in held), None)
+    return None
 
 
 def _end_on_signals(server: Server) -> None:
