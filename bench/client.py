@@ -176,7 +176,7 @@ class Client:
 
 def request(method: str, path: str, length: int | None, headers: dict[str, str]) -> bytes:
     """The head of a request, with its body's length if it has a body."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: bench"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     if length is not None:
         lines.append(f"Content-Length: {length}")
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]

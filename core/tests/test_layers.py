@@ -34,6 +34,8 @@ ROOMS = {
     "fsck": "lifecycle",
     "places": "lifecycle",
     "variables": "settings",
+    "private_files": "settings",
+    "exposure": "lifecycle",
     "former_name": "settings",
 }
 LEVEL = {name: -number for number, floor in enumerate(FLOORS) for name in floor}

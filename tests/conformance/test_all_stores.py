@@ -199,7 +199,7 @@ def test_a_client_that_goes_away_leaves_nothing_in_the_store(
 ) -> None:
     image_id = str(uuid.uuid4())
     head = (
-        f"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+        f"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
         f"x-image-meta-id: {image_id}\r\nx-image-meta-store: {store}\r\nContent-Length: {len(BYTES)}\r\n\r\n"
     )
     server.speak(head.encode() + BYTES[:6_000_000], hang_up=True, seconds=60)

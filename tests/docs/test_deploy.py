@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from calotype.tokens import TokenFile
 from tests.conftest import StartServer
 from tests.docs.pages import DOCS
+from tests.edge.test_admin_listen import COLLECTED, SPELLINGS
 from tests.running.server import OCTETS, Server
 from tests.servers import common
 
@@ -66,11 +68,12 @@ def replaced(path: Path, **changes: str) -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """The service, and how it is reached through nginx."""
+    """The service, how it is reached through nginx, and a token of an administrator."""
 
     server: Server
     port: int
     trusted: ssl.SSLContext
+    token: dict[str, str]
 
     def connect(self) -> HTTPSConnection:
         """A connection to nginx, by TLS."""
@@ -81,7 +84,7 @@ class Site:
     ) -> tuple[int, dict, bytes]:
         """Status, headers by lower-case name, and body of an answer that came through nginx."""
         with closing(self.connect()) as connection:
-            connection.request(method, path, body, headers)
+            connection.request(method, path, body, {**self.token, **headers})
             answer = connection.getresponse()
             named = {name.lower(): value for name, value in answer.getheaders()}
             return answer.status, named, answer.read()
@@ -90,8 +93,15 @@ class Site:
 @pytest.fixture
 def site(start_server: StartServer, tmp_path: Path) -> Iterator[Site]:
     need("nginx", "nginx-light")
+    tokens = TokenFile(tmp_path / "tokens.json")
+    token = {"X-Auth-Token": tokens.add("admin", "default", ("admin",))}
     server = start_server(
-        {"store.file.accel": "/internal/file/"},
+        {
+            "store.file.accel": "/internal/file/",
+            "calotype.identity": "tokens",
+            "calotype.tokens_file": str(tokens.path),
+            "calotype.metrics": "true",
+        },
         {
             "trusted_proxy": "127.0.0.1",
             "trusted_proxy_headers": "x-forwarded-for x-forwarded-proto x-forwarded-host",
@@ -114,7 +124,7 @@ def site(start_server: StartServer, tmp_path: Path) -> Iterator[Site]:
     nginx = folder.spawn("nginx", ["nginx", "-e", "stderr", "-c", conf])
     try:
         folder.wait(common.listening(port))
-        yield Site(server, port, ssl.create_default_context(cafile=certificate))
+        yield Site(server, port, ssl.create_default_context(cafile=certificate), token)
     finally:
         folder.stop()
         nginx.wait()
@@ -183,9 +193,9 @@ def test_a_big_body_passes_nginx_as_it_comes(site: Site) -> None:
 
 def test_a_download_comes_from_nginx_itself_with_the_services_headers(site: Site) -> None:
     data = os.urandom(300_000)
-    image = site.server.upload(data, is_public="True")
+    image = site.server.post("/images", {**OCTETS, **site.token}, data).image
     path = f"/images/{image['id']}"
-    ours = site.server.get(path)
+    ours = site.server.get(path, site.token)
 
     status, headers, body = site.request("GET", path, {})
 
@@ -225,3 +235,13 @@ def test_headers_with_underscores_and_many_properties_pass(site: Site) -> None:
     status, headers, _ = site.request("HEAD", f"/images/{image_id}", {})
     assert status == 200
     assert headers["x-image-meta-property-p69"] == "v" * 400
+
+
+def test_no_spelling_of_metrics_comes_through_nginx(site: Site) -> None:
+    """r1-C7: `/metrics/` and `/metrics%2f` did; this service has no admin listener, and would answer them."""
+    assert COLLECTED in site.server.get("/metrics/").body
+    found = {target: site.request("GET", target, {}) for target in SPELLINGS}
+
+    assert {target for target, (_, _, body) in found.items() if COLLECTED in body} == set()
+    assert {status for status, _, _ in found.values()} <= {400, 404}
+    assert site.request("GET", "/healthz", {})[::2] == (200, b"ok\n")

@@ -103,7 +103,7 @@ def seen(body: bytes) -> Any:
 
 def head(path: str, *lines: str, method: str = "POST") -> bytes:
     """A request's head."""
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
 
 
 def chunks(*contents: bytes) -> bytes:

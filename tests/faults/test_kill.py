@@ -122,9 +122,9 @@ def test_an_upload_whose_server_died_ends_as_one_that_failed(start_server: Start
 @contextlib.contextmanager
 def half_sent(server: Server, asked: str) -> Iterator[None]:
     """A request whose body has come half way, as long as the `with` lasts."""
-    head = f"{asked} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: {SIZE}"
+    head = f"{asked} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
-        connection.sendall(head.encode() + b"\r\n\r\n" + bytes(SIZE // 2))
+        connection.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % SIZE + bytes(SIZE // 2))
         yield
 
 

@@ -154,7 +154,7 @@ def upload_over_a_freeze(
     """
     named = f"x-image-meta-store: {store}\r\n" if store else ""
     head = (
-        f"{asked.format(image_id)} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+        f"{asked.format(image_id)} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
         f"{named}Transfer-Encoding: chunked\r\n\r\n"
     )
     chunk = b"%x\r\n%s\r\n" % (half, bytes(half))

@@ -160,7 +160,7 @@ def test_bytes_that_are_not_utf_8_are_400(server: Server, header: str, value: by
 def test_control_characters_are_400_and_leave_no_record(server: Server, header: bytes, value: bytes) -> None:
     image_id = str(uuid.uuid4())
     spoken = server.speak(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n"
         b"x-image-meta-id: " + image_id.encode() + b"\r\n" + header + b": " + value + b"\r\n\r\n"
     )
     assert statuses(spoken) == [400]
@@ -171,7 +171,7 @@ def test_control_characters_are_400_and_leave_no_record(server: Server, header: 
 def test_nul_and_lone_line_ends_are_400(server: Server, value: bytes) -> None:
     image_id = str(uuid.uuid4())
     spoken = server.speak(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n"
         b"x-image-meta-id: " + image_id.encode() + b"\r\nx-image-meta-name: " + value + b"\r\n\r\n"
     )
     assert statuses(spoken) == [400]
@@ -263,7 +263,7 @@ def assert_killed_or_never_recorded(server: Server, image_id: str) -> None:
 def test_a_client_that_hangs_up_half_way_leaves_nothing(server: Server, sent: int) -> None:
     image_id = str(uuid.uuid4())
     server.speak(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
         b"x-image-meta-id: " + image_id.encode() + b"\r\nContent-Length: 8000000\r\n\r\n" + b"x" * sent,
         hang_up=True,
     )
@@ -274,7 +274,7 @@ def test_a_client_that_hangs_up_half_way_leaves_nothing(server: Server, sent: in
 def test_chunks_that_break_off_leave_nothing(server: Server) -> None:
     image_id = str(uuid.uuid4())
     server.speak(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
         b"x-image-meta-id: "
         + image_id.encode()
         + b"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nwo",
@@ -288,7 +288,7 @@ def test_a_client_that_resets_the_connection_leaves_nothing(server: Server) -> N
     with socket.create_connection(("127.0.0.1", server.port), timeout=15) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(
-            b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+            b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
             b"x-image-meta-id: "
             + image_id.encode()
             + b"\r\nContent-Length: 8000000\r\n\r\n"
@@ -300,7 +300,7 @@ def test_a_client_that_resets_the_connection_leaves_nothing(server: Server) -> N
 
 def test_bytes_past_the_announced_length_are_not_the_images(server: Server) -> None:
     spoken = server.speak(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
         b"Content-Length: 5\r\n\r\nhello, and more\r\n\r\n",
         hang_up=True,
     )

@@ -155,7 +155,7 @@ def test_a_compressed_body_is_415(server: Server) -> None:
 
 def test_expect_100_continue_is_served(server: Server) -> None:
     spoken = server.speak(
-        b"POST /images HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+        b"POST /images HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\n"
         b"Content-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc"
     )
     assert b" 200 " in spoken

@@ -64,7 +64,7 @@ def test_a_part_of_an_image_is_refused_before_its_bytes_are_asked_for(server: Se
     image_id = str(uuid.uuid4()) if asked in NEW else server.reserve(**FORMATS)["id"]
     path = asked.format(image_id)
     head = (
-        f"{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+        f"{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\n"
         "Content-Type: application/octet-stream\r\nContent-Length: 18\r\nContent-Range: bytes 13-30/31\r\n"
         "x-image-meta-disk_format: raw\r\nx-image-meta-container_format: bare\r\n\r\n"
     )

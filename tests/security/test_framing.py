@@ -13,13 +13,13 @@ from tests.running.answers import statuses
 from tests.running.server import Server
 
 GET = b"GET /images HTTP/1.1\r\n"
-POST = b"POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
-HOST = b"Host: x\r\n"
-SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+POST = b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+HOST = b"Host: localhost\r\n"
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 AMBIGUOUS = {
     "W-01 a bare LF ends a header line": GET + HOST + b"X: a\nX-Evil: 1\r\n\r\n",
-    "W-01 a bare LF ends the first line": b"GET /images HTTP/1.1\nHost: x\r\n\r\n",
+    "W-01 a bare LF ends the first line": b"GET /images HTTP/1.1\nHost: localhost\r\n\r\n",
     "W-01 a bare CR in a value": GET + HOST + b"X: a\rb\r\n\r\n",
     "W-02 two codings": POST + b"Transfer-Encoding: gzip, chunked\r\nContent-Length: 3\r\n\r\nabc",
     "W-02 a coding that is not chunked": POST + b"Transfer-Encoding: gzip\r\n\r\nabc",
@@ -50,8 +50,8 @@ AMBIGUOUS = {
     "W-11 two hosts": GET + b"Host: a\r\nHost: b\r\n\r\n",
     "W-11 two content types": POST + b"Content-Type: text/plain\r\nContent-Length: 3\r\n\r\nabc",
     "W-18 HTTP/0.9": b"GET /images\r\n\r\n",
-    "W-18 HTTP/1.2": b"GET /images HTTP/1.2\r\nHost: x\r\n\r\n",
-    "W-18 HTTP/2.0": b"GET /images HTTP/2.0\r\nHost: x\r\n\r\n",
+    "W-18 HTTP/1.2": b"GET /images HTTP/1.2\r\nHost: localhost\r\n\r\n",
+    "W-18 HTTP/2.0": b"GET /images HTTP/2.0\r\nHost: localhost\r\n\r\n",
     "W-18 chunked on HTTP/1.0": POST.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "W-18 no host": b"GET /images HTTP/1.1\r\n\r\n",
     "W-18 a folded header": GET + HOST + b"X: a\r\n b\r\n\r\n",
@@ -86,7 +86,7 @@ def test_headers_without_an_end_are_refused(server: Server) -> None:
 
 
 def test_two_honest_requests_on_one_connection_are_both_served(server: Server) -> None:
-    first = b"GET /versions HTTP/1.1\r\nHost: x\r\n\r\n"
+    first = b"GET /versions HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert statuses(server.speak(first + first.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))) == [
         200,
         200,

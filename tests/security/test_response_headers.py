@@ -37,7 +37,7 @@ def test_w_20_unicode_beyond_latin_1_goes_out_as_utf_8(server: Server) -> None:
     name = "日本 \N{PENGUIN}"
     image = server.request("POST", "/images", {"x-image-meta-name": name.encode()}).image
     spoken = server.speak(
-        f"HEAD /images/{image['id']} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        f"HEAD /images/{image['id']} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
     )
     assert b": " + name.encode() + b"\r\n" in spoken
 

@@ -12,7 +12,7 @@ import pytest
 
 from calotype.tokens import TokenFile
 from tests.conftest import StartServer
-from tests.running.server import ROOT, Server, StartFailed, meta
+from tests.running.server import ROOT, Server, StartFailed, meta, write_ini
 from tests.security.conftest import StartGuarded
 from tests.security.people import Person
 
@@ -124,7 +124,22 @@ def test_w_10_only_what_a_trusted_proxy_says_of_the_client_is_believed(
     start_server: StartServer, trusted: dict[str, str], seen: str
 ) -> None:
     headers = {"trusted_proxy_headers": "x-forwarded-for"} if trusted else {}
-    server = start_server(server={**trusted, **headers})
+    server = start_server({"calotype.identity": "tokens"}, {**trusted, **headers})
     answer = server.get("/images", {"X-Forwarded-For": "198.51.100.6, 192.0.2.9"})
     (line,) = server.log_lines(answer.headers["x-openstack-request-id"])
     assert f" addr={seen} " in line
+
+
+def test_a_start_warns_of_secrets_and_databases_that_others_could_read_or_change(tmp_path: Path) -> None:
+    """r1-C8: with a line for each; the files stay as their owner left them."""
+    tokens, database = tmp_path / "data" / "tokens.json", tmp_path / "data" / "calotype.sqlite"
+    TokenFile(tokens).add("u", "P", ("member",))
+    database.touch()
+    for path in (tokens, database):
+        path.chmod(0o666)
+    server = Server(tmp_path, write_ini(tmp_path, {"calotype.identity": "tokens"}))
+    server.stop()
+    for path in (tokens, database):
+        (line,) = [line for line in server.log.splitlines() if f" {path} can be" in line]
+        assert " WARNING " in line
+        assert path.stat().st_mode & 0o777 == 0o666

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from calotype.background import Background, Scope, Work
 from calotype.definitions import Metadefs
+from calotype.exposure import find_exposed
 from calotype.lifecycle import Lifecycle
 from calotype.metrics import Metrics
 from calotype.places import Places
@@ -24,6 +26,8 @@ from calotype.registry import Registry, RegistryError, build_engine, make_reserv
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks for a job that another process wrote down.
 _JOB_INTERVAL = 1
@@ -128,6 +132,8 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     service = open_service(settings)
     prepare_schema(service.registry, settings, global_config.get("__file__", "INI"))
     service.places.start(named=settings.stores is not None)
+    for sentence in find_exposed(settings, service.stores):
+        log.warning("%s", sentence)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
     return Process(service, plan_background(service), make_app(service, pyramid))
 
@@ -189,6 +195,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.resources")
     config.include("calotype.api.access")
     config.include("calotype.api.errors")
+    config.include("calotype.api.local")
     config.include("calotype.api.targets")
     config.include("calotype.api.paths")
     config.include("calotype.api.predicates")
@@ -203,6 +210,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
             "calotype.identity = none lets everybody in as an administrator, so the server listens "
             "on loopback addresses only; set calotype.identity to tokens or keystone"
         )
+    app.admin_listen = settings.admin_listen
     return app
 
 

@@ -7,6 +7,7 @@ looking a name up that is not there raises KeyError, which ends in a 404.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -17,7 +18,11 @@ from pyramid.request import Request
 from calotype import policy
 from calotype.registry import Image
 
+log = logging.getLogger(__name__)
+
 CHILDREN = "calotype.root_children"
+#: Where the server says whether a request came through its admin listener.
+ADMIN = "calotype.admin"
 
 
 class Resource:
@@ -42,6 +47,30 @@ class Root(Resource):
 
     def __getitem__(self, name: str) -> Resource:
         return self.request.registry[CHILDREN][name](self.request, name, self)
+
+
+class AdminRoot(Resource):
+    """The top for requests that come through the admin listener: it has views, and no children."""
+
+    __acl__: ClassVar = Root.__acl__
+
+
+class _Roots:
+    """Choose the top of a request's tree by the listener that the request came through."""
+
+    def __init__(self, admin_listen: str | None):
+        self._awaited = admin_listen
+
+    def __call__(self, request: Request) -> Root | AdminRoot:
+        admin = request.environ.get(ADMIN)
+        if admin is None and self._awaited:
+            log.warning(
+                "calotype.admin_listen = %s has no effect, because this WSGI server cannot listen there: "
+                "/metrics is not answered anywhere; use egg:calotype-core#server, or unset it",
+                self._awaited,
+            )
+            self._awaited = None
+        return AdminRoot(request) if admin else Root(request)
 
 
 class ImageCollection(Resource):
@@ -71,7 +100,7 @@ class ImageResource(Resource):
 def includeme(config: Configurator) -> None:
     """Install the tree's root and the directive by which dialects hang things under it."""
     config.registry[CHILDREN] = {}
-    config.set_root_factory(Root)
+    config.set_root_factory(_Roots(config.registry["calotype.settings"].admin_listen))
     config.add_directive("add_root_child", _add_root_child)
 
 

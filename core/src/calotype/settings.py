@@ -14,9 +14,10 @@ from typing import Literal
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from calotype import former_name
-from calotype.variables import SettingsError, expand
+from calotype.variables import SettingsError, expand, files_read
 
 _STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
+_ADDRESS = re.compile(r"unix:/\S+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/]+):[0-9]{1,5}")
 
 
 class Settings(BaseModel):
@@ -95,7 +96,13 @@ class Settings(BaseModel):
     )
 
     metrics: bool = Field(
-        False, description="Answer /metrics, to anybody who can reach it: let the proxy in front decide who."
+        False,
+        description="Answer /metrics, to anybody who can reach it: set `calotype.admin_listen`, too.",
+    )
+    admin_listen: str | None = Field(
+        None,
+        description="An address of its own for /metrics, /healthz and /readyz: HOST:PORT or unix:/PATH. "
+        "When it is set, /metrics is 404 everywhere else; health is answered on both.",
     )
 
     image_size_cap: int = Field(
@@ -198,6 +205,10 @@ class Settings(BaseModel):
     data_dir: Path | None = Field(
         None, exclude=True, description="The ini file's variable of that name: where files lie by default."
     )
+    ini_file: Path | None = Field(None, exclude=True, description="The file that these settings stand in.")
+    secret_files: tuple[Path, ...] = Field(
+        (), exclude=True, description="The files that `${file:PATH}` reads values from."
+    )
     store_options: dict[str, dict[str, str]] = Field(
         default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
     )
@@ -206,6 +217,13 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("admin_listen")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None and not _ADDRESS.fullmatch(value):
+            raise ValueError("it must be HOST:PORT, as 127.0.0.1:9393, or unix:/PATH")
+        return value
 
     def tokens_path(self) -> Path:
         """The file of static tokens.
@@ -245,11 +263,17 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
             raise SettingsError(f"unknown setting {key}{_hint(key, keys)}")
     try:
         data_dir = expand("data_dir", "${data_dir}", global_config) if "data_dir" in global_config else None
-        return Settings(**fields, store_options=stores, data_dir=data_dir)
+        return Settings(
+            **fields,
+            store_options=stores,
+            data_dir=data_dir,
+            ini_file=global_config.get("__file__"),
+            secret_files=files_read(*given.values(), *global_config.values()),
+        )
     except ValidationError as error:
         names = {field: key for key, field in keys.items()}
         problems = (
-            f"{names.get(str(p['loc'][0]), p['loc'][0])}: {p['msg']}"
+            f"{names.get(str(p['loc'][0]), p['loc'][0])}: {p['msg'].removeprefix('Value error, ')}"
             for p in error.errors(include_input=False)
         )
         raise SettingsError("; ".join(problems)) from None

@@ -2,8 +2,9 @@
 
 A token is `ID.SECRET`, the secret 256 random bits; with that many, one round of
 SHA-256 is enough, and a thief of the file has nothing to try. The file is read again
-whenever it has changed, without a restart, and written by rename, readable by its
-owner only. Without a file nobody has a token; with a damaged one nobody can be known.
+whenever it has changed, without a restart, and written by rename. A new file is readable
+by its owner only, and one that exists keeps its owner, group and mode. Without a file
+nobody has a token; with a damaged one nobody can be known.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import hmac
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from calotype import private_files
 from calotype.policy import Caller
 
 _TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})", re.ASCII)
@@ -29,6 +30,10 @@ _TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
 class TokensUnreadable(Exception):
     """The tokens' file cannot be read, or is not what it should be."""
+
+
+class TokensNotWritten(Exception):
+    """The tokens' file cannot be changed; it is as it was."""
 
 
 class Token(BaseModel):
@@ -89,7 +94,12 @@ class TokenFile:
     def add(
         self, user: str, project: str | None, roles: tuple[str, ...], expires: datetime.datetime | None = None
     ) -> str:
-        """Make a token and return it: the only time that it is ever seen."""
+        """Make a token and return it: the only time that it is ever seen.
+
+        Raises:
+            TokensUnreadable: the file is damaged.
+            TokensNotWritten: the file cannot be changed.
+        """
         token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         entry = Token(
             id=token_id,
@@ -104,7 +114,12 @@ class TokenFile:
         return f"{token_id}.{secret}"
 
     def revoke(self, token_id: str) -> bool:
-        """Take a token out; whether there was one of that id."""
+        """Take a token out; whether there was one of that id.
+
+        Raises:
+            TokensUnreadable: the file is damaged.
+            TokensNotWritten: the file cannot be changed.
+        """
         with self._alone():
             before = self.entries()
             kept = [entry for entry in before if entry.id != token_id]
@@ -114,11 +129,18 @@ class TokenFile:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Two commands at the same time must not lose each other's change."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path.with_name(f".{self.path.name}.lock"), "w") as lock:
+        """Two commands at the same time must not lose each other's change, whichever link they name it by."""
+        try:
+            file = self.path.resolve()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = private_files.open_or_create(file.with_name(f".{file.name}.lock"), private_files.SECRET)
+        except OSError as error:
+            raise TokensNotWritten(f"the file of tokens cannot be locked: {error}") from error
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
     def _read(self) -> dict[str, Token]:
         try:
@@ -138,13 +160,9 @@ class TokenFile:
         return self._tokens
 
     def _write(self, entries: list[Token]) -> None:
-        handle, name = tempfile.mkstemp(prefix=".tokens-", dir=self.path.parent)
+        # A link stays one: what it leads to is rewritten.
+        file = self.path.resolve()
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_ENTRIES.dump_json(entries, indent=1))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            private_files.rewrite(file, _ENTRIES.dump_json(entries, indent=1))
+        except (OSError, private_files.OwnerNotKept) as error:
+            raise TokensNotWritten(f"the file of tokens cannot be written: {error}") from error

@@ -44,5 +44,11 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
+def files_read(*texts: str) -> tuple[str, ...]:
+    """Return the paths of all `${file:PATH}` in these values, each once."""
+    found = (match for text in texts for match in _VARIABLE.finditer(text))
+    return tuple(dict.fromkeys(match[3] for match in found if match[2] == "file" and not match[1]))
+
+
 def _without(variables: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in variables.items() if key != name}

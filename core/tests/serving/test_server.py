@@ -74,11 +74,11 @@ def test_an_application_that_wants_to_know_is_found_whatever_stands_before_it(wi
     app = served = Told()
     for made in within:
         served = made(served)
-    assert _behind_filters(served) is app
+    assert _behind_filters(served, "start_serving") is app
 
 
 def test_an_application_that_does_not_want_to_know_is_served_all_the_same():
     looping = Filter(None)
     looping._app = looping
     for served in (Filter(LocalOnly()), Filter(None), looping):
-        assert _behind_filters(served) is None
+        assert _behind_filters(served, "start_serving") is None

@@ -87,7 +87,7 @@ def test_117_a_large_upload_is_not_held_in_memory(start_server: StartServer) -> 
 def test_117_more_than_the_servers_usual_limit_is_begun(v1: V1) -> None:
     fields = {**OCTETS, **meta(id=str(uuid.uuid4()), **FORMATS), "Expect": "100-continue"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    asked = f"POST /v1/images HTTP/1.1\r\nHost: x\r\n{lines}Content-Length: {2 << 30}\r\n\r\n"
+    asked = f"POST /v1/images HTTP/1.1\r\nHost: localhost\r\n{lines}Content-Length: {2 << 30}\r\n\r\n"
     assert v1.server.speak(asked.encode(), hang_up=True).startswith(b"HTTP/1.1 100 Continue")
 
 
@@ -100,7 +100,8 @@ def test_118_an_upload_that_breaks_off_leaves_nothing(v1: V1, framing: str) -> N
     part = b"fffff\r\n" + b"x" * 500_000 if "chunked" in framing else b"x" * 500_000
     with contextlib.suppress(TimeoutError):
         v1.server.speak(
-            f"POST /v1/images HTTP/1.1\r\nHost: x\r\n{lines}{framing}\r\n\r\n".encode() + part, hang_up=True
+            f"POST /v1/images HTTP/1.1\r\nHost: localhost\r\n{lines}{framing}\r\n\r\n".encode() + part,
+            hang_up=True,
         )
     assert v1.wait(image_id, "killed")["status"] == "killed"
     assert v1.server.blobs(image_id) == []

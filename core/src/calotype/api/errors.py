@@ -19,6 +19,7 @@ from pyramid.response import Response
 
 from calotype import draft, inspection, lifecycle, policy, registry, security, tokens
 from calotype.api.body import RangeNotSatisfiable
+from calotype.api.local import NotLocal
 from calotype.resources import ImageResource
 from calotype.stores import errors as stores
 
@@ -29,6 +30,7 @@ FORMS = "calotype.error_forms"
 #: Exception -> status; the nearest class in the exception's own order of bases decides.
 STATUS: dict[type[BaseException], int] = {
     URLDecodeError: 400,
+    NotLocal: 403,
     security.Unauthenticated: 401,
     security.IdentityUnavailable: 503,
     tokens.TokensUnreadable: 503,

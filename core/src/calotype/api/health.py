@@ -1,31 +1,33 @@
 """What watchers ask: /healthz (the process lives), /readyz (it can serve), /metrics (for Prometheus).
 
-None of them asks for a token; /metrics is there only when the settings say so. Readiness
+None of them asks for a token; /metrics is there only when the settings say so. With `calotype.admin_listen`
+it is a view of the admin listener's tree alone: no spelling of a path leads to it from elsewhere. Readiness
 is the database's: one store that is away degrades what needs it, and nothing else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.metrics import Metrics
 from calotype.registry import RegistryFull, RegistryUnavailable
-from calotype.resources import Root
+from calotype.resources import AdminRoot, Root
+from calotype.settings import Settings
 from calotype.stores.errors import StoreError, StoreFull
 
 
-def healthz(context: Root, request: Request) -> Response:
+def healthz(context: Root | AdminRoot, request: Request) -> Response:
     """The process answers."""
     return Response("ok\n", content_type="text/plain", charset="utf-8")
 
 
-def readyz(context: Root, request: Request) -> dict[str, Any]:
+def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
     """Return the state of the database and of each store: "ok", "full" or "unavailable".
 
     503 unless the database is ok: without room it takes no image, though it lets images be read and deleted.
@@ -38,10 +40,8 @@ def readyz(context: Root, request: Request) -> dict[str, Any]:
     return {"database": database, "stores": stores}
 
 
-def metrics(context: Root, request: Request) -> Response:
+def metrics(context: Root | AdminRoot, request: Request) -> Response:
     """Counters of this process, and gauges read from the registry now."""
-    if not request.registry["calotype.settings"].metrics:
-        raise HTTPNotFound
     collected: Metrics = request.registry["calotype.metrics"]
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
 
@@ -58,13 +58,21 @@ def _state(check: Any) -> str:
 
 
 def includeme(config: Configurator) -> None:
-    """Hang the three views under the root."""
-    for view, renderer in ((healthz, None), (readyz, "json"), (metrics, None)):
-        config.add_view(
-            view,
-            context=Root,
-            name=view.__name__,
-            method=("GET", "HEAD"),
-            renderer=renderer,
-            permission=NO_PERMISSION_REQUIRED,
-        )
+    """Hang the views under the roots: health under both, metrics where the settings want them."""
+    settings: Settings = config.registry["calotype.settings"]
+    for root in (Root, AdminRoot):
+        _add(config, healthz, root)
+        _add(config, readyz, root, renderer="json")
+    if settings.metrics:
+        _add(config, metrics, AdminRoot if settings.admin_listen else Root)
+
+
+def _add(config: Configurator, view: Callable, root: type, renderer: str | None = None) -> None:
+    config.add_view(
+        view,
+        context=root,
+        name=view.__name__,
+        method=("GET", "HEAD"),
+        renderer=renderer,
+        permission=NO_PERMISSION_REQUIRED,
+    )

@@ -14,7 +14,7 @@ from calotype import former_name
 from calotype.registry import RegistryError
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.errors import StoreError
-from calotype.tokens import TokensUnreadable
+from calotype.tokens import TokensNotWritten, TokensUnreadable
 
 
 def takes_ini(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +60,7 @@ def refusals() -> Iterator[None]:
     """Within it, the service's own errors end the command with one sentence."""
     try:
         yield
-    except (SettingsError, StoreError, RegistryError, TokensUnreadable) as error:
+    except (SettingsError, StoreError, RegistryError, TokensUnreadable, TokensNotWritten) as error:
         raise Refusal(str(error)) from error
 
 

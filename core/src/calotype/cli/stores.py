@@ -9,6 +9,7 @@ from rich.table import Table
 
 from calotype.app import open_registry, open_stores, prepare_schema
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
+from calotype.exposure import find_exposed
 from calotype.places import Place, Places, PlaceState
 from calotype.registry import RegistryError, is_missing
 from calotype.settings import Settings, SettingsError
@@ -51,6 +52,7 @@ def stores(
 ) -> None:
     """Show the stores: driver, capabilities, options, whether they can be reached, whose their places are.
 
+    Warn of secrets and databases that other users of the machine could read or write.
     Exit status 1 when one of them cannot be reached, or its place is another registry's.
     """
     if claimed is None and (owner is not None or yes):
@@ -76,6 +78,8 @@ def stores(
         console.print(f"[bold]{escape(name)}[/]: off: {escape(reason)}")
     if not catalog.entries:
         console.print("no store is on")
+    for sentence in find_exposed(settings, catalog):
+        console.print(f"warning: {escape(sentence)}")
     catalog.close()
     if failed:
         raise click.exceptions.Exit(1)

@@ -10,8 +10,11 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
+from calotype import private_files
 from calotype.registry import bounds
 
+#: The mode of a new SQLite database. SQLite gives its -wal, -shm and -journal the same mode and owner.
+_DATABASE_MODE = 0o640
 #: Execution option of connections that only read: they take no write lock.
 READ_ONLY = "calotype_read_only"
 
@@ -80,9 +83,20 @@ def read_only(engine: Engine) -> Engine:
 
 
 def _make_strict(engine: Engine) -> None:
+    event.listen(engine, "do_connect", _create_sqlite)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "checkin", _roll_back_left_over)
+
+
+def _create_sqlite(dialect: object, record: object, arguments: list[Any], options: dict[str, Any]) -> None:
+    """Create a missing database with a mode of ours: SQLite itself lets everybody read what it creates.
+
+    One that exists is not opened, because closing it again would end SQLite's own locks on it.
+    """
+    if not options.get("uri"):
+        with contextlib.suppress(OSError):  # SQLite says better what is wrong
+            private_files.create(Path(arguments[0]).resolve(), _DATABASE_MODE)
 
 
 def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+from calotype import private_files
+
 #: The sqlstate of PostgreSQL, and the numbers of MariaDB and MySQL, that say that a disk is full.
 _SQLSTATE = "53100"
 _NUMBERS = (1021, 1114)
@@ -83,7 +85,7 @@ class Reserve:
         """Make the file, and return whether the disk had room; the database reports other troubles."""
         # Two processes may do this at once: both reserve the same bytes of the same file.
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            descriptor = private_files.open_or_create(self._path, private_files.SECRET)
             try:
                 os.posix_fallocate(descriptor, 0, size)
             finally:

@@ -36,11 +36,15 @@ class Task(WSGITask):
 
         Within `with environ["calotype.stand_in"]():` an application waits for others, or their bytes.
         `environ["calotype.document"]()` says that the body is a document, whatever its Content-Type.
+        `environ["calotype.admin"]` is there when the server has an admin listener, and says whether the
+        request came through it. No client can set it, because the names of headers begin with `HTTP_`.
         """
         environ = super().get_environment()
         environ["wsgi.file_wrapper"] = FileBuffer
         environ["calotype.stand_in"] = self.channel.server.task_dispatcher.stood_in
         environ["calotype.document"] = self.channel.expect_document
+        if self.channel.server.is_admin is not None:
+            environ["calotype.admin"] = self.channel.server.is_admin
         return environ
 
     def build_response_header(self) -> bytes:

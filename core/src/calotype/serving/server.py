@@ -44,6 +44,8 @@ class _Listener:
     """What both kinds of waitress's listening sockets do otherwise here."""
 
     channel_class = Channel
+    #: Whether this is the server's admin listener; None when the server has none.
+    is_admin: bool | None = None
     #: Whether the server is about to end.
     ending = False
     _got_one = False
@@ -104,8 +106,8 @@ class UnixListener(_Listener, UnixWSGIServer):
 class Server:
     """A WSGI server that listens from the start, and serves while `run` runs."""
 
-    def __init__(self, app: Application, settings: ServerSettings):
-        """Listen where the settings say.
+    def __init__(self, app: Application, settings: ServerSettings, admin: ServerSettings | None = None):
+        """Listen where the settings say, and with `admin` at its places too, as admin listeners.
 
         Raises:
             OSError: the address is taken, or not ours.
@@ -117,25 +119,34 @@ class Server:
         #: Held to wake the loop and to close what wakes it. A signal's handler may interrupt its holder.
         self._open = threading.RLock()
         try:
-            self.listeners = list(self._listen(app))
+            self.listeners = list(self._listen(app, settings))
+            if admin is not None:
+                self._add_admin_listeners(list(self._listen(app, admin)))
         except OSError:
             self._workers.shutdown()
             self._sockets.close()
             raise
 
-    def _listen(self, app: Application) -> Iterator[_Listener]:
-        shared = {"dispatcher": self._workers, "adj": self.settings}
-        if self.settings.unix_socket:
+    def _listen(self, app: Application, settings: ServerSettings) -> Iterator[_Listener]:
+        shared = {"dispatcher": self._workers, "adj": settings}
+        if settings.unix_socket:
             where = (socket.AF_UNIX, socket.SOCK_STREAM, None, None)
             yield UnixListener(app, self._sockets, sockinfo=where, **shared)
-        elif self.settings.sockets:
-            for given in self.settings.sockets:
+        elif settings.sockets:
+            for given in settings.sockets:
                 kind = UnixListener if given.family == socket.AF_UNIX else TcpListener
                 where = (given.family, given.type, given.proto, given.getsockname())
                 yield kind(app, self._sockets, True, given, sockinfo=where, bind_socket=False, **shared)
         else:
-            for where in self.settings.listen:
+            for where in settings.listen:
                 yield TcpListener(app, self._sockets, sockinfo=where, **shared)
+
+    def _add_admin_listeners(self, added: list[_Listener]) -> None:
+        for listener in self.listeners:
+            listener.is_admin = False
+        for listener in added:
+            listener.is_admin = True
+        self.listeners += added
 
     @property
     def addresses(self) -> list[str]:
@@ -226,9 +237,11 @@ def create_server(app: Application, **given: Any) -> Server:
 def serve(app: Application, global_config: Mapping[str, str], **given: str) -> None:
     """Serve until SIGTERM or SIGINT; what `[server:main]` calls. `given`: tunables, which may hold `${...}`.
 
-    An application whose attribute `loopback_only` holds a sentence is not served to other machines.
-    One that has the methods `start_serving` and `stop_serving`, be it behind filters, has them called
-    before the first request and after the last one.
+    An application whose attribute `loopback_only` holds a sentence is not served to other machines, and sees
+    for itself what proxies say. One whose attribute `admin_listen` holds HOST:PORT or unix:PATH is served
+    there too; the entry `calotype.admin` of the WSGI environment tells it which requests came that way.
+    One that has the methods `start_serving` and `stop_serving` has them called before the first request
+    and after the last one. It may be behind filters.
     The first signal lets running requests end, a second one ends the process at once. After the first one
     the process ends within `drain_timeout` + `end_timeout` seconds: see `ending`.
 
@@ -238,19 +251,23 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
     before = threading.enumerate()  # such as pserve's own, which watch files for --reload
     try:
         settings = ServerSettings(**{key: expand(key, value, global_config) for key, value in given.items()})
-        reason = getattr(app, "loopback_only", None)
-        if reason and any(settings.beyond_loopback()):
+        reason = _wish(app, "loopback_only")
+        if reason:
+            # waitress would remove what a proxy says, and with it the sign that there is a proxy.
+            settings.clear_untrusted_proxy_headers = False
+        admin = _admin_settings(app, settings)
+        if reason and (any(settings.beyond_loopback()) or (admin and any(admin.beyond_loopback()))):
             raise ServerSettingsError(reason)
         _allow_descriptors(settings.connection_limit)
         _keep_little_memory()
-        server = Server(app, settings)
+        server = Server(app, settings, admin)
     except (ServerSettingsError, SettingsError) as error:
         raise SystemExit(f"calotype: {error}") from None
     except OSError as error:
         raise SystemExit(f"calotype: cannot listen: {error}") from None
     deadline = Deadline()
     _end_on_signals(server, deadline)
-    served = _behind_filters(app)
+    served = _behind_filters(app, "start_serving")
     if served is not None:
         served.start_serving()
     log.info("listening on %s", " ".join(server.addresses))
@@ -262,8 +279,21 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
         end_now(1 if server.workers_left else 0)
 
 
-def _behind_filters(app: Application) -> Any:
-    """Return the application itself, which wants to know when it is served; None if there is no such one.
+def _admin_settings(app: Application, settings: ServerSettings) -> ServerSettings | None:
+    where = _wish(app, "admin_listen")
+    try:
+        return settings.listening_at(where) if where else None
+    except ServerSettingsError as error:
+        raise ServerSettingsError(f"admin_listen: {error}") from None
+
+
+def _wish(app: Application, name: str) -> str | None:
+    """Return an attribute of the application, be it behind filters; None if it has none of that name."""
+    return getattr(_behind_filters(app, name), name, None)
+
+
+def _behind_filters(app: Application, name: str) -> Any:
+    """Return the application itself, which has an attribute of that name; None if there is no such one.
 
     Filters that stand before an application, such as keystonemiddleware, hide its attributes. So what
     they hold is looked through too.
@@ -273,7 +303,7 @@ def _behind_filters(app: Application) -> Any:
     while unseen and len(seen) < _FILTER_PARTS:
         part = unseen.pop(0)
         seen.add(id(part))
-        if hasattr(part, "start_serving"):
+        if hasattr(part, name):
             return part
         unseen += [one for one in _held_by(part) if callable(one) and id(one) not in seen]
     return None

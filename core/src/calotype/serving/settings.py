@@ -7,6 +7,7 @@ are waitress's and keep its meaning; a key that neither knows stops the start.
 
 from __future__ import annotations
 
+import copy
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator
@@ -222,6 +223,18 @@ class ServerSettings(Adjustments):
             super().__init__(**{tunable.name: tunable.default for tunable in TUNABLES} | given)
         except ValueError as error:
             raise ServerSettingsError(f"settings of the server: {error}") from None
+
+    def listening_at(self, where: str) -> ServerSettings:
+        """Return the same settings for another place to listen at: HOST:PORT, or unix:PATH.
+
+        Raises:
+            ServerSettingsError: it is no such place.
+        """
+        kind, _, path = where.partition(":")
+        place = ServerSettings(**({"unix_socket": path} if kind == "unix" else {"listen": where}))
+        settings = copy.copy(self)
+        settings.listen, settings.unix_socket, settings.sockets = place.listen, place.unix_socket, []
+        return settings
 
     def beyond_loopback(self) -> Iterator[str]:
         """The addresses, of those to listen on, that other machines can reach."""

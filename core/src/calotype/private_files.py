@@ -1,0 +1,102 @@
+"""Files that must not be open to everybody: how they are created, and how they are rewritten.
+
+A new file gets the mode that its caller names, never a wider one. A file that exists keeps its owner, group
+and mode, because an operator may have chosen them. A file that root creates gets the owner of its directory:
+usually that is the user whom the service runs as, and who could not use root's file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+#: The mode of a secret: for its owner only.
+SECRET = 0o600
+#: Where Linux keeps the access control list of a file that has one; the mode is not all of it.
+_ACL = "system.posix_acl_access"
+
+
+class OwnerNotKept(Exception):
+    """This process may not give a new file the owner and group of the one that it would replace."""
+
+
+def create(path: Path, mode: int) -> None:
+    """Create an empty file with this mode; do nothing, not even open it, where there is one.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except FileExistsError:
+        return
+    try:
+        _give_to_owner_of(path.parent, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_or_create(path: Path, mode: int) -> int:
+    """Open a file to read and write, and return its descriptor; a missing one is created with this mode.
+
+    A link in its place is not followed: in a directory of another user it could lead anywhere.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    create(path, mode)
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Replace a file's content in one step, keeping its owner, group and mode; a new file is a SECRET.
+
+    The path must not be a link, or the link would be replaced.
+
+    Raises:
+        OwnerNotKept: the owner or group cannot be kept. The file is as it was.
+        OSError: it cannot be written. The file is as it was.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if path.exists():
+                _keep_access(path, descriptor)
+            else:
+                _give_to_owner_of(path.parent, descriptor)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _keep_access(path: Path, descriptor: int) -> None:
+    """Give a new file the owner, group, mode and access control list of the one that it replaces."""
+    old, new = path.stat(), os.fstat(descriptor)
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        try:
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+        except PermissionError:
+            raise OwnerNotKept(
+                f"{path} belongs to user {old.st_uid} and group {old.st_gid}, and would not any more: "
+                "run this as that user, or as root"
+            ) from None
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+    try:
+        acl = os.getxattr(path, _ACL)
+    except OSError:
+        return  # most files have no such list, and some file systems know none
+    os.setxattr(descriptor, _ACL, acl)
+
+
+def _give_to_owner_of(directory: Path, descriptor: int) -> None:
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        with contextlib.suppress(OSError):  # file systems that know no owners, root without that right
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -1,0 +1,204 @@
+"""Identity `none` serves programs of this machine only: nothing that a proxy or a browser passes on.
+
+Whoever gets through is an administrator: a web page that could reach 127.0.0.1:9292 could delete all images.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from webtest import TestApp
+
+from calotype.app import make_app
+from calotype.serving.server import create_server
+from core.tests.workbench import Bench, make_bench, make_database
+from tests.edge.serving import read_to_end
+from tests.running.answers import statuses
+from tests.running.server import OCTETS, Server
+
+CURE = "set calotype.identity to tokens or keystone"
+PATHS = (
+    "/",
+    "/versions",
+    "/healthz",
+    "/readyz",
+    "/images",
+    "/v1/images",
+    "/v2/images",
+    "/v2/schemas/image",
+    "/nothing",
+)
+PROXY_HEADERS = {
+    "Forwarded": "for=192.0.2.7;host=images.example",
+    "X-Forwarded-For": "192.0.2.7",
+    "X-Forwarded-Host": "images.example",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Port": "443",
+    "X-Forwarded-By": "proxy",
+    "X-Forwarded-Prefix": "/glance",
+    "X-Real-IP": "192.0.2.7",
+}
+FOREIGN_HOSTS = (
+    *("evil.example", "evil.example:9292", "localhost.evil.example", "evil-localhost"),
+    *("127.0.0.1.evil.example", "1.127.0.0", "0.0.0.0:9292", "[::]:9292", "192.0.2.1"),
+    *("[2001:db8::1]", "169.254.169.254", "127.0.0.256", "localhos", ""),
+)  # fmt: skip
+#: {} stands for the host that is asked.
+FOREIGN_ORIGINS = (
+    *("http://evil.example", "https://{}", "http://127.0.0.1:1", "http://localhost", "null", ""),
+    *("http://{}.evil.example", "{}"),
+)
+OWN_HOSTS = (
+    *("localhost", "LOCALHOST:9292", "localhost.", "images.localhost:8080", "127.0.0.1", "127.9.8.7:1"),
+    *("[::1]", "[::1]:9292", "[::ffff:127.0.0.1]:9292"),
+)
+
+
+def ask(server: Server, host: str | None, *lines: str, method: str = "GET", path: str = "/images") -> bytes:
+    """All that is answered to a request with that Host, or to one of HTTP/1.0 without any."""
+    first = f"{method} {path} HTTP/1.{0 if host is None else 1}"
+    hosts = [] if host is None else [f"Host: {host}"]
+    return server.speak("\r\n".join([first, *hosts, *lines, "Connection: close", "", ""]).encode())
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with make_bench(make_database(tmp_path_factory.mktemp("local") / "registry.sqlite")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def app(bench: Bench) -> TestApp:
+    """The application itself, for peers that no test can be."""
+    return TestApp(make_app(bench.service))
+
+
+@pytest.mark.parametrize("header", PROXY_HEADERS)
+def test_what_a_proxy_has_passed_on_is_refused(server: Server, header: str) -> None:
+    """A proxy on this machine connects from a loopback address, whoever asks it."""
+    for path in PATHS:
+        answer = server.get(path, {header: PROXY_HEADERS[header]})
+        assert answer.status == 403, (path, answer.text)
+        assert f"The header {header.title()}" in answer.text
+        assert CURE in answer.text
+
+
+@pytest.mark.parametrize("host", FOREIGN_HOSTS)
+def test_another_name_for_this_machine_is_refused(server: Server, host: str) -> None:
+    """DNS rebinding: a page's own name has come to mean 127.0.0.1, so the browser takes us for its site."""
+    for path in PATHS:
+        spoken = ask(server, host, path=path)
+        assert statuses(spoken) == [403], (path, spoken)
+        assert b"The header Host" in spoken
+        assert CURE.encode() in spoken
+        assert b"evil" not in spoken
+
+
+@pytest.mark.parametrize("host", OWN_HOSTS)
+def test_this_machines_own_names_are_served(server: Server, host: str) -> None:
+    assert statuses(ask(server, host)) == [200]
+    assert statuses(ask(server, host, f"Origin: http://{host}")) == [200]
+
+
+def test_a_client_of_http_1_0_may_leave_the_host_out(server: Server) -> None:
+    """No browser does, so there is no page behind it."""
+    assert statuses(ask(server, None)) == [200]
+
+
+@pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
+def test_a_page_of_another_site_is_refused(server: Server, origin: str, method: str) -> None:
+    """A browser sends a page's POST to any address, and says only by Origin whose page it is."""
+    host = f"127.0.0.1:{server.port}"
+    spoken = ask(server, host, f"Origin: {origin.format(host)}", "Content-Length: 0", method=method)
+    assert statuses(spoken) == [403]
+    assert method == "HEAD" or (b"The header Origin" in spoken and CURE.encode() in spoken)
+
+
+def test_a_page_of_our_own_site_is_served(server: Server) -> None:
+    own = {"Origin": f"http://127.0.0.1:{server.port}"}
+    assert server.get("/images", own).status == 200
+    assert server.post("/images", own).status == 200
+
+
+def test_a_page_cannot_store_or_delete_anything(server: Server) -> None:
+    """The refusal comes before the body is read, and nothing is recorded."""
+    image = server.reserve(name="kept")
+    before = server.query("SELECT count(*) FROM images")
+    evil = {"Origin": "http://evil.example"}
+    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as connection:
+        lines = {
+            **OCTETS,
+            **evil,
+            "Host": "localhost",
+            "Content-Length": str(1 << 30),
+            "Expect": "100-continue",
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        connection.sendall(f"POST /images HTTP/1.1\r\n{head}\r\n".encode())
+        assert statuses(read_to_end(connection)) == [403]
+    assert server.request("DELETE", f"/images/{image['id']}", evil).status == 403
+    assert server.query("SELECT count(*) FROM images") == before
+    assert server.head(f"/images/{image['id']}").status == 200
+
+
+def test_each_dialect_refuses_in_its_own_form(server: Server) -> None:
+    forwarded = {"X-Real-IP": "192.0.2.7"}
+    for path in ("/v1/images", "/v2/images"):
+        error = json.loads(server.get(path, forwarded).body)["error"]
+        assert (error["code"], error["title"]) == (403, "Forbidden")
+    assert server.get("/images", forwarded).headers.get_content_type() == "text/plain"
+
+
+@pytest.mark.parametrize(
+    "peer", ["192.0.2.7", "10.0.0.1", "2001:db8::1", "::ffff:192.0.2.7", "fe80::1%eth0", "unknown"]
+)
+def test_another_machine_is_refused_whichever_server_there_is(app: TestApp, peer: str) -> None:
+    """Our server does not even start on an address that others can reach; another WSGI server does."""
+    for path in PATHS:
+        answer = app.get(path, extra_environ={"REMOTE_ADDR": peer}, status=403)
+        assert "another machine" in answer.text
+        assert CURE in answer.text
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "localhost", ""])
+def test_this_machine_is_served(app: TestApp, peer: str) -> None:
+    assert app.get("/images", extra_environ={"REMOTE_ADDR": peer}).status_int == 200
+
+
+def test_a_unix_socket_is_served(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    server = create_server(make_app(bench.service), unix_socket=str(path))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(b"GET /images HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            assert response.status == 200
+    finally:
+        server.stop()
+        thread.join(30)
+
+
+@given(host=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=30))
+@example("127.0.0.1@evil.example")
+@example("127.0.0.1:80:80")
+@example("[127.0.0.1]:x")
+@example("localhost:")
+def test_only_a_loopback_name_or_address_is_one(app: TestApp, host: str) -> None:
+    """Whatever else stands in Host is refused, and never a fault of ours."""
+    answer = app.get("/healthz", extra_environ={"HTTP_HOST": host}, expect_errors=True)
+    name = host.lower().rpartition(":")[0] or host.lower()
+    local = name.endswith("localhost") or name.startswith(("127.", "[127.", "[::", "localhost", "[0"))
+    assert answer.status_int in ((200, 403) if local else (403,))
