@@ -18,7 +18,7 @@ from calotype.draft import DraftTooLarge, InvalidDraft
 SIZE_MAX = 1 << 20
 #: Values of a document, as its commas and brackets tell, those within texts too: checking each costs a
 #: microsecond or more.
-VALUES_MAX = 100_000
+VALUES_MAX = 50_000
 _DEPTH_MAX = 20
 _INTEGER_MAX = 10**30
 

@@ -42,11 +42,12 @@ class Members:
             members = {member.project for member in unit.image(image.id).members}
             if project in members and not again:
                 raise Conflict("The image is shared with that project already.")
-            self._check_number(members | {project})
+            self.check_number(members | {project})
             self._set(unit, image.id, project, can_share)
             return unit.image(image.id)
 
-    def _check_number(self, projects: Collection[str]) -> None:
+    def check_number(self, projects: Collection[str]) -> None:
+        """Return if an image may have so many members; raises DraftTooLarge."""
         if len(projects) > self._most:
             raise DraftTooLarge(
                 f"The limit has been exceeded on the number of allowed image members: {self._most}."
@@ -58,8 +59,8 @@ class Members:
     @retried
     def share_with(self, image: Image, members: list[Sharing]) -> Image:
         """Share an image with these projects and no others; raises as `share`."""
-        wanted = {member.project: member for member in members}  # of one that comes twice the last counts
-        self._check_number(wanted.keys())
+        wanted = {member.project: member for member in members}
+        self.check_number(wanted.keys())
         for project in wanted:
             check_project(project)
         with self._registry.unit() as unit:
