@@ -69,13 +69,17 @@ def _queries(targets: Targets) -> Iterator[Attack]:
     yield _get("31 filters by tag", f"{marked}&{'&'.join(f'tag=t{number}' for number in range(31))}")
     filters = [f"property{number}=value" for number in range(200)]
     yield _get("200 filters by property", f"{marked}&{'&'.join(filters)}")
-    filters = [f"property-{number}=value" for number in range(200)]
-    yield _get("v1: 200 filters by property", f"/v1/images?marker={targets.active}&{'&'.join(filters)}")
+    for count in (31, 200):
+        filters = [f"property-{number}=value" for number in range(count)]
+        path = f"/v1/images?marker={targets.active}&{'&'.join(filters)}"
+        yield _get(f"v1: {count} filters by property", path)
     yield _get("1,000 names", f"{marked}&name=in:{','.join(f'name{number}' for number in range(1000))}")
     yield _get("30,000 names", f"/v2/images?name=in:{_repeated('a,', 60_000)}a")
     types = _repeated("a,", 60_000)
     yield _get("30,000 resource types", f"/v2/metadefs/namespaces?resource_types={types}a")
     yield _get("18,000 parameters", f"/v2/images?{'protected=true&' * 9000}{'x=&' * 9000}")
+    yield _get("256 parameters", f"/v2/images?{'&'.join(['limit=1'] * 256)}")
+    yield _get("20,000 percent signs", f"/v2/images?x={'%41' * 20_000}")
     yield _get("80,000 percent signs", f"/v2/images?x={'%41' * 80_000}")
     yield _get("v1: 80,000 percent signs", f"/v1/images?x={'%41' * 80_000}")
 
@@ -83,6 +87,7 @@ def _queries(targets: Targets) -> Iterator[Attack]:
 def _heads(targets: Targets) -> Iterator[Attack]:
     file = f"/v2/images/{targets.active}/file"
     yield _get("a path of 120,000 segments", "/v2" + "/a" * 120_000)
+    yield _get("a path of 4,096 bytes", f"/v2/images/{targets.active}/tags/".ljust(4096, "a"))
     yield _get("a Range of 20,000 blanks", file, Range="bytes=" + " " * 20_000 + "x")
     yield _get("40,000 ranges", file, Range="bytes=" + ",".join(["0-1"] * 60_000))
     yield _get("60,000 entity tags", file, If_None_Match=",".join(['"a"'] * 60_000))

@@ -110,9 +110,8 @@ def test_a_filter_with_too_many_values_is_refused(server: Server) -> None:
 @pytest.mark.parametrize("items", [[1] * 340_000, [1] * 1000, ["a"] * 1000], ids=["many", "wrong", "equal"])
 def test_too_many_tags_are_not_looked_at(server: Server, items: list[Any]) -> None:
     """r1-D2"""
-    assert (
-        "at most" in refusal(send(server, "POST", "/v2/images", {"tags": items}), 413) or len(items) == 1000
-    )
+    said = refusal(send(server, "POST", "/v2/images", {"tags": items}), 413)
+    assert said.endswith(f"at most {VALUES_MAX if len(items) > VALUES_MAX else 128} are allowed.")
 
 
 def test_a_wrong_tag_is_named(server: Server) -> None:

@@ -19,6 +19,8 @@ from calotype.registry import JobStatus, MemberStatus, Status, Visibility
 from calotype.settings import Settings
 
 SCHEMAS = "calotype.v2.schemas"
+#: Stores that one import may name.
+STORES_MAX = 64
 
 
 def array(items: Mapping[str, Any], *, most: int, **more: Any) -> dict[str, Any]:
@@ -37,7 +39,7 @@ _ORDER = {
             "required": ["name"],
             "properties": {"name": {"type": "string"}, "uri": {"type": "string", "maxLength": 2048}},
         },
-        "stores": array({"type": "string", "maxLength": 255}, most=64),
+        "stores": array({"type": "string", "maxLength": 255}, most=STORES_MAX),
         "all_stores": {"type": "boolean"},
         "all_stores_must_succeed": {"type": "boolean"},
     },
@@ -155,10 +157,12 @@ def check_document(check: Check, value: object, what: str) -> None:
     try:
         check(value)
     except fastjsonschema.JsonSchemaValueException as error:
-        where = ".".join([what, *(part[:80] for part in error.path[1:])])
-        wanted = f"{error.rule} {error.rule_definition}"
-        kind = DraftTooLarge if error.rule in ("maxItems", "maxProperties") else InvalidDraft
-        raise kind(f"Invalid value for {where[:120]}: the schema asks for {wanted[:300]}.") from None
+        where = ".".join([what, *(part[:80] for part in error.path[1:])])[:120]
+        if error.rule in ("maxItems", "maxProperties"):
+            most = error.rule_definition
+            raise DraftTooLarge(f"Too many values for {where}: at most {most} are allowed.") from None
+        wanted = f"{error.rule} {error.rule_definition}"[:300]
+        raise InvalidDraft(f"Invalid value for {where}: the schema asks for {wanted}.") from None
 
 
 def _text(most: int, **more: Any) -> dict[str, Any]:
