@@ -8,15 +8,14 @@ from pathlib import Path
 
 from figures import Figures, Goal, Row
 
-_MARKS = re.compile(r"(<!-- figures -->\n).*?(<!-- end of figures -->)", re.S)
 
-
-def write(page: Path, table: str) -> None:
-    """Bring the page's figures up to date."""
+def write(page: Path, table: str, what: str = "figures") -> None:
+    """Bring the page's figures up to date, which stand between the marks of that name."""
+    marks = re.compile(rf"(<!-- {what} -->\n).*?(<!-- end of {what} -->)", re.S)
     text = page.read_text()
-    if not _MARKS.search(text):
-        raise SystemExit(f"{page} has no place for figures")
-    page.write_text(_MARKS.sub(lambda marks: marks[1] + table + marks[2], text))
+    if not marks.search(text):
+        raise SystemExit(f"{page} has no place for {what}")
+    page.write_text(marks.sub(lambda found: found[1] + table + found[2], text))
 
 
 def table(rows: Sequence[Row], peers: Sequence[str], figures: Figures) -> str:

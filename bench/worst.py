@@ -15,11 +15,12 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import page
 import processes
 from attacks import Attack, Targets, all_attacks
 from client import Client
@@ -58,19 +59,30 @@ def main() -> None:
     parser.add_argument(
         "--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for one"
     )
+    parser.add_argument("--page", action="store_true", help="write the table to docs/performance.md, too")
     given = parser.parse_args()
-    print("| request | sent | answer | ms |\n| --- | --- | --- | --- |")
+    lines = []
+    for line in _lines(given.database, given.only, given.patience):
+        print(line, flush=True)
+        lines.append(line)
+    if given.page:
+        page.write(ROOT / "docs" / "performance.md", "\n".join([*lines, ""]), "costs")
+
+
+def _lines(database: str, only: str, patience: float) -> Iterator[str]:
+    yield "| request | bytes | answer | ms |"
+    yield "| --- | ---: | --- | ---: |"
     with common.run_folder() as folder, contextlib.ExitStack() as stack:
-        start = _starting(folder, given.database)
+        start = _starting(folder, database)
         server = stack.enter_context(start())
-        targets = _fill(server)
-        for attack in all_attacks(targets):
-            if given.only in attack.name:
-                cost = _measure(server, attack, given.patience)
-                _print(attack, cost, given.patience)
-                if cost.status is None:  # it is still busy
-                    server.process.kill()
-                    server = stack.enter_context(start())
+        for attack in all_attacks(_fill(server)):
+            if only not in attack.name:
+                continue
+            cost = _measure(server, attack, patience)
+            yield _line(attack, cost, patience)
+            if cost.status is None:  # it is still busy
+                server.process.kill()
+                server = stack.enter_context(start())
 
 
 def _starting(folder: Path, database: str) -> Callable[[], Server]:
@@ -138,13 +150,12 @@ def _exchange(server: Server, request: bytes, patience: float) -> bytes:
     return answer
 
 
-def _print(attack: Attack, cost: Cost, patience: float) -> None:
+def _line(attack: Attack, cost: Cost, patience: float) -> str:
     spent = f"{cost.milliseconds:,.0f}" if cost.status else f"more than {patience * 1000:,.0f}"
     if cost.milliseconds > GOAL and not attack.listed:
         spent = f"**{spent}**"
-    status = cost.status or "none"
-    answer = f"{status}, {cost.received:,} bytes" if attack.listed else f"{status}"
-    print(f"| {attack.name} | {cost.sent:,} | {answer} | {spent} |", flush=True)
+    answer = f"{cost.status or 'none'}{f', {cost.received:,} bytes' if attack.listed else ''}"
+    return f"| {attack.name} | {cost.sent:,} | {answer} | {spent} |"
 
 
 if __name__ == "__main__":

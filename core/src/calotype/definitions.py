@@ -207,22 +207,29 @@ class Metadefs:
             _add(unit, now, drafts)
 
     def _start_resource_types(self, drafts: Iterable[DefinitionDraft], caller: Caller) -> None:
-        """See that the resource types are known, in a unit of their own: two may be after the same one.
+        """See that the resource types are known, in a unit of their own.
 
-        Whoever comes second looks again; both insert in one order, so neither waits for the other in turn.
+        When somebody else was faster with one of them, each gets a unit of its own.
         """
         require(caller, policy.DEFINE)
         wanted = {draft.name for draft in drafts if draft.kind is Kind.ASSOCIATION}
         if not wanted:
             return
-        while True:
-            known = {one.name for one in self._registry.definitions.resource_types()}
-            if len(known | wanted) > max(ITEMS_MAX, len(known)):
-                raise DraftTooLarge(f"There are at most {ITEMS_MAX} resource types.")
-            if wanted <= known:
-                return
-            with contextlib.suppress(DuplicateDefinition), self._registry.unit() as unit:
-                unit.definitions.add_resource_types(sorted(wanted - known))
+        known = {one.name for one in self._registry.definitions.resource_types()}
+        if len(known | wanted) > max(ITEMS_MAX, len(known)):
+            raise DraftTooLarge(f"There are at most {ITEMS_MAX} resource types.")
+        new = sorted(wanted - known)
+        try:
+            self._add_resource_types(new)
+        except DuplicateDefinition:
+            for name in new:
+                with contextlib.suppress(DuplicateDefinition):
+                    self._add_resource_types([name])
+
+    def _add_resource_types(self, names: Sequence[str]) -> None:
+        if names:
+            with self._registry.unit() as unit:
+                unit.definitions.add_resource_types(names)
 
 
 def prefix_for(associations: Iterable[Definition], resource_type: str) -> str:
@@ -289,7 +296,7 @@ def _check_texts(what: str, value: Any) -> None:
 
 
 def _check_text(what: str, text: str) -> None:
-    if _NO_TEXT.search(text):
+    if not text.isprintable() and _NO_TEXT.search(text):  # most texts are, and a namespace has thousands
         raise InvalidDraft(f"Invalid {what}: control characters are not allowed.")
 
 

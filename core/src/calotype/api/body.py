@@ -25,7 +25,7 @@ from calotype.stores.errors import SourceBroken
 _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
 #: Characters of a Range header that is looked at. WebOb tries each way to share blanks out between two
 #: places, and a server may ignore ranges (RFC 9110 14.2).
-_RANGE_MAX = 1000
+RANGE_MAX = 1000
 
 
 def has_body(request: Request) -> bool:
@@ -138,7 +138,7 @@ def _send_elsewhere(response: Response, shortcut: Shortcut) -> Response:
 
 def _wanted_range(request: Request, response: Response, size: int | None) -> range | None:
     """The offsets that the request asks for; None for the whole image."""
-    if len(request.headers.get("Range", "")) > _RANGE_MAX:
+    if len(request.headers.get("Range", "")) > RANGE_MAX:
         return None
     try:
         asked = request.range

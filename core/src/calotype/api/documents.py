@@ -19,8 +19,8 @@ from calotype.draft import DraftTooLarge, InvalidDraft
 SIZE_MAX = 1 << 20
 #: Values of a document, as its commas and brackets tell, those within texts too: checking each costs a
 #: microsecond or more.
-VALUES_MAX = 100_000
-_DEPTH_MAX = 20
+VALUES_MAX = 50_000
+DEPTH_MAX = 20
 _INTEGER_MAX = 10**30
 
 
@@ -79,7 +79,7 @@ def _refuse_constant(text: str) -> None:
 def _check_values(value: Any) -> None:
     """Look at each value of a document, level by level; raises InvalidDraft."""
     level = [value]
-    for _ in range(_DEPTH_MAX):
+    for _ in range(DEPTH_MAX):
         below: list[Any] = []
         for one in level:
             if isinstance(one, dict):

@@ -49,7 +49,7 @@ class Members:
             members = {member.project for member in current.members}
             if project in members:
                 raise Conflict("The image is shared with that project already.")
-            self._check_number(members | {project})
+            self.check_number(members | {project})
             unit.set_member(image.id, project)
             return unit.image(image.id)
 
@@ -67,12 +67,13 @@ class Members:
         check_project(member.project)
         with self._registry.unit() as unit:
             current = locked_for(unit, image.id, caller, policy.SHARE)
-            self._check_number({one.project for one in current.members} | {member.project})
+            self.check_number({one.project for one in current.members} | {member.project})
             self._open(unit, current)
             self._set(unit, image.id, member)
             return unit.image(image.id)
 
-    def _check_number(self, projects: Collection[str]) -> None:
+    def check_number(self, projects: Collection[str]) -> None:
+        """Return if an image may have so many members; raises DraftTooLarge."""
         if len(projects) > self._most:
             raise DraftTooLarge(
                 f"The limit has been exceeded on the number of allowed image members: {self._most}."
@@ -90,7 +91,7 @@ class Members:
     def share_with(self, image: Image, members: list[Sharing], caller: Caller) -> Image:
         """Share an image with these projects and no others; otherwise as `share`."""
         wanted = {member.project: member for member in members}  # of one that comes twice the last counts
-        self._check_number(wanted.keys())
+        self.check_number(wanted.keys())
         for project in wanted:
             check_project(project)
         with self._registry.unit() as unit:

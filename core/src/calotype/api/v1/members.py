@@ -46,7 +46,9 @@ def replace_all(context: V1Members, request: Request) -> Response:
     wanted = document.get("memberships") if isinstance(document, dict) else None
     if not isinstance(wanted, list):
         raise InvalidDraft("Invalid membership association: memberships is not a list.")
-    members = [_read_membership(one) for one in wanted]
+    named = {_read_project(one): one for one in wanted}  # of one that comes twice the last counts
+    request.lifecycle.members.check_number(named)
+    members = [Sharing(project, _read_can_share(one)) for project, one in named.items()]
     request.lifecycle.members.share_with(image, members, request.caller)
     return _nothing()
 
@@ -100,10 +102,10 @@ def _image(members: V1Members, request: Request, permission: str) -> Image:
     return members.__parent__.image
 
 
-def _read_membership(document: Any) -> Sharing:
-    if not isinstance(document, dict) or not isinstance(document.get("member_id"), str):
+def _read_project(membership: Any) -> str:
+    if not isinstance(membership, dict) or not isinstance(membership.get("member_id"), str):
         raise InvalidDraft("Invalid membership association: an entry has no member_id.")
-    return Sharing(document["member_id"], _read_can_share(document))
+    return membership["member_id"]
 
 
 def _read_can_share(document: dict[str, Any]) -> bool | None:

@@ -20,7 +20,7 @@ from calotype.registry import Condition, Image, Listing, MemberStatus, SortKey, 
 
 DEFAULT_LIMIT = 25
 _PAGING = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir"})
-_SORT_KEYS = frozenset(
+SORT_KEYS = frozenset(
     ["name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"]
 )
 _TEXTS = frozenset({"name", "id", "status", "container_format", "disk_format"})
@@ -224,8 +224,8 @@ def _sort_pairs(query: MultiDict) -> list[SortKey]:
 
 
 def _sort_key(name: str, direction: str) -> SortKey:
-    if name not in _SORT_KEYS:
-        raise InvalidDraft(f"Invalid sort key: it is one of {', '.join(sorted(_SORT_KEYS))}.")
+    if name not in SORT_KEYS:
+        raise InvalidDraft(f"Invalid sort key: it is one of {', '.join(sorted(SORT_KEYS))}.")
     if direction not in ("asc", "desc"):
         raise InvalidDraft("Invalid sort direction: it is asc or desc.")
     return SortKey(name, direction == "desc")

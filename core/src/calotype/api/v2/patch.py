@@ -28,7 +28,7 @@ _ADDED = frozenset(
     {"stores", "os_glance_import_task", "os_glance_importing_to_stores", "os_glance_failed_import"}
 )
 _VERBS = ("add", "replace", "remove")
-_CHANGES_MAX = 1000
+CHANGES_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ def read_patch(document: object, media_type: str) -> list[Change]:
     """The operations of a patch, in order; raises InvalidDraft."""
     if not isinstance(document, list):
         raise InvalidDraft("A patch is a JSON array of operations.")
-    if len(document) > _CHANGES_MAX:
-        raise InvalidDraft(f"A patch has at most {_CHANGES_MAX} operations.")
+    if len(document) > CHANGES_MAX:
+        raise InvalidDraft(f"A patch has at most {CHANGES_MAX} operations.")
     read = _read_v20 if media_type == V20 else _read_v21
     changes = []
     for item in document:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from pyramid.config import Configurator
 
-from calotype.api.v2.schemas import array, check_document, several
+from calotype.api.v2.schemas import array, check_document, compile_schema, several
 from calotype.definitions import DESCRIPTION_MAX, ITEMS_MAX, NAME_MAX, SHORT_MAX
 from calotype.registry import Kind
 
@@ -135,13 +134,13 @@ class MetadefSchemas:
             "tag": tag,
             "tags": several("tags", tag, paged=True),
         }
-        self._namespace = Draft202012Validator({"type": "object", **namespace})
-        self._new_tags = Draft202012Validator(_NEW_TAGS)
+        self._namespace = compile_schema({"type": "object", **namespace})
+        self._new_tags = compile_schema(_NEW_TAGS)
         self._definitions = {
-            Kind.OBJECT: Draft202012Validator(thing),
-            Kind.PROPERTY: Draft202012Validator(one_property),
-            Kind.TAG: Draft202012Validator(tag),
-            Kind.ASSOCIATION: Draft202012Validator(association),
+            Kind.OBJECT: compile_schema(thing),
+            Kind.PROPERTY: compile_schema(one_property),
+            Kind.TAG: compile_schema(tag),
+            Kind.ASSOCIATION: compile_schema(association),
         }
 
     def check_namespace(self, document: object) -> None:

@@ -1,0 +1,65 @@
+"""The table of limits in docs/security.md is that of the code."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+import pytest
+
+from calotype.settings import Settings
+from tests.docs.pages import DOCS
+
+SECTION = (
+    (DOCS / "security.md")
+    .read_text()
+    .partition("## What is limited by which setting")[2]
+    .partition("\n## ")[0]
+)
+ROWS = re.findall(r"^\| (.+) \| (setting|[\d,]+) \| (.+) \|$", SECTION, re.M)
+
+
+def constant(name: str) -> Any:
+    """What a dotted name below `calotype` stands for."""
+    module, _, last = f"calotype.{name}".rpartition(".")
+    return getattr(importlib.import_module(module), last)
+
+
+def test_every_row_of_the_table_is_read() -> None:
+    lines = [line for line in SECTION.splitlines() if line.startswith("| ")]
+    assert len(lines) - 2 == len(ROWS) > 20
+
+
+@pytest.mark.parametrize(("what", "limit", "where"), [row for row in ROWS if row[1] != "setting"])
+def test_a_constant_has_the_value_that_the_page_says(what: str, limit: str, where: str) -> None:
+    """r1-D1"""
+    value = constant(where.strip("`"))
+    assert (value if isinstance(value, int) else len(value)) == int(limit.replace(",", "")), what
+
+
+@pytest.mark.parametrize(("what", "limit", "where"), [row for row in ROWS if row[1] == "setting"])
+def test_a_setting_of_the_page_is_one(what: str, limit: str, where: str) -> None:
+    """r1-D1"""
+    for name in re.findall(r"`calotype\.(\w+)`", where):
+        assert name in Settings.model_fields, what
+
+
+def test_no_limit_of_a_request_is_missing_from_the_page() -> None:
+    """r1-D1: what ends in MAX where requests are read has a row."""
+    for module in (
+        "api.targets",
+        "api.filters",
+        "api.documents",
+        "api.body",
+        "api.v2.patch",
+        "api.v2.schemas",
+    ):
+        names = [
+            name
+            for name in vars(importlib.import_module(f"calotype.{module}"))
+            if re.fullmatch("[A-Z]+_MAX", name)
+        ]
+        assert names
+        for name in names:
+            assert f"`{module}.{name}`" in SECTION, name

@@ -1,0 +1,179 @@
+"""Small requests that would cost much are answered at once: limits, in every dialect, and what they say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from calotype.api.documents import VALUES_MAX
+from calotype.api.filters import FILTERS_MAX
+from calotype.api.filters import VALUES_MAX as FILTER_VALUES_MAX
+from calotype.api.targets import PARAMETERS_MAX, PATH_MAX, QUERY_MAX, SEGMENTS_MAX
+from tests.running.answers import Answer
+from tests.running.server import Server
+
+LISTS = pytest.mark.parametrize("path", ["/v2/images", "/v1/images/detail", "/images", "/"])
+JSON = {"Content-Type": "application/json"}
+PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+
+
+def send(server: Server, method: str, path: str, document: Any, **headers: str) -> Answer:
+    """A request with a JSON document."""
+    return server.request(method, path, {**JSON, **headers}, json.dumps(document).encode())
+
+
+def refusal(answer: Answer, status: int) -> str:
+    """The sentence of an answer that has that status, in the form of its dialect."""
+    assert answer.status == status, answer.text[:300]
+    assert len(answer.body) < 1000
+    return answer.json["error"]["message"] if answer.headers.get_content_subtype() == "json" else answer.text
+
+
+# -- targets
+
+
+@LISTS
+def test_a_query_has_so_many_parameters_and_no_more(server: Server, path: str) -> None:
+    """r1-D1: `;` separates them too."""
+    allowed = "&".join(["limit=1"] * PARAMETERS_MAX)
+    assert server.get(f"{path}?{allowed}").status in (200, 300)
+    for separator in "&;":
+        answer = server.get(f"{path}?{allowed}{separator}limit=1")
+        assert f"at most {PARAMETERS_MAX} parameters" in refusal(answer, 400)
+
+
+@LISTS
+def test_a_query_has_so_many_bytes_and_no_more(server: Server, path: str) -> None:
+    """r1-D1: each percent sign of a value would copy the value."""
+    assert f"at most {QUERY_MAX} bytes" in refusal(server.get(f"{path}?x={'%41' * (QUERY_MAX // 3)}"), 414)
+
+
+@pytest.mark.parametrize("start", ["/v2/images", "/v1/images", "/images", ""])
+def test_a_path_has_so_many_bytes_and_segments_and_no_more(server: Server, start: str) -> None:
+    """r1-D1: Pyramid would keep the segments of a thousand such paths in memory."""
+    assert f"at most {PATH_MAX} bytes" in refusal(server.get(start + "/a" * (PATH_MAX // 2 + 1)), 414)
+    refusal(server.get(start + "/a" * (SEGMENTS_MAX + 1)), 404)
+
+
+def test_the_longest_names_have_paths(server: Server) -> None:
+    """r1-D1: no limit is in the way of what may be made."""
+    image_id, tag = server.reserve()["id"], "%F0%9F%AA%A6" * 255
+    assert server.put(f"/v2/images/{image_id}/tags/{tag}").status == 204
+    assert server.delete(f"/v2/images/{image_id}/tags/{tag}").status == 204
+
+
+# -- lists
+
+
+def test_a_sort_key_that_is_given_hundreds_of_times_is_one_key(server: Server) -> None:
+    """r1-D1: with a marker, where each key was a term of a condition."""
+    word = server.reserve()["id"]
+    made = {
+        name: send(server, "POST", "/v2/images", {"name": name, "word": word}).json["id"] for name in "bac"
+    }
+    for query in (
+        "sort=" + ",".join(["name:asc"] * 5000),
+        "&".join(["sort_key=name"] * 200) + "&sort_dir=asc",
+    ):
+        listed = server.get(f"/v2/images?word={word}&marker={made['a']}&{query}").json["images"]
+        assert [image["id"] for image in listed] == [made["b"], made["c"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/v2/images", "p{}=x"),
+        ("/v2/images", "tag=t{}"),
+        ("/v2/images", "size=1{}"),
+        ("/v1/images", "property-p{}=x"),
+    ],
+)
+def test_a_list_with_too_many_filters_is_refused(server: Server, path: str, form: str) -> None:
+    """r1-D1: and the answer names the limit."""
+    query = "&".join(form.format(number) for number in range(FILTERS_MAX + 1))
+    assert f"at most {FILTERS_MAX} filters" in refusal(server.get(f"{path}?{query}"), 400)
+
+
+def test_a_filter_with_too_many_values_is_refused(server: Server) -> None:
+    """r1-D1: PostgreSQL would take 65,535 of them, and fail at the next."""
+    values = ",".join("a" * FILTER_VALUES_MAX)
+    for path in ("/v2/images?name=in:", "/v2/metadefs/namespaces?resource_types="):
+        assert server.get(path + values).status == 200
+        assert f"at most {FILTER_VALUES_MAX} values" in refusal(server.get(f"{path}{values},a"), 400)
+
+
+# -- documents
+
+
+@pytest.mark.parametrize("items", [[1] * 340_000, [1] * 1000, ["a"] * 1000], ids=["many", "wrong", "equal"])
+def test_too_many_tags_are_not_looked_at(server: Server, items: list[Any]) -> None:
+    """r1-D2"""
+    said = refusal(send(server, "POST", "/v2/images", {"tags": items}), 413)
+    assert said.endswith(f"at most {VALUES_MAX if len(items) > VALUES_MAX else 128} are allowed.")
+
+
+def test_a_wrong_tag_is_named(server: Server) -> None:
+    """r1-D2: the first, and no other."""
+    answer = send(server, "POST", "/v2/images", {"tags": ["a", 1, 2]})
+    assert refusal(answer, 400) == "Invalid value for tags.1: the schema asks for type string."
+
+
+def test_a_patch_may_replace_tags_a_thousand_times(server: Server) -> None:
+    """r1-D2: the last ones are the image's."""
+    image_id = server.reserve()["id"]
+    changes = [{"op": "replace", "path": "/tags", "value": [f"t{number}"]} for number in range(1000)]
+    answer = send(server, "PATCH", f"/v2/images/{image_id}", changes, **PATCH)
+    assert (answer.status, answer.json["tags"]) == (200, ["t999"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "document"),
+    [
+        ("POST", "/v2/images", {f"k{number}": "" for number in range(1000)}),
+        ("POST", "/v1/images", {"properties": {f"k{number}": "" for number in range(1000)}}),
+        ("POST", "/v2/images/ID/import", {"method": {"name": "web-download"}, "stores": ["a"] * 65}),
+        ("POST", "/v2/images/ID/import", {"method": {"name": "web-download"}, "stores": [1] * 40_000}),
+        ("PUT", "/v1/images/ID/members", {"memberships": [{"member_id": f"{n}"} for n in range(129)]}),
+        ("POST", "/v2/metadefs/namespaces", {"namespace": "n", "tags": [{"name": 1}] * 1001}),
+        ("POST", "/v2/metadefs/namespaces", {"namespace": "n", "objects": [{"name": 1}] * 1001}),
+        (
+            "POST",
+            "/v2/metadefs/namespaces",
+            {"namespace": "n", "properties": dict.fromkeys(map(str, range(1001)))},
+        ),
+        ("POST", "/v2/images", [[]] * VALUES_MAX),
+        ("POST", "/v1/images", [{}] * VALUES_MAX),
+        ("POST", "/v2/tasks", [0] * (VALUES_MAX + 1)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_has_too_many_items_is_413_and_not_looked_at(
+    server: Server, method: str, path: str, document: Any
+) -> None:
+    """r1-D2: in every document that clients send."""
+    path = path.replace("ID", server.reserve()["id"])
+    refusal(send(server, method, path, document), 413)
+
+
+def test_a_member_that_is_named_twenty_thousand_times_is_one_member(server: Server) -> None:
+    """r1-D2: it was written as often."""
+    path = f"/v1/images/{server.reserve()['id']}/members"
+    members = [{"member_id": "p", "can_share": False}, {"member_id": "p", "can_share": True}] * 8000
+    assert send(server, "PUT", path, {"memberships": members}).status == 204
+    assert server.get(path).json == {"members": [{"member_id": "p", "can_share": True}]}
+
+
+# -- heads
+
+
+@pytest.mark.parametrize(
+    "ranges", ["bytes=" + " " * 15_000 + "x", "bytes=0-1" + ",0-1" * 1000], ids=["blanks", "many"]
+)
+def test_a_range_that_would_take_long_to_read_is_passed_over(server: Server, ranges: str) -> None:
+    """r1-D1: RFC 9110 14.2 lets a server ignore ranges, and a thousand of them are no download."""
+    image_id = server.upload(b"bytes")["id"]
+    for path in (f"/images/{image_id}", f"/v1/images/{image_id}", f"/v2/images/{image_id}/file"):
+        answer = server.get(path, {"Range": ranges})
+        assert (answer.status, answer.body) == (200, b"bytes")
