@@ -28,8 +28,8 @@ unexport PYTHONDONTWRITEBYTECODE
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults lint format tempest bench bench-worst bench-peers \
-	dist docs clean
+.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults lint format tempest bench bench-attacks \
+	bench-worst bench-peers dist docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 14
@@ -87,6 +87,9 @@ bench: $(VENV)/.dev $(PLAIN)/.installed  ## measure speed and memory and print a
 
 bench-worst: $(VENV)/.dev  ## print what the worst request of each kind costs in processor time (BENCH=... adds arguments)
 	$(BIN)/python bench/worst.py $(BENCH)
+
+bench-attacks: $(VENV)/.dev $(PLAIN)/.installed  ## measure how long another caller waits during attacks (BENCH='--against CHECKOUT --only D4')
+	$(BIN)/python bench/attacks.py $(BENCH)
 
 bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, nginx and docker-registry; rewrites docs/performance.md
 	$(BIN)/python bench/compare.py $(BENCH)

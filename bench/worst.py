@@ -22,7 +22,7 @@ from statistics import median
 
 import page
 import processes
-from attacks import Attack, Targets, all_attacks
+from costly import Attack, Targets, all_attacks
 from client import Client
 from server import ROOT, Server, write_ini
 from testservers import common

@@ -8,6 +8,7 @@ import pytest
 
 from calotype.app import Application, plan_background
 from calotype.background import Background, Scope, Work
+from calotype.lifecycle.heartbeat import Heartbeat
 from core.tests.workbench import make_settings
 
 #: Seconds after which a test fails rather than wait on.
@@ -101,8 +102,9 @@ def test_closing_waits_for_all_work_together_no_longer_than_it_is_told_to():
 
 
 def test_a_process_says_of_each_kind_of_work_how_often_it_runs(bench):
-    background = plan_background(bench.service)
+    background = plan_background(bench.service, Heartbeat(bench.registry))
     assert {one.name: one.scope for one in background} == {
+        "heartbeat": Scope.PER_PROCESS,
         "leases": Scope.PER_PROCESS,
         "jobs-0": Scope.PER_DEPLOYMENT,
         "jobs-1": Scope.PER_DEPLOYMENT,

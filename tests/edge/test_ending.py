@@ -92,6 +92,9 @@ def test_a_server_without_requests_ends_at_once(start_edge: StartEdge):
 
 def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServer):
     server = start_server()
+    while not (processes := server.get("/readyz").json["processes"]):
+        assert server.process.poll() is None
+    assert [one["pid"] for one in processes] == [server.process.pid]
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         fields = {**OCTETS, **meta(name="last", is_public="True"), "Content-Length": "1000000"}
         connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
@@ -104,6 +107,7 @@ def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServe
         assert statuses(read_to_end(connection)) == [200]
     assert server.process.wait(30) == 0
     assert server.query("SELECT status FROM images") == [("active",)]
+    assert server.query("SELECT pid FROM processes") == []
 
 
 def test_a_second_sigterm_ends_at_once(start_server: StartServer):

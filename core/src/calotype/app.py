@@ -20,6 +20,7 @@ from calotype.background import Background, Scope, Work
 from calotype.definitions import Metadefs
 from calotype.exposure import find_exposed
 from calotype.lifecycle import Lifecycle
+from calotype.lifecycle.heartbeat import INTERVAL, Heartbeat
 from calotype.metrics import Metrics
 from calotype.places import Places
 from calotype.registry import Registry, RegistryError, build_engine, make_reserve, schema
@@ -69,12 +70,14 @@ class Process:
     """What one serving process consists of."""
 
     service: Service
+    heartbeat: Heartbeat
     background: Background
     router: Router
 
     def close(self) -> None:
         """End the background first, because it uses the rest."""
         self.background.close()
+        self.heartbeat.end()
         self.service.close()
 
 
@@ -135,11 +138,12 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     for sentence in find_exposed(settings, service.stores):
         log.warning("%s", sentence)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
-    return Process(service, plan_background(service), make_app(service, pyramid))
+    heartbeat = Heartbeat(service.registry)
+    return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
 
 
-def plan_background(service: Service) -> Background:
-    """Register what a process does beside requests: renew leases, do jobs, sweep and scrub."""
+def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
+    """Register what a process does beside requests: live, renew leases, do jobs, sweep and scrub."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
 
@@ -147,6 +151,7 @@ def plan_background(service: Service) -> Background:
         service.registry.keep_reserve()
         return lifecycle.sweep().full
 
+    background.add(Work("heartbeat", INTERVAL, heartbeat.beat, Scope.PER_PROCESS))
     background.add(Work("leases", settings.lease / 3, lifecycle.renewal(), Scope.PER_PROCESS))
     for number in range(settings.job_threads):
         background.add(Work(f"jobs-{number}", _JOB_INTERVAL, lifecycle.work, Scope.PER_DEPLOYMENT))

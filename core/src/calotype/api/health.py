@@ -7,6 +7,7 @@ is the database's: one store that is away degrades what needs it, and nothing el
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +17,12 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.metrics import Metrics
-from calotype.registry import RegistryFull, RegistryUnavailable
+from calotype.registry import RegistryError, RegistryFull, RegistryUnavailable
 from calotype.resources import AdminRoot, Root
+from calotype.security import Unauthenticated
 from calotype.settings import Settings
 from calotype.stores.errors import StoreError, StoreFull
+from calotype.tokens import TokensUnreadable
 
 
 def healthz(context: Root | AdminRoot, request: Request) -> Response:
@@ -37,13 +40,39 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
     if database != "ok":
         request.response.status_int = 503
         request.response.headers["Retry-After"] = "5"
-    return {"database": database, "stores": stores}
+    return {"database": database, "stores": stores, **_processes(request)}
 
 
 def metrics(context: Root | AdminRoot, request: Request) -> Response:
     """Counters of this process, and gauges read from the registry now."""
     collected: Metrics = request.registry["calotype.metrics"]
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
+
+
+def _processes(request: Request) -> dict[str, Any]:
+    """Return the processes that serve, for an administrator; nothing for others, or without a token."""
+    try:
+        if not request.caller.is_admin:
+            return {}
+        found = request.image_registry.processes.all()
+    except (Unauthenticated, TokensUnreadable, RegistryError):
+        return {}
+    return {
+        "processes": [
+            {
+                "host": one.host,
+                "pid": one.pid,
+                "version": one.version,
+                "started": _moment(one.started_at),
+                "last_seen": _moment(one.seen_at),
+            }
+            for one in found
+        ]
+    }
+
+
+def _moment(at: datetime.datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _state(check: Any) -> str:
