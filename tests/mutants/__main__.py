@@ -27,8 +27,10 @@ from tests.mutants.table import ROOT, Mutant, load
 
 #: Mutants that are run at a time, each in a copy of its own.
 AT_ONCE = 2
-#: Seconds after which a test counts as broken; a mutant may well make it wait.
-PATIENCE = 600
+#: Seconds after which a single test has failed, because a mutant may well make it wait for ever; and after
+#: which a run counts as broken.
+TEST_PATIENCE = 150
+PATIENCE = 900
 
 
 class Outcome(enum.Enum):
@@ -125,10 +127,10 @@ def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sources)), "PYTHONDONTWRITEBYTECODE": "1"}
     report = tree / "report.xml"
     report.unlink(missing_ok=True)
-    options = ["-q", "-p", "no:cacheprovider", "-m", "", f"--junitxml={report}"]
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-m", "", "--timeout", str(TEST_PATIENCE)]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, *tests],
+            [sys.executable, "-m", "pytest", *options, f"--junitxml={report}", *tests],
             cwd=tree,
             env=env,
             stdin=subprocess.DEVNULL,
