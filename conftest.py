@@ -31,8 +31,6 @@ COUNTED = tuple(
 )
 #: Servers that counted tests share with others: whoever asks first starts them.
 SHARED = {"server", "fresh_server", "lending_server"}
-#: Where `patch = subprocess` of coverage tells processes to trace themselves.
-TRACE = "COVERAGE_PROCESS_CONFIG"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -45,6 +43,8 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run a test that does not count, and start the processes that it needs, untraced."""
+    from tests.running.forked import TRACE  # not before its asserts are rewritten
+
     if any(item.path.is_relative_to(folder) for folder in COUNTED):
         return (yield)
     with untraced(), pytest.MonkeyPatch.context() as environment:

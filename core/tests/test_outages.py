@@ -176,6 +176,17 @@ def test_a_job_waits_for_the_store_it_reads_from(there: Outages, begin) -> None:
     assert there.job().status is JobStatus.SUCCESS
 
 
+def test_a_copy_turns_to_another_store_when_the_first_one_is_away(there: Outages) -> None:
+    """r1-H4: the image has a good copy in a store that answers."""
+    image = there.copying("far")
+    assert there.lifecycle.work()
+    there.near.leave()
+    there.lifecycle.copy(there.bench.registry.find(image.id), ("web",), there.bench.caller, "request")
+    assert there.lifecycle.work()
+    held = {location.store for location in there.bench.registry.find(image.id).locations}
+    assert held == {"near", "far", "web"}
+
+
 def test_a_source_that_breaks_off_in_mid_copy_is_waited_for(there: Outages, monkeypatch) -> None:
     """r1-H4: the target's driver sees a source that failed, and it is a store of ours that did."""
     there.copying("far")

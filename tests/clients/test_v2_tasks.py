@@ -58,6 +58,7 @@ def test_glance_lists_tasks_over_many_pages_and_says_why_one_failed(
     assert "import_from_format" in refused
 
 
+@pytest.mark.campaign
 def test_tasks_are_listed_through_openstackclient(without_identities: Clients, web: Web) -> None:
     clients = without_identities
     task_id = begin(clients, web.place(BYTES), fresh())

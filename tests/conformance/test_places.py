@@ -6,10 +6,7 @@ Each kind leads to a real place that several stores and several registries try t
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +22,7 @@ from calotype.stores.options import read_options
 from calotype_store_s3 import S3Options, S3Store
 from calotype_store_swift import SwiftOptions, SwiftStore
 from tests.running.distributions import PLAIN, on_path, write_distribution
+from tests.running.forked import run_manage
 from tests.running.server import OCTETS, Server, StartFailed, meta, write_ini
 
 
@@ -122,14 +120,7 @@ class Site:
 
     def manage(self, *words: str, status: int = 0) -> str:
         """What `calotype-manage WORDS INI` prints, which ends with that status."""
-        program = Path(sys.executable).with_name("calotype-manage")
-        done = subprocess.run(
-            [program, *words, self.ini, f"data_dir={self.folder}/data"],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **self.kind.env},
-        )
+        done = run_manage([*words, self.ini, f"data_dir={self.folder}/data"], self.kind.env)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout if status == 0 else done.stdout + done.stderr
 

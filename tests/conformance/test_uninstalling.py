@@ -21,6 +21,7 @@ def installed(tmp_path: Path, wheels: Mapping[str, Path]) -> Environment:
     return made
 
 
+@pytest.mark.campaign
 def test_the_store_goes_and_comes_back_with_its_distribution(
     installed: Environment, wheels: Mapping[str, Path], tmp_path: Path
 ) -> None:

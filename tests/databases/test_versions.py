@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from calotype.registry import build_engine, schema
 from tests.conftest import StartServer
+from tests.running.forked import run_manage
 from tests.running.server import OCTETS, Server, StartFailed, meta
 
 ALL = ("sqlite", "postgresql", "mariadb")
@@ -19,10 +18,10 @@ FIRST = "0001"
 
 def manage(words: str, server: Server) -> subprocess.CompletedProcess[str]:
     """Run a `calotype-manage` command; INI stands for the server's file and its variables."""
-    command = [Path(sys.executable).with_name("calotype-manage"), *words.split()]
-    at = command.index("INI")
-    command[at : at + 1] = [server.ini, *server.variables]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    arguments = words.split()
+    at = arguments.index("INI")
+    arguments[at : at + 1] = [server.ini, *server.variables]
+    return run_manage(arguments)
 
 
 @pytest.mark.parametrize(

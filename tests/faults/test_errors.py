@@ -22,8 +22,7 @@ campaign = pytest.mark.campaign
     "phase",
     [
         "upload, chunked",
-        "sweep",
-        *(pytest.param(name, marks=campaign) for name in ("delete", "import", "copy")),
+        *(pytest.param(name, marks=campaign) for name in ("sweep", "delete", "import", "copy")),
     ],
 )
 def test_what_the_system_refuses_is_told_and_leaves_nothing(phase: str, tmp_path: Path) -> None:

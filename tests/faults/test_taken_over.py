@@ -6,11 +6,8 @@ import contextlib
 import http.client
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +16,7 @@ from calotype.stores.options import read_options
 from calotype_store_s3 import S3Options, S3Store
 from calotype_store_swift import SwiftOptions, SwiftStore
 from tests.running.answers import Answer, read_answer
+from tests.running.forked import run_manage
 from tests.running.server import Server, write_ini
 
 MIB = 1 << 20
@@ -117,8 +115,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 def sweep_ends_it(server: Server) -> bool:
     """Whether a sweep of another process ends the server's upload; its lease may not be over yet."""
-    command = [Path(sys.executable).with_name("calotype-manage"), "sweep", server.ini, *server.variables]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = run_manage(["sweep", server.ini, *server.variables])
     return done.stdout.startswith("1 uploads ended")
 
 

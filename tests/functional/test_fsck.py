@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.running.database import make_database
 from tests.running.distributions import on_path, write_distribution
+from tests.running.forked import run_manage
 from tests.running.server import OCTETS, Server, meta, write_ini
 
 #: Without the store that calotype.ini has.
@@ -54,15 +55,8 @@ def manage(
     server: Server, *words: str, status: int = 0, ini: Path | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `calotype-manage` with a server's ini file, or with another one, and its variables."""
-    command = Path(sys.executable).with_name("calotype-manage")
     first, *options = words
-    done = subprocess.run(
-        [command, first, ini or server.ini, *server.variables, *options],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **(env or {})},
-    )
+    done = run_manage([first, ini or server.ini, *server.variables, *options], env or {})
     assert done.returncode == status, done.stdout + done.stderr
     return done
 
@@ -148,18 +142,7 @@ def test_a_fresh_database_beside_a_full_store_removes_nothing_without_agreement(
     fresh.mkdir()
     variable = f"database_url={make_database(fresh)}"
     ini = server.ini
-    subprocess.run(
-        [
-            Path(sys.executable).with_name("calotype-manage"),
-            "db",
-            "upgrade",
-            ini,
-            *server.variables,
-            variable,
-        ],
-        check=True,
-        capture_output=True,
-    )
+    run_manage(["db", "upgrade", ini, *server.variables, variable]).check_returncode()
 
     repair = ("fsck", variable, "--window=0", "--repair", "--yes-remove=20")
 
@@ -187,6 +170,7 @@ def test_a_repair_removes_what_its_operator_agreed_to(start_server: StartServer)
     said = manage(server, "fsck", "--window=0", "--repair", status=1).stderr
     assert "would remove 21 of 22 objects" in said
     assert "--store=file --yes-remove=21" in said
+    assert "give --repair too" in manage(server, "fsck", "--yes-remove=21", status=2).stderr
     assert all(orphan.exists() for orphan in orphans)
     assert len(fsck(server, "--repair", "--store=file", "--yes-remove=21")) == 21
 

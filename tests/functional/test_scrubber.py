@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
+from tests.running.forked import run_manage
 from tests.running.server import Server
 
 DATA = bytes(range(256)) * 8192
@@ -42,9 +41,7 @@ def plain(start_server: StartServer) -> Server:
 
 def manage(server: Server, *words: str, of: str | None = None, status: int = 0) -> str:
     """What `calotype-manage WORDS INI [OF] VARIABLES` prints, with that exit status."""
-    command = [Path(sys.executable).with_name("calotype-manage"), *words, server.ini]
-    command += [*([of] if of else []), *server.variables]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = run_manage([*words, server.ini, *([of] if of else []), *server.variables])
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import uuid
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import StartServer
+from tests.running.forked import run_manage
 from tests.running.server import OCTETS, Server, meta
 
 
 def run(server: Server, *words: str, of: str | None = None, status: int = 0) -> str:
-    """What `calotype WORDS INI [OF] VARIABLES` prints, with that exit status."""
-    command = [Path(sys.executable).with_name("calotype-manage"), *words, server.ini]
-    done = subprocess.run(
-        [*command, *([of] if of else []), *server.variables],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    """What `calotype-manage WORDS INI [OF] VARIABLES` prints, with that exit status."""
+    done = run_manage([*words, server.ini, *([of] if of else []), *server.variables])
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -1,4 +1,4 @@
-"""A Calotype server in a process of its own, started as an operator starts it: `pserve INI name=value`."""
+"""A Calotype server in a process of its own: what `pserve INI name=value` does."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
 
 from sqlalchemy import NullPool, create_engine, text
 
 from calotype.stores.contract import MARKER_KEY
 from tests.running.answers import Answer, read_answer
 from tests.running.database import KIND, make_database
+from tests.running.forked import Forked, may_fork, start_pserve
 from tests.servers.common import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ class Server:
         self._env = dict(env or {})
         self._within = list(within)
         self._secrets: set[str] = set()
-        self._pserve = Path(python or sys.executable).with_name("pserve")
+        self._python = python
         self.start()
 
     # -- its life
@@ -100,8 +100,7 @@ class Server:
         """
         (self.port,) = free_ports(1)
         self._logged_from = self.log_path.stat().st_size if self.log_path.exists() else 0
-        with self.log_path.open("ab") as log:
-            self.process = self._spawn([self.ini, f"http_port={self.port}", *self.variables], log)
+        self.process = self._spawn([self.ini, f"http_port={self.port}", *self.variables])
         self._wait()
 
     @property
@@ -111,15 +110,19 @@ class Server:
         # SQLite's file lies below it already, and an ini of another kind keeps its own URL.
         return [data_dir] if KIND == "sqlite" else [data_dir, f"database_url={self.database_url}"]
 
-    def _spawn(self, arguments: list[str | Path], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*self._within, self._pserve, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **self._env},
-        )
+    def _spawn(self, arguments: list[str | Path]) -> subprocess.Popen[bytes] | Forked:
+        if may_fork(self._env) and not (self._within or self._python):
+            return start_pserve(arguments, self.log_path, ROOT, self._env)
+        pserve = Path(self._python or sys.executable).with_name("pserve")
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                [*self._within, pserve, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._env},
+            )
 
     def _wait(self) -> None:
         end = time.monotonic() + 60

@@ -1,8 +1,8 @@
 """A session-scoped fixture for each real server: a dict of its settings, as its script prints them.
 
 A server whose marker variable is in the environment, as below `run`, is used as it is; any other is
-started when the first test asks for it, in a folder of its own, and stopped at the session's end. All
-that the session starts ends with the process that was called, even when that is killed.
+started when the first test asks for it, for all workers of pytest-xdist, and stopped when the run ends.
+All that the session starts ends with the process that was called, even when that is killed.
 """
 
 import os
@@ -59,12 +59,12 @@ def started(name: str, env: Settings | None = None) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def given_or_started(name: str, marker: str, env: Settings | None = None) -> Iterator[Settings]:
-    """The server that the environment tells of, else one that is started for as long as the `with` lasts."""
+    """The server that the environment tells of, else the run's own, which the first to ask starts."""
     if marker in os.environ:
         yield dict(os.environ)
-        return
-    with started(name, env) as settings:
-        yield settings
+    else:
+        # The script starts one in this folder if none is there, and else prints its settings again.
+        yield _start(name, f"{os.environ[RUN]}/{name}", env or {})
 
 
 @pytest.fixture(scope="session")

@@ -438,6 +438,7 @@ def test_keystone_takes(
     assert_empty(store)
 
 
+@pytest.mark.campaign
 def test_keystone_refuses_a_wrong_password(make_keystone_store: MakeStore) -> None:
     store = make_keystone_store(username="member", password="canary", project_name="demo", created=False)
     with pytest.raises(Unavailable, match="refuses our credentials"):

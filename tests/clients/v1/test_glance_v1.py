@@ -100,6 +100,7 @@ def test_119_an_image_lies_elsewhere_or_is_copied_from_there(programs: Programs,
     assert programs.record("image-show", copied["id"])["checksum"] == MD5
 
 
+@pytest.mark.campaign
 def test_119_lists_are_paged_and_filtered(programs: Programs) -> None:
     mark = uuid.uuid4().hex
     ids = {
@@ -139,6 +140,7 @@ def test_a_member_of_a_project_works_with_its_own(v1_with_tokens: Programs) -> N
     assert name not in worker.glance("image-list")
 
 
+@pytest.mark.campaign
 def test_119_images_are_shared(programs: Programs) -> None:
     image_id, project = create(programs, unique("shared"), stdin=b"x")["id"], f"t{uuid.uuid4().hex[:6]}"
     programs.glance("member-create", image_id, project, "--can-share")
@@ -149,6 +151,7 @@ def test_119_images_are_shared(programs: Programs) -> None:
     assert project not in programs.glance("member-list", "--image-id", image_id)
 
 
+@pytest.mark.campaign
 def test_119_what_is_not_there_and_what_goes(programs: Programs) -> None:
     for wanted in ("nosuch", "42", str(uuid.uuid4())):
         assert "No image with a name or ID of" in programs.glance("image-show", wanted, fails=True)

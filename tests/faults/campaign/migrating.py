@@ -16,7 +16,7 @@ from calotype.registry import build_engine, schema
 from tests.faults.campaign.databases import CALLS, Databases
 from tests.faults.campaign.killing import Tally, spread
 from tests.faults.campaign.strace import KILL, Injection, attached, counting
-from tests.faults.campaign.victim import forks
+from tests.running.forked import forks
 from tests.running.server import write_ini
 
 _OLDEST = "0001"

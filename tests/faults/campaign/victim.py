@@ -1,22 +1,14 @@
-"""The server that is killed: `pserve` on a database and two file stores; and the operator's commands.
-
-A start costs mostly imports, so a process that has made them is forked for each.
-"""
+"""The server that is killed: `pserve` on a database and two file stores; and the operator's commands."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, Union
 
 from click.testing import CliRunner
 from pydantic import SecretStr
@@ -27,16 +19,13 @@ from calotype.cli.ini import load_settings
 from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.functional.v2.serving import Web, serve_folder, stores
 from tests.running.answers import Answer
-from tests.running.server import ROOT, Server, write_ini
+from tests.running.forked import Forked
+from tests.running.server import Server, write_ini
 
 #: The shortest lease there is: what died is waited for that long.
 LEASE = 1.0
 #: What a server logs once it can be spoken to.
 _LISTENING = "listening on"
-
-#: Processes that are forked from one that has made all imports.
-forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["tests.faults.campaign.preloaded"])
 
 
 class Broken(Exception):
@@ -71,16 +60,8 @@ class Victim(Server):
         self.web = web
         self._headers = dict(headers or {})
         self._database = database
-        self._others: list[Process] = []
+        self._others: list[subprocess.Popen[bytes] | Forked] = []
         super().__init__(folder, write_ini(folder, app, server), env=env)
-
-    def _spawn(self, arguments: list[str | Path], log: IO[bytes] | None) -> Process:
-        if self._env:  # no fork has another environment
-            with self.log_path.open("ab") as log:
-                return super()._spawn(arguments, log)
-        process = forks.Process(target=_serve, args=([str(one) for one in arguments], str(self.log_path)))
-        process.start()
-        return _Forked(process)
 
     def join(self, env: Mapping[str, str] | None = None) -> None:
         """Start another process on the same port (`reuse_port`), the same database and the same stores.
@@ -91,7 +72,7 @@ class Victim(Server):
         before = self.log.count(_LISTENING)
         own = self._env
         self._env = {**own, **(env or {})}
-        self._others.append(self._spawn(arguments, None))
+        self._others.append(self._spawn(arguments))
         self._env = own
         while self.log.count(_LISTENING) == before:
             pause(0.05)
@@ -165,42 +146,6 @@ def victim(
             yield running
         finally:
             running.close()
-
-
-Process = Union["_Forked", "subprocess.Popen[bytes]"]
-
-
-class _Forked:
-    """A forked process with the verbs of a `Popen` that `Server` uses."""
-
-    def __init__(self, process: BaseProcess):
-        self._process = process
-        self.pid = process.pid
-
-    def poll(self) -> int | None:
-        return self._process.exitcode
-
-    def send_signal(self, how: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, how)
-
-    def wait(self, timeout: float) -> int:
-        self._process.join(timeout)
-        if self._process.exitcode is None:
-            raise TimeoutError
-        return self._process.exitcode
-
-
-def _serve(arguments: list[str], log: str) -> None:
-    """What the child does: `pserve`, with its output in the log."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.chdir(ROOT)
-    sys.argv = ["pserve", *arguments]
-    from pyramid.scripts import pserve
-
-    sys.exit(pserve.main(sys.argv))
 
 
 def pause(seconds: float) -> None:

@@ -61,8 +61,11 @@ def fsck(
 
     On a terminal a line shows how far it is; elsewhere each problem is a JSON object on a line.
     The registry keeps the problems as findings: see calotype-manage findings.
-    Exit status: 0 all well, 1 something is wrong and stays so, 2 a store could not be looked at.
+    Exit status: 0 all well, 1 something is wrong and stays so, or the command could not run,
+    2 a store could not be looked at.
     """
+    if agreed and not repair:
+        raise click.UsageError("--yes-remove agrees to what --repair removes: give --repair too")
     plan = Plan(window, deep * (1 << 20) if deep else None, repair, agreed)
     with refusals():
         service = open_service(load_settings(ini, variables))

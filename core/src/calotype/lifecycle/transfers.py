@@ -167,9 +167,9 @@ class Transfers:
     def copy(self, image: Image, target: CheckedStore, *, instead_of: Location | None = None) -> Image:
         """Put an active image's bytes into one more store; they must be the same there.
 
-        They come from the first copy that is good. `instead_of` is a bad copy in the target that the
-        new one replaces: it goes once the new one is there, and does not count against the project's
-        limit meanwhile.
+        They come from the first copy that is good and whose store answers. `instead_of` is a bad copy in
+        the target that the new one replaces: it goes once the new one is there, and does not count
+        against the project's limit meanwhile.
 
         Raises:
             StoreError, LimitReached: it failed; the image is as before.
@@ -180,17 +180,21 @@ class Transfers:
         error: Exception = BlobChanged(
             image.locations[0].store, f"no copy of image {image.id} is good: all are in quarantine"
         )
+        away: Unavailable | None = None
         for location in image.locations:
             if not location.quarantined and location != instead_of and location.store in self._stores:
                 try:
                     return self._copy_from(location, image, target, instead_of)
                 except StoreError as failure:
+                    if isinstance(failure, Unavailable) and failure.store == location.store:
+                        away = away or failure
+                        continue
                     fault = self._fault_of_source(location, failure)
                     if fault is None:
                         raise
                     self._copies.suspect(image, location, fault)
                     error = failure
-        raise error
+        raise away or error  # a store that is away may come back with a good copy
 
     def _fault_of_source(self, location: Location, error: StoreError) -> Fault | None:
         """Return what a failed copy says about where it was read from; None if it says nothing."""

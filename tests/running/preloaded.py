@@ -17,6 +17,8 @@ for _name in (
     "calotype.api.v1.views",
     "calotype.api.v2.views",
     "calotype.app",
+    "calotype.cli",
+    "calotype.cli.pserve",
     "calotype.registry.migrating",
     "calotype.serving.server",
     "calotype_store_file",
