@@ -49,7 +49,9 @@ class Audit:
         folder.mkdir()
         (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE)
         self._events = folder / "events"
-        self.env = {**on_path(folder), "CALOTYPE_TEST_AUDIT": str(self._events)}
+        # Read by the interpreter when it begins, so that the server is started and not forked.
+        begun = {"PYTHONNOUSERSITE": "1"}
+        self.env = {**on_path(folder), **begun, "CALOTYPE_TEST_AUDIT": str(self._events)}
         self._seen = 0
 
     def begin(self) -> list[str]:
