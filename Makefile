@@ -28,8 +28,8 @@ unexport PYTHONDONTWRITEBYTECODE
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults lint format tempest bench bench-attacks \
-	bench-worst bench-peers dist docs clean
+.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults mutants lint format tempest bench \
+	bench-attacks bench-worst bench-peers dist docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 14
@@ -70,6 +70,9 @@ fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test
 
 faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, let calls, databases, stores, disks and clocks fail: nothing is lost, none is stuck
 	$(BIN)/python -m tests.faults.campaign --kills $(FAULTS)
+
+mutants: $(VENV)/.dev  ## take guards out, one at a time, and see that a test goes red for each (MUTANTS=word ...: only those)
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 lint: $(VENV)/.dev  ## check style, imports and common mistakes
 	$(BIN)/ruff check .

@@ -22,8 +22,8 @@ from statistics import median
 
 import page
 import processes
-from costly import Attack, Targets, all_attacks
 from client import Client
+from costly import Attack, Targets, all_attacks
 from server import ROOT, Server, write_ini
 from testservers import common
 

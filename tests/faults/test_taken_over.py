@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -214,6 +215,29 @@ def test_an_upload_that_was_taken_over_can_be_sent_again(standing: Server) -> No
     octets = {"Content-Type": "application/octet-stream"}
     assert standing.put(f"/v2/images/{image_id}/file", octets, b"again").status == 204
     assert standing.get(f"/images/{image_id}").body == b"again"
+
+
+def test_the_worker_that_wakes_up_changes_nothing_of_an_upload_that_came_after_its_own(
+    standing: Server, tmp_path: Path
+) -> None:
+    """r1-E23, C-07: the image gets its bytes from another process while the first one stands still."""
+    image_id = standing.reserve(**FORMATS)["id"]
+
+    def upload_elsewhere() -> None:
+        second = Server(tmp_path, standing.ini, standing.data_dir)
+        octets = {"Content-Type": "application/octet-stream"}
+        assert second.put(f"/v2/images/{image_id}/file", octets, b"the winner's").status == 204
+        second.stop()
+
+    answer = upload_over_a_freeze(
+        standing, "PUT /v2/images/{}/file", image_id, MIB, meanwhile=upload_elsewhere
+    )
+    assert answer.status in (409, 503), answer.text
+    assert status(standing, image_id) == "active"
+    assert standing.get(f"/images/{image_id}").body == b"the winner's"
+    rows = "SELECT state FROM image_locations WHERE image_id = ?"
+    assert standing.query(rows, image_id) == [("stored",)]
+    assert (len(standing.blobs(image_id)), standing.leftovers()) == (1, [])
 
 
 @pytest.mark.parametrize("asked", UPLOADS)

@@ -207,6 +207,50 @@ def test_g_12_g_20_a_failed_upload_leaves_no_byte_and_costs_nothing(
     assert usage(capped, "A") == (before[0], before[1] + len(found))
 
 
+def failed(guarded: Guarded, image_id: str, left: str) -> bool:
+    """Whether an upload that was under way has ended, and left the image so."""
+    rows = guarded.server.query("SELECT status FROM images WHERE id = ?", image_id)
+    intended = guarded.server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id)
+    return rows == [(left,)] and intended == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        ("PUT /images/{}", "killed"),
+        ("PUT /v1/images/{}", "killed"),
+        ("PUT /v2/images/{}/file", "queued"),
+        ("PUT /v2/images/{}/stage", "queued"),
+    ],
+)
+@pytest.mark.parametrize("cut", [False, True], ids=["too large", "cut short"])
+def test_g_39_a_failed_upload_in_any_dialect_leaves_no_byte_and_costs_nothing(
+    capped: Guarded, asked: str, left: str, cut: bool
+) -> None:
+    """r1-E23: only v1 was tried. In v2 the image waits again, and takes other bytes.
+
+    One of a known length counts against its project from the beginning, and must not any more.
+    """
+    image_id = capped.attacker.reserve(disk_format="raw", container_format="bare")["id"]
+    before = usage(capped, "A")
+    method, path = asked.format(image_id).split()
+
+    if cut:
+        head = f"{asked.format(image_id)} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {capped.attacker.token}\r\n"
+        head += f"Content-Type: application/octet-stream\r\nContent-Length: {MIB}\r\n\r\n"
+        capped.server.speak(head.encode() + bytes(MIB // 2), hang_up=True)
+        wait_for(lambda: failed(capped, image_id, left))
+    else:
+        answer = capped.attacker.ask(method, path, OCTETS, iter([bytes(MIB), b"one more"]))
+        assert answer.status == 413, answer.text
+    assert capped.server.blobs(image_id) == capped.server.leftovers() == []
+    assert capped.server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id) == []
+    assert capped.server.query("SELECT status FROM images WHERE id = ?", image_id) == [(left,)]
+    assert usage(capped, "A") == before
+    again = capped.attacker.ask(method, path, OCTETS, b"again").status
+    assert again == (204 if left == "queued" else 409)
+
+
 @pytest.fixture(scope="module")
 def capped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A server with a size cap of 1 MiB."""

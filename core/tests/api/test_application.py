@@ -130,7 +130,7 @@ def exceptions() -> list[type[Exception]]:
 
 
 #: Exceptions that never reach a view: they end the start, or are caught where they are raised.
-INSIDE = {"RegistryError", "SchemaMismatch", "SettingsError", "_Broken", "Interrupted"}
+INSIDE = {"RegistryError", "SchemaMismatch", "SettingsError", "TokensNotWritten", "_Broken", "Interrupted"}
 
 
 @pytest.mark.parametrize("kind", exceptions(), ids=lambda kind: kind.__qualname__)

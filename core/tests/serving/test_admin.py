@@ -108,9 +108,11 @@ def test_an_admin_address_that_is_taken_stops_the_start():
 @pytest.mark.parametrize("wrap", [lambda app: app, Filter, lambda app: Filter(Filter(app))])
 def test_an_application_for_this_machine_only_has_no_public_admin_address(wrap):
     """A filter in the pipeline does not hide what the application asks for."""
-    for admin, listen in (("0.0.0.0:0", "127.0.0.1:0"), (None, "0.0.0.0:0")):
-        with pytest.raises(SystemExit, match="nobody is asked"):
-            serve(wrap(Told(admin, "nobody is asked who they are")), {}, listen=listen)
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # a server that is not refused cannot listen
+        port = taken.getsockname()[1]
+        for admin, listen in (("0.0.0.0:0", f"127.0.0.1:{port}"), (None, f"0.0.0.0:{port}")):
+            with pytest.raises(SystemExit, match="nobody is asked"):
+                serve(wrap(Told(admin, "nobody is asked who they are")), {}, listen=listen)
 
 
 def test_the_rest_of_the_settings_is_that_of_the_public_address(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 import uuid
 
 import pytest
@@ -147,14 +148,51 @@ def test_057_a_copy_goes_on_after_the_server_was_killed(start_server: StartServe
     )
 
 
-def test_057_an_image_that_is_deleted_while_it_is_copied_stays_deleted(fetching: V1, source: Source) -> None:
-    served = Served(BYTES, gate=threading.Event())
+def await_no_bytes(v1: V1, image_id: str) -> None:
+    """Return when nothing of the image is left: no file, not even half of one, and no row of one."""
+    end = time.monotonic() + 30
+    rows = "SELECT key FROM image_locations WHERE image_id = ?"
+    while v1.server.blobs(image_id) or v1.server.leftovers() or v1.server.query(rows, image_id):
+        assert time.monotonic() < end, (v1.server.blobs(image_id), v1.server.leftovers())
+        time.sleep(0.02)
+
+
+def test_057_an_image_that_is_deleted_while_it_is_copied_leaves_no_bytes(
+    fetching: V1, source: Source
+) -> None:
+    """r1-E23, C-11, G-23: that it stays deleted says nothing of its bytes."""
+    served = Served(BYTES * 100_000, gate=threading.Event())
     image = made(copy(fetching, source.place(served), **FORMATS))
     fetching.wait(image["id"], "saving")
+    assert served.begun.wait(30)
+    written_down = "SELECT state FROM image_locations WHERE image_id = ?"
+    assert fetching.server.query(written_down, image["id"]) == [("intended",)]
     assert fetching.delete(f"/images/{image['id']}").status == 200
     served.gate.set()
+    await_no_bytes(fetching, image["id"])
     fetching.wait(image["id"], "deleted")
     assert fetching.get(f"/images/{image['id']}").status == 404
+
+
+def test_057_an_image_that_is_deleted_before_or_after_it_is_copied_leaves_no_bytes(
+    fetching: V1, source: Source
+) -> None:
+    """r1-E23, G-23: the other phases. With both job threads held up, a third copy cannot begin."""
+    gate = threading.Event()
+    held = [made(copy(fetching, source.place(Served(BYTES, gate=gate)), **FORMATS)) for _ in range(2)]
+    for image in held:
+        fetching.wait(image["id"], "saving")
+    queued = made(copy(fetching, source.place(Served(BYTES)), **FORMATS))
+    assert fetching.head(queued["id"]).meta["status"] == "queued"
+    assert fetching.delete(f"/images/{queued['id']}").status == 200
+    gate.set()
+    for image in held:
+        assert fetching.wait(image["id"], "active", "killed")["status"] == "active"
+        assert fetching.server.blobs(image["id"]) != []
+        assert fetching.delete(f"/images/{image['id']}").status == 200
+    for image in (*held, queued):
+        await_no_bytes(fetching, image["id"])
+        assert fetching.get(f"/images/{image['id']}").status == 404
 
 
 def test_bug_39_addresses_inside_are_not_fetched(v1: V1, source: Source) -> None:

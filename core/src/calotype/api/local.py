@@ -80,6 +80,8 @@ def _is_loopback_host(host: str) -> bool:
 
 
 def _is_loopback(text: str) -> bool:
+    if text == "127.0.0.1":  # as nearly always; to parse an address takes longer than all the rest
+        return True
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -1,0 +1,168 @@
+"""Make each change of the list in a copy of the project, and run the test that must go red.
+
+    python -m tests.mutants [WORD ...]      only those mutants whose names have one of the words
+
+First all these tests run on the unchanged code, where they must pass. Exit status 1 when a mutant survives,
+when its text is no longer in the file, or when its test could not run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.mutants.table import ROOT, Mutant, load
+
+#: Mutants that are run at a time, each in a copy of its own.
+AT_ONCE = 2
+#: Seconds after which a single test has failed, because a mutant may well make it wait for ever; and after
+#: which a run counts as broken.
+TEST_PATIENCE = 150
+PATIENCE = 900
+
+
+class Outcome(enum.Enum):
+    """What became of a mutant."""
+
+    CAUGHT = "caught"
+    SURVIVED = "SURVIVED"
+    BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A mutant's outcome, the seconds it took, and what the test printed."""
+
+    mutant: Mutant
+    outcome: Outcome
+    seconds: float
+    printed: str
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the mutants, print a table, and return the exit status."""
+    mutants = [mutant for mutant in load() if not words or any(word in mutant.id for word in words)]
+    with tempfile.TemporaryDirectory(prefix="calotype-mutants-") as folder:
+        trees: queue.Queue[Path] = queue.Queue()
+        for number in range(AT_ONCE):
+            trees.put(copy_of_the_project(Path(folder) / str(number)))
+        tests = sorted({mutant.test for mutant in mutants})
+        print(f"{len(tests)} tests on the unchanged code", flush=True)
+        status, printed = run(trees.queue[0], tests)
+        if status:
+            print(printed)
+            return 1
+        results = list(run_all(mutants, trees))
+    return report(results)
+
+
+def copy_of_the_project(to: Path) -> Path:
+    """Copy what git knows of the project, and what it would take in."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    return to
+
+
+def run_all(mutants: Sequence[Mutant], trees: queue.Queue[Path]) -> Iterator[Result]:
+    """Run the mutants, as many at a time as there are copies; each result is printed as it comes."""
+    with ThreadPoolExecutor(trees.qsize()) as pool:
+        for done in as_completed(pool.submit(try_out, mutant, trees) for mutant in mutants):
+            result = done.result()
+            print(f"{result.outcome.value:9} {result.mutant.id} ({result.seconds:.0f} s)", flush=True)
+            yield result
+
+
+def try_out(mutant: Mutant, trees: queue.Queue[Path]) -> Result:
+    """Run a mutant's test in a copy that has been changed, and change the copy back."""
+    tree, began = trees.get(), time.monotonic()
+    try:
+        with changed(tree, mutant):
+            status, printed = run(tree, [mutant.test])
+            outcome = outcome_of(status, tree / "report.xml")
+    except ValueError as error:
+        outcome, printed = Outcome.BROKEN, str(error)
+    finally:
+        trees.put(tree)
+    return Result(mutant, outcome, time.monotonic() - began, printed)
+
+
+@contextlib.contextmanager
+def changed(tree: Path, mutant: Mutant) -> Iterator[None]:
+    """The copy with the mutant's changes, as long as the `with` lasts."""
+    files = {edit.file for edit in mutant.edits}
+    try:
+        for edit in mutant.edits:
+            edit.apply(tree)
+        yield
+    finally:
+        for file in files:
+            shutil.copy2(ROOT / file, tree / file)
+
+
+def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
+    """Run tests of a copy, with the copy's own code; return pytest's exit status and what it printed."""
+    sources = [tree / "core/src", *sorted(tree.glob("plugins/*/src"))]
+    # Bytecode of a changed file could be taken for that of the file as it was.
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sources)), "PYTHONDONTWRITEBYTECODE": "1"}
+    report = tree / "report.xml"
+    report.unlink(missing_ok=True)
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-m", "", "--timeout", str(TEST_PATIENCE)]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, f"--junitxml={report}", *tests],
+            cwd=tree,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return 2, f"it took more than {PATIENCE} seconds"
+    return done.returncode, done.stdout
+
+
+def outcome_of(status: int, report: Path) -> Outcome:
+    """Judge a run: a test must have failed. An error around it, or in its collection, proves nothing."""
+    if status == 0:
+        return Outcome.SURVIVED
+    if status != 1 or not report.exists():
+        return Outcome.BROKEN
+    suites = ElementTree.parse(report).getroot().iter("testsuite")
+    failed = sum(int(suite.get("failures", "0")) for suite in suites)
+    return Outcome.CAUGHT if failed else Outcome.BROKEN
+
+
+def report(results: Sequence[Result]) -> int:
+    """Print what did not go as it should, and the sum; return the exit status."""
+    bad = [result for result in results if result.outcome is not Outcome.CAUGHT]
+    for result in bad:
+        print(f"\n{result.outcome.value} {result.mutant.id}: {result.mutant.test}\n{result.printed[-3000:]}")
+    print(f"\n{len(results) - len(bad)} of {len(results)} mutants caught")
+    return 1 if bad or not results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""The list of mutants, as `mutants.toml` holds it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = Path(__file__).with_name("mutants.toml")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of a file below the project's root: `text`, which occurs there once, becomes `replacement`."""
+
+    file: str
+    text: str
+    replacement: str
+
+    def apply(self, root: Path) -> None:
+        """Make the change in a copy of the project.
+
+        Raises:
+            ValueError: the text does not occur exactly once.
+        """
+        path = root / self.file
+        before = path.read_text()
+        if before.count(self.text) != 1:
+            raise ValueError(f"{self.file}: the text occurs {before.count(self.text)} times: {self.text!r}")
+        path.write_text(before.replace(self.text, self.replacement))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A sabotage: its name begins with the row of docs/security.md or the case that its test stands for."""
+
+    id: str
+    test: str
+    edits: tuple[Edit, ...]
+
+
+def load(path: Path = TABLE) -> list[Mutant]:
+    """Read the list."""
+    entries = tomllib.loads(path.read_text())["mutant"]
+    return [
+        Mutant(entry["id"], entry["test"], tuple(Edit(**edit) for edit in entry["edit"])) for entry in entries
+    ]

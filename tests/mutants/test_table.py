@@ -1,0 +1,68 @@
+"""The list of mutants fits the code: each text is there once, and each test is. `make mutants` runs them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.__main__ import Outcome, outcome_of
+from tests.mutants.table import ROOT, Edit, Mutant, load
+
+MUTANTS = load()
+
+
+def test_every_mutant_has_a_name_of_its_own() -> None:
+    assert len({mutant.id for mutant in MUTANTS}) == len(MUTANTS) >= 15
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.id for mutant in MUTANTS])
+def test_a_mutant_changes_what_is_there_into_what_still_can_be_read(mutant: Mutant) -> None:
+    """A test that fails because its server does not start, or its module cannot be read, proves nothing."""
+    for edit in mutant.edits:
+        text = (ROOT / edit.file).read_text()
+        assert text.count(edit.text) == 1, edit
+        assert edit.replacement != edit.text
+        if edit.file.endswith(".py"):
+            ast.parse(text.replace(edit.text, edit.replacement))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.id for mutant in MUTANTS])
+def test_the_test_of_a_mutant_is_there(mutant: Mutant) -> None:
+    path, _, name = mutant.test.partition("::")
+    functions = (ast.FunctionDef, ast.ClassDef)
+    tree = ast.parse((ROOT / path).read_text())
+    assert name.partition("[")[0] in {node.name for node in ast.walk(tree) if isinstance(node, functions)}
+
+
+def test_an_edit_whose_text_is_gone_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("one two two")
+    Edit("file", "one", "three").apply(tmp_path)
+    assert (tmp_path / "file").read_text() == "three two two"
+    for text in ("one", "two"):
+        with pytest.raises(ValueError, match="times"):
+            Edit("file", text, "x").apply(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "failures", "errors", "outcome"),
+    [
+        (1, 1, 0, Outcome.CAUGHT),
+        (1, 1, 2, Outcome.CAUGHT),
+        (0, 0, 0, Outcome.SURVIVED),
+        (1, 0, 1, Outcome.BROKEN),
+        (2, 0, 1, Outcome.BROKEN),
+        (4, 0, 0, Outcome.BROKEN),
+        (5, 0, 0, Outcome.BROKEN),
+    ],
+)
+def test_only_a_failure_counts_and_not_an_error(
+    tmp_path: Path, status: int, failures: int, errors: int, outcome: Outcome
+) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(
+        f'<testsuites><testsuite tests="1" failures="{failures}" errors="{errors}"/></testsuites>'
+    )
+    assert outcome_of(status, report) is outcome
+    assert outcome_of(status, tmp_path / "nothing") is (Outcome.SURVIVED if status == 0 else Outcome.BROKEN)
