@@ -175,6 +175,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def may(who: str, permission: str, visibility: Visibility = Visibility.SHARED) -> bool:
     """Whether somebody has a right, in the words of an operator."""
+    if who == "nobody":
+        return False
     if permission in (policy.OPERATE, policy.DEFINE):
         return who == "admin"
     if permission == policy.CREATE:
@@ -329,6 +331,56 @@ def test_r1_c2_an_upload_into_an_image_that_was_given_away_leaves_it_waiting(hou
     assert (status, answer.status, rows[0][:2]) == (403, 404, ("queued", "elsewhere"))
     assert "no longer allowed" in rows[0][2]
     assert house.server.blobs(target.image, "fast") == []
+
+
+#: Changes during a request -> who somebody is after them, to the table of rights.
+BECOMES: dict[str, tuple[Callable[[House, Target, str], None], Callable[[str], str]]] = {
+    "nothing": (lambda house, target, token: None, lambda who: who),
+    "given away": (give_away, lambda who: "stranger" if who == "owner" else who),
+    "made private": (make_private, lambda who: who),
+    "no members": (remove_members, lambda who: "stranger" if who.startswith("member") else who),
+    "revoked": (revoke, lambda who: "nobody"),
+    "role lost": (
+        lambda house, target, token: house.give_role(token, "reader"),
+        lambda who: {"owner": "owner's reader", "member": "member's reader"}.get(who, "stranger's reader"),
+    ),
+}
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("visibility", list(Visibility))
+@pytest.mark.parametrize("who", ["admin", "owner", "member", "member who may share", "stranger"])
+def test_r1_c2_every_write_with_every_change_as_everybody_who_may_write_anything(
+    house: House, who: str, visibility: Visibility
+) -> None:
+    """r1-C2: the whole product of writes, callers, visibilities and changes."""
+    wrong = []
+    for write in WITH_BODY:
+        for what, (change, becomes) in BECOMES.items():
+            if write.about_members and visibility is not Visibility.SHARED:
+                continue  # other images have no members in v2
+            target, token = house.target(write.state), house.token(who)
+            if visibility is not Visibility.SHARED:
+                house.patch(target.image, "visibility", visibility)
+            spoken = house.speak(write, target, who, token)
+            if spoken.held is not may(who, write.at_head, visibility):
+                wrong.append((str(write), what, spoken.said[:40]))
+            if spoken.held:
+                change(house, target, token)
+            status = spoken.finish(house.body(write, target, who))
+            house.use_up(write.state)
+            after = Visibility.PRIVATE if what == "made private" else visibility
+            late = write.uploads and what in ("revoked", "role lost")
+            allowed = may(who if late else becomes(who), write.permission, after) and may(
+                who, write.at_head, visibility
+            )
+            if write.about_members and after is not Visibility.SHARED:
+                allowed = False
+            if write.permission == policy.ANSWER and what == "no members":
+                allowed = False  # not the administrator's either, for there is nobody to answer for
+            if (status in DONE) is not allowed:
+                wrong.append((str(write), what, status))
+    assert wrong == []
 
 
 # ---------------------------------------------------------------- fields and patches
