@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from calotype import policy
 from tests.running.server import Server, meta, write_ini
 from tests.security.people import Person
-from tests.servers.identity import token_of
+from tests.security.spoken import Spoken
+from tests.security.writes import PATCH, Write
+from tests.servers.identity import revoke_token, token_of
+
+RENAMED = b'[{"op": "replace", "path": "/name", "value": "changed"}]'
 
 FILTER = """
 [pipeline:main]
@@ -60,7 +65,11 @@ SPELLINGS = [
 def serve(folder: Path, keystone: Mapping[str, str], *, with_filter: bool, delay: bool = False) -> Server:
     """A server whose callers are known by Keystone, or would be if the filter were there."""
     folder.mkdir()
-    app = {"calotype.identity": "keystone", "calotype.allow_anonymous": str(delay).lower()}
+    app = {
+        "calotype.identity": "keystone",
+        "calotype.allow_anonymous": str(delay).lower(),
+        "calotype.confirm_after": "0",
+    }
     ini = write_ini(folder, app)
     if with_filter:
         text = ini.read_text().replace("[app:main]", "[app:calotype]")
@@ -175,3 +184,21 @@ def test_the_anonymous_are_let_in_only_to_what_is_public(
             assert nobody.ask("POST", "/v1/images", forged).status in (401, 403)
     finally:
         running.stop()
+
+
+def test_r1_c2_a_token_that_keystone_has_revoked_since_the_head_writes_nothing(
+    people: dict[str, Person], keystone: Mapping[str, str]
+) -> None:
+    """r1-C2: Keystone itself is asked, because the filter knows the token from its cache."""
+    member = replace(people["member"], token=token_of(keystone, "member"))
+    path = f"/v2/images/{member.reserve(name='before')['id']}"
+    write = Write(("", "", ""), "PATCH", path, policy.UPDATE, PATCH, RENAMED)
+    headers = {**PATCH, "X-Auth-Token": str(member.token)}
+    assert Spoken(member.server.port, write, path, headers).finish(RENAMED) == 200
+    spoken = Spoken(member.server.port, write, path, headers)
+    assert spoken.held
+    revoke_token(keystone, str(member.token))
+    assert spoken.finish(RENAMED.replace(b"changed", b"too late")) == 401
+    assert people["admin"].get(path).json["name"] == "changed"
+    # The cache still knows it: without the second look the write would have been done.
+    assert member.get(path).status == 200

@@ -339,3 +339,14 @@ def test_g_10_what_is_withdrawn_is_not_given_out_to_who_has_read_it_before(house
     house.use_up(Status.ACTIVE, Visibility.PUBLIC)
     assert house.ask("stranger", verb, image_id).status_int == 404
     assert house.ask("owner", verb, image_id).status_int == 200
+
+
+def test_r1_c1_a_reader_of_the_member_project_answers_no_share(house: House) -> None:
+    """r1-C1: 403, as the owner gets; others do not see the image, and a member with a role may answer."""
+    image_id = house.image(Status.ACTIVE, Visibility.SHARED)
+    answer = Verb(
+        *("PUT", f"/v2/images/ID/members/{FRIEND}", policy.ANSWER, {}, JSON), b'{"status": "accepted"}'
+    )
+    who = ("member's reader", "owner", "stranger", "anonymous", "member")
+    assert [house.ask(one, answer, image_id).status_int for one in who] == [403, 403, 404, 404, 200]
+    house.use_up(Status.ACTIVE, Visibility.SHARED)

@@ -6,8 +6,6 @@ server answers 100 (Continue) when a view begins to read a body, so then its hea
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,8 +21,8 @@ from calotype.tokens import TokenFile
 from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from core.tests.workbench import make_bench, make_database
 from tests.functional.v2.serving import Web, serve_folder, stores
-from tests.running.answers import statuses
 from tests.running.server import Server, write_ini
+from tests.security.spoken import Spoken
 from tests.security.writes import OCTETS, PATCH, REFUSING, WRITES, Write
 
 EVERYBODY = (
@@ -38,39 +36,6 @@ TABLES = (
     *("images", "image_members", "image_properties", "image_tags", "jobs"),
     *("metadef_namespaces", "metadef_definitions", "metadef_resource_types"),
 )
-
-
-class Spoken:
-    """A request on a connection of its own; `held` while the server waits for the body."""
-
-    def __init__(self, port: int, write: Write, path: str, headers: dict[str, str]):
-        self._connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-        framing = {} if write.body is None else {"Transfer-Encoding": "chunked", "Expect": "100-continue"}
-        if write.body is None and write.method != "DELETE":
-            framing = {"Content-Length": "0"}
-        fields = {"Host": "x", "Connection": "close", **framing, **headers}
-        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        self._connection.sendall(f"{write.method} {path} HTTP/1.1\r\n{head}\r\n".encode())
-        self.said = self._read(lambda said: b"\r\n\r\n" in said)
-
-    @property
-    def held(self) -> bool:
-        return self.said.startswith(b"HTTP/1.1 100 ") and len(statuses(self.said)) == 1
-
-    def finish(self, body: bytes = b"") -> int:
-        """Send the body if the server waits for it, and return the status of the answer."""
-        if self.held:
-            self._connection.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
-        self.said += self._read(lambda said: False)
-        self._connection.close()
-        return statuses(self.said)[-1]
-
-    def _read(self, enough: Callable[[bytes], bool]) -> bytes:
-        said = b""
-        with contextlib.suppress(ConnectionResetError):
-            while not enough(said) and (block := self._connection.recv(65536)):
-                said += block
-        return said
 
 
 @dataclass(frozen=True)
@@ -210,6 +175,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def may(who: str, permission: str, visibility: Visibility = Visibility.SHARED) -> bool:
     """Whether somebody has a right, in the words of an operator."""
+    if who == "nobody":
+        return False
     if permission in (policy.OPERATE, policy.DEFINE):
         return who == "admin"
     if permission == policy.CREATE:
@@ -364,6 +331,56 @@ def test_r1_c2_an_upload_into_an_image_that_was_given_away_leaves_it_waiting(hou
     assert (status, answer.status, rows[0][:2]) == (403, 404, ("queued", "elsewhere"))
     assert "no longer allowed" in rows[0][2]
     assert house.server.blobs(target.image, "fast") == []
+
+
+#: Changes during a request -> who somebody is after them, to the table of rights.
+BECOMES: dict[str, tuple[Callable[[House, Target, str], None], Callable[[str], str]]] = {
+    "nothing": (lambda house, target, token: None, lambda who: who),
+    "given away": (give_away, lambda who: "stranger" if who == "owner" else who),
+    "made private": (make_private, lambda who: who),
+    "no members": (remove_members, lambda who: "stranger" if who.startswith("member") else who),
+    "revoked": (revoke, lambda who: "nobody"),
+    "role lost": (
+        lambda house, target, token: house.give_role(token, "reader"),
+        lambda who: {"owner": "owner's reader", "member": "member's reader"}.get(who, "stranger's reader"),
+    ),
+}
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("visibility", list(Visibility))
+@pytest.mark.parametrize("who", ["admin", "owner", "member", "member who may share", "stranger"])
+def test_r1_c2_every_write_with_every_change_as_everybody_who_may_write_anything(
+    house: House, who: str, visibility: Visibility
+) -> None:
+    """r1-C2: the whole product of writes, callers, visibilities and changes."""
+    wrong = []
+    for write in WITH_BODY:
+        for what, (change, becomes) in BECOMES.items():
+            if write.about_members and visibility is not Visibility.SHARED:
+                continue  # other images have no members in v2
+            target, token = house.target(write.state), house.token(who)
+            if visibility is not Visibility.SHARED:
+                house.patch(target.image, "visibility", visibility)
+            spoken = house.speak(write, target, who, token)
+            if spoken.held is not may(who, write.at_head, visibility):
+                wrong.append((str(write), what, spoken.said[:40]))
+            if spoken.held:
+                change(house, target, token)
+            status = spoken.finish(house.body(write, target, who))
+            house.use_up(write.state)
+            after = Visibility.PRIVATE if what == "made private" else visibility
+            late = write.uploads and what in ("revoked", "role lost")
+            allowed = may(who if late else becomes(who), write.permission, after) and may(
+                who, write.at_head, visibility
+            )
+            if write.about_members and after is not Visibility.SHARED:
+                allowed = False
+            if write.permission == policy.ANSWER and what == "no members":
+                allowed = False  # not the administrator's either, for there is nobody to answer for
+            if (status in DONE) is not allowed:
+                wrong.append((str(write), what, status))
+    assert wrong == []
 
 
 # ---------------------------------------------------------------- fields and patches

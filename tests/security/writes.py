@@ -47,6 +47,11 @@ class Write:
         return self.headers.get("Content-Type") == OCTETS["Content-Type"]
 
     @property
+    def about_members(self) -> bool:
+        """Whether it is v2's, on members, which only shared images have there."""
+        return self.path.startswith("/v2") and "/members" in self.path
+
+    @property
     def at_head(self) -> str:
         """What it needs before the server reads its body."""
         return self.before_body or self.permission
