@@ -31,6 +31,7 @@ ROOMS = {
     "draft": "policy",
     "fsck": "lifecycle",
     "places": "lifecycle",
+    "probes": "lifecycle",
     "variables": "settings",
     "former_name": "settings",
 }

@@ -16,6 +16,7 @@ from calotype.definitions import Metadefs
 from calotype.lifecycle import Lifecycle
 from calotype.metrics import Metrics
 from calotype.places import Places
+from calotype.probes import Probes
 from calotype.registry import Registry, RegistryError, build_engine, make_reserve, schema
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.catalog import Catalog, build_catalog
@@ -36,6 +37,7 @@ class Service:
     stores: Catalog
     lifecycle: Lifecycle
     places: Places
+    probes: Probes
 
     def close(self) -> None:
         """End threads and connections."""
@@ -62,7 +64,7 @@ def main(global_config: Mapping[str, str], **given: str) -> Router:
 
 
 def start_background(service: Service) -> Background:
-    """Do jobs, sweep and scrub, as often as the settings say."""
+    """Look at stores, do jobs, sweep and scrub, as often as the settings say."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
 
@@ -70,6 +72,8 @@ def start_background(service: Service) -> Background:
         service.registry.keep_reserve()
         return lifecycle.sweep().full
 
+    for probe in service.probes:
+        background.every(probe.interval, f"probe of {probe.name}", probe.run)
     for number in range(settings.job_threads):
         background.every(_JOB_INTERVAL, f"jobs-{number}", lifecycle.work)
     if settings.sweep_interval:
@@ -89,6 +93,8 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     )
     config.registry["calotype.settings"] = settings
     config.registry["calotype.metrics"] = metrics = Metrics(service.registry, settings.scrub_period)
+    config.registry["calotype.probes"] = service.probes
+    metrics.collect_stores(service.stores, service.probes)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
     for store in service.stores:
         store.observe = metrics.observe_store
@@ -137,7 +143,8 @@ def open_service(settings: Settings) -> Service:
     stores = open_stores(settings)
     registry = open_registry(settings)
     lifecycle = Lifecycle(registry, stores, settings)
-    return Service(settings, registry, stores, lifecycle, Places(registry, stores))
+    places, probes = Places(registry, stores), Probes(registry, stores, settings)
+    return Service(settings, registry, stores, lifecycle, places, probes)
 
 
 def open_registry(settings: Settings) -> Registry:

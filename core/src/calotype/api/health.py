@@ -2,6 +2,7 @@
 
 None of them asks for a token; /metrics is there only when the settings say so. Readiness
 is the database's: one store that is away degrades what needs it, and nothing else.
+Neither the database nor a store is asked here: the answer is what `calotype.probes` last saw.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.metrics import Metrics
-from calotype.registry import RegistryFull, RegistryUnavailable
+from calotype.probes import Probes, ProbeState
 from calotype.resources import Root
-from calotype.stores.errors import StoreError, StoreFull
 
 
 def healthz(context: Root, request: Request) -> Response:
@@ -26,13 +26,15 @@ def healthz(context: Root, request: Request) -> Response:
 
 
 def readyz(context: Root, request: Request) -> dict[str, Any]:
-    """Return the state of the database and of each store: "ok", "full" or "unavailable".
+    """Return the state of the database and of each store: "ok", "full", "unavailable", or "unknown" at first.
 
     503 unless the database is ok: without room it takes no image, though it lets images be read and deleted.
+    503 too while a store was not seen yet, which is so for `calotype.probe_timeout` seconds at most.
     """
-    stores = {store.name: _state(store.check) for store in request.stores}
-    database = _state(request.image_registry.check)
-    if database != "ok":
+    probes: Probes = request.registry["calotype.probes"]
+    database = probes.database.state
+    stores = {store.name: probes.stores[store.name].state for store in request.stores}
+    if database is not ProbeState.OK or ProbeState.UNKNOWN in stores.values():
         request.response.status_int = 503
         request.response.headers["Retry-After"] = "5"
     return {"database": database, "stores": stores}
@@ -44,17 +46,6 @@ def metrics(context: Root, request: Request) -> Response:
         raise HTTPNotFound
     collected: Metrics = request.registry["calotype.metrics"]
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
-
-
-def _state(check: Any) -> str:
-    """What a watcher may know: no reason, for reasons name hosts and paths."""
-    try:
-        check()
-    except (StoreFull, RegistryFull):
-        return "full"
-    except (StoreError, RegistryUnavailable):
-        return "unavailable"
-    return "ok"
 
 
 def includeme(config: Configurator) -> None:

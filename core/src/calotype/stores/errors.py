@@ -2,6 +2,7 @@
 
     StoreError                  the store's fault or state; every message names the store, if there is one
     ├── ConfigurationError      the settings are wrong: the service does not start
+    │   └── UnusableDriver      the driver cannot be loaded or built, whatever the settings say
     ├── BadLocation             a location this store does not take
     │   └── NoTaker             a location that no store takes
     ├── BlobNotFound            there are no bytes at that location
@@ -33,6 +34,10 @@ class StoreError(Exception):
 
 class ConfigurationError(StoreError):
     """The store cannot be built from its settings, or its driver cannot be loaded."""
+
+
+class UnusableDriver(ConfigurationError):
+    """The driver is missing, or its code fails while it is loaded or built."""
 
 
 class BadLocation(StoreError):
