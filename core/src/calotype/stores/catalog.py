@@ -93,7 +93,7 @@ class Catalog:
         for store in self:
             try:
                 store.close()
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("store '%s': its driver could not be closed", store.name)
 
 
