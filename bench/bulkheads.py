@@ -2,10 +2,10 @@
 
     .venv/bin/python bench/bulkheads.py --seconds 60
 
-A server has a file store, and an S3 store and web sources whose endpoint accepts connections and says nothing.
+A server has a file store, an S3 store, and web sources; the latter two accept connections and say nothing.
 One client asks for the HEAD of an image in the file store, again and again, and another uploads 64 KiB to it.
-First nobody else is there. Then others upload to the silent store, register locations that say nothing, and ask
-for readiness.
+First nobody else is there. Then others upload to the silent store, register locations that say nothing, and
+ask for readiness.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from typing import Protocol, TypeVar
 from pydantic import Field
 
 from calotype.stores.contract import Reader
-from calotype.stores.errors import Unavailable
+from calotype.stores.errors import Overdue
 from calotype.stores.options import StoreOptions
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Bulkhead:
         `drop` gets what is returned too late, when nobody waits for it any more.
 
         Raises:
-            Unavailable: too many calls hang, or this one has not answered within `call_timeout` seconds.
+            Overdue: too many calls hang, or this one has not answered within `call_timeout` seconds.
             BaseException: what the work raises.
         """
         self._enter(self._calls, "calls")
@@ -140,7 +140,7 @@ class Bulkhead:
         """Do an upload in a thread of the store for as long as it goes on, and return what it returns.
 
         Raises:
-            Unavailable: too many uploads hang, or this one has not moved for `stall_timeout` seconds.
+            Overdue: too many uploads hang, or this one has not moved for `stall_timeout` seconds.
                 The driver gets no more bytes of the source then.
             BaseException: what the work raises.
         """
@@ -156,7 +156,7 @@ class Bulkhead:
         """Open a reader whose reads run in threads of the store; it has a place until it is closed.
 
         Raises:
-            Unavailable: as `call`.
+            Overdue: as `call`.
         """
         self._enter(self._downloads, "downloads")
         try:
@@ -176,7 +176,7 @@ class Bulkhead:
             future.result()
 
     def read(self, work: Work[bytes]) -> bytes:
-        """Read for a reader that has a place; raises Unavailable after `stall_timeout` seconds."""
+        """Read for a reader that has a place; raises Overdue after `stall_timeout` seconds."""
         future = self._begin(work, None)
         if not _has_ended(future, self.bounds.stall_timeout) and future.cancel():
             raise self._silent(self.bounds.stall_timeout)
@@ -190,7 +190,7 @@ class Bulkhead:
 
     def _enter(self, places: _Places, what: str) -> None:
         if not places.take():
-            raise Unavailable(
+            raise Overdue(
                 self._store,
                 f"it does not answer: {places.number} {what} wait for it, and it may have no more",
             )
@@ -242,8 +242,8 @@ class Bulkhead:
             places.lose()
             raise self._silent(seconds)
 
-    def _silent(self, seconds: float) -> Unavailable:
-        return Unavailable(self._store, f"it has not answered for {seconds:g} seconds")
+    def _silent(self, seconds: float) -> Overdue:
+        return Overdue(self._store, f"it has not answered for {seconds:g} seconds")
 
 
 class _Lent:

@@ -11,6 +11,7 @@
     ├── Unsupported             the store does not declare that capability
     ├── StoreFull               no room, or over the store's own quota
     └── Unavailable             cannot be reached or used now; ask again in `retry_after` seconds
+        └── Overdue             does not answer, and its driver may still be at work; drivers never raise it
 
     SourceError                 the fault of whoever sends the bytes, never of the store
     ├── SourceBroken            the source failed, or ended before its announced length
@@ -80,6 +81,13 @@ class Unavailable(StoreError):
     def __init__(self, store: str, reason: str, retry_after: int = 30):
         super().__init__(store, reason)
         self.retry_after = retry_after
+
+
+class Overdue(Unavailable):
+    """The store has not answered in time, or too many calls to it have not.
+
+    The core raises it. What was asked for may still happen, whenever the driver comes back.
+    """
 
 
 class SourceError(Exception):
