@@ -33,6 +33,7 @@ ROOMS = {
     "properties": "policy",
     "fsck": "lifecycle",
     "places": "lifecycle",
+    "probes": "lifecycle",
     "variables": "settings",
     "private_files": "settings",
     "exposure": "lifecycle",

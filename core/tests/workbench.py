@@ -19,6 +19,7 @@ from calotype.draft import Draft
 from calotype.lifecycle import Lifecycle
 from calotype.places import Places
 from calotype.policy import Caller
+from calotype.probes import Probes
 from calotype.registry import Image, Listing, Page, Registry, Scope, Status, Unit, build_engine, schema
 from calotype.registry.models import ImageRow, LocationRow
 from calotype.settings import Settings
@@ -119,7 +120,8 @@ class Bench:
     def service(self) -> Service:
         """The service made of these parts."""
         places = Places(self.registry, self.stores)
-        return Service(self.settings, self.registry, self.stores, self.lifecycle, places)
+        probes = Probes(self.registry, self.stores, self.settings)
+        return Service(self.settings, self.registry, self.stores, self.lifecycle, places, probes)
 
     def row(self, image_id: str) -> ImageRow:
         """The image's row, be it a tombstone."""

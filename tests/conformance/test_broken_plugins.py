@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import StartServer
 from tests.running.distributions import on_path, write_distribution
-from tests.running.server import StartFailed
+from tests.running.server import StartFailed, write_ini
 
 WITHOUT_FILE = {"store.file.path": "", "store.file.create": ""}
 NAMED = {"calotype.stores": "odd", "calotype.default_store": "odd", **WITHOUT_FILE}
@@ -53,6 +56,46 @@ def test_a_named_plugin_that_cannot_be_used_stops_the_start(
     said = refusal(start_server, NAMED, plugin)
     assert "odd" in said
     assert told in said
+
+
+def manage_stores(folder: Path, settings: dict[str, str], plugin: Path) -> subprocess.CompletedProcess[str]:
+    """`calotype-manage stores`, which loads and builds stores as a start does."""
+    command = Path(sys.executable).with_name("calotype-manage")
+    ini = write_ini(folder, settings)
+    arguments = [command, "stores", ini, f"data_dir={folder / 'data'}"]
+    return subprocess.run(arguments, env={**os.environ, **on_path(plugin)}, text=True, capture_output=True)
+
+
+EXITING = {"odd_driver.py": "import sys\nsys.exit(3)"}
+
+
+def test_the_command_shows_a_driver_that_exits_as_off_with_its_name_and_reason(tmp_path: Path) -> None:
+    """r1-D7: what drivers do otherwise is in core/tests/stores/test_catalog.py."""
+    plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, EXITING)
+    said = manage_stores(tmp_path, {}, plugin)
+    reason = "driver 'odd' (odd_driver:Odd of test-odd) cannot be loaded: SystemExit: 3"
+    assert f"odd: off: {reason}" in said.stdout
+    assert "file, of calotype-store-file" in said.stdout
+    assert "Traceback" not in said.stderr
+
+
+def test_a_named_driver_that_exits_stops_the_start(start_server: StartServer, tmp_path: Path) -> None:
+    """r1-D7"""
+    plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, EXITING)
+    said = refusal(start_server, NAMED, plugin)
+    assert said.endswith("driver 'odd' (odd_driver:Odd of test-odd) cannot be loaded: SystemExit: 3")
+
+
+def test_a_server_starts_beside_a_driver_that_exits_and_logs_its_name(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """r1-D7"""
+    plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, EXITING)
+    server = start_server(env=on_path(plugin))
+    assert server.upload(b"bytes")["store"] == "file"
+    assert (
+        "'odd' (odd_driver:Odd of test-odd) cannot be loaded: SystemExit: 3: the store is off" in server.log
+    )
 
 
 def test_a_driver_that_two_distributions_bring_is_told_with_both(

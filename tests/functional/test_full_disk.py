@@ -66,7 +66,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 @pytest.fixture
 def server(start_server: StartServer, disk: Disk) -> Server:
     """A server all of whose data lies on the small disk."""
-    return start_server(data_dir=disk.data_dir, within=disk.within)
+    return start_server({"calotype.probe_interval": "0.2"}, data_dir=disk.data_dir, within=disk.within)
 
 
 @dataclass(frozen=True)
@@ -178,24 +178,27 @@ def test_the_reserve_comes_back_by_itself_when_there_is_room(start_server: Start
         time.sleep(0.01)
 
 
-def readiness(server: Server) -> tuple[int, str, str]:
-    """The status of /readyz, and what it says of the database and of the file store."""
-    answer = server.get("/readyz")
-    said = json.loads(answer.body)
-    return answer.status, said["database"], said["stores"]["file"]
+def assert_readiness(server: Server, *wanted: object) -> None:
+    """See that /readyz comes to have that status, and to say so of the database and of the file store."""
+
+    def told(answer: Answer) -> bool:
+        said = json.loads(answer.body)
+        return (answer.status, said["database"], said["stores"]["file"]) == wanted
+
+    server.readyz(told)
 
 
 def test_readiness_says_what_is_full(server: Server, disk: Disk) -> None:
     """r1-H1: a full store is no reason to send nobody here; without its database nothing can be changed."""
     path = f"/images/{server.upload(os.urandom(4 * MIB))['id']}"
-    assert readiness(server) == (200, "ok", "ok")
+    assert_readiness(server, 200, "ok", "ok")
     filler = disk.fill(but=256 << 10)
-    assert readiness(server) == (200, "ok", "full")
+    assert_readiness(server, 200, "ok", "full")
     disk.fill()
-    assert readiness(server) == (503, "full", "full")
+    assert_readiness(server, 503, "full", "full")
     assert server.delete(path).status == 200
     filler.unlink()
-    assert readiness(server) == (200, "ok", "ok")
+    assert_readiness(server, 200, "ok", "ok")
 
 
 def test_a_protected_image_can_be_unprotected_and_deleted_on_a_full_disk(server: Server, disk: Disk) -> None:

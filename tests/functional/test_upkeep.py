@@ -119,10 +119,13 @@ def test_fsck_takes_no_upload_that_runs_for_an_orphan_whatever_its_age(keeping: 
 def test_metrics_and_readiness_tell_of_stores_and_images(keeping: Server) -> None:
     upload(keeping, b"counted")
 
+    keeping.readyz(lambda told: told.json["stores"]["file"] == "ok")
     metrics = keeping.get("/metrics").text
+    assert 'calotype_store_state{state="ok",store="file"} 1.0' in metrics
+    assert 'calotype_store_state{state="full",store="file"} 0.0' in metrics
+    assert 'calotype_store_hanging_calls{store="file"} 0.0' in metrics
     assert 'calotype_images{status="active"} 1.0' in metrics
     assert 'calotype_store_seconds_count{operation="add",outcome="ok",store="file"} 1.0' in metrics
-    assert keeping.get("/readyz").json["stores"]["file"] == "ok"
     assert keeping.get("/healthz").text == "ok\n"
 
 

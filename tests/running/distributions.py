@@ -91,6 +91,72 @@ class PlainStore(Store):
 }
 
 
+#: A driver that hangs in a method for as long as a file `hang-METHOD` lies in the directory `gates`, and in
+#: its readers while `hang-read` does. The file `in-METHOD` has a byte for each call that has begun to hang.
+HANGING = {
+    "hanging_driver.py": """
+import threading
+import time
+from pathlib import Path
+
+from calotype.stores import StoreOptions
+from calotype.testing import MemoryStore
+
+LOCK = threading.Lock()
+
+
+class Options(MemoryStore.Options):
+    gates: Path
+
+
+class Hanging(MemoryStore):
+    Options = Options
+
+    def get(self, *arguments):
+        self.pass_gate("get")
+        return Reader(super().get(*arguments), self)
+
+    def size(self, location):
+        self.pass_gate("size")
+        return super().size(location)
+
+    def add(self, key, source, size=None):
+        self.pass_gate("add")
+        return super().add(key, source, size)
+
+    def delete(self, location):
+        self.pass_gate("delete")
+        super().delete(location)
+
+    def register(self, uri):
+        self.pass_gate("register")
+        return super().register(uri)
+
+    def check(self):
+        self.pass_gate("check")
+
+    def close(self):
+        self.pass_gate("close")
+
+    def pass_gate(self, method):
+        if (self.options.gates / f"hang-{method}").exists():
+            with LOCK, (self.options.gates / f"in-{method}").open("a") as file:
+                file.write(".")
+            while (self.options.gates / f"hang-{method}").exists():
+                time.sleep(0.05)
+
+
+class Reader:
+    def __init__(self, reader, store):
+        self.reader, self.store, self.close = reader, store, reader.close
+
+    def read(self, size=-1):
+        self.store.pass_gate("read")
+        return self.reader.read(size)
+"""
+}
+
+
 def write_distribution(
     folder: Path, name: str, drivers: Mapping[str, str], modules: Mapping[str, str] | None = None
 ) -> Path:

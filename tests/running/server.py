@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sqlalchemy import NullPool, create_engine, text
@@ -256,6 +256,14 @@ class Server:
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """GET"""
         return self.request("GET", path, headers)
+
+    def readyz(self, wanted: Callable[[Answer], bool]) -> Answer:
+        """The answer of /readyz once it is as wanted: it tells what was last seen, a while ago."""
+        end = time.monotonic() + 20
+        while not wanted(answer := self.get("/readyz")):
+            assert time.monotonic() < end, answer.text
+            time.sleep(0.02)
+        return answer
 
     def head(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """HEAD"""

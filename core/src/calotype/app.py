@@ -23,6 +23,7 @@ from calotype.lifecycle import Lifecycle
 from calotype.lifecycle.heartbeat import INTERVAL, Heartbeat
 from calotype.metrics import Metrics
 from calotype.places import Places
+from calotype.probes import Probes
 from calotype.registry import Registry, RegistryError, build_engine, make_reserve, schema
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.catalog import Catalog, build_catalog
@@ -45,6 +46,7 @@ class Service:
     stores: Catalog
     lifecycle: Lifecycle
     places: Places
+    probes: Probes
 
     def close(self) -> None:
         """End threads and connections, all of them even if one cannot be ended."""
@@ -143,7 +145,7 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
 
 
 def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
-    """Register what a process does beside requests: live, renew leases, do jobs, sweep and scrub."""
+    """Register what a process does beside requests: jobs, probes, leases, sweeping and so on."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
 
@@ -153,6 +155,8 @@ def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
 
     background.add(Work("heartbeat", INTERVAL, heartbeat.beat, Scope.PER_PROCESS))
     background.add(Work("leases", settings.lease / 3, lifecycle.renewal(), Scope.PER_PROCESS))
+    for probe in service.probes:
+        background.add(Work(f"probe of {probe.name}", probe.interval, probe.run, Scope.PER_PROCESS))
     for number in range(settings.job_threads):
         background.add(Work(f"jobs-{number}", _JOB_INTERVAL, lifecycle.work, Scope.PER_DEPLOYMENT))
     if settings.sweep_interval:
@@ -173,6 +177,8 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     )
     config.registry["calotype.settings"] = settings
     config.registry["calotype.metrics"] = metrics = Metrics(service.registry, settings.scrub_period)
+    config.registry["calotype.probes"] = service.probes
+    metrics.collect_stores(service.stores, service.probes)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
     for store in service.stores:
         store.observe = metrics.observe_store
@@ -224,7 +230,8 @@ def open_service(settings: Settings) -> Service:
     stores = open_stores(settings)
     registry = open_registry(settings)
     lifecycle = Lifecycle(registry, stores, settings)
-    return Service(settings, registry, stores, lifecycle, Places(registry, stores))
+    places, probes = Places(registry, stores), Probes(registry, stores, settings)
+    return Service(settings, registry, stores, lifecycle, places, probes)
 
 
 def open_registry(settings: Settings) -> Registry:

@@ -9,7 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from calotype.probes import Probes, ProbeState
 from calotype.registry import FindingKind, Registry, RegistryError
+from calotype.stores.catalog import Catalog
 
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -48,6 +50,10 @@ class Metrics:
         self._collected.register(_Registered(registry))
         self._collected.register(_Scrubs(registry, scrub_period))
 
+    def collect_stores(self, stores: Catalog, probes: Probes) -> None:
+        """Tell what was last seen of each store, and how many of its calls hang."""
+        self._collected.register(_Stores(stores, probes))
+
     def observe_request(self, method: str, status: int, seconds: float, received: int, sent: int) -> None:
         """Count an answered request; sizes of the bodies in bytes."""
         known = method if method in _METHODS else "other"
@@ -66,6 +72,33 @@ class Metrics:
     def render(self) -> bytes:
         """Everything in Prometheus's text format."""
         return generate_latest(self._collected)
+
+
+class _Stores(Collector):
+    """Gauges of what this process knows of its stores; asks none of them."""
+
+    def __init__(self, stores: Catalog, probes: Probes):
+        self._stores = stores
+        self._probes = probes
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        state = GaugeMetricFamily(
+            "calotype_store_state",
+            "1 for the state in which the store was last seen.",
+            labels=["store", "state"],
+        )
+        hanging = GaugeMetricFamily(
+            "calotype_store_hanging_calls",
+            "Calls that never came back and still have a place.",
+            labels=["store"],
+        )
+        for store in self._stores:
+            seen = self._probes.stores[store.name].state
+            for one in ProbeState:
+                state.add_metric([store.name, one], int(one is seen))
+            hanging.add_metric([store.name], store.bulkhead.hanging)
+        yield state
+        yield hanging
 
 
 class _Registered(Collector):

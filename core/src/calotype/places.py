@@ -105,7 +105,7 @@ class Place:
         self._logged = PlaceState.OWN
         self._places = places
         # The same driver without the gate, which this place is.
-        self._driver = CheckedStore(store.driver)
+        self._driver = CheckedStore(store.driver, bulkhead=store.bulkhead)
 
     def admit(self) -> None:
         """Return if the store may be used: no I/O once the place was seen to be no other's.

@@ -168,6 +168,18 @@ class Settings(BaseModel):
         description="Seconds for which a job waits for a store that is away, with tries in between, before "
         "it fails; a source outside is waited for a minute at most. 0: it fails at once.",
     )
+    probe_interval: float = Field(
+        10,
+        gt=0,
+        description="Seconds between two looks whether a store is there, for `/readyz` and metrics; the "
+        "database is asked every 2 seconds, or as often.",
+    )
+    probe_timeout: float = Field(
+        5,
+        gt=0,
+        description="Seconds after which a store, or the database, that does not answer such a look is "
+        "unavailable. Requests have deadlines of their own, see `store.NAME.call_timeout`.",
+    )
     proxied_downloads: int = Field(
         48,
         ge=1,

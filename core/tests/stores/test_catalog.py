@@ -147,6 +147,124 @@ def test_unnamed_a_wrong_option_still_stops_the_start(install):
     assert "unknown option capacty (did you mean capacity?)" in refused(tape={"capacty": "1"})
 
 
+def test_unnamed_a_driver_that_refuses_to_be_built_without_options_is_off(install):
+    """r1-D7: it only happens to be installed."""
+    install("tape", DRIVER + FAILING_INIT.format("raise ConfigurationError(name, 'it needs a reel')"))
+
+    assert build().off["tape"] == "it needs a reel"
+    assert "it needs a reel" in refused(tape={"capacity": "1"})
+
+
+# ---------------------------------------------------------------- drivers whose own code fails
+
+FAILING_INIT = """
+    def __init__(self, name, options):
+        import sys
+        from calotype.stores import ConfigurationError
+        {}
+"""
+FAILING_OPTIONS = """
+    class Options(MemoryStore.Options):
+{}
+"""
+#: What a driver's code does before it has stored anything -> what is said of it.
+HOSTILE = {
+    "exits at import": ("raise SystemExit(3)", "cannot be loaded: SystemExit: 3"),
+    "asserts at import": ("assert False, 'never'", "cannot be loaded: AssertionError: never"),
+    "ends a generator at import": ("raise GeneratorExit", "cannot be loaded: GeneratorExit: "),
+    "exits when built": (DRIVER + FAILING_INIT.format("sys.exit(3)"), "failed with SystemExit"),
+    "raises when built": (DRIVER + FAILING_INIT.format("raise OSError('secret')"), "failed with OSError"),
+    "cannot tell what it can do": (
+        DRIVER + "    capabilities = property(lambda self: 1 / 0)\n    def __init__(self, *_): pass\n",
+        "failed with ZeroDivisionError",
+    ),
+    "has capabilities of another kind": (
+        DRIVER + "    capabilities = property(lambda self: 7)\n",
+        "failed with TypeError",
+    ),
+    "has options that fail": (
+        DRIVER
+        + FAILING_OPTIONS.format("        def model_post_init(self, context): raise KeyError('secret')"),
+        "failed with KeyError",
+    ),
+    "exits when asked for its contract": (
+        """
+        import sys
+        from calotype.stores import Store
+
+        class Meta(type(Store)):
+            api_version = property(lambda self: sys.exit(3))
+
+        class Driver(Store, metaclass=Meta):
+            pass
+        """,
+        "failed with SystemExit",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "told"), HOSTILE.values(), ids=HOSTILE)
+def test_a_driver_that_fails_as_it_is_loaded_or_built_is_off_or_stops_the_start_if_it_is_named(
+    install, source, told
+):
+    """r1-D7: with its name and its distribution, and without what may be a secret."""
+    install("tape")
+    distribution = install("bad", source)
+    off = build().off["bad"]
+
+    for said in (off, refused(("bad",)), build(bad={"capacity": "7"}).off["bad"]):
+        assert told in said
+        assert "driver 'bad'" in said
+        assert distribution in said
+        assert "secret" not in said
+    assert "tape" in build()
+
+
+def test_unnamed_a_driver_that_cannot_tell_what_it_lacks_is_off(install):
+    """r1-D7"""
+    failing = "        @classmethod\n        def missing(cls, given): raise RuntimeError"
+    install("bad", DRIVER + FAILING_OPTIONS.format(failing))
+
+    assert build().off["bad"].endswith("failed with RuntimeError")
+
+
+def test_a_property_may_tell_what_a_driver_can_do(install):
+    install("tape", DRIVER + "    capabilities = property(lambda self: Capability.WRITE)\n")
+
+    assert build(("tape",))["tape"].can(Capability.WRITE)
+
+
+def test_a_driver_that_takes_long_to_load_is_named(install, caplog, monkeypatch):
+    """r1-D7: nothing else tells why a start hangs."""
+    monkeypatch.setattr("calotype.stores.discovery._SLOW", 0.01)
+    install("tape", "import time\ntime.sleep(0.2)\n" + DRIVER)
+
+    build(("tape",))
+    assert "driver 'tape' (calotype-store-tape) has been loading for" in caplog.text
+
+
+def test_a_store_that_cannot_be_closed_keeps_no_other_from_it(install, caplog):
+    """r1-D7"""
+    install("tape", DRIVER + "    def close(self): self.options.shelf.foreign['closed'] = b'yes'\n")
+    install("bad", DRIVER + "    def close(self): raise SystemExit(3)\n")
+    catalog = build(("bad", "tape"))
+    catalog.close()
+
+    assert catalog["tape"].driver.shelf.foreign == {"closed": b"yes"}
+    assert "store 'bad': its driver could not be closed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "key", ["call_timeout", "stall_timeout", "max_calls", "max_uploads", "max_downloads"]
+)
+def test_how_much_a_store_may_hold_is_the_cores_own_setting(install, key):
+    install("tape")
+
+    assert build(("tape",), tape={key: "7"})["tape"].bulkhead.bounds.model_dump()[key] == 7
+    assert f"option {key}: " in refused(("tape",), tape={key: "0"})
+    assert f"option {key}: " in refused(("tape",), tape={key: "much"})
+
+
 # ---------------------------------------------------------------- the default
 
 

@@ -457,7 +457,7 @@ def test_a_file_of_another_size_is_refused_before_the_first_byte(tmp_path, held)
 def test_a_plain_file_behind_a_range_is_given_to_the_server(tmp_path):
     path = tmp_path / "blob"
     path.write_bytes(DATA)
-    store = checked(get=lambda location: path.open("rb"))
+    store = checked(get=lambda location: path.open("rb"), file_path=lambda location: "blob")
     store.capabilities &= ~Capability.RANGES
     reader = store.get("blob:k", 100, 50, size=5000)
 

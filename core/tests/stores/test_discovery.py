@@ -93,11 +93,11 @@ def test_a_driver_that_two_distributions_bring_is_refused(install):
         ("def Driver(name, options): pass", "is not a subclass of calotype.stores.Store"),
         (
             DRIVER + "    api_version = (2, 0)\n",
-            "was written for version 2.0 of the driver contract; this core has 1.0",
+            "was written for version 2.0 of the driver contract; this core has 1.1",
         ),
         (
-            DRIVER + "    api_version = (1, 1)\n",
-            "was written for version 1.1 of the driver contract; this core has 1.0",
+            DRIVER + "    api_version = (1, 2)\n",
+            "was written for version 1.2 of the driver contract; this core has 1.1",
         ),
         (DRIVER + "    api_version = (0, 9)\n", "was written for version 0.9"),
         (DRIVER + "    api_version = '1.0'\n", "has an api_version that is not a pair of integers"),

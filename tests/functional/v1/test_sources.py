@@ -56,9 +56,24 @@ def test_053_a_location_is_read_where_it_is_and_left_there(fetching: V1, source:
 
 
 def test_054_a_location_without_anything_is_404(fetching: V1, source: Source) -> None:
+    url, image_id = source.place(Served(BYTES)), str(uuid.uuid4())
+    source.remove(url)
+    assert_refused(fetching.post(id=image_id, location=url, **FORMATS), 404)
+    assert fetching.server.query("SELECT id FROM images WHERE id = ?", image_id) == []
+
+
+def killed(v1: V1, answer: Answer) -> str:
+    """The reason for which an image was killed that was to be copied."""
+    image_id = answer.json["image"]["id"]
+    assert v1.wait(image_id, "active", "killed")["status"] == "killed"
+    return v1.server.query("SELECT status_reason FROM images WHERE id = ?", image_id)[0][0]
+
+
+def test_054_a_copy_of_what_is_not_there_kills_the_image(fetching: V1, source: Source) -> None:
+    """r1-D5: the job finds that out, because the request asks no source."""
     url = source.place(Served(BYTES))
     source.remove(url)
-    refuse_both(fetching, url, 404, **FORMATS)
+    assert "the source does not have it" in killed(fetching, copy(fetching, url, **FORMATS))
 
 
 def test_054_a_location_of_another_size_is_409(fetching: V1, source: Source) -> None:
@@ -68,12 +83,19 @@ def test_054_a_location_of_another_size_is_409(fetching: V1, source: Source) -> 
     assert fetching.make(location=url, size="19", **FORMATS)["size"] == 19
 
 
-def test_054_a_copy_of_another_size_than_declared_or_reserved_is_409(fetching: V1, source: Source) -> None:
+def test_054_a_location_of_another_size_than_reserved_is_409(fetching: V1, source: Source) -> None:
     url, image_id = source.place(Served(BYTES)), fetching.make(size="18", **FORMATS)["id"]
-    assert_refused(copy(fetching, url, size="18", **FORMATS), 409, "must match")
-    assert_refused(fetching.request("PUT", f"/images/{image_id}", {COPY: url}), 409, "must match")
     assert_refused(fetching.put(image_id, location=url), 409, "must match")
     assert fetching.head(image_id).meta["status"] == "queued"
+
+
+def test_054_a_copy_of_another_size_than_declared_or_reserved_kills_the_image(
+    fetching: V1, source: Source
+) -> None:
+    """r1-D5: the job finds that out, and fetches no byte."""
+    url, image_id = source.place(Served(BYTES)), fetching.make(size="18", **FORMATS)["id"]
+    assert "must match" in killed(fetching, copy(fetching, url, size="18", **FORMATS))
+    assert "must match" in killed(fetching, fetching.request("PUT", f"/images/{image_id}", {COPY: url}))
 
 
 def test_055_a_source_wants_both_formats(fetching: V1, source: Source) -> None:
@@ -96,7 +118,7 @@ def test_056_an_image_has_one_source(fetching: V1, source: Source) -> None:
 def test_057_a_copy_is_queued_at_first_and_then_our_own(fetching: V1, source: Source) -> None:
     url = source.place(Served(BYTES))
     image = made(copy(fetching, url, **FORMATS))
-    assert (image["status"], image["size"]) == ("queued", len(BYTES))
+    assert (image["status"], image["size"]) == ("queued", 0)  # the source has not been asked yet
     told = fetching.wait(image["id"], "active", "killed")
     assert (told["status"], told["checksum"], told["size"]) == ("active", MD5, str(len(BYTES)))
     source.remove(url)

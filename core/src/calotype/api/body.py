@@ -6,7 +6,6 @@ handed to the server by `wsgi.file_wrapper`, which sends it without a worker's h
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -15,8 +14,9 @@ from pyramid.request import Request
 from pyramid.response import Response
 from webob.byterange import ContentRange
 
-from calotype.lifecycle import Shortcut, Waiting
+from calotype.lifecycle import Shortcut
 from calotype.registry import Image
+from calotype.stores.bulkhead import STAND_IN, StandIn
 from calotype.stores.checked import BLOCK, Bounded
 from calotype.stores.contract import Reader
 from calotype.stores.errors import SourceBroken
@@ -71,12 +71,12 @@ class RequestBody:
 class Blocks:
     """A reader as WSGI's iterable: blocks until its end, closed by the server."""
 
-    def __init__(self, reader: Reader, waiting: Waiting):
+    def __init__(self, reader: Reader, stand_in: StandIn):
         self._reader = reader
-        self._waiting = waiting
+        self._stand_in = stand_in
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._waiting():
+        with self._stand_in():
             while block := self._reader.read(BLOCK):
                 yield block
 
@@ -112,18 +112,13 @@ def image_response(request: Request, image: Image) -> Response:
     shortcut = request.lifecycle.reading.shortcut(image)
     if shortcut is not None:
         return _send_elsewhere(response, shortcut)
-    open_range = partial(request.lifecycle.reading.open, image, waiting=stand_in(request))
+    open_range = partial(request.lifecycle.reading.open, image)
     wanted = _wanted_range(request, response, image.size)
     if wanted is None:
         return _send(request, response, open_range(0, None), image.size)
     response.status_int = 206
     response.content_range = ContentRange(wanted.start, wanted.stop, image.size)
     return _send(request, response, open_range(wanted.start, len(wanted)), len(wanted))
-
-
-def stand_in(request: Request) -> Waiting:
-    """What our own server offers: within it another worker does the work of this one, which waits."""
-    return request.environ.get("calotype.stand_in", contextlib.nullcontext)
 
 
 def _send_elsewhere(response: Response, shortcut: Shortcut) -> Response:
@@ -163,6 +158,6 @@ def _send(request: Request, response: Response, reader: Reader, length: int | No
     if wrap is not None and file is not None:
         response.app_iter = wrap(file, BLOCK)
     else:
-        response.app_iter = Blocks(reader, stand_in(request))
+        response.app_iter = Blocks(reader, STAND_IN.get())
     response.content_length = length  # only now: a new app_iter makes WebOb forget it
     return response

@@ -3,6 +3,8 @@
 None of them asks for a token; /metrics is there only when the settings say so. With `calotype.admin_listen`
 it is a view of the admin listener's tree alone: no spelling of a path leads to it from elsewhere. Readiness
 is the database's: one store that is away degrades what needs it, and nothing else.
+Neither the database nor a store is asked here: the answer is what `calotype.probes` last saw. Only an
+administrator's list of processes is read from a database that was well then.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.metrics import Metrics
-from calotype.registry import RegistryError, RegistryFull, RegistryUnavailable
+from calotype.probes import Probes, ProbeState
+from calotype.registry import RegistryError
 from calotype.resources import AdminRoot, Root
 from calotype.security import Unauthenticated
 from calotype.settings import Settings
-from calotype.stores.errors import StoreError, StoreFull
 from calotype.tokens import TokensUnreadable
 
 
@@ -31,13 +33,15 @@ def healthz(context: Root | AdminRoot, request: Request) -> Response:
 
 
 def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
-    """Return the state of the database and of each store: "ok", "full" or "unavailable".
+    """Return the state of the database and of each store: "ok", "full", "unavailable", or "unknown" at first.
 
     503 unless the database is ok: without room it takes no image, though it lets images be read and deleted.
+    503 too while a store was not seen yet, which is so for `calotype.probe_timeout` seconds at most.
     """
-    stores = {store.name: _state(store.check) for store in request.stores}
-    database = _state(request.image_registry.check)
-    if database != "ok":
+    probes: Probes = request.registry["calotype.probes"]
+    database = probes.database.state
+    stores = {store.name: probes.stores[store.name].state for store in request.stores}
+    if database is not ProbeState.OK or ProbeState.UNKNOWN in stores.values():
         request.response.status_int = 503
         request.response.headers["Retry-After"] = "5"
     return {"database": database, "stores": stores, **_processes(request)}
@@ -51,6 +55,8 @@ def metrics(context: Root | AdminRoot, request: Request) -> Response:
 
 def _processes(request: Request) -> dict[str, Any]:
     """Return the processes that serve, for an administrator; nothing for others, or without a token."""
+    if request.registry["calotype.probes"].database.state is not ProbeState.OK:
+        return {}
     try:
         if not request.caller.is_admin:
             return {}
@@ -73,17 +79,6 @@ def _processes(request: Request) -> dict[str, Any]:
 
 def _moment(at: datetime.datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _state(check: Any) -> str:
-    """What a watcher may know: no reason, for reasons name hosts and paths."""
-    try:
-        check()
-    except (StoreFull, RegistryFull):
-        return "full"
-    except (StoreError, RegistryUnavailable):
-        return "unavailable"
-    return "ok"
 
 
 def includeme(config: Configurator) -> None:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyramid.request import Request
 from pyramid.response import Response
 
-from calotype.api.body import stand_in
 from calotype.registry import AT_ONCE, Image, Page
+from calotype.stores.bulkhead import STAND_IN, StandIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def list_response(name: str, texts: Sequence[bytes], rest: Mapping[str, Any]) ->
 
 
 def stream_images(
-    request: Request, page: Page, form: Callable[[Image], Any], rest: Mapping[str, Any], status: int = 200
+    page: Page, form: Callable[[Image], Any], rest: Mapping[str, Any], status: int = 200
 ) -> Response:
     """Answer with an object: a page's images under `images`, read as they are sent, and the rest beside them.
 
@@ -63,7 +62,7 @@ def stream_images(
     if len(page) <= AT_ONCE:
         response.body = b"".join(pieces)
     else:
-        response.app_iter = _streamed(next(pieces), pieces, request)
+        response.app_iter = _streamed(next(pieces), pieces, STAND_IN.get())
     return response
 
 
@@ -78,8 +77,8 @@ def _pieces(
     yield (b"" if separator else _beginning("images")) + _end(rest)
 
 
-def _streamed(first: bytes, others: Iterator[bytes], request: Request) -> Iterator[bytes]:
-    with stand_in(request)():
+def _streamed(first: bytes, others: Iterator[bytes], stand_in: StandIn) -> Iterator[bytes]:
+    with stand_in():
         yield first
         yield from others
 

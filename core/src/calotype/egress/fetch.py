@@ -18,7 +18,18 @@ from urllib3 import HTTPHeaderDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from calotype.egress.errors import BadAnswer, Forbidden, Unreachable
-from calotype.egress.targets import Address, Network, Target, follow, is_own, is_public, parse, unmapped
+from calotype.egress.targets import (
+    LOCALHOST,
+    LOOPBACK,
+    Address,
+    Network,
+    Target,
+    follow,
+    is_own,
+    is_public,
+    parse,
+    unmapped,
+)
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +165,20 @@ class Egress:
         """
         self._addresses(parse(url))
 
+    def check_form(self, url: str) -> None:
+        """Return if nothing in the URL itself forbids to fetch from it: its form, scheme, port, or address.
+
+        Nothing is looked up, so a name is let through whatever it leads to; `open` judges that.
+
+        Raises:
+            Forbidden: it may not be fetched from.
+        """
+        target = parse(url)
+        self._check_port(target)
+        address = LOOPBACK if LOCALHOST.search(target.host) else target.literal
+        if address is not None:
+            self._judge(target.host, unmapped(address))
+
     def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Send a request without a body, and return the answer; the caller closes it.
 
@@ -231,8 +256,7 @@ class Egress:
 
     def _addresses(self, target: Target) -> list[Address]:
         """The addresses to connect to. One bad address spoils them all: it is chosen by the name's owner."""
-        if target.scheme not in self.policy.schemes or target.port not in self.policy.ports:
-            raise Forbidden
+        self._check_port(target)
         try:
             found = [target.literal] if target.literal else self._resolve(target.host, target.port)
             addresses = [unmapped(address) for address in found]
@@ -241,10 +265,17 @@ class Egress:
         if not addresses:
             raise Unreachable
         for address in addresses:
-            if not self._permits(target.host, address):
-                log.warning("refused to fetch from %s, for %s is not allowed", target.host, address)
-                raise Forbidden
+            self._judge(target.host, address)
         return list(dict.fromkeys(addresses))
+
+    def _check_port(self, target: Target) -> None:
+        if target.scheme not in self.policy.schemes or target.port not in self.policy.ports:
+            raise Forbidden
+
+    def _judge(self, host: str, address: Address) -> None:
+        if not self._permits(host, address):
+            log.warning("refused to fetch from %s, for %s is not allowed", host, address)
+            raise Forbidden
 
     def _permits(self, host: str, address: Address) -> bool:
         policy = self.policy

@@ -68,6 +68,9 @@ PRIVATE = tuple(
 )
 #: The only part of IPv6 that is routed: loopback, mapped, translated, local and multicast forms lie outside.
 IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
+#: Names that lead to this machine wherever they are looked up (RFC 6761), and an address to judge them by.
+LOCALHOST = re.compile(r"(?:^|\.)localhost$", re.ASCII)
+LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 #: A documentation address: no machine has it, so that being able to bind to it tells nothing.
 NOBODY = ipaddress.IPv4Address("192.0.2.1")
 

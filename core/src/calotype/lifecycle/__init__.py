@@ -5,7 +5,7 @@ Bytes come and go in `transfers`, under `leases`. No HTTP in any of it.
 
 from calotype.lifecycle.images import Lifecycle
 from calotype.lifecycle.members import Sharing, check_shared
-from calotype.lifecycle.reading import Shortcut, Waiting
+from calotype.lifecycle.reading import Shortcut
 from calotype.lifecycle.scrubbing import Rechecked, Scrubber
 from calotype.lifecycle.states import (
     ALIVE,
@@ -48,6 +48,5 @@ __all__ = [
     "UnknownStore",
     "UnknownTarget",
     "Vanished",
-    "Waiting",
     "check_shared",
 ]

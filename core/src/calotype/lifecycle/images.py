@@ -197,29 +197,22 @@ class Lifecycle:
         The image is queued until the job begins. `stores` are where the bytes go (none: the
         draft's store, or the default one); with `strict` one store's failure is that of all.
 
+        Whether bytes are there, and whether they have the size that was declared, is for the job to see.
+
         Raises:
-            InvalidDraft, UnknownStore, DuplicateImage, LimitReached: nothing was recorded.
-            BadLocation, BlobNotFound, Unavailable: nothing was recorded.
+            InvalidDraft, UnknownStore, DuplicateImage, LimitReached, BadLocation: nothing was recorded.
             NotQueued: the image has bytes already, or is being given some.
         """
         self._check(draft, caller, image)
-        source = external_store(self._stores, self._settings, caller, draft.location or "")
+        uri = draft.location or ""
+        source = external_store(self._stores, self._settings, caller, uri)
         targets = tuple(writable_store(self._stores, name).name for name in stores or (draft.store,))
-        stored = source.register(draft.location or "")
-        size = _agreed_size(draft, image, stored.size)
+        size = _agreed_size(draft, image, None)
         if size is not None and size > self._settings.image_size_cap:
             raise DraftTooLarge(
                 f"Denying attempt to upload image larger than {self._settings.image_size_cap} bytes."
             )
-        order = Order(
-            stores=targets,
-            source=source.name,
-            location=stored.location,
-            size=stored.size,
-            limit=self._settings.image_size_cap,
-            on_failure=on_failure,
-            strict=strict,
-        )
+        order = order_from(source, uri, targets, self._settings, strict=strict, on_failure=on_failure)
         with self._registry.unit() as unit:
             image_id = self._add_or_change(unit, replace(draft, size=size), caller, image)
             queued = unit.image(image_id)

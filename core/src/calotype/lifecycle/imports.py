@@ -7,8 +7,6 @@ queued again, with nothing of it left anywhere.
 
 from __future__ import annotations
 
-import contextlib
-
 from calotype import policy
 from calotype.lifecycle.jobs import Order, add_job
 from calotype.lifecycle.rights import locked_for
@@ -20,7 +18,6 @@ from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands
 from calotype.stores.contract import Capability, Reader
-from calotype.stores.errors import BlobNotFound, Unavailable
 
 
 class Imports:
@@ -134,21 +131,26 @@ def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str
 
 
 def order_from(
-    source: CheckedStore, uri: str, targets: tuple[str, ...], settings: Settings, *, strict: bool = True
+    source: CheckedStore,
+    uri: str,
+    targets: tuple[str, ...],
+    settings: Settings,
+    *,
+    strict: bool = True,
+    on_failure: Status = Status.QUEUED,
 ) -> Order:
-    """The order to import what lies at a URI, which may be there by and by.
+    """The order to import what lies at a URI. Only the job asks the source, because that may take long.
 
     Raises:
-        BadLocation: it must not be fetched.
+        BadLocation: it must not be fetched, as far as that can be told without asking anybody.
     """
-    with contextlib.suppress(BlobNotFound, Unavailable):
-        source.register(uri)
+    source.check_uri(uri)
     return Order(
         stores=targets,
         source=source.name,
         uri=uri,
         limit=settings.image_size_cap,
-        on_failure=Status.QUEUED,
+        on_failure=on_failure,
         strict=strict,
     )
 

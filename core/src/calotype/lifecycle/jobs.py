@@ -37,7 +37,7 @@ from calotype.registry import (
 from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands
-from calotype.stores.errors import SourceError, StoreError, Unavailable
+from calotype.stores.errors import SourceError, SourceMismatch, SourceTooLarge, StoreError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -238,6 +238,7 @@ class Jobs:
         if order.uri is not None:
             stored = store.register(order.uri)
             location, size = stored.location, stored.size
+            _check_size(size, image, order)
         with contextlib.closing(store.get(location, size=size)) as source:
             with self._registry.unit() as unit:
                 attempt = self._begin(unit, image, self._stores[target], size)
@@ -298,6 +299,22 @@ class Jobs:
 def add_job(unit: Unit, kind: JobKind, image: Image, order: Order, request_id: str, user: str | None) -> str:
     """Write a job down; somebody will take it. Returns its id."""
     return unit.add_job(kind, image, order.to_json(), list(order.stores), request_id, user)
+
+
+def _check_size(size: int | None, image: Image, order: Order) -> None:
+    """Refuse a source whose size shows that its bytes will not be taken, before any of them comes.
+
+    Raises:
+        SourceTooLarge, SourceMismatch: it is larger than the order allows, or not as large as was declared.
+    """
+    if size is None:
+        return
+    if order.limit is not None and size > order.limit:
+        raise SourceTooLarge(f"The source has {size} bytes, and an image may have {order.limit} here.")
+    if image.size and size != image.size:
+        raise SourceMismatch(
+            f"Provided image size must match the stored image size: provided {image.size}, stored {size}."
+        )
 
 
 def _deleted(image_id: str) -> str:

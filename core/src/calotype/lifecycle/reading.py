@@ -6,10 +6,8 @@ so only so many images are read that way at a time.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -27,9 +25,6 @@ from calotype.stores.errors import BlobChanged, BlobNotFound, StoreError
 _URL_EXPIRES = 300
 
 _Result = TypeVar("_Result")
-
-#: Makes a context within which a worker waits for a store, and others may do its work.
-Waiting = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +50,7 @@ class Reading:
         """
         return self._from_any(image, lambda store, location: _shortcut(store, location, image.size))
 
-    def open(
-        self,
-        image: Image,
-        offset: int = 0,
-        length: int | None = None,
-        *,
-        waiting: Waiting = contextlib.nullcontext,
-    ) -> Reader:
+    def open(self, image: Image, offset: int = 0, length: int | None = None) -> Reader:
         """Open an image's bytes: `length` of them from `offset`, or all from there on.
 
         A whole image that comes from a remote store is held to its SHA-256: see `Verified`.
@@ -82,8 +70,7 @@ class Reading:
             if not self._turns.acquire(blocking=False):
                 raise TooManyDownloads("Too many images are being read from remote stores.")
             try:
-                with waiting():
-                    reader = store.get(text, offset, length, size=image.size)
+                reader = store.get(text, offset, length, size=image.size)
             except BaseException:
                 self._turns.release()
                 raise

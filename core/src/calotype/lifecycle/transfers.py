@@ -49,6 +49,7 @@ from calotype.stores.contract import Reader
 from calotype.stores.errors import (
     BlobChanged,
     BlobNotFound,
+    Overdue,
     SourceError,
     SourceMismatch,
     SourceRejected,
@@ -445,7 +446,9 @@ class Transfers:
         except RegistryError as away:
             log.exception("image %s: its failed upload stays written down until a sweep", attempt.image.id)
             return away if told is vanished else told
-        if end is not _End.KEPT:
+        # Bytes in a store that does not answer are left to a sweep: asking it again would take as long again,
+        # and its driver may still be at work on them.
+        if end is not _End.KEPT and not isinstance(error, Overdue):
             name = attempt.store.name
             self.remove(Location(attempt.key, name, None, LocationState.DOOMED, external=False))
         if isinstance(told, (StoreError, Vanished)):

@@ -3,8 +3,8 @@
 `calotype.stores` names them; `store.NAME.driver` picks a driver (default: the one of
 the store's own name); the other `store.NAME.*` keys are the driver's options. When
 `calotype.stores` is unset, every installed driver whose options are complete is on.
-A named store that cannot be built stops the start; a store that breaks later answers
-for itself, and the rest goes on.
+A named store that cannot be built stops the start; a driver that only happens to be installed
+never does. A store that breaks later answers for itself, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Annotated
 from pydantic import ByteSize, Field, TypeAdapter, ValidationError
 
 from calotype.stores import discovery
+from calotype.stores.bulkhead import Bounds, Bulkhead
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
-from calotype.stores.discovery import Driver
-from calotype.stores.errors import ConfigurationError, NoTaker
+from calotype.stores.discovery import Driver, blamed, lacks_locate
+from calotype.stores.errors import ConfigurationError, NoTaker, UnusableDriver
 from calotype.stores.options import read_options
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,17 @@ _ACCEL = re.compile(r"/(?:[A-Za-z0-9._-]+/)*", re.ASCII)
 #: redirect: send clients to the store where it gives out URLs. accel: the internal path under
 #: which the proxy in front (nginx, X-Accel-Redirect) has the store's files.
 #: scrub: let the scrubber read the store (default). scrub_rate: at so many bytes a second.
-CORE_KEYS = ("driver", "read_only", "create", "redirect", "accel", "scrub", "scrub_rate")
+#: Those of Bounds: how much of the process the store may hold.
+CORE_KEYS = (
+    "driver",
+    "read_only",
+    "create",
+    "redirect",
+    "accel",
+    "scrub",
+    "scrub_rate",
+    *Bounds.model_fields,
+)
 
 
 @dataclass(frozen=True)
@@ -78,9 +89,12 @@ class Catalog:
         return takers[0]
 
     def close(self) -> None:
-        """Close every store."""
+        """Close every store; one that fails, or hangs, keeps none of the others from it."""
         for store in self:
-            store.close()
+            try:
+                store.close()
+            except (Exception, SystemExit):
+                log.exception("store '%s': its driver could not be closed", store.name)
 
 
 def build_catalog(
@@ -120,15 +134,17 @@ def _add_complete(catalog: Catalog, options: Mapping, algorithms: tuple[str, ...
         given = options.get(name, {})
         try:
             driver = discovery.load(given.get("driver", name), name)
+            with blamed(name, driver.name, driver.distribution):
+                missing = driver.store_class.Options.missing(given)
+            if missing:
+                catalog.off[name] = f"option {', '.join(missing)} is missing"
+            else:
+                catalog.entries[name] = _build(name, given, algorithms)
         except ConfigurationError as error:
+            if given and not isinstance(error, UnusableDriver):
+                raise  # what the operator has written is wrong
             catalog.off[name] = error.reason
             log.warning("%s: the store is off", error)
-            continue
-        missing = driver.store_class.Options.missing(given)
-        if missing:
-            catalog.off[name] = f"option {', '.join(missing)} is missing"
-        else:
-            catalog.entries[name] = _build(name, given, algorithms)
 
 
 def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> Entry:
@@ -136,20 +152,16 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
         raise ConfigurationError(name, "a store's name is lower-case letters, digits, - and _, at most 63")
     driver = discovery.load(given.get("driver", name), name)
     own = {key: value for key, value in given.items() if key not in CORE_KEYS}
-    options = read_options(name, driver.store_class.Options, own)
-    try:
+    bounds = read_options(name, Bounds, {key: given[key] for key in Bounds.model_fields if key in given})
+    read_only = _flag(name, given, "read_only")
+    with blamed(name, driver.name, driver.distribution):
+        options = read_options(name, driver.store_class.Options, own)
         naive = driver.store_class(name, options)
-    except ConfigurationError:
-        raise
-    except Exception as error:
-        raise ConfigurationError(
-            name, f"driver '{driver.name}' ({driver.distribution}) failed with {type(error).__name__}"
-        ) from error
-    store = CheckedStore(
-        naive,
-        read_only=_flag(name, given, "read_only"),
-        algorithms=algorithms,
-    )
+        if not isinstance(naive.capabilities, Capability) or lacks_locate(naive):
+            raise TypeError("its instance does not keep the contract")
+        store = CheckedStore(
+            naive, read_only=read_only, algorithms=algorithms, bulkhead=Bulkhead(name, bounds)
+        )
     store.redirect = _flag(name, given, "redirect")
     store.scrub = _flag(name, given, "scrub", default="true")
     store.scrub_rate = _bytes(name, given, "scrub_rate")

@@ -3,6 +3,7 @@
 It refuses what is not declared, measures and hashes what flows in, holds sources
 to their announced length and to the limit, checks receipts, gives ranges to drivers
 that have none, and turns whatever a driver raises into an error with the store's name.
+Its `Bulkhead` bounds how many calls of the driver there are at a time, and how long they are waited for.
 """
 
 from __future__ import annotations
@@ -13,28 +14,28 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
+from calotype.stores.bulkhead import Bulkhead
 from calotype.stores.contract import KEY, MARKER_KEY, Blob, Capability, Reader, Store, Stored
 from calotype.stores.errors import (
     BadLocation,
     BlobChanged,
     BlobNotFound,
-    SourceBroken,
     SourceError,
     SourceMismatch,
-    SourceTooLarge,
     StoreError,
     Unavailable,
     Unsupported,
 )
 from calotype.stores.hashing import Digests
+from calotype.stores.measured import BLOCK, NO_DEMANDS, Demands, Measured, Received
 
 log = logging.getLogger(__name__)
 
-#: Bytes asked of a reader at a time when the core itself copies (256 KiB loses 15 %, 4 MiB gains nothing).
-BLOCK = 1 << 19
+Result = TypeVar("Result")
+
 #: The longest location that the registry keeps.
 LOCATION_MAX = 1024
 
@@ -61,98 +62,6 @@ class Gate(Protocol):
             StoreError: it has none, or another's, or cannot be reached.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Demands:
-    """What an upload must fulfil; None: nothing is demanded.
-
-    `length` is the transport's length and goes to the driver as a hint, `size` the
-    one the client declared, `limit` the most bytes allowed, `digests` maps an
-    algorithm to the hex digest the client declared.
-    """
-
-    length: int | None = None
-    size: int | None = None
-    limit: int | None = None
-    digests: dict[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What an upload turned out to be: the receipt's location, the size in bytes, algorithm -> hex."""
-
-    location: str
-    size: int
-    digests: dict[str, str]
-
-
-class Measured:
-    """A source as the driver sees it: counted, hashed, and held to what was announced.
-
-    `failure` is what the source raised, whatever it was; the driver sees a SourceError.
-    """
-
-    def __init__(self, source: Reader, digests: Digests, demands: Demands):
-        self.count = 0
-        self.ended = False
-        self.failure: Exception | None = None
-        self._source = source
-        self._digests = digests
-        self._demands = demands
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes.
-
-        Raises:
-            SourceError: the source breaks, is longer or shorter than announced, or over the limit.
-        """
-        if self.ended:
-            return b""
-        block = self._fetch(BLOCK if size is None or size < 0 else size)
-        if block:
-            self.count += len(block)
-            self._hold_to_most()
-            self._digests.update(block)
-        elif size != 0:
-            self._hold_to_end()
-            self.ended = True
-        return block
-
-    def close(self) -> None:
-        """Close nothing: the source belongs to whoever opened it."""
-
-    def _fetch(self, size: int) -> bytes:
-        try:
-            return self._source.read(size)
-        except SourceError as error:
-            self.failure = error
-            raise
-        except Exception as error:
-            self.failure = error
-            raise SourceBroken(f"The source of the image data failed: {type(error).__name__}.") from error
-
-    def _hold_to_most(self) -> None:
-        demands = self._demands
-        if demands.limit is not None and self.count > demands.limit:
-            raise SourceTooLarge(f"The image is larger than the {demands.limit} bytes allowed here.")
-        if demands.length is not None and self.count > demands.length:
-            raise SourceBroken(f"More than the announced {demands.length} bytes came.")
-        if demands.size is not None and self.count > demands.size:
-            raise SourceMismatch(
-                f"Supplied size ({demands.size}) and size generated from uploaded image "
-                f"(at least {self.count}) did not match."
-            )
-
-    def _hold_to_end(self) -> None:
-        demands = self._demands
-        if demands.length is not None and self.count < demands.length:
-            raise SourceBroken(f"Only {self.count} of the announced {demands.length} bytes came.")
-        if demands.size is not None and self.count != demands.size:
-            raise SourceMismatch(
-                f"Supplied size ({demands.size}) and size generated from uploaded image "
-                f"({self.count}) did not match."
-            )
 
 
 class Bounded:
@@ -193,10 +102,18 @@ class CheckedStore:
     """A configured store as the core uses it; the same verbs as the driver, kept honest."""
 
     def __init__(
-        self, driver: Store, *, read_only: bool = False, algorithms: tuple[str, ...] = ("sha256", "md5")
+        self,
+        driver: Store,
+        *,
+        read_only: bool = False,
+        algorithms: tuple[str, ...] = ("sha256", "md5"),
+        bulkhead: Bulkhead | None = None,
     ):
         self.name = driver.name
         self.driver = driver
+        self.bulkhead = bulkhead or Bulkhead(driver.name)
+        #: Whether its blobs are files of this machine, to which a thread goes faster than to another thread.
+        self._keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
         self.schemes = driver.schemes
         writing = Capability.WRITE | Capability.DELETE
         self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
@@ -238,7 +155,7 @@ class CheckedStore:
         """Whether the store declares the capability."""
         return capability in self.capabilities
 
-    def add(self, key: str, source: Reader, demands: Demands = Demands()) -> Received:
+    def add(self, key: str, source: Reader, demands: Demands = NO_DEMANDS) -> Received:
         """Store a source whole, or leave nothing.
 
         Raises:
@@ -263,7 +180,8 @@ class CheckedStore:
         """Return the driver's receipt, or raise what the source raised, whatever the driver made of it."""
         try:
             with self._doing("add"):
-                return self.driver.add(key, measured, length)
+                work = partial(self.driver.add, key, measured, length)
+                return self.bulkhead.carry(work, measured, self._remove_late)
         except Exception:
             if measured.failure is None:
                 raise
@@ -294,9 +212,14 @@ class CheckedStore:
 
     def _withdraw(self, location: str) -> None:
         try:
-            self.driver.delete(location)
+            self.bulkhead.call(partial(self.driver.delete, location))
         except Exception:
             log.exception("store '%s': could not remove a refused upload", self.name)
+
+    def _remove_late(self, stored: Stored) -> None:
+        """Remove what a driver has stored that had hung; nobody waits for it any more."""
+        log.warning("store '%s': an upload that hung has ended after all; it is removed", self.name)
+        self.driver.delete(stored.location)
 
     def get(
         self, location: str, offset: int = 0, length: int | None = None, *, size: int | None = None
@@ -314,22 +237,30 @@ class CheckedStore:
         ranged = offset > 0 or (length is not None and length != size)
         native = ranged and self.can(Capability.RANGES)
         with self._doing("get"):
-            reader = self.driver.get(location, offset, length) if native else self.driver.get(location)
-        try:
-            self._check_file(reader, size)
-            if ranged and not native:
+            reader = self._open(size, location, *((offset, length) if native else ()))
+        if ranged and not native:
+            try:
                 self._skip(reader, offset)
-        except BaseException:
-            reader.close()
-            raise
+            except BaseException:
+                reader.close()
+                raise
         return reader if length is None else Bounded(self.name, reader, length)
 
-    def _check_file(self, reader: Reader, size: int | None) -> None:
+    def _open(self, size: int | None, *where: object) -> Reader:
+        work = partial(self._get, size, *where)
+        if self._keeps_files:
+            return self.bulkhead.call_here(work, lambda late: late.close())
+        return self.bulkhead.open(work)
+
+    def _get(self, size: int | None, *where: object) -> Reader:
         """A short file would be sent as if it were whole: look before the first byte."""
+        reader = self.driver.get(*where)
         if size is not None and is_plain_file(reader):
             held = os.fstat(reader.fileno()).st_size
             if held != size:
+                reader.close()
                 raise BlobChanged(self.name, f"it holds {held} bytes of an image of {size}")
+        return reader
 
     def _skip(self, reader: Reader, offset: int) -> None:
         left = offset
@@ -342,31 +273,42 @@ class CheckedStore:
 
     def size(self, location: str) -> int | None:
         """The blob's size in bytes, None where the store cannot tell."""
+        work = partial(self.driver.size, location)
         with self._doing("size"):
-            return self.driver.size(location)
+            return self.bulkhead.call_here(work) if self._keeps_files else self.bulkhead.call(work)
 
     def delete(self, location: str) -> None:
         """Remove a blob; raises BlobNotFound when it is gone already."""
         self._need(Capability.DELETE, "deletes nothing")
         with self._doing("delete"):
-            self.driver.delete(location)
+            self.bulkhead.call(partial(self.driver.delete, location))
 
     def discard(self, key: str) -> None:
         """Remove what an upload that never ended has left under the key."""
         self._need(Capability.WRITE, "takes no uploads")
         with self._using(), contextlib.suppress(BlobNotFound):
-            self.driver.discard(key)
+            self.bulkhead.call(partial(self.driver.discard, key))
 
     def locate(self, key: str) -> str | None:
         """Where `add` will put the key, when that is known."""
         with named_errors(self.name):
             return self.driver.locate(key)
 
+    def check_uri(self, uri: str) -> None:
+        """Return if a location from outside may be asked for, as far as that can be told without asking.
+
+        Raises:
+            BadLocation: it must not be fetched, whatever lies there.
+        """
+        self._need(Capability.EXTERNAL, "takes no locations from outside")
+        with self._using():
+            self.bulkhead.call_here(partial(self.driver.check_uri, uri))
+
     def register(self, uri: str) -> Stored:
         """Accept a location from outside; the size is None when the source does not tell."""
         self._need(Capability.EXTERNAL, "takes no locations from outside")
         with self._doing("register"):
-            stored = self.driver.register(uri)
+            stored = self.bulkhead.call(partial(self.driver.register, uri))
         if not _is_location(stored.location):
             raise BadLocation(self.name, f"the location is longer than {LOCATION_MAX} characters")
         return stored
@@ -376,20 +318,22 @@ class CheckedStore:
         if not self.can(Capability.DIRECT_URL):
             return None
         with self._using():
-            return self.driver.direct_url(location, expires)
+            return self.bulkhead.call(partial(self.driver.direct_url, location, expires))
 
     def accel_path(self, location: str) -> str | None:
         """Where the proxy in front finds the blob's file, if it was told that it may."""
-        if self.accel is None:
-            return None
-        with self._using():
-            path = self.driver.file_path(location)
-        return None if path is None else self.accel + path
+        path = None if self.accel is None else self._file_path(location)
+        return None if path is None else f"{self.accel}{path}"
 
     def has_file(self, location: str) -> bool:
         """Whether the blob is a file of this machine, which a server sends without a worker's help."""
+        return self._file_path(location) is not None
+
+    def _file_path(self, location: str) -> str | None:
         with self._using():
-            return self.driver.file_path(location) is not None
+            if not self._keeps_files:
+                return None
+            return self.bulkhead.call_here(partial(self.driver.file_path, location))
 
     def blobs(self) -> Iterator[Blob]:
         """Return everything the store holds but the marker of its place."""
@@ -416,6 +360,11 @@ class CheckedStore:
     def check(self) -> None:
         """Return when the store can be used, raise why not otherwise."""
         with self._using():
+            self.bulkhead.call(self.driver.check)
+
+    def check_here(self) -> None:
+        """As `check`, in the calling thread, however long it takes: a probe has a thread of its own."""
+        with self._using():
             self.driver.check()
 
     def require_own(self) -> None:
@@ -429,8 +378,8 @@ class CheckedStore:
             self.gate.require_own()
 
     def close(self) -> None:
-        """Let go of connections; may be called twice."""
-        self.driver.close()
+        """Let go of connections, if the driver does so at once; may be called twice."""
+        self.bulkhead.close(self.driver.close)
 
     def _need(self, capability: Capability, lack: str) -> None:
         if not self.can(capability):
@@ -448,7 +397,7 @@ def named_errors(store: str) -> Iterator[None]:
         yield
     except (StoreError, SourceError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StoreError(store, f"its driver failed with {type(error).__name__}") from error
 
 

@@ -24,7 +24,7 @@ from calotype.stores.options import StoreOptions
 
 #: The contract's version. A driver of another major version is refused at load; a
 #: minor version only adds methods with working defaults.
-API_VERSION = (1, 0)
+API_VERSION = (1, 1)
 
 #: What a key looks like: made by the core, one for each upload attempt, never by a client.
 #: At most 200 characters, so that it fits into a file name with room for a prefix and a suffix.
@@ -179,6 +179,16 @@ class Store(abc.ABC):
         process died, and the marker of the store's place. A driver without WRITE returns None.
         """
         return None
+
+    def check_uri(self, uri: str) -> None:
+        """Refuse a URI that `register` would refuse in any case, without any I/O and any look-up (EXTERNAL).
+
+        A client that orders an import gets this answer at once; the source itself is asked by a job. The
+        default lets everything through.
+
+        Raises:
+            BadLocation: not a URI this store takes, or one it must not fetch.
+        """
 
     def register(self, uri: str) -> Stored:
         """Accept bytes that lie elsewhere and belong to somebody else (EXTERNAL).

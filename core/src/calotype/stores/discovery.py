@@ -1,24 +1,32 @@
 """Discovery: from an entry point of the group `calotype.stores` to a driver class.
 
 Whatever is wrong with a plugin - missing, broken, doubled, not a driver, of another
-contract - ends in one ConfigurationError that names the driver and its distribution.
+contract, one that ends the process - ends in one UnusableDriver that names the driver and its distribution.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import inspect
+import logging
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stevedore import DriverManager
 from stevedore.exception import MultipleMatches, NoMatches
 
 from calotype.stores.contract import API_VERSION, Capability, Store
-from calotype.stores.errors import ConfigurationError
+from calotype.stores.errors import ConfigurationError, UnusableDriver
 from calotype.stores.options import StoreOptions
+
+log = logging.getLogger(__name__)
 
 #: The entry-point group that driver distributions fill.
 GROUP = "calotype.stores"
+#: Seconds after which the log names a driver whose own code still runs: nothing else tells why a start hangs.
+_SLOW = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +59,67 @@ def load(name: str, store: str | None = None) -> Driver:
     """Load the driver of that entry-point name, for the store of that name.
 
     Raises:
-        ConfigurationError: it is not installed, installed twice, broken, or not a driver.
+        UnusableDriver: it is not installed, installed twice, broken, or not a driver.
     """
     store = store or name
+    entries = importlib.metadata.entry_points(group=GROUP, name=name)
+    owners = ", ".join(sorted({entry.dist.name for entry in entries}))
     try:
-        manager = _Installed(
-            GROUP,
-            name,
-            on_load_failure_callback=_fail,
-            on_missing_entrypoints_callback=lambda missing: None,  # NoMatches follows
-        )
+        with _named_when_slow(store, name, owners):
+            manager = _Installed(
+                GROUP,
+                name,
+                on_load_failure_callback=_fail,
+                on_missing_entrypoints_callback=lambda missing: None,  # NoMatches follows
+            )
     except NoMatches:
-        raise ConfigurationError(
+        raise UnusableDriver(
             store, f"no driver '{name}' is installed (installed: {', '.join(installed()) or 'none'})"
         ) from None
     except MultipleMatches:
-        owners = ", ".join(sorted(_owners(name)))
-        raise ConfigurationError(store, f"driver '{name}' is installed more than once, by {owners}") from None
-    except _Broken as broken:
-        cause = broken.__cause__
-        raise ConfigurationError(
-            store, f"driver '{name}' ({broken}) cannot be loaded: {type(cause).__name__}: {cause}"
+        raise UnusableDriver(store, f"driver '{name}' is installed more than once, by {owners}") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit too, which stevedore lets through
+        cause = error.__cause__ if isinstance(error, _Broken) else error
+        target = ", ".join(entry.value for entry in entries)
+        raise UnusableDriver(
+            store, f"driver '{name}' ({target} of {owners}) cannot be loaded: {type(cause).__name__}: {cause}"
         ) from cause
     entry = manager.extensions[0].entry_point
-    owner = f"of {entry.dist.name} {entry.dist.version}"
-    _check_class(store, name, owner, manager.driver)
+    with blamed(store, name, entry.dist.name):
+        _check_class(store, name, f"of {entry.dist.name} {entry.dist.version}", manager.driver)
     return Driver(name, manager.driver, entry.dist.name, entry.dist.version)
+
+
+@contextlib.contextmanager
+def blamed(store: str, driver: str, distribution: str) -> Iterator[None]:
+    """Name the driver and its distribution when its code raises anything, or ends the process, or hangs.
+
+    Raises:
+        UnusableDriver: it has raised something. The text stays out of the sentence, for it may hold secrets.
+    """
+    try:
+        with _named_when_slow(store, driver, distribution):
+            yield
+    except (ConfigurationError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise UnusableDriver(
+            store, f"driver '{driver}' ({distribution}) failed with {type(error).__name__}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _named_when_slow(store: str, driver: str, distribution: str) -> Iterator[None]:
+    sentence = "store '%s': driver '%s' (%s) has been loading for %d seconds, and the start waits for it"
+    timer = threading.Timer(_SLOW, log.warning, (sentence, store, driver, distribution, _SLOW))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class _Broken(Exception):
@@ -84,19 +127,14 @@ class _Broken(Exception):
 
 
 def _fail(manager: DriverManager, entry: importlib.metadata.EntryPoint, error: Exception) -> None:
-    raise _Broken(f"{entry.value} of {entry.dist.name}") from error
-
-
-def _owners(name: str) -> set[str]:
-    entries = importlib.metadata.entry_points(group=GROUP, name=name)
-    return {entry.dist.name for entry in entries}
+    raise _Broken from error
 
 
 def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
     """Refuse what does not keep the contract's shape, with a sentence about it."""
 
-    def refuse(reason: str) -> ConfigurationError:
-        return ConfigurationError(store, f"driver '{name}' ({owner}) {reason}")
+    def refuse(reason: str) -> UnusableDriver:
+        return UnusableDriver(store, f"driver '{name}' ({owner}) {reason}")
 
     if not (isinstance(candidate, type) and issubclass(candidate, Store)):
         raise refuse("is not a subclass of calotype.stores.Store")
@@ -113,7 +151,7 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
     missing = sorted(candidate.__abstractmethods__)
     if missing:
         raise refuse(f"lacks {', '.join(missing)}")
-    if Capability.WRITE in candidate.capabilities and candidate.locate is Store.locate:
+    if lacks_locate(candidate):
         raise refuse("declares WRITE and lacks locate, which must return the location that add returns")
     for method, expected in inspect.getmembers(Store, inspect.isfunction):
         if method.startswith("_") and method != "__init__":
@@ -123,6 +161,16 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
                 f"has {method}{inspect.signature(getattr(candidate, method))} "
                 f"where the contract calls {method}{inspect.signature(expected)}"
             )
+
+
+def lacks_locate(driver: Store | type[Store]) -> bool:
+    """Whether a driver that takes uploads cannot say where it puts them.
+
+    A class whose capabilities are a property says so only through its instance.
+    """
+    declared = driver.capabilities
+    own = getattr(driver.locate, "__func__", driver.locate)
+    return isinstance(declared, Capability) and Capability.WRITE in declared and own is Store.locate
 
 
 def _is_version(value: object) -> bool:

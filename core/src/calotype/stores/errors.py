@@ -2,6 +2,7 @@
 
     StoreError                  the store's fault or state; every message names the store, if there is one
     ├── ConfigurationError      the settings are wrong: the service does not start
+    │   └── UnusableDriver      the driver cannot be loaded or built, whatever the settings say
     ├── BadLocation             a location this store does not take
     │   └── NoTaker             a location that no store takes
     ├── BlobNotFound            there are no bytes at that location
@@ -10,6 +11,7 @@
     ├── Unsupported             the store does not declare that capability
     ├── StoreFull               no room, or over the store's own quota
     └── Unavailable             cannot be reached or used now; ask again in `retry_after` seconds
+        └── Overdue             does not answer, and its driver may still be at work; drivers never raise it
 
     SourceError                 the fault of whoever sends the bytes, never of the store
     ├── SourceBroken            the source failed, or ended before its announced length
@@ -33,6 +35,10 @@ class StoreError(Exception):
 
 class ConfigurationError(StoreError):
     """The store cannot be built from its settings, or its driver cannot be loaded."""
+
+
+class UnusableDriver(ConfigurationError):
+    """The driver is missing, or its code fails while it is loaded or built."""
 
 
 class BadLocation(StoreError):
@@ -75,6 +81,13 @@ class Unavailable(StoreError):
     def __init__(self, store: str, reason: str, retry_after: int = 30):
         super().__init__(store, reason)
         self.retry_after = retry_after
+
+
+class Overdue(Unavailable):
+    """The store has not answered in time, or too many calls to it have not.
+
+    The core raises it. What was asked for may still happen, whenever the driver comes back.
+    """
 
 
 class SourceError(Exception):

@@ -88,6 +88,13 @@ class External(Harness):
         assert caught.value.store == self.store.name
 
     @needs(EXTERNAL)
+    def test_a_uri_that_is_registered_passes_the_check_before_it(self) -> None:
+        uri = self.put_outside(pattern(10))
+        self.checked.check_uri(uri)
+
+        assert self.checked.register(uri).location
+
+    @needs(EXTERNAL)
     def test_the_source_is_not_ours_to_delete(self) -> None:
         uri = self.put_outside(pattern(10))
         location = self.checked.register(uri).location

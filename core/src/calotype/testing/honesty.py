@@ -133,8 +133,9 @@ class Honesty(Harness):
         twin.close()
 
     def test_close_ends_the_threads(self) -> None:
+        location = self.put(pattern(self.span()))  # the core's own threads have begun by then
         twin, before = self.twin(), set(threading.enumerate())
-        twin.get(self.put(pattern(self.span()))).close()
+        twin.get(location).close()
         if self.checked.can(Capability.WRITE):
             self._locations.append(twin.add(self.key(), Trickle(pattern(self.span()))).location)
         twin.close()

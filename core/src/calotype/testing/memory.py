@@ -105,14 +105,15 @@ class MemoryStore(Store):
     def locate(self, key: str) -> str | None:
         return f"blob:{key}"
 
+    def check_uri(self, uri: str) -> None:
+        self._named(uri)
+
     def register(self, uri: str) -> Stored:
-        match = _URI.fullmatch(uri)
-        if not match:
-            raise BadLocation(self.name, "it takes memory:NAME")
-        data = self.shelf.foreign.get(match[1])
+        name = self._named(uri)
+        data = self.shelf.foreign.get(name)
         if data is None:
             raise BlobNotFound(self.name, "nothing lies there")
-        return Stored(f"memory:{match[1]}#{hashlib.sha256(data).hexdigest()}", len(data))
+        return Stored(f"memory:{name}#{hashlib.sha256(data).hexdigest()}", len(data))
 
     def blobs(self) -> Iterator[Blob]:
         with self.shelf.lock:
@@ -126,6 +127,12 @@ class MemoryStore(Store):
             begun = list(self.shelf.attempts.values())
         for key, buffer in begun:
             yield Blob(key, buffer.tell(), now)
+
+    def _named(self, uri: str) -> str:
+        match = _URI.fullmatch(uri)
+        if not match:
+            raise BadLocation(self.name, "it takes memory:NAME")
+        return match[1]
 
     def _keep(self, key: str, data: bytes) -> None:
         blobs = self.shelf.blobs

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from calotype.egress import Answer, BadAnswer, Egress, EgressError, EgressPolicy, Resolver, resolve
+from calotype.egress import Answer, BadAnswer, Egress, EgressError, EgressPolicy, Resolver, parse, resolve
 from calotype.stores import (
     BadLocation,
     BlobChanged,
@@ -91,6 +91,15 @@ class HttpStore(Store):
         policy = options.policy()
         self._egress = Egress(policy, resolver)
         self._public = Egress(replace(policy, allowed_networks=(), allowed_hosts=()), resolver)
+
+    def check_uri(self, uri: str) -> None:
+        """Refuse what the options forbid to fetch, as far as the URL itself tells; nothing is looked up."""
+        try:
+            with store_errors(self.name):
+                self._egress.check_form(uri)
+                Source(url=parse(uri).url)
+        except ValidationError as error:
+            raise BadLocation(self.name, "the location is too long") from error
 
     def register(self, uri: str) -> Stored:
         """Look at the source, without reading it, and note what tells its bytes from others.

@@ -65,7 +65,7 @@ class ListView:
         )
         if page.more and page.last_id:
             rest["next"] = f"{self.request.path}?limit={limit}&marker={page.last_id}"
-        return stream_images(self.request, page, form, rest, status)
+        return stream_images(page, form, rest, status)
 
     def _limit(self) -> int:
         most = self.request.registry["calotype.settings"].list_limit

@@ -57,7 +57,7 @@ def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any
         query = [(name, value) for name, value in request.GET.items() if name not in ("limit", "marker")]
         more = [*query, ("limit", str(listing.limit)), ("marker", page.last_id)]
         rest["next"] = f"{request.path}?{urlencode(more)}"
-    return stream_images(request, page, form, rest)
+    return stream_images(page, form, rest)
 
 
 @view_config(context=V1Images, method="POST", permission=policy.CREATE)

@@ -1,0 +1,176 @@
+"""Show what happens to everybody else while one store hangs under load.
+
+    .venv/bin/python bench/bulkheads.py --seconds 60
+
+A server has a file store, an S3 store, and web sources; the latter two accept connections and say nothing.
+One client asks for the HEAD of an image in the file store, again and again, and another uploads 64 KiB to it.
+First nobody else is there. Then others upload to the silent store, register locations that say nothing, and
+ask for readiness.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from server import INI, Server
+
+BYTES = bytes(range(256)) * 256
+OCTETS = {"Content-Type": "application/octet-stream"}
+#: Clients of each kind that needs what is silent, and seconds between two requests of a client.
+EACH, PAUSE = 8, 0.05
+
+
+@dataclass
+class Seen:
+    """What one kind of request met: how long each took, in seconds, and its status."""
+
+    seconds: list[float] = field(default_factory=list)
+    statuses: Counter[int | str] = field(default_factory=Counter)
+
+    def row(self, name: str) -> str:
+        """A line of the table: requests, milliseconds at p50 and p99, the slowest, statuses."""
+        if len(self.seconds) < 2:
+            return f"{name:<36} {len(self.seconds):>7}"
+        p50, p99 = statistics.median(self.seconds), statistics.quantiles(self.seconds, n=100)[98]
+        told = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items(), key=str))
+        times = f"{p50 * 1000:>9.1f} {p99 * 1000:>9.1f} {max(self.seconds) * 1000:>10.1f}"
+        return f"{name:<36} {len(self.seconds):>7} {times}   {told}"
+
+    @property
+    def p99(self) -> float:
+        """Seconds within which 99 of 100 were answered."""
+        return statistics.quantiles(self.seconds, n=100)[98]
+
+
+class Client:
+    """Sends one request after the other on a connection that stays open."""
+
+    def __init__(self, port: int):
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=400)
+
+    def ask(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
+    ) -> tuple[int, bytes]:
+        """The status and the body; a connection that breaks is made anew for the next request."""
+        try:
+            self._connection.request(method, path, body, headers)
+            answer = self._connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            raise
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of request, and how many clients send it."""
+
+    name: str
+    clients: int
+    ask: Callable[[Client], tuple[int, bytes]]
+
+
+def main() -> None:
+    """Measure without and with the store that hangs, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60, help="how long each of the two parts takes (60)")
+    parser.add_argument("--timeout", default="5", help="call_timeout and stall_timeout; empty: as they are")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+        folder = Path(name)
+        ini = write_ini(folder, silent.getsockname()[1], options.timeout)
+        with Server(folder / "data", ini) as server:
+            measure(server, silent.getsockname()[1], options.seconds)
+
+
+def write_ini(folder: Path, port: int, timeout: str) -> Path:
+    """calotype.ini with a second store, which is silent."""
+    lines = [
+        "calotype.stores = file far http",
+        "store.far.driver = s3",
+        "store.far.bucket = images",
+        f"store.far.endpoint_url = http://127.0.0.1:{port}",
+        "store.http.allowed_networks = 127.0.0.1/32",
+        f"store.http.ports = {port}",
+        "store.far.access_key = key",
+        "store.far.secret_key = secret",
+    ]
+    if timeout:
+        lines += [
+            f"store.{name}.{key}_timeout = {timeout}" for name in ("far", "http") for key in ("call", "stall")
+        ]
+    text = INI.read_text().replace("[app:main]", "\n".join(["[app:main]", *lines]), 1)
+    path = folder / "bench.ini"
+    path.write_text(text)
+    return path
+
+
+def measure(server: Server, port: int, seconds: float) -> None:
+    """Both parts, and how they compare."""
+    status, body = Client(server.port).ask("POST", "/images", OCTETS, BYTES)
+    if status != 200:
+        raise SystemExit(f"the server cannot be used: {status} {body!r}")
+    path = f"/images/{json.loads(body)['image']['id']}"
+    far = {**OCTETS, "x-image-meta-store": "far"}
+    location = {"x-image-meta-location": f"http://127.0.0.1:{port}/"}
+    others = [
+        Kind("HEAD", 1, lambda client: client.ask("HEAD", path, {})),
+        Kind("upload of 64 KiB", 1, lambda client: client.ask("POST", "/images", OCTETS, BYTES)),
+    ]
+    hostile = [
+        Kind("upload to a silent store", EACH, lambda client: client.ask("POST", "/images", far, BYTES)),
+        Kind("location that is silent", EACH, lambda client: client.ask("POST", "/images", location)),
+        Kind("readiness", EACH, lambda client: client.ask("GET", "/readyz", {})),
+    ]
+    print(f"{'':<36} {'count':>7} {'p50 ms':>9} {'p99 ms':>9} {'slowest':>10}   statuses")
+    alone = run(server, others, seconds)
+    meanwhile = run(server, others + hostile, seconds)
+    for when, seen in (("alone", alone), ("meanwhile", meanwhile)):
+        for name, one in seen.items():
+            print(one.row(f"{name}, {when}"))
+    for name, one in alone.items():
+        if len(meanwhile[name].seconds) > 1:
+            print(f"{name}: p99 is {meanwhile[name].p99 / one.p99:.1f} times as long while stores hang")
+
+
+def run(server: Server, kinds: list[Kind], seconds: float) -> dict[str, Seen]:
+    """Let each kind's clients ask, each as often as it is allowed to, for so long."""
+    seen, end = {kind.name: Seen() for kind in kinds}, time.monotonic() + seconds
+    threads = [
+        threading.Thread(target=_ask, args=(server, kind, seen[kind.name], end), daemon=True)
+        for kind in kinds
+        for _ in range(kind.clients)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0, end - time.monotonic()) + 1)  # some wait for the silent store
+    return seen
+
+
+def _ask(server: Server, kind: Kind, seen: Seen, end: float) -> None:
+    client = Client(server.port)
+    while time.monotonic() < end:
+        began = time.perf_counter()
+        try:
+            status: int | str = kind.ask(client)[0]
+        except (OSError, http.client.HTTPException) as error:
+            status = type(error).__name__
+        seen.seconds.append(time.perf_counter() - began)
+        seen.statuses[status] += 1
+        time.sleep(PAUSE)
+
+
+if __name__ == "__main__":
+    main()

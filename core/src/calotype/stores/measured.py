@@ -1,0 +1,135 @@
+"""What an upload is held to, and the source as the driver sees it while it is stored."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from calotype.stores.contract import Reader
+from calotype.stores.errors import SourceBroken, SourceError, SourceMismatch, SourceTooLarge
+from calotype.stores.hashing import Digests
+
+#: Bytes asked of a reader at a time when the core itself copies (256 KiB loses 15 %, 4 MiB gains nothing).
+BLOCK = 1 << 19
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What an upload must fulfil; None: nothing is demanded.
+
+    `length` is the transport's length and goes to the driver as a hint, `size` the
+    one the client declared, `limit` the most bytes allowed, `digests` maps an
+    algorithm to the hex digest the client declared.
+    """
+
+    length: int | None = None
+    size: int | None = None
+    limit: int | None = None
+    digests: dict[str, str] | None = None
+
+
+#: What an upload must fulfil of which nothing is known.
+NO_DEMANDS = Demands()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What an upload turned out to be: the receipt's location, the size in bytes, algorithm -> hex."""
+
+    location: str
+    size: int
+    digests: dict[str, str]
+
+
+class Measured:
+    """A source as the driver sees it: counted, hashed, and held to what was announced.
+
+    `failure` is what the source raised, whatever it was; the driver sees a SourceError.
+    """
+
+    def __init__(self, source: Reader, digests: Digests, demands: Demands):
+        self.count = 0
+        self.ended = False
+        self.failure: Exception | None = None
+        self._source = source
+        self._digests = digests
+        self._demands = demands
+        self._lock = threading.Lock()
+        self._is_waiting = False
+        self._is_cut = False
+        self._asked = time.monotonic()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            SourceError: the source breaks, is longer or shorter than announced, or over the limit.
+        """
+        if self.ended:
+            return b""
+        with self._lock:
+            if self._is_cut:
+                raise SourceBroken("The upload was given up, because the store did not go on with it.")
+            self._is_waiting = True
+        try:
+            return self._read(size)
+        finally:
+            self._asked = time.monotonic()
+            self._is_waiting = False
+
+    def close(self) -> None:
+        """Close nothing: the source belongs to whoever opened it."""
+
+    def idle(self) -> float:
+        """Return for how many seconds the driver has asked for nothing; 0 while it waits for the source."""
+        return 0 if self._is_waiting else time.monotonic() - self._asked
+
+    def cut(self) -> bool:
+        """Touch the source no more, because its owner goes away; False if the driver waits for it now."""
+        with self._lock:
+            self._is_cut = not self._is_waiting
+            return self._is_cut
+
+    def _read(self, size: int) -> bytes:
+        block = self._fetch(BLOCK if size is None or size < 0 else size)
+        if block:
+            self.count += len(block)
+            self._hold_to_most()
+            self._digests.update(block)
+        elif size != 0:
+            self._hold_to_end()
+            self.ended = True
+        return block
+
+    def _fetch(self, size: int) -> bytes:
+        try:
+            return self._source.read(size)
+        except SourceError as error:
+            self.failure = error
+            raise
+        except Exception as error:
+            self.failure = error
+            raise SourceBroken(f"The source of the image data failed: {type(error).__name__}.") from error
+
+    def _hold_to_most(self) -> None:
+        demands = self._demands
+        if demands.limit is not None and self.count > demands.limit:
+            raise SourceTooLarge(f"The image is larger than the {demands.limit} bytes allowed here.")
+        if demands.length is not None and self.count > demands.length:
+            raise SourceBroken(f"More than the announced {demands.length} bytes came.")
+        if demands.size is not None and self.count > demands.size:
+            raise SourceMismatch(
+                f"Supplied size ({demands.size}) and size generated from uploaded image "
+                f"(at least {self.count}) did not match."
+            )
+
+    def _hold_to_end(self) -> None:
+        demands = self._demands
+        if demands.length is not None and self.count < demands.length:
+            raise SourceBroken(f"Only {self.count} of the announced {demands.length} bytes came.")
+        if demands.size is not None and self.count != demands.size:
+            raise SourceMismatch(
+                f"Supplied size ({demands.size}) and size generated from uploaded image "
+                f"({self.count}) did not match."
+            )

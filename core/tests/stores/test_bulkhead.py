@@ -1,0 +1,362 @@
+"""Bulkheads: a driver that hangs holds its own places and threads, and nobody else's."""
+
+import contextlib
+import io
+import logging
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from calotype.stores import BadLocation, SourceBroken, Stored, StoreError, Unavailable
+from calotype.stores import bulkhead as bulkheads
+from calotype.stores.bulkhead import STAND_IN, Bounds, Bulkhead
+from calotype.stores.checked import CheckedStore, Demands
+from calotype.testing import MemoryStore, Trickle, pattern
+
+DATA = pattern(5000)
+#: Seconds after which a test's driver counts as one that hangs.
+SOON = 0.2
+QUICK = Bounds(call_timeout=SOON, stall_timeout=SOON, max_calls=2, max_uploads=2, max_downloads=2)
+
+
+class Hanging(MemoryStore):
+    """A MemoryStore that hangs in one method, and counts who is in it, until it is let go."""
+
+    def __init__(self, *methods: str):
+        super().__init__("hanging", MemoryStore.Options())
+        self.gate = threading.Event()
+        self.inside = threading.Semaphore(0)
+        self.names: list[str] = []
+        for method in methods:
+            setattr(self, method, partial(self._hang, getattr(self, method)))
+
+    def _hang(self, method, *arguments):
+        self.names.append(threading.current_thread().name)
+        self.inside.release()
+        assert self.gate.wait(30)
+        return method(*arguments)
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """Looks and waits as short as a test wants them."""
+    for name, seconds in (
+        ("QUEUE", SOON),
+        ("LOOK", 0.02),
+        ("STALLED", 0.05),
+        ("BRIEF", 0.02),
+        ("CLOSING", SOON),
+    ):
+        monkeypatch.setattr(bulkheads, name, seconds)
+
+
+@pytest.fixture
+def hanging():
+    """hanging(*methods, bounds): a checked store over a driver that hangs in them; let go at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*methods: str, bounds: Bounds = QUICK) -> CheckedStore:
+            driver = Hanging(*methods)
+            stack.callback(driver.gate.set)
+            return CheckedStore(driver, bulkhead=Bulkhead("hanging", bounds))
+
+        yield make
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def put(store: CheckedStore, key: str = "k") -> str:
+    return store.add(key, Trickle(DATA), Demands(length=len(DATA))).location
+
+
+CALLS = {
+    "size": lambda store: store.size("blob:k"),
+    "delete": lambda store: store.delete("blob:k"),
+    "discard": lambda store: store.discard("k"),
+    "register": lambda store: store.register("memory:x"),
+    "check": lambda store: store.check(),
+    "get": lambda store: store.get("blob:k"),
+    "add": put,
+}
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_a_call_that_hangs_is_given_up_after_its_deadline(hanging, method):
+    """r1-D3"""
+    store = hanging(method)
+    with pytest.raises(Unavailable, match=r"^store 'hanging': it has not answered for 0.2 seconds$"):
+        CALLS[method](store)
+
+    assert store.driver.names == ["store-hanging"]  # no thread of the caller's is held by it
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_when_as_many_calls_hang_as_may_be_others_are_refused_at_once_and_let_in_again_later(hanging, method):
+    """r1-D3"""
+    store = hanging(method)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="has not answered"):
+            CALLS[method](store)
+    began = time.monotonic()
+    if method == "get":
+        with pytest.raises(Unavailable, match="2 calls wait for it"):
+            store.size("blob:k")
+    with pytest.raises(Unavailable, match=r"2 (calls|uploads) wait for it"):
+        CALLS[method](store)
+
+    assert time.monotonic() - began < SOON
+    assert store.bulkhead.hanging == 2
+    store.driver.gate.set()
+    wait_until(lambda: store.bulkhead.hanging == 0)
+    put(store, "other")
+    assert store.size("blob:other") == len(DATA)
+
+
+def test_who_waits_for_a_place_gets_the_one_that_is_left(hanging):
+    store = hanging("size", bounds=QUICK.model_copy(update={"max_calls": 1, "call_timeout": 10}))
+    put(store)
+    got: list[int | None] = []
+    threads = [threading.Thread(target=lambda: got.append(store.size("blob:k"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert store.driver.inside.acquire(timeout=10)
+    store.driver.gate.set()
+    for thread in threads:
+        thread.join()
+
+    assert got == [len(DATA)] * 2
+
+
+def test_what_an_upload_stores_after_it_was_given_up_is_removed(hanging):
+    """r1-D3: nobody has a record of it any more."""
+    store = hanging()
+    gate = store.driver.gate
+
+    def add(key, source, size=None):
+        stored = MemoryStore.add(store.driver, key, source, size)
+        gate.wait(30)
+        return stored
+
+    store.driver.add = add
+    with pytest.raises(Unavailable):
+        put(store)
+    assert len(list(store.blobs())) == 1
+    gate.set()
+    wait_until(lambda: list(store.blobs()) == [])
+
+
+def test_a_driver_that_comes_back_late_reads_no_more_of_the_source(hanging):
+    """r1-D3: the connection that it would read from has another owner by then."""
+    store, seen = hanging(), []
+    source = Trickle(DATA)
+
+    def add(key, given, size=None):
+        given.read(10)
+        store.driver.gate.wait(30)
+        try:
+            given.read(10)
+        except SourceBroken as error:
+            seen.append(error)
+            raise
+
+    store.driver.add = add
+    with pytest.raises(Unavailable):
+        store.add("k", source)
+    left = source.given
+    store.driver.gate.set()
+    wait_until(lambda: seen)
+
+    assert source.given == left
+
+
+def test_an_upload_that_waits_for_its_client_is_not_taken_for_one_that_hangs(hanging):
+    class Slow(Trickle):
+        def read(self, size=-1, /):
+            time.sleep(SOON / 4)
+            return super().read(2000)
+
+    store = hanging(bounds=QUICK.model_copy(update={"stall_timeout": SOON / 2}))
+    assert store.add("k", Slow(DATA), Demands()).size == len(DATA)
+
+
+def test_another_worker_stands_in_only_while_a_driver_hangs(hanging):
+    """r1-D3: and gives its turn back when the driver goes on."""
+    store, log = hanging("add", bounds=QUICK.model_copy(update={"stall_timeout": 10})), []
+
+    @contextlib.contextmanager
+    def stand_in():
+        log.append("in")
+        yield
+        log.append("out")
+
+    token = STAND_IN.set(stand_in)
+    try:
+        timer = threading.Timer(SOON, store.driver.gate.set)
+        timer.start()
+        put(store)
+        assert log == ["in", "out"]
+        store.check()
+        assert log == ["in", "out"]
+    finally:
+        STAND_IN.reset(token)
+
+
+class Stuck(io.RawIOBase):
+    """A reader that hangs in `read` until its gate opens, and notes that it was closed."""
+
+    def __init__(self, gate: threading.Event):
+        self.gate = gate
+
+    def read(self, size=-1, /):
+        self.gate.wait(30)
+        return b"x"
+
+
+def test_a_download_that_hangs_is_given_up_and_keeps_its_place_until_the_driver_is_back(hanging):
+    """r1-D3"""
+    store = hanging()
+    opened: list[Stuck] = []
+
+    def get(location, offset=0, length=None):
+        opened.append(Stuck(store.driver.gate))
+        return opened[-1]
+
+    store.driver.get = get
+    for _ in range(2):
+        reader = store.get("blob:k", size=5)
+        with pytest.raises(Unavailable, match="has not answered for"):
+            reader.read(5)
+        reader.close()
+        reader.close()
+    with pytest.raises(Unavailable, match="2 downloads wait for it"):
+        store.get("blob:k")
+    assert not any(one.closed for one in opened)
+
+    store.driver.gate.set()
+    wait_until(lambda: all(one.closed for one in opened))
+    store.get("blob:k").close()
+
+
+def test_a_reader_that_comes_too_late_is_closed(hanging):
+    store, opened = hanging("get"), []
+    real = store.driver.get
+
+    def get(location):
+        opened.append(io.BytesIO(b"late"))
+        real(location)
+        return opened[0]
+
+    store.driver.get = get
+    location = put(store)
+    with pytest.raises(Unavailable):
+        store.get(location)
+    store.driver.gate.set()
+    wait_until(lambda: opened[0].closed)
+
+
+def test_local_files_are_opened_in_the_callers_thread_but_only_by_a_few_at_a_time(hanging):
+    """r1-D3: a disk that hangs takes these few workers, and no more."""
+    store = hanging("get", bounds=QUICK.model_copy(update={"call_timeout": 10, "max_calls": 8}))
+    store.driver.file_path = lambda location: "k"
+    local = CheckedStore(store.driver, bulkhead=store.bulkhead)
+    put(store)
+    threads = [threading.Thread(target=local.get, args=("blob:k",), name="caller") for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert store.driver.inside.acquire(timeout=10)
+    store.driver.gate.set()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(store.driver.names) == ["caller"] * bulkheads.HERE + ["store-hanging"] * 2
+
+
+def test_a_uri_is_checked_while_sources_hang(hanging):
+    """r1-D5: an import is taken although other sources of the same store say nothing."""
+    store = hanging("register")
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            store.register("memory:x")
+    store.check_uri("memory:x")
+    with pytest.raises(BadLocation):
+        store.check_uri("other:x")
+
+
+def test_a_driver_that_does_not_close_is_left_to_itself(hanging):
+    store = hanging("close")
+    began = time.monotonic()
+    store.close()
+
+    assert time.monotonic() - began < 5
+
+
+def test_a_driver_that_exits_in_a_call_fails_like_one_that_raises(hanging):
+    """r1-D7: nothing that a driver does ends the thread that serves a client."""
+    store = hanging()
+
+    def exit_now():
+        raise SystemExit(3)
+
+    store.driver.check = exit_now
+    with pytest.raises(StoreError, match="its driver failed with SystemExit"):
+        store.check()
+
+
+def test_idle_threads_end_by_themselves(monkeypatch):
+    monkeypatch.setattr(bulkheads, "_IDLE", 0.05)
+    bulkhead = Bulkhead("brief")
+    assert [bulkhead.call(lambda: 1) for _ in range(20)] == [1] * 20
+    wait_until(lambda: "store-brief" not in [thread.name for thread in threading.enumerate()])
+    assert bulkhead.call(lambda: 2) == 2
+
+
+def test_the_outcome_of_a_call_is_its_own(hanging):
+    """Many threads, one bulkhead: each gets the answer to its own question."""
+    bulkhead, wrong = Bulkhead("many", Bounds(max_calls=3)), []
+
+    def ask(number: int) -> None:
+        for turn in range(50):
+            if bulkhead.call(lambda: (number, turn)) != (number, turn):  # noqa: B023
+                wrong.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_late_receipt_that_cannot_be_removed_is_logged(hanging, caplog):
+    caplog.set_level(logging.WARNING)
+    store = hanging()
+    real, gate = store.driver.add, store.driver.gate
+
+    def add(key, source, size=None):
+        stored = real(key, source, size)
+        gate.wait(30)
+        return stored
+
+    def delete(location):
+        raise Unavailable("hanging", "away")
+
+    store.driver.add, store.driver.delete = add, delete
+    with pytest.raises(Unavailable):
+        put(store)
+    gate.set()
+    wait_until(lambda: "could not be cleared away" in caplog.text)
+    assert list(store.blobs())
+
+
+def test_a_receipt_is_what_the_driver_gave(hanging):
+    store = hanging()
+    store.driver.add = lambda key, source, size=None: Stored("blob:z", len(source.read(10_000)))
+    assert store.add("k", io.BytesIO(b"abc")).location == "blob:z"

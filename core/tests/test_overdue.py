@@ -1,0 +1,56 @@
+"""What the lifecycle does about a store whose driver hangs."""
+
+import threading
+
+import pytest
+
+from calotype.draft import Draft
+from calotype.registry import LocationState, Status
+from calotype.stores import bulkhead as bulkheads
+from calotype.stores.bulkhead import Bounds, Bulkhead
+from calotype.stores.errors import Overdue
+from calotype.testing import Trickle
+from core.tests.workbench import CALLER
+
+SOON = 0.2
+
+
+@pytest.fixture
+def hurried(bench, monkeypatch):
+    """The bench, with a store that is given up soon."""
+    for name, seconds in (("LOOK", 0.02), ("STALLED", 0.05), ("BRIEF", 0.02), ("QUEUE", 0.05)):
+        monkeypatch.setattr(bulkheads, name, seconds)
+    bench.stores["memory"].bulkhead = Bulkhead("memory", Bounds(call_timeout=SOON, stall_timeout=SOON))
+    return bench
+
+
+def test_an_upload_that_is_given_up_is_told_at_once_and_its_bytes_are_left_to_a_sweep(hurried):
+    """r1-D3: asking the store to remove them would take as long again, and its driver is still at work."""
+    gate, discarded = threading.Event(), []
+    real = hurried.store.add
+
+    def add(key, source, size=None):
+        assert gate.wait(30)
+        return real(key, source, size)
+
+    hurried.store.add, hurried.store.discard = add, discarded.append
+    with pytest.raises(Overdue):
+        hurried.lifecycle.upload(Draft(), Trickle(b"bytes"), None, CALLER)
+
+    assert discarded == []
+    (row,) = hurried.locations()
+    assert (row.state, hurried.status(row.image_id)) == (LocationState.DOOMED, Status.KILLED)
+    assert "it has not answered for 0.2 seconds" in hurried.row(row.image_id).status_reason
+    gate.set()
+
+
+def test_a_delete_is_done_although_the_store_hangs(hurried):
+    """r1-D3: the record is gone, and the bytes are written down to be removed."""
+    image = hurried.lifecycle.upload(Draft(), Trickle(b"bytes"), None, CALLER)
+    gate = threading.Event()
+    hurried.store.delete = lambda location: gate.wait(30)
+    hurried.lifecycle.delete(image)
+
+    assert hurried.status(image.id) is Status.DELETED
+    assert [row.state for row in hurried.locations()] == [LocationState.DOOMED]
+    gate.set()
