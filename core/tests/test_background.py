@@ -105,6 +105,8 @@ def test_a_process_says_of_each_kind_of_work_how_often_it_runs(bench):
     background = plan_background(bench.service, Heartbeat(bench.registry))
     assert {one.name: one.scope for one in background} == {
         "heartbeat": Scope.PER_PROCESS,
+        "probe of database": Scope.PER_PROCESS,
+        "probe of store 'memory'": Scope.PER_PROCESS,
         "leases": Scope.PER_PROCESS,
         "jobs-0": Scope.PER_DEPLOYMENT,
         "jobs-1": Scope.PER_DEPLOYMENT,

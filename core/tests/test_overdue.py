@@ -49,7 +49,7 @@ def test_a_delete_is_done_although_the_store_hangs(hurried):
     image = hurried.lifecycle.upload(Draft(), Trickle(b"bytes"), None, CALLER)
     gate = threading.Event()
     hurried.store.delete = lambda location: gate.wait(30)
-    hurried.lifecycle.delete(image)
+    hurried.lifecycle.delete(image, CALLER)
 
     assert hurried.status(image.id) is Status.DELETED
     assert [row.state for row in hurried.locations()] == [LocationState.DOOMED]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from calotype.draft import Draft, new_id
+from calotype.lifecycle import Sharing
 from calotype.registry import AT_ONCE, Condition, Image, Listing, Scope, SortKey, Status, Visibility, queries
 from calotype.registry.models import JobRow
 from core.tests.workbench import Bench, make_bench
@@ -172,7 +173,7 @@ def test_what_is_shared_with_a_project_is_read_by_one_statement(bench: Bench) ->
     images = fill(bench, ["n"] * 3)
     for image in images:
         for project in ("theirs", "others"):
-            bench.lifecycle.members.share(image, project, can_share=True)
+            bench.lifecycle.members.share(image, Sharing(project, can_share=True), bench.caller)
     with statements(bench) as read:
         shared = bench.registry.shared_with("theirs")
     assert len(read) == 1
@@ -183,15 +184,13 @@ def test_what_is_shared_with_a_project_is_read_by_one_statement(bench: Bench) ->
 
 def test_a_member_that_comes_often_is_written_once(bench: Bench) -> None:
     """r1-D2: so the cost of a list of members is that of its projects."""
-    from calotype.lifecycle import Sharing
-
     image = bench.lifecycle.reserve(Draft(), bench.caller)
     written: list[str] = []
     event.listen(
         bench.registry.engine, "before_cursor_execute", lambda c, cursor, text, *rest: written.append(text)
     )
     shared = bench.lifecycle.members.share_with(
-        image, [Sharing("p", can_share=n % 2 == 0) for n in range(500)]
+        image, [Sharing("p", can_share=n % 2 == 0) for n in range(500)], bench.caller
     )
     assert [(member.project, member.can_share) for member in shared.members] == [("p", False)]
     assert sum("image_members" in text and "SELECT" not in text for text in written) == 2

@@ -4,7 +4,7 @@ None of them asks for a token; /metrics is there only when the settings say so. 
 it is a view of the admin listener's tree alone: no spelling of a path leads to it from elsewhere. Readiness
 is the database's: one store that is away degrades what needs it, and nothing else.
 Neither the database nor a store is asked here: the answer is what `calotype.probes` last saw. Only an
-administrator's list of processes is read from a database that was well then.
+administrator's list of processes is read from the database, unless that was away then.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def metrics(context: Root | AdminRoot, request: Request) -> Response:
 
 def _processes(request: Request) -> dict[str, Any]:
     """Return the processes that serve, for an administrator; nothing for others, or without a token."""
-    if request.registry["calotype.probes"].database.state is not ProbeState.OK:
+    if request.registry["calotype.probes"].database.state is ProbeState.UNAVAILABLE:
         return {}
     try:
         if not request.caller.is_admin:
