@@ -34,14 +34,11 @@ class Slots:
 
     most: int
     kept: int
+    #: Slots that are taken, in all and by each caller.
+    taken: int = 0
     _taken: Counter[Hashable] = field(default_factory=Counter)
     #: The callers who wait, longest first, and the requests of each in order.
     _waiting: dict[Hashable, deque[_Waiting]] = field(default_factory=dict)
-
-    @property
-    def taken(self) -> int:
-        """How many slots are taken."""
-        return self._taken.total()
 
     def admit(self, caller: Hashable, task: Channel) -> bool:
         """Take a slot for the task and return True, or let it wait and return False."""
@@ -53,10 +50,12 @@ class Slots:
 
     def take(self, caller: Hashable) -> None:
         """Take a slot, even if there is none."""
+        self.taken += 1
         self._taken[caller] += 1
 
     def leave(self, caller: Hashable) -> Channel | None:
         """Give a slot back, and return the task that gets it."""
+        self.taken -= 1
         self._taken[caller] -= 1
         if not self._taken[caller]:
             del self._taken[caller]

@@ -66,11 +66,11 @@ class Workers(ThreadedTaskDispatcher):
             with self.lock:
                 if not self._slots(task).admit(task.caller, task):
                     return
+            self._keep_enough()
         self._queue(task)
 
     def _queue(self, task: Channel) -> None:
         """What waitress does, but for a line in the log each time that no thread is idle."""
-        self._keep_enough()
         with self.lock:
             self.queue.append(task)
             self.queue_cv.notify()
