@@ -23,8 +23,11 @@ def tokens(tmp_path):
 def app(bench, tokens):
     token(tokens, "reader")
     Heartbeat(bench.registry).beat()
+    service = bench.service
+    for probe in service.probes:
+        probe.run()
     settings = bench.settings.model_copy(update={"identity": "tokens", "tokens_file": tokens})
-    return TestApp(make_app(replace(bench.service, settings=settings)))
+    return TestApp(make_app(replace(service, settings=settings)))
 
 
 def token(path, role):

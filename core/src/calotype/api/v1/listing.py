@@ -49,10 +49,11 @@ def read_listing(request: Request, most: int) -> Listing:
     properties = {
         name.removeprefix("property-"): value for name, value in query.items() if name.startswith("property-")
     }
-    conditions = [SHOWN, *_conditions(query), *_visibility(request, query)]
+    conditions = [*_conditions(query), *_visibility(request, query)]
+    check_filters(len(conditions) + len(properties))
+    conditions.append(SHOWN)
     if not deleted:
         conditions.append(Condition("status", "neq", Status.KILLED))
-    check_filters(len(conditions) + len(properties))
     return Listing(
         scope=_scope(request, query),
         project=request.caller.project,
