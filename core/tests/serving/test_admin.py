@@ -101,7 +101,9 @@ def test_an_admin_address_that_is_none_stops_the_start(app):
 def test_an_admin_address_that_is_taken_stops_the_start():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SystemExit, match="cannot listen"):
+        with pytest.raises(
+            SystemExit, match=r"cannot listen: \[Errno \d+\] admin_listen: Address already in use"
+        ):
             serve(Told(f"127.0.0.1:{port}"), {}, listen="127.0.0.1:0")
 
 

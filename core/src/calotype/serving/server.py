@@ -121,7 +121,7 @@ class Server:
         try:
             self.listeners = list(self._listen(app, settings))
             if admin is not None:
-                self._add_admin_listeners(list(self._listen(app, admin)))
+                self._add_admin_listeners(app, admin)
         except OSError:
             self._workers.shutdown()
             self._sockets.close()
@@ -141,7 +141,11 @@ class Server:
             for where in settings.listen:
                 yield TcpListener(app, self._sockets, sockinfo=where, **shared)
 
-    def _add_admin_listeners(self, added: list[_Listener]) -> None:
+    def _add_admin_listeners(self, app: Application, admin: ServerSettings) -> None:
+        try:
+            added = list(self._listen(app, admin))
+        except OSError as error:
+            raise OSError(error.errno, f"admin_listen: {error.strerror}") from error
         for listener in self.listeners:
             listener.is_admin = False
         for listener in added:
