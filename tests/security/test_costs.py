@@ -53,8 +53,8 @@ def test_a_query_has_so_many_bytes_and_no_more(server: Server, path: str) -> Non
 @pytest.mark.parametrize("start", ["/v2/images", "/v1/images", "/images", ""])
 def test_a_path_has_so_many_bytes_and_segments_and_no_more(server: Server, start: str) -> None:
     """r1-D1: Pyramid would keep the segments of a thousand such paths in memory."""
-    assert f"at most {PATH_MAX} bytes" in refusal(server.get(start + "/a" * (PATH_MAX // 2 + 1)), 414)
-    refusal(server.get(start + "/a" * (SEGMENTS_MAX + 1)), 404)
+    for path in ("/" + "a" * PATH_MAX, "/a" * (SEGMENTS_MAX + 1), "/a" * 100_000):
+        refusal(server.get(start + path), 404)
 
 
 def test_the_longest_names_have_paths(server: Server) -> None:
