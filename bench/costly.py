@@ -88,7 +88,7 @@ def _heads(targets: Targets) -> Iterator[Attack]:
     file = f"/v2/images/{targets.active}/file"
     yield _get("a path of 120,000 segments", "/v2" + "/a" * 120_000)
     yield _get("a path of 4,096 bytes", f"/v2/images/{targets.active}/tags/".ljust(4096, "a"))
-    yield _get("a Range of 20,000 blanks", file, Range="bytes=" + " " * 20_000 + "x")
+    yield _get("a Range of 100,000 blanks", file, Range="bytes=" + " " * 100_000 + "x")
     yield _get("40,000 ranges", file, Range="bytes=" + ",".join(["0-1"] * 60_000))
     yield _get("60,000 entity tags", file, If_None_Match=",".join(['"a"'] * 60_000))
     yield _get("entity tags with backslashes", file, If_None_Match='"' + '\\"' * 120_000)

@@ -53,8 +53,8 @@ def test_a_query_has_so_many_bytes_and_no_more(server: Server, path: str) -> Non
 @pytest.mark.parametrize("start", ["/v2/images", "/v1/images", "/images", ""])
 def test_a_path_has_so_many_bytes_and_segments_and_no_more(server: Server, start: str) -> None:
     """r1-D1: Pyramid would keep the segments of a thousand such paths in memory."""
-    assert f"at most {PATH_MAX} bytes" in refusal(server.get(start + "/a" * (PATH_MAX // 2 + 1)), 414)
-    refusal(server.get(start + "/a" * (SEGMENTS_MAX + 1)), 404)
+    for path in ("/" + "a" * PATH_MAX, "/a" * (SEGMENTS_MAX + 1), "/a" * 100_000):
+        refusal(server.get(start + path), 404)
 
 
 def test_the_longest_names_have_paths(server: Server) -> None:
@@ -169,7 +169,7 @@ def test_a_member_that_is_named_twenty_thousand_times_is_one_member(server: Serv
 
 
 @pytest.mark.parametrize(
-    "ranges", ["bytes=" + " " * 15_000 + "x", "bytes=0-1" + ",0-1" * 1000], ids=["blanks", "many"]
+    "ranges", ["bytes=" + " " * 200_000 + "x", "bytes=0-1" + ",0-1" * 1000], ids=["blanks", "many"]
 )
 def test_a_range_that_would_take_long_to_read_is_passed_over(server: Server, ranges: str) -> None:
     """r1-D1: RFC 9110 14.2 lets a server ignore ranges, and a thousand of them are no download."""

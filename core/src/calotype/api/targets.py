@@ -22,12 +22,10 @@ PARAMETERS_MAX = 256
 
 
 def refuse_costly_targets(event: NewRequest) -> None:
-    """Answer 414, 404 or 400 to a target beyond these limits."""
+    """Answer 404 to a path beyond its limits, because nothing is there, and 414 or 400 to such a query."""
     environ = event.request.environ
     path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
-    if len(path) > PATH_MAX:
-        raise HTTPRequestURITooLong(f"The path is too long: at most {PATH_MAX} bytes are allowed.")
-    if path.count("/") > SEGMENTS_MAX:
+    if len(path) > PATH_MAX or path.count("/") > SEGMENTS_MAX:
         raise HTTPNotFound
     if len(query) > QUERY_MAX:
         raise HTTPRequestURITooLong(f"The query is too long: at most {QUERY_MAX} bytes are allowed.")
