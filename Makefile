@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults lint format tempest bench bench-peers \
+.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults lint format tempest bench bench-attacks bench-peers \
 	dist docs clean
 
 help:  ## show this list
@@ -84,6 +84,9 @@ tempest: $(VENV)/.dev  ## run Tempest's tests of Images v2 against the service a
 
 bench: $(VENV)/.dev $(PLAIN)/.installed  ## measure speed and memory and print a table (BENCH=... adds arguments)
 	$(BIN)/python bench/bench.py $(BENCH)
+
+bench-attacks: $(VENV)/.dev $(PLAIN)/.installed  ## measure how long another caller waits during attacks (BENCH='--against CHECKOUT --only D4')
+	$(BIN)/python bench/attacks.py $(BENCH)
 
 bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, nginx and docker-registry; rewrites docs/performance.md
 	$(BIN)/python bench/compare.py $(BENCH)

@@ -16,7 +16,7 @@ MIB = 1 << 20
 
 
 class Application:
-    """Serves /ok, /sum, /refuse, /lines, /careless, /hold, /file and /blocks."""
+    """Serves /ok, /sum, /refuse, /lines, /careless, /document, /hold, /file and /blocks."""
 
     def __init__(self, file: Path | None = None):
         self._file = file
@@ -74,6 +74,12 @@ class Application:
     def careless(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Read the body, and let what that raises through."""
         return self._answer(start_response, "200 OK", str(len(environ["wsgi.input"].read())).encode())
+
+    def document(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Say that the body is a document, and read it carelessly."""
+        environ["calotype.document"]()
+        self.begun.release()
+        return self.careless(environ, start_response)
 
     def hold(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Read the body, then wait until the test says so."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,8 @@ from tests.conftest import StartServer
 from tests.edge.conftest import StartEdge
 from tests.edge.serving import PATIENCE, Edge, answer, chunks, head, read_to_end
 from tests.running.answers import statuses
-from tests.running.server import OCTETS, StartFailed, meta
+from tests.running.distributions import on_path, write_distribution
+from tests.running.server import OCTETS, Server, StartFailed, meta
 
 
 def end(edge: Edge) -> threading.Thread:
@@ -89,6 +92,9 @@ def test_a_server_without_requests_ends_at_once(start_edge: StartEdge):
 
 def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServer):
     server = start_server()
+    while not (processes := server.get("/readyz").json["processes"]):
+        assert server.process.poll() is None
+    assert [one["pid"] for one in processes] == [server.process.pid]
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         fields = {**OCTETS, **meta(name="last", is_public="True"), "Content-Length": "1000000"}
         connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
@@ -101,6 +107,7 @@ def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServe
         assert statuses(read_to_end(connection)) == [200]
     assert server.process.wait(30) == 0
     assert server.query("SELECT status FROM images") == [("active",)]
+    assert server.query("SELECT pid FROM processes") == []
 
 
 def test_a_second_sigterm_ends_at_once(start_server: StartServer):
@@ -114,6 +121,79 @@ def test_a_second_sigterm_ends_at_once(start_server: StartServer):
         await_refusal(server.port)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(10) == -signal.SIGTERM
+
+
+HANGING = {
+    "hanging_driver.py": """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from calotype.testing import MemoryStore
+
+
+class HangingStore(MemoryStore):
+    class Options(MemoryStore.Options):
+        hangs: str = ""
+
+    def hang(self, where):
+        if where in self.options.hangs:
+            threading.Event().wait()
+
+    def add(self, key, source, size=None):
+        stored = super().add(key, source, size)
+        if key != "calotype-store-marker":
+            ThreadPoolExecutor(thread_name_prefix="part").submit(self.hang, "pool")
+            self.hang("add")
+        return stored
+
+    def check(self):
+        self.hang("check")
+
+    def close(self):
+        self.hang("close")
+"""
+}
+
+
+def start_hanging(start_server: StartServer, folder: Path, hangs: str) -> Server:
+    """A server whose second store never returns from some of its calls."""
+    plugin = write_distribution(folder, "test-hanging", {"hanging": "hanging_driver:HangingStore"}, HANGING)
+    settings = {"calotype.stores": "file hanging", "store.hanging.hangs": hangs}
+    limits = {"drain_timeout": "1", "end_timeout": "3"}
+    return start_server(settings, limits, env=on_path(plugin))
+
+
+def still_running(server: Server) -> str:
+    """The line of the log that names what ran when the process was ended; "" if there is none."""
+    lines = [line for line in server.log.splitlines() if "these threads still ran" in line]
+    assert len(lines) <= 1
+    return lines[0] if lines else ""
+
+
+def test_r1_d3_a_store_that_hangs_does_not_outlive_sigterm(start_server: StartServer, tmp_path: Path):
+    """r1-D3: a request that never ends is ended after drain_timeout, and named."""
+    server = start_hanging(start_server, tmp_path, "add")
+    fields = {**OCTETS, **meta(name="a", store="hanging"), "Content-Length": "3"}
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+        connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())) + b"abc")
+        while not server.query("SELECT id FROM images WHERE status = 'saving'"):
+            assert server.process.poll() is None
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 1
+    assert re.search(
+        r"WARNING .* still ran: waitress-\d+ in hanging_driver.HangingStore.hang$", still_running(server)
+    )
+
+
+def test_r1_d3_nothing_that_hangs_outlives_sigterm(start_server: StartServer, tmp_path: Path):
+    """r1-D3: nor does a pool of threads that Python waits for, nor the closing of a store."""
+    server = start_hanging(start_server, tmp_path, "pool close")
+    assert server.post("/images", {**OCTETS, **meta(name="a", store="hanging")}, b"abc").status == 200
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(10) == 1
+    named = still_running(server)
+    assert "MainThread in hanging_driver.HangingStore.hang" in named
+    assert "part_0 in hanging_driver.HangingStore.hang" in named
 
 
 def test_the_log_says_where_it_listens(start_server: StartServer):

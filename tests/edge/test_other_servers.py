@@ -1,11 +1,19 @@
-"""The application is plain WSGI: waitress as it comes serves it too, with less."""
+"""The application is plain WSGI: waitress as it comes serves it too, with less, and so does gunicorn."""
 
 from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.server import OCTETS, meta
+from tests.running.server import OCTETS, ROOT, meta, write_ini
 from tests.servers.common import free_ports
 
 
@@ -22,3 +30,40 @@ def test_stock_waitress_serves_the_application(start_server: StartServer, monkey
     chunked = server.post("/images", {**OCTETS, **meta(name="chunks")}, iter([b"abc", b"def"]))
     assert chunked.image["size"] == 6
     assert server.delete(f"/images/{image['id']}").status == 200
+
+
+@pytest.mark.parametrize("preload", [True, pytest.param(False, marks=pytest.mark.campaign)])
+def test_each_worker_of_gunicorn_works_beside_its_requests(tmp_path: Path, preload: bool):
+    """A worker that is forked from a process with the application makes parts of its own."""
+    (port,) = free_ports(1)
+    app = write_ini(tmp_path, {"calotype.sweep_interval": "0"})
+    pool = ["--workers=2", "--threads=2", "--worker-class=gthread", *(["--preload"] if preload else [])]
+    command = [Path(sys.executable).with_name("gunicorn"), f"--bind=127.0.0.1:{port}", *pool]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(
+            [*command, "--paste", f"{app}", f"--paste-global=data_dir={tmp_path / 'data'}"],
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
+        ) as gunicorn,
+    ):
+        try:
+            pids = await_processes(port, 2)
+            assert gunicorn.pid not in pids
+        finally:
+            gunicorn.terminate()
+            gunicorn.wait(30)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def await_processes(port: int, count: int) -> set[int]:
+    """Ask until so many processes have served, and return their process ids."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+            pids = {process["pid"] for process in json.load(answer)["processes"]}
+            if len(pids) == count:
+                return pids
+        time.sleep(0.05)
+    raise AssertionError("they did not come")

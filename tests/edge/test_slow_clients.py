@@ -18,14 +18,14 @@ from tests.running.answers import statuses
 
 
 @contextlib.contextmanager
-def dripping(connection: socket.socket) -> Iterator[None]:
-    """Within, a byte goes out every now and then, until the server closes."""
+def dripping(connection: socket.socket, drop: bytes = b"x") -> Iterator[None]:
+    """Within, a byte or more goes out ten times a second, until the server closes."""
     done = threading.Event()
 
     def drip() -> None:
         with contextlib.suppress(OSError):
             while not done.wait(0.1):
-                connection.sendall(b"x")
+                connection.sendall(drop)
 
     thread = threading.Thread(target=drip)
     thread.start()
@@ -54,6 +54,33 @@ def test_w14_a_client_that_drips_is_cut(start_edge: StartEdge, start: bytes):
         with dripping(connection):
             read_to_end(connection)  # TimeoutError if it does not end
     assert edge.get() == 200
+
+
+QUICK_DRIPS = {
+    "a chunked document": head("/careless", "Transfer-Encoding: chunked", "Content-Type: application/json"),
+    "a long document": head("/careless", "Content-Length: 1000000", "Content-Type: application/json"),
+    "a document that is one only to the application": head("/document", "Transfer-Encoding: chunked"),
+}
+
+
+@pytest.mark.parametrize("start", QUICK_DRIPS.values(), ids=QUICK_DRIPS)
+def test_r1_d4_a_document_has_seconds_in_all_at_whatever_rate_it_drips(start_edge: StartEdge, start: bytes):
+    """r1-D4: above the minimum rate of uploads, a document is still over when its time is."""
+    edge = start_edge(document_timeout=1)
+    with edge.connect() as connection:
+        connection.sendall(start + (b"ffffff\r\n" if b"chunked" in start else b""))
+        with dripping(connection, b"x" * 500):
+            assert statuses(read_to_end(connection)) == [408]
+
+
+def test_r1_d4_a_short_document_that_drips_is_cut(start_edge: StartEdge):
+    """r1-D4: so is one that is read whole before the application runs."""
+    edge = start_edge(document_timeout=1, header_timeout=1)
+    with edge.connect() as connection:
+        connection.sendall(head("/sum", "Content-Length: 200000", "Content-Type: application/json"))
+        with dripping(connection, b"x" * 500):
+            read_to_end(connection)
+    assert edge.app.paths == []
 
 
 def test_an_idle_connection_is_closed_in_time(start_edge: StartEdge):

@@ -8,6 +8,7 @@ import itertools
 import random
 import socket
 import threading
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -248,6 +249,51 @@ def test_an_upload_that_waits_for_too_long_is_told_to_come_again(start_edge: Sta
         edge.app.go_on.set()
         assert answer(first) == (200, b"5")
     assert edge.app.paths == ["/hold"]
+
+
+JSON = "Content-Type: application/json"
+
+
+def test_r1_d4_documents_that_drip_keep_no_upload_waiting(start_edge: StartEdge):
+    """r1-D4: bodies of metadata never take an upload's slot, also when they do not say what they are."""
+    edge = start_edge(threads=2, upload_threads=1, kept_threads=0, upload_wait=1)
+    with ExitStack() as stack:
+        for path, said in (("/careless", [JSON]), ("/careless", [JSON]), ("/document", [])):
+            connection = stack.enter_context(edge.connect())
+            connection.sendall(head(path, CHUNKED, *said) + b"5\r\nhel")
+        assert edge.app.begun.acquire(timeout=PATIENCE)
+        with edge.connect() as upload:
+            upload.sendall(head("/sum", CHUNKED) + chunks(b"bytes"))
+            assert answer(upload)[0] == 200
+        assert edge.get() == 200
+
+
+def test_r1_d4_a_document_that_waits_for_too_long_is_told_to_come_again(start_edge: StartEdge):
+    """r1-D4: the number of documents that are read at once is bounded too."""
+    edge = start_edge(document_threads=1, kept_threads=0, upload_wait=0)
+    with edge.connect() as first:
+        first.sendall(head("/hold", CHUNKED, JSON) + chunks(b"first"))
+        assert edge.app.begun.acquire(timeout=PATIENCE)
+        said = edge.speak(head("/hold", CHUNKED, JSON) + chunks(b"{}"))
+        assert statuses(said) == [503]
+        assert b"Retry-After" in said
+        assert b"Too many documents" in said
+        edge.app.go_on.set()
+        assert answer(first) == (200, b"5")
+
+
+def test_r1_d4_a_caller_with_uploads_everywhere_leaves_room_for_anothers(start_edge: StartEdge):
+    """r1-D4: slots are shared between callers, who are told apart by their tokens."""
+    edge = start_edge(upload_threads=2, kept_threads=1, upload_wait=0)
+    greedy, modest = "X-Auth-Token: greedy", "X-Auth-Token: modest"
+    with ExitStack() as stack:
+        for _ in range(2):
+            held = stack.enter_context(edge.connect())
+            held.sendall(head("/sum", CHUNKED, greedy) + b"5\r\nhel")
+            assert edge.app.begun.acquire(timeout=PATIENCE)
+        assert statuses(edge.speak(head("/sum", CHUNKED, greedy) + b"5\r\nhel")) == [503]
+        said = edge.speak(head("/sum", CHUNKED, modest, "Connection: close") + chunks(b"bytes"))
+        assert statuses(said) == [200]
 
 
 def test_uploads_behind_each_other_on_one_connection_need_one_thread(start_edge: StartEdge):

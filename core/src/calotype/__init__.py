@@ -5,12 +5,12 @@ from __future__ import annotations
 import typing
 
 if typing.TYPE_CHECKING:
-    from pyramid.router import Router
+    from calotype.app import Application
 
 __all__ = ["main"]
 
 
-def main(global_config: dict[str, str], **settings: str) -> Router:
+def main(global_config: dict[str, str], **settings: str) -> Application:
     """Make the WSGI application from an ini file (`use = egg:calotype-core`)."""
     from calotype.app import main as make
 

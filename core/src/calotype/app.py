@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Mapping
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.router import Router
 from sqlalchemy.exc import ArgumentError
 
-from calotype.background import Background
+from calotype.background import Background, Scope, Work
 from calotype.definitions import Metadefs
 from calotype.lifecycle import Lifecycle
+from calotype.lifecycle.heartbeat import INTERVAL, Heartbeat
 from calotype.metrics import Metrics
 from calotype.places import Places
 from calotype.probes import Probes
@@ -40,31 +45,101 @@ class Service:
     probes: Probes
 
     def close(self) -> None:
-        """End threads and connections."""
-        self.lifecycle.close()
-        self.stores.close()
-        self.registry.close()
+        """End threads and connections, all of them even if one cannot be ended."""
+        with contextlib.ExitStack() as stack:
+            for part in (self.registry, self.stores, self.lifecycle):
+                stack.callback(part.close)
 
 
-def main(global_config: Mapping[str, str], **given: str) -> Router:
+def main(global_config: Mapping[str, str], **given: str) -> Application:
     """Make the WSGI application, or end the process with one sentence that says why not."""
-    try:
-        settings = read_settings(global_config, given)
-        if settings.identity == "tokens":
-            settings.tokens_path()
-        service = open_service(settings)
-        prepare_schema(service.registry, settings, global_config.get("__file__", "INI"))
-        service.places.start(named=settings.stores is not None)
-    except (SettingsError, ConfigurationError, RegistryError) as error:
-        raise SystemExit(f"calotype: {error}") from None
-    atexit.register(service.close)
-    atexit.register(start_background(service).close)
+
+    def make() -> Process:
+        try:
+            return make_process(global_config, given)
+        except (SettingsError, ConfigurationError, RegistryError) as error:
+            raise SystemExit(f"calotype: {error}") from None
+
+    return Application(make)
+
+
+@dataclass(frozen=True)
+class Process:
+    """What one serving process consists of."""
+
+    service: Service
+    heartbeat: Heartbeat
+    background: Background
+    router: Router
+
+    def close(self) -> None:
+        """End the background first, because it uses the rest."""
+        self.background.close()
+        self.heartbeat.end()
+        self.service.close()
+
+
+class Application:
+    """The WSGI application. Work beside requests starts when the process begins to serve.
+
+    That is when the server calls `start_serving`, or else at the first request. After that the process
+    must not fork. A fork that was made before, as by gunicorn with `preload_app`, makes parts of its own,
+    because processes cannot share connections to databases and stores, threads, or the owner of leases.
+    """
+
+    def __init__(self, make: Callable[[], Process]):
+        self._make = make
+        self._process = make()
+        self._made_by: int | None = os.getpid()
+        self._served_by: int | None = None
+        self._starting = threading.Lock()
+        atexit.register(self.stop_serving)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
+        if self._served_by != os.getpid():
+            self.start_serving()
+        return self._process.router(environ, start_response)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process.router, name)  # Pyramid's commands ask it for its registry
+
+    def start_serving(self) -> None:
+        """Start what runs beside requests; a second call in the same process does nothing."""
+        with self._starting:
+            if self._served_by == os.getpid():
+                return
+            if self._made_by != os.getpid():
+                self._process, self._made_by = self._make(), os.getpid()
+            self._process.background.start()
+            self._served_by = os.getpid()
+
+    def stop_serving(self) -> None:
+        """End threads and connections, once, but for those of a process that this one was forked from."""
+        if self._made_by == os.getpid():
+            self._made_by = None
+            self._process.close()
+
+
+def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> Process:
+    """Make the parts of a process that serves an ini file; nothing runs beside requests yet.
+
+    Raises:
+        SettingsError, ConfigurationError, RegistryError: it cannot be served.
+    """
+    settings = read_settings(global_config, given)
+    if settings.identity == "tokens":
+        settings.tokens_path()
+    service = open_service(settings)
+    prepare_schema(service.registry, settings, global_config.get("__file__", "INI"))
+    service.places.start(named=settings.stores is not None)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
-    return make_app(service, pyramid)
+    heartbeat = Heartbeat(service.registry)
+    return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
 
 
-def start_background(service: Service) -> Background:
-    """Look at stores, do jobs, sweep and scrub, as often as the settings say."""
+def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
+    """Register what a process does beside requests: say that it lives, look at stores, do jobs, and so on."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
 
@@ -72,15 +147,18 @@ def start_background(service: Service) -> Background:
         service.registry.keep_reserve()
         return lifecycle.sweep().full
 
+    background.add(Work("heartbeat", INTERVAL, heartbeat.beat, Scope.PER_PROCESS))
+    background.add(Work("leases", settings.lease / 3, lifecycle.renewal(), Scope.PER_PROCESS))
     for probe in service.probes:
-        background.every(probe.interval, f"probe of {probe.name}", probe.run)
+        background.add(Work(f"probe of {probe.name}", probe.interval, probe.run, Scope.PER_PROCESS))
     for number in range(settings.job_threads):
-        background.every(_JOB_INTERVAL, f"jobs-{number}", lifecycle.work)
+        background.add(Work(f"jobs-{number}", _JOB_INTERVAL, lifecycle.work, Scope.PER_DEPLOYMENT))
     if settings.sweep_interval:
-        background.every(settings.sweep_interval, "sweeper", sweep)
+        background.add(Work("sweeper", settings.sweep_interval, sweep, Scope.PER_DEPLOYMENT))
     for scrubber in lifecycle.scrubbers(background.ending):
         interval = min(_SCRUB_INTERVAL, settings.scrub_period / 10)
-        background.every(interval, f"scrubber-{scrubber.store.name}", scrubber.run)
+        name = f"scrubber-{scrubber.store.name}"
+        background.add(Work(name, interval, scrubber.run, Scope.PER_DEPLOYMENT))
     return background
 
 

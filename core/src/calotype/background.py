@@ -1,42 +1,97 @@
-"""Work that a serving process does beside requests: jobs, sweeping, and scrubbing.
+"""Work that a serving process does beside requests: jobs, sweeping, scrubbing, renewing leases.
 
-Any number of processes may do so at once; the registry's leases keep them apart.
+Each kind of work is registered once, as a `Work`, and all of it starts in one call, when the process
+begins to serve. After that the process must not fork, because a fork has no threads.
 """
 
 from __future__ import annotations
 
+import enum
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 log = logging.getLogger(__name__)
 
 
+class Scope(enum.StrEnum):
+    """How often a kind of work runs where several processes share a database."""
+
+    #: Each process does it for itself.
+    PER_PROCESS = "process"
+    #: Each process offers to do it, and leases in the database let one process at a time do each piece of it.
+    PER_DEPLOYMENT = "deployment"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something to do again and again.
+
+    Args:
+        name: The name of its thread, which the log shows.
+        interval: Seconds between the end of one run and the beginning of the next one.
+        run: Does it once. Returns True to be called again at once. When it raises, that is logged, and it
+            is called again after the interval. It runs in a thread of its own, so it may take long, but it
+            should return soon after `Background.ending` is set.
+        scope: Whether it runs once in each process, or once in the whole deployment.
+    """
+
+    name: str
+    interval: float
+    run: Callable[[], bool]
+    scope: Scope
+
+
 class Background:
-    """Threads that call something again and again until `ending` is set."""
+    """The work of one process: nothing runs before `start`, and nothing begins after `close`."""
 
     def __init__(self) -> None:
+        #: Set when the process ends: long work should stop where it can be taken up again.
         self.ending = threading.Event()
+        self._works: list[Work] = []
         self._threads: list[threading.Thread] = []
+        self._started = False
+        self._lock = threading.Lock()
 
-    def every(self, seconds: float, name: str, work: Callable[[], bool]) -> None:
-        """Call `work` every so many seconds, and at once again after it returned True; it may fail."""
-        thread = threading.Thread(target=self._repeat, args=(seconds, work), name=name, daemon=True)
+    def __iter__(self) -> Iterator[Work]:
+        return iter(tuple(self._works))
+
+    def add(self, work: Work) -> None:
+        """Register work. It starts with the others, or at once if they have been started."""
+        with self._lock:
+            self._works.append(work)
+            if self._started:
+                self._begin(work)
+
+    def start(self) -> None:
+        """Start everything that is registered; a second call does nothing."""
+        with self._lock:
+            if self._started:
+                return
+            self._started = True
+            for work in self._works:
+                self._begin(work)
+
+    def close(self, seconds: float = 2) -> None:
+        """Begin nothing new, and wait at most `seconds` in all for what runs; its threads are daemons."""
+        self.ending.set()
+        end = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0, end - time.monotonic()))
+
+    def _begin(self, work: Work) -> None:
+        thread = threading.Thread(target=self._repeat, args=[work], name=work.name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def close(self, seconds: float = 5) -> None:
-        """End the threads: none begins anything new, and each has so many seconds to end what it does."""
-        self.ending.set()
-        for thread in self._threads:
-            thread.join(seconds)
-
-    def _repeat(self, seconds: float, work: Callable[[], bool]) -> None:
+    def _repeat(self, work: Work) -> None:
         while not self.ending.is_set():
             try:
-                busy = work()
+                busy = work.run()
             except Exception:
-                log.exception("%s failed; it is tried again", threading.current_thread().name)
+                log.exception("%s failed; it is tried again", work.name)
                 busy = False
             if not busy:
-                self.ending.wait(seconds)
+                self.ending.wait(work.interval)

@@ -87,7 +87,7 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_behind_it
     assert parser.received(request_bytes + behind) == len(request_bytes + behind)
     assert parser.completed
     assert parser.error.code == 400
-    assert not parser.is_upload
+    assert not parser.reads_body
 
 
 @pytest.mark.parametrize("value", [b"gzip, chunked", b"gzip", b"identity", b"\x85chunked", b"xchunked"])
@@ -163,7 +163,7 @@ def test_a_streamed_request_is_complete_with_its_head_and_keeps_what_came_behind
     parser = RequestParser(SETTINGS)
     request = head(*lines) + b"the body"
     assert parser.received(request) == len(request)
-    assert (parser.completed, parser.is_upload, parser.surplus) == (True, True, b"the body")
+    assert (parser.completed, parser.reads_body, parser.surplus) == (True, True, b"the body")
     assert not parser.expect_continue  # waitress would answer it before the application is asked
 
 
@@ -181,13 +181,13 @@ def test_a_short_body_is_read_whole_first():
 
 def test_an_expectation_without_a_body_is_of_no_account():
     parser = parse(head(b"Expect: 100-continue"))
-    assert (parser.completed, parser.is_upload, parser.expect_continue) == (True, False, False)
+    assert (parser.completed, parser.reads_body, parser.expect_continue) == (True, False, False)
 
 
 def test_a_body_above_the_limit_is_refused_by_its_length():
     small = ServerSettings(listen="127.0.0.1:0", max_request_body_size=1000)
     parser = parse(head(b"Content-Length: 1000") + b"x", settings=small)
-    assert (parser.error.code, parser.is_upload) == (413, False)
+    assert (parser.error.code, parser.reads_body) == (413, False)
 
 
 @given(st.lists(st.integers(0, 200), max_size=6))
@@ -206,3 +206,43 @@ def test_the_deadline_of_a_head_comes_before_that_of_a_body():
     assert waiting.deadline == waiting.started + SETTINGS.header_timeout
     body = SETTINGS.body_timeout + 2048 / SETTINGS.min_rate
     assert receiving.deadline == receiving.started + SETTINGS.header_timeout + body
+
+
+DOCUMENTS = {
+    "JSON": (b"Content-Type: application/json", True),
+    "JSON with a charset": (b"Content-Type: application/json; charset=utf-8", True),
+    "a patch": (b"Content-Type: application/openstack-images-v2.1-json-patch", True),
+    "a form": (b"Content-Type: application/x-www-form-urlencoded", True),
+    "bytes": (b"Content-Type: application/octet-stream", False),
+    "bytes in capitals": (b"Content-Type: Application/Octet-Stream; x=y", False),
+    "nothing said": (b"X: y", False),
+    "an empty type": (b"Content-Type:", False),
+}
+
+
+@pytest.mark.parametrize(("line", "is_document"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_r1_d4_a_body_is_a_document_by_its_content_type(line, is_document):
+    """r1-D4: the server tells metadata from uploads before the application runs."""
+    parser = parse(head(line, b"Transfer-Encoding: chunked"))
+    assert (parser.reads_body, parser.is_document) == (True, is_document)
+
+
+def test_a_request_without_a_body_is_no_document():
+    assert not parse(head(b"Content-Type: application/json")).is_document
+
+
+def test_r1_d4_a_short_document_has_its_own_deadline():
+    """r1-D4: metadata is bounded in seconds however it is read."""
+    receiving = parse(head(b"Content-Length: 2048", b"Content-Type: application/json") + b"x")
+    assert receiving.deadline == receiving.started + SETTINGS.header_timeout + SETTINGS.document_timeout
+
+
+def test_a_caller_is_a_token_which_cannot_be_read_back():
+    def caller(*lines):
+        return parse(head(*lines)).caller
+
+    assert caller(b"X-Auth-Token: one") == caller(b"x-auth-token: one")
+    assert caller(b"X-Auth-Token: one") != caller(b"X-Auth-Token: two")
+    assert caller(b"Authorization: Bearer one") != caller(b"Authorization: Bearer two")
+    assert caller(b"X: y") is None
+    assert "secret" not in str(caller(b"X-Auth-Token: secret"))

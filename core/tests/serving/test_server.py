@@ -8,6 +8,7 @@ import pytest
 
 from calotype.serving import serve
 from calotype.serving.channel import counted_as
+from calotype.serving.server import _behind_filters
 
 
 class LocalOnly:
@@ -45,3 +46,39 @@ def test_an_address_counts_for_itself_and_in_ipv6_for_its_network():
     assert counted_as("2001:db8::1") != counted_as("2001:db8:0:1::1")
     assert counted_as("::ffff:192.0.2.1") == "192.0.2.1"
     assert counted_as("fe80::1%eth0") == counted_as("fe80::2")
+
+
+class Filter:
+    """A filter that keeps the application to itself, as keystonemiddleware does."""
+
+    def __init__(self, app):
+        self._app = app
+
+    def __call__(self, environ, start_response):
+        raise AssertionError("it never runs")
+
+
+def function_filter(app):
+    return lambda environ, start_response: app(environ, start_response)
+
+
+class Told(LocalOnly):
+    """An application that wants to know when it is served."""
+
+    def start_serving(self):
+        raise AssertionError("it never runs")
+
+
+@pytest.mark.parametrize("within", [[], [Filter], [function_filter], [Filter, function_filter, Filter]])
+def test_an_application_that_wants_to_know_is_found_whatever_stands_before_it(within):
+    app = served = Told()
+    for made in within:
+        served = made(served)
+    assert _behind_filters(served) is app
+
+
+def test_an_application_that_does_not_want_to_know_is_served_all_the_same():
+    looping = Filter(None)
+    looping._app = looping
+    for served in (Filter(LocalOnly()), Filter(None), looping):
+        assert _behind_filters(served) is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pyramid.httpexceptions import HTTPRequestTimeout
 from pyramid.request import Request
 
 from calotype.draft import DraftTooLarge, InvalidDraft
@@ -23,14 +24,22 @@ def read_document(request: Request) -> Any:
     """The request's body as a JSON value.
 
     Raises:
-        InvalidDraft: it is none, or one that is not taken.
+        InvalidDraft: it is none, or one that is not taken, or the client went away.
         DraftTooLarge: it is longer than `SIZE_MAX`.
+        HTTPRequestTimeout: the client sends it too slowly.
     """
     if request.content_length is not None and request.content_length > SIZE_MAX:
         raise DraftTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
-    body = request.environ["wsgi.input"].read(
-        SIZE_MAX + 1 if request.content_length is None else request.content_length
-    )
+    # Our server gives documents less time than uploads. Where there is no Content-Type, it has to be told.
+    request.environ.get("calotype.document", bool)()
+    try:
+        body = request.environ["wsgi.input"].read(
+            SIZE_MAX + 1 if request.content_length is None else request.content_length
+        )
+    except TimeoutError:
+        raise HTTPRequestTimeout("The document came too slowly; send it again.") from None
+    except OSError:
+        raise InvalidDraft("Client disconnected before sending all data to the server.") from None
     if len(body) > SIZE_MAX:
         raise DraftTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
     return parse_document(body)

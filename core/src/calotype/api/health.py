@@ -7,6 +7,7 @@ Neither the database nor a store is asked here: the answer is what `calotype.pro
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from pyramid.config import Configurator
@@ -17,7 +18,10 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.metrics import Metrics
 from calotype.probes import Probes, ProbeState
+from calotype.registry import RegistryError
 from calotype.resources import Root
+from calotype.security import Unauthenticated
+from calotype.tokens import TokensUnreadable
 
 
 def healthz(context: Root, request: Request) -> Response:
@@ -37,7 +41,8 @@ def readyz(context: Root, request: Request) -> dict[str, Any]:
     if database is not ProbeState.OK or ProbeState.UNKNOWN in stores.values():
         request.response.status_int = 503
         request.response.headers["Retry-After"] = "5"
-    return {"database": database, "stores": stores}
+    processes = _processes(request) if database is ProbeState.OK else {}
+    return {"database": database, "stores": stores, **processes}
 
 
 def metrics(context: Root, request: Request) -> Response:
@@ -46,6 +51,32 @@ def metrics(context: Root, request: Request) -> Response:
         raise HTTPNotFound
     collected: Metrics = request.registry["calotype.metrics"]
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
+
+
+def _processes(request: Request) -> dict[str, Any]:
+    """Return the processes that serve, for an administrator; nothing for others, or without a token."""
+    try:
+        if not request.caller.is_admin:
+            return {}
+        found = request.image_registry.processes.all()
+    except (Unauthenticated, TokensUnreadable, RegistryError):
+        return {}
+    return {
+        "processes": [
+            {
+                "host": one.host,
+                "pid": one.pid,
+                "version": one.version,
+                "started": _moment(one.started_at),
+                "last_seen": _moment(one.seen_at),
+            }
+            for one in found
+        ]
+    }
+
+
+def _moment(at: datetime.datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def includeme(config: Configurator) -> None:

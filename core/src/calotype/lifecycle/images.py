@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -84,8 +84,13 @@ class Lifecycle:
         self._jobs = Jobs(registry, stores, settings, self._leases, self._transfers)
         self.imports = Imports(registry, stores, settings, self._transfers)
 
+    def renewal(self) -> Callable[[], bool]:
+        """Return what renews leases; the caller runs it three times in each `lease` seconds."""
+        self._leases.renewed_outside()
+        return self._leases.renew
+
     def close(self) -> None:
-        """End the thread that renews leases."""
+        """Renew no lease any more."""
         self._leases.close()
 
     @retried

@@ -23,7 +23,11 @@ log = logging.getLogger(__name__)
 
 
 class Leases:
-    """The leases that this process holds; one thread renews them, as long as there are any."""
+    """The leases that this process holds.
+
+    A process that serves renews them beside its requests (`renew`, once `renewed_outside` was called).
+    In others, such as commands, the first lease starts a thread that does it.
+    """
 
     def __init__(self, registry: Registry, seconds: float):
         self.owner = str(uuid.uuid4())
@@ -33,6 +37,7 @@ class Leases:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._needs_thread = True
 
     def end(self, seconds: float | None = None) -> datetime.datetime:
         """When a lease ends that is taken now."""
@@ -44,7 +49,7 @@ class Leases:
         """Renew the lease of that key until the block is left."""
         with self._lock:
             self._held.add(key)
-            if self._thread is None:
+            if self._thread is None and self._needs_thread:
                 self._thread = threading.Thread(target=self._renew_all, name="leases", daemon=True)
                 self._thread.start()
         try:
@@ -53,23 +58,32 @@ class Leases:
             with self._lock:
                 self._held.discard(key)
 
-    def close(self) -> None:
-        """Renew nothing any more."""
+    def renewed_outside(self) -> None:
+        """Start no thread, because the caller sees to it that `renew` is called three times in each lease."""
+        self._needs_thread = False
+
+    def renew(self) -> bool:
+        """Renew all leases that are held now; always return False, because once is enough."""
+        with self._lock:
+            held = sorted(self._held)
+        if held:
+            try:
+                with self._registry.unit(frees=True) as unit:
+                    unit.renew_leases(held, self.owner, self.end())
+            except RegistryError:
+                log.exception("leases could not be renewed; they are tried again")
+        return False
+
+    def close(self, seconds: float = 2) -> None:
+        """Renew nothing any more; wait at most `seconds` for a renewal that runs."""
         self._ended.set()
         thread = self._thread
         if thread is not None:
-            thread.join()
+            thread.join(seconds)
 
     def _renew_all(self) -> None:
         while not self._ended.wait(self.seconds / 3):
-            with self._lock:
-                held = sorted(self._held)
-            if held:
-                try:
-                    with self._registry.unit(frees=True) as unit:
-                        unit.renew_leases(held, self.owner, self.end())
-                except RegistryError:
-                    log.exception("leases could not be renewed; they are tried again")
+            self.renew()
 
 
 @dataclass(frozen=True, slots=True)

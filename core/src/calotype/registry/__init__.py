@@ -47,6 +47,7 @@ from calotype.registry.errors import (
 from calotype.registry.identity import Identity
 from calotype.registry.jobs import JobListing
 from calotype.registry.models import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
+from calotype.registry.processes import Processes, ServingProcess
 from calotype.registry.queries import Condition, Listing, Scope, SortKey
 from calotype.registry.records import (
     Census,
@@ -102,6 +103,7 @@ __all__ = [
     "MemberStatus",
     "OpenJob",
     "Page",
+    "ServingProcess",
     "Status",
     "StoredLocation",
     "Usage",
@@ -146,7 +148,10 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 
 
 class Registry:
-    """The registry in one database; shared by all threads. `definitions`, `scrubs`: what is read of those."""
+    """The registry in one database; shared by all threads.
+
+    `definitions`, `scrubs` and `processes` have the questions about those.
+    """
 
     def __init__(self, engine: Engine, reserve: Reserve | None = None):
         self.engine = engine
@@ -155,6 +160,7 @@ class Registry:
         self._counted: set[str] = set()
         self.definitions = Definitions(self._reader)
         self.scrubs = Scrubs(self._reader)
+        self.processes = Processes(self._reader)
         # Registered once on the factory, not on each session: that makes a unit cheap.
         self._manager = _ThreadManager()
         self._sessions = sessionmaker(engine, expire_on_commit=False)

@@ -245,3 +245,16 @@ class ScrubRow(Base):
     checked: Mapped[int] = mapped_column(Integer)
     failed: Mapped[int] = mapped_column(Integer)
     stopped: Mapped[str | None] = mapped_column(Text)
+
+
+class ProcessRow(Base):
+    """A process that serves, or was killed; one that ends properly removes its row."""
+
+    __tablename__ = "processes"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int] = mapped_column(Integer)
+    version: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    seen_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())

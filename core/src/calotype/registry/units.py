@@ -30,6 +30,7 @@ from calotype.registry.models import (
     TagRow,
     UsageRow,
 )
+from calotype.registry.processes import ProcessesUnit
 from calotype.registry.records import (
     FindingKind,
     FindingState,
@@ -88,6 +89,11 @@ class Unit:
     def scrubs(self) -> ScrubsUnit:
         """The verbs on checked copies, and on passes of the scrubber."""
         return ScrubsUnit(self._connection)
+
+    @property
+    def processes(self) -> ProcessesUnit:
+        """The verbs on the processes that serve."""
+        return ProcessesUnit(self._connection)
 
     def image(self, image_id: str) -> Image:
         """The image as this unit sees it; no other unit changes it before this one ends.

@@ -7,6 +7,7 @@ with the client. Not a byte behind the body is kept from the connection's next r
 from __future__ import annotations
 
 import io
+import math
 import re
 import select
 import socket
@@ -86,6 +87,8 @@ class Wire:
         self._poll.register(connection, select.POLLIN)
         self._waited = 0.0
         self._got = 0
+        #: Seconds for which the client may still be waited for.
+        self._left = math.inf
 
     @property
     def rest(self) -> bytes:
@@ -135,13 +138,22 @@ class Wire:
             self._got += len(got)
             return got
 
+    def limit(self, seconds: float) -> None:
+        """From now on, wait at most so many seconds in all for the client."""
+        self._left = seconds
+
     def _wait(self) -> None:
         """Wait for bytes. Only time spent here counts against the client, not the application's own."""
         window = self._settings.body_timeout
         began = time.monotonic()
-        if not self._poll.poll(window * 1000):
+        came = self._poll.poll(min(window, self._left) * 1000)
+        spent = time.monotonic() - began
+        self._left -= spent
+        if self._left <= 0:
+            raise ClientTooSlow("the body was not there in time")
+        if not came:
             raise ClientTooSlow("no bytes came")
-        self._waited += time.monotonic() - began
+        self._waited += spent
         if self._waited >= window:
             if self._got < self._settings.min_rate * self._waited:
                 raise ClientTooSlow("too few bytes came")
@@ -166,6 +178,10 @@ class RequestBody(io.RawIOBase):
     def rest(self) -> bytes:
         """What was taken from the connection behind the body: the beginning of the next request."""
         return self._wire.rest if self.finished else b""
+
+    def limit(self, seconds: float) -> None:
+        """Raise ClientTooSlow once the client has been waited for so many seconds in all, from now on."""
+        self._wire.limit(seconds)
 
     def readable(self) -> bool:
         """Yes."""

@@ -9,6 +9,7 @@ import socket
 import struct
 import termios
 import time
+from collections.abc import Hashable
 from functools import cached_property
 from typing import Any
 
@@ -31,13 +32,15 @@ class Task(WSGITask):
     """waitress's task, which knows when the connection cannot be used again."""
 
     def get_environment(self) -> dict[str, Any]:
-        """waitress's, with the wrapper for files that sendfile sends, and a way to say that one waits.
+        """waitress's, with the wrapper for files that sendfile sends, and two ways to tell us more.
 
         Within `with environ["calotype.stand_in"]():` an application waits for others, or their bytes.
+        `environ["calotype.document"]()` says that the body is a document, whatever its Content-Type.
         """
         environ = super().get_environment()
         environ["wsgi.file_wrapper"] = FileBuffer
         environ["calotype.stand_in"] = self.channel.server.task_dispatcher.stood_in
+        environ["calotype.document"] = self.channel.expect_document
         return environ
 
     def build_response_header(self) -> bytes:
@@ -94,21 +97,35 @@ class Channel(HTTPChannel):
         if self._linger_bytes <= 0:
             self.handle_close()
 
+    @property
+    def caller(self) -> Hashable:
+        """Who sends the first request: by its token, or else by the connection's address."""
+        caller = self.requests[0].caller
+        return self.counts_as if caller is None else caller
+
     def service(self) -> None:
         """Run the first request; called by a worker."""
         request = self.requests[0]
         self._lingers = request.streamed or request.error is not None
-        if not request.is_upload:
+        if not request.reads_body:
             super().service()
             return
-        connection = None
+        connection, request.slot = None, self.server.task_dispatcher.slot(self)
         try:
             connection = self._open_body(request)
             super().service()
         finally:
             if connection is not None:
                 connection.close()
-            self.server.task_dispatcher.upload_ended()
+            request.slot.leave()
+
+    def expect_document(self) -> None:
+        """Treat the body of the request that runs as a document, because the application says it is one."""
+        request = self.requests[0]
+        if request.body is not None and not request.is_document:
+            request.is_document = True
+            request.slot.become_document()
+            request.body.limit(self.adj.document_timeout)
 
     def _open_body(self, request: RequestParser) -> socket.socket | None:
         """Give the request its body, and return the socket it is read from, the worker's own.
@@ -128,6 +145,8 @@ class Channel(HTTPChannel):
         length = None if request.chunked else request.content_length
         request.surplus, request.behind = b"", self._take_back
         request.body = RequestBody(wire, length, self.adj.max_request_body_size)
+        if request.is_document:
+            request.body.limit(self.adj.document_timeout)
         return connection
 
     def _invite(self) -> None:

@@ -16,14 +16,17 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Callable
-from typing import BinaryIO
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, BinaryIO
 
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
 from calotype.serving.body import HEADER_LINE, READ_AHEAD, RequestBody
 from calotype.serving.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from calotype.serving.workers import Slot
 
 _META = (b"x-image-meta-", b"x-glance-")
 _SINGLE = frozenset(
@@ -56,8 +59,12 @@ class RequestParser(HTTPRequestParser):
     body: RequestBody | None = None
     #: Whether it is to.
     streamed = False
+    #: The slot that allows it to, while it runs.
+    slot: Slot | None = None
     #: Whether the client waits for `100 Continue` before it sends that body.
     wants_continue = False
+    #: Whether the body is a document, such as JSON, and not bytes to be kept: it is small, so it comes soon.
+    is_document = False
     #: What came behind the head of a streamed request: its body, or the first part of it.
     surplus = b""
     #: Takes what of the connection was read and is not the body's.
@@ -90,16 +97,24 @@ class RequestParser(HTTPRequestParser):
         return consumed
 
     @property
-    def is_upload(self) -> bool:
+    def reads_body(self) -> bool:
         """Whether a worker has to read its body from the connection."""
         return self.streamed and self.error is None
+
+    @property
+    def caller(self) -> Hashable | None:
+        """Who sends the request, by its token; None without one. It cannot be turned back into the token."""
+        token = self.headers.get("X_AUTH_TOKEN") or self.headers.get("AUTHORIZATION")
+        return None if token is None else hash(token)
 
     @property
     def deadline(self) -> float:
         """When it must be complete (as time.time says)."""
         settings = self.adj
         end = self.started + settings.header_timeout
-        if self.body_rcv is not None:
+        if self.is_document:
+            end += settings.document_timeout
+        elif self.body_rcv is not None:
             end += settings.body_timeout + self.content_length / (settings.min_rate or 1024)
         return end
 
@@ -126,6 +141,7 @@ class RequestParser(HTTPRequestParser):
 
     def _decide_on_body(self) -> None:
         has_body = self.body_rcv is not None
+        self.is_document = has_body and not _is_octets(self.headers.get("CONTENT_TYPE", ""))
         if has_body and (self.chunked or self.expect_continue or self.content_length > self.adj.stream_over):
             self.body_rcv.getbuf().close()
             self.body_rcv = None
@@ -145,6 +161,11 @@ class RequestParser(HTTPRequestParser):
         super().close()
         if self.body is not None and self.behind is not None:
             self.behind(self.body.rest)
+
+
+def _is_octets(media_type: str) -> bool:
+    """Return whether a Content-Type announces bytes to be kept as they are; a missing one does."""
+    return media_type.partition(";")[0].strip().lower() in ("", "application/octet-stream")
 
 
 def _fold(line: bytes, seen: dict[bytes, bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import resource
@@ -16,6 +17,7 @@ from waitress import wasyncore
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 
 from calotype.serving.channel import Channel, counted_as
+from calotype.serving.ending import Deadline, end_now, running
 from calotype.serving.poller import Poller
 from calotype.serving.settings import ServerSettings, ServerSettingsError
 from calotype.serving.workers import Workers
@@ -32,6 +34,10 @@ _RUSH = 64
 #: parts of uploads are, goes back to the system when it is freed, and leaves no holes. M_TRIM_THRESHOLD:
 #: what is smaller stays until so much is free, or each block of an upload would be taken and given back.
 _MALLOC_OPTIONS = {-8: 2, -3: 1 << 20, -1: 4 << 20}
+
+
+#: Objects looked at, at most, in search of the application behind its filters.
+_FILTER_PARTS = 200
 
 
 class _Listener:
@@ -165,6 +171,11 @@ class Server:
                 self._ending = True
                 self.listeners[0].pull_trigger()
 
+    @property
+    def workers_left(self) -> bool:
+        """Whether a request still runs though the server is closed."""
+        return bool(self._workers.threads)
+
     def _turn(self) -> None:
         self._sockets.turn(self.settings.asyncore_loop_timeout)
 
@@ -216,11 +227,15 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
     """Serve until SIGTERM or SIGINT; what `[server:main]` calls. `given`: tunables, which may hold `${...}`.
 
     An application whose attribute `loopback_only` holds a sentence is not served to other machines.
-    The first signal lets running requests end, a second one ends the process at once.
+    One that has the methods `start_serving` and `stop_serving`, be it behind filters, has them called
+    before the first request and after the last one.
+    The first signal lets running requests end, a second one ends the process at once. After the first one
+    the process ends within `drain_timeout` + `end_timeout` seconds: see `ending`.
 
     Raises:
         SystemExit: with one sentence, when it cannot start.
     """
+    before = threading.enumerate()  # such as pserve's own, which watch files for --reload
     try:
         settings = ServerSettings(**{key: expand(key, value, global_config) for key, value in given.items()})
         reason = getattr(app, "loopback_only", None)
@@ -233,18 +248,54 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
         raise SystemExit(f"calotype: {error}") from None
     except OSError as error:
         raise SystemExit(f"calotype: cannot listen: {error}") from None
-    _end_on_signals(server)
+    deadline = Deadline()
+    _end_on_signals(server, deadline)
+    served = _behind_filters(app)
+    if served is not None:
+        served.start_serving()
     log.info("listening on %s", " ".join(server.addresses))
     server.run()
+    deadline.within(settings.end_timeout)
+    if served is not None:
+        served.stop_serving()
+    if running(since=before):
+        end_now(1 if server.workers_left else 0)
 
 
-def _end_on_signals(server: Server) -> None:
+def _behind_filters(app: Application) -> Any:
+    """Return the application itself, which wants to know when it is served; None if there is no such one.
+
+    Filters that stand before an application, such as keystonemiddleware, hide its attributes. So what
+    they hold is looked through too.
+    """
+    seen: set[int] = set()
+    unseen: list[Any] = [app]
+    while unseen and len(seen) < _FILTER_PARTS:
+        part = unseen.pop(0)
+        seen.add(id(part))
+        if hasattr(part, "start_serving"):
+            return part
+        unseen += [one for one in _held_by(part) if callable(one) and id(one) not in seen]
+    return None
+
+
+def _held_by(part: Any) -> Iterator[Any]:
+    """Everything that an object's attributes or a function's closure refer to; nothing for a class."""
+    if not isinstance(part, type):
+        yield from getattr(part, "__dict__", {}).values()
+        for cell in getattr(part, "__closure__", None) or ():
+            with contextlib.suppress(ValueError):  # it is empty
+                yield cell.cell_contents
+
+
+def _end_on_signals(server: Server, deadline: Deadline) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
 
     def end(number: int, frame: object) -> None:
         for ours in (signal.SIGTERM, signal.SIGINT):
             signal.signal(ours, signal.SIG_DFL)
+        deadline.within(server.settings.drain_timeout + server.settings.end_timeout)
         server.stop()
 
     for ours in (signal.SIGTERM, signal.SIGINT):

@@ -53,12 +53,32 @@ class Tunable:
 
 TUNABLES = (
     Tunable("threads", at_least(1), 16, "Workers that run the application; some wait for a database."),
-    Tunable("upload_threads", at_least(1), 8, "Workers beside them for streamed bodies, one each."),
+    Tunable("upload_threads", at_least(1), 8, "Workers beside them for uploads whose bodies are streamed."),
+    Tunable(
+        "document_threads",
+        at_least(1),
+        32,
+        "Workers beside them for streamed bodies of another Content-Type than application/octet-stream, "
+        "such as JSON: started when needed.",
+    ),
+    Tunable(
+        "kept_threads",
+        at_least(0),
+        4,
+        "Workers beside each of these two kinds that only a caller without any of that kind gets, "
+        "so that one caller keeps out nobody. A caller is a token, or without one an address.",
+    ),
     Tunable(
         "upload_wait",
         at_least(0),
         30,
-        "Seconds an upload waits, unread, for one of those before 503: longer, and clients think us dead.",
+        "Seconds a streamed body waits, unread, for one of those before 503: later, clients think us dead.",
+    ),
+    Tunable(
+        "document_timeout",
+        at_least(1),
+        30,
+        "Seconds in all that the server waits for the bytes of a document before 408: they are few.",
     ),
     Tunable(
         "blocked_threads",
@@ -123,6 +143,13 @@ TUNABLES = (
         at_least(0),
         30,
         "Seconds requests get to end after SIGTERM; systemd kills at 90.",
+    ),
+    Tunable(
+        "end_timeout",
+        at_least(1),
+        10,
+        "Seconds in which all else, such as stores and the database, is closed after that. "
+        "Then the process ends, whatever hangs.",
     ),
     Tunable(
         "connection_limit",

@@ -4,48 +4,69 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from waitress.task import ThreadedTaskDispatcher
 
 from calotype.serving.parser import ServiceUnavailable
 from calotype.serving.settings import ServerSettings
+from calotype.serving.slots import Slots
 
 if TYPE_CHECKING:
     from calotype.serving.channel import Channel
 
 log = logging.getLogger(__name__)
 
+#: Seconds that workers get to end when the server closes. Those that are idle end at once.
+_LAST_SECONDS = 1
+
+
+@dataclass
+class Slot:
+    """The slot that a request has while it runs."""
+
+    workers: Workers
+    slots: Slots
+    caller: Hashable
+
+    def leave(self) -> None:
+        """Give it back."""
+        self.workers.leave(self.slots, self.caller)
+
+    def become_document(self) -> None:
+        """Change it for a slot for documents."""
+        before, self.slots = self.slots, self.workers.take_document_slot(self.caller)
+        self.workers.leave(before, self.caller)
+
 
 class Workers(ThreadedTaskDispatcher):
-    """waitress's threads, of which at most `upload_threads` at a time read a body from its client.
+    """waitress's threads, of which a bounded number at a time reads a body from its client.
 
-    There are as many more threads as those, so `threads` stay free of them. A worker that
-    waits for a slow reader is stood in for. Threads that were needed once are kept.
+    Uploads have slots of their own, and so have documents, which are bodies of metadata. For each slot
+    that is taken there is a thread more, so `threads` stay free of them. A worker that waits for a slow
+    reader is stood in for. Threads that were needed once are kept.
     """
 
     def __init__(self, settings: ServerSettings):
         super().__init__()
         self._settings = settings
-        self._uploads = 0
-        self._waiting: deque[tuple[float, Channel]] = deque()
+        self._uploads = Slots(settings.upload_threads, settings.kept_threads)
+        self._documents = Slots(settings.document_threads, settings.kept_threads)
         self._blocked = 0
-        self._blocked_lock = threading.Lock()
         self._count = settings.threads + settings.upload_threads
+        self._counting = threading.Lock()
         self.set_thread_count(self._count)
 
     def add_task(self, task: Channel) -> None:
-        """Queue the channel's next request; an upload waits until few enough others run."""
-        if task.requests[0].is_upload:
+        """Queue the channel's next request; one whose body is to be read may have to wait for a slot."""
+        if task.requests[0].reads_body:
             with self.lock:
-                if self._uploads >= self._settings.upload_threads:
-                    self._waiting.append((time.monotonic(), task))
+                if not self._slots(task).admit(task.caller, task):
                     return
-                self._uploads += 1
+            self._keep_enough()
         self._queue(task)
 
     def _queue(self, task: Channel) -> None:
@@ -54,40 +75,60 @@ class Workers(ThreadedTaskDispatcher):
             self.queue.append(task)
             self.queue_cv.notify()
 
-    def upload_ended(self) -> None:
-        """One of the uploads that were let run has ended: the one that waits longest may."""
+    def slot(self, task: Channel) -> Slot:
+        """Return the slot that the channel's next request was admitted to."""
+        return Slot(self, self._slots(task), task.caller)
+
+    def leave(self, slots: Slots, caller: Hashable) -> None:
+        """Give a slot back, and let a request that waits for it run."""
         with self.lock:
-            if not self._waiting:
-                self._uploads -= 1
-                return
-            _, task = self._waiting.popleft()
-        self._queue(task)
+            following = slots.leave(caller)
+        if following is not None:
+            self._queue(following)
+
+    def take_document_slot(self, caller: Hashable) -> Slots:
+        """Take a slot for a document that runs already, whether or not there is one; return its kind."""
+        with self.lock:
+            self._documents.take(caller)
+        self._keep_enough()
+        return self._documents
+
+    def _slots(self, task: Channel) -> Slots:
+        return self._documents if task.requests[0].is_document else self._uploads
 
     def look_after(self) -> None:
-        """Say how many requests wait for a thread, and answer 503 to uploads that have waited too long."""
+        """Log how many requests wait for a thread, and answer 503 to those that waited long for a slot."""
         if self.queue:
             log.warning("%d requests wait for a worker", len(self.queue))
-        late = time.monotonic() - self._settings.upload_wait
-        while True:
+        for slots, kind in ((self._uploads, "uploads"), (self._documents, "documents")):
             with self.lock:
-                if not self._waiting or self._waiting[0][0] > late:
-                    return
-                _, task = self._waiting.popleft()
-            task.requests[0].error = ServiceUnavailable("Too many uploads are running")
-            self._queue(task)
+                overdue = slots.overdue(self._settings.upload_wait)
+            for task in overdue:
+                task.requests[0].error = ServiceUnavailable(f"Too many {kind} are being read")
+                self._queue(task)
+
+    def _keep_enough(self) -> None:
+        """Start threads until there are `threads` besides those that read bodies and those that wait."""
+        with self._counting:
+            settings = self._settings
+            wanted = settings.threads + max(settings.upload_threads, self._uploads.taken)
+            wanted += self._documents.taken + min(self._blocked, settings.blocked_threads)
+            if wanted > self._count:
+                self._count = wanted
+                self.set_thread_count(wanted)
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = _LAST_SECONDS) -> bool:
+        """End the threads; those that run get `timeout` seconds in all."""
+        return super().shutdown(cancel_pending, timeout)
 
     @contextmanager
     def stood_in(self) -> Iterator[None]:
         """Within, the calling worker waits for its client, and another thread does its work."""
-        with self._blocked_lock:
+        with self._counting:
             self._blocked += 1
-            settings = self._settings
-            wanted = settings.threads + settings.upload_threads + min(self._blocked, settings.blocked_threads)
-            if wanted > self._count:
-                self._count = wanted
-                self.set_thread_count(wanted)
+        self._keep_enough()
         try:
             yield
         finally:
-            with self._blocked_lock:
+            with self._counting:
                 self._blocked -= 1

@@ -1,0 +1,350 @@
+"""How much longer another caller waits while somebody attacks the server.
+
+Each row starts a server and measures HEAD requests and one upload of a megabyte by one caller, first alone
+and then while others attack. The goal is a p99 of HEAD within 3 times its idle p99. The last column is how
+long the server takes to end after SIGTERM, during the attack.
+
+`python bench/attacks.py --against CHECKOUT` measures the code of another checkout, run by this environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from client import Client
+from crowd import meanwhile
+from rich.console import Console
+from rich.table import Table
+from server import PSERVE, ROOT, Server, write_ini
+from testservers import common
+
+#: Seconds that a request of the measured caller may take. What takes longer counts as so long.
+PATIENCE = 60
+#: Seconds that the server gets to end before it is killed.
+_LAST_PATIENCE = 90
+#: Requests of attackers that a server answers in none of its threads any more, as there are 16 + 8 of them.
+_CROWD = 26
+_UPLOAD = bytes(1 << 20)
+_GOAL = 3
+_PATCH = "application/openstack-images-v2.1-json-patch"
+#: A driver that takes uploads, and whose `check` never returns once the file `hang` is there.
+_HANGING = """
+import os
+import threading
+
+from calotype.testing import MemoryStore
+
+
+class HangingStore(MemoryStore):
+    class Options(MemoryStore.Options):
+        hang: str
+
+    def check(self):
+        if os.path.exists(self.options.hang):
+            threading.Event().wait()
+"""
+
+
+class Attacked(Server):
+    """A server of some checkout's code, which may refuse to end."""
+
+    def __init__(self, data_dir: Path, ini: Path, checkout: Path, plugins: Path):
+        super().__init__(data_dir, ini)
+        sources = [*checkout.glob("*/src"), *checkout.glob("plugins/*/src"), plugins]
+        paths = os.pathsep.join(map(str, sources))
+        self._env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+        self.ended_after = 0.0
+
+    def __enter__(self) -> Attacked:
+        self.data_dir.mkdir(parents=True)
+        command = [PSERVE, self._ini, f"http_port={self.port}", f"data_dir={self.data_dir}"]
+        with (self.data_dir / "server.log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self._env)
+        self._wait()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process.poll() is None:
+            self.end()
+
+    def end(self) -> None:
+        """End it with SIGTERM, and take the time."""
+        began = time.perf_counter()
+        self.process.terminate()
+        try:
+            self.process.wait(_LAST_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.ended_after = time.perf_counter() - began
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an attack works with."""
+
+    server: Attacked
+    folder: Path
+    image_id: str
+    #: A port of this machine where connections are taken, and nothing is said.
+    silent: int
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> int:
+        """Send one request as the attacker, and return its status; 0 if there was no answer."""
+        fields = {"X-Auth-Token": "attacker", "Content-Type": "application/json"}
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=120)
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request(method, path, body, fields)
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+        return 0
+
+
+def nothing(scene: Scene) -> None:
+    """Prepare nothing."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack: `clients` processes repeat `work`, each with its number, after `prepare` was called once."""
+
+    id: str
+    title: str
+    clients: int
+    work: Callable[[Scene, int], object]
+    prepare: Callable[[Scene], object] = nothing
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def sort_keys(scene: Scene, number: int) -> None:
+    """Ask for a list, sorted 150 times by one key, behind a marker."""
+    scene.ask("GET", f"/v2/images?marker={scene.image_id}&sort={','.join(['name:asc'] * 150)}")
+
+
+def tags(scene: Scene, number: int) -> None:
+    """Ask for an image with 340,000 tags that are no texts."""
+    scene.ask("POST", "/v2/images", json.dumps({"tags": [1] * 340_000}))
+
+
+def begin_to_hang(scene: Scene) -> None:
+    """Let the store hang from now on."""
+    (scene.folder / "hang").touch()
+
+
+def readiness(scene: Scene, number: int) -> None:
+    """Ask whether the server is ready."""
+    scene.ask("GET", "/readyz")
+
+
+def dripping_patch(scene: Scene, number: int) -> None:
+    """Send a patch that never ends, a little faster than the 1,024 bytes a second of `min_rate`."""
+
+    def drip() -> Iterator[bytes]:
+        yield b"["
+        for _ in range(600):
+            time.sleep(0.5)
+            yield b" " * 600
+
+    scene.ask("PATCH", f"/v2/images/{scene.image_id}", drip(), Content_Type=_PATCH)
+
+
+def silent_import(scene: Scene, number: int) -> None:
+    """Have an image imported from a server that says nothing."""
+    connection = http.client.HTTPConnection("127.0.0.1", scene.server.port, timeout=120)
+    fields = {"X-Auth-Token": "attacker", "Content-Type": "application/json"}
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, KeyError):
+        image = {"name": "x", "disk_format": "raw", "container_format": "bare"}
+        connection.request("POST", "/v2/images", json.dumps(image), fields)
+        image_id = json.loads(connection.getresponse().read())["id"]
+        uri = f"http://127.0.0.1:{scene.silent}/image"
+        order = {"method": {"name": "web-download", "uri": uri}}
+        scene.ask("POST", f"/v2/images/{image_id}/import", json.dumps(order))
+
+
+def fill(scene: Scene) -> None:
+    """Make a thousand images with eight kilobytes of properties each."""
+    fields = {"visibility": "public", **{f"p{number}": "x" * 1000 for number in range(8)}}
+    with Client(scene.server) as client:
+        for number in range(1000):
+            body = json.dumps({"name": f"image {number}", **fields}).encode()
+            client.send("POST", "/v2/images", body, Content_Type="application/json")
+
+
+def big_list(scene: Scene, number: int) -> None:
+    """Ask for as many images at once as are given."""
+    scene.ask("GET", "/v2/images?limit=1000")
+
+
+ATTACKS = (
+    Attack("D1", "sort keys", _CROWD, sort_keys),
+    Attack("D2", "tags", 4, tags),
+    Attack("D3", "readyz, a store hangs", _CROWD, readiness, begin_to_hang),
+    Attack("D4", "dripping PATCHes", 8, dripping_patch),
+    Attack(
+        "D5",
+        "imports, silent source",
+        _CROWD,
+        silent_import,
+        settings={
+            "calotype.external_sources": "everyone",
+            "store.http.allowed_networks": "127.0.0.0/8",
+            "store.http.ports": "SILENT",
+        },
+    ),
+    Attack("D6", "big lists", 16, big_list, fill),
+)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one caller saw, in seconds: of HEAD requests, and of an upload with its status (0: no answer)."""
+
+    p50: float
+    p99: float
+    requests: int
+    upload: float
+    status: int
+
+
+def measure(server: Attacked, image_id: str, seconds: float) -> Figures:
+    """Send HEAD requests one after another for so long, and then an upload, as another caller."""
+    taken = sorted(itertools.islice(_heads(server, image_id, seconds), 5000))
+    began = time.perf_counter()
+    status = _upload(server)
+    return Figures(
+        taken[len(taken) // 2],
+        taken[min(len(taken) - 1, len(taken) * 99 // 100)],
+        len(taken),
+        time.perf_counter() - began,
+        status,
+    )
+
+
+def _heads(server: Attacked, image_id: str, seconds: float) -> Iterator[float]:
+    """The seconds that each request took, until the time is over."""
+    end = time.perf_counter() + seconds
+    connection = None
+    while time.perf_counter() < end:
+        began = time.perf_counter()
+        try:
+            if connection is None:
+                connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+            connection.request("HEAD", f"/v2/images/{image_id}", headers={"X-Auth-Token": "other"})
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            connection = None
+        yield time.perf_counter() - began
+
+
+def _upload(server: Attacked) -> int:
+    """The status of an upload whose body is streamed, on a connection of its own; 0 if there is no answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    fields = {
+        "X-Auth-Token": "other",
+        "Content-Type": "application/octet-stream",
+        "x-image-meta-name": "b",
+        "x-image-meta-store": "file",
+    }
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("POST", "/images", _UPLOAD, fields)
+        return connection.getresponse().status
+    return 0
+
+
+def attack(one: Attack, folder: Path, checkout: Path, seconds: float) -> list[str]:
+    """Return the row of an attack."""
+    plugins = _write_driver(folder / "plugins")
+    with _silent() as port:
+        settings = {
+            "calotype.stores": "file http hanging",
+            "calotype.default_store": "file",
+            "store.hanging.hang": str(folder / "hang"),
+            **{key: value.replace("SILENT", str(port)) for key, value in one.settings.items()},
+        }
+        ini = write_ini(folder / "calotype.ini", {"app:main": settings})
+        with Attacked(folder / "data", ini, checkout, plugins) as server:
+            with Client(server) as client:
+                image_id = client.image("POST", "/images", x_image_meta_name="a")["id"]
+            scene = Scene(server, folder, image_id, port)
+            idle = measure(server, image_id, seconds)
+            one.prepare(scene)
+            with meanwhile(one.clients, lambda number: one.work(scene, number)):
+                time.sleep(2)  # until the attack has its effect
+                under = measure(server, image_id, seconds)
+                server.end()
+        return _row(one, idle, under, server.ended_after)
+
+
+def _row(one: Attack, idle: Figures, under: Figures, ended_after: float) -> list[str]:
+    ratio = under.p99 / idle.p99
+    return [
+        f"{one.id} {one.title}",
+        *(f"{seconds * 1000:,.1f}" for seconds in (idle.p50, idle.p99, under.p50, under.p99)),
+        f"{ratio:.1f}" + ("" if ratio <= _GOAL else " !"),
+        f"{under.status or 'no answer'} {under.upload:.1f} s",
+        f"{ended_after:.1f} s" + (" killed" if ended_after >= _LAST_PATIENCE else ""),
+    ]
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[int]:
+    """A port where connections are taken, and nothing is said."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        taken: list[socket.socket] = []
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(listener.accept()[0])
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        for connection in taken:
+            connection.close()
+
+
+def _write_driver(folder: Path) -> Path:
+    information = folder / "bench_hanging-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: bench-hanging\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[calotype.stores]\nhanging = hanging_store:HangingStore\n")
+    (folder / "hanging_store.py").write_text(_HANGING)
+    return folder
+
+
+def main() -> None:
+    """Print a table with a row for each attack."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--against", type=Path, default=ROOT, metavar="CHECKOUT", help="whose code is served")
+    parser.add_argument("--only", default="", metavar="D1,D4", help="which attacks; default: all")
+    parser.add_argument("--seconds", type=float, default=10, help="for how long HEAD is measured each time")
+    given = parser.parse_args()
+    wanted = set(filter(None, given.only.split(",")))
+    table = Table(title=f"Another caller's requests during attacks on {given.against}", title_justify="left")
+    headings = ("attack", "idle p50", "p99", "HEAD p50", "p99 [ms]", "ratio", "upload", "SIGTERM")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "attack" else "right")
+    with common.run_folder() as folder:
+        for one in ATTACKS:
+            if not wanted or one.id in wanted:
+                (folder / one.id).mkdir()
+                table.add_row(*attack(one, folder / one.id, given.against.resolve(), given.seconds))
+    Console(highlight=False, width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Bodies of metadata, sent slowly to the service itself: they hold up nobody, and not for long."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.edge.serving import PATIENCE, answer, head, read_to_end
+from tests.running.answers import statuses
+from tests.running.server import OCTETS, Server, write_ini
+
+CHUNKED = "Transfer-Encoding: chunked"
+PATCH = "Content-Type: application/openstack-images-v2.1-json-patch"
+JSON = "Content-Type: application/json"
+
+
+@contextmanager
+def begun(server: Server, *parts: bytes) -> Iterator[socket.socket]:
+    """A connection on which a request was begun, and is not finished."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+        for part in parts:
+            connection.sendall(part)
+        yield connection
+
+
+def chunk(content: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(content), content)
+
+
+def documents(image_id: str) -> list[bytes]:
+    """Heads of requests with documents, in each dialect that has any; one does not say what it is."""
+    return [
+        head(f"/v2/images/{image_id}", CHUNKED, PATCH, method="PATCH"),
+        head("/v2/images", CHUNKED, JSON),
+        head("/v2/images", CHUNKED),
+        head("/v1/images", CHUNKED, JSON),
+        head(f"/v1/images/{image_id}", CHUNKED, JSON, method="PUT"),
+        head(f"/v1/images/{image_id}/members", CHUNKED, JSON, method="PUT"),
+        head(f"/v2/images/{image_id}/members", CHUNKED),
+        head("/v2/metadefs/namespaces", CHUNKED, JSON),
+    ]
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that reads two uploads at a time, and gives documents two seconds."""
+    folder = tmp_path_factory.mktemp("narrow")
+    narrow = {"upload_threads": "2", "kept_threads": "0", "upload_wait": "2", "document_timeout": "2"}
+    running = Server(folder, write_ini(folder, server=narrow))
+    yield running
+    running.stop()
+
+
+def reserve(server: Server) -> str:
+    """Make an image that waits for its bytes, and return its id."""
+    fields = {"name": "a", "disk_format": "raw", "container_format": "bare"}
+    return server.post("/v2/images", body=json.dumps(fields).encode()).json["id"]
+
+
+def test_r1_d4_metadata_that_drips_in_leaves_uploads_their_slots(narrow: Server):
+    """r1-D4: while the documents of every dialect are on their way, a large upload goes through at once."""
+    server, image_id = narrow, reserve(narrow)
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(begun(server, one, chunk(b"["))) for one in documents(image_id)]
+        time.sleep(0.2)  # so that all of them are being read
+        assert server.put(f"/v2/images/{image_id}/file", OCTETS, [b"x" * 300_000] * 3).status == 204
+        patch = json.dumps({"op": "replace", "path": "/name", "value": "b"}).encode()
+        waiting[0].sendall(chunk(patch) + chunk(b"]") + b"0\r\n\r\n")
+        assert answer(waiting[0])[0] == 200
+    assert server.get(f"/v2/images/{image_id}").json["name"] == "b"
+
+
+def test_r1_d4_metadata_is_bounded_in_seconds_and_bytes(narrow: Server):
+    """r1-D4: a document gets 408 when its time is over, and 413 above a mebibyte, in every dialect."""
+    server, image_id = narrow, reserve(narrow)
+    with ExitStack() as stack:
+        for waiting in [stack.enter_context(begun(server, one, chunk(b"["))) for one in documents(image_id)]:
+            status, body = answer(waiting)
+            assert (status, json.loads(body)["error"]["message"]) == (
+                408,
+                "The document came too slowly; send it again.",
+            )
+    for one in documents(image_id):
+        with begun(server, one, *[chunk(b" " * 65536)] * 16, chunk(b" " * 10)) as waiting:
+            assert statuses(read_to_end(waiting)) == [413], one
+    assert "unexpected error" not in server.log
+
+
+def test_a_client_that_goes_away_within_a_document_is_no_fault_of_the_server(narrow: Server):
+    server, logged = narrow, len(narrow.log)
+    with begun(server, head("/v2/images", CHUNKED, JSON), chunk(b"{")) as waiting:
+        waiting.shutdown(socket.SHUT_WR)
+        assert statuses(read_to_end(waiting)) == [400]
+    assert "unexpected error" not in server.log[logged:]
