@@ -16,7 +16,7 @@ MIB = 1 << 20
 
 
 class Application:
-    """Serves /ok, /sum, /refuse, /lines, /careless, /document, /hold, /file and /blocks."""
+    """Serves /ok, /sum, /refuse, /lines, /careless, /document, /hold, /stall, /file and /blocks."""
 
     def __init__(self, file: Path | None = None):
         self._file = file
@@ -87,6 +87,11 @@ class Application:
         size = len(environ["wsgi.input"].read())
         assert self.go_on.wait(30)
         return self._answer(start_response, "200 OK", str(size).encode())
+
+    def stall(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """As hold, but tell the server so, as a service does whose store hangs."""
+        with environ["calotype.stand_in"]():
+            return self.hold(environ, start_response)
 
     def late(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Wait until the test says so, then read the body."""

@@ -238,6 +238,29 @@ def test_uploads_leave_threads_to_others_and_wait_for_each_other(start_edge: Sta
         assert answer(second) == (200, b"10")
 
 
+def test_an_upload_whose_store_hangs_lends_its_slot_to_others(start_edge: StartEdge):
+    """r1-D3: so that no store takes all slots of uploads."""
+    edge = start_edge(threads=1, upload_threads=1, kept_threads=0, upload_wait=1)
+    with ExitStack() as stack:
+        stalled = [stack.enter_context(edge.connect()) for _ in range(3)]
+        for one in stalled:
+            one.sendall(head("/stall", CHUNKED) + chunks(b"stalled"))
+            assert edge.app.begun.acquire(timeout=PATIENCE)
+        assert statuses(edge.speak(head("/sum", CHUNKED, "Connection: close") + chunks(b"bytes"))) == [200]
+        edge.app.go_on.set()
+        assert [answer(one) for one in stalled] == [(200, b"7")] * 3
+    with ExitStack() as stack:  # and what was lent was given back: again there is one slot
+        edge.app.go_on.clear()
+        first, second = (stack.enter_context(edge.connect()) for _ in range(2))
+        for one in (first, second):
+            one.sendall(head("/hold", CHUNKED) + chunks(b"first"))
+        assert edge.app.begun.acquire(timeout=PATIENCE)
+        assert edge.app.begun.acquire(timeout=PATIENCE)  # that of /sum
+        assert answer(second)[0] == 503
+        edge.app.go_on.set()
+        assert answer(first) == (200, b"5")
+
+
 def test_an_upload_that_waits_for_too_long_is_told_to_come_again(start_edge: StartEdge):
     edge = start_edge(upload_threads=1, upload_wait=0)
     with edge.connect() as first:

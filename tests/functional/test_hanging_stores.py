@@ -270,10 +270,10 @@ def test_an_s3_endpoint_that_says_nothing_stops_neither_the_start_nor_others(
         }
     )
     near = server.upload(BYTES)["id"]
+    server.readyz(lambda told: told.json["stores"] == {"file": "ok", "slow": "unavailable"})
     with crowd(lambda: upload_to(server, "slow")) as answers:
         assert_prompt(server, near)
     assert_told(answers)
-    server.readyz(lambda told: told.json["stores"] == {"file": "ok", "slow": "unavailable"})
 
 
 @pytest.mark.campaign

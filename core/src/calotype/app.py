@@ -145,7 +145,7 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
 
 
 def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
-    """Register what a process does beside requests: jobs, probes, leases, sweeping and so on."""
+    """Register what a process does beside requests: say that it lives, look at stores, do jobs, and so on."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
 

@@ -44,7 +44,8 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
     if database is not ProbeState.OK or ProbeState.UNKNOWN in stores.values():
         request.response.status_int = 503
         request.response.headers["Retry-After"] = "5"
-    return {"database": database, "stores": stores, **_processes(request)}
+    processes = _processes(request) if database is ProbeState.OK else {}
+    return {"database": database, "stores": stores, **processes}
 
 
 def metrics(context: Root | AdminRoot, request: Request) -> Response:
@@ -55,8 +56,6 @@ def metrics(context: Root | AdminRoot, request: Request) -> Response:
 
 def _processes(request: Request) -> dict[str, Any]:
     """Return the processes that serve, for an administrator; nothing for others, or without a token."""
-    if request.registry["calotype.probes"].database.state is ProbeState.UNAVAILABLE:
-        return {}
     try:
         if not request.caller.is_admin:
             return {}

@@ -67,13 +67,11 @@ class Reading:
             text = location.location or ""
             if store.has_file(text):
                 return store.get(text, offset, length, size=image.size)
+            reader = store.get(text, offset, length, size=image.size)
+            # Only now: those who wait for a store that hangs must not take the turns of other stores.
             if not self._turns.acquire(blocking=False):
+                reader.close()
                 raise TooManyDownloads("Too many images are being read from remote stores.")
-            try:
-                reader = store.get(text, offset, length, size=image.size)
-            except BaseException:
-                self._turns.release()
-                raise
             reader = verified(reader, sha256, store.name, partial(self._tell_of_mismatch, image, location))
             return _Proxied(reader, self._turns)
 

@@ -9,7 +9,8 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -34,14 +35,15 @@ class Task(WSGITask):
     def get_environment(self) -> dict[str, Any]:
         """waitress's, with the wrapper for files that sendfile sends, and two ways to tell us more.
 
-        Within `with environ["calotype.stand_in"]():` an application waits for others, or their bytes.
+        Within `with environ["calotype.stand_in"]():` an application waits for others, or their bytes: another
+        worker does its work, and another request may read its body.
         `environ["calotype.document"]()` says that the body is a document, whatever its Content-Type.
         `environ["calotype.admin"]` is there when the server has an admin listener, and says whether the
         request came through it. No client can set it, because the names of headers begin with `HTTP_`.
         """
         environ = super().get_environment()
         environ["wsgi.file_wrapper"] = FileBuffer
-        environ["calotype.stand_in"] = self.channel.server.task_dispatcher.stood_in
+        environ["calotype.stand_in"] = self.channel.stood_in
         environ["calotype.document"] = self.channel.expect_document
         if self.channel.server.is_admin is not None:
             environ["calotype.admin"] = self.channel.server.is_admin
@@ -122,6 +124,13 @@ class Channel(HTTPChannel):
             if connection is not None:
                 connection.close()
             request.slot.leave()
+
+    @contextmanager
+    def stood_in(self) -> Iterator[None]:
+        """Within, the request that runs waits for others, and keeps no worker and no slot from anybody."""
+        slot = self.requests[0].slot if self.requests else None
+        with self.server.task_dispatcher.stood_in(), slot.lent() if slot is not None else nullcontext():
+            yield
 
     def expect_document(self) -> None:
         """Treat the body of the request that runs as a document, because the application says it is one."""

@@ -36,6 +36,15 @@ class Slot:
         """Give it back."""
         self.workers.leave(self.slots, self.caller)
 
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Within, whoever waits for a slot may have it, because this request itself waits for others."""
+        self.leave()
+        try:
+            yield
+        finally:
+            self.workers.take_again(self.slots, self.caller)
+
     def become_document(self) -> None:
         """Change it for a slot for documents."""
         before, self.slots = self.slots, self.workers.take_document_slot(self.caller)
@@ -85,6 +94,12 @@ class Workers(ThreadedTaskDispatcher):
             following = slots.leave(caller)
         if following is not None:
             self._queue(following)
+
+    def take_again(self, slots: Slots, caller: Hashable) -> None:
+        """Take a slot that was lent, whether or not there is one."""
+        with self.lock:
+            slots.take(caller)
+        self._keep_enough()
 
     def take_document_slot(self, caller: Hashable) -> Slots:
         """Take a slot for a document that runs already, whether or not there is one; return its kind."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
 import threading
 from collections import deque
@@ -310,13 +309,9 @@ class _Threads:
     def __init__(self, name: str):
         self._name = name
         self._idle: deque[queue.SimpleQueue[Callable[[], object] | None]] = deque()
-        self._process = os.getpid()
 
     def run(self, work: Callable[[], object]) -> None:
         """Have the work done by an idle thread, or by a new one."""
-        if self._process != os.getpid():  # after a fork there are no threads but the one that forked
-            self._idle.clear()
-            self._process = os.getpid()
         try:
             inbox = self._idle.pop()
         except IndexError:
