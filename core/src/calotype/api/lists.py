@@ -17,6 +17,9 @@ from pyramid.response import Response
 from calotype.api.body import stand_in
 from calotype.registry import AT_ONCE, Image, Page
 
+#: Made once: `json.dumps` makes an encoder for each document that it is not to escape.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
@@ -35,7 +38,7 @@ def fit(documents: Iterable[tuple[str, Any]], room: int) -> Fitting:
     texts: list[bytes] = []
     last, size = None, 0
     for marker, document in documents:
-        text = json.dumps(document, ensure_ascii=False).encode()
+        text = _encode(document).encode()
         size += len(text)
         if texts and size > room:
             return Fitting(texts, last, cut=True)
@@ -90,5 +93,5 @@ def _beginning(name: str) -> bytes:
 
 def _end(rest: Mapping[str, Any]) -> bytes:
     """The end of a list and, behind it, the rest of its object."""
-    text = json.dumps(rest, ensure_ascii=False).encode()[1:]
+    text = _encode(rest).encode()[1:]
     return b"]" + (b", " + text if rest else text)
