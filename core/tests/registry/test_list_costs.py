@@ -92,7 +92,7 @@ def test_a_long_list_is_read_a_few_images_at_a_time(bench: Bench) -> None:
     """r1-D6: and whoever stops early reads no more of it."""
     made = fill(bench, ["n"] * (2 * AT_ONCE + 1))
     with statements(bench) as read:
-        page = bench.registry.page(Listing(Scope.PUBLIC, limit=100))
+        page = bench.registry.page(Listing(Scope.PUBLIC, limit=1000))
         assert len(read) == 1
         first = next(iter(page))
         assert len(read) == 2

@@ -16,6 +16,9 @@ from pyramid.response import Response
 from calotype.registry import AT_ONCE, Image, Page
 from calotype.stores.bulkhead import STAND_IN, StandIn
 
+#: Made once: `json.dumps` makes an encoder for each document that it is not to escape.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
@@ -34,7 +37,7 @@ def fit(documents: Iterable[tuple[str, Any]], room: int) -> Fitting:
     texts: list[bytes] = []
     last, size = None, 0
     for marker, document in documents:
-        text = json.dumps(document, ensure_ascii=False).encode()
+        text = _encode(document).encode()
         size += len(text)
         if texts and size > room:
             return Fitting(texts, last, cut=True)
@@ -89,5 +92,5 @@ def _beginning(name: str) -> bytes:
 
 def _end(rest: Mapping[str, Any]) -> bytes:
     """The end of a list and, behind it, the rest of its object."""
-    text = json.dumps(rest, ensure_ascii=False).encode()[1:]
+    text = _encode(rest).encode()[1:]
     return b"]" + (b", " + text if rest else text)

@@ -6,7 +6,7 @@ import datetime
 import importlib.metadata
 import logging
 import os
-import socket
+import platform
 import uuid
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ class Heartbeat:
         version = importlib.metadata.version("calotype-core")
         self._registry = registry
         self._process = ServingProcess(
-            str(uuid.uuid4()), socket.gethostname()[:255], os.getpid(), version[:64], now, now
+            str(uuid.uuid4()), platform.node()[:255], os.getpid(), version[:64], now, now
         )
         self._written = False
         self._failing = False

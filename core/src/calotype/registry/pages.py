@@ -7,9 +7,9 @@ from typing import Any
 
 from calotype.registry.records import Image
 
-#: Images that are read at once with all that belongs to them, which may be 300 KiB for each. As many as a
-#: page has by default, so that most pages take one statement.
-AT_ONCE = 25
+#: Images that are read at once with all that belongs to them, which may be 300 KiB for each. More than a page
+#: has by default, so that most pages take one statement.
+AT_ONCE = 50
 
 Rows = Sequence[Sequence[Any]]
 

@@ -138,7 +138,7 @@ def find_visible(connection: Connection, image_id: str, scope: Scope, project: s
 
 
 def images_shared_with(connection: Connection, project: str) -> list[Image]:
-    """The undeleted images of which the project is a member, oldest first.
+    """The images of which the project is a member, oldest first, without deleted and hidden ones.
 
     Of all that belongs to an image only that membership is read: there may be many images.
     """
@@ -156,7 +156,7 @@ def images_shared_with(connection: Connection, project: str) -> list[Image]:
             *(column.label(f"member_{column.name}") for column in membership),
         )
         .join(MemberRow.__table__, m.image_id == c.id)
-        .where(m.project == project, c.deleted_at.is_(None))
+        .where(m.project == project, c.deleted_at.is_(None), c.os_hidden == false())
         .order_by(c.created_at, c.id)
     )
     return [_shared_image(row) for row in connection.execute(shared)]

@@ -89,7 +89,6 @@ def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
             for image in shared
             for member in image.members
             if member.project == context.__name__
-            and not image.os_hidden
             and policy.may(caller, policy.VIEW, policy.image_grants(image))
             and (caller.is_admin or caller.project in (image.owner, context.__name__))
         ]
