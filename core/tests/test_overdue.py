@@ -44,6 +44,25 @@ def test_an_upload_that_is_given_up_is_told_at_once_and_its_bytes_are_left_to_a_
     gate.set()
 
 
+def test_an_upload_that_would_be_refused_at_once_leaves_no_record(hurried):
+    """r1-D3: a crowd that asks a store which hangs must not keep the database busy."""
+    hurried.stores["memory"].bulkhead = Bulkhead("memory", Bounds(stall_timeout=SOON, max_uploads=1))
+    gate = threading.Event()
+    hurried.store.add = lambda key, source, size=None: gate.wait(30)
+    with pytest.raises(Overdue):
+        hurried.lifecycle.upload(Draft(), Trickle(b"bytes"), None, CALLER)
+    known = hurried.images()
+    with pytest.raises(Overdue, match="1 uploads wait for it"):
+        hurried.lifecycle.upload(Draft(), Trickle(b"bytes"), None, CALLER)
+    queued = hurried.lifecycle.reserve(Draft(), CALLER)
+    with pytest.raises(Overdue, match="1 uploads wait for it"):
+        hurried.lifecycle.imports.stage(queued, Trickle(b"bytes"), None, None)
+
+    assert set(hurried.images()) == {*known, queued.id}
+    assert hurried.status(queued.id) is Status.QUEUED
+    gate.set()
+
+
 def test_a_delete_is_done_although_the_store_hangs(hurried):
     """r1-D3: the record is gone, and the bytes are written down to be removed."""
     image = hurried.lifecycle.upload(Draft(), Trickle(b"bytes"), None, CALLER)

@@ -131,6 +131,7 @@ class Lifecycle:
         """
         self._check(draft, caller, image)
         store = writable_store(self._stores, draft.store)
+        store.bulkhead.require_room()  # before anything is recorded
         demands = self._demands(draft, image, length)
         attempt = self._begin(draft, caller, image, store, length, on_failure)
         return self._transfers.carry(attempt, source, demands)

@@ -42,6 +42,7 @@ class Imports:
             Vanished: the image was deleted meanwhile; nothing is left.
         """
         store = writable_store(self._stores, self._settings.staging_store)
+        store.bulkhead.require_room()  # before anything is recorded
         attempt = self._begin_staging(image, store, length, caller)
         demands = Demands(length=length, size=size, limit=self._settings.image_size_cap)
         return self._transfers.stage(attempt, source, demands)

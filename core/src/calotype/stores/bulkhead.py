@@ -105,6 +105,16 @@ class Bulkhead:
         """The number of calls and uploads for which nobody waits any more, and which have not come back."""
         return self._calls.lost + self._uploads.lost
 
+    def require_room(self) -> None:
+        """Return unless an upload would be refused at once, because all that the store may have hangs.
+
+        Raises:
+            Overdue: it would.
+        """
+        for places, what in ((self._calls, "calls"), (self._uploads, "uploads")):
+            if places.lost >= places.number:
+                raise self._full(places, what)
+
     def call(self, work: Work[Result], drop: Drop[Result] = _forget) -> Result:
         """Do something short in a thread of the store, and return what it returns.
 
@@ -189,10 +199,12 @@ class Bulkhead:
 
     def _enter(self, places: _Places, what: str) -> None:
         if not places.take():
-            raise Overdue(
-                self._store,
-                f"it does not answer: {places.number} {what} wait for it, and it may have no more",
-            )
+            raise self._full(places, what)
+
+    def _full(self, places: _Places, what: str) -> Overdue:
+        return Overdue(
+            self._store, f"it does not answer: {places.number} {what} wait for it, and it may have no more"
+        )
 
     def _begin(
         self, work: Work[Result], places: _Places | None, drop: Drop[Result] = _forget
