@@ -56,7 +56,7 @@ def test_an_upload_that_would_be_refused_at_once_leaves_no_record(hurried):
         hurried.lifecycle.upload(Draft(), Trickle(b"bytes"), None, CALLER)
     queued = hurried.lifecycle.reserve(Draft(), CALLER)
     with pytest.raises(Overdue, match="1 uploads wait for it"):
-        hurried.lifecycle.imports.stage(queued, Trickle(b"bytes"), None, None)
+        hurried.lifecycle.imports.stage(queued, Trickle(b"bytes"), None, None, CALLER)
 
     assert set(hurried.images()) == {*known, queued.id}
     assert hurried.status(queued.id) is Status.QUEUED
