@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy import select, update
 from calotype.draft import Draft
 from calotype.lifecycle import Lifecycle, outages
 from calotype.lifecycle.jobs import Order
+from calotype.policy import Caller
 from calotype.registry import Image, Job, JobKind, JobStatus, Status
 from calotype.registry.models import JobRow
 from calotype.stores import BadLocation, BlobNotFound, Reader, Stored, StoreFull, Unavailable
@@ -238,6 +240,33 @@ def test_other_jobs_are_done_while_one_waits_and_go_before_it(there: Outages) ->
     assert there.lifecycle.work()
 
     assert {location.store for location in there.bench.registry.find(second.id).locations} == {"near", "web"}
+
+
+def test_a_project_with_a_running_job_comes_after_one_without(there: Outages) -> None:
+    """r1-D5: many imports whose source says nothing do not keep out those of others."""
+    admin = frozenset({"admin"})
+    owners = [Caller(user="u", project=project, roles=admin) for project in ("a", "a", "b")]
+    images = [there.lifecycle.upload(Draft(), Trickle(DATA), None, owner) for owner in owners]
+    for image, owner in zip(images, owners, strict=True):
+        there.lifecycle.copy(image, ("far",), owner, "request")
+    began, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        there.near.meanwhile = lambda: None
+        began.set()
+        release.wait(30)
+
+    there.near.meanwhile = hang
+    busy = threading.Thread(target=there.lifecycle.work)
+    busy.start()
+    assert began.wait(30)
+
+    assert there.lifecycle.work()
+
+    copied = [image.id for image in images if len(there.bench.registry.find(image.id).locations) == 2]
+    release.set()
+    busy.join()
+    assert copied == [images[2].id]
 
 
 def test_pauses_double_up_to_a_minute_and_their_sum_is_the_patience(there: Outages) -> None:

@@ -251,11 +251,11 @@ def test_an_upload_whose_store_hangs_lends_its_slot_to_others(start_edge: StartE
         assert [answer(one) for one in stalled] == [(200, b"7")] * 3
     with ExitStack() as stack:  # and what was lent was given back: again there is one slot
         edge.app.go_on.clear()
-        first, second = (stack.enter_context(edge.connect()) for _ in range(2))
-        for one in (first, second):
-            one.sendall(head("/hold", CHUNKED) + chunks(b"first"))
-        assert edge.app.begun.acquire(timeout=PATIENCE)
         assert edge.app.begun.acquire(timeout=PATIENCE)  # that of /sum
+        first, second = (stack.enter_context(edge.connect()) for _ in range(2))
+        first.sendall(head("/hold", CHUNKED) + chunks(b"first"))
+        assert edge.app.begun.acquire(timeout=PATIENCE)
+        second.sendall(head("/hold", CHUNKED) + chunks(b"second"))
         assert answer(second)[0] == 503
         edge.app.go_on.set()
         assert answer(first) == (200, b"5")

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,13 +124,20 @@ class Jobs:
         self._leases = leases
         self._transfers = transfers
         self._watch = Watch(leases.seconds)
+        #: How many jobs of each project are being done by this process.
+        self._running: Counter[str | None] = Counter()
+        self._lock = threading.Lock()
 
     def run_next(self) -> bool:
-        """Take the oldest job that nobody does, and do it; whether there was one."""
+        """Take a job that nobody does, and do it; whether there was one.
+
+        It is the oldest one of the projects for which the fewest are being done here, so that many
+        jobs of one project, whose source may say nothing, do not keep out those of others.
+        """
         job = self._take()
         if job is None:
             return False
-        with self._leases.held(job.id):
+        with self._leases.held(job.id), self._counted(job.owner):
             run = self._do(job)
         if run.waiting:
             self._put_off(job, run)
@@ -136,12 +145,22 @@ class Jobs:
             self._end(job, run.failed)
         return True
 
+    @contextlib.contextmanager
+    def _counted(self, project: str | None) -> Iterator[None]:
+        with self._lock:
+            self._running[project] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running[project] -= 1
+
     @retried
     def _take(self) -> Job | None:
         now = self._leases.end(0)
         found = self._registry.open_jobs(_LOOKED_AT, now, self._leases.end(outages.LONGEST))
         free = self._watch.over({one.job.id: one.lease_until for one in found})
-        for one in found:
+        for one in sorted(found, key=lambda one: self._running[one.job.owner]):
             if one.job.id in free and not one.waits:
                 with self._registry.unit() as unit:
                     if unit.claim_job(one, self._leases.owner, self._leases.end()):
