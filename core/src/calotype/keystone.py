@@ -60,9 +60,7 @@ def current_roles(environ: Mapping[str, Any]) -> frozenset[str] | None:
         return frozenset(role["name"].lower() for role in answer.json()["token"].get("roles", ()))
     except Unanswered:
         raise
-    except (
-        Exception
-    ) as error:  # keystoneauth1's errors, which the core does not import, and what is no document
+    except Exception as error:  # an error of keystoneauth1, which the core does not import, or no document
         raise Unanswered(f"Keystone could not be asked about a token: {type(error).__name__}.") from error
 
 

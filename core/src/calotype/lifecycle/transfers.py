@@ -438,9 +438,8 @@ class Transfers:
         """
         told = vanished if isinstance(error, (StatusConflict, ImageNotFound)) else error
         if isinstance(told, NotAllowed):
-            attempt = replace(
-                attempt, on_failure=Status.QUEUED
-            )  # the image is others', who may go on with it
+            # The image is somebody else's now, who may go on with it.
+            attempt = replace(attempt, on_failure=Status.QUEUED)
         try:
             end = self._write_failure(attempt, reason(told))
         except RegistryError as away:
