@@ -48,9 +48,9 @@ def documents(image_id: str) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that reads two uploads at a time, and gives documents two seconds."""
+    """A server that reads two uploads at a time, and gives documents five seconds."""
     folder = tmp_path_factory.mktemp("narrow")
-    narrow = {"upload_threads": "2", "kept_threads": "0", "upload_wait": "2", "document_timeout": "2"}
+    narrow = {"upload_threads": "2", "kept_threads": "0", "upload_wait": "2", "document_timeout": "5"}
     running = Server(folder, write_ini(folder, server=narrow))
     yield running
     running.stop()
