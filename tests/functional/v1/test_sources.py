@@ -173,7 +173,7 @@ def test_057_a_copy_goes_on_after_the_server_was_killed(start_server: StartServe
 def await_no_bytes(v1: V1, image_id: str) -> None:
     """Return when nothing of the image is left: no file, not even half of one, and no row of one."""
     end = time.monotonic() + 30
-    rows = "SELECT key FROM image_locations WHERE image_id = ?"
+    rows = 'SELECT "key" FROM image_locations WHERE image_id = ?'
     while v1.server.blobs(image_id) or v1.server.leftovers() or v1.server.query(rows, image_id):
         assert time.monotonic() < end, (v1.server.blobs(image_id), v1.server.leftovers())
         time.sleep(0.02)
