@@ -156,7 +156,7 @@ def images_shared_with(connection: Connection, project: str) -> list[Image]:
             *(column.label(f"member_{column.name}") for column in membership),
         )
         .join(MemberRow.__table__, m.image_id == c.id)
-        .where(m.project == project, c.deleted_at.is_(None), c.os_hidden == false())
+        .where(m.project == project, c.deleted_at.is_(None), _holds(SHOWN))
         .order_by(c.created_at, c.id)
     )
     return [_shared_image(row) for row in connection.execute(shared)]
@@ -230,7 +230,7 @@ def _matching(listing: Listing, condition: ColumnElement[bool]) -> Select[Any]:
     if not listing.deleted:
         query = query.where(c.deleted_at.is_(None))
     for wanted in listing.conditions:
-        query = query.where(OPERATORS[wanted.op](_comparable(c[wanted.field]), wanted.value))
+        query = query.where(_holds(wanted))
     for tag in listing.tags:
         query = query.where(exists().where(TagRow.image_id == c.id, TagRow.tag == tag))
     for name, value in listing.properties.items():
@@ -240,6 +240,10 @@ def _matching(listing: Listing, condition: ColumnElement[bool]) -> Select[Any]:
     if listing.after is not None:
         query = query.where(follows(_SORTED, listing.sort, _values(listing.after, listing.sort)))
     return query.order_by(*order_by(_SORTED, listing.sort))
+
+
+def _holds(condition: Condition) -> ColumnElement[bool]:
+    return OPERATORS[condition.op](_comparable(_IMAGES.c[condition.field]), condition.value)
 
 
 def _comparable(column: ColumnElement[Any]) -> ColumnElement[Any]:

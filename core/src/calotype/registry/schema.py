@@ -99,7 +99,7 @@ def require_newest(engine: Engine, ini: str) -> None:
     """Return when the database is at the newest revision.
 
     Raises:
-        SchemaMismatch: it is not; the sentence says which command mends it.
+        SchemaMismatch: it is not; the sentence says which command to run.
     """
     at = current(engine)
     if at != newest():

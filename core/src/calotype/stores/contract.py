@@ -238,7 +238,7 @@ class Store(abc.ABC):
         """Return when the store can be used; otherwise raise what a request would get.
 
         Raises:
-            Unavailable: with what is wrong, in words that help to mend it.
+            Unavailable: with what is wrong, in words that help to fix it.
             StoreFull: it takes no bytes; what it has can be read and deleted.
         """
 
