@@ -41,6 +41,9 @@ STATE = pathlib.Path(
 )
 
 
+# Below those that the kernel gives to clients.
+PORTS = range(12000, 32000)
+
 # The variable that names the folder of the run that a process belongs to.
 # What a run starts inherits it, and is killed when the run ends.
 RUN = "SERVERS_RUN"
@@ -144,17 +147,22 @@ def apt(*packages):
 
 
 def free_ports(count):
-    """Ports that are free now, below those the kernel hands to clients."""
+    """Ports that are free now, and that nobody else here is given soon.
+
+    A server listens seconds after its port was chosen, because it has to set
+    up its data first.  Two that choose by chance meet now and then, so ports
+    are handed out in turn, to all that use this cache."""
     ports = []
-    while len(ports) < count:
-        port = random.randrange(12000, 32000)
-        with socket.socket() as s:
-            try:
+    with _locked("ports"), open(CACHE / "ports", "a+") as turn:
+        turn.seek(0)
+        port = int(turn.read() or random.choice(PORTS))
+        while len(ports) < count:
+            port = port + 1 if port + 1 in PORTS else PORTS.start
+            with contextlib.suppress(OSError), socket.socket() as s:
                 s.bind((HOST, port))
-            except OSError:
-                continue
-        if port not in ports:
-            ports.append(port)
+                ports.append(port)
+        turn.truncate(0)
+        turn.write(str(port))
     return ports
 
 

@@ -1,6 +1,8 @@
 """The fixtures that start servers: what they leave, and what they do where a server cannot be had."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,6 +36,17 @@ def test_a_server_runs_as_long_as_its_block_and_leaves_nothing() -> None:
 
     assert not listens(settings["NGINX_URL"])
     assert not folder.exists()
+
+
+def test_ports_are_not_given_twice_to_servers_that_start_together() -> None:
+    """None of them listens yet when the others ask."""
+    command = [sys.executable, "-c", "import common; print(*common.free_ports(100))"]
+    asking = [
+        subprocess.Popen(command, cwd=fixtures.SERVERS, stdout=subprocess.PIPE, text=True) for _ in range(8)
+    ]
+    ports = [port for process in asking for port in process.communicate()[0].split()]
+
+    assert len(ports) == len(set(ports)) == 800
 
 
 def test_a_package_that_cannot_be_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
