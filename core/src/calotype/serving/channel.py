@@ -114,7 +114,8 @@ class Channel(HTTPChannel):
         request = self.requests[0]
         self._lingers = request.streamed or request.error is not None
         if not request.reads_body:
-            super().service()
+            with self.server.task_dispatcher.turn():
+                super().service()
             return
         connection, request.slot = None, self.server.task_dispatcher.slot(self)
         try:
