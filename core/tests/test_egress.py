@@ -788,6 +788,8 @@ def test_a_body_that_ends_with_its_connection_is_read_where_that_is_asked_for(he
     egress = Egress(policy(source))
 
     assert read(egress.open("GET", source.url(), endless=True)) == b"hello"
+    source.pages["/length"] = raw(head[:-2] + b"content-length: 5\r\n\r\n", b"hello and more")
+    assert read(egress.open("GET", source.url("/length"), endless=True)) == b"hello"
     for path in ("/empty", "/cut"):
         with pytest.raises(Unreachable, match="without a length or a byte"):
             read(egress.open("GET", source.url(path), endless=True))

@@ -12,14 +12,16 @@ from tests.running.server import OCTETS, Server, meta
 
 BARE = {"container_format": "bare"}
 every_dialect = pytest.mark.parametrize("store", DIALECTS.values(), ids=DIALECTS.keys())
-files = pytest.mark.parametrize("data", opaque.FILES.values(), ids=opaque.FILES.keys())
+#: Some of the files; core/tests/test_inspection.py has the inspector judge all of them.
+SOME = ("an empty boot sector", "a kernel", "a hybrid GPT", "LUKS 2")
 
 
-@files
+@pytest.mark.parametrize("name", SOME)
 def test_opaque_bytes_are_taken_as_a_raw_disk_a_kernel_and_a_ramdisk_in_every_dialect(
-    server: Server, data: bytes
+    server: Server, name: str
 ) -> None:
     """r1-B1: 415 "The image is not safe: mbr"."""
+    data = opaque.FILES[name]
     for dialect, store in DIALECTS.items():
         for disk, container in (("raw", "bare"), ("aki", "aki"), ("ari", "ari")):
             outcome = store(server, data, disk_format=disk, container_format=container)
@@ -32,7 +34,7 @@ def test_opaque_bytes_are_taken_as_a_raw_disk_a_kernel_and_a_ramdisk_in_every_di
 @every_dialect
 def test_opaque_bytes_are_not_taken_for_an_image_of_another_format(server: Server, store: Store) -> None:
     data = opaque.FILES["a kernel"]
-    for declared in ("qcow2", "vmdk", "vdi", "iso"):
+    for declared in ("qcow2", "iso"):
         outcome = store(server, data, disk_format=declared, **BARE)
         assert not outcome.taken
         assert f"The image is declared as {declared}, but it is raw." in outcome.why
@@ -94,7 +96,8 @@ def test_a_compressed_disk_is_told_by_its_compression_and_may_be_declared_as_one
     server: Server, store: Store
 ) -> None:
     """r1-B10, r1-G3: "it is raw"; and `compressed` was no container format."""
-    for name, data in opaque.COMPRESSED.items():
+    for name in ("gzip", "xz"):
+        data = opaque.COMPRESSED[name]
         outcome = store(server, data, disk_format="qcow2", **BARE)
         assert f"it looks like a file compressed with {name}: decompress it" in outcome.why
         assert store(server, data, disk_format="qcow2", container_format="compressed").taken

@@ -54,7 +54,7 @@ def page(head: str, body: bytes = BYTES) -> Page:
     return answer
 
 
-def mirrored(web: Web) -> str:
+def mirrored(web: Web) -> list[str]:
     """A URL that redirects each request to another mirror, with an ETag and a date of its own."""
     length = f"Content-Length: {len(BYTES)}\n"
     mirrors = [
@@ -64,31 +64,34 @@ def mirrored(web: Web) -> str:
         for name, date in (("one", "Tue, 01 Sep"), ("two", "Wed, 02 Sep"), ("three", "Thu, 03 Sep"))
     ]
     turns = itertools.cycle(mirrors)
-    return web.answer(lambda handler: page(f"HTTP/1.1 302 Found\nLocation: {next(turns)}\n", b"")(handler))
+    return [web.answer(lambda handler: page(f"HTTP/1.1 302 Found\nLocation: {next(turns)}\n", b"")(handler))]
 
 
-def sources(web: Web) -> list[str]:
-    """URLs of sources that can all be imported."""
+def of_any_framing(web: Web) -> list[str]:
+    """URLs of sources that say in different ways, or do not say, where their bytes end."""
     length = f"Content-Length: {len(BYTES)}\n"
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BYTES), BYTES)
-    urls = [
-        mirrored(web),
+    return [
         web.answer(page("HTTP/1.1 200 OK\n")),
         web.answer(page("HTTP/1.0 200 OK\n")),
         web.answer(page(f"HTTP/1.0 200 OK\n{length}")),
         web.answer(page("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", chunked)),
         web.answer(page(f"HTTP/1.1 200 OK\nContent-Encoding:\n{length}")),
     ]
-    long = web.place(BYTES) + "?"
-    return [*urls, long + "a" * (1001 - len(long)), long + "a" * (8000 - len(long))]
 
 
-@pytest.mark.parametrize("copy", COPIES)
+def of_any_length(web: Web) -> list[str]:
+    """Long URLs."""
+    url = web.place(BYTES) + "?"
+    return [url.ljust(length, "a") for length in (1001, 2049, 8000)]
+
+
+@pytest.mark.parametrize("sources", [mirrored, of_any_framing, of_any_length])
 def test_a_source_is_asked_once_however_it_ends_and_however_long_its_url_is(
-    adm: Person, web: Web, copy: Callable[[Person, str], str]
+    adm: Person, web: Web, sources: Callable[[Web], list[str]]
 ) -> None:
     """r1-B2, r1-B3, r1-B5: "other bytes than were registered", "the location is too long", 400."""
-    images = {copy(adm, url): url for url in sources(web)}
+    images = {copy(adm, url): url for url in sources(web) for copy in COPIES}
     for image_id, url in images.items():
         image = adm.done(image_id)
         assert (image["status"], image["size"]) == ("active", len(BYTES)), (url, image)
@@ -127,7 +130,8 @@ def reasons(web: Web) -> dict[str, str]:
 
 def test_a_failed_import_tells_why_in_its_task_and_in_the_image(adm: Person, web: Web) -> None:
     """r1-E11: "cannot be reached now, or broke off" for refused, unknown host and closed port alike."""
-    images = {copy(adm, url): said for url, said in reasons(web).items() for copy in COPIES}
+    copies = itertools.cycle(COPIES)
+    images = {next(copies)(adm, url): said for url, said in reasons(web).items()}
     for image_id, said in images.items():
         image = adm.done(image_id)
         assert image["status"] in ("queued", "killed")

@@ -99,7 +99,7 @@ class Answer:
             self._response = connection.getresponse()
         self.status: int = self._response.status
         self.headers: HTTPHeaderDict = self._response.headers
-        self.endless = not {"Content-Length", "Transfer-Encoding"} & set(self.headers)
+        self.endless = not ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers)
         #: TLS records and chunks are small, so that a block is many of them; each may be waited for.
         self._gathers = self._response.chunked or isinstance(self._socket, ssl.SSLSocket)
         self._is_empty = True
@@ -329,7 +329,8 @@ class Egress:
 
 def _usable(answer: Answer, *, endless: bool) -> Answer:
     """Let an answer through whose body is the bytes themselves, and whose end can be told from a break."""
-    problem = _problem(answer, endless=endless) if answer.status < 300 else None
+    has_bytes = answer.status < 300 and answer.status != 204
+    problem = _problem(answer, endless=endless) if has_bytes else None
     if problem is not None:
         answer.close()
         raise BadAnswer(problem, answer.host)
