@@ -435,6 +435,22 @@ def test_a_source_without_a_length_is_copied(version, store, script, uri):
     assert opened(store, uri) == (5, DATA[:5])
 
 
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        (reply(200, b"", Content_Length="ten"), "a Content-Length that is no number"),
+        (reply(206, b"x", Content_Range="bytes 5-5/9"), "another range than was asked for"),
+        (reply(204, Content_Length=None), "answers 204 No Content"),
+        (reply(200, gzip.compress(DATA), Content_Encoding="gzip"), "sends its bytes encoded"),
+    ],
+)
+def test_a_copy_is_not_taken_from_an_answer_that_cannot_be_used(page, why, store, script, uri):
+    """r1-E11"""
+    script.page = page
+    with pytest.raises(BadLocation, match=rf"the source at 127\.0\.0\.1 .*{why}"):
+        store.open_uri(uri)
+
+
 @pytest.mark.parametrize("length", [1001, 2049, 8000])
 def test_a_long_url_is_copied_from(length, store, script, uri):
     """r1-B3: 400 "the location is too long"."""

@@ -137,7 +137,12 @@ class HttpStore(Store):
         """
         with store_errors(self.name, to_its_namer=True):
             answer = self._ask(uri, {}, endless=True)
-            source = describe(answer.url, answer)
+            try:
+                source = describe(answer.url, answer)
+                self._skip(answer, -first_byte(answer))
+            except BaseException:
+                answer.close()
+                raise
 
             def resume(position: int) -> Answer:
                 for url in dict.fromkeys((source.url, parse(uri).url)):
