@@ -120,7 +120,7 @@ def reasons(web: Web) -> dict[str, str]:
         web.answer(page("HTTP/1.1 200 OK\nContent-Length: 60\n", b"canary")): at
         + "breaks the connection off before the end",
         web.answer(page("HTTP/1.1 302 Found\nLocation: http://127.0.0.1:1/canary\n", b"")): at
-        + "is refused by the filter of this service: port 1 is not allowed",
+        + "is refused by the filter of this service: port 1 is not in the option ports",
         web.answer(page("HTTP/1.1 302 Found\nLocation: http://127.0.0.2/canary\n", b"")): (
             "store 'web': the source at 127.0.0.2 is refused by the filter of this service: its address"
         ),
@@ -144,8 +144,8 @@ def test_a_failed_import_tells_why_in_its_task_and_in_the_image(adm: Person, web
 
 FILTER = "is refused by the filter of this service: "
 REFUSED = {
-    "http://mirror.example:8080/a.img": f"the source at mirror.example {FILTER}port 8080 is not allowed",
-    "http://10.0.0.1/a.img": f"the source at 10.0.0.1 {FILTER}its address is not public, and no option",
+    "http://mirror.example:8080/a.img": f"the source at mirror.example {FILTER}port 8080 is not in the option",
+    "http://10.0.0.1/a.img": f"the source at 10.0.0.1 {FILTER}its address is not public, and neither",
     "http://u:p@mirror.example/a.img": f"the source {FILTER}its URL must be http or https with a plain host",
     "ftp://mirror.example/a.img": "External sources are not supported: no store takes ftp locations",
 }

@@ -306,25 +306,27 @@ class Egress:
         policy = self.policy
         if target.scheme not in policy.schemes:
             raise Forbidden(
-                f"{target.scheme} is not allowed (allowed: {_listed(policy.schemes)})", target.host
+                f"{target.scheme} is not in the option schemes ({_listed(policy.schemes)})", target.host
             )
         if target.port not in policy.ports:
             raise Forbidden(
-                f"port {target.port} is not allowed (allowed: {_listed(policy.ports)})", target.host
+                f"port {target.port} is not in the option ports ({_listed(policy.ports)})", target.host
             )
 
     def _judge(self, host: str, address: Address) -> None:
-        if not self._permits(host, address):
+        if (why := self._refusal(host, address)) is not None:
             log.warning("refused to fetch from %s, because %s is not allowed", host, address)
-            raise Forbidden("its address is not public, and no option allows it", host)
+            raise Forbidden(why, host)
 
-    def _permits(self, host: str, address: Address) -> bool:
+    def _refusal(self, host: str, address: Address) -> str | None:
         policy = self.policy
         if any(address in network for network in policy.denied_networks):
-            return False
+            return "its address is in the option denied_networks"
         if host in policy.allowed_hosts or any(address in network for network in policy.allowed_networks):
-            return True
-        return is_public(address) and not is_own(address)
+            return None
+        if is_public(address) and not is_own(address):
+            return None
+        return "its address is not public, and neither allowed_networks nor allowed_hosts has it"
 
 
 def _usable(answer: Answer, *, endless: bool) -> Answer:

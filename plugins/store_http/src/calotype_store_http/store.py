@@ -9,6 +9,7 @@ import logging
 import re
 import ssl
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -128,9 +129,7 @@ class HttpStore(Store):
     def open_uri(self, uri: str) -> Opened:
         """Open the source for one reading of it all, by one request as long as nothing breaks.
 
-        A redirect may lead each request to another mirror, with validators of its own. After a break the
-        reading therefore goes on at the mirror that has answered, and else wherever the URL leads now,
-        if that tells the same validators.
+        A redirect may lead each request to another mirror, with validators of its own: see `_resume`.
 
         Raises:
             BadLocation, BlobNotFound, Unavailable: as `register`.
@@ -143,17 +142,10 @@ class HttpStore(Store):
             except BaseException:
                 answer.close()
                 raise
-
-            def resume(position: int) -> Answer:
-                for url in dict.fromkeys((source.url, parse(uri).url)):
-                    with contextlib.suppress(StoreError, EgressError):
-                        return self._fetch(source.model_copy(update={"url": url}), position, source.size)
-                raise Unreachable("broke off, and does not go on with the same bytes", answer.host)
-
             reader = SourceReader(
                 self.name,
                 source,
-                resume,
+                partial(self._resume, source, uri),
                 self.options.retries,
                 end=source.size,
                 answer=answer,
@@ -215,6 +207,17 @@ class HttpStore(Store):
         """Ask for one byte: many servers refuse HEAD, and only so it shows whether they have ranges."""
         with contextlib.closing(self._ask(url, {**conditions, "Range": "bytes=0-0"})) as answer:
             return describe(url, answer)
+
+    def _resume(self, source: Source, uri: str, position: int) -> Answer:
+        """Go on after a break: at the mirror that answered first, or else wherever the URI leads now.
+
+        Raises:
+            Unreachable: neither tells the validators of the first answer.
+        """
+        for url in dict.fromkeys((source.url, parse(uri).url)):
+            with contextlib.suppress(StoreError, EgressError):
+                return self._fetch(source.model_copy(update={"url": url}), position, source.size)
+        raise Unreachable("broke off, and does not go on with the same bytes", parse(source.url).host)
 
     def _fetch(self, source: Source, position: int, end: int | None) -> Answer:
         """Open the source so that its next byte is the one at `position` of what was registered."""
