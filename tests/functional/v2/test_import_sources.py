@@ -144,7 +144,7 @@ def test_a_failed_import_tells_why_in_its_task_and_in_the_image(adm: Person, web
 
 FILTER = "is refused by the filter of this service: "
 REFUSED = {
-    "http://mirror.example:8080/a.img": f"the source at mirror.example {FILTER}port 8080 is not in the option",
+    "http://mirror.example:8080/a": f"the source at mirror.example {FILTER}port 8080 is not in the option",
     "http://10.0.0.1/a.img": f"the source at 10.0.0.1 {FILTER}its address is not public, and neither",
     "http://u:p@mirror.example/a.img": f"the source {FILTER}its URL must be http or https with a plain host",
     "ftp://mirror.example/a.img": "External sources are not supported: no store takes ftp locations",
