@@ -15,10 +15,12 @@ from calotype.places import Marker, Places, PlaceState
 from calotype.registry import NoIdentity
 from calotype.registry.models import IdentityRow
 from calotype.stores import Capability, ConfigurationError, Store, StoreError, Unavailable
+from calotype.stores.bulkhead import Bounds
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import KEY, MARKER_KEY
 from calotype.stores.discovery import Driver
+from calotype.stores.errors import Overdue
 from calotype.testing import MemoryStore
 from core.tests.workbench import open_registry
 
@@ -631,3 +633,23 @@ def test_a_new_id_is_another_one_and_the_only_one(registry):
     assert made.id != before.id
     with registry.engine.connect() as connection:
         assert len(connection.execute(IdentityRow.__table__.select()).all()) == 1
+
+
+@pytest.mark.parametrize("method", ["blobs", "attempts", "get"])
+def test_a_place_that_cannot_be_looked_at_in_time_is_away(registry, options, method):
+    """Each request for a blob that is gone looks there, so a driver that hangs must not keep it. (r1-D3)"""
+    gate = threading.Event()
+
+    class Hanging(MemoryStore):
+        def __getattribute__(self, name):
+            if name == method:
+                gate.wait(30)
+            return super().__getattribute__(name)
+
+    _, place = open_place(registry, Hanging("a", options))
+    place._driver.bulkhead.bounds = Bounds(call_timeout=0.1)
+    try:
+        with pytest.raises(Overdue):
+            place.look()
+    finally:
+        gate.set()

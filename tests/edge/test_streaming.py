@@ -308,6 +308,7 @@ def test_r1_d4_a_document_that_waits_for_too_long_is_told_to_come_again(start_ed
 def test_r1_d4_a_caller_with_uploads_everywhere_leaves_room_for_anothers(start_edge: StartEdge):
     """r1-D4: slots are shared between callers, who are told apart by their tokens."""
     edge = start_edge(upload_threads=2, kept_threads=1, upload_wait=0)
+    introduce(edge, "greedy", "modest")
     greedy, modest = "X-Auth-Token: greedy", "X-Auth-Token: modest"
     with ExitStack() as stack:
         for _ in range(2):
@@ -319,9 +320,33 @@ def test_r1_d4_a_caller_with_uploads_everywhere_leaves_room_for_anothers(start_e
         assert statuses(said) == [200]
 
 
+def introduce(edge: Edge, *tokens: str) -> None:
+    """Let the application say whose each token is."""
+    for token in tokens:
+        said = edge.speak(head("/ok", f"X-Auth-Token: {token}", "Connection: close"))
+        assert statuses(said) == [200]
+
+
+def test_many_invented_tokens_keep_nobody_waiting(start_edge: StartEdge):
+    """They all count as their address, and the server outlives the crowd. (r1-D3)"""
+    edge = start_edge(threads=2, kept_threads=1, upload_threads=1, connections_per_address=0)
+    introduce(edge, "modest")
+    with ExitStack() as stack:
+        for number in range(200):
+            connection = stack.enter_context(edge.connect())
+            connection.sendall(head("/hold", f"X-Auth-Token: invented {number}"))
+        for _ in range(2):
+            assert edge.app.begun.acquire(timeout=PATIENCE)
+        for _ in range(3):
+            introduce(edge, "modest")
+        edge.app.go_on.set()
+        introduce(edge, "modest")
+
+
 def test_a_caller_who_keeps_all_workers_busy_keeps_out_nobody(start_edge: StartEdge):
     """Some workers are kept for callers for whom nothing runs. (r1-D3)"""
     edge = start_edge(threads=2, kept_threads=1, upload_threads=1)
+    introduce(edge, "greedy", "modest")
     with ExitStack() as stack:
         held = [stack.enter_context(edge.connect()) for _ in range(4)]
         for connection in held:

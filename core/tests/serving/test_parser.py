@@ -237,9 +237,9 @@ def test_r1_d4_a_short_document_has_its_own_deadline():
     assert receiving.deadline == receiving.started + SETTINGS.header_timeout + SETTINGS.document_timeout
 
 
-def test_a_caller_is_a_token_which_cannot_be_read_back():
+def test_callers_are_told_apart_by_tokens_which_cannot_be_read_back():
     def caller(*lines):
-        return parse(head(*lines)).caller
+        return parse(head(*lines)).token
 
     assert caller(b"X-Auth-Token: one") == caller(b"x-auth-token: one")
     assert caller(b"X-Auth-Token: one") != caller(b"X-Auth-Token: two")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calotype.serving import turns
+from calotype.serving.callers import Caller, Callers
 from calotype.serving.turns import Turns
 
 
@@ -24,14 +25,24 @@ class Clock:
 @dataclass(frozen=True)
 class Request:
     reads_body: bool = False
+    is_upload: bool = False
+
+
+PLAIN = Request()
+UPLOAD = Request(reads_body=True, is_upload=True)
+DOCUMENT = Request(reads_body=True)
 
 
 @dataclass(eq=False)
 class Task:
     """As much of a channel as turns look at."""
 
-    caller: str
+    name: str
     requests: list[Request] = field(default_factory=lambda: [Request()])
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.name, known=not self.name.startswith("at "))
 
 
 @dataclass
@@ -45,12 +56,12 @@ class World:
 
     def __post_init__(self) -> None:
         self.patch.setattr(turns, "time", self.clock)
-        self.queue = Turns(self.most)
+        self.queue = Turns(self.most, kept=1)
 
-    def wait(self, *callers: str) -> None:
+    def wait(self, *callers: str, request: Request = PLAIN) -> None:
         """Let a request of each wait."""
         for caller in callers:
-            self.queue.append(Task(caller))
+            self.queue.append(Task(caller, [request]))
 
     def take(self) -> str | None:
         """Whose request the next worker takes; None if none may run."""
@@ -58,7 +69,7 @@ class World:
             return None
         number = max(self.workers, default=0) + 1
         self.patch.setattr(threading, "get_ident", lambda: number)
-        self.workers[number] = self.queue.popleft().caller
+        self.workers[number] = self.queue.popleft().name
         return self.workers[number]
 
     def end(self, caller: str, seconds: float = 0.0) -> None:
@@ -112,29 +123,69 @@ def test_one_caller_gets_all_workers_but_those_that_are_kept(world: World) -> No
     assert world.take() in ("a", "b")
 
 
-def test_a_heavy_caller_has_one_request_running_while_others_come(world: World) -> None:
-    world.queue = Turns(9)
+def test_all_callers_together_get_no_more_workers_than_there_are_for_all(world: World) -> None:
+    """The others are for uploads."""
+    world.wait("a", "b", "c", "d")
+
+    assert [world.take() for _ in range(4)] == ["a", "b", "c", None]
+
+
+def test_a_heavy_caller_has_few_requests_running_while_others_come(world: World) -> None:
+    world.queue = Turns(9, kept=1)
     world.wait("a", "b")
     assert [world.take(), world.take()] == ["a", "b"]
     world.end("a", 3.0)
-    world.wait("a", "a", "b")
+    world.wait("a", "a", "a", "b")
 
-    assert [world.take(), world.take(), world.take()] == ["b", "a", None]
+    assert [world.take() for _ in range(4)] == ["b", "a", "a", None]
     world.end("a", 0.1)
     assert world.take() == "a"
 
 
+@pytest.mark.parametrize("request_", [PLAIN, DOCUMENT], ids=["plain", "document"])
+def test_a_heavy_caller_whom_nobody_knows_has_few_too(world: World, request_: Request) -> None:
+    world.queue = Turns(9, kept=1)
+    world.wait("at 192.0.2.1", "b")
+    assert [world.take(), world.take()] == ["at 192.0.2.1", "b"]
+    world.end("at 192.0.2.1", 3.0)
+    world.wait(*["at 192.0.2.1"] * 3, request=request_)
+
+    assert [world.take() for _ in range(3)] == ["at 192.0.2.1"] * 2 + [None]
+
+
 def test_a_heavy_caller_who_is_alone_has_several(world: World) -> None:
+    """Whoever asks for health comes from an address, and is nobody whom the load could disturb."""
+    world.queue = Turns(9, kept=1)
+    world.wait("a", "b")
+    assert [world.take(), world.take()] == ["a", "b"]
+    world.end("a", 100.0)
+    world.clock.now += 3
+    world.wait("at 192.0.2.1", "a", "a", "a", "a")
+
+    assert [world.take() for _ in range(5)] == ["at 192.0.2.1", "a", "a", "a", "a"]
+
+
+def test_nobody_waits_for_long_while_others_are_served(world: World) -> None:
+    world.most, world.queue = 1, Turns(1, kept=0)
     world.wait("a")
     world.take()
-    world.end("a", 100.0)
-    world.clock.now += 11
-
-    world.wait("a", "a")
-    assert [world.take(), world.take()] == ["a", "a"]
+    world.end("a", 0.5)
+    world.wait("a")
+    waited = 0
+    while waited < 10:
+        world.wait(f"new {waited}")
+        who = world.take()
+        assert who is not None
+        world.end(who)
+        if who == "a":
+            break
+        world.clock.now += 0.3
+        waited += 1
+    assert waited == 4
 
 
 def test_what_a_caller_used_is_forgotten(world: World) -> None:
+    world.queue = Turns(9, kept=1)
     world.wait("a", "b")
     assert [world.take(), world.take()] == ["a", "b"]
     world.end("a", 3.0)
@@ -142,31 +193,29 @@ def test_what_a_caller_used_is_forgotten(world: World) -> None:
     world.clock.now += 8
     world.wait("a", "a", "b")
 
-    assert sorted([world.take() or "", world.take() or ""]) == ["a", "b"]
-    world.end("b")
-    assert world.take() == "a", "it is no heavy caller any more"
+    assert [world.take(), world.take(), world.take()] == ["b", "a", "a"], "it is no heavy caller any more"
 
 
-def test_a_long_request_of_a_heavy_caller_keeps_its_others_waiting_no_longer(world: World) -> None:
+def test_long_requests_of_a_heavy_caller_keep_its_others_waiting_no_longer(world: World) -> None:
+    world.queue = Turns(9, kept=1)
     world.wait("a", "b")
     assert [world.take(), world.take()] == ["a", "b"]
     world.end("a", 9.0)
-    world.wait("a", "a")
-    assert [world.take(), world.take()] == ["a", None]
+    world.wait("a", "a", "a")
+    assert [world.take(), world.take(), world.take()] == ["a", "a", None]
 
     world.clock.now += 1
-    world.end("b")
     assert world.take() == "a"
 
 
-def test_a_request_that_was_admitted_to_read_its_body_runs_first(world: World) -> None:
+def test_an_upload_that_was_admitted_runs_first(world: World) -> None:
     """It has a slot, and with it a worker."""
     world.wait("a", "a", "a")
     assert [world.take(), world.take(), world.take()] == ["a", "a", None]
-    world.queue.append(Task("a", [Request(reads_body=True)]))
+    world.wait("a", request=UPLOAD)
 
     assert world.queue
-    assert world.queue.popleft().requests[0].reads_body
+    assert world.take() == "a"
 
 
 def test_a_request_that_is_stood_in_for_keeps_nobody_waiting(world: World) -> None:
@@ -184,17 +233,17 @@ def test_callers_of_whom_there_is_nothing_to_remember_are_forgotten(world: World
     world.take()
     world.end("a", 0.5)
     world.queue.forget()
-    assert list(world.queue._callers) == ["a", "b"]
+    assert len(world.queue._accounts) == 2
 
     world.end("b")
     world.clock.now += 60
     world.queue.forget()
-    assert list(world.queue._callers) == []
+    assert len(world.queue._accounts) == 0
 
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("wait"), st.sampled_from("abc")),
+        st.tuples(st.just("wait"), st.sampled_from(["a", "b", "at c"])),
         st.just(("take", "")),
         st.tuples(st.just("end"), st.floats(0, 3)),
         st.tuples(st.just("sleep"), st.floats(0, 12)),
@@ -225,3 +274,25 @@ def test_every_request_runs_in_the_end(steps: list[tuple[str, object]]) -> None:
             assert world.take() is not None
             ran += 1
         assert ran == came
+
+
+def test_a_token_is_its_callers_once_the_application_has_said_so() -> None:
+    callers = Callers()
+    assert callers.of(1, "192.0.2.1") == callers.of(2, "192.0.2.1") == callers.of(None, "192.0.2.1")
+
+    callers.learn(1, "alice")
+    callers.learn(3, "alice")
+    callers.learn(None, "nobody")
+    assert callers.of(1, "192.0.2.1") == callers.of(3, "192.0.2.9") == Caller("alice", known=True)
+    assert not callers.of(None, "192.0.2.1").known
+    callers.learn(1, "bob")
+    assert callers.of(1, "192.0.2.1").name == "bob"
+
+
+def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calotype.serving.callers._MOST", 2)
+    callers = Callers()
+    for number in range(3):
+        callers.learn(number, f"caller {number}")
+
+    assert [callers.of(number, "address").known for number in range(3)] == [False, True, True]

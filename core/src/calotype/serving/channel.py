@@ -9,7 +9,7 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from calotype.serving.body import BodyError, RequestBody, Wire
+from calotype.serving.callers import Caller
 from calotype.serving.parser import RequestParser, ServiceUnavailable
 from calotype.serving.sending import FileBuffer, FilePart
 
@@ -33,11 +34,12 @@ class Task(WSGITask):
     """waitress's task, which knows when the connection cannot be used again."""
 
     def get_environment(self) -> dict[str, Any]:
-        """waitress's, with the wrapper for files that sendfile sends, and two ways to tell us more.
+        """waitress's, with the wrapper for files that sendfile sends, and three ways to tell us more.
 
         Within `with environ["calotype.stand_in"]():` an application waits for others, or their bytes: another
         worker does its work, and another request may read its body.
         `environ["calotype.document"]()` says that the body is a document, whatever its Content-Type.
+        `environ["calotype.caller"](name)` says whose the request is, because callers take turns.
         `environ["calotype.admin"]` is there when the server has an admin listener, and says whether the
         request came through it. No client can set it, because the names of headers begin with `HTTP_`.
         """
@@ -45,6 +47,7 @@ class Task(WSGITask):
         environ["wsgi.file_wrapper"] = FileBuffer
         environ["calotype.stand_in"] = self.channel.stood_in
         environ["calotype.document"] = self.channel.expect_document
+        environ["calotype.caller"] = self.channel.learn_caller
         if self.channel.server.is_admin is not None:
             environ["calotype.admin"] = self.channel.server.is_admin
         return environ
@@ -106,19 +109,28 @@ class Channel(HTTPChannel):
             self.handle_close()
 
     @property
-    def caller(self) -> Hashable:
-        """Who sends the first request: by its token, or else by the connection's address."""
-        caller = self.requests[0].caller
-        return self.counts_as if caller is None else caller
+    def caller(self) -> Caller:
+        """Who sends the first request; the same for as long as that is dealt with."""
+        request = self.requests[0]
+        if request.caller is None:
+            request.caller = self.server.task_dispatcher.callers.of(request.token, self.counts_as)
+        return request.caller
+
+    def learn_caller(self, name: str) -> None:
+        """Count requests with the token of this one as that caller's from now on."""
+        self.server.task_dispatcher.callers.learn(self.requests[0].token, name)
 
     def service(self) -> None:
         """Run the first request; called by a worker."""
         request = self.requests[0]
         self._lingers = request.streamed or request.error is not None
-        if not request.reads_body:
-            with self.server.task_dispatcher.turn():
+        with self.server.task_dispatcher.turn():
+            if request.reads_body:
+                self._serve_with_body(request)
+            else:
                 super().service()
-            return
+
+    def _serve_with_body(self, request: RequestParser) -> None:
         connection, request.slot = None, self.server.task_dispatcher.slot(self)
         try:
             connection = self._open_body(request)

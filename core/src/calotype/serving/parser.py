@@ -26,6 +26,7 @@ from calotype.serving.body import HEADER_LINE, READ_AHEAD, RequestBody
 from calotype.serving.settings import ServerSettings
 
 if TYPE_CHECKING:
+    from calotype.serving.callers import Caller
     from calotype.serving.workers import Slot
 
 _META = (b"x-image-meta-", b"x-glance-")
@@ -65,6 +66,8 @@ class RequestParser(HTTPRequestParser):
     wants_continue = False
     #: Whether the body is a document, such as JSON, and not bytes to be kept: it is small, so it comes soon.
     is_document = False
+    #: Who sends it, once it is complete.
+    caller: Caller | None = None
     #: What came behind the head of a streamed request: its body, or the first part of it.
     surplus = b""
     #: Takes what of the connection was read and is not the body's.
@@ -102,8 +105,13 @@ class RequestParser(HTTPRequestParser):
         return self.streamed and self.error is None
 
     @property
-    def caller(self) -> Hashable | None:
-        """Who sends the request, by its token; None without one. It cannot be turned back into the token."""
+    def is_upload(self) -> bool:
+        """Whether a worker has to read bytes from the connection that are no document."""
+        return self.reads_body and not self.is_document
+
+    @property
+    def token(self) -> Hashable | None:
+        """What tells callers apart, None without one. Nobody can turn it back into what was sent."""
         token = self.headers.get("X_AUTH_TOKEN") or self.headers.get("AUTHORIZATION")
         return None if token is None else hash(token)
 

@@ -91,7 +91,13 @@ class _Listener:
         return sum(channel.counts_as == counts_as for channel in self.active_channels.values()) >= cap
 
     def maintenance(self, now: float) -> None:
-        """Look at every deadline."""
+        """Look at every deadline; no fault there ends the server."""
+        try:
+            self._look_after_all(now)
+        except Exception:
+            log.exception("could not look at all deadlines")
+
+    def _look_after_all(self, now: float) -> None:
         for channel in list(self.active_channels.values()):
             channel.enforce_deadlines(now)
         self.task_dispatcher.look_after()

@@ -67,7 +67,7 @@ TUNABLES = (
         at_least(0),
         4,
         "Workers beside each of these three kinds that only a caller without any of that kind gets, "
-        "so that one caller keeps out nobody. A caller is a token, or without one an address.",
+        "so that one caller keeps out nobody. A caller is whom a token was found to be, or else an address.",
     ),
     Tunable(
         "upload_wait",

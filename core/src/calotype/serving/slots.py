@@ -1,17 +1,18 @@
 """Slots: how many requests of a kind may read their bodies at once, and whose turn is next.
 
-A caller is whoever sends the same token, or where there is none, the same address. While only one caller
-comes, it may have all slots. When several wait, the caller with the fewest slots gets the next one. Some
-slots are kept for callers who have none, so one caller with many slow uploads never keeps out others.
+While only one caller comes, it may have all slots. When several wait, the caller with the fewest slots gets
+the next one. Some slots are kept for callers who have none, so one caller with many slow uploads never keeps
+out others.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from calotype.serving.callers import Caller
 
 if TYPE_CHECKING:
     from calotype.serving.channel import Channel
@@ -36,11 +37,11 @@ class Slots:
     kept: int
     #: Slots that are taken, in all and by each caller.
     taken: int = 0
-    _taken: Counter[Hashable] = field(default_factory=Counter)
+    _taken: Counter[Caller] = field(default_factory=Counter)
     #: The callers who wait, longest first, and the requests of each in order.
-    _waiting: dict[Hashable, deque[_Waiting]] = field(default_factory=dict)
+    _waiting: dict[Caller, deque[_Waiting]] = field(default_factory=dict)
 
-    def admit(self, caller: Hashable, task: Channel) -> bool:
+    def admit(self, caller: Caller, task: Channel) -> bool:
         """Take a slot for the task and return True, or let it wait and return False."""
         if self._has_room(caller):
             self.take(caller)
@@ -48,12 +49,12 @@ class Slots:
         self._waiting.setdefault(caller, deque()).append(_Waiting(task, time.monotonic()))
         return False
 
-    def take(self, caller: Hashable) -> None:
+    def take(self, caller: Caller) -> None:
         """Take a slot, even if there is none."""
         self.taken += 1
         self._taken[caller] += 1
 
-    def leave(self, caller: Hashable) -> Channel | None:
+    def leave(self, caller: Caller) -> Channel | None:
         """Give a slot back, and return the task that gets it."""
         self.taken -= 1
         self._taken[caller] -= 1
@@ -74,10 +75,10 @@ class Slots:
                 tasks.append(self._next(caller))
         return tasks
 
-    def _has_room(self, caller: Hashable) -> bool:
+    def _has_room(self, caller: Caller) -> bool:
         return self.taken < self.most or (self.taken < self.most + self.kept and caller not in self._taken)
 
-    def _next(self, caller: Hashable) -> Channel:
+    def _next(self, caller: Caller) -> Channel:
         """Remove a caller's first task. What else the caller has waits behind all other callers."""
         queue = self._waiting.pop(caller)
         first = queue.popleft()

@@ -1,9 +1,9 @@
 """Turns: which of the requests that wait for a worker runs next.
 
-A caller is whoever sends the same token, or where there is none, the same address. Python runs one thread at
-a time, so a caller whose requests cost much processor time makes everybody's requests slow. Therefore the
-caller who used least of it lately is next, and while several callers come, one who used much has one request
-running at a time. As with slots, some workers are kept for callers for whom nothing runs.
+Python runs one thread at a time, so a caller whose requests cost much processor time makes everybody's
+requests slow. Therefore the caller who used least of it lately is next, but nobody waits for long while
+others are served. While other known callers come, one who used much has few requests running at a time. As
+with slots, some workers are kept for callers for whom nothing runs.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from calotype.serving.callers import Caller
 
 if TYPE_CHECKING:
     from calotype.serving.channel import Channel
@@ -23,18 +25,32 @@ if TYPE_CHECKING:
 _HALF_LIFE = 2.0
 #: Seconds of processor time that make a caller a heavy one: a third of a core, all the time.
 _HEAVY = 1.0
+#: Requests of a heavy caller that run at once while others come.
+_FEW = 2
 #: Seconds of processor time that are not worth remembering.
 _FORGOTTEN = 0.01
-#: Seconds for which a change from one caller to another one shows that several come.
-_SEVERAL = 10.0
+#: Seconds for which somebody who came counts as coming.
+_RECENT = 2.0
 #: Seconds after which a request of a heavy caller keeps no other one waiting, because it may be a download.
 _LONG = 1.0
+#: Seconds after which a caller for whom nothing was done is next, whatever others have used.
+_PATIENCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    task: Channel
+    since: float
 
 
 @dataclass(slots=True)
-class _Caller:
-    waiting: deque[Channel] = field(default_factory=deque)
+class _Account:
+    """What one caller waits for, runs and has used."""
+
+    waiting: deque[_Waiting] = field(default_factory=deque)
     running: list[_Run] = field(default_factory=list)
+    #: When the last request of the caller got its turn.
+    served: float = 0.0
     #: Seconds of processor time, as they were at the time `counted`.
     _used: float = 0.0
     _counted: float = 0.0
@@ -47,75 +63,98 @@ class _Caller:
         """Add processor time."""
         self._used, self._counted = self.used(now) + seconds, now
 
+    def waits_since(self) -> float:
+        """Return since when nothing was done for a caller who waits."""
+        return max(self.waiting[0].since, self.served)
+
     def is_busy(self, now: float) -> bool:
-        """Return whether a request runs, but for those that have run for long."""
-        return any(now - run.began < _LONG for run in self.running)
+        """Return whether a few requests run, but for those that have run for long."""
+        return sum(now - run.began < _LONG for run in self.running) >= _FEW
+
+    @property
+    def runs_plain(self) -> bool:
+        """Whether a request runs that has no slot."""
+        return any(run.is_plain for run in self.running)
 
 
 @dataclass(eq=False, slots=True)
 class _Run:
-    caller: _Caller
+    account: _Account
     began: float
+    #: Whether it has no slot, and so needs one of the workers for all.
+    is_plain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    caller: Caller | None = None
+    at: float = float("-inf")
 
 
 class Turns:
     """The requests that wait, in place of waitress's queue. All is called under one lock, except `stood_in`.
 
     Args:
-        most: Requests that run at once, for everybody.
+        most: Requests without a slot that run at once, for everybody.
+        kept: As many more, for callers for whom none runs.
     """
 
-    def __init__(self, most: int):
+    def __init__(self, most: int, kept: int):
         self._most = most
-        #: Requests that were admitted to read their bodies, which have workers of their own.
-        self._admitted: deque[Channel] = deque()
-        self._callers: dict[Hashable, _Caller] = {}
-        #: The callers, of these, who wait.
-        self._waiting: dict[Hashable, _Caller] = {}
+        self._kept = kept
+        #: Uploads that were admitted to read their bodies, which have workers of their own.
+        self._uploads: deque[Channel] = deque()
+        self._accounts: dict[Caller, _Account] = {}
+        #: Those, of the accounts, of callers who wait.
+        self._waiting: dict[Caller, _Account] = {}
         #: What runs, by the number of its worker's thread.
         self._running: dict[int, _Run] = {}
-        #: Who came last, and when that was another one than before.
-        self._latest: Hashable = None
-        self._changed = -_SEVERAL
+        #: Who of the known callers came last, and another one who came before.
+        self._latest = self._before = _Arrival()
 
     def __bool__(self) -> bool:
         """Whether there is a request that may run now."""
-        return bool(self._admitted) or any(True for _ in self._next(time.monotonic()))
+        return bool(self._uploads) or any(True for _ in self._next(time.monotonic()))
 
     def __len__(self) -> int:
         """How many requests wait."""
-        return len(self._admitted) + sum(len(caller.waiting) for caller in self._waiting.values())
+        return len(self._uploads) + sum(len(account.waiting) for account in self._waiting.values())
 
     def append(self, task: Channel) -> None:
         """Let a request wait for its turn."""
-        if task.requests[0].reads_body:
-            self._admitted.append(task)
+        caller, now = task.caller, time.monotonic()
+        if caller.known:
+            if caller != self._latest.caller:
+                self._before = self._latest
+            self._latest = _Arrival(caller, now)
+        if task.requests[0].is_upload:
+            self._uploads.append(task)
             return
-        who = task.caller
-        if who != self._latest:
-            self._latest, self._changed = who, time.monotonic()
-        self._waiting[who] = caller = self._callers.setdefault(who, _Caller())
-        caller.waiting.append(task)
+        self._waiting[caller] = account = self._account(caller)
+        account.waiting.append(_Waiting(task, now))
 
     def popleft(self) -> Channel:
         """Remove and return the request that the calling worker is to run; there must be one that may."""
-        if self._admitted:
-            return self._admitted.popleft()
         now = time.monotonic()
-        who = min(self._next(now), key=lambda one: self._waiting[one].used(now))
-        caller = self._waiting.pop(who)
-        task = caller.waiting.popleft()
-        if caller.waiting:
-            self._waiting[who] = caller  # behind the others, of whom some may have used as little
-        run = self._running[threading.get_ident()] = _Run(caller, now)
-        caller.running.append(run)
+        if self._uploads:
+            task = self._uploads.popleft()
+            account = self._account(task.caller)
+        else:
+            caller = self._choose(now)
+            account = self._waiting.pop(caller)
+            task = account.waiting.popleft().task
+            account.served = now
+            if account.waiting:
+                self._waiting[caller] = account  # behind the others, of whom some may have used as little
+        run = self._running[threading.get_ident()] = _Run(account, now, not task.requests[0].reads_body)
+        account.running.append(run)
         return task
 
     def end(self, seconds: float) -> None:
         """Note that the calling worker's request has ended, and took so many seconds of processor time."""
         run = self._running.pop(threading.get_ident())
-        run.caller.running.remove(run)
-        run.caller.use(seconds, time.monotonic())
+        run.account.running.remove(run)
+        run.account.use(seconds, time.monotonic())
 
     @contextmanager
     def stood_in(self, lock: threading.Lock) -> Iterator[None]:
@@ -124,29 +163,45 @@ class Turns:
         with lock:
             run = self._running.pop(me, None)
             if run is not None:
-                run.caller.running.remove(run)
+                run.account.running.remove(run)
         try:
             yield
         finally:
             with lock:
                 if run is not None:
                     self._running[me] = run
-                    run.caller.running.append(run)
+                    run.account.running.append(run)
 
     def forget(self) -> None:
         """Forget callers of whom there is nothing to remember."""
         now = time.monotonic()
-        for who, caller in list(self._callers.items()):
-            if not (caller.waiting or caller.running or caller.used(now) > _FORGOTTEN):
-                del self._callers[who]
+        for caller, account in list(self._accounts.items()):
+            if not (account.waiting or account.running or account.used(now) > _FORGOTTEN):
+                del self._accounts[caller]
 
-    def _next(self, now: float) -> Iterator[Hashable]:
+    def _account(self, caller: Caller) -> _Account:
+        return self._accounts.setdefault(caller, _Account())
+
+    def _choose(self, now: float) -> Caller:
+        """Return who is next: whoever waited for too long, or else who used least."""
+        callers = list(self._next(now))
+        first = min(callers, key=lambda caller: self._waiting[caller].waits_since())
+        if now - self._waiting[first].waits_since() > _PATIENCE:
+            return first
+        return min(callers, key=lambda caller: self._waiting[caller].used(now))
+
+    def _next(self, now: float) -> Iterator[Caller]:
         """The callers who wait, longest first, and of whom a request may run."""
-        is_full = len(self._running) >= self._most
-        several = now - self._changed < _SEVERAL
-        for who, caller in self._waiting.items():
-            if is_full and caller.running:
+        plain = sum(run.is_plain for run in self._running.values())
+        for caller, account in self._waiting.items():
+            if not account.waiting[0].task.requests[0].reads_body and (
+                plain >= self._most + self._kept or (plain >= self._most and account.runs_plain)
+            ):
                 continue
-            if several and caller.used(now) > _HEAVY and caller.is_busy(now):
+            if account.used(now) > _HEAVY and account.is_busy(now) and self._others_come(caller, now):
                 continue
-            yield who
+            yield caller
+
+    def _others_come(self, caller: Caller, now: float) -> bool:
+        other = self._before if self._latest.caller == caller else self._latest
+        return now - other.at < _RECENT

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from waitress.task import ThreadedTaskDispatcher
 
+from calotype.serving.callers import Caller, Callers
 from calotype.serving.parser import ServiceUnavailable
 from calotype.serving.settings import ServerSettings
 from calotype.serving.slots import Slots
@@ -32,7 +33,7 @@ class Slot:
 
     workers: Workers
     slots: Slots
-    caller: Hashable
+    caller: Caller
 
     def leave(self) -> None:
         """Give it back."""
@@ -63,7 +64,9 @@ class Workers(ThreadedTaskDispatcher):
 
     def __init__(self, settings: ServerSettings):
         super().__init__()
-        self.queue = Turns(settings.threads)
+        self.queue = Turns(settings.threads, settings.kept_threads)
+        #: Who sends requests.
+        self.callers = Callers()
         self._settings = settings
         self._uploads = Slots(settings.upload_threads, settings.kept_threads)
         self._documents = Slots(settings.document_threads, settings.kept_threads)
@@ -107,20 +110,20 @@ class Workers(ThreadedTaskDispatcher):
         """Return the slot that the channel's next request was admitted to."""
         return Slot(self, self._slots(task), task.caller)
 
-    def leave(self, slots: Slots, caller: Hashable) -> None:
+    def leave(self, slots: Slots, caller: Caller) -> None:
         """Give a slot back, and let a request that waits for it run."""
         with self.lock:
             following = slots.leave(caller)
         if following is not None:
             self._queue(following)
 
-    def take_again(self, slots: Slots, caller: Hashable) -> None:
+    def take_again(self, slots: Slots, caller: Caller) -> None:
         """Take a slot that was lent, whether or not there is one."""
         with self.lock:
             slots.take(caller)
         self._keep_enough()
 
-    def take_document_slot(self, caller: Hashable) -> Slots:
+    def take_document_slot(self, caller: Caller) -> Slots:
         """Take a slot for a document that runs already, whether or not there is one; return its kind."""
         with self.lock:
             self._documents.take(caller)
@@ -135,8 +138,9 @@ class Workers(ThreadedTaskDispatcher):
         with self.lock:
             self.queue.forget()
             self._wake()
-        if len(self.queue):
-            log.warning("%d requests wait for a worker", len(self.queue))
+            waiting = len(self.queue)
+        if waiting:
+            log.warning("%d requests wait for a worker", waiting)
         for slots, kind in ((self._uploads, "uploads"), (self._documents, "documents")):
             with self.lock:
                 overdue = slots.overdue(self._settings.upload_wait)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import os
 import time
@@ -262,6 +263,23 @@ class CheckedStore:
                 raise BlobChanged(self.name, f"it holds {held} bytes of an image of {size}")
         return reader
 
+    def read_start(self, location: str, most: int) -> bytes:
+        """Return a blob's first bytes, all of them if there are fewer than `most`, as one short call.
+
+        Raises:
+            BlobNotFound, Unavailable: as the driver's `get`.
+        """
+
+        def work() -> bytes:
+            data = b""
+            with contextlib.closing(self.driver.get(location)) as reader:
+                while len(data) < most and (block := reader.read(most - len(data))):
+                    data += block
+            return data
+
+        with self._doing("get"):
+            return self.bulkhead.call(work)
+
     def _skip(self, reader: Reader, offset: int) -> None:
         left = offset
         while left:
@@ -368,6 +386,19 @@ class CheckedStore:
         self._need(Capability.LISTING, "cannot list what it holds")
         with self._using():
             yield from self._without_marker(self.driver.attempts(), MARKER_KEY)
+
+    def is_empty(self) -> bool:
+        """Whether the store holds nothing but the marker of its place; one short call."""
+        self._need(Capability.LISTING, "cannot list what it holds")
+
+        def work() -> bool:
+            marker = self.driver.locate(MARKER_KEY)
+            blobs = self._without_marker(self.driver.blobs(), marker)
+            attempts = self._without_marker(self.driver.attempts(), MARKER_KEY)
+            return next(itertools.chain(blobs, attempts), None) is None
+
+        with self._using():
+            return self.bulkhead.call(work)
 
     @staticmethod
     def _without_marker(listed: Iterator[Blob], marker: str | None) -> Iterator[Blob]:
