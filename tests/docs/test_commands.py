@@ -11,6 +11,7 @@ import pytest
 
 from calotype.cli import main
 from tests.docs.pages import DOCS, ROOT
+from tests.docs.sentences import SOURCES
 
 PAGES = [ROOT / "README.md", ROOT / "production.ini", *DOCS.glob("*.md"), *ROOT.glob("plugins/*/README.md")]
 #: From the command's name to the end of the command: of the line, of the code in it, or of a shell's command.
@@ -47,6 +48,21 @@ def fault(words: list[str]) -> str | None:
 def test_a_command_that_a_page_names_exists_with_these_options(page: Path) -> None:
     """r1-E20, r1-E21"""
     assert [(words, wrong) for words in typed(page) if (wrong := fault(words))] == []
+
+
+def test_the_readme_names_the_targets_of_make() -> None:
+    """r1-E21, both ways"""
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", (ROOT / "README.md").read_text(), re.M))
+
+    assert {one or other for one, other in named} == targets - {"help", "format", "clean"}
+
+
+def test_only_the_variables_that_an_ini_file_names_are_read_from_the_environment() -> None:
+    """r1-E21: what docs/commands.md says of the environment."""
+    reading = [path.name for path in SOURCES if re.search(r"os\.(environ|getenv)", path.read_text())]
+
+    assert reading == ["variables.py"]
 
 
 def test_the_commands_of_a_page_are_found() -> None:
