@@ -93,7 +93,8 @@ def _option(context: click.Context, option: click.Option) -> str:
     help_ = (option.help or "") + (" It must be given." if option.required else "")
     shown = option.get_help_extra(context).get("default")
     default = f" Default: {shown}." if shown else ""
-    return f"| `{', '.join(option.opts)}{value}` | {help_}{default} |"
+    called = f"{', '.join(option.opts)}{value}".replace("|", "\\|")
+    return f"| `{called}` | {help_}{default} |"
 
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterable[tuple[str, str, str, str]]:
