@@ -1,12 +1,13 @@
-"""Write the tables of docs/configuration.md from the models that declare the settings.
+"""Write the tables of docs/configuration.md and docs/commands.md from the code that declares what is in them.
 
     python docs/tables.py
 
-A test fails when the page and the models differ.
+A test fails when a page and the code differ.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import types
 import typing
@@ -14,14 +15,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
+from calotype.cli import main
 from calotype.serving.settings import TUNABLES
 from calotype.settings import Settings
 from calotype.stores import discovery
 
 PAGE = Path(__file__).with_name("configuration.md")
+COMMANDS = Path(__file__).with_name("commands.md")
 DRIVERS = ("file", "s3", "swift", "http")
 
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.S)
@@ -37,9 +41,10 @@ _NAMES: dict[type, str] = {
 }
 
 
-def write(page: Path = PAGE) -> None:
-    """Bring the page's tables up to date."""
-    page.write_text(with_tables(page.read_text()))
+def write() -> None:
+    """Bring the pages' tables up to date."""
+    for page in (PAGE, COMMANDS):
+        page.write_text(with_tables(page.read_text()))
 
 
 def with_tables(text: str) -> str:
@@ -48,11 +53,48 @@ def with_tables(text: str) -> str:
 
 
 def _table(name: str) -> str:
+    if name == "commands":
+        return "".join(_command(words, command) for words, command in commands(main, ("calotype-manage",)))
     if name == "settings":
         return _rows(_fields(Settings, "calotype."))
     if name == "server":
         return _rows((one.name, _kind(type(one.default)), _text(one.default), one.why) for one in TUNABLES)
     return _rows(_fields(discovery.load(name).store_class.Options, ""))
+
+
+def commands(
+    command: click.Command, words: tuple[str, ...]
+) -> Iterable[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command below a group, and the words that call it, in the order of the help."""
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from commands(below, (*words, name))
+    else:
+        yield words, command
+
+
+def _command(words: tuple[str, ...], command: click.Command) -> str:
+    """A section of docs/commands.md: how the command is called, what it does, its options."""
+    arguments = [
+        one.make_metavar(click.Context(command))
+        for one in command.params
+        if one.param_type_name == "argument"
+    ]
+    lines = [f"\n### `{' '.join((*words, *arguments))}`\n", inspect.cleandoc(command.help or "")]
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    if options:
+        lines += ["", "| option | does |", "| --- | --- |"]
+        lines += [_option(click.Context(command), one) for one in options]
+    return "\n".join(lines) + "\n"
+
+
+def _option(context: click.Context, option: click.Option) -> str:
+    value = "" if option.is_flag else f" {option.make_metavar(context)}"
+    help_ = (option.help or "") + (" It must be given." if option.required else "")
+    shown = option.get_help_extra(context).get("default")
+    default = f" Default: {shown}." if shown else ""
+    called = f"{', '.join(option.opts)}{value}".replace("|", "\\|")
+    return f"| `{called}` | {help_}{default} |"
 
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterable[tuple[str, str, str, str]]:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import pytest
@@ -90,7 +91,13 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     else:
         made = {"postgres": PostgreSQL, "mariadb": MariaDB}[request.param]
         found = made(request.getfixturevalue(request.param))
-    for command in ("rsync", found.command):
+    need_commands("rsync", found.command)
+    return found
+
+
+def need_commands(*commands: str) -> None:
+    """Install the Debian packages of commands that are not there, or skip."""
+    for command in commands:
         if shutil.which(command) is None:
             try:
                 common.apt(PACKAGES[command])
@@ -98,7 +105,6 @@ def kind(request: pytest.FixtureRequest) -> Kind:
                 if "CI" in os.environ:
                     raise
                 pytest.skip(str(error))
-    return found
 
 
 class Place:
@@ -107,10 +113,15 @@ class Place:
     def __init__(self, folder: Path, kind: Kind, backup: Path):
         folder.mkdir()
         self.url, names = kind.make(folder)
-        app = {**SETTINGS, "sqlalchemy.url": self.url, "store.file.path": f"{folder}/images"}
-        self.ini = write_ini(folder, app)
         self.folder = folder
-        self._names = {**names, "INI": str(self.ini), "DATA": str(folder), "BACKUP": str(backup)}
+        self._names = {**names, "DATA": str(folder), "BACKUP": str(backup)}
+        self.configure(folder)
+
+    def configure(self, folder: Path, app: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Write its ini file in a folder, with these settings beside those that all have."""
+        own = {**SETTINGS, "sqlalchemy.url": self.url, "store.file.path": f"{self.folder}/images"}
+        self.ini = write_ini(folder, {**own, **app})
+        self._names["INI"] = str(self.ini)
 
     def start(self) -> Server:
         """The service there."""
@@ -189,6 +200,30 @@ def test_what_was_acknowledged_before_a_backup_of_a_running_service_comes_back(
         assert (len(restored.blobs(kept["id"])), restored.blobs(late["id"])) == (1, [])
     finally:
         restored.stop()
+
+
+def test_the_backup_brings_the_tokens_and_the_configuration_back(tmp_path: Path) -> None:
+    """r1-E21"""
+    need_commands("rsync", "sqlite3")
+    backup, etc = tmp_path / "backup", tmp_path / "etc"
+    backup.mkdir()
+    etc.mkdir()
+    here = Place(tmp_path / "here", SQLite(), backup)
+    here.configure(etc, {"calotype.identity": "tokens", "calotype.tokens_file": f"{here.folder}/tokens.json"})
+    here.run('calotype-manage db upgrade "$INI" && mkdir "$DATA/images"')
+    made = here.run('calotype-manage token add "$INI" --user alice --project demo --role admin')
+    for part in ("SQLite", "the file store", "the configuration and the tokens"):
+        here.follow(f"back up {part}")
+    here.run('rm -r "$DATA"/* "$(dirname "$INI")"/*')
+    for part in ("the file store", "the configuration and the tokens", "SQLite"):
+        here.follow(f"restore {part}")
+
+    server = here.start()
+    try:
+        assert server.get("/images", {"X-Auth-Token": made.split()[-1]}).status == 200
+        assert server.get("/images").status == 401
+    finally:
+        server.stop()
 
 
 def test_a_store_older_than_the_database_misses_bytes_and_loses_none(kind: Kind, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from calotype.stores.catalog import CORE_KEYS
 from docs import tables
 from tests.docs.pages import DOCS, ROOT
 
@@ -30,12 +31,21 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     assert (tmp_path / "writing-a-store.html").is_file()
 
 
-def test_the_tables_are_those_of_the_code() -> None:
-    written = tables.PAGE.read_text()
+@pytest.mark.parametrize("page", [tables.PAGE, tables.COMMANDS], ids=lambda page: page.name)
+def test_the_tables_are_those_of_the_code(page: Path) -> None:
+    """r1-E21: every setting, option and command is on a page, as the code has it."""
+    written = page.read_text()
 
     assert written == tables.with_tables(written), "run: .venv/bin/python docs/tables.py"
+
+
+def test_the_tables_have_settings_options_and_commands() -> None:
+    written = tables.PAGE.read_text() + tables.COMMANDS.read_text()
+
     assert "| `sqlalchemy.url` | secret | **required** |" in written
     assert "| `bucket` | text | **required** |" in written
+    assert "### `calotype-manage images undelete INI ID [VARIABLES]...`" in written
+    assert "| `--to REVISION` |" in written
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -48,3 +58,19 @@ def test_a_pages_links_lead_to_files_that_are_there(page: Path) -> None:
     ]
 
     assert [file for file in files if not file.exists()] == []
+
+
+def test_the_keys_of_a_store_are_those_of_the_core() -> None:
+    """r1-E21, both ways"""
+    written = re.findall(r"^\| `store\.NAME\.([a-z_]+)` \|", tables.PAGE.read_text(), re.M)
+
+    assert sorted(written) == sorted(CORE_KEYS)
+
+
+def test_keystone_is_described_on_one_page() -> None:
+    """r1-E21"""
+    pages = [*DOCS.glob("*.md"), ROOT / "README.md", *ROOT.glob("plugins/*/README.md")]
+
+    assert [page.name for page in pages if "keystonemiddleware.auth_token" in page.read_text()] == [
+        "keystone.md"
+    ]

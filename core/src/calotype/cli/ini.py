@@ -41,10 +41,16 @@ def load_settings(ini: str, variables: dict[str, str]) -> Settings:
     former_name.check_file(Path(ini))
     loader = plaster.get_loader(ini, protocols=["wsgi"])
     try:
-        section = loader.get_wsgi_app_settings(defaults=variables)
+        section = loader.get_wsgi_app_settings(_application(loader), defaults=variables)
     except LookupError as error:
         raise SettingsError(f"{ini} has no application section: {error}") from None
     return read_settings(section.global_conf, section)
+
+
+def _application(loader: Any) -> str | None:
+    """Return the name of the application at the end of a pipeline; None where there is no pipeline."""
+    pipeline = loader.get_settings("pipeline:main").get("pipeline", "").split()
+    return pipeline[-1] if pipeline else None
 
 
 class Refusal(click.ClickException):

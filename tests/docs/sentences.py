@@ -1,0 +1,42 @@
+"""The sentences that the code has: its string constants, with `...` for what is put into them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from tests.docs.pages import ROOT
+
+SOURCES = sorted([*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
+#: What the old way of formatting puts a value in for.
+_PLACE = re.compile(r"%(?:\.\d+)?[a-z]")
+
+
+def read_trees() -> Iterator[ast.Module]:
+    """Yield the syntax tree of each module of ours, but not those of the kit for drivers."""
+    for path in SOURCES:
+        if "testing" not in path.parts:
+            yield ast.parse(path.read_text())
+
+
+def template(node: ast.expr) -> str | None:
+    """Return a string constant, with `...` for each value that is put into it; None if it is none."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return _PLACE.sub("...", node.value)
+    if isinstance(node, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "..." for part in node.values)
+        return "".join(parts)
+    return None
+
+
+def read_rows(text: str, columns: int) -> list[list[str]]:
+    """Return the rows, as cells and without the heads, of the text's tables of so many columns."""
+    lines = text.splitlines()
+    heads = {number - 1 for number, line in enumerate(lines) if re.fullmatch(r"\|( --- \|)+", line)}
+    rows = (
+        line[2:-2].split(" | ")
+        for number, line in enumerate(lines)
+        if line[:2] == "| " and number not in heads
+    )
+    return [row for row in rows if len(row) == columns and set(row) != {"---"}]

@@ -1,0 +1,78 @@
+"""What the pages tell operators to type exists: each command that they name, with these options."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from calotype.cli import main
+from tests.docs.pages import DOCS, ROOT
+from tests.docs.sentences import SOURCES
+
+PAGES = [ROOT / "README.md", ROOT / "production.ini", *DOCS.glob("*.md"), *ROOT.glob("plugins/*/README.md")]
+#: From the command's name to the end of the command: of the line, of the code in it, or of a shell's command.
+_TYPED = re.compile(r"\bcalotype-manage(?! \"\$@\")((?: +(?:\\\n *)?[^\s`|;&<>()#]+)+)")
+
+
+def typed(page: Path) -> list[list[str]]:
+    """Return what stands behind `calotype-manage` wherever a page has it as code."""
+    text = page.read_text()
+    if page.suffix == ".md":
+        fenced = re.findall(r"^```(?!\{literalinclude).*?^```", text, re.M | re.S)
+        text = "\n".join(
+            [*fenced, *re.findall(r"`[^`]+`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))]
+        )
+    return [shlex.split(words.replace("\\\n", "")) for words in _TYPED.findall(text)]
+
+
+def fault(words: list[str]) -> str | None:
+    """Return what is wrong with a command line; None where the command and its options exist."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words:
+        name, *words = words
+        if name.startswith("-"):
+            return None if name in ("--version", "-h", "--help") else f"no option {name}"
+        if name not in command.commands:
+            return None if name.isupper() else f"no command {name}"
+        command = command.commands[name]
+    known = {option for parameter in command.params for option in parameter.opts} | {"-h", "--help"}
+    given = [word.partition("=")[0] for word in words if word.startswith("-")]
+    return next((f"{command.name} has no option {option}" for option in given if option not in known), None)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_command_that_a_page_names_exists_with_these_options(page: Path) -> None:
+    """r1-E20, r1-E21"""
+    assert [(words, wrong) for words in typed(page) if (wrong := fault(words))] == []
+
+
+def test_the_readme_names_the_targets_of_make() -> None:
+    """r1-E21, both ways"""
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", (ROOT / "README.md").read_text(), re.M))
+
+    assert {one or other for one, other in named} == targets - {"help", "format", "clean"}
+
+
+def test_only_the_variables_that_an_ini_file_names_are_read_from_the_environment() -> None:
+    """r1-E21: what docs/commands.md says of the environment."""
+    reading = [path.name for path in SOURCES if re.search(r"os\.(environ|getenv)", path.read_text())]
+
+    assert reading == ["variables.py"]
+
+
+def test_the_commands_of_a_page_are_found() -> None:
+    found = [" ".join(words[:2]) for words in typed(DOCS / "operations.md")]
+
+    assert {"db upgrade", "token add", "scrub resume", "images unquarantine", "fsck INI"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    "words", ["db uprgade INI", "stores INI --chek", "nonsense", "fsck INI --window=0 --fix"]
+)
+def test_a_command_that_does_not_exist_is_noticed(words: str) -> None:
+    assert fault(words.split())

@@ -1,0 +1,50 @@
+"""docs/errors.md has each error that a client can be told, with its status and in its own words."""
+
+from __future__ import annotations
+
+import ast
+import http
+import re
+
+import pyramid.httpexceptions
+from waitress import utilities
+
+from calotype.api.errors import STATUS
+from tests.docs.pages import DOCS
+from tests.docs.sentences import read_rows, template
+
+PAGE = (DOCS / "errors.md").read_text()
+ROWS = [row for row in read_rows(PAGE, 5) if row[4] != "any other"]
+
+
+def called(node: ast.AST) -> str:
+    """Return the last name of what is called or raised; "" where it has none."""
+    node = node.func if isinstance(node, ast.Call) else node
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def test_each_error_that_has_a_status_is_on_the_page_with_it() -> None:
+    """r1-E21"""
+    written = {(row[4].strip("`").rpartition(".")[2], int(row[0])) for row in ROWS}
+
+    assert written == {(kind.__name__, status) for kind, status in STATUS.items()}
+    assert len(ROWS) == len(STATUS)
+
+
+def test_each_status_that_a_view_or_the_server_gives_by_itself_is_on_the_page(nodes: list[ast.AST]) -> None:
+    """r1-E21"""
+    written = {int(status) for status in re.findall(r"^\| (\d{3}) \|", PAGE, re.M)}
+    names = {called(node) for node in nodes if isinstance(node, (ast.Call, ast.Name))}
+    kinds = [getattr(module, name, None) for name in names for module in (pyramid.httpexceptions, utilities)]
+    given = {getattr(kind, "code", None) for kind in kinds} & set(http.HTTPStatus)
+
+    assert {404, 405, 410, 431} <= given <= written
+
+
+def test_the_sentences_of_the_page_are_the_codes_own(nodes: list[ast.AST]) -> None:
+    """r1-E21"""
+    ours = {template(node) for node in nodes if isinstance(node, ast.expr)}
+    given = [row[1].strip("`").removeprefix("store '...': ") for row in ROWS if row[1].startswith("`")]
+
+    assert len(given) > 30
+    assert [sentence for sentence in given if sentence != "..." and sentence not in ours] == []

@@ -1,0 +1,43 @@
+"""The ini file of docs/keystone.md is one that our commands and the server's application loader take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import plaster
+import pytest
+
+from tests.docs.pages import DOCS, read_blocks
+from tests.running.forked import run_manage
+from tests.running.server import INI
+
+#: Where the page's sections belong in the file; it leaves out the rest.
+HEAD = "[app:main]\nuse = egg:calotype-core\n"
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    """calotype.ini with the page's sections."""
+    (block,) = (block.text for block in read_blocks(DOCS / "keystone.md") if block.language == "ini")
+    path = tmp_path / "keystone.ini"
+    path.write_text(INI.read_text().replace(HEAD, block))
+    path.chmod(0o640)
+    return path
+
+
+def test_a_command_reads_the_settings_of_an_application_that_keystone_stands_before(
+    ini: Path, tmp_path: Path
+) -> None:
+    """r1-E21: it took the pipeline for the application, and said that sqlalchemy.url is required."""
+    done = run_manage(["stores", ini, f"data_dir={tmp_path}/data", "--create", "file"])
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "its place is its own" in done.stdout
+
+
+def test_the_filter_and_the_application_of_the_page_can_be_loaded(ini: Path, tmp_path: Path) -> None:
+    loader = plaster.get_loader(str(ini), protocols=["wsgi"])
+
+    app = loader.get_wsgi_app(defaults={"data_dir": str(tmp_path / "data")})
+
+    assert type(app).__name__ == "AuthProtocol"
