@@ -46,6 +46,8 @@ from calotype.lifecycle.states import (
 from calotype.lifecycle.transfers import Attempt, Swept, Transfers, new_key
 from calotype.policy import Caller
 from calotype.registry import (
+    Actor,
+    AuditVerb,
     FindingKind,
     Image,
     JobKind,
@@ -63,6 +65,10 @@ from calotype.stores.contract import Capability, Reader
 from calotype.stores.errors import StoreError
 
 _FORMATS = ("disk_format", "container_format")
+#: Fields whose values the audit trail tells; of others only that they were set.
+_TOLD = ("visibility", "owner", "protected", "os_hidden")
+#: Audit records that one sweep removes.
+_AUDIT_BATCH = 1000
 
 
 class Lifecycle:
@@ -179,6 +185,7 @@ class Lifecycle:
             # A digest that a client declared is nobody's knowledge: these bytes were never read.
             self._take(unit, image_id, Status.ACTIVE, size=size, checksum=None)
             unit.refer(image_id, new_key(image_id), store.name, stored.location)
+            unit.audit(AuditVerb.REGISTER, image_id, caller.actor, f"store {store.name}")
             return unit.image(image_id)
 
     @retried
@@ -219,7 +226,7 @@ class Lifecycle:
             queued = unit.image(image_id)
             if queued.status is not Status.QUEUED or unit.has_open_job(image_id):
                 raise NotQueued("Cannot upload to an unqueued image")
-            add_job(unit, JobKind.FETCH, queued, order, request_id, caller.user)
+            add_job(unit, JobKind.FETCH, queued, order, request_id, caller)
             return queued
 
     @retried
@@ -247,7 +254,7 @@ class Lifecycle:
         with self._registry.unit() as unit:
             require(caller, policy.OPERATE)
             importing = self._take(unit, self._add(unit, draft, caller), Status.IMPORTING)
-            return add_job(unit, JobKind.FETCH, importing, order, request_id, caller.user)
+            return add_job(unit, JobKind.FETCH, importing, order, request_id, caller)
 
     @retried
     def copy(
@@ -279,7 +286,7 @@ class Lifecycle:
                 raise InvalidDraft(f"The image is in store {sorted(held & set(targets))[0]} already.")
             order = Order(stores=tuple(name for name in targets if name not in held), strict=strict)
             if order.stores:
-                add_job(unit, JobKind.COPY, current, order, request_id, caller.user)
+                add_job(unit, JobKind.COPY, current, order, request_id, caller)
 
     @retried
     def remove_from_store(self, image: Image, store: str, caller: Caller) -> None:
@@ -302,6 +309,7 @@ class Lifecycle:
                 raise NotAllowed(f"Store {store} holds the only bytes of image {image.id}.")
             if all(one.quarantined for one in left) and not all(one.quarantined for one in there):
                 raise NotAllowed(f"Store {store} holds the only undamaged bytes of image {image.id}.")
+            unit.audit(AuditVerb.REMOVE_COPY, image.id, caller.actor, f"store {store}")
             doomed = self._transfers.doom(unit, current, there)
         for location in doomed:
             self._transfers.remove(location)
@@ -337,8 +345,8 @@ class Lifecycle:
             unit.close_findings(store, FindingKind.SCRUB_STOPPED, store)
             return True
 
-    def recheck(self, image_id: str) -> list[Rechecked]:
-        """Read all copies of an image now, and put each into quarantine or take it out.
+    def recheck(self, image_id: str, actor: Actor) -> list[Rechecked]:
+        """Read all copies of an image now, because somebody asks, and quarantine each or take it out.
 
         Raises:
             StoreError: a store is away or cannot read its copy; that copy is as before.
@@ -349,9 +357,9 @@ class Lifecycle:
                 raise StoreError(copy.store, "it is not configured on this server")
             fault = look_twice(self._stores[copy.store], copy, self.copies, lambda count: None)
             if fault is None:
-                self.copies.keep(copy)
+                self.copies.keep(copy, actor)
             else:
-                self.copies.quarantine(copy, fault)
+                self.copies.quarantine(copy, fault, actor)
             checked.append(Rechecked(copy, fault))
         return checked
 
@@ -395,6 +403,7 @@ class Lifecycle:
                 )
             unit.change(image.id, ALIVE, {})
             unit.set_tags(image.id, tags)
+            unit.audit(AuditVerb.TAG, image.id, caller.actor, tag)
 
     @retried
     def remove_tag(self, image: Image, tag: str, caller: Caller) -> None:
@@ -405,17 +414,18 @@ class Lifecycle:
                 raise NotFound(f"Image {image.id} has no such tag.")
             unit.change(image.id, ALIVE, {})
             unit.set_tags(image.id, tags - {tag})
+            unit.audit(AuditVerb.UNTAG, image.id, caller.actor, tag)
 
     def deactivate(self, image: Image, caller: Caller) -> Image:
         """Withhold an image's bytes from all but admins; being so already is no error."""
-        return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller)
+        return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller, AuditVerb.DEACTIVATE)
 
     def reactivate(self, image: Image, caller: Caller) -> Image:
         """Give an image's bytes out again."""
-        return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE, caller)
+        return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE, caller, AuditVerb.REACTIVATE)
 
     @retried
-    def _toggle(self, image: Image, before: Status, after: Status, caller: Caller) -> Image:
+    def _toggle(self, image: Image, before: Status, after: Status, caller: Caller, verb: AuditVerb) -> Image:
         with self._registry.unit() as unit:
             current = locked_for(unit, image.id, caller, policy.DEACTIVATE)
             if current.status is not after:
@@ -423,6 +433,7 @@ class Lifecycle:
                     unit.move(image.id, {before}, after)
                 except StatusConflict:
                     raise NotAllowed(f"An image that is {current.status} cannot become {after}.") from None
+                unit.audit(verb, image.id, caller.actor)
             return unit.image(image.id)
 
     @retried
@@ -441,6 +452,7 @@ class Lifecycle:
                 raise Protected(f"Image {image.id} is protected and cannot be deleted.")
             now = datetime.datetime.now(datetime.UTC)
             self._move(unit, image.id, Status.DELETED, deleted_at=now, deleted_from=image.status)
+            unit.audit(AuditVerb.DELETE, image.id, caller.actor, f"was {image.status}")
             unit.count(image.owner, self._limits, images=-1)
             if image.has_jobs:
                 unit.hurry_jobs(image.id)  # none of them waits any longer for the sake of this image
@@ -450,13 +462,15 @@ class Lifecycle:
             self._transfers.remove(location)
 
     @retried
-    def undelete(self, image_id: str) -> Image:
+    def undelete(self, image_id: str, caller: Caller) -> Image:
         """Bring a deleted image back whose bytes are still kept (`delete_grace`), as it was.
 
         Raises:
+            NotAllowed: the caller is no administrator.
             NotFound: there is no such image, or its bytes are gone.
         """
         with self._registry.unit() as unit:
+            require(caller, policy.OPERATE)
             kept = [one for one in unit.locations(image_id) if one.location and unit.revive_location(one.key)]
             # Without a digest there were only staged bytes, or parts of an import.
             before = unit.any_image(image_id) if kept else None
@@ -467,11 +481,26 @@ class Lifecycle:
             unit.count(image.owner, self._limits, images=1)
             for location in kept:
                 unit.count_location(location.key, image.owner, self._limits, image.size or 0)
+            unit.audit(AuditVerb.UNDELETE, image_id, caller.actor, f"is {image.status}")
             return image
 
     def sweep(self, *, once: bool = False) -> Swept:
-        """End what died half way, anywhere, and remove what is doomed; see `Transfers.sweep`."""
-        return self._transfers.sweep(once=once)
+        """End what died half way, anywhere, and remove what is doomed, and audit records that are too old.
+
+        See `Transfers.sweep`.
+        """
+        swept = self._transfers.sweep(once=once)
+        return replace(swept, full=self._forget_audit() or swept.full)
+
+    @retried
+    def _forget_audit(self) -> bool:
+        """Remove some audit records that are older than `audit_days`; return whether there may be more."""
+        kept = datetime.timedelta(days=self._settings.audit_days)
+        old = self._registry.audit.older_than(datetime.datetime.now(datetime.UTC) - kept, _AUDIT_BATCH)
+        if old:
+            with self._registry.unit(frees=True) as unit:
+                unit.forget_audit(old)
+        return len(old) == _AUDIT_BATCH
 
     # -- what a draft must pass before anything is recorded
 
@@ -506,6 +535,7 @@ class Lifecycle:
         unit.add_image(image_id, {**fields, **declared}, properties_after(draft, None))
         if draft.tags:
             unit.set_tags(image_id, draft.tags)
+        unit.audit(AuditVerb.CREATE, image_id, caller.actor, _told(draft))
         return image_id
 
     def _change(self, unit: Unit, draft: Draft, caller: Caller, before: Image) -> None:
@@ -515,6 +545,8 @@ class Lifecycle:
         unit.set_properties(before.id, properties_after(draft, before), keep_others=False)
         if draft.tags is not None:
             unit.set_tags(before.id, draft.tags)
+        if told := _told(draft):
+            unit.audit(AuditVerb.UPDATE, before.id, caller.actor, told)
         owner = draft.fields.get("owner", before.owner)
         if owner != before.owner:
             counted = sum(location.counted for location in unit.locations(before.id))
@@ -538,6 +570,14 @@ class Lifecycle:
 
     def _move(self, unit: Unit, image_id: str, to: Status, **values: Any) -> None:
         unit.move(image_id, {status for status, after in NEXT.items() if to in after}, to, **values)
+
+
+def _told(draft: Draft) -> str:
+    """What the audit trail says of a draft: which fields, properties and tags it sets; "" if it sets none."""
+    fields = (f"{name}={value}" if name in _TOLD else name for name, value in draft.fields.items())
+    properties = (f"property {name}" for name in draft.properties)
+    dropped = (f"without property {name}" for name in sorted(draft.dropped))
+    return ", ".join([*fields, *properties, *dropped, *(["tags"] if draft.tags is not None else [])])
 
 
 def _agreed_size(draft: Draft, image: Image | None, stored: int | None) -> int | None:
