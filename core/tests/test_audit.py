@@ -101,7 +101,7 @@ def test_the_sweeper_forgets_what_is_too_old_in_batches(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """r1-E10: oldest first, and only that."""
-    monkeypatch.setattr("calotype.lifecycle.images._AUDIT_BATCH", 2)
+    monkeypatch.setattr("calotype.lifecycle.audit._BATCH", 2)
     for _ in range(4):
         bench.lifecycle.reserve(Draft(), CALLER)
     with contextlib.closing(bench.raw()) as raw:

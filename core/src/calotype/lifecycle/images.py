@@ -26,6 +26,7 @@ from calotype.draft import (
     properties_after,
 )
 from calotype.intake import redeclared
+from calotype.lifecycle.audit import describe, forget_old
 from calotype.lifecycle.copies import Copies
 from calotype.lifecycle.imports import Imports, external_store, order_from, writable_store, writable_target
 from calotype.lifecycle.jobs import Jobs, Order, add_job
@@ -65,10 +66,6 @@ from calotype.stores.contract import Capability, Reader
 from calotype.stores.errors import StoreError
 
 _FORMATS = ("disk_format", "container_format")
-#: Fields whose values the audit trail tells; of others only that they were set.
-_TOLD = ("visibility", "owner", "protected", "os_hidden")
-#: Audit records that one sweep removes.
-_AUDIT_BATCH = 1000
 
 
 class Lifecycle:
@@ -387,7 +384,8 @@ class Lifecycle:
             before = locked_for(unit, image.id, caller, policy.UPDATE)
             if callable(draft) and before != image:
                 asked = draft(before)
-            self._change(unit, asked, caller, before)
+            told = self._change(unit, asked, caller, before)
+            unit.audit(AuditVerb.UPDATE, image.id, caller.actor, told)
             return unit.image(image.id)
 
     @retried
@@ -490,17 +488,7 @@ class Lifecycle:
         See `Transfers.sweep`.
         """
         swept = self._transfers.sweep(once=once)
-        return replace(swept, full=self._forget_audit() or swept.full)
-
-    @retried
-    def _forget_audit(self) -> bool:
-        """Remove some audit records that are older than `audit_days`; return whether there may be more."""
-        kept = datetime.timedelta(days=self._settings.audit_days)
-        old = self._registry.audit.older_than(datetime.datetime.now(datetime.UTC) - kept, _AUDIT_BATCH)
-        if old:
-            with self._registry.unit(frees=True) as unit:
-                unit.forget_audit(old)
-        return len(old) == _AUDIT_BATCH
+        return replace(swept, full=forget_old(self._registry, self._settings.audit_days) or swept.full)
 
     # -- what a draft must pass before anything is recorded
 
@@ -523,7 +511,9 @@ class Lifecycle:
     def _add_or_change(self, unit: Unit, draft: Draft, caller: Caller, image: Image | None) -> str:
         if image is None:
             return self._add(unit, draft, caller)
-        self._change(unit, draft, caller, locked_for(unit, image.id, caller, policy.UPLOAD))
+        told = self._change(unit, draft, caller, locked_for(unit, image.id, caller, policy.UPLOAD))
+        if told:
+            unit.audit(AuditVerb.UPDATE, image.id, caller.actor, told)
         return image.id
 
     def _add(self, unit: Unit, draft: Draft, caller: Caller) -> str:
@@ -532,26 +522,28 @@ class Lifecycle:
         fields = {"owner": caller.project, **draft.fields}
         unit.count(fields["owner"], self._limits, images=1)
         declared = {"size": draft.size, "checksum": draft.digests.get("md5")}
-        unit.add_image(image_id, {**fields, **declared}, properties_after(draft, None))
+        properties = properties_after(draft, None)
+        unit.add_image(image_id, {**fields, **declared}, properties)
         if draft.tags:
             unit.set_tags(image_id, draft.tags)
-        unit.audit(AuditVerb.CREATE, image_id, caller.actor, _told(draft))
+        unit.audit(AuditVerb.CREATE, image_id, caller.actor, describe(draft, {}, properties))
         return image_id
 
-    def _change(self, unit: Unit, draft: Draft, caller: Caller, before: Image) -> None:
+    def _change(self, unit: Unit, draft: Draft, caller: Caller, before: Image) -> str:
+        """Make the image what the draft says; return what the audit trail says of that."""
         require_fields(draft, caller, before, self._settings)
         self._check_redeclared(draft, before)
         unit.change(before.id, ALIVE, draft.fields)
-        unit.set_properties(before.id, properties_after(draft, before), keep_others=False)
+        properties = properties_after(draft, before)
+        unit.set_properties(before.id, properties, keep_others=False)
         if draft.tags is not None:
             unit.set_tags(before.id, draft.tags)
-        if told := _told(draft):
-            unit.audit(AuditVerb.UPDATE, before.id, caller.actor, told)
         owner = draft.fields.get("owner", before.owner)
         if owner != before.owner:
             counted = sum(location.counted for location in unit.locations(before.id))
             unit.count(before.owner, self._limits, images=-1, size=-counted)
             unit.count(owner, self._limits, images=1, size=counted)
+        return describe(draft, before.properties, properties)
 
     def _check_redeclared(self, draft: Draft, before: Image) -> None:
         """Refuse a format that the image's bytes, which have been inspected, do not have."""
@@ -570,14 +562,6 @@ class Lifecycle:
 
     def _move(self, unit: Unit, image_id: str, to: Status, **values: Any) -> None:
         unit.move(image_id, {status for status, after in NEXT.items() if to in after}, to, **values)
-
-
-def _told(draft: Draft) -> str:
-    """What the audit trail says of a draft: which fields, properties and tags it sets; "" if it sets none."""
-    fields = (f"{name}={value}" if name in _TOLD else name for name, value in draft.fields.items())
-    properties = (f"property {name}" for name in draft.properties)
-    dropped = (f"without property {name}" for name in sorted(draft.dropped))
-    return ", ".join([*fields, *properties, *dropped, *(["tags"] if draft.tags is not None else [])])
 
 
 def _agreed_size(draft: Draft, image: Image | None, stored: int | None) -> int | None:
