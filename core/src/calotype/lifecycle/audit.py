@@ -15,7 +15,7 @@ _BATCH = 1000
 
 
 def describe(draft: Draft, before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """Return the fields and tags that a draft sets, and the properties that `before` and `after` differ in."""
+    """Return the fields and tags that a draft sets, and the properties that change."""
     fields = (f"{name}={value}" if name in _WITH_VALUE else name for name, value in draft.fields.items())
     properties = (f"property {name}" for name, value in after.items() if before.get(name) != value)
     dropped = (f"without property {name}" for name in before if name not in after)
