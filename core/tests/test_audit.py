@@ -9,12 +9,24 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from rich.markup import render
 from sqlalchemy import event
 
+from calotype.cli.audit import _sentence
 from calotype.draft import Draft, InvalidDraft
 from calotype.lifecycle import NotAllowed
 from calotype.lifecycle.images import Lifecycle
-from calotype.registry import AuditListing, AuditVerb, Image, Registry
+from calotype.registry import (
+    Actor,
+    Agent,
+    AuditListing,
+    AuditRecord,
+    AuditVerb,
+    Image,
+    Origin,
+    Outcome,
+    Registry,
+)
 from calotype.testing import Trickle
 from core.tests.test_rights_in_units import ADMIN, VERBS, make_image
 from core.tests.workbench import CALLER, Bench, make_settings
@@ -115,3 +127,12 @@ def test_the_sweeper_forgets_what_is_too_old_in_batches(
     with contextlib.closing(kept):
         kept.sweep()
     assert records(bench) == []
+
+
+def test_a_record_is_one_line_for_people_whatever_stands_in_it() -> None:
+    """r1-E10: no text of a client's paints a terminal, or begins a line of its own."""
+    at = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
+    actor = Actor("a\x1b[31m", "p", Origin(Agent.COMMAND))
+    record = AuditRecord(at, AuditVerb.TAG, Outcome.DONE, "id", actor, "[bold]red\n")
+    line = render(_sentence(record)).plain
+    assert line == "2026-01-31 12:00:00Z  a?[31m of p (command)  tag id  done: [bold]red?"
