@@ -170,7 +170,7 @@ def test_the_audit_trail_is_an_administrators_and_comes_in_pages(u1: Person, adm
     assert len(trail(adm, image_id, "&since=2020-01-01T00:00:00Z&user=u1&project=P1&verb=tag")) == 3
     for query in ("image=x", "verb=x", "since=x", "marker=x", "marker=-1", "limit=x", "user=%00"):
         assert adm.get(f"/audit?{query}").status == 400, query
-    assert adm.ask("POST", "/audit").headers["Allow"] == "GET"
+    assert adm.ask("POST", "/audit").headers["Allow"].startswith("GET")
     schema = adm.get("/schemas/audit").json["properties"]["audit"]["items"]["properties"]
     assert set(schema) == set(page["audit"][0])
 
