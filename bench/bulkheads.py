@@ -84,14 +84,15 @@ class Kind:
 def main() -> None:
     """Measure without and with the store that hangs, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60, help="how long each of the two parts takes (60)")
+    parser.add_argument("--seconds", type=float, default=60, help="how long the stores hang (60)")
+    parser.add_argument("--alone", type=float, default=60, help="how long is measured before that (60)")
     parser.add_argument("--timeout", default="5", help="call_timeout and stall_timeout; empty: as they are")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
         folder = Path(name)
         ini = write_ini(folder, silent.getsockname()[1], options.timeout)
         with Server(folder / "data", ini) as server:
-            measure(server, silent.getsockname()[1], options.seconds)
+            measure(server, silent.getsockname()[1], options)
 
 
 def write_ini(folder: Path, port: int, timeout: str) -> Path:
@@ -116,32 +117,34 @@ def write_ini(folder: Path, port: int, timeout: str) -> Path:
     return path
 
 
-def measure(server: Server, port: int, seconds: float) -> None:
+def measure(server: Server, port: int, options: argparse.Namespace) -> None:
     """Both parts, and how they compare."""
     status, body = Client(server.port).ask("POST", "/images", OCTETS, BYTES)
     if status != 200:
         raise SystemExit(f"the server cannot be used: {status} {body!r}")
     path = f"/images/{json.loads(body)['image']['id']}"
-    far = {**OCTETS, "x-image-meta-store": "far"}
-    location = {"x-image-meta-location": f"http://127.0.0.1:{port}/"}
+    one = {"X-Auth-Token": "one"}  # with identity `none` it only tells callers apart
+    octets, other = {**OCTETS, **one}, {"X-Auth-Token": "other"}
+    far = {**OCTETS, **other, "x-image-meta-store": "far"}
+    location = {**other, "x-image-meta-location": f"http://127.0.0.1:{port}/"}
     others = [
-        Kind("HEAD", 1, lambda client: client.ask("HEAD", path, {})),
-        Kind("upload of 64 KiB", 1, lambda client: client.ask("POST", "/images", OCTETS, BYTES)),
+        Kind("HEAD", 1, lambda client: client.ask("HEAD", path, one)),
+        Kind("upload of 64 KiB", 1, lambda client: client.ask("POST", "/images", octets, BYTES)),
     ]
     hostile = [
         Kind("upload to a silent store", EACH, lambda client: client.ask("POST", "/images", far, BYTES)),
         Kind("location that is silent", EACH, lambda client: client.ask("POST", "/images", location)),
-        Kind("readiness", EACH, lambda client: client.ask("GET", "/readyz", {})),
+        Kind("readiness", EACH, lambda client: client.ask("GET", "/readyz", other)),
     ]
     print(f"{'':<36} {'count':>7} {'p50 ms':>9} {'p99 ms':>9} {'slowest':>10}   statuses")
-    alone = run(server, others, seconds)
-    meanwhile = run(server, others + hostile, seconds)
-    for when, seen in (("alone", alone), ("meanwhile", meanwhile)):
-        for name, one in seen.items():
-            print(one.row(f"{name}, {when}"))
-    for name, one in alone.items():
+    alone = run(server, others, options.alone)
+    meanwhile = run(server, others + hostile, options.seconds)
+    for when, part in (("alone", alone), ("meanwhile", meanwhile)):
+        for name, seen in part.items():
+            print(seen.row(f"{name}, {when}"))
+    for name, seen in alone.items():
         if len(meanwhile[name].seconds) > 1:
-            print(f"{name}: p99 is {meanwhile[name].p99 / one.p99:.1f} times as long while stores hang")
+            print(f"{name}: p99 is {meanwhile[name].p99 / seen.p99:.1f} times as long while stores hang")
 
 
 def run(server: Server, kinds: list[Kind], seconds: float) -> dict[str, Seen]:

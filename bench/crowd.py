@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -47,10 +48,11 @@ def at_once(clients: int, work: Callable[[int], Any]) -> Outcome:
 
 
 @contextlib.contextmanager
-def meanwhile(clients: int, work: Callable[[int], Any]) -> Iterator[None]:
+def meanwhile(clients: int, work: Callable[[int], Any], niceness: int = 0) -> Iterator[None]:
     """So many clients do the work, again and again, for as long as the `with` lasts."""
 
     def run(number: int) -> None:
+        os.nice(niceness)
         while True:
             work(number)
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from calotype.egress import (
     BadAnswer,
     Egress,
+    EgressError,
     EgressPolicy,
     Forbidden,
     Unreachable,
@@ -141,7 +142,7 @@ BAD_FORMS = [
     "http://localhost.:{port}/",
     f"http://{'a' * 64}.example:{{port}}/",
     f"http://{'a.' * 127}example:{{port}}/",
-    f"http://127.0.0.1:{{port}}/{'a' * 4096}",
+    f"http://127.0.0.1:{{port}}/{'a' * 8000}",
     "http://127.0.0.1:{port}/a%0d%0aX:%20y",
     "http://127.0.0.1:{port}/a\r\nX: y",
     "http://127.0.0.1:{port}/%00",
@@ -352,14 +353,81 @@ def test_a_plain_url_is_taken_apart(url, normal):
     assert parse(url).url == normal
 
 
-def test_every_refusal_has_the_same_text(source):
-    texts = set()
-    for url in ("file:///etc/passwd", "http://10.0.0.1/", "http://a@b/", "http://8.8.8.8:22/", source.url()):
-        with pytest.raises(Forbidden) as refusal:
-            Egress(EgressPolicy()).open("GET", url)
-        texts.add(str(refusal.value))
+FILTER = "is refused by the filter of this service: "
+REFUSALS = {
+    "file:///etc/passwd": "its URL must be http or https with a plain host name",
+    "http://a@b.example/": "its URL must be http or https with a plain host name",
+    "http://a.example/" + "a" * 8000: "its URL has 8017 characters, and at most 8000 are allowed",
+    "ftp://a.example/": "its URL must be http or https with a plain host name",
+    "http://8.8.8.8:22/": "port 22 is not in the option ports (80, 443)",
+    "http://10.0.0.1/": "its address is not public, and neither allowed_networks",
+    "http://inside.example/": "its address is not public, and neither allowed_networks",
+    "http://localhost/": "its address is not public, and neither allowed_networks",
+}
 
-    assert texts == {Forbidden.text}
+
+@pytest.mark.parametrize(("url", "why"), REFUSALS.items())
+def test_a_refusal_names_the_host_and_what_the_filter_refuses(url, why):
+    """r1-E11, r1-G9: neither host nor reason; a port read as "External sources are not supported"."""
+    egress = Egress(EgressPolicy(), Names(inside_example=[["10.1.2.3"]], localhost=[["127.0.0.1"]]))
+    with pytest.raises(Forbidden) as refusal:
+        egress.open("GET", url)
+
+    assert FILTER + why in str(refusal.value)
+    host = url.split("/")[2].partition(":")[0]
+    assert (f"the source at {host} " in str(refusal.value)) == ("address" in why or "port" in why)
+    assert refusal.value.anonymous.startswith("the source " + FILTER)
+    assert "10.1.2.3" not in str(refusal.value)
+
+
+def test_each_way_of_not_being_reached_has_a_reason_of_its_own(source, certificates):
+    """r1-E11: "cannot be reached now, or broke off" for refused, unknown host and closed port alike."""
+    source.pages |= {
+        "/loop": redirect("/loop"),
+        "/down": redirect(f"http://gone.example:{source.port}/"),
+        "/file": redirect("file:///etc/passwd"),
+        "/cut": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"),
+        "/chat": raw(b"220 mail.example ESMTP\r\n"),
+        "/silent": raw(),
+    }
+    names = Names(mirror_example=[["127.0.0.1"]])
+    with socket.socket() as closed, Source({}, issue(certificates, "reasons", days=-1)) as secure:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        port = closed.getsockname()[1]
+        ports = (source.port, secure.port, port)
+        egress = Egress(policy(ports=ports, ca_bundle=str(certificates / "ca.pem")), names)
+
+        def reason(url):
+            with pytest.raises(EgressError) as failure:
+                read(egress.open("GET", url))
+            return str(failure.value)
+
+        at = "the source at 127.0.0.1 "
+        assert reason(f"http://127.0.0.1:{port}/") == at + "refuses the connection"
+        assert reason(source.url("/loop")) == at + "redirects more than 3 times"
+        assert reason(source.url("/cut")) == at + "breaks the connection off before the end"
+        assert reason(source.url("/silent")) == at + "breaks the connection off before the end"
+        assert reason(source.url("/chat")) == at + "does not answer in HTTP"
+        assert reason(source.url("/file")).startswith("the source " + FILTER)
+        unknown = "the source at gone.example is unknown: there is no address for its name"
+        assert reason(source.url("/down")) == reason(source.url(host="gone.example")) == unknown
+        assert reason(f"https://127.0.0.1:{source.port}/").startswith(at + "fails in TLS (")
+        assert reason(secure.url(host="mirror.example")) == (
+            "the source at mirror.example has a certificate that is not accepted (certificate has expired)"
+        )
+        slow = Egress(policy(ports=ports, read_timeout=0.2), names)
+        closed.listen()
+        with pytest.raises(Unreachable) as failure:
+            slow.open("GET", f"http://127.0.0.1:{port}/")
+        assert str(failure.value) == at + "does not answer within 0.2 seconds"
+
+
+def test_a_resolver_that_is_away_is_told_from_a_name_that_does_not_exist():
+    def away(host, port):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    with pytest.raises(Unreachable, match=r"a\.example cannot be looked up now"):
+        Egress(EgressPolicy(), away).check("http://a.example/")
 
 
 @pytest.mark.parametrize("port", [1, 22, 25, 2375, 6379, 8080, 11211])
@@ -405,7 +473,7 @@ def test_one_bad_address_among_good_ones_refuses_the_name():
 def test_a_denied_network_is_refused_even_where_it_is_allowed_too():
     network = (ipaddress.ip_network("93.184.216.0/24"),)
 
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden, match="its address is in the option denied_networks"):
         Egress(EgressPolicy(denied_networks=network)).check(f"http://{PUBLIC}/")
     with pytest.raises(Forbidden):
         Egress(EgressPolicy(denied_networks=network, allowed_networks=network)).check(f"http://{PUBLIC}/")
@@ -673,7 +741,7 @@ def test_https_never_goes_on_as_http(certificates, source):
 
 
 def test_a_ca_bundle_that_is_missing_makes_https_unreachable(tmp_path):
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable, match="ca_bundle cannot be read"):
         Egress(policy(ports=(443,), ca_bundle=str(tmp_path / "none"))).open("GET", "https://127.0.0.1/")
 
 
@@ -711,6 +779,40 @@ def test_a_body_whose_end_cannot_be_told_from_a_break_is_refused(head, source):
 
     with pytest.raises(BadAnswer):
         Egress(policy(source)).open("GET", source.url())
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
+def test_a_body_that_ends_with_its_connection_is_read_where_that_is_asked_for(head, source):
+    """r1-B2: sources of HTTP/1.0 may have no other way to say where a body ends."""
+    source.pages |= {"/": raw(head, b"hello"), "/empty": raw(head), "/cut": raw(head[:-4] + b"\r\nX-A")}
+    egress = Egress(policy(source))
+
+    assert read(egress.open("GET", source.url(), endless=True)) == b"hello"
+    source.pages["/length"] = raw(head[:-2] + b"content-length: 5\r\n\r\n", b"hello and more")
+    assert read(egress.open("GET", source.url("/length"), endless=True)) == b"hello"
+    for path in ("/empty", "/cut"):
+        with pytest.raises(Unreachable, match="without a length or a byte"):
+            read(egress.open("GET", source.url(path), endless=True))
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_over_tls_such_a_body_ends_only_where_tls_says_so(says_so, certificates):
+    """r1-B2: an attacker on the way can cut a connection, but cannot end it in the name of the source."""
+
+    def page(handler):
+        handler.close_connection = True
+        handler.connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nhello")
+        if says_so:
+            handler.connection.unwrap()
+
+    with Source({"/": page}, issue(certificates, "endless")) as source:
+        egress = Egress(policy(source, ca_bundle=str(certificates / "ca.pem")))
+        answer = egress.open("GET", source.url(), endless=True)
+        if says_so:
+            assert read(answer) == b"hello"
+        else:
+            with pytest.raises(Unreachable, match="breaks the connection off"):
+                read(answer)
 
 
 def test_a_chunked_body_is_read_to_its_end(source):
@@ -815,7 +917,7 @@ def test_a_port_where_nobody_listens_is_unreachable():
         Egress(EgressPolicy(ports=(port,), allowed_networks=LOOPBACK)).open(
             "GET", f"http://127.0.0.1:{port}/"
         )
-    assert str(failure.value) == Unreachable.text
+    assert "127.0.0.1" not in failure.value.anonymous
 
 
 def test_an_answer_can_be_closed_before_its_end_and_twice(source):

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslo_utils.imageutils import format_inspector
 
-from calotype.inspection import Inspector, InspectorsUnavailable, Verdict
+from calotype.inspection import Inspector, InspectorsUnavailable, Verdict, mismatch
+from tests.running import opaque
 from tests.servers.common import Unavailable, apt
 
 MIB = 1 << 20
@@ -142,7 +143,9 @@ REFUSED = {
     "IMG-2 no sectors": vmdk(sectors=0),
     "IMG-3 qcow2 with a data file": qcow2(features=1 << 2),
     "IMG-3 qcow2 with an unknown feature": qcow2(features=1 << 40),
-    "IMG-3 qcow2 with extended L2": qcow2(features=1 << 4),
+    "IMG-3 qcow2 with extended L2 and a data file": qcow2(features=1 << 4 | 1 << 2),
+    "IMG-3 qcow2 with extended L2 and a backing file": qcow2(features=1 << 4, backing=b"/etc/passwd"),
+    "IMG-3 qcow2 with extended L2 and what comes after it": qcow2(features=1 << 4 | 1 << 5),
     "IMG-3 qcow2 version 1": qcow2(version=1),
     **{
         f"IMG-4 qcow2 of {length} bytes": qcow2(backing=b"secret.txt", version=version, length=length)
@@ -175,7 +178,6 @@ REFUSED = {
     "IMG-7 cloop": padded(b"#!/bin/sh\n#V2.0 Format\n", 4096),
     "IMG-7 dmg": DISK + padded(b"koly", 512),
     "IMG-7 QED": padded(b"QED\0", 4096),
-    "IMG-7 LUKS 2": padded(b"LUKS\xba\xbe\0\2", 4096),
     "IMG-8 vhdx with 2,048 regions": vhdx(entries=2048),
 }
 TAKEN = {
@@ -196,7 +198,10 @@ TAKEN = {
     "disc and partitions": (with_mbr(iso()), "iso"),
     "disk with partitions": (with_mbr(DISK), "raw"),
     "ploop": (padded(b"WithouFreSpacExt", 4096), "ploop"),
-    "gzip": (b"\x1f\x8b\x08\0" + DISK, "raw"),
+    "IMG-9 gzip": (b"\x1f\x8b\x08\0" + DISK, "raw"),
+    "r1-B7 qcow2 with extended L2": (qcow2(features=1 << 4), "qcow2"),
+    "r1-B7 a disc of UDF alone": (opaque.udf(), "iso"),
+    "r1-B7 a disc of UDF alone with sectors of 4 KiB": (opaque.udf(sector=4096), "iso"),
     "tar": (padded(b"../../etc/passwd\0", 512) + DISK, "raw"),
     "text": (b"All work and no play makes Jack a dull boy.\n" * 1000, "raw"),
 }
@@ -220,6 +225,48 @@ def test_a_sound_image_is_taken_as_what_it_is_declared(data: bytes, declared: st
 def test_g_47_what_is_declared_raw_and_is_not_is_refused(name: str) -> None:
     verdict = judge(TAKEN[name][0], "raw")
     assert re.fullmatch(r"The image is declared as raw, but it is \w+\.", verdict.problem or "")
+
+
+@pytest.mark.parametrize("data", opaque.FILES.values(), ids=opaque.FILES.keys())
+def test_whatever_a_raw_disk_a_kernel_or_a_ramdisk_begins_with_it_is_taken(data: bytes) -> None:
+    """r1-B1: 415 "The image is not safe: mbr"."""
+    for declared in ("raw", "aki", "ari", "ami", None):
+        verdict = judge(data, declared)
+        assert (verdict.problem, verdict.virtual_size) == (None, len(data)), declared
+        assert judge(data, declared, 509) == verdict
+
+
+@pytest.mark.parametrize("data", opaque.FILES.values(), ids=opaque.FILES.keys())
+@pytest.mark.parametrize("declared", ["qcow2", "vmdk", "vdi", "vhd", "vhdx"])
+def test_what_is_opaque_is_no_image_of_another_format(data: bytes, declared: str) -> None:
+    assert judge(data, declared).problem is not None
+
+
+@pytest.mark.parametrize("data", opaque.FILES.values(), ids=opaque.FILES.keys())
+def test_a_boot_sector_hides_no_other_format(data: bytes) -> None:
+    """r1-B1: an opaque beginning does not excuse a footer that makes the whole a VHD."""
+    problem = judge(data + vhd_footer(), "raw").problem
+    assert problem == "The image is declared as raw, but it is vhd."
+
+
+@pytest.mark.parametrize("declared", ["qcow2", "vmdk", "iso"])
+@pytest.mark.parametrize(("name", "data"), opaque.COMPRESSED.items(), ids=opaque.COMPRESSED.keys())
+def test_a_compressed_file_is_told_by_its_compression(name: str, data: bytes, declared: str) -> None:
+    """r1-B10: "it is raw", also when the format is declared later."""
+    verdict = judge(data, declared)
+    assert verdict.problem == (
+        f"The image is declared as {declared}, but it looks like a file compressed with {name}: "
+        f"decompress it, or declare its container_format as compressed."
+    )
+    assert mismatch(declared, verdict.format) == verdict.problem
+    assert judge(data, "raw").problem is judge(data, None).problem is None
+
+
+@given(st.binary(max_size=510), st.binary(max_size=2000))
+def test_no_boot_sector_makes_opaque_bytes_unsafe(sector: bytes, rest: bytes) -> None:
+    """r1-B1: the library judged what lies where partitions would be."""
+    data = b"\0" + sector[1:].ljust(509, b"\0") + b"\x55\xaa" + rest
+    assert "not safe" not in (judge(data, "raw").problem or "")
 
 
 def test_a_sound_image_tells_its_format_and_the_size_of_its_disk() -> None:

@@ -319,6 +319,21 @@ def test_r1_d4_a_caller_with_uploads_everywhere_leaves_room_for_anothers(start_e
         assert statuses(said) == [200]
 
 
+def test_a_caller_who_keeps_all_workers_busy_keeps_out_nobody(start_edge: StartEdge):
+    """Some workers are kept for callers for whom nothing runs. (r1-D3)"""
+    edge = start_edge(threads=2, kept_threads=1, upload_threads=1)
+    with ExitStack() as stack:
+        held = [stack.enter_context(edge.connect()) for _ in range(4)]
+        for connection in held:
+            connection.sendall(head("/hold", "X-Auth-Token: greedy"))
+        for _ in range(2):
+            assert edge.app.begun.acquire(timeout=PATIENCE)
+        said = edge.speak(head("/ok", "X-Auth-Token: modest", "Connection: close"))
+        assert statuses(said) == [200]
+        edge.app.go_on.set()
+        assert [answer(connection)[0] for connection in held] == [200] * 4
+
+
 def test_uploads_behind_each_other_on_one_connection_need_one_thread(start_edge: StartEdge):
     edge = start_edge(upload_threads=1)
     said = edge.speak((head("/sum", CHUNKED) + chunks(b"abc")) * 20 + LAST)

@@ -1,11 +1,16 @@
 """What kind of disk image a stream is, and whether it is safe to hand to whoever boots from it.
 
+A stream is refused for what it is, if whoever opens it would open other files by it or be told a wrong
+size, and for not being what it is declared to be. A raw disk, a kernel, a ramdisk and a disc are opaque:
+whatever their first sectors hold, nobody follows it to another file.
+
 The stream is judged by oslo.utils' inspectors, which Nova and Cinder trust too, and by
-rules of our own, which are stricter: on headers cut short, fixed VHDs, text
+rules of our own. They are stricter on headers cut short, fixed VHDs, text
 descriptors, images that build on another file, formats of other programs, disks
-without a size. Nothing is ever run or unpacked, memory is bounded, the verdict does not depend
-on how the stream was cut into blocks, and whatever an inspector stumbles over never
-reaches the copy.
+without a size. They are more lenient on boot sectors, LUKS 2, UDF and qcow2 with extended L2 entries:
+see docs/decisions/0020-own-supplement-to-the-inspectors.md. Nothing is ever run or unpacked, memory is
+bounded, the verdict does not depend on how the stream was cut into blocks, and whatever an inspector
+stumbles over never reaches the copy.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import io
 import logging
 import re
 import uuid
+from collections.abc import Set
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -39,7 +45,6 @@ _MAGIC = {
     "vmdk (COWD)": b"COWD",
     "vhd": b"conectix",
     "vhdx": b"vhdxfile",
-    "luks": b"LUKS\xba\xbe",
     "parallels": b"WithoutFreeSpace",
     "ploop": b"WithouFreSpacExt",
     "bochs": b"Bochs Virtual HD Image",
@@ -61,14 +66,32 @@ _VHD_WHOLE = (2, 3)
 _VDI_WHOLE = (1, 2)
 _VHDX_PARENT = uuid.UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c").bytes_le
 _BUILDS_ON = "The image is a {} that builds on another file."
-#: What is as good as raw: no consumer follows anything in it.
-_RAW_LIKE = frozenset({"raw", "gpt", "luks", "iso"})
+#: Where the volume descriptors of a disc begin, how far apart they are at least, and how many are looked at.
+_VOLUME, _VOLUME_STEP, _VOLUME_MOST = 32 << 10, 2 << 10, 16
+#: Names in volume descriptors: those that may stand before the one of UDF, and that one itself.
+_VOLUME_NAMES = (b"BEA01", b"BOOT2", b"CD001", b"CDW02")
+_UDF_NAMES = (b"NSR02", b"NSR03")
+#: How a boot sector ends.
+_BOOTS = b"\x55\xaa"
+#: A qcow2's incompatible features that name no other file: dirty, corrupt, compression type, extended L2.
+_QCOW2_FEATURES = 0b11011
+#: How compressed files begin: what they are said to be when they are declared as something else.
+_COMPRESSED = {
+    "gzip": (b"\x1f\x8b\x08",),
+    "xz": (b"\xfd7zXZ\0",),
+    "bzip2": tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)),
+    "zstd": (b"\x28\xb5\x2f\xfd",),
+    "lz4": (b"\x04\x22\x4d\x18",),
+    "zip": (b"PK\3\4",),
+}
+#: What is opaque, as raw is: no consumer follows anything in it. "gpt" is what earlier versions wrote down.
+_OPAQUE = frozenset({"raw", "gpt", "luks", "iso", *_COMPRESSED})
 #: What the declared disk formats may turn out to be; other declarations are not judged.
 _ACCEPTED = {
-    "raw": _RAW_LIKE,
-    "ami": _RAW_LIKE,
-    "ari": _RAW_LIKE,
-    "aki": _RAW_LIKE,
+    "raw": _OPAQUE,
+    "ami": _OPAQUE,
+    "ari": _OPAQUE,
+    "aki": _OPAQUE,
     "iso": frozenset({"iso"}),
     "qcow2": frozenset({"qcow2"}),
     "vmdk": frozenset({"vmdk"}),
@@ -98,6 +121,11 @@ def mismatch(declared: str | None, detected: str | None) -> str | None:
     accepted = _ACCEPTED.get(declared or "")
     if detected is None or accepted is None or detected in accepted:
         return None
+    if detected in _COMPRESSED:
+        return (
+            f"The image is declared as {declared}, but it looks like a file compressed with {detected}: "
+            f"decompress it, or declare its container_format as compressed."
+        )
     return f"The image is declared as {declared}, but it is {detected}."
 
 
@@ -129,11 +157,14 @@ class Inspector:
         self._declared = declared
         self._cap = virtual_size_cap
         self._library = _library()
-        self._inspectors = [inspect() for inspect in self._library.ALL_FORMATS.values()]
+        # What the library says of partition tables is about opaque bytes.
+        formats = self._library.ALL_FORMATS.items()
+        self._inspectors = [inspect() for name, inspect in formats if name != "gpt"]
         #: Those that want to see more; who stumbles is judged by what it has seen.
         self._reading = list(self._inspectors)
         self._first: io.BytesIO | None = io.BytesIO()
         self._head = b""
+        self._volume = b""
         self._tail = b""
         self._count = 0
 
@@ -159,6 +190,7 @@ class Inspector:
     def _inspect_first(self) -> None:
         if self._first is not None:
             first, self._first = self._first.getvalue(), None
+            self._volume = first[_VOLUME : _VOLUME + _VOLUME_MOST * _VOLUME_STEP]
             self._inspect(first)
             self._settle()
 
@@ -211,29 +243,51 @@ class Inspector:
                 _forget(inspector)
 
     def _judge(self) -> Verdict:
-        found = {str(one): one for one in self._inspectors if str(one) != "raw" and one.format_match}
-        if not found:
-            found = {str(one): one for one in self._inspectors if str(one) == "raw"}
-        if set(found) == {"iso", "gpt"}:  # a hybrid that boots from disc and from disk
-            del found["gpt"]
-        if len(found) > 1:
-            return Verdict(None, None, f"The image is several things at once: {', '.join(sorted(found))}.")
-        name, inspector = found.popitem()
-        problem = self._look_like_another(name)
-        if problem is None and name in _RAW_LIKE and self._vhd_footer is not None:
-            return self._judge_known("vhd", _vhd_size(self._vhd_footer), _vhd_problem(self._vhd_footer))
-        if problem is None and name != "raw":
-            try:
-                inspector.safety_check()
-            except self._library.SafetyCheckFailed as error:
-                problem = f"The image is not safe: {', '.join(sorted(error.failures))}."
-            except self._library.ImageFormatError:
-                problem = f"The image is a damaged {name}."
+        found = {str(one): one for one in self._inspectors if one.format_match}
+        name = self._opaque_name(found.keys())
+        if structured := found.keys() - _OPAQUE:
+            others = {"iso"} & {name} | ({"mbr"} if self._head[510:512] == _BOOTS else set())
+            if len(structured | others) > 1:
+                names = ", ".join(sorted(structured | others))
+                return Verdict(None, None, f"The image is several things at once: {names}.")
+            (name,) = structured
+            return self._judge_structured(name, found[name])
+        if (problem := self._look_like_another(name)) is not None:
+            return Verdict(name, None, problem)
+        if (footer := self._vhd_footer) is not None:
+            return self._judge_known("vhd", _vhd_size(footer), _vhd_problem(footer))
+        return self._judge_known(name, self._count)
+
+    def _opaque_name(self, found: Set[str]) -> str:
+        """What an opaque stream is called: a disc, an encrypted or a compressed one, or just raw."""
+        if "iso" in found or _is_udf(self._volume):
+            return "iso"
+        if "luks" in found:
+            return "luks"
+        looks = (name for name, magics in _COMPRESSED.items() if self._head.startswith(magics))
+        return next(looks, "raw")
+
+    def _judge_structured(self, name: str, inspector: format_inspector.FileInspector) -> Verdict:
+        """Judge a format that can name other files, or has a size of its own."""
+        problem = self._look_like_another(name) or self._danger(name, inspector)
         if problem is not None:
             return Verdict(name, None, problem)
         if name == "vhd":
             return self._judge_known(name, _vhd_size(self._head), _vhd_problem(self._head))
         return self._judge_known(name, inspector.virtual_size, _parent_problem(name, inspector))
+
+    def _danger(self, name: str, inspector: format_inspector.FileInspector) -> str | None:
+        """What the library finds unsafe, but for features of a qcow2 that it does not know."""
+        try:
+            inspector.safety_check()
+        except self._library.SafetyCheckFailed as error:
+            failures = set(error.failures)
+            if name == "qcow2" and _qcow2_features(self._head) & ~_QCOW2_FEATURES == 0:
+                failures.discard("unknown_features")
+            return f"The image is not safe: {', '.join(sorted(failures))}." if failures else None
+        except self._library.ImageFormatError:
+            return f"The image is a damaged {name}."
+        return None
 
     def _look_like_another(self, name: str) -> str | None:
         """What the inspectors did not recognise, but somebody else might."""
@@ -246,7 +300,7 @@ class Inspector:
             return "The image reads like a descriptor that names other files."
         if self._tail.startswith(_DMG_FOOTER) and len(self._tail) == _TAIL:
             return "The image ends like dmg, but cannot be judged as one."
-        if name not in (*_RAW_LIKE, "vhd") and self._vhd_footer is not None:
+        if name not in (*_OPAQUE, "vhd") and self._vhd_footer is not None:
             return f"The image is several things at once: {name}, vhd."
         return None
 
@@ -256,9 +310,7 @@ class Inspector:
         return next((tail for tail in (self._tail, self._tail[1:]) if _is_vhd_footer(tail)), None)
 
     def _judge_known(self, name: str, virtual_size: int, problem: str | None = None) -> Verdict:
-        if name in _RAW_LIKE:
-            virtual_size = self._count  # whatever a boot sector or a volume descriptor claims
-        elif problem is None and virtual_size <= 0:
+        if name not in _OPAQUE and problem is None and virtual_size <= 0:
             problem = f"The image does not say how large its disk is, as {name} does."
         if problem is None and self._cap is not None and not 0 <= virtual_size <= self._cap:
             problem = f"The disk in the image would have more than {self._cap} bytes."
@@ -266,6 +318,27 @@ class Inspector:
             problem = mismatch(self._declared, name)
         # A column has 63 bits; a disk that claims more is none.
         return Verdict(name, virtual_size if 0 <= virtual_size < 1 << 63 else None, problem)
+
+
+def _qcow2_features(header: bytes) -> int:
+    """The incompatible features of a qcow2 of version 3; all bits for any other, which is not known."""
+    version = int.from_bytes(header[4:8], "big")
+    return int.from_bytes(header[72:80], "big") if version == 3 else -1
+
+
+def _is_udf(volume: bytes) -> bool:
+    """Whether a sequence of volume descriptors is that of UDF, which the library only knows behind ISO 9660.
+
+    A descriptor is as large as a sector, but at least 2 KiB (ECMA-167, part 2).
+    """
+    for step in (_VOLUME_STEP, 2 * _VOLUME_STEP):
+        for at in range(0, len(volume), step):
+            name = volume[at + 1 : at + 6]
+            if name in _UDF_NAMES and at:
+                return True
+            if name not in _VOLUME_NAMES:
+                break
+    return False
 
 
 def _is_vhd_footer(tail: bytes) -> bool:

@@ -244,7 +244,7 @@ class Settings(BaseModel):
         description="Disk formats that an image may be said to have.",
     )
     container_formats: tuple[str, ...] = Field(
-        ("ami", "ari", "aki", "bare", "ovf", "ova", "docker"),
+        ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"),
         description="Container formats that an image may be said to have.",
     )
     md5: bool = Field(

@@ -484,7 +484,9 @@ def test_only_files_of_the_operating_system_are_plain(tmp_path):
 
 
 def test_a_registered_location_that_is_too_long_is_refused():
-    with pytest.raises(BadLocation, match=f"longer than {LOCATION_MAX}"):
+    with pytest.raises(
+        BadLocation, match=f"{LOCATION_MAX + 1} characters, and the registry keeps {LOCATION_MAX}"
+    ):
         checked(register=lambda uri: Stored("a" * (LOCATION_MAX + 1), 1)).register("memory:x")
 
 

@@ -73,7 +73,7 @@ def test_054_a_copy_of_what_is_not_there_kills_the_image(fetching: V1, source: S
     """r1-D5: the job finds that out, because the request asks no source."""
     url = source.place(Served(BYTES))
     source.remove(url)
-    assert "the source does not have it" in killed(fetching, copy(fetching, url, **FORMATS))
+    assert "the source at 127.0.0.1 answers 404 Not Found" in killed(fetching, copy(fetching, url, **FORMATS))
 
 
 def test_054_a_location_of_another_size_is_409(fetching: V1, source: Source) -> None:

@@ -107,6 +107,20 @@ class Person:
             time.sleep(0.05)
         return image
 
+    def done(self, image_id: str) -> dict[str, Any]:
+        """The image when none of its jobs is waiting or running any more."""
+        end = time.monotonic() + 60
+        while unfinished := [
+            one for one in self.tasks(image_id) if one["status"] in ("pending", "processing")
+        ]:
+            assert time.monotonic() < end, unfinished
+            time.sleep(0.05)
+        return self.show(image_id)
+
+    def tasks(self, image_id: str) -> list[dict[str, Any]]:
+        """What was and is done for the image."""
+        return self.get(f"/images/{image_id}/tasks").json["tasks"]
+
 
 @dataclass(frozen=True)
 class People:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,12 +32,26 @@ STORES = {
 }
 
 
-class Web:
-    """A web server on the loopback address, and the folder that it serves."""
+Page = Callable[[http.server.BaseHTTPRequestHandler], None]
 
-    def __init__(self, folder: Path, port: int):
+
+class Web:
+    """A web server on the loopback address, and the folder that it serves.
+
+    `closed` is a port beside it where nobody listens, nor ever will.
+    """
+
+    def __init__(self, folder: Path, port: int, closed: int, pages: dict[str, Page]):
         self.folder = folder
         self.port = port
+        self.closed = closed
+        self._pages = pages
+
+    def answer(self, page: Page) -> str:
+        """Have requests for a path of its own answered by the page, and return their URL."""
+        name = fresh()
+        self._pages[f"/{name}"] = page
+        return f"http://127.0.0.1:{self.port}/{name}"
 
     def place(self, data: bytes) -> str:
         """Put bytes onto it, and return their URL."""
@@ -46,6 +61,16 @@ class Web:
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    pages: dict[str, Page]
+
+    def do_GET(self) -> None:
+        """Answer by the path's own page, or with the file."""
+        page = self.pages.get(self.path.partition("?")[0])
+        if page is None:
+            super().do_GET()
+        else:
+            page(self)
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -58,11 +83,14 @@ class _Calm(http.server.ThreadingHTTPServer):
 @contextmanager
 def serve_folder(folder: Path) -> Iterator[Web]:
     """A web server that serves the folder, as long as the `with` lasts."""
-    with _Calm(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as running:
+    pages: dict[str, Page] = {}
+    handler = partial(type("Handler", (_Quiet,), {"pages": pages}), directory=folder)
+    with socket.socket() as closed, _Calm(("127.0.0.1", 0), handler) as running:
+        closed.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         try:
-            yield Web(folder, running.server_port)
+            yield Web(folder, running.server_port, closed.getsockname()[1], pages)
         finally:
             running.shutdown()
             thread.join()
@@ -72,7 +100,7 @@ def stores(web: Web) -> dict[str, str]:
     """The settings of the three stores; `web` may be fetched from."""
     return {
         **STORES,
-        "store.web.ports": f"80 443 {web.port}",
+        "store.web.ports": f"80 443 {web.port} {web.closed}",
         "store.web.allowed_networks": "127.0.0.1/32",
     }
 

@@ -295,7 +295,8 @@ def test_097_what_is_not_there_fails_by_and_by(u1: Person, web: Web) -> None:
     assert (image["status"], image["os_glance_failed_import"]) == ("queued", "fast")
     (task,) = u1.get(f"/images/{image_id}/tasks").json["tasks"]
     assert (task["status"], task["result"]) == ("failure", None)
-    assert "127.0.0.1" not in str(task)
+    assert task["message"] == "store 'web': the source at 127.0.0.1 answers 404 Not Found"
+    assert "nosuch" not in str(task)
     assert u1.put(image_id, BYTES).status == 204
 
 

@@ -7,9 +7,9 @@ and a connection to one of those very addresses, under the URL's name. Nothing i
 looked up a second time, and nothing in the environment (proxies, netrc) is heard.
 """
 
-from calotype.egress.errors import BadAnswer, EgressError, Forbidden, Unreachable
+from calotype.egress.errors import BadAnswer, BadStatus, EgressError, Forbidden, Unreachable
 from calotype.egress.fetch import Answer, Egress, EgressPolicy, Resolver, resolve
-from calotype.egress.targets import Address, Network, Target, is_own, is_public, parse
+from calotype.egress.targets import URL_MAX, Address, Network, Target, is_own, is_public, parse
 
 __all__ = [
     "Egress",
@@ -19,12 +19,14 @@ __all__ = [
     "Forbidden",
     "Unreachable",
     "BadAnswer",
+    "BadStatus",
     "Address",
     "Network",
     "Target",
     "Resolver",
     "parse",
     "resolve",
+    "URL_MAX",
     "is_public",
     "is_own",
 ]

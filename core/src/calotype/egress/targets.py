@@ -31,9 +31,13 @@ URL = re.compile(
     rf"(?P<path>(?:/(?:{_UNRESERVED}|{_ESCAPED})*)?(?:\?(?:{_UNRESERVED}|\?|{_ESCAPED})*)?)",
     re.ASCII,
 )
-#: The longest URL that is looked at: signed ones, to which servers redirect, have some 1,500 characters.
-URL_MAX = 4096
+#: The longest URL that is looked at, in characters. Signed URLs have some 1,800 of them.
+URL_MAX = 8000
 PORTS = types.MappingProxyType({"http": 80, "https": 443})
+_FORM = (
+    "its URL must be http or https with a plain host name or address, "
+    "without a user name, a fragment, blanks or control characters"
+)
 
 #: What is not the public internet. Our own lists, for `ipaddress.is_global` differs from one
 #: Python to the next, and calls some metadata services global (192.0.0.192, 168.63.129.16).
@@ -103,18 +107,20 @@ def parse(url: str) -> Target:
     Raises:
         Forbidden: it is not an absolute http or https URL of the strict form.
     """
-    match = URL.fullmatch(url) if len(url) <= URL_MAX else None
+    if len(url) > URL_MAX:
+        raise Forbidden(f"its URL has {len(url)} characters, and at most {URL_MAX} are allowed")
+    match = URL.fullmatch(url)
     scheme = match["scheme"].lower() if match else ""
     if scheme not in PORTS:
-        raise Forbidden
+        raise Forbidden(_FORM)
     try:
         address = _literal(match["ipv4"], match["ipv6"])
     except ValueError as error:
-        raise Forbidden from error
+        raise Forbidden(_FORM) from error
     host = str(address) if address else match["name"].lower()
     port = PORTS[scheme] if match["port"] is None else int(match["port"])
     if not 0 < port < 65536 or len(host) > 253:
-        raise Forbidden
+        raise Forbidden(_FORM)
     path = match["path"] if match["path"].startswith("/") else f"/{match['path']}"
     return Target(scheme, host, port, path, address)
 
@@ -131,14 +137,14 @@ def follow(target: Target, location: str) -> Target:
     Raises:
         Forbidden: it is not a URL of the strict form, or leads from https back to http.
     """
-    if not re.fullmatch(r"[!-~]{1,4096}", location) or "\\" in location:
-        raise Forbidden
+    if not re.fullmatch(rf"[!-~]{{1,{URL_MAX}}}", location) or "\\" in location:
+        raise Forbidden("it redirects to something that is no URL", target.host)
     try:
         following = parse(urllib.parse.urljoin(target.url, location.partition("#")[0]))
     except ValueError as error:
-        raise Forbidden from error
+        raise Forbidden("it redirects to something that is no URL", target.host) from error
     if target.scheme == "https" and following.scheme == "http":
-        raise Forbidden
+        raise Forbidden("it redirects from https to http", target.host)
     return following
 
 

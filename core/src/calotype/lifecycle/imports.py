@@ -18,6 +18,10 @@ from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands
 from calotype.stores.contract import Capability, Reader
+from calotype.stores.errors import BadLocation
+
+#: Characters of a URI that is imported. Signed URLs have some 1,800 of them.
+URI_MAX = 8000
 
 
 class Imports:
@@ -145,6 +149,10 @@ def order_from(
     Raises:
         BadLocation: it must not be fetched, as far as that can be told without asking anybody.
     """
+    if len(uri) > URI_MAX:
+        raise BadLocation(
+            source.name, f"the URI has {len(uri)} characters, and an import takes up to {URI_MAX}"
+        )
     source.check_uri(uri)
     return Order(
         stores=targets,

@@ -45,6 +45,7 @@ from calotype.registry import (
 from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands
+from calotype.stores.contract import Opened
 from calotype.stores.errors import SourceError, SourceMismatch, SourceTooLarge, StoreError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ _NO_BYTES = {
 class Order:
     """What a job is to do.
 
-    FETCH reads `location` of the store `source`, or registers `uri` with it first, into the first
+    FETCH reads `location` of the store `source`, or what lies at `uri`, into the first
     of `stores`, and copies on from there; COPY copies what the image has. `staged` is the key of
     bytes that go when the job ends. `strict`: one store that fails fails it all. `asked`, where the
     image was made for the job, is what a client asked for, to be told again: never where bytes lie.
@@ -261,17 +262,24 @@ class Jobs:
         return self._transfers.copy(image, self._stores[name])
 
     def _fetch(self, image: Image, target: str, order: Order) -> Image:
-        store, location, size = self._stores[order.source or ""], order.location or "", order.size
-        if order.uri is not None:
-            stored = store.register(order.uri)
-            location, size = stored.location, stored.size
-            _check_size(size, image, order)
-        with contextlib.closing(store.get(location, size=size)) as source:
+        with self._open(order) as opened:
+            _check_size(opened.size, image, order)
             with self._registry.unit() as unit:
-                attempt = self._begin(unit, image, self._stores[target], size)
+                attempt = self._begin(unit, image, self._stores[target], opened.size)
             digests = {"md5": image.checksum} if image.checksum else {}
-            demands = Demands(length=size, size=image.size or None, limit=order.limit, digests=digests)
-            return self._transfers.carry(attempt, source, demands)
+            demands = Demands(length=opened.size, size=image.size or None, limit=order.limit, digests=digests)
+            return self._transfers.carry(attempt, opened.reader, demands)
+
+    @contextlib.contextmanager
+    def _open(self, order: Order) -> Iterator[Opened]:
+        """Open what is to be fetched. A URI is asked once, because the next answer may be of other bytes."""
+        store = self._stores[order.source or ""]
+        if order.uri is not None:
+            opened = store.open_uri(order.uri)
+        else:
+            opened = Opened(store.get(order.location or "", size=order.size), order.size)
+        with contextlib.closing(opened.reader):
+            yield opened
 
     def _begin(self, unit: Unit, image: Image, target: CheckedStore, size: int | None) -> Attempt:
         """An image that is being imported stays so until its job ends, and any other can be begun again."""

@@ -80,9 +80,11 @@ class Channel(HTTPChannel):
     _linger_bytes = LINGER_BYTES
     #: Bytes of files that this flush may still send.
     _turn = 0
-    #: Bytes that wait for the reader, ours and the kernel's, and when that number last changed.
-    _queued = 0
-    _queued_since = 0.0
+    #: Bytes given to the kernel, how many of them its peer had at the last look, and since when no more,
+    #: though some wait.
+    _sent = 0
+    _taken = -1
+    _taken_since = 0.0
 
     @cached_property
     def counts_as(self) -> str:
@@ -114,7 +116,8 @@ class Channel(HTTPChannel):
         request = self.requests[0]
         self._lingers = request.streamed or request.error is not None
         if not request.reads_body:
-            super().service()
+            with self.server.task_dispatcher.turn():
+                super().service()
             return
         connection, request.slot = None, self.server.task_dispatcher.slot(self)
         try:
@@ -204,7 +207,9 @@ class Channel(HTTPChannel):
     def send(self, data: Any, do_close: bool = True) -> int:
         """Send bytes, or a part of a file, and return how many went."""
         if not isinstance(data, FilePart):
-            return super().send(data, do_close=do_close)
+            sent: int = super().send(data, do_close=do_close)
+            self._sent += sent
+            return sent
         if not self._turn:
             return 0
         try:
@@ -216,6 +221,7 @@ class Channel(HTTPChannel):
                 self.handle_close()
             return 0
         self._turn -= sent
+        self._sent += sent
         return sent
 
     def _flush_outbufs_below_high_watermark(self) -> None:
@@ -234,6 +240,8 @@ class Channel(HTTPChannel):
 
     def enforce_deadlines(self, now: float) -> None:
         """Cut the connection if its client is late; `now` as time.time says."""
+        if not self.total_outbufs_len:
+            self._taken_since = now  # there is nothing to take
         if self._linger_until is not None:
             late = now >= self._linger_until
         elif self.total_outbufs_len:
@@ -251,10 +259,10 @@ class Channel(HTTPChannel):
 
     def _is_stalled(self, now: float) -> bool:
         """Whether the reader has taken nothing for too long; our own sends say little of it."""
-        queued = self.total_outbufs_len + _unacknowledged(self.socket)
-        if queued != self._queued:
-            self._queued, self._queued_since = queued, now
-        return now >= self._queued_since + self.adj.send_timeout
+        taken = self._sent - _unacknowledged(self.socket)
+        if taken != self._taken:
+            self._taken, self._taken_since = taken, now
+        return now >= self._taken_since + self.adj.send_timeout
 
     def cut(self) -> None:
         """End the connection and leave its close to the loop, which would poll a closed socket otherwise."""

@@ -66,7 +66,7 @@ TUNABLES = (
         "kept_threads",
         at_least(0),
         4,
-        "Workers beside each of these two kinds that only a caller without any of that kind gets, "
+        "Workers beside each of these three kinds that only a caller without any of that kind gets, "
         "so that one caller keeps out nobody. A caller is a token, or without one an address.",
     ),
     Tunable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from waitress.task import ThreadedTaskDispatcher
 from calotype.serving.parser import ServiceUnavailable
 from calotype.serving.settings import ServerSettings
 from calotype.serving.slots import Slots
+from calotype.serving.turns import Turns
 
 if TYPE_CHECKING:
     from calotype.serving.channel import Channel
@@ -61,11 +63,12 @@ class Workers(ThreadedTaskDispatcher):
 
     def __init__(self, settings: ServerSettings):
         super().__init__()
+        self.queue = Turns(settings.threads)
         self._settings = settings
         self._uploads = Slots(settings.upload_threads, settings.kept_threads)
         self._documents = Slots(settings.document_threads, settings.kept_threads)
         self._blocked = 0
-        self._count = settings.threads + settings.upload_threads
+        self._count = settings.threads + settings.kept_threads + settings.upload_threads
         self._counting = threading.Lock()
         self.set_thread_count(self._count)
 
@@ -82,6 +85,22 @@ class Workers(ThreadedTaskDispatcher):
         """What waitress does, but for a line in the log each time that no thread is idle."""
         with self.lock:
             self.queue.append(task)
+            self.queue_cv.notify()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Within, the calling worker runs the request whose turn it is."""
+        began = time.thread_time()
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.queue.end(time.thread_time() - began)
+                self._wake()
+
+    def _wake(self) -> None:
+        """Wake a worker if there is a request that was held back, and may run now; called under the lock."""
+        if self.queue:
             self.queue_cv.notify()
 
     def slot(self, task: Channel) -> Slot:
@@ -113,7 +132,10 @@ class Workers(ThreadedTaskDispatcher):
 
     def look_after(self) -> None:
         """Log how many requests wait for a thread, and answer 503 to those that waited long for a slot."""
-        if self.queue:
+        with self.lock:
+            self.queue.forget()
+            self._wake()
+        if len(self.queue):
             log.warning("%d requests wait for a worker", len(self.queue))
         for slots, kind in ((self._uploads, "uploads"), (self._documents, "documents")):
             with self.lock:
@@ -123,11 +145,12 @@ class Workers(ThreadedTaskDispatcher):
                 self._queue(task)
 
     def _keep_enough(self) -> None:
-        """Start threads until there are `threads` besides those that read bodies and those that wait."""
+        """Start threads until there are enough besides those that read bodies and those that wait."""
         with self._counting:
             settings = self._settings
-            wanted = settings.threads + max(settings.upload_threads, self._uploads.taken)
-            wanted += self._documents.taken + min(self._blocked, settings.blocked_threads)
+            wanted = settings.threads + settings.kept_threads
+            wanted += max(settings.upload_threads, self._uploads.taken) + self._documents.taken
+            wanted += min(self._blocked, settings.blocked_threads)
             if wanted > self._count:
                 self._count = wanted
                 self.set_thread_count(wanted)
@@ -143,7 +166,10 @@ class Workers(ThreadedTaskDispatcher):
             self._blocked += 1
         self._keep_enough()
         try:
-            yield
+            with self.queue.stood_in(self.lock):
+                with self.lock:
+                    self._wake()
+                yield
         finally:
             with self._counting:
                 self._blocked -= 1

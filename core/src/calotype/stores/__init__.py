@@ -4,7 +4,7 @@ The contract is `Store`; `StoreOptions` declares a driver's settings; the errors
 say what went wrong without saying it in HTTP. See docs/writing-a-store.md.
 """
 
-from calotype.stores.contract import API_VERSION, KEY, Blob, Capability, Reader, Store, Stored
+from calotype.stores.contract import API_VERSION, KEY, Blob, Capability, Opened, Reader, Store, Stored
 from calotype.stores.errors import (
     BadLocation,
     BlobChanged,
@@ -31,6 +31,7 @@ __all__ = [
     "Capability",
     "Reader",
     "Stored",
+    "Opened",
     "Blob",
     "StoreError",
     "ConfigurationError",

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from calotype.stores.bulkhead import Bulkhead
-from calotype.stores.contract import KEY, MARKER_KEY, Blob, Capability, Reader, Store, Stored
+from calotype.stores.contract import KEY, MARKER_KEY, Blob, Capability, Opened, Reader, Store, Stored
 from calotype.stores.errors import (
     BadLocation,
     BlobChanged,
@@ -310,8 +310,30 @@ class CheckedStore:
         with self._doing("register"):
             stored = self.bulkhead.call(partial(self.driver.register, uri))
         if not _is_location(stored.location):
-            raise BadLocation(self.name, f"the location is longer than {LOCATION_MAX} characters")
+            raise BadLocation(
+                self.name,
+                f"the location would have {len(stored.location)} characters, and the registry keeps "
+                f"{LOCATION_MAX}: import the image, so that its bytes are copied",
+            )
         return stored
+
+    def open_uri(self, uri: str) -> Opened:
+        """Open what lies elsewhere for one reading; the reader is held to the size, if that is known.
+
+        Raises:
+            BadLocation, BlobNotFound, Unavailable: as the driver's `open_uri`.
+        """
+        self._need(Capability.EXTERNAL, "takes no locations from outside")
+        opened: list[Opened] = []
+
+        def work() -> Reader:
+            opened.append(self.driver.open_uri(uri))
+            return opened[0].reader
+
+        with self._doing("open_uri"):
+            reader = self.bulkhead.open(work)
+        size = opened[0].size
+        return Opened(reader if size is None else Bounded(self.name, reader, size), size)
 
     def direct_url(self, location: str, expires: int) -> str | None:
         """A URL that reads the blob without us, or None."""

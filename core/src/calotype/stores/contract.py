@@ -78,6 +78,14 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """Bytes that lie elsewhere, opened to be read once, and how many they are (None: nobody knows yet)."""
+
+    reader: Reader
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Blob:
     """One entry of a listing: its location, its size in bytes, and when it was written (aware, UTC)."""
 
@@ -181,7 +189,7 @@ class Store(abc.ABC):
         return None
 
     def check_uri(self, uri: str) -> None:
-        """Refuse a URI that `register` would refuse in any case, without any I/O and any look-up (EXTERNAL).
+        """Refuse a URI that `open_uri` would refuse in any case, without any I/O and any look-up (EXTERNAL).
 
         A client that orders an import gets this answer at once; the source itself is asked by a job. The
         default lets everything through.
@@ -201,6 +209,18 @@ class Store(abc.ABC):
             Unavailable: the source cannot be reached now.
         """
         raise Unsupported(self.name, "it takes no locations from outside")
+
+    def open_uri(self, uri: str) -> Opened:
+        """Open bytes that lie elsewhere to copy them: they are read once, from start to end (EXTERNAL).
+
+        Nothing of it is kept, so the URI may be longer than a location, and the source need not answer a
+        second request as it did the first. The default registers the URI, and reads what was registered.
+
+        Raises:
+            BadLocation, BlobNotFound, Unavailable: as `register`.
+        """
+        stored = self.register(uri)
+        return Opened(self.get(stored.location), stored.size)
 
     def direct_url(self, location: str, expires: int) -> str | None:
         """A URL by which a client reads the blob without us, good for `expires` seconds (DIRECT_URL).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from calotype.stores import BadLocation, BlobChanged, BlobNotFound, Capability, StoreError
@@ -93,6 +95,31 @@ class External(Harness):
         self.checked.check_uri(uri)
 
         assert self.checked.register(uri).location
+
+    @needs(EXTERNAL)
+    def test_what_is_opened_to_be_copied_is_read_whole(self, size: int) -> None:
+        data = pattern(size, seed=4)
+        opened = self.checked.open_uri(self.put_outside(data))
+
+        assert opened.size in (size, None)
+        with contextlib.closing(opened.reader):
+            assert_same(read_all(opened.reader, limit=size), data)
+
+    @needs(EXTERNAL)
+    def test_what_is_not_there_is_not_opened_to_be_copied(self) -> None:
+        uri = self.plant(self.store, pattern(10))
+        self.uproot(self.store, uri)
+        with pytest.raises(BlobNotFound) as caught:
+            self.store.open_uri(uri)
+
+        assert caught.value.store == self.store.name
+
+    @needs(EXTERNAL)
+    @pytest.mark.parametrize("hostile", [name for name in HOSTILE_URIS if name != "over-long"])
+    def test_a_hostile_uri_is_not_opened_to_be_copied(self, hostile: str) -> None:
+        uri = HOSTILE_URIS[hostile].format(self.put_outside(pattern(10)))
+        with pytest.raises(BadLocation):
+            self.checked.open_uri(uri)
 
     @needs(EXTERNAL)
     def test_the_source_is_not_ours_to_delete(self) -> None:

@@ -6,7 +6,7 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from calotype.egress import Answer, BadAnswer, parse
+from calotype.egress import URL_MAX, Answer, BadAnswer, parse
 
 #: A strong validator; a weak one (W/"...") does not promise the same bytes.
 ETAG = r'^"[\x21\x23-\x7e]{1,200}"$'
@@ -25,7 +25,7 @@ class Source(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
-    url: str = Field(max_length=1000, pattern=r"^[\x21-\x7e]+$")
+    url: str = Field(max_length=URL_MAX, pattern=r"^[\x21-\x7e]+$")
     size: int | None = Field(None, ge=0, lt=1 << 63)
     etag: str | None = Field(None, pattern=ETAG)
     modified: str | None = Field(None, pattern=DATE)
@@ -67,7 +67,6 @@ def describe(url: str, answer: Answer) -> Source:
 
     Raises:
         BadAnswer: its length or its range makes no sense.
-        ValueError: the URL is too long for a location.
     """
     return Source(
         url=parse(url).url,
@@ -86,18 +85,18 @@ def _size(answer: Answer) -> int | None:
     if answer.status == 206:
         size = _content_range(answer)["size"]
         return None if size == "*" else int(size)
-    if "Transfer-Encoding" in answer.headers:
+    if answer.endless or "Transfer-Encoding" in answer.headers:
         return None
     length = answer.headers.get("Content-Length", "")
     if not LENGTH.fullmatch(length):
-        raise BadAnswer
+        raise BadAnswer("answers with a Content-Length that is no number", answer.host)
     return int(length)
 
 
 def _content_range(answer: Answer) -> re.Match[str]:
     match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if match is None:
-        raise BadAnswer
+        raise BadAnswer("answers 206 without a Content-Range that can be read", answer.host)
     return match
 
 

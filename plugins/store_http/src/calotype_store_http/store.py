@@ -9,23 +9,36 @@ import logging
 import re
 import ssl
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from calotype.egress import Answer, BadAnswer, Egress, EgressError, EgressPolicy, Resolver, parse, resolve
+from calotype.egress import (
+    Answer,
+    BadAnswer,
+    BadStatus,
+    Egress,
+    EgressError,
+    EgressPolicy,
+    Resolver,
+    Unreachable,
+    parse,
+    resolve,
+)
 from calotype.stores import (
     BadLocation,
     BlobChanged,
-    BlobNotFound,
     Capability,
+    Opened,
     Reader,
     Store,
     Stored,
+    StoreError,
     StoreOptions,
     Unavailable,
 )
-from calotype_store_http.reading import SourceReader, store_errors
+from calotype_store_http.reading import CHANGED, RETRY_AFTER, SourceReader, store_errors
 from calotype_store_http.source import Source, describe, first_byte
 
 log = logging.getLogger(__name__)
@@ -34,10 +47,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9.-]{1,253}$")]
 
-#: Statuses that say: ask again later.
-LATER = frozenset({408, 425, 429})
-#: Statuses that say: not for you, or not there. Nothing that we could do later changes that.
-GONE = frozenset({401, 403, 404, 410})
+#: The longest URL of a location, which leaves room for what else a location holds.
+KEPT_URL_MAX = 1000
 
 
 class HttpOptions(StoreOptions):
@@ -94,12 +105,8 @@ class HttpStore(Store):
 
     def check_uri(self, uri: str) -> None:
         """Refuse what the options forbid to fetch, as far as the URL itself tells; nothing is looked up."""
-        try:
-            with store_errors(self.name):
-                self._egress.check_form(uri)
-                Source(url=parse(uri).url)
-        except ValidationError as error:
-            raise BadLocation(self.name, "the location is too long") from error
+        with store_errors(self.name, to_its_namer=True):
+            self._egress.check_form(uri)
 
     def register(self, uri: str) -> Stored:
         """Look at the source, without reading it, and note what tells its bytes from others.
@@ -109,16 +116,42 @@ class HttpStore(Store):
             BlobNotFound: the source does not have it, or does not give it to us.
             Unavailable: the source cannot be reached now.
         """
-        try:
-            with store_errors(self.name):
-                source = self._look(uri, {})
-        except ValidationError as error:
-            raise BadLocation(self.name, "the location is too long") from error
-        except Unavailable as error:
-            if isinstance(error.__cause__, BadAnswer):  # it will not answer better later
-                raise BadLocation(self.name, f"External sources are not supported: {error.reason}") from error
-            raise
+        if len(uri) > KEPT_URL_MAX:
+            raise BadLocation(
+                self.name,
+                f"the URL has {len(uri)} characters, and one that an image is read from may have "
+                f"{KEPT_URL_MAX}: import the image, so that its bytes are copied",
+            )
+        with store_errors(self.name, to_its_namer=True):
+            source = self._look(uri, {})
         return Stored(source.written(), source.size)
+
+    def open_uri(self, uri: str) -> Opened:
+        """Open the source for one reading of it all, by one request as long as nothing breaks.
+
+        A redirect may lead each request to another mirror, with validators of its own: see `_resume`.
+
+        Raises:
+            BadLocation, BlobNotFound, Unavailable: as `register`.
+        """
+        with store_errors(self.name, to_its_namer=True):
+            answer = self._ask(uri, {}, endless=True)
+            try:
+                source = describe(answer.url, answer)
+                self._skip(answer, -first_byte(answer))
+            except BaseException:
+                answer.close()
+                raise
+            reader = SourceReader(
+                self.name,
+                source,
+                partial(self._resume, source, uri),
+                self.options.retries,
+                end=source.size,
+                answer=answer,
+                to_its_namer=True,
+            )
+            return Opened(reader, source.size)
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         """Open the source at `offset`; a source without ranges is read up to there.
@@ -137,13 +170,13 @@ class HttpStore(Store):
         def fetch(position: int) -> Answer:
             return self._fetch(source, position, end)
 
-        with store_errors(self.name):
-            return SourceReader(self.name, source, fetch, offset, end, self.options.retries)
+        with store_errors(self.name, to_its_namer=False):
+            return SourceReader(self.name, source, fetch, self.options.retries, offset=offset, end=end)
 
     def size(self, location: str) -> int | None:
         """The size in bytes, after a look whether the source is still the same; raises as `get`."""
         source = self._source(location)
-        with store_errors(self.name):
+        with store_errors(self.name, to_its_namer=False):
             now = self._look(source.url, source.conditions())
         self._hold_to(source, now)
         return now.size if source.size is None else source.size
@@ -175,6 +208,17 @@ class HttpStore(Store):
         with contextlib.closing(self._ask(url, {**conditions, "Range": "bytes=0-0"})) as answer:
             return describe(url, answer)
 
+    def _resume(self, source: Source, uri: str, position: int) -> Answer:
+        """Go on after a break: at the mirror that answered first, or else wherever the URI leads now.
+
+        Raises:
+            Unreachable: neither tells the validators of the first answer.
+        """
+        for url in dict.fromkeys((source.url, parse(uri).url)):
+            with contextlib.suppress(StoreError, EgressError):
+                return self._fetch(source.model_copy(update={"url": url}), position, source.size)
+        raise Unreachable("broke off, and does not go on with the same bytes", parse(source.url).host)
+
     def _fetch(self, source: Source, position: int, end: int | None) -> Answer:
         """Open the source so that its next byte is the one at `position` of what was registered."""
         headers = source.conditions()
@@ -192,32 +236,26 @@ class HttpStore(Store):
     def _skip(self, answer: Answer, count: int) -> None:
         """Read up to a position, where a source without ranges began at its first byte."""
         if count < 0:
-            raise BadAnswer
+            raise BadAnswer("answers with another range than was asked for", answer.host)
         while count and (block := answer.read(count)):
             count -= len(block)
 
     def _hold_to(self, source: Source, now: Source) -> None:
         if not source.is_still(now):
-            raise BlobChanged(self.name, "the source holds other bytes than were registered")
+            raise BlobChanged(self.name, CHANGED)
 
-    def _ask(self, url: str, headers: dict[str, str]) -> Answer:
+    def _ask(self, url: str, headers: dict[str, str], *, endless: bool = False) -> Answer:
         """An answer with a body, status 200 or 206; any other status is an error."""
-        answer = self._egress.open("GET", url, headers)
+        answer = self._egress.open("GET", url, headers, endless=endless)
         if answer.status in (200, 206):
             return answer
         answer.close()
         if answer.status == 416 and "Range" in headers:  # an empty source has no first byte
             return self._ask(url, {name: value for name, value in headers.items() if name != "Range"})
-        if answer.status in GONE:
-            raise BlobNotFound(self.name, "the source does not have it, or does not give it to us")
-        if answer.status == 412:
-            raise BlobChanged(self.name, "the source holds other bytes than were registered")
-        if answer.status in LATER or answer.status >= 500:
-            raise Unavailable(self.name, "the source cannot answer now", _retry_after(answer))
-        raise BadAnswer
+        raise BadStatus(answer.status, answer.host, _retry_after(answer))
 
 
 def _retry_after(answer: Answer) -> int:
-    """Seconds until the source wants to be asked again; 30 where it says nothing, an hour at most."""
+    """Seconds until the source wants to be asked again, an hour at most."""
     value = answer.headers.get("Retry-After", "")
-    return min(max(int(value), 1), 3600) if re.fullmatch(r"[0-9]{1,6}", value, re.ASCII) else 30
+    return min(max(int(value), 1), 3600) if re.fullmatch(r"[0-9]{1,6}", value, re.ASCII) else RETRY_AFTER

@@ -37,7 +37,7 @@ _ORDER = {
         "method": {
             "type": "object",
             "required": ["name"],
-            "properties": {"name": {"type": "string"}, "uri": {"type": "string", "maxLength": 2048}},
+            "properties": {"name": {"type": "string"}, "uri": {"type": "string"}},
         },
         "stores": array({"type": "string", "maxLength": 255}, most=STORES_MAX),
         "all_stores": {"type": "boolean"},
@@ -65,7 +65,7 @@ _NEW_TASK = {
             "type": "object",
             "required": ["import_from", "import_from_format", "image_properties"],
             "properties": {
-                "import_from": {"type": "string", "maxLength": 2048},
+                "import_from": {"type": "string"},
                 "import_from_format": {"type": "string", "maxLength": 20},
                 "image_properties": {"type": "object"},
             },

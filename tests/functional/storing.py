@@ -1,0 +1,71 @@
+"""Storing one image through each dialect: what the dialect answers, or what an import ends with."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.running.answers import Answer
+from tests.running.server import OCTETS, Server, meta
+
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether the bytes were taken; the sentence that says why not."""
+
+    taken: bool
+    why: str = ""
+
+
+def _outcome(answer: Answer) -> Outcome:
+    assert answer.status in (200, 201, 204, 415), (answer.status, answer.text)
+    return Outcome(answer.status != 415, answer.text if answer.status == 415 else "")
+
+
+def by_classic(server: Server, data: bytes, **formats: str) -> Outcome:
+    """POST /images, with the disk's format and the container's, or with neither."""
+    return _outcome(server.post("/images", {**OCTETS, **meta(**formats)}, data))
+
+
+def by_type(server: Server, data: bytes, **formats: str) -> Outcome:
+    """POST /images with classic's `type`, which stands for both formats."""
+    kinds = {"aki": "kernel", "ari": "ramdisk", "raw": "raw", "ami": "machine"}
+    return _outcome(server.post("/images", {**OCTETS, **meta(type=kinds[formats["disk_format"]])}, data))
+
+
+def by_v1(server: Server, data: bytes, **formats: str) -> Outcome:
+    """POST /v1/images"""
+    return _outcome(server.post("/v1/images", {**OCTETS, **meta(name="stored", **formats)}, data))
+
+
+def by_v2(server: Server, data: bytes, **formats: str) -> Outcome:
+    """POST /v2/images, and PUT of its file."""
+    image_id = server.post("/v2/images", JSON, json.dumps(formats).encode()).json["id"]
+    return _outcome(server.put(f"/v2/images/{image_id}/file", OCTETS, data))
+
+
+def stage(server: Server, data: bytes, **formats: str) -> str:
+    """Have bytes imported that were staged, by a job, and return the id of their image."""
+    image_id = server.post("/v2/images", JSON, json.dumps(formats).encode()).json["id"]
+    assert server.put(f"/v2/images/{image_id}/stage", OCTETS, data).status == 204
+    order = json.dumps({"method": {"name": "glance-direct"}}).encode()
+    assert server.post(f"/v2/images/{image_id}/import", JSON, order).status == 202
+    return image_id
+
+
+def imported(server: Server, image_id: str) -> Outcome:
+    """What became of a staged image."""
+    end = time.monotonic() + 60
+    while (image := server.get(f"/v2/images/{image_id}").json)["status"] in ("importing", "uploading"):
+        assert time.monotonic() < end, image
+        time.sleep(0.02)
+    (task,) = server.get(f"/v2/images/{image_id}/tasks").json["tasks"]
+    return Outcome(image["status"] == "active", task["message"])
+
+
+Store = Callable[..., Outcome]
+DIALECTS: dict[str, Store] = {"classic": by_classic, "v1": by_v1, "v2": by_v2}
