@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -270,9 +271,9 @@ def test_pages_show_each_namespace_once_and_in_order(
 
     found: list[Namespace] = []
     for more in (True, True, False):
-        listing = NamespaceListing(
-            Scope.ALL, sort=SortKey(field, descending), limit=2, after=found[-1] if found else None
-        )
+        listing = NamespaceListing(Scope.ALL, sort=SortKey(field, descending), limit=2)
+        if found:
+            listing = replace(listing, after=listing.position(found[-1]))
         page = bench.registry.definitions.page(listing)
         found += page.namespaces
         assert page.more is more

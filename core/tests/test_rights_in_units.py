@@ -75,6 +75,7 @@ OTHERS: dict[str, Verb] = {
     "import_new": lambda bench, image, caller: bench.lifecycle.import_new(
         Draft(location=foreign(bench), fields=RAW), "raw", {}, caller, "request"
     ),
+    "undelete": lambda bench, image, caller: bench.lifecycle.undelete(image.id, caller),
     "create": lambda bench, image, caller: Metadefs(bench.registry).create(
         NamespaceDraft("new", contents=(DefinitionDraft(Kind.ASSOCIATION, "new"),)), caller
     ),

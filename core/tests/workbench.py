@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,18 @@ from calotype.lifecycle import Lifecycle
 from calotype.places import Places
 from calotype.policy import Caller
 from calotype.probes import Probes
-from calotype.registry import Image, Listing, Page, Registry, Scope, Status, Unit, build_engine, schema
+from calotype.registry import (
+    Image,
+    Listing,
+    Page,
+    Registry,
+    Scope,
+    Status,
+    Unit,
+    build_engine,
+    position,
+    schema,
+)
 from calotype.registry.models import ImageRow, LocationRow
 from calotype.settings import Settings
 from calotype.stores import BlobNotFound, Reader, Store, Stored
@@ -153,7 +164,9 @@ class Bench:
 
     def page(self, limit: int, after: Image | None = None) -> Page:
         """A page of the public images, oldest first."""
-        return self.registry.page(Listing(Scope.PUBLIC, limit=limit, after=after))
+        listing = Listing(Scope.PUBLIC, limit=limit)
+        behind = None if after is None else position(after, listing.sort)
+        return self.registry.page(replace(listing, after=behind))
 
     def read(self, image: Image) -> bytes:
         reader = self.lifecycle.reading.open(image)

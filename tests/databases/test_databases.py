@@ -87,6 +87,12 @@ def test_an_image_lives_its_life(served: Server) -> None:
     assert served.delete(f"/images/{made['id']}").status == 200
     assert served.get(f"/images/{made['id']}").status == 404
     assert served.post("/images", meta(id=made["id"])).status == 409
+    verbs, path = [], f"/v2/audit?image={made['id']}&since=2020-01-01T00:00:00Z&project=default&limit=3"
+    while path:
+        page = served.get(path).json
+        verbs += [record["verb"] for record in page["audit"]]
+        path = page.get("next")
+    assert verbs == ["delete", "update", "upload", "create"]
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
@@ -114,6 +120,12 @@ def test_pages_by_a_key_that_may_be_null_show_each_image_once(served: Server) ->
         marker = f"&marker={seen[-1]}"
 
     assert len(seen) == len(set(seen)) == 9
+    followed: list[str] = []
+    while path:
+        page = served.get(path).json
+        followed += [image["id"] for image in page["images"]]
+        path = page.get("next", "")
+    assert followed == seen
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)

@@ -12,8 +12,9 @@ from tests.running.server import OCTETS, Server, meta
 
 CANARY = "canary-5f2c9e"
 ACCESS = re.compile(
-    r"INFO calotype\.access id=(?P<id>req-[0-9a-f-]{36}) addr=127\.0\.0\.1 method=(?P<method>\S+) "
-    r'path="(?P<path>[^"]*)" status=(?P<status>\d{3}) in=(?P<in>\d+) out=(?P<out>\d+) ms=(?P<ms>\d+\.\d)'
+    r"INFO calotype\.access id=(?P<id>req-[0-9a-f-]{36}) addr=127\.0\.0\.1 user=(?P<user>\S+) "
+    r'project=(?P<project>\S+) method=(?P<method>\S+) path="(?P<path>[^"]*)" status=(?P<status>\d{3}) '
+    r"in=(?P<in>\d+) out=(?P<out>\d+) ms=(?P<ms>\d+\.\d)"
 )
 
 

@@ -106,6 +106,13 @@ def test_a_member_owns_what_it_makes_and_another_project_sees_nothing_of_it(
     assert [other.ask(method, path).status for method in ("GET", "HEAD", "PUT", "DELETE")] == [404] * 4
     assert people["admin"].get(path).body == b"bytes"
     assert member.delete(path).status == 200
+    # r1-E10: Keystone's audit id names the token, and is no part of it.
+    records = people["admin"].get(f"/v2/audit?image={image['id']}").json["audit"]
+    assert [one["verb"] for one in records] == ["delete", "upload", "create"]
+    ((user, project, token),) = {(one["user_id"], one["project_id"], one["token_id"]) for one in records}
+    assert (bool(user), project) == (True, member.project)
+    assert len(token) == 22
+    assert token not in str(member.token)
 
 
 def test_a_reader_looks_and_does_no_more(people: dict[str, Person]) -> None:

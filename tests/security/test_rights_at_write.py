@@ -60,6 +60,7 @@ class House:
             "calotype.allow_anonymous": "true",
             "calotype.confirm_after": "0",
             "calotype.job_threads": "0",
+            "calotype.delete_grace": "3600",
         }
         self.server = Server(folder, write_ini(folder, app))
         engine = create_engine(self.server.database_url, poolclass=NullPool)
@@ -131,6 +132,8 @@ class House:
         asked.append(("PUT", f"/v1/images/{image}/members/{SHARER}", sharing, owner))
         for method, path, body, headers in asked:
             assert self.server.request(method, path, headers, body).status < 300, path
+        if state == "deleted":
+            assert self.server.request("DELETE", f"/v2/images/{image}", owner).status == 204
         if state == "copied":
             self.server.execute(
                 "INSERT INTO image_locations (key, image_id, store, location, state, external, counted, "

@@ -157,6 +157,10 @@ _V2 = [
         for verb in ("deactivate", "reactivate")
     ),
     _write(
+        *(f"{V2}.TombstoneActions", "undelete", "POST", "/v2/images/ID/actions/undelete", policy.OPERATE),
+        state="deleted",
+    ),
+    _write(
         *(f"{V2}.Members", "", "POST", "/v2/images/ID/members", policy.SHARE),
         document={"member": "another"},
     ),
@@ -233,4 +237,5 @@ REFUSING = {
     (f"{V1}.V1Images", "", "DELETE"),
     (f"{V1}.V1Tombstone", "", "PUT"),
     (f"{V1}.V1Tombstone", "", "DELETE"),
+    (f"{V2}.Actions", "undelete", "POST"),
 }

@@ -110,6 +110,13 @@ def mariadb() -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
+def chromium() -> Iterator[Settings]:
+    """No server: CHROMIUM is the program of Debian's browser."""
+    with given_or_started("chromium", "CHROMIUM") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
 def nginx() -> Iterator[Callable[..., Settings]]:
     """nginx(upstream, files=None): start one before that service (http://host:port), and return NGINX_*."""
     with ExitStack() as stack:

@@ -205,6 +205,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.security")
     config.include("calotype.resources")
     config.include("calotype.api.access")
+    config.include("calotype.api.cors")
     config.include("calotype.api.errors")
     config.include("calotype.api.local")
     config.include("calotype.api.targets")
@@ -257,7 +258,8 @@ def open_registry(settings: Settings) -> Registry:
         raise SettingsError(f"sqlalchemy.url: its directory cannot be made: {error.strerror}") from None
     except ArgumentError:
         raise SettingsError("sqlalchemy.url: it is not the URL of a database that is known here") from None
-    return Registry(engine, make_reserve(engine.url, settings.disk_reserve))
+    reserve = make_reserve(engine.url, settings.disk_reserve)
+    return Registry(engine, reserve, keeps_audit=settings.audit_days > 0)
 
 
 def prepare_schema(registry: Registry, settings: Settings, ini: str) -> None:

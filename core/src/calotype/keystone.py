@@ -34,6 +34,12 @@ def expiry(environ: Mapping[str, Any]) -> datetime.datetime | None:
     return None if user is None or _by_service(environ) else user.expires
 
 
+def audit_id(environ: Mapping[str, Any]) -> str | None:
+    """Return Keystone's own name for the user's token, which lets nobody in; None where it is not told."""
+    user = getattr(environ["keystone.token_auth"], "user", None)
+    return getattr(user, "audit_id", None)
+
+
 def current_roles(environ: Mapping[str, Any]) -> frozenset[str] | None:
     """Return the roles that the user's token gives now, in lower case; None: it was revoked, or has expired.
 

@@ -37,6 +37,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from calotype.registry.audit import Actor, Origin
 from calotype.registry.definitions import Namespace
 from calotype.registry.queries import Scope
 from calotype.registry.records import Image, Member, Status, Visibility
@@ -70,7 +71,8 @@ _READER_ROLES = frozenset({"reader"})
 class Caller:
     """Who is asking: a user of a project, with roles (lower case). Nobody known has neither.
 
-    `expires`: when the token ends by which the caller is known. It is not part of who the caller is.
+    `expires` is when the token ends by which the caller is known, and `origin` where the request comes from.
+    Neither is part of who the caller is.
     """
 
     user: str | None = None
@@ -78,6 +80,12 @@ class Caller:
     roles: frozenset[str] = frozenset()
     anonymous: bool = False
     expires: datetime.datetime | None = field(default=None, compare=False)
+    origin: Origin = field(default_factory=Origin, compare=False)
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit trail names it."""
+        return Actor(self.user, self.project, self.origin)
 
     @property
     def is_admin(self) -> bool:

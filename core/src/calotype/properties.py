@@ -18,6 +18,7 @@ from calotype.policy import FIELDS
 SERVER_FIELDS = frozenset(
     [
         "status",
+        "status_reason",
         "size",
         "virtual_size",
         "checksum",

@@ -19,7 +19,7 @@ from pyramid.security import Allowed, Denied
 from calotype import keystone
 from calotype.draft import canonical_id
 from calotype.policy import Caller, scope_of
-from calotype.registry import Image
+from calotype.registry import Image, Origin
 from calotype.settings import Settings
 from calotype.tokens import TokenFile
 
@@ -83,6 +83,7 @@ def identify_by_keystone(request: Request) -> Caller | None:
         headers.get("X-Project-Id"),
         frozenset(filter(None, roles)),
         expires=keystone.expiry(request.environ),
+        origin=Origin(token_id=keystone.audit_id(request.environ)),
     )
 
 
@@ -130,7 +131,7 @@ class SecurityPolicy:
         share_out = request.environ.get("calotype.caller")
         if caller is not None and share_out is not None:
             share_out(f"{caller.user} of {caller.project}")
-        return self._known(caller)
+        return self._known(request, caller)
 
     def confirm(self, request: Request) -> Caller:
         """Return the caller, asked for again if the request's head came too long ago.
@@ -143,14 +144,16 @@ class SecurityPolicy:
         """
         caller: Caller = request.caller
         if time.monotonic() - request.identified_at >= self._confirm_after:
-            caller = request.caller = self._known(self._confirm(request))
+            caller = request.caller = self._known(request, self._confirm(request))
             request.identified_at = time.monotonic()
         return caller
 
-    def _known(self, caller: Caller | None) -> Caller:
+    def _known(self, request: Request, caller: Caller | None) -> Caller:
         if caller is None and not self._allow_anonymous:
             raise Unauthenticated
-        return NOBODY if caller is None else caller
+        known = NOBODY if caller is None else caller
+        address = request.environ.get("REMOTE_ADDR")
+        return replace(known, origin=replace(known.origin, address=address, request_id=request.id))
 
     def authenticated_userid(self, request: Request) -> str | None:
         """The caller's user, where there are users."""

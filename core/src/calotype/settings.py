@@ -11,13 +11,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from calotype import former_name
 from calotype.variables import SettingsError, expand, files_read
 
 _STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
 _ADDRESS = re.compile(r"unix:/\S+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/]+):[0-9]{1,5}")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@,]+")
 
 
 class Settings(BaseModel):
@@ -62,6 +72,28 @@ class Settings(BaseModel):
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
         description="Where clients find the service, as https://images.example.com: links begin with it. "
         "Unset: the scheme and host that the client itself used.",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        (),
+        description="Origins whose web pages may use the service from a browser, such as "
+        "https://dashboard.example.com. *: any, which `identity = none` refuses. Unset: none.",
+    )
+    cors_methods: tuple[str, ...] = Field(
+        ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), description="Methods that those pages may use."
+    )
+    cors_headers: tuple[str, ...] = Field(
+        (
+            "accept",
+            "content-type",
+            "if-*",
+            "openstack-*",
+            "range",
+            "x-auth-token",
+            "x-glance-*",
+            "x-image-meta-*",
+            "x-openstack-*",
+        ),
+        description="Headers that those pages may send; NAME* stands for all that begin with NAME.",
     )
     database_url: SecretStr = Field(
         ..., alias="sqlalchemy.url", description="The registry's database, as an SQLAlchemy URL."
@@ -201,6 +233,12 @@ class Settings(BaseModel):
     delete_grace: float = Field(
         0, ge=0, description="Seconds for which a deleted image's bytes are kept, and it can be undeleted."
     )
+    audit_days: float = Field(
+        90,
+        ge=0,
+        description="Days for which the database keeps who changed which image. The sweeper removes what is "
+        "older. 0: only the log `calotype.audit` tells it.",
+    )
     disk_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),
         description="Disk formats that an image may be said to have.",
@@ -225,7 +263,15 @@ class Settings(BaseModel):
         default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
     )
 
-    @field_validator("stores", "disk_formats", "container_formats", mode="before")
+    @field_validator(
+        "stores",
+        "disk_formats",
+        "container_formats",
+        "cors_origins",
+        "cors_methods",
+        "cors_headers",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -236,6 +282,22 @@ class Settings(BaseModel):
         if value is not None and not _ADDRESS.fullmatch(value):
             raise ValueError("it must be HOST:PORT, as 127.0.0.1:9393, or unix:/PATH")
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"'{origin}' is not an origin: it must be a scheme and a host, such as "
+                    "https://dashboard.example.com, and nothing behind them"
+                )
+        if "*" in value and info.data.get("identity") == "none":
+            raise ValueError(
+                "* with calotype.identity = none would let every web page in as an administrator: "
+                "name the origins"
+            )
+        return tuple(origin.lower() for origin in value)
 
     def tokens_path(self) -> Path:
         """The file of static tokens.

@@ -24,6 +24,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, Validati
 
 from calotype import private_files
 from calotype.policy import Caller
+from calotype.registry.audit import Origin
 
 _TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
@@ -52,7 +53,7 @@ class Token(BaseModel):
     def caller(self) -> Caller:
         """Who the token says its bearer is."""
         roles = frozenset(role.lower() for role in self.roles)
-        return Caller(self.user, self.project, roles, expires=self.expires)
+        return Caller(self.user, self.project, roles, expires=self.expires, origin=Origin(token_id=self.id))
 
     def expired(self, now: datetime.datetime) -> bool:
         """Whether the token's time is over."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, update
 
 from calotype.draft import new_id
-from calotype.registry import Job, JobKind, JobListing, JobStatus, SortKey
+from calotype.registry import Job, JobKind, JobListing, JobStatus, SortKey, job_position
 from calotype.registry.models import JobRow
 from core.tests.workbench import Bench, make_bench
 
@@ -48,7 +48,7 @@ def walk(bench: Bench, limit: int, **asked: object) -> list[Job]:
         if not page.more:
             return seen
         assert len(page.jobs) == limit
-        after = page.jobs[-1]
+        after = job_position(page.jobs[-1], JobListing(**asked).sort)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -88,7 +88,8 @@ def test_a_job_is_found_by_its_id(bench: Bench) -> None:
 @pytest.mark.parametrize("paged", [False, True])
 def test_a_page_by_time_walks_the_index_of_each_status(bench: Bench, paged: bool) -> None:
     fill(bench, [(second, status, False) for second in range(20) for status in JobStatus])
-    after = bench.registry.job_page(JobListing(limit=5)).jobs[-1] if paged else None
+    last = bench.registry.job_page(JobListing(limit=5)).jobs[-1]
+    after = job_position(last, JobListing().sort) if paged else None
     statements = []
 
     def note(connection, cursor, statement, parameters, context, many):

@@ -59,7 +59,7 @@ def test_the_condition_behind_a_marker_is_as_long_as_its_keys(bench: Bench) -> N
     lengths = []
     for count in range(1, len(FIELDS) + 1):
         sort = [SortKey(name) for name in FIELDS[:count]]
-        condition = queries.follows(queries._SORTED, sort, queries._values(image, sort))
+        condition = queries.follows(queries._SORTED, sort, queries.position(image, sort))
         lengths.append(len(re.findall(r" (?:[<>]=?|=) ", str(condition))))
     assert lengths == [2 * count for count in range(1, len(FIELDS) + 1)]
 
@@ -83,7 +83,7 @@ def test_pages_by_several_keys_neither_repeat_nor_skip(template, names, keys, de
             seen += [image.id for image in page.images]
             if not page.more:
                 break
-            page = bench.registry.page(Listing(Scope.PUBLIC, sort=sort, limit=limit, after=page.images[-1]))
+            page = bench.registry.page(Listing(Scope.PUBLIC, sort=sort, limit=limit, after=page.last))
         assert seen == expected
         assert len(seen) == len(names)
 

@@ -53,14 +53,33 @@ def test_091_where_nothing_can_be_imported_the_header_is_left_out(start_people) 
     assert found.adm.get("/info/import").json["import-methods"]["value"] == []
 
 
-def test_092_usage_is_told_in_mebibytes(start_people) -> None:
-    u1 = start_people(**{"calotype.project_bytes": str(5 << 20), "calotype.project_images": "7"}).u1
+def test_092_usage_is_told_in_mebibytes_and_stores_with_description_and_weight(start_people) -> None:
+    """Issue 15.5"""
+    limits = {"calotype.project_bytes": str(5 << 20), "calotype.project_images": "7"}
+    people = start_people(**limits, **{"store.fast.description": "SSD, for now", "store.cold.weight": "-1"})
+    u1 = people.u1
+    assert u1.get("/info/stores").json["stores"][:2] == [
+        {"id": "fast", "description": "SSD, for now", "default": "true"},
+        {"id": "cold"},
+    ]
+    detail = people.adm.get("/info/stores/detail").json["stores"]
+    assert [(one["weight"], one.get("description")) for one in detail] == [
+        (0, "SSD, for now"),
+        (-1, None),
+        (0, None),
+    ]
     u1.active(b"x")
     u1.make()
     assert u1.get("/info/usage").json["usage"] == {
         "image_size_total": {"limit": 5, "usage": 1},
+        "image_stage_total": {"limit": -1, "usage": 0},
         "image_count_total": {"limit": 7, "usage": 2},
+        "image_count_uploading": {"limit": -1, "usage": 0},
     }
+    staged = u1.make()
+    assert u1.put(staged, b"x", part="stage").status == 204
+    told = u1.get("/info/usage").json["usage"]
+    assert (told["image_stage_total"]["usage"], told["image_count_uploading"]["usage"]) == (1, 1)
 
 
 def test_104_how_stores_are_made_is_an_admins_to_know(u1: Person, adm: Person) -> None:

@@ -17,9 +17,9 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 BRIEF = {
     *("id", "type", "status", "owner", "created_at", "updated_at", "expires_at", "self", "schema"),
-    *("image_id", "request_id", "user_id"),
+    *("image_id", "request_id", "user_id", "message"),
 }
-DETAILS = {"input", "result", "message"}
+DETAILS = {"input", "result"}
 
 
 def task(uri: str, /, **properties: Any) -> dict[str, Any]:

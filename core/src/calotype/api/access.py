@@ -15,6 +15,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
+from calotype.policy import Caller
 from calotype.stores.bulkhead import STAND_IN
 
 log = logging.getLogger("calotype.access")
@@ -25,7 +26,7 @@ _PATH_SHOWN = 300
 
 
 def access_tween_factory(handler: Callable[[Request], Response], registry: Registry) -> Callable:
-    """Log method, path, status, bytes and milliseconds of what the application answers."""
+    """Log who asked, method, path, status, bytes and milliseconds of what the application answers."""
 
     def access_tween(request: Request) -> Response:
         began = time.perf_counter()
@@ -37,17 +38,20 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
             STAND_IN.reset(token)
         response.headers["x-openstack-request-id"] = request.id
         seconds = time.perf_counter() - began
+        caller = caller_of(request)
         received = request.content_length or 0
         sent = 0 if request.method == "HEAD" else response.content_length or 0
         registry["calotype.metrics"].observe_request(
             request.method, response.status_int, seconds, received, sent
         )
         log.info(
-            'id=%s addr=%s method=%s path="%s" status=%d in=%d out=%d ms=%.1f',
+            'id=%s addr=%s user=%s project=%s method=%s path="%s" status=%d in=%d out=%d ms=%.1f',
             request.id,
-            _shown(request.environ.get("REMOTE_ADDR", "-")),
-            _shown(request.environ.get("REQUEST_METHOD", "-")),
-            _shown(request.environ.get("PATH_INFO", "")),
+            shown(request.environ.get("REMOTE_ADDR", "-")),
+            shown((caller and caller.user) or "-"),
+            shown((caller and caller.project) or "-"),
+            shown(request.environ.get("REQUEST_METHOD", "-")),
+            shown(request.environ.get("PATH_INFO", "")),
             response.status_int,
             received,
             sent,
@@ -58,7 +62,12 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
     return access_tween
 
 
-def _shown(text: str) -> str:
+def caller_of(request: Request) -> Caller | None:
+    """Return who the request's caller is known to be; None if nobody asked for it yet, or it is not known."""
+    return vars(request).get("caller")
+
+
+def shown(text: str) -> str:
     cut = text[:_PATH_SHOWN] + ("..." if len(text) > _PATH_SHOWN else "")
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", cut)
 

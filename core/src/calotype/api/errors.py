@@ -18,8 +18,11 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from calotype import draft, inspection, lifecycle, policy, registry, security, tokens
+from calotype.api.access import caller_of, shown
 from calotype.api.body import RangeNotSatisfiable
 from calotype.api.local import NotLocal
+from calotype.registry import Actor, Origin, Outcome
+from calotype.registry.audit import log_record, new_record
 from calotype.resources import ImageResource
 from calotype.stores import errors as stores
 
@@ -80,6 +83,7 @@ _SENTENCE = {
 #: Logged where it was found, once for each copy and not for each request.
 _REPORTED = (lifecycle.NoGoodCopy,)
 _NOT_FOUND = "Not found"
+_READING = ("GET", "HEAD", "OPTIONS")
 #: Seconds after which a client may ask again when the database is away.
 REGISTRY_RETRY_AFTER = 5
 
@@ -98,6 +102,8 @@ def respond(error: Exception, request: Request) -> Response:
         status, text = STATUS[kind], _SENTENCE.get(kind, str(error))
         if status >= 500 and kind not in _REPORTED:
             log.error("request %s: %s", request.id, error, exc_info=error.__cause__ or error)
+    if status in (401, 403) and request.method not in _READING:
+        _log_refusal(request, f"{shown(request.environ.get('PATH_INFO', ''))}: {status} {text}")
     response = _form(request)(request, status, text)
     retry_after = getattr(error, "retry_after", REGISTRY_RETRY_AFTER if status == 503 else None)
     if retry_after is not None:
@@ -108,6 +114,16 @@ def respond(error: Exception, request: Request) -> Response:
         if name in getattr(error, "headers", {}):
             response.headers[name] = error.headers[name]
     return response
+
+
+def _log_refusal(request: Request, detail: str) -> None:
+    """Write a refused change into the audit log; the table has only what was done."""
+    caller = caller_of(request)
+    unknown = Actor(origin=Origin(address=request.environ.get("REMOTE_ADDR"), request_id=request.id))
+    context = getattr(request, "context", None)
+    image_id = context.image.id if isinstance(context, ImageResource) else None
+    actor = unknown if caller is None else caller.actor
+    log_record(new_record(request.method, image_id, actor, detail, Outcome.REFUSED))
 
 
 def plain_text(request: Request, status: int, text: str) -> Response:

@@ -61,6 +61,11 @@ def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tup
     ]
 
 
+def header_text(value: object) -> str:
+    """Return a field's value as text. A reason may have line breaks; a header must not."""
+    return str(value).replace("\r", " ").replace("\n", " ")
+
+
 def read_integer(name: str, text: str) -> int:
     """A field's value as an integer; only ASCII digits, at most 19 of them.
 

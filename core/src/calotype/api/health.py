@@ -1,4 +1,4 @@
-"""What watchers ask: /healthz (the process lives), /readyz (it can serve), /metrics (for Prometheus).
+"""What watchers ask: /healthz and /healthcheck (the process lives), /readyz (it can serve), /metrics.
 
 None of them asks for a token; /metrics is there only when the settings say so. With `calotype.admin_listen`
 it is a view of the admin listener's tree alone: no spelling of a path leads to it from elsewhere. Readiness
@@ -30,6 +30,11 @@ from calotype.tokens import TokensUnreadable
 def healthz(context: Root | AdminRoot, request: Request) -> Response:
     """The process answers."""
     return Response("ok\n", content_type="text/plain", charset="utf-8")
+
+
+def healthcheck(context: Root | AdminRoot, request: Request) -> Response:
+    """Answer as oslo.middleware does at this path, which balancers of OpenStack deployments ask for."""
+    return Response("OK", content_type="text/plain", charset="utf-8")
 
 
 def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
@@ -85,6 +90,7 @@ def includeme(config: Configurator) -> None:
     settings: Settings = config.registry["calotype.settings"]
     for root in (Root, AdminRoot):
         _add(config, healthz, root)
+        _add(config, healthcheck, root)
         _add(config, readyz, root, renderer="json")
     if settings.metrics:
         _add(config, metrics, AdminRoot if settings.admin_listen else Root)

@@ -22,27 +22,30 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """The first documents of a page, as JSON in UTF-8. `last` names the last of them: the next page's marker.
+    """The first documents of a page, as JSON in UTF-8. `last`: the parameters of a link to what follows them.
 
     `cut`: more documents were there, and had no room.
     """
 
     texts: Sequence[bytes]
-    last: str | None
+    last: Mapping[str, str] | None
     cut: bool
 
 
-def fit(documents: Iterable[tuple[str, Any]], room: int) -> Fitting:
-    """Take documents, each with its marker, until they have `room` bytes; at least one, if there is one."""
+def fit(documents: Iterable[tuple[Mapping[str, str], Any]], room: int) -> Fitting:
+    """Take documents until they have `room` bytes; at least one, if there is one.
+
+    Each comes with the parameters of a link to what follows it.
+    """
     texts: list[bytes] = []
     last, size = None, 0
-    for marker, document in documents:
+    for parameters, document in documents:
         text = _encode(document).encode()
         size += len(text)
         if texts and size > room:
             return Fitting(texts, last, cut=True)
         texts.append(text)
-        last = marker
+        last = parameters
     return Fitting(texts, last, cut=False)
 
 

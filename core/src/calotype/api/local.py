@@ -17,6 +17,9 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
+from calotype.api import cors
+from calotype.settings import Settings
+
 #: What servers give as the peer's address on a Unix socket: waitress, and most others.
 _UNIX_PEERS = ("localhost", "")
 #: Headers that proxies add, as the WSGI environment spells them; and how the others of their kind begin.
@@ -39,10 +42,11 @@ def local_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
     """Refuse each request that may come from elsewhere, before anything else is done about it."""
+    settings: Settings = registry["calotype.settings"]
 
     def local_tween(request: Request) -> Response:
         _require_local_peer(request)
-        _require_local_names(request)
+        _require_local_names(request, settings)
         return handler(request)
 
     return local_tween
@@ -59,14 +63,21 @@ def _require_local_peer(request: Request) -> None:
             raise NotLocal(f"The header {header} says that a proxy has passed the request on")
 
 
-def _require_local_names(request: Request) -> None:
+def _require_local_names(request: Request, settings: Settings) -> None:
     # Only clients of HTTP/1.0 may leave Host out; no browser does.
     host = request.environ.get("HTTP_HOST")
     if host is not None and not _is_loopback_host(host):
         raise NotLocal("The header Host names neither localhost nor a loopback address")
     origin = request.environ.get("HTTP_ORIGIN")
-    if origin is not None and origin.lower() != request.host_url.lower():
-        raise NotLocal("The header Origin says that a page of another site sends the request")
+    if (
+        origin is not None
+        and origin.lower() != request.host_url.lower()
+        and not cors.allows(settings, origin)
+    ):
+        raise NotLocal(
+            "The header Origin says that a page of another site sends the request, and "
+            "calotype.cors_origins does not name it"
+        )
 
 
 def _is_loopback_host(host: str) -> bool:

@@ -10,6 +10,7 @@ import logging
 
 import click
 
+from calotype.cli.audit import audit
 from calotype.cli.db import db
 from calotype.cli.findings import findings
 from calotype.cli.fsck import fsck
@@ -41,3 +42,4 @@ main.add_command(sweep)
 main.add_command(fsck)
 main.add_command(findings)
 main.add_command(scrub)
+main.add_command(audit)

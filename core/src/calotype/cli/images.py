@@ -6,6 +6,7 @@ import click
 
 from calotype.app import open_service
 from calotype.cli.ini import Refusal, ini_argument, load_settings, refusals, takes_ini, variables_argument
+from calotype.cli.operator import operator
 from calotype.lifecycle import NotFound
 from calotype.registry import StatusConflict
 
@@ -24,7 +25,7 @@ def undelete(ini: str, image_id: str, variables: dict[str, str]) -> None:
     with refusals():
         service = open_service(load_settings(ini, variables))
         try:
-            image = service.lifecycle.undelete(image_id)
+            image = service.lifecycle.undelete(image_id, operator())
         except (NotFound, StatusConflict) as error:
             raise Refusal(str(error)) from None
         finally:
@@ -44,7 +45,7 @@ def unquarantine(ini: str, image_id: str, variables: dict[str, str]) -> None:
     with refusals():
         service = open_service(load_settings(ini, variables))
         try:
-            checked = service.lifecycle.recheck(image_id)
+            checked = service.lifecycle.recheck(image_id, operator().actor)
         finally:
             service.close()
     if not checked:

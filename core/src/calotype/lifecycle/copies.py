@@ -14,11 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from calotype.registry import (
+    Actor,
+    Agent,
+    AuditVerb,
     Copy,
     FindingKind,
     FindingState,
     Image,
     Location,
+    Origin,
     Registry,
     RegistryError,
     Unit,
@@ -39,6 +43,8 @@ KINDS = (
 )
 #: Seconds for which a process writes nothing more about a copy that it has just written about.
 _QUIET = 600
+
+_SCRUBBER = Actor(origin=Origin(Agent.SCRUBBER))
 
 #: Told of each bad copy that is come across: the name of its store, and what is wrong.
 Observer = Callable[[str, FindingKind], None]
@@ -109,7 +115,7 @@ class Copies:
             return self._told.setdefault(key, now) == now
 
     @retried
-    def keep(self, copy: Copy) -> None:
+    def keep(self, copy: Copy, actor: Actor = _SCRUBBER) -> None:
         """Write down that a copy was read and is right; it leaves the quarantine if it was there."""
         with self._registry.unit() as unit:
             if copy.quarantined:
@@ -118,11 +124,12 @@ class Copies:
                 _close(unit, copy, FindingState.CLOSED)
                 if copy.quarantined:
                     _clear_reason(unit, copy.image_id)
+                    unit.audit(AuditVerb.UNQUARANTINE, copy.image_id, actor, f"store {copy.store}")
         if copy.quarantined:
             log.warning("image %s: its copy in store '%s' is right again", copy.image_id, copy.store)
 
     @retried
-    def quarantine(self, copy: Copy, fault: Fault) -> bool:
+    def quarantine(self, copy: Copy, fault: Fault, actor: Actor = _SCRUBBER) -> bool:
         """Write down that a copy is bad: it is not read any more. Return whether that is news."""
         with self._registry.unit() as unit:
             unit.any_image(copy.image_id)  # the image first, as in all units
@@ -133,6 +140,8 @@ class Copies:
             unit.record_finding(fault.kind, copy.store, copy.key, copy.image_id, fault.detail)
             reason = f"The copy in store '{copy.store}' is bad and is not served ({fault.kind})."
             unit.scrubs.set_reason(copy.image_id, reason)
+            if not copy.quarantined:
+                unit.audit(AuditVerb.QUARANTINE, copy.image_id, actor, reason)
         if copy.quarantined:
             return False
         if self.observe is not None:
@@ -153,6 +162,7 @@ class Copies:
             unit.any_image(copy.image_id)  # the image first, as in all units
             _close(unit, copy, FindingState.REPAIRED)
             _clear_reason(unit, copy.image_id)
+            unit.audit(AuditVerb.RESTORE, copy.image_id, _SCRUBBER, f"store {copy.store}")
         log.warning("image %s: its copy in store '%s' was restored", copy.image_id, copy.store)
 
     @retried

@@ -26,6 +26,7 @@ from calotype.draft import (
     properties_after,
 )
 from calotype.intake import redeclared
+from calotype.lifecycle.audit import describe, forget_old
 from calotype.lifecycle.copies import Copies
 from calotype.lifecycle.imports import Imports, external_store, order_from, writable_store, writable_target
 from calotype.lifecycle.jobs import Jobs, Order, add_job
@@ -46,6 +47,8 @@ from calotype.lifecycle.states import (
 from calotype.lifecycle.transfers import Attempt, Swept, Transfers, new_key
 from calotype.policy import Caller
 from calotype.registry import (
+    Actor,
+    AuditVerb,
     FindingKind,
     Image,
     JobKind,
@@ -179,6 +182,7 @@ class Lifecycle:
             # A digest that a client declared is nobody's knowledge: these bytes were never read.
             self._take(unit, image_id, Status.ACTIVE, size=size, checksum=None)
             unit.refer(image_id, new_key(image_id), store.name, stored.location)
+            unit.audit(AuditVerb.REGISTER, image_id, caller.actor, f"store {store.name}")
             return unit.image(image_id)
 
     @retried
@@ -219,7 +223,7 @@ class Lifecycle:
             queued = unit.image(image_id)
             if queued.status is not Status.QUEUED or unit.has_open_job(image_id):
                 raise NotQueued("Cannot upload to an unqueued image")
-            add_job(unit, JobKind.FETCH, queued, order, request_id, caller.user)
+            add_job(unit, JobKind.FETCH, queued, order, request_id, caller)
             return queued
 
     @retried
@@ -247,7 +251,7 @@ class Lifecycle:
         with self._registry.unit() as unit:
             require(caller, policy.OPERATE)
             importing = self._take(unit, self._add(unit, draft, caller), Status.IMPORTING)
-            return add_job(unit, JobKind.FETCH, importing, order, request_id, caller.user)
+            return add_job(unit, JobKind.FETCH, importing, order, request_id, caller)
 
     @retried
     def copy(
@@ -279,7 +283,7 @@ class Lifecycle:
                 raise InvalidDraft(f"The image is in store {sorted(held & set(targets))[0]} already.")
             order = Order(stores=tuple(name for name in targets if name not in held), strict=strict)
             if order.stores:
-                add_job(unit, JobKind.COPY, current, order, request_id, caller.user)
+                add_job(unit, JobKind.COPY, current, order, request_id, caller)
 
     @retried
     def remove_from_store(self, image: Image, store: str, caller: Caller) -> None:
@@ -302,6 +306,7 @@ class Lifecycle:
                 raise NotAllowed(f"Store {store} holds the only bytes of image {image.id}.")
             if all(one.quarantined for one in left) and not all(one.quarantined for one in there):
                 raise NotAllowed(f"Store {store} holds the only undamaged bytes of image {image.id}.")
+            unit.audit(AuditVerb.REMOVE_COPY, image.id, caller.actor, f"store {store}")
             doomed = self._transfers.doom(unit, current, there)
         for location in doomed:
             self._transfers.remove(location)
@@ -337,8 +342,8 @@ class Lifecycle:
             unit.close_findings(store, FindingKind.SCRUB_STOPPED, store)
             return True
 
-    def recheck(self, image_id: str) -> list[Rechecked]:
-        """Read all copies of an image now, and put each into quarantine or take it out.
+    def recheck(self, image_id: str, actor: Actor) -> list[Rechecked]:
+        """Read all copies of an image now, because somebody asks, and quarantine each or take it out.
 
         Raises:
             StoreError: a store is away or cannot read its copy; that copy is as before.
@@ -349,9 +354,9 @@ class Lifecycle:
                 raise StoreError(copy.store, "it is not configured on this server")
             fault = look_twice(self._stores[copy.store], copy, self.copies, lambda count: None)
             if fault is None:
-                self.copies.keep(copy)
+                self.copies.keep(copy, actor)
             else:
-                self.copies.quarantine(copy, fault)
+                self.copies.quarantine(copy, fault, actor)
             checked.append(Rechecked(copy, fault))
         return checked
 
@@ -379,7 +384,8 @@ class Lifecycle:
             before = locked_for(unit, image.id, caller, policy.UPDATE)
             if callable(draft) and before != image:
                 asked = draft(before)
-            self._change(unit, asked, caller, before)
+            told = self._change(unit, asked, caller, before)
+            unit.audit(AuditVerb.UPDATE, image.id, caller.actor, told)
             return unit.image(image.id)
 
     @retried
@@ -395,6 +401,7 @@ class Lifecycle:
                 )
             unit.change(image.id, ALIVE, {})
             unit.set_tags(image.id, tags)
+            unit.audit(AuditVerb.TAG, image.id, caller.actor, tag)
 
     @retried
     def remove_tag(self, image: Image, tag: str, caller: Caller) -> None:
@@ -405,17 +412,18 @@ class Lifecycle:
                 raise NotFound(f"Image {image.id} has no such tag.")
             unit.change(image.id, ALIVE, {})
             unit.set_tags(image.id, tags - {tag})
+            unit.audit(AuditVerb.UNTAG, image.id, caller.actor, tag)
 
     def deactivate(self, image: Image, caller: Caller) -> Image:
         """Withhold an image's bytes from all but admins; being so already is no error."""
-        return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller)
+        return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller, AuditVerb.DEACTIVATE)
 
     def reactivate(self, image: Image, caller: Caller) -> Image:
         """Give an image's bytes out again."""
-        return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE, caller)
+        return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE, caller, AuditVerb.REACTIVATE)
 
     @retried
-    def _toggle(self, image: Image, before: Status, after: Status, caller: Caller) -> Image:
+    def _toggle(self, image: Image, before: Status, after: Status, caller: Caller, verb: AuditVerb) -> Image:
         with self._registry.unit() as unit:
             current = locked_for(unit, image.id, caller, policy.DEACTIVATE)
             if current.status is not after:
@@ -423,6 +431,7 @@ class Lifecycle:
                     unit.move(image.id, {before}, after)
                 except StatusConflict:
                     raise NotAllowed(f"An image that is {current.status} cannot become {after}.") from None
+                unit.audit(verb, image.id, caller.actor)
             return unit.image(image.id)
 
     @retried
@@ -441,6 +450,7 @@ class Lifecycle:
                 raise Protected(f"Image {image.id} is protected and cannot be deleted.")
             now = datetime.datetime.now(datetime.UTC)
             self._move(unit, image.id, Status.DELETED, deleted_at=now, deleted_from=image.status)
+            unit.audit(AuditVerb.DELETE, image.id, caller.actor, f"was {image.status}")
             unit.count(image.owner, self._limits, images=-1)
             if image.has_jobs:
                 unit.hurry_jobs(image.id)  # none of them waits any longer for the sake of this image
@@ -450,13 +460,15 @@ class Lifecycle:
             self._transfers.remove(location)
 
     @retried
-    def undelete(self, image_id: str) -> Image:
+    def undelete(self, image_id: str, caller: Caller) -> Image:
         """Bring a deleted image back whose bytes are still kept (`delete_grace`), as it was.
 
         Raises:
+            NotAllowed: the caller is no administrator.
             NotFound: there is no such image, or its bytes are gone.
         """
         with self._registry.unit() as unit:
+            require(caller, policy.OPERATE)
             kept = [one for one in unit.locations(image_id) if one.location and unit.revive_location(one.key)]
             # Without a digest there were only staged bytes, or parts of an import.
             before = unit.any_image(image_id) if kept else None
@@ -467,11 +479,16 @@ class Lifecycle:
             unit.count(image.owner, self._limits, images=1)
             for location in kept:
                 unit.count_location(location.key, image.owner, self._limits, image.size or 0)
+            unit.audit(AuditVerb.UNDELETE, image_id, caller.actor, f"is {image.status}")
             return image
 
     def sweep(self, *, once: bool = False) -> Swept:
-        """End what died half way, anywhere, and remove what is doomed; see `Transfers.sweep`."""
-        return self._transfers.sweep(once=once)
+        """End what died half way, anywhere, and remove what is doomed, and audit records that are too old.
+
+        See `Transfers.sweep`.
+        """
+        swept = self._transfers.sweep(once=once)
+        return replace(swept, full=forget_old(self._registry, self._settings.audit_days) or swept.full)
 
     # -- what a draft must pass before anything is recorded
 
@@ -494,7 +511,9 @@ class Lifecycle:
     def _add_or_change(self, unit: Unit, draft: Draft, caller: Caller, image: Image | None) -> str:
         if image is None:
             return self._add(unit, draft, caller)
-        self._change(unit, draft, caller, locked_for(unit, image.id, caller, policy.UPLOAD))
+        told = self._change(unit, draft, caller, locked_for(unit, image.id, caller, policy.UPLOAD))
+        if told:
+            unit.audit(AuditVerb.UPDATE, image.id, caller.actor, told)
         return image.id
 
     def _add(self, unit: Unit, draft: Draft, caller: Caller) -> str:
@@ -503,16 +522,20 @@ class Lifecycle:
         fields = {"owner": caller.project, **draft.fields}
         unit.count(fields["owner"], self._limits, images=1)
         declared = {"size": draft.size, "checksum": draft.digests.get("md5")}
-        unit.add_image(image_id, {**fields, **declared}, properties_after(draft, None))
+        properties = properties_after(draft, None)
+        unit.add_image(image_id, {**fields, **declared}, properties)
         if draft.tags:
             unit.set_tags(image_id, draft.tags)
+        unit.audit(AuditVerb.CREATE, image_id, caller.actor, describe(draft, {}, properties))
         return image_id
 
-    def _change(self, unit: Unit, draft: Draft, caller: Caller, before: Image) -> None:
+    def _change(self, unit: Unit, draft: Draft, caller: Caller, before: Image) -> str:
+        """Make the image what the draft says; return what the audit trail says of that."""
         require_fields(draft, caller, before, self._settings)
         self._check_redeclared(draft, before)
         unit.change(before.id, ALIVE, draft.fields)
-        unit.set_properties(before.id, properties_after(draft, before), keep_others=False)
+        properties = properties_after(draft, before)
+        unit.set_properties(before.id, properties, keep_others=False)
         if draft.tags is not None:
             unit.set_tags(before.id, draft.tags)
         owner = draft.fields.get("owner", before.owner)
@@ -520,6 +543,7 @@ class Lifecycle:
             counted = sum(location.counted for location in unit.locations(before.id))
             unit.count(before.owner, self._limits, images=-1, size=-counted)
             unit.count(owner, self._limits, images=1, size=counted)
+        return describe(draft, before.properties, properties)
 
     def _check_redeclared(self, draft: Draft, before: Image) -> None:
         """Refuse a format that the image's bytes, which have been inspected, do not have."""

@@ -87,7 +87,7 @@ class Imports:
                 on_failure=Status.QUEUED,
                 strict=strict,
             )
-            add_job(unit, JobKind.FETCH, waiting, order, request_id, caller.user)
+            add_job(unit, JobKind.FETCH, waiting, order, request_id, caller)
 
     @retried
     def import_from(
@@ -117,7 +117,7 @@ class Imports:
         order = order_from(source, uri, targets, self._settings, strict=strict)
         with self._registry.unit() as unit:
             waiting = _begin(unit, image, {Status.QUEUED}, Status.IMPORTING, caller)
-            add_job(unit, JobKind.FETCH, waiting, order, request_id, caller.user)
+            add_job(unit, JobKind.FETCH, waiting, order, request_id, caller)
 
     def _targets(self, stores: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(writable_target(self._stores, name).name for name in stores or (None,))

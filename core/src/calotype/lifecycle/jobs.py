@@ -22,12 +22,18 @@ from calotype.lifecycle import outages
 from calotype.lifecycle.leases import Leases, Watch
 from calotype.lifecycle.states import TakenOver, Vanished
 from calotype.lifecycle.transfers import Attempt, Transfers, reason
+from calotype.policy import Caller
 from calotype.registry import (
+    Actor,
+    Agent,
+    AuditVerb,
     Image,
     Job,
     JobKind,
     JobStatus,
     Location,
+    Origin,
+    Outcome,
     Registry,
     RegistryError,
     RegistryUnavailable,
@@ -46,6 +52,7 @@ log = logging.getLogger(__name__)
 
 #: Open jobs that one looks at, oldest first: more than all processes do at a time.
 _LOOKED_AT = 100
+_VERBS = {JobKind.FETCH: AuditVerb.IMPORT, JobKind.COPY: AuditVerb.COPY}
 #: What an image has that has no bytes.
 _NO_BYTES = {
     "size": None,
@@ -244,6 +251,7 @@ class Jobs:
             if image.status is Status.IMPORTING and image.locations and not order.strict:
                 # The stores that have the bytes are enough; the others come in as copies.
                 unit.move(image.id, {Status.IMPORTING}, Status.ACTIVE, status_reason=None)
+                unit.audit(_VERBS[job.kind], image.id, _actor(job), message)
             elif image.status in (Status.QUEUED, Status.IMPORTING) and image.status_reason != message:
                 unit.change(image.id, {image.status}, {"status_reason": message})
 
@@ -305,6 +313,9 @@ class Jobs:
             outcome = {"pending": [], "failed": failed}
             if not unit.end_job(job.id, self._leases.owner, status, message, outcome):
                 return []
+            told = message or f"stores {', '.join(job.order['stores'])}"
+            how = Outcome.FAILED if status is JobStatus.FAILURE else Outcome.DONE
+            unit.audit(_VERBS[job.kind], job.image_id, _actor(job), told, how)
             return self._leave(unit, job, Order.from_json(job.order), message)
 
     def _leave(self, unit: Unit, job: Job, order: Order, message: str) -> list[Location]:
@@ -323,9 +334,15 @@ class Jobs:
         return self._transfers.doom(unit, image, doomed)
 
 
-def add_job(unit: Unit, kind: JobKind, image: Image, order: Order, request_id: str, user: str | None) -> str:
-    """Write a job down; somebody will take it. Returns its id."""
-    return unit.add_job(kind, image, order.to_json(), list(order.stores), request_id, user)
+def add_job(unit: Unit, kind: JobKind, image: Image, order: Order, request_id: str, caller: Caller) -> str:
+    """Write a job down for the caller; some process will take it. Returns its id."""
+    told = f"stores {', '.join(order.stores)}"
+    unit.audit(_VERBS[kind], image.id, caller.actor, told, Outcome.ACCEPTED)
+    return unit.add_job(kind, image, order.to_json(), list(order.stores), request_id, caller.user)
+
+
+def _actor(job: Job) -> Actor:
+    return Actor(job.user, job.owner, Origin(Agent.JOB, request_id=job.request_id))
 
 
 def _check_size(size: int | None, image: Image, order: Order) -> None:

@@ -13,7 +13,7 @@ from calotype.draft import DraftTooLarge, check_project
 from calotype.lifecycle.rights import locked_for
 from calotype.lifecycle.states import ALIVE, Conflict, NotAllowed, NotFound
 from calotype.policy import Caller
-from calotype.registry import Image, MemberStatus, Registry, Unit, Visibility, retried
+from calotype.registry import AuditVerb, Image, MemberStatus, Registry, Unit, Visibility, retried
 from calotype.settings import Settings
 
 
@@ -51,6 +51,7 @@ class Members:
                 raise Conflict("The image is shared with that project already.")
             self.check_number(members | {project})
             unit.set_member(image.id, project)
+            unit.audit(AuditVerb.SHARE, image.id, caller.actor, project)
             return unit.image(image.id)
 
     @retried
@@ -70,6 +71,7 @@ class Members:
             self.check_number({one.project for one in current.members} | {member.project})
             self._open(unit, current)
             self._set(unit, image.id, member)
+            unit.audit(AuditVerb.SHARE, image.id, caller.actor, member.project)
             return unit.image(image.id)
 
     def check_number(self, projects: Collection[str]) -> None:
@@ -102,6 +104,7 @@ class Members:
             self._open(unit, current)
             for member in wanted.values():
                 self._set(unit, image.id, member)
+            unit.audit(AuditVerb.SHARE, image.id, caller.actor, f"only {', '.join(wanted) or 'nobody'}")
             return unit.image(image.id)
 
     @retried
@@ -111,6 +114,7 @@ class Members:
             locked_for(unit, image.id, caller, policy.SHARE)
             if not unit.remove_member(image.id, project):
                 raise NotFound("Membership could not be found.")
+            unit.audit(AuditVerb.UNSHARE, image.id, caller.actor, project)
 
     @retried
     def answer(self, image: Image, project: str, status: MemberStatus, caller: Caller) -> Image:
@@ -126,6 +130,7 @@ class Members:
             if project not in {member.project for member in policy.visible_members(caller, current)}:
                 raise NotFound("Membership could not be found.")
             unit.set_member(image.id, project, status=status)
+            unit.audit(AuditVerb.ANSWER, image.id, caller.actor, f"{project}: {status}")
             return unit.image(image.id)
 
 

@@ -27,6 +27,9 @@ from calotype.lifecycle.rights import require_uploader
 from calotype.lifecycle.states import NotAllowed, TakenOver, Vanished
 from calotype.policy import Caller
 from calotype.registry import (
+    Actor,
+    Agent,
+    AuditVerb,
     FindingKind,
     Image,
     ImageNotFound,
@@ -34,6 +37,8 @@ from calotype.registry import (
     Limits,
     Location,
     LocationState,
+    Origin,
+    Outcome,
     Registry,
     RegistryError,
     RegistryUnavailable,
@@ -63,11 +68,12 @@ log = logging.getLogger(__name__)
 _KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\.[0-9a-f]{12}", re.ASCII)
 
 #: Where an image is while a client's bytes, or a job's, come in.
-_RECEIVING = (Status.SAVING, Status.UPLOADING)
+_RECEIVING = {Status.SAVING: AuditVerb.UPLOAD, Status.UPLOADING: AuditVerb.STAGE}
 #: What an attempt's row says when it has succeeded.
 _KEPT = (LocationState.STORED, LocationState.STAGED)
 #: Failures whose sentences are written for whoever reads the image's record.
 _WORDED = (SourceError, StoreError, RegistryError, InspectorsUnavailable, NotAllowed, Vanished, TakenOver)
+_SWEEPER = Actor(origin=Origin(Agent.SWEEPER))
 #: Rows that one sweep looks at.
 _SWEEP_BATCH = 500
 
@@ -241,6 +247,7 @@ class Transfers:
             unit.keep_location(attempt.key, self._leases.owner, received.location, LocationState.STAGED)
             staged = unit.image(attempt.image.id)
             require_uploader(attempt.caller, staged)
+            _audit(unit, attempt, f"{received.size} bytes")
             return staged
 
     @retried
@@ -354,6 +361,8 @@ class Transfers:
                     again = unit.has_open_job(attempted.id)
                     after = Status.QUEUED if again else lapsed.on_failure or Status.KILLED
                     why = "The server that received the image ended before the upload did."
+                    verb = _RECEIVING[attempted.status]
+                    unit.audit(verb, attempted.id, _SWEEPER, why, Outcome.FAILED)
                     unit.move(attempted.id, {attempted.status}, after, status_reason=why)
         return True
 
@@ -411,6 +420,7 @@ class Transfers:
             self._check_redeclared(attempt, kept)
             if received.size != demanded:
                 unit.count_location(attempt.key, kept.owner, self._limits, received.size)
+            _audit(unit, attempt, f"{received.size} bytes in store {attempt.store.name}")
             return kept
 
     def _check_redeclared(self, attempt: Attempt, kept: Image) -> None:
@@ -469,7 +479,15 @@ class Transfers:
             if attempt.on_failure is not attempt.image.status:
                 with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
                     unit.move(image_id, {attempt.image.status}, attempt.on_failure, status_reason=why)
+            _audit(unit, attempt, why, Outcome.FAILED)
             return _End.FAILED
+
+
+def _audit(unit: Unit, attempt: Attempt, detail: str, outcome: Outcome = Outcome.DONE) -> None:
+    """Record how a client's attempt ended. The end of a job is recorded with the job."""
+    if attempt.caller is not None:
+        verb = _RECEIVING[attempt.image.status]
+        unit.audit(verb, attempt.image.id, attempt.caller.actor, detail, outcome)
 
 
 def _is_doomed(one: LeasedLocation) -> bool:

@@ -19,7 +19,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
-from calotype.registry import findings, identity, jobs, queries
+from calotype.registry import audit, findings, identity, jobs, queries
+from calotype.registry.audit import (
+    Actor,
+    Agent,
+    AuditListing,
+    AuditPage,
+    AuditRecord,
+    AuditTrail,
+    AuditVerb,
+    Origin,
+    Outcome,
+)
 from calotype.registry.contention import LockedOut, is_lock_out, retried
 from calotype.registry.definitions import (
     Definition,
@@ -45,11 +56,11 @@ from calotype.registry.errors import (
     StatusConflict,
 )
 from calotype.registry.identity import Identity
-from calotype.registry.jobs import JobListing
+from calotype.registry.jobs import JobListing, job_position
 from calotype.registry.models import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.registry.pages import AT_ONCE, Page, Rows
 from calotype.registry.processes import Processes, ServingProcess
-from calotype.registry.queries import SHOWN, Condition, Listing, Scope, SortKey
+from calotype.registry.queries import SHOWN, Condition, Listing, Scope, SortKey, position
 from calotype.registry.records import (
     Census,
     Finding,
@@ -58,6 +69,7 @@ from calotype.registry.records import (
     FindingPage,
     FindingState,
     Image,
+    Incoming,
     Job,
     JobKind,
     JobPage,
@@ -82,6 +94,12 @@ __all__ = [
     "Registry",
     "Unit",
     "AT_ONCE",
+    "Actor",
+    "Agent",
+    "AuditListing",
+    "AuditPage",
+    "AuditRecord",
+    "AuditVerb",
     "Census",
     "Copy",
     "Scrub",
@@ -92,6 +110,7 @@ __all__ = [
     "FindingState",
     "Identity",
     "Image",
+    "Incoming",
     "Job",
     "JobKind",
     "JobPage",
@@ -103,6 +122,8 @@ __all__ = [
     "Member",
     "MemberStatus",
     "OpenJob",
+    "Origin",
+    "Outcome",
     "Page",
     "ServingProcess",
     "Status",
@@ -136,7 +157,9 @@ __all__ = [
     "StatusConflict",
     "build_engine",
     "is_missing",
+    "job_position",
     "make_reserve",
+    "position",
     "retried",
 ]
 
@@ -152,17 +175,20 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 class Registry:
     """The registry in one database; shared by all threads.
 
-    `definitions`, `scrubs` and `processes` have the questions about those.
+    `definitions`, `scrubs`, `processes` and `audit` have the questions about those. Without `keeps_audit`
+    the changes of images are only logged.
     """
 
-    def __init__(self, engine: Engine, reserve: Reserve | None = None):
+    def __init__(self, engine: Engine, reserve: Reserve | None = None, *, keeps_audit: bool = True):
         self.engine = engine
         self._reserve = reserve
+        self._keeps_audit = keeps_audit
         self._reading = read_only(engine)
         self._counted: set[str] = set()
         self.definitions = Definitions(self._reader)
         self.scrubs = Scrubs(self._reader)
         self.processes = Processes(self._reader)
+        self.audit = AuditTrail(self._reader)
         # Registered once on the factory, not on each session: that makes a unit cheap.
         self._manager = _ThreadManager()
         self._sessions = sessionmaker(engine, expire_on_commit=False)
@@ -188,13 +214,18 @@ class Registry:
             self._manager.begin()
             session = self._sessions()
             try:
-                yield Unit(session)
+                unit = Unit(session)
+                yield unit
+                if self._keeps_audit:
+                    unit.write_audit()
                 self._manager.commit()
             except BaseException:
                 self._manager.abort()
                 raise
             finally:
                 session.close()
+        for record in unit.audited:
+            audit.log_record(record)
 
     def identity(self) -> Identity:
         """Return the registry's own id.
@@ -231,7 +262,7 @@ class Registry:
         """A slice of the images that a listing asks for, which reads them when it is iterated over."""
         with self._reader() as connection:
             rows = queries.page_rows(connection, listing)
-        return Page(rows[: listing.limit], self._complete, more=len(rows) > listing.limit)
+        return Page(rows[: listing.limit], self._complete, listing.sort, more=len(rows) > listing.limit)
 
     def _complete(self, rows: Rows) -> list[Image]:
         with self._reader() as connection:
@@ -385,6 +416,11 @@ class Registry:
                 select(UsageRow.bytes, UsageRow.images).where(UsageRow.project == project)
             ).first()
         return Usage(row.bytes, row.images) if row is not None else Usage(0, 0)
+
+    def incoming(self, project: str) -> Incoming:
+        """Count what comes in for a project now."""
+        with self._reader() as connection:
+            return queries.incoming(connection, project)
 
     def census(self) -> Census:
         """Count images, locations and jobs by status, and open findings; walks the tables, so ask seldom."""

@@ -73,7 +73,10 @@ class ResourceType:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceListing:
-    """What a list of namespaces asks for; `resource_types`: it is about at least one of them."""
+    """What a list of namespaces asks for; `resource_types`: it is about at least one of them.
+
+    `after` is the `position` of the last namespace of the page before.
+    """
 
     scope: Scope
     project: str | None = None
@@ -81,7 +84,19 @@ class NamespaceListing:
     resource_types: tuple[str, ...] = ()
     sort: SortKey = field(default=SortKey("created_at", descending=True))
     limit: int = 25
-    after: Namespace | None = None
+    after: Mapping[str, Any] | None = None
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The fields that it is sorted by: the name makes the order total."""
+        return ("namespace",) if self.sort.field == "namespace" else (self.sort.field, "namespace")
+
+    def position(self, namespace: Namespace) -> dict[str, Any]:
+        """Return what a namespace is sorted by in this list."""
+        return {
+            field: namespace.name if field == "namespace" else getattr(namespace, field)
+            for field in self.order
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +125,7 @@ class Definitions:
             return NamespacePage([], more=False)
         c = _NAMESPACES.c
         query = select(_NAMESPACES).where(*_conditions(listing))
-        column = c[listing.sort.field]
-        # The name makes the order total.
-        order = [column] if listing.sort.field == "namespace" else [column, c.namespace]
+        order = [c[field] for field in listing.order]
         query = query.order_by(*(key.desc() if listing.sort.descending else key.asc() for key in order))
         with self._reader() as connection:
             rows = connection.execute(query.limit(listing.limit + 1)).all()
@@ -262,7 +275,7 @@ def _conditions(listing: NamespaceListing) -> Iterable[ColumnElement[bool]]:
         yield _beyond(listing.sort, listing.after)
 
 
-def _beyond(sort: SortKey, last: Namespace) -> ColumnElement[bool]:
+def _beyond(sort: SortKey, last: Mapping[str, Any]) -> ColumnElement[bool]:
     """What comes after the last namespace of the page before; no field that is sorted by is ever null."""
     c = _NAMESPACES.c
 
@@ -270,9 +283,9 @@ def _beyond(sort: SortKey, last: Namespace) -> ColumnElement[bool]:
         return column < value if sort.descending else column > value
 
     if sort.field == "namespace":
-        return after(c.namespace, last.name)
-    column, value = c[sort.field], getattr(last, sort.field)
-    return or_(after(column, value), and_(column == value, after(c.namespace, last.name)))
+        return after(c.namespace, last["namespace"])
+    column, value = c[sort.field], last[sort.field]
+    return or_(after(column, value), and_(column == value, after(c.namespace, last["namespace"])))
 
 
 def _namespace(row: Any) -> Namespace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,16 @@ _LISTED = (
 
 @dataclass(frozen=True, slots=True)
 class JobListing:
-    """What a list of jobs asks for; None: whatever it is. `after` is the last job of the page before."""
+    """What a list of jobs asks for; None: whatever it is.
+
+    `after` is the `job_position` of the last job of the page before.
+    """
 
     status: JobStatus | None = None
     makes_image: bool | None = None
     sort: tuple[SortKey, ...] = (SortKey("created_at", descending=True), SortKey("id", descending=True))
     limit: int = 25
-    after: Job | None = None
+    after: Mapping[str, Any] | None = None
 
 
 def find_job(connection: Connection, job_id: str) -> Job | None:
@@ -121,14 +124,14 @@ def _matching(listing: JobListing, status: JobStatus | None) -> Select[Any]:
     if listing.makes_image is not None:
         query = query.where(_MAKES_IMAGE if listing.makes_image else ~_MAKES_IMAGE)
     if listing.after is not None:
-        query = query.where(follows(_SORTED, listing.sort, _values(listing.after)))
+        query = query.where(follows(_SORTED, listing.sort, listing.after))
     return query.order_by(*order_by(_SORTED, listing.sort)).limit(listing.limit + 1)
 
 
-def _values(job: Job) -> dict[str, Any]:
-    """What a job is sorted by."""
-    values = {name: getattr(job, name) for name in _SORTED}
-    return {**values, "makes_image": int(job.makes_image)}
+def job_position(job: Job, sort: Sequence[SortKey]) -> dict[str, Any]:
+    """Return what a job is sorted by."""
+    values = {key.field: getattr(job, key.field) for key in sort}
+    return {name: int(value) if name == "makes_image" else value for name, value in values.items()}
 
 
 def _united(parts: list[Select[Any]], listing: JobListing) -> Select[Any]:

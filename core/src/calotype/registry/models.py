@@ -258,3 +258,26 @@ class ProcessRow(Base):
     version: Mapped[str] = mapped_column(String(64))
     started_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
     seen_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+
+
+class AuditRow(Base):
+    """A change of an image, and who made it; see `calotype.registry.audit`. It outlives whatever it names."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_image_id", "image_id"),
+        Index("ix_audit_created_at", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    verb: Mapped[str] = mapped_column(String(16))
+    outcome: Mapped[str] = mapped_column(String(16))
+    image_id: Mapped[str | None] = mapped_column(String(36))
+    user_id: Mapped[str | None] = mapped_column(String(255))
+    project_id: Mapped[str | None] = mapped_column(String(255))
+    token_id: Mapped[str | None] = mapped_column(String(64))
+    address: Mapped[str | None] = mapped_column(String(64))
+    request_id: Mapped[str | None] = mapped_column(String(80))
+    agent: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(Text)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import Row
+
+from calotype.registry.queries import SortKey, position
 from calotype.registry.records import Image
 
 #: Images that are read at once with all that belongs to them, which may be 300 KiB for each. More than a page
 #: has by default, so that most pages take one statement.
 AT_ONCE = 50
 
-Rows = Sequence[Sequence[Any]]
+Rows = Sequence[Row[Any]]
 
 
 class Page:
@@ -22,8 +25,11 @@ class Page:
     connection is held between two reads.
     """
 
-    def __init__(self, rows: Rows, read: Callable[[Rows], list[Image]], *, more: bool):
+    def __init__(
+        self, rows: Rows, read: Callable[[Rows], list[Image]], sort: Sequence[SortKey], *, more: bool
+    ):
         self.more = more
+        self.sort = sort
         self._rows = rows
         self._read = read
 
@@ -35,9 +41,9 @@ class Page:
             yield self._read(self._rows[start : start + AT_ONCE])
 
     @property
-    def last_id(self) -> str | None:
-        """The id of the page's last image."""
-        return self._rows[-1][0] if self._rows else None
+    def last(self) -> Mapping[str, Any] | None:
+        """The position of the page's last image."""
+        return position(self._rows[-1], self.sort) if self._rows else None
 
     @property
     def images(self) -> tuple[Image, ...]:

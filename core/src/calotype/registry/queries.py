@@ -44,6 +44,7 @@ from calotype.registry.models import (
 )
 from calotype.registry.records import (
     Image,
+    Incoming,
     Location,
     LocationState,
     Member,
@@ -108,7 +109,7 @@ class Listing:
 
     `project` is whose view VISIBLE is; `memberships` are the answers by which a shared image
     counts as visible; `community` lets other projects' community images in. `after` is the
-    last image of the page before.
+    `position` of the last image of the page before.
     """
 
     scope: Scope
@@ -121,7 +122,7 @@ class Listing:
     properties: Mapping[str, str] = field(default_factory=dict)
     sort: tuple[SortKey, ...] = (SortKey("created_at"), SortKey("id"))
     limit: int = 25
-    after: Image | None = None
+    after: Mapping[str, Any] | None = None
 
 
 def find_image(connection: Connection, image_id: str, *, lock: bool = False) -> Image | None:
@@ -160,6 +161,20 @@ def images_shared_with(connection: Connection, project: str) -> list[Image]:
         .order_by(c.created_at, c.id)
     )
     return [_shared_image(row) for row in connection.execute(shared)]
+
+
+def incoming(connection: Connection, project: str) -> Incoming:
+    """Count what comes in for a project now."""
+    i, c = ImageRow, LocationRow
+    coming = (Status.SAVING, Status.UPLOADING, Status.IMPORTING)
+    images = select(func.count()).where(i.owner == project, i.deleted_at.is_(None), i.status.in_(coming))
+    staged = (
+        select(func.coalesce(func.sum(c.counted), 0))
+        .join(i, i.id == c.image_id)
+        .where(i.owner == project, c.state == LocationState.STAGED)
+    )
+    found = connection.execute(select(images.scalar_subquery(), staged.scalar_subquery())).one()
+    return Incoming(*map(int, found))
 
 
 def page_rows(connection: Connection, listing: Listing) -> Sequence[Row[Any]]:
@@ -238,7 +253,7 @@ def _matching(listing: Listing, condition: ColumnElement[bool]) -> Select[Any]:
             exists().where(PropertyRow.image_id == c.id, PropertyRow.name == name, PropertyRow.value == value)
         )
     if listing.after is not None:
-        query = query.where(follows(_SORTED, listing.sort, _values(listing.after, listing.sort)))
+        query = query.where(follows(_SORTED, listing.sort, listing.after))
     return query.order_by(*order_by(_SORTED, listing.sort))
 
 
@@ -276,8 +291,8 @@ def follows(
     return and_(column <= value if sort[0].descending else column >= value, behind)
 
 
-def _values(image: Image, sort: Sequence[SortKey]) -> dict[str, Any]:
-    """What an image is sorted by."""
+def position(image: Image | Row[Any], sort: Sequence[SortKey]) -> dict[str, Any]:
+    """Return what an image, or a row of one, is sorted by: its place in a list, which it may leave."""
     values = {key.field: getattr(image, key.field) for key in sort}
     return {name: _zero(name) if value is None else value for name, value in values.items()}
 

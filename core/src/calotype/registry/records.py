@@ -292,6 +292,14 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Incoming:
+    """What comes in for a project now: images that are getting bytes, and bytes that wait to be imported."""
+
+    images: int
+    staged_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Census:
     """How many rows there are of each status, and how many findings are open."""
 

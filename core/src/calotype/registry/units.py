@@ -17,7 +17,8 @@ from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from calotype.registry import findings, identity, queries
+from calotype.registry import audit, findings, identity, queries
+from calotype.registry.audit import Actor, AuditRecord, AuditVerb, Outcome
 from calotype.registry.definitions import DefinitionsUnit
 from calotype.registry.errors import DuplicateImage, ImageNotFound, LimitReached, StatusConflict
 from calotype.registry.models import (
@@ -75,6 +76,23 @@ class Unit:
     def __init__(self, session: Session):
         self._session = session
         self._connection = session.connection()
+        #: The changes of images that this unit makes, in order.
+        self.audited: list[AuditRecord] = []
+
+    def audit(
+        self, verb: AuditVerb, image_id: str, actor: Actor, detail: str = "", outcome: Outcome = Outcome.DONE
+    ) -> None:
+        """Have a change of an image recorded together with it."""
+        self.audited.append(audit.new_record(verb, image_id, actor, detail, outcome))
+
+    def write_audit(self) -> None:
+        """Write the records of this unit's changes, by one statement if there are any."""
+        if self.audited:
+            audit.write(self._connection, self.audited)
+
+    def forget_audit(self, ids: list[int]) -> None:
+        """Remove the audit records with these ids."""
+        audit.forget(self._connection, ids)
 
     @property
     def definitions(self) -> DefinitionsUnit:

@@ -35,6 +35,7 @@ _ACCEL = re.compile(r"/(?:[A-Za-z0-9._-]+/)*", re.ASCII)
 #: redirect: send clients to the store where it gives out URLs. accel: the internal path under
 #: which the proxy in front (nginx, X-Accel-Redirect) has the store's files.
 #: scrub: let the scrubber read the store (default). scrub_rate: at so many bytes a second.
+#: description, weight: what /v2/info/stores says of it; of two stores the one with more weight comes first.
 #: Those of Bounds: how much of the process the store may hold.
 CORE_KEYS = (
     "driver",
@@ -44,17 +45,24 @@ CORE_KEYS = (
     "accel",
     "scrub",
     "scrub_rate",
+    "description",
+    "weight",
     *Bounds.model_fields,
 )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A store that is on: the checked store, its driver, and whether to create its place at start."""
+    """A store that is on: the checked store, its driver, and whether to create its place at start.
+
+    `description` and `weight` are for clients that choose a store.
+    """
 
     store: CheckedStore
     driver: Driver
     create: bool = False
+    description: str = ""
+    weight: int = 0
 
 
 @dataclass
@@ -168,7 +176,13 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
     store.accel = given.get("accel") or None
     if store.accel is not None and not _ACCEL.fullmatch(store.accel):
         raise ConfigurationError(name, "option accel is the internal path of a proxy's, as in /internal/")
-    return Entry(store, driver, create=_flag(name, given, "create"))
+    return Entry(
+        store,
+        driver,
+        create=_flag(name, given, "create"),
+        description=given.get("description", ""),
+        weight=_integer(name, given, "weight"),
+    )
 
 
 def _flag(store: str, given: Mapping[str, str], key: str, default: str = "false") -> bool:
@@ -176,6 +190,13 @@ def _flag(store: str, given: Mapping[str, str], key: str, default: str = "false"
         return TypeAdapter(bool).validate_python(given.get(key, default))
     except ValidationError:
         raise ConfigurationError(store, f"option {key} is true or false") from None
+
+
+def _integer(store: str, given: Mapping[str, str], key: str) -> int:
+    try:
+        return TypeAdapter(int).validate_python(given.get(key, 0))
+    except ValidationError:
+        raise ConfigurationError(store, f"option {key} must be an integer, not '{given[key]}'") from None
 
 
 def _bytes(store: str, given: Mapping[str, str], key: str) -> int | None:

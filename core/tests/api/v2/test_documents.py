@@ -26,7 +26,7 @@ def lifecycle(bench: Bench) -> Lifecycle:
 
 def told(bench: Bench, image: Image) -> tuple[str, str, str]:
     """Of an image, as it was read some time ago: its status, its stores, and those that are waited for."""
-    request = SimpleNamespace(image_registry=bench.registry, caller=bench.caller)
+    request = SimpleNamespace(image_registry=bench.registry, caller=bench.caller, stores=bench.stores)
     document = image_document(request, image)
     return document["status"], document["stores"], document["os_glance_importing_to_stores"]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from calotype.api import headers
-from calotype.api.headers import read_boolean, read_integer
+from calotype.api.headers import header_text, read_boolean, read_integer
 from calotype.draft import Draft, InvalidDraft, read_id
 from calotype.registry import Image, Status, Visibility
 
@@ -93,12 +93,7 @@ def image_headers(image: Image) -> list[tuple[str, str]]:
     """The whole record as response headers: `True`/`False`, decimal numbers, `None` for null."""
     fields = image_detail(image)
     properties = fields.pop("properties")
-    return headers.encode({name: _header_text(value) for name, value in fields.items()}, properties)
-
-
-def _header_text(value: object) -> str:
-    """A status reason may hold a line break; a header must not."""
-    return str(value).replace("\r", " ").replace("\n", " ")
+    return headers.encode({name: header_text(value) for name, value in fields.items()}, properties)
 
 
 def _type(image: Image) -> str | None:

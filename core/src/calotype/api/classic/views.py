@@ -6,8 +6,10 @@ apart by predicates: the request has a body; it names a location; it has neither
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from pyramid.config import Configurator
 from pyramid.request import Request
@@ -20,11 +22,12 @@ from calotype.api.body import image_response
 from calotype.api.classic import codec
 from calotype.api.classic.resources import ClassicImage, ClassicImages
 from calotype.api.lists import stream_images
+from calotype.api.markers import link_parameters, read_position
 from calotype.api.methods import refuse_other_methods
 from calotype.api.uploads import upload_body
 from calotype.api.versions import version_document
 from calotype.draft import InvalidDraft
-from calotype.registry import SHOWN, Image, Listing, Scope
+from calotype.registry import SHOWN, Image, Listing, Scope, SortKey, position
 from calotype.resources import Root
 from calotype.security import Unauthenticated
 
@@ -59,12 +62,11 @@ class ListView:
         return Response(json={"versions": versions, "images": []}, status=300)
 
     def _page(self, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any) -> Response:
-        limit, marker = self._limit(), self._marker()
-        page = self.request.image_registry.page(
-            Listing(Scope.PUBLIC, conditions=(SHOWN,), limit=limit, after=marker)
-        )
-        if page.more and page.last_id:
-            rest["next"] = f"{self.request.path}?limit={limit}&marker={page.last_id}"
+        listing = Listing(Scope.PUBLIC, conditions=(SHOWN,), limit=self._limit())
+        page = self.request.image_registry.page(replace(listing, after=self._after(listing.sort)))
+        if page.more and page.last is not None:
+            following = link_parameters(page.last["id"], page.last)
+            rest["next"] = f"{self.request.path}?{urlencode({'limit': listing.limit, **following})}"
         return stream_images(page, form, rest, status)
 
     def _limit(self) -> int:
@@ -76,14 +78,17 @@ class ListView:
             raise InvalidDraft("limit param must be an integer, and positive.")
         return min(int(text), most)
 
-    def _marker(self) -> Image | None:
+    def _after(self, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
         text = self.request.GET.get("marker")
         if text is None:
             return None
+        carried = read_position(self.request.GET, "id", [key.field for key in sort])
+        if carried is not None:
+            return carried
         image = self.request.visible_image(text)
         if image is None:
             raise InvalidDraft("Invalid marker. Image could not be found.")
-        return image
+        return position(image, sort)
 
 
 @view_config(context=Root, name="versions", method="GET", renderer="json")

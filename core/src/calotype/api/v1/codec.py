@@ -17,7 +17,7 @@ from typing import Any
 from pyramid.request import Request
 
 from calotype.api import headers
-from calotype.api.headers import META, read_boolean, read_integer
+from calotype.api.headers import META, header_text, read_boolean, read_integer
 from calotype.draft import Draft, InvalidDraft, read_id
 from calotype.registry import Image, Status, Visibility
 
@@ -28,7 +28,7 @@ _BRIEF = ("id", "name", "size", "disk_format", "container_format", "checksum")
 _INTEGERS = ("min_disk", "min_ram")
 _TIMES = ("created_at", "updated_at", "deleted_at")
 #: Headers that are taken and have no effect: they say what the server knows better.
-_IGNORED = frozenset({"deleted", "copy_from", "uri", "status", "virtual_size", *_TIMES})
+_IGNORED = frozenset({"deleted", "copy_from", "uri", "status", "status_reason", "virtual_size", *_TIMES})
 _KNOWN = _IGNORED | {
     "id",
     "name",
@@ -187,7 +187,8 @@ def read_time(text: str) -> datetime.datetime:
 
 
 def image_document(image: Image) -> dict[str, Any]:
-    """The record as JSON values; never the location or the store."""
+    """The record as JSON values; never the location or the store. A reason is there if there is one."""
+    reason = {} if image.status_reason is None else {"status_reason": image.status_reason}
     return {
         "id": image.id,
         "name": image.name,
@@ -196,6 +197,7 @@ def image_document(image: Image) -> dict[str, Any]:
         "size": image.size or 0,
         "virtual_size": image.virtual_size,
         "status": str(image.status),
+        **reason,
         "is_public": image.visibility is Visibility.PUBLIC,
         "protected": image.protected,
         "min_disk": image.min_disk,
@@ -220,7 +222,7 @@ def image_headers(image: Image) -> list[tuple[str, str]]:
     """The record as response headers, null left out, and the ETag as the bare checksum."""
     fields = {name: value for name, value in image_document(image).items() if value is not None}
     properties = fields.pop("properties")
-    encoded = headers.encode({name: str(value) for name, value in fields.items()}, properties)
+    encoded = headers.encode({name: header_text(value) for name, value in fields.items()}, properties)
     return [*encoded, ("ETag", image.checksum)] if image.checksum else encoded
 
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from calotype.api.filters import check_filters
+from calotype.api.markers import read_position
 from calotype.api.v1.codec import read_time
 from calotype.draft import InvalidDraft, canonical_id
 from calotype.registry import (
     SHOWN,
     Condition,
-    Image,
     Listing,
     MemberStatus,
     Scope,
     SortKey,
     Status,
     Visibility,
+    position,
 )
 
 _EXACT = ("name", "status", "container_format", "disk_format")
@@ -44,7 +46,7 @@ def read_listing(request: Request, most: int) -> Listing:
     if direction not in ("asc", "desc"):
         raise InvalidDraft("Unsupported sort_dir: it is asc or desc.")
     down = direction == "desc"
-    sort = dict.fromkeys((key, "created_at", "id"))
+    sort = tuple(SortKey(name, down) for name in dict.fromkeys((key, "created_at", "id")))
     deleted = "changes-since" in query
     properties = {
         name.removeprefix("property-"): value for name, value in query.items() if name.startswith("property-")
@@ -62,9 +64,9 @@ def read_listing(request: Request, most: int) -> Listing:
         deleted=deleted,
         conditions=tuple(conditions),
         properties=properties,
-        sort=tuple(SortKey(name, down) for name in sort),
+        sort=sort,
         limit=_limit(query, most),
-        after=_marker(request, query),
+        after=_after(request, query, sort),
     )
 
 
@@ -133,12 +135,15 @@ def _limit(query: MultiDict, most: int) -> int:
     return min(int(text), most)
 
 
-def _marker(request: Request, query: MultiDict) -> Image | None:
+def _after(request: Request, query: MultiDict, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
     if "marker" not in query:
         return None
+    carried = read_position(query, "id", [key.field for key in sort])
+    if carried is not None:
+        return carried
     if canonical_id(query["marker"]) is None:
         raise InvalidDraft("Invalid marker format")
     image = request.visible_image(query["marker"], deleted=True)
     if image is None:
         raise InvalidDraft("Invalid marker. Image could not be found.")
-    return image
+    return position(image, sort)

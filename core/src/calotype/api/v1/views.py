@@ -20,6 +20,7 @@ from calotype.api.body import has_body, image_response
 from calotype.api.documents import read_document
 from calotype.api.headers import META, read_boolean
 from calotype.api.lists import stream_images
+from calotype.api.markers import VALUES, link_parameters
 from calotype.api.methods import refuse_other_methods
 from calotype.api.uploads import upload_body
 from calotype.api.v1 import codec
@@ -52,10 +53,12 @@ def detail(context: V1Images, request: Request) -> Response:
 def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
     listing = read_listing(request, request.registry["calotype.settings"].list_limit)
     page = request.image_registry.page(listing)
-    if page.more and page.last_id:
+    if page.more and page.last is not None:
         # openstacksdk follows it; a Link header would break it.
-        query = [(name, value) for name, value in request.GET.items() if name not in ("limit", "marker")]
-        more = [*query, ("limit", str(listing.limit)), ("marker", page.last_id)]
+        own = ("limit", "marker", VALUES)
+        query = [(name, value) for name, value in request.GET.items() if name not in own]
+        following = link_parameters(page.last["id"], page.last)
+        more = [*query, ("limit", str(listing.limit)), *following.items()]
         rest["next"] = f"{request.path}?{urlencode(more)}"
     return stream_images(page, form, rest)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,8 +106,14 @@ def read_import(document: object, schemas: Schemas, header_store: str | None) ->
     )
 
 
-def image_document(image: Image, job: Job | None = None, *, withheld: bool = False) -> dict[str, Any]:
-    """An image as JSON values; `job` is the last that was done for it.
+def image_document(
+    image: Image,
+    job: Job | None = None,
+    *,
+    withheld: bool = False,
+    weights: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """An image as JSON values; `job` is the last that was done for it, `weights` are those of the stores.
 
     `withheld`: the caller may not know where the bytes of a deactivated image lie. Properties that earlier
     versions let have the name of a field are left out: here they would pass for the field.
@@ -137,7 +144,11 @@ def image_document(image: Image, job: Job | None = None, *, withheld: bool = Fal
         "schema": "/v2/schemas/image",
     }
     if image.locations and not (withheld and image.status is Status.DEACTIVATED):
-        document["stores"] = ",".join(sorted({location.store for location in image.locations}))
+        known = weights or {}
+        stores = {location.store for location in image.locations}
+        document["stores"] = ",".join(sorted(stores, key=lambda name: (-known.get(name, 0), name)))
+    if image.status_reason is not None:
+        document["status_reason"] = image.status_reason
     if job is not None:
         document["os_glance_importing_to_stores"] = ",".join(job.pending)
         document["os_glance_failed_import"] = ",".join(job.failed)

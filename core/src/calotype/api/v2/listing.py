@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from calotype.api.filters import check_filters, check_values
+from calotype.api.markers import VALUES, read_position
 from calotype.draft import InvalidDraft
 from calotype.policy import scope_of
-from calotype.registry import Condition, Image, Listing, MemberStatus, SortKey, Visibility
+from calotype.registry import Condition, Listing, MemberStatus, SortKey, Visibility, position
 
 DEFAULT_LIMIT = 25
-_PAGING = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir"})
+_PAGING = frozenset({"limit", "marker", VALUES, "sort", "sort_key", "sort_dir"})
 SORT_KEYS = frozenset(
     ["name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"]
 )
@@ -49,18 +51,18 @@ def read_listing(request: Request, most: int) -> Listing:
         conditions.append(Condition("visibility", "eq", visibility))
     filters, tags, properties = [*_conditions(query)], {*query.getall("tag")}, _properties(query)
     check_filters(len(filters) + len(tags) + len(properties))
-    scope = scope_of(caller)
+    sort = _sort(query)
     return Listing(
-        scope,
+        scope_of(caller),
         project=caller.project,
         memberships=_memberships(query),
         community=visibility in ("community", "all"),
         conditions=(*conditions, *filters),
         tags=tuple(sorted(tags)),
         properties=properties,
-        sort=_sort(query),
+        sort=sort,
         limit=read_limit(query, most),
-        after=_marker(request),
+        after=_after(request, sort),
     )
 
 
@@ -182,14 +184,17 @@ def read_limit(query: MultiDict, most: int) -> int:
     return min(int(text), most)
 
 
-def _marker(request: Request) -> Image | None:
+def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
     text = request.GET.get("marker")
     if text is None:
         return None
+    carried = read_position(request.GET, "id", [key.field for key in sort])
+    if carried is not None:
+        return carried
     image = request.visible_image(text)
     if image is None:
         raise InvalidDraft("Invalid marker: there is no such image.")
-    return image
+    return position(image, sort)
 
 
 def _sort(query: MultiDict) -> tuple[SortKey, ...]:

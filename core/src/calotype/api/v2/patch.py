@@ -25,7 +25,13 @@ MEDIA_TYPES = (V20, V21)
 #: What the server adds to an image and clients may take for properties: openstacksdk removes
 #: them with all properties that a program did not name. That changes nothing, and is no error.
 _ADDED = frozenset(
-    {"stores", "os_glance_import_task", "os_glance_importing_to_stores", "os_glance_failed_import"}
+    {
+        "stores",
+        "status_reason",
+        "os_glance_import_task",
+        "os_glance_importing_to_stores",
+        "os_glance_failed_import",
+    }
 )
 _VERBS = ("add", "replace", "remove")
 CHANGES_MAX = 1000

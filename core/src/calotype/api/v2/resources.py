@@ -8,7 +8,7 @@ from pyramid.request import Request
 
 from calotype import policy
 from calotype.api.v2.metadefs.resources import Metadefs
-from calotype.registry import Image, Member, Visibility
+from calotype.registry import Image, Member, Status, Visibility
 from calotype.resources import ImageCollection, ImageResource, Resource
 
 
@@ -23,12 +23,32 @@ class V2(Resource):
 class V2Images(ImageCollection):
     """/v2/images"""
 
+    def __getitem__(self, name: str) -> ImageResource:
+        image = self.request.visible_image(name, deleted=self.request.caller.is_admin)
+        if image is None:
+            raise KeyError(name)
+        kind = V2Tombstone if image.status is Status.DELETED else V2Image
+        return kind(self.request, name, self, image)
+
 
 class V2Image(ImageResource):
     """/v2/images/ID"""
 
     def __getitem__(self, name: str) -> Resource:
         return _PARTS[name](self.request, name, self, self.image)
+
+
+class V2Tombstone(ImageResource):
+    """/v2/images/ID of a deleted image, which only an administrator can come by, and only to undelete it"""
+
+    def __getitem__(self, name: str) -> Resource:
+        if name != "actions":
+            raise KeyError(name)
+        return TombstoneActions(self.request, name, self, self.image)
+
+
+class TombstoneActions(ImageResource):
+    """/v2/images/ID/actions of a deleted image"""
 
 
 class Tags(ImageResource):
@@ -120,6 +140,10 @@ class StoreImage(ImageResource):
     """/v2/stores/STORE/ID"""
 
 
+class Audit(Resource):
+    """/v2/audit"""
+
+
 class Tasks(Resource):
     """/v2/tasks"""
 
@@ -139,6 +163,7 @@ _CHILDREN: dict[str, type[Resource]] = {
     "info": Info,
     "stores": Stores,
     "tasks": Tasks,
+    "audit": Audit,
     "metadefs": Metadefs,
 }
 _PARTS: dict[str, type[ImageResource]] = {"tags": Tags, "actions": Actions, "members": Members}

@@ -15,7 +15,7 @@ import fastjsonschema
 from pyramid.config import Configurator
 
 from calotype.draft import DraftTooLarge, InvalidDraft
-from calotype.registry import JobStatus, MemberStatus, Status, Visibility
+from calotype.registry import Agent, JobStatus, MemberStatus, Outcome, Status, Visibility
 from calotype.settings import Settings
 
 SCHEMAS = "calotype.v2.schemas"
@@ -92,6 +92,7 @@ class Schemas:
         image = _image(settings)
         member = _member()
         task = _task()
+        audit_record = _audit_record()
         self.documents: Mapping[str, dict[str, Any]] = {
             "image": image,
             "images": several("images", image, paged=True),
@@ -99,6 +100,8 @@ class Schemas:
             "members": several("members", member, paged=False),
             "task": task,
             "tasks": several("tasks", _without_details(task), paged=True),
+            "audit-record": audit_record,
+            "audit": several("audit", audit_record, paged=True),
         }
         self._properties = {name: compile_schema(schema) for name, schema in image["properties"].items()}
         self._text = compile_schema({"type": "string"})
@@ -202,6 +205,9 @@ def _image(settings: Settings) -> dict[str, Any]:
         "file": {"type": "string", "readOnly": True},
         "schema": {"type": "string", "readOnly": True},
         "stores": {"type": "string", "readOnly": True, "description": "Stores that hold the bytes"},
+        "status_reason": _text(
+            65535, readOnly=True, description="Why the image has no bytes, or a copy of them is bad"
+        ),
     }
     links = [
         {"rel": "self", "href": "{self}"},
@@ -249,8 +255,26 @@ def _task() -> dict[str, Any]:
     return {"name": "task", "properties": properties}
 
 
+def _audit_record() -> dict[str, Any]:
+    properties: dict[str, dict[str, Any]] = {
+        "id": {"type": "integer"},
+        "time": {"type": "string", "description": "UTC, in microseconds"},
+        "verb": {"type": "string", "description": "What was done"},
+        "outcome": {"type": "string", "enum": [str(outcome) for outcome in Outcome]},
+        "image_id": {"type": ["null", "string"]},
+        "user_id": _text(255, description="User who did it"),
+        "project_id": _text(255, description="Project of the user"),
+        "token_id": _text(64, description="Names the token of the user; nobody can log in with it"),
+        "address": _text(64, description="Address that the request came from"),
+        "request_id": _text(80, description="x-openstack-request-id of the request"),
+        "agent": {"type": "string", "enum": [str(agent) for agent in Agent]},
+        "detail": {"type": "string"},
+    }
+    return {"name": "audit-record", "properties": properties}
+
+
 def _without_details(task: dict[str, Any]) -> dict[str, Any]:
-    details = ("input", "result", "message")
+    details = ("input", "result")
     shown = {name: schema for name, schema in task["properties"].items() if name not in details}
     return {**task, "properties": shown}
 

@@ -7,17 +7,18 @@ A job whose image was made for it, by POST /v2/tasks, is an `import`, any other 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pyramid.request import Request
 
+from calotype.api.markers import read_position
 from calotype.api.v2.codec import moment, read_draft
 from calotype.api.v2.listing import read_choice, read_limit
 from calotype.api.v2.schemas import Schemas, TaskType
 from calotype.draft import Draft, InvalidDraft, canonical_id
-from calotype.registry import Job, JobKind, JobListing, JobStatus, SortKey
+from calotype.registry import Job, JobKind, JobListing, JobStatus, SortKey, job_position
 
 #: What a list can be sorted by, and the field of a job that this is.
 _SORT_KEYS = {
@@ -67,30 +68,35 @@ def read_listing(request: Request, most: int) -> JobListing:
     kind = read_choice(query, "type", tuple(map(str, TaskType)), None)
     key = _SORT_KEYS[str(read_choice(query, "sort_key", tuple(_SORT_KEYS), "created_at"))]
     descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
+    sort = tuple(SortKey(name, descending) for name in dict.fromkeys((key, "created_at", "id")))
     return JobListing(
         status=JobStatus(status) if status else None,
         makes_image=kind == TaskType.IMPORT if kind else None,
-        sort=tuple(SortKey(name, descending) for name in dict.fromkeys((key, "created_at", "id"))),
+        sort=sort,
         limit=read_limit(query, most),
-        after=_marker(request),
+        after=_after(request, sort),
     )
 
 
-def _marker(request: Request) -> Job | None:
+def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
     text = request.GET.get("marker")
     if text is None:
         return None
+    carried = read_position(request.GET, "id", [key.field for key in sort])
+    if carried is not None:
+        return carried
     job_id = canonical_id(text)
     job = request.image_registry.find_job(job_id) if job_id else None
     if job is None:
         raise InvalidDraft("Invalid marker: there is no such task.")
-    return job
+    return job_position(job, sort)
 
 
 def listed_task(job: Job) -> dict[str, Any]:
     """A job as one of a list of tasks."""
     return {
         **_common(job),
+        "message": job.message,
         "created_at": moment(job.created_at),
         "updated_at": moment(job.updated_at),
         "self": f"/v2/tasks/{job.id}",

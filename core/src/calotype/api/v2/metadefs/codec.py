@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from pyramid.request import Request
 
 from calotype.api.filters import check_values
+from calotype.api.markers import read_position
 from calotype.api.v2.codec import moment, read_object
 from calotype.api.v2.listing import read_choice, read_limit
 from calotype.api.v2.metadefs.resources import visible_namespace
@@ -104,25 +106,28 @@ def read_listing(request: Request, most: int) -> NamespaceListing:
     check_values("resource_types", len(types))
     for name in types:
         check_name("resource type", name, SHORT_MAX)
-    return NamespaceListing(
+    listing = NamespaceListing(
         scope_of(caller),
         project=caller.project,
         visibility=Visibility(visibility) if visibility else None,
         resource_types=types,
         sort=SortKey(str(key), descending),
         limit=read_limit(query, most),
-        after=_marker(request),
     )
+    return replace(listing, after=_after(request, listing))
 
 
-def _marker(request: Request) -> Namespace | None:
+def _after(request: Request, listing: NamespaceListing) -> Mapping[str, Any] | None:
     name = request.GET.get("marker")
     if name is None:
         return None
+    carried = read_position(request.GET, "namespace", listing.order)
+    if carried is not None:
+        return carried
     namespace = visible_namespace(request, name)
     if namespace is None:
         raise InvalidDraft("Invalid marker: there is no such namespace.")
-    return namespace
+    return listing.position(namespace)
 
 
 def tags_asked_for(request: Request, tags: Iterable[Definition]) -> list[Definition]:

@@ -11,6 +11,7 @@ from pyramid.view import view_config
 from calotype import policy
 from calotype.api.documents import read_document
 from calotype.api.lists import fit
+from calotype.api.markers import link_parameters
 from calotype.api.v2.metadefs import codec
 from calotype.api.v2.metadefs.resources import (
     Association,
@@ -45,9 +46,10 @@ def resource_types(context: ResourceTypes, request: Request) -> Response:
 def namespaces(context: Namespaces, request: Request) -> Response:
     """GET /v2/metadefs/namespaces: a page of those that the caller sees, and the way to the next."""
     registry, settings = request.image_registry.definitions, request.registry["calotype.settings"]
-    page = registry.page(codec.read_listing(request, settings.list_limit))
+    listing = codec.read_listing(request, settings.list_limit)
+    page = registry.page(listing)
     documents = (
-        (one.name, codec.namespace_document(one, associations))
+        (link_parameters(one.name, listing.position(one)), codec.namespace_document(one, associations))
         for one, associations in registry.each_with(page.namespaces, Kind.ASSOCIATION)
     )
     shown = fit(documents, settings.list_bytes)

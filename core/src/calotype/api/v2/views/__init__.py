@@ -9,6 +9,7 @@ from calotype.api.methods import refuse_other_methods
 from calotype.api.v2.resources import (
     V2,
     Actions,
+    Audit,
     ImageMember,
     Info,
     InfoStores,
@@ -18,12 +19,13 @@ from calotype.api.v2.resources import (
     Tag,
     Task,
     Tasks,
+    TombstoneActions,
     V2Image,
     V2Images,
 )
 from calotype.resources import ImageResource
 
-_NOUNS = ("images", "data", "imports", "sharing", "info", "tasks")
+_NOUNS = ("images", "data", "imports", "sharing", "info", "tasks", "audit")
 
 
 def includeme(config: Configurator) -> None:
@@ -41,6 +43,8 @@ def includeme(config: Configurator) -> None:
         (Tag, "", "PUT, DELETE"),
         (Actions, "deactivate", "POST"),
         (Actions, "reactivate", "POST"),
+        (Actions, "undelete", "POST"),
+        (TombstoneActions, "undelete", "POST"),
         (Members, "", "GET, POST"),
         (ImageMember, "", "GET, PUT, DELETE"),
         (Schema, "", "GET"),
@@ -51,8 +55,9 @@ def includeme(config: Configurator) -> None:
         (StoreImage, "", "DELETE"),
         (Tasks, "", "GET, POST"),
         (Task, "", "GET"),
+        (Audit, "", "GET"),
     ):
         permission = policy.VIEW if issubclass(context, ImageResource) else None
-        if issubclass(context, (Tasks, Task)):
+        if issubclass(context, (Tasks, Task, Audit)):
             permission = policy.OPERATE
         refuse_other_methods(config, context, name, allowed, permission=permission)

@@ -12,10 +12,10 @@ from pyramid.view import view_config
 from calotype import policy
 from calotype.api.body import RequestBody, image_response
 from calotype.api.uploads import NotOctets, upload_body
-from calotype.api.v2.resources import Actions, V2Image
+from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import nothing, without_body
 from calotype.draft import Draft, InvalidDraft, check_formats
-from calotype.lifecycle import NoData, Vanished
+from calotype.lifecycle import Conflict, NoData, Vanished
 from calotype.registry import Status
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -78,6 +78,27 @@ def reactivate(context: Actions, request: Request) -> Response:
     """POST /v2/images/ID/actions/reactivate"""
     request.lifecycle.reactivate(context.image, request.caller)
     return nothing()
+
+
+@view_config(
+    context=TombstoneActions,
+    name="undelete",
+    method="POST",
+    permission=policy.OPERATE,
+    decorator=without_body,
+)
+def undelete(context: TombstoneActions, request: Request) -> Response:
+    """POST /v2/images/ID/actions/undelete: a deleted image, as long as its bytes are kept."""
+    request.lifecycle.undelete(context.image.id, request.caller)
+    return nothing()
+
+
+@view_config(
+    context=Actions, name="undelete", method="POST", permission=policy.OPERATE, decorator=without_body
+)
+def refuse_to_undelete(context: Actions, request: Request) -> Response:
+    """Say that the image was not deleted."""
+    raise Conflict(f"Image {context.image.id} is {context.image.status}: it is not deleted.")
 
 
 def declared_size(request: Request) -> int | None:

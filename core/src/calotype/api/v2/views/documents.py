@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +12,7 @@ from pyramid.response import Response
 
 from calotype.api.body import has_body
 from calotype.api.lists import Fitting, list_response
+from calotype.api.markers import VALUES
 from calotype.api.v2 import codec
 from calotype.draft import InvalidDraft
 from calotype.registry import Image, Job, JobStatus, Registry, Status
@@ -36,12 +37,13 @@ def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str,
     registry: Registry = request.image_registry
     jobs = registry.latest_jobs([image.id for image in listed if image.has_jobs])
     withheld = not request.caller.is_admin
+    weights = {name: entry.weight for name, entry in request.stores.entries.items()}
     documents = []
     for image in listed:
         job = jobs.get(image.id)
         if job is not None and _ended_since(job, image):
             image = registry.find(image.id) or image
-        documents.append(codec.image_document(image, job, withheld=withheld))
+        documents.append(codec.image_document(image, job, withheld=withheld, weights=weights))
     return documents
 
 
@@ -69,11 +71,11 @@ def page_response(request: Request, name: str, path: str, shown: Fitting, *, mor
     return list_response(name, shown.texts, {**rest, "schema": path.replace("/v2/", "/v2/schemas/", 1)})
 
 
-def _links(request: Request, path: str, after: str | None) -> dict[str, str]:
-    query = [(name, value) for name, value in request.GET.items() if name != "marker"]
+def _links(request: Request, path: str, after: Mapping[str, str] | None) -> dict[str, str]:
+    query = [(name, value) for name, value in request.GET.items() if name not in ("marker", VALUES)]
     links = {"first": _link(path, query)}
     if after is not None:
-        links["next"] = _link(path, [*query, ("marker", after)])
+        links["next"] = _link(path, [*query, *after.items()])
     return links
 
 

@@ -12,6 +12,7 @@ from pyramid.view import view_config
 from calotype import policy
 from calotype.api.documents import read_document
 from calotype.api.lists import fit
+from calotype.api.markers import link_parameters
 from calotype.api.v2 import codec, patch
 from calotype.api.v2.listing import read_listing
 from calotype.api.v2.methods import methods_for_caller
@@ -26,7 +27,7 @@ from calotype.api.v2.views.documents import (
     without_body,
 )
 from calotype.api.versions import base_url, version_document
-from calotype.registry import Image
+from calotype.registry import Image, position
 
 
 @view_config(context=V2, method="GET")
@@ -41,7 +42,9 @@ def index(context: V2Images, request: Request) -> Response:
     settings = request.registry["calotype.settings"]
     page = request.image_registry.page(read_listing(request, settings.list_limit))
     documents = (
-        (document["id"], document) for images in page for document in image_documents(request, images)
+        (link_parameters(image.id, position(image, page.sort)), document)
+        for images in page
+        for image, document in zip(images, image_documents(request, images), strict=True)
     )
     return page_response(request, "images", "/v2/images", fit(documents, settings.list_bytes), more=page.more)
 

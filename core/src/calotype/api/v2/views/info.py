@@ -12,7 +12,7 @@ from calotype import policy
 from calotype.api.v2.methods import methods_for_caller
 from calotype.api.v2.resources import Info, InfoStores, Schema
 from calotype.api.v2.views.documents import json_response, without_body
-from calotype.stores.checked import CheckedStore
+from calotype.stores.catalog import Entry
 from calotype.stores.contract import Capability
 
 _MIB = 1 << 20
@@ -37,8 +37,8 @@ def imports(context: Info, request: Request) -> Response:
 
 @view_config(context=InfoStores, method="GET", permission=policy.LIST, decorator=without_body)
 def stores(context: InfoStores, request: Request) -> Response:
-    """GET /v2/info/stores: names, and flags where they are true."""
-    return json_response({"stores": [_store(request, store) for store in request.stores]})
+    """GET /v2/info/stores: names, descriptions, and flags where they are true."""
+    return json_response({"stores": [_store(request, entry) for entry in request.stores.entries.values()]})
 
 
 @view_config(
@@ -48,9 +48,9 @@ def stores_in_detail(context: InfoStores, request: Request) -> Response:
     """GET /v2/info/stores/detail: drivers too; where a store lies is nobody's business here."""
     listed = [
         {
-            **_store(request, entry.store),
+            **_store(request, entry),
             "type": entry.driver.name,
-            "weight": 0,
+            "weight": entry.weight,
             "properties": {},
         }
         for entry in request.stores.entries.values()
@@ -58,8 +58,11 @@ def stores_in_detail(context: InfoStores, request: Request) -> Response:
     return json_response({"stores": listed})
 
 
-def _store(request: Request, store: CheckedStore) -> dict[str, Any]:
+def _store(request: Request, entry: Entry) -> dict[str, Any]:
+    store = entry.store
     described: dict[str, Any] = {"id": store.name}
+    if entry.description:
+        described["description"] = entry.description
     if store.name == request.stores.default:
         described["default"] = "true"
     if not store.can(Capability.WRITE):
@@ -69,17 +72,23 @@ def _store(request: Request, store: CheckedStore) -> dict[str, Any]:
 
 @view_config(context=Info, name="usage", method="GET", permission=policy.LIST, decorator=without_body)
 def usage(context: Info, request: Request) -> Response:
-    """GET /v2/info/usage: what the caller's project uses of what it may; -1 is no limit."""
+    """GET /v2/info/usage: what the caller's project uses of what it may, in MiB and images; -1 is no limit.
+
+    Staged bytes are part of `image_size_total` too.
+    """
     settings, project = request.registry["calotype.settings"], request.caller.project
     if project is None:
         return json_response({"usage": {}})
     used = request.image_registry.usage(project)
+    incoming = request.image_registry.incoming(project)
     most = None if settings.project_bytes is None else settings.project_bytes // _MIB
     return json_response(
         {
             "usage": {
                 "image_size_total": _quota(most, -(-used.bytes // _MIB)),
+                "image_stage_total": _quota(None, -(-incoming.staged_bytes // _MIB)),
                 "image_count_total": _quota(settings.project_images, used.images),
+                "image_count_uploading": _quota(None, incoming.images),
             }
         }
     )

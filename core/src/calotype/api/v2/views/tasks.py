@@ -9,6 +9,7 @@ from pyramid.view import view_config
 from calotype import policy
 from calotype.api.documents import read_document
 from calotype.api.lists import fit
+from calotype.api.markers import link_parameters
 from calotype.api.v2 import tasks
 from calotype.api.v2.resources import Task, Tasks
 from calotype.api.v2.schemas import SCHEMAS
@@ -16,14 +17,20 @@ from calotype.api.v2.views.documents import json_response, page_response, withou
 from calotype.api.versions import base_url
 from calotype.draft import canonical_id
 from calotype.lifecycle import NotFound
+from calotype.registry import job_position
 
 
 @view_config(context=Tasks, method="GET", permission=policy.OPERATE)
 def index(context: Tasks, request: Request) -> Response:
     """GET /v2/tasks: a page of them, and the way to the next."""
     settings = request.registry["calotype.settings"]
-    page = request.image_registry.job_page(tasks.read_listing(request, settings.list_limit))
-    shown = fit(((job.id, tasks.listed_task(job)) for job in page.jobs), settings.list_bytes)
+    listing = tasks.read_listing(request, settings.list_limit)
+    page = request.image_registry.job_page(listing)
+    documents = (
+        (link_parameters(job.id, job_position(job, listing.sort)), tasks.listed_task(job))
+        for job in page.jobs
+    )
+    shown = fit(documents, settings.list_bytes)
     return page_response(request, "tasks", "/v2/tasks", shown, more=page.more)
 
 

@@ -1,0 +1,92 @@
+"""Requests of web pages from other origins (CORS, as the Fetch standard says), where the settings name them.
+
+A token is a header that a page must set itself. So no browser sends credentials of its own, and none are
+allowed.
+A preflight is answered before anything is known of the caller, because browsers send no token with it. Every
+other answer, an error too, lets the page read all of its headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyramid.config import Configurator
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.tweens import EXCVIEW
+
+from calotype.settings import Settings
+
+#: Seconds for which a browser may remember the answer to a preflight.
+_REMEMBERED = 3600
+#: Added to the answer after this.
+_REQUEST_ID = "x-openstack-request-id"
+
+
+def allows(settings: Settings, origin: str) -> bool:
+    """Return whether pages of this origin may use the service."""
+    return "*" in settings.cors_origins or origin.lower() in settings.cors_origins
+
+
+def cors_tween_factory(
+    handler: Callable[[Request], Response], registry: Registry
+) -> Callable[[Request], Response]:
+    """Answer preflights, and give every other answer the headers by which a browser shows it to a page."""
+    settings: Settings = registry["calotype.settings"]
+
+    def cors_tween(request: Request) -> Response:
+        origin = request.headers.get("Origin")
+        allowed = origin is not None and allows(settings, origin)
+        preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        response = _preflight(request, settings) if allowed and preflight else handler(request)
+        _vary(response)
+        if allowed:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            if not preflight:
+                response.headers["Access-Control-Expose-Headers"] = _names(response)
+        return response
+
+    return cors_tween
+
+
+def _preflight(request: Request, settings: Settings) -> Response:
+    response = Response(status=204)
+    del response.content_type
+    asked = request.headers.get("Access-Control-Request-Headers", "").split(",")
+    wanted = [name.strip().lower() for name in asked]
+    response.headers["Access-Control-Allow-Methods"] = ", ".join(settings.cors_methods)
+    response.headers["Access-Control-Allow-Headers"] = ", ".join(
+        name for name in wanted if _may_be_sent(name, settings)
+    )
+    response.headers["Access-Control-Max-Age"] = str(_REMEMBERED)
+    return response
+
+
+def _may_be_sent(name: str, settings: Settings) -> bool:
+    """Whether a page may send the header; `NAME*` in the settings stands for all that begin with NAME."""
+    return any(
+        name.startswith(one[:-1]) if one.endswith("*") else name == one
+        for one in (allowed.lower() for allowed in settings.cors_headers)
+    )
+
+
+def _names(response: Response) -> str:
+    names = {name.lower() for name in response.headers} | {_REQUEST_ID}
+    return ", ".join(sorted(name for name in names if not name.startswith("access-control-")))
+
+
+def _vary(response: Response) -> None:
+    """Keep a cache from giving the answer for one origin to another."""
+    before = response.headers.get("Vary")
+    response.headers["Vary"] = f"{before}, Origin" if before else "Origin"
+
+
+def includeme(config: Configurator) -> None:
+    """Install the tween where origins are named: outside of the exception views, inside of the access log."""
+    if config.registry["calotype.settings"].cors_origins:
+        config.add_tween(
+            "calotype.api.cors.cors_tween_factory",
+            under="calotype.api.access.access_tween_factory",
+            over=EXCVIEW,
+        )

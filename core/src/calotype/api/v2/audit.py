@@ -1,0 +1,61 @@
+"""The query string of `GET /v2/audit` as a listing of audit records."""
+
+from __future__ import annotations
+
+import datetime
+
+from pyramid.request import Request
+
+from calotype.api.v2.listing import read_choice, read_limit
+from calotype.draft import InvalidDraft, canonical_id
+from calotype.registry import AuditListing, AuditVerb
+
+#: Digits of a record's id.
+_ID_DIGITS = 18
+
+
+def read_listing(request: Request, most: int) -> AuditListing:
+    """Return what the request asks for; at most `most` records a page.
+
+    Raises:
+        InvalidDraft: a parameter cannot be read.
+    """
+    query = request.GET
+    verb = read_choice(query, "verb", tuple(map(str, AuditVerb)), None)
+    for name in ("user", "project"):
+        if "\0" in query.get(name, ""):  # PostgreSQL compares no text with one
+            raise InvalidDraft(f"Invalid {name}: control characters are not allowed.")
+    return AuditListing(
+        image_id=_image(query.get("image")),
+        user=query.get("user"),
+        project=query.get("project"),
+        verb=AuditVerb(verb) if verb else None,
+        since=_since(query.get("since")),
+        limit=read_limit(query, most),
+        before=_marker(query.get("marker")),
+    )
+
+
+def _image(text: str | None) -> str | None:
+    if text is not None and canonical_id(text) is None:
+        raise InvalidDraft("Invalid image: it is not the id of an image.")
+    return None if text is None else canonical_id(text)
+
+
+def _since(text: str | None) -> datetime.datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.datetime.fromisoformat(text.replace(" ", "+"))
+        return (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        raise InvalidDraft("Invalid since: it is not an ISO 8601 time.") from None
+
+
+def _marker(text: str | None) -> int | None:
+    """A record's id is a position: the record itself may have been removed since."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS):
+        raise InvalidDraft("Invalid marker: it is not the id of a record.")
+    return int(text)

@@ -1,0 +1,17 @@
+"""Who runs a command, as the lifecycle and the audit trail know it."""
+
+from __future__ import annotations
+
+import getpass
+
+from calotype.policy import Caller
+from calotype.registry import Agent, Origin
+
+
+def operator() -> Caller:
+    """Return an administrator with the name of the operating system's user."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in a container
+        user = None
+    return Caller(user, None, frozenset({"admin"}), origin=Origin(Agent.COMMAND))

@@ -1,0 +1,122 @@
+"""Web pages of other origins: those that the settings name, and no others, and never with credentials."""
+
+from __future__ import annotations
+
+import pytest
+
+from calotype.settings import SettingsError, read_settings
+from tests.conftest import StartServer
+from tests.running.answers import Answer
+from tests.running.server import Server
+from tests.security.conftest import StartGuarded
+
+PAGE = "https://dashboard.example.com"
+ELSEWHERE = "https://elsewhere.example.com"
+OCTETS = "application/octet-stream"
+
+
+def preflight(server: Server, path: str, origin: str = PAGE, headers: str = "X-Auth-Token") -> Answer:
+    """What a browser asks before it sends the request itself; it sends no token with it."""
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": headers,
+    }
+    return server.request("OPTIONS", path, asked)
+
+
+def exposed(answer: Answer) -> set[str]:
+    """The headers that a page may read."""
+    return {name.strip() for name in answer.headers["Access-Control-Expose-Headers"].split(",")}
+
+
+def cors_headers(answer: Answer) -> list[str]:
+    return [name for name in answer.headers if name.lower().startswith("access-control-")]
+
+
+def test_pages_of_a_named_origin_may_use_the_service_and_others_may_not(start_guarded: StartGuarded) -> None:
+    """Issue 15.5: a preflight needs no token, errors carry the headers too, and none allow credentials."""
+    guarded = start_guarded({"calotype.cors_origins": PAGE, "calotype.image_size_cap": "100"}, level="INFO")
+    server, victim = guarded.server, guarded.victim
+    image_id = victim.reserve()["id"]
+    file = f"/v2/images/{image_id}/file"
+    for path in (file, "/v1/images", "/images", "/nowhere"):
+        answer = preflight(
+            server, path, headers="x-auth-token, Content-Type,x-image-meta-property-os , cookie"
+        )
+        assert (answer.status, answer.body) == (204, b"")
+        assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+        assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD, POST, PUT, PATCH, DELETE"
+        allowed = answer.headers["Access-Control-Allow-Headers"]
+        assert allowed == "x-auth-token, content-type, x-image-meta-property-os"
+        assert answer.headers["Vary"] == "Origin"
+        assert "x-openstack-request-id" in answer.headers
+        assert cors_headers(preflight(server, path, ELSEWHERE)) == []
+    page = {"Origin": PAGE}
+    formats = {
+        "Content-Type": OCTETS,
+        "x-image-meta-disk_format": "raw",
+        "x-image-meta-container_format": "bare",
+    }
+    made = victim.ask("POST", "/v1/images", {**formats, **page}, b"bytes")
+    assert exposed(made) >= {"location", "x-openstack-request-id", "content-type"}
+    uploaded = made.json["image"]["id"]
+    shown = victim.ask("GET", f"/v1/images/{uploaded}", {**page, "Range": "bytes=0-1"})
+    assert shown.status == 206
+    assert exposed(shown) >= {"etag", "content-range", "x-image-meta-status", "x-image-meta-size"}
+    other = guarded.attacker
+    for answer, status in (
+        (server.get("/v2/images", page), 401),
+        (other.ask("POST", "/v2/metadefs/namespaces", page), 403),
+        (other.ask("DELETE", f"/images/{image_id}", page), 404),
+        (victim.ask("POST", "/v1/images", {**formats, **page}, b"x" * 101), 413),
+    ):
+        assert answer.status == status
+        assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+        assert "x-openstack-request-id" in exposed(answer)
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+    for headers in ({}, {"Origin": ELSEWHERE}, {"Origin": "null"}, {"Origin": f"{PAGE}.example.com"}):
+        answer = victim.get("/v2/images", headers)
+        assert (answer.status, cors_headers(answer), answer.headers["Vary"]) == (200, [], "Origin")
+
+
+def test_with_identity_none_a_page_of_a_named_origin_is_let_in_too(start_server: StartServer) -> None:
+    """Issue 15.5: without the setting its Origin would be refused, and other origins still are."""
+    server = start_server({"calotype.cors_origins": f"http://localhost:3000 {PAGE}"})
+    assert preflight(server, "/images").status == 204
+    made = server.post("/images", {"Origin": PAGE, "x-image-meta-name": "from a page"})
+    assert (made.status, made.headers["Access-Control-Allow-Origin"]) == (200, PAGE)
+    refused = server.post("/images", {"Origin": ELSEWHERE})
+    assert (refused.status, cors_headers(refused)) == (403, [])
+    assert "calotype.cors_origins does not name it" in refused.text
+
+
+def test_without_the_setting_nothing_tells_of_origins(server: Server) -> None:
+    """Issue 15.5"""
+    answer = preflight(server, "/images", server.base)
+    assert (answer.status, cors_headers(answer), answer.headers["Vary"]) == (405, [], None)
+
+
+@pytest.mark.parametrize(
+    ("origins", "said"),
+    [
+        ("*", "name the origins"),
+        ("dashboard.example.com", "is not an origin"),
+        (f"{PAGE}/", "nothing behind"),
+    ],
+)
+def test_an_origin_that_cannot_be_meant_stops_the_start(origins: str, said: str) -> None:
+    """Issue 15.5: the error is one sentence, which names the setting."""
+    given = {"sqlalchemy.url": "sqlite://", "calotype.cors_origins": origins}
+    with pytest.raises(SettingsError, match=f"calotype.cors_origins: .*{said}"):
+        read_settings({}, given)
+    named = {"calotype.identity": "tokens", "calotype.cors_origins": f"* {PAGE.upper()}"}
+    assert read_settings({}, {**given, **named}).cors_origins == ("*", PAGE)
+
+
+def test_balancers_of_openstack_find_the_path_that_they_ask_for(server: Server) -> None:
+    """Issue 15.5: as oslo.middleware's."""
+    answer = server.get("/healthcheck")
+    assert (answer.status, answer.text) == (200, "OK")
+    assert answer.headers.get_content_type() == "text/plain"
+    assert server.head("/healthcheck").status == 200
