@@ -80,6 +80,7 @@ def test_a_damaged_file_of_tokens_is_503_and_lets_nobody_in(production: Server) 
     for path in ("/images", "/v1/images", "/v2/images"):
         answer = member.get(path)
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert str(tokens.path) not in answer.text
         assert Person(production, None, None).get(path).status == 401
     tokens.path.write_bytes(whole)
     assert member.get("/v1/images").status == 200
