@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
+import signal
 import socket
 import subprocess
+import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.running.forked import run_manage, run_pserve
-from tests.running.server import INI, write_ini
+from tests.conftest import StartServer
+from tests.edge.serving import PATIENCE, head, read_to_end
+from tests.running.answers import statuses
+from tests.running.forked import run_manage, run_pserve, start_pserve
+from tests.running.server import INI, OCTETS, meta, write_ini
+from tests.servers.common import free_ports
 
 Change = Callable[[str], str]
 
@@ -30,7 +39,6 @@ class Mistake:
     variables: tuple[str, ...] = ()
     text: Change | None = None
     before: Callable[[Path], object] | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
 
 
 def app(key: str, value: str, *words: str, **more: str) -> Mistake:
@@ -205,7 +213,7 @@ def start(mistake: Mistake, home: Path, taken: int) -> subprocess.CompletedProce
     given = [
         f"{name}={value}" for name, value in variables.items() if not any(p.startswith(name) for p in pairs)
     ]
-    return run_pserve([ini, *given, *pairs], mistake.env)
+    return run_pserve([ini, *given, *pairs])
 
 
 @pytest.mark.parametrize("name", AT_START)
@@ -267,3 +275,65 @@ def test_a_mistake_ends_a_command_with_a_sentence(name: str, template: Path, tmp
     assert "Traceback" not in done.stderr
     if "NEW" in words:
         assert f"calotype-manage db upgrade {INI} data_dir={tmp_path}/new" in done.stderr
+
+
+def test_a_store_that_cannot_be_reached_is_degraded_and_the_rest_goes_on(start_server: StartServer) -> None:
+    """r1-E2: the log and /readyz say so, and images in the other store are served."""
+    away = {
+        "driver": "swift",
+        "auth_url": "http://127.0.0.1:1/auth/v1.0",
+        "auth_version": "1",
+        "user": "u",
+        "key": "k",
+        "retries": "0",
+    }
+    options = {f"store.away.{name}": value for name, value in away.items()}
+    server = start_server({"calotype.stores": "file away", **options})
+    assert "store 'away': it cannot be reached (options auth_url, endpoint); it is unavailable" in server.log
+    ready = server.readyz(lambda answer: answer.json["stores"]["away"] == "unavailable")
+    assert (ready.status, ready.json["stores"]["file"]) == (200, "ok")
+    assert server.upload(b"bytes")["store"] == "file"
+
+
+@pytest.mark.campaign
+def test_a_reload_lets_requests_end(tmp_path: Path) -> None:
+    """r1-H11: `pserve --reload` gives them as long as a SIGTERM does."""
+    ini = write_ini(tmp_path)
+    (port,) = free_ports(1)
+    variables = [f"data_dir={tmp_path}/data", f"http_port={port}"]
+    process = start_pserve(["--reload", ini, *variables], tmp_path / "log", tmp_path, {})
+
+    def pid() -> int | None:
+        """The process that serves; None while none does."""
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer,
+        ):
+            processes = json.load(answer)["processes"]
+            return processes[-1]["pid"] if processes else None
+
+    def wait_for(other: int | None) -> int:
+        end = time.monotonic() + 60
+        while (now := pid()) in (None, other):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        return now
+
+    try:
+        first = wait_for(None)
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+            fields = {**OCTETS, **meta(name="last"), "Content-Length": "1000000"}
+            connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
+            connection.sendall(b"x" * 500_000)
+            ini.touch()
+            while "requests under way: 1" not in (tmp_path / "log").read_text():
+                assert process.poll() is None
+                time.sleep(0.1)
+            time.sleep(2)  # longer than hupper itself would wait
+            connection.sendall(b"x" * 500_000)
+            assert statuses(read_to_end(connection)) == [200]
+        wait_for(first)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
