@@ -51,9 +51,9 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
         raise SettingsError(f"{ini}: the ini file is no UTF-8 text") from None
     former_name.check_file(Path(ini))
     known = {*_parse(ini, text).defaults(), *_referred_to(text), "data_dir"}
-    for name in variables.keys() - known - {ARGUMENTS}:
+    for name in sorted(variables.keys() - known - {ARGUMENTS}):
         hint = did_you_mean(name, known)
-        if located(ini, name) != located(ini):
+        if any(located(ini, name, section=kind) != located(ini) for kind in ("app", "server")):
             hint = f": it is a setting, so write {name} = ${{NAME}} in the file and give NAME=VALUE"
         raise SettingsError(f"{ini}: it has no variable {name}{hint}")
 
@@ -67,20 +67,20 @@ def refused(ini: str, what: str) -> Iterator[None]:
     """
     try:
         yield
+    except SettingsError:
+        raise
     except configparser.InterpolationError as error:
         place = located(ini, error.option, section=error.section.partition(":")[0])
         raise SettingsError(
             f"{place}{error.option}: % has a meaning in ini files: "
             "%(NAME)s stands for a variable of [DEFAULT], and %% for %"
         ) from None
+    except OSError as error:
+        raise SettingsError(f"{ini}: {what}: {error.filename}: {error.strerror}") from error
     except Exception as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        named = f" {error.filename}" if isinstance(error, OSError) and error.filename else ""
-        kind = (
-            "" if isinstance(error, LookupError) and not isinstance(error, KeyError) else type(error).__name__
-        )
-        told = reason or one_line(error)
-        raise SettingsError(f"{ini}: {what}: {kind}{': ' if kind else ''}{told}{named}") from error
+        # PasteDeploy's own are plain LookupErrors, and sentences.
+        kind = "" if type(error) is LookupError else f"{type(error).__name__}: "
+        raise SettingsError(f"{ini}: {what}: {kind}{one_line(error)}") from error
 
 
 def arguments_of(ini: str, pairs: list[str] | tuple[str, ...]) -> str:
