@@ -349,26 +349,27 @@ class Places:
     def open(self, name: str, *, named: bool) -> None:
         """Look at one store, and create its place where the settings say so.
 
+        A store that is not named stops no start, so the probe checks it soon enough.
+
         Raises:
             StoreError: the store cannot be used now.
         """
         entry, place = self._stores.entries[name], self._places.get(name)
-        if place is None:
-            if entry.create:
-                entry.store.create()
-            if named:  # otherwise nobody is told in time, and the probe looks soon enough
-                entry.store.check()
-            return
         if entry.create:
-            place.create()
-        else:
+            (place or entry.store).create()
+        elif place is not None:
             place.look()
-        if place.state is not PlaceState.FOREIGN:  # of which the start says it itself
+        if place is not None and place.state is PlaceState.FOREIGN:
+            return  # the start says so itself
+        if place is not None:
             place.warn()
+        if named:
+            entry.store.check()
 
     def _tell(self, name: str, error: StoreError, *, named: bool) -> None:
         if not (named and isinstance(error, Misconfigured)):
-            log.error("%s; it is unavailable", with_arguments(str(error), self.ini))
+            end = "; it is unavailable" if isinstance(error, Unavailable) else ""
+            log.error("%s%s", with_arguments(str(error), self.ini), end)
             return
         # A reason holds no path or bucket, because clients may see it; an operator has to.
         options = self._stores[name].driver.options
