@@ -155,7 +155,7 @@ def test_a_request_is_repeated_after_a_503(make: Make, proxy: FaultProxy) -> Non
     [
         (301, Unavailable, "another region"),
         (400, StoreError, "refuses the request"),
-        (403, Unavailable, "refuses our credentials"),
+        (403, Misconfigured, "refuses our credentials"),
         (411, Unavailable, "set checksums"),
         (413, StoreFull, "it is full"),
         (500, Unavailable, "failed with 500"),
