@@ -20,7 +20,8 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
 from calotype.cli import main
-from calotype.serving.settings import TUNABLES
+from calotype.quantities import Seconds, parse_size
+from calotype.serving.settings import TUNABLES, Tunable
 from calotype.settings import Settings
 from calotype.stores import discovery
 
@@ -29,6 +30,8 @@ COMMANDS = Path(__file__).with_name("commands.md")
 DRIVERS = ("file", "s3", "swift", "http")
 
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.S)
+#: What marks a field as a time: its type alone is a number's.
+_TIME = typing.get_args(Seconds)[1]
 _COLLECTIONS = (tuple, list, set, frozenset)
 _NAMES: dict[type, str] = {
     bool: "true or false",
@@ -37,7 +40,7 @@ _NAMES: dict[type, str] = {
     str: "text",
     Path: "path",
     SecretStr: "secret",
-    ByteSize: "bytes, or `16MiB`",
+    ByteSize: "size",
 }
 
 
@@ -58,7 +61,7 @@ def _table(name: str) -> str:
     if name == "settings":
         return _rows(_fields(Settings, "calotype."))
     if name == "server":
-        return _rows((one.name, _kind(type(one.default)), _text(one.default), one.why) for one in TUNABLES)
+        return _rows((one.name, *_tunable(one), one.why) for one in TUNABLES)
     return _rows(_fields(discovery.load(name).store_class.Options, ""))
 
 
@@ -101,7 +104,15 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterable[tuple[str, str, str
     for name, field in model.model_fields.items():
         if not field.exclude:
             key = field.alias or prefix + name
-            yield key, _kind(field.annotation), _default(field), field.description or ""
+            kind = "time" if _TIME in field.metadata else _kind(field.annotation)
+            yield key, kind, _default(field), field.description or ""
+
+
+def _tunable(tunable: Tunable) -> tuple[str, str]:
+    """The type and the default of a tunable of the server."""
+    kind = {"size": "size", "seconds": "time"}.get(tunable.cast.__name__)
+    default = ByteSize(tunable.default) if kind == "size" else tunable.default
+    return kind or _kind(type(tunable.default)), _text(default)
 
 
 def _rows(rows: Iterable[tuple[str, str, str, str]]) -> str:
@@ -142,7 +153,8 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, ByteSize):
-        return f"`{value.human_readable().replace('.0', '')}`" if value else "`0`"
+        short = value.human_readable().replace(".0", "")
+        return f"`{short if parse_size(short) == value else int(value)}`"
     if isinstance(value, (set, frozenset)):
         value = sorted(value)
     if isinstance(value, _COLLECTIONS):

@@ -35,13 +35,15 @@ ROOMS = {
     "places": "lifecycle",
     "probes": "lifecycle",
     "variables": "settings",
+    "hints": "settings",
+    "quantities": "settings",
     "private_files": "settings",
     "exposure": "lifecycle",
     "former_name": "settings",
 }
 LEVEL = {name: -number for number, floor in enumerate(FLOORS) for name in floor}
-#: The server serves any application: the one thing it shares is how an ini file's variables are read.
-SERVING_MAY_USE = {"serving", "variables"}
+#: The server serves any application: what it shares is how an ini file's values are read.
+SERVING_MAY_USE = {"serving", "variables", "hints", "quantities"}
 #: What the core must not know: the drivers that are plugins, and the libraries they stand on.
 DRIVER_PACKAGES = {"boto3", "botocore", "swiftclient", "keystoneauth1"}
 DRIVER_NAMES = {"s3", "swift", "http"}

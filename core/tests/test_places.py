@@ -14,7 +14,7 @@ from calotype.lifecycle.transfers import new_key
 from calotype.places import Marker, Places, PlaceState
 from calotype.registry import NoIdentity
 from calotype.registry.models import IdentityRow
-from calotype.stores import Capability, ConfigurationError, Store, StoreError, Unavailable
+from calotype.stores import Capability, ConfigurationError, Misconfigured, Store, StoreError, Unavailable
 from calotype.stores.bulkhead import Bounds
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.checked import CheckedStore
@@ -391,6 +391,49 @@ def test_a_place_that_an_operator_took_over_meanwhile_is_used_again(registry, st
 
     places._stores["a"].check()
     assert place.state is PlaceState.OWN
+
+
+# ---------------------------------------------------------------- stores that cannot be used
+
+
+class Wrong(MemoryStore):
+    """A store whose options lead nowhere."""
+
+    def get(self, location, offset=0, length=None):
+        raise Misconfigured(self.name, "its bucket does not exist: calotype-manage stores INI --create a")
+
+
+def test_a_named_store_that_is_configured_wrongly_stops_the_start(registry, options):
+    """r1-E2: the command in its reason is the one to type."""
+    places = Places(registry, catalog(Wrong("a", options)), "x.ini data_dir=/d")
+    with pytest.raises(ConfigurationError, match=r"stores x\.ini data_dir=/d --create a"):
+        places.start(named=True)
+
+
+def test_a_named_store_without_uploads_is_looked_at_too(registry, options):
+    """r1-E2"""
+
+    class Wrong(MemoryStore):
+        def check(self):
+            raise Misconfigured(self.name, "its certificates are none")
+
+    places = Places(registry, catalog(Wrong("a", options), read_only=True))
+    places.start(named=False)
+    with pytest.raises(ConfigurationError, match="its certificates are none"):
+        places.start(named=True)
+
+
+@pytest.mark.parametrize(("named", "kind"), [(True, Away), (False, Wrong)])
+def test_a_store_that_is_away_or_that_nobody_named_does_not_stop_the_start(
+    registry, options, caplog, named, kind
+):
+    """r1-E2: a driver of before Misconfigured raises Unavailable for all of it, and stops no start either."""
+    places = Places(registry, catalog(kind("a", options)))
+    places.start(named=named)
+
+    assert places["a"].state is PlaceState.UNKNOWN
+    assert "store 'a': " in caplog.text
+    assert "it is unavailable" in caplog.text
 
 
 # ---------------------------------------------------------------- claiming

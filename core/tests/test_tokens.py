@@ -73,15 +73,14 @@ def test_with_a_damaged_file_nobody_can_be_known(tokens: TokenFile, text: bytes)
     token = tokens.add("alice", "demo", ())
     assert tokens.caller(token) is not None
     tokens.path.write_bytes(text)
-    with pytest.raises(TokensUnreadable, match=r"^the file of tokens is damaged: \d+ errors in it$"):
+    with pytest.raises(TokensUnreadable, match=r"^the file of tokens \S+/tokens.json is damaged: \d+ errors"):
         tokens.caller(token)
 
 
 def test_with_something_else_in_the_files_place_nobody_can_be_known(tokens: TokenFile) -> None:
     tokens.path.mkdir()
-    with pytest.raises(TokensUnreadable, match="cannot be read") as caught:
+    with pytest.raises(TokensUnreadable, match=f"{tokens.path} cannot be read"):
         tokens.caller("0" * 12 + "." + "x" * 43)
-    assert str(tokens.path.parent) not in str(caught.value)
 
 
 def test_another_process_adds_and_revokes_without_a_restart(tokens: TokenFile) -> None:

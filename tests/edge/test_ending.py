@@ -109,15 +109,19 @@ def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServe
     assert server.query("SELECT pid FROM processes") == []
 
 
-def test_a_second_sigterm_ends_at_once(start_server: StartServer):
-    server = start_server()
+def test_a_drain_says_what_it_waits_for_and_a_second_signal_ends_it(start_server: StartServer):
+    """r1-E8, r1-H11: Ctrl-C or SIGTERM says how many requests, how long, and what a second one does."""
+    server = start_server(server={"drain_timeout": "10m"})
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         fields = {**OCTETS, **meta(name="last"), "Content-Length": "1000000"}
         connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
         while not server.query("SELECT id FROM images WHERE status = 'saving'"):
             assert server.process.poll() is None
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGINT)
         await_refusal(server.port)
+        while "requests under way: 1;" not in server.log:
+            assert server.process.poll() is None
+        assert "in 600 seconds at the latest. A second SIGTERM or Ctrl-C ends it at once" in server.log
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(10) == -signal.SIGTERM
 
@@ -199,11 +203,11 @@ def test_the_log_says_where_it_listens(start_server: StartServer):
 
 
 def test_an_unknown_tunable_stops_the_start_with_a_sentence(start_server: StartServer):
-    with pytest.raises(StartFailed, match="calotype: unknown setting treads of the server"):
+    with pytest.raises(StartFailed, match="unknown setting treads of the server"):
         start_server(server={"treads": "4"})
 
 
 def test_an_address_that_is_taken_stops_the_start_with_a_sentence(start_server: StartServer):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(StartFailed, match="calotype: cannot listen: "):
+        with pytest.raises(StartFailed, match="calotype: cannot listen on 127"):
             start_server(server={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})

@@ -205,7 +205,7 @@ def test_a_store_that_is_away_is_exit_status_2_and_the_others_are_looked_at(two_
         path.unlink()
     two_stores.data_dir.joinpath("images").rename(two_stores.data_dir / "gone")
 
-    for options in ((), ("--repair",), ("--deep=100",)):
+    for options in ((), ("--repair",), ("--deep=100MiB",)):
         found = fsck(two_stores, *options, status=2)
         assert told(found) == [("file", "unreachable", away), ("second", "missing", missing)]
 

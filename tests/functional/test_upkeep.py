@@ -91,7 +91,7 @@ def test_fsck_finds_what_is_missing_wrong_and_nobodys_and_removes_only_the_last(
         ("missing", missing),
         ("orphan", None),
     }
-    deep = run(keeping, "fsck", "--window=0", "--deep=100", "--repair", status=1)
+    deep = run(keeping, "fsck", "--window=0", "--deep=100MiB", "--repair", status=1)
     assert changed in deep
     assert not orphan.exists()
     assert keeping.get(f"/images/{well}").status == 200

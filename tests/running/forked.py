@@ -69,6 +69,20 @@ def start_pserve(arguments: Sequence[str | Path], log: Path, folder: Path, env: 
     return _start(_pserve, argv, env, folder, log, log)
 
 
+def run_pserve(
+    arguments: Sequence[str | Path], env: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
+    """Run `pserve ARGUMENTS`, which cannot start, to its end; `stdout` has all that it printed.
+
+    Raises:
+        TimeoutError: it has not ended after two minutes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        process = start_pserve(arguments, log, Path.cwd(), env)
+        return subprocess.CompletedProcess(arguments, _wait(process), log.read_text())
+
+
 def run_manage(
     arguments: Sequence[str | Path], env: Mapping[str, str] = MappingProxyType({})
 ) -> subprocess.CompletedProcess[str]:
@@ -90,13 +104,16 @@ def run_manage(
         )
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = _start(_manage, argv, env, Path.cwd(), out, err)
-        try:
-            status = process.wait(_PATIENCE)
-        except TimeoutError:
-            process.send_signal(signal.SIGKILL)
-            raise
+        status = _wait(_start(_manage, argv, env, Path.cwd(), out, err))
         return subprocess.CompletedProcess(argv, status, out.read_text(), err.read_text())
+
+
+def _wait(process: Forked) -> int:
+    try:
+        return process.wait(_PATIENCE)
+    except TimeoutError:
+        process.send_signal(signal.SIGKILL)
+        raise
 
 
 def _start(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import pytest
 
 from calotype.tokens import TokenFile
 from tests.conftest import StartServer
+from tests.running.forked import run_manage
 from tests.running.server import ROOT, Server, StartFailed, meta, write_ini
 from tests.security.conftest import StartGuarded
 from tests.security.people import Person
@@ -25,14 +23,9 @@ def prepare(folder: Path, text: str) -> tuple[Path, dict[str, str]]:
     ini.write_text(text)
     (folder / "data").mkdir()
     env = {"CALOTYPE_DATABASE_URL": f"sqlite:///{folder}/data/calotype.sqlite"}
-    command = [
-        Path(sys.executable).with_name("calotype-manage"),
-        "db",
-        "upgrade",
-        ini,
-        f"data_dir={folder}/data",
-    ]
-    subprocess.run(command, check=True, env={**os.environ, **env}, capture_output=True)
+    for command in (["db", "upgrade", ini], ["stores", ini, "--create", "file"]):
+        done = run_manage([*command, f"data_dir={folder}/data"], env)
+        assert done.returncode == 0, done.stderr
     return ini, env
 
 
@@ -80,6 +73,7 @@ def test_a_damaged_file_of_tokens_is_503_and_lets_nobody_in(production: Server) 
     for path in ("/images", "/v1/images", "/v2/images"):
         answer = member.get(path)
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert str(tokens.path) not in answer.text
         assert Person(production, None, None).get(path).status == 401
     tokens.path.write_bytes(whole)
     assert member.get("/v1/images").status == 200

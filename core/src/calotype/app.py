@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from calotype.background import Background, Scope, Work
 from calotype.definitions import Metadefs
 from calotype.exposure import find_exposed
+from calotype.hints import located, one_line, with_arguments
 from calotype.lifecycle import Lifecycle
 from calotype.lifecycle.heartbeat import INTERVAL, Heartbeat
 from calotype.metrics import Metrics
@@ -28,6 +29,8 @@ from calotype.registry import Registry, RegistryError, build_engine, make_reserv
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError
+from calotype.tokens import TokenFile, TokensUnreadable
+from calotype.variables import ARGUMENTS
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +64,9 @@ def main(global_config: Mapping[str, str], **given: str) -> Application:
     def make() -> Process:
         try:
             return make_process(global_config, given)
-        except (SettingsError, ConfigurationError, RegistryError) as error:
-            raise SystemExit(f"calotype: {error}") from None
+        except (SettingsError, ConfigurationError, RegistryError, TokensUnreadable) as error:
+            typed = global_config.get(ARGUMENTS, global_config.get("__file__", ""))
+            raise SystemExit(f"calotype: {with_arguments(str(error), typed.replace('%%', '%'))}") from None
 
     return Application(make)
 
@@ -129,13 +133,13 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     """Make the parts of a process that serves an ini file; nothing runs beside requests yet.
 
     Raises:
-        SettingsError, ConfigurationError, RegistryError: it cannot be served.
+        SettingsError, ConfigurationError, RegistryError, TokensUnreadable: it cannot be served.
     """
     settings = read_settings(global_config, given)
     if settings.identity == "tokens":
-        settings.tokens_path()
+        TokenFile(settings.tokens_path()).entries()
     service = open_service(settings)
-    prepare_schema(service.registry, settings, global_config.get("__file__", "INI"))
+    prepare_schema(service.registry, settings)
     service.places.start(named=settings.stores is not None)
     for sentence in find_exposed(settings, service.stores):
         log.warning("%s", sentence)
@@ -231,7 +235,8 @@ def open_service(settings: Settings) -> Service:
     stores = open_stores(settings)
     registry = open_registry(settings)
     lifecycle = Lifecycle(registry, stores, settings)
-    places, probes = Places(registry, stores), Probes(registry, stores, settings)
+    places = Places(registry, stores, settings.arguments or "INI")
+    probes = Probes(registry, stores, settings)
     return Service(settings, registry, stores, lifecycle, places, probes)
 
 
@@ -251,25 +256,50 @@ def open_registry(settings: Settings) -> Registry:
         )
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"sqlalchemy.url: the module {error.name} is not installed "
+            f"{_url_place(settings)}the module {error.name} is not installed "
             "(pip install 'psycopg[binary]' for PostgreSQL, PyMySQL for MariaDB)"
         ) from None
     except OSError as error:
-        raise SettingsError(f"sqlalchemy.url: its directory cannot be made: {error.strerror}") from None
-    except ArgumentError:
-        raise SettingsError("sqlalchemy.url: it is not the URL of a database that is known here") from None
+        reason = f"the directory of its file cannot be made: {error.filename}: {error.strerror}"
+        raise SettingsError(f"{_url_place(settings)}{reason}") from None
+    except ArgumentError as error:
+        reason = f"it is not the URL of a database that is known here ({one_line(error)})"
+        if "parse" in str(error):  # then the text, which may hold a password, is all of the reason
+            reason = (
+                "it is not a URL, as sqlite:////srv/calotype.sqlite or postgresql+psycopg://user@host/name"
+            )
+        raise SettingsError(f"{_url_place(settings)}{reason}") from None
     reserve = make_reserve(engine.url, settings.disk_reserve)
     return Registry(engine, reserve, keeps_audit=settings.audit_days > 0)
 
 
-def prepare_schema(registry: Registry, settings: Settings, ini: str) -> None:
+def _url_place(settings: Settings) -> str:
+    return f"{located(settings.ini_file, 'sqlalchemy.url')}sqlalchemy.url: "
+
+
+def prepare_schema(registry: Registry, settings: Settings) -> None:
     """Migrate when the settings say so; otherwise insist that somebody did."""
     if settings.migrate:
         schema.upgrade_apart(registry.engine)
     else:
-        schema.require_newest(registry.engine, ini)
+        schema.require_newest(registry.engine)
 
 
 def open_stores(settings: Settings) -> Catalog:
-    """The stores that the settings name."""
-    return build_catalog(settings.stores, settings.default_store, settings.store_options, settings.digests)
+    """The stores that the settings name.
+
+    Raises:
+        ConfigurationError: one cannot be built; the sentence says where in the ini file its options are.
+    """
+    try:
+        return build_catalog(
+            settings.stores, settings.default_store, settings.store_options, settings.digests
+        )
+    except ConfigurationError as error:
+        error.place = located(
+            settings.ini_file,
+            f"store.{error.store}.{error.option}",
+            f"store.{error.store}.",
+            "calotype.stores",
+        )
+        raise

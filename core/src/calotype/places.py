@@ -24,11 +24,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from calotype.hints import with_arguments
 from calotype.registry import Registry
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore, Demands
 from calotype.stores.contract import MARKER_KEY, Blob, Capability
-from calotype.stores.errors import BlobNotFound, ConfigurationError, Duplicate, StoreError, Unavailable
+from calotype.stores.errors import (
+    BlobNotFound,
+    ConfigurationError,
+    Duplicate,
+    Misconfigured,
+    StoreError,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -201,8 +209,8 @@ class Place:
 
     def remark(self) -> str:
         """Return a sentence about the state, with the command that changes it."""
-        create = f"calotype-manage stores INI --create {self.name}"
-        claim = f"calotype-manage stores INI --claim {self.name}"
+        create = f"calotype-manage stores {self._places.ini} --create {self.name}"
+        claim = f"calotype-manage stores {self._places.ini} --claim {self.name}"
         if self.state is PlaceState.OWN:
             return f"its place is its own ({self.marker})"
         if self.state is PlaceState.EMPTY:
@@ -263,8 +271,10 @@ class Place:
 class Places:
     """The places of all writable stores of a catalog; puts each before its store as the gate."""
 
-    def __init__(self, registry: Registry, stores: Catalog):
+    def __init__(self, registry: Registry, stores: Catalog, ini: str = "INI"):
+        """`ini` is the ini file and its variables, for the commands that sentences name."""
         self.registry = registry
+        self.ini = ini
         self.marking = threading.Lock()
         self._stores = stores
         self._places: dict[str, Place] = {}
@@ -291,18 +301,23 @@ class Places:
         A store that cannot be reached, or is silent for START_PATIENCE, is looked at when it is used.
 
         Args:
-            named: the settings name the stores; otherwise one whose place is foreign is switched off.
+            named: the settings name the stores; otherwise one whose place is foreign is switched off, and one
+                that is configured wrongly is unavailable.
 
         Raises:
-            ConfigurationError: the place of a named store is foreign.
+            ConfigurationError: a named store's place is foreign, or the store is configured wrongly.
         """
         _ = self.registry_id  # raises here rather than in a thread
         end = time.monotonic() + START_PATIENCE
-        threads = {name: self._begin(name) for name in self._stores.entries}
-        for name, thread in threads.items():
-            thread.join(max(0, end - time.monotonic()))
-            if thread.is_alive():
+        looks = {name: _Look(self, name, named=named) for name in self._stores.entries}
+        for look in looks.values():
+            look.start()
+        for name, look in looks.items():
+            look.join(max(0, end - time.monotonic()))
+            if look.is_alive():
                 log.warning("store '%s': it says nothing; it is looked at when it is used", name)
+            elif look.error is not None:
+                self._tell(name, look.error, named=named)
         for place in [one for one in self._places.values() if one.state is PlaceState.FOREIGN]:
             if named:
                 raise ConfigurationError(place.name, place.remark())
@@ -324,26 +339,37 @@ class Places:
             return error.reason
         return None if state is PlaceState.OWN else place.remark()
 
-    def _begin(self, name: str) -> threading.Thread:
-        thread = threading.Thread(target=self._open, args=(name,), name=f"place-{name}", daemon=True)
-        thread.start()
-        return thread
+    def open(self, name: str, *, named: bool) -> None:
+        """Look at one store, and create its place where the settings say so.
 
-    def _open(self, name: str) -> None:
+        A store that is not named stops no start, so the probe checks it soon enough.
+
+        Raises:
+            StoreError: the store cannot be used now.
+        """
         entry, place = self._stores.entries[name], self._places.get(name)
-        try:
-            if place is None:
-                if entry.create:
-                    entry.store.create()
-                return
-            if entry.create:
-                place.create()
-            else:
-                place.look()
-            if place.state is not PlaceState.FOREIGN:  # of which the start says it itself
-                place.warn()
-        except StoreError as error:
-            log.error("%s", error)
+        if entry.create:
+            (place or entry.store).create()
+        elif place is not None:
+            place.look()
+        if place is not None and place.state is PlaceState.FOREIGN:
+            return  # the start says so itself
+        if place is not None:
+            place.warn()
+        if named:
+            entry.store.check()
+
+    def _tell(self, name: str, error: StoreError, *, named: bool) -> None:
+        if not (named and isinstance(error, Misconfigured)):
+            end = "; it is unavailable" if isinstance(error, Unavailable) else ""
+            log.error("%s%s", with_arguments(str(error), self.ini), end)
+            return
+        # A reason holds no path or bucket, because clients may see it; an operator has to.
+        options = self._stores[name].driver.options
+        fields = type(options).model_fields
+        shown = [f"{key} = {value}" for key, value in options.shown().items() if fields[key].is_required()]
+        reason = with_arguments(error.reason, self.ini)
+        raise ConfigurationError(name, f"{reason} ({', '.join(shown)})" if shown else reason)
 
     def _switch_off(self, place: Place) -> None:
         place.warn()
@@ -356,3 +382,18 @@ class Places:
 def _batches(blobs: Iterator[Blob]) -> Iterator[list[Blob]]:
     while batch := list(itertools.islice(blobs, _BATCH)):
         yield batch
+
+
+class _Look(threading.Thread):
+    """The first look at a store; `error` is what went wrong with it."""
+
+    def __init__(self, places: Places, name: str, *, named: bool):
+        super().__init__(name=f"place-{name}", daemon=True)
+        self.error: StoreError | None = None
+        self._places, self._store, self._named = places, name, named
+
+    def run(self) -> None:
+        try:
+            self._places.open(self._store, named=self._named)
+        except StoreError as error:
+            self.error = error

@@ -63,6 +63,8 @@ WRITER = "writer"
 ANONYMOUS = "anonymous"
 ADMIN = "role:admin"
 
+#: The roles that mean something here; Keystone's tokens may bring others along.
+ROLES = ("admin", "member", "reader")
 #: A caller with no other role than these only looks; Keystone's own word for it.
 _READER_ROLES = frozenset({"reader"})
 

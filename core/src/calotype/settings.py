@@ -5,11 +5,10 @@ An unknown key is an error with a hint. Any value may hold variables: see `calot
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -17,13 +16,16 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    SkipValidation,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
 
 from calotype import former_name
-from calotype.variables import SettingsError, expand, files_read
+from calotype.hints import did_you_mean, located, quoted
+from calotype.quantities import Seconds, Size
+from calotype.variables import ARGUMENTS, SettingsError, expand, files_read
 
 _STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
 _ADDRESS = re.compile(r"unix:/\S+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/]+):[0-9]{1,5}")
@@ -54,7 +56,7 @@ class Settings(BaseModel):
     tokens_file: Path | None = Field(
         None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
     )
-    confirm_after: float = Field(
+    confirm_after: Seconds = Field(
         5,
         ge=0,
         description="Seconds after a request's head from which its token is checked again, in the file or by "
@@ -104,19 +106,19 @@ class Settings(BaseModel):
         alias="sqlalchemy.pool_size",
         description="Database connections kept; about one a worker thread.",
     )
-    pool_timeout: float = Field(
+    pool_timeout: Seconds = Field(
         10, gt=0, alias="sqlalchemy.pool_timeout", description="Seconds to wait for a connection before 503."
     )
-    busy_timeout: float = Field(
+    busy_timeout: Seconds = Field(
         5, ge=0, description="Seconds that who changes something waits for another who does, before 503."
     )
-    database_timeout: float = Field(
+    database_timeout: Seconds = Field(
         15,
         gt=0,
         description="Seconds that a database server may take to answer before 503. A statement takes "
         "milliseconds; a server that hangs says nothing, and nobody else would end the waiting.",
     )
-    disk_reserve: ByteSize = Field(
+    disk_reserve: Size = Field(
         ByteSize(8 << 20),
         description="Bytes kept back beside an SQLite database, so that images can be deleted when its disk "
         "is full; a sixteenth of a disk that is small. 0: none.",
@@ -137,8 +139,8 @@ class Settings(BaseModel):
         "When it is set, /metrics is 404 everywhere else; health is answered on both.",
     )
 
-    image_size_cap: int = Field(
-        1 << 40,
+    image_size_cap: Size = Field(
+        ByteSize(1 << 40),
         ge=1,
         description="Bytes an image may have: 1 TiB, so that one upload cannot fill a store unnoticed.",
     )
@@ -147,10 +149,12 @@ class Settings(BaseModel):
         description="What is done about uploads that are unsafe, or not what they are declared to be. "
         "enforce: refuse them. record: write down what they are.",
     )
-    virtual_size_cap: int | None = Field(
-        64 << 40, ge=1, description="Bytes the disk in an image may have: a few KiB can claim exabytes."
+    virtual_size_cap: Size | None = Field(
+        ByteSize(64 << 40),
+        ge=1,
+        description="Bytes the disk in an image may have: a few KiB can claim exabytes.",
     )
-    project_bytes: int | None = Field(
+    project_bytes: Size | None = Field(
         None, ge=0, description="Bytes that all images of a project may have together. Unset: no limit."
     )
     project_images: int | None = Field(
@@ -168,25 +172,29 @@ class Settings(BaseModel):
         ge=0,
         description="Properties an image may have: Python's HTTP clients stop reading at 100 headers.",
     )
-    max_property_bytes: int = Field(
-        4096, ge=1, description="Bytes a property's value may have: clients stop at 65,536 for a header line."
+    max_property_bytes: Size = Field(
+        ByteSize(4096),
+        ge=1,
+        description="Bytes a property's value may have: clients stop at 65,536 for a header line.",
     )
-    max_metadata_bytes: int = Field(
-        32768, ge=1, description="Bytes all properties of an image may have together, names included."
+    max_metadata_bytes: Size = Field(
+        ByteSize(32768),
+        ge=1,
+        description="Bytes all properties of an image may have together, names included.",
     )
     list_limit: int = Field(
         1000, ge=1, description="Images in one answer to a list; the rest is behind `marker`."
     )
-    list_bytes: ByteSize = Field(
+    list_bytes: Size = Field(
         ByteSize(1 << 20),
         ge=1,
         description="Bytes of documents in one page of a v2 list. A page that would have more ends early and "
         "has a `next` link; it has one document at least. Most clients ask for 25 images: 25 KiB.",
     )
-    lease: float = Field(
+    lease: Seconds = Field(
         60, ge=1, description="Seconds after which an upload counts as dead whose process says nothing."
     )
-    sweep_interval: float = Field(
+    sweep_interval: Seconds = Field(
         10,
         ge=0,
         description="Seconds between two looks for what died half way. 0: `calotype-manage sweep` does it.",
@@ -194,19 +202,19 @@ class Settings(BaseModel):
     job_threads: int = Field(
         2, ge=0, description="Jobs (copies, imports) that one process does at a time. 0: others do them."
     )
-    job_patience: float = Field(
+    job_patience: Seconds = Field(
         3600,
         ge=0,
         description="Seconds for which a job waits for a store that is away, with tries in between, before "
         "it fails; a source outside is waited for a minute at most. 0: it fails at once.",
     )
-    probe_interval: float = Field(
+    probe_interval: Seconds = Field(
         10,
         gt=0,
         description="Seconds between two looks whether a store is there, for `/readyz` and metrics; the "
         "database is asked every 2 seconds, or as often.",
     )
-    probe_timeout: float = Field(
+    probe_timeout: Seconds = Field(
         5,
         gt=0,
         description="Seconds after which a store, or the database, that does not answer such a look is "
@@ -218,19 +226,19 @@ class Settings(BaseModel):
         description="Downloads at a time whose bytes a worker has from a remote store; more are told 503. "
         "Fewer than the server's blocked_threads, so that other requests always find a worker.",
     )
-    scrub_rate: ByteSize = Field(
+    scrub_rate: Size = Field(
         ByteSize(4 << 20),
         ge=0,
         description="Bytes a second at which the scrubber reads each store to find damaged copies: "
         "4 MiB/s is about 1 % of a core. 0: it does not.",
     )
-    scrub_period: float = Field(
+    scrub_period: Seconds = Field(
         30 * 86400,
         gt=0,
         description="Seconds within which the scrubber checks each copy once: 30 days. "
         "Where the rate does not allow that, the rate wins.",
     )
-    delete_grace: float = Field(
+    delete_grace: Seconds = Field(
         0, ge=0, description="Seconds for which a deleted image's bytes are kept, and it can be undeleted."
     )
     audit_days: float = Field(
@@ -259,7 +267,13 @@ class Settings(BaseModel):
     secret_files: tuple[Path, ...] = Field(
         (), exclude=True, description="The files that `${file:PATH}` reads values from."
     )
-    store_options: dict[str, dict[str, str]] = Field(
+    arguments: str | None = Field(
+        None,
+        exclude=True,
+        description="The ini file and the variables of the command line, as a shell reads them: for hints.",
+    )
+    # Not validated, which would make plain text of an Indirect.
+    store_options: Annotated[dict[str, dict[str, str]], SkipValidation] = Field(
         default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
     )
 
@@ -321,36 +335,57 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
     """Build the settings from an ini section and its variables.
 
     Raises:
-        SettingsError: a key is unknown, a value has the wrong type, or a variable is missing.
+        SettingsError: a key is unknown, a value has the wrong type, or a variable is missing. It names the
+            file and the line where they are known.
     """
-    keys = _keys()
-    fields: dict[str, object] = {}
-    stores: dict[str, dict[str, str]] = {}
+    keys, ini = _keys(), global_config.get("__file__")
+    texts: dict[str, str] = {}
     for key, text in given.items():
         former_name.check_key(key)
-        value = expand(key, text, global_config)
-        if match := _STORE_KEY.fullmatch(key):
-            stores.setdefault(match[1], {})[match[2]] = value
-        elif key in keys:
-            fields[keys[key]] = value
-        elif key.partition(".")[0] in ("calotype", "store", "sqlalchemy") or "." not in key:
-            raise SettingsError(f"unknown setting {key}{_hint(key, keys)}")
+        try:
+            texts[key] = expand(key, text, global_config)
+        except SettingsError as error:
+            raise SettingsError(f"{located(ini, key)}{error}") from None
+        ours = key.partition(".")[0] in ("calotype", "store", "sqlalchemy") or "." not in key
+        if ours and key not in keys and not _STORE_KEY.fullmatch(key):
+            raise SettingsError(f"{located(ini, key)}unknown setting {key}{did_you_mean(key, keys)}")
     try:
         data_dir = expand("data_dir", "${data_dir}", global_config) if "data_dir" in global_config else None
         return Settings(
-            **fields,
-            store_options=stores,
+            **{keys[key]: str(text) for key, text in texts.items() if key in keys},
+            store_options=_store_options(texts),
             data_dir=data_dir,
-            ini_file=global_config.get("__file__"),
+            ini_file=ini,
+            arguments=global_config[ARGUMENTS].replace("%%", "%") if ARGUMENTS in global_config else ini,
             secret_files=files_read(*given.values(), *global_config.values()),
         )
     except ValidationError as error:
-        names = {field: key for key, field in keys.items()}
-        problems = (
-            f"{names.get(str(p['loc'][0]), p['loc'][0])}: {p['msg'].removeprefix('Value error, ')}"
-            for p in error.errors(include_input=False)
-        )
-        raise SettingsError("; ".join(problems)) from None
+        raise SettingsError(_problems(error, texts, ini)) from None
+
+
+def _store_options(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    stores: dict[str, dict[str, str]] = {}
+    for key, text in texts.items():
+        if match := _STORE_KEY.fullmatch(key):
+            stores.setdefault(match[1], {})[match[2]] = text
+    return stores
+
+
+def _problems(error: ValidationError, texts: Mapping[str, str], ini: str | None) -> str:
+    """Return all that is wrong, in one sentence, which begins with the place of the first."""
+    names = {field: key for key, field in _keys().items()}
+    problems = error.errors(include_input=False)
+    found = [names.get(str(problem["loc"][0]), str(problem["loc"][0])) for problem in problems]
+    told = (_problem(key, problem, texts) for key, problem in zip(found, problems, strict=True))
+    return located(ini, *found[:1]) + "; ".join(told)
+
+
+def _problem(key: str, problem: Mapping[str, Any], texts: Mapping[str, str]) -> str:
+    if problem["type"] == "missing":
+        return f"{key}: it must be set"
+    message = problem["msg"].removeprefix("Value error, ")
+    is_secret = Settings.model_fields[_keys()[key]].annotation is SecretStr
+    return f"{key}: {message}" + ("" if is_secret or key not in texts else f", not {quoted(texts[key])}")
 
 
 def _keys() -> dict[str, str]:
@@ -360,8 +395,3 @@ def _keys() -> dict[str, str]:
         for name, field in Settings.model_fields.items()
         if not field.exclude
     }
-
-
-def _hint(key: str, known: Mapping[str, str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else ""

@@ -136,7 +136,9 @@ class TokenFile:
             file.parent.mkdir(parents=True, exist_ok=True)
             lock = private_files.open_or_create(file.with_name(f".{file.name}.lock"), private_files.SECRET)
         except OSError as error:
-            raise TokensNotWritten(f"the file of tokens cannot be locked: {error}") from error
+            raise TokensNotWritten(
+                f"the file of tokens {self.path} cannot be locked: {error.strerror}"
+            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -153,10 +155,12 @@ class TokenFile:
         except FileNotFoundError:
             self._tokens, self._state = {}, None
         except OSError as error:
-            raise TokensUnreadable(f"the file of tokens cannot be read: {error.strerror}") from error
+            raise TokensUnreadable(
+                f"the file of tokens {self.path} cannot be read: {error.strerror}"
+            ) from error
         except ValidationError as error:
             raise TokensUnreadable(
-                f"the file of tokens is damaged: {error.error_count()} errors in it"
+                f"the file of tokens {self.path} is damaged: {error.error_count()} errors in it"
             ) from None
         return self._tokens
 
@@ -166,4 +170,4 @@ class TokenFile:
         try:
             private_files.rewrite(file, _ENTRIES.dump_json(entries, indent=1))
         except (OSError, private_files.OwnerNotKept) as error:
-            raise TokensNotWritten(f"the file of tokens cannot be written: {error}") from error
+            raise TokensNotWritten(f"the file of tokens {self.path} cannot be written: {error}") from error

@@ -14,7 +14,7 @@ import pytest
 
 from calotype.serving import serve
 from calotype.serving.server import Server
-from calotype.serving.settings import ServerSettings, ServerSettingsError
+from calotype.serving.settings import ServerError, ServerSettings, ServerSettingsError
 
 
 class Told:
@@ -92,9 +92,7 @@ def test_the_admin_listener_may_be_a_unix_socket(tmp_path: Path):
     "app", [Told("nowhere.invalid:80"), Filter(Told("nowhere.invalid:80"))], ids=["plain", "filtered"]
 )
 def test_an_admin_address_that_is_none_stops_the_start(app):
-    with pytest.raises(
-        SystemExit, match=r"^calotype: admin_listen: settings of the server: Invalid host/port"
-    ):
+    with pytest.raises(ServerError, match=r"^admin_listen: settings of the server: Invalid host/port"):
         serve(app, {}, listen="127.0.0.1:0")
 
 
@@ -102,7 +100,7 @@ def test_an_admin_address_that_is_taken_stops_the_start():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            SystemExit, match=r"cannot listen: \[Errno \d+\] admin_listen: Address already in use"
+            ServerError, match=r"^admin_listen: cannot listen on 127.0.0.1:\d+: Address already in use"
         ):
             serve(Told(f"127.0.0.1:{port}"), {}, listen="127.0.0.1:0")
 
@@ -113,7 +111,7 @@ def test_an_application_for_this_machine_only_has_no_public_admin_address(wrap):
     with socket.create_server(("127.0.0.1", 0)) as taken:  # a server that is not refused cannot listen
         port = taken.getsockname()[1]
         for admin, listen in (("0.0.0.0:0", f"127.0.0.1:{port}"), (None, f"0.0.0.0:{port}")):
-            with pytest.raises(SystemExit, match="nobody is asked"):
+            with pytest.raises(ServerError, match="nobody is asked"):
                 serve(wrap(Told(admin, "nobody is asked who they are")), {}, listen=listen)
 
 

@@ -9,6 +9,8 @@ import pytest
 from calotype.serving import serve
 from calotype.serving.channel import counted_as
 from calotype.serving.server import _behind_filters
+from calotype.serving.settings import ServerError
+from calotype.variables import SettingsError
 
 
 class LocalOnly:
@@ -22,21 +24,21 @@ class LocalOnly:
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "*:0", "127.0.0.1:0 192.0.2.1:0"])
 def test_an_application_for_this_machine_only_is_not_served_to_others(listen):
-    with pytest.raises(SystemExit, match=r"^calotype: nobody is asked who they are; set an identity\.$"):
+    with pytest.raises(ServerError, match=r"^cannot listen on \S+: nobody is asked .*; set an identity\.$"):
         serve(LocalOnly(), {}, listen=listen)
 
 
 def test_an_application_for_this_machine_only_may_be_served_to_it():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SystemExit, match="cannot listen"):  # it came as far as that
+        with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{port}: .*choose another port"):
             serve(LocalOnly(), {}, listen=f"127.0.0.1:{port}")
 
 
 def test_variables_of_the_ini_file_are_replaced():
-    with pytest.raises(SystemExit, match=r"^calotype: listen: there is no \$\{nowhere\}$"):
+    with pytest.raises(SettingsError, match=r"^listen: there is no \$\{nowhere\}$"):
         serve(LocalOnly(), {}, listen="127.0.0.1:${nowhere}")
-    with pytest.raises(SystemExit, match="set an identity"):
+    with pytest.raises(ServerError, match="set an identity"):
         serve(LocalOnly(), {"host": "0.0.0.0"}, listen="${host}:0")
 
 

@@ -89,7 +89,7 @@ def test_options_of_a_store_that_is_not_named_stop_the_start(install):
 
     assert (
         refused(("tape",), tpae={"x": "y"})
-        == "store 'tpae': it has options but is not named in calotype.stores"
+        == "store 'tpae': it has options but is not named in calotype.stores (did you mean tape?)"
     )
 
 
@@ -106,7 +106,8 @@ def test_a_driver_that_fails_in_its_constructor_stops_the_start_with_a_sentence(
 def test_a_flag_that_is_neither_true_nor_false_stops_the_start(install, key):
     install("tape")
 
-    assert refused(("tape",), tape={key: "perhaps"}) == f"store 'tape': option {key} is true or false"
+    sentence = f"store 'tape': option {key}: it must be true or false, not 'perhaps'"
+    assert refused(("tape",), tape={key: "perhaps"}) == sentence
 
 
 # ---------------------------------------------------------------- unnamed

@@ -12,7 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from calotype.stores import BadLocation, BlobChanged, ConfigurationError, StoreError, StoreFull, Unavailable
+from calotype.stores import (
+    BadLocation,
+    BlobChanged,
+    ConfigurationError,
+    Misconfigured,
+    StoreError,
+    StoreFull,
+    Unavailable,
+)
 from calotype.stores.checked import CheckedStore, is_plain_file
 from calotype.stores.options import read_options
 from calotype.testing import Endless, Trickle, pattern, read_all
@@ -225,7 +233,7 @@ def test_a_directory_without_the_marker_is_an_error_and_not_an_empty_store(store
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_directory_that_goes_away_is_an_error_and_does_not_come_back(store, blob, verb):
     store.options.path.rename(store.options.path.parent / "elsewhere")
-    with pytest.raises(Unavailable, match="does not exist"):
+    with pytest.raises(Misconfigured, match="does not exist"):
         VERBS[verb](store)
 
     assert not store.options.path.exists()
@@ -251,7 +259,7 @@ def test_racing_creates_all_succeed(tmp_path):
 def test_create_does_not_take_a_directory_that_it_did_not_make(tmp_path, content):
     for name in content:
         (tmp_path / name).write_text("x")
-    with pytest.raises(Unavailable, match=r"touch \.calotype-store"):
+    with pytest.raises(Misconfigured, match=r"touch \.calotype-store"):
         file_store(tmp_path).create()
 
     assert [path.name for path in tmp_path.iterdir()] == content
@@ -269,7 +277,7 @@ def test_an_empty_marker_is_adopted(tmp_path, adopt):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_two_stores_do_not_share_a_directory(store, blob, verb):
-    with pytest.raises(Unavailable, match="belongs to another store"):
+    with pytest.raises(Misconfigured, match="belongs to another store"):
         VERBS[verb](file_store(store.options.path, name="other"))
 
     assert everything_in(store) == [KEY]
@@ -281,7 +289,7 @@ def test_two_stores_do_not_share_a_directory(store, blob, verb):
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
 def test_a_directory_that_others_can_write_is_refused(store, mode):
     store.options.path.chmod(mode)
-    with pytest.raises(Unavailable, match="chmod go-w"):
+    with pytest.raises(Misconfigured, match="chmod go-w"):
         store.check()
 
 
@@ -456,6 +464,7 @@ def test_a_failing_disk_makes_the_store_unavailable_and_names_no_path(store, mon
             store.add(KEY, Trickle(b"x"), 1)
 
     assert str(store.options.path.parent) not in str(caught.value)
+    assert isinstance(caught.value, Misconfigured) == (code == errno.EACCES)  # r1-E2
     assert everything_in(store) == []
 
 

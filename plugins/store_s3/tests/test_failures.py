@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from calotype.stores import BlobNotFound, StoreError, StoreFull, Unavailable
+from calotype.stores import BlobNotFound, Misconfigured, StoreError, StoreFull, Unavailable
 from calotype.testing import Fault, FaultProxy, Trickle, pattern
 from calotype_store_s3 import S3Store
 
@@ -42,18 +42,20 @@ def failure(store: S3Store, verb: str = "check") -> StoreError:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_wrong_keys_are_said_to_be_refused(make: Make, verb: str) -> None:
+    """r1-E2: so a named store stops the start."""
     for keys in ({"secret_key": CANARY}, {"access_key": "nobody", "secret_key": CANARY}):
         error = failure(make(**keys), verb)
 
-        assert isinstance(error, Unavailable)
+        assert isinstance(error, Misconfigured)
         assert "refuses our credentials" in error.reason
 
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"add", "add in parts"}))
 def test_a_missing_bucket_is_not_a_missing_blob(make: Make, verb: str) -> None:
+    """r1-E2: so a named store stops the start."""
     error = failure(make(bucket="no-such-bucket"), verb)
 
-    assert isinstance(error, Unavailable)
+    assert isinstance(error, Misconfigured)
     assert "bucket does not exist" in error.reason
 
 
@@ -64,19 +66,22 @@ def test_an_upload_to_a_missing_bucket_names_the_bucket(make: Make, verb: str) -
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_refused_connection_is_unavailable(make: Make, verb: str) -> None:
+    """r1-E2: the start goes on without the store."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         error = failure(make(endpoint_url=url, retries=0), verb)
 
     assert isinstance(error, Unavailable)
+    assert not isinstance(error, Misconfigured)
     assert "cannot be connected to (set endpoint_url)" in error.reason
 
 
 def test_a_name_that_does_not_resolve_is_unavailable(make: Make) -> None:
-    store = make(endpoint_url="http://nowhere.invalid", addressing="virtual", retries=0)
+    error = failure(make(endpoint_url="http://nowhere.invalid", addressing="virtual", retries=0))
 
-    assert "cannot be connected to (set addressing = path" in failure(store).reason
+    assert not isinstance(error, Misconfigured)
+    assert "cannot be connected to (set addressing = path" in error.reason
 
 
 def test_a_ca_that_is_not_known_is_said_to_be_missing(make: Make, swift: Mapping[str, str]) -> None:
@@ -110,13 +115,18 @@ def test_tls_to_a_server_without_it_is_told(make: Make, swift: Mapping[str, str]
 
 
 def test_a_clock_that_is_off_is_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """r1-H11: the store is unavailable until the clock is right, and stops no start."""
+
     def yesterday(remove_tzinfo: bool = True) -> datetime.datetime:
         now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
         return now.replace(tzinfo=None) if remove_tzinfo else now
 
     monkeypatch.setattr("botocore.auth.get_current_datetime", yesterday)
 
-    assert "clocks differ" in failure(make()).reason
+    error = failure(make())
+    assert isinstance(error, Unavailable)
+    assert not isinstance(error, Misconfigured)
+    assert "clocks differ" in error.reason
 
 
 def test_a_wrong_region_is_put_right_by_the_answer_that_names_the_right_one(make: Make) -> None:
@@ -145,7 +155,7 @@ def test_a_request_is_repeated_after_a_503(make: Make, proxy: FaultProxy) -> Non
     [
         (301, Unavailable, "another region"),
         (400, StoreError, "refuses the request"),
-        (403, Unavailable, "refuses our credentials"),
+        (403, Misconfigured, "refuses our credentials"),
         (411, Unavailable, "set checksums"),
         (413, StoreFull, "it is full"),
         (500, Unavailable, "failed with 500"),

@@ -18,6 +18,7 @@ from calotype.stores import (
     Capability,
     ConfigurationError,
     Duplicate,
+    Misconfigured,
     SourceBroken,
     StoreError,
     StoreFull,
@@ -369,7 +370,7 @@ def test_one_login_and_few_connections_serve_many_requests(proxied: SwiftStore, 
 def test_a_wrong_key_is_told_in_plain_words(make_store: MakeStore) -> None:
     store = make_store(key="canary-of-a-key", created=False)
     for verb in (store.check, store.create, lambda: put(store, b"x"), lambda: store.get("swift:a")):
-        with pytest.raises(Unavailable, match="refuses our credentials") as caught:
+        with pytest.raises(Misconfigured, match="refuses our credentials") as caught:
             verb()
         assert "canary" not in str(caught.value)
 
@@ -377,7 +378,7 @@ def test_a_wrong_key_is_told_in_plain_words(make_store: MakeStore) -> None:
 def test_a_missing_container_is_told_in_plain_words(make_store: MakeStore) -> None:
     store = make_store(created=False)
     for verb in (store.check, lambda: put(store, b"x"), lambda: put(store, pattern(LARGE))):
-        with pytest.raises(Unavailable, match="container is missing"):
+        with pytest.raises(Misconfigured, match="container is missing"):
             verb()
     with pytest.raises(BlobNotFound):
         store.get("swift:a")
@@ -389,6 +390,7 @@ def test_a_refused_connection_is_told_in_plain_words(make_store: MakeStore) -> N
     store = make_store(auth_url=f"http://127.0.0.1:{port}/auth/v1.0", retries=0, created=False)
     with pytest.raises(Unavailable, match="cannot be reached") as caught:
         store.check()
+    assert not isinstance(caught.value, Misconfigured)
 
     assert str(port) not in str(caught.value)
 
@@ -413,7 +415,7 @@ def test_another_user_may_not_write_here(make_store: MakeStore, swift: Mapping[s
         container=owner.options.container,
         created=False,
     )
-    with pytest.raises(Unavailable, match="may not do that"):
+    with pytest.raises(Misconfigured, match="may not do that"):
         put(stranger, b"x")
 
 
@@ -441,7 +443,7 @@ def test_keystone_takes(
 @pytest.mark.campaign
 def test_keystone_refuses_a_wrong_password(make_keystone_store: MakeStore) -> None:
     store = make_keystone_store(username="member", password="canary", project_name="demo", created=False)
-    with pytest.raises(Unavailable, match="refuses our credentials"):
+    with pytest.raises(Misconfigured, match="refuses our credentials"):
         store.check()
 
 
@@ -450,7 +452,7 @@ def test_an_endpoint_that_is_not_in_the_catalogue_is_told_in_plain_words(
     make_keystone_store: MakeStore, application_credential: dict[str, str], wrong: dict[str, str]
 ) -> None:
     store = make_keystone_store(**application_credential, **wrong, created=False)
-    with pytest.raises(Unavailable, match="lists no endpoint"):
+    with pytest.raises(Misconfigured, match="lists no endpoint"):
         store.check()
 
 
@@ -464,7 +466,7 @@ def test_direct_urls_are_declared_only_with_a_key(make_store: MakeStore) -> None
 
 def test_check_finds_a_wrong_temp_url_key(make_store: MakeStore) -> None:
     store = make_store(temp_url_key="not-the-account's")
-    with pytest.raises(Unavailable, match="temp_url_key"):
+    with pytest.raises(Misconfigured, match="temp_url_key"):
         store.check()
 
 

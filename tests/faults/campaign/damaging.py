@@ -116,7 +116,7 @@ class _Round:
 
     def _fsck(self) -> Iterator[str]:
         """fsck names these copies and nothing else."""
-        _, said = self.running.run("fsck", "--deep=100000", "--window=0")
+        _, said = self.running.run("fsck", "--deep=100GB", "--window=0")
         problems = [json.loads(line) for line in said.splitlines()[:-1]]
         seen = {(one["image_id"], one["store"], one["fault"]) for one in problems}
         yield from self._compare("fsck", seen, lambda copy: True)

@@ -71,7 +71,7 @@ def _under_way(victim: Victim) -> Iterator[str]:
 
 
 def _fsck(victim: Victim) -> list[str]:
-    status, said = victim.run("fsck", "--deep=100000", "--window=0")
+    status, said = victim.run("fsck", "--deep=100GB", "--window=0")
     return [f"calotype-manage fsck: {line}" for line in said.splitlines()[:-1]] if status else []
 
 

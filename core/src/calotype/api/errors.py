@@ -79,6 +79,7 @@ _SENTENCE = {
     URLDecodeError: "The path is not UTF-8.",
     UnicodeDecodeError: "The request is not UTF-8.",
     registry.ImageNotFound: "Image not found",
+    tokens.TokensUnreadable: "Tokens cannot be checked at the moment.",  # its own names the file
 }
 #: Logged where it was found, once for each copy and not for each request.
 _REPORTED = (lifecycle.NoGoodCopy,)

@@ -67,7 +67,7 @@ def audit(
     with refusals():
         registry = open_registry(load_settings(ini, variables))
         try:
-            schema.require_newest(registry.engine, ini)
+            schema.require_newest(registry.engine)
             _show(_listed(registry, listing), as_json=as_json)
         finally:
             registry.close()

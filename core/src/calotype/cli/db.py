@@ -21,7 +21,7 @@ def upgrade(ini: str, variables: dict[str, str]) -> None:
     with refusals():
         engine = open_registry(load_settings(ini, variables)).engine
         before = schema.current(engine)
-        schema.upgrade(engine)
+        schema.upgrade(engine, tell=_tell)
         after = schema.current(engine)
     click.echo(f"at {after}" if before == after else f"{before or 'empty'} -> {after}")
 
@@ -36,7 +36,7 @@ def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
         before = schema.current(engine)
         if revision not in schema.older_than(before):
             raise Refusal(f"the database is at {before or 'none'}; there is no way back to {revision}")
-        schema.downgrade(engine, revision)
+        schema.downgrade(engine, revision, tell=_tell)
     click.echo(f"{before} -> {revision}")
 
 
@@ -49,6 +49,10 @@ def current(ini: str, variables: dict[str, str]) -> None:
     click.echo(f"at {at or 'none'}, newest {schema.newest()}")
 
 
+def _tell(sentence: str) -> None:
+    click.echo(f"calotype-manage: {sentence}", err=True)
+
+
 @db.command("new-id")
 @takes_ini
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -58,13 +62,14 @@ def new_id(ini: str, variables: dict[str, str], yes: bool) -> None:
     No service may use the database meanwhile.
     """
     with refusals():
-        registry = open_registry(load_settings(ini, variables))
-        schema.require_newest(registry.engine, ini)
+        settings = load_settings(ini, variables)
+        registry = open_registry(settings)
+        schema.require_newest(registry.engine)
         old = _identity_of(registry)
         click.echo(
             f"The database is registry {old or 'without an id'}. With a new id it is another registry: it "
             "may not use the places of its stores until each is claimed for it, with\n"
-            f"  calotype-manage stores INI --claim NAME{f' --from {old}' if old else ''}\n"
+            f"  calotype-manage stores {settings.arguments} --claim NAME{f' --from {old}' if old else ''}\n"
             "A place belongs to one registry only: give a copied database copies of the stores, and stop "
             "the services that use this database before you go on."
         )
@@ -88,7 +93,7 @@ def check(ini: str, variables: dict[str, str]) -> None:
     """Compare the database with what this version needs; exit status 1 when they differ."""
     with refusals():
         engine = open_registry(load_settings(ini, variables)).engine
-        schema.require_newest(engine, ini)
+        schema.require_newest(engine)
         found = schema.differences(engine)
     if found:
         raise Refusal("the database differs from the models: " + "; ".join(str(one[0]) for one in found))

@@ -32,7 +32,7 @@ def findings(ini: str, variables: dict[str, str], store: str | None, lift: str |
     with refusals():
         registry = open_registry(load_settings(ini, variables))
         try:
-            schema.require_newest(registry.engine, ini)
+            schema.require_newest(registry.engine)
             if lift is not None:
                 _lift(registry, lift)
             else:

@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TextColumn, TimeElapsedColumn
 
-from calotype.app import open_service
-from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
+from calotype.cli.ini import Quantity, Refusal, open_ready, refusals, takes_ini
 from calotype.fsck import Plan, Problem, Refused, Step, checks
-from calotype.registry import FindingKind, schema
+from calotype.quantities import parse_seconds, parse_size
+from calotype.registry import FindingKind
 
+#: Slower than this, nobody means: a number without a unit once was MiB a second.
+_RATE = Quantity("rate", parse_size, 1024, ": it is bytes a second, so write 100MiB for 100 MiB a second")
 #: What means that something could not be looked at.
 _UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 
@@ -24,9 +26,9 @@ _UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 @click.option("--store", "only", metavar="NAME", help="Look at this store only.")
 @click.option(
     "--deep",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_RATE,
     metavar="RATE",
-    help="Read all bytes too, at so many MiB/s.",
+    help="Read all bytes too, at so many a second, as 100MiB.",
 )
 @click.option("--repair", is_flag=True, help="Remove what belongs to nobody. Images are never touched.")
 @click.option(
@@ -39,10 +41,10 @@ _UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 )
 @click.option(
     "--window",
-    type=click.FloatRange(min=0, max=1e9),
+    type=Quantity("seconds", parse_seconds, 0),
     default=3600,
     show_default=True,
-    help="Seconds: leave alone what is younger.",
+    help="Leave alone what is younger: seconds, or a time as 2h.",
 )
 @click.option(
     "--after", default="", metavar="KEY", help="Go on after this key, which an earlier run printed."
@@ -66,11 +68,10 @@ def fsck(
     """
     if agreed and not repair:
         raise click.UsageError("--yes-remove agrees to what --repair removes: give --repair too")
-    plan = Plan(window, deep * (1 << 20) if deep else None, repair, agreed)
+    plan = Plan(window, deep, repair, agreed)
     with refusals():
-        service = open_service(load_settings(ini, variables))
+        service = open_ready(ini, variables)
         try:
-            schema.require_newest(service.registry.engine, ini)
             todo = list(checks(service.registry, service.stores, plan, service.places.may_repair, only))
             if only is not None and not todo:
                 raise Refusal(f"there is no store '{only}'")

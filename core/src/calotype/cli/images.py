@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from calotype.app import open_service
-from calotype.cli.ini import Refusal, ini_argument, load_settings, refusals, takes_ini, variables_argument
+from calotype.cli.ini import Refusal, ini_argument, open_ready, refusals, takes_ini, variables_argument
 from calotype.cli.operator import operator
 from calotype.lifecycle import NotFound
 from calotype.registry import StatusConflict
@@ -23,7 +22,7 @@ def images() -> None:
 def undelete(ini: str, image_id: str, variables: dict[str, str]) -> None:
     """Bring a deleted image back, as long as its bytes are kept (calotype.delete_grace)."""
     with refusals():
-        service = open_service(load_settings(ini, variables))
+        service = open_ready(ini, variables)
         try:
             image = service.lifecycle.undelete(image_id, operator())
         except (NotFound, StatusConflict) as error:
@@ -43,7 +42,7 @@ def unquarantine(ini: str, image_id: str, variables: dict[str, str]) -> None:
     A copy that is found bad is put in quarantine, or stays there. Exit status 1 when there is one.
     """
     with refusals():
-        service = open_service(load_settings(ini, variables))
+        service = open_ready(ini, variables)
         try:
             checked = service.lifecycle.recheck(image_id, operator().actor)
         finally:
@@ -67,7 +66,7 @@ def sweep(ini: str, variables: dict[str, str]) -> None:
     """
     ended = removed = failed = 0
     with refusals():
-        service = open_service(load_settings(ini, variables))
+        service = open_ready(ini, variables)
         try:
             more = True
             while more:

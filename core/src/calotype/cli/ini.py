@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 import plaster
 
-from calotype import former_name
-from calotype.registry import RegistryError
+from calotype.app import Service, open_service
+from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused
+from calotype.hints import with_arguments
+from calotype.registry import RegistryError, schema
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.errors import StoreError
 from calotype.tokens import TokensNotWritten, TokensUnreadable
+from calotype.variables import ARGUMENTS
 
 
 def takes_ini(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,12 +40,12 @@ def load_settings(ini: str, variables: dict[str, str]) -> Settings:
     Raises:
         SettingsError: one sentence that names the key.
     """
-    former_name.check_file(Path(ini))
-    loader = plaster.get_loader(ini, protocols=["wsgi"])
-    try:
-        section = loader.get_wsgi_app_settings(_application(loader), defaults=variables)
-    except LookupError as error:
-        raise SettingsError(f"{ini} has no application section: {error}") from None
+    check_ini(ini, variables)
+    typed = arguments_of(ini, [f"{name}={value}" for name, value in variables.items()])
+    with refused(ini, "its application cannot be loaded"):
+        loader = plaster.get_loader(ini, protocols=["wsgi"])
+        defaults = {**variables, ARGUMENTS: typed.replace("%", "%%")}
+        section = loader.get_wsgi_app_settings(_application(loader), defaults=defaults)
     return read_settings(section.global_conf, section)
 
 
@@ -51,6 +53,41 @@ def _application(loader: Any) -> str | None:
     """Return the name of the application at the end of a pipeline; None where there is no pipeline."""
     pipeline = loader.get_settings("pipeline:main").get("pipeline", "").split()
     return pipeline[-1] if pipeline else None
+
+
+def open_ready(ini: str, variables: dict[str, str]) -> Service:
+    """Open the service, whose database must be at this version's schema.
+
+    Raises:
+        SettingsError, StoreError, RegistryError: it cannot be opened, or the schema is another.
+    """
+    service = open_service(load_settings(ini, variables))
+    try:
+        schema.require_newest(service.registry.engine)
+    except RegistryError:
+        service.close()
+        raise
+    return service
+
+
+class Quantity(click.ParamType):
+    """An option that is a size, or a time: the same syntax as in the ini file."""
+
+    def __init__(self, name: str, parse: Callable[[str], float], least: float, hint: str = ""):
+        self.name = name
+        self._parse, self._least, self._hint = parse, least, hint
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """Return the number of bytes, or of seconds."""
+        if not isinstance(value, str):
+            return value
+        try:
+            number = self._parse(value)
+        except ValueError as error:
+            self.fail(f"{error}, not {value!r}", parameter, context)
+        if number < self._least:
+            self.fail(f"it must be at least {self._least:g}, not {value!r}{self._hint}", parameter, context)
+        return number
 
 
 class Refusal(click.ClickException):
@@ -67,14 +104,15 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except (SettingsError, StoreError, RegistryError, TokensUnreadable, TokensNotWritten) as error:
-        raise Refusal(str(error)) from error
+        given = click.get_current_context().params
+        pairs = [f"{name}={value}" for name, value in given["variables"].items()]
+        raise Refusal(with_arguments(str(error), arguments_of(given["ini"], pairs))) from error
 
 
 def _read_variables(
     context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    for name, equals, _ in pairs:
-        if not name or not equals:
-            raise click.BadParameter("a variable is NAME=VALUE")
-    return {name: value for name, _, value in pairs}
+    try:
+        return read_variables(given)
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from None

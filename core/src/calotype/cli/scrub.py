@@ -7,9 +7,17 @@ from contextlib import closing
 
 import click
 
-from calotype.app import open_registry, open_service
-from calotype.cli.ini import Refusal, ini_argument, load_settings, refusals, takes_ini, variables_argument
-from calotype.registry import Registry, Scrub
+from calotype.app import open_registry
+from calotype.cli.ini import (
+    Refusal,
+    ini_argument,
+    load_settings,
+    open_ready,
+    refusals,
+    takes_ini,
+    variables_argument,
+)
+from calotype.registry import Registry, Scrub, schema
 
 
 @click.group()
@@ -22,6 +30,7 @@ def scrub() -> None:
 def show(ini: str, variables: dict[str, str]) -> None:
     """Print how far the scrubber is with each store. Exit status 1: a copy is bad, or it has stopped."""
     with refusals(), closing(open_registry(load_settings(ini, variables))) as registry:
+        schema.require_newest(registry.engine)
         _show(registry, registry.scrubs.all())
 
 
@@ -33,7 +42,7 @@ def run(ini: str, variables: dict[str, str], store: str | None) -> None:
 
     The rates of the settings hold here too. Exit status as that of `show`.
     """
-    with refusals(), closing(open_service(load_settings(ini, variables))) as service:
+    with refusals(), closing(open_ready(ini, variables)) as service:
         scrubbers = service.lifecycle.scrubbers(threading.Event(), only=store)
         if not scrubbers:
             raise Refusal(f"there is no store{f' {store!r}' if store else ''} that is scrubbed")
@@ -49,7 +58,7 @@ def run(ini: str, variables: dict[str, str], store: str | None) -> None:
 @variables_argument
 def resume(ini: str, store: str, variables: dict[str, str]) -> None:
     """Let the scrubber go on with a store where it stopped, beginning with the copies in quarantine."""
-    with refusals(), closing(open_service(load_settings(ini, variables))) as service:
+    with refusals(), closing(open_ready(ini, variables)) as service:
         if not service.lifecycle.resume_scrub(store):
             raise Refusal(f"the scrubber has not stopped in store '{store}'")
     click.echo(f"store '{store}' is scrubbed again")

@@ -62,7 +62,7 @@ def stores(
         settings = load_settings(ini, variables)
         catalog = open_stores(settings)
         if created is not None or claimed is not None:
-            places: Places | str = _open_places(settings, catalog, ini)
+            places: Places | str = _open_places(settings, catalog)
         else:
             places = _find_places(settings, catalog)
         if created is not None:
@@ -85,15 +85,15 @@ def stores(
         raise click.exceptions.Exit(1)
 
 
-def _open_places(settings: Settings, catalog: Catalog, ini: str) -> Places:
+def _open_places(settings: Settings, catalog: Catalog) -> Places:
     """Return the places, for a command that marks one; the database is made ready as at a start.
 
     Raises:
         SettingsError, RegistryError: the registry's id cannot be read.
     """
     registry = open_registry(settings)
-    prepare_schema(registry, settings, ini)
-    return Places(registry, catalog)
+    prepare_schema(registry, settings)
+    return Places(registry, catalog, settings.arguments or "INI")
 
 
 def _find_places(settings: Settings, catalog: Catalog) -> Places | str:
@@ -105,7 +105,7 @@ def _find_places(settings: Settings, catalog: Catalog) -> Places | str:
         registry.identity()
     except (SettingsError, RegistryError) as error:
         return str(error)
-    return Places(registry, catalog)
+    return Places(registry, catalog, settings.arguments or "INI")
 
 
 def _known(catalog: Catalog, name: str) -> Entry:
@@ -143,7 +143,7 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
         click.echo("Its driver cannot list what it holds.")
     click.echo(
         "Once it is marked, what it holds without a record in this registry counts as an orphan, which "
-        "`calotype-manage fsck INI --repair` removes."
+        f"`calotype-manage fsck {places.ini} --repair` removes."
     )
     if asking:
         click.confirm(f"Mark it as store '{name}' of registry {places.registry_id}?", abort=True)

@@ -6,6 +6,7 @@ import datetime
 
 import click
 
+from calotype import policy
 from calotype.cli.ini import (
     Refusal,
     ini_argument,
@@ -14,6 +15,7 @@ from calotype.cli.ini import (
     takes_ini,
     variables_argument,
 )
+from calotype.hints import did_you_mean
 from calotype.tokens import TokenFile
 
 
@@ -39,6 +41,12 @@ def add(
     days: float | None,
 ) -> None:
     """Make a token, and print it as the last word: it is never shown again."""
+    for role in roles:
+        if role.lower() not in policy.ROLES:
+            raise Refusal(
+                f"there is no role {role!r}{did_you_mean(role, policy.ROLES)}: "
+                f"the roles are {', '.join(policy.ROLES)}"
+            )
     expires = None
     if days is not None:
         expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from calotype.registry import bounds
 
 #: The mode of a new SQLite database. SQLite gives its -wal, -shm and -journal the same mode and owner.
 _DATABASE_MODE = 0o640
+#: Seconds between two tries to set up a connection to a database that others are setting up.
+_BUSY_PAUSE = 0.02
 #: Execution option of connections that only read: they take no write lock.
 READ_ONLY = "calotype_read_only"
 
@@ -51,7 +55,7 @@ def build_engine(
     engine = create_engine(url, **options)
     bounds.bind(engine, busy_timeout, answer_timeout)
     if url.get_backend_name() == "sqlite":
-        _make_strict(engine)
+        _make_strict(engine, busy_timeout)
     return engine
 
 
@@ -82,9 +86,9 @@ def read_only(engine: Engine) -> Engine:
     return engine.execution_options(**{READ_ONLY: True}, isolation_level="AUTOCOMMIT")
 
 
-def _make_strict(engine: Engine) -> None:
+def _make_strict(engine: Engine, busy_timeout: float) -> None:
     event.listen(engine, "do_connect", _create_sqlite)
-    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "connect", partial(_configure_sqlite, busy_timeout))
     event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "checkin", _roll_back_left_over)
 
@@ -99,16 +103,30 @@ def _create_sqlite(dialect: object, record: object, arguments: list[Any], option
             private_files.create(Path(arguments[0]).resolve(), _DATABASE_MODE)
 
 
-def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:
+def _configure_sqlite(busy_timeout: float, connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
+    end = time.monotonic() + busy_timeout
     for pragma in (
         "journal_mode = WAL",  # readers do not wait for the writer
         "synchronous = FULL",  # a commit that was answered survives a power cut
         "foreign_keys = ON",
     ):
-        cursor.execute(f"PRAGMA {pragma}")
+        # SQLite does not wait for others who change a new database's journal at the same time.
+        while not _execute(cursor, f"PRAGMA {pragma}", end):
+            time.sleep(_BUSY_PAUSE)
     cursor.close()
+
+
+def _execute(cursor: sqlite3.Cursor, statement: str, end: float) -> bool:
+    """Return whether it was done, False while another process is in the way."""
+    try:
+        cursor.execute(statement)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+            raise
+        return False
+    return True
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -54,8 +54,8 @@ def _run(engine: Engine, work: Callable[[Config], None]) -> None:
         config.attributes["connection"] = connection
         work(config)
 
-    # One transaction around it all: on SQLite its write lock also makes two
-    # processes that start together take turns.
+    # One transaction around it all, where the database can undo a table's change. Processes take turns:
+    # see `turns`.
     with (
         unhurried(engine) as patient,
         patient.connect() as connection,

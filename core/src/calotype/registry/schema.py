@@ -7,6 +7,7 @@ and a good part of the start. A server that migrates leaves that to a child proc
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -15,9 +16,13 @@ from typing import Any
 from sqlalchemy import Engine, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
+from calotype.hints import one_line
 from calotype.registry.engine import read_only
 from calotype.registry.errors import SchemaMismatch
 from calotype.registry.migrations import NEWEST
+from calotype.registry.turns import Tell, turn
+
+log = logging.getLogger(__name__)
 
 _VERSION = select(column("version_num")).select_from(table("alembic_version"))
 
@@ -29,18 +34,24 @@ def newest() -> str:
 
 def current(engine: Engine) -> str | None:
     """The revision the database is at; None for an empty one."""
-    with _usable(), read_only(engine).connect() as connection:
+    with _usable(engine), read_only(engine).connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return connection.scalar(_VERSION)
 
 
-def upgrade(engine: Engine, revision: str = NEWEST) -> None:
-    """Bring the database to a revision; does nothing when it is there."""
-    if current(engine) != revision:
-        from calotype.registry import migrating
+def upgrade(engine: Engine, revision: str = NEWEST, tell: Tell = log.warning) -> None:
+    """Bring the database to a revision; does nothing, and waits for nobody, when it is there.
 
-        with _usable():
+    Args:
+        tell: Called with a sentence when another process is at it, whose end is waited for.
+    """
+    if current(engine) == revision:
+        return
+    from calotype.registry import migrating
+
+    with _usable(engine), turn(engine, tell):
+        if current(engine) != revision:
             migrating.upgrade(engine, revision)
 
 
@@ -72,11 +83,11 @@ def _upgrade_in_child(engine: Engine, report: Connection) -> None:
         report.send(None)
 
 
-def downgrade(engine: Engine, revision: str) -> None:
-    """Take the database back to a revision ("base": an empty one)."""
+def downgrade(engine: Engine, revision: str, tell: Tell = log.warning) -> None:
+    """Take the database back to a revision ("base": an empty one), in turn as `upgrade`."""
     from calotype.registry import migrating
 
-    with _usable():
+    with _usable(engine), turn(engine, tell):
         migrating.downgrade(engine, revision)
 
 
@@ -91,11 +102,11 @@ def differences(engine: Engine) -> list[Any]:
     """What the database has other than the models say, in alembic's terms; empty when they agree."""
     from calotype.registry import migrating
 
-    with _usable():
+    with _usable(engine):
         return migrating.differences(engine)
 
 
-def require_newest(engine: Engine, ini: str) -> None:
+def require_newest(engine: Engine, ini: str = "INI") -> None:
     """Return when the database is at the newest revision.
 
     Raises:
@@ -111,9 +122,12 @@ def require_newest(engine: Engine, ini: str) -> None:
 
 
 @contextlib.contextmanager
-def _usable() -> Iterator[None]:
-    """Say in one sentence that the database is away, locked, or none at all."""
+def _usable(engine: Engine) -> Iterator[None]:
+    """Say in one sentence that the database is away, locked, or none at all, and which one it is."""
     try:
         yield
     except DBAPIError as error:
-        raise SchemaMismatch(f"the database cannot be used: {error.orig}") from error
+        url = engine.url.render_as_string(hide_password=True)
+        # MariaDB's errors are a number and a text; PostgreSQL's texts have several lines.
+        reason = one_line(error.orig.args[-1] if error.orig and error.orig.args else error.orig)
+        raise SchemaMismatch(f"the database {url} cannot be used: {reason}") from error

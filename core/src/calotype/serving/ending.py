@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between our own end of the process and the kernel's, where even ours cannot be carried out: a log
 #: that takes no lines, a library that keeps the interpreter to itself.
-_KERNEL_WAITS = 5
+KERNEL_WAITS = 5
 _NAME = "deadline"
 _STDLIB = sysconfig.get_path("stdlib")
 
@@ -39,7 +39,7 @@ class Deadline(threading.Thread):
     def within(self, seconds: float) -> None:
         """End the process in so many seconds at the latest. A later call can only bring that forward."""
         self._at = min(self._at, time.monotonic() + seconds)
-        signal.alarm(math.ceil(self._at - time.monotonic()) + _KERNEL_WAITS)
+        signal.alarm(math.ceil(self._at - time.monotonic()) + KERNEL_WAITS)
         self._set.set()
 
     def run(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import gc
 import logging
 import resource
@@ -18,10 +19,11 @@ from typing import Any
 from waitress import wasyncore
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 
+from calotype.hints import located
 from calotype.serving.channel import Channel, counted_as
 from calotype.serving.ending import Deadline, end_now, running
 from calotype.serving.poller import Poller
-from calotype.serving.settings import ServerSettings, ServerSettingsError
+from calotype.serving.settings import ServerError, ServerSettings, ServerSettingsError
 from calotype.serving.workers import Workers
 from calotype.variables import SettingsError, expand
 
@@ -41,8 +43,23 @@ _MALLOC_OPTIONS = {-8: 2, -3: 1 << 20, -1: 4 << 20}
 #: times, and with Python's own 5 ms it waited for as long each time while another request computed.
 _SWITCH_INTERVAL = 0.0005
 
+_DRAINING = (
+    "requests under way: %d; the server ends when they have ended, in %g seconds at the latest. "
+    "A second SIGTERM or Ctrl-C ends it at once, and them with it"
+)
+_CURES = {
+    errno.EADDRINUSE: ". Another process listens there: end it, or choose another port",
+    errno.EADDRNOTAVAIL: ". It is no address of this machine: choose one of its own",
+    errno.EACCES: ". Only root may: choose a port above 1023, or a directory that this user may write to",
+    errno.ENOENT: ". Its directory does not exist: create it first",
+}
+
 #: Objects looked at, at most, in search of the application behind its filters.
 _FILTER_PARTS = 200
+
+
+class CannotListen(ServerError):
+    """Nobody can listen at an address: one sentence that names it."""
 
 
 class _Listener:
@@ -121,7 +138,7 @@ class Server:
         """Listen where the settings say, and with `admin` at its places too, as admin listeners.
 
         Raises:
-            OSError: the address is taken, or not ours.
+            CannotListen: an address is taken, or not ours.
         """
         self.settings = settings
         self._sockets = Poller()
@@ -133,7 +150,7 @@ class Server:
             self.listeners = list(self._listen(app, settings))
             if admin is not None:
                 self._add_admin_listeners(app, admin)
-        except OSError:
+        except CannotListen:
             self._workers.shutdown()
             self._sockets.close()
             raise
@@ -142,7 +159,9 @@ class Server:
         shared = {"dispatcher": self._workers, "adj": settings}
         if settings.unix_socket:
             where = (socket.AF_UNIX, socket.SOCK_STREAM, None, None)
-            yield UnixListener(app, self._sockets, sockinfo=where, **shared)
+            with _named(settings.unix_socket):
+                listener = UnixListener(app, self._sockets, sockinfo=where, **shared)
+            yield listener
         elif settings.sockets:
             for given in settings.sockets:
                 kind = UnixListener if given.family == socket.AF_UNIX else TcpListener
@@ -150,13 +169,15 @@ class Server:
                 yield kind(app, self._sockets, True, given, sockinfo=where, bind_socket=False, **shared)
         else:
             for where in settings.listen:
-                yield TcpListener(app, self._sockets, sockinfo=where, **shared)
+                with _named("{}:{}".format(*where[3][:2])):
+                    listener = TcpListener(app, self._sockets, sockinfo=where, **shared)
+                yield listener
 
     def _add_admin_listeners(self, app: Application, admin: ServerSettings) -> None:
         try:
             added = list(self._listen(app, admin))
-        except OSError as error:
-            raise OSError(error.errno, f"admin_listen: {error.strerror}") from error
+        except CannotListen as error:
+            raise CannotListen(f"admin_listen: {error}") from None
         for listener in self.listeners:
             listener.is_admin = False
         for listener in added:
@@ -214,12 +235,16 @@ class Server:
             listener.ending = True
             wasyncore.dispatcher.close(listener)
         end = time.monotonic() + self.settings.drain_timeout
+        is_told = False
         while time.monotonic() < end:
             for listener in self.listeners:
                 listener.maintenance(time.time())
             channels = self._channels()
-            if not any(channel.busy for channel in channels):
+            if not (busy := sum(channel.busy for channel in channels)):
                 return
+            if not is_told:
+                is_told = True
+                log.warning(_DRAINING, busy, self.settings.drain_timeout)
             for channel in channels:
                 if not channel.busy:
                     channel.cut()
@@ -244,7 +269,7 @@ def create_server(app: Application, **given: Any) -> Server:
 
     Raises:
         ServerSettingsError: one is unknown or wrong.
-        OSError: the address is taken, or not ours.
+        CannotListen: the address is taken, or not ours.
     """
     return Server(app, ServerSettings(**given))
 
@@ -261,25 +286,22 @@ def serve(app: Application, global_config: Mapping[str, str], **given: str) -> N
     the process ends within `drain_timeout` + `end_timeout` seconds: see `ending`.
 
     Raises:
-        SystemExit: with one sentence, when it cannot start.
+        ServerError, SettingsError: with one sentence, when it cannot start. SystemExit would not do, because
+            Pyramid's pserve takes it for the end of a server that has served.
     """
     before = threading.enumerate()  # such as pserve's own, which watch files for --reload
-    try:
-        settings = ServerSettings(**{key: expand(key, value, global_config) for key, value in given.items()})
-        reason = _wish(app, "loopback_only")
-        if reason:
-            # waitress would remove what a proxy says, and with it the sign that there is a proxy.
-            settings.clear_untrusted_proxy_headers = False
-        admin = _admin_settings(app, settings)
-        if reason and (any(settings.beyond_loopback()) or (admin and any(admin.beyond_loopback()))):
-            raise ServerSettingsError(reason)
-        _allow_descriptors(settings.connection_limit)
-        _keep_little_memory()
-        server = Server(app, settings, admin)
-    except (ServerSettingsError, SettingsError) as error:
-        raise SystemExit(f"calotype: {error}") from None
-    except OSError as error:
-        raise SystemExit(f"calotype: cannot listen: {error}") from None
+    settings = _read_settings(global_config, given)
+    reason = _wish(app, "loopback_only")
+    if reason:
+        # waitress would remove what a proxy says, and with it the sign that there is a proxy.
+        settings.clear_untrusted_proxy_headers = False
+    admin = _admin_settings(app, settings)
+    beyond = [*settings.beyond_loopback(), *(admin.beyond_loopback() if admin else ())] if reason else []
+    if beyond:
+        raise ServerSettingsError(f"cannot listen on {beyond[0]}: {reason}")
+    _allow_descriptors(settings.connection_limit)
+    _keep_little_memory()
+    server = Server(app, settings, admin)
     deadline = Deadline()
     _end_on_signals(server, deadline)
     served = _behind_filters(app, "start_serving")
@@ -300,6 +322,39 @@ def _share_the_interpreter() -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     gc.collect()
     gc.freeze()
+
+
+def _read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) -> ServerSettings:
+    """Read the section's settings.
+
+    Raises:
+        ServerSettingsError, SettingsError: with the place in the ini file.
+    """
+    ini, key = global_config.get("__file__"), ""
+    try:
+        texts = {}
+        for key, value in given.items():
+            texts[key] = expand(key, value, global_config)
+        return ServerSettings(**texts)
+    except ServerSettingsError as error:
+        place = located(ini, error.key, section="server")
+        raise ServerSettingsError(f"{place}{error}", error.key) from None
+    except SettingsError as error:
+        raise SettingsError(f"{located(ini, key, section='server')}{error}") from None
+
+
+@contextlib.contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Name the place when nobody can listen there, and what may be done.
+
+    Raises:
+        CannotListen: nobody can.
+    """
+    try:
+        yield
+    except OSError as error:
+        cure = _CURES.get(error.errno or 0, "")
+        raise CannotListen(f"cannot listen on {where}: {error.strerror or error}{cure}") from error
 
 
 def _admin_settings(app: Application, settings: ServerSettings) -> ServerSettings | None:

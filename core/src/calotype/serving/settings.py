@@ -16,23 +16,67 @@ from typing import Any, ClassVar
 
 from waitress.adjustments import Adjustments, asbool, str_iftruthy
 
+from calotype.hints import did_you_mean, quoted
+from calotype.quantities import parse_seconds, parse_size
+
 #: Where to listen when the ini file does not say.
 LISTEN = "127.0.0.1:9292"
+_LAST_PORT = 65535
 _WHERE = frozenset({"listen", "host", "port", "sockets", "unix_socket"})
 
 
-class ServerSettingsError(Exception):
+class ServerError(Exception):
+    """The server cannot start, in one sentence."""
+
+
+class ServerSettingsError(ServerError):
     """A tunable is unknown or has a wrong value: one sentence that names it."""
+
+    def __init__(self, sentence: str, key: str = ""):
+        super().__init__(sentence)
+        self.key = key
 
 
 def at_least(least: int) -> Callable[[Any], int]:
     """A cast to int that refuses what is below `least`."""
 
     def cast(value: Any) -> int:
-        if (number := int(value)) < least:
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+        if number < least:
             raise ValueError(f"must be at least {least}")
         return number
 
+    return cast
+
+
+def boolean(value: Any) -> bool:
+    """A cast to bool that refuses what waitress's own would take for false."""
+    text = str(value).strip().lower()
+    if text not in ("true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0"):
+        raise ValueError("must be true or false")
+    return text[0] in "ty1" or text == "on"
+
+
+def size(least: int) -> Callable[[Any], int]:
+    """A cast to a number of bytes that refuses what is below `least`."""
+    return _bounded(parse_size, least)
+
+
+def seconds(least: int) -> Callable[[Any], float]:
+    """A cast to a number of seconds that refuses what is below `least`."""
+    return _bounded(parse_seconds, least)
+
+
+def _bounded(parse: Callable[[Any], float], least: int) -> Callable[[Any], Any]:
+    def cast(value: Any) -> Any:
+        if (number := parse(value)) < least:
+            raise ValueError(f"must be at least {least}")
+        return int(number) if number == int(number) else number
+
+    cast.__name__ = "size" if parse is parse_size else "seconds"
     return cast
 
 
@@ -71,13 +115,13 @@ TUNABLES = (
     ),
     Tunable(
         "upload_wait",
-        at_least(0),
+        seconds(0),
         30,
         "Seconds a streamed body waits, unread, for one of those before 503: later, clients think us dead.",
     ),
     Tunable(
         "document_timeout",
-        at_least(1),
+        seconds(1),
         30,
         "Seconds in all that the server waits for the bytes of a document before 408: they are few.",
     ),
@@ -89,21 +133,21 @@ TUNABLES = (
     ),
     Tunable(
         "stream_over",
-        at_least(0),
+        size(0),
         262144,
         "Bodies of more bytes go to the application as they come (chunked ones always): "
         "smaller ones are cheaper when read whole first.",
     ),
-    Tunable("recv_bytes", at_least(1), 262144, "Bytes read at once: waitress's 8 KiB halves uploads' speed."),
+    Tunable("recv_bytes", size(1), 262144, "Bytes read at once: waitress's 8 KiB halves uploads' speed."),
     Tunable(
         "max_request_body_size",
-        at_least(1),
+        size(1),
         (1 << 40) + 1,
         "Above `image_size_cap`, whose answer is better.",
     ),
     Tunable(
         "max_request_header_size",
-        at_least(1),
+        size(1),
         262144,
         "Bytes of a head: 32 KiB of properties fit.",
     ),
@@ -115,39 +159,39 @@ TUNABLES = (
     ),
     Tunable(
         "header_timeout",
-        at_least(1),
+        seconds(1),
         5,
         "Seconds a head may take from first to last byte.",
     ),
     Tunable(
         "body_timeout",
-        at_least(1),
+        seconds(1),
         60,
         "Seconds without a byte of a body: no network is away for longer.",
     ),
     Tunable(
         "min_rate",
-        at_least(0),
+        size(0),
         1024,
         "Bytes a second a body must bring while it is waited for: below any modem, above a drip.",
     ),
     Tunable(
         "send_timeout",
-        at_least(1),
+        seconds(1),
         60,
         "Seconds in which a reader may take nothing: a slow one's system takes bytes in large lumps.",
     ),
-    Tunable("channel_timeout", at_least(1), 120, "Seconds an idle connection is kept."),
-    Tunable("linger_timeout", at_least(0), 2, "Seconds a refused sender gets to read the answer."),
+    Tunable("channel_timeout", seconds(1), 120, "Seconds an idle connection is kept."),
+    Tunable("linger_timeout", seconds(0), 2, "Seconds a refused sender gets to read the answer."),
     Tunable(
         "drain_timeout",
-        at_least(0),
+        seconds(0),
         30,
         "Seconds requests get to end after SIGTERM; systemd kills at 90.",
     ),
     Tunable(
         "end_timeout",
-        at_least(1),
+        seconds(1),
         10,
         "Seconds in which all else, such as stores and the database, is closed after that. "
         "Then the process ends, whatever hangs.",
@@ -171,22 +215,22 @@ TUNABLES = (
         "Addresses that cap does not bind: proxies that speak for many. Unix sockets are never bound.",
     ),
     Tunable(
-        "reuse_port", asbool, False, "Whether other processes may share the port: one a core, if all do."
+        "reuse_port", boolean, False, "Whether other processes may share the port: one a core, if all do."
     ),
-    Tunable("cleanup_interval", at_least(1), 1, "Seconds between looks at all these deadlines."),
+    Tunable("cleanup_interval", seconds(1), 1, "Seconds between looks at all these deadlines."),
     Tunable(
         "outbuf_high_watermark",
-        at_least(1),
+        size(1),
         1048576,
         "Bytes of a response that wait for its reader before the application waits: bounds memory.",
     ),
     Tunable(
         "outbuf_overflow",
-        at_least(1),
+        size(1),
         4194304,
         "Above the watermark: no response goes to temporary files.",
     ),
-    Tunable("clear_untrusted_proxy_headers", asbool, True, "Only `trusted_proxy` says whom it speaks for."),
+    Tunable("clear_untrusted_proxy_headers", boolean, True, "Only `trusted_proxy` says whom it speaks for."),
     Tunable(
         "ident",
         str_iftruthy,
@@ -194,6 +238,27 @@ TUNABLES = (
         "The Server header: unset, nobody needs our version.",
     ),
 )
+
+
+def _port(text: str) -> None:
+    """Refuse what is no port: the system would take its last 16 bits."""
+    if not (text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT):
+        raise ValueError(f"a port must be a number from 0 to {_LAST_PORT}")
+
+
+def _ports(value: str) -> None:
+    """Refuse a list of HOST:PORT with a wrong port. A host may stand alone, an IPv6 address in brackets."""
+    for where in str(value).split():
+        if ":" in where and not where.endswith("]"):
+            _port(where.rpartition(":")[2])
+
+
+#: Checks of the settings that hold ports, before waitress has the system look them up.
+_PORTS: dict[str, Callable[[Any], Any]] = {"listen": _ports, "port": lambda value: _port(str(value).strip())}
+
+
+#: Our casts in place of waitress's.
+_STRICT: dict[Any, Callable[[Any], Any]] = {asbool: boolean, int: at_least(0)}
 
 
 class ServerSettings(Adjustments):
@@ -204,7 +269,11 @@ class ServerSettings(Adjustments):
     """
 
     _params = (
-        *(param for param in Adjustments._params if param[0] not in {tunable.name for tunable in TUNABLES}),
+        *(
+            (name, _STRICT.get(cast, cast))
+            for name, cast in Adjustments._params
+            if name not in {tunable.name for tunable in TUNABLES}
+        ),
         *((tunable.name, tunable.cast) for tunable in TUNABLES),
     )
     _param_map: ClassVar[dict[str, Callable[[Any], Any]]] = dict(_params)
@@ -213,16 +282,23 @@ class ServerSettings(Adjustments):
         if not _WHERE & given.keys():
             given["listen"] = LISTEN
         for name, value in given.items():
+            if name not in self._param_map:
+                hint = did_you_mean(name, self._param_map)
+                raise ServerSettingsError(f"unknown setting {name} of the server{hint}", name)
             try:
-                self._param_map[name](value)
-            except KeyError:
-                raise ServerSettingsError(f"unknown setting {name} of the server") from None
+                _PORTS.get(name, self._param_map[name])(value)
             except (TypeError, ValueError) as error:
-                raise ServerSettingsError(f"{name} of the server: {error}") from None
+                raise ServerSettingsError(
+                    f"{name} of the server: {error}, not {quoted(str(value))}", name
+                ) from None
         try:
             super().__init__(**{tunable.name: tunable.default for tunable in TUNABLES} | given)
         except ValueError as error:
-            raise ServerSettingsError(f"settings of the server: {error}") from None
+            named = [name for name in ("listen", "host", "port") if name in given]
+            shown = " ".join(f"{name} = {given[name]}" for name in named)
+            raise ServerSettingsError(
+                f"settings of the server: {error}{f' ({shown})' if shown else ''}", *named[:1]
+            ) from None
 
     def listening_at(self, where: str) -> ServerSettings:
         """Return the same settings for another place to listen at: HOST:PORT, or unix:PATH.

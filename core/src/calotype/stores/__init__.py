@@ -4,6 +4,7 @@ The contract is `Store`; `StoreOptions` declares a driver's settings; the errors
 say what went wrong without saying it in HTTP. See docs/writing-a-store.md.
 """
 
+from calotype.quantities import Seconds, Size
 from calotype.stores.contract import API_VERSION, KEY, Blob, Capability, Opened, Reader, Store, Stored
 from calotype.stores.errors import (
     BadLocation,
@@ -11,6 +12,7 @@ from calotype.stores.errors import (
     BlobNotFound,
     ConfigurationError,
     Duplicate,
+    Misconfigured,
     SourceBroken,
     SourceError,
     SourceMismatch,
@@ -28,6 +30,8 @@ __all__ = [
     "KEY",
     "Store",
     "StoreOptions",
+    "Size",
+    "Seconds",
     "Capability",
     "Reader",
     "Stored",
@@ -42,6 +46,7 @@ __all__ = [
     "Unsupported",
     "StoreFull",
     "Unavailable",
+    "Misconfigured",
     "SourceError",
     "SourceBroken",
     "SourceMismatch",

@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import Field
 
+from calotype.quantities import Seconds
 from calotype.stores.contract import Reader
 from calotype.stores.errors import Overdue
 from calotype.stores.options import StoreOptions
@@ -57,13 +58,13 @@ def _forget(result: object) -> None:
 class Bounds(StoreOptions):
     """How much of a process one store may hold, and for how long."""
 
-    call_timeout: float = Field(
+    call_timeout: Seconds = Field(
         30,
         gt=0,
         le=86400,
         description="seconds the driver may take to answer before a request is told 503",
     )
-    stall_timeout: float = Field(
+    stall_timeout: Seconds = Field(
         300,
         gt=0,
         le=86400,

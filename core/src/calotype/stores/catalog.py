@@ -13,10 +13,12 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ByteSize, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from calotype.hints import did_you_mean, quoted
+from calotype.quantities import Size
 from calotype.stores import discovery
 from calotype.stores.bulkhead import Bounds, Bulkhead
 from calotype.stores.checked import CheckedStore
@@ -128,7 +130,8 @@ def build_catalog(
     else:
         unused = sorted(set(options) - set(names))
         if unused:
-            raise ConfigurationError(unused[0], "it has options but is not named in calotype.stores")
+            hint = did_you_mean(unused[0], names)
+            raise ConfigurationError(unused[0], f"it has options but is not named in calotype.stores{hint}")
         for name in names:
             if name in catalog:
                 raise ConfigurationError(name, "calotype.stores names it twice")
@@ -163,7 +166,7 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
     bounds = read_options(name, Bounds, {key: given[key] for key in Bounds.model_fields if key in given})
     read_only = _flag(name, given, "read_only")
     with blamed(name, driver.name, driver.distribution):
-        options = read_options(name, driver.store_class.Options, own)
+        options = read_options(name, driver.store_class.Options, own, CORE_KEYS)
         naive = driver.store_class(name, options)
         if not isinstance(naive.capabilities, Capability) or lacks_locate(naive):
             raise TypeError("its instance does not keep the contract")
@@ -175,37 +178,35 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
     store.scrub_rate = _bytes(name, given, "scrub_rate")
     store.accel = given.get("accel") or None
     if store.accel is not None and not _ACCEL.fullmatch(store.accel):
-        raise ConfigurationError(name, "option accel is the internal path of a proxy's, as in /internal/")
+        raise ConfigurationError(
+            name,
+            f"option accel: it must be a proxy's internal path, as /internal/, not {quoted(store.accel)}",
+            option="accel",
+        )
     return Entry(
         store,
         driver,
         create=_flag(name, given, "create"),
         description=given.get("description", ""),
-        weight=_integer(name, given, "weight"),
+        weight=_value(name, given, "weight", int, "an integer") if "weight" in given else 0,
     )
 
 
 def _flag(store: str, given: Mapping[str, str], key: str, default: str = "false") -> bool:
-    try:
-        return TypeAdapter(bool).validate_python(given.get(key, default))
-    except ValidationError:
-        raise ConfigurationError(store, f"option {key} is true or false") from None
-
-
-def _integer(store: str, given: Mapping[str, str], key: str) -> int:
-    try:
-        return TypeAdapter(int).validate_python(given.get(key, 0))
-    except ValidationError:
-        raise ConfigurationError(store, f"option {key} must be an integer, not '{given[key]}'") from None
+    return _value(store, given, key, bool, "true or false") if key in given else default == "true"
 
 
 def _bytes(store: str, given: Mapping[str, str], key: str) -> int | None:
-    if key not in given:
-        return None
+    rate = Annotated[Size, Field(gt=0)]
+    return _value(store, given, key, rate, "a size above 0, as 4MiB") if key in given else None
+
+
+def _value(store: str, given: Mapping[str, str], key: str, kind: Any, wanted: str) -> Any:
     try:
-        return TypeAdapter(Annotated[ByteSize, Field(gt=0)]).validate_python(given[key])
+        return TypeAdapter(kind).validate_python(str(given[key]))
     except ValidationError:
-        raise ConfigurationError(store, f"option {key} is a number of bytes above 0, as in 4MiB") from None
+        reason = f"option {key}: it must be {wanted}, not {quoted(given[key])}"
+        raise ConfigurationError(store, reason, option=key) from None
 
 
 def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> str | None:
@@ -215,6 +216,8 @@ def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> st
     if default in catalog:
         return default
     if named:
-        raise ConfigurationError(default, "calotype.default_store names it, but it is not in calotype.stores")
+        hint = did_you_mean(default, catalog.entries)
+        reason = f"calotype.default_store names it, but it is not in calotype.stores{hint}"
+        raise ConfigurationError(default, reason)
     log.warning("calotype.default_store names '%s', which is not installed or not complete", default)
     return default

@@ -251,6 +251,7 @@ class Store(abc.ABC):
         """Make the place where blobs will lie: a directory, a bucket, a container. Idempotent.
 
         Raises:
+            Misconfigured: an operator has to change something first.
             Unavailable: it cannot be made now.
         """
 
@@ -258,6 +259,7 @@ class Store(abc.ABC):
         """Return when the store can be used; otherwise raise what a request would get.
 
         Raises:
+            Misconfigured: an operator has to change something, as options that lead nowhere.
             Unavailable: with what is wrong, in words that help to fix it.
             StoreFull: it takes no bytes; what it has can be read and deleted.
         """

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from stevedore import DriverManager
 from stevedore.exception import MultipleMatches, NoMatches
 
+from calotype.hints import did_you_mean
 from calotype.stores.contract import API_VERSION, Capability, Store
 from calotype.stores.errors import ConfigurationError, UnusableDriver
 from calotype.stores.options import StoreOptions
@@ -74,7 +75,9 @@ def load(name: str, store: str | None = None) -> Driver:
             )
     except NoMatches:
         raise UnusableDriver(
-            store, f"no driver '{name}' is installed (installed: {', '.join(installed()) or 'none'})"
+            store,
+            f"no driver '{name}' is installed (installed: {', '.join(installed()) or 'none'})"
+            f"{did_you_mean(name, installed())}",
         ) from None
     except MultipleMatches:
         raise UnusableDriver(store, f"driver '{name}' is installed more than once, by {owners}") from None

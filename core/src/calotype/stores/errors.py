@@ -11,6 +11,7 @@
     ├── Unsupported             the store does not declare that capability
     ├── StoreFull               no room, or over the store's own quota
     └── Unavailable             cannot be reached or used now; ask again in `retry_after` seconds
+        ├── Misconfigured       an operator has to change something: a named store stops the start
         └── Overdue             does not answer, and its driver may still be at work; drivers never raise it
 
     SourceError                 the fault of whoever sends the bytes, never of the store
@@ -34,7 +35,20 @@ class StoreError(Exception):
 
 
 class ConfigurationError(StoreError):
-    """The store cannot be built from its settings, or its driver cannot be loaded."""
+    """The store cannot be built from its settings, or its driver cannot be loaded.
+
+    `option` is the first option that is wrong; None where it is not one option's value. `place` is where it
+    stands in the ini file, for people; whoever knows the file sets it.
+    """
+
+    place = ""
+
+    def __init__(self, store: str, reason: str, option: str | None = None):
+        super().__init__(store, reason)
+        self.option = option
+
+    def __str__(self) -> str:
+        return f"{self.place}{super().__str__()}"
 
 
 class UnusableDriver(ConfigurationError):
@@ -81,6 +95,14 @@ class Unavailable(StoreError):
     def __init__(self, store: str, reason: str, retry_after: int = 30):
         super().__init__(store, reason)
         self.retry_after = retry_after
+
+
+class Misconfigured(Unavailable):
+    """The store cannot be used, and waiting will not change that: an operator has to change something.
+
+    For instance its directory or bucket does not exist, or its credentials are refused. The start ends with
+    the reason when `calotype.stores` names the store. Later it is as any other Unavailable.
+    """
 
 
 class Overdue(Unavailable):

@@ -7,12 +7,12 @@ description says what it is for; the field's type turns the text into a value;
 
 from __future__ import annotations
 
-import difflib
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from calotype.hints import did_you_mean, quoted
 from calotype.stores.errors import ConfigurationError
 
 
@@ -39,37 +39,55 @@ class StoreOptions(BaseModel):
         return [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
 
 
-def read_options(store: str, model: type[StoreOptions], given: Mapping[str, str]) -> StoreOptions:
+def read_options(
+    store: str, model: type[StoreOptions], given: Mapping[str, str], others: Collection[str] = ()
+) -> StoreOptions:
     """Build a driver's options from ini text.
 
+    Args:
+        others: Names that the core itself takes beside them, one of which may have been meant.
+
     Raises:
-        ConfigurationError: in one sentence, naming the store and the option.
+        ConfigurationError: in one sentence, naming the store, the option and its value.
     """
-    given = {name: _listed(model, name, value) for name, value in given.items()}
     try:
-        return model.model_validate(given)
+        return model.model_validate({name: _listed(model, name, value) for name, value in given.items()})
     except ValidationError as error:
-        raise ConfigurationError(store, "; ".join(_sentences(model, error))) from None
+        problems = error.errors(include_url=False, include_input=False)
+        told = "; ".join(_sentence(model, problem, given, others) for problem in problems)
+        first = next((str(problem["loc"][0]) for problem in problems if problem["loc"]), None)
+        raise ConfigurationError(store, told, option=first) from None
 
 
 def _listed(model: type[StoreOptions], name: str, value: str) -> str | list[str]:
     """Split an option whose type is a collection at blanks and commas."""
     field = model.model_fields.get(name)
     origin = typing.get_origin(field.annotation) if field else None
-    return value.replace(",", " ").split() if origin in (tuple, list, set, frozenset) else value
+    return value.replace(",", " ").split() if origin in (tuple, list, set, frozenset) else str(value)
 
 
-def _sentences(model: type[StoreOptions], error: ValidationError) -> typing.Iterator[str]:
-    for problem in error.errors(include_url=False, include_input=False):
-        name = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "missing":
-            yield f"option {name} is missing"
-        elif problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, model.model_fields, n=1)
-            hint = (
-                f"did you mean {near[0]}?" if near else f"it takes: {', '.join(model.model_fields) or 'none'}"
-            )
-            yield f"unknown option {name} ({hint})"
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            yield f"option {name}: {message}" if name else message
+def _sentence(
+    model: type[StoreOptions],
+    problem: Mapping[str, typing.Any],
+    given: Mapping[str, str],
+    others: Collection[str],
+) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"option {name} is missing"
+    if problem["type"] == "extra_forbidden":
+        known = [*model.model_fields, *others]
+        hint = did_you_mean(name, known) or f" (it takes: {', '.join(model.model_fields) or 'none'})"
+        return f"unknown option {name}{hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not name:
+        return message
+    first = str(problem["loc"][0])
+    is_shown = first in given and not _is_secret(model, first)
+    return f"option {name}: {message}{f', not {quoted(given[first])}' if is_shown else ''}"
+
+
+def _is_secret(model: type[StoreOptions], name: str) -> bool:
+    """Whether the option's type is SecretStr, or one of its types is."""
+    field = model.model_fields.get(name)
+    return field is None or SecretStr in (field.annotation, *typing.get_args(field.annotation))

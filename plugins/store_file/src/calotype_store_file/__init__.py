@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ByteSize, Field
+from pydantic import Field
 
 from calotype.stores import (
     BadLocation,
@@ -30,7 +30,9 @@ from calotype.stores import (
     BlobNotFound,
     Capability,
     Duplicate,
+    Misconfigured,
     Reader,
+    Size,
     Store,
     Stored,
     StoreError,
@@ -47,6 +49,8 @@ __all__ = ["FileOptions", "FileStore"]
 BLOCK = 1 << 19
 #: Bytes of the file system that stay free by default, or a hundredth of it.
 MIN_FREE = 256 << 20
+#: Errors that stay until an operator changes a path, an owner or a mode.
+OPERATORS = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class FileOptions(StoreOptions):
@@ -59,8 +63,8 @@ class FileOptions(StoreOptions):
     )
     fsync: bool = Field(True, description="an upload is on disk before it is answered")
     sparse: bool = Field(True, description="blocks of zeros take no room on disk")
-    quota: ByteSize | None = Field(None, description="the most bytes all images together may have")
-    min_free: ByteSize | None = Field(
+    quota: Size | None = Field(None, description="the most bytes all images together may have")
+    min_free: Size | None = Field(
         None,
         description="bytes of the file system that stay free; unset: 256 MiB, or 1 % of a smaller one",
     )
@@ -185,14 +189,14 @@ class FileStore(Store):
         try:
             root = os.open(self.options.path, layout.DIRECTORY)
         except FileNotFoundError as error:
-            raise Unavailable(
+            raise Misconfigured(
                 self.name,
                 "its directory does not exist: is its disk mounted? "
                 f"For a new store: calotype-manage stores INI --create {self.name}",
             ) from error
         try:
             if os.fstat(root).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise Unavailable(self.name, "its directory can be written by others: chmod go-w it")
+                raise Misconfigured(self.name, "its directory can be written by others: chmod go-w it")
             self._check_marker(root, adopt)
             yield root
         finally:
@@ -202,7 +206,7 @@ class FileStore(Store):
         try:
             owner = marker.read(root)
         except FileNotFoundError as error:
-            raise Unavailable(
+            raise Misconfigured(
                 self.name,
                 f"its directory has no {marker.MARKER} marker: is its disk mounted? "
                 f"To start an empty store there, touch {marker.MARKER} in it",
@@ -210,7 +214,9 @@ class FileStore(Store):
         if not owner and adopt:
             owner = marker.adopt(root, self.name)
         if owner not in ("", self.name):
-            raise Unavailable(self.name, f"its directory belongs to another store: see {marker.MARKER} in it")
+            raise Misconfigured(
+                self.name, f"its directory belongs to another store: see {marker.MARKER} in it"
+            )
 
     def _make(self, path: Path) -> None:
         """Make the directory and its marker appear as one."""
@@ -317,6 +323,5 @@ class FileStore(Store):
             return StoreFull(self.name, "its disk is full")
         if error.errno == errno.EFBIG:
             return StoreFull(self.name, "its file system takes no file of that size")
-        return Unavailable(
-            self.name, f"its directory cannot be used ({os.strerror(error.errno or errno.EIO)})"
-        )
+        kind = Misconfigured if error.errno in OPERATORS else Unavailable
+        return kind(self.name, f"its directory cannot be used ({os.strerror(error.errno or errno.EIO)})")

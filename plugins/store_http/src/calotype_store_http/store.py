@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ByteSize, Field, StringConstraints
 
 from calotype.egress import (
     Answer,
@@ -30,13 +30,15 @@ from calotype.stores import (
     BadLocation,
     BlobChanged,
     Capability,
+    Misconfigured,
     Opened,
     Reader,
+    Seconds,
+    Size,
     Store,
     Stored,
     StoreError,
     StoreOptions,
-    Unavailable,
 )
 from calotype_store_http.reading import CHANGED, RETRY_AFTER, SourceReader, store_errors
 from calotype_store_http.source import Source, describe, first_byte
@@ -70,9 +72,11 @@ class HttpOptions(StoreOptions):
     max_redirects: int = Field(
         3, ge=0, le=10, description="redirects followed, each checked as the first URL"
     )
-    connect_timeout: float = Field(5, gt=0, description="seconds to connect to an address")
-    read_timeout: float = Field(60, gt=0, description="seconds to wait for an answer, or for more bytes")
-    min_rate: int = Field(16384, ge=1, description="bytes a second below which a source is too slow")
+    connect_timeout: Seconds = Field(5, gt=0, description="seconds to connect to an address")
+    read_timeout: Seconds = Field(60, gt=0, description="seconds to wait for an answer, or for more bytes")
+    min_rate: Size = Field(
+        ByteSize(16384), ge=1, description="bytes a second below which a source is too slow"
+    )
     retries: int = Field(3, ge=0, le=10, description="times a broken download is taken up again")
     ca_bundle: str | None = Field(None, description="file of CA certificates (default: the system's)")
     verify: bool = Field(True, description="check certificates; false only for tests")
@@ -195,7 +199,7 @@ class HttpStore(Store):
         try:
             ssl.create_default_context(cafile=self.options.ca_bundle)
         except OSError as error:
-            raise Unavailable(self.name, "the file of option ca_bundle holds no certificates") from error
+            raise Misconfigured(self.name, "the file of option ca_bundle holds no certificates") from error
 
     def _source(self, location: str) -> Source:
         try:

@@ -10,30 +10,35 @@ import re
 
 from botocore import exceptions as aws
 
-from calotype.stores import BlobNotFound, StoreError, StoreFull, Unavailable
+from calotype.stores import BlobNotFound, Misconfigured, StoreError, StoreFull, Unavailable
 
 NO_BUCKET = "its bucket does not exist (set bucket, or create = true)"
 REFUSES = "it refuses our credentials"
 WRONG_REGION = "the bucket belongs to another region or endpoint (set region, or endpoint_url)"
+CLOCK = "the clocks differ too much (set this machine's clock by NTP)"
 CHECKSUM = "it refuses this form of checksum (set checksums = when_required)"
 
-#: What the server's error codes mean, where the status alone would say less.
-UNAVAILABLE = {
+#: What the server's error codes mean, where the status alone would say less. Until an operator has changed
+#: something, all is refused with these:
+MISCONFIGURED = {
     "NoSuchBucket": NO_BUCKET,
     "InvalidBucketName": "it refuses the bucket's name (set bucket)",
     "InvalidAccessKeyId": f"{REFUSES}: the access key is unknown (set access_key and secret_key)",
     "SignatureDoesNotMatch": f"{REFUSES}: the signature is wrong (set secret_key; check region and proxies)",
-    "ExpiredToken": f"{REFUSES}: they have expired",
-    "InvalidToken": f"{REFUSES}: the session token is wrong",
     "AccessDenied": f"{REFUSES}: they lack the right to do this",
-    "RequestTimeTooSkewed": "the clocks differ too much (set this machine's clock by NTP)",
-    "RequestExpired": "the clocks differ too much (set this machine's clock by NTP)",
     "AuthorizationHeaderMalformed": WRONG_REGION,
     "PermanentRedirect": WRONG_REGION,
-    "TemporaryRedirect": WRONG_REGION,
     "IllegalLocationConstraintException": WRONG_REGION,
     "InvalidLocationConstraint": WRONG_REGION,
     "InvalidRegion": WRONG_REGION,
+}
+#: These pass, or concern one request.
+UNAVAILABLE = {
+    "ExpiredToken": f"{REFUSES}: they have expired",
+    "InvalidToken": f"{REFUSES}: the session token is wrong",
+    "RequestTimeTooSkewed": CLOCK,
+    "RequestExpired": CLOCK,
+    "TemporaryRedirect": WRONG_REGION,
     "MissingContentLength": CHECKSUM,
     "XAmzContentSHA256Mismatch": "the bytes changed on their way to it",
     "BadDigest": "the bytes changed on their way to it",
@@ -81,7 +86,7 @@ def explain(store: str, error: Exception, *, virtual: bool = False) -> StoreErro
     if isinstance(error, aws.ClientError):
         return _refusal(store, error)
     if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
-        return Unavailable(store, "no credentials were found (set access_key and secret_key)")
+        return Misconfigured(store, "no credentials were found (set access_key and secret_key)")
     if isinstance(error, (aws.CredentialRetrievalError, aws.TokenRetrievalError)):
         return Unavailable(store, "the ambient credentials could not be fetched")
     if isinstance(error, aws.SSLError):
@@ -96,9 +101,9 @@ def explain(store: str, error: Exception, *, virtual: bool = False) -> StoreErro
     if isinstance(error, aws.ReadTimeoutError):
         return Unavailable(store, "it did not answer in time")
     if isinstance(error, aws.NoRegionError):
-        return Unavailable(store, "its region is not known (set region)")
+        return Misconfigured(store, "its region is not known (set region)")
     if isinstance(error, aws.ParamValidationError):
-        return StoreError(store, "an option's value is not one that S3 takes")
+        return Misconfigured(store, "an option's value is not one that S3 takes")
     if isinstance(error, aws.HTTPClientError):
         return Unavailable(store, "the connection broke")
     return Unavailable(store, f"the request failed with {type(error).__name__}")
@@ -111,12 +116,14 @@ def _refusal(store: str, error: aws.ClientError) -> StoreError:
         return Unavailable(store, "it asks us to slow down", _retry_after(metadata))
     if code in FULL or status in (413, 507):
         return StoreFull(store, FULL.get(code, "it is full, or takes no image of that size"))
+    if code in MISCONFIGURED:
+        return Misconfigured(store, MISCONFIGURED[code])
     if code in UNAVAILABLE:
         return Unavailable(store, UNAVAILABLE[code])
     if code in MISSING or (status == 404 and code == "404"):
         return BlobNotFound(store, "nothing is stored there")
     if status in (401, 403):
-        return Unavailable(store, f"{REFUSES} (set access_key and secret_key; check region and clock)")
+        return Misconfigured(store, f"{REFUSES} (set access_key and secret_key; check region and clock)")
     if status == 411:
         return Unavailable(store, CHECKSUM)
     if 300 <= status < 400:

@@ -6,17 +6,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ByteSize, Field, FilePath, SecretStr, field_validator, model_validator
 
-from calotype.stores import StoreOptions
+from calotype.stores import Seconds, Size, StoreOptions
 
 #: S3's own limits on one part of a multipart upload, in bytes.
 PART_MIN, PART_MAX = 5 << 20, 5 << 30
 
-Part = Annotated[ByteSize, Field(ge=PART_MIN, le=PART_MAX)]
+Part = Annotated[Size, Field(ge=PART_MIN, le=PART_MAX)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+/?$")]
 
 
 class S3Options(StoreOptions):
-    """Sizes are bytes, or text such as `16MiB`; times are seconds."""
+    """What `store.NAME.*` may say when the driver is s3."""
 
     bucket: str = Field(pattern=r"^[A-Za-z0-9._-]{3,255}$", description="The bucket that holds the images.")
     prefix: str = Field(
@@ -51,13 +51,13 @@ class S3Options(StoreOptions):
         "when_required",
         description="when_supported adds boto3's CRC to each request; many servers refuse it.",
     )
-    multipart_threshold: ByteSize = Field(
+    multipart_threshold: Size = Field(
         ByteSize(32 << 20), le=PART_MAX, description="Images of a known length from here on go up in parts."
     )
     part_size: Part | None = Field(
         None, description="Bytes in a part; unset: 12 MiB. Grows where 10,000 such parts would not suffice."
     )
-    memory: ByteSize = Field(
+    memory: Size = Field(
         ByteSize(36 << 20),
         ge=PART_MIN,
         description="Bytes of parts that one upload holds at a time; one part is held even if it is larger.",
@@ -68,8 +68,8 @@ class S3Options(StoreOptions):
         None, description="Encryption by the server; unset: the bucket's default."
     )
     kms_key_id: str | None = Field(None, description="The KMS key for sse = aws:kms.")
-    connect_timeout: float = Field(5, gt=0, description="Seconds to wait for a connection.")
-    read_timeout: float = Field(60, gt=0, description="Seconds to wait for the next bytes.")
+    connect_timeout: Seconds = Field(5, gt=0, description="Seconds to wait for a connection.")
+    read_timeout: Seconds = Field(60, gt=0, description="Seconds to wait for the next bytes.")
     retries: int = Field(4, ge=0, le=20, description="How often a failed request or read is repeated.")
 
     @field_validator("prefix")

@@ -11,11 +11,11 @@ from calotype.stores import (
     Blob,
     BlobNotFound,
     Capability,
+    Misconfigured,
     Reader,
     Store,
     Stored,
     StoreError,
-    Unavailable,
 )
 from calotype.stores.contract import KEY
 from calotype_store_s3.bucket import Bucket
@@ -140,7 +140,7 @@ class S3Store(Store):
         try:
             self._bucket.call("head_bucket")
         except BlobNotFound as error:
-            raise Unavailable(self.name, NO_BUCKET) from error
+            raise Misconfigured(self.name, NO_BUCKET) from error
 
     def _parts_size(self, name: str, upload_id: str) -> int:
         with contextlib.suppress(StoreError):

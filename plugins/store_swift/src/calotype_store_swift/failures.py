@@ -10,7 +10,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from calotype.stores import BlobChanged, BlobNotFound, Duplicate, StoreError, StoreFull, Unavailable
+from calotype.stores import (
+    BlobChanged,
+    BlobNotFound,
+    Duplicate,
+    Misconfigured,
+    StoreError,
+    StoreFull,
+    Unavailable,
+)
 
 REFUSED = (
     "it refuses our credentials (options user and key, username and password, or application_credential_*)"
@@ -59,13 +67,14 @@ def explain(store: str, error: Exception, *, writing: bool = False) -> StoreErro
     if isinstance(error, (identity.SSLError, requests.exceptions.SSLError)):
         return Unavailable(store, UNTRUSTED)
     if isinstance(error, (identity.Unauthorized, identity.Forbidden)):
-        return Unavailable(store, REFUSED)
+        return Misconfigured(store, REFUSED)
     if isinstance(error, identity.CatalogException):
-        return Unavailable(
+        return Misconfigured(
             store, "the identity service lists no endpoint for it (options region, interface, endpoint)"
         )
     if isinstance(error, identity.HttpError) and error.http_status < 500:
-        return Unavailable(
+        kind = Unavailable if error.http_status in (408, 429) else Misconfigured
+        return kind(
             store, f"the identity service answered {error.http_status} (options auth_url, auth_version)"
         )
     if isinstance(error, (requests.Timeout, identity.ConnectTimeout)):
@@ -75,9 +84,9 @@ def explain(store: str, error: Exception, *, writing: bool = False) -> StoreErro
 
 def _answer(store: str, status: int, headers: dict, writing: bool) -> StoreError:
     if status == 401:
-        return Unavailable(store, REFUSED)
+        return Misconfigured(store, REFUSED)
     if status == 403:
-        return Unavailable(store, "its user may not do that (roles, or the container's ACL)")
+        return Misconfigured(store, "its user may not do that (roles, or the container's ACL)")
     if status == 404:
         return missing(store) if writing else BlobNotFound(store, "there is no such object")
     if status in (409, 412):
@@ -95,6 +104,6 @@ def _answer(store: str, status: int, headers: dict, writing: bool) -> StoreError
     return StoreError(store, f"it answered {status}")
 
 
-def missing(store: str) -> Unavailable:
+def missing(store: str) -> Misconfigured:
     """A container is not there."""
-    return Unavailable(store, "its container is missing (option container; `create = true` makes it)")
+    return Misconfigured(store, "its container is missing (option container; `create = true` makes it)")

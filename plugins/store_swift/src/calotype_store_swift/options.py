@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import ByteSize, Field, SecretStr, model_validator
 
-from calotype.stores import StoreOptions
+from calotype.stores import Seconds, Size, StoreOptions
 
 #: The largest object that Swift takes in one PUT, unless its operator changed that.
 OBJECT_MAX = 5 << 30
@@ -59,30 +59,30 @@ class SwiftOptions(StoreOptions):
         description="Hex digits of the key's hash by which objects are spread over 1, 16 or 256 containers. "
         "Never change it once there are images.",
     )
-    whole_max: int = Field(
-        1 << 30,
+    whole_max: Size = Field(
+        ByteSize(1 << 30),
         ge=0,
         le=OBJECT_MAX,
         description="Images of a known length up to so many bytes go as one object, sent on as they come; "
         "others go in segments, and only a segment is sent again when a connection breaks. "
         "0: always in segments.",
     )
-    segment_size: int | None = Field(
+    segment_size: Size | None = Field(
         None,
         ge=1,
         le=OBJECT_MAX,
         description="Bytes in a segment; default 16 MiB. It grows where the manifest would be too long.",
     )
     segment_concurrency: int = Field(4, ge=1, le=64, description="Segments of one upload sent at a time.")
-    upload_memory: int = Field(
-        48 << 20,
+    upload_memory: Size = Field(
+        ByteSize(48 << 20),
         ge=1,
         description="Bytes of one upload held in memory; when two segments do not fit they wait on disk.",
     )
     spool_dir: Path | None = Field(
         None, description="The folder where; default: the system's for temporary files."
     )
-    segment_ttl: int = Field(
+    segment_ttl: Seconds = Field(
         7 * 86400,
         ge=60,
         description="Seconds until Swift itself removes the segments of an upload that never ended. "
@@ -94,8 +94,8 @@ class SwiftOptions(StoreOptions):
     temp_url_digest: Literal["sha256", "sha512", "sha1"] = Field(
         "sha256", description="How TempURLs are signed; one of /info's tempurl.allowed_digests."
     )
-    connect_timeout: float = Field(10.0, gt=0, description="Seconds to wait for a connection.")
-    read_timeout: float = Field(60.0, gt=0, description="Seconds to wait for the next bytes of an answer.")
+    connect_timeout: Seconds = Field(10.0, gt=0, description="Seconds to wait for a connection.")
+    read_timeout: Seconds = Field(60.0, gt=0, description="Seconds to wait for the next bytes of an answer.")
     retries: int = Field(
         3, ge=0, le=20, description="How often a request is repeated, and a broken download taken up again."
     )

@@ -18,6 +18,7 @@ from calotype.stores import (
     BlobNotFound,
     Capability,
     Duplicate,
+    Misconfigured,
     Reader,
     Store,
     Stored,
@@ -293,7 +294,7 @@ class SwiftStore(Store):
     def _check_temp_url_key(self) -> None:
         probe = self._temp_url(self._all()[0], "probe", 60)
         if not self._connections.identity.accepts(probe):
-            raise Unavailable(
+            raise Misconfigured(
                 self.name,
                 "it refuses our TempURLs (options temp_url_key, temp_url_digest; the account's Temp-URL-Key)",
             )

@@ -135,7 +135,7 @@ class Upload:
                 piece.body,
                 content_length=piece.size,
                 etag=piece.md5,
-                headers={"X-Delete-After": str(self._options.segment_ttl)},
+                headers={"X-Delete-After": str(round(self._options.segment_ttl))},
             )
         return {"path": f"/{self._segments}/{name}", "etag": piece.md5, "size_bytes": piece.size}
 

@@ -1,0 +1,119 @@
+"""What is wrong with an ini file or its variables, in one sentence each, before anybody acts on them.
+
+PasteDeploy and Python's logging answer the same mistakes with tracebacks.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from calotype import former_name
+from calotype.hints import did_you_mean, located, one_line, without_password
+from calotype.variables import ARGUMENTS, SettingsError
+
+#: How a value refers to a variable: ${name} in our way, %(name)s in configparser's.
+_REFERENCE = re.compile(r"(?<!\$)\$\{([^}:]+)\}|%\(([^)]+)\)s")
+
+
+def read_variables(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:
+    """Return the variables of a command line.
+
+    Raises:
+        SettingsError: one is not NAME=VALUE, or holds a single %.
+    """
+    variables = {}
+    for text in pairs:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise SettingsError(f"{text!r} is not a variable: a variable is NAME=VALUE")
+        if re.search(r"%(?![%(])", value.replace("%%", "")):
+            raise SettingsError(f"variable {name}: write %% instead of %, which has a meaning in ini files")
+        variables[name] = value
+    return variables
+
+
+def check_ini(ini: str, variables: Mapping[str, str]) -> None:
+    """Return if the ini file can be parsed and knows all the variables.
+
+    Raises:
+        SettingsError: it cannot be, or does not; the sentence names the file, and the line if there is one.
+    """
+    try:
+        text = Path(ini).read_text()
+    except OSError as error:
+        raise SettingsError(f"{ini}: the ini file cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{ini}: the ini file is no UTF-8 text") from None
+    former_name.check_file(Path(ini))
+    known = {*_parse(ini, text).defaults(), *_referred_to(text), "data_dir"}
+    for name in sorted(variables.keys() - known - {ARGUMENTS}):
+        hint = did_you_mean(name, known)
+        if any(located(ini, name, section=kind) != located(ini) for kind in ("app", "server")):
+            hint = f": it is a setting, so write {name} = ${{NAME}} in the file and give NAME=VALUE"
+        raise SettingsError(f"{ini}: it has no variable {name}{hint}")
+
+
+@contextlib.contextmanager
+def refused(ini: str, what: str) -> Iterator[None]:
+    """Turn whatever PasteDeploy or logging raises within into a sentence that names the file.
+
+    Raises:
+        SettingsError: something was raised. `what` is what could not be done.
+    """
+    try:
+        yield
+    except SettingsError:
+        raise
+    except configparser.InterpolationError as error:
+        place = located(ini, error.option, section=error.section.partition(":")[0])
+        raise SettingsError(
+            f"{place}{error.option}: % has a meaning in ini files: "
+            "%(NAME)s stands for a variable of [DEFAULT], and %% for %"
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"{ini}: {what}: {error.filename}: {error.strerror}") from error
+    except Exception as error:
+        # PasteDeploy's own are plain LookupErrors, and sentences.
+        kind = "" if type(error) is LookupError else f"{type(error).__name__}: "
+        raise SettingsError(f"{ini}: {what}: {kind}{one_line(error)}") from error
+
+
+def arguments_of(ini: str, pairs: list[str] | tuple[str, ...]) -> str:
+    """Return the ini file and the variables as they are typed, without the passwords of URLs."""
+    return shlex.join([ini, *map(without_password, pairs)])
+
+
+def _parse(ini: str, text: str) -> configparser.ConfigParser:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("[") and "]" not in line:  # configparser takes [app:main for a key
+            raise SettingsError(f"{ini}, line {number}: a section is [NAME], not {line!r}")
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str
+    try:
+        parser.read_string(text)
+    except configparser.DuplicateOptionError as error:
+        raise SettingsError(
+            f"{ini}, line {error.lineno}: [{error.section}] has {error.option} already; remove one of the two"
+        ) from None
+    except configparser.DuplicateSectionError as error:
+        raise SettingsError(
+            f"{ini}, line {error.lineno}: there is a section [{error.section}] already; join the two"
+        ) from None
+    except configparser.MissingSectionHeaderError as error:
+        raise SettingsError(
+            f"{ini}, line {error.lineno}: a line before the first [section]: {error.line.strip()!r}"
+        ) from None
+    except configparser.ParsingError as error:
+        number, line = error.errors[0]
+        raise SettingsError(f"{ini}, line {number}: neither a [section] nor KEY = VALUE: {line}") from None
+    return parser
+
+
+def _referred_to(text: str) -> set[str]:
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith(("#", ";")))
+    return {ours or theirs for line in lines for ours, theirs in _REFERENCE.findall(line)}

@@ -1,0 +1,79 @@
+"""What messages about settings have in common: where it stands, its value, and what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+#: A value is shown up to so many characters.
+_SHOWN_MAX = 80
+_USER_INFO = re.compile(r"//[^/@\s]*@")
+_SECTION = re.compile(r"\[([^]]+)\]")
+_KEY = re.compile(r"([^\s#;=:][^=:]*?)\s*[=:]")
+#: The placeholder for the ini file in a sentence that holds a command to type.
+_COMMAND = re.compile(r"(calotype-manage [a-z-]+(?: [a-z-]+)?) INI\b")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return " (did you mean X?)" for the known word that is most like this one; "" if none is."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def quoted(value: str) -> str:
+    """Return a value for a message: in quotes, on one line, and without the password of a URL.
+
+    A value that came from the environment or from a file is shown as it is written in the ini file.
+    """
+    text = without_password(getattr(value, "written", value))
+    return repr(text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "...")
+
+
+def without_password(text: str) -> str:
+    """Return the text with user and password taken out of the URLs in it."""
+    return _USER_INFO.sub("//***@", text)
+
+
+def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
+    """Return "FILE, line N: " for the first of these keys that a section of this kind, or [DEFAULT], has.
+
+    A key that ends with a dot stands for all that begin with it. Return "FILE: " if none is there, and ""
+    without a file.
+    """
+    if ini is None:
+        return ""
+    lines = _lines_of_keys(ini, section)
+    for key in keys:
+        for found, number in lines:
+            if found == key or (key.endswith(".") and found.startswith(key)):
+                return f"{ini}, line {number}: "
+    return f"{ini}: "
+
+
+def with_arguments(sentence: str, arguments: str | None) -> str:
+    """Put the ini file and the variables of this command line into the commands that a sentence names."""
+    if not arguments:
+        return sentence
+    return _COMMAND.sub(lambda match: f"{match[1]} {arguments}", sentence)
+
+
+def one_line(text: object) -> str:
+    """Return an error's text on one line."""
+    return " ".join(str(text).split())
+
+
+def _lines_of_keys(ini: str | Path, section: str) -> list[tuple[str, int]]:
+    """Return the keys of the sections of this kind, with the numbers of their lines."""
+    try:
+        lines = Path(ini).read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    found, counts = [], False
+    for number, line in enumerate(lines, 1):
+        if header := _SECTION.match(line):
+            counts = header[1].strip().partition(":")[0] in (section, "DEFAULT")
+        elif counts and (key := _KEY.match(line)):
+            found.append((key[1], number))
+    return found

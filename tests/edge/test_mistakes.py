@@ -1,0 +1,339 @@
+"""Mistakes of an operator: each ends the start with a status that is not 0 and with one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.edge.serving import PATIENCE, head, read_to_end
+from tests.running.answers import statuses
+from tests.running.forked import run_manage, run_pserve, start_pserve
+from tests.running.server import INI, OCTETS, meta, write_ini
+from tests.servers.common import free_ports
+
+Change = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong, and the words that the sentence must have.
+
+    `{home}` in a text stands for the data directory, `{taken}` for a port on which somebody listens.
+    """
+
+    words: tuple[str, ...]
+    app: Mapping[str, str] = field(default_factory=dict)
+    server: Mapping[str, str] = field(default_factory=dict)
+    variables: tuple[str, ...] = ()
+    text: Change | None = None
+    before: Callable[[Path], object] | None = None
+
+
+def app(key: str, value: str, *words: str, **more: str) -> Mistake:
+    """A mistake in [app:main]; the sentence has its key and its value."""
+    others = {name.replace("__", "."): text for name, text in more.items()}
+    return Mistake((key, *words), {key: value, **others})
+
+
+def server(key: str, value: str, *words: str) -> Mistake:
+    """A mistake in [server:main]."""
+    return Mistake((key, *words), server={key: value})
+
+
+def variable(text: str, *words: str) -> Mistake:
+    """A mistake behind the ini file."""
+    return Mistake(words, variables=(text,))
+
+
+def replaced(old: str, new: str, *words: str) -> Mistake:
+    """A mistake in the text of the ini file."""
+    return Mistake(words, text=lambda text: text.replace(old, new))
+
+
+def named(*words: str, before: Callable[[Path], object] | None = None, **options: str) -> Mistake:
+    """A mistake of a store `file` that calotype.stores names."""
+    keys = {f"store.file.{name}": value for name, value in options.items()}
+    return Mistake(words, {"calotype.stores": "file", "store.file.create": "", **keys}, before=before)
+
+
+def damage_tokens(home: Path) -> None:
+    (home / "tokens.json").write_text("{")
+
+
+TOKENS = {"calotype.identity": "tokens"}
+
+AT_START = {
+    # Values
+    "a size": app("calotype.image_size_cap", "ten", "line ", "'ten'", "must be a size", "10MiB"),
+    "seconds": app("calotype.lease", "5 weeks", "line ", "'5 weeks'", "must be a time", "5m"),
+    "a size below the least": app("calotype.list_bytes", "0", "'0'", "greater than or equal to 1"),
+    "a choice": app("calotype.identity", "tokns", "'none', 'tokens' or 'keystone'", "'tokns'"),
+    "a key": app("calotype.defualt_store", "file", "line ", "did you mean calotype.default_store?"),
+    "a missing variable": app(
+        "calotype.public_endpoint", "${data_dri}", "${data_dri}", "did you mean data_dir?"
+    ),
+    "a missing environment variable": app(
+        "calotype.default_store", "${env:NOWHERE_X}", "set the environment"
+    ),
+    "a missing file": app("calotype.default_store", "${file:/nowhere/x}", "there is no ${file:/nowhere/x}"),
+    "a URL": app("sqlalchemy.url", "sqlite//x", "line ", "it is not a URL"),
+    "a database of another kind": app("sqlalchemy.url", "oracle://u:hunter2@h/x", "line "),
+    "a secret in a value": app("calotype.public_endpoint", "ftp://u:hunter2@h", "'ftp://***@h'"),
+    # Files
+    "no file": Mistake(("nosuch.ini", "No such file"), text=lambda text: ""),
+    "a key twice": replaced("[app:main]\n", "[app:main]\nuse = x\n", "line ", "has use already"),
+    "a section twice": Mistake(("line ", "[app:main]", "join"), text=lambda text: text + "\n[app:main]\n"),
+    "a broken section": replaced("[app:main]", "[app:main", "line ", "a section is [NAME], not '[app:main'"),
+    "a line that is nothing": replaced("[app:main]", "[app:main]\nhello\n", "line ", "KEY = VALUE", "hello"),
+    "a line before the sections": Mistake(
+        ("line 1", "'x = y'", "before the first [section]"), text=lambda text: f"x = y\n{text}"
+    ),
+    "no application": replaced("[app:main]", "[app:mian]", "main", "app"),
+    "no server": replaced("[server:main]", "[server:mian]", "main", "server"),
+    "another distribution": replaced(
+        "egg:calotype-core\n", "egg:calotype-cor\n", "calotype-cor", "PackageNotFound"
+    ),
+    "another entry point": replaced("calotype-core#server", "calotype-core#servre", "servre"),
+    "a percent sign": app("calotype.public_endpoint", "https://h/%40", "line ", "%% for %"),
+    "a logger that is not there": replaced("keys = root, calotype", "keys = root, calotyp", "logging"),
+    "a level of logging": replaced("level = WARNING", "level = LOUD", "logging", "LOUD"),
+    # The command line
+    "a variable": variable("htttp_port=9999", "no variable htttp_port", "did you mean http_port?"),
+    "a setting as a variable": variable("calotype.migrate=false", "calotype.migrate", "it is a setting"),
+    "no variable": variable("quickly", "'quickly'", "NAME=VALUE"),
+    # The server
+    "a port": variable("http_port=80000", "listen", "line ", "0 to 65535", "127.0.0.1:80000"),
+    "a port that is taken": variable(
+        "http_port={taken}", "127.0.0.1:{taken}", "Address already in use", "another port"
+    ),
+    "a key of the server": server("treads", "4", "line ", "did you mean threads?"),
+    "a public address": server(
+        "listen", "0.0.0.0:0", "0.0.0.0", "set calotype.identity to tokens or keystone"
+    ),
+    "a socket's directory": Mistake(
+        ("/nowhere/x.sock", "does not exist"), server={"listen": "", "unix_socket": "/nowhere/x.sock"}
+    ),
+    "an admin address that is taken": Mistake(
+        ("admin_listen", "{taken}", "in use"), {"calotype.admin_listen": "127.0.0.1:{taken}"}
+    ),
+    # Stores
+    "an option": Mistake(("store 'file'", "line ", "did you mean path?"), {"store.file.pth": "/x"}),
+    "a core option": Mistake(("did you mean read_only?",), {"store.file.read_onyl": "1"}),
+    "an option's value": Mistake(
+        ("line ", "quota", "must be a size", "'much'"), {"store.file.quota": "much"}
+    ),
+    "a missing option": named("option path is missing", path=""),
+    "a missing driver": Mistake(
+        ("no driver 'fiel'", "did you mean file?"),
+        {"calotype.stores": "file", "store.file.driver": "fiel"},
+    ),
+    "a missing directory": named("store 'file'", "does not exist", "path = /nowhere/x", path="/nowhere/x"),
+    "a file for a directory": named(
+        "Not a directory", "{home}/calotype.sqlite", path="{home}/calotype.sqlite"
+    ),
+    "a directory without a marker": named("has no .calotype-store marker", path="{home}"),
+    "a directory for all": named(
+        "chmod go-w", path="{home}/images", before=lambda home: (home / "images").chmod(0o777)
+    ),
+    "a CA file of another store": Mistake(
+        ("store 'http'", "ca_bundle", "no certificates"),
+        {"calotype.stores": "file http", "store.http.ca_bundle": "{home}/calotype.sqlite"},
+    ),
+    # The database and the tokens
+    "an empty database": Mistake(
+        ("db upgrade", "data_dir={home}/new", "is empty"),
+        {"calotype.migrate": "false"},
+        variables=("data_dir={home}/new",),
+    ),
+    "no database": app("sqlalchemy.url", "sqlite:////proc/x/y.sqlite", "line ", "/proc/x"),
+    "a database that is none": Mistake(
+        ("{home}/text", "not a database"), {"sqlalchemy.url": "sqlite:///{home}/text"}
+    ),
+    "a database server that is away": Mistake(
+        ("u:***@127.0.0.1:1/x",), {"sqlalchemy.url": "postgresql+psycopg://u:hunter2@127.0.0.1:1/x"}
+    ),
+    "a damaged file of tokens": Mistake(("{home}/tokens.json", "is damaged"), TOKENS, before=damage_tokens),
+    "a directory for the file of tokens": Mistake(
+        ("/proc", "cannot be read", "Is a directory"), {**TOKENS, "calotype.tokens_file": "/proc"}
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a database and a store."""
+    home = tmp_path_factory.mktemp("template")
+    done = run_manage(["stores", INI, f"data_dir={home}", "--create", "file"])
+    assert done.returncode == 0, done.stderr
+    (home / "text").write_text("This is no database. " * 100)
+    return home
+
+
+@pytest.fixture
+def home(template: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(template, tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def taken() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def start(mistake: Mistake, home: Path, taken: int) -> subprocess.CompletedProcess[str]:
+    """Run pserve on an ini file with the mistake."""
+
+    def filled(text: str) -> str:
+        return text.replace("{home}", str(home)).replace("{taken}", str(taken))
+
+    def each(given: Mapping[str, str]) -> dict[str, str]:
+        return {key: filled(value) for key, value in given.items()}
+
+    ini = write_ini(home, each(mistake.app), each(mistake.server))
+    if mistake.text is not None:
+        changed = mistake.text(INI.read_text())
+        ini.write_text(changed) if changed else (ini := home / "nosuch.ini")
+    if mistake.before is not None:
+        mistake.before(home)
+    variables = {"data_dir": str(home), "http_port": "0"}
+    pairs = [filled(text) for text in mistake.variables]
+    given = [
+        f"{name}={value}" for name, value in variables.items() if not any(p.startswith(name) for p in pairs)
+    ]
+    return run_pserve([ini, *given, *pairs])
+
+
+@pytest.mark.parametrize("name", AT_START)
+def test_a_mistake_ends_the_start_with_one_sentence_and_a_status_that_is_not_0(
+    name: str, home: Path, taken: int
+) -> None:
+    """r1-E1, r1-E2, r1-E3, r1-E4, r1-E5, r1-E6, r1-E7"""
+    done = start(AT_START[name], home, taken)
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stdout
+    assert "hunter2" not in done.stdout
+    said = [line for line in done.stdout.splitlines() if line.startswith("calotype: ")]
+    assert len(said) == 1, done.stdout
+    for word in AT_START[name].words:
+        assert word.replace("{home}", str(home)).replace("{taken}", str(taken)) in said[0], said[0]
+
+
+COMMANDS = {
+    "no file": (["stores", "nosuch.ini"], 2, "nosuch.ini"),
+    "a broken file": (["stores", "BROKEN"], 1, "line 1"),
+    "a variable": (["stores", "INI", "data_dri=/x"], 1, "did you mean data_dir?"),
+    "a role": (["token", "add", "INI", "HOME", "--user", "u", "--role", "memebr"], 1, "did you mean member?"),
+    "another role": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--role", "owner"],
+        1,
+        "admin, member, reader",
+    ),
+    "seconds": (["fsck", "INI", "HOME", "--window", "soon"], 2, "must be a time"),
+    "a rate": (["fsck", "INI", "HOME", "--deep", "fast"], 2, "must be a size"),
+    "a rate without a unit": (["fsck", "INI", "HOME", "--deep", "100"], 2, "100MiB"),
+    "an empty database": (["fsck", "INI", "NEW"], 1, "db upgrade"),
+    "an image of an empty database": (["images", "undelete", "INI", "x", "NEW"], 1, "db upgrade"),
+    "a sweep of an empty database": (["sweep", "INI", "NEW"], 1, "db upgrade"),
+    "a scrub of an empty database": (["scrub", "show", "INI", "NEW"], 1, "db upgrade"),
+    "a database that is none": (
+        ["db", "upgrade", "INI", "HOME", "database_url=sqlite:///TEXT"],
+        1,
+        "not a database",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_mistake_ends_a_command_with_a_sentence(name: str, template: Path, tmp_path: Path) -> None:
+    """r1-E4, r1-E5, r1-E6, r1-E7: a hint repeats the variables that were given."""
+    words, status, wanted = COMMANDS[name]
+    broken = tmp_path / "broken.ini"
+    broken.write_text("x = y\n")
+    stands_for = {
+        "INI": str(INI),
+        "BROKEN": str(broken),
+        "HOME": f"data_dir={template}",
+        "NEW": f"data_dir={tmp_path}/new",
+    }
+    arguments = [stands_for.get(word, word).replace("TEXT", f"{template}/text") for word in words]
+    done = run_manage(arguments)
+    assert done.returncode == status, done.stderr
+    assert wanted in done.stderr
+    assert "Traceback" not in done.stderr
+    if "NEW" in words:
+        assert f"calotype-manage db upgrade {INI} data_dir={tmp_path}/new" in done.stderr
+
+
+def test_a_store_that_cannot_be_reached_is_degraded_and_the_rest_goes_on(start_server: StartServer) -> None:
+    """r1-E2: the log and /readyz say so, and images in the other store are served."""
+    away = {
+        "driver": "swift",
+        "auth_url": "http://127.0.0.1:1/auth/v1.0",
+        "auth_version": "1",
+        "user": "u",
+        "key": "k",
+        "retries": "0",
+    }
+    options = {f"store.away.{name}": value for name, value in away.items()}
+    server = start_server({"calotype.stores": "file away", **options})
+    assert "store 'away': it cannot be reached (options auth_url, endpoint); it is unavailable" in server.log
+    ready = server.readyz(lambda answer: answer.json["stores"]["away"] == "unavailable")
+    assert (ready.status, ready.json["stores"]["file"]) == (200, "ok")
+    assert server.upload(b"bytes")["store"] == "file"
+
+
+@pytest.mark.campaign
+def test_a_reload_lets_requests_end(tmp_path: Path) -> None:
+    """r1-H11: `pserve --reload` gives them as long as a SIGTERM does."""
+    ini = write_ini(tmp_path)
+    (port,) = free_ports(1)
+    variables = [f"data_dir={tmp_path}/data", f"http_port={port}"]
+    process = start_pserve(["--reload", ini, *variables], tmp_path / "log", tmp_path, {})
+
+    def pid() -> int | None:
+        """The process that serves; None while none does."""
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer,
+        ):
+            processes = json.load(answer)["processes"]
+            return processes[-1]["pid"] if processes else None
+
+    def wait_for(other: int | None) -> int:
+        end = time.monotonic() + 60
+        while (now := pid()) in (None, other):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        return now
+
+    try:
+        first = wait_for(None)
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+            fields = {**OCTETS, **meta(name="last"), "Content-Length": "1000000"}
+            connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
+            connection.sendall(b"x" * 500_000)
+            ini.touch()
+            while "requests under way: 1" not in (tmp_path / "log").read_text():
+                assert process.poll() is None
+                time.sleep(0.1)
+            time.sleep(2)  # longer than hupper itself would wait
+            connection.sendall(b"x" * 500_000)
+            assert statuses(read_to_end(connection)) == [200]
+        wait_for(first)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)

@@ -1,0 +1,108 @@
+"""Changes of the schema take turns, whichever database it is and however many processes want one (r1-H2)."""
+
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from calotype.registry import SchemaMismatch, build_engine, schema, turns
+from tests.running.database import make_database, only_sqlite
+from tests.running.forked import run_manage
+from tests.running.server import INI, Server, StartFailed, write_ini
+
+AT_ONCE = 3
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    """The URL of an empty database of the kind that these tests run on."""
+    return make_database(tmp_path)
+
+
+def upgrade_at_once(database: str) -> list[str]:
+    """Run `db upgrade` so many times at once, and return what each said."""
+
+    def upgrade(_: int) -> subprocess.CompletedProcess[str]:
+        return run_manage(["db", "upgrade", INI, f"database_url={database}"])
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        done = list(threads.map(upgrade, range(AT_ONCE)))
+    assert [one.returncode for one in done] == [0] * AT_ONCE, [one.stderr for one in done]
+    return sorted(one.stdout for one in done)
+
+
+def test_commands_that_upgrade_at_once_take_turns(database: str) -> None:
+    """r1-H2: on an empty database, and on one that is at 0001."""
+    engine = build_engine(database)
+    upgrade_at_once(database)
+    assert schema.differences(engine) == []
+
+    schema.downgrade(engine, "0001")
+    said = upgrade_at_once(database)
+    assert f"0001 -> {schema.newest()}\n" in said
+    assert schema.differences(engine) == []
+    engine.dispose()
+
+
+@pytest.fixture
+def engines(database: str) -> tuple[Engine, Engine]:
+    """Two processes' engines of one database."""
+    made = build_engine(database), build_engine(database)
+    yield made
+    for engine in made:
+        engine.dispose()
+
+
+def test_a_turn_is_waited_for_with_a_sentence_and_not_for_ever(
+    engines: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """r1-H2: and nobody waits where there is nothing to do."""
+    one, other = engines
+    schema.upgrade(one)
+    schema.upgrade(other)  # knows a connection already
+    told: list[str] = []
+    with turns.turn(one, told.append):
+        schema.upgrade(other, tell=told.append)
+        assert told == []
+        monkeypatch.setattr(turns, "PATIENCE", 0.2)
+        with pytest.raises(SchemaMismatch, match="another process has been changing the database's schema"):
+            schema.downgrade(other, "0006", tell=told.append)
+    assert len(told) == 1
+    assert "waiting for it to end" in told[0]
+    schema.downgrade(other, "0006", tell=told.append)
+    schema.upgrade(other, tell=told.append)
+    assert len(told) == 1
+
+
+@only_sqlite
+@pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.campaign)])
+def test_servers_that_start_at_once_and_migrate_all_start(count: int, tmp_path: Path) -> None:
+    """r1-H2: on an empty database of SQLite."""
+    ini = write_ini(tmp_path, {"calotype.migrate": "true"})
+    with ThreadPoolExecutor(count) as threads:
+        starting = [
+            threads.submit(Server, tmp_path / f"{number}", ini, tmp_path / "data") for number in range(count)
+        ]
+    servers, failed = [], []
+    for one in starting:
+        try:
+            servers.append(one.result())
+        except StartFailed as error:
+            failed.append(str(error))
+    for server in servers:
+        server.stop()
+    assert failed == []
+
+
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    engine = build_engine(f"sqlite:///{tmp_path}/database.sqlite")
+    (tmp_path / "database.sqlite-upgrade.lock").mkdir()
+    with pytest.raises(
+        SchemaMismatch, match=r"database\.sqlite-upgrade\.lock, cannot be opened: Is a directory"
+    ):
+        schema.upgrade(engine)
+    engine.dispose()
