@@ -97,3 +97,15 @@ def test_a_service_may_speak_for_a_user_whose_token_has_expired() -> None:
 def test_nobody_is_asked_about_where_there_is_no_token() -> None:
     """The anonymous stay what they are."""
     assert confirm_by_keystone(Request.blank("/")) is None
+
+
+def test_r1_g4_a_role_on_a_domain_is_no_role_here() -> None:
+    """r1-G4: at the head and when Keystone is asked again; a role on the system is one."""
+    document = {"token": {"roles": [{"name": "admin"}]}}
+    for header, roles in (("X-Domain-Id", set()), ("OpenStack-System-Scope", {"admin"})):
+        request = a_request(Session(document=document), **{header: "all"})
+        request.headers["X-Roles"] = "admin"
+        del request.headers["X-Project-Id"]
+        for caller in (identify_by_keystone(request), confirm_by_keystone(request)):
+            assert caller is not None
+            assert (caller.project, caller.roles) == (None, roles)

@@ -13,7 +13,7 @@ from tests.running.server import Server, meta, write_ini
 from tests.security.people import Person
 from tests.security.spoken import Spoken
 from tests.security.writes import PATCH, Write
-from tests.servers.identity import revoke_token, token_of
+from tests.servers.identity import Admin, revoke_token, token_of
 
 RENAMED = b'[{"op": "replace", "path": "/name", "value": "changed"}]'
 
@@ -202,3 +202,52 @@ def test_r1_c2_a_token_that_keystone_has_revoked_since_the_head_writes_nothing(
     assert people["admin"].get(path).json["name"] == "changed"
     # The cache still knows it: without the second look the write would have been done.
     assert member.get(path).status == 200
+
+
+#: How a client asks for an image in each dialect, and the status of one that was made.
+CREATIONS = (
+    ("/images", {}, b"", 200),
+    ("/v1/images", {}, b"", 201),
+    ("/v1/images", {"Content-Type": "application/json"}, b'{"name": "n"}', 201),
+    ("/v2/images", {"Content-Type": "application/json"}, b'{"name": "n"}', 201),
+)
+
+
+def test_r1_g4_an_administrator_of_the_system_makes_no_image_that_nobody_owns(
+    people: dict[str, Person], keystone: Mapping[str, str]
+) -> None:
+    """r1-G4: it looks, lists, changes and deletes, as administrators do, and makes images for projects."""
+    system = replace(people["admin"], token=token_of(keystone, "admin", {"system": {"all": True}}))
+    for path, headers, body, made in CREATIONS:
+        assert people["admin"].ask("POST", path, headers, body).status == made
+        refused = system.ask("POST", path, headers, body)
+        assert (refused.status, b"project" in refused.body) == (403, True), path
+    private = people["member"].upload(b"bytes")["id"]
+    assert system.get(f"/v2/images/{private}").json["id"] == private
+    assert private in [one["id"] for one in system.get("/v2/images?limit=1000").json["images"]]
+    body = f'{{"owner": "{people["member"].project}"}}'.encode()
+    owned = system.ask("POST", "/v2/images", {"Content-Type": "application/json"}, body)
+    assert (owned.status, owned.json["owner"]) == (201, people["member"].project)
+    assert system.ask("PATCH", f"/v2/images/{private}", PATCH, RENAMED).status == 200
+    assert system.delete(f"/v2/images/{private}").status == 204
+
+
+def test_r1_g4_a_role_on_a_domain_is_none_over_images(
+    people: dict[str, Person], keystone: Mapping[str, str]
+) -> None:
+    """r1-G4: or the administrator of one customer's domain would be that of all images."""
+    admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])
+    user, role = admin.ids("user")["other"], admin.ids("role")["admin"]
+    admin.call("PUT", f"/domains/default/users/{user}/roles/{role}")
+    scopes = ({"domain": {"id": "default"}}, "unscoped")
+    private = people["member"].upload(b"bytes")["id"]
+    public = people["admin"].upload(b"bytes", is_public="True")["id"]
+    for scope in scopes:
+        person = replace(people["other"], token=token_of(keystone, "other", scope))
+        for path, headers, body, _ in CREATIONS:
+            assert person.ask("POST", path, headers, body).status == 403
+        assert person.get(f"/v2/images/{private}").status == 404
+        assert person.ask("PATCH", f"/v2/images/{private}", PATCH, RENAMED).status == 404
+        assert person.get(f"/v2/images/{public}/file").body == b"bytes"
+        assert person.delete(f"/v2/images/{public}").status == 403
+        assert person.get("/v2/tasks").status == 403

@@ -77,13 +77,21 @@ def identify_by_keystone(request: Request) -> Caller | None:
     headers = request.headers
     if "keystone.token_auth" not in request.environ or headers.get("X-Identity-Status") != "Confirmed":
         return None
-    roles = (role.strip().lower() for role in headers.get("X-Roles", "").split(","))
+    roles = frozenset(role.strip().lower() for role in headers.get("X-Roles", "").split(","))
     return Caller(
         headers.get("X-User-Id"),
         headers.get("X-Project-Id"),
-        frozenset(filter(None, roles)),
+        _roles_here(request, roles - {""}),
         expires=keystone.expiry(request.environ),
     )
+
+
+def _roles_here(request: Request, roles: frozenset[str]) -> frozenset[str]:
+    """Return what a token's roles are worth: those on a domain nothing, because images belong to projects.
+
+    Otherwise the administrator of one customer's domain would be the administrator of everybody's images.
+    """
+    return frozenset() if request.headers.get("X-Domain-Id") else roles
 
 
 def confirm_by_keystone(request: Request) -> Caller | None:
@@ -102,7 +110,7 @@ def confirm_by_keystone(request: Request) -> Caller | None:
         raise IdentityUnavailable from error
     if roles is None:
         raise Unauthenticated
-    return replace(caller, roles=roles)
+    return replace(caller, roles=_roles_here(request, roles))
 
 
 class SecurityPolicy:

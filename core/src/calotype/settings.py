@@ -44,6 +44,11 @@ class Settings(BaseModel):
     tokens_file: Path | None = Field(
         None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
     )
+    system_scope: bool = Field(
+        False,
+        description="Let administrators whose token has no project, as with Keystone's system scope, "
+        "make images that have no owner. Off: 403. They may do everything else that administrators do.",
+    )
     confirm_after: float = Field(
         5,
         ge=0,
