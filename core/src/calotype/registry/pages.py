@@ -7,7 +7,7 @@ from typing import Any
 
 from calotype.registry.records import Image
 
-#: Images that are read at once with all that belongs to them, which may be 300 KiB for each. More than a page
+#: Images that are read at once with all that belongs to them, which may be 500 KiB for each. More than a page
 #: has by default, so that most pages take one statement.
 AT_ONCE = 50
 
