@@ -99,13 +99,15 @@ def test_nobody_is_asked_about_where_there_is_no_token() -> None:
     assert confirm_by_keystone(Request.blank("/")) is None
 
 
-def test_r1_g4_a_role_on_a_domain_is_no_role_here() -> None:
-    """r1-G4: at the head and when Keystone is asked again; a role on the system is one."""
-    document = {"token": {"roles": [{"name": "admin"}]}}
-    for header, roles in (("X-Domain-Id", set()), ("OpenStack-System-Scope", {"admin"})):
-        request = a_request(Session(document=document), **{header: "all"})
-        request.headers["X-Roles"] = "admin"
-        del request.headers["X-Project-Id"]
-        for caller in (identify_by_keystone(request), confirm_by_keystone(request)):
-            assert caller is not None
-            assert (caller.project, caller.roles) == (None, roles)
+@pytest.mark.parametrize("header", ["X-Domain-Id", "OpenStack-System-Scope"])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_r1_g4_a_role_outside_of_projects_gives_no_right(header: str, allowed: bool) -> None:
+    """r1-G4: at the head and when Keystone is asked again; one on the system does where a setting says so."""
+    request = a_request(Session(document={"token": {"roles": [{"name": "admin"}]}}), **{header: "all"})
+    request.headers["X-Roles"] = "admin"
+    del request.headers["X-Project-Id"]
+    for find in (identify_by_keystone, confirm_by_keystone):
+        caller = find(request, system_scope=allowed)
+        assert caller is not None
+        rights = allowed and header != "X-Domain-Id"
+        assert (caller.is_admin, bool(caller.principals), caller.project) == (rights, rights, None)

@@ -71,24 +71,28 @@ class Caller:
     """Who is asking: a user of a project, with roles (lower case). Nobody known has neither.
 
     `expires`: when the token ends by which the caller is known. It is not part of who the caller is.
+    `outside`: the token has the scope of something that has no images, such as a domain: it gives no rights.
     """
 
     user: str | None = None
     project: str | None = None
     roles: frozenset[str] = frozenset()
     anonymous: bool = False
+    outside: bool = False
     expires: datetime.datetime | None = field(default=None, compare=False)
 
     @property
     def is_admin(self) -> bool:
         """Whether every right is the caller's."""
-        return "admin" in self.roles
+        return "admin" in self.roles and not self.outside
 
     @property
     def principals(self) -> frozenset[str]:
         """What rights are given to: being somebody, being more than a reader, the project, each role."""
         if self.anonymous:
             return frozenset({ANONYMOUS})
+        if self.outside:
+            return frozenset()
         found = {AUTHENTICATED, *(f"role:{role}" for role in self.roles)}
         writes = not (self.roles and self.roles <= _READER_ROLES)
         if writes:

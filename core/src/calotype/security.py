@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from pyramid.authorization import ACLHelper
 from pyramid.config import Configurator
@@ -72,36 +73,34 @@ def identify_by_tokens(tokens: TokenFile) -> Identify:
     return identify
 
 
-def identify_by_keystone(request: Request) -> Caller | None:
-    """Identity `keystone`: keystonemiddleware's auth_token in the pipeline has checked the token."""
+def identify_by_keystone(request: Request, *, system_scope: bool = False) -> Caller | None:
+    """Identity `keystone`: keystonemiddleware's auth_token in the pipeline has checked the token.
+
+    `system_scope`: what a token for the whole system gives counts as what one for a project gives.
+    """
     headers = request.headers
     if "keystone.token_auth" not in request.environ or headers.get("X-Identity-Status") != "Confirmed":
         return None
-    roles = frozenset(role.strip().lower() for role in headers.get("X-Roles", "").split(","))
+    roles = (role.strip().lower() for role in headers.get("X-Roles", "").split(","))
+    # Images belong to projects. An administrator of one customer's domain must not be one of all images.
+    of_system = bool(headers.get("OpenStack-System-Scope"))
     return Caller(
         headers.get("X-User-Id"),
         headers.get("X-Project-Id"),
-        _roles_here(request, roles - {""}),
+        frozenset(filter(None, roles)),
+        outside=bool(headers.get("X-Domain-Id")) or (of_system and not system_scope),
         expires=keystone.expiry(request.environ),
     )
 
 
-def _roles_here(request: Request, roles: frozenset[str]) -> frozenset[str]:
-    """Return what a token's roles are worth: those on a domain nothing, because images belong to projects.
-
-    Otherwise the administrator of one customer's domain would be the administrator of everybody's images.
-    """
-    return frozenset() if request.headers.get("X-Domain-Id") else roles
-
-
-def confirm_by_keystone(request: Request) -> Caller | None:
+def confirm_by_keystone(request: Request, *, system_scope: bool = False) -> Caller | None:
     """Identity `keystone`: ask it again, past the filter's cache.
 
     Raises:
         Unauthenticated: the token was revoked, or has expired.
         IdentityUnavailable: Keystone does not answer in time, or not about the token.
     """
-    caller = identify_by_keystone(request)
+    caller = identify_by_keystone(request, system_scope=system_scope)
     if caller is None:
         return None
     try:
@@ -110,7 +109,7 @@ def confirm_by_keystone(request: Request) -> Caller | None:
         raise IdentityUnavailable from error
     if roles is None:
         raise Unauthenticated
-    return replace(caller, roles=_roles_here(request, roles))
+    return replace(caller, roles=roles)
 
 
 class SecurityPolicy:
@@ -193,7 +192,8 @@ def includeme(config: Configurator) -> None:
     if settings.identity == "tokens":
         identify = confirm = identify_by_tokens(TokenFile(settings.tokens_path()))
     elif settings.identity == "keystone":
-        identify, confirm = identify_by_keystone, confirm_by_keystone
+        identify = partial(identify_by_keystone, system_scope=settings.system_scope)
+        confirm = partial(confirm_by_keystone, system_scope=settings.system_scope)
     policy = SecurityPolicy(
         identify,
         confirm,

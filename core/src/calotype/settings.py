@@ -46,8 +46,9 @@ class Settings(BaseModel):
     )
     system_scope: bool = Field(
         False,
-        description="Let administrators whose token has no project, as with Keystone's system scope, "
-        "make images that have no owner. Off: 403. They may do everything else that administrators do.",
+        description="Give tokens with Keystone's system scope the rights of their roles, and let "
+        "administrators without a project make images that nobody owns. Off: such tokens have no rights, and "
+        "such images are refused.",
     )
     confirm_after: float = Field(
         5,

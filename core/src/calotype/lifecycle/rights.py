@@ -59,7 +59,7 @@ def require_fields(draft: Draft, caller: Caller, image: Image | None, settings: 
 def _require_owner(draft: Draft, caller: Caller, settings: Settings) -> None:
     """Return if a caller without a project may make the image; raises NotAllowed.
 
-    Nobody but administrators could ever see an image without an owner.
+    Nobody but administrators could see an image without an owner.
     """
     if not caller.is_admin:
         raise NotAllowed("You have no project that could own an image.")
