@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.clients.clients import Clients
@@ -12,17 +13,15 @@ from tests.clients.judges.judging import Verdict
 from tests.functional.v2.people import fresh
 
 BYTES = bytes(range(256)) * 400
+JSON = {"Content-Type": "application/json"}
 FORMATS = ("--disk-format", "raw", "--container-format", "bare")
 
 
 class Commands:
-    """Runs commands of one client without an input, and remembers how they went.
+    """Runs commands of one client, and remembers how they went."""
 
-    Both clients take an input that is no terminal for an image's bytes, so it is closed.
-    """
-
-    def __init__(self, run: Callable[..., str], client: Path, env: Mapping[str, str]):
-        self._run = lambda *argv: run("/bin/sh", "-c", 'exec "$0" "$@" <&-', client, *argv, env=env)
+    def __init__(self, run: Callable[..., str]):
+        self._run = run
         self.passed: list[str] = []
         self.failed: dict[str, str] = {}
 
@@ -67,24 +66,26 @@ def try_openstack(clients: Clients, folder: Path, uri: str) -> Verdict:
     (file := folder / "disk.raw").write_bytes(BYTES)
     one, two, three = fresh(), fresh(), fresh()
     name = f"Judge::{one}"
-    do = Commands(clients.run, clients.bin / "openstack", clients.env)
+    # It takes an input that is no terminal for an image's bytes, and needs one.
+    for waiting in (two, three):
+        reserved = {"id": waiting, "name": waiting, "disk_format": "raw", "container_format": "bare"}
+        clients.server.post("/v2/images", JSON, json.dumps(reserved).encode())
+    do = Commands(clients.openstack)
     do("image create", "--id", one, "--file", file, *FORMATS, "--property", "os_distro=debian", "one")
-    do("image create", "--id", two, *FORMATS, "two")
-    do("image create", "--id", three, "--shared", "three")
     do("image list", "--long", "--sort", "name:asc", "--limit", "1")
     do("image show", "--human-readable", one)
     do("image set", "--name", "uno", "--os-version", "12", "--architecture", "x86_64", "--tag", "t", one)
     do("image unset", "--tag", "t", "--property", "os_version", one)
     do("image save", "--file", folder / "saved", one)
     do("image stage", "--file", file, two)
-    do("image import", "--method", "glance-direct", two)
+    do("image import", two, "--method", "glance-direct")
     _settle(clients, two)
-    do("image import", "--method", "copy-image", "--store", "cold", one)
+    do("image import", one, "--method", "copy-image", "--store", "cold")
     _settle(clients, one)
     do("image import info")
     do("image stores list", "--detail")
     do("image task list")
-    task = clients.server.post("/v2/tasks", {"Content-Type": "application/json"}, _task(uri).encode())
+    task = clients.server.post("/v2/tasks", JSON, _task(uri).encode())
     do("image task show", task.json["id"])
     do("image add project", three, "other")
     do("image member list", three)
@@ -111,7 +112,7 @@ def try_openstack(clients: Clients, folder: Path, uri: str) -> Verdict:
     do(f"{metadef} object create", "--namespace", name, "limits")
     limits = {"name": "limits", "properties": {"quota": {"title": "Quota", "type": "integer"}}}
     path = f"/v2/metadefs/namespaces/{name}/objects/limits"
-    clients.server.put(path, {"Content-Type": "application/json"}, json.dumps(limits).encode())
+    clients.server.put(path, JSON, json.dumps(limits).encode())
     do(f"{metadef} object list", name)
     do(f"{metadef} object show", name, "limits")
     do(f"{metadef} object property show", name, "limits", "quota")
@@ -129,7 +130,9 @@ def try_glance(clients: Clients, folder: Path, uri: str) -> Verdict:
     version = clients.glance("--version").split()[-1]
     (file := folder / "disk.raw").write_bytes(BYTES)
     one, two, three, name = fresh(), fresh(), fresh(), f"Judge::{fresh()}"
-    do = Commands(clients.run, clients.bin / "glance", clients.glance_env)
+    # It takes an input that is no terminal for an image's bytes, so its input is closed.
+    closed = ("/bin/sh", "-c", 'exec "$0" "$@" <&-', clients.bin / "glance")
+    do = Commands(partial(clients.run, *closed, env=clients.glance_env))
     known = (
         "--os-distro",
         "debian",
