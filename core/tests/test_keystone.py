@@ -97,3 +97,17 @@ def test_a_service_may_speak_for_a_user_whose_token_has_expired() -> None:
 def test_nobody_is_asked_about_where_there_is_no_token() -> None:
     """The anonymous stay what they are."""
     assert confirm_by_keystone(Request.blank("/")) is None
+
+
+@pytest.mark.parametrize("header", ["X-Domain-Id", "OpenStack-System-Scope"])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_r1_g4_a_role_outside_of_projects_gives_no_right(header: str, allowed: bool) -> None:
+    """r1-G4: at the head and when Keystone is asked again; one on the system does where a setting says so."""
+    request = a_request(Session(document={"token": {"roles": [{"name": "admin"}]}}), **{header: "all"})
+    request.headers["X-Roles"] = "admin"
+    del request.headers["X-Project-Id"]
+    for find in (identify_by_keystone, confirm_by_keystone):
+        caller = find(request, system_scope=allowed)
+        assert caller is not None
+        rights = allowed and header != "X-Domain-Id"
+        assert (caller.is_admin, bool(caller.principals), caller.project) == (rights, rights, None)

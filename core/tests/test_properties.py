@@ -8,10 +8,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from calotype.api.headers import PROPERTY, decode, encode
+from calotype.api.headers import OMITTED, PROPERTY, decode, encode
 from calotype.draft import Draft, InvalidDraft, properties_after
 from calotype.policy import FIELDS
-from calotype.properties import SERVER_FIELDS, fold, header_names, is_reserved
+from calotype.properties import (
+    HEADER_COUNT_MAX,
+    HEADER_MAX,
+    HEADERS_MAX,
+    SERVER_FIELDS,
+    fold,
+    header_names,
+    is_reserved,
+    omitted_from_headers,
+)
 from core.tests.test_policy import make_image
 
 #: What RFC 9110 5.6.2 lets a header's name be made of.
@@ -75,6 +84,31 @@ def test_a_header_changes_the_one_property_that_is_shown_under_its_name(
     assert properties_after(dropping, make_image(properties=properties)) == {
         one: text for one, text in properties.items() if one != name
     }
+
+
+@given(
+    sizes=st.dictionaries(
+        NAMES, st.sampled_from([0, 1, 300, 800, HEADER_MAX - 3, HEADER_MAX, 60_000]), max_size=90
+    )
+)
+@example(sizes={f"p{number:02}": 0 for number in range(HEADER_COUNT_MAX + 1)})
+@example(sizes={f"p{number:02}": 600 for number in range(HEADER_COUNT_MAX)})
+def test_headers_show_what_fits_and_a_purge_keeps_the_rest(sizes: dict[str, int]) -> None:
+    """r1-G2: no shown property is longer than one that is left out, and what fits is shown."""
+    properties = {name: "v" * size for name, size in sizes.items()}
+    headers = dict(encode({}, properties))
+    omitted = omitted_from_headers(properties)
+    assert headers.pop(OMITTED, "0") == f"{len(omitted)}"
+    assert len(headers) == len(properties) - len(omitted) <= HEADER_COUNT_MAX
+    lengths = {name: len(spelled) + sizes[name] for name, spelled in header_names(properties).items()}
+    seen = [lengths[name] for name in properties if name not in omitted]
+    assert sum(seen) <= HEADERS_MAX
+    assert max(seen, default=0) <= min((lengths[name] for name in omitted), default=HEADER_MAX)
+    fits = sum(lengths.values()) <= HEADERS_MAX and len(lengths) <= HEADER_COUNT_MAX
+    if fits and max(lengths.values(), default=0) <= HEADER_MAX:
+        assert not omitted
+    draft = Draft(from_headers=True, replace_properties=True)
+    assert properties_after(draft, make_image(properties=properties)).keys() == omitted
 
 
 def test_names_are_spelled_plainly_where_nothing_collides() -> None:

@@ -15,11 +15,12 @@ from calotype.draft import Draft
 from calotype.lifecycle import CallerExpired, Lifecycle, NotAllowed, Sharing
 from calotype.lifecycle.imports import Imports
 from calotype.lifecycle.members import Members
+from calotype.lifecycle.rights import require_fields
 from calotype.policy import Caller
 from calotype.registry import Image, ImageNotFound, Kind, MemberStatus
 from calotype.testing.readers import Trickle
 from core.tests.rights import CALLERS, FRIEND, OWNER
-from core.tests.workbench import Bench
+from core.tests.workbench import Bench, make_settings
 
 ADMIN, OWNERS, READER = CALLERS["admin"], CALLERS["owner"], CALLERS["owner's reader"]
 RAW = {"disk_format": "raw", "container_format": "bare"}
@@ -216,3 +217,18 @@ def test_a_private_image_is_opened_and_shared_in_one_unit(bench: Bench) -> None:
     shared = bench.lifecycle.members.share(image, Sharing("new", can_share=True), OWNERS)
     assert (shared.visibility, [one.project for one in shared.members]) == ("shared", ["new"])
     assert policy.may(Caller("n", "new"), policy.VIEW, policy.image_grants(shared))
+
+
+def test_r1_g4_an_administrator_without_a_project_makes_ownerless_images_where_a_setting_allows_it() -> None:
+    """r1-G4: anybody else without a project makes none in any case."""
+    system, nobody = Caller("root", None, frozenset({"admin"})), Caller("n", None, frozenset({"member"}))
+    require_fields(Draft(), system, None, make_settings(system_scope=True))
+    require_fields(Draft(fields={"owner": OWNER}), system, None, make_settings())
+    for caller, draft, allowed in (
+        (system, Draft(), False),
+        (system, Draft(fields={"owner": None}), False),
+        (system, Draft(fields={"owner": ""}), False),
+        (nobody, Draft(), True),
+    ):
+        with pytest.raises(NotAllowed, match="no project that could own an image"):
+            require_fields(draft, caller, None, make_settings(system_scope=allowed))

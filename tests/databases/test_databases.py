@@ -96,6 +96,17 @@ def test_an_image_lives_its_life(served: Server) -> None:
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_a_property_has_64_kib_in_every_database(served: Server) -> None:
+    """r1-G2: MariaDB's TEXT ends one byte before."""
+    properties = {"a": "v" * 65_536, "b": "\N{SNOWMAN}" * 21_845}
+    json_type = {"Content-Type": "application/json"}
+    made = served.post("/v2/images", json_type, json.dumps(properties).encode())
+    assert made.status == 201
+    shown = served.get(f"/v2/images/{made.json['id']}").json
+    assert {name: shown[name] == value for name, value in properties.items()} == {"a": True, "b": True}
+
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
 def test_sizes_have_64_bits_and_times_have_microseconds(served: Server) -> None:
     made = served.post("/images", meta(size=str(2**40))).json["image"]
 

@@ -13,7 +13,7 @@ from tests.running.server import Server, meta, write_ini
 from tests.security.people import Person
 from tests.security.spoken import Spoken
 from tests.security.writes import PATCH, Write
-from tests.servers.identity import revoke_token, token_of
+from tests.servers.identity import Admin, revoke_token, token_of
 
 RENAMED = b'[{"op": "replace", "path": "/name", "value": "changed"}]'
 
@@ -209,3 +209,53 @@ def test_r1_c2_a_token_that_keystone_has_revoked_since_the_head_writes_nothing(
     assert people["admin"].get(path).json["name"] == "changed"
     # The cache still knows it: without the second look the write would have been done.
     assert member.get(path).status == 200
+
+
+#: How a client asks for an image in each dialect, and the status of one that was made.
+CREATIONS = (
+    ("/images", {}, b"", 200),
+    ("/v1/images", {}, b"", 201),
+    ("/v1/images", {"Content-Type": "application/json"}, b'{"name": "n"}', 201),
+    ("/v2/images", {"Content-Type": "application/json"}, b'{"name": "n"}', 201),
+)
+
+
+def test_r1_g4_a_token_of_the_system_or_of_a_domain_gives_no_right_over_images(
+    people: dict[str, Person], keystone: Mapping[str, str]
+) -> None:
+    """r1-G4: or an administrator of the system makes images of nobody, and that of one domain sees all."""
+    admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])
+    user, role = admin.ids("user")["other"], admin.ids("role")["admin"]
+    admin.call("PUT", f"/domains/default/users/{user}/roles/{role}")
+    private = people["member"].upload(b"bytes")["id"]
+    public = people["admin"].upload(b"bytes", is_public="True")["id"]
+    for path, headers, body, made in CREATIONS:
+        assert people["admin"].ask("POST", path, headers, body).status == made
+    for name, scope in (("admin", {"system": {"all": True}}), ("other", {"domain": {"id": "default"}})):
+        person = replace(people[name], token=token_of(keystone, name, scope))
+        for path, headers, body, _ in CREATIONS:
+            refused = person.ask("POST", path, headers, body)
+            assert (refused.status, b"scoped to a project" in refused.body) == (403, True)
+        for image_id in (private, public):
+            asked = [
+                *(person.ask("HEAD", f"{dialect}/{image_id}") for dialect in ("/images", "/v1/images")),
+                person.get(f"/v2/images/{image_id}"),
+                person.get(f"/v2/images/{image_id}/file"),
+                person.ask("PATCH", f"/v2/images/{image_id}", PATCH, RENAMED),
+                person.delete(f"/v2/images/{image_id}"),
+            ]
+            assert [answer.status for answer in asked] == [404] * 6
+        lists = [person.get(path) for path in ("/images", "/v1/images/detail", "/v2/images", "/v2/tasks")]
+        assert [answer.status for answer in lists] == [403] * 4
+
+
+def test_r1_g4_a_token_without_a_scope_makes_no_image(
+    people: dict[str, Person], keystone: Mapping[str, str]
+) -> None:
+    """r1-G4: it has no roles either, so it sees what everybody sees."""
+    public = people["admin"].upload(b"bytes", is_public="True")["id"]
+    person = replace(people["other"], token=token_of(keystone, "other", "unscoped"))
+    for path, headers, body, _ in CREATIONS:
+        assert person.ask("POST", path, headers, body).status == 403
+    assert person.get(f"/v2/images/{public}/file").body == b"bytes"
+    assert person.delete(f"/v2/images/{public}").status == 403

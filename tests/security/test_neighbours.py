@@ -92,11 +92,11 @@ def test_o_14_h_14_limits_hold_for_the_sum_of_many_changes(guarded: Guarded, pat
     heavy = guarded.attacker.reserve()["id"]
     answers = [
         guarded.attacker.ask(
-            "PUT", f"{path}/{heavy}", {**meta(**{f"property_p{n}": "v" * 4096}), **keep}
+            "PUT", f"{path}/{heavy}", {**meta(**{f"property_p{n}": "v" * 65536}), **keep}
         ).status
-        for n in range(9)
+        for n in range(5)
     ]
-    assert answers == [200] * 7 + [413, 413]
+    assert answers == [200] * 3 + [413, 413]
 
 
 def test_o_14_tags_have_a_limit_one_by_one_too(guarded: Guarded) -> None:

@@ -71,15 +71,15 @@ class Admin:
             self.make("endpoint", service_id=service, interface=interface, url=url, region_id=region)
 
 
-def token_of(keystone, user):
-    """A token as Keystone gives it to a user, in the project that is the user's own."""
+def token_of(keystone, user, scope=None):
+    """A token as Keystone gives it to a user, in the project that is the user's own or with another scope."""
     project = dict(pair.split(":") for pair in keystone["KEYSTONE_USERS"].split(","))[user]
     domain = {"id": "default"}
     person = {"name": user, "domain": domain, "password": keystone["KEYSTONE_PASSWORD"]}
     body = {
         "auth": {
             "identity": {"methods": ["password"], "password": {"user": person}},
-            "scope": {"project": {"name": project, "domain": domain}},
+            "scope": scope or {"project": {"name": project, "domain": domain}},
         }
     }
     request = urllib.request.Request(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from calotype.properties import by_folded_name, fold, is_reserved
+from calotype.properties import by_folded_name, fold, is_reserved, omitted_from_headers
 from calotype.registry.records import Image
 from calotype.settings import Settings
 
@@ -46,7 +46,8 @@ class Draft:
 
     `fields` maps a column of the image (name, visibility, disk_format ...) to its new
     value. `properties` are added to those that are there and `dropped` ones taken away,
-    or, with `replace_properties`, they become the only ones. `tags` is the whole set.
+    or, with `replace_properties`, they become the only ones: but a draft that is `from_headers` keeps those
+    that headers do not show, because its client cannot have meant them. `tags` is the whole set.
     `size` (bytes) and `digests` (algorithm -> hex) are declarations about bytes to come.
     `store` is a store's name, `location` a URI, as the client gave them. `from_headers`: the properties
     were given in headers, which cannot say all names and values exactly (see `calotype.properties`).
@@ -159,8 +160,12 @@ def properties_after(draft: Draft, image: Image | None) -> dict[str, str]:
     before = image.properties if image is not None else {}
     if draft.from_headers:
         draft = _meant(draft, before)
-    kept = {} if draft.replace_properties else before
-    return {name: value for name, value in kept.items() if name not in draft.dropped} | dict(draft.properties)
+    if draft.replace_properties:
+        unseen = omitted_from_headers(before) if draft.from_headers else frozenset()
+        before = {name: before[name] for name in unseen}
+    return {name: value for name, value in before.items() if name not in draft.dropped} | dict(
+        draft.properties
+    )
 
 
 def _meant(draft: Draft, before: Mapping[str, str]) -> Draft:

@@ -74,13 +74,15 @@ class Caller:
     """Who is asking: a user of a project, with roles (lower case). Nobody known has neither.
 
     `expires` is when the token ends by which the caller is known, and `origin` where the request comes from.
-    Neither is part of who the caller is.
+    Neither is part of who the caller is. `outside`: the token has the scope of something that has no images,
+    such as a domain, and gives no rights.
     """
 
     user: str | None = None
     project: str | None = None
     roles: frozenset[str] = frozenset()
     anonymous: bool = False
+    outside: bool = False
     expires: datetime.datetime | None = field(default=None, compare=False)
     origin: Origin = field(default_factory=Origin, compare=False)
 
@@ -92,13 +94,15 @@ class Caller:
     @property
     def is_admin(self) -> bool:
         """Whether every right is the caller's."""
-        return "admin" in self.roles
+        return "admin" in self.roles and not self.outside
 
     @property
     def principals(self) -> frozenset[str]:
         """What rights are given to: being somebody, being more than a reader, the project, each role."""
         if self.anonymous:
             return frozenset({ANONYMOUS})
+        if self.outside:
+            return frozenset()
         found = {AUTHENTICATED, *(f"role:{role}" for role in self.roles)}
         writes = not (self.roles and self.roles <= _READER_ROLES)
         if writes:

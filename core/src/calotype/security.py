@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from pyramid.authorization import ACLHelper
 from pyramid.config import Configurator
@@ -72,29 +73,35 @@ def identify_by_tokens(tokens: TokenFile) -> Identify:
     return identify
 
 
-def identify_by_keystone(request: Request) -> Caller | None:
-    """Identity `keystone`: keystonemiddleware's auth_token in the pipeline has checked the token."""
+def identify_by_keystone(request: Request, *, system_scope: bool = False) -> Caller | None:
+    """Identity `keystone`: keystonemiddleware's auth_token in the pipeline has checked the token.
+
+    `system_scope`: what a token for the whole system gives counts as what one for a project gives.
+    """
     headers = request.headers
     if "keystone.token_auth" not in request.environ or headers.get("X-Identity-Status") != "Confirmed":
         return None
     roles = (role.strip().lower() for role in headers.get("X-Roles", "").split(","))
+    # Images belong to projects. An administrator of one customer's domain must not be one of all images.
+    of_system = bool(headers.get("OpenStack-System-Scope"))
     return Caller(
         headers.get("X-User-Id"),
         headers.get("X-Project-Id"),
         frozenset(filter(None, roles)),
+        outside=bool(headers.get("X-Domain-Id")) or (of_system and not system_scope),
         expires=keystone.expiry(request.environ),
         origin=Origin(token_id=keystone.audit_id(request.environ)),
     )
 
 
-def confirm_by_keystone(request: Request) -> Caller | None:
+def confirm_by_keystone(request: Request, *, system_scope: bool = False) -> Caller | None:
     """Identity `keystone`: ask it again, past the filter's cache.
 
     Raises:
         Unauthenticated: the token was revoked, or has expired.
         IdentityUnavailable: Keystone does not answer in time, or not about the token.
     """
-    caller = identify_by_keystone(request)
+    caller = identify_by_keystone(request, system_scope=system_scope)
     if caller is None:
         return None
     try:
@@ -192,7 +199,8 @@ def includeme(config: Configurator) -> None:
     if settings.identity == "tokens":
         identify = confirm = identify_by_tokens(TokenFile(settings.tokens_path()))
     elif settings.identity == "keystone":
-        identify, confirm = identify_by_keystone, confirm_by_keystone
+        identify = partial(identify_by_keystone, system_scope=settings.system_scope)
+        confirm = partial(confirm_by_keystone, system_scope=settings.system_scope)
     policy = SecurityPolicy(
         identify,
         confirm,

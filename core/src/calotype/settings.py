@@ -56,6 +56,12 @@ class Settings(BaseModel):
     tokens_file: Path | None = Field(
         None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
     )
+    system_scope: bool = Field(
+        False,
+        description="Give tokens with Keystone's system scope the rights of their roles, and let "
+        "administrators without a project make images that nobody owns. Off: such tokens have no rights, and "
+        "such images are refused.",
+    )
     confirm_after: Seconds = Field(
         5,
         ge=0,
@@ -170,17 +176,19 @@ class Settings(BaseModel):
     max_properties: int = Field(
         70,
         ge=0,
-        description="Properties an image may have: Python's HTTP clients stop reading at 100 headers.",
+        description="Properties an image may have. The classic API and v1 show 70 in headers.",
     )
     max_property_bytes: Size = Field(
-        ByteSize(4096),
+        ByteSize(65536),
         ge=1,
-        description="Bytes a property's value may have: clients stop at 65,536 for a header line.",
+        description="Bytes a property's value may have: 64 KiB, as for nova's `block_device_mapping` of many "
+        "volumes. The classic API and v1 show up to 8,000 in a header.",
     )
     max_metadata_bytes: Size = Field(
-        ByteSize(32768),
+        ByteSize(262144),
         ge=1,
-        description="Bytes all properties of an image may have together, names included.",
+        description="Bytes all properties of an image may have together, names included: 256 KiB. The "
+        "classic API and v1 show up to 32 KiB in headers, and say how many properties they leave out.",
     )
     list_limit: int = Field(
         1000, ge=1, description="Images in one answer to a list; the rest is behind `marker`."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyramid.request import Request
 
@@ -142,6 +143,27 @@ def test_a_document_has_so_many_values_and_no_more(item: bytes) -> None:
     with pytest.raises(DraftTooLarge, match=f"at most {VALUES_MAX}"):
         parse_document(many)
     assert len(parse_document(b"[" + b",".join([item] * (VALUES_MAX // 3)) + b"]")) == VALUES_MAX // 3
+
+
+@given(text=st.lists(st.sampled_from([",", "[{", '"', "\\", '\\"', "v", "\n"]), max_size=9).map("".join))
+@example(text='"\\",[{')
+@settings(max_examples=10)
+def test_commas_within_texts_are_no_values(text: str) -> None:
+    """r1-G2: a property may be a document of its own, with more commas than a document has values."""
+    long = (text + ",") * (VALUES_MAX + 1)
+    assert parse_document(json.dumps({"p": long, "q": [text]}).encode()) == {"p": long, "q": [text]}
+    with pytest.raises(DraftTooLarge):
+        parse_document(json.dumps([text, *[0] * VALUES_MAX, text]).encode())
+
+
+@pytest.mark.parametrize("end", ["", "\\", '\\"'])
+def test_a_text_that_does_not_end_is_read_once(end: str) -> None:
+    """r1-G2: counting what is outside of texts takes no longer for texts that are none."""
+    body = b'"' + b'\\",' * 300_000 + end.encode()
+    begun = time.process_time()
+    with pytest.raises(InvalidDraft):
+        parse_document(body)
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize(

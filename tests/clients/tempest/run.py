@@ -2,6 +2,8 @@
 
     python -m tests.clients.tempest.run [REGEX]
 
+A REGEX that names glance_tempest_plugin runs those of rights, whose users Tempest makes for itself.
+
 Ends with what stestr ends with: 0 when nothing failed.
 """
 
@@ -23,14 +25,23 @@ from tests.servers.fixtures import started
 from tests.servers.identity import Admin
 
 TESTS = r"tempest\.api\.image\.v2"
+#: The tests of Glance's rights: who may do what.
+RIGHTS = r"glance_tempest_plugin\.tests\.rbac"
 
 CONF = """
 [DEFAULT]
 log_dir = {folder}
 [auth]
-use_dynamic_credentials = false
+use_dynamic_credentials = {dynamic}
 create_isolated_networks = false
 test_accounts_file = {folder}/accounts.yaml
+admin_username = admin
+admin_password = {keystone[KEYSTONE_PASSWORD]}
+admin_project_name = admin
+admin_domain_name = Default
+admin_system = all
+[enforce_scope]
+glance = true
 [identity]
 uri_v3 = {keystone[KEYSTONE_URL]}
 auth_version = v3
@@ -91,7 +102,12 @@ def main(regex: str) -> int:
         try:
             admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])
             admin.endpoint("glance", "image", server.base, keystone["KEYSTONE_REGION"])
-            conf = CONF.format(folder=folder, keystone=keystone, http_image=web.place(os.urandom(1024)))
+            conf = CONF.format(
+                folder=folder,
+                keystone=keystone,
+                http_image=web.place(os.urandom(1024)),
+                dynamic=str("glance_tempest_plugin" in regex).lower(),
+            )
             (folder / "tempest.conf").write_text(conf)
             (folder / "accounts.yaml").write_text(accounts(keystone))
             (folder / "locks").mkdir()

@@ -102,7 +102,16 @@ def test_bug_27_an_admin_without_a_project_lists_what_is_public_or_what_it_asks_
     public = tenants.admin.make(name=name, is_public="True")["id"]
     assert tenants.overseer.ids(f"name={name}") == [public]
     assert set(tenants.overseer.ids(f"name={name}&is_public=none")) == {shared, public}
-    assert tenants.overseer.make(name=name)["owner"] is None
+
+
+def test_r1_g4_an_admin_without_a_project_makes_images_for_projects_only(tenants: Tenants) -> None:
+    """r1-G4: an image that nobody owns would be nobody's but administrators'."""
+    assert_refused(tenants.overseer.post(), 403)
+    assert_refused(tenants.overseer.post(owner=""), 403)
+    assert_refused(tenants.overseer.post(BYTES, **FORMATS), 403)
+    image_id = tenants.overseer.make(owner="A")["id"]
+    assert tenants.a.head(image_id).meta["owner"] == "A"
+    assert changed(tenants.overseer.put(image_id, name="renamed"))["name"] == "renamed"
 
 
 @pytest.mark.parametrize("token", ["junk", "", "0" * 12 + "." + "x" * 43])

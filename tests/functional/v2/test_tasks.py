@@ -300,6 +300,14 @@ def test_pages_of_tasks_show_each_once_in_the_order_asked_for(
     assert values == sorted(values, reverse=direction == "desc")
 
 
+def test_r1_g8_tasks_are_sorted_by_when_they_expire(adm: Person, several: list[str]) -> None:
+    """r1-G8: never, all of them, so they come in the order in which they were made."""
+    for direction, wanted in (("asc", several), ("desc", several[::-1])):
+        found = listed(adm, f"?limit=2&sort_key=expires_at&sort_dir={direction}")
+        assert [one["id"] for one in found if one["id"] in several] == wanted
+        assert {one["expires_at"] for one in found} == {None}
+
+
 def test_a_list_is_of_the_type_and_the_status_asked_for(adm: Person, several: list[str]) -> None:
     def of(query: str) -> list[str]:
         return [one["id"] for one in listed(adm, query) if one["id"] in several]

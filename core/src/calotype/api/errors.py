@@ -143,6 +143,8 @@ def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
     if isinstance(error, HTTPForbidden):
         if isinstance(request.context, ImageResource) and not request.has_permission(policy.VIEW):
             return 404, _NOT_FOUND  # what one may not see is not there, in the same words
+        if request.caller.outside:
+            return 403, "Images belong to projects: use a token that is scoped to a project."
         return 403, "You are not allowed to do this."
     if isinstance(error, HTTPNotFound):
         return 404, _NOT_FOUND  # Pyramid's own sentence quotes the path and the predicates

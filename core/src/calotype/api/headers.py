@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from calotype.draft import InvalidDraft
-from calotype.properties import from_header, header_names
+from calotype.properties import from_header, header_names, omitted_from_headers
 
 META = "x-image-meta-"
 PROPERTY = "x-image-meta-property-"
+#: How many properties the headers leave out. It is no metadata of the image, so its name does not say that.
+OMITTED = "x-calotype-properties-omitted"
 
 _INTEGER = re.compile(r"[0-9]{1,19}", re.ASCII)
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
@@ -53,11 +55,20 @@ def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
 
 
 def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Turn field and property texts into WSGI headers, whose names differ; the inverse of `decode`."""
+    """Turn field and property texts into WSGI headers, whose names differ; the inverse of `decode`.
+
+    Properties that do not fit are left out, and one more header says how many.
+    """
     spelled = header_names(properties)
+    omitted = omitted_from_headers(properties)
     return [
         *((f"{META}{name}", _wire(value)) for name, value in fields.items()),
-        *((f"{PROPERTY}{spelled[name]}", _wire(value)) for name, value in properties.items()),
+        *(
+            (f"{PROPERTY}{spelled[name]}", _wire(value))
+            for name, value in properties.items()
+            if name not in omitted
+        ),
+        *([(OMITTED, f"{len(omitted)}")] if omitted else []),
     ]
 
 

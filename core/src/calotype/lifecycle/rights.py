@@ -52,8 +52,22 @@ def require_fields(draft: Draft, caller: Caller, image: Image | None, settings: 
     for name, value in draft.fields.items():
         if not policy.may_set(caller, name, value, image):
             raise NotAllowed(f"You are not allowed to set {name} of this image so.")
-    if image is None and not caller.is_admin and caller.project is None:
+    if image is None and caller.project is None:
+        _require_owner(draft, caller, settings)
+
+
+def _require_owner(draft: Draft, caller: Caller, settings: Settings) -> None:
+    """Return if a caller without a project may make the image; raises NotAllowed.
+
+    Nobody but administrators could see an image without an owner.
+    """
+    if not caller.is_admin:
         raise NotAllowed("You have no project that could own an image.")
+    if not draft.fields.get("owner") and not settings.system_scope:
+        raise NotAllowed(
+            "Your token has no project that could own an image: use a token that is scoped to a project, "
+            "or name the owner."
+        )
 
 
 def require_uploader(caller: Caller | None, image: Image) -> None:

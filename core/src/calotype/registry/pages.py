@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from calotype.registry.queries import SortKey, position
 from calotype.registry.records import Image
 
-#: Images that are read at once with all that belongs to them, which may be 300 KiB for each. More than a page
+#: Images that are read at once with all that belongs to them, which may be 500 KiB for each. More than a page
 #: has by default, so that most pages take one statement.
 AT_ONCE = 50
 

@@ -68,7 +68,10 @@ def read_draft(document: object, schemas: Schemas) -> Draft:
     for name, value in given.items():
         schemas.check_value(name, value)
     fields = {name: read_value(value) for name, value in given.items() if name in FIELDS}
-    properties = {name: value for name, value in given.items() if not schemas.is_base(name)}
+    # A property that is null, where the schema takes that, is not there.
+    properties = {
+        name: value for name, value in given.items() if not schemas.is_base(name) and value is not None
+    }
     return Draft(
         id=given.get("id"),
         fields={"visibility": Visibility.SHARED, **fields},

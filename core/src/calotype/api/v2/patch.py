@@ -119,6 +119,8 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> Draft:
             properties[change.key] = change.value
     for key, value in changed.items():
         schemas.check_value(key, value)
+    # A property that is set to null, where the schema takes that, is removed.
+    properties = {key: value for key, value in properties.items() if value is not None}
     return Draft(
         fields={key: codec.read_value(value) for key, value in changed.items() if key in codec.FIELDS},
         properties={k: v for k, v in properties.items() if image.properties.get(k) != v},

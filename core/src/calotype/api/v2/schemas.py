@@ -29,7 +29,40 @@ def array(items: Mapping[str, Any], *, most: int, **more: Any) -> dict[str, Any]
 
 
 _ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+#: The same in capitals too: properties are kept as they are given.
+_ANY_ID = "^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 _TIME = {"type": "string", "readOnly": True}
+#: Properties that clients know by name: glance makes options of them, such as `--os-distro`. Other programs
+#: read them: nova the kernel and the ramdisk, cinder the key of an encrypted volume.
+_WELL_KNOWN: Mapping[str, Mapping[str, Any]] = {
+    "kernel_id": {
+        "type": ["null", "string"],
+        "pattern": _ANY_ID,
+        "description": "Id of the image whose kernel a machine made of this image boots",
+    },
+    "ramdisk_id": {
+        "type": ["null", "string"],
+        "pattern": _ANY_ID,
+        "description": "Id of the image whose ramdisk a machine made of this image boots with",
+    },
+    "instance_uuid": {"type": "string", "description": "Id of the machine that this image is a snapshot of"},
+    "architecture": {
+        "type": "string",
+        "description": "Processors that the image is made for, such as x86_64",
+    },
+    "os_distro": {"type": "string", "description": "Distribution in the image, such as debian"},
+    "os_version": {"type": "string", "description": "Version of the distribution, such as 12"},
+    "description": {"type": "string", "description": "What people should know about the image"},
+    "cinder_encryption_key_id": {
+        "type": "string",
+        "description": "Id, in the key manager, of the key that a volume in the image is encrypted with",
+    },
+    "cinder_encryption_key_deletion_policy": {
+        "type": "string",
+        "enum": ["on_image_deletion", "do_not_delete"],
+        "description": "Whether the key of an encrypted volume is meant to go when the image is deleted",
+    },
+}
 _ORDER = {
     "type": "object",
     "required": ["method"],
@@ -103,8 +136,8 @@ class Schemas:
             "audit-record": audit_record,
             "audit": several("audit", audit_record, paged=True),
         }
+        self._base = image["properties"].keys() - _WELL_KNOWN.keys()
         self._properties = {name: compile_schema(schema) for name, schema in image["properties"].items()}
-        self._text = compile_schema({"type": "string"})
         self._order = compile_schema(_ORDER)
         self._new_member = compile_schema(_NEW_MEMBER)
         self._answer = compile_schema(_ANSWER)
@@ -112,7 +145,7 @@ class Schemas:
 
     def is_base(self, name: str) -> bool:
         """Whether an image always has that key."""
-        return name in self._properties
+        return name in self._base
 
     def check_value(self, name: str, value: object) -> None:
         """Return if an image's key may have the value; raises InvalidDraft."""
@@ -164,6 +197,10 @@ def check_document(check: Check, value: object, what: str) -> None:
         if error.rule in ("maxItems", "maxProperties"):
             most = error.rule_definition
             raise DraftTooLarge(f"Too many values for {where}: at most {most} are allowed.") from None
+        if error.rule == "pattern" and error.rule_definition in (_ID, _ANY_ID):
+            raise InvalidDraft(
+                f"Invalid value for {where}: it must be an image's id, which is a UUID."
+            ) from None
         wanted = f"{error.rule} {error.rule_definition}"[:300]
         raise InvalidDraft(f"Invalid value for {where}: the schema asks for {wanted}.") from None
 
@@ -208,6 +245,8 @@ def _image(settings: Settings) -> dict[str, Any]:
         "status_reason": _text(
             65535, readOnly=True, description="Why the image has no bytes, or a copy of them is bad"
         ),
+        # Clients take what is not marked for a field that every image has.
+        **{name: {**schema, "is_base": False} for name, schema in _WELL_KNOWN.items()},
     }
     links = [
         {"rel": "self", "href": "{self}"},

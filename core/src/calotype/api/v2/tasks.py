@@ -27,6 +27,7 @@ _SORT_KEYS = {
     "status": "status",
     "created_at": "created_at",
     "updated_at": "updated_at",
+    "expires_at": "created_at",  # tasks never expire, so all are equal in it: the next key decides
 }
 
 
