@@ -24,6 +24,17 @@ DEPTH_MAX = 20
 _INTEGER_MAX = 10**30
 
 
+def has_document(request: Request) -> bool:
+    """Return whether the request carries a body where only a document can be meant, as `request.has_body`."""
+    _expect_document(request)
+    return request.has_body
+
+
+def _expect_document(request: Request) -> None:
+    """Tell our server, which gives documents less time than uploads, where there is no Content-Type."""
+    request.environ.get("calotype.document", bool)()
+
+
 def read_document(request: Request) -> Any:
     """The request's body as a JSON value; the caller is confirmed if the body was long in coming.
 
@@ -35,8 +46,7 @@ def read_document(request: Request) -> Any:
     """
     if request.content_length is not None and request.content_length > SIZE_MAX:
         raise DraftTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
-    # Our server gives documents less time than uploads. Where there is no Content-Type, it has to be told.
-    request.environ.get("calotype.document", bool)()
+    _expect_document(request)
     try:
         body = request.environ["wsgi.input"].read(
             SIZE_MAX + 1 if request.content_length is None else request.content_length

@@ -19,6 +19,7 @@ from pyramid.response import Response
 
 from calotype import draft, inspection, lifecycle, policy, registry, security, tokens
 from calotype.api.body import RangeNotSatisfiable
+from calotype.api.conditions import PreconditionFailed
 from calotype.api.local import NotLocal
 from calotype.resources import ImageResource
 from calotype.stores import errors as stores
@@ -59,6 +60,7 @@ STATUS: dict[type[BaseException], int] = {
     registry.RegistryFull: 507,
     registry.RegistryUnavailable: 503,
     inspection.InspectorsUnavailable: 503,
+    PreconditionFailed: 412,
     RangeNotSatisfiable: 416,
     stores.SourceError: 400,
     stores.SourceTooLarge: 413,
