@@ -107,6 +107,7 @@ def told(headers: http.client.HTTPMessage) -> dict[str, str]:
 
 def test_head_says_of_every_resource_what_get_says(server: Server, stored: Stored) -> None:
     """r1-B4, r1-G10: and leaves the connection fit for the next request, which shows that no body came."""
+    server.readyz(lambda answer: answer.status == 200)  # from now on it says the same each time
     with contextlib.closing(server.connect()) as connection:
         connection.connect()
         used = connection.sock

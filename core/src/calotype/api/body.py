@@ -6,6 +6,7 @@ handed to the server by `wsgi.file_wrapper`, which sends it without a worker's h
 
 from __future__ import annotations
 
+import email.utils
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -159,30 +160,40 @@ def image_response(request: Request, image: Image) -> Response:
     return _send(request, response, open_range(wanted.start, len(wanted)), len(wanted))
 
 
-def metadata_response(request: Request, image: Image) -> Response:
+def metadata_response(request: Request, image: Image, content_type: str = _OCTETS) -> Response:
     """Answer a HEAD that asks for an image's metadata: with what a GET says of the bytes, once it is active.
 
     Raises:
         PreconditionFailed: the request is about other bytes.
     """
     if image.status is Status.ACTIVE:
-        return _described(request, image, Validators.of(image))
-    response = Response(content_type=_OCTETS)
-    response.content_length = None  # not that of the bytes, and 0 would be wrong
-    return response
+        return _described(request, image, Validators.of(image), content_type)
+    # Without Content-Length, because 0 would not be that of the bytes.
+    return Response(headerlist=[("Content-Type", content_type)], app_iter=())
 
 
-def _described(request: Request, image: Image, validators: Validators) -> Response:
-    """A response that says of the bytes what there is to say, or 304; raises PreconditionFailed."""
-    response = Response(
-        content_type=_OCTETS, etag=validators.etag, last_modified=validators.modified, accept_ranges="bytes"
-    )
+def _described(
+    request: Request, image: Image, validators: Validators, content_type: str = _OCTETS
+) -> Response:
+    """Say of the bytes what there is to say, without them, or answer with 304.
+
+    WebOb's setters would take a tenth of the time of a HEAD.
+
+    Raises:
+        PreconditionFailed: the request is about other bytes.
+    """
+    headers = [
+        ("Accept-Ranges", "bytes"),
+        ("Last-Modified", email.utils.format_datetime(validators.modified, usegmt=True)),
+    ]
+    if validators.etag:
+        headers.append(("ETag", f'"{validators.etag}"'))
     if validators.are_current(request):
-        response.status_int = 304
-        response.content_type = None
-    elif request.method == "HEAD":
-        response.content_length = image.size
-    return response
+        return Response(status=304, headerlist=headers, app_iter=())
+    headers.append(("Content-Type", content_type))
+    if request.method == "HEAD" and image.size is not None:
+        headers.append(("Content-Length", str(image.size)))
+    return Response(headerlist=headers, app_iter=())
 
 
 def _send_elsewhere(response: Response, shortcut: Shortcut) -> Response:

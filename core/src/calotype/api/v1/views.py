@@ -168,10 +168,7 @@ def _document(image: Image) -> Response:
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
 def meta(context: V1Image, request: Request) -> Response:
     """HEAD /v1/images/ID: metadata as headers; never typed JSON, for an empty body is none."""
-    response = metadata_response(request, context.image)
-    if response.content_type:
-        response.content_type = "text/html"
-        response.charset = "utf-8"
+    response = metadata_response(request, context.image, "text/html; charset=UTF-8")
     return _with_headers(response, context.image)
 
 
