@@ -44,8 +44,9 @@ def _has_body(request: Request) -> bool:
 
     Who may not make the request must be refused before, because a client may wait to be asked for the body.
     """
-    if not announces_body(request) or request.content_length is not None:
-        return announces_body(request)
+    announced = announces_body(request)
+    if not announced or request.content_length is not None:
+        return announced
     rest = request.environ["wsgi.input"]
     try:
         first = rest.read(1)

@@ -13,6 +13,7 @@ from typing import Any
 from pyramid.httpexceptions import HTTPRequestTimeout
 from pyramid.request import Request
 
+from calotype.api.body import announces_body
 from calotype.draft import DraftTooLarge, InvalidDraft
 
 #: Bytes of a document: metadata of an image fits many times.
@@ -26,6 +27,8 @@ _INTEGER_MAX = 10**30
 
 def has_document(request: Request) -> bool:
     """Return whether the request carries a body where only a document can be meant, as `request.has_body`."""
+    if not announces_body(request):
+        return False
     _expect_document(request)
     return request.has_body
 
