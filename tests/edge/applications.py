@@ -16,7 +16,7 @@ MIB = 1 << 20
 
 
 class Application:
-    """Serves /ok, /sum, /refuse, /lines, /careless, /document, /hold, /stall, /file and /blocks."""
+    """Serves each path by the method of its name, and / by `ok`."""
 
     def __init__(self, file: Path | None = None):
         self._file = file
@@ -108,14 +108,23 @@ class Application:
         assert self._file is not None
         at = query.get("at", 0)
         length = query.get("length", self._file.stat().st_size - at)
+        start_response("200 OK", [("Content-Length", str(length))])
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return []
         file = self._file.open("rb")
         file.seek(at)
-        start_response("200 OK", [("Content-Length", str(length))])
         return environ["wsgi.file_wrapper"](file, MIB)
+
+    def unmeasured(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Say nothing of a length, nor anything else."""
+        start_response("200 OK", [("X-Content-Length", "0")])
+        return []
 
     def blocks(self, environ: Environ, start_response: StartResponse, count: int = 100) -> Iterable[bytes]:
         """So many blocks of a MiB, made one by one."""
         start_response("200 OK", [("Content-Length", str(count * MIB))])
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return []
         return self._blocks(count)
 
     def _blocks(self, count: int) -> Iterable[bytes]:

@@ -7,8 +7,9 @@ import json
 import subprocess
 import sys
 import time
+from http.client import HTTPConnection
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -31,6 +32,7 @@ def test_stock_waitress_serves_the_application(start_server: StartServer, monkey
     image = server.upload(content, name="plain", is_public="True")
     assert (image["status"], image["size"]) == ("active", len(content))
     assert server.get(f"/images/{image['id']}").body == content
+    assert_heads(port, image["id"], len(content), server.reserve()["id"])
     part = server.get(f"/images/{image['id']}", {"Range": "bytes=1000-1999"})
     assert (part.status, part.body) == (206, content[1000:2000])
     chunked = server.post("/images", {**OCTETS, **meta(name="chunks")}, iter([b"abc", b"def"]))
@@ -61,10 +63,38 @@ def test_each_worker_of_gunicorn_works_beside_its_requests(tmp_path: Path, prelo
         try:
             pids = await_processes(port, 2)
             assert gunicorn.pid not in pids
+            image = make(port, b"x" * 1000)
+            assert_heads(port, image, 1000, make(port))
         finally:
             gunicorn.terminate()
             gunicorn.wait(30)
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def make(port: int, content: bytes | None = None) -> str:
+    """Make an image with this content, or reserve one for None, and return its id."""
+    body = iter([content]) if content is not None else iter(())
+    asked = Request(f"http://127.0.0.1:{port}/images", body, OCTETS, method="POST")
+    with urlopen(asked) as answer:
+        image = json.load(answer)["image"]
+    assert image["status"] == ("queued" if content is None else "active")
+    return image["id"]
+
+
+def assert_heads(port: int, image_id: str, size: int, queued: str) -> None:
+    """r1-B4: a HEAD says how long the bytes are, has none, and leaves the connection fit for what follows."""
+    with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        for path, length in (
+            (f"/images/{image_id}", size),
+            (f"/v2/images/{image_id}/file", size),
+            (f"/images/{queued}", None),
+            (f"/v1/images/{image_id}", size),
+        ):
+            connection.request("HEAD", path)
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, b"")
+            assert answer.headers["Content-Length"] == (None if length is None else str(length))
+            assert (answer.headers["Accept-Ranges"] is None) == (length is None)
 
 
 def await_processes(port: int, count: int) -> set[int]:

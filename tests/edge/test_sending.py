@@ -46,6 +46,25 @@ def test_files_asked_for_in_one_breath_come_in_order(edge: Edge, content: bytes)
     assert said.endswith(content[:3_000_000])
 
 
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_a_head_says_what_its_application_says_and_leaves_the_connection_open(edge: Edge, version: str):
+    """r1-B4: a length without a body; and without a length neither chunks, nor their end, nor a close."""
+    with edge.connect() as connection:
+        for path in ("/file", "/unmeasured", "/blocks", "/unmeasured"):
+            request = head(path, "Connection: keep-alive", method="HEAD").replace(
+                b"HTTP/1.1", b"HTTP/" + version.encode()
+            )
+            connection.sendall(request)
+            said = connection.recv(65536)
+            assert said.startswith(b"HTTP/%b 200 OK\r\n" % version.encode())
+            assert said.endswith(b"\r\n\r\n")
+            assert (b"\r\nContent-Length: " in said) == (path != "/unmeasured")
+            assert b"Transfer-Encoding" not in said
+            assert b"Connection: close" not in said
+        connection.sendall(head("/ok", method="GET"))
+        assert answer(connection) == (200, b"ok")
+
+
 def test_a_file_goes_through_a_unix_socket(app: Application, tmp_path: Path, content: bytes):
     path = str(tmp_path / "socket")
     edge = Edge(app, unix_socket=path)

@@ -6,6 +6,8 @@ import socket
 import time
 import uuid
 
+import pytest
+
 from tests.edge.serving import PATIENCE, head, read_to_end, reset
 from tests.running.answers import statuses
 from tests.running.server import OCTETS, Server, meta
@@ -42,6 +44,32 @@ def test_an_image_whose_client_vanishes_is_killed_at_once_and_leaves_no_bytes(se
         reset(connection)
     await_status(server, image_id, "killed")
     assert server.blobs(image_id) == []
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 10485760", "Transfer-Encoding: chunked"])
+def test_a_client_that_hangs_up_in_an_upload_costs_one_line_of_the_log(server: Server, framing: str):
+    """r1-H10: however it does so; it is no fault of ours, so nothing is an error."""
+    ids = [server.reserve()["id"] for _ in range(12)]
+    logged = len(server.log)
+    part = b"40000\r\n" + b"x" * (1 << 18) + b"\r\n" if "chunked" in framing else b"x" * (1 << 18)
+    for number, image_id in enumerate(ids):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+            octets = "Content-Type: application/octet-stream"
+            connection.sendall(head(f"/images/{image_id}", octets, framing, method="PUT") + part)
+            await_status(server, image_id, "saving")
+            if number % 3 == 0:
+                reset(connection)
+            elif number % 3 == 1:
+                connection.shutdown(socket.SHUT_WR)
+                assert statuses(connection.recv(1000)) == [400]
+    for image_id in ids:
+        await_status(server, image_id, "killed")
+    end = time.monotonic() + PATIENCE
+    while server.log[logged:].count("status=400") < len(ids) and time.monotonic() < end:
+        time.sleep(0.01)
+    lines = server.log[logged:].splitlines()
+    assert len(lines) == len(ids), lines
+    assert all(" INFO calotype.access " in line for line in lines), lines
 
 
 def await_status(server: Server, image_id: str, status: str) -> None:

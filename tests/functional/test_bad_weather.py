@@ -247,6 +247,7 @@ def test_a_quota_that_cannot_be_counted_while_the_bytes_come_is_503_in_every_dia
     image_id, locked = server.reserve(disk_format="raw", container_format="bare")["id"], threading.Event()
 
     def body() -> Iterator[bytes]:
+        yield b"x"  # an upload begins when there is something to store
         assert locked.wait(30)
         yield b"x" * MIB
 

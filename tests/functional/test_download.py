@@ -119,6 +119,18 @@ def test_an_image_whose_file_is_short_is_an_error_before_any_byte(server: Server
     assert b"whole" not in answer.body.splitlines()
 
 
+def test_a_location_that_its_driver_does_not_take_any_more_is_no_fault_of_the_client(server: Server) -> None:
+    """r1-E15: as when an operator has given a store's name to another driver."""
+    image_id = server.upload(b"somewhere")["id"]
+    server.execute("UPDATE image_locations SET location = 'elsewhere:x' WHERE image_id = ?", image_id)
+    for path in (f"/images/{image_id}", f"/v1/images/{image_id}/file", f"/v2/images/{image_id}/file"):
+        answer = server.get(path)
+        assert answer.status == 502, path
+        assert "does not take the location" in answer.text
+        assert "elsewhere" not in answer.text
+        assert server.head(path).status == 200
+
+
 def test_two_downloads_on_one_connection(server: Server, path: str) -> None:
     connection = server.connect()
     try:

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.running.server import OCTETS, Server, meta
+from tests.running.server import Server, meta
 
 
 def test_check_10_a_reservation_is_queued(server: Server) -> None:
@@ -97,12 +97,3 @@ def test_the_server_owns_status_and_times(server: Server) -> None:
     assert image["status"] == "queued"
     assert not image["created_at"].startswith("1999")
     assert (image["deleted"], image["deleted_at"]) == (False, None)
-
-
-def test_chunks_are_a_body_even_when_none_comes(server: Server) -> None:
-    image = server.post("/images", {**OCTETS, **meta(name="no chunks")}, iter(())).image
-    assert (image["status"], image["size"]) == ("active", 0)
-    assert image["checksum"] == "d41d8cd98f00b204e9800998ecf8427e"
-    got = server.get(f"/images/{image['id']}")
-    assert (got.status, got.body, got.headers["Content-Length"]) == (200, b"", "0")
-    assert server.get(f"/images/{image['id']}", {"Range": "bytes=0-"}).status == 416

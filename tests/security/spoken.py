@@ -27,6 +27,11 @@ class Spoken:
     def held(self) -> bool:
         return self.said.startswith(b"HTTP/1.1 100 ") and len(statuses(self.said)) == 1
 
+    def begin(self, piece: bytes) -> None:
+        """Send a first part of the body, which the server must be waiting for."""
+        assert self.held
+        self._connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+
     def finish(self, body: bytes = b"") -> int:
         """Send the body if the server waits for it, and return the status of the answer."""
         if self.held:

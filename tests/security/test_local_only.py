@@ -108,6 +108,20 @@ def test_this_machines_own_names_are_served(server: Server, host: str) -> None:
     assert statuses(ask(server, host, f"Origin: http://{host}")) == [200]
 
 
+def test_the_host_of_a_whole_url_counts_and_not_the_header(server: Server) -> None:
+    """r1-B8: RFC 9112 3.2.2; links begin with it, and no page gets past the header's guard by it."""
+    own = f"http://localhost:{server.port}"
+    links = ask(server, f"127.0.0.1:{server.port}", path=f"{own}/versions")
+    assert statuses(links) == [200]
+    assert f'"{own}/v2/"'.encode() in links
+    assert f"127.0.0.1:{server.port}".encode() not in links
+    evil = ask(server, "localhost", path="http://evil.example/versions")
+    assert statuses(evil) == [403]
+    assert statuses(ask(server, "evil.example", path=f"{own}/versions")) == [200]
+    for target in ("http://a@localhost/versions", "http://localhost,x/versions", "http://[::1/versions"):
+        assert statuses(ask(server, "localhost", path=target)) == [400], target
+
+
 def test_a_client_of_http_1_0_may_leave_the_host_out(server: Server) -> None:
     """No browser does, so there is no page behind it."""
     assert statuses(ask(server, None)) == [200]

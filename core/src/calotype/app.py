@@ -214,6 +214,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.api.local")
     config.include("calotype.api.targets")
     config.include("calotype.api.paths")
+    config.include("calotype.api.body")
     config.include("calotype.api.predicates")
     config.include("calotype.api.health")
     config.include("calotype.api.versions")

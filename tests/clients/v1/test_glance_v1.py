@@ -87,8 +87,10 @@ def test_119_an_image_comes_from_a_pipe(programs: Programs) -> None:
 
 
 def test_119_nothing_at_all_is_an_empty_image(programs: Programs) -> None:
-    made = create(programs, unique("empty"), stdin=b"")
+    """r1-H9: where its size says so; otherwise an input without a byte is none, as behind a proxy."""
+    made = create(programs, unique("empty"), "--size", "0", stdin=b"")
     assert (made["status"], made["size"]) == ("active", "0")
+    assert create(programs, unique("reserved"), stdin=b"")["status"] == "queued"
 
 
 def test_119_an_image_lies_elsewhere_or_is_copied_from_there(programs: Programs, source: Source) -> None:

@@ -68,7 +68,7 @@ def test_007_the_version_itself_is_the_brief_list(fresh: V1) -> None:
 
 def test_007_the_version_cannot_be_written(v1: V1) -> None:
     answer = v1.request("POST", "/")
-    assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
 def test_links_begin_where_the_operator_says_that_clients_come_in(start_server: StartServer) -> None:

@@ -263,3 +263,35 @@ def test_106_an_image_deleted_during_its_upload_leaves_nothing(u1: Person, part:
     assert statuses == [410]
     assert u1.server.query("SELECT * FROM image_locations WHERE image_id = ?", image_id) == []
     assert u1.server.blobs(image_id, "fast") == []
+
+
+def test_a_download_prefers_the_stores_it_names(u1: Person, adm: Person) -> None:
+    """r1-G7: in their order, then the others; a copy that is gone is not missed, and no store is invented."""
+    image_id = u1.active(BYTES)
+    copying = {"method": {"name": "copy-image"}, "stores": ["cold"]}
+    assert adm.send("POST", f"/images/{image_id}/import", copying).status == 202
+    adm.settled(image_id)
+    for store in ("fast", "cold"):  # told apart as no client could: a whole file is sent as it is
+        (blob,) = u1.server.blobs(image_id, store)
+        blob.chmod(0o600)
+        blob.write_bytes(store.encode() * (len(BYTES) // 4))
+    path = f"/images/{image_id}/file"
+    for query, first in (
+        ("", b"fast"),
+        ("?prefer=", b"fast"),
+        ("?prefer=cold", b"cold"),
+        ("?prefer=web,cold,fast", b"cold"),
+        ("?prefer=fast,cold,fast", b"fast"),
+    ):
+        assert u1.get(path + query).body[:4] == first, query
+    for query in ("?prefer=nosuch", "?prefer=fast,nosuch", "?prefer=,fast", "?prefer=" + "x" * 1000):
+        refused = u1.get(path + query)
+        assert (refused.status, "There is no store" in refused.text, len(refused.body) < 400) == (
+            400,
+            True,
+            True,
+        )
+        assert u1.server.head(f"/v2{path}{query}", {"X-Auth-Token": u1.token}).status == 400
+    (blob,) = u1.server.blobs(image_id, "cold")
+    blob.unlink()
+    assert u1.get(f"{path}?prefer=cold").body[:4] == b"fast"

@@ -79,11 +79,11 @@ def test_008_without_identities_a_token_is_passed_over(server: Server) -> None:
 def test_009_a_method_without_a_view_is_405_and_told_which_there_are(u1: Person) -> None:
     image_id = u1.make()
     for method, path, allowed in (
-        ("HEAD", f"/images/{image_id}", "GET, PATCH, DELETE"),
-        ("HEAD", f"/images/{image_id}/file", "GET, PUT"),
-        ("PUT", "/images", "GET, POST"),
+        ("PUT", f"/images/{image_id}", "GET, HEAD, PATCH, DELETE"),
+        ("POST", f"/images/{image_id}/file", "GET, HEAD, PUT"),
+        ("PUT", "/images", "GET, HEAD, POST"),
         ("GET", f"/images/{image_id}/actions/deactivate", "POST"),
-        ("DELETE", "/schemas/image", "GET"),
+        ("DELETE", "/schemas/image", "GET, HEAD"),
     ):
         answer = u1.server.request(method, f"/v2{path}", {"X-Auth-Token": u1.token})
         assert (answer.status, answer.headers["Allow"]) == (405, allowed), path

@@ -435,13 +435,13 @@ def test_a_namespace_holds_so_much_and_no_more(adm: Person) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/metadefs/resource_types", "GET"),
-        (ROOT, "GET, POST"),
-        (f"{ROOT}/NS", "GET, PUT, DELETE"),
-        (f"{ROOT}/NS/resource_types", "GET, POST"),
+        ("/metadefs/resource_types", "GET, HEAD"),
+        (ROOT, "GET, HEAD, POST"),
+        (f"{ROOT}/NS", "GET, HEAD, PUT, DELETE"),
+        (f"{ROOT}/NS/resource_types", "GET, HEAD, POST"),
         (f"{ROOT}/NS/resource_types/x", "DELETE"),
-        (f"{ROOT}/NS/objects/x", "GET, PUT, DELETE"),
-        (f"{ROOT}/NS/tags/x", "GET, POST, PUT, DELETE"),
+        (f"{ROOT}/NS/objects/x", "GET, HEAD, PUT, DELETE"),
+        (f"{ROOT}/NS/tags/x", "GET, HEAD, POST, PUT, DELETE"),
     ],
 )
 def test_other_methods_are_told_which_there_are(adm: Person, u2: Person, path: str, allowed: str) -> None:

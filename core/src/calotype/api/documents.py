@@ -14,6 +14,7 @@ from typing import Any
 from pyramid.httpexceptions import HTTPRequestTimeout
 from pyramid.request import Request
 
+from calotype.api.body import announces_body
 from calotype.draft import DraftTooLarge, InvalidDraft
 
 #: Bytes of a document: metadata of an image fits many times.
@@ -24,6 +25,19 @@ VALUES_MAX = 50_000
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 DEPTH_MAX = 20
 _INTEGER_MAX = 10**30
+
+
+def has_document(request: Request) -> bool:
+    """Return whether the request carries a body where only a document can be meant, as `request.has_body`."""
+    if not announces_body(request):
+        return False
+    _expect_document(request)
+    return request.has_body
+
+
+def _expect_document(request: Request) -> None:
+    """Tell our server, which gives documents less time than uploads, where there is no Content-Type."""
+    request.environ.get("calotype.document", bool)()
 
 
 def read_document(request: Request) -> Any:
@@ -37,8 +51,7 @@ def read_document(request: Request) -> Any:
     """
     if request.content_length is not None and request.content_length > SIZE_MAX:
         raise DraftTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
-    # Our server gives documents less time than uploads. Where there is no Content-Type, it has to be told.
-    request.environ.get("calotype.document", bool)()
+    _expect_document(request)
     try:
         body = request.environ["wsgi.input"].read(
             SIZE_MAX + 1 if request.content_length is None else request.content_length

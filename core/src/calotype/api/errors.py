@@ -20,6 +20,7 @@ from pyramid.response import Response
 from calotype import draft, inspection, lifecycle, policy, registry, security, tokens
 from calotype.api.access import caller_of, shown
 from calotype.api.body import RangeNotSatisfiable
+from calotype.api.conditions import PreconditionFailed
 from calotype.api.local import NotLocal
 from calotype.registry import Actor, Origin, Outcome
 from calotype.registry.audit import log_record, new_record
@@ -62,6 +63,7 @@ STATUS: dict[type[BaseException], int] = {
     registry.RegistryFull: 507,
     registry.RegistryUnavailable: 503,
     inspection.InspectorsUnavailable: 503,
+    PreconditionFailed: 412,
     RangeNotSatisfiable: 416,
     stores.SourceError: 400,
     stores.SourceTooLarge: 413,

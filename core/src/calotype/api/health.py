@@ -101,7 +101,7 @@ def _add(config: Configurator, view: Callable, root: type, renderer: str | None 
         view,
         context=root,
         name=view.__name__,
-        method=("GET", "HEAD"),
+        method="GET",
         renderer=renderer,
         permission=NO_PERMISSION_REQUIRED,
     )

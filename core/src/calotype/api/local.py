@@ -67,7 +67,9 @@ def _require_local_names(request: Request, settings: Settings) -> None:
     # Only clients of HTTP/1.0 may leave Host out; no browser does.
     host = request.environ.get("HTTP_HOST")
     if host is not None and not _is_loopback_host(host):
-        raise NotLocal("The header Host names neither localhost nor a loopback address")
+        raise NotLocal(
+            "The header Host, or the host of the request's URL, is neither localhost nor a loopback address"
+        )
     origin = request.environ.get("HTTP_ORIGIN")
     if (
         origin is not None

@@ -13,12 +13,19 @@ def refuse_other_methods(
 ) -> None:
     """Answer 405, with `allowed` in the header Allow, where no other view of the context and name matches.
 
-    With `permission`, only to callers who have it: for others the resource is not there.
+    `allowed` names GET, which stands for HEAD too. With `permission`, only callers who have it get the 405:
+    for others the resource is not there.
     """
 
     def refuse(context: object, request: Request) -> Response:
-        raise HTTPMethodNotAllowed(
-            f"The method is not allowed here; allowed: {allowed}.", headers={"Allow": allowed}
-        )
+        raise not_allowed(allowed)
 
     config.add_view(refuse, context=context, name=name, permission=permission)
+
+
+def not_allowed(allowed: str) -> HTTPMethodNotAllowed:
+    """Return the 405 of a resource with these methods, as "GET, POST"; HEAD is added where GET is."""
+    allowed = allowed.replace("GET", "GET, HEAD")
+    return HTTPMethodNotAllowed(
+        f"The method is not allowed here; allowed: {allowed}.", headers={"Allow": allowed}
+    )

@@ -10,6 +10,7 @@ from pyramid.httpexceptions import HTTPUnsupportedMediaType
 from pyramid.request import Request
 
 from calotype.api.body import RequestBody
+from calotype.api.media_types import media_type
 from calotype.draft import InvalidDraft
 
 OCTETS = "application/octet-stream"
@@ -32,7 +33,7 @@ def upload_body(request: Request, *, needs_type: bool = True) -> RequestBody:
         InvalidDraft: the body is only a part of the image (RFC 9110 14.5).
         HTTPUnsupportedMediaType: the body is compressed, or coded in another way.
     """
-    if request.content_type != OCTETS and (needs_type or request.content_type):
+    if (given := media_type(request)) != OCTETS and (needs_type or given):
         raise NotOctets
     if "Content-Range" in request.headers:
         raise InvalidDraft(

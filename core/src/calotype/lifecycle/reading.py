@@ -7,19 +7,19 @@ so only so many images are read that way at a time.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from calotype.lifecycle.copies import Copies, Fault
-from calotype.lifecycle.states import NoData, NoGoodCopy, TooManyDownloads
+from calotype.lifecycle.states import NoData, NoGoodCopy, TooManyDownloads, UnknownStore
 from calotype.lifecycle.verified import verified
 from calotype.registry import FindingKind, Image, Location, Status
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Reader
-from calotype.stores.errors import BlobChanged, BlobNotFound, StoreError
+from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError, Unsupported
 
 #: Seconds for which a store's own URL is good: it must only begin to be used in time.
 _URL_EXPIRES = 300
@@ -42,6 +42,31 @@ class Reading:
         self._stores = stores
         self._copies = copies
         self._turns = threading.BoundedSemaphore(most_proxied)
+
+    def require_data(self, image: Image) -> None:
+        """Return if the image's record says that there are bytes to read; no store is asked.
+
+        Raises:
+            NoData: the image is not active.
+            NoGoodCopy: each of its copies is in quarantine.
+        """
+        if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.locations:
+            raise NoData(f"Image {image.id} is not active: it has no data to read.")
+        if all(location.quarantined for location in image.locations):
+            raise _no_good_copy(image)
+
+    def preferring(self, image: Image, stores: Sequence[str]) -> Image:
+        """Return the image with its copies in these stores first, in that order, and the others behind them.
+
+        Raises:
+            UnknownStore: there is no store of one of the names.
+        """
+        for name in stores:
+            if name not in self._stores:
+                raise UnknownStore(f"There is no store {name[:63]}.")
+        ranks = {name: rank for rank, name in reversed([*enumerate(stores)])}
+        ranked = sorted(image.locations, key=lambda location: ranks.get(location.store, len(stores)))
+        return replace(image, locations=tuple(ranked))
 
     def shortcut(self, image: Image) -> Shortcut | None:
         """A way to an image's bytes that goes past this process, if its store has one and may give it out.
@@ -78,8 +103,7 @@ class Reading:
         return self._from_any(image, read)
 
     def _from_any(self, image: Image, read: Callable[[CheckedStore, Location], _Result]) -> _Result:
-        if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.locations:
-            raise NoData(f"Image {image.id} is not active: it has no data to read.")
+        self.require_data(image)
         away: StoreError | None = None
         bad: StoreError | None = None
         for location in image.locations:
@@ -92,8 +116,7 @@ class Reading:
                 away = away or error
         if away is not None:
             raise away
-        why = bad.reason if bad is not None else "all its copies are in quarantine"
-        raise NoGoodCopy(f"The bytes of image {image.id} are damaged or gone ({why}).") from bad
+        raise _no_good_copy(image, bad) from bad
 
     def _read_one(
         self, image: Image, location: Location, read: Callable[[CheckedStore, Location], _Result]
@@ -105,6 +128,15 @@ class Reading:
         except (BlobNotFound, BlobChanged) as error:
             self._copies.suspect(image, location, self._copies.fault(store, error))
             raise
+        except (
+            BadLocation,
+            Unsupported,
+        ) as error:  # 400 where a client gives the location, but here it is ours
+            raise StoreError(
+                store.name,
+                "its driver does not take the location that is recorded for this image any more: an "
+                "administrator must look at the store's driver and options",
+            ) from error
 
     def _tell_of_mismatch(self, image: Image, location: Location, error: BlobChanged) -> None:
         self._copies.suspect(image, location, Fault(FindingKind.WRONG_DIGEST, error.reason))
@@ -132,6 +164,11 @@ class _Proxied:
         finally:
             if turns is not None:
                 turns.release()
+
+
+def _no_good_copy(image: Image, error: StoreError | None = None) -> NoGoodCopy:
+    why = "all its copies are in quarantine" if error is None else error.reason
+    return NoGoodCopy(f"The bytes of image {image.id} are damaged or gone ({why}).")
 
 
 def _shortcut(store: CheckedStore, location: Location, size: int | None) -> Shortcut | None:

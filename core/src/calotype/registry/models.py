@@ -93,6 +93,8 @@ class ImageRow(Base):
     os_hash_value: Mapped[str | None] = mapped_column(String(128))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    # When the image first had its bytes, which never change after that.
+    activated_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
     deleted_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
     # The status a deleted image had, to come back to.
     deleted_from: Mapped[str | None] = mapped_column(String(16))

@@ -103,7 +103,8 @@ class Member:
 class Image:
     """An image as it was when it was read. Sizes in bytes, `min_disk` GiB, `min_ram` MiB, times aware UTC.
 
-    `locations` are in the order in which they are read from: copies in quarantine are last.
+    `locations` are in the order in which they are read from: copies in quarantine are last. `activated_at` is
+    when it first had its bytes.
     """
 
     id: str
@@ -126,6 +127,7 @@ class Image:
     os_hash_algo: str | None = None
     os_hash_value: str | None = None
     status_reason: str | None = None
+    activated_at: datetime.datetime | None = None
     deleted_at: datetime.datetime | None = None
     deleted_from: Status | None = None
     properties: Mapping[str, str] = field(default_factory=dict)

@@ -51,6 +51,8 @@ from calotype.registry.records import (
 from calotype.registry.scrubs import ScrubsUnit
 
 _OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
+#: From these statuses an image becomes active again; from all others it does so for the first time.
+_HAD_BYTES = frozenset({Status.DEACTIVATED, Status.DELETED})
 
 _IMAGES, _LOCATIONS = ImageRow.__table__, LocationRow.__table__
 _PROPERTIES, _TAGS, _MEMBERS = PropertyRow.__table__, TagRow.__table__, MemberRow.__table__
@@ -155,9 +157,13 @@ class Unit:
     def move(self, image_id: str, allowed: Collection[Status], to: Status, **values: Any) -> None:
         """Set the status, and values with it, if the image is in one of the allowed statuses.
 
+        An image that comes to be active has its bytes since then, unless it has been active before.
+
         Raises:
             StatusConflict: it is not; nothing is changed.
         """
+        if to is Status.ACTIVE and not _HAD_BYTES.intersection(allowed):
+            values["activated_at"] = _now()
         self._change(image_id, allowed, status=to, **values)
 
     def change(self, image_id: str, allowed: Collection[Status], fields: Mapping[str, Any]) -> None:

@@ -179,6 +179,11 @@ class RequestBody(io.RawIOBase):
         """What was taken from the connection behind the body: the beginning of the next request."""
         return self._wire.rest if self.finished else b""
 
+    @property
+    def broken(self) -> bool:
+        """Whether the application was told that the rest cannot be had."""
+        return self._failure is not None
+
     def limit(self, seconds: float) -> None:
         """Raise ClientTooSlow once the client has been waited for so many seconds in all, from now on."""
         self._wire.limit(seconds)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from calotype.serving.body import BodyError, RequestBody, Wire
@@ -27,6 +27,7 @@ TURN = 1 << 20
 #: Bytes that a refused sender may still send, to get at the answer.
 LINGER_BYTES = 1 << 18
 
+_LENGTH = "content-length"
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN, errno.ECONNABORTED})
 
 
@@ -53,11 +54,29 @@ class Task(WSGITask):
         return environ
 
     def build_response_header(self) -> bytes:
-        """waitress's, with `Connection: close` where part of the body stays unread, or the server ends."""
+        """waitress's, with `Connection: close` where part of the body stays unread, or the server ends.
+
+        To a HEAD without Content-Length waitress would announce chunks, send the last of them, and close.
+        """
         body = self.request.body
         if (body is not None and not body.finished) or self.channel.server.ending:
             self.set_close_on_finish()
-        return super().build_response_header()
+        if self.request.command != "HEAD" or any(
+            name.lower() == _LENGTH for name, _ in self.response_headers
+        ):
+            return super().build_response_header()
+        self.response_headers.append((_LENGTH, "0"))
+        return super().build_response_header().replace(b"\r\nContent-Length: 0\r\n", b"\r\n", 1)
+
+    def service(self) -> None:
+        """Run the application and send its answer; one that nobody waits for any more is no news to it."""
+        try:
+            super().service()
+        except ClientDisconnected:
+            body = self.request.body
+            if body is None or not body.broken or self.request.error is not None:
+                raise  # waitress logs it
+            self.close_on_finish = True
 
     def execute(self) -> None:
         """Run the application; answer for it when it lets a broken body through."""
@@ -191,7 +210,9 @@ class Channel(HTTPChannel):
         """Flush, and close when told to: lingering, if the client may be sending."""
         if self._lingers and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
-            if self.connected and not self.total_outbufs_len and not self.will_close:
+            if not self.connected:  # it was noticed just now, and everything is closed
+                return
+            if not self.total_outbufs_len and not self.will_close:
                 self._linger()
                 return
         super().handle_write()

@@ -142,7 +142,14 @@ class RequestParser(HTTPRequestParser):
         seen: dict[bytes, bytes] = {}
         folded = [_fold(line, seen) for line in fields]
         _check_framing(first_line.endswith(b"1.1"), seen)
-        super().parse_header(b"\r\n".join([first_line, *folded, b""]))
+        try:
+            super().parse_header(b"\r\n".join([first_line, *folded, b""]))
+        except ValueError as error:  # from urllib, as of an IPv6 address without its end
+            raise ParsingError("The request's target is malformed") from error
+        if self.proxy_netloc:  # the target is a whole URL, whose host counts, and not Host's (RFC 9112 3.2.2)
+            if not _HOST.fullmatch(self.proxy_netloc.encode("latin-1")):
+                raise ParsingError("The target's host is invalid")
+            self.headers["HOST"] = self.proxy_netloc
         if "close" in self.headers.get("CONNECTION", "").lower().replace(" ", "").split(","):
             self.headers["CONNECTION"] = "close"
         self._decide_on_body()

@@ -1,7 +1,8 @@
 """The classic dialect's verbs: each view is a codec in, one verb of the lifecycle, a codec out.
 
 The three ways to create an image, and to complete a reserved one, are three views told
-apart by predicates: the request has a body; it names a location; it has neither.
+apart by predicates: the request has a body; it names a location; it has neither. A body that
+comes in chunks may turn out to be empty, and then it counts as none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pyramid.view import view_config, view_defaults
 
 from calotype import policy
 from calotype.api import errors
-from calotype.api.body import image_response
+from calotype.api.body import image_response, metadata_response
 from calotype.api.classic import codec
 from calotype.api.classic.resources import ClassicImage, ClassicImages
 from calotype.api.lists import stream_images
@@ -50,7 +51,7 @@ class ListView:
         """The detailed list."""
         return self._page(codec.image_detail)
 
-    @view_config(context=Root, method=("GET", "HEAD"))
+    @view_config(context=Root, method="GET")
     def root(self) -> Response:
         """The seed's index, and the versions, which clients ask for before they have a token."""
         versions = version_document(self.request)
@@ -104,17 +105,19 @@ class CreateView:
     def __init__(self, context: ClassicImages, request: Request):
         self.request = request
 
-    @view_config(has_body=True)
+    @view_config(announces_body=True)
     def upload(self) -> dict[str, Any]:
         """Scenario 1: the bytes are here."""
+        if not self.request.has_body:
+            return self.register() if LOCATION in self.request.headers else self.reserve()
         return _upload(self.request, None)
 
-    @view_config(has_body=False, header=LOCATION)
+    @view_config(announces_body=False, header=LOCATION)
     def register(self) -> dict[str, Any]:
         """Scenario 2: the bytes lie elsewhere."""
         return _register(self.request, None)
 
-    @view_config(has_body=False)
+    @view_config(announces_body=False)
     def reserve(self) -> dict[str, Any]:
         """Scenario 3: the bytes come later."""
         draft = codec.read_draft(self.request.headers)
@@ -129,17 +132,19 @@ class UpdateView:
         self.image = context.image
         self.request = request
 
-    @view_config(has_body=True)
+    @view_config(announces_body=True)
     def upload(self) -> dict[str, Any]:
         """The bytes of a reserved image."""
+        if not self.request.has_body:
+            return self.register() if LOCATION in self.request.headers else self.update()
         return _upload(self.request, self.image)
 
-    @view_config(has_body=False, header=LOCATION)
+    @view_config(announces_body=False, header=LOCATION)
     def register(self) -> dict[str, Any]:
         """A reserved image's bytes lie elsewhere."""
         return _register(self.request, self.image)
 
-    @view_config(has_body=False)
+    @view_config(announces_body=False)
     def update(self) -> dict[str, Any]:
         """Metadata only; properties are merged."""
         draft = codec.read_draft(self.request.headers)
@@ -149,12 +154,12 @@ class UpdateView:
 @view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
 def meta(context: ClassicImage, request: Request) -> Response:
     """HEAD /images/ID: metadata as headers."""
-    response = Response(content_type="application/octet-stream")
+    response = metadata_response(request, context.image)
     response.headers.extend(codec.image_headers(context.image))
     return response
 
 
-@view_config(context=ClassicImage, method="GET", permission=policy.DOWNLOAD)
+@view_config(context=ClassicImage, method=("GET",), permission=policy.DOWNLOAD)
 def show(context: ClassicImage, request: Request) -> Response:
     """GET /images/ID: the bytes, and metadata as headers."""
     image = context.image
@@ -196,11 +201,11 @@ def includeme(config: Configurator) -> None:
     config.add_root_child("images", ClassicImages)
     config.add_error_form("images", _error_form)
     for context, name, allowed in (
-        (Root, "", "GET, HEAD"),
+        (Root, "", "GET"),
         (Root, "versions", "GET"),
         (ClassicImages, "", "GET, POST"),
         (ClassicImages, "detail", "GET"),
-        (ClassicImage, "", "GET, HEAD, PUT, DELETE"),
+        (ClassicImage, "", "GET, PUT, DELETE"),
     ):
         refuse_other_methods(config, context, name, allowed)
     config.scan("calotype.api.classic.views")

@@ -18,7 +18,7 @@ from calotype.api.v1.resources import V1
 from calotype.api.versions import VERSIONS, Version
 
 _SEGMENTS = ("v1", "v1.0", "v1.1")
-_MEDIA_TYPE = re.compile(r"application/vnd\.openstack\.images-v1(\.[01])?\s*(;|,|$)")
+_MEDIA_TYPE = re.compile(r"application/vnd\.openstack\.images-v1(\.[01])?\s*(;|,|$)", re.IGNORECASE)
 _UNVERSIONED = re.compile(r"/(images|shared-images)(/|$)")
 _IMAGE_PATH = re.compile(r"/v1[.01]*/images/([^/]+)")
 

@@ -219,11 +219,10 @@ def image_brief(image: Image) -> dict[str, Any]:
 
 
 def image_headers(image: Image) -> list[tuple[str, str]]:
-    """The record as response headers, null left out, and the ETag as the bare checksum."""
+    """The record as response headers, null left out."""
     fields = {name: value for name, value in image_document(image).items() if value is not None}
     properties = fields.pop("properties")
-    encoded = headers.encode({name: header_text(value) for name, value in fields.items()}, properties)
-    return [*encoded, ("ETag", image.checksum)] if image.checksum else encoded
+    return headers.encode({name: header_text(value) for name, value in fields.items()}, properties)
 
 
 def _moment(moment: datetime.datetime | None) -> str | None:

@@ -14,8 +14,7 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype import policy
-from calotype.api.body import has_body
-from calotype.api.documents import read_document
+from calotype.api.documents import has_document, read_document
 from calotype.api.methods import refuse_other_methods
 from calotype.api.v1.resources import V1Member, V1Members, V1SharedWith
 from calotype.draft import InvalidDraft, check_project
@@ -42,7 +41,7 @@ def index(context: V1Members, request: Request) -> dict[str, Any]:
 def replace_all(context: V1Members, request: Request) -> Response:
     """PUT .../members: these and no others."""
     image = _image(context, request, policy.SHARE)
-    document = read_document(request) if has_body(request) else None
+    document = read_document(request) if has_document(request) else None
     wanted = document.get("memberships") if isinstance(document, dict) else None
     if not isinstance(wanted, list):
         raise InvalidDraft("Invalid membership association: memberships is not a list.")
@@ -58,7 +57,7 @@ def add(context: V1Member, request: Request) -> Response:
     """PUT .../members/PROJECT: share, or change whether it may share further."""
     image = _image(context.__parent__, request, policy.SHARE)
     can_share = None
-    if has_body(request):
+    if has_document(request):
         document = read_document(request)
         member = document.get("member") if isinstance(document, dict) else None
         if not isinstance(member, dict):

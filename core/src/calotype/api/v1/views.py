@@ -10,18 +10,19 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPForbidden, HTTPMethodNotAllowed, HTTPNotFound
+from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype import policy
-from calotype.api.body import has_body, image_response
+from calotype.api.body import image_response, metadata_response
 from calotype.api.documents import read_document
 from calotype.api.headers import META, read_boolean
 from calotype.api.lists import stream_images
 from calotype.api.markers import VALUES, link_parameters
-from calotype.api.methods import refuse_other_methods
+from calotype.api.media_types import media_type
+from calotype.api.methods import not_allowed, refuse_other_methods
 from calotype.api.uploads import upload_body
 from calotype.api.v1 import codec
 from calotype.api.v1.listing import read_listing
@@ -66,7 +67,7 @@ def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any
 @view_config(context=V1Images, method="POST", permission=policy.CREATE)
 def create(context: V1Images, request: Request) -> Response:
     """POST /v1/images: reserve, upload, register or copy, as the request's sources say."""
-    if request.content_type == "application/json":
+    if _has_document(request):
         given = codec.read_document_draft(read_document(request))
         image = request.lifecycle.reserve(_drafted(request, given, None), request.caller)
     else:
@@ -81,17 +82,22 @@ def create(context: V1Images, request: Request) -> Response:
 def update(context: V1Image, request: Request) -> Response:
     """PUT /v1/images/ID: change metadata, and give a queued image its bytes."""
     image = _image(context, request, policy.UPDATE)
-    if request.content_type == "application/json":
+    if _has_document(request):
         given = codec.read_document_draft(read_document(request))
         return _document(request.lifecycle.update(image, partial(_drafted, request, given), request.caller))
     draft = codec.read_draft(request)
     _hold_to_record(request, image, draft)
-    body = has_body(request)
+    body = request.has_body
     purge = read_boolean(request.headers.get(codec.PURGE, "true")) and not body
     external = draft.location is not None or codec.copy_source(request) is not None
     if external and not body and image.status is not Status.QUEUED:
         raise InvalidDraft("Attempted to update Location field for an image not in queued status.")
     return _document(_give(request, replace(draft, id=None, replace_properties=purge), image))
+
+
+def _has_document(request: Request) -> bool:
+    """Whether the metadata is in a JSON body. Some clients announce JSON, and send headers alone."""
+    return media_type(request) == "application/json" and request.has_body
 
 
 def _image(context: V1Image, request: Request, permission: str) -> Image:
@@ -132,7 +138,7 @@ def _give(request: Request, draft: Draft, image: Image | None) -> Image:
     """Make or complete an image from the one source that the request names, if it names any."""
     lifecycle, caller = request.lifecycle, request.caller
     given, draft = draft, _drafted(request, draft, image)
-    body, source = has_body(request), codec.copy_source(request)
+    body, source = request.has_body, codec.copy_source(request)
     if body + (draft.location is not None) + (source is not None) > 1:
         raise InvalidDraft("It's invalid to provide multiple image sources.")
     if draft.location == "" or source == "":
@@ -165,19 +171,23 @@ def _document(image: Image) -> Response:
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
 def meta(context: V1Image, request: Request) -> Response:
     """HEAD /v1/images/ID: metadata as headers; never typed JSON, for an empty body is none."""
-    response = Response(content_type="text/html", charset="utf-8")
-    response.headers.extend(codec.image_headers(context.image))
-    return response
+    response = metadata_response(request, context.image, "text/html; charset=UTF-8")
+    return _with_headers(response, context.image)
 
 
-@view_config(context=V1Image, method="GET", permission=policy.DOWNLOAD)
+@view_config(context=V1Image, method=("GET",), permission=policy.DOWNLOAD)
 def show(context: V1Image, request: Request) -> Response:
     """GET /v1/images/ID: bytes and headers; the record for openstacksdk, which asks for /file."""
     if (request.user_agent or "").startswith("openstacksdk/"):
         return _document(context.image)
-    response = image_response(request, context.image)
-    response.headers.pop("ETag", None)
-    response.headers.extend(codec.image_headers(context.image))
+    return _with_headers(image_response(request, context.image), context.image)
+
+
+def _with_headers(response: Response, image: Image) -> Response:
+    """The response with the image's record in it, and its ETag, if it has one, as the bare checksum."""
+    if response.headers.pop("ETag", None) and image.checksum:
+        response.headers["ETag"] = image.checksum
+    response.headers.extend(codec.image_headers(image))
     return response
 
 
@@ -202,7 +212,7 @@ def delete_blank(context: V1Images, request: Request) -> Response:
     """DELETE /v1/images/: an image with a blank id is not there; the collection cannot be deleted."""
     if request.path_info.endswith("/"):
         raise HTTPNotFound
-    raise HTTPMethodNotAllowed(headers={"Allow": "GET, POST"})
+    raise not_allowed("GET, POST")
 
 
 @view_config(context=V1Tombstone, method=("GET", "DELETE"))
@@ -223,6 +233,6 @@ def includeme(config: Configurator) -> None:
     refuse_other_methods(config, V1, "", "GET")
     refuse_other_methods(config, V1Images, "", "GET, POST")
     refuse_other_methods(config, V1Images, "detail", "GET")
-    refuse_other_methods(config, V1Image, "", "GET, HEAD, PUT, DELETE")
+    refuse_other_methods(config, V1Image, "", "GET, PUT, DELETE")
     refuse_other_methods(config, V1Image, "file", "GET")
-    refuse_other_methods(config, V1Tombstone, "", "GET, HEAD, PUT, DELETE")
+    refuse_other_methods(config, V1Tombstone, "", "GET, PUT, DELETE")

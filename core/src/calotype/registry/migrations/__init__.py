@@ -1,3 +1,3 @@
 """The migrations. `NEWEST` is the last one: what this version of Calotype needs."""
 
-NEWEST = "0009"
+NEWEST = "0010"

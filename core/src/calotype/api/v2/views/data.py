@@ -51,8 +51,13 @@ def stage(context: V2Image, request: Request) -> Response:
 
 @view_config(context=V2Image, name="file", method="GET", permission=policy.DOWNLOAD, decorator=without_body)
 def download(context: V2Image, request: Request) -> Response:
-    """GET /v2/images/ID/file: the bytes, or 204 as long as there are none."""
+    """GET /v2/images/ID/file: the bytes, or 204 as long as there are none.
+
+    `prefer=STORE,STORE` names the stores whose copies are tried first.
+    """
     image = context.image
+    if wanted := request.GET.get("prefer"):
+        image = request.lifecycle.reading.preferring(image, wanted.split(","))
     try:
         response = image_response(request, image)
     except NoData:

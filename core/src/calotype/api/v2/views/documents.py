@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from pyramid.request import Request
 from pyramid.response import Response
 
-from calotype.api.body import has_body
+from calotype.api.documents import has_document
 from calotype.api.lists import Fitting, list_response
 from calotype.api.markers import VALUES
 from calotype.api.v2 import codec
@@ -24,7 +24,7 @@ def without_body(view: View) -> View:
     """A view whose requests carry nothing; a body would have been meant for something else."""
 
     def bodiless(context: Any, request: Request) -> Any:
-        if has_body(request):
+        if has_document(request):
             raise InvalidDraft("A request of this kind has no body.")
         return view(context, request)
 

@@ -13,6 +13,7 @@ from calotype import policy
 from calotype.api.documents import read_document
 from calotype.api.lists import fit
 from calotype.api.markers import link_parameters
+from calotype.api.media_types import media_type
 from calotype.api.v2 import codec, patch
 from calotype.api.v2.listing import read_listing
 from calotype.api.v2.methods import methods_for_caller
@@ -71,13 +72,13 @@ def show(context: V2Image, request: Request) -> Response:
 @view_config(context=V2Image, method="PATCH", permission=policy.UPDATE)
 def update(context: V2Image, request: Request) -> Response:
     """PATCH /v2/images/ID: a JSON patch, all of it or nothing; an empty one changes not even the time."""
-    media_type = request.content_type
-    if media_type not in patch.MEDIA_TYPES:
+    given = media_type(request)
+    if given not in patch.MEDIA_TYPES:
         raise HTTPUnsupportedMediaType(
             f"A patch is {' or '.join(patch.MEDIA_TYPES)}.",
             headers={"Accept-Patch": ", ".join(patch.MEDIA_TYPES)},
         )
-    changes = patch.read_patch(read_document(request), media_type)
+    changes = patch.read_patch(read_document(request), given)
     image: Image = context.image
     if changes:
         draft_of = partial(patch.draft_of, changes, schemas=request.registry[SCHEMAS])

@@ -1,0 +1,13 @@
+"""What kind of body a request says that it has."""
+
+from __future__ import annotations
+
+from pyramid.request import Request
+
+
+def media_type(request: Request) -> str:
+    """Return the request's Content-Type without its parameters; "" if there is none.
+
+    It is in lower case, because media types are compared without regard to case (RFC 9110 8.3.1).
+    """
+    return (request.environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()

@@ -1,0 +1,132 @@
+"""An empty body is no body, however it is framed; and media types in any case."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+
+import pytest
+
+from tests.running.answers import statuses
+from tests.running.server import OCTETS, Server, meta
+
+JSON = {"Content-Type": "application/json"}
+PATCH = "application/openstack-images-v2.1-json-patch"
+FORMATS = {"disk_format": "raw", "container_format": "bare"}
+#: An empty body, as clients frame it: an iterable goes out in chunks.
+FRAMINGS = {"a length of 0": b"", "chunks": ()}
+EXPECTING = ("Transfer-Encoding: chunked", "Expect: 100-continue")
+
+
+def unframed(server: Server, method: str, path: str, headers: Mapping[str, str], *lines: str) -> bytes:
+    """What the server says to a request with nothing behind its head, or with only the end of all chunks."""
+    fields = [f"{name}: {text}" for name, text in headers.items()]
+    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *fields, *lines])
+    return server.speak(f"{head}\r\n\r\n".encode() + (b"0\r\n\r\n" if lines else b""))
+
+
+@pytest.mark.parametrize("lines", [(), EXPECTING], ids=["no length", "chunks that the client is asked for"])
+@pytest.mark.parametrize(
+    "headers", [{}, OCTETS, {"Content-Type": "text/plain"}], ids=["untyped", "octets", "text"]
+)
+def test_an_image_of_an_empty_body_is_reserved_in_any_framing(
+    server: Server, headers: dict[str, str], lines: tuple[str, ...]
+) -> None:
+    """r1-H9: directly, as through a proxy that reads the body first."""
+    for body in FRAMINGS.values():
+        assert (
+            server.post("/images", {**headers, **meta(name="empty")}, iter(body) or body).image["status"]
+            == "queued"
+        )
+    image_id = str(uuid.uuid4())
+    assert statuses(unframed(server, "POST", "/images", {**headers, **meta(id=image_id)}, *lines))[-1] == 200
+    assert server.head(f"/images/{image_id}").meta["status"] == "queued"
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_change_with_an_empty_body_changes_metadata(server: Server, framing: str) -> None:
+    """r1-H9: of an image that has its bytes, and of one that waits for them, in classic and in v1."""
+
+    def empty() -> object:
+        return FRAMINGS[framing] if framing != "chunks" else iter(())
+
+    for dialect in ("/images", "/v1/images"):
+        for image in (server.upload(b"bytes", **FORMATS), server.reserve(**FORMATS)):
+            path = f"{dialect}/{image['id']}"
+            assert server.put(path, {**OCTETS, **meta(name="changed")}, empty()).status == 200
+            told = server.head(path).meta
+            assert (told["name"], told["status"]) == ("changed", image["status"])
+
+
+def test_a_body_of_one_byte_in_chunks_is_a_body(server: Server) -> None:
+    """r1-H9: the byte by which it is known that there is one is not lost."""
+    for pieces in ([b"a"], [b"a", b"bc" * 100_000]):
+        whole = b"".join(pieces)
+        classic = server.post("/images", OCTETS, iter(pieces)).image
+        v1 = server.post("/v1/images", {**OCTETS, **meta(**FORMATS)}, iter(pieces)).json["image"]
+        for image in (classic, v1):
+            assert (image["status"], image["size"]) == ("active", len(whole))
+            assert server.get(f"/images/{image['id']}").body == whole
+
+
+def test_a_location_counts_where_the_body_is_empty(lending_server: Server) -> None:
+    """r1-H9: as it does where there is none."""
+    located = {**OCTETS, **meta(location="memory:lent", **FORMATS)}
+    assert lending_server.post("/images", located, iter(())).image["status"] == "active"
+    assert lending_server.post("/v1/images", located, iter(())).json["image"]["status"] == "active"
+    queued = lending_server.reserve(**FORMATS)["id"]
+    assert lending_server.put(f"/images/{queued}", located, iter(())).image["status"] == "active"
+
+
+def test_in_v2_an_empty_body_is_none_where_none_belongs_and_no_bytes_where_some_do(server: Server) -> None:
+    """r1-H9: an image of no bytes is one, as nova's snapshots of volumes are."""
+    for framing in FRAMINGS:
+        empty = (lambda: iter(())) if framing == "chunks" else (lambda: b"")
+        path = f"/v2/images/{server.reserve(**FORMATS)['id']}"
+        assert server.put(f"{path}/file", OCTETS, empty()).status == 204
+        assert server.put(f"{path}/tags/t", OCTETS, empty()).status == 204
+        assert server.post(f"{path}/actions/deactivate", {}, empty()).status == 204
+        assert server.request("GET", path, {}, empty()).json["size"] == 0
+        assert server.request("DELETE", path, {}, empty()).status == 204
+
+
+def test_a_document_of_v1_may_be_missing_and_its_headers_count(server: Server) -> None:
+    """r1-G5: fog-openstack announces JSON with every request."""
+    for empty in (b"", None, iter(())):
+        made = server.post("/v1/images", {**JSON, **meta(name="fog")}, empty)
+        assert made.status == 201
+        image = made.json["image"]
+        assert (image["name"], image["status"]) == ("fog", "queued")
+        changed = server.put(
+            f"/v1/images/{image['id']}", {**JSON, **meta(name="mist", property_os="x")}, empty
+        )
+        assert (changed.status, changed.json["image"]["name"]) == (200, "mist")
+        assert changed.json["image"]["properties"] == {"os": "x"}
+    document = json.dumps({"image": {"name": "document"}}).encode()
+    assert (
+        server.post("/v1/images", {**JSON, **meta(name="header")}, document).json["image"]["name"]
+        == "document"
+    )
+
+
+def test_media_types_are_read_without_regard_to_case(server: Server) -> None:
+    """r1-B6: in every place where one decides something."""
+    octets = {"Content-Type": "Application/Octet-Stream ; charset=binary"}
+    assert server.post("/images", octets, b"bytes").image["status"] == "active"
+    assert server.post("/v1/images", {**octets, **meta(**FORMATS)}, b"bytes").status == 201
+    queued = server.reserve(**FORMATS)["id"]
+    assert server.put(f"/v2/images/{queued}/file", octets, b"bytes").status == 204
+    staged = server.reserve(**FORMATS)["id"]
+    assert server.put(f"/v2/images/{staged}/stage", octets, b"bytes").status == 204
+    patch = json.dumps([{"op": "replace", "path": "/name", "value": "patched"}]).encode()
+    changed = server.request("PATCH", f"/v2/images/{queued}", {"Content-Type": PATCH.upper()}, patch)
+    assert (changed.status, changed.json["name"]) == (200, "patched")
+    document = json.dumps({"image": {"name": "typed"}}).encode()
+    made = server.post("/v1/images", {"Content-Type": "APPLICATION/JSON"}, document)
+    assert made.json["image"]["name"] == "typed"
+    accepted = {"Accept": "Application/Vnd.OpenStack.Images-V1"}
+    assert (
+        server.get("/images/detail", accepted).json["images"]
+        == server.get("/v1/images/detail").json["images"]
+    )
