@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, func, select
 
 from calotype import private_files
 from calotype.registry.engine import read_only, unhurried
@@ -95,9 +95,9 @@ def _file_lock(path: Path) -> Iterator[Try]:
 
 def _statement(connection: Connection) -> Try:
     if connection.dialect.name == "postgresql":
-        statement = text("SELECT pg_try_advisory_lock(:name)").bindparams(name=_NUMBER)
+        taken = func.pg_try_advisory_lock(_NUMBER)
     else:
         # Names are the whole server's, and have 64 characters at most.
         name = hashlib.sha256(f"calotype schema {connection.engine.url.database}".encode()).hexdigest()
-        statement = text("SELECT GET_LOCK(:name, 0)").bindparams(name=name)
-    return lambda: bool(connection.scalar(statement))
+        taken = func.get_lock(name, 0)
+    return lambda: bool(connection.scalar(select(taken)))
