@@ -462,3 +462,34 @@ def test_who_saw_a_job_before_it_was_put_off_does_not_take_it(there: Outages) ->
     with there.bench.registry.unit() as unit:
         assert not unit.claim_job(seen, "another", later)
         assert not unit.claim_job(replace(seen, not_before=later), "another", later)
+
+
+GIVE_AWAY = {
+    "import": (lambda there: there.importing("far"), Status.QUEUED),
+    "download": (lambda there: there.downloading(), Status.KILLED),
+}
+
+
+@pytest.mark.parametrize("when", ["before the job", "while its bytes are read"])
+@pytest.mark.parametrize(("begin", "after"), GIVE_AWAY.values(), ids=GIVE_AWAY)
+def test_an_image_that_is_given_away_does_not_get_the_bytes_that_its_owner_before_chose(
+    there: Outages, begin, after: Status, when: str
+) -> None:
+    """The project that has it now would boot what another one has named. (r1-C2)"""
+    image = begin(there)
+    giver = Caller("root", "default", frozenset({"admin"}))
+
+    def give_away() -> None:
+        there.lifecycle.update(there.image(), Draft(fields={"owner": "other"}), giver)
+
+    if when == "before the job":
+        give_away()
+    else:
+        there.near.meanwhile = there.web.meanwhile = give_away
+    assert there.lifecycle.work()
+
+    assert there.job().status is JobStatus.FAILURE
+    assert "given to another project" in there.job().message
+    found = there.image()
+    assert (found.id, found.owner, found.status) == (image.id, "other", after)
+    assert found.locations == ()

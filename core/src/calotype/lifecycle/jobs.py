@@ -15,11 +15,12 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from calotype.lifecycle import outages
 from calotype.lifecycle.leases import Leases, Watch
+from calotype.lifecycle.rights import GIVEN_AWAY, require_uploader
 from calotype.lifecycle.states import TakenOver, Vanished
 from calotype.lifecycle.transfers import Attempt, Transfers, reason
 from calotype.policy import Caller
@@ -248,7 +249,8 @@ class Jobs:
             until = self._leases.end(pause if image.status is not Status.DELETED else 0)
             if not unit.put_job_off(job, self._leases.owner, until, message, outcome):
                 return
-            if image.status is Status.IMPORTING and image.locations and not order.strict:
+            kept = image.status is Status.IMPORTING and image.locations and image.owner == job.owner
+            if kept and not order.strict:
                 # The stores that have the bytes are enough; the others come in as copies.
                 unit.move(image.id, {Status.IMPORTING}, Status.ACTIVE, status_reason=None)
                 unit.audit(_VERBS[job.kind], image.id, _actor(job), message)
@@ -258,13 +260,14 @@ class Jobs:
     def _bring(self, job: Job, order: Order, image: Image, name: str) -> Image:
         """Put the bytes into one more store, from outside if the image has none yet."""
         if job.kind is JobKind.FETCH and image.location is None:
-            return self._fetch(image, name, order)
+            return self._fetch(job, image, name, order)
         return self._transfers.copy(image, self._stores[name])
 
-    def _fetch(self, image: Image, target: str, order: Order) -> Image:
+    def _fetch(self, job: Job, image: Image, target: str, order: Order) -> Image:
         with self._open(order) as opened:
             _check_size(opened.size, image, order)
             with self._registry.unit() as unit:
+                require_uploader(None, job.owner, unit.image(image.id))
                 attempt = self._begin(unit, image, self._stores[target], opened.size)
             digests = {"md5": image.checksum} if image.checksum else {}
             demands = Demands(length=opened.size, size=image.size or None, limit=order.limit, digests=digests)
@@ -310,13 +313,17 @@ class Jobs:
     def _write_end(self, job: Job, status: JobStatus, message: str, failed: list[str]) -> list[Location]:
         """End the job, if it is still ours; the bytes that are to go now."""
         with self._registry.unit(frees=True) as unit:
+            order = Order.from_json(job.order)
+            image = unit.any_image(job.image_id)
+            if job.kind is JobKind.FETCH and image.status is Status.IMPORTING and image.owner != job.owner:
+                status, message, order = JobStatus.FAILURE, message or GIVEN_AWAY, replace(order, strict=True)
             outcome = {"pending": [], "failed": failed}
             if not unit.end_job(job.id, self._leases.owner, status, message, outcome):
                 return []
             told = message or f"stores {', '.join(job.order['stores'])}"
             how = Outcome.FAILED if status is JobStatus.FAILURE else Outcome.DONE
             unit.audit(_VERBS[job.kind], job.image_id, _actor(job), told, how)
-            return self._leave(unit, job, Order.from_json(job.order), message)
+            return self._leave(unit, job, order, message)
 
     def _leave(self, unit: Unit, job: Job, order: Order, message: str) -> list[Location]:
         """Leave a fetched image where the order says; the bytes that are to go now."""

@@ -70,15 +70,24 @@ def _require_owner(draft: Draft, caller: Caller, settings: Settings) -> None:
         )
 
 
-def require_uploader(caller: Caller | None, image: Image) -> None:
+#: Why a job ends whose image has another owner than when the job was ordered.
+GIVEN_AWAY = "The image was given to another project meanwhile, so its import has ended."
+
+
+def require_uploader(caller: Caller | None, owner: str | None, image: Image) -> None:
     """Return if the image may become active with the bytes that the caller has sent.
 
-    A token may end while an upload lasts, so its expiry does not count. None: a job of our own.
+    A token may end while an upload lasts, so its expiry does not count. Without a caller it is a job, which
+    works for whom the image belonged to when it was ordered.
 
     Raises:
-        NotAllowed: the caller has lost its right over the image since the upload began.
+        NotAllowed: the caller has lost its right over the image since the upload began, or the image has
+            another `owner` by now than its job knows.
     """
-    if caller is not None and not policy.may(caller, policy.UPLOAD, policy.image_grants(image)):
+    if caller is None:
+        if image.owner != owner:
+            raise NotAllowed(GIVEN_AWAY)
+    elif not policy.may(caller, policy.UPLOAD, policy.image_grants(image)):
         raise NotAllowed(
             "The upload was refused when it was complete, because the caller is no longer allowed to change "
             "this image."

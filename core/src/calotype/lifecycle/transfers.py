@@ -246,7 +246,7 @@ class Transfers:
             unit.count_location(attempt.key, attempt.image.owner, self._limits, received.size)
             unit.keep_location(attempt.key, self._leases.owner, received.location, LocationState.STAGED)
             staged = unit.image(attempt.image.id)
-            require_uploader(attempt.caller, staged)
+            require_uploader(attempt.caller, attempt.image.owner, staged)
             _audit(unit, attempt, f"{received.size} bytes")
             return staged
 
@@ -416,7 +416,7 @@ class Transfers:
             )
             unit.keep_location(attempt.key, self._leases.owner, received.location)
             kept = unit.image(image_id)  # its owner and formats may have changed since the upload began
-            require_uploader(attempt.caller, kept)
+            require_uploader(attempt.caller, attempt.image.owner, kept)
             self._check_redeclared(attempt, kept)
             if received.size != demanded:
                 unit.count_location(attempt.key, kept.owner, self._limits, received.size)
