@@ -31,6 +31,8 @@ from rich.table import Table
 from server import ROOT, Server, write_ini
 from testservers import common
 
+from calotype.tokens import TokenFile
+
 #: The driver that hangs is made of the kit's, which the environment without what tests need lacks.
 _PSERVE = Path(sys.executable).with_name("pserve")
 #: Attackers have machines of their own, so here they get the processor after all others.
@@ -97,10 +99,26 @@ class Attacked(Server):
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """The tokens of those who take part: the server tells callers apart by whose a token is."""
+
+    attacker: str
+    other: str
+    path: Path
+
+    @classmethod
+    def made(cls, path: Path) -> Tokens:
+        """Make them, in a file."""
+        file = TokenFile(path)
+        return cls(*(file.add(name, name, ("admin",)) for name in ("attacker", "other")), path)
+
+
+@dataclass(frozen=True)
 class Scene:
     """What an attack works with."""
 
     server: Attacked
+    tokens: Tokens
     folder: Path
     image_id: str
     #: A port of this machine where connections are taken, and nothing is said.
@@ -108,7 +126,7 @@ class Scene:
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> int:
         """Send one request as the attacker, and return its status; 0 if there was no answer."""
-        fields = {"X-Auth-Token": "attacker", "Content-Type": "application/json"}
+        fields = {"X-Auth-Token": self.tokens.attacker, "Content-Type": "application/json"}
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=120)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
@@ -175,7 +193,7 @@ def dripping_patch(scene: Scene, number: int) -> None:
 def silent_import(scene: Scene, number: int) -> None:
     """Have an image imported from a server that says nothing."""
     connection = http.client.HTTPConnection("127.0.0.1", scene.server.port, timeout=120)
-    fields = {"X-Auth-Token": "attacker", "Content-Type": "application/json"}
+    fields = {"X-Auth-Token": scene.tokens.attacker, "Content-Type": "application/json"}
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, KeyError):
         image = {"name": "x", "disk_format": "raw", "container_format": "bare"}
         connection.request("POST", "/v2/images", json.dumps(image), fields)
@@ -191,7 +209,9 @@ def fill(scene: Scene) -> None:
     with Client(scene.server) as client:
         for number in range(1000):
             body = json.dumps({"name": f"image {number}", **fields}).encode()
-            client.send("POST", "/v2/images", body, Content_Type="application/json")
+            client.send(
+                "POST", "/v2/images", body, Content_Type="application/json", X_Auth_Token=scene.tokens.other
+            )
 
 
 def big_list(scene: Scene, number: int) -> None:
@@ -231,11 +251,11 @@ class Figures:
     status: int
 
 
-def measure(server: Attacked, image_id: str, seconds: float) -> Figures:
+def measure(scene: Scene, seconds: float) -> Figures:
     """Send HEAD requests one after another for so long, and then an upload, as another caller."""
-    taken = sorted(itertools.islice(_heads(server, image_id, seconds), 5000))
+    taken = sorted(itertools.islice(_heads(scene, seconds), 5000))
     began = time.perf_counter()
-    status = _upload(server)
+    status = _upload(scene)
     return Figures(
         taken[len(taken) // 2],
         taken[min(len(taken) - 1, len(taken) * 99 // 100)],
@@ -245,7 +265,7 @@ def measure(server: Attacked, image_id: str, seconds: float) -> Figures:
     )
 
 
-def _heads(server: Attacked, image_id: str, seconds: float) -> Iterator[float]:
+def _heads(scene: Scene, seconds: float) -> Iterator[float]:
     """The seconds that each request took, until the time is over."""
     end = time.perf_counter() + seconds
     connection = None
@@ -253,19 +273,20 @@ def _heads(server: Attacked, image_id: str, seconds: float) -> Iterator[float]:
         began = time.perf_counter()
         try:
             if connection is None:
-                connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
-            connection.request("HEAD", f"/v2/images/{image_id}", headers={"X-Auth-Token": "other"})
+                connection = http.client.HTTPConnection("127.0.0.1", scene.server.port, timeout=PATIENCE)
+            fields = {"X-Auth-Token": scene.tokens.other}
+            connection.request("HEAD", f"/v2/images/{scene.image_id}", headers=fields)
             connection.getresponse().read()
         except (OSError, http.client.HTTPException):
             connection = None
         yield time.perf_counter() - began
 
 
-def _upload(server: Attacked) -> int:
+def _upload(scene: Scene) -> int:
     """The status of an upload whose body is streamed, on a connection of its own; 0 if there is no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", scene.server.port, timeout=PATIENCE)
     fields = {
-        "X-Auth-Token": "other",
+        "X-Auth-Token": scene.tokens.other,
         "Content-Type": "application/octet-stream",
         "x-image-meta-name": "b",
         "x-image-meta-store": "file",
@@ -278,9 +299,11 @@ def _upload(server: Attacked) -> int:
 
 def attack(one: Attack, folder: Path, checkout: Path, seconds: float) -> list[str]:
     """Return the row of an attack."""
-    plugins = _write_driver(folder / "plugins")
+    plugins, tokens = _write_driver(folder / "plugins"), Tokens.made(folder / "tokens.json")
     with _silent() as port:
         settings = {
+            "calotype.identity": "tokens",
+            "calotype.tokens_file": str(tokens.path),
             "calotype.stores": "file http hanging",
             "calotype.default_store": "file",
             "store.hanging.hang": str(folder / "hang"),
@@ -289,13 +312,15 @@ def attack(one: Attack, folder: Path, checkout: Path, seconds: float) -> list[st
         ini = write_ini(folder / "calotype.ini", {"app:main": settings})
         with Attacked(folder / "data", ini, checkout, plugins) as server:
             with Client(server) as client:
-                image_id = client.image("POST", "/images", x_image_meta_name="a")["id"]
-            scene = Scene(server, folder, image_id, port)
-            idle = measure(server, image_id, seconds)
+                image_id = client.image("POST", "/images", x_image_meta_name="a", X_Auth_Token=tokens.other)[
+                    "id"
+                ]
+            scene = Scene(server, tokens, folder, image_id, port)
+            idle = measure(scene, seconds)
             one.prepare(scene)
             with meanwhile(one.clients, lambda number: one.work(scene, number), _NICENESS):
                 time.sleep(2)  # until the attack has its effect
-                under = measure(server, image_id, seconds)
+                under = measure(scene, seconds)
                 server.end()
         return _row(one, idle, under, server.ended_after)
 

@@ -25,6 +25,8 @@ from pathlib import Path
 
 from server import INI, Server
 
+from calotype.tokens import TokenFile
+
 BYTES = bytes(range(256)) * 256
 OCTETS = {"Content-Type": "application/octet-stream"}
 #: Clients of each kind that needs what is silent, and seconds between two requests of a client.
@@ -90,14 +92,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
         folder = Path(name)
+        file = TokenFile(folder / "tokens.json")
+        tokens = [file.add(name, name, ("admin",)) for name in ("one", "other")]
         ini = write_ini(folder, silent.getsockname()[1], options.timeout)
         with Server(folder / "data", ini) as server:
-            measure(server, silent.getsockname()[1], options)
+            measure(server, silent.getsockname()[1], tokens, options)
 
 
 def write_ini(folder: Path, port: int, timeout: str) -> Path:
     """calotype.ini with a second store, which is silent."""
     lines = [
+        "calotype.identity = tokens",
+        f"calotype.tokens_file = {folder / 'tokens.json'}",
         "calotype.stores = file far http",
         "store.far.driver = s3",
         "store.far.bucket = images",
@@ -117,14 +123,14 @@ def write_ini(folder: Path, port: int, timeout: str) -> Path:
     return path
 
 
-def measure(server: Server, port: int, options: argparse.Namespace) -> None:
+def measure(server: Server, port: int, tokens: list[str], options: argparse.Namespace) -> None:
     """Both parts, and how they compare."""
-    status, body = Client(server.port).ask("POST", "/images", OCTETS, BYTES)
+    status, body = Client(server.port).ask("POST", "/images", {**OCTETS, "X-Auth-Token": tokens[0]}, BYTES)
     if status != 200:
         raise SystemExit(f"the server cannot be used: {status} {body!r}")
     path = f"/images/{json.loads(body)['image']['id']}"
-    one = {"X-Auth-Token": "one"}  # with identity `none` it only tells callers apart
-    octets, other = {**OCTETS, **one}, {"X-Auth-Token": "other"}
+    one, other = ({"X-Auth-Token": token} for token in tokens)
+    octets = {**OCTETS, **one}
     far = {**OCTETS, **other, "x-image-meta-store": "far"}
     location = {**other, "x-image-meta-location": f"http://127.0.0.1:{port}/"}
     others = [
