@@ -10,14 +10,18 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
+import boto3
 import pytest
+import swiftclient
 
 from calotype.stores import Store
 from calotype.stores.options import read_options
 from calotype_store_s3 import S3Options, S3Store
 from calotype_store_swift import SwiftOptions, SwiftStore
+from tests.running.forked import run_pserve
 from tests.running.server import OCTETS, Server, meta, write_ini
 from tests.servers.common import free_ports
 
@@ -26,16 +30,22 @@ WRITABLE = ("near", "s3", "swift")
 CANARY = "canary-3e8d71"
 S3 = {"part_size": "5MiB", "multipart_threshold": "5MiB", "memory": "10MiB", "retries": "1"}
 SWIFT = {"auth_version": "1", "segment_size": "1048576", "upload_memory": "4194304", "retries": "1"}
-#: Store -> the options in which it differs from one that works, and what its sentence must say.
+#: Store -> the options in which it differs from one that works, and what its sentence must say. The places
+#: are there when the server starts, and are removed then.
 BROKEN = {
-    "s3-place": ({"bucket": "missing"}, "bucket"),
-    "s3-key": ({"secret_key": CANARY}, "credentials"),
+    "s3-place": ({"bucket": "gone-{place}", "create": "true"}, "bucket"),
     "s3-away": ({"endpoint_url": "http://127.0.0.1:{closed}"}, "connected to"),
     "s3-name": ({"endpoint_url": "http://store.invalid"}, "connected to"),
-    "swift-place": ({"container": "missing"}, "container"),
-    "swift-key": ({"key": CANARY}, "credentials"),
+    "swift-place": ({"container": "gone-swift-{place}", "create": "true"}, "container"),
     "swift-away": ({"auth_url": "http://127.0.0.1:{closed}/auth/v1.0"}, "reached"),
     "swift-name": ({"auth_url": "http://store.invalid/auth/v1.0"}, "reached"),
+}
+#: The same of stores with which no server starts.
+WRONG = {
+    "s3-place": ({"bucket": "missing"}, "bucket"),
+    "s3-key": ({"secret_key": CANARY}, "credentials"),
+    "swift-place": ({"container": "missing"}, "container"),
+    "swift-key": ({"key": CANARY}, "credentials"),
 }
 
 
@@ -81,6 +91,7 @@ def server(
     """A server with every store, those that fail beside those that work, and every logger at DEBUG."""
     folder = tmp_path_factory.mktemp("all-stores")
     port, closed = web.split("/")[2].partition(":")[2], str(free_ports(1)[0])
+    place = uuid.uuid4().hex
     stores = {
         "near": {"driver": "file", "path": "${data_dir}/near", "create": "true"},
         "s3": {**options["s3"], "create": "true"},
@@ -89,7 +100,7 @@ def server(
     }
     for name, (other, _) in BROKEN.items():
         driver = name.partition("-")[0]
-        changed = {option: value.format(closed=closed) for option, value in other.items()}
+        changed = {option: value.format(closed=closed, place=place) for option, value in other.items()}
         stores[name] = {"driver": driver, **options[driver], **changed}
     settings = {
         "calotype.stores": " ".join(stores),
@@ -101,8 +112,27 @@ def server(
     ini = write_ini(folder, settings)
     ini.write_text(re.sub(r"^level = .*$", "level = DEBUG", ini.read_text(), flags=re.M))
     running = Server(folder, ini)
+    remove_bucket(options["s3"], f"gone-{place}")
+    remove_container(options["swift"], f"gone-swift-{place}")
     yield running
     running.stop()
+
+
+def remove_bucket(options: Mapping[str, str], name: str) -> None:
+    """Remove a bucket and what is in it."""
+    keys = {"aws_access_key_id": options["access_key"], "aws_secret_access_key": options["secret_key"]}
+    s3 = boto3.client("s3", endpoint_url=options["endpoint_url"], region_name=options["region"], **keys)
+    for held in s3.list_objects_v2(Bucket=name)["Contents"]:
+        s3.delete_object(Bucket=name, Key=held["Key"])
+    s3.delete_bucket(Bucket=name)
+
+
+def remove_container(options: Mapping[str, str], name: str) -> None:
+    """Remove a container and what is in it."""
+    with closing(swiftclient.Connection(options["auth_url"], options["user"], options["key"])) as swift:
+        for held in swift.get_container(name)[1]:
+            swift.delete_object(name, held["name"])
+        swift.delete_container(name)
 
 
 @pytest.fixture
@@ -227,17 +257,31 @@ def test_a_store_that_fails_is_named_and_the_image_is_killed_with_the_reason(
     assert server.upload(b"the others go on")["store"] == "near"
 
 
+@pytest.mark.parametrize("store", WRONG)
+def test_a_store_that_is_configured_wrongly_stops_the_start_without_a_word_of_its_secrets(
+    options: dict[str, dict[str, str]], store: str, tmp_path: Path
+) -> None:
+    """r1-E2"""
+    driver = store.partition("-")[0]
+    given = {"driver": driver, **options[driver], **WRONG[store][0]}
+    settings = {f"store.{store}.{key}": value for key, value in given.items()}
+    ini = write_ini(tmp_path, {"calotype.stores": f"file {store}", **settings})
+    ended = run_pserve([ini, f"data_dir={tmp_path}", "http_port=0"])
+
+    assert ended.returncode == 1
+    assert f"store '{store}'" in ended.stdout
+    assert WRONG[store][1] in ended.stdout
+    assert CANARY not in ended.stdout
+
+
 def test_a_source_that_is_away_is_named_and_no_image_is_made(server: Server, web: str) -> None:
     answer = server.post("/images", meta(location=f"{web}/missing"))
     assert answer.status == 404
-    assert "store 'web'" in answer.text
-    assert "127.0.0.1" not in answer.text
+    assert "store 'web': the source at 127.0.0.1 answers 404" in answer.text
+    assert "missing" not in answer.text
 
 
 def test_no_secret_and_no_token_is_in_the_log_even_at_debug(server: Server, source: Path, web: str) -> None:
-    for store in ("s3-key", "swift-key"):
-        answer = server.post("/images", {**OCTETS, **meta(store=store)}, b"bytes")
-        assert CANARY not in answer.text + str(answer.headers)
     for store in ("s3", "swift"):
         server.get(f"/images/{bring(server, store, source, web)}")
     (source / "signed").write_bytes(BYTES)

@@ -67,7 +67,7 @@ def test_a_client_that_hangs_up_in_an_upload_costs_one_line_of_the_log(server: S
     end = time.monotonic() + PATIENCE
     while server.log[logged:].count("status=400") < len(ids) and time.monotonic() < end:
         time.sleep(0.01)
-    lines = server.log[logged:].splitlines()
+    lines = [line for line in server.log[logged:].splitlines() if " calotype.audit " not in line]
     assert len(lines) == len(ids), lines
     assert all(" INFO calotype.access " in line for line in lines), lines
 
