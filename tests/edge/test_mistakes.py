@@ -77,6 +77,7 @@ TOKENS = {"calotype.identity": "tokens"}
 AT_START = {
     # Values
     "a size": app("calotype.image_size_cap", "ten", "line ", "'ten'", "must be a size", "10MiB"),
+    "a flag": app("calotype.migrate", "fasle", "line ", "must be true or false, not 'fasle'"),
     "seconds": app("calotype.lease", "5 weeks", "line ", "'5 weeks'", "must be a time", "5m"),
     "a size below the least": app("calotype.list_bytes", "0", "'0'", "greater than or equal to 1"),
     "a choice": app("calotype.identity", "tokns", "'none', 'tokens' or 'keystone'", "'tokns'"),

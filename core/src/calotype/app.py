@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -270,12 +271,29 @@ def open_registry(settings: Settings) -> Registry:
                 "it is not a URL, as sqlite:////srv/calotype.sqlite or postgresql+psycopg://user@host/name"
             )
         raise SettingsError(f"{_url_place(settings)}{reason}") from None
+    _require_writable(settings, engine.url.database if engine.dialect.name == "sqlite" else None)
     reserve = make_reserve(engine.url, settings.disk_reserve)
     return Registry(engine, reserve, keeps_audit=settings.audit_days > 0)
 
 
 def _url_place(settings: Settings) -> str:
     return f"{located(settings.ini_file, 'sqlalchemy.url')}sqlalchemy.url: "
+
+
+def _require_writable(settings: Settings, file: str | None) -> None:
+    """Refuse a file of SQLite's that this user may not change, because every request that changes something
+    would fail.
+
+    Raises:
+        SettingsError: it is such a file; names whose it is.
+    """
+    if not file or not os.path.exists(file) or os.access(file, os.R_OK | os.W_OK):
+        return
+    status = os.stat(file)
+    raise SettingsError(
+        f"{_url_place(settings)}the user with the id {os.geteuid()} may not read and write {file}, which has "
+        f"the owner {status.st_uid} and the mode {stat.S_IMODE(status.st_mode):04o}: change one of them"
+    )
 
 
 def prepare_schema(registry: Registry, settings: Settings) -> None:

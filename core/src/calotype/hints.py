@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 #: A value is shown up to so many characters.
 _SHOWN_MAX = 80
@@ -34,6 +35,13 @@ def quoted(value: str) -> str:
 def without_password(text: str) -> str:
     """Return the text with user and password taken out of the URLs in it."""
     return _USER_INFO.sub("//***@", text)
+
+
+def problem_told(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, from what pydantic says of it."""
+    if problem["type"] == "bool_parsing":
+        return "must be true or false"
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:

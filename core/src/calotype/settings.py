@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from calotype import former_name
-from calotype.hints import did_you_mean, located, quoted
+from calotype.hints import did_you_mean, located, problem_told, quoted
 from calotype.quantities import Seconds, Size
 from calotype.variables import ARGUMENTS, SettingsError, expand, files_read
 
@@ -391,7 +391,7 @@ def _problems(error: ValidationError, texts: Mapping[str, str], ini: str | None)
 def _problem(key: str, problem: Mapping[str, Any], texts: Mapping[str, str]) -> str:
     if problem["type"] == "missing":
         return f"{key}: it must be set"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem_told(problem)
     is_secret = Settings.model_fields[_keys()[key]].annotation is SecretStr
     return f"{key}: {message}" + ("" if is_secret or key not in texts else f", not {quoted(texts[key])}")
 

@@ -87,7 +87,7 @@ def test_an_unknown_option_that_is_like_no_other_comes_with_all_there_are():
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("fsync", "perhaps", "option fsync: Input should be a valid boolean"),
+        ("fsync", "perhaps", "option fsync: must be true or false"),
         ("retries", "many", "option retries: Input should be a valid integer"),
         ("retries", "-1", "option retries: Input should be greater than or equal to 0"),
         ("retries", "101", "option retries: more than 100 help nobody"),

@@ -322,6 +322,7 @@ class _Threads:
     def __init__(self, name: str):
         self._name = name
         self._idle: deque[queue.SimpleQueue[Callable[[], object] | None]] = deque()
+        self._ended = False
 
     def run(self, work: Callable[[], object]) -> None:
         """Have the work done by an idle thread, or by a new one."""
@@ -333,7 +334,8 @@ class _Threads:
         inbox.put(work)
 
     def end(self) -> None:
-        """End the threads that have nothing to do."""
+        """End the threads that have nothing to do, and the others once they have done their work."""
+        self._ended = True
         with contextlib.suppress(IndexError):
             while True:
                 self._idle.pop().put(None)
@@ -346,6 +348,8 @@ class _Threads:
                 log.exception("%s: what came too late could not be cleared away", self._name)
             del work
             self._idle.append(inbox)
+            if self._ended:
+                self.end()
 
     def _next(self, inbox: queue.SimpleQueue[Callable[[], object] | None]) -> Callable[[], object] | None:
         try:

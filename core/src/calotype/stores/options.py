@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from calotype.hints import did_you_mean, quoted
+from calotype.hints import did_you_mean, problem_told, quoted
 from calotype.stores.errors import ConfigurationError
 
 
@@ -79,7 +79,7 @@ def _sentence(
         known = [*model.model_fields, *others]
         hint = did_you_mean(name, known) or f" (it takes: {', '.join(model.model_fields) or 'none'})"
         return f"unknown option {name}{hint}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem_told(problem)
     if not name:
         return message
     first = str(problem["loc"][0])

@@ -1,0 +1,50 @@
+"""What the application refuses to open."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from calotype.app import open_registry
+from calotype.settings import Settings, SettingsError
+
+#: The user that owns nothing.
+NOBODY = 65534
+
+
+def opened_by_nobody(settings: Settings) -> str:
+    """What a user who owns nothing is told; "" if the registry can be opened."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setuid(NOBODY)
+        try:
+            open_registry(settings)
+        except SettingsError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading) as told:
+        os.waitpid(child, 0)
+        return told.read()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_a_database_that_its_user_may_not_change_is_refused_by_name(tmp_path: Path) -> None:
+    """Whoever looks at such a service finds it well, and nothing can be changed."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    file = tmp_path / "registry.sqlite"
+    file.touch()
+    file.chmod(0o644)
+    settings = Settings(**{"sqlalchemy.url": f"sqlite:///{file}"})
+
+    told = opened_by_nobody(settings)
+    assert f"the user with the id {NOBODY} may not read and write {file}" in told
+    assert "the owner 0 and the mode 0644" in told
+
+    file.chmod(0o666)
+    assert opened_by_nobody(settings) == ""
