@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,12 +34,18 @@ def opened_by_nobody(settings: Settings) -> str:
         return told.read()
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter; pytest's own is closed to others."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
-def test_a_database_that_its_user_may_not_change_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_database_that_its_user_may_not_change_is_refused_by_name(open_folder: Path) -> None:
     """Whoever looks at such a service finds it well, and nothing can be changed."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    file = tmp_path / "registry.sqlite"
+    file = open_folder / "registry.sqlite"
     file.touch()
     file.chmod(0o644)
     settings = Settings(**{"sqlalchemy.url": f"sqlite:///{file}"})
