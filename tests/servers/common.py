@@ -41,6 +41,10 @@ STATE = pathlib.Path(
 )
 
 
+# That a database takes: each of the servers that tests start beside each
+# other keeps a pool of them, and one that just ended may still hold some.
+CONNECTIONS = 1000
+
 # Below those that the kernel gives to clients.
 PORTS = range(12000, 32000)
 
