@@ -123,7 +123,7 @@ def test_the_sweeper_forgets_what_is_too_old_in_batches(
     assert len(records(bench)) == 2
     assert bench.lifecycle.sweep().full is False
     assert len(records(bench)) == 1
-    kept = Lifecycle(bench.registry, bench.stores, make_settings(audit_days=0))
+    kept = Lifecycle(bench.registry, bench.stores, make_settings(audit_retention=0))
     with contextlib.closing(kept):
         kept.sweep()
     assert records(bench) == []

@@ -273,7 +273,7 @@ def open_registry(settings: Settings) -> Registry:
         raise SettingsError(f"{_url_place(settings)}{reason}") from None
     _require_writable(settings, engine.url.database if engine.dialect.name == "sqlite" else None)
     reserve = make_reserve(engine.url, settings.disk_reserve)
-    return Registry(engine, reserve, keeps_audit=settings.audit_days > 0)
+    return Registry(engine, reserve, keeps_audit=settings.audit_retention > 0)
 
 
 def _url_place(settings: Settings) -> str:

@@ -249,11 +249,11 @@ class Settings(BaseModel):
     delete_grace: Seconds = Field(
         0, ge=0, description="Seconds for which a deleted image's bytes are kept, and it can be undeleted."
     )
-    audit_days: float = Field(
-        90,
+    audit_retention: Seconds = Field(
+        90 * 86400,
         ge=0,
-        description="Days for which the database keeps who changed which image. The sweeper removes what is "
-        "older. 0: only the log `calotype.audit` tells it.",
+        description="Seconds for which the database keeps who changed which image: 90 days. The sweeper "
+        "removes what is older. 0: only the log `calotype.audit` tells it.",
     )
     disk_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),

@@ -231,7 +231,7 @@ def test_the_access_log_names_user_and_project_in_every_line(u1: Person, adm: Pe
 
 def test_nothing_is_kept_where_the_settings_say_so(start_people) -> None:
     """r1-E10: the log has it all the same."""
-    people = start_people(**{"calotype.audit_days": "0"})
+    people = start_people(**{"calotype.audit_retention": "0"})
     image_id = people.u1.make()
     assert trail(people.adm, image_id) == []
     assert told(logged(people.u1, image_id)) == ["create done u1"]

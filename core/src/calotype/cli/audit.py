@@ -60,7 +60,7 @@ def audit(
     """List who changed which image, newest first.
 
     For people on a terminal; elsewhere each change is a JSON object on a line. The database keeps
-    changes for calotype.audit_days. Requests that were refused are in the log only.
+    changes for calotype.audit_retention. Requests that were refused are in the log only.
     """
     chosen = AuditVerb(verb) if verb else None
     listing = AuditListing(image, user, project, chosen, since, limit=_PAGE)

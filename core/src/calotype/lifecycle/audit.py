@@ -1,4 +1,4 @@
-"""What the audit trail says of changed metadata, and when it is forgotten; see `calotype.registry.audit`."""
+"""Descriptions of changed metadata for the audit trail, and its forgetting; see `calotype.registry.audit`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def describe(draft: Draft, before: Mapping[str, str], after: Mapping[str, str]) 
 
 
 @retried
-def forget_old(registry: Registry, days: float) -> bool:
-    """Remove some records that are older than `days`; return whether there may be more."""
-    moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+def forget_old(registry: Registry, seconds: float) -> bool:
+    """Remove some records that are older than so many seconds; return whether there may be more."""
+    moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
     old = registry.audit.older_than(moment, _BATCH)
     if old:
         with registry.unit(frees=True) as unit:

@@ -488,7 +488,7 @@ class Lifecycle:
         See `Transfers.sweep`.
         """
         swept = self._transfers.sweep(once=once)
-        return replace(swept, full=forget_old(self._registry, self._settings.audit_days) or swept.full)
+        return replace(swept, full=forget_old(self._registry, self._settings.audit_retention) or swept.full)
 
     # -- what a draft must pass before anything is recorded
 
