@@ -51,7 +51,9 @@ def test_pages_of_a_named_origin_may_use_the_service_and_others_may_not(start_gu
         assert allowed == "x-auth-token, content-type, x-image-meta-property-os"
         assert answer.headers["Vary"] == "Origin"
         assert "x-openstack-request-id" in answer.headers
-        assert cors_headers(preflight(server, path, ELSEWHERE)) == []
+        refused = preflight(server, path, ELSEWHERE)
+        assert (refused.status, cors_headers(refused)) == (403, [])
+        assert f"The origin {ELSEWHERE} is not among those of calotype.cors_origins" in refused.text
     page = {"Origin": PAGE}
     formats = {
         "Content-Type": OCTETS,

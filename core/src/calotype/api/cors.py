@@ -20,6 +20,8 @@ from calotype.settings import Settings
 
 #: Seconds for which a browser may remember the answer to a preflight.
 _REMEMBERED = 3600
+#: Characters of an origin that are told again.
+_SHOWN_MAX = 300
 #: Added to the answer after this.
 _REQUEST_ID = "x-openstack-request-id"
 
@@ -39,7 +41,10 @@ def cors_tween_factory(
         origin = request.headers.get("Origin")
         allowed = origin is not None and allows(settings, origin)
         preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        response = _preflight(request, settings) if allowed and preflight else handler(request)
+        if origin is None or not preflight:
+            response = handler(request)
+        else:
+            response = _preflight(request, settings) if allowed else _refused(origin)
         _vary(response)
         if allowed:
             response.headers["Access-Control-Allow-Origin"] = origin
@@ -61,6 +66,12 @@ def _preflight(request: Request, settings: Settings) -> Response:
     )
     response.headers["Access-Control-Max-Age"] = str(_REMEMBERED)
     return response
+
+
+def _refused(origin: str) -> Response:
+    """Say why, to whoever looks at the request in a browser. No page may read it."""
+    told = f"The origin {origin[:_SHOWN_MAX]} is not among those of calotype.cors_origins.\n"
+    return Response(told, status=403, content_type="text/plain", charset="utf-8")
 
 
 def _may_be_sent(name: str, settings: Settings) -> bool:
