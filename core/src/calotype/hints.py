@@ -1,4 +1,4 @@
-"""What messages about settings have in common: where it stands, its value, and what was probably meant."""
+"""Parts of messages about settings: the place of a mistake, the value, and what was probably meant."""
 
 from __future__ import annotations
 

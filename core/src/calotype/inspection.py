@@ -259,7 +259,7 @@ class Inspector:
         return self._judge_known(name, self._count)
 
     def _opaque_name(self, found: Set[str]) -> str:
-        """What an opaque stream is called: a disc, an encrypted or a compressed one, or just raw."""
+        """Return the name of an opaque stream: a disc's, an encrypted or a compressed one's, or just raw."""
         if "iso" in found or _is_udf(self._volume):
             return "iso"
         if "luks" in found:
@@ -277,7 +277,7 @@ class Inspector:
         return self._judge_known(name, inspector.virtual_size, _parent_problem(name, inspector))
 
     def _danger(self, name: str, inspector: format_inspector.FileInspector) -> str | None:
-        """What the library finds unsafe, but for features of a qcow2 that it does not know."""
+        """Return what the library finds unsafe, but for features of a qcow2 that it does not know."""
         try:
             inspector.safety_check()
         except self._library.SafetyCheckFailed as error:

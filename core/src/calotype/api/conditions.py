@@ -23,7 +23,7 @@ class PreconditionFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What tells an image's bytes from others. Both are strong: an active image's bytes never change.
+    """The ETag and the date of an image's bytes. Both are strong: an active image's bytes never change.
 
     `etag` is without quotes; None: no digest is known. `modified` has whole seconds, as dates in headers do.
     """

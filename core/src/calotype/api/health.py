@@ -1,4 +1,4 @@
-"""What watchers ask: /healthz and /healthcheck (the process lives), /readyz (it can serve), /metrics.
+"""The requests of watchers: /healthz and /healthcheck (the process lives), /readyz (it can serve), /metrics.
 
 None of them asks for a token; /metrics is there only when the settings say so. With `calotype.admin_listen`
 it is a view of the admin listener's tree alone: no spelling of a path leads to it from elsewhere. Readiness

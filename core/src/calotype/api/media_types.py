@@ -1,4 +1,4 @@
-"""What kind of body a request says that it has."""
+"""The media type of a request's body, as its head gives it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with an ini file or its variables, in one sentence each, before anybody acts on them.
+"""Checks of an ini file and its variables, before anybody acts on them: one sentence for each mistake.
 
 PasteDeploy and Python's logging answer the same mistakes with tracebacks.
 """

@@ -1,4 +1,4 @@
-"""Who runs a command, as the lifecycle and the audit trail know it."""
+"""The operator who runs a command, as the lifecycle and the audit trail know them."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Answer:
-    """What a source answered: status, headers, the final URL, and a body to read forward.
+    """A source's answer: status, headers, the final URL, and a body to read forward.
 
     `endless`: nothing announces where the body ends, so the end of the connection is its end.
     """

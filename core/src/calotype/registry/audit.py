@@ -29,7 +29,7 @@ _NAME_MAX = 255
 
 
 class Agent(enum.StrEnum):
-    """What part of the service made a change."""
+    """The part of the service that made a change."""
 
     API = "api"  #: a request
     JOB = "job"  #: an import or a copy, for whoever asked for it
@@ -39,7 +39,7 @@ class Agent(enum.StrEnum):
 
 
 class AuditVerb(enum.StrEnum):
-    """What was done to an image."""
+    """A kind of change of an image."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -84,7 +84,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who makes a change, and from where."""
+    """Somebody who makes a change, and where they do so from."""
 
     user: str | None = None
     project: str | None = None
@@ -124,7 +124,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditListing:
-    """What a list of records asks for, newest first; None: whatever it is. `before` is an id."""
+    """A question for records, newest first; None: whatever it is. `before` is an id."""
 
     image_id: str | None = None
     user: str | None = None
