@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import processes
+from testservers import common
 
 ROOT = Path(__file__).resolve().parents[1]
 INI = ROOT / "calotype.ini"
@@ -28,7 +29,7 @@ class Server:
     def __init__(self, data_dir: Path, ini: Path = INI):
         self.data_dir = data_dir
         self._ini = ini
-        self.port = _free_port()
+        (self.port,) = common.free_ports(1)
 
     def __enter__(self) -> Server:
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -81,9 +82,3 @@ def write_ini(path: Path, changes: Mapping[str, Mapping[str, str]]) -> Path:
     with path.open("w") as file:
         ini.write(file)
     return path
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -8,7 +8,7 @@ import pytest
 
 from calotype.serving import serve
 from calotype.serving.channel import counted_as
-from calotype.serving.server import _behind_filters
+from calotype.serving.server import _behind_filters, _Listener
 from calotype.serving.settings import ServerError
 from calotype.variables import SettingsError
 
@@ -33,6 +33,18 @@ def test_an_application_for_this_machine_only_may_be_served_to_it():
         port = taken.getsockname()[1]
         with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{port}: .*choose another port"):
             serve(LocalOnly(), {}, listen=f"127.0.0.1:{port}")
+
+
+def test_a_fault_in_a_look_at_the_deadlines_does_not_end_the_server(caplog):
+    """The look runs in the loop, which would end with it."""
+
+    class Faulty(_Listener):
+        def _look_after_all(self, now):
+            raise RuntimeError("dictionary changed size during iteration")
+
+    Faulty().maintenance(0)
+
+    assert "could not look at all deadlines" in caplog.text
 
 
 def test_variables_of_the_ini_file_are_replaced():

@@ -21,7 +21,7 @@ from typing import Any
 from calotype.lifecycle import outages
 from calotype.lifecycle.leases import Leases, Watch
 from calotype.lifecycle.rights import GIVEN_AWAY, require_uploader
-from calotype.lifecycle.states import TakenOver, Vanished
+from calotype.lifecycle.states import NotAllowed, TakenOver, Vanished
 from calotype.lifecycle.transfers import Attempt, Transfers, reason
 from calotype.policy import Caller
 from calotype.registry import (
@@ -382,7 +382,7 @@ def _holds(image: Image, store: str) -> bool:
 
 
 def _log(job: Job, error: Exception) -> None:
-    if isinstance(error, (SourceError, StoreError, Vanished, RegistryError)):
+    if isinstance(error, (SourceError, StoreError, NotAllowed, Vanished, RegistryError)):
         log.warning("job %s: %s", job.id, error)
     else:
         log.exception("job %s failed", job.id)

@@ -128,10 +128,8 @@ class Reading:
         except (BlobNotFound, BlobChanged) as error:
             self._copies.suspect(image, location, self._copies.fault(store, error))
             raise
-        except (
-            BadLocation,
-            Unsupported,
-        ) as error:  # 400 where a client gives the location, but here it is ours
+        except (BadLocation, Unsupported) as error:
+            # These are the client's fault where it gives the location, but this one is ours.
             raise StoreError(
                 store.name,
                 "its driver does not take the location that is recorded for this image any more: an "

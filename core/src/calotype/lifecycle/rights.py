@@ -34,6 +34,10 @@ def locked_for(unit: Unit, image_id: str, caller: Caller, permission: str) -> Im
     return image
 
 
+#: Why a job ends whose image has another owner than when the job was ordered.
+GIVEN_AWAY = "The image was given to another project meanwhile, so its import has ended."
+
+
 def require(caller: Caller, permission: str) -> None:
     """Return if the caller has a right over all images, or definitions; raises NotAllowed, CallerExpired."""
     _require_valid(caller)
@@ -68,10 +72,6 @@ def _require_owner(draft: Draft, caller: Caller, settings: Settings) -> None:
             "Your token has no project that could own an image: use a token that is scoped to a project, "
             "or name the owner."
         )
-
-
-#: Why a job ends whose image has another owner than when the job was ordered.
-GIVEN_AWAY = "The image was given to another project meanwhile, so its import has ended."
 
 
 def require_uploader(caller: Caller | None, owner: str | None, image: Image) -> None:

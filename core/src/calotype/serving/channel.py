@@ -141,9 +141,9 @@ class Channel(HTTPChannel):
 
     def service(self) -> None:
         """Run the first request; called by a worker."""
-        request = self.requests[0]
-        self._lingers = request.streamed or request.error is not None
         with self.server.task_dispatcher.turn():
+            request = self.requests[0]
+            self._lingers = request.streamed or request.error is not None
             if request.reads_body:
                 self._serve_with_body(request)
             else:
