@@ -1,8 +1,8 @@
-"""Files that must not be open to everybody: how they are created, and how they are rewritten.
+"""Files that must not be open to everybody, and their directories: how they are created and rewritten.
 
 A new file gets the mode that its caller names, never a wider one. A file that exists keeps its owner, group
-and mode, because an operator may have chosen them. A file that root creates gets the owner of its directory:
-usually that is the user whom the service runs as, and who could not use root's file.
+and mode, because an operator may have chosen them. What root creates gets the owner of the directory above:
+usually that is the user whom the service runs as, and who could not use root's files and directories.
 """
 
 from __future__ import annotations
@@ -34,9 +34,35 @@ def create(path: Path, mode: int) -> None:
     except FileExistsError:
         return
     try:
-        _give_to_owner_of(path.parent, descriptor)
+        give_to_owner_of(path.parent, descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it that are missing; do nothing where it is there.
+
+    Raises:
+        OSError: one cannot be made, or is something else.
+    """
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        if path == path.parent:
+            break
+        path = path.parent
+    for directory in reversed(missing):
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            if not directory.is_dir():
+                raise
+            continue  # another process was faster
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            give_to_owner_of(directory.parent, descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def open_or_create(path: Path, mode: int) -> int:
@@ -66,7 +92,7 @@ def rewrite(path: Path, data: bytes) -> None:
             if path.exists():
                 _keep_access(path, descriptor)
             else:
-                _give_to_owner_of(path.parent, descriptor)
+                give_to_owner_of(path.parent, descriptor)
             file.write(data)
             file.flush()
             os.fsync(descriptor)
@@ -95,8 +121,9 @@ def _keep_access(path: Path, descriptor: int) -> None:
     os.setxattr(descriptor, _ACL, acl)
 
 
-def _give_to_owner_of(directory: Path, descriptor: int) -> None:
+def give_to_owner_of(directory: Path | int, descriptor: int) -> None:
+    """Give what root has just made in a directory, or above it, to the directory's owner and group."""
     if os.geteuid() == 0:
-        owner = directory.stat()
+        owner = os.stat(directory)
         with contextlib.suppress(OSError):  # file systems that know no owners, root without that right
             os.fchown(descriptor, owner.st_uid, owner.st_gid)

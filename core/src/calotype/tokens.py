@@ -133,7 +133,7 @@ class TokenFile:
         """Two commands at the same time must not lose each other's change, whichever link they name it by."""
         try:
             file = self.path.resolve()
-            file.parent.mkdir(parents=True, exist_ok=True)
+            private_files.make_directory(file.parent)
             lock = private_files.open_or_create(file.with_name(f".{file.name}.lock"), private_files.SECRET)
         except OSError as error:
             raise TokensNotWritten(

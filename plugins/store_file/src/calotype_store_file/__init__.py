@@ -39,6 +39,8 @@ from calotype.stores import (
     StoreFull,
     StoreOptions,
     Unavailable,
+    give_to_owner_of,
+    make_directory,
 )
 from calotype.stores.contract import KEY
 from calotype_store_file import layout, marker
@@ -220,9 +222,11 @@ class FileStore(Store):
 
     def _make(self, path: Path) -> None:
         """Make the directory and its marker appear as one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
+            with layout.opened(str(temporary), None) as made:
+                give_to_owner_of(path.parent, made)
             temporary.chmod(int(self.options.dir_mode, 8))
             marker.write_new(temporary / marker.MARKER, self.name)
             temporary.rename(path)

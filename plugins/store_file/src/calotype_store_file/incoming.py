@@ -8,6 +8,8 @@ import os
 import re
 import secrets
 
+from calotype.stores import give_to_owner_of
+
 INCOMING = ".incoming-"
 ATTEMPT = re.compile(re.escape(INCOMING) + r"(?P<key>[^~]*)~[0-9a-f]+")
 #: What a file system without O_TMPFILE answers: NFS, FUSE, some overlays.
@@ -25,6 +27,7 @@ class Incoming:
             self.name = f"{INCOMING}{key}~{secrets.token_hex(8)}"
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self.descriptor = os.open(self.name, flags, 0o600, dir_fd=root)
+        give_to_owner_of(root, self.descriptor)
         self._mode = mode
 
     def __enter__(self) -> Incoming:

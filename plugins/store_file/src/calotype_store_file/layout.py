@@ -9,9 +9,11 @@ import re
 import stat
 from collections.abc import Iterator
 
-from calotype.stores import Blob
+from calotype.stores import Blob, give_to_owner_of
 from calotype.stores.contract import KEY
 
+#: What root makes belongs to the owner of the directory that it is in, who could not use it otherwise: a
+#: command that root runs must leave a store that the service can write to.
 #: How directories are opened: they, and no link to one.
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -28,6 +30,8 @@ def open_shard(root: int, key: str, make: int | None = None) -> Iterator[int]:
     if make is not None:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, make, dir_fd=root)
+            with opened(name, root) as made:
+                give_to_owner_of(root, made)
     with opened(name, root) as shard:
         yield shard
 
@@ -47,7 +51,7 @@ def _directories(directory: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def opened(name: str, directory: int) -> Iterator[int]:
+def opened(name: str, directory: int | None) -> Iterator[int]:
     descriptor = os.open(name, DIRECTORY, dir_fd=directory)
     try:
         yield descriptor

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from calotype.stores import give_to_owner_of
+
 MARKER = ".calotype-store"
 
 
@@ -45,6 +47,7 @@ def adopt(root: int, name: str) -> str:
 
 def write_new(path: Path, name: str) -> None:
     with open(path, "x", encoding="ascii") as marker:
+        give_to_owner_of(path.parent, marker.fileno())
         marker.write(f"{name}\n")
         marker.flush()
         os.fsync(marker.fileno())
