@@ -11,7 +11,7 @@ from paste.deploy import appconfig
 from paste.deploy.loadwsgi import SERVER, loadcontext
 
 from calotype.settings import Settings, SettingsError, read_settings
-from calotype.variables import expand
+from calotype.variables import ARGUMENTS, expand
 
 INI = Path(__file__).parents[2] / "calotype.ini"
 DATABASE = {"sqlalchemy.url": "sqlite:///x.sqlite"}
@@ -165,7 +165,7 @@ def test_a_variables_own_value_may_hold_variables(monkeypatch):
 
 
 def test_a_variable_that_holds_itself_is_missing_rather_than_endless():
-    with pytest.raises(SettingsError, match=r"k: there is no \$\{a\}"):
+    with pytest.raises(SettingsError, match=r"b: '\$\{a\}' names no variable"):
         expand("k", "${a}", {"a": "${b}", "b": "${a}"})
 
 
@@ -203,9 +203,51 @@ def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
     assert f"${{{what}}}" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("${env:}", "'${env:}' names no environment variable: write one behind the colon"),
+        ("${file:}", "'${file:}' names no file: write one behind the colon"),
+        ("${file:/proc}", "'${file:/proc}' needs the file /proc, which cannot be read (Is a directory): "),
+        ("${file:/nowhere/x}", "'${file:/nowhere/x}' needs the file /nowhere/x, which does not exist: "),
+        ("${env:NOWHERE_X}", "needs the environment variable NOWHERE_X, which is not set: set it before"),
+        (
+            "${nam}",
+            "'${nam}' names no variable (did you mean name?): set nam in [DEFAULT], or behind the ini",
+        ),
+    ],
+)
+def test_a_variable_without_a_value_is_told_with_the_cure(text, said):
+    with pytest.raises(SettingsError) as caught:
+        expand("key", text, {"name": "x"})
+    assert str(caught.value).startswith("key: ")
+    assert said in str(caught.value)
+
+
+def test_a_mistake_in_a_variables_value_is_told_where_the_variable_is_set(tmp_path):
+    ini = tmp_path / "test.ini"
+    ini.write_text("[DEFAULT]\nplace = ${env:NOWHERE_X}\n[app:main]\ncalotype.default_store = ${place}\n")
+    given = {"__file__": str(ini), "place": "${env:NOWHERE_X}"}
+    for typed, where in ((str(ini), f"{ini}, line 2: "), (f"{ini} place=x", "on the command line: ")):
+        with pytest.raises(SettingsError) as caught:
+            read_settings({**given, ARGUMENTS: typed}, {"calotype.default_store": "${place}"})
+        assert str(caught.value).startswith(f"{where}place: '${{env:NOWHERE_X}}' needs")
+
+
+def test_a_wrong_value_is_told_with_the_variable_it_comes_from(tmp_path):
+    ini = tmp_path / "test.ini"
+    ini.write_text("[DEFAULT]\nlong = 5 weeks\n[app:main]\ncalotype.lease = ${long}\n")
+    with pytest.raises(
+        SettingsError, match=r"line 4: calotype.lease: .*not '5 weeks' \(long=5 weeks in line 2\)$"
+    ):
+        read_settings(
+            {"__file__": str(ini), "long": "5 weeks"}, {"sqlalchemy.url": "x", "calotype.lease": "${long}"}
+        )
+
+
 def test_a_file_that_is_no_text_is_one_sentence_too(tmp_path):
     (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SettingsError, match=r"store\.s3\.secret_key: \$\{file:.*is no text file"):
+    with pytest.raises(SettingsError, match=r"store\.s3\.secret_key: '\$\{file:.*is not a text file"):
         read(store__s3__secret_key=f"${{file:{tmp_path}/key}}")
 
 

@@ -64,6 +64,7 @@ def test_without_the_database_url_the_start_ends_with_one_sentence(tmp_path: Pat
     assert done.returncode == 1
     assert done.stderr.startswith(f"calotype-manage: {INI}, line ")
     assert done.stderr.endswith(
-        "sqlalchemy.url: there is no ${env:CALOTYPE_DATABASE_URL}: "
-        "set the environment variable CALOTYPE_DATABASE_URL\n"
+        "line 17: database_url: '${env:CALOTYPE_DATABASE_URL}' needs the environment variable "
+        "CALOTYPE_DATABASE_URL, which is not set: set it before the command starts, or write the value "
+        "itself here\n"
     )

@@ -25,10 +25,11 @@ from pydantic import (
 from calotype import former_name
 from calotype.hints import did_you_mean, located, problem_told, quoted
 from calotype.quantities import Seconds, Size
-from calotype.variables import ARGUMENTS, SettingsError, expand, files_read
+from calotype.variables import ARGUMENTS, SettingsError, expand, files_read, place_of, told_sources
 
 _STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
 _ADDRESS = re.compile(r"unix:/\S+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/]+):[0-9]{1,5}")
+_LAST_PORT = 65535
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@,]+")
 
 
@@ -104,7 +105,10 @@ class Settings(BaseModel):
         description="Headers that those pages may send; NAME* stands for all that begin with NAME.",
     )
     database_url: SecretStr = Field(
-        ..., alias="sqlalchemy.url", description="The registry's database, as an SQLAlchemy URL."
+        ...,
+        alias="sqlalchemy.url",
+        description="The registry's database, as an SQLAlchemy URL: sqlite:////PATH, "
+        "postgresql+psycopg://USER:PASSWORD@HOST/NAME or mysql+pymysql://USER:PASSWORD@HOST/NAME.",
     )
     pool_size: int = Field(
         10,
@@ -303,6 +307,8 @@ class Settings(BaseModel):
     def _is_address(cls, value: str | None) -> str | None:
         if value is not None and not _ADDRESS.fullmatch(value):
             raise ValueError("it must be HOST:PORT, as 127.0.0.1:9393, or unix:/PATH")
+        if value is not None and not value.startswith("unix:") and int(value.rpartition(":")[2]) > _LAST_PORT:
+            raise ValueError(f"its port must be a number from 1 to {_LAST_PORT}")
         return value
 
     @field_validator("cors_origins")
@@ -353,12 +359,16 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
         try:
             texts[key] = expand(key, text, global_config)
         except SettingsError as error:
-            raise SettingsError(f"{located(ini, key)}{error}") from None
+            raise SettingsError(f"{place_of(error, key, global_config)}{error}") from None
         ours = key.partition(".")[0] in ("calotype", "store", "sqlalchemy") or "." not in key
         if ours and key not in keys and not _STORE_KEY.fullmatch(key):
-            raise SettingsError(f"{located(ini, key)}unknown setting {key}{did_you_mean(key, keys)}")
+            meant = _meant(key) or did_you_mean(key, keys)
+            raise SettingsError(f"{located(ini, key)}unknown setting {key}{meant}")
     try:
         data_dir = expand("data_dir", "${data_dir}", global_config) if "data_dir" in global_config else None
+    except SettingsError as error:
+        raise SettingsError(f"{place_of(error, 'data_dir', global_config)}{error}") from None
+    try:
         return Settings(
             **{keys[key]: str(text) for key, text in texts.items() if key in keys},
             store_options=_store_options(texts),
@@ -368,7 +378,8 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
             secret_files=files_read(*given.values(), *global_config.values()),
         )
     except ValidationError as error:
-        raise SettingsError(_problems(error, texts, ini)) from None
+        sources = {key: told_sources(text, global_config) for key, text in given.items()}
+        raise SettingsError(_problems(error, texts, sources, ini)) from None
 
 
 def _store_options(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -379,21 +390,36 @@ def _store_options(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return stores
 
 
-def _problems(error: ValidationError, texts: Mapping[str, str], ini: str | None) -> str:
-    """Return all that is wrong, in one sentence, which begins with the place of the first."""
+def _problems(
+    error: ValidationError, texts: Mapping[str, str], sources: Mapping[str, str], ini: str | None
+) -> str:
+    """Return all that is wrong, in one sentence, which begins with the place of the first.
+
+    `sources` says of each key which variables its value comes from.
+    """
     names = {field: key for key, field in _keys().items()}
     problems = error.errors(include_input=False)
     found = [names.get(str(problem["loc"][0]), str(problem["loc"][0])) for problem in problems]
-    told = (_problem(key, problem, texts) for key, problem in zip(found, problems, strict=True))
+    told = (_problem(key, problem, texts, sources) for key, problem in zip(found, problems, strict=True))
     return located(ini, *found[:1]) + "; ".join(told)
 
 
-def _problem(key: str, problem: Mapping[str, Any], texts: Mapping[str, str]) -> str:
+def _problem(
+    key: str, problem: Mapping[str, Any], texts: Mapping[str, str], sources: Mapping[str, str]
+) -> str:
     if problem["type"] == "missing":
         return f"{key}: it must be set"
     message = problem_told(problem)
     is_secret = Settings.model_fields[_keys()[key]].annotation is SecretStr
-    return f"{key}: {message}" + ("" if is_secret or key not in texts else f", not {quoted(texts[key])}")
+    if is_secret or key not in texts:
+        return f"{key}: {message}"
+    return f"{key}: {message}, not {quoted(texts[key])}{sources.get(key, '')}"
+
+
+def _meant(key: str) -> str:
+    """Return a hint for a key that would be right if its field had no name of its own in the ini file."""
+    field = Settings.model_fields.get(key.removeprefix("calotype."))
+    return f" (did you mean {field.alias}?)" if field is not None and field.alias else ""
 
 
 def _keys() -> dict[str, str]:

@@ -92,7 +92,10 @@ def test_the_admin_listener_may_be_a_unix_socket(tmp_path: Path):
     "app", [Told("nowhere.invalid:80"), Filter(Told("nowhere.invalid:80"))], ids=["plain", "filtered"]
 )
 def test_an_admin_address_that_is_none_stops_the_start(app):
-    with pytest.raises(ServerError, match=r"^admin_listen: settings of the server: Invalid host/port"):
+    with pytest.raises(
+        ServerError,
+        match=r"^admin_listen: a host in 'nowhere.invalid:80' has no address: write an address of",
+    ):
         serve(app, {}, listen="127.0.0.1:0")
 
 

@@ -48,7 +48,9 @@ def test_a_fault_in_a_look_at_the_deadlines_does_not_end_the_server(caplog):
 
 
 def test_variables_of_the_ini_file_are_replaced():
-    with pytest.raises(SettingsError, match=r"^listen: there is no \$\{nowhere\}$"):
+    with pytest.raises(
+        SettingsError, match=r"^listen: '\$\{nowhere\}' names no variable: set nowhere in \[DEFAULT\]"
+    ):
         serve(LocalOnly(), {}, listen="127.0.0.1:${nowhere}")
     with pytest.raises(ServerError, match="set an identity"):
         serve(LocalOnly(), {"host": "0.0.0.0"}, listen="${host}:0")

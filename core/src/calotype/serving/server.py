@@ -25,7 +25,7 @@ from calotype.serving.ending import Deadline, end_now, running
 from calotype.serving.poller import Poller
 from calotype.serving.settings import ServerError, ServerSettings, ServerSettingsError
 from calotype.serving.workers import Workers
-from calotype.variables import SettingsError, expand
+from calotype.variables import SettingsError, expand, place_of, told_sources
 
 Application = Callable[..., Any]
 
@@ -338,9 +338,10 @@ def _read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) -
         return ServerSettings(**texts)
     except ServerSettingsError as error:
         place = located(ini, error.key, section="server")
-        raise ServerSettingsError(f"{place}{error}", error.key) from None
+        source = told_sources(given.get(error.key, ""), global_config)
+        raise ServerSettingsError(f"{place}{error}{source}", error.key) from None
     except SettingsError as error:
-        raise SettingsError(f"{located(ini, key, section='server')}{error}") from None
+        raise SettingsError(f"{place_of(error, key, global_config, 'server')}{error}") from None
 
 
 @contextlib.contextmanager
@@ -362,7 +363,7 @@ def _admin_settings(app: Application, settings: ServerSettings) -> ServerSetting
     try:
         return settings.listening_at(where) if where else None
     except ServerSettingsError as error:
-        raise ServerSettingsError(f"admin_listen: {error}") from None
+        raise ServerSettingsError(f"admin_listen: {error.reason}") from None
 
 
 def _wish(app: Application, name: str) -> str | None:

@@ -30,11 +30,19 @@ class ServerError(Exception):
 
 
 class ServerSettingsError(ServerError):
-    """A tunable is unknown or has a wrong value: one sentence that names it."""
+    """A tunable is unknown or has a wrong value: one sentence that names it.
 
-    def __init__(self, sentence: str, key: str = ""):
+    `reason` is the sentence without the tunable's name.
+    """
+
+    def __init__(self, sentence: str, key: str = "", reason: str = ""):
         super().__init__(sentence)
         self.key = key
+        self.reason = reason or sentence
+
+
+class _WrongPlace(ValueError):
+    """A place to listen at is wrong: all that is to be said, with the value."""
 
 
 def at_least(least: int) -> Callable[[Any], int]:
@@ -240,17 +248,23 @@ TUNABLES = (
 )
 
 
-def _port(text: str) -> None:
+def _port(text: str, where: str = "") -> None:
     """Refuse what is no port: the system would take its last 16 bits."""
     if not (text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT):
-        raise ValueError(f"a port must be a number from 0 to {_LAST_PORT}")
+        behind = f" in {quoted(where)}" if where else ""
+        raise _WrongPlace(
+            f"a port must be a number from 1 to {_LAST_PORT}, or 0 for any that is free, "
+            f"not {quoted(text)}{behind}"
+        )
 
 
 def _ports(value: str) -> None:
     """Refuse a list of HOST:PORT with a wrong port. A host may stand alone, an IPv6 address in brackets."""
     for where in str(value).split():
+        if where.isdecimal():  # the system would take it for an address
+            raise _WrongPlace(f"it must be HOST:PORT, as {LISTEN}, not {quoted(where)}")
         if ":" in where and not where.endswith("]"):
-            _port(where.rpartition(":")[2])
+            _port(where.rpartition(":")[2], where)
 
 
 #: Checks of the settings that hold ports, before waitress has the system look them up.
@@ -288,14 +302,20 @@ class ServerSettings(Adjustments):
             try:
                 _PORTS.get(name, self._param_map[name])(value)
             except (TypeError, ValueError) as error:
-                raise ServerSettingsError(
-                    f"{name} of the server: {error}, not {quoted(str(value))}", name
-                ) from None
+                is_told = isinstance(error, _WrongPlace)
+                reason = str(error) if is_told else f"{error}, not {quoted(str(value))}"
+                raise ServerSettingsError(f"{name} of the server: {reason}", name, reason) from None
         try:
             super().__init__(**{tunable.name: tunable.default for tunable in TUNABLES} | given)
         except ValueError as error:
             named = [name for name in ("listen", "host", "port") if name in given]
             shown = " ".join(f"{name} = {given[name]}" for name in named)
+            if "Invalid host/port" in str(error) and named:  # waitress's words for a failed look-up
+                reason = (
+                    f"a host in {quoted(' '.join(str(given[name]) for name in named))} has no address: write "
+                    "an address of this machine, as 127.0.0.1, or a name of it"
+                )
+                raise ServerSettingsError(f"{named[0]} of the server: {reason}", named[0], reason) from None
             raise ServerSettingsError(
                 f"settings of the server: {error}{f' ({shown})' if shown else ''}", *named[:1]
             ) from None
