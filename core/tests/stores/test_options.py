@@ -113,12 +113,12 @@ def test_a_secret_is_masked_wherever_options_are_shown():
     assert options.shown() == {
         "path": "/srv",
         "secret_key": "***",
-        "fsync": "True",
+        "fsync": "true",
         "retries": "3",
         "mode": "safe",
-        "hosts": "()",
-        "ports": "[]",
-        "kinds": "frozenset()",
+        "hosts": "",
+        "ports": "",
+        "kinds": "",
     }
     assert "hunter2" not in repr(options)
     assert options.secrets() == ["hunter2"]

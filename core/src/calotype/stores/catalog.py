@@ -25,7 +25,7 @@ from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
 from calotype.stores.discovery import Driver, blamed, lacks_locate
 from calotype.stores.errors import ConfigurationError, NoTaker, UnusableDriver
-from calotype.stores.options import read_options
+from calotype.stores.options import read_options, written
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,23 @@ class Entry:
     create: bool = False
     description: str = ""
     weight: int = 0
+    read_only: bool = False
+
+    def core_options(self) -> dict[str, str]:
+        """The store's keys that the core reads, as an ini file has them; unset ones are left out."""
+        store = self.store
+        values = {
+            "read_only": self.read_only,
+            "create": self.create,
+            "redirect": store.redirect,
+            "accel": store.accel,
+            "scrub": store.scrub,
+            "scrub_rate": store.scrub_rate,
+            "description": self.description or None,
+            "weight": self.weight,
+        }
+        shown = {name: written(value) for name, value in values.items() if value is not None}
+        return {**shown, **store.bulkhead.bounds.shown()}
 
 
 @dataclass
@@ -189,6 +206,7 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
         create=_flag(name, given, "create"),
         description=given.get("description", ""),
         weight=_value(name, given, "weight", int, "an integer") if "weight" in given else 0,
+        read_only=read_only,
     )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import typing
 from collections.abc import Collection, Mapping
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ByteSize, ConfigDict, SecretStr, ValidationError
 
 from calotype.hints import did_you_mean, problem_told, quoted
+from calotype.quantities import parse_size
 from calotype.stores.errors import ConfigurationError
 
 
@@ -27,9 +28,9 @@ class StoreOptions(BaseModel):
         return [name for name, field in cls.model_fields.items() if field.is_required() and name not in given]
 
     def shown(self) -> dict[str, str]:
-        """The options as text for people, secrets masked, unset ones left out."""
+        """The options as an ini file has them, secrets masked, unset ones left out."""
         return {
-            name: "***" if isinstance(value, SecretStr) else str(value)
+            name: "***" if isinstance(value, SecretStr) else written(value)
             for name, value in self
             if value is not None
         }
@@ -37,6 +38,22 @@ class StoreOptions(BaseModel):
     def secrets(self) -> list[str]:
         """The secret values themselves, for tests that search for them."""
         return [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+
+
+def written(value: object) -> str:
+    """Return a value as an ini file has it: true for Python's True, 10MiB for that many bytes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, ByteSize):
+        short = value.human_readable().replace(".0", "")
+        return short if parse_size(short) == value else str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=str)
+    if isinstance(value, (list, tuple)):
+        return " ".join(str(one) for one in value)
+    return str(value)
 
 
 def read_options(
