@@ -173,7 +173,8 @@ def test_a_place_that_holds_anything_is_not_marked_when_it_is_created(registry, 
     place = open_place(registry, MemoryStore("a", options))[1]
 
     assert place.create() is PlaceState.UNMARKED
-    assert "it holds something already: calotype-manage stores INI --claim a" in place.remark()
+    assert "because it holds something already: to see what is there" in place.remark()
+    assert place.remark().endswith("run calotype-manage stores INI --claim a")
 
 
 def test_a_place_whose_driver_cannot_list_counts_as_full(registry, options):

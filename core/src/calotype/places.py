@@ -211,29 +211,37 @@ class Place:
         """Return a sentence about the state, with the command that changes it."""
         create = f"calotype-manage stores {self._places.ini} --create {self.name}"
         claim = f"calotype-manage stores {self._places.ini} --claim {self.name}"
-        if self.state is PlaceState.OWN:
-            return f"its place is its own ({self.marker})"
+        if self.state is PlaceState.OWN and self.marker is not None:
+            marked = f"{self.marker.marked_at:%Y-%m-%d %H:%M} UTC"
+            return f"its place belongs to this store (registry {self.marker.registry}, marked {marked})"
         if self.state is PlaceState.EMPTY:
-            return f"its place is empty and not marked as this registry's: {create}"
+            return f"its place is empty and not marked as this registry's: to mark it, run {create}"
         if self.state is PlaceState.UNMARKED:
             can_list = self._driver.can(Capability.LISTING)
             why = "it holds something already" if can_list else "its driver cannot tell whether it is empty"
-            return f"its place is not marked as this registry's, because {why}: {claim}"
+            return (
+                f"its place is not marked as this registry's, because {why}: to see what is there and to "
+                f"mark it, run {claim}"
+            )
         if self.state is PlaceState.UNKNOWN:
-            return "it is not known whose its place is, because the store could not be looked at"
+            return "the owner of its place is not known, because the store could not be reached"
         return self._foreign_remark(claim, self.marker)
 
     def _foreign_remark(self, claim: str, marker: Marker | None) -> str:
         if marker is None or marker.registry == UNREADABLE:
-            return f"its place has a marker that cannot be read: {claim} --from {UNREADABLE}"
+            return (
+                "its place has a marker that cannot be read, so its owner is not known: if it is this "
+                f"store's place, run {claim} --from {UNREADABLE}"
+            )
         if marker.registry == self._places.registry_id:
             return (
                 f"its place is that of store '{marker.store}', and two stores cannot share one: give each a "
-                f"place of its own, or after a change of name: {claim} --from {marker.registry}"
+                f"place of its own, or after a change of name run {claim} --from {marker.registry}"
             )
         return (
-            f"its place belongs to {marker}, and this is registry {self._places.registry_id}: "
-            f"give it a place of its own, or take this one over: {claim} --from {marker.registry}"
+            f"its place belongs to {marker}, and this is registry {self._places.registry_id}: give this "
+            "store another place, or if that registry does not use it any more, take this one over: run "
+            f"{claim} --from {marker.registry}"
         )
 
     def _read(self) -> Marker | None:
