@@ -23,7 +23,7 @@ def opened_by_nobody(settings: Settings) -> str:
     if not child:
         os.setuid(NOBODY)
         try:
-            open_registry(settings)
+            open_registry(settings, makes_database=True)
         except SettingsError as error:
             os.write(writing, str(error).encode())
         finally:
@@ -56,3 +56,30 @@ def test_a_database_that_its_user_may_not_change_is_refused_by_name(open_folder:
 
     file.chmod(0o666)
     assert opened_by_nobody(settings) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "works"),
+    [
+        ("postgres://", "postgresql+psycopg://"),
+        ("postgresql+psycopg2://", "postgresql+psycopg://"),
+        ("POSTGRES://", "postgresql+psycopg://"),
+        ("mysql://", "mysql+pymysql://"),
+        ("mysql+mysqldb://", "mysql+pymysql://"),
+        ("mariadb://", "mysql+pymysql://"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_with_the_scheme_that_works(url: str, works: str) -> None:
+    """Others write these; SQLAlchemy named a module, or a plugin, of its own."""
+    settings = Settings(**{"sqlalchemy.url": f"{url}user:hunter2@host/name"})
+    with pytest.raises(SettingsError) as caught:
+        open_registry(settings, makes_database=True)
+    assert f"write {works} for {url.lower()}" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_uri_of_sqlites_own_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(**{"sqlalchemy.url": "sqlite:///file:folder/x.sqlite?mode=ro&uri=true"})
+    open_registry(settings, makes_database=False).close()
+    assert list(tmp_path.iterdir()) == []

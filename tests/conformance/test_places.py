@@ -349,9 +349,9 @@ def test_what_is_claimed_is_shown_without_a_database_too(plain: Kind, tmp_path: 
     site = Site(tmp_path / "site", plain, "main")
     said = site.manage("stores")
 
-    assert "the database is not there yet" in said
+    assert "there is no database at" in said
     assert not (site.folder / "data").exists()
-    assert "its place is its own" in site.manage("stores", "--create", "main")
+    assert "its place belongs to this store" in site.manage("stores", "--create", "main")
 
 
 def test_from_and_yes_belong_to_claim(plain: Kind, tmp_path: Path) -> None:
@@ -363,4 +363,4 @@ def test_from_and_yes_belong_to_claim(plain: Kind, tmp_path: Path) -> None:
     Path(plain.options["path"]).mkdir()
     assert "leave --from out" in site.manage("stores", "--claim", "main", "--from", "x", status=1)
     site.manage("stores", "--create", "main")
-    assert "its place is its own" in site.manage("stores", "--claim", "main")
+    assert "its place belongs to this store" in site.manage("stores", "--claim", "main")

@@ -32,7 +32,7 @@ def test_a_command_reads_the_settings_of_an_application_that_keystone_stands_bef
     done = run_manage(["stores", ini, f"data_dir={tmp_path}/data", "--create", "file"])
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "its place is its own" in done.stdout
+    assert "its place belongs to this store" in done.stdout
 
 
 def test_the_filter_and_the_application_of_the_page_can_be_loaded(ini: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_the_pages_store_answers_to_calotype_stores(tmp_path: Path, env: dict[st
 
     assert "gzip, of calotype-store-gzip 0.1.0" in said
     assert "write, delete" in said
-    assert "its place is its own" in said
+    assert "its place belongs to this store" in said
 
 
 def test_an_image_goes_to_the_pages_store_and_comes_back(

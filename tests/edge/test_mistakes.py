@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import shutil
 import signal
 import socket
@@ -15,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from calotype.cli import main
 from tests.conftest import StartServer
 from tests.edge.serving import PATIENCE, head, read_to_end
 from tests.running.answers import statuses
@@ -39,6 +43,7 @@ class Mistake:
     variables: tuple[str, ...] = ()
     text: Change | None = None
     before: Callable[[Path], object] | None = None
+    status: int = 1
 
 
 def app(key: str, value: str, *words: str, **more: str) -> Mistake:
@@ -52,9 +57,9 @@ def server(key: str, value: str, *words: str) -> Mistake:
     return Mistake((key, *words), server={key: value})
 
 
-def variable(text: str, *words: str) -> Mistake:
-    """A mistake behind the ini file."""
-    return Mistake(words, variables=(text,))
+def variable(text: str, *words: str, status: int = 1) -> Mistake:
+    """A mistake behind the ini file; `status` 2 where it is one of the command line itself."""
+    return Mistake(words, variables=(text,), status=status)
 
 
 def replaced(old: str, new: str, *words: str) -> Mistake:
@@ -86,14 +91,35 @@ AT_START = {
         "calotype.public_endpoint", "${data_dri}", "${data_dri}", "did you mean data_dir?"
     ),
     "a missing environment variable": app(
-        "calotype.default_store", "${env:NOWHERE_X}", "set the environment"
+        "calotype.default_store",
+        "${env:NOWHERE_X}",
+        "line ",
+        "'${env:NOWHERE_X}' needs the environment variable NOWHERE_X, which is not set: set it before",
     ),
-    "a missing file": app("calotype.default_store", "${file:/nowhere/x}", "there is no ${file:/nowhere/x}"),
+    "a missing environment variable behind a variable": Mistake(
+        ("line 7: name: '${env:NOWHERE_X}' needs the environment variable NOWHERE_X",),
+        text=lambda text: text.replace("[DEFAULT]\n", "[DEFAULT]\nname = ${env:NOWHERE_X}\n").replace(
+            "calotype.default_store = file", "calotype.default_store = ${name}"
+        ),
+    ),
+    "a missing file": app(
+        "calotype.default_store",
+        "${file:/nowhere/x}",
+        "line ",
+        "'${file:/nowhere/x}' needs the file /nowhere/x, which does not exist: create it",
+    ),
     "a URL": app("sqlalchemy.url", "sqlite//x", "line ", "it is not a URL"),
     "a database of another kind": app("sqlalchemy.url", "oracle://u:hunter2@h/x", "line "),
+    "a URL of libpq's": app(
+        "sqlalchemy.url", "postgres://u:hunter2@h/x", "line ", "write postgresql+psycopg:// for postgres://"
+    ),
+    "a URL of MySQL's": app(
+        "sqlalchemy.url", "mysql://u:hunter2@h/x", "line ", "write mysql+pymysql:// for mysql://"
+    ),
+    "a key of the database": app("calotype.database_url", "sqlite:///x", "did you mean sqlalchemy.url?"),
     "a secret in a value": app("calotype.public_endpoint", "ftp://u:hunter2@h", "'ftp://***@h'"),
     # Files
-    "no file": Mistake(("nosuch.ini", "No such file"), text=lambda text: ""),
+    "no file": Mistake(("nosuch.ini: there is no such ini file", "name one"), text=lambda text: "", status=2),
     "a key twice": replaced("[app:main]\n", "[app:main]\nuse = x\n", "line ", "has use already"),
     "a section twice": Mistake(("line ", "[app:main]", "join"), text=lambda text: text + "\n[app:main]\n"),
     "a broken section": replaced("[app:main]", "[app:main", "line ", "a section is [NAME], not '[app:main'"),
@@ -111,11 +137,20 @@ AT_START = {
     "a logger that is not there": replaced("keys = root, calotype", "keys = root, calotyp", "logging"),
     "a level of logging": replaced("level = WARNING", "level = LOUD", "logging", "LOUD"),
     # The command line
-    "a variable": variable("htttp_port=9999", "no variable htttp_port", "did you mean http_port?"),
-    "a setting as a variable": variable("calotype.migrate=false", "calotype.migrate", "it is a setting"),
-    "no variable": variable("quickly", "'quickly'", "NAME=VALUE"),
+    "a variable": variable("htttp_port=9999", "no variable htttp_port", "did you mean http_port?", status=2),
+    "a setting as a variable": variable(
+        "calotype.migrate=false", "calotype.migrate", "it is a setting", status=2
+    ),
+    "no variable": variable("quickly", "'quickly'", "NAME=VALUE", status=2),
     # The server
-    "a port": variable("http_port=80000", "listen", "line ", "0 to 65535", "127.0.0.1:80000"),
+    "a port": variable(
+        "http_port=99999", "line ", "listen", "number from 1 to 65535", "'99999'", "http_port=99999"
+    ),
+    "a host": server("listen", "nosuch.invalid:9292", "line ", "no address", "nosuch.invalid:9292"),
+    "an admin port": app("calotype.admin_listen", "127.0.0.1:99999", "line ", "1 to 65535"),
+    "an admin host": Mistake(
+        ("admin_listen", "no address", "nosuch.invalid:1"), {"calotype.admin_listen": "nosuch.invalid:1"}
+    ),
     "a port that is taken": variable(
         "http_port={taken}", "127.0.0.1:{taken}", "Address already in use", "another port"
     ),
@@ -154,7 +189,7 @@ AT_START = {
     ),
     # The database and the tokens
     "an empty database": Mistake(
-        ("db upgrade", "data_dir={home}/new", "is empty"),
+        ("db upgrade", "data_dir={home}/new", "there is no database at {home}/new/calotype.sqlite"),
         {"calotype.migrate": "false"},
         variables=("data_dir={home}/new",),
     ),
@@ -223,9 +258,10 @@ def test_a_mistake_ends_the_start_with_one_sentence_and_a_status_that_is_not_0(
 ) -> None:
     """r1-E1, r1-E2, r1-E3, r1-E4, r1-E5, r1-E6, r1-E7"""
     done = start(AT_START[name], home, taken)
-    assert done.returncode == 1, done.stdout
+    assert done.returncode == AT_START[name].status, done.stdout
     assert "Traceback" not in done.stdout
     assert "hunter2" not in done.stdout
+    assert not (home / "new").exists(), "the start left a directory"
     said = [line for line in done.stdout.splitlines() if line.startswith("calotype: ")]
     assert len(said) == 1, done.stdout
     for word in AT_START[name].words:
@@ -233,9 +269,11 @@ def test_a_mistake_ends_the_start_with_one_sentence_and_a_status_that_is_not_0(
 
 
 COMMANDS = {
-    "no file": (["stores", "nosuch.ini"], 2, "nosuch.ini"),
+    "no file": (["stores", "nosuch.ini"], 2, "calotype-manage: nosuch.ini: there is no such ini file"),
+    "a directory": (["stores", "DIRECTORY"], 2, ": this is a directory: name the ini file in it"),
     "a broken file": (["stores", "BROKEN"], 1, "line 1"),
-    "a variable": (["stores", "INI", "data_dri=/x"], 1, "did you mean data_dir?"),
+    "a variable": (["stores", "INI", "data_dri=/x"], 2, "did you mean data_dir?"),
+    "no variable": (["stores", "INI", "quickly"], 2, "calotype-manage: 'quickly' is not a variable"),
     "a role": (["token", "add", "INI", "HOME", "--user", "u", "--role", "memebr"], 1, "did you mean member?"),
     "another role": (
         ["token", "add", "INI", "HOME", "--user", "u", "--role", "owner"],
@@ -245,10 +283,10 @@ COMMANDS = {
     "seconds": (["fsck", "INI", "HOME", "--window", "soon"], 2, "must be a time"),
     "a rate": (["fsck", "INI", "HOME", "--deep", "fast"], 2, "must be a size"),
     "a rate without a unit": (["fsck", "INI", "HOME", "--deep", "100"], 2, "100MiB"),
-    "an empty database": (["fsck", "INI", "NEW"], 1, "db upgrade"),
-    "an image of an empty database": (["images", "undelete", "INI", "x", "NEW"], 1, "db upgrade"),
-    "a sweep of an empty database": (["sweep", "INI", "NEW"], 1, "db upgrade"),
-    "a scrub of an empty database": (["scrub", "show", "INI", "NEW"], 1, "db upgrade"),
+    "no database": (["fsck", "INI", "NEW"], 1, "there is no database at"),
+    "an image of no database": (["images", "undelete", "INI", "x", "NEW"], 1, "db upgrade"),
+    "a sweep of no database": (["sweep", "INI", "NEW"], 1, "db upgrade"),
+    "a scrub of no database": (["scrub", "show", "INI", "NEW"], 1, "db upgrade"),
     "a database that is none": (
         ["db", "upgrade", "INI", "HOME", "database_url=sqlite:///TEXT"],
         1,
@@ -266,6 +304,7 @@ def test_a_mistake_ends_a_command_with_a_sentence(name: str, template: Path, tmp
     stands_for = {
         "INI": str(INI),
         "BROKEN": str(broken),
+        "DIRECTORY": str(tmp_path),
         "HOME": f"data_dir={template}",
         "NEW": f"data_dir={tmp_path}/new",
     }
@@ -276,6 +315,131 @@ def test_a_mistake_ends_a_command_with_a_sentence(name: str, template: Path, tmp
     assert "Traceback" not in done.stderr
     if "NEW" in words:
         assert f"calotype-manage db upgrade {INI} data_dir={tmp_path}/new" in done.stderr
+
+
+def run_here(*words: str | Path) -> Result:
+    """Run `calotype-manage WORDS` in this process, which is faster than a process for each of many."""
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+#: Each command that sets nothing up, without INI and VARIABLES.
+LOOKING = (
+    "db downgrade --to=0001",
+    "db current",
+    "db new-id --yes",
+    "db check",
+    "images undelete ID",
+    "images unquarantine ID",
+    "sweep",
+    "fsck",
+    "findings",
+    "scrub show",
+    "scrub run",
+    "scrub resume STORE",
+    "audit",
+    "stores --create=file MIGRATE",
+    "stores --claim=file MIGRATE",
+)
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_a_command_says_that_there_is_no_database_and_leaves_nothing(command: str, tmp_path: Path) -> None:
+    """A misspelt data_dir got a directory with an empty database."""
+    ini = INI if "MIGRATE" not in command else write_ini(tmp_path, {"calotype.migrate": "false"})
+    words = command.replace(" MIGRATE", "").split()
+    split = 1 + (words[0] in ("db", "images", "scrub"))
+    done = run_here(*words[:split], ini, *words[split:], f"data_dir={tmp_path}/new")
+    assert (done.exit_code, done.stdout) == (1, ""), done.output
+    assert re.match(r"calotype-manage: \S+, line \d+: sqlalchemy.url: there is no database at", done.stderr)
+    assert f"there is no database at {tmp_path}/new/calotype.sqlite" in done.stderr
+    assert f"calotype-manage db upgrade {ini} data_dir={tmp_path}/new" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["stores"], 1, "there is no database at"),
+        (["stores", "URL"], 1, "it is not a URL"),
+        (["token", "list"], 0, "there is no file of tokens"),
+        (["token", "revoke"], 1, "there is no file of tokens"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_looks_at_no_database_leaves_nothing_either(
+    words: list[str], status: int, said: str, tmp_path: Path
+) -> None:
+    url = ["database_url=x"] if "URL" in words else []
+    words = [word for word in words if word != "URL"]
+    of = ["ID"] if "revoke" in words else []
+    done = run_here(*words, INI, *of, f"data_dir={tmp_path}/new", *url)
+    assert done.exit_code == status
+    assert said in done.output
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
+def test_what_root_sets_up_belongs_to_the_owner_of_the_directory_above(tmp_path: Path) -> None:
+    """The service's user could write neither to root's directories nor to its files."""
+    service, group = 61_001, 61_002
+    above = tmp_path / "above"
+    above.mkdir()
+    os.chown(above, service, group)
+    data = above / "data"
+    ini = write_ini(tmp_path, {"store.file.path": f"{data}/images/first"})
+    for words in (["db", "upgrade"], ["stores"], ["token", "add"]):
+        more = {"stores": ["--create=file", "--check"], "token": ["--user=u", "--role=admin"]}
+        done = run_manage([*words, ini, *more.get(words[0], []), f"data_dir={data}"])
+        assert done.returncode == 0, done.stderr
+    owners = {str(path): (path.stat().st_uid, path.stat().st_gid) for path in [data, *data.rglob("*")]}
+    assert f"{data}/images/first/.calotype-store" in owners
+    assert f"{data}/tokens.json" in owners
+    assert {path: owner for path, owner in owners.items() if owner != (service, group)} == {}
+
+
+def test_stores_shows_every_value_as_an_ini_file_has_it(tmp_path: Path) -> None:
+    """Python's True, and none of the keys that the core reads."""
+    keys = {
+        "calotype.stores": "file",
+        "store.file.quota": "${env:QUOTA}",
+        "store.file.read_only": "yes",
+        "store.file.accel": "/internal/",
+        "store.file.scrub_rate": "512KiB",
+        "store.file.call_timeout": "2m",
+        "store.file.description": "on [this] disk",
+        "store.file.redirect": "true",
+    }
+    done = run_manage(["stores", write_ini(tmp_path, keys), f"data_dir={tmp_path}"], {"QUOTA": "10485760"})
+    for shown in (
+        "fsync = true",
+        "quota = 10MiB",
+        "read_only = true",
+        "accel = /internal/",
+        "scrub = true",
+        "scrub_rate = 512KiB",
+        "call_timeout = 120",
+        "description = on [this] disk",
+        "create = true",
+        "weight = 0",
+        "redirect = true",
+    ):
+        assert shown in done.stdout
+    assert "True" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("role", "warned"),
+    [(["--role=member"], True), ([], True), (["--role=admin"], False), (["--role=reader"], False)],
+)
+def test_a_token_that_can_make_no_image_is_made_with_a_warning(
+    role: list[str], warned: bool, tmp_path: Path
+) -> None:
+    """Each upload with it is 403."""
+    done = run_here("token", "add", INI, "--user=u", *role, f"data_dir={tmp_path}")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("token of u, good for ever: ")
+    assert done.stderr.count("\n") == warned
+    assert ("it has no project" in done.stderr and "--project" in done.stderr) is warned
 
 
 def test_a_store_that_cannot_be_reached_is_degraded_and_the_rest_goes_on(start_server: StartServer) -> None:

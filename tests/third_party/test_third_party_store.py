@@ -101,7 +101,7 @@ def test_the_command_line_says_that_it_works(
     claim = ("--claim", "dav", "--yes")
     said = installed.run("calotype-manage", "stores", ini, *claim, "--check", f"data_dir={server.data_dir}")
     _, _, about = said.partition("\ndav\n")
-    assert "its place is its own" in about
+    assert "its place belongs to this store" in about
     assert "webdav, of calotype-store-webdav 0.1.0" in about
     assert re.findall(r"^  (write|read|range|delete|is gone) +ok *$", about, re.M) == [
         "write",

@@ -10,11 +10,13 @@ import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.router import Router
+from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from calotype.background import Background, Scope, Work
@@ -26,7 +28,7 @@ from calotype.lifecycle.heartbeat import INTERVAL, Heartbeat
 from calotype.metrics import Metrics
 from calotype.places import Places
 from calotype.probes import Probes
-from calotype.registry import Registry, RegistryError, build_engine, make_reserve, schema
+from calotype.registry import Registry, RegistryError, build_engine, is_missing, make_reserve, schema
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError
@@ -35,6 +37,15 @@ from calotype.variables import ARGUMENTS
 
 log = logging.getLogger(__name__)
 
+#: The modules of the databases' drivers that work.
+_DRIVERS = ("psycopg", "pymysql")
+#: The schemes of the URLs that work, by the kind that others write, be it without or with another driver.
+_SCHEMES = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
 #: Seconds between two looks for a job that another process wrote down.
 _JOB_INTERVAL = 1
 #: Seconds between two looks for a copy that must be checked; when there are any, it goes on by itself.
@@ -139,7 +150,7 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     settings = read_settings(global_config, given)
     if settings.identity == "tokens":
         TokenFile(settings.tokens_path()).entries()
-    service = open_service(settings)
+    service = open_service(settings, makes_database=settings.migrate)
     prepare_schema(service.registry, settings)
     service.places.start(named=settings.stores is not None)
     for sentence in find_exposed(settings, service.stores):
@@ -232,25 +243,33 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     return app
 
 
-def open_service(settings: Settings) -> Service:
-    """The parts that the settings name; nothing is connected yet."""
+def open_service(settings: Settings, *, makes_database: bool) -> Service:
+    """The parts that the settings name; nothing is connected yet. As `open_registry`."""
     stores = open_stores(settings)
-    registry = open_registry(settings)
+    registry = open_registry(settings, makes_database=makes_database)
     lifecycle = Lifecycle(registry, stores, settings)
     places = Places(registry, stores, settings.arguments or "INI")
     probes = Probes(registry, stores, settings)
     return Service(settings, registry, stores, lifecycle, places, probes)
 
 
-def open_registry(settings: Settings) -> Registry:
+def open_registry(settings: Settings, *, makes_database: bool) -> Registry:
     """The registry that the settings name; connects when first used.
 
+    Args:
+        makes_database: whether an SQLite file that does not exist, and its directory, are created. Where
+            nothing is set up, the path is probably wrong, and a new and empty database would hide that.
+
     Raises:
-        SettingsError: the database's URL cannot be used, or its driver is not installed.
+        SettingsError: the database's URL cannot be used, its driver is not installed, or there is no such
+            file and none is made.
     """
+    url = settings.database_url.get_secret_value()
     try:
+        if not makes_database and is_missing(url):
+            raise SettingsError(f"{_url_place(settings)}{_no_database(settings, url)}")
         engine = build_engine(
-            settings.database_url.get_secret_value(),
+            url,
             pool_size=settings.pool_size,
             pool_timeout=settings.pool_timeout,
             busy_timeout=settings.busy_timeout,
@@ -258,14 +277,17 @@ def open_registry(settings: Settings) -> Registry:
         )
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"{_url_place(settings)}the module {error.name} is not installed "
+            f"{_url_place(settings)}the module {error.name} is not installed"
+            f"{'' if error.name in _DRIVERS else _scheme_that_works(url)} "
             "(pip install 'psycopg[binary]' for PostgreSQL, PyMySQL for MariaDB)"
         ) from None
     except OSError as error:
         reason = f"the directory of its file cannot be made: {error.filename}: {error.strerror}"
         raise SettingsError(f"{_url_place(settings)}{reason}") from None
     except ArgumentError as error:
-        reason = f"it is not the URL of a database that is known here ({one_line(error)})"
+        reason = (
+            f"it is not the URL of a database that is known here{_scheme_that_works(url)} ({one_line(error)})"
+        )
         if "parse" in str(error):  # then the text, which may hold a password, is all of the reason
             reason = (
                 "it is not a URL, as sqlite:////srv/calotype.sqlite or postgresql+psycopg://user@host/name"
@@ -278,6 +300,23 @@ def open_registry(settings: Settings) -> Registry:
 
 def _url_place(settings: Settings) -> str:
     return f"{located(settings.ini_file, 'sqlalchemy.url')}sqlalchemy.url: "
+
+
+def _no_database(settings: Settings, url: str) -> str:
+    path, data_dir = make_url(url).database or "", settings.data_dir
+    below = data_dir is not None and Path(path).is_relative_to(data_dir)
+    keys = "data_dir, or this key," if below else "this key"
+    return (
+        f"there is no database at {path}: correct {keys} if the path is wrong; to make a new database there, "
+        "run `calotype-manage db upgrade INI`"
+    )
+
+
+def _scheme_that_works(url: str) -> str:
+    """Return what to write in place of the scheme of a URL that others write so, "" if it is unknown."""
+    scheme = url.partition("://")[0].lower()
+    works = _SCHEMES.get(scheme.partition("+")[0])
+    return f": write {works}:// for {scheme}://" if works and works != scheme else ""
 
 
 def _require_writable(settings: Settings, file: str | None) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from calotype.settings import Settings
 from calotype.stores.catalog import Catalog
@@ -50,8 +51,9 @@ def _exposed_ini(settings: Settings, stores: Catalog) -> Iterator[str]:
 
 def _secrets(settings: Settings, stores: Catalog) -> Iterator[str]:
     """The values of all secret settings that are set."""
-    if password := make_url(settings.database_url.get_secret_value()).password:
-        yield str(password)
+    url = _database_url(settings)
+    if url is not None and url.password:
+        yield str(url.password)
     for entry in stores.entries.values():
         options = entry.store.driver.options
         for name in type(options).model_fields:
@@ -60,8 +62,18 @@ def _secrets(settings: Settings, stores: Catalog) -> Iterator[str]:
                 yield value.get_secret_value()
 
 
+def _database_url(settings: Settings) -> URL | None:
+    """The database's URL; None where it is none, which whoever opens the database says."""
+    try:
+        return make_url(settings.database_url.get_secret_value())
+    except ArgumentError:
+        return None
+
+
 def _database_files(settings: Settings) -> Iterator[Path]:
-    url = make_url(settings.database_url.get_secret_value())
+    url = _database_url(settings)
+    if url is None:
+        return
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         yield from (Path(url.database + suffix) for suffix in ("", "-wal", "-shm", "-journal"))
 

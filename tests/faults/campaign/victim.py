@@ -92,8 +92,10 @@ class Victim(Server):
         """The same service without HTTP, in this process: to look into its registry, to give it jobs."""
         settings = load_settings(str(self.ini), {"data_dir": str(self.data_dir)})
         if "${" in self._database:
-            return open_service(settings)
-        return open_service(settings.model_copy(update={"database_url": SecretStr(self._database)}))
+            return open_service(settings, makes_database=True)
+        return open_service(
+            settings.model_copy(update={"database_url": SecretStr(self._database)}), makes_database=True
+        )
 
     def run(self, *words: str, of: str = "") -> tuple[int, str]:
         """The exit status and the output of `calotype-manage WORDS INI [OF] data_dir=...`."""

@@ -65,7 +65,7 @@ def audit(
     chosen = AuditVerb(verb) if verb else None
     listing = AuditListing(image, user, project, chosen, since, limit=_PAGE)
     with refusals():
-        registry = open_registry(load_settings(ini, variables))
+        registry = open_registry(load_settings(ini, variables), makes_database=False)
         try:
             schema.require_newest(registry.engine)
             _show(_listed(registry, listing), as_json=as_json)

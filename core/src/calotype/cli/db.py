@@ -19,7 +19,7 @@ def db() -> None:
 def upgrade(ini: str, variables: dict[str, str]) -> None:
     """Bring the database to the newest schema; does nothing when it is there."""
     with refusals():
-        engine = open_registry(load_settings(ini, variables)).engine
+        engine = open_registry(load_settings(ini, variables), makes_database=True).engine
         before = schema.current(engine)
         schema.upgrade(engine, tell=_tell)
         after = schema.current(engine)
@@ -32,7 +32,7 @@ def upgrade(ini: str, variables: dict[str, str]) -> None:
 def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
     """Take the database back to an older version's schema; what only newer ones can hold is lost."""
     with refusals():
-        engine = open_registry(load_settings(ini, variables)).engine
+        engine = _open_registry(ini, variables).engine
         before = schema.current(engine)
         if revision not in schema.older_than(before):
             raise Refusal(f"the database is at {before or 'none'}; there is no way back to {revision}")
@@ -45,8 +45,12 @@ def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
 def current(ini: str, variables: dict[str, str]) -> None:
     """Print the revision the database is at, and the newest one."""
     with refusals():
-        at = schema.current(open_registry(load_settings(ini, variables)).engine)
+        at = schema.current(_open_registry(ini, variables).engine)
     click.echo(f"at {at or 'none'}, newest {schema.newest()}")
+
+
+def _open_registry(ini: str, variables: dict[str, str]) -> Registry:
+    return open_registry(load_settings(ini, variables), makes_database=False)
 
 
 def _tell(sentence: str) -> None:
@@ -63,7 +67,7 @@ def new_id(ini: str, variables: dict[str, str], yes: bool) -> None:
     """
     with refusals():
         settings = load_settings(ini, variables)
-        registry = open_registry(settings)
+        registry = open_registry(settings, makes_database=False)
         schema.require_newest(registry.engine)
         old = _identity_of(registry)
         click.echo(
@@ -92,7 +96,7 @@ def _identity_of(registry: Registry) -> str | None:
 def check(ini: str, variables: dict[str, str]) -> None:
     """Compare the database with what this version needs; exit status 1 when they differ."""
     with refusals():
-        engine = open_registry(load_settings(ini, variables)).engine
+        engine = _open_registry(ini, variables).engine
         schema.require_newest(engine)
         found = schema.differences(engine)
     if found:

@@ -30,7 +30,7 @@ def findings(ini: str, variables: dict[str, str], store: str | None, lift: str |
     finds nothing wrong closes a finding. One that is lifted opens again when a check sees it again.
     """
     with refusals():
-        registry = open_registry(load_settings(ini, variables))
+        registry = open_registry(load_settings(ini, variables), makes_database=False)
         try:
             schema.require_newest(registry.engine)
             if lift is not None:

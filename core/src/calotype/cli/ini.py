@@ -16,7 +16,7 @@ from calotype.registry import RegistryError, schema
 from calotype.settings import Settings, SettingsError, read_settings
 from calotype.stores.errors import StoreError
 from calotype.tokens import TokensNotWritten, TokensUnreadable
-from calotype.variables import ARGUMENTS
+from calotype.variables import ARGUMENTS, CommandLineError
 
 
 def takes_ini(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,7 +26,8 @@ def takes_ini(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def ini_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument INI."""
-    return click.argument("ini", type=click.Path(exists=True, dir_okay=False))(command)
+    # Not checked by click, because `pserve` says the same of a file that is not there.
+    return click.argument("ini", type=click.Path())(command)
 
 
 def variables_argument(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,12 +57,12 @@ def _application(loader: Any) -> str | None:
 
 
 def open_ready(ini: str, variables: dict[str, str]) -> Service:
-    """Open the service, whose database must be at this version's schema.
+    """Open the service, whose database must be there, at this version's schema.
 
     Raises:
         SettingsError, StoreError, RegistryError: it cannot be opened, or the schema is another.
     """
-    service = open_service(load_settings(ini, variables))
+    service = open_service(load_settings(ini, variables), makes_database=False)
     try:
         schema.require_newest(service.registry.engine)
     except RegistryError:
@@ -91,7 +92,11 @@ class Quantity(click.ParamType):
 
 
 class Refusal(click.ClickException):
-    """What cannot be done, in one sentence on standard error, exit status 1."""
+    """What cannot be done, in one sentence on standard error, exit status 1; 2: the command line is wrong."""
+
+    def __init__(self, message: str, *, mistyped: bool = False):
+        super().__init__(message)
+        self.exit_code = 2 if mistyped else 1
 
     def show(self, file: Any = None) -> None:
         """Print in the form that the server's own refusal has."""
@@ -106,7 +111,8 @@ def refusals() -> Iterator[None]:
     except (SettingsError, StoreError, RegistryError, TokensUnreadable, TokensNotWritten) as error:
         given = click.get_current_context().params
         pairs = [f"{name}={value}" for name, value in given["variables"].items()]
-        raise Refusal(with_arguments(str(error), arguments_of(given["ini"], pairs))) from error
+        sentence = with_arguments(str(error), arguments_of(given["ini"], pairs))
+        raise Refusal(sentence, mistyped=isinstance(error, CommandLineError)) from error
 
 
 def _read_variables(
@@ -114,5 +120,5 @@ def _read_variables(
 ) -> dict[str, str]:
     try:
         return read_variables(given)
-    except SettingsError as error:
-        raise click.BadParameter(str(error)) from None
+    except CommandLineError as error:
+        raise Refusal(str(error), mistyped=True) from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from calotype import former_name
 from calotype.hints import did_you_mean, located, one_line, without_password
-from calotype.variables import ARGUMENTS, SettingsError
+from calotype.variables import ARGUMENTS, CommandLineError, SettingsError
 
 #: How a value refers to a variable: ${name} in our way, %(name)s in configparser's.
 _REFERENCE = re.compile(r"(?<!\$)\$\{([^}:]+)\}|%\(([^)]+)\)s")
@@ -24,25 +25,43 @@ def read_variables(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:
     """Return the variables of a command line.
 
     Raises:
-        SettingsError: one is not NAME=VALUE, or holds a single %.
+        CommandLineError: one is not NAME=VALUE, or holds a single %.
     """
     variables = {}
     for text in pairs:
         name, equals, value = text.partition("=")
         if not name or not equals:
-            raise SettingsError(f"{text!r} is not a variable: a variable is NAME=VALUE")
+            raise CommandLineError(f"{text!r} is not a variable: a variable is NAME=VALUE")
         if re.search(r"%(?![%(])", value.replace("%%", "")):
-            raise SettingsError(f"variable {name}: write %% instead of %, which has a meaning in ini files")
+            raise CommandLineError(
+                f"variable {name}: write %% instead of %, which has a meaning in ini files"
+            )
         variables[name] = value
     return variables
+
+
+def require_file(ini: str) -> None:
+    """Return if there may be an ini file of that name.
+
+    Raises:
+        CommandLineError: there is none, or it is a directory.
+    """
+    if not os.path.lexists(ini):
+        raise CommandLineError(
+            f"{ini}: there is no such ini file: name one that exists, such as calotype.ini"
+        )
+    if os.path.isdir(ini):
+        raise CommandLineError(f"{ini}: this is a directory: name the ini file in it")
 
 
 def check_ini(ini: str, variables: Mapping[str, str]) -> None:
     """Return if the ini file can be parsed and knows all the variables.
 
     Raises:
-        SettingsError: it cannot be, or does not; the sentence names the file, and the line if there is one.
+        CommandLineError: there is no such file, or it does not know a variable.
+        SettingsError: it cannot be parsed; the sentence names the file, and the line if there is one.
     """
+    require_file(ini)
     try:
         text = Path(ini).read_text()
     except OSError as error:
@@ -55,7 +74,7 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
         hint = did_you_mean(name, known)
         if any(located(ini, name, section=kind) != located(ini) for kind in ("app", "server")):
             hint = f": it is a setting, so write {name} = ${{NAME}} in the file and give NAME=VALUE"
-        raise SettingsError(f"{ini}: it has no variable {name}{hint}")
+        raise CommandLineError(f"{ini}: it has no variable {name}{hint}")
 
 
 @contextlib.contextmanager

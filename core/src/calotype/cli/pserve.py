@@ -14,13 +14,15 @@ import plaster
 from pyramid.scripts.common import get_config_loader
 from pyramid.scripts.pserve import PServeCommand
 
-from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused
+from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused, require_file
 from calotype.serving.ending import KERNEL_WAITS
 from calotype.serving.settings import ServerError, ServerSettings
-from calotype.variables import ARGUMENTS, SettingsError, expand
+from calotype.variables import ARGUMENTS, CommandLineError, SettingsError, expand
 
 #: The status of a process that Ctrl-C has ended, as shells give it.
 _INTERRUPTED = 130
+#: The status where the command line itself is wrong; calotype-manage has the same.
+_MISTYPED = 2
 
 
 def main(argv: list[str] | None = None, original_ignore_files: set[str] | None = None) -> int | None:
@@ -35,7 +37,7 @@ def main(argv: list[str] | None = None, original_ignore_files: set[str] | None =
         return command.run()
     except (SettingsError, ServerError) as error:
         print(f"calotype: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+        return _MISTYPED if isinstance(error, CommandLineError) else 1
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -47,9 +49,11 @@ class _Command(PServeCommand):
         """Look at the ini file and the variables, and note them for hints.
 
         Raises:
-            SettingsError: something is wrong with them.
+            CommandLineError, SettingsError: something is wrong with them.
         """
         args = self.args
+        if ":" not in args.config_uri:  # else it has a scheme, such as egg:
+            require_file(args.config_uri.partition("#")[0])
         with refused(args.config_uri, "it names no ini file"):
             uri = plaster.parse_uri(args.config_uri)
         variables = read_variables(args.config_vars)

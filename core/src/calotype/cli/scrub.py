@@ -29,7 +29,7 @@ def scrub() -> None:
 @takes_ini
 def show(ini: str, variables: dict[str, str]) -> None:
     """Print how far the scrubber is with each store. Exit status 1: a copy is bad, or it has stopped."""
-    with refusals(), closing(open_registry(load_settings(ini, variables))) as registry:
+    with refusals(), closing(_open_registry(ini, variables)) as registry:
         schema.require_newest(registry.engine)
         _show(registry, registry.scrubs.all())
 
@@ -62,6 +62,10 @@ def resume(ini: str, store: str, variables: dict[str, str]) -> None:
         if not service.lifecycle.resume_scrub(store):
             raise Refusal(f"the scrubber has not stopped in store '{store}'")
     click.echo(f"store '{store}' is scrubbed again")
+
+
+def _open_registry(ini: str, variables: dict[str, str]) -> Registry:
+    return open_registry(load_settings(ini, variables), makes_database=False)
 
 
 def _show(registry: Registry, scrubs: list[Scrub]) -> None:

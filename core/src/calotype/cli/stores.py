@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 from rich.console import Console
 from rich.markup import escape
@@ -10,8 +12,9 @@ from rich.table import Table
 from calotype.app import open_registry, open_stores, prepare_schema
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
 from calotype.exposure import find_exposed
+from calotype.hints import with_arguments
 from calotype.places import Place, Places, PlaceState
-from calotype.registry import RegistryError, is_missing
+from calotype.registry import RegistryError
 from calotype.settings import Settings, SettingsError
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.contract import Capability
@@ -86,26 +89,25 @@ def stores(
 
 
 def _open_places(settings: Settings, catalog: Catalog) -> Places:
-    """Return the places, for a command that marks one; the database is made ready as at a start.
+    """Return the places, for a command that marks one; the database is made, and made ready, as at a start.
 
     Raises:
         SettingsError, RegistryError: the registry's id cannot be read.
     """
-    registry = open_registry(settings)
+    registry = open_registry(settings, makes_database=settings.migrate)
     prepare_schema(registry, settings)
     return Places(registry, catalog, settings.arguments or "INI")
 
 
 def _find_places(settings: Settings, catalog: Catalog) -> Places | str:
     """Return the places, or why nothing is known of them; makes no database."""
-    if is_missing(settings.database_url.get_secret_value()):
-        return "the database is not there yet"
+    ini = settings.arguments or "INI"
     try:
-        registry = open_registry(settings)
+        registry = open_registry(settings, makes_database=False)
         registry.identity()
     except (SettingsError, RegistryError) as error:
-        return str(error)
-    return Places(registry, catalog, settings.arguments or "INI")
+        return with_arguments(str(error), ini)
+    return Places(registry, catalog, ini)
 
 
 def _known(catalog: Catalog, name: str) -> Entry:
@@ -174,8 +176,8 @@ def _show(
     lines = Table.grid(padding=(0, 2))
     lines.add_row("  driver", f"{entry.driver.name}, of {entry.driver.distribution} {entry.driver.version}")
     lines.add_row("  capabilities", _capabilities(store.capabilities))
-    shown = "\n".join(f"{option} = {value}" for option, value in store.driver.options.shown().items())
-    lines.add_row("  options", escape(shown) or "none")
+    lines.add_row("  options", _listed(store.driver.options.shown()))
+    lines.add_row("  core's options", _listed(entry.core_options()))
     try:
         store.check()
         works, state = True, "reachable"
@@ -193,6 +195,10 @@ def _show(
         remark = places if isinstance(places, str) else places[name].remark()
         console.print(f"  place         {escape(remark)}")
     return works
+
+
+def _listed(options: Mapping[str, str]) -> str:
+    return escape("\n".join(f"{option} = {value}" for option, value in options.items())) or "none"
 
 
 def _capabilities(capabilities: Capability) -> str:

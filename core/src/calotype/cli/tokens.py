@@ -52,6 +52,12 @@ def add(
         expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     with refusals():
         text = _token_file(ini, variables).add(user, project, roles or ("member",), expires)
+    if project is None and not {role.lower() for role in roles or ("member",)} & {"admin", "reader"}:
+        click.echo(
+            "calotype-manage: nothing can be uploaded with this token, because it has no project that would "
+            "own the images: make one with --project, and revoke this one",
+            err=True,
+        )
     click.echo(
         f"token of {user}, good {f'until {expires:%Y-%m-%d %H:%M} UTC' if expires else 'for ever'}: {text}"
     )
@@ -62,7 +68,10 @@ def add(
 def show(ini: str, variables: dict[str, str]) -> None:
     """Print the tokens' ids and whom they stand for; the tokens themselves are not known."""
     with refusals():
-        entries = _token_file(ini, variables).entries()
+        file = _token_file(ini, variables)
+        entries = file.entries()
+    if not file.path.exists():
+        click.echo(f"calotype-manage: {_no_file(file)}", err=True)
     now = datetime.datetime.now(datetime.UTC)
     for entry in entries:
         end = "never expires" if entry.expires is None else f"expires {entry.expires:%Y-%m-%d %H:%M} UTC"
@@ -77,10 +86,20 @@ def show(ini: str, variables: dict[str, str]) -> None:
 def revoke(ini: str, token_id: str, variables: dict[str, str]) -> None:
     """Make a token worthless, within a second and without a restart. ID: what `list` shows, or the token."""
     with refusals():
-        found = _token_file(ini, variables).revoke(token_id.partition(".")[0])
+        file = _token_file(ini, variables)
+        if not file.path.exists():  # and its directory must not be made for a look at it
+            raise Refusal(_no_file(file))
+        found = file.revoke(token_id.partition(".")[0])
     if not found:
         raise Refusal(f"there is no token {token_id.partition('.')[0]}")
 
 
 def _token_file(ini: str, variables: dict[str, str]) -> TokenFile:
     return TokenFile(load_settings(ini, variables).tokens_path())
+
+
+def _no_file(file: TokenFile) -> str:
+    return (
+        f"there is no file of tokens at {file.path}: `calotype-manage token add` makes it; if another one is "
+        "meant, correct calotype.tokens_file or data_dir"
+    )

@@ -45,8 +45,8 @@ def build_engine(
         "pool_pre_ping": True,
     }
     if url.get_backend_name() == "sqlite":
-        if url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        if _names_file(url):
+            private_files.make_directory(Path(url.database).resolve().parent)
         options |= {"connect_args": {"timeout": busy_timeout}, "pool_pre_ping": False}
     if url.get_backend_name() in ("mysql", "mariadb"):
         # Its default locks gaps between rows, and so units of different rows lock each other out.
@@ -62,8 +62,12 @@ def build_engine(
 def is_missing(url: str | URL) -> bool:
     """Return whether the URL is that of an SQLite file which does not exist; connecting would create it."""
     url = make_url(url)
-    named = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
-    return bool(named and not Path(url.database).exists())
+    return url.get_backend_name() == "sqlite" and _names_file(url) and not Path(url.database).exists()
+
+
+def _names_file(url: URL) -> bool:
+    """Whether an SQLite URL names a file; a URI of SQLite's own may mean anything."""
+    return url.database not in (None, "", ":memory:") and not url.database.startswith("file:")
 
 
 @contextlib.contextmanager
