@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import struct
+import time
 import uuid
 
 import pytest
@@ -298,6 +299,12 @@ def test_a_client_that_resets_the_connection_leaves_nothing(server: Server) -> N
             + b"x" * 2_000_000
         )
     assert server.upload(b"after it")["status"] == "active"
+    end = (
+        time.monotonic() + 10
+    )  # nothing is read from the connection, so nothing says when the server notices
+    while server.query("SELECT id FROM images WHERE id = ? AND status = 'saving'", image_id):
+        assert time.monotonic() < end
+        time.sleep(0.01)
     assert_killed_or_never_recorded(server, image_id)
 
 

@@ -57,7 +57,10 @@ def test_check_18_a_given_id_is_kept_and_never_given_twice(server: Server) -> No
     image_id = str(uuid.uuid4())
     assert server.reserve(id=image_id)["id"] == image_id
     again = server.post("/images", meta(id=image_id))
-    assert (again.status, again.text) == (409, f"An image with identifier {image_id} already exists")
+    assert (again.status, again.text) == (
+        409,
+        f"An image with identifier {image_id} already exists. Use another id, or none.",
+    )
     assert server.delete(f"/images/{image_id}").status == 200
     assert server.post("/images", meta(id=image_id)).status == 409
 

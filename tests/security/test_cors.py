@@ -9,6 +9,7 @@ from tests.conftest import StartServer
 from tests.running.answers import Answer
 from tests.running.server import Server
 from tests.security.conftest import StartGuarded
+from tests.security.people import Guarded
 
 PAGE = "https://dashboard.example.com"
 ELSEWHERE = "https://elsewhere.example.com"
@@ -93,10 +94,17 @@ def test_with_identity_none_a_page_of_a_named_origin_is_let_in_too(start_server:
     assert "calotype.cors_origins does not name it" in refused.text
 
 
-def test_without_the_setting_nothing_tells_of_origins(server: Server) -> None:
-    """Issue 15.5"""
-    answer = preflight(server, "/images", server.base)
-    assert (answer.status, cors_headers(answer), answer.headers["Vary"]) == (405, [], None)
+def test_without_the_setting_a_preflight_is_told_so_and_nothing_else_tells_of_origins(
+    server: Server, guarded: Guarded
+) -> None:
+    """Issue 15.5: no token is asked for, because a browser sends none with a preflight."""
+    for asked, path in ((server, "/images"), (guarded.server, "/images"), (guarded.server, "/v2/images")):
+        answer = preflight(asked, path)
+        assert (answer.status, cors_headers(answer), answer.headers["Vary"]) == (403, [], None)
+        assert f"The origin {PAGE} is not among those of calotype.cors_origins" in answer.text
+    shown = guarded.victim.get("/v2/images", {"Origin": PAGE})
+    assert (shown.status, cors_headers(shown), shown.headers["Vary"]) == (200, [], None)
+    assert guarded.server.request("OPTIONS", "/v2/images", {"Origin": PAGE}).status == 401
 
 
 @pytest.mark.parametrize(

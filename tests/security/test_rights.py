@@ -26,6 +26,8 @@ from calotype.tokens import TokenFile
 from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from core.tests.workbench import Bench, make_bench, make_database, make_settings
 from tests.functional.v2.people import NOBODY
+from tests.running.server import meta
+from tests.security.people import Guarded
 
 STATES = (Status.QUEUED, Status.ACTIVE, Status.DEACTIVATED, Status.KILLED)
 WITH_BYTES = (Status.ACTIVE, Status.DEACTIVATED)
@@ -350,3 +352,43 @@ def test_r1_c1_a_reader_of_the_member_project_answers_no_share(house: House) -> 
     who = ("member's reader", "owner", "stranger", "anonymous", "member")
     assert [house.ask(one, answer, image_id).status_int for one in who] == [403, 403, 404, 404, 200]
     house.use_up(Status.ACTIVE, Visibility.SHARED)
+
+
+PUBLIC = "You are not allowed to set visibility to 'public'. Only an administrator may do that."
+FIXED = "because the image is active: its formats are fixed; create a new image."
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("POST", "/images", meta(is_public="True")), PUBLIC),
+        (("POST", "/v1/images", meta(is_public="True")), PUBLIC),
+        (("POST", "/v2/images", {"visibility": "public"}), PUBLIC),
+        (
+            ("POST", "/v2/images", {"owner": "else"}),
+            "You are not allowed to set owner to 'else'. Only an administrator may do that.",
+        ),
+        (
+            ("PUT", "/images/ID", meta(disk_format="iso")),
+            f"You are not allowed to set disk_format to 'iso', {FIXED}",
+        ),
+        (
+            ("PUT", "/v1/images/ID", meta(container_format="ovf")),
+            f"You are not allowed to set container_format to 'ovf', {FIXED}",
+        ),
+    ],
+)
+def test_a_value_that_one_may_not_set_is_told_with_the_reason(
+    guarded: Guarded, asked: tuple[str, str, dict[str, str]], told: str
+) -> None:
+    """The sentence is the same in each dialect, whatever surrounds it."""
+    method, path, given = asked
+    victim = guarded.victim
+    if "ID" in path:
+        path = path.replace("ID", victim.upload(b"bytes", disk_format="raw", container_format="bare")["id"])
+    if path.startswith("/v2"):
+        answer = victim.ask(method, path, {"Content-Type": "application/json"}, json.dumps(given).encode())
+    else:
+        answer = victim.ask(method, path, given)
+    text = answer.text if path.startswith("/images") else answer.json["error"]["message"]
+    assert (answer.status, text) == (403, told)

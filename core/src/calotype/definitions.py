@@ -19,6 +19,7 @@ from typing import Any
 
 from calotype import policy
 from calotype.draft import DraftTooLarge, InvalidDraft, check_project
+from calotype.hints import not_one_of
 from calotype.lifecycle import Conflict, NotFound, Protected
 from calotype.lifecycle.rights import require
 from calotype.policy import Caller
@@ -243,7 +244,7 @@ def prefix_for(associations: Iterable[Definition], resource_type: str) -> str:
 def _checked_fields(draft: NamespaceDraft) -> dict[str, Any]:
     check_name("namespace", draft.name, SHORT_MAX)
     if draft.visibility not in (Visibility.PUBLIC, Visibility.PRIVATE):
-        raise InvalidDraft("Invalid visibility: a namespace is public or private.")
+        raise InvalidDraft(not_one_of("Invalid visibility", draft.visibility, ("public", "private")))
     if draft.owner is not None:
         check_project(draft.owner)
     for name, most in _FIELD_LENGTHS.items():

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from calotype.hints import quoted
 from calotype.properties import by_folded_name, fold, is_reserved, omitted_from_headers
 from calotype.registry.records import Image
 from calotype.settings import Settings
@@ -134,7 +135,9 @@ def check_formats(draft: Draft, image: Image | None = None) -> None:
     for field_name, label in (("disk_format", "Disk"), ("container_format", "Container")):
         before = getattr(image, field_name) if image is not None else None
         if draft.fields.get(field_name, before) is None:
-            raise InvalidDraft(f"{label} format is not specified.")
+            raise InvalidDraft(
+                f"{label} format is not specified. Set {field_name}, because an image with bytes needs it."
+            )
 
 
 def check_tag(tag: str) -> None:
@@ -223,11 +226,16 @@ def _check_field(name: str, value: Any, settings: Settings) -> None:
     if isinstance(value, str):
         _check_text(name, value, _LENGTHS.get(name))
     if name in _INTEGERS and not 0 <= value <= _INTEGERS[name]:
-        raise InvalidDraft(f"Invalid {name}: {value} is out of range.")
+        raise InvalidDraft(f"Invalid {name}: {value} is out of range, which is 0 to {_INTEGERS[name]}.")
     if name == "disk_format" and value is not None and value not in settings.disk_formats:
-        raise InvalidDraft(f"Invalid disk format '{value[:40]}' for image.")
+        raise InvalidDraft(
+            f"Invalid disk format {quoted(value)} for image; one of: {', '.join(settings.disk_formats)}."
+        )
     if name == "container_format" and value is not None and value not in settings.container_formats:
-        raise InvalidDraft(f"Invalid container format '{value[:40]}' for image.")
+        raise InvalidDraft(
+            f"Invalid container format {quoted(value)} for image; "
+            f"one of: {', '.join(settings.container_formats)}."
+        )
 
 
 def _check_property(name: str, value: str, settings: Settings) -> None:

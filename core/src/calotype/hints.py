@@ -1,4 +1,4 @@
-"""Parts of messages about settings: the place of a mistake, the value, and what was probably meant."""
+"""Parts of messages about settings and requests: where a mistake is, the value, what was probably meant."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return " (did you mean X?)" for the known word that is most like this one; "" if none is."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def not_one_of(problem: str, value: object, choices: Iterable[str]) -> str:
+    """Return "PROBLEM: 'value'; one of: a, b.", the one form of a message about a value that is not known."""
+    return f"{problem}: {quoted(str(value))}; one of: {', '.join(choices)}."
 
 
 def quoted(value: str) -> str:

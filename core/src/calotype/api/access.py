@@ -8,6 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
@@ -20,6 +21,28 @@ from calotype.stores.bulkhead import STAND_IN
 
 log = logging.getLogger("calotype.access")
 
+
+class _Counted:
+    """A request's body that counts its bytes as they are read, because fewer than announced may come."""
+
+    def __init__(self, body: Any):
+        self.count = 0
+        self._body = body
+
+    def read(self, size: int = -1, /) -> bytes:
+        block: bytes = self._body.read(size)
+        self.count += len(block)
+        return block
+
+    def readline(self, size: int = -1, /) -> bytes:
+        line: bytes = self._body.readline(size)
+        self.count += len(line)
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
+
+
 #: A path is logged with everything escaped that could forge a line or paint a terminal.
 _UNSAFE = re.compile(r"[^\x21\x23-\x5b\x5d-\x7e]")
 _PATH_SHOWN = 300
@@ -30,6 +53,7 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
 
     def access_tween(request: Request) -> Response:
         began = time.perf_counter()
+        body = request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"])
         # Our own server lets another worker do the work of one that waits; others have no such thing.
         token = STAND_IN.set(request.environ.get("calotype.stand_in", contextlib.nullcontext))
         try:
@@ -39,10 +63,9 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
         response.headers["x-openstack-request-id"] = request.id
         seconds = time.perf_counter() - began
         caller = caller_of(request)
-        received = request.content_length or 0
         sent = 0 if request.method == "HEAD" else response.content_length or 0
         registry["calotype.metrics"].observe_request(
-            request.method, response.status_int, seconds, received, sent
+            request.method, response.status_int, seconds, body.count, sent
         )
         log.info(
             'id=%s addr=%s user=%s project=%s method=%s path="%s" status=%d in=%d out=%d ms=%.1f',
@@ -53,7 +76,7 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
             shown(request.environ.get("REQUEST_METHOD", "-")),
             shown(request.environ.get("PATH_INFO", "")),
             response.status_int,
-            received,
+            body.count,
             sent,
             seconds * 1000,
         )

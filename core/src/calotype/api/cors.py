@@ -36,6 +36,7 @@ def cors_tween_factory(
 ) -> Callable[[Request], Response]:
     """Answer preflights, and give every other answer the headers by which a browser shows it to a page."""
     settings: Settings = registry["calotype.settings"]
+    configured = bool(settings.cors_origins)
 
     def cors_tween(request: Request) -> Response:
         origin = request.headers.get("Origin")
@@ -45,7 +46,8 @@ def cors_tween_factory(
             response = handler(request)
         else:
             response = _preflight(request, settings) if allowed else _refused(origin)
-        _vary(response)
+        if configured:  # otherwise the answer is the same for all origins
+            _vary(response)
         if allowed:
             response.headers["Access-Control-Allow-Origin"] = origin
             if not preflight:
@@ -70,7 +72,10 @@ def _preflight(request: Request, settings: Settings) -> Response:
 
 def _refused(origin: str) -> Response:
     """Say why, to whoever looks at the request in a browser. No page may read it."""
-    told = f"The origin {origin[:_SHOWN_MAX]} is not among those of calotype.cors_origins.\n"
+    told = (
+        f"The origin {origin[:_SHOWN_MAX]} is not among those of calotype.cors_origins, "
+        "where the operator can add it.\n"
+    )
     return Response(told, status=403, content_type="text/plain", charset="utf-8")
 
 
@@ -94,10 +99,12 @@ def _vary(response: Response) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Install the tween where origins are named: outside of the exception views, inside of the access log."""
-    if config.registry["calotype.settings"].cors_origins:
-        config.add_tween(
-            "calotype.api.cors.cors_tween_factory",
-            under="calotype.api.access.access_tween_factory",
-            over=EXCVIEW,
-        )
+    """Install the tween outside of the exception views, inside of the access log.
+
+    It is there where no origins are named too, because a preflight would get 401 otherwise, which misleads.
+    """
+    config.add_tween(
+        "calotype.api.cors.cors_tween_factory",
+        under="calotype.api.access.access_tween_factory",
+        over=EXCVIEW,
+    )

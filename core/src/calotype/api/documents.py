@@ -75,10 +75,19 @@ def parse_document(body: bytes) -> Any:
         value = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
     except InvalidDraft:
         raise
-    except (ValueError, RecursionError):
-        raise InvalidDraft("Malformed JSON: the body is not a JSON document in UTF-8.") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidDraft(f"Malformed JSON: {_problem(body, error)}.") from None
     _check_values(value)
     return value
+
+
+def _problem(body: bytes, error: Exception) -> str:
+    if not body.strip():
+        return "the body is empty, and must be a JSON document"
+    problem = "the body is not a JSON document in UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        return f"{problem}: {error.msg} (line {error.lineno}, column {error.colno})"
+    return problem
 
 
 def _signs(body: bytes) -> int:

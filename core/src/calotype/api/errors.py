@@ -81,6 +81,10 @@ _SENTENCE = {
     URLDecodeError: "The path is not UTF-8.",
     UnicodeDecodeError: "The request is not UTF-8.",
     registry.ImageNotFound: "Image not found",
+    registry.StatusConflict: (
+        "Another request has changed the image meanwhile, and its status does not allow this any more. "
+        "Read the image again, and decide anew."
+    ),
     tokens.TokensUnreadable: "Tokens cannot be checked at the moment.",  # its own names the file
 }
 #: Logged where it was found, once for each copy and not for each request.

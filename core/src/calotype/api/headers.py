@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from calotype.draft import InvalidDraft
+from calotype.hints import quoted
 from calotype.properties import from_header, header_names, omitted_from_headers
 
 META = "x-image-meta-"
@@ -86,8 +87,16 @@ def read_integer(name: str, text: str) -> int:
     if text.startswith("-") and _INTEGER.fullmatch(text[1:]):
         raise InvalidDraft(f"Invalid {name}: it cannot be negative.")
     if not _INTEGER.fullmatch(text):
-        raise InvalidDraft(f"Cannot convert {name} to an integer.")
+        raise InvalidDraft(
+            f"Cannot convert {name} to an integer: it is {number_of(name)}, not {quoted(text)}."
+        )
     return int(text)
+
+
+def number_of(name: str) -> str:
+    """Return what the field or filter of that name counts, such as "a number of bytes"."""
+    unit = {"min_disk": "GiB", "min_ram": "MiB", "limit": "entries"}.get(name, "bytes")
+    return f"a number of {unit} in digits"
 
 
 def read_boolean(text: str) -> bool:

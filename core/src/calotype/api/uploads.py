@@ -12,6 +12,7 @@ from pyramid.request import Request
 from calotype.api.body import RequestBody
 from calotype.api.media_types import media_type
 from calotype.draft import InvalidDraft
+from calotype.hints import quoted
 
 OCTETS = "application/octet-stream"
 
@@ -19,8 +20,11 @@ OCTETS = "application/octet-stream"
 class NotOctets(InvalidDraft):
     """The body is not declared as an image's bytes."""
 
-    def __init__(self) -> None:
-        super().__init__(f"Content-Type must be {OCTETS}")
+    def __init__(self, given: str) -> None:
+        found = f"it is {quoted(given)}" if given else "it is missing"
+        super().__init__(
+            f"Content-Type must be {OCTETS}, because the body of this request is an image's bytes; {found}."
+        )
 
 
 def upload_body(request: Request, *, needs_type: bool = True) -> RequestBody:
@@ -34,7 +38,7 @@ def upload_body(request: Request, *, needs_type: bool = True) -> RequestBody:
         HTTPUnsupportedMediaType: the body is compressed, or coded in another way.
     """
     if (given := media_type(request)) != OCTETS and (needs_type or given):
-        raise NotOctets
+        raise NotOctets(given)
     if "Content-Range" in request.headers:
         raise InvalidDraft(
             "Content-Range is not supported in an upload, because an image is stored whole: "

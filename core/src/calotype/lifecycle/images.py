@@ -65,6 +65,8 @@ from calotype.stores.checked import CheckedStore, Demands
 from calotype.stores.contract import Capability, Reader
 from calotype.stores.errors import StoreError
 
+#: The beginning is a sentence of the first API server, by which clients know the error.
+UNQUEUED = "Cannot upload to an unqueued image"
 _FORMATS = ("disk_format", "container_format")
 
 
@@ -221,8 +223,9 @@ class Lifecycle:
         with self._registry.unit() as unit:
             image_id = self._add_or_change(unit, replace(draft, size=size), caller, image)
             queued = unit.image(image_id)
-            if queued.status is not Status.QUEUED or unit.has_open_job(image_id):
-                raise NotQueued("Cannot upload to an unqueued image")
+            at_work = unit.has_open_job(image_id)
+            if queued.status is not Status.QUEUED or at_work:
+                raise NotQueued.of(UNQUEUED, queued.status, at_work=at_work)
             add_job(unit, JobKind.FETCH, queued, order, request_id, caller)
             return queued
 
@@ -276,8 +279,13 @@ class Lifecycle:
         targets = [writable_target(self._stores, name).name for name in stores or (None,)]
         with self._registry.unit() as unit:
             current = locked_for(unit, image.id, caller, policy.OPERATE)
-            if current.status is not Status.ACTIVE or unit.has_open_job(image.id):
-                raise NotQueued("Only an active image that nothing else is done with can be copied.")
+            at_work = unit.has_open_job(image.id)
+            if current.status is not Status.ACTIVE or at_work:
+                busy = ", and an import or a copy of it is under way: wait for its end" if at_work else ""
+                raise NotQueued(
+                    "Only an active image that nothing else is done with can be copied. "
+                    f"This image is {current.status}{busy}."
+                )
             held = {location.store for location in current.locations}
             if not skip_held and held & set(targets):
                 raise InvalidDraft(f"The image is in store {sorted(held & set(targets))[0]} already.")
@@ -297,13 +305,18 @@ class Lifecycle:
         with self._registry.unit(frees=True) as unit:
             current = locked_for(unit, image.id, caller, policy.OPERATE)
             if current.status is not Status.ACTIVE:
-                raise NotQueued("Only an active image can be taken out of a store.")
+                raise NotQueued(
+                    f"Only an active image can be taken out of a store. This image is {current.status}."
+                )
             there = [location for location in current.locations if location.store == store]
             if not there:
                 raise NotFound(f"Image {image.id} is not in store {store}.")
             left = [location for location in current.locations if location.store != store]
             if not left:
-                raise NotAllowed(f"Store {store} holds the only bytes of image {image.id}.")
+                raise NotAllowed(
+                    f"Store {store} holds the only bytes of image {image.id}. "
+                    "Copy them into another store first, or delete the image."
+                )
             if all(one.quarantined for one in left) and not all(one.quarantined for one in there):
                 raise NotAllowed(f"Store {store} holds the only undamaged bytes of image {image.id}.")
             unit.audit(AuditVerb.REMOVE_COPY, image.id, caller.actor, f"store {store}")
@@ -447,7 +460,9 @@ class Lifecycle:
         with self._registry.unit(frees=True) as unit:
             image = locked_for(unit, image.id, caller, policy.DELETE)
             if image.protected:
-                raise Protected(f"Image {image.id} is protected and cannot be deleted.")
+                raise Protected(
+                    f"Image {image.id} is protected and cannot be deleted. Set protected to false first."
+                )
             now = datetime.datetime.now(datetime.UTC)
             self._move(unit, image.id, Status.DELETED, deleted_at=now, deleted_from=image.status)
             unit.audit(AuditVerb.DELETE, image.id, caller.actor, f"was {image.status}")
@@ -557,7 +572,7 @@ class Lifecycle:
         try:
             unit.move(image_id, {Status.QUEUED}, to, status_reason=None, **values)
         except StatusConflict:
-            raise NotQueued("Cannot upload to an unqueued image") from None
+            raise NotQueued.of(UNQUEUED, unit.image(image_id).status) from None
         return unit.image(image_id)
 
     def _move(self, unit: Unit, image_id: str, to: Status, **values: Any) -> None:

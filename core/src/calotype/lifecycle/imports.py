@@ -76,7 +76,7 @@ class Imports:
             waiting = _begin(unit, image, {Status.UPLOADING}, Status.IMPORTING, caller)
             staged = unit.staged(image.id)
             if not staged:
-                raise NotQueued("The bytes of the image are still being staged.")
+                raise NotQueued("The bytes of the image are still being staged. Import it afterwards.")
             order = Order(
                 stores=targets,
                 source=staged[0].store,
@@ -113,7 +113,7 @@ class Imports:
         targets = self._targets(stores)
         _require_formats(image)
         if image.status is not Status.QUEUED:
-            raise NotQueued(f"The image is {image.status}: it waits for no bytes.")
+            raise NotQueued.of(_wanted({Status.QUEUED}), image.status)
         order = order_from(source, uri, targets, self._settings, strict=strict)
         with self._registry.unit() as unit:
             waiting = _begin(unit, image, {Status.QUEUED}, Status.IMPORTING, caller)
@@ -131,7 +131,10 @@ def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str
         BadLocation: no store takes the URI.
     """
     if not policy.may_name_sources(caller, settings.external_sources):
-        raise NotAllowed("You are not allowed to name a source outside of this service.")
+        raise NotAllowed(
+            "You are not allowed to name a source outside of this service. Upload the bytes instead, or ask "
+            "the operator, who can allow it by calotype.external_sources."
+        )
     return stores.external(uri)
 
 
@@ -170,11 +173,19 @@ def writable_store(stores: Catalog, name: str | None) -> CheckedStore:
     if name is None or name not in stores:
         raise UnknownStore(
             f"Requested store {name or '(none, and there is no default)'} "
-            f"not available for storage on this Glance node"
+            f"not available for storage on this Glance node{_one_of(stores)}"
         )
     if not stores[name].can(Capability.WRITE):
-        raise UnknownStore(f"Requested store {name} not available for storage: it takes no uploads")
+        raise UnknownStore(
+            f"Requested store {name} not available for storage: it takes no uploads{_one_of(stores)}"
+        )
     return stores[name]
+
+
+def _one_of(stores: Catalog) -> str:
+    """Return what a client can name instead."""
+    names = [store.name for store in stores if store.can(Capability.WRITE)]
+    return f"; one of: {', '.join(names)}." if names else ""
 
 
 def writable_target(stores: Catalog, name: str | None) -> CheckedStore:
@@ -190,13 +201,18 @@ def _begin(unit: Unit, image: Image, before: set[Status], after: Status, caller:
     if after is Status.IMPORTING:
         _require_formats(current)
     if unit.has_open_job(image.id):
-        raise NotQueued("The image is being imported already.")
+        raise NotQueued("The image is being imported already. Wait for the end of that import.")
     try:
         unit.move(image.id, before, after, status_reason=None)
     except StatusConflict:
-        wanted = " or ".join(sorted(before))
-        raise NotQueued(f"The image is {current.status}; it would have to be {wanted}.") from None
+        raise NotQueued.of(_wanted(before), current.status) from None
     return unit.image(image.id)
+
+
+def _wanted(before: set[Status]) -> str:
+    if before == {Status.UPLOADING}:
+        return "Only an image whose bytes are staged can be imported by glance-direct"
+    return "Only a queued image can be given bytes"
 
 
 def _require_formats(image: Image) -> None:

@@ -140,4 +140,7 @@ def check_shared(image: Image) -> None:
     Memberships outlive the visibility that gives them a meaning; meanwhile they are not touched.
     """
     if image.visibility is not Visibility.SHARED:
-        raise NotAllowed("Only shared images have members.")
+        raise NotAllowed(
+            f"Only shared images have members. This image is {image.visibility}; "
+            "set visibility to shared first."
+        )

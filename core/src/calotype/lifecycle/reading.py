@@ -51,7 +51,9 @@ class Reading:
             NoGoodCopy: each of its copies is in quarantine.
         """
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.locations:
-            raise NoData(f"Image {image.id} is not active: it has no data to read.")
+            raise NoData(
+                f"Image {image.id} is not active: it has no data to read. Its status is {image.status}."
+            )
         if all(location.quarantined for location in image.locations):
             raise _no_good_copy(image)
 
@@ -63,7 +65,9 @@ class Reading:
         """
         for name in stores:
             if name not in self._stores:
-                raise UnknownStore(f"There is no store {name[:63]}.")
+                raise UnknownStore(
+                    f"There is no store {name[:63]}; one of: {', '.join(self._stores.entries)}."
+                )
         ranks = {name: rank for rank, name in reversed([*enumerate(stores)])}
         ranked = sorted(image.locations, key=lambda location: ranks.get(location.store, len(stores)))
         return replace(image, locations=tuple(ranked))

@@ -11,6 +11,7 @@ import datetime
 
 from calotype import policy
 from calotype.draft import Draft, check_properties, properties_after
+from calotype.hints import quoted
 from calotype.lifecycle.states import CallerExpired, NotAllowed
 from calotype.policy import Caller
 from calotype.registry import Image, ImageNotFound, Unit
@@ -55,9 +56,20 @@ def require_fields(draft: Draft, caller: Caller, image: Image | None, settings: 
     check_properties(properties_after(draft, image), settings, before)
     for name, value in draft.fields.items():
         if not policy.may_set(caller, name, value, image):
-            raise NotAllowed(f"You are not allowed to set {name} of this image so.")
+            raise NotAllowed(_refused(name, value, image))
     if image is None and caller.project is None:
         _require_owner(draft, caller, settings)
+
+
+def _refused(name: str, value: object, image: Image | None) -> str:
+    """Return why a field may not have the value."""
+    wanted = "null" if value is None else quoted(str(value))
+    refused = f"You are not allowed to set {name} to {wanted}"
+    if image is not None and policy.FIELDS.get(name) is policy.FieldRule.UNTIL_DATA:
+        return f"{refused}, because the image is {image.status}: its formats are fixed; create a new image."
+    if name in policy.FIELDS:
+        return f"{refused}. Only an administrator may do that."
+    return f"{refused}."
 
 
 def _require_owner(draft: Draft, caller: Caller, settings: Settings) -> None:
@@ -66,7 +78,7 @@ def _require_owner(draft: Draft, caller: Caller, settings: Settings) -> None:
     Nobody but administrators could see an image without an owner.
     """
     if not caller.is_admin:
-        raise NotAllowed("You have no project that could own an image.")
+        raise NotAllowed("You have no project that could own an image: use a token that is scoped to one.")
     if not draft.fields.get("owner") and not settings.system_scope:
         raise NotAllowed(
             "Your token has no project that could own an image: use a token that is scoped to a project, "

@@ -18,6 +18,7 @@ delete: from any of them -> deleted; an operator can undelete while the bytes ar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
 
 from calotype.draft import InvalidDraft
 from calotype.registry import Status
@@ -34,6 +35,17 @@ NEXT: Mapping[Status, frozenset[Status]] = {
     Status.DEACTIVATED: frozenset({Status.ACTIVE, Status.DELETED}),
     Status.KILLED: frozenset({Status.DELETED}),
     Status.DELETED: frozenset(),
+}
+#: What a client can do that needs another status.
+_CURES: Mapping[Status, str] = {
+    Status.QUEUED: "stage its bytes first",
+    Status.SAVING: "wait until its upload has ended, or create a new one",
+    Status.UPLOADING: "import the bytes that were staged, or create a new one",
+    Status.IMPORTING: "wait until its import has ended, or create a new one",
+    Status.ACTIVE: "its bytes never change, so create a new one",
+    Status.DEACTIVATED: "its bytes never change, so create a new one",
+    Status.KILLED: "create a new one",
+    Status.DELETED: "create a new one",
 }
 #: Everything that is not deleted: whose metadata may change.
 ALIVE = frozenset(Status) - {Status.DELETED}
@@ -68,6 +80,16 @@ class NotFound(Exception):
 
 class NotQueued(Exception):
     """Bytes or a location came for an image that is not waiting for any."""
+
+    @classmethod
+    def of(cls, problem: str, status: Status, *, at_work: bool = False) -> Self:
+        """Return the error with the image's status, and with what the client can do about it.
+
+        `at_work`: a job of the image has been ordered and has not ended.
+        """
+        if at_work and status is Status.QUEUED:
+            return cls(f"{problem}. This image is queued, and its import has been ordered; wait for its end.")
+        return cls(f"{problem}. This image is {status}; {_CURES[status]}.")
 
 
 class Protected(Exception):

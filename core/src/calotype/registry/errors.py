@@ -11,7 +11,7 @@ class DuplicateImage(RegistryError):
     """The id is taken, or was once: ids never come back."""
 
     def __init__(self, image_id: str):
-        super().__init__(f"An image with identifier {image_id} already exists")
+        super().__init__(f"An image with identifier {image_id} already exists. Use another id, or none.")
 
 
 class ImageNotFound(RegistryError):

@@ -7,13 +7,19 @@ Rules from the first API server: `type` is a view of disk and container format, 
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Mapping
 from typing import Any
+
+from pyramid.request import Request
 
 from calotype.api import headers
 from calotype.api.headers import header_text, read_boolean, read_integer
 from calotype.draft import Draft, InvalidDraft, read_id
+from calotype.hints import did_you_mean, not_one_of
 from calotype.registry import Image, Status, Visibility
+
+log = logging.getLogger(__name__)
 
 #: Classic `type` -> the format that disk and container share, or their pair.
 _FORMATS = {
@@ -22,19 +28,41 @@ _FORMATS = {
     "raw": {"disk_format": "raw", "container_format": "bare"},
     "machine": {"disk_format": "ami", "container_format": "ami"},
 }
-_TYPES = {"aki": "kernel", "ari": "ramdisk", "raw": "raw"}
 _INTEGERS = ("min_disk", "min_ram")
 _TEXTS = ("name", "disk_format", "container_format")
+#: What a client can set, and what it can send back as it was shown, or as v1 names it.
+_SETTABLE = frozenset({"id", "type", "is_public", "protected", "size", "store", "location"}).union(
+    _INTEGERS, _TEXTS
+)
+_IGNORED = frozenset(
+    {
+        "status",
+        "status_reason",
+        "checksum",
+        "owner",
+        "created_at",
+        "updated_at",
+        "deleted_at",
+        "deleted",
+        "virtual_size",
+        "uri",
+    }
+)
+_TYPES = {"aki": "kernel", "ari": "ramdisk", "raw": "raw"}
 
 
-def read_draft(request_headers: Any) -> Draft:
-    """The draft that a request's headers make.
+def read_draft(request: Request) -> Draft:
+    """The draft that a request's headers make. An unknown name is ignored, and logged.
 
     Raises:
         InvalidDraft: a value cannot be read.
     """
-    meta = headers.decode(request_headers.items())
+    meta = headers.decode(request.headers.items())
     given = meta.fields
+    if unknown := sorted(given.keys() - _SETTABLE - _IGNORED):
+        name = unknown[0][:80]
+        hint = did_you_mean(name, _SETTABLE)
+        log.info("request %s: the header %s%s is unknown and ignored%s", request.id, headers.META, name, hint)
     return Draft(
         id=read_id(given["id"]) if given.get("id") is not None else None,
         fields=_read_fields(given),
@@ -51,7 +79,7 @@ def _read_fields(given: Mapping[str, str]) -> dict[str, Any]:
     if given.get("type") in _FORMATS:
         fields |= _FORMATS[given["type"]]
     elif given.get("type"):
-        raise InvalidDraft(f"Invalid type: it is one of {', '.join(sorted(_FORMATS))}.")
+        raise InvalidDraft(not_one_of("Invalid type", given["type"], sorted(_FORMATS)))
     if "is_public" in given:
         public = read_boolean(given["is_public"])
         fields["visibility"] = Visibility.PUBLIC if public else Visibility.PRIVATE

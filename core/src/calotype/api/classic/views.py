@@ -28,6 +28,7 @@ from calotype.api.methods import refuse_other_methods
 from calotype.api.uploads import upload_body
 from calotype.api.versions import version_document
 from calotype.draft import InvalidDraft
+from calotype.hints import quoted
 from calotype.registry import SHOWN, Image, Listing, Scope, SortKey, position
 from calotype.resources import Root
 from calotype.security import Unauthenticated
@@ -75,8 +76,8 @@ class ListView:
         text = self.request.GET.get("limit")
         if text is None:
             return most
-        if not (text.isascii() and text.isdigit() and len(text) < 10):
-            raise InvalidDraft("limit param must be an integer, and positive.")
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+            raise InvalidDraft(f"limit param must be an integer, and positive, not {quoted(text)}.")
         return min(int(text), most)
 
     def _after(self, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
@@ -120,7 +121,7 @@ class CreateView:
     @view_config(announces_body=False)
     def reserve(self) -> dict[str, Any]:
         """Scenario 3: the bytes come later."""
-        draft = codec.read_draft(self.request.headers)
+        draft = codec.read_draft(self.request)
         return _image(self.request.lifecycle.reserve(draft, self.request.caller))
 
 
@@ -147,7 +148,7 @@ class UpdateView:
     @view_config(announces_body=False)
     def update(self) -> dict[str, Any]:
         """Metadata only; properties are merged."""
-        draft = codec.read_draft(self.request.headers)
+        draft = codec.read_draft(self.request)
         return _image(self.request.lifecycle.update(self.image, draft, self.request.caller))
 
 
@@ -177,12 +178,12 @@ def delete(context: ClassicImage, request: Request) -> Response:
 
 def _upload(request: Request, image: Image | None) -> dict[str, Any]:
     body = upload_body(request)
-    draft = codec.read_draft(request.headers)
+    draft = codec.read_draft(request)
     return _image(request.lifecycle.upload(draft, body, body.length, request.caller, image))
 
 
 def _register(request: Request, image: Image | None) -> dict[str, Any]:
-    draft = codec.read_draft(request.headers)
+    draft = codec.read_draft(request)
     confirm = request.confirm_caller
     return _image(request.lifecycle.register(draft, request.caller, image, confirm=confirm))
 

@@ -17,8 +17,9 @@ from typing import Any
 from pyramid.request import Request
 
 from calotype.api import headers
-from calotype.api.headers import META, header_text, read_boolean, read_integer
+from calotype.api.headers import META, PROPERTY, header_text, read_boolean, read_integer
 from calotype.draft import Draft, InvalidDraft, read_id
+from calotype.hints import did_you_mean
 from calotype.registry import Image, Status, Visibility
 
 COPY_FROM = "x-glance-api-copy-from"
@@ -58,7 +59,9 @@ def read_draft(request: Request) -> Draft:
     meta = headers.decode(_given(request))
     unknown = sorted(set(meta.fields) - _KNOWN)
     if unknown:
-        raise InvalidDraft(f"Bad header: {META}{unknown[0][:80]}")
+        name = unknown[0][:80]
+        hint = did_you_mean(name, _KNOWN - _IGNORED)
+        raise InvalidDraft(f"Bad header: {META}{name}{hint}; metadata of your own is {PROPERTY}NAME.")
     given = {name: value or None for name, value in meta.fields.items()}
     properties = {name: value for name, value in meta.properties.items() if value}
     empty = frozenset(meta.properties) - frozenset(properties)
@@ -166,7 +169,10 @@ def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
     if container in _AMAZON and "disk_format" not in fields:
         return {**fields, "disk_format": container}
     if disk != container and {disk, container} & set(_AMAZON) and None not in (disk, container):
-        raise InvalidDraft(f"Invalid mix of disk and container formats: '{disk}' and '{container}'.")
+        raise InvalidDraft(
+            f"Invalid mix of disk and container formats: '{disk}' and '{container}'. "
+            "If one of them is aki, ari or ami, both must be the same."
+        )
     return fields
 
 

@@ -10,9 +10,11 @@ from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from calotype.api.filters import check_filters
+from calotype.api.headers import number_of
 from calotype.api.markers import read_position
 from calotype.api.v1.codec import read_time
 from calotype.draft import InvalidDraft, canonical_id
+from calotype.hints import not_one_of, quoted
 from calotype.registry import (
     SHOWN,
     Condition,
@@ -42,9 +44,9 @@ def read_listing(request: Request, most: int) -> Listing:
     direction = query.get("sort_dir", "desc")
     key = query.get("sort_key", "created_at")
     if key not in _SORT_KEYS:
-        raise InvalidDraft(f"Unsupported sort_key: it is one of {', '.join(_SORT_KEYS)}.")
+        raise InvalidDraft(not_one_of("Unsupported sort_key", key, _SORT_KEYS))
     if direction not in ("asc", "desc"):
-        raise InvalidDraft("Unsupported sort_dir: it is asc or desc.")
+        raise InvalidDraft(not_one_of("Unsupported sort_dir", direction, ("asc", "desc")))
     down = direction == "desc"
     sort = tuple(SortKey(name, down) for name in dict.fromkeys((key, "created_at", "id")))
     deleted = "changes-since" in query
@@ -76,7 +78,10 @@ def _is_public(query: MultiDict) -> bool | None:
     if text == "none":
         return None
     if text not in _FLAGS:
-        raise InvalidDraft(f"Bad value passed to filter is_public got {query['is_public'][:40]}")
+        given = query["is_public"][:40]
+        raise InvalidDraft(
+            f"Bad value passed to filter is_public got {given}; one of: {', '.join(_FLAGS)}, none."
+        )
     return _FLAGS[text]
 
 
@@ -111,27 +116,30 @@ def _changes_since(text: str) -> Any:
     try:
         return read_time(text)
     except InvalidDraft:
-        raise InvalidDraft("Unrecognized changes-since value") from None
+        raise InvalidDraft(
+            f"Unrecognized changes-since value: {quoted(text)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
+        ) from None
 
 
 def _flag(name: str, text: str) -> bool:
     if text.lower() not in _FLAGS:
-        raise InvalidDraft(f"Bad value passed to filter {name} got {text[:40]}")
+        raise InvalidDraft(f"Bad value passed to filter {name} got {text[:40]}; one of: {', '.join(_FLAGS)}.")
     return _FLAGS[text.lower()]
 
 
 def _number(name: str, text: str) -> int:
     if not _INTEGER.fullmatch(text) or int(text) < 0:
-        raise InvalidDraft(f"Bad value passed to filter {name} got {text[:40]}")
+        told = number_of(name.removesuffix("_min").removesuffix("_max"))
+        raise InvalidDraft(f"Bad value passed to filter {name} got {text[:40]}: it is {told}.")
     return int(text)
 
 
 def _limit(query: MultiDict, most: int) -> int:
     text = query.get("limit", str(_DEFAULT_LIMIT))
     if not _INTEGER.fullmatch(text):
-        raise InvalidDraft("limit param must be an integer")
+        raise InvalidDraft(f"limit param must be an integer, not {quoted(text)}.")
     if int(text) < 0:
-        raise InvalidDraft("limit param must be positive")
+        raise InvalidDraft(f"limit param must be positive, not {text}.")
     return min(int(text), most)
 
 
@@ -142,7 +150,7 @@ def _after(request: Request, query: MultiDict, sort: Sequence[SortKey]) -> Mappi
     if carried is not None:
         return carried
     if canonical_id(query["marker"]) is None:
-        raise InvalidDraft("Invalid marker format")
+        raise InvalidDraft("Invalid marker format: a marker is the id of the last image of the page before.")
     image = request.visible_image(query["marker"], deleted=True)
     if image is None:
         raise InvalidDraft("Invalid marker. Image could not be found.")

@@ -44,7 +44,10 @@ def replace_all(context: V1Members, request: Request) -> Response:
     document = read_document(request) if has_document(request) else None
     wanted = document.get("memberships") if isinstance(document, dict) else None
     if not isinstance(wanted, list):
-        raise InvalidDraft("Invalid membership association: memberships is not a list.")
+        raise InvalidDraft(
+            "Invalid membership association: memberships is not a list. "
+            'Send {"memberships": [{"member_id": "PROJECT"}]}.'
+        )
     named = {_read_project(one): one for one in wanted}  # of one that comes twice the last counts
     request.lifecycle.members.check_number(named)
     members = [Sharing(project, _read_can_share(one)) for project, one in named.items()]

@@ -91,7 +91,10 @@ def update(context: V1Image, request: Request) -> Response:
     purge = read_boolean(request.headers.get(codec.PURGE, "true")) and not body
     external = draft.location is not None or codec.copy_source(request) is not None
     if external and not body and image.status is not Status.QUEUED:
-        raise InvalidDraft("Attempted to update Location field for an image not in queued status.")
+        raise InvalidDraft(
+            "Attempted to update Location field for an image not in queued status. "
+            f"This image is {image.status}; create a new one."
+        )
     return _document(_give(request, replace(draft, id=None, replace_properties=purge), image))
 
 
@@ -224,7 +227,7 @@ def gone(context: V1Tombstone, request: Request) -> Response:
 @view_config(context=V1Tombstone, method="PUT")
 def gone_for_ever(context: V1Tombstone, request: Request) -> Response:
     """A deleted image does not change."""
-    raise NotAllowed("Forbidden to update deleted image.")
+    raise NotAllowed("Forbidden to update deleted image. Create a new one.")
 
 
 def includeme(config: Configurator) -> None:

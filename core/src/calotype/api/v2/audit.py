@@ -8,6 +8,7 @@ from pyramid.request import Request
 
 from calotype.api.v2.listing import read_choice, read_limit
 from calotype.draft import InvalidDraft, canonical_id
+from calotype.hints import quoted
 from calotype.registry import AuditListing, AuditVerb
 
 #: Digits of a record's id.
@@ -49,7 +50,9 @@ def _since(text: str | None) -> datetime.datetime | None:
         at = datetime.datetime.fromisoformat(text.replace(" ", "+"))
         return (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
     except (ValueError, OverflowError):
-        raise InvalidDraft("Invalid since: it is not an ISO 8601 time.") from None
+        raise InvalidDraft(
+            f"Invalid since: {quoted(text)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
+        ) from None
 
 
 def _marker(text: str | None) -> int | None:

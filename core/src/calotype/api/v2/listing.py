@@ -15,8 +15,10 @@ from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from calotype.api.filters import check_filters, check_values
+from calotype.api.headers import number_of
 from calotype.api.markers import VALUES, read_position
 from calotype.draft import InvalidDraft
+from calotype.hints import not_one_of, quoted
 from calotype.policy import scope_of
 from calotype.registry import Condition, Listing, MemberStatus, SortKey, Visibility, position
 
@@ -78,7 +80,7 @@ def read_choice(
 
 def _choice(name: str, text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
-        raise InvalidDraft(f"Invalid {name}: it is one of {', '.join(choices)}.")
+        raise InvalidDraft(not_one_of(f"Invalid {name}", text, choices))
     return text
 
 
@@ -90,7 +92,9 @@ def _memberships(query: MultiDict) -> frozenset[MemberStatus]:
 def _conditions(query: MultiDict) -> Iterator[Condition]:
     for name, text in query.items():
         if name == "changes-since":
-            raise InvalidDraft("changes-since is not a filter of this version.")
+            raise InvalidDraft(
+                "changes-since is not a filter of this version. Use updated_at=gt:TIME instead."
+            )
         if name == "protected":
             yield Condition(name, "eq", _choice(name, text, ("true", "false")) == "true")
         elif name in _TEXTS:
@@ -118,7 +122,7 @@ def _text_condition(name: str, text: str) -> Condition:
     if operator == "in":
         return Condition(name, "in", _items(name, value))
     if operator != "eq":
-        raise InvalidDraft(f"Invalid filter {name}: its operators are in and eq.")
+        raise InvalidDraft(not_one_of(f"Invalid operator of the filter {name}", operator, ("in", "eq")))
     return Condition(name, "eq", value)
 
 
@@ -154,7 +158,9 @@ def _moment_condition(name: str, text: str) -> Condition:
         first = at.replace(microsecond=0)
         after = first + _SECOND
     except (ValueError, OverflowError):
-        raise InvalidDraft(f"Invalid filter {name}: it is no ISO 8601 time.") from None
+        raise InvalidDraft(
+            f"Invalid filter {name}: {quoted(value)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
+        ) from None
     build: dict[str, Callable[[], Condition]] = {
         "gt": lambda: Condition(name, "gte", after),
         "gte": lambda: Condition(name, "gte", first),
@@ -164,13 +170,14 @@ def _moment_condition(name: str, text: str) -> Condition:
         "neq": lambda: Condition(name, "outside", (first, after)),
     }
     if operator not in build:
-        raise InvalidDraft(f"Invalid filter {name}: its operators are {', '.join(build)}.")
+        raise InvalidDraft(not_one_of(f"Invalid operator of the filter {name}", operator, build))
     return build[operator]()
 
 
 def _integer(name: str, text: str) -> int:
     if not _INTEGER.fullmatch(text):
-        raise InvalidDraft(f"Invalid filter {name[:80]}: it is no integer.")
+        told = number_of(name.removesuffix("_min").removesuffix("_max"))
+        raise InvalidDraft(f"Invalid filter {name[:80]}: it is {told}, not {quoted(text)}.")
     return int(text)
 
 
@@ -179,8 +186,8 @@ def read_limit(query: MultiDict, most: int) -> int:
     text = query.get("limit")
     if text is None:
         return min(DEFAULT_LIMIT, most)
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InvalidDraft("Invalid limit: it is an integer that is not negative.")
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InvalidDraft(f"Invalid limit: it must be an integer of at least 0, not {quoted(text)}.")
     return min(int(text), most)
 
 
@@ -214,7 +221,7 @@ def _sort(query: MultiDict) -> tuple[SortKey, ...]:
 def _sort_pairs(query: MultiDict) -> list[SortKey]:
     if "sort" in query:
         if "sort_key" in query or "sort_dir" in query:
-            raise InvalidDraft("Sort by sort, or by sort_key and sort_dir.")
+            raise InvalidDraft("Sort by sort, or by sort_key and sort_dir, but not by both.")
         pairs = [item.partition(":")[::2] for item in dict.fromkeys(query["sort"].split(","))]
         return [_sort_key(name.strip(), direction.strip() or "desc") for name, direction in pairs]
     names, directions = query.getall("sort_key"), query.getall("sort_dir")
@@ -230,7 +237,7 @@ def _sort_pairs(query: MultiDict) -> list[SortKey]:
 
 def _sort_key(name: str, direction: str) -> SortKey:
     if name not in SORT_KEYS:
-        raise InvalidDraft(f"Invalid sort key: it is one of {', '.join(sorted(SORT_KEYS))}.")
+        raise InvalidDraft(not_one_of("Invalid sort key", name, sorted(SORT_KEYS)))
     if direction not in ("asc", "desc"):
-        raise InvalidDraft("Invalid sort direction: it is asc or desc.")
+        raise InvalidDraft(not_one_of("Invalid sort direction", direction, ("asc", "desc")))
     return SortKey(name, direction == "desc")

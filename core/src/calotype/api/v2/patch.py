@@ -15,6 +15,7 @@ from typing import Any
 from calotype.api.v2 import codec
 from calotype.api.v2.schemas import Schemas
 from calotype.draft import Draft, InvalidDraft
+from calotype.hints import not_one_of
 from calotype.lifecycle import Conflict, NotAllowed
 from calotype.registry import Image
 
@@ -72,7 +73,7 @@ def _read_v20(item: Mapping[str, Any]) -> Change:
 
 def _read_v21(item: Mapping[str, Any]) -> Change:
     if item.get("op") not in _VERBS:
-        raise InvalidDraft("An operation's op is one of add, replace and remove.")
+        raise InvalidDraft(not_one_of("Invalid op of an operation", item.get("op"), _VERBS))
     return Change(item["op"], _read_path(item.get("path")), item.get("value"), strict=False)
 
 
@@ -108,7 +109,8 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> Draft:
         codec.check_key(change.key)
         base = schemas.is_base(change.key)
         if change.key == "id" or (base and change.op == "remove"):
-            raise NotAllowed(f"Attribute '{change.key}' can be neither removed nor given another meaning.")
+            told = "changed or removed" if change.key == "id" else "removed, because every image has it"
+            raise NotAllowed(f"Attribute '{change.key}' cannot be {told}.")
         _check_there(change, there=base or change.key in properties)
         if change.op == "remove":
             del properties[change.key]
@@ -131,6 +133,7 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> Draft:
 
 def _check_there(change: Change, *, there: bool) -> None:
     if change.op == "add" and change.strict and there:
-        raise Conflict(f"Property {change.key[:80]} is there already.")
+        raise Conflict(f"Property {change.key[:80]} is there already. Use replace.")
     if change.op != "add" and not there:
-        raise Conflict(f"Property {change.key[:80]} does not exist.")
+        cure = " Use add." if change.op == "replace" else ""
+        raise Conflict(f"Property {change.key[:80]} does not exist.{cure}")

@@ -15,6 +15,7 @@ import fastjsonschema
 from pyramid.config import Configurator
 
 from calotype.draft import DraftTooLarge, InvalidDraft
+from calotype.hints import quoted
 from calotype.registry import Agent, JobStatus, MemberStatus, Outcome, Status, Visibility
 from calotype.settings import Settings
 
@@ -155,7 +156,8 @@ class Schemas:
         elif not isinstance(
             value, str
         ):  # as the schema's additionalProperties says, at a hundredth of the cost
-            raise InvalidDraft(f"Invalid value for {name[:120]}: the schema asks for type string.")
+            told = f"Invalid value for {name[:120]}: the schema asks for type string"
+            raise InvalidDraft(f"{told}, not {_shown(value)}.")
 
     def check_order(self, document: object) -> None:
         """Return if the document asks for an import; raises InvalidDraft."""
@@ -201,8 +203,29 @@ def check_document(check: Check, value: object, what: str) -> None:
             raise InvalidDraft(
                 f"Invalid value for {where}: it must be an image's id, which is a UUID."
             ) from None
-        wanted = f"{error.rule} {error.rule_definition}"[:300]
-        raise InvalidDraft(f"Invalid value for {where}: the schema asks for {wanted}.") from None
+        raise InvalidDraft(_told(where, error.rule, error.rule_definition, error.value)) from None
+
+
+def _told(where: str, rule: str, definition: Any, value: Any) -> str:
+    problem = f"Invalid value for {where}"
+    if rule == "enum":
+        choices = ("null" if choice is None else str(choice) for choice in definition)
+        return f"{problem}: {_shown(value)}; one of: {', '.join(choices)}."
+    if rule == "required" and isinstance(value, dict):
+        missing = ", ".join(name for name in definition if name not in value)
+        return f"{problem}: {missing} must be given."
+    if rule == "type" and isinstance(definition, list):
+        definition = " or ".join(definition)
+    return f"{problem}: the schema asks for {rule} {definition}"[:300] + f", not {_shown(value)}."
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message, as JSON writes it; arrays and objects can be large."""
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "an array"
+    return json.dumps(value)
 
 
 def _text(most: int, **more: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from calotype.api.uploads import NotOctets, upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import nothing, without_body
 from calotype.draft import Draft, InvalidDraft, check_formats
+from calotype.hints import quoted
 from calotype.lifecycle import Conflict, NoData, Vanished
 from calotype.registry import Status
 
@@ -116,7 +117,10 @@ def declared_size(request: Request) -> int | None:
     if text is None:
         return None
     if not _SIZE.fullmatch(text):
-        raise InvalidDraft("X-OpenStack-Image-Size must be an integer, and not negative.")
+        raise InvalidDraft(
+            "X-OpenStack-Image-Size must be an integer, and not negative: it is a number of bytes, "
+            f"not {quoted(text)}."
+        )
     return int(text) or None
 
 

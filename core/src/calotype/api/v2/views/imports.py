@@ -13,12 +13,13 @@ from calotype import policy
 from calotype.api.documents import read_document
 from calotype.api.v2 import codec
 from calotype.api.v2.codec import ImportOrder
-from calotype.api.v2.methods import import_methods
+from calotype.api.v2.methods import import_methods, methods_for_caller
 from calotype.api.v2.resources import StoreImage, V2Image
 from calotype.api.v2.schemas import SCHEMAS
 from calotype.api.v2.tasks import image_task
 from calotype.api.v2.views.documents import json_response, nothing, without_body
 from calotype.draft import InvalidDraft
+from calotype.hints import not_one_of
 from calotype.lifecycle import UnknownTarget
 from calotype.stores.contract import Capability
 
@@ -29,7 +30,8 @@ def begin(context: V2Image, request: Request) -> Response:
     header_store = request.headers.get("X-Image-Meta-Store") or None
     order = codec.read_import(read_document(request), request.registry[SCHEMAS], header_store)
     if order.method not in import_methods(request.stores):
-        raise InvalidDraft(f"Import method {order.method[:40]} is not one of those offered here.")
+        offered = methods_for_caller(request)
+        raise InvalidDraft(not_one_of("The import method is not offered here", order.method, offered))
     if order.method == "copy-image" and not request.has_permission(policy.OPERATE):
         raise HTTPForbidden
     _BEGIN[order.method](context, request, order)
@@ -89,6 +91,7 @@ def remove_from_store(context: StoreImage, request: Request) -> Response:
     """DELETE /v2/stores/STORE/ID: the bytes in one of several stores."""
     store = context.__parent__.__name__
     if store not in request.stores:
-        raise UnknownTarget(f"There is no store {store[:63]}.")
+        names = ", ".join(one.name for one in request.stores)
+        raise UnknownTarget(f"There is no store {store[:63]}; one of: {names}.")
     request.lifecycle.remove_from_store(context.image, store, request.caller)
     return nothing()
