@@ -16,9 +16,9 @@ DIST ?= dist
 TEST = $(BIN)/python -m pytest $(WORKERS) --timeout 300
 
 # What `make check` runs: rules and codecs, the database, one store, and the main verbs over a socket.
-CHECKED := core/tests/api core/tests/registry core/tests/stores core/tests/test_draft.py core/tests/test_intake.py \
-	core/tests/test_inspection.py core/tests/test_leases.py core/tests/test_policy.py core/tests/test_settings.py \
-	core/tests/test_tokens.py plugins/store_file/tests/test_file.py \
+CHECKED := core/tests/api core/tests/database core/tests/stores core/tests/model/test_changes.py core/tests/transfers/test_readers.py \
+	core/tests/transfers/test_inspection.py core/tests/transfers/test_leases.py core/tests/model/test_policy.py core/tests/config/test_settings.py \
+	core/tests/identity/test_token_file.py plugins/store_file/tests/test_file.py \
 	tests/functional/test_reserve.py tests/functional/test_upload.py tests/functional/test_download.py \
 	tests/functional/test_update.py tests/functional/test_delete.py tests/functional/v2/test_data.py
 
@@ -77,6 +77,7 @@ mutants: $(VENV)/.dev  ## take guards out, one at a time, and see that a test go
 lint: $(VENV)/.dev  ## check style, imports and common mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.dev  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
@@ -98,7 +99,7 @@ bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, ngin
 	$(BIN)/python bench/compare.py $(BENCH)
 
 dist: $(VENV)/.dev  ## build a wheel and an sdist of every distribution into dist/ (DIST=...)
-	for part in . core plugins/*; do \
+	for part in . server core plugins/*; do \
 		$(BIN)/python -m build --quiet --no-isolation --outdir $(DIST) $$part || exit 1; \
 	done
 
@@ -108,7 +109,7 @@ docs: $(VENV)/.dev  ## build the documentation into docs/_build
 clean:  ## remove what the other commands made, but not var/
 	rm -rf $(VENV) $(PLAIN) $(VENV)-3.* docs/_build dist .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
-$(VENV)/.installed $(PLAIN)/.installed: requirements.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+$(VENV)/.installed $(PLAIN)/.installed: requirements.txt server/pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@

@@ -25,6 +25,7 @@ COUNTED = tuple(
     ROOT / folder
     for folder in (
         "core",
+        "server",
         "plugins",
         "tests/functional",
     )
@@ -43,7 +44,7 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run a test that does not count, and start the processes that it needs, untraced."""
-    from tests.running.forked import TRACE  # not before its asserts are rewritten
+    from tests.support.forked import TRACE  # not before its asserts are rewritten
 
     if any(item.path.is_relative_to(folder) for folder in COUNTED):
         return (yield)

@@ -28,10 +28,10 @@ from client import Client
 from crowd import meanwhile
 from rich.console import Console
 from rich.table import Table
-from server import ROOT, Server, write_ini
 from testservers import common
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
+from server import ROOT, Server, write_ini
 
 #: The driver that hangs is made of the kit's, which the environment without what tests need lacks.
 _PSERVE = Path(sys.executable).with_name("pserve")

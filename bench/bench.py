@@ -13,10 +13,11 @@ from catalogue import measure_lists
 from dialects import measure_dialects
 from report import Report
 from requests_per_second import measure_requests
-from server import Server
 from stores import measure_stores
 from testservers import common
 from transfers import measure_transfers
+
+from server import Server
 
 
 def main() -> None:

@@ -23,9 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from calotype.identity.token_file import TokenFile
 from server import INI, Server
-
-from calotype.tokens import TokenFile
 
 BYTES = bytes(range(256)) * 256
 OCTETS = {"Content-Type": "application/octet-stream"}

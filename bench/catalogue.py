@@ -14,12 +14,12 @@ from client import Client
 from pyramid.paster import get_app
 from pyramid.request import Request
 from report import Report
-from server import INI, Server
 from sqlalchemy import Connection, Engine, event, insert, select
 from timing import Timing
 
-from calotype.registry import build_engine
-from calotype.registry.models import ImageRow
+from calotype.database.engine import build_engine
+from calotype.database.tables import ImageRow
+from server import INI, Server
 
 LISTED = 25
 ASKED = 200

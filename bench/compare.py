@@ -25,8 +25,9 @@ from peers.peer import Peer
 from peers.postgres import Postgres
 from peers.registry import Registry
 from rows import GLANCE, MACHINE, NGINX, ON_POSTGRESQL, REGISTRY, V2, Sizes, rows
-from server import ROOT
 from testservers import common
+
+from server import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
 MEMORY = Path("/dev/shm")

@@ -18,13 +18,13 @@ from catalogue import populate
 from client import Client
 from report import Report
 from requests_per_second import CONCURRENCIES, LISTED, ask_at_once
-from server import Server
 from sqlalchemy import func, update
 from testservers import common
 from timing import Timing
 
-from calotype.registry import build_engine
-from calotype.registry.models import ImageRow
+from calotype.database.engine import build_engine
+from calotype.database.tables import ImageRow
+from server import Server
 
 _META = {
     "x_image_meta_name": "new",

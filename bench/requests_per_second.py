@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from client import Client
 from report import Report
-from server import Server
 from timing import Timing
+
+from server import Server
 
 CONCURRENCIES = (1, 8)
 LISTED = 25

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from client import Client
+
 from server import Server, write_ini
 
 #: Before the scrubber's first look, so that every copy is due.

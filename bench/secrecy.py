@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from client import Client
-from server import Server, write_ini
 from testservers import common
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
+from server import Server, write_ini
 
 #: How many ids of either kind are asked for: none is asked for so often that it is cached differently.
 IDS = 64

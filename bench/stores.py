@@ -20,11 +20,12 @@ from urllib.parse import urlsplit
 import boto3
 from client import Client
 from report import Report
-from server import ROOT, Server, write_ini
 from testservers import common
 from throttle import Throttle
 from timing import Timing
 from transfers import write_random
+
+from server import ROOT, Server, write_ini
 
 SWIFT = ROOT / "tests" / "servers" / "swift"
 PLACE = "bench"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from client import Client
 from report import Report
-from server import Server
 from timing import Timing
+
+from server import Server
 
 BLOCK = 1 << 20
 

@@ -24,8 +24,9 @@ import page
 import processes
 from client import Client
 from costly import Attack, Targets, all_attacks
-from server import ROOT, Server, write_ini
 from testservers import common
+
+from server import ROOT, Server, write_ini
 
 sys.path.append(str(ROOT))
 from tests.databases.making import MAKERS

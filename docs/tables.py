@@ -20,10 +20,10 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
 from calotype.cli import main
-from calotype.quantities import Seconds, parse_size
-from calotype.serving.settings import TUNABLES, Tunable
-from calotype.settings import Settings
+from calotype.config.quantities import Seconds, parse_size
+from calotype.config.settings import Settings
 from calotype.stores import discovery
+from calotype_server.settings import TUNABLES, Tunable
 
 PAGE = Path(__file__).with_name("configuration.md")
 COMMANDS = Path(__file__).with_name("commands.md")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.distributions import LENDING, on_path, write_distribution
-from tests.running.environment import build_wheels
-from tests.running.server import Server, write_ini
+from tests.support.distributions import LENDING, on_path, write_distribution
+from tests.support.environment import build_wheels
+from tests.support.server import Server, write_ini
 
 StartServer = Callable[..., Server]
 

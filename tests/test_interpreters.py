@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import interpreters
+from tests.support.environment import BASE, DRIVERS
 
 SUITE = """
 import pytest
@@ -105,7 +106,7 @@ def test_a_run_without_a_report_is_a_failure(suite: Path, capfd: pytest.CaptureF
     assert " no result, exit status 4" in capfd.readouterr().out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("folder", ["core", *(f"plugins/store_{n}" for n in ("file", "s3", "swift", "http"))])
+@pytest.mark.parametrize("folder", [*BASE, *DRIVERS])
 def test_a_distribution_names_the_pythons_that_the_tests_ran_under(folder: str) -> None:
     """r1-E24: `make interpreters` has them from one list, and the distributions repeat it."""
     project = tomllib.loads((interpreters.ROOT / folder / "pyproject.toml").read_text())["project"]

@@ -10,10 +10,10 @@ from pathlib import Path
 from catalogue import populate
 from client import Client
 from figures import US
-from server import PSERVE, write_ini
 from testservers import common
 
 from peers.peer import LISTED, PROCESSES, Content, Peer, Refused
+from server import PSERVE, write_ini
 
 BIN = Path(sys.executable).parent
 
@@ -38,6 +38,7 @@ class Calotype(Peer):
             "app:main": {"calotype.migrate": "false", **self._settings},
             "server:main": {"reuse_port": "true"},
             "logger_calotype": {"level": "WARNING"},
+            "logger_server": {"level": "WARNING"},
         }
         write_ini(self._ini, changes)
         common.call([BIN / "calotype-manage", "db", "upgrade", self._ini, *self._variables()])

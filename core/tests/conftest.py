@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from core.tests.workbench import make_bench, make_database
+from tests.support.workbench import make_bench, make_database
 
 # Machines differ in speed, and a fixture here is made to be used by many examples.
 settings.register_profile(
@@ -23,6 +23,6 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def bench(template):
-    """A fresh registry, store and lifecycle."""
+    """A fresh database, store and lifecycle."""
     with make_bench(template) as made:
         yield made

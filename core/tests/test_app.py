@@ -9,21 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from calotype.app import open_registry
-from calotype.settings import Settings, SettingsError
+from calotype.app import open_database
+from calotype.config.interpolation import SettingsError
+from calotype.config.settings import Settings
 
 #: The user that owns nothing.
 NOBODY = 65534
 
 
 def opened_by_nobody(settings: Settings) -> str:
-    """What a user who owns nothing is told; "" if the registry can be opened."""
+    """What a user who owns nothing is told; "" if the database can be opened."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.setuid(NOBODY)
         try:
-            open_registry(settings, makes_database=True)
+            open_database(settings, makes_database=True)
         except SettingsError as error:
             os.write(writing, str(error).encode())
         finally:
@@ -73,7 +74,7 @@ def test_a_url_that_cannot_be_used_is_refused_with_the_scheme_that_works(url: st
     """Others write these; SQLAlchemy named a module, or a plugin, of its own."""
     settings = Settings(**{"sqlalchemy.url": f"{url}user:hunter2@host/name"})
     with pytest.raises(SettingsError) as caught:
-        open_registry(settings, makes_database=True)
+        open_database(settings, makes_database=True)
     assert f"write {works} for {url.lower()}" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
@@ -81,5 +82,5 @@ def test_a_url_that_cannot_be_used_is_refused_with_the_scheme_that_works(url: st
 def test_a_uri_of_sqlites_own_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings(**{"sqlalchemy.url": "sqlite:///file:folder/x.sqlite?mode=ro&uri=true"})
-    open_registry(settings, makes_database=False).close()
+    open_database(settings, makes_database=False).close()
     assert list(tmp_path.iterdir()) == []

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.running.server import Server
 from tests.servers import common
+from tests.support.server import Server
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE / "programs"

@@ -10,8 +10,8 @@ import pytest
 
 from tests.clients.clients import HERE, Clients, environment
 from tests.functional.v2.serving import Web, serve_folder, start, stores
-from tests.running.server import Server, write_ini
 from tests.servers.identity import Admin
+from tests.support.server import Server, write_ini
 
 #: Clients take seconds to start, and Keystone longer: two of the modes run with `make campaigns`.
 MODES = ("none", *(pytest.param(mode, marks=pytest.mark.campaign) for mode in ("tokens", "keystone")))

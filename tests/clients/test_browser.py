@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
 from tests.functional.v2.serving import serve_folder
-from tests.running.server import Server, write_ini
 from tests.servers.fixtures import Settings
+from tests.support.server import Server, write_ini
 
 PAGE = """<!doctype html><title>upload</title><pre id="told"></pre><script>
 const [base, token] = JSON.parse(decodeURIComponent(location.hash.slice(1)));

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.server import OCTETS, Server, meta
 from tests.servers.common import Unavailable, apt
+from tests.support.server import OCTETS, Server, meta
 
 MOUNTS = ("/images/{}", "/v1/images/{}", "/v1/images/{}/file", "/v2/images/{}/file")
 MIB = 1 << 20

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
 from tests.clients.clients import Clients, environment
 from tests.clients.judges.commands import try_glance, try_openstack
 from tests.clients.judges.downloads import fetch, version
@@ -21,7 +21,7 @@ from tests.clients.judges.judging import HERE, installed, judge, packages, read,
 from tests.clients.tempest.run import RIGHTS, TESTS
 from tests.functional.v2.people import Person, fresh
 from tests.functional.v2.serving import Web
-from tests.running.server import ROOT, Server
+from tests.support.server import ROOT, Server
 
 pytestmark = pytest.mark.campaign
 RAW = {"disk_format": "raw", "container_format": "bare"}

@@ -21,9 +21,9 @@ from calotype.stores import Store
 from calotype.stores.options import read_options
 from calotype_store_s3 import S3Options, S3Store
 from calotype_store_swift import SwiftOptions, SwiftStore
-from tests.running.forked import run_pserve
-from tests.running.server import OCTETS, Server, meta, write_ini
 from tests.servers.common import free_ports
+from tests.support.forked import run_pserve
+from tests.support.server import OCTETS, Server, meta, write_ini
 
 BYTES = bytes(range(256)) * 30_000  # more than one part, and more than one segment
 WRITABLE = ("near", "s3", "swift")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.distributions import on_path, write_distribution
-from tests.running.server import StartFailed, write_ini
+from tests.support.distributions import on_path, write_distribution
+from tests.support.server import StartFailed, write_ini
 
 WITHOUT_FILE = {"store.file.path": "", "store.file.create": ""}
 NAMED = {"calotype.stores": "odd", "calotype.default_store": "odd", **WITHOUT_FILE}

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.running.distributions import LENDING, on_path, write_distribution
-from tests.running.server import OCTETS, Server, meta, write_ini
+from tests.support.distributions import LENDING, on_path, write_distribution
+from tests.support.server import OCTETS, Server, meta, write_ini
 
 BYTES = bytes(range(256)) * 1000
 

@@ -1,4 +1,4 @@
-"""One place, one store, one registry: with a driver of a third party, with S3, and with Swift.
+"""One place, one store, one database: with a driver of a third party, with S3, and with Swift.
 
 Each kind leads to a real place that several stores and several registries try to use.
 """
@@ -21,9 +21,9 @@ from calotype.stores.contract import MARKER_KEY
 from calotype.stores.options import read_options
 from calotype_store_s3 import S3Options, S3Store
 from calotype_store_swift import SwiftOptions, SwiftStore
-from tests.running.distributions import PLAIN, on_path, write_distribution
-from tests.running.forked import run_manage
-from tests.running.server import OCTETS, Server, StartFailed, meta, write_ini
+from tests.support.distributions import PLAIN, on_path, write_distribution
+from tests.support.forked import run_manage
+from tests.support.server import OCTETS, Server, StartFailed, meta, write_ini
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Site:
         return line
 
     def identity(self) -> str:
-        """The registry's id."""
+        """The database's id."""
         return json.loads(self.marker_text())["registry"]
 
     def marker_text(self) -> str:
@@ -200,7 +200,7 @@ def test_a_fresh_database_beside_a_full_store_is_refused_until_the_place_is_take
     fresh = Site(tmp_path / "fresh", kind, "main")
 
     said = fresh.refusal()
-    assert f"store 'main': its place belongs to store 'main' of registry {owner}" in said
+    assert f"store 'main': its place belongs to store 'main' of database {owner}" in said
     assert f"--claim main --from {owner}" in said
     assert owner in fresh.manage("fsck", "--repair", "--window=0", status=2)
     assert f"--claim main --from {owner}" in fresh.manage("stores", status=1)
@@ -214,10 +214,10 @@ def test_a_fresh_database_beside_a_full_store_is_refused_until_the_place_is_take
     server.stop()
 
     shown = fresh.manage("stores", "--claim", "main", "--from", owner, "--yes")
-    assert "It holds 1 blobs of 31 bytes together; 0 of them belong to images of this registry." in shown
+    assert "It holds 1 blobs of 31 bytes together; 0 of them belong to images of this database." in shown
     assert image["id"] in shown
     assert serve(running, fresh).upload(b"new")["store"] == "main"
-    assert "its place belongs to store 'main' of registry" in first.refusal()
+    assert "its place belongs to store 'main' of database" in first.refusal()
     assert kind.held() >= held
 
 
@@ -244,7 +244,7 @@ def test_a_full_place_without_a_marker_is_served_with_a_warning_and_repaired_onl
     assert "Aborted" in site.manage("stores", "--claim", "main", status=1)
 
     shown = site.manage("stores", "--claim", "main", "--yes")
-    assert "It holds 3 blobs of 44 bytes together; 2 of them belong to images of this registry." in shown
+    assert "It holds 3 blobs of 44 bytes together; 2 of them belong to images of this database." in shown
     site.manage("fsck", "--repair", "--window=0")
     assert not any(orphan["id"] in location for location in kind.held())
     assert kind.marker()
@@ -287,7 +287,7 @@ def test_a_place_that_comes_back_as_another_registrys_is_neither_written_to_nor_
     for dialect in ("/images", "/v1/images"):
         refused = server.post(dialect, {**OCTETS, **meta(name="x", **formats)}, b"bytes")
         assert (refused.status, refused.headers["Retry-After"]) == (503, "30"), dialect
-        assert "its place belongs to another registry or store" in refused.text
+        assert "its place belongs to another database or store" in refused.text
     json_body = {"Content-Type": "application/json"}
     made = server.post("/v2/images", json_body, json.dumps(formats).encode()).json["id"]
     assert server.put(f"/v2/images/{made}/file", OCTETS, b"bytes").status == 503
@@ -309,7 +309,7 @@ def test_a_store_that_nobody_named_is_off_where_its_place_is_anothers(
 
     assert server.upload(b"bytes")["store"] == "file"
     assert server.post("/images", {**OCTETS, **meta(store="plain")}, b"bytes").status == 400
-    assert "store 'plain': its place belongs to store 'plain' of registry" in server.log
+    assert "store 'plain': its place belongs to store 'plain' of database" in server.log
     assert plain.held() == held
 
 
@@ -322,7 +322,7 @@ def test_a_database_with_a_new_id_claims_its_copies_of_the_stores(
     assert "Aborted" in site.manage("db", "new-id", status=1)
     said = site.manage("db", "new-id", "--yes")
 
-    assert f"The database is registry {old}." in said
+    assert f"The database is database {old}." in said
     assert said.splitlines()[-1].startswith(f"{old} -> ")
     assert old in site.refusal()
     shown = site.manage("stores", "--claim", "main", "--from", old, "--yes")

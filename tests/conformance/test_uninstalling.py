@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.environment import Environment
-from tests.running.server import OCTETS, Server, StartFailed
+from tests.support.environment import Environment
+from tests.support.server import OCTETS, Server, StartFailed
 
 STORE = "plugins/store_file"
 
@@ -17,7 +17,7 @@ STORE = "plugins/store_file"
 def installed(tmp_path: Path, wheels: Mapping[str, Path]) -> Environment:
     """An environment with the core and the file store."""
     made = Environment(tmp_path / "environment", linked=True)
-    made.pip("install", "--no-deps", "--no-index", wheels["core"], wheels[STORE])
+    made.pip("install", "--no-deps", "--no-index", wheels["server"], wheels["core"], wheels[STORE])
     return made
 
 

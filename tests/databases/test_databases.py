@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from calotype.registry import build_engine, schema
+from calotype.database import schema
+from calotype.database.engine import build_engine
 from tests.conftest import StartServer
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, Server, meta
 
 BOTH = ("postgresql", "mariadb")
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 
 from tests.conftest import StartServer
-from tests.running.server import OCTETS, meta
+from tests.support.server import OCTETS, meta
 
 BOTH = ("postgresql", "mariadb")
 #: How many transactions wait for a lock.

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from calotype.registry import build_engine
+from calotype.database.engine import build_engine
 from tests.conftest import StartServer
 from tests.functional import test_job_outages as outages
-from tests.running.server import OCTETS, Server, meta
+from tests.support.server import OCTETS, Server, meta
 
 BOTH = ("postgresql", "mariadb")
 #: What a server says whose disk is full, said by it itself, of each row that is added to a table.

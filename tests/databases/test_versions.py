@@ -6,10 +6,11 @@ import subprocess
 
 import pytest
 
-from calotype.registry import build_engine, schema
+from calotype.database import schema
+from calotype.database.engine import build_engine
 from tests.conftest import StartServer
-from tests.running.forked import run_manage
-from tests.running.server import OCTETS, Server, StartFailed, meta
+from tests.support.forked import run_manage
+from tests.support.server import OCTETS, Server, StartFailed, meta
 
 ALL = ("sqlite", "postgresql", "mariadb")
 #: The first version's schema: the longest way back.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.docs.pages import ROOT
 
-SOURCES = sorted([*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
+SOURCES = sorted([*ROOT.glob("*/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
 #: What the old way of formatting puts a value in for.
 _PLACE = re.compile(r"%(?:\.\d+)?[a-z]")
 

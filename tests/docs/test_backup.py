@@ -20,8 +20,8 @@ from sqlalchemy import make_url
 
 from tests.databases.making import MAKERS
 from tests.docs.pages import DOCS, block_called
-from tests.running.server import OCTETS, Server, write_ini
 from tests.servers import common
+from tests.support.server import OCTETS, Server, write_ini
 
 PAGE = DOCS / "operations.md"
 SETTINGS = {"calotype.delete_grace": "86400", "calotype.lease": "3", "calotype.sweep_interval": "1"}
@@ -195,7 +195,7 @@ def test_what_was_acknowledged_before_a_backup_of_a_running_service_comes_back(
             assert time.monotonic() < end, "an upload of before the backup never ends"
             time.sleep(0.2)
         assert (half["status"], restored.blobs(halfway)) == ("killed", [])
-        # The restored database has the registry id that the store's marker names, so it may repair.
+        # The restored database has the database id that the store's marker names, so it may repair.
         there.run('calotype-manage fsck "$INI" --window=0 --repair')
         assert (len(restored.blobs(kept["id"])), restored.blobs(late["id"])) == (1, [])
     finally:
@@ -276,7 +276,7 @@ def test_a_copied_database_is_given_an_id_of_its_own_and_lives_beside_its_origin
     there.ini.write_text(meant_wrongly)
 
     refused = there.run('calotype-manage fsck "$INI" --window=0 --repair 2>&1 || test $? = 2')
-    assert "store 'file': its place belongs to store 'file' of registry" in refused
+    assert "store 'file': its place belongs to store 'file' of database" in refused
 
 
 def test_the_page_shows_where_things_are() -> None:

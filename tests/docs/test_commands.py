@@ -62,7 +62,7 @@ def test_only_the_variables_that_an_ini_file_names_are_read_from_the_environment
     """r1-E21: what docs/commands.md says of the environment."""
     reading = [path.name for path in SOURCES if re.search(r"os\.(environ|getenv)", path.read_text())]
 
-    assert reading == ["variables.py"]
+    assert reading == ["interpolation.py"]
 
 
 def test_the_commands_of_a_page_are_found() -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
 from tests.conftest import StartServer
 from tests.docs.pages import DOCS
 from tests.edge.test_admin_listen import COLLECTED, SPELLINGS
-from tests.running.server import OCTETS, Server
 from tests.servers import common
+from tests.support.server import OCTETS, Server
 
 DEPLOY = DOCS / "deploy"
 UNITS = ("calotype.service", "calotype@.service")

@@ -9,7 +9,7 @@ import re
 import pyramid.httpexceptions
 from waitress import utilities
 
-from calotype.api.errors import STATUS
+from calotype.api.http.errors import STATUS
 from tests.docs.pages import DOCS
 from tests.docs.sentences import read_rows, template
 

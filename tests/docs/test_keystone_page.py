@@ -8,8 +8,8 @@ import plaster
 import pytest
 
 from tests.docs.pages import DOCS, read_blocks
-from tests.running.forked import run_manage
-from tests.running.server import INI
+from tests.support.forked import run_manage
+from tests.support.server import INI
 
 #: Where the page's sections belong in the file; it leaves out the rest.
 HEAD = "[app:main]\nuse = egg:calotype-core\n"

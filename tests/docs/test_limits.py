@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from calotype.settings import Settings
+from calotype.config.settings import Settings
 from tests.docs.pages import DOCS
 
 SECTION = (
@@ -48,10 +48,10 @@ def test_a_setting_of_the_page_is_one(what: str, limit: str, where: str) -> None
 def test_no_limit_of_a_request_is_missing_from_the_page() -> None:
     """r1-D1: what ends in MAX where requests are read has a row."""
     for module in (
-        "api.targets",
-        "api.filters",
-        "api.documents",
-        "api.body",
+        "api.http.targets",
+        "api.http.filters",
+        "api.http.json_input",
+        "api.http.body",
         "api.v2.patch",
         "api.v2.schemas",
     ):

@@ -8,7 +8,7 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 from pyramid.router import Router
 
-from calotype.registry import FindingKind
+from calotype.model.findings import FindingKind
 from tests.docs.pages import DOCS
 from tests.docs.sentences import read_rows, template
 

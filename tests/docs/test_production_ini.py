@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT
-from tests.running.server import OCTETS, Server, StartFailed
+from tests.support.server import OCTETS, Server, StartFailed
 
 INI = ROOT / "production.ini"
 

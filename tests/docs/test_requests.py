@@ -6,7 +6,7 @@ import re
 
 from pyramid.router import Router
 
-from calotype.resources import AdminRoot, Resource, Root
+from calotype.api.http.resources import AdminRoot, Resource, Root
 from tests.docs.pages import DOCS
 from tests.docs.sentences import read_rows
 

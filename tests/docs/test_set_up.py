@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, block_called
-from tests.running.environment import DRIVERS, META
+from tests.support.environment import BASE, DRIVERS, META
 from tests.third_party.conftest import REST
 
 PAGE = DOCS / "operations.md"
@@ -50,7 +50,7 @@ umask 022
 _INSTALL_HERE = """
 PYTHONPATH=$ROOT $PYTHON - dist/*.whl <<'END'
 import sys, pathlib
-from tests.running.environment import Environment
+from tests.support.environment import Environment
 made = Environment(pathlib.Path("FOLDER"), linked=True)
 made.pip("install", "--no-deps", "--no-index", *sys.argv[1:])
 END
@@ -134,7 +134,7 @@ def set_up(
     folder = tmp_path_factory.mktemp("set-up")
     (folder / "dist").mkdir()
     (folder / "layers").mkdir()
-    for source in (META, "core", *DRIVERS):
+    for source in (META, *BASE, *DRIVERS):
         (folder / "dist" / wheels[source].name).symlink_to(wheels[source])
     names = {
         "OUT": str(folder),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, read_blocks
-from tests.running.server import Server
+from tests.support.server import Server
 
 FIRST_LINE = "IMAGES=http://127.0.0.1:9292/images\n"
 _MARK = "=== end of a block ==="

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.docs.pages import DOCS, block_called, read_blocks
-from tests.running.server import OCTETS, meta, write_ini
+from tests.support.server import OCTETS, meta, write_ini
 
 PAGE = DOCS / "writing-a-store.md"
 INI_LINES = "lines for [app:main] in calotype.ini"

@@ -93,7 +93,7 @@ class Application:
 
     def stall(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """As hold, but tell the server so, as a service does whose store hangs."""
-        with environ["calotype.stand_in"]():
+        with environ["calotype.release_worker"]():
             return self.hold(environ, start_response)
 
     def late(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from calotype.serving.server import create_server
+from calotype_server.server import create_server
 
 #: Seconds after which a test fails rather than wait on.
 PATIENCE = 15

@@ -13,9 +13,9 @@ import pytest
 from tests.conftest import StartServer
 from tests.edge.conftest import StartEdge
 from tests.edge.serving import PATIENCE, Edge, answer, chunks, head, read_to_end
-from tests.running.answers import statuses
-from tests.running.distributions import on_path, write_distribution
-from tests.running.server import OCTETS, Server, StartFailed, meta
+from tests.support.answers import statuses
+from tests.support.distributions import on_path, write_distribution
+from tests.support.server import OCTETS, Server, StartFailed, meta
 
 
 def end(edge: Edge) -> threading.Thread:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.edge.serving import Edge, answer, chunks, head, read_to_end
-from tests.running.answers import statuses
+from tests.support.answers import statuses
 
 SMUGGLED = head("/ok", "Connection: close", method="GET")
 

@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.edge.serving import PATIENCE, answer, head, read_to_end
-from tests.running.answers import statuses
-from tests.running.server import OCTETS, Server, write_ini
+from tests.support.answers import statuses
+from tests.support.server import OCTETS, Server, write_ini
 
 CHUNKED = "Transfer-Encoding: chunked"
 PATCH = "Content-Type: application/openstack-images-v2.1-json-patch"

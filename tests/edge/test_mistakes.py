@@ -22,10 +22,10 @@ from click.testing import CliRunner, Result
 from calotype.cli import main
 from tests.conftest import StartServer
 from tests.edge.serving import PATIENCE, head, read_to_end
-from tests.running.answers import statuses
-from tests.running.forked import run_manage, run_pserve, start_pserve
-from tests.running.server import INI, OCTETS, meta, write_ini
 from tests.servers.common import free_ports
+from tests.support.answers import statuses
+from tests.support.forked import run_manage, run_pserve, start_pserve
+from tests.support.server import INI, OCTETS, meta, write_ini
 
 Change = Callable[[str], str]
 
@@ -132,7 +132,7 @@ AT_START = {
     "another distribution": replaced(
         "egg:calotype-core\n", "egg:calotype-cor\n", "calotype-cor", "PackageNotFound"
     ),
-    "another entry point": replaced("calotype-core#server", "calotype-core#servre", "servre"),
+    "another entry point": replaced("calotype-server#main", "calotype-server#mian", "mian"),
     "a percent sign": app("calotype.public_endpoint", "https://h/%40", "line ", "%% for %"),
     "a logger that is not there": replaced("keys = root, calotype", "keys = root, calotyp", "logging"),
     "a level of logging": replaced("level = WARNING", "level = LOUD", "logging", "LOUD"),

@@ -14,14 +14,14 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.answers import statuses
-from tests.running.server import OCTETS, ROOT, meta, write_ini
 from tests.servers.common import free_ports
+from tests.support.answers import statuses
+from tests.support.server import OCTETS, ROOT, meta, write_ini
 
 
 def test_stock_waitress_serves_the_application(start_server: StartServer, monkeypatch: pytest.MonkeyPatch):
     (port,) = free_ports(1)
-    monkeypatch.setattr("tests.running.server.free_ports", lambda count: [port])  # it expands no variables
+    monkeypatch.setattr("tests.support.server.free_ports", lambda count: [port])  # it expands no variables
     waitress = {
         "use": "egg:waitress#main",
         "listen": f"127.0.0.1:{port}",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from calotype.serving.sending import FileBuffer
+from calotype_server.sending import FileBuffer
 from tests.edge.applications import Application
 from tests.edge.conftest import StartEdge
 from tests.edge.serving import PATIENCE, Edge, answer, head, read_to_end
-from tests.running.answers import statuses
+from tests.support.answers import statuses
 
 MIB = 1 << 20
 

@@ -9,8 +9,8 @@ import uuid
 import pytest
 
 from tests.edge.serving import PATIENCE, head, read_to_end, reset
-from tests.running.answers import statuses
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import statuses
+from tests.support.server import OCTETS, Server, meta
 
 
 def upload_head(size: int, *lines: str, **fields: str) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.edge.conftest import StartEdge
 from tests.edge.serving import PATIENCE, Edge, answer, chunks, head, read_to_end, reset
-from tests.running.answers import statuses
+from tests.support.answers import statuses
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.edge.applications import Application
 from tests.edge.conftest import StartEdge
 from tests.edge.serving import PATIENCE, Edge, answer, chunks, head, read_to_end, reset, seen
-from tests.running.answers import statuses
+from tests.support.answers import statuses
 
 MIB = 1 << 20
 CHUNKED = "Transfer-Encoding: chunked"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from calotype.registry import FindingKind
+from calotype.model.findings import FindingKind
 from tests.faults.campaign.damaging import damage
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.killing import walk

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.filling import fill
-from tests.running.disks import NoDisk
+from tests.support.disks import NoDisk
 
 SQLITE = Databases("sqlite")
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.server import OCTETS, Server, meta
+from tests.support.server import OCTETS, Server, meta
 
 UPLOADERS = 3
 MOMENTS = [0, *(pytest.param(number, marks=pytest.mark.campaign) for number in (1, 2))]

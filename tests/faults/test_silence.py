@@ -14,8 +14,8 @@ from tests.faults.campaign.databases import Databases, running
 from tests.faults.campaign.link import Break, Link
 from tests.faults.campaign.severing import BOUND, SETTINGS
 from tests.faults.campaign.victim import Victim, victim
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, meta
 
 
 @pytest.fixture(scope="module", params=["postgres", pytest.param("mariadb", marks=pytest.mark.campaign)])

@@ -16,9 +16,9 @@ from calotype.stores import Store
 from calotype.stores.options import read_options
 from calotype_store_s3 import S3Options, S3Store
 from calotype_store_swift import SwiftOptions, SwiftStore
-from tests.running.answers import Answer, read_answer
-from tests.running.forked import run_manage
-from tests.running.server import Server, write_ini
+from tests.support.answers import Answer, read_answer
+from tests.support.forked import run_manage
+from tests.support.server import Server, write_ini
 
 MIB = 1 << 20
 FORMATS = {"disk_format": "raw", "container_format": "bare"}

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, Server, meta
 
 JSON = {"Content-Type": "application/json"}
 

@@ -10,8 +10,8 @@ import uuid
 
 import pytest
 
-from tests.running.answers import Answer, statuses
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer, statuses
+from tests.support.server import OCTETS, Server, meta
 
 
 def assert_refused(answer: Answer, status: int = 400) -> None:

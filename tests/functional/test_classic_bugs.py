@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from tests.running.distributions import LENT
-from tests.running.server import OCTETS, Server, meta
+from tests.support.distributions import LENT
+from tests.support.server import OCTETS, Server, meta
 
 
 def test_bug_1_an_edit_does_not_unpublish_the_image(server: Server) -> None:

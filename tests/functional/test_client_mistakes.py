@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tests.functional.test_logs import access_line, request_id
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, Server, meta
 
 BYTES_WANTED = "Cannot convert size to an integer: it is a number of bytes in digits, not '5GB'."
 FORMATS = {"disk_format": "raw", "container_format": "bare"}

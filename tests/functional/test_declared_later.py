@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, Server, meta
 
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 DISK = bytes(range(256)) * 64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.running.server import OCTETS, Server, meta
+from tests.support.server import OCTETS, Server, meta
 
 
 def test_check_31_a_deleted_image_is_gone_and_so_are_its_bytes(server: Server) -> None:

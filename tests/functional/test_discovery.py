@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.running.server import Server
+from tests.support.server import Server
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": "unknown"}, {"Accept": "application/json"}])

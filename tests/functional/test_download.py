@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from tests.running.server import Server
+from tests.support.server import Server
 
 BYTES = bytes(range(256)) * 4
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.database import make_database
-from tests.running.distributions import on_path, write_distribution
-from tests.running.forked import run_manage
-from tests.running.server import OCTETS, Server, meta, write_ini
+from tests.support.database import make_database
+from tests.support.distributions import on_path, write_distribution
+from tests.support.forked import run_manage
+from tests.support.server import OCTETS, Server, meta, write_ini
 
 #: Without the store that calotype.ini has.
 NO_FILE = {"store.file.path": "", "store.file.create": ""}

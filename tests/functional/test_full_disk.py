@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.answers import Answer
-from tests.running.database import only_sqlite
-from tests.running.disks import NoDisk, small_disk
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer
+from tests.support.database import only_sqlite
+from tests.support.disks import NoDisk, small_disk
+from tests.support.server import OCTETS, Server, meta
 
 pytestmark = only_sqlite
 

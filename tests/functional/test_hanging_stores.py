@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.answers import Answer
-from tests.running.distributions import HANGING, on_path, write_distribution
-from tests.running.server import OCTETS, Server, meta, write_ini
+from tests.support.answers import Answer
+from tests.support.distributions import HANGING, on_path, write_distribution
+from tests.support.server import OCTETS, Server, meta, write_ini
 
 JSON = {"Content-Type": "application/json"}
 BYTES = b"bytes of an image" * 100

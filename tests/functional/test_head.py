@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, Server, meta
 
 BYTES = bytes(range(256)) * 4
 MD5 = hashlib.md5(BYTES).hexdigest()

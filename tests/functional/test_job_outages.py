@@ -16,7 +16,7 @@ from calotype.stores.options import read_options
 from calotype.testing import Fault, FaultProxy
 from calotype_store_s3 import S3Options, S3Store
 from tests.conftest import StartServer
-from tests.running.server import OCTETS, Server
+from tests.support.server import OCTETS, Server
 
 JSON = {"Content-Type": "application/json"}
 FORMATS = {"disk_format": "raw", "container_format": "bare"}

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.functional.test_names import JSON, PATCH, RAW, make, properties_of
-from tests.running.answers import Answer
-from tests.running.server import Server
+from tests.support.answers import Answer
+from tests.support.server import Server
 
 PREFIX = "x-image-meta-property-"
 OMITTED = "x-calotype-properties-omitted"

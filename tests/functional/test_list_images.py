@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.running.server import Server
+from tests.support.server import Server
 
 BOTH = pytest.mark.parametrize("path", ["/images", "/images/detail"])
 

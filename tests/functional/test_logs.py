@@ -7,8 +7,8 @@ import re
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, Server, meta
 
 CANARY = "canary-5f2c9e"
 ACCESS = re.compile(

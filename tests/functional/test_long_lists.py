@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.running.server import Server, write_ini
+from tests.support.server import Server, write_ini
 
 COUNT = 60
 ROOM = 8192

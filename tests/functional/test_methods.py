@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.running.server import OCTETS, Server
+from tests.support.server import OCTETS, Server
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET", "PUT", "DELETE"])

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calotype.properties import is_reserved
-from tests.running.server import Server, meta
+from calotype.model.properties import is_reserved
+from tests.support.server import Server, meta
 
 RESERVED = (
     *("direct_url", "location", "locations", "deleted", "deleted_at", "stores", "status", "checksum", "name"),

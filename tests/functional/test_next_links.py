@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.running.server import Server, meta
+from tests.support.server import Server, meta
 
 JSON = {"Content-Type": "application/json"}
 

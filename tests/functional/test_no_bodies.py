@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.running.answers import statuses
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import statuses
+from tests.support.server import OCTETS, Server, meta
 
 JSON = {"Content-Type": "application/json"}
 PATCH = "application/openstack-images-v2.1-json-patch"

@@ -7,12 +7,12 @@ import struct
 import pytest
 
 from tests.functional.storing import DIALECTS, Store, by_classic, by_type, by_v1, imported, stage
-from tests.running import opaque
-from tests.running.server import OCTETS, Server, meta
+from tests.support import opaque
+from tests.support.server import OCTETS, Server, meta
 
 BARE = {"container_format": "bare"}
 every_dialect = pytest.mark.parametrize("store", DIALECTS.values(), ids=DIALECTS.keys())
-#: Some of the files; core/tests/test_inspection.py has the inspector judge all of them.
+#: Some of the files; core/tests/transfers/test_inspection.py has the inspector judge all of them.
 SOME = ("an empty boot sector", "a kernel", "a hybrid GPT", "LUKS 2")
 
 

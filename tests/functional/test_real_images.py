@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.server import OCTETS, Server, meta
 from tests.servers.common import Unavailable, apt
+from tests.support.server import OCTETS, Server, meta
 
 MIB = 1 << 20
 

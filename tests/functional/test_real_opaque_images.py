@@ -1,6 +1,6 @@
 """Kernels, disks, volumes and discs that Debian's own tools made, through each dialect and each declaration.
 
-What `make test` tries in their stead is in tests/running/opaque.py.
+What `make test` tries in their stead is in tests/support/opaque.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.functional.storing import DIALECTS, by_classic, by_type, imported, stage
-from tests.running.debian import unpack
-from tests.running.server import Server
 from tests.servers.common import Unavailable, apt, installed
+from tests.support.debian import unpack
+from tests.support.server import Server
 
 pytestmark = pytest.mark.campaign
 

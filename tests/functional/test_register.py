@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from tests.running.distributions import LENT
-from tests.running.server import OCTETS, Server, meta
+from tests.support.distributions import LENT
+from tests.support.server import OCTETS, Server, meta
 
 
 def test_check_22_a_location_makes_an_image_active(lending_server: Server) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.server import Server, meta, write_ini
+from tests.support.server import Server, meta, write_ini
 
 BYTES = bytes(range(256)) * 500
 

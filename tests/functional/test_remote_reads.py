@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.running.server import Server, meta, write_ini
+from tests.support.server import Server, meta, write_ini
 
 BYTES = bytes(range(256)) * 4096
 WORKERS, MOST = 2, 6

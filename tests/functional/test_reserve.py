@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.running.server import Server, meta
+from tests.support.server import Server, meta
 
 
 def test_check_10_a_reservation_is_queued(server: Server) -> None:

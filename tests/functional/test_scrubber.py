@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.forked import run_manage
-from tests.running.server import Server
+from tests.support.forked import run_manage
+from tests.support.server import Server
 
 DATA = bytes(range(256)) * 8192
 OLD = "2020-01-01 00:00:00.000000"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.functional.test_scrubber import DATA, PATHS, errors, findings, scrub
-from tests.running.server import Server
+from tests.support.server import Server
 
 #: A bucket as boto3 has it, which makes the class when it runs.
 Bucket = Any
@@ -37,7 +37,7 @@ def options(swift: Mapping[str, str], bucket: Bucket, **more: str) -> dict[str, 
 
 @pytest.fixture
 def bucket(swift: Mapping[str, str]) -> Bucket:
-    """A bucket for this test alone, because a place belongs to one registry. The server creates it."""
+    """A bucket for this test alone, because a place belongs to one database. The server creates it."""
     s3 = boto3.resource(
         "s3",
         endpoint_url=swift["S3_ENDPOINT"],
@@ -74,7 +74,7 @@ def test_a_whole_image_with_a_wrong_hash_never_arrives_whole(
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         server.get(path.format(image_id))
 
-    found = [line for line in errors(server) if "calotype.lifecycle" in line]
+    found = [line for line in errors(server) if "calotype.transfers" in line]
     assert len(found) == 1
     assert image_id in found[0]
     assert "wrong digest" in found[0]

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from calotype.registry import SchemaMismatch, build_engine, schema, turns
-from tests.running.database import make_database, only_sqlite
-from tests.running.forked import run_manage
-from tests.running.server import INI, Server, StartFailed, write_ini
+from calotype.database import schema, turns
+from calotype.database.engine import build_engine
+from calotype.database.errors import SchemaMismatch
+from tests.support.database import make_database, only_sqlite
+from tests.support.forked import run_manage
+from tests.support.server import INI, Server, StartFailed, write_ini
 
 AT_ONCE = 3
 

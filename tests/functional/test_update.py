@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 
-from tests.running.server import Server, meta
+from tests.support.server import Server, meta
 
 
 def test_check_26_a_new_name_leaves_an_image_public(server: Server) -> None:

@@ -8,8 +8,8 @@ import uuid
 import pytest
 
 from tests.conftest import StartServer
-from tests.running.forked import run_manage
-from tests.running.server import OCTETS, Server, meta
+from tests.support.forked import run_manage
+from tests.support.server import OCTETS, Server, meta
 
 
 def run(server: Server, *words: str, of: str | None = None, status: int = 0) -> str:

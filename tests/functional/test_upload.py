@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from tests.running.server import OCTETS, Server, meta
+from tests.support.server import OCTETS, Server, meta
 
 BYTES = b"chunk00000remainder"
 

@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, Server, meta
 
 BYTES = b"the tail of a disk"
 FORMATS = {"disk_format": "raw", "container_format": "bare"}

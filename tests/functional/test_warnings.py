@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from calotype.cli import main
-from tests.running.server import ROOT, Server
+from tests.support.server import ROOT, Server
 
 SCRIPT = Path(sys.executable).with_name("calotype-manage")
 #: What the script does, for each line of standard input; a process for each command would take long.

@@ -1,6 +1,6 @@
 """Any header, any query, any body, of every dialect: a clear answer, and never a 500.
 
-Runs in process, over a real registry and a real policy. The number of examples is small
+Runs in process, over a real database and a real policy. The number of examples is small
 in `make test`; `make fuzz` sets CALOTYPE_FUZZ to a larger one.
 """
 
@@ -19,11 +19,11 @@ from pyramid.router import Router
 from webob import Request, Response
 
 from calotype.app import make_app
-from calotype.draft import new_id
-from calotype.lifecycle.jobs import Order
-from calotype.registry import JobKind
-from calotype.tokens import TokenFile
-from core.tests.workbench import Bench, make_bench, make_database, make_settings
+from calotype.identity.token_file import TokenFile
+from calotype.model.changes import new_id
+from calotype.model.jobs import JobKind
+from calotype.transfers.jobs import JobSpec
+from tests.support.workbench import Bench, make_bench, make_database, make_settings
 
 EXAMPLES = int(os.environ.get("CALOTYPE_FUZZ", "60"))
 fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -264,8 +264,8 @@ def ids(app: Router) -> list[str]:
 @pytest.fixture(scope="module")
 def jobs(bench: Bench, ids: list[str]) -> list[str]:
     """A task that is there, and one id of none."""
-    with bench.registry.unit() as unit:
-        order = Order((), asked={}).to_json()
+    with bench.database.unit() as unit:
+        order = JobSpec((), asked={}).to_json()
         made = unit.add_job(JobKind.FETCH, unit.image(ids[0]), order, [], "request", None)
     return [made, new_id()]
 

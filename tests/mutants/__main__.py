@@ -122,7 +122,7 @@ def changed(tree: Path, mutant: Mutant) -> Iterator[None]:
 
 def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
     """Run tests of a copy, with the copy's own code; return pytest's exit status and what it printed."""
-    sources = [tree / "core/src", *sorted(tree.glob("plugins/*/src"))]
+    sources = [tree / "core/src", tree / "server/src", *sorted(tree.glob("plugins/*/src"))]
     # Bytecode of a changed file could be taken for that of the file as it was.
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sources)), "PYTHONDONTWRITEBYTECODE": "1"}
     report = tree / "report.xml"

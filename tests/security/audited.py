@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.running.distributions import on_path
+from tests.support.distributions import on_path
 
 _SITECUSTOMIZE = """
 import os

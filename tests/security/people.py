@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from calotype.tokens import TokenFile
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, Server, meta, write_ini
+from calotype.identity.token_file import TokenFile
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, Server, meta, write_ini
 
 #: What stands in the configuration of the guarded server, and never in an answer or a log.
 SECRETS = ("CANARY-access-7f3a", "CANARY-secret-7f3a", "CANARY-variable-7f3a")

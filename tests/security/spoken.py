@@ -6,8 +6,8 @@ import contextlib
 import socket
 from collections.abc import Callable
 
-from tests.running.answers import statuses
 from tests.security.writes import Write
+from tests.support.answers import statuses
 
 
 class Spoken:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.server import ROOT
+from tests.support.server import ROOT
 
 PAGE = ROOT / "docs/security.md"
 #: How many entries each part of the catalogue has, numbered from 1, and the digits of a number.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from calotype.settings import SettingsError, read_settings
+from calotype.config.interpolation import SettingsError
+from calotype.config.settings import read_settings
 from tests.conftest import StartServer
-from tests.running.answers import Answer
-from tests.running.server import Server
 from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded
+from tests.support.answers import Answer
+from tests.support.server import Server
 
 PAGE = "https://dashboard.example.com"
 ELSEWHERE = "https://elsewhere.example.com"

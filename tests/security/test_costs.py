@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from calotype.api.documents import VALUES_MAX
-from calotype.api.filters import FILTERS_MAX
-from calotype.api.filters import VALUES_MAX as FILTER_VALUES_MAX
-from calotype.api.targets import PARAMETERS_MAX, PATH_MAX, QUERY_MAX, SEGMENTS_MAX
-from tests.running.answers import Answer
-from tests.running.server import Server
+from calotype.api.http.filters import FILTERS_MAX
+from calotype.api.http.filters import VALUES_MAX as FILTER_VALUES_MAX
+from calotype.api.http.json_input import VALUES_MAX
+from calotype.api.http.targets import PARAMETERS_MAX, PATH_MAX, QUERY_MAX, SEGMENTS_MAX
+from tests.support.answers import Answer
+from tests.support.server import Server
 
 LISTS = pytest.mark.parametrize("path", ["/v2/images", "/v1/images/detail", "/images", "/"])
 JSON = {"Content-Type": "application/json"}

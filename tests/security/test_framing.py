@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from tests.running.answers import statuses
-from tests.running.server import Server
+from tests.support.answers import statuses
+from tests.support.server import Server
 
 GET = b"GET /images HTTP/1.1\r\n"
 POST = b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.running.server import OCTETS, meta
 from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded, Person
+from tests.support.server import OCTETS, meta
 
 MIB = 1 << 20
 BOTH = ("/images", "/v1/images")

@@ -9,8 +9,8 @@ import uuid
 
 import pytest
 
-from tests.running.answers import statuses
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import statuses
+from tests.support.server import OCTETS, Server, meta
 
 
 def test_h_01_the_owner_is_the_callers_project_and_not_what_a_header_says(server: Server) -> None:

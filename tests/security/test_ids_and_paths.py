@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.running.answers import statuses
-from tests.running.server import Server
 from tests.security.people import Guarded
+from tests.support.answers import statuses
+from tests.support.server import Server
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE"])

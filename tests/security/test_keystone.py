@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from calotype import policy
-from tests.running.server import Server, meta, write_ini
+from calotype.model import policy
 from tests.security.people import Person
 from tests.security.spoken import Spoken
 from tests.security.writes import PATCH, Write
 from tests.servers.identity import Admin, revoke_token, token_of
+from tests.support.server import Server, meta, write_ini
 
 RENAMED = b'[{"op": "replace", "path": "/name", "value": "changed"}]'
 

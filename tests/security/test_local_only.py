@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from webtest import TestApp
 
 from calotype.app import make_app
-from calotype.serving.server import create_server
-from core.tests.workbench import Bench, make_bench, make_database
+from calotype_server.server import create_server
 from tests.edge.serving import read_to_end
-from tests.running.answers import statuses
-from tests.running.server import OCTETS, Server
+from tests.support.answers import statuses
+from tests.support.server import OCTETS, Server
+from tests.support.workbench import Bench, make_bench, make_database
 
 CURE = "set calotype.identity to tokens or keystone"
 PATHS = (

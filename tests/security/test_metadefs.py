@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.running.answers import Answer
 from tests.security.people import Guarded, Person
+from tests.support.answers import Answer
 
 ROOT = "/v2/metadefs/namespaces"
 JSON = {"Content-Type": "application/json"}

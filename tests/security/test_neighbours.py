@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.answers import statuses
-from tests.running.server import OCTETS, ROOT, meta
 from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded, Person
 from tests.security.test_keystone import FORGED, SPELLINGS
+from tests.support.answers import statuses
+from tests.support.server import OCTETS, ROOT, meta
 
 JSON = {"Content-Type": "application/json"}
 LISTS = ("/images", "/images/detail", "/v1/images", "/v1/images/detail", "/v2/images")
@@ -305,8 +305,8 @@ def test_g_49_a_clients_uri_comes_to_a_store_by_one_way_only() -> None:
 #: What runs C functions or other processes, and where it may: the database's schema is changed in a
 #: child of the process that starts, and the C library is told to keep little memory.
 _ALLOWED = {
-    "multiprocessing": "core/src/calotype/registry/schema.py",
-    "ctypes": "core/src/calotype/serving/server.py",
+    "multiprocessing": "core/src/calotype/database/schema.py",
+    "ctypes": "server/src/calotype_server/server.py",
 }
 #: Ways of the module os to start a process.
 _STARTS = re.compile(r"(exec|spawn|posix_spawn|fork|popen|system|startfile)")

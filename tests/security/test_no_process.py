@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.running.server import OCTETS, meta
 from tests.security.audited import Audit
 from tests.security.people import Guarded
+from tests.support.server import OCTETS, meta
 
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}

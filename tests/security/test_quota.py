@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from calotype.draft import Draft
-from calotype.lifecycle import NotQueued
-from calotype.policy import Caller
-from calotype.registry import Image, ImageNotFound, LimitReached, StatusConflict, Visibility
+from calotype.database.errors import ImageNotFound, LimitReached, StatusConflict
+from calotype.model.changes import ImageFields
+from calotype.model.errors import NotQueued
+from calotype.model.images import Image, Visibility
+from calotype.model.policy import Caller
 from calotype.stores.errors import SourceError, StoreError
-from core.tests.workbench import Bench, make_bench, make_database, make_settings
 from tests.security.conftest import StartGuarded
+from tests.support.workbench import Bench, make_bench, make_database, make_settings
 
 MIB = 1 << 20
 
@@ -86,7 +87,7 @@ class Accounts(RuleBasedStateMachine):
     @rule(project=st.sampled_from("AB"), size=st.integers(0, 60) | st.none())
     def reserve(self, project: str, size: int | None) -> None:
         with contextlib.suppress(LimitReached):
-            self.images.append(self.bench.lifecycle.reserve(Draft(size=size), self.caller(project)))
+            self.images.append(self.bench.lifecycle.reserve(ImageFields(size=size), self.caller(project)))
 
     @rule(
         project=st.sampled_from("AB"),
@@ -100,7 +101,7 @@ class Accounts(RuleBasedStateMachine):
         if fault == "store":
             self.bench.store.failing["add"] = OSError("gone")
         length = size + (fault == "short") if told else None
-        draft = Draft(size=size + 1 if fault == "short" else None)
+        draft = ImageFields(size=size + 1 if fault == "short" else None)
         try:
             caller = self.caller(project)
             made = self.bench.lifecycle.upload(draft, io.BytesIO(bytes(size)), length, caller, image)
@@ -114,7 +115,7 @@ class Accounts(RuleBasedStateMachine):
     def give_away(self, data: st.DataObject, owner: str) -> None:
         image = data.draw(st.sampled_from(self.images))
         try:
-            draft = Draft(fields={"owner": owner, "visibility": Visibility.SHARED})
+            draft = ImageFields(fields={"owner": owner, "visibility": Visibility.SHARED})
             self.bench.lifecycle.update(image, draft, self.caller("A"))
         except (LimitReached, ImageNotFound, StatusConflict):
             pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.running.server import Server, meta
+from tests.support.server import Server, meta
 
 COLOUR = "\x1b[31m"
 

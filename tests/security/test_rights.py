@@ -1,6 +1,6 @@
 """Who may do what, over HTTP: every caller, every verb of every dialect, every state and visibility.
 
-What is expected is the table in the words of an operator (`core.tests.rights`), not the
+What is expected is the table in the words of an operator (`tests.support.rights`), not the
 code's own. A request that is refused must leave the record as it was.
 """
 
@@ -16,18 +16,19 @@ import pytest
 from pyramid.router import Router
 from webob import Request, Response
 
-from calotype import policy
 from calotype.app import make_app
-from calotype.draft import Draft, new_id
-from calotype.lifecycle.jobs import Order
-from calotype.policy import may
-from calotype.registry import JobKind, MemberStatus, Status, Visibility
-from calotype.tokens import TokenFile
-from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected
-from core.tests.workbench import Bench, make_bench, make_database, make_settings
+from calotype.identity.token_file import TokenFile
+from calotype.model import policy
+from calotype.model.changes import ImageFields, new_id
+from calotype.model.images import MemberStatus, Status, Visibility
+from calotype.model.jobs import JobKind
+from calotype.model.policy import may
+from calotype.transfers.jobs import JobSpec
 from tests.functional.v2.people import NOBODY
-from tests.running.server import meta
 from tests.security.people import Guarded
+from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected
+from tests.support.server import meta
+from tests.support.workbench import Bench, make_bench, make_database, make_settings
 
 STATES = (Status.QUEUED, Status.ACTIVE, Status.DEACTIVATED, Status.KILLED)
 WITH_BYTES = (Status.ACTIVE, Status.DEACTIVATED)
@@ -148,12 +149,12 @@ class House:
     def _make(self, status: Status, visibility: Visibility, protected: bool) -> str:
         image_id = new_id()
         formats = {"disk_format": "raw", "container_format": "bare", "owner": OWNER}
-        draft = Draft(id=image_id, fields={**formats, "protected": protected})
+        draft = ImageFields(id=image_id, fields={**formats, "protected": protected})
         if status in WITH_BYTES:
             self.bench.lifecycle.upload(draft, io.BytesIO(b"bytes"), 5, self.bench.caller)
         else:
             self.bench.lifecycle.reserve(draft, self.bench.caller)
-        with self.bench.registry.unit() as unit:
+        with self.bench.database.unit() as unit:
             unit.set_member(image_id, FRIEND)
             unit.set_member(image_id, SHARER, can_share=True, status=MemberStatus.ACCEPTED)
             unit.move(image_id, set(Status), status, visibility=visibility)
@@ -253,8 +254,8 @@ def test_g_29_tasks_are_told_to_who_may_operate_and_to_others_not_even_what_is_n
     house: House, who: str
 ) -> None:
     image_id = house.image(Status.ACTIVE, Visibility.PUBLIC)
-    with house.bench.registry.unit() as unit:
-        job_id = unit.add_job(JobKind.COPY, unit.image(image_id), Order(()).to_json(), [], "request", None)
+    with house.bench.database.unit() as unit:
+        job_id = unit.add_job(JobKind.COPY, unit.image(image_id), JobSpec(()).to_json(), [], "request", None)
     operates = may(CALLERS[who], policy.OPERATE, policy.COLLECTION_GRANTS)
     answers = [(verb.method, verb.path, house.ask(who, verb, job_id).status_int) for verb, _ in TASKS]
     assert answers == [(verb.method, verb.path, allowed if operates else 403) for verb, allowed in TASKS]
@@ -324,7 +325,7 @@ def test_r_20_a_membership_that_ends_ends_at_once(house: House, path: str) -> No
     image_id = house.image(Status.ACTIVE, Visibility.SHARED)
     verb = Verb("GET", path, policy.DOWNLOAD, {})
     assert house.ask("member", verb, image_id).status_int == 200
-    with house.bench.registry.unit() as unit:
+    with house.bench.database.unit() as unit:
         unit.remove_member(image_id, FRIEND)
     house.use_up(Status.ACTIVE, Visibility.SHARED)
     assert house.ask("member", verb, image_id).status_int == 404
@@ -336,7 +337,7 @@ def test_g_10_what_is_withdrawn_is_not_given_out_to_who_has_read_it_before(house
     image_id = house.image(Status.ACTIVE, Visibility.PUBLIC)
     verb = Verb("GET", "/images/ID", policy.DOWNLOAD, {})
     assert house.ask("stranger", verb, image_id).status_int == 200
-    with house.bench.registry.unit() as unit:
+    with house.bench.database.unit() as unit:
         unit.change(image_id, set(Status), {"visibility": Visibility.PRIVATE})
     house.use_up(Status.ACTIVE, Visibility.PUBLIC)
     assert house.ask("stranger", verb, image_id).status_int == 404

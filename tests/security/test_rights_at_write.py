@@ -15,16 +15,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
-from calotype import policy
 from calotype.app import make_app
-from calotype.registry import Status, Visibility
-from calotype.tokens import TokenFile
-from core.tests.rights import CALLERS, FRIEND, OWNER, SHARER, expected
-from core.tests.workbench import make_bench, make_database
+from calotype.identity.token_file import TokenFile
+from calotype.model import policy
+from calotype.model.images import Status, Visibility
 from tests.functional.v2.serving import Web, serve_folder, stores
-from tests.running.server import Server, write_ini
 from tests.security.spoken import Spoken
 from tests.security.writes import OCTETS, PATCH, REFUSING, WRITES, Write
+from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected
+from tests.support.server import Server, write_ini
+from tests.support.workbench import make_bench, make_database
 
 EVERYBODY = (
     *("admin", "owner", "owner's reader", "member", "member's reader", "member who may share"),

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
 from tests.conftest import StartServer
-from tests.running.forked import run_manage
-from tests.running.server import ROOT, Server, StartFailed, meta, write_ini
 from tests.security.conftest import StartGuarded
 from tests.security.people import Person
+from tests.support.forked import run_manage
+from tests.support.server import ROOT, Server, StartFailed, meta, write_ini
 
 PRODUCTION = (ROOT / "production.ini").read_text()
 

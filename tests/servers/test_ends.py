@@ -47,7 +47,7 @@ with common.run_folder() as folder, Server(folder / "data"), meanwhile(1, lambda
 """
 DISK = f"""
 import os, pathlib, time
-from tests.running.disks import small_disk
+from tests.support.disks import small_disk
 
 folder = pathlib.Path(os.environ["TMPDIR"], "disk")
 folder.mkdir()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.environment import WEBDAV, Environment
 from tests.servers.common import RUN
+from tests.support.environment import WEBDAV, Environment
 
 #: Where the rest comes from: what is here already; with `make campaigns`, the package index too.
 REST = ("here", pytest.param("index", marks=pytest.mark.campaign))
@@ -22,7 +22,7 @@ def installed(request: pytest.FixtureRequest, wheels: dict[str, Path]) -> Iterat
 
     It may be large, so it does not outlive the session, even when that is killed.
     """
-    ours = [wheels["plugins/store_file"], wheels[WEBDAV]]
+    ours = [wheels["server"], wheels["plugins/store_file"], wheels[WEBDAV]]
     with tempfile.TemporaryDirectory(prefix="calotype-environment-", dir=os.environ[RUN]) as folder:
         made = Environment(Path(folder, "venv"), linked=request.param == "here")
         if request.param == "here":

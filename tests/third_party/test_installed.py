@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.debian import unpack
-from tests.running.environment import DRIVERS, META, Environment
-from tests.running.server import OCTETS, Server, meta
+from tests.support.debian import unpack
+from tests.support.environment import BASE, DRIVERS, META, Environment
+from tests.support.server import OCTETS, Server, meta
 from tests.third_party.conftest import REST
 
 SHARE = "share/calotype"
@@ -24,7 +24,7 @@ SHARE = "share/calotype"
 @pytest.fixture(scope="module", params=REST)
 def environment(request: pytest.FixtureRequest, wheels: dict[str, Path]) -> Iterator[Environment]:
     """An environment with every wheel of ours, outside the checkout."""
-    ours = [wheels[source] for source in (META, "core", *DRIVERS)]
+    ours = [wheels[source] for source in (META, *BASE, *DRIVERS)]
     with tempfile.TemporaryDirectory(prefix="calotype-environment-") as folder:
         made = Environment(Path(folder, "venv"), linked=request.param == "here")
         only_ours = ("--no-deps", "--no-index") if request.param == "here" else ()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.environment import WEBDAV, Environment
-from tests.running.server import OCTETS, ROOT, Server, meta, write_ini
 from tests.servers.fixtures import started
+from tests.support.environment import WEBDAV, Environment
+from tests.support.server import OCTETS, ROOT, Server, meta, write_ini
 
 BYTES = bytes(range(256)) * 3000
 

@@ -19,21 +19,25 @@ from pyramid.router import Router
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from calotype.background import Background, Scope, Work
-from calotype.definitions import Metadefs
-from calotype.exposure import find_exposed
-from calotype.hints import located, one_line, with_arguments
-from calotype.lifecycle import Lifecycle
-from calotype.lifecycle.heartbeat import INTERVAL, Heartbeat
-from calotype.metrics import Metrics
-from calotype.places import Places
-from calotype.probes import Probes
-from calotype.registry import Registry, RegistryError, build_engine, is_missing, make_reserve, schema
-from calotype.settings import Settings, SettingsError, read_settings
+from calotype.api.http.metrics import Metrics
+from calotype.config.interpolation import ARGUMENTS, SettingsError
+from calotype.config.messages import located, one_line, with_arguments
+from calotype.config.settings import Settings, read_settings
+from calotype.database import schema
+from calotype.database.database import Database
+from calotype.database.disk_reserve import make_reserve
+from calotype.database.engine import build_engine, is_missing
+from calotype.database.errors import DatabaseError
+from calotype.identity.exposure import find_exposed
+from calotype.identity.token_file import TokenFile, TokensUnreadable
+from calotype.images.definitions import Metadefs
+from calotype.images.lifecycle import Lifecycle
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError
-from calotype.tokens import TokenFile, TokensUnreadable
-from calotype.variables import ARGUMENTS
+from calotype.transfers.heartbeat import INTERVAL, Heartbeat
+from calotype.transfers.places import Places
+from calotype.transfers.probes import Probes
+from calotype.transfers.workers import Background, Scope, Work
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +61,7 @@ class Service:
     """The parts of a service, without HTTP."""
 
     settings: Settings
-    registry: Registry
+    database: Database
     stores: Catalog
     lifecycle: Lifecycle
     places: Places
@@ -66,7 +70,7 @@ class Service:
     def close(self) -> None:
         """End threads and connections, all of them even if one cannot be ended."""
         with contextlib.ExitStack() as stack:
-            for part in (self.registry, self.stores, self.lifecycle):
+            for part in (self.database, self.stores, self.lifecycle):
                 stack.callback(part.close)
 
 
@@ -76,7 +80,7 @@ def main(global_config: Mapping[str, str], **given: str) -> Application:
     def make() -> Process:
         try:
             return make_process(global_config, given)
-        except (SettingsError, ConfigurationError, RegistryError, TokensUnreadable) as error:
+        except (SettingsError, ConfigurationError, DatabaseError, TokensUnreadable) as error:
             typed = global_config.get(ARGUMENTS, global_config.get("__file__", ""))
             raise SystemExit(f"calotype: {with_arguments(str(error), typed.replace('%%', '%'))}") from None
 
@@ -122,7 +126,7 @@ class Application:
         return self._process.router(environ, start_response)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._process.router, name)  # Pyramid's commands ask it for its registry
+        return getattr(self._process.router, name)  # Pyramid's commands ask it for its database
 
     def start_serving(self) -> None:
         """Start what runs beside requests; a second call in the same process does nothing."""
@@ -145,18 +149,18 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     """Make the parts of a process that serves an ini file; nothing runs beside requests yet.
 
     Raises:
-        SettingsError, ConfigurationError, RegistryError, TokensUnreadable: it cannot be served.
+        SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: it cannot be served.
     """
     settings = read_settings(global_config, given)
     if settings.identity == "tokens":
         TokenFile(settings.tokens_path()).entries()
     service = open_service(settings, makes_database=settings.migrate)
-    prepare_schema(service.registry, settings)
+    prepare_schema(service.database, settings)
     service.places.start(named=settings.stores is not None)
     for sentence in find_exposed(settings, service.stores):
         log.warning("%s", sentence)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
-    heartbeat = Heartbeat(service.registry)
+    heartbeat = Heartbeat(service.database)
     return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
 
 
@@ -166,7 +170,7 @@ def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
     settings, lifecycle = service.settings, service.lifecycle
 
     def sweep() -> bool:
-        service.registry.keep_reserve()
+        service.database.keep_reserve()
         return lifecycle.sweep().full
 
     background.add(Work("heartbeat", INTERVAL, heartbeat.beat, Scope.PER_PROCESS))
@@ -189,18 +193,18 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     settings = service.settings
     config = Configurator(
         settings=dict(pyramid or {}),
-        exceptionresponse_view=None,  # calotype.api.errors answers for all of them
+        exceptionresponse_view=None,  # calotype.api.http.errors answers for all of them
     )
     config.registry["calotype.settings"] = settings
-    config.registry["calotype.metrics"] = metrics = Metrics(service.registry, settings.scrub_period)
+    config.registry["calotype.metrics"] = metrics = Metrics(service.database, settings.scrub_period)
     config.registry["calotype.probes"] = service.probes
     metrics.collect_stores(service.stores, service.probes)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
     for store in service.stores:
         store.observe = metrics.observe_store
 
-    def image_registry(request: Request) -> Registry:
-        return service.registry
+    def db(request: Request) -> Database:
+        return service.database
 
     def image_lifecycle(request: Request) -> Lifecycle:
         return service.lifecycle
@@ -208,28 +212,28 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     def image_stores(request: Request) -> Catalog:
         return service.stores
 
-    metadefs = Metadefs(service.registry)
+    metadefs = Metadefs(service.database)
 
     def metadata_definitions(request: Request) -> Metadefs:
         return metadefs
 
-    config.add_request_method(image_registry, "image_registry", property=True)
+    config.add_request_method(db, "db", property=True)
     config.add_request_method(image_lifecycle, "lifecycle", property=True)
     config.add_request_method(image_stores, "stores", property=True)
     config.add_request_method(metadata_definitions, "metadefs", property=True)
 
-    config.include("calotype.security")
-    config.include("calotype.resources")
-    config.include("calotype.api.access")
-    config.include("calotype.api.cors")
-    config.include("calotype.api.errors")
-    config.include("calotype.api.local")
-    config.include("calotype.api.targets")
-    config.include("calotype.api.paths")
-    config.include("calotype.api.body")
-    config.include("calotype.api.predicates")
-    config.include("calotype.api.health")
-    config.include("calotype.api.versions")
+    config.include("calotype.identity.security")
+    config.include("calotype.api.http.resources")
+    config.include("calotype.api.http.access_log")
+    config.include("calotype.api.http.cors")
+    config.include("calotype.api.http.errors")
+    config.include("calotype.api.http.local")
+    config.include("calotype.api.http.targets")
+    config.include("calotype.api.http.path_guard")
+    config.include("calotype.api.http.body")
+    config.include("calotype.api.http.predicates")
+    config.include("calotype.api.http.health")
+    config.include("calotype.api.http.versions")
     config.include("calotype.api.classic.views")
     config.include("calotype.api.v1")
     config.include("calotype.api.v2")
@@ -244,17 +248,17 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
 
 
 def open_service(settings: Settings, *, makes_database: bool) -> Service:
-    """The parts that the settings name; nothing is connected yet. As `open_registry`."""
+    """The parts that the settings name; nothing is connected yet. As `open_database`."""
     stores = open_stores(settings)
-    registry = open_registry(settings, makes_database=makes_database)
-    lifecycle = Lifecycle(registry, stores, settings)
-    places = Places(registry, stores, settings.arguments or "INI")
-    probes = Probes(registry, stores, settings)
-    return Service(settings, registry, stores, lifecycle, places, probes)
+    database = open_database(settings, makes_database=makes_database)
+    lifecycle = Lifecycle(database, stores, settings)
+    places = Places(database, stores, settings.arguments or "INI")
+    probes = Probes(database, stores, settings)
+    return Service(settings, database, stores, lifecycle, places, probes)
 
 
-def open_registry(settings: Settings, *, makes_database: bool) -> Registry:
-    """The registry that the settings name; connects when first used.
+def open_database(settings: Settings, *, makes_database: bool) -> Database:
+    """The database that the settings name; connects when first used.
 
     Args:
         makes_database: whether an SQLite file that does not exist, and its directory, are created. Where
@@ -295,7 +299,7 @@ def open_registry(settings: Settings, *, makes_database: bool) -> Registry:
         raise SettingsError(f"{_url_place(settings)}{reason}") from None
     _require_writable(settings, engine.url.database if engine.dialect.name == "sqlite" else None)
     reserve = make_reserve(engine.url, settings.disk_reserve)
-    return Registry(engine, reserve, keeps_audit=settings.audit_retention > 0)
+    return Database(engine, reserve, keeps_audit=settings.audit_retention > 0)
 
 
 def _url_place(settings: Settings) -> str:
@@ -335,12 +339,12 @@ def _require_writable(settings: Settings, file: str | None) -> None:
     )
 
 
-def prepare_schema(registry: Registry, settings: Settings) -> None:
+def prepare_schema(database: Database, settings: Settings) -> None:
     """Migrate when the settings say so; otherwise insist that somebody did."""
     if settings.migrate:
-        schema.upgrade_apart(registry.engine)
+        schema.upgrade_apart(database.engine)
     else:
-        schema.require_newest(registry.engine)
+        schema.require_newest(database.engine)
 
 
 def open_stores(settings: Settings) -> Catalog:

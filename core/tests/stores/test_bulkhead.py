@@ -12,7 +12,8 @@ import pytest
 from calotype.stores import BadLocation, SourceBroken, Stored, StoreError, Unavailable
 from calotype.stores import bulkhead as bulkheads
 from calotype.stores.bulkhead import STAND_IN, Bounds, Bulkhead
-from calotype.stores.checked import CheckedStore, Demands
+from calotype.stores.checked import CheckedStore
+from calotype.stores.measured import Expectations
 from calotype.testing import MemoryStore, Trickle, pattern
 
 DATA = pattern(5000)
@@ -73,7 +74,7 @@ def wait_until(condition) -> None:
 
 
 def put(store: CheckedStore, key: str = "k") -> str:
-    return store.add(key, Trickle(DATA), Demands(length=len(DATA))).location
+    return store.add(key, Trickle(DATA), Expectations(length=len(DATA))).location
 
 
 CALLS = {
@@ -183,7 +184,7 @@ def test_an_upload_that_waits_for_its_client_is_not_taken_for_one_that_hangs(han
             return super().read(2000)
 
     store = hanging(bounds=QUICK.model_copy(update={"stall_timeout": SOON / 2}))
-    assert store.add("k", Slow(DATA), Demands()).size == len(DATA)
+    assert store.add("k", Slow(DATA), Expectations()).size == len(DATA)
 
 
 def test_another_worker_stands_in_only_while_a_driver_hangs(hanging):
@@ -191,12 +192,12 @@ def test_another_worker_stands_in_only_while_a_driver_hangs(hanging):
     store, log = hanging("add", bounds=QUICK.model_copy(update={"stall_timeout": 10})), []
 
     @contextlib.contextmanager
-    def stand_in():
+    def release_worker():
         log.append("in")
         yield
         log.append("out")
 
-    token = STAND_IN.set(stand_in)
+    token = STAND_IN.set(release_worker)
     try:
         timer = threading.Timer(SOON, store.driver.gate.set)
         timer.start()

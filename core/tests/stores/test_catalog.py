@@ -6,7 +6,7 @@ from calotype.stores import BadLocation, Capability, ConfigurationError
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.testing import MemoryStore
 from core.tests.stores.conftest import DRIVER
-from core.tests.workbench import make_catalog
+from tests.support.workbench import make_catalog
 
 STRICT = """
 from calotype.stores import StoreOptions

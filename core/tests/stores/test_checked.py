@@ -23,16 +23,9 @@ from calotype.stores import (
     Unavailable,
     Unsupported,
 )
-from calotype.stores.checked import (
-    BLOCK,
-    LOCATION_MAX,
-    Bounded,
-    CheckedStore,
-    Demands,
-    Measured,
-    is_plain_file,
-)
+from calotype.stores.checked import LOCATION_MAX, CheckedStore, LimitedReader, is_plain_file
 from calotype.stores.hashing import Digests
+from calotype.stores.measured import BLOCK, Expectations, VerifyingReader
 from calotype.testing import Exploding, MemoryStore, Short, Trickle, pattern
 
 DATA = pattern(5000)
@@ -59,7 +52,7 @@ def raising(error: BaseException):
 
 
 def add(store: CheckedStore, data: bytes = DATA, key: str = "k", **demands) -> str:
-    return store.add(key, Trickle(data), Demands(**demands)).location
+    return store.add(key, Trickle(data), Expectations(**demands)).location
 
 
 def read(reader) -> bytes:
@@ -194,8 +187,8 @@ def test_the_length_is_the_drivers_hint():
     driver.add = lambda key, source, size=None: (
         hints.append(size) or MemoryStore.add(driver, key, source, size)
     )
-    CheckedStore(driver).add("k", Trickle(DATA), Demands(length=5000))
-    CheckedStore(driver).add("l", Trickle(DATA), Demands(size=5000))
+    CheckedStore(driver).add("k", Trickle(DATA), Expectations(length=5000))
+    CheckedStore(driver).add("l", Trickle(DATA), Expectations(size=5000))
 
     assert hints == [5000, None]
 
@@ -229,7 +222,7 @@ def test_the_length_is_the_drivers_hint():
 def test_a_source_that_breaks_a_demand_leaves_nothing(source, demands, error, sentence):
     store = checked()
     with pytest.raises(error) as caught:
-        store.add("k", source(DATA), Demands(**demands))
+        store.add("k", source(DATA), Expectations(**demands))
 
     assert str(caught.value).startswith(sentence)
     assert list(store.blobs()) == []
@@ -312,7 +305,7 @@ def test_a_driver_that_stops_exactly_at_the_end_is_not_accused():
 def test_a_source_that_breaks_behind_what_the_driver_read_is_found_out():
     with pytest.raises(SourceBroken):
         checked(add=lambda key, source, size=None: Stored("blob:k", len(source.read(10)))).add(
-            "k", Short(b"ab"), Demands(length=2)
+            "k", Short(b"ab"), Expectations(length=2)
         )
 
 
@@ -365,7 +358,7 @@ def test_a_source_is_read_no_further_than_its_end():
 
     source = Once(DATA)
     with Digests(()) as digests:
-        measured = Measured(source, digests, Demands())
+        measured = VerifyingReader(source, digests, Expectations())
         assert measured.read() == DATA
         assert measured.read(0) == b""
         assert not measured.ended
@@ -461,7 +454,7 @@ def test_a_plain_file_behind_a_range_is_given_to_the_server(tmp_path):
     store.capabilities &= ~Capability.RANGES
     reader = store.get("blob:k", 100, 50, size=5000)
 
-    assert isinstance(reader, Bounded)
+    assert isinstance(reader, LimitedReader)
     assert reader.file.tell() == 100
     assert reader.read() == DATA[100:150]
     reader.close()
@@ -477,7 +470,7 @@ def test_only_files_of_the_operating_system_are_plain(tmp_path):
     assert not is_plain_file(io.BytesIO())
     assert not is_plain_file(io.BufferedReader(io.BytesIO()))
     assert not is_plain_file(Trickle(b""))
-    assert Bounded("s", Trickle(b""), 1).file is None
+    assert LimitedReader("s", Trickle(b""), 1).file is None
 
 
 # ---------------------------------------------------------------- register
@@ -485,7 +478,7 @@ def test_only_files_of_the_operating_system_are_plain(tmp_path):
 
 def test_a_registered_location_that_is_too_long_is_refused():
     with pytest.raises(
-        BadLocation, match=f"{LOCATION_MAX + 1} characters, and the registry keeps {LOCATION_MAX}"
+        BadLocation, match=f"{LOCATION_MAX + 1} characters, and the database keeps {LOCATION_MAX}"
     ):
         checked(register=lambda uri: Stored("a" * (LOCATION_MAX + 1), 1)).register("memory:x")
 
@@ -507,7 +500,7 @@ def test_the_block_that_the_core_copies_by_is_asked_of_the_source():
             return super().read(size)
 
     with Digests(()) as digests:
-        measured = Measured(Asking(DATA), digests, Demands())
+        measured = VerifyingReader(Asking(DATA), digests, Expectations())
         measured.read()
         measured.read(None)
         measured.read(17)

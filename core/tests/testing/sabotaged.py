@@ -24,7 +24,7 @@ from calotype.stores import (
     StoreOptions,
     Unavailable,
 )
-from calotype.stores.checked import BLOCK
+from calotype.stores.measured import BLOCK
 from calotype.testing import MemoryStore, StoreConformance, pattern
 from calotype.testing.memory import MemoryOptions
 

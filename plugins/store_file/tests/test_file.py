@@ -25,7 +25,7 @@ from calotype.stores.checked import CheckedStore, is_plain_file
 from calotype.stores.options import read_options
 from calotype.testing import Endless, Trickle, pattern, read_all
 from calotype_store_file import FileStore
-from tests.running import disks
+from tests.support import disks
 
 KEY = "0f3a9c11-5d6e-4f70-8a9b-0c1d2e3f4a5b.1"
 MARKER = ".calotype-store"
@@ -326,7 +326,7 @@ def test_a_shortened_image_is_noticed_before_its_first_byte(store, blob):
         CheckedStore(store).get(f"file:{KEY}", size=1000)
 
 
-# Room.
+# SegmentBudget.
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def test_a_location_that_could_not_be_kept_is_refused(store, script, uri):
     with pytest.raises(BadLocation, match=r"the URL has .* import the image, so that its bytes are copied"):
         store.register(script.url("/" + "a" * 1000))
     script.page = serve(etag='"' + "e" * 200 + '"')
-    with pytest.raises(BadLocation, match="the registry keeps 1024: import the image"):
+    with pytest.raises(BadLocation, match="the database keeps 1024: import the image"):
         CheckedStore(store).register(script.url("/" + "a" * 900))
 
 

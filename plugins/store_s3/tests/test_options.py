@@ -14,7 +14,7 @@ from calotype.stores import ConfigurationError
 from calotype.stores.options import read_options
 from calotype.testing import Trickle
 from calotype_store_s3 import S3Options, S3Store
-from calotype_store_s3.parts import PARTS, Cutter, part_sizes
+from calotype_store_s3.parts import PARTS, PartReader, part_sizes
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 KEYS = {"access_key": "us", "secret_key": "a-canary-of-a-secret", "region": "eu-west-1"}
@@ -123,7 +123,7 @@ def test_any_unknown_length_fits_into_growing_parts(first: int | None) -> None:
 def test_the_parts_of_a_source_are_the_source_although_their_memory_serves_again(
     data: bytes, sizes: list[int]
 ) -> None:
-    cutter, parts = Cutter(Trickle(data)), []
+    cutter, parts = PartReader(Trickle(data)), []
     for size in sizes:
         part = cutter.part(size)
         parts.append(bytes(part.data))
@@ -137,7 +137,7 @@ def test_the_parts_of_a_source_are_the_source_although_their_memory_serves_again
 
 
 def test_a_part_lies_where_one_of_its_size_lay_that_was_sent() -> None:
-    cutter = Cutter(Trickle(bytes(30)))
+    cutter = PartReader(Trickle(bytes(30)))
     first = cutter.part(10)
     held = cutter.part(10)
     cutter.reuse(first)

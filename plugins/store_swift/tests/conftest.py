@@ -24,7 +24,7 @@ def _maker(settings: dict[str, object]) -> Iterator[MakeStore]:
     made: list[SwiftStore] = []
 
     def make(*, created: bool = True, **options: object) -> SwiftStore:
-        small = {"segment_size": SEGMENT, "upload_memory": 4 * SEGMENT, "whole_max": 0}
+        small = {"segment_size": SEGMENT, "upload_memory": 4 * SEGMENT, "single_object_max": 0}
         small["container"] = f"t-{uuid.uuid4().hex}"
         store = SwiftStore("swift", SwiftOptions(**{**settings, **small, **options}))
         made.append(store)

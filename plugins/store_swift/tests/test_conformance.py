@@ -52,4 +52,4 @@ class TestWhole(SwiftConformance):
 
     @pytest.fixture
     def store(self, make_store: Callable[..., SwiftStore], container: str) -> SwiftStore:
-        return make_store(whole_max=1 << 30, container=container)
+        return make_store(single_object_max=1 << 30, container=container)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from calotype.testing import Trickle, pattern
 from calotype_store_swift.options import OBJECT_MAX, SwiftOptions
-from calotype_store_swift.segments import SEGMENT, Cutter, room_for, segment_sizes
+from calotype_store_swift.segments import SEGMENT, SegmentReader, room_for, segment_sizes
 
 TIB = 1 << 40
 
@@ -60,7 +60,7 @@ def test_what_is_held_in_memory_keeps_its_bound(size: int, memory: int, concurre
 
 @given(st.binary(max_size=40), st.lists(st.integers(1, 7), min_size=40, max_size=40))
 def test_the_pieces_of_a_source_are_the_source(data: bytes, sizes: list[int]) -> None:
-    cutter, pieces = Cutter(Trickle(data), options()), []
+    cutter, pieces = SegmentReader(Trickle(data), options()), []
     for size in sizes:
         with contextlib.closing(cutter.cut(size)) as piece:
             pieces.append(piece.body.read(piece.size))
@@ -75,7 +75,7 @@ def test_the_pieces_of_a_source_are_the_source(data: bytes, sizes: list[int]) ->
 
 def test_a_segment_that_does_not_fit_into_memory_waits_on_disk(tmp_path) -> None:
     data = pattern(100_000)
-    cutter = Cutter(Trickle(data), options(upload_memory=1000, spool_dir=tmp_path))
+    cutter = SegmentReader(Trickle(data), options(upload_memory=1000, spool_dir=tmp_path))
     with contextlib.closing(cutter.cut(200_000)) as piece:
         assert not isinstance(piece.body, mmap.mmap)
         assert piece.size == len(data)

@@ -24,7 +24,8 @@ from calotype.stores import (
     StoreFull,
     Unavailable,
 )
-from calotype.stores.checked import CheckedStore, Demands
+from calotype.stores.checked import CheckedStore
+from calotype.stores.measured import Expectations
 from calotype.stores.options import read_options
 from calotype.testing import Exploding, Fault, FaultProxy, Paused, Trickle, pattern, read_all
 from calotype_store_swift import SwiftOptions, SwiftStore
@@ -114,11 +115,11 @@ def test_segments_expire_as_long_as_the_upload_goes_on(store: SwiftStore) -> Non
 
 
 @pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.campaign)])
-@pytest.mark.parametrize("whole_max", [0, 6 * SEGMENT], ids=["segments", "whole"])
+@pytest.mark.parametrize("single_object_max", [0, 6 * SEGMENT], ids=["segments", "whole"])
 def test_uploads_cut_at_random_offsets_leave_nothing(
-    make_store: MakeStore, whole_max: int, count: int
+    make_store: MakeStore, single_object_max: int, count: int
 ) -> None:
-    store = make_store(whole_max=whole_max)
+    store = make_store(single_object_max=single_object_max)
     chance = random.Random(20)
     for _ in range(count):
         source = Exploding(pattern(chance.randrange(5 * SEGMENT)), SourceBroken("cut"))
@@ -519,7 +520,7 @@ def test_a_key_is_all_that_a_location_holds(store: SwiftStore) -> None:
 @pytest.fixture
 def whole(make_store: MakeStore, proxy: FaultProxy) -> SwiftStore:
     """A store that takes what these tests send in one request, through `proxy`."""
-    return make_store(auth_url=f"{proxy.url}/auth/v1.0", whole_max=LARGE)
+    return make_store(auth_url=f"{proxy.url}/auth/v1.0", single_object_max=LARGE)
 
 
 def test_a_source_of_known_length_is_one_object_without_segments(whole: SwiftStore) -> None:
@@ -549,7 +550,7 @@ def test_a_connection_that_breaks_within_the_first_piece_is_made_again(
     make_store: MakeStore, proxy: FaultProxy
 ) -> None:
     first = 16 * SEGMENT  # more than the system's own buffers take
-    store = make_store(auth_url=f"{proxy.url}/auth/v1.0", whole_max=2 * first, segment_size=first)
+    store = make_store(auth_url=f"{proxy.url}/auth/v1.0", single_object_max=2 * first, segment_size=first)
     proxy.inject(Fault("PUT ", reset_up=1000))
     location = put(store, pattern(first + 10), first + 10)
 
@@ -574,7 +575,7 @@ def test_bytes_damaged_on_the_way_are_found_by_the_core_and_not_kept(
 ) -> None:
     proxy.inject(Fault("PUT ", corrupt_up=LARGE - 10))
     with pytest.raises(Unavailable, match="damaged"):
-        CheckedStore(whole).add(new_key(), Trickle(pattern(LARGE)), Demands(length=LARGE))
+        CheckedStore(whole).add(new_key(), Trickle(pattern(LARGE)), Expectations(length=LARGE))
 
     assert_empty(whole)
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from tests.clients.clients import environment
 from tests.clients.conftest import write_keystone_ini
 from tests.functional.v2.serving import serve_folder, stores
-from tests.running.server import Server
 from tests.servers.common import run_folder
 from tests.servers.fixtures import started
 from tests.servers.identity import Admin
+from tests.support.server import Server
 
 TESTS = r"tempest\.api\.image\.v2"
 #: The tests of Glance's rights: who may do what.

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
 from tests.clients.conftest import write_keystone_ini
 from tests.clients.v1.programs_of import Programs
 from tests.functional.v1.source import Source, serving
-from tests.running.server import Server, write_ini
 from tests.servers.identity import Admin, token_of
+from tests.support.server import Server, write_ini
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tests.running.server import Server
+from tests.support.server import Server
 
 HERE = Path(__file__).resolve().parent / "programs"
 

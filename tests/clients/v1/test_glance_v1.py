@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
 from tests.clients.v1.programs_of import Programs
 from tests.docs.pages import DOCS, read_blocks
 from tests.functional.v1.client import V1

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tests.faults.campaign.ledger import Ledger
 from tests.faults.campaign.victim import Victim
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, meta
 
 #: Below and above the size from which a body streams.
 SIZES = (1, 10, 70_000, 400_000, 3_000_000)

@@ -90,7 +90,7 @@ def die(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally:
 def _upload(deeds: Deeds, scene: Scene) -> None:
     image_id = deeds.upload_slowly(_LEASE * 1.75)
     if not scene.ledger[image_id].kept:
-        image = scene.victim.service.registry.find(image_id)
+        image = scene.victim.service.database.find(image_id)
         why = image.status_reason if image else "it is gone"
         scene.ledger.wrong.append(f"{image_id}: an upload that went on was ended: {why}")
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from calotype.registry import FindingKind, FindingState
+from calotype.model.findings import FindingKind, FindingState
 from tests.faults.campaign.clients import Client
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.killing import Tally
@@ -124,10 +124,10 @@ class _Round:
     def _scrub(self) -> Iterator[str]:
         """The scrubber restores what it can, and flags the others and nothing else."""
         age(self.running)
-        registry, end = self.running.service.registry, time.monotonic() + _PATIENCE
+        database, end = self.running.service.database, time.monotonic() + _PATIENCE
         while True:
             _, said = self.running.run("scrub", "run")
-            findings = registry.findings(FindingState.OPEN).findings
+            findings = database.findings(FindingState.OPEN).findings
             seen = {(one.image_id, one.store, one.kind) for one in findings}
             wrong = list(self._compare("scrub run", seen, lambda copy: copy.alone))
             if not wrong or time.monotonic() > end:

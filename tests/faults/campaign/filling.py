@@ -20,7 +20,7 @@ from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import Scene
 from tests.faults.campaign.victim import Victim, pause, victim
-from tests.running.disks import mount_here
+from tests.support.disks import mount_here
 
 _SIZE = "48m"
 _CLIENTS = 3
@@ -97,7 +97,7 @@ def _taken(running: Victim) -> Iterator[None]:
     These have room in them, which is gone when the last process closes the database.
     """
     running.stop()
-    running.service.registry.engine.dispose()
+    running.service.database.engine.dispose()
     disk, path = os.statvfs(running.data_dir), running.data_dir / "taken"
     with path.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, disk.f_bavail * disk.f_frsize)

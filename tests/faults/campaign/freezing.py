@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from calotype.registry import Status
+from calotype.model.images import Status
 from tests.faults.campaign.clients import Client, Deeds
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.killing import Tally
@@ -107,7 +107,7 @@ class _HalfUpload(threading.Thread):
     def is_under_way(self, scene: Scene) -> bool:
         """Return whether the upload was written down, and not taken over since."""
         image_id = self._deeds.own()
-        image = scene.victim.service.registry.find(image_id) if image_id else None
+        image = scene.victim.service.database.find(image_id) if image_id else None
         return image is not None and image.status is Status.SAVING
 
 

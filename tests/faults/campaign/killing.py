@@ -106,7 +106,7 @@ def cut_off(databases: Databases, folder: Path, times: int, seed: int) -> Tally:
     tally = Tally("anything: database cut off", databases.name)
     dice = random.Random(seed)
     with opened(databases, folder, {"calotype.lease": "2"}) as scene:
-        url = scene.victim.service.registry.engine.url.render_as_string(hide_password=False)
+        url = scene.victim.service.database.engine.url.render_as_string(hide_password=False)
         for _ in range(times):
             clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
             for client in clients:

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
-from calotype.registry import JobStatus, Status
-from calotype.registry.models import ImageRow, JobRow
+from calotype.database.tables import ImageRow, JobRow
+from calotype.model.images import Status
+from calotype.model.jobs import JobStatus
 from calotype.testing import Fault, FaultProxy
 from tests.faults.campaign.clients import Steadfast
 from tests.faults.campaign.databases import Databases
@@ -119,7 +120,7 @@ def _failed_jobs(running: Victim) -> Iterator[str]:
         .join(ImageRow, ImageRow.id == JobRow.image_id)
         .where(JobRow.status == JobStatus.FAILURE, ImageRow.status != Status.DELETED)
     )
-    with running.service.registry.engine.connect() as connection:
+    with running.service.database.engine.connect() as connection:
         yield from (f"job failed: {job}" for job in connection.execute(failed))
 
 

@@ -11,7 +11,7 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 
-from tests.running.answers import Answer
+from tests.support.answers import Answer
 
 
 @dataclass

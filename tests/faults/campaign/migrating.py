@@ -12,12 +12,13 @@ from click.testing import CliRunner
 from sqlalchemy import create_engine, text
 
 from calotype.cli import main as manage
-from calotype.registry import build_engine, schema
+from calotype.database import schema
+from calotype.database.engine import build_engine
 from tests.faults.campaign.databases import CALLS, Databases
 from tests.faults.campaign.killing import Tally, spread
 from tests.faults.campaign.strace import KILL, Injection, attached, counting
-from tests.running.forked import forks
-from tests.running.server import write_ini
+from tests.support.forked import forks
+from tests.support.server import write_ini
 
 _OLDEST = "0001"
 _ROWS = 20

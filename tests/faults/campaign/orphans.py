@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import click
 from sqlalchemy import insert
 
-from calotype.registry import LocationState, Status, Visibility
-from calotype.registry.models import ImageRow, LocationRow
+from calotype.database.tables import ImageRow, LocationRow
+from calotype.model.images import LocationState, Status, Visibility
 from tests.faults.campaign.clients import Client
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
@@ -64,7 +64,7 @@ def main(objects: int, orphans: int) -> None:
 
 
 def seed(running: Victim, objects: int, orphans: int) -> set[str]:
-    """Lay blobs into the store, and rows into the registry for all but the orphans; where those lie."""
+    """Lay blobs into the store, and rows into the database for all but the orphans; where those lie."""
     now = datetime.datetime.now(datetime.UTC)
     root = running.data_dir / "fast"
     image_ids = [str(uuid.uuid4()) for _ in range(objects)]
@@ -93,7 +93,7 @@ def seed(running: Victim, objects: int, orphans: int) -> set[str]:
         "counted": 0,
         "created_at": now,
     }
-    with running.service.registry.engine.begin() as connection:
+    with running.service.database.engine.begin() as connection:
         for batch in _batches(image_ids[orphans:]):
             connection.execute(insert(ImageRow), [{**image, "id": one} for one in batch])
             rows = [{"key": keys[one], "image_id": one, "location": f"file:{keys[one]}"} for one in batch]

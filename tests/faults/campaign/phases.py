@@ -13,9 +13,10 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from calotype.policy import Caller
-from calotype.registry import JobStatus, LocationState, Status
-from calotype.registry.models import ImageRow, LocationRow
+from calotype.database.tables import ImageRow, LocationRow
+from calotype.model.images import LocationState, Status
+from calotype.model.jobs import JobStatus
+from calotype.model.policy import Caller
 from tests.faults.campaign.clients import Deeds
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
@@ -110,7 +111,7 @@ def _import(scene: Scene) -> None:
     """Another process takes the order, so all that is walked through is the work."""
     image_id = scene.some("staged")
     service, promise = scene.victim.service, scene.ledger[image_id]
-    image = service.registry.find(image_id)
+    image = service.database.find(image_id)
     promise.import_asked = True
     service.lifecycle.imports.import_staged(image, (), _OPERATOR, "campaign")
     promise.importing = True
@@ -126,13 +127,13 @@ def _copy(scene: Scene) -> None:
 def order_copy(scene: Scene, image_id: str) -> None:
     """Ask for a copy in the second store, as from another process."""
     service = scene.victim.service
-    service.lifecycle.copy(service.registry.find(image_id), ("cold",), _OPERATOR, "campaign")
+    service.lifecycle.copy(service.database.find(image_id), ("cold",), _OPERATOR, "campaign")
 
 
 def await_jobs(scene: Scene, image_id: str) -> None:
     """Wait until all jobs for an image have come to an end, or the victim is dead."""
-    registry = scene.victim.service.registry
-    scene.await_that(lambda: all(job.status not in _OPEN for job in registry.jobs_of(image_id)))
+    database = scene.victim.service.database
+    scene.await_that(lambda: all(job.status not in _OPEN for job in database.jobs_of(image_id)))
 
 
 def _abandon(scene: Scene) -> None:
@@ -141,7 +142,7 @@ def _abandon(scene: Scene) -> None:
     image_id = scene.deeds.upload()
     scene.ledger[image_id].kept = False
     half_way = {"state": LocationState.INTENDED, "location": None, "lease_owner": "gone"}
-    with scene.victim.service.registry.engine.begin() as connection:
+    with scene.victim.service.database.engine.begin() as connection:
         until = _in(3600)
         ours = LocationRow.image_id == image_id
         connection.execute(update(LocationRow).where(ours).values(**half_way, lease_until=until))
@@ -150,11 +151,11 @@ def _abandon(scene: Scene) -> None:
 
 def _sweep(scene: Scene) -> None:
     """The victim sweeps four times a second: let it find something, and wait until nothing is left."""
-    registry = scene.victim.service.registry
-    left = LocationRow.state.in_([LocationState.INTENDED, LocationState.DOOMED])
-    with registry.engine.begin() as connection:
+    database = scene.victim.service.database
+    left = LocationRow.state.in_([LocationState.INTENDED, LocationState.PENDING_DELETE])
+    with database.engine.begin() as connection:
         connection.execute(update(LocationRow).where(left).values(lease_until=_in(-1)))
-    scene.await_that(lambda: not registry.leased_locations(_in(3600), 1))
+    scene.await_that(lambda: not database.leased_locations(_in(3600), 1))
 
 
 def _in(seconds: float) -> datetime.datetime:
@@ -178,7 +179,7 @@ def age(running: Victim) -> None:
     """Have all copies be as old as those that the scrubber takes."""
     long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     stored = LocationRow.state == LocationState.STORED
-    with running.service.registry.engine.begin() as connection:
+    with running.service.database.engine.begin() as connection:
         connection.execute(update(LocationRow).where(stored).values(created_at=long_ago))
 
 

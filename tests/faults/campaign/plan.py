@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from calotype.registry import FindingKind
+from calotype.model.findings import FindingKind
 from tests.faults.campaign import clocks
 from tests.faults.campaign.damaging import damage
 from tests.faults.campaign.databases import Databases

@@ -54,7 +54,7 @@ def restart(name: str, folder: Path, times: int, seed: int = 0) -> Tally:
     with (
         started(name) as settings,
         opened(Databases(name, settings), folder, {"calotype.lease": f"{_LEASE}"}) as scene,
-        _Server(name, scene.victim.service.registry.engine.url, folder / "server").held() as server,
+        _Server(name, scene.victim.service.database.engine.url, folder / "server").held() as server,
     ):
         server.end(crash=False)
         server.begin()

@@ -1,7 +1,7 @@
 """Breaks: the connection to the database ends, or falls silent, at each message of what a phase does.
 
 Among the messages are the commits: of one whose answer is lost nobody knows whether it happened,
-until the registry is asked. Whoever waits is answered in bounded time, be the database silent or not.
+until the database is asked. Whoever waits is answered in bounded time, be the database silent or not.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
 from tests.servers.fixtures import given_or_started, started
 
 #: What may be said of a victim's surroundings; files and no identity otherwise.

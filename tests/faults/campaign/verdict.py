@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from sqlalchemy import func, select
 
-from calotype.registry import Image, JobStatus, LocationState, Status
-from calotype.registry.models import ImageRow, JobRow, LocationRow, UsageRow
+from calotype.database.tables import ImageRow, JobRow, LocationRow, UsageRow
+from calotype.model.images import Image, LocationState, Status
+from calotype.model.jobs import JobStatus
 from tests.faults.campaign.ledger import Ledger, Promise
 from tests.faults.campaign.victim import LEASE, Victim, pause
 
@@ -32,7 +33,7 @@ def judge(
     found += _fsck(victim)
     found += _sums(victim)
     for image_id, promise in ledger.items():
-        image = victim.service.registry.find(image_id)
+        image = victim.service.database.find(image_id)
         excused = failed and _job_failed(image, promise)
         broken = None if excused else _broken(victim, image_id, image, promise)
         if broken:
@@ -59,13 +60,13 @@ def _end_everything(victim: Victim, seconds: float) -> list[str]:
 
 def _under_way(victim: Victim) -> Iterator[str]:
     """What is neither begun nor ended."""
-    leased = (LocationState.INTENDED, LocationState.DOOMED)
+    leased = (LocationState.INTENDED, LocationState.PENDING_DELETE)
     asked = (
         select(ImageRow.id, ImageRow.status).where(ImageRow.status.in_(_BUSY)),
         select(LocationRow.key, LocationRow.state).where(LocationRow.state.in_(leased)),
         select(JobRow.id, JobRow.status).where(JobRow.status.in_(_OPEN_JOBS)),
     )
-    with victim.service.registry.engine.connect() as connection:
+    with victim.service.database.engine.connect() as connection:
         for query in asked:
             yield from (f"{one} is {status}" for one, status in connection.execute(query))
 
@@ -84,7 +85,7 @@ def _sums(victim: Victim) -> list[str]:
         .join(ImageRow, ImageRow.id == LocationRow.image_id)
         .group_by(ImageRow.owner)
     )
-    with victim.service.registry.engine.connect() as connection:
+    with victim.service.database.engine.connect() as connection:
         numbers = dict(connection.execute(images).all())
         sizes = dict(connection.execute(counted).all())
         used = connection.execute(select(UsageRow.project, UsageRow.images, UsageRow.bytes)).all()

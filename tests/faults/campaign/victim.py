@@ -18,9 +18,9 @@ from calotype.cli import main as manage
 from calotype.cli.ini import load_settings
 from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.functional.v2.serving import Web, serve_folder, stores
-from tests.running.answers import Answer
-from tests.running.forked import Forked
-from tests.running.server import Server, write_ini
+from tests.support.answers import Answer
+from tests.support.forked import Forked
+from tests.support.server import Server, write_ini
 
 #: The shortest lease there is: what died is waited for that long.
 LEASE = 1.0
@@ -89,7 +89,7 @@ class Victim(Server):
 
     @cached_property
     def service(self) -> Service:
-        """The same service without HTTP, in this process: to look into its registry, to give it jobs."""
+        """The same service without HTTP, in this process: to look into its database, to give it jobs."""
         settings = load_settings(str(self.ini), {"data_dir": str(self.data_dir)})
         if "${" in self._database:
             return open_service(settings, makes_database=True)

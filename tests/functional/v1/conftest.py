@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
 from tests.functional.v1.client import V1
 from tests.functional.v1.source import Source, serving
-from tests.running.server import Server, write_ini
+from tests.support.server import Server, write_ini
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed, made
-from tests.running.server import OCTETS, meta
+from tests.support.server import OCTETS, meta
 
 MD5 = hashlib.md5(BYTES).hexdigest()
 

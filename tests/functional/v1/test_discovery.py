@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.functional.v1.client import V1
-from tests.running.server import Server
+from tests.support.server import Server
 
 V1_TYPE = "application/vnd.openstack.images-v1"
 

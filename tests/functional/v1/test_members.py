@@ -8,7 +8,7 @@ import pytest
 
 from tests.functional.v1.client import BYTES, V1, assert_refused
 from tests.functional.v1.conftest import Tenants
-from tests.running.server import OCTETS, meta
+from tests.support.server import OCTETS, meta
 
 
 def share(v1: V1, image_id: str, project: str, can_share: object = None) -> int:

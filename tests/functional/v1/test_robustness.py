@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed, made
-from tests.running.server import OCTETS, Server, meta
+from tests.support.server import OCTETS, Server, meta
 
 MIB = 1 << 20
 

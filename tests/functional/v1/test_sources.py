@@ -13,8 +13,8 @@ from tests.conftest import StartServer
 from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed, made
 from tests.functional.v1.conftest import fetching_settings
 from tests.functional.v1.source import Served, Source
-from tests.running.answers import Answer
-from tests.running.server import OCTETS, Server, meta
+from tests.support.answers import Answer
+from tests.support.server import OCTETS, Server, meta
 
 COPY = "x-glance-api-copy-from"
 MD5 = hashlib.md5(BYTES).hexdigest()

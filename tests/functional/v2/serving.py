@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from calotype.tokens import TokenFile
+from calotype.identity.token_file import TokenFile
 from tests.functional.v2.people import People, Person, fresh
-from tests.running.server import Server, write_ini
+from tests.support.server import Server, write_ini
 
 STORES = {
     "calotype.stores": "fast cold web",

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.functional.v2.people import OCTETS, Person, fresh, op
 from tests.functional.v2.serving import Web
-from tests.running.forked import run_manage
+from tests.support.forked import run_manage
 
 ROW = re.compile(r"calotype\.audit (\{.*\})$", re.MULTILINE)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.functional.v2.people import NOBODY, People, Person, fresh
-from tests.running.server import Server
+from tests.support.server import Server
 
 
 def first_link(server: Server) -> str:

@@ -11,7 +11,7 @@ import pytest
 from tests.functional.v2.people import Person
 from tests.functional.v2.serving import Page, Web
 from tests.functional.v2.test_tasks import task
-from tests.running.server import meta
+from tests.support.server import meta
 
 BYTES = b"bytes of a mirror" * 1000
 FORMATS = {"disk_format": "raw", "container_format": "bare"}

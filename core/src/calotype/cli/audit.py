@@ -12,10 +12,12 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from calotype.app import open_registry
+from calotype.app import open_database
 from calotype.cli.ini import load_settings, refusals, takes_ini
-from calotype.draft import canonical_id
-from calotype.registry import AuditListing, AuditRecord, AuditVerb, Registry, schema
+from calotype.database import schema
+from calotype.database.database import Database
+from calotype.model.audit import AuditQuery, AuditRecord, AuditVerb
+from calotype.model.changes import canonical_id
 
 _PAGE = 500
 
@@ -63,21 +65,21 @@ def audit(
     changes for calotype.audit_retention. Requests that were refused are in the log only.
     """
     chosen = AuditVerb(verb) if verb else None
-    listing = AuditListing(image, user, project, chosen, since, limit=_PAGE)
+    listing = AuditQuery(image, user, project, chosen, since, limit=_PAGE)
     with refusals():
-        registry = open_registry(load_settings(ini, variables), makes_database=False)
+        database = open_database(load_settings(ini, variables), makes_database=False)
         try:
-            schema.require_newest(registry.engine)
-            _show(_listed(registry, listing), as_json=as_json)
+            schema.require_newest(database.engine)
+            _show(_listed(database, listing), as_json=as_json)
         finally:
-            registry.close()
+            database.close()
 
 
-def _listed(registry: Registry, listing: AuditListing) -> Iterator[AuditRecord]:
-    page = registry.audit.page(listing)
+def _listed(database: Database, listing: AuditQuery) -> Iterator[AuditRecord]:
+    page = database.audit.page(listing)
     yield from page.records
     while page.more:
-        page = registry.audit.page(replace(listing, before=page.records[-1].id))
+        page = database.audit.page(replace(listing, before=page.records[-1].id))
         yield from page.records
 
 

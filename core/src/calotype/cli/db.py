@@ -1,12 +1,14 @@
-"""`calotype-manage db`: the registry's schema."""
+"""`calotype-manage db`: the database's schema."""
 
 from __future__ import annotations
 
 import click
 
-from calotype.app import open_registry
+from calotype.app import open_database
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
-from calotype.registry import NoIdentity, Registry, schema
+from calotype.database import schema
+from calotype.database.database import Database
+from calotype.database.errors import NoIdentity
 
 
 @click.group()
@@ -19,7 +21,7 @@ def db() -> None:
 def upgrade(ini: str, variables: dict[str, str]) -> None:
     """Bring the database to the newest schema; does nothing when it is there."""
     with refusals():
-        engine = open_registry(load_settings(ini, variables), makes_database=True).engine
+        engine = open_database(load_settings(ini, variables), makes_database=True).engine
         before = schema.current(engine)
         schema.upgrade(engine, tell=_tell)
         after = schema.current(engine)
@@ -49,8 +51,8 @@ def current(ini: str, variables: dict[str, str]) -> None:
     click.echo(f"at {at or 'none'}, newest {schema.newest()}")
 
 
-def _open_registry(ini: str, variables: dict[str, str]) -> Registry:
-    return open_registry(load_settings(ini, variables), makes_database=False)
+def _open_registry(ini: str, variables: dict[str, str]) -> Database:
+    return open_database(load_settings(ini, variables), makes_database=False)
 
 
 def _tell(sentence: str) -> None:
@@ -61,32 +63,32 @@ def _tell(sentence: str) -> None:
 @takes_ini
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def new_id(ini: str, variables: dict[str, str], yes: bool) -> None:
-    """Give the database a registry id of its own: for a copy that is to live beside its original.
+    """Give the database a database id of its own: for a copy that is to live beside its original.
 
     No service may use the database meanwhile.
     """
     with refusals():
         settings = load_settings(ini, variables)
-        registry = open_registry(settings, makes_database=False)
-        schema.require_newest(registry.engine)
-        old = _identity_of(registry)
+        database = open_database(settings, makes_database=False)
+        schema.require_newest(database.engine)
+        old = _identity_of(database)
         click.echo(
-            f"The database is registry {old or 'without an id'}. With a new id it is another registry: it "
+            f"The database is database {old or 'without an id'}. With a new id it is another database: it "
             "may not use the places of its stores until each is claimed for it, with\n"
             f"  calotype-manage stores {settings.arguments} --claim NAME{f' --from {old}' if old else ''}\n"
-            "A place belongs to one registry only: give a copied database copies of the stores, and stop "
+            "A place belongs to one database only: give a copied database copies of the stores, and stop "
             "the services that use this database before you go on."
         )
         if not yes:
             click.confirm("Give it a new id?", abort=True)
-        with registry.unit() as unit:
+        with database.unit() as unit:
             made = unit.renew_identity()
     click.echo(f"{old or 'none'} -> {made.id}")
 
 
-def _identity_of(registry: Registry) -> str | None:
+def _identity_of(database: Database) -> str | None:
     try:
-        return registry.identity().id
+        return database.identity().id
     except NoIdentity:
         return None
 

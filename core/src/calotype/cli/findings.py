@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calotype.app import open_registry
+from calotype.app import open_database
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
-from calotype.registry import Finding, FindingState, Registry, schema
+from calotype.database import schema
+from calotype.database.database import Database
+from calotype.model.findings import Finding, FindingState
 
 _PAGE = 500
 
@@ -30,30 +32,30 @@ def findings(ini: str, variables: dict[str, str], store: str | None, lift: str |
     finds nothing wrong closes a finding. One that is lifted opens again when a check sees it again.
     """
     with refusals():
-        registry = open_registry(load_settings(ini, variables), makes_database=False)
+        database = open_database(load_settings(ini, variables), makes_database=False)
         try:
-            schema.require_newest(registry.engine)
+            schema.require_newest(database.engine)
             if lift is not None:
-                _lift(registry, lift)
+                _lift(database, lift)
             else:
-                _show(_open(registry, store))
+                _show(_open(database, store))
         finally:
-            registry.close()
+            database.close()
 
 
-def _lift(registry: Registry, finding_id: str) -> None:
-    with registry.unit() as unit:
+def _lift(database: Database, finding_id: str) -> None:
+    with database.unit() as unit:
         lifted = unit.lift_finding(finding_id)
     if not lifted:
         raise Refusal(f"there is no open finding '{finding_id}'")
     click.echo(f"{finding_id} is lifted")
 
 
-def _open(registry: Registry, store: str | None) -> Iterator[Finding]:
-    page = registry.findings(FindingState.OPEN, store, _PAGE)
+def _open(database: Database, store: str | None) -> Iterator[Finding]:
+    page = database.findings(FindingState.OPEN, store, _PAGE)
     yield from page.findings
     while page.more:
-        page = registry.findings(FindingState.OPEN, store, _PAGE, page.findings[-1])
+        page = database.findings(FindingState.OPEN, store, _PAGE, page.findings[-1])
         yield from page.findings
 
 

@@ -1,4 +1,4 @@
-"""`calotype-manage fsck`: compare the registry with what the stores hold."""
+"""`calotype-manage fsck`: compare the database with what the stores hold."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from rich.progress import Progress as Bar
 from rich.progress import TextColumn, TimeElapsedColumn
 
 from calotype.cli.ini import Quantity, Refusal, open_ready, refusals, takes_ini
-from calotype.fsck import Plan, Problem, Refused, Step, checks
-from calotype.quantities import parse_seconds, parse_size
-from calotype.registry import FindingKind
+from calotype.config.quantities import parse_seconds, parse_size
+from calotype.model.findings import FindingKind
+from calotype.transfers.fsck import checks
+from calotype.transfers.fsck.steps import Plan, Problem, Refused, Step
 
 #: Slower than this, nobody means: a number without a unit once was MiB a second.
 _RATE = Quantity("rate", parse_size, 1024, ": it is bytes a second, so write 100MiB for 100 MiB a second")
@@ -59,10 +60,10 @@ def fsck(
     window: float,
     after: str,
 ) -> None:
-    """Compare the registry with the stores, in both directions; removes nothing unless --repair is given.
+    """Compare the database with the stores, in both directions; removes nothing unless --repair is given.
 
     On a terminal a line shows how far it is; elsewhere each problem is a JSON object on a line.
-    The registry keeps the problems as findings: see calotype-manage findings.
+    The database keeps the problems as findings: see calotype-manage findings.
     Exit status: 0 all well, 1 something is wrong and stays so, or the command could not run,
     2 a store could not be looked at.
     """
@@ -72,7 +73,7 @@ def fsck(
     with refusals():
         service = open_ready(ini, variables)
         try:
-            todo = list(checks(service.registry, service.stores, plan, service.places.may_repair, only))
+            todo = list(checks(service.database, service.stores, plan, service.places.may_repair, only))
             if only is not None and not todo:
                 raise Refusal(f"there is no store '{only}'")
             report = _Report()

@@ -6,8 +6,8 @@ import click
 
 from calotype.cli.ini import Refusal, ini_argument, open_ready, refusals, takes_ini, variables_argument
 from calotype.cli.operator import operator
-from calotype.lifecycle import NotFound
-from calotype.registry import StatusConflict
+from calotype.database.errors import StatusConflict
+from calotype.model.errors import NotFound
 
 
 @click.group()

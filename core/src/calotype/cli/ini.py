@@ -11,12 +11,13 @@ import plaster
 
 from calotype.app import Service, open_service
 from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused
-from calotype.hints import with_arguments
-from calotype.registry import RegistryError, schema
-from calotype.settings import Settings, SettingsError, read_settings
+from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
+from calotype.config.messages import with_arguments
+from calotype.config.settings import Settings, read_settings
+from calotype.database import schema
+from calotype.database.errors import DatabaseError
+from calotype.identity.token_file import TokensNotWritten, TokensUnreadable
 from calotype.stores.errors import StoreError
-from calotype.tokens import TokensNotWritten, TokensUnreadable
-from calotype.variables import ARGUMENTS, CommandLineError
 
 
 def takes_ini(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,12 +61,12 @@ def open_ready(ini: str, variables: dict[str, str]) -> Service:
     """Open the service, whose database must be there, at this version's schema.
 
     Raises:
-        SettingsError, StoreError, RegistryError: it cannot be opened, or the schema is another.
+        SettingsError, StoreError, DatabaseError: it cannot be opened, or the schema is another.
     """
     service = open_service(load_settings(ini, variables), makes_database=False)
     try:
-        schema.require_newest(service.registry.engine)
-    except RegistryError:
+        schema.require_newest(service.database.engine)
+    except DatabaseError:
         service.close()
         raise
     return service
@@ -108,7 +109,7 @@ def refusals() -> Iterator[None]:
     """Within it, the service's own errors end the command with one sentence."""
     try:
         yield
-    except (SettingsError, StoreError, RegistryError, TokensUnreadable, TokensNotWritten) as error:
+    except (SettingsError, StoreError, DatabaseError, TokensUnreadable, TokensNotWritten) as error:
         given = click.get_current_context().params
         pairs = [f"{name}={value}" for name, value in given["variables"].items()]
         sentence = with_arguments(str(error), arguments_of(given["ini"], pairs))

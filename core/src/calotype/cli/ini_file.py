@@ -13,9 +13,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from calotype import former_name
-from calotype.hints import did_you_mean, located, one_line, without_password
-from calotype.variables import ARGUMENTS, CommandLineError, SettingsError
+from calotype.config import former_name
+from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
+from calotype.config.messages import did_you_mean, located, one_line, without_password
 
 #: How a value refers to a variable: ${name} in our way, %(name)s in configparser's.
 _REFERENCE = re.compile(r"(?<!\$)\$\{([^}:]+)\}|%\(([^)]+)\)s")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 
-from calotype.policy import Caller
-from calotype.registry import Agent, Origin
+from calotype.model.audit import Agent, Origin
+from calotype.model.policy import Caller
 
 
 def operator() -> Caller:

@@ -15,9 +15,9 @@ from pyramid.scripts.common import get_config_loader
 from pyramid.scripts.pserve import PServeCommand
 
 from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused, require_file
-from calotype.serving.ending import KERNEL_WAITS
-from calotype.serving.settings import ServerError, ServerSettings
-from calotype.variables import ARGUMENTS, CommandLineError, SettingsError, expand
+from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError, expand
+from calotype_server.ending import KERNEL_WAITS
+from calotype_server.settings import ServerError, ServerSettings
 
 #: The status of a process that Ctrl-C has ended, as shells give it.
 _INTERRUPTED = 130
@@ -63,7 +63,7 @@ class _Command(PServeCommand):
             args.config_vars = [*args.config_vars, f"{ARGUMENTS}={typed}"]
 
     def reload(self, argv: list[str]) -> None:
-        """Watch files, and serve in a child of this process that is started anew when one changes.
+        """LeaseMonitor files, and serve in a child of this process that is started anew when one changes.
 
         Does nothing in the child. Pyramid's own would give the child a second to end, and then kill it.
         """

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import click
 
-from calotype.app import open_registry
+from calotype.app import open_database
 from calotype.cli.ini import (
     Refusal,
     ini_argument,
@@ -17,7 +17,9 @@ from calotype.cli.ini import (
     takes_ini,
     variables_argument,
 )
-from calotype.registry import Registry, Scrub, schema
+from calotype.database import schema
+from calotype.database.database import Database
+from calotype.database.scrubs import Scrub
 
 
 @click.group()
@@ -29,9 +31,9 @@ def scrub() -> None:
 @takes_ini
 def show(ini: str, variables: dict[str, str]) -> None:
     """Print how far the scrubber is with each store. Exit status 1: a copy is bad, or it has stopped."""
-    with refusals(), closing(_open_registry(ini, variables)) as registry:
-        schema.require_newest(registry.engine)
-        _show(registry, registry.scrubs.all())
+    with refusals(), closing(_open_registry(ini, variables)) as database:
+        schema.require_newest(database.engine)
+        _show(database, database.scrubs.all())
 
 
 @scrub.command()
@@ -49,7 +51,7 @@ def run(ini: str, variables: dict[str, str], store: str | None) -> None:
         for scrubber in scrubbers:
             scrubber.run()
         names = {scrubber.store.name for scrubber in scrubbers}
-        _show(service.registry, [one for one in service.registry.scrubs.all() if one.store in names])
+        _show(service.database, [one for one in service.database.scrubs.all() if one.store in names])
 
 
 @scrub.command()
@@ -64,12 +66,12 @@ def resume(ini: str, store: str, variables: dict[str, str]) -> None:
     click.echo(f"store '{store}' is scrubbed again")
 
 
-def _open_registry(ini: str, variables: dict[str, str]) -> Registry:
-    return open_registry(load_settings(ini, variables), makes_database=False)
+def _open_registry(ini: str, variables: dict[str, str]) -> Database:
+    return open_database(load_settings(ini, variables), makes_database=False)
 
 
-def _show(registry: Registry, scrubs: list[Scrub]) -> None:
-    quarantined = registry.scrubs.count_quarantined()
+def _show(database: Database, scrubs: list[Scrub]) -> None:
+    quarantined = database.scrubs.count_quarantined()
     for one in scrubs:
         state = "stopped" if one.stopped else "ended" if one.ended_at else "goes on"
         click.echo(

@@ -9,17 +9,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calotype.app import open_registry, open_stores, prepare_schema
+from calotype.app import open_database, open_stores, prepare_schema
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
-from calotype.exposure import find_exposed
-from calotype.hints import with_arguments
-from calotype.places import Place, Places, PlaceState
-from calotype.registry import RegistryError
-from calotype.settings import Settings, SettingsError
+from calotype.config.interpolation import SettingsError
+from calotype.config.messages import with_arguments
+from calotype.config.settings import Settings
+from calotype.database.errors import DatabaseError
+from calotype.identity.exposure import find_exposed
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.contract import Capability
 from calotype.stores.errors import StoreError
 from calotype.stores.probe import probe
+from calotype.transfers.places import Place, Places, PlaceState
 
 
 @click.command()
@@ -29,19 +30,19 @@ from calotype.stores.probe import probe
     "--create",
     "created",
     metavar="NAME",
-    help="Make the store's place first: a directory, a bucket ... An empty one is marked as this registry's.",
+    help="Make the store's place first: a directory, a bucket ... An empty one is marked as this database's.",
 )
 @click.option(
     "--claim",
     "claimed",
     metavar="NAME",
-    help="Show what the store's place holds, ask, and mark the place as this registry's.",
+    help="Show what the store's place holds, ask, and mark the place as this database's.",
 )
 @click.option(
     "--from",
     "owner",
-    metavar="REGISTRY-ID",
-    help="With --claim: take the place over from this registry, whose marker it has.",
+    metavar="DATABASE-ID",
+    help="With --claim: take the place over from this database, whose marker it has.",
 )
 @click.option("--yes", is_flag=True, help="With --claim: do not ask.")
 def stores(
@@ -56,7 +57,7 @@ def stores(
     """Show the stores: driver, capabilities, options, whether they can be reached, whose their places are.
 
     Warn of secrets and databases that other users of the machine could read or write.
-    Exit status 1 when one of them cannot be reached, or its place is another registry's.
+    Exit status 1 when one of them cannot be reached, or its place is another database's.
     """
     if claimed is None and (owner is not None or yes):
         raise click.UsageError("--from and --yes go with --claim NAME")
@@ -92,22 +93,22 @@ def _open_places(settings: Settings, catalog: Catalog) -> Places:
     """Return the places, for a command that marks one; the database is made, and made ready, as at a start.
 
     Raises:
-        SettingsError, RegistryError: the registry's id cannot be read.
+        SettingsError, DatabaseError: the database's id cannot be read.
     """
-    registry = open_registry(settings, makes_database=settings.migrate)
-    prepare_schema(registry, settings)
-    return Places(registry, catalog, settings.arguments or "INI")
+    database = open_database(settings, makes_database=settings.migrate)
+    prepare_schema(database, settings)
+    return Places(database, catalog, settings.arguments or "INI")
 
 
 def _find_places(settings: Settings, catalog: Catalog) -> Places | str:
     """Return the places, or why nothing is known of them; makes no database."""
     ini = settings.arguments or "INI"
     try:
-        registry = open_registry(settings, makes_database=False)
-        registry.identity()
-    except (SettingsError, RegistryError) as error:
+        database = open_database(settings, makes_database=False)
+        database.identity()
+    except (SettingsError, DatabaseError) as error:
         return with_arguments(str(error), ini)
-    return Places(registry, catalog, ini)
+    return Places(database, catalog, ini)
 
 
 def _known(catalog: Catalog, name: str) -> Entry:
@@ -139,16 +140,16 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
         held = place.contents()
         click.echo(
             f"It holds {held.count} blobs of {held.bytes} bytes together; {held.known} of them belong to "
-            f"images of this registry." + "".join(f"\n  {location}" for location in held.examples)
+            f"images of this database." + "".join(f"\n  {location}" for location in held.examples)
         )
     else:
         click.echo("Its driver cannot list what it holds.")
     click.echo(
-        "Once it is marked, what it holds without a record in this registry counts as an orphan, which "
+        "Once it is marked, what it holds without a record in this database counts as an orphan, which "
         f"`calotype-manage fsck {places.ini} --repair` removes."
     )
     if asking:
-        click.confirm(f"Mark it as store '{name}' of registry {places.registry_id}?", abort=True)
+        click.confirm(f"Mark it as store '{name}' of database {places.database_id}?", abort=True)
     if place.claim(place.marker) is not PlaceState.OWN:
         raise Refusal(f"store '{name}': {place.remark()}")
 
@@ -159,9 +160,9 @@ def _check_owner(catalog: Catalog, places: Places, place: Place, owner: str | No
     if marker is None:
         if owner is not None:
             raise Refusal(f"store '{place.name}': its place has no marker; leave --from out")
-    elif owner != marker.registry:
+    elif owner != marker.database:
         raise Refusal(f"store '{place.name}': {place.remark()}")
-    elif marker.registry == places.registry_id and marker.store in catalog:
+    elif marker.database == places.database_id and marker.store in catalog:
         raise Refusal(
             f"store '{place.name}': its place is that of store '{marker.store}', which the ini file has too: "
             "give each a place of its own"

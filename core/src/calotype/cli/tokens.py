@@ -6,17 +6,10 @@ import datetime
 
 import click
 
-from calotype import policy
-from calotype.cli.ini import (
-    Refusal,
-    ini_argument,
-    load_settings,
-    refusals,
-    takes_ini,
-    variables_argument,
-)
-from calotype.hints import did_you_mean
-from calotype.tokens import TokenFile
+from calotype.cli.ini import Refusal, ini_argument, load_settings, refusals, takes_ini, variables_argument
+from calotype.config.messages import did_you_mean
+from calotype.identity.token_file import TokenFile
+from calotype.model import policy
 
 
 @click.group()

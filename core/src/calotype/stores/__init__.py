@@ -4,8 +4,8 @@ The contract is `Store`; `StoreOptions` declares a driver's settings; the errors
 say what went wrong without saying it in HTTP. See docs/writing-a-store.md.
 """
 
-from calotype.private_files import give_to_owner_of, make_directory
-from calotype.quantities import Seconds, Size
+from calotype.config.private_files import give_to_owner_of, make_directory
+from calotype.config.quantities import Seconds, Size
 from calotype.stores.contract import API_VERSION, KEY, Blob, Capability, Opened, Reader, Store, Stored
 from calotype.stores.errors import (
     BadLocation,

@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import Field
 
-from calotype.quantities import Seconds
+from calotype.config.quantities import Seconds
 from calotype.stores.contract import Reader
 from calotype.stores.errors import Overdue
 from calotype.stores.options import StoreOptions
@@ -34,7 +34,7 @@ Drop = Callable[[Result], object]
 StandIn = Callable[[], AbstractContextManager[object]]
 
 #: What a thread does around a wait that takes longer than usual. A request's worker has another worker
-#: stand in for it: `calotype.api.access` sets this for each request.
+#: stand in for it: `calotype.api.http.access_log` sets this for each request.
 STAND_IN: ContextVar[StandIn] = ContextVar("STAND_IN", default=contextlib.nullcontext)
 
 #: Seconds that a thread waits before another one stands in for it: most calls have ended by then.

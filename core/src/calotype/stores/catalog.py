@@ -17,14 +17,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from calotype.hints import did_you_mean, quoted
-from calotype.quantities import Size
+from calotype.config.messages import did_you_mean, quoted
+from calotype.config.quantities import Size
 from calotype.stores import discovery
 from calotype.stores.bulkhead import Bounds, Bulkhead
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
 from calotype.stores.discovery import Driver, blamed, lacks_locate
-from calotype.stores.errors import ConfigurationError, NoTaker, UnusableDriver
+from calotype.stores.errors import ConfigurationError, UnsupportedScheme, UnusableDriver
 from calotype.stores.options import read_options, written
 
 log = logging.getLogger(__name__)
@@ -106,13 +106,13 @@ class Catalog:
         """The store that takes this URI from a client.
 
         Raises:
-            NoTaker: no store, or more than one, declares EXTERNAL for its scheme.
+            UnsupportedScheme: no store, or more than one, declares EXTERNAL for its scheme.
         """
         scheme = uri.partition(":")[0].lower()
         takers = [s for s in self if s.can(Capability.EXTERNAL) and scheme in s.schemes]
         if len(takers) != 1:
             shown = scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.ASCII) else "that"
-            raise NoTaker(f"External sources are not supported: no store takes {shown} locations")
+            raise UnsupportedScheme(f"External sources are not supported: no store takes {shown} locations")
         return takers[0]
 
     def close(self) -> None:

@@ -31,13 +31,13 @@ from calotype.stores.errors import (
     Unsupported,
 )
 from calotype.stores.hashing import Digests
-from calotype.stores.measured import BLOCK, NO_DEMANDS, Demands, Measured, Received
+from calotype.stores.measured import BLOCK, NO_DEMANDS, Expectations, UploadResult, VerifyingReader
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-#: The longest location that the registry keeps.
+#: The longest location that the database keeps.
 LOCATION_MAX = 1024
 
 
@@ -46,7 +46,7 @@ Observer = Callable[[str, str, str, float], None]
 
 
 class Gate(Protocol):
-    """Decides whether a store may be used, by the owner of its place (`calotype.places`)."""
+    """Decides whether a store may be used, by the owner of its place (`calotype.transfers.places`)."""
 
     def admit(self) -> None:
         """Return if the store may be used; called before each use of the driver, so it must be cheap.
@@ -65,7 +65,7 @@ class Gate(Protocol):
         ...
 
 
-class Bounded:
+class LimitedReader:
     """The first `length` bytes of a reader; shorter is an error, for the size is known."""
 
     def __init__(self, store: str, reader: Reader, length: int):
@@ -156,20 +156,20 @@ class CheckedStore:
         """Whether the store declares the capability."""
         return capability in self.capabilities
 
-    def add(self, key: str, source: Reader, demands: Demands = NO_DEMANDS) -> Received:
+    def add(self, key: str, source: Reader, demands: Expectations = NO_DEMANDS) -> UploadResult:
         """Store a source whole, or leave nothing.
 
         Raises:
             SourceError: the source broke its promise.
             StoreError: the store could not take it.
             Exception: whatever else the source raises, because not every failure to read is the client's:
-                the registry may be away that counts the bytes, or the store that they are copied from.
+                the database may be away that counts the bytes, or the store that they are copied from.
         """
         self._need(Capability.WRITE, "takes no uploads")
         if not KEY.fullmatch(key):
             raise BadLocation(self.name, "a key is lower-case letters, digits, - and .")
         with Digests(self._algorithms) as digests:
-            measured = Measured(source, digests, demands)
+            measured = VerifyingReader(source, digests, demands)
             stored = self._stored(key, measured, demands.length)
             try:
                 return self._received(stored, measured, digests.hexdigests(), demands)
@@ -177,7 +177,7 @@ class CheckedStore:
                 self._withdraw(stored.location)
                 raise
 
-    def _stored(self, key: str, measured: Measured, length: int | None) -> Stored:
+    def _stored(self, key: str, measured: VerifyingReader, length: int | None) -> Stored:
         """Return the driver's receipt, or raise what the source raised, whatever the driver made of it."""
         try:
             with self._doing("add"):
@@ -189,8 +189,8 @@ class CheckedStore:
         raise measured.failure
 
     def _received(
-        self, stored: Stored, measured: Measured, digests: dict[str, str], demands: Demands
-    ) -> Received:
+        self, stored: Stored, measured: VerifyingReader, digests: dict[str, str], demands: Expectations
+    ) -> UploadResult:
         if measured.failure is not None:
             raise measured.failure
         if not measured.ended and measured.read(1):
@@ -209,7 +209,7 @@ class CheckedStore:
                     f"Supplied checksum ({declared}) and checksum generated from uploaded image "
                     f"({digests[algorithm]}) did not match."
                 )
-        return Received(stored.location, measured.count, digests)
+        return UploadResult(stored.location, measured.count, digests)
 
     def _withdraw(self, location: str) -> None:
         try:
@@ -227,7 +227,7 @@ class CheckedStore:
     ) -> Reader:
         """Open `length` bytes from `offset`, or all from there on; never fewer, never more.
 
-        `size` is the blob's size as the registry knows it; a store that holds another
+        `size` is the blob's size as the database knows it; a store that holds another
         number of bytes is refused before the first byte is given out.
 
         Raises:
@@ -245,7 +245,7 @@ class CheckedStore:
             except BaseException:
                 reader.close()
                 raise
-        return reader if length is None else Bounded(self.name, reader, length)
+        return reader if length is None else LimitedReader(self.name, reader, length)
 
     def _open(self, size: int | None, *where: object) -> Reader:
         work = partial(self._get, size, *where)
@@ -330,7 +330,7 @@ class CheckedStore:
         if not _is_location(stored.location):
             raise BadLocation(
                 self.name,
-                f"the location would have {len(stored.location)} characters, and the registry keeps "
+                f"the location would have {len(stored.location)} characters, and the database keeps "
                 f"{LOCATION_MAX}: import the image, so that its bytes are copied",
             )
         return stored
@@ -351,7 +351,7 @@ class CheckedStore:
         with self._doing("open_uri"):
             reader = self.bulkhead.open(work)
         size = opened[0].size
-        return Opened(reader if size is None else Bounded(self.name, reader, size), size)
+        return Opened(reader if size is None else LimitedReader(self.name, reader, size), size)
 
     def direct_url(self, location: str, expires: int) -> str | None:
         """A URL that reads the blob without us, or None."""

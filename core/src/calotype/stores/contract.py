@@ -30,8 +30,8 @@ API_VERSION = (1, 1)
 #: At most 200 characters, so that it fits into a file name with room for a prefix and a suffix.
 KEY = re.compile(r"(?=.{1,200}\Z)[0-9a-z]{1,60}(?:[-.][0-9a-z]{1,60}){0,15}", re.ASCII)
 
-#: The key of the marker that says whose a store's place is: see `calotype.places`. The core keeps it through
-#: the driver's own methods. No upload ever has this key, because an upload's key begins with an image's id.
+#: The key of the marker that says whose a store's place is: see `calotype.transfers.places`. The core keeps
+#: it through the driver's own methods. No upload ever has this key, because that begins with an image's id.
 MARKER_KEY = "calotype-store-marker"
 
 
@@ -107,7 +107,7 @@ class Store(abc.ABC):
     location is for new keys only. A location contains the key that `add` was given, because
     `fsck` finds out by the key which image an object belongs to.
 
-    One place belongs to one store of one registry. The core keeps a marker there, as a blob under
+    One place belongs to one store of one database. The core keeps a marker there, as a blob under
     the key `MARKER_KEY`, and for that needs nothing but `add`, `locate`, `get` and `delete`.
     """
 

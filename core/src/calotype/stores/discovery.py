@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from stevedore import DriverManager
 from stevedore.exception import MultipleMatches, NoMatches
 
-from calotype.hints import did_you_mean
+from calotype.config.messages import did_you_mean
 from calotype.stores.contract import API_VERSION, Capability, Store
 from calotype.stores.errors import ConfigurationError, UnusableDriver
 from calotype.stores.options import StoreOptions

@@ -4,7 +4,7 @@
     ├── ConfigurationError      the settings are wrong: the service does not start
     │   └── UnusableDriver      the driver cannot be loaded or built, whatever the settings say
     ├── BadLocation             a location this store does not take
-    │   └── NoTaker             a location that no store takes
+    │   └── UnsupportedScheme             a location that no store takes
     ├── BlobNotFound            there are no bytes at that location
     ├── BlobChanged             the bytes are not the ones that were registered
     ├── Duplicate               that key is taken
@@ -59,7 +59,7 @@ class BadLocation(StoreError):
     """The location does not have the form that this store writes or accepts."""
 
 
-class NoTaker(BadLocation):
+class UnsupportedScheme(BadLocation):
     """No store takes the location; so the sentence names none."""
 
     def __init__(self, reason: str):

@@ -17,7 +17,7 @@ from types import TracebackType
 
 #: Bytes that are hashed in place before threads are started.
 INLINE = 1 << 20
-#: Blocks that a digest thread may be behind, the one at hand included; that many are held for it.
+#: ReaderIterator that a digest thread may be behind, the one at hand included; that many are held for it.
 BEHIND = 3
 #: Digests are most of the work there is: they stand back where a request waits for a core.
 NICENESS = 10

@@ -15,7 +15,7 @@ BLOCK = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
-class Demands:
+class Expectations:
     """What an upload must fulfil; None: nothing is demanded.
 
     `length` is the transport's length and goes to the driver as a hint, `size` the
@@ -30,11 +30,11 @@ class Demands:
 
 
 #: What an upload must fulfil of which nothing is known.
-NO_DEMANDS = Demands()
+NO_DEMANDS = Expectations()
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class UploadResult:
     """What an upload turned out to be: the receipt's location, the size in bytes, algorithm -> hex."""
 
     location: str
@@ -42,13 +42,13 @@ class Received:
     digests: dict[str, str]
 
 
-class Measured:
+class VerifyingReader:
     """A source as the driver sees it: counted, hashed, and held to what was announced.
 
     `failure` is what the source raised, whatever it was; the driver sees a SourceError.
     """
 
-    def __init__(self, source: Reader, digests: Digests, demands: Demands):
+    def __init__(self, source: Reader, digests: Digests, demands: Expectations):
         self.count = 0
         self.ended = False
         self.failure: Exception | None = None

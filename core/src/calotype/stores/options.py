@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 
 from pydantic import BaseModel, ByteSize, ConfigDict, SecretStr, ValidationError
 
-from calotype.hints import did_you_mean, problem_told, quoted
-from calotype.quantities import parse_size
+from calotype.config.messages import did_you_mean, problem_told, quoted
+from calotype.config.quantities import parse_size
 from calotype.stores.errors import ConfigurationError
 
 

@@ -7,9 +7,10 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from calotype.stores.checked import CheckedStore, Demands
+from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability, Reader
 from calotype.stores.errors import BlobNotFound, StoreError
+from calotype.stores.measured import Expectations
 
 #: Bytes of the probe: odd, so that a store which works in blocks shows it.
 SIZE = 100_003
@@ -34,7 +35,7 @@ def probe(store: CheckedStore) -> Iterator[Step]:
     data = secrets.token_bytes(SIZE)
     key = f"probe.{secrets.token_hex(8)}"
     try:
-        location = store.add(key, io.BytesIO(data), Demands(length=SIZE)).location
+        location = store.add(key, io.BytesIO(data), Expectations(length=SIZE)).location
     except StoreError as error:
         yield Step("write", error.reason)
         return

@@ -7,15 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from calotype.stores import (
-    BadLocation,
-    BlobChanged,
-    BlobNotFound,
-    Capability,
-    Reader,
-    StoreError,
-)
-from calotype.stores.checked import BLOCK
+from calotype.stores import BadLocation, BlobChanged, BlobNotFound, Capability, Reader, StoreError
+from calotype.stores.measured import BLOCK
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import assert_same, pattern, read_all
 
@@ -31,7 +24,7 @@ RANGES = {
     "to-the-end": lambda size: (size // 2, None),
     "whole": lambda size: (0, size),
 }
-#: What the registry could hold if somebody had tampered with it; "{0}" is a true location.
+#: What the database could hold if somebody had tampered with it; "{0}" is a true location.
 HOSTILE_LOCATIONS = {
     "empty": "",
     "dot-dot": "../../../../etc/passwd",

@@ -14,7 +14,8 @@ from typing import ClassVar
 import pytest
 
 from calotype.stores import BlobNotFound, Capability, Reader, Store, StoreError
-from calotype.stores.checked import BLOCK, CheckedStore, Demands, Received
+from calotype.stores.checked import CheckedStore
+from calotype.stores.measured import BLOCK, Expectations, UploadResult
 from calotype.testing.readers import Trickle, assert_same, pattern, read_all
 
 
@@ -130,16 +131,16 @@ class Harness:
         self._keys.append(key)
         return key
 
-    def add(self, key: str, source: Reader, demands: Demands | None = None) -> Received:
+    def add(self, key: str, source: Reader, demands: Expectations | None = None) -> UploadResult:
         """Add through the checked store, and see that it is removed after the test."""
-        received = self.checked.add(key, source, demands or Demands())
+        received = self.checked.add(key, source, demands or Expectations())
         self._locations.append(received.location)
         return received
 
     def put(self, data: bytes) -> str:
         """Bring bytes into the store, in the way it has; returns their location."""
         if self.checked.can(Capability.WRITE):
-            return self.add(self.key(), Trickle(data), Demands(length=len(data))).location
+            return self.add(self.key(), Trickle(data), Expectations(length=len(data))).location
         planted = self.put_outside(data)
         return self.checked.register(planted).location if self.checked.can(Capability.EXTERNAL) else planted
 

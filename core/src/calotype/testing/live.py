@@ -11,7 +11,8 @@ from __future__ import annotations
 import plaster
 import pytest
 
-from calotype.settings import SettingsError, read_settings
+from calotype.config.interpolation import SettingsError
+from calotype.config.settings import read_settings
 from calotype.stores import Capability, Store, StoreError
 from calotype.stores.catalog import build_catalog
 from calotype.stores.checked import CheckedStore

@@ -19,7 +19,8 @@ from calotype.stores import (
     SourceTooLarge,
     Stored,
 )
-from calotype.stores.checked import BLOCK, LOCATION_MAX, Demands
+from calotype.stores.checked import LOCATION_MAX
+from calotype.stores.measured import BLOCK, Expectations
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Endless, Exploding, Flow, Paused, Short, Trickle, assert_same, pattern
 
@@ -78,7 +79,7 @@ class Uploads(Harness):
     @needs(WRITE)
     def test_what_goes_in_comes_out(self, size: int) -> None:
         data = pattern(size)
-        received = self.add(self.key(), Trickle(data), Demands(length=size))
+        received = self.add(self.key(), Trickle(data), Expectations(length=size))
 
         assert_same(self.read(received.location, size), data)
 
@@ -182,7 +183,7 @@ class Uploads(Harness):
     def test_a_source_shorter_than_announced_leaves_nothing(self) -> None:
         key, data = self.key(), pattern(self.span())
         with pytest.raises(SourceBroken):
-            self.checked.add(key, Short(data), Demands(length=len(data)))
+            self.checked.add(key, Short(data), Expectations(length=len(data)))
 
         self.assert_nothing_under(key)
 
@@ -190,7 +191,7 @@ class Uploads(Harness):
     def test_a_source_longer_than_announced_leaves_nothing(self) -> None:
         key, data = self.key(), pattern(self.span())
         with pytest.raises(SourceBroken):
-            self.checked.add(key, Trickle(data), Demands(length=len(data) - 1))
+            self.checked.add(key, Trickle(data), Expectations(length=len(data) - 1))
 
         self.assert_nothing_under(key)
 
@@ -199,7 +200,7 @@ class Uploads(Harness):
     def test_a_source_of_another_size_than_declared_leaves_nothing(self, wrong: int) -> None:
         key, data = self.key(), pattern(self.span())
         with pytest.raises(SourceMismatch):
-            self.checked.add(key, Trickle(data), Demands(size=len(data) + wrong))
+            self.checked.add(key, Trickle(data), Expectations(size=len(data) + wrong))
 
         self.assert_nothing_under(key)
 
@@ -207,7 +208,7 @@ class Uploads(Harness):
     def test_an_endless_source_is_cut_off(self) -> None:
         key, source = self.key(), Endless()
         with pytest.raises(SourceTooLarge):
-            self.checked.add(key, source, Demands(limit=self.span()))
+            self.checked.add(key, source, Expectations(limit=self.span()))
 
         self.assert_nothing_under(key)
 
@@ -215,7 +216,7 @@ class Uploads(Harness):
     def test_bytes_with_another_checksum_than_declared_are_withdrawn(self) -> None:
         key = self.key()
         with pytest.raises(SourceMismatch):
-            self.checked.add(key, Trickle(pattern(1000)), Demands(digests={"sha256": "0" * 64}))
+            self.checked.add(key, Trickle(pattern(1000)), Expectations(digests={"sha256": "0" * 64}))
 
         self.assert_nothing_under(key)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from webtest import TestApp
 
 from calotype.app import make_app
-from calotype.properties import is_reserved
-from core.tests.workbench import make_bench
+from calotype.model.properties import is_reserved
+from tests.support.workbench import make_bench
 
 META = "x-image-meta-"
 #: What both dialects tell under the same name and in the same form.

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from calotype.api.v2.views.documents import image_document
-from calotype.draft import Draft
-from calotype.lifecycle import Lifecycle
-from calotype.registry import Image
+from calotype.images.lifecycle import Lifecycle
+from calotype.model.changes import ImageFields
+from calotype.model.images import Image
 from calotype.testing import MemoryStore, Trickle
-from core.tests.workbench import Bench, make_catalog, make_settings
+from tests.support.workbench import Bench, make_catalog, make_settings
 
 DATA = b"bytes of an image"
 RAW = {"disk_format": "raw", "container_format": "bare"}
@@ -21,12 +21,12 @@ RAW = {"disk_format": "raw", "container_format": "bare"}
 def lifecycle(bench: Bench) -> Lifecycle:
     """A lifecycle with two stores."""
     stores = make_catalog(*(MemoryStore(name, MemoryStore.Options()) for name in ("memory", "cold")))
-    return Lifecycle(bench.registry, stores, make_settings())
+    return Lifecycle(bench.database, stores, make_settings())
 
 
 def told(bench: Bench, image: Image) -> tuple[str, str, str]:
     """Of an image, as it was read some time ago: its status, its stores, and those that are waited for."""
-    request = SimpleNamespace(image_registry=bench.registry, caller=bench.caller, stores=bench.stores)
+    request = SimpleNamespace(db=bench.database, caller=bench.caller, stores=bench.stores)
     document = image_document(request, image)
     return document["status"], document["stores"], document["os_glance_importing_to_stores"]
 
@@ -34,17 +34,17 @@ def told(bench: Bench, image: Image) -> tuple[str, str, str]:
 def test_an_import_that_ends_while_its_image_is_read_is_seen_whole(
     bench: Bench, lifecycle: Lifecycle
 ) -> None:
-    image = lifecycle.reserve(Draft(fields=RAW), bench.caller)
+    image = lifecycle.reserve(ImageFields(fields=RAW), bench.caller)
     lifecycle.imports.stage(image, Trickle(DATA), None, len(DATA), bench.caller)
     lifecycle.imports.import_staged(image, ("memory",), bench.caller, "req-1")
-    read_before = bench.registry.find(image.id)
+    read_before = bench.database.find(image.id)
     assert lifecycle.work()
     assert told(bench, read_before) == ("active", "memory", "")
 
 
 def test_a_copy_that_ends_while_its_image_is_read_is_seen_whole(bench: Bench, lifecycle: Lifecycle) -> None:
-    image = lifecycle.upload(Draft(fields=RAW), Trickle(DATA), None, bench.caller)
+    image = lifecycle.upload(ImageFields(fields=RAW), Trickle(DATA), None, bench.caller)
     lifecycle.copy(image, ("cold",), bench.caller, "req-1")
-    read_before = bench.registry.find(image.id)
+    read_before = bench.database.find(image.id)
     assert lifecycle.work()
     assert told(bench, read_before) == ("active", "cold,memory", "")

@@ -42,7 +42,7 @@ class Part:
     last: bool
 
 
-class Cutter:
+class PartReader:
     """Cuts a source into parts. It looks one block ahead, to know the last part as such."""
 
     def __init__(self, source: Reader):

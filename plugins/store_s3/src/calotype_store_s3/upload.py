@@ -18,7 +18,7 @@ from typing import Any
 from calotype.stores import BlobNotFound, Duplicate, Reader, StoreError, StoreFull
 from calotype_store_s3.bucket import Bucket
 from calotype_store_s3.errors import code_of, lost_answers
-from calotype_store_s3.parts import Cutter, Part, part_sizes
+from calotype_store_s3.parts import Part, PartReader, part_sizes
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +52,14 @@ class Upload:
         if size is not None and size < options.multipart_threshold:
             sizes = itertools.chain([size or 1], sizes)
         try:
-            return self._store(Cutter(source), sizes)
+            return self._store(PartReader(source), sizes)
         except BaseException:
             self._undo()
             raise
         finally:
             self._threads.shutdown()
 
-    def _store(self, cutter: Cutter, sizes: Iterator[int]) -> int:
+    def _store(self, cutter: PartReader, sizes: Iterator[int]) -> int:
         part = cutter.part(next(sizes))
         if part.last:
             self._write("put_object", Body=part.data, **self._settings())
@@ -97,13 +97,13 @@ class Upload:
             with contextlib.suppress(StoreError):
                 abort_all(self._bucket, self._name, spare=self._upload_id)
 
-    def _send(self, cutter: Cutter, part: Part) -> int:
+    def _send(self, cutter: PartReader, part: Part) -> int:
         sending = self._threads.submit(self._put, cutter, part, len(self._sent) + 1)
         self._sent.append(sending)
         self._sending[sending] = len(part.data)
         return len(part.data)
 
-    def _put(self, cutter: Cutter, part: Part, number: int) -> dict:
+    def _put(self, cutter: PartReader, part: Part, number: int) -> dict:
         answer = self._bucket.call(
             "upload_part", Key=self._name, UploadId=self._upload_id, PartNumber=number, Body=part.data
         )

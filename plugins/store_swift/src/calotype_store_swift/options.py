@@ -59,7 +59,7 @@ class SwiftOptions(StoreOptions):
         description="Hex digits of the key's hash by which objects are spread over 1, 16 or 256 containers. "
         "Never change it once there are images.",
     )
-    whole_max: Size = Field(
+    single_object_max: Size = Field(
         ByteSize(1 << 30),
         ge=0,
         le=OBJECT_MAX,

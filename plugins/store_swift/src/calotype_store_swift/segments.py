@@ -41,18 +41,20 @@ def segment_sizes(first: int | None, total: int | None, most: int) -> Iterator[i
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class SegmentBudget:
     """How many segments of one size may be held at once, the one being filled included, and where."""
 
     count: int
     on_disk: bool
 
 
-def room_for(size: int, options: SwiftOptions) -> Room:
+def room_for(size: int, options: SwiftOptions) -> SegmentBudget:
     """Fit segments of `size` bytes into `upload_memory`; on disk when two do not fit."""
     fitting = options.upload_memory // size
     most = options.segment_concurrency + 1
-    return Room(most, on_disk=True) if fitting < 2 else Room(min(fitting, most), on_disk=False)
+    return (
+        SegmentBudget(most, on_disk=True) if fitting < 2 else SegmentBudget(min(fitting, most), on_disk=False)
+    )
 
 
 class Body(Protocol):
@@ -63,7 +65,7 @@ class Body(Protocol):
     def seek(self, position: int, /) -> object: ...
 
 
-class Piece:
+class Segment:
     """A piece of a source, in something seekable at its start: `size` bytes with that hex MD5."""
 
     def __init__(self, body: BinaryIO | mmap.mmap, size: int, md5: str, release: Callable[[], None]):
@@ -78,7 +80,7 @@ class Piece:
             self._release.pop()()
 
 
-class Cutter:
+class SegmentReader:
     """Cuts a source into pieces that can be sent again; `ended` tells whether the last one was the last."""
 
     def __init__(self, source: Reader, options: SwiftOptions):
@@ -88,7 +90,7 @@ class Cutter:
         self._ahead = b""
         self._spare: list[mmap.mmap] = []
 
-    def cut(self, size: int) -> Piece:
+    def cut(self, size: int) -> Segment:
         """The next `size` bytes, fewer at the source's end. What the source raises is let through."""
         body = self._body(size)
         try:
@@ -116,7 +118,7 @@ class Cutter:
         # Unlike pieces of the heap a mapping goes back to the system as a whole.
         return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
-    def _fill(self, body: BinaryIO | mmap.mmap, size: int) -> Piece:
+    def _fill(self, body: BinaryIO | mmap.mmap, size: int) -> Segment:
         digest = hashlib.md5(usedforsecurity=False)
         left = size
         body.seek(0)
@@ -130,20 +132,20 @@ class Cutter:
         self.ended = not block
         body.seek(0)
         release = partial(self._spare.append, body) if isinstance(body, mmap.mmap) else body.close
-        return Piece(body, size - left, digest.hexdigest(), release)
+        return Segment(body, size - left, digest.hexdigest(), release)
 
 
 def _spool(folder: Path | None) -> BinaryIO:
     return tempfile.TemporaryFile(dir=folder)
 
 
-class Whole:
+class RewindableBody:
     """A source as one body: its first piece, then what follows as it comes.
 
     It can be sent again as long as nothing but the first piece was read.
     """
 
-    def __init__(self, store: str, first: Piece, rest: Cutter):
+    def __init__(self, store: str, first: Segment, rest: SegmentReader):
         self._store = store
         self._first = first
         self._rest = rest

@@ -209,7 +209,7 @@ class SwiftStore(Store):
     def _sizes(self, size: int | None) -> Iterator[int]:
         """The sizes of the segments; Swift is only asked for its limits when one will not do."""
         first = self.options.segment_size or SEGMENT
-        if size is None or size <= max(first, self.options.whole_max):
+        if size is None or size <= max(first, self.options.single_object_max):
             yield first
             yield from itertools.islice(segment_sizes(first, None, self._most_segments()), 1, None)
         else:

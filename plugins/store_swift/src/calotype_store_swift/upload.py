@@ -1,7 +1,7 @@
 """One attempt to put a source under a key: whole, or nothing of it is left.
 
 A source that ends within one segment is one PUT, and so is one of known length up to
-`whole_max`, which goes on to Swift as it comes. Any other goes as segments, several
+`single_object_max`, which goes on to Swift as it comes. Any other goes as segments, several
 at a time, under `<key>/<attempt>/<n>`, which Swift removes by itself after
 `segment_ttl`; then comes the manifest, and only when the expiry of every segment is
 taken off again does the upload count as done. A crash at any point before leaves
@@ -26,7 +26,7 @@ from calotype.stores import Duplicate, Reader, Stored, StoreFull
 from calotype_store_swift.connections import Connections
 from calotype_store_swift.failures import explained, is_failure, status_of
 from calotype_store_swift.options import SwiftOptions
-from calotype_store_swift.segments import Body, Cutter, Piece, Whole, room_for
+from calotype_store_swift.segments import Body, RewindableBody, Segment, SegmentReader, room_for
 
 if TYPE_CHECKING:
     import swiftclient
@@ -66,15 +66,15 @@ class Upload:
         Raises:
             Duplicate, StoreFull, Unavailable: as `Store.add`.
         """
-        cutter = Cutter(source, self._options)
+        cutter = SegmentReader(source, self._options)
         first = cutter.cut(next(sizes))
         try:
             with contextlib.closing(first):
                 if cutter.ended:
                     return self._stored(first.size, self._put_whole(first.body, first.size, first.md5))
                 self._refuse_taken()
-                if length is not None and length <= self._options.whole_max:
-                    whole = Whole(self._store, first, cutter)
+                if length is not None and length <= self._options.single_object_max:
+                    whole = RewindableBody(self._store, first, cutter)
                     return self._stored(length, self._put_whole(whole, length))
                 entries = self._put_segments(cutter, first, sizes)
             self._put_manifest(entries)
@@ -102,7 +102,7 @@ class Upload:
             if _head(connection, self._container, self._key) is not None:
                 raise Duplicate(self._store, "the key is taken")
 
-    def _put_segments(self, cutter: Cutter, first: Piece, sizes: Iterator[int]) -> list[dict]:
+    def _put_segments(self, cutter: SegmentReader, first: Segment, sizes: Iterator[int]) -> list[dict]:
         entries: list[dict] = []
         pending: set[Future] = set()
         with ThreadPoolExecutor(self._options.segment_concurrency) as threads:
@@ -123,7 +123,7 @@ class Upload:
         self._sent.append(name)
         return name
 
-    def _put_segment(self, name: str, piece: Piece) -> dict:
+    def _put_segment(self, name: str, piece: Segment) -> dict:
         with (
             contextlib.closing(piece),
             explained(self._store, writing=True),

@@ -13,11 +13,11 @@ from typing import Any
 
 from pyramid.request import Request
 
-from calotype.api import headers
-from calotype.api.headers import header_text, read_boolean, read_integer
-from calotype.draft import Draft, InvalidDraft, read_id
-from calotype.hints import did_you_mean, not_one_of
-from calotype.registry import Image, Status, Visibility
+from calotype.api.http import headers
+from calotype.api.http.headers import header_text, read_boolean, read_integer
+from calotype.config.messages import did_you_mean, not_one_of
+from calotype.model.changes import ImageFields, InvalidRequest, read_id
+from calotype.model.images import Image, Status, Visibility
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +51,11 @@ _IGNORED = frozenset(
 _TYPES = {"aki": "kernel", "ari": "ramdisk", "raw": "raw"}
 
 
-def read_draft(request: Request) -> Draft:
+def read_draft(request: Request) -> ImageFields:
     """The draft that a request's headers make. An unknown name is ignored, and logged.
 
     Raises:
-        InvalidDraft: a value cannot be read.
+        InvalidRequest: a value cannot be read.
     """
     meta = headers.decode(request.headers.items())
     given = meta.fields
@@ -63,7 +63,7 @@ def read_draft(request: Request) -> Draft:
         name = unknown[0][:80]
         hint = did_you_mean(name, _SETTABLE)
         log.info("request %s: the header %s%s is unknown and ignored%s", request.id, headers.META, name, hint)
-    return Draft(
+    return ImageFields(
         id=read_id(given["id"]) if given.get("id") is not None else None,
         fields=_read_fields(given),
         properties=meta.properties,
@@ -79,7 +79,7 @@ def _read_fields(given: Mapping[str, str]) -> dict[str, Any]:
     if given.get("type") in _FORMATS:
         fields |= _FORMATS[given["type"]]
     elif given.get("type"):
-        raise InvalidDraft(not_one_of("Invalid type", given["type"], sorted(_FORMATS)))
+        raise InvalidRequest(not_one_of("Invalid type", given["type"], sorted(_FORMATS)))
     if "is_public" in given:
         public = read_boolean(given["is_public"])
         fields["visibility"] = Visibility.PUBLIC if public else Visibility.PRIVATE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from calotype.resources import ImageCollection, ImageResource
+from calotype.api.http.resources import ImageCollection, ImageResource
 
 
 class ClassicImage(ImageResource):

@@ -17,21 +17,23 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config, view_defaults
 
-from calotype import policy
-from calotype.api import errors
-from calotype.api.body import image_response, metadata_response
 from calotype.api.classic import codec
 from calotype.api.classic.resources import ClassicImage, ClassicImages
-from calotype.api.lists import stream_images
-from calotype.api.markers import link_parameters, read_position
-from calotype.api.methods import refuse_other_methods
-from calotype.api.uploads import upload_body
-from calotype.api.versions import version_document
-from calotype.draft import InvalidDraft
-from calotype.hints import quoted
-from calotype.registry import SHOWN, Image, Listing, Scope, SortKey, position
-from calotype.resources import Root
-from calotype.security import Unauthenticated
+from calotype.api.http import errors
+from calotype.api.http.allowed_methods import refuse_other_methods
+from calotype.api.http.body import image_response, metadata_response
+from calotype.api.http.lists import stream_images
+from calotype.api.http.paging import link_parameters, read_position
+from calotype.api.http.resources import Root
+from calotype.api.http.uploads import upload_body
+from calotype.api.http.versions import version_document
+from calotype.config.messages import quoted
+from calotype.database.queries import position
+from calotype.identity.security import Unauthenticated
+from calotype.model import policy
+from calotype.model.changes import InvalidRequest
+from calotype.model.images import Image
+from calotype.model.queries import SHOWN, ImageQuery, Scope, SortKey
 
 LOCATION = "x-image-meta-location"
 
@@ -64,8 +66,8 @@ class ListView:
         return Response(json={"versions": versions, "images": []}, status=300)
 
     def _page(self, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any) -> Response:
-        listing = Listing(Scope.PUBLIC, conditions=(SHOWN,), limit=self._limit())
-        page = self.request.image_registry.page(replace(listing, after=self._after(listing.sort)))
+        listing = ImageQuery(Scope.PUBLIC, conditions=(SHOWN,), limit=self._limit())
+        page = self.request.db.page(replace(listing, after=self._after(listing.sort)))
         if page.more and page.last is not None:
             following = link_parameters(page.last["id"], page.last)
             rest["next"] = f"{self.request.path}?{urlencode({'limit': listing.limit, **following})}"
@@ -77,7 +79,7 @@ class ListView:
         if text is None:
             return most
         if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            raise InvalidDraft(f"limit param must be an integer, and positive, not {quoted(text)}.")
+            raise InvalidRequest(f"limit param must be an integer, and positive, not {quoted(text)}.")
         return min(int(text), most)
 
     def _after(self, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
@@ -89,7 +91,7 @@ class ListView:
             return carried
         image = self.request.visible_image(text)
         if image is None:
-            raise InvalidDraft("Invalid marker. Image could not be found.")
+            raise InvalidRequest("Invalid marker. Image could not be found.")
         return position(image, sort)
 
 

@@ -13,9 +13,9 @@ from pyramid.events import NewRequest
 from pyramid.request import Request
 from pyramid.response import Response
 
-from calotype.api import errors
+from calotype.api.http import errors
+from calotype.api.http.versions import VERSIONS, Version
 from calotype.api.v1.resources import V1
-from calotype.api.versions import VERSIONS, Version
 
 _SEGMENTS = ("v1", "v1.0", "v1.1")
 _MEDIA_TYPE = re.compile(r"application/vnd\.openstack\.images-v1(\.[01])?\s*(;|,|$)", re.IGNORECASE)

@@ -16,11 +16,11 @@ from typing import Any
 
 from pyramid.request import Request
 
-from calotype.api import headers
-from calotype.api.headers import META, PROPERTY, header_text, read_boolean, read_integer
-from calotype.draft import Draft, InvalidDraft, read_id
-from calotype.hints import did_you_mean
-from calotype.registry import Image, Status, Visibility
+from calotype.api.http import headers
+from calotype.api.http.headers import META, PROPERTY, header_text, read_boolean, read_integer
+from calotype.config.messages import did_you_mean
+from calotype.model.changes import ImageFields, InvalidRequest, read_id
+from calotype.model.images import Image, Status, Visibility
 
 COPY_FROM = "x-glance-api-copy-from"
 PURGE = "x-glance-registry-purge-props"
@@ -50,40 +50,40 @@ _TIME = re.compile(
 )
 
 
-def read_draft(request: Request) -> Draft:
+def read_draft(request: Request) -> ImageFields:
     """The draft that a request's headers make.
 
     Raises:
-        InvalidDraft: a header is unknown, or its value cannot be read.
+        InvalidRequest: a header is unknown, or its value cannot be read.
     """
     meta = headers.decode(_given(request))
     unknown = sorted(set(meta.fields) - _KNOWN)
     if unknown:
         name = unknown[0][:80]
         hint = did_you_mean(name, _KNOWN - _IGNORED)
-        raise InvalidDraft(f"Bad header: {META}{name}{hint}; metadata of your own is {PROPERTY}NAME.")
+        raise InvalidRequest(f"Bad header: {META}{name}{hint}; metadata of your own is {PROPERTY}NAME.")
     given = {name: value or None for name, value in meta.fields.items()}
     properties = {name: value for name, value in meta.properties.items() if value}
     empty = frozenset(meta.properties) - frozenset(properties)
     return replace(_draft(given, properties, empty), from_headers=True)
 
 
-def read_document_draft(document: Any) -> Draft:
+def read_document_draft(document: Any) -> ImageFields:
     """The draft that a JSON document makes, wrapped in `image` or not; unknown keys are passed over."""
     values = document.get("image", document) if isinstance(document, dict) else None
     if not isinstance(values, dict):
-        raise InvalidDraft("The document is not an object.")
+        raise InvalidRequest("The document is not an object.")
     given = {name: _as_text(value) for name, value in values.items() if name in _KNOWN}
     properties = values.get("properties")
     properties = {} if properties is None else properties
     if not isinstance(properties, dict):
-        raise InvalidDraft("properties is not an object.")
+        raise InvalidRequest("properties is not an object.")
     return _draft(
         given, {str(name): _as_text(value) or "" for name, value in properties.items()}, frozenset()
     )
 
 
-def with_visibility(draft: Draft, image: Image | None) -> Draft:
+def with_visibility(draft: ImageFields, image: Image | None) -> ImageFields:
     """v1 knows public images and others, which members may see; what others say more finely stays so."""
     wanted = draft.fields.get("visibility", Visibility.SHARED if image is None else None)
     stays = image is not None and image.visibility is not Visibility.PUBLIC and wanted is Visibility.SHARED
@@ -122,7 +122,9 @@ def _as_text(value: Any) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _draft(given: Mapping[str, str | None], properties: dict[str, str], dropped: frozenset[str]) -> Draft:
+def _draft(
+    given: Mapping[str, str | None], properties: dict[str, str], dropped: frozenset[str]
+) -> ImageFields:
     for name in _TIMES:
         if name in given:
             read_time(given[name] or "")
@@ -131,8 +133,8 @@ def _draft(given: Mapping[str, str | None], properties: dict[str, str], dropped:
     size = _integer(given, "size")
     checksum = given.get("checksum")
     if checksum is not None and len(checksum) > 32:
-        raise InvalidDraft("Invalid checksum: it is longer than 32 characters.")
-    return Draft(
+        raise InvalidRequest("Invalid checksum: it is longer than 32 characters.")
+    return ImageFields(
         id=read_id(given["id"]) if given.get("id") is not None else None,
         fields=_read_fields(given),
         properties=properties,
@@ -169,7 +171,7 @@ def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
     if container in _AMAZON and "disk_format" not in fields:
         return {**fields, "disk_format": container}
     if disk != container and {disk, container} & set(_AMAZON) and None not in (disk, container):
-        raise InvalidDraft(
+        raise InvalidRequest(
             f"Invalid mix of disk and container formats: '{disk}' and '{container}'. "
             "If one of them is aki, ari or ami, both must be the same."
         )
@@ -180,7 +182,7 @@ def read_time(text: str) -> datetime.datetime:
     """ISO 8601, a date or a time, UTC unless it says otherwise.
 
     Raises:
-        InvalidDraft: it is none, or before the year 1900.
+        InvalidRequest: it is none, or before the year 1900.
     """
     match = _TIME.fullmatch(text)
     try:
@@ -189,7 +191,7 @@ def read_time(text: str) -> datetime.datetime:
         moment = datetime.datetime.fromisoformat(text)
         return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
     except (ValueError, OverflowError):  # OverflowError: its offset leads out of the years 1 to 9999
-        raise InvalidDraft("Invalid time format.") from None
+        raise InvalidRequest("Invalid time format.") from None
 
 
 def image_document(image: Image) -> dict[str, Any]:

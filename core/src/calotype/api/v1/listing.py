@@ -9,23 +9,15 @@ from typing import Any
 from pyramid.request import Request
 from webob.multidict import MultiDict
 
-from calotype.api.filters import check_filters
-from calotype.api.headers import number_of
-from calotype.api.markers import read_position
+from calotype.api.http.filters import check_filters
+from calotype.api.http.headers import number_of
+from calotype.api.http.paging import read_position
 from calotype.api.v1.codec import read_time
-from calotype.draft import InvalidDraft, canonical_id
-from calotype.hints import not_one_of, quoted
-from calotype.registry import (
-    SHOWN,
-    Condition,
-    Listing,
-    MemberStatus,
-    Scope,
-    SortKey,
-    Status,
-    Visibility,
-    position,
-)
+from calotype.config.messages import not_one_of, quoted
+from calotype.database.queries import position
+from calotype.model.changes import InvalidRequest, canonical_id
+from calotype.model.images import MemberStatus, Status, Visibility
+from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 
 _EXACT = ("name", "status", "container_format", "disk_format")
 _SORT_KEYS = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
@@ -34,19 +26,19 @@ _DEFAULT_LIMIT = 25
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def read_listing(request: Request, most: int) -> Listing:
+def read_listing(request: Request, most: int) -> ImageQuery:
     """The listing that a query string asks for; at most `most` images.
 
     Raises:
-        InvalidDraft: a parameter cannot be read; unknown ones are passed over.
+        InvalidRequest: a parameter cannot be read; unknown ones are passed over.
     """
     query = request.GET
     direction = query.get("sort_dir", "desc")
     key = query.get("sort_key", "created_at")
     if key not in _SORT_KEYS:
-        raise InvalidDraft(not_one_of("Unsupported sort_key", key, _SORT_KEYS))
+        raise InvalidRequest(not_one_of("Unsupported sort_key", key, _SORT_KEYS))
     if direction not in ("asc", "desc"):
-        raise InvalidDraft(not_one_of("Unsupported sort_dir", direction, ("asc", "desc")))
+        raise InvalidRequest(not_one_of("Unsupported sort_dir", direction, ("asc", "desc")))
     down = direction == "desc"
     sort = tuple(SortKey(name, down) for name in dict.fromkeys((key, "created_at", "id")))
     deleted = "changes-since" in query
@@ -58,7 +50,7 @@ def read_listing(request: Request, most: int) -> Listing:
     conditions.append(SHOWN)
     if not deleted:
         conditions.append(Condition("status", "neq", Status.KILLED))
-    return Listing(
+    return ImageQuery(
         scope=_scope(request, query),
         project=request.caller.project,
         memberships=frozenset(MemberStatus),
@@ -79,7 +71,7 @@ def _is_public(query: MultiDict) -> bool | None:
         return None
     if text not in _FLAGS:
         given = query["is_public"][:40]
-        raise InvalidDraft(
+        raise InvalidRequest(
             f"Bad value passed to filter is_public got {given}; one of: {', '.join(_FLAGS)}, none."
         )
     return _FLAGS[text]
@@ -115,31 +107,33 @@ def _conditions(query: MultiDict) -> list[Condition]:
 def _changes_since(text: str) -> Any:
     try:
         return read_time(text)
-    except InvalidDraft:
-        raise InvalidDraft(
+    except InvalidRequest:
+        raise InvalidRequest(
             f"Unrecognized changes-since value: {quoted(text)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
         ) from None
 
 
 def _flag(name: str, text: str) -> bool:
     if text.lower() not in _FLAGS:
-        raise InvalidDraft(f"Bad value passed to filter {name} got {text[:40]}; one of: {', '.join(_FLAGS)}.")
+        raise InvalidRequest(
+            f"Bad value passed to filter {name} got {text[:40]}; one of: {', '.join(_FLAGS)}."
+        )
     return _FLAGS[text.lower()]
 
 
 def _number(name: str, text: str) -> int:
     if not _INTEGER.fullmatch(text) or int(text) < 0:
         told = number_of(name.removesuffix("_min").removesuffix("_max"))
-        raise InvalidDraft(f"Bad value passed to filter {name} got {text[:40]}: it is {told}.")
+        raise InvalidRequest(f"Bad value passed to filter {name} got {text[:40]}: it is {told}.")
     return int(text)
 
 
 def _limit(query: MultiDict, most: int) -> int:
     text = query.get("limit", str(_DEFAULT_LIMIT))
     if not _INTEGER.fullmatch(text):
-        raise InvalidDraft(f"limit param must be an integer, not {quoted(text)}.")
+        raise InvalidRequest(f"limit param must be an integer, not {quoted(text)}.")
     if int(text) < 0:
-        raise InvalidDraft(f"limit param must be positive, not {text}.")
+        raise InvalidRequest(f"limit param must be positive, not {text}.")
     return min(int(text), most)
 
 
@@ -150,8 +144,10 @@ def _after(request: Request, query: MultiDict, sort: Sequence[SortKey]) -> Mappi
     if carried is not None:
         return carried
     if canonical_id(query["marker"]) is None:
-        raise InvalidDraft("Invalid marker format: a marker is the id of the last image of the page before.")
+        raise InvalidRequest(
+            "Invalid marker format: a marker is the id of the last image of the page before."
+        )
     image = request.visible_image(query["marker"], deleted=True)
     if image is None:
-        raise InvalidDraft("Invalid marker. Image could not be found.")
+        raise InvalidRequest("Invalid marker. Image could not be found.")
     return position(image, sort)

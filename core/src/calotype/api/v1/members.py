@@ -13,13 +13,13 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype import policy
-from calotype.api.documents import has_document, read_document
-from calotype.api.methods import refuse_other_methods
+from calotype.api.http.allowed_methods import refuse_other_methods
+from calotype.api.http.json_input import has_document, read_document
 from calotype.api.v1.resources import V1Member, V1Members, V1SharedWith
-from calotype.draft import InvalidDraft, check_project
-from calotype.lifecycle import Sharing
-from calotype.registry import Image
+from calotype.images.members import MemberSpec
+from calotype.model import policy
+from calotype.model.changes import InvalidRequest, check_project
+from calotype.model.images import Image
 
 
 @view_config(context=V1Members, method="GET", renderer="json")
@@ -44,13 +44,13 @@ def replace_all(context: V1Members, request: Request) -> Response:
     document = read_document(request) if has_document(request) else None
     wanted = document.get("memberships") if isinstance(document, dict) else None
     if not isinstance(wanted, list):
-        raise InvalidDraft(
+        raise InvalidRequest(
             "Invalid membership association: memberships is not a list. "
             'Send {"memberships": [{"member_id": "PROJECT"}]}.'
         )
     named = {_read_project(one): one for one in wanted}  # of one that comes twice the last counts
     request.lifecycle.members.check_number(named)
-    members = [Sharing(project, _read_can_share(one)) for project, one in named.items()]
+    members = [MemberSpec(project, _read_can_share(one)) for project, one in named.items()]
     request.lifecycle.members.share_with(image, members, request.caller)
     return _nothing()
 
@@ -64,9 +64,9 @@ def add(context: V1Member, request: Request) -> Response:
         document = read_document(request)
         member = document.get("member") if isinstance(document, dict) else None
         if not isinstance(member, dict):
-            raise InvalidDraft("Unexpected body type: member is not an object.")
+            raise InvalidRequest("Unexpected body type: member is not an object.")
         can_share = _read_can_share(member)
-    request.lifecycle.members.share(image, Sharing(context.__name__, can_share), request.caller)
+    request.lifecycle.members.share(image, MemberSpec(context.__name__, can_share), request.caller)
     return _nothing()
 
 
@@ -84,7 +84,7 @@ def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
     """GET /v1/shared-images/PROJECT: what is shared with a project, as far as the caller may know."""
     caller = request.caller
     check_project(context.__name__)
-    shared = request.image_registry.shared_with(context.__name__)
+    shared = request.db.shared_with(context.__name__)
     return {
         "shared_images": [
             {"image_id": image.id, "can_share": member.can_share}
@@ -105,14 +105,14 @@ def _image(members: V1Members, request: Request, permission: str) -> Image:
 
 def _read_project(membership: Any) -> str:
     if not isinstance(membership, dict) or not isinstance(membership.get("member_id"), str):
-        raise InvalidDraft("Invalid membership association: an entry has no member_id.")
+        raise InvalidRequest("Invalid membership association: an entry has no member_id.")
     return membership["member_id"]
 
 
 def _read_can_share(document: dict[str, Any]) -> bool | None:
     value = document.get("can_share")
     if value is not None and not isinstance(value, bool):
-        raise InvalidDraft("can_share is true or false.")
+        raise InvalidRequest("can_share is true or false.")
     return value
 
 

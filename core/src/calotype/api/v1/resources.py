@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from calotype.registry import Status
-from calotype.resources import ImageCollection, ImageResource, Resource
+from calotype.api.http.resources import ImageCollection, ImageResource, Resource
+from calotype.model.images import Status
 
 
 class V1(Resource):

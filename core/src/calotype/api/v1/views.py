@@ -15,22 +15,22 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype import policy
-from calotype.api.body import image_response, metadata_response
-from calotype.api.documents import read_document
-from calotype.api.headers import META, read_boolean
-from calotype.api.lists import stream_images
-from calotype.api.markers import VALUES, link_parameters
-from calotype.api.media_types import media_type
-from calotype.api.methods import not_allowed, refuse_other_methods
-from calotype.api.uploads import upload_body
+from calotype.api.http.allowed_methods import not_allowed, refuse_other_methods
+from calotype.api.http.body import image_response, metadata_response
+from calotype.api.http.headers import META, read_boolean
+from calotype.api.http.json_input import read_document
+from calotype.api.http.lists import stream_images
+from calotype.api.http.media_types import media_type
+from calotype.api.http.paging import VALUES, link_parameters
+from calotype.api.http.uploads import upload_body
+from calotype.api.http.versions import base_url, version_document
 from calotype.api.v1 import codec
 from calotype.api.v1.listing import read_listing
 from calotype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
-from calotype.api.versions import base_url, version_document
-from calotype.draft import Draft, InvalidDraft, check_formats
-from calotype.lifecycle import NotAllowed
-from calotype.registry import Image, Status, Visibility
+from calotype.model import policy
+from calotype.model.changes import ImageFields, InvalidRequest, check_formats
+from calotype.model.errors import NotAllowed
+from calotype.model.images import Image, Status, Visibility
 
 
 @view_config(context=V1, method="GET", permission=policy.LIST)
@@ -53,7 +53,7 @@ def detail(context: V1Images, request: Request) -> Response:
 
 def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
     listing = read_listing(request, request.registry["calotype.settings"].list_limit)
-    page = request.image_registry.page(listing)
+    page = request.db.page(listing)
     if page.more and page.last is not None:
         # openstacksdk follows it; a Link header would break it.
         own = ("limit", "marker", VALUES)
@@ -91,7 +91,7 @@ def update(context: V1Image, request: Request) -> Response:
     purge = read_boolean(request.headers.get(codec.PURGE, "true")) and not body
     external = draft.location is not None or codec.copy_source(request) is not None
     if external and not body and image.status is not Status.QUEUED:
-        raise InvalidDraft(
+        raise InvalidRequest(
             "Attempted to update Location field for an image not in queued status. "
             f"This image is {image.status}; create a new one."
         )
@@ -115,7 +115,7 @@ def _image(context: V1Image, request: Request, permission: str) -> Image:
     return image
 
 
-def _drafted(request: Request, draft: Draft, image: Image | None) -> Draft:
+def _drafted(request: Request, draft: ImageFields, image: Image | None) -> ImageFields:
     """The draft as v1 means it. Only an admin names an owner; what others say of it is passed over."""
     draft = codec.with_visibility(draft, image)
     if request.caller.is_admin or "owner" not in draft.fields:
@@ -123,7 +123,7 @@ def _drafted(request: Request, draft: Draft, image: Image | None) -> Draft:
     return replace(draft, fields={k: v for k, v in draft.fields.items() if k != "owner"})
 
 
-def _hold_to_record(request: Request, image: Image, draft: Draft) -> None:
+def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
     """What the server owns may be sent along, as long as it says what is so."""
     status = request.headers.get(f"{META}status")
     if draft.id not in (None, image.id):
@@ -137,15 +137,15 @@ def _hold_to_record(request: Request, image: Image, draft: Draft) -> None:
             raise NotAllowed("Forbidden to modify 'checksum' of active image.")
 
 
-def _give(request: Request, draft: Draft, image: Image | None) -> Image:
+def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
     """Make or complete an image from the one source that the request names, if it names any."""
     lifecycle, caller = request.lifecycle, request.caller
     given, draft = draft, _drafted(request, draft, image)
     body, source = request.has_body, codec.copy_source(request)
     if body + (draft.location is not None) + (source is not None) > 1:
-        raise InvalidDraft("It's invalid to provide multiple image sources.")
+        raise InvalidRequest("It's invalid to provide multiple image sources.")
     if draft.location == "" or source == "":
-        raise InvalidDraft("External source should not be empty")
+        raise InvalidRequest("External source should not be empty")
     if body or draft.location or source:
         check_formats(draft, image)
     if body:

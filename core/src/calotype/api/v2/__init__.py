@@ -10,9 +10,9 @@ from pyramid.config import Configurator
 from pyramid.events import ContextFound
 from pyramid.httpexceptions import HTTPNotFound
 
-from calotype.api import errors
+from calotype.api.http import errors
+from calotype.api.http.versions import VERSIONS, Version
 from calotype.api.v2.resources import V2
-from calotype.api.versions import VERSIONS, Version
 
 #: What is implemented: all but the image cache (2.14, 2.16, 2.18) and the locations API (2.17).
 IDS = (*(f"v2.{minor}" for minor in range(14)), "v2.15")

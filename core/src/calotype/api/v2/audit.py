@@ -7,26 +7,26 @@ import datetime
 from pyramid.request import Request
 
 from calotype.api.v2.listing import read_choice, read_limit
-from calotype.draft import InvalidDraft, canonical_id
-from calotype.hints import quoted
-from calotype.registry import AuditListing, AuditVerb
+from calotype.config.messages import quoted
+from calotype.model.audit import AuditQuery, AuditVerb
+from calotype.model.changes import InvalidRequest, canonical_id
 
 #: Digits of a record's id.
 _ID_DIGITS = 18
 
 
-def read_listing(request: Request, most: int) -> AuditListing:
+def read_listing(request: Request, most: int) -> AuditQuery:
     """Return what the request asks for; at most `most` records a page.
 
     Raises:
-        InvalidDraft: a parameter cannot be read.
+        InvalidRequest: a parameter cannot be read.
     """
     query = request.GET
     verb = read_choice(query, "verb", tuple(map(str, AuditVerb)), None)
     for name in ("user", "project"):
         if "\0" in query.get(name, ""):  # PostgreSQL compares no text with one
-            raise InvalidDraft(f"Invalid {name}: control characters are not allowed.")
-    return AuditListing(
+            raise InvalidRequest(f"Invalid {name}: control characters are not allowed.")
+    return AuditQuery(
         image_id=_image(query.get("image")),
         user=query.get("user"),
         project=query.get("project"),
@@ -39,7 +39,7 @@ def read_listing(request: Request, most: int) -> AuditListing:
 
 def _image(text: str | None) -> str | None:
     if text is not None and canonical_id(text) is None:
-        raise InvalidDraft("Invalid image: it is not the id of an image.")
+        raise InvalidRequest("Invalid image: it is not the id of an image.")
     return None if text is None else canonical_id(text)
 
 
@@ -50,7 +50,7 @@ def _since(text: str | None) -> datetime.datetime | None:
         at = datetime.datetime.fromisoformat(text.replace(" ", "+"))
         return (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
     except (ValueError, OverflowError):
-        raise InvalidDraft(
+        raise InvalidRequest(
             f"Invalid since: {quoted(text)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
         ) from None
 
@@ -60,5 +60,5 @@ def _marker(text: str | None) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS):
-        raise InvalidDraft("Invalid marker: it is not the id of a record.")
+        raise InvalidRequest("Invalid marker: it is not the id of a record.")
     return int(text)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype.api.v2.schemas import Schemas
-from calotype.draft import Draft, InvalidDraft, ReservedName
-from calotype.lifecycle import NotAllowed
-from calotype.properties import SERVER_FIELDS, is_reserved
-from calotype.registry import Image, Job, Member, Status, Visibility
+from calotype.model.changes import ImageFields, InvalidRequest, ReservedName
+from calotype.model.errors import NotAllowed
+from calotype.model.images import Image, Member, Status, Visibility
+from calotype.model.jobs import Job
+from calotype.model.properties import SERVER_FIELDS, is_reserved
 
 #: Fields that a document may set, but for `id` and `tags`.
 FIELDS = frozenset(
@@ -30,7 +31,7 @@ FIELDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class ImportOrder:
+class ImportRequest:
     """What a client asks of an import; `strict`: it fails when one of the stores does."""
 
     method: str
@@ -49,18 +50,18 @@ def check_key(name: str) -> None:
 
 
 def read_object(document: object) -> dict[str, Any]:
-    """A JSON document that must be an object; raises InvalidDraft."""
+    """A JSON document that must be an object; raises InvalidRequest."""
     if not isinstance(document, dict):
-        raise InvalidDraft("The JSON document must be an object.")
+        raise InvalidRequest("The JSON document must be an object.")
     return document
 
 
-def read_draft(document: object, schemas: Schemas) -> Draft:
+def read_draft(document: object, schemas: Schemas) -> ImageFields:
     """The draft of a new image.
 
     Raises:
         NotAllowed, ReservedName: it sets what is the server's own.
-        InvalidDraft: a value is of the wrong type.
+        InvalidRequest: a value is of the wrong type.
     """
     given = read_object(document)
     for name in given:
@@ -72,7 +73,7 @@ def read_draft(document: object, schemas: Schemas) -> Draft:
     properties = {
         name: value for name, value in given.items() if not schemas.is_base(name) and value is not None
     }
-    return Draft(
+    return ImageFields(
         id=given.get("id"),
         fields={"visibility": Visibility.SHARED, **fields},
         properties=properties,
@@ -85,22 +86,22 @@ def read_value(value: Any) -> Any:
     return int(value) if isinstance(value, float) else value
 
 
-def read_import(document: object, schemas: Schemas, header_store: str | None) -> ImportOrder:
+def read_import(document: object, schemas: Schemas, header_store: str | None) -> ImportRequest:
     """What an import is asked to do; `header_store` is X-Image-Meta-Store.
 
     Raises:
-        InvalidDraft: it is not a document of that kind, or names its stores in two ways.
+        InvalidRequest: it is not a document of that kind, or names its stores in two ways.
     """
     given = read_object(document)
     schemas.check_order(given)
     stores, everywhere = given.get("stores"), given.get("all_stores", False)
     if stores is not None and (everywhere or header_store):
-        raise InvalidDraft("Give the stores in one way only: stores, all_stores, or X-Image-Meta-Store.")
+        raise InvalidRequest("Give the stores in one way only: stores, all_stores, or X-Image-Meta-Store.")
     if everywhere and header_store:
-        raise InvalidDraft("Give the stores in one way only: all_stores, or X-Image-Meta-Store.")
+        raise InvalidRequest("Give the stores in one way only: all_stores, or X-Image-Meta-Store.")
     if stores is None and header_store:
         stores = [header_store]
-    return ImportOrder(
+    return ImportRequest(
         method=given["method"]["name"],
         uri=given["method"].get("uri"),
         stores=tuple(dict.fromkeys(stores)) if stores is not None else None,

@@ -1,4 +1,4 @@
-"""The query string of `GET /v2/images` as a Listing.
+"""The query string of `GET /v2/images` as a ImageQuery.
 
 A parameter that is no filter of this page's is a property's name; an operator may stand
 before a value (`in:a,b`, `gte:2026-01-01`), and what is no operator belongs to the value.
@@ -14,13 +14,15 @@ from typing import Any
 from pyramid.request import Request
 from webob.multidict import MultiDict
 
-from calotype.api.filters import check_filters, check_values
-from calotype.api.headers import number_of
-from calotype.api.markers import VALUES, read_position
-from calotype.draft import InvalidDraft
-from calotype.hints import not_one_of, quoted
-from calotype.policy import scope_of
-from calotype.registry import Condition, Listing, MemberStatus, SortKey, Visibility, position
+from calotype.api.http.filters import check_filters, check_values
+from calotype.api.http.headers import number_of
+from calotype.api.http.paging import VALUES, read_position
+from calotype.config.messages import not_one_of, quoted
+from calotype.database.queries import position
+from calotype.model.changes import InvalidRequest
+from calotype.model.images import MemberStatus, Visibility
+from calotype.model.policy import scope_of
+from calotype.model.queries import Condition, ImageQuery, SortKey
 
 DEFAULT_LIMIT = 25
 _PAGING = frozenset({"limit", "marker", VALUES, "sort", "sort_key", "sort_dir"})
@@ -38,11 +40,11 @@ _ITEM = re.compile(r'"([^"]*)"|([^",]*)')
 _SECOND = datetime.timedelta(seconds=1)
 
 
-def read_listing(request: Request, most: int) -> Listing:
+def read_listing(request: Request, most: int) -> ImageQuery:
     """What the request's query string asks for; at most `most` images a page.
 
     Raises:
-        InvalidDraft: a parameter cannot be read.
+        InvalidRequest: a parameter cannot be read.
     """
     query = request.GET
     caller = request.caller
@@ -54,7 +56,7 @@ def read_listing(request: Request, most: int) -> Listing:
     filters, tags, properties = [*_conditions(query)], {*query.getall("tag")}, _properties(query)
     check_filters(len(filters) + len(tags) + len(properties))
     sort = _sort(query)
-    return Listing(
+    return ImageQuery(
         scope_of(caller),
         project=caller.project,
         memberships=_memberships(query),
@@ -71,7 +73,7 @@ def read_listing(request: Request, most: int) -> Listing:
 def read_choice(
     query: MultiDict, name: str, choices: tuple[str, ...], default: str | None, *, fold: bool = False
 ) -> str | None:
-    """One of the choices, the last that was given; raises InvalidDraft when it is none of them."""
+    """One of the choices, the last that was given; raises InvalidRequest when it is none of them."""
     text = query.get(name)
     if text is None:
         return default
@@ -80,7 +82,7 @@ def read_choice(
 
 def _choice(name: str, text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
-        raise InvalidDraft(not_one_of(f"Invalid {name}", text, choices))
+        raise InvalidRequest(not_one_of(f"Invalid {name}", text, choices))
     return text
 
 
@@ -92,7 +94,7 @@ def _memberships(query: MultiDict) -> frozenset[MemberStatus]:
 def _conditions(query: MultiDict) -> Iterator[Condition]:
     for name, text in query.items():
         if name == "changes-since":
-            raise InvalidDraft(
+            raise InvalidRequest(
                 "changes-since is not a filter of this version. Use updated_at=gt:TIME instead."
             )
         if name == "protected":
@@ -107,7 +109,7 @@ def _conditions(query: MultiDict) -> Iterator[Condition]:
             yield _moment_condition(name, text)
         elif name[-4:] in _BOUNDS:
             if name[:-4] not in _INTEGERS:
-                raise InvalidDraft(f"Invalid filter {name[:80]}: only sizes have bounds.")
+                raise InvalidRequest(f"Invalid filter {name[:80]}: only sizes have bounds.")
             yield Condition(name[:-4], _BOUNDS[name[-4:]], _integer(name, text))
 
 
@@ -122,7 +124,7 @@ def _text_condition(name: str, text: str) -> Condition:
     if operator == "in":
         return Condition(name, "in", _items(name, value))
     if operator != "eq":
-        raise InvalidDraft(not_one_of(f"Invalid operator of the filter {name}", operator, ("in", "eq")))
+        raise InvalidRequest(not_one_of(f"Invalid operator of the filter {name}", operator, ("in", "eq")))
     return Condition(name, "eq", value)
 
 
@@ -144,7 +146,7 @@ def _items(name: str, text: str) -> list[str]:
         if text[position] != ",":
             break
         position += 1
-    raise InvalidDraft("Invalid filter: its quotes are not balanced, or not around a whole item.")
+    raise InvalidRequest("Invalid filter: its quotes are not balanced, or not around a whole item.")
 
 
 def _moment_condition(name: str, text: str) -> Condition:
@@ -158,7 +160,7 @@ def _moment_condition(name: str, text: str) -> Condition:
         first = at.replace(microsecond=0)
         after = first + _SECOND
     except (ValueError, OverflowError):
-        raise InvalidDraft(
+        raise InvalidRequest(
             f"Invalid filter {name}: {quoted(value)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
         ) from None
     build: dict[str, Callable[[], Condition]] = {
@@ -170,24 +172,24 @@ def _moment_condition(name: str, text: str) -> Condition:
         "neq": lambda: Condition(name, "outside", (first, after)),
     }
     if operator not in build:
-        raise InvalidDraft(not_one_of(f"Invalid operator of the filter {name}", operator, build))
+        raise InvalidRequest(not_one_of(f"Invalid operator of the filter {name}", operator, build))
     return build[operator]()
 
 
 def _integer(name: str, text: str) -> int:
     if not _INTEGER.fullmatch(text):
         told = number_of(name.removesuffix("_min").removesuffix("_max"))
-        raise InvalidDraft(f"Invalid filter {name[:80]}: it is {told}, not {quoted(text)}.")
+        raise InvalidRequest(f"Invalid filter {name[:80]}: it is {told}, not {quoted(text)}.")
     return int(text)
 
 
 def read_limit(query: MultiDict, most: int) -> int:
-    """How many a page is to have, at most `most`; raises InvalidDraft."""
+    """How many a page is to have, at most `most`; raises InvalidRequest."""
     text = query.get("limit")
     if text is None:
         return min(DEFAULT_LIMIT, most)
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidDraft(f"Invalid limit: it must be an integer of at least 0, not {quoted(text)}.")
+        raise InvalidRequest(f"Invalid limit: it must be an integer of at least 0, not {quoted(text)}.")
     return min(int(text), most)
 
 
@@ -200,7 +202,7 @@ def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | Non
         return carried
     image = request.visible_image(text)
     if image is None:
-        raise InvalidDraft("Invalid marker: there is no such image.")
+        raise InvalidRequest("Invalid marker: there is no such image.")
     return position(image, sort)
 
 
@@ -221,12 +223,12 @@ def _sort(query: MultiDict) -> tuple[SortKey, ...]:
 def _sort_pairs(query: MultiDict) -> list[SortKey]:
     if "sort" in query:
         if "sort_key" in query or "sort_dir" in query:
-            raise InvalidDraft("Sort by sort, or by sort_key and sort_dir, but not by both.")
+            raise InvalidRequest("Sort by sort, or by sort_key and sort_dir, but not by both.")
         pairs = [item.partition(":")[::2] for item in dict.fromkeys(query["sort"].split(","))]
         return [_sort_key(name.strip(), direction.strip() or "desc") for name, direction in pairs]
     names, directions = query.getall("sort_key"), query.getall("sort_dir")
     if len(directions) > 1 and len(directions) != len(names):
-        raise InvalidDraft("Give one sort_dir for all keys, or one for each.")
+        raise InvalidRequest("Give one sort_dir for all keys, or one for each.")
     if not names:
         names = ["created_at"] if directions else []
     directions = directions or ["desc"]
@@ -237,7 +239,7 @@ def _sort_pairs(query: MultiDict) -> list[SortKey]:
 
 def _sort_key(name: str, direction: str) -> SortKey:
     if name not in SORT_KEYS:
-        raise InvalidDraft(not_one_of("Invalid sort key", name, sorted(SORT_KEYS)))
+        raise InvalidRequest(not_one_of("Invalid sort key", name, sorted(SORT_KEYS)))
     if direction not in ("asc", "desc"):
-        raise InvalidDraft(not_one_of("Invalid sort direction", direction, ("asc", "desc")))
+        raise InvalidRequest(not_one_of("Invalid sort direction", direction, ("asc", "desc")))
     return SortKey(name, direction == "desc")

@@ -14,10 +14,10 @@ from typing import Any
 
 from calotype.api.v2 import codec
 from calotype.api.v2.schemas import Schemas
-from calotype.draft import Draft, InvalidDraft
-from calotype.hints import not_one_of
-from calotype.lifecycle import Conflict, NotAllowed
-from calotype.registry import Image
+from calotype.config.messages import not_one_of
+from calotype.model.changes import ImageFields, InvalidRequest
+from calotype.model.errors import Conflict, NotAllowed
+from calotype.model.images import Image
 
 V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"
@@ -49,17 +49,17 @@ class Change:
 
 
 def read_patch(document: object, media_type: str) -> list[Change]:
-    """The operations of a patch, in order; raises InvalidDraft."""
+    """The operations of a patch, in order; raises InvalidRequest."""
     if not isinstance(document, list):
-        raise InvalidDraft("A patch is a JSON array of operations.")
+        raise InvalidRequest("A patch is a JSON array of operations.")
     if len(document) > CHANGES_MAX:
-        raise InvalidDraft(f"A patch has at most {CHANGES_MAX} operations.")
+        raise InvalidRequest(f"A patch has at most {CHANGES_MAX} operations.")
     read = _read_v20 if media_type == V20 else _read_v21
     changes = []
     for item in document:
         change = read(codec.read_object(item))
         if change.op != "remove" and "value" not in item:
-            raise InvalidDraft(f"The operation {change.op} needs a value.")
+            raise InvalidRequest(f"The operation {change.op} needs a value.")
         changes.append(change)
     return changes
 
@@ -67,38 +67,38 @@ def read_patch(document: object, media_type: str) -> list[Change]:
 def _read_v20(item: Mapping[str, Any]) -> Change:
     verbs = [verb for verb in _VERBS if verb in item]
     if len(verbs) != 1:
-        raise InvalidDraft("An operation is exactly one of add, replace and remove.")
+        raise InvalidRequest("An operation is exactly one of add, replace and remove.")
     return Change(verbs[0], _read_path(item[verbs[0]]), item.get("value"), strict=True)
 
 
 def _read_v21(item: Mapping[str, Any]) -> Change:
     if item.get("op") not in _VERBS:
-        raise InvalidDraft(not_one_of("Invalid op of an operation", item.get("op"), _VERBS))
+        raise InvalidRequest(not_one_of("Invalid op of an operation", item.get("op"), _VERBS))
     return Change(item["op"], _read_path(item.get("path")), item.get("value"), strict=False)
 
 
 def _read_path(path: object) -> str:
     """The one key that a JSON pointer names."""
     if not isinstance(path, str) or not path.startswith("/"):
-        raise InvalidDraft("An operation's path is a JSON pointer: it begins with /.")
+        raise InvalidRequest("An operation's path is a JSON pointer: it begins with /.")
     segment, *rest = path[1:].split("/")
     if segment == "locations":
         raise NotAllowed("Locations cannot be changed, and are not shown.")
     if rest or not segment:
-        raise InvalidDraft("An operation's path names one attribute.")
+        raise InvalidRequest("An operation's path names one attribute.")
     if re.search(r"~(?![01])", segment):
-        raise InvalidDraft("An operation's path has a ~ that is neither ~0 nor ~1.")
+        raise InvalidRequest("An operation's path has a ~ that is neither ~0 nor ~1.")
     return segment.replace("~1", "/").replace("~0", "~")
 
 
-def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> Draft:
+def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> ImageFields:
     """The draft that the changes make of an image: only what they change is in it.
 
     Of a key that is given several values only the last is looked at, because a patch is done as a whole.
 
     Raises:
         NotAllowed: they change what is the server's own, or remove what every image has.
-        InvalidDraft: a value is of the wrong type.
+        InvalidRequest: a value is of the wrong type.
         Conflict: they replace or remove what is not there, or add what is.
     """
     properties: dict[str, Any] = dict(image.properties)
@@ -123,7 +123,7 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> Draft:
         schemas.check_value(key, value)
     # A property that is set to null, where the schema takes that, is removed.
     properties = {key: value for key, value in properties.items() if value is not None}
-    return Draft(
+    return ImageFields(
         fields={key: codec.read_value(value) for key, value in changed.items() if key in codec.FIELDS},
         properties={k: v for k, v in properties.items() if image.properties.get(k) != v},
         dropped=frozenset(image.properties) - frozenset(properties),

@@ -6,10 +6,10 @@ from typing import Any
 
 from pyramid.request import Request
 
-from calotype import policy
+from calotype.api.http.resources import ImageCollection, ImageResource, Resource
 from calotype.api.v2.metadefs.resources import Metadefs
-from calotype.registry import Image, Member, Status, Visibility
-from calotype.resources import ImageCollection, ImageResource, Resource
+from calotype.model import policy
+from calotype.model.images import Image, Member, Status, Visibility
 
 
 class V2(Resource):

@@ -14,10 +14,12 @@ from typing import Any
 import fastjsonschema
 from pyramid.config import Configurator
 
-from calotype.draft import DraftTooLarge, InvalidDraft
-from calotype.hints import quoted
-from calotype.registry import Agent, JobStatus, MemberStatus, Outcome, Status, Visibility
-from calotype.settings import Settings
+from calotype.config.messages import quoted
+from calotype.config.settings import Settings
+from calotype.model.audit import Agent, Outcome
+from calotype.model.changes import InvalidRequest, RequestTooLarge
+from calotype.model.images import MemberStatus, Status, Visibility
+from calotype.model.jobs import JobStatus
 
 SCHEMAS = "calotype.v2.schemas"
 #: Stores that one import may name.
@@ -149,7 +151,7 @@ class Schemas:
         return name in self._base
 
     def check_value(self, name: str, value: object) -> None:
-        """Return if an image's key may have the value; raises InvalidDraft."""
+        """Return if an image's key may have the value; raises InvalidRequest."""
         validator = self._properties.get(name)
         if validator is not None:
             check_document(validator, value, name)
@@ -157,22 +159,22 @@ class Schemas:
             value, str
         ):  # as the schema's additionalProperties says, at a hundredth of the cost
             told = f"Invalid value for {name[:120]}: the schema asks for type string"
-            raise InvalidDraft(f"{told}, not {_shown(value)}.")
+            raise InvalidRequest(f"{told}, not {_shown(value)}.")
 
     def check_order(self, document: object) -> None:
-        """Return if the document asks for an import; raises InvalidDraft."""
+        """Return if the document asks for an import; raises InvalidRequest."""
         check_document(self._order, document, "import")
 
     def check_new_member(self, document: object) -> None:
-        """Return if the document names a new member; raises InvalidDraft."""
+        """Return if the document names a new member; raises InvalidRequest."""
         check_document(self._new_member, document, "member")
 
     def check_answer(self, document: object) -> None:
-        """Return if the document is a member's answer; raises InvalidDraft."""
+        """Return if the document is a member's answer; raises InvalidRequest."""
         check_document(self._answer, document, "member")
 
     def check_task(self, document: object) -> None:
-        """Return if the document asks for a task; raises InvalidDraft."""
+        """Return if the document asks for a task; raises InvalidRequest."""
         check_document(self._new_task, document, "task")
 
 
@@ -189,8 +191,8 @@ def check_document(check: Check, value: object, what: str) -> None:
     """Return if a value is as the schema says that `check` was made of.
 
     Raises:
-        InvalidDraft: it is not; the message says where, and what the schema asks for.
-        DraftTooLarge: an array or an object has too many items.
+        InvalidRequest: it is not; the message says where, and what the schema asks for.
+        RequestTooLarge: an array or an object has too many items.
     """
     try:
         check(value)
@@ -198,12 +200,12 @@ def check_document(check: Check, value: object, what: str) -> None:
         where = ".".join([what, *(part[:80] for part in error.path[1:])])[:120]
         if error.rule in ("maxItems", "maxProperties"):
             most = error.rule_definition
-            raise DraftTooLarge(f"Too many values for {where}: at most {most} are allowed.") from None
+            raise RequestTooLarge(f"Too many values for {where}: at most {most} are allowed.") from None
         if error.rule == "pattern" and error.rule_definition in (_ID, _ANY_ID):
-            raise InvalidDraft(
+            raise InvalidRequest(
                 f"Invalid value for {where}: it must be an image's id, which is a UUID."
             ) from None
-        raise InvalidDraft(_told(where, error.rule, error.rule_definition, error.value)) from None
+        raise InvalidRequest(_told(where, error.rule, error.rule_definition, error.value)) from None
 
 
 def _told(where: str, rule: str, definition: Any, value: Any) -> str:

@@ -13,12 +13,14 @@ from typing import Any
 
 from pyramid.request import Request
 
-from calotype.api.markers import read_position
+from calotype.api.http.paging import read_position
 from calotype.api.v2.codec import moment, read_draft
 from calotype.api.v2.listing import read_choice, read_limit
 from calotype.api.v2.schemas import Schemas, TaskType
-from calotype.draft import Draft, InvalidDraft, canonical_id
-from calotype.registry import Job, JobKind, JobListing, JobStatus, SortKey, job_position
+from calotype.database.jobs import job_position
+from calotype.model.changes import ImageFields, InvalidRequest, canonical_id
+from calotype.model.jobs import Job, JobKind, JobStatus
+from calotype.model.queries import JobQuery, SortKey
 
 #: What a list can be sorted by, and the field of a job that this is.
 _SORT_KEYS = {
@@ -32,22 +34,22 @@ _SORT_KEYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class TaskOrder:
+class TaskRequest:
     """What a client asks of a task: an image, its source at `draft.location`, and what the source is.
 
     `asked` is the task's input, as far as it is told again.
     """
 
-    draft: Draft
+    draft: ImageFields
     source_format: str
     asked: Mapping[str, Any]
 
 
-def read_task(document: object, schemas: Schemas) -> TaskOrder:
+def read_task(document: object, schemas: Schemas) -> TaskRequest:
     """What a new task is to do.
 
     Raises:
-        InvalidDraft: it is not a document of that kind.
+        InvalidRequest: it is not a document of that kind.
         NotAllowed: the image would have what is the server's own.
     """
     schemas.check_task(document)
@@ -55,14 +57,14 @@ def read_task(document: object, schemas: Schemas) -> TaskOrder:
     uri = asked.pop("import_from")
     draft = read_draft(asked["image_properties"], schemas)
     told = {name: asked[name] for name in ("import_from_format", "image_properties")}
-    return TaskOrder(replace(draft, location=uri), asked["import_from_format"], told)
+    return TaskRequest(replace(draft, location=uri), asked["import_from_format"], told)
 
 
-def read_listing(request: Request, most: int) -> JobListing:
+def read_listing(request: Request, most: int) -> JobQuery:
     """What the request's query string asks for; at most `most` tasks a page.
 
     Raises:
-        InvalidDraft: a parameter cannot be read.
+        InvalidRequest: a parameter cannot be read.
     """
     query = request.GET
     status = read_choice(query, "status", tuple(map(str, JobStatus)), None)
@@ -70,7 +72,7 @@ def read_listing(request: Request, most: int) -> JobListing:
     key = _SORT_KEYS[str(read_choice(query, "sort_key", tuple(_SORT_KEYS), "created_at"))]
     descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
     sort = tuple(SortKey(name, descending) for name in dict.fromkeys((key, "created_at", "id")))
-    return JobListing(
+    return JobQuery(
         status=JobStatus(status) if status else None,
         makes_image=kind == TaskType.IMPORT if kind else None,
         sort=sort,
@@ -87,9 +89,9 @@ def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | Non
     if carried is not None:
         return carried
     job_id = canonical_id(text)
-    job = request.image_registry.find_job(job_id) if job_id else None
+    job = request.db.find_job(job_id) if job_id else None
     if job is None:
-        raise InvalidDraft("Invalid marker: there is no such task.")
+        raise InvalidRequest("Invalid marker: there is no such task.")
     return job_position(job, sort)
 
 

@@ -1,10 +1,10 @@
-"""Metadata definitions in the v2 dialect: /v2/metadefs. Every rule is `calotype.definitions`'s."""
+"""Metadata definitions in the v2 dialect: /v2/metadefs. Every rule is `calotype.images.definitions`'s."""
 
 from __future__ import annotations
 
 from pyramid.config import Configurator
 
-from calotype.api.methods import refuse_other_methods
+from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.v2.metadefs.resources import (
     Association,
     Associations,

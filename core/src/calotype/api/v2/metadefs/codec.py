@@ -9,13 +9,14 @@ from urllib.parse import quote
 
 from pyramid.request import Request
 
-from calotype.api.filters import check_values
-from calotype.api.markers import read_position
+from calotype.api.http.filters import check_values
+from calotype.api.http.paging import read_position
 from calotype.api.v2.codec import moment, read_object
 from calotype.api.v2.listing import read_choice, read_limit
 from calotype.api.v2.metadefs.resources import visible_namespace
 from calotype.api.v2.metadefs.schemas import MetadefSchemas
-from calotype.definitions import (
+from calotype.database.definitions import Definition, Kind, Namespace, NamespaceQuery, ResourceType
+from calotype.images.definitions import (
     ITEMS_MAX,
     SHORT_MAX,
     DefinitionDraft,
@@ -23,18 +24,11 @@ from calotype.definitions import (
     check_name,
     prefix_for,
 )
-from calotype.draft import InvalidDraft
-from calotype.lifecycle import NotAllowed
-from calotype.policy import scope_of
-from calotype.registry import (
-    Definition,
-    Kind,
-    Namespace,
-    NamespaceListing,
-    ResourceType,
-    SortKey,
-    Visibility,
-)
+from calotype.model.changes import InvalidRequest
+from calotype.model.errors import NotAllowed
+from calotype.model.images import Visibility
+from calotype.model.policy import scope_of
+from calotype.model.queries import SortKey
 
 ROOT = "/v2/metadefs/namespaces"
 #: Keys that are the server's own.
@@ -44,7 +38,7 @@ _CONTENTS = frozenset({"properties", "objects", "tags", "resource_type_associati
 
 
 def read_namespace(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
-    """The draft of a new namespace, with what stands in it; raises InvalidDraft, NotAllowed."""
+    """The draft of a new namespace, with what stands in it; raises InvalidRequest, NotAllowed."""
     given = _writable(document)
     schemas.check_namespace(given)
     nested = (
@@ -66,7 +60,7 @@ def read_namespace_fields(document: object, schemas: MetadefSchemas) -> Namespac
 
 
 def read_definition(kind: Kind, document: object, schemas: MetadefSchemas) -> DefinitionDraft:
-    """The draft of a definition; raises InvalidDraft, NotAllowed."""
+    """The draft of a definition; raises InvalidRequest, NotAllowed."""
     given = _writable(document)
     schemas.check_definition(kind, given)
     return _draft(kind, given)
@@ -96,8 +90,8 @@ def _draft(kind: Kind, given: Mapping[str, Any]) -> DefinitionDraft:
     return DefinitionDraft(kind, given["name"], body)
 
 
-def read_listing(request: Request, most: int) -> NamespaceListing:
-    """What the request's query string asks for; at most `most` namespaces a page; raises InvalidDraft."""
+def read_listing(request: Request, most: int) -> NamespaceQuery:
+    """What the request's query string asks for; at most `most` namespaces a page; raises InvalidRequest."""
     query, caller = request.GET, request.caller
     visibility = read_choice(query, "visibility", ("public", "private"), None)
     key = read_choice(query, "sort_key", ("namespace", "created_at", "updated_at"), "created_at")
@@ -106,7 +100,7 @@ def read_listing(request: Request, most: int) -> NamespaceListing:
     check_values("resource_types", len(types))
     for name in types:
         check_name("resource type", name, SHORT_MAX)
-    listing = NamespaceListing(
+    listing = NamespaceQuery(
         scope_of(caller),
         project=caller.project,
         visibility=Visibility(visibility) if visibility else None,
@@ -117,7 +111,7 @@ def read_listing(request: Request, most: int) -> NamespaceListing:
     return replace(listing, after=_after(request, listing))
 
 
-def _after(request: Request, listing: NamespaceListing) -> Mapping[str, Any] | None:
+def _after(request: Request, listing: NamespaceQuery) -> Mapping[str, Any] | None:
     name = request.GET.get("marker")
     if name is None:
         return None
@@ -126,7 +120,7 @@ def _after(request: Request, listing: NamespaceListing) -> Mapping[str, Any] | N
         return carried
     namespace = visible_namespace(request, name)
     if namespace is None:
-        raise InvalidDraft("Invalid marker: there is no such namespace.")
+        raise InvalidRequest("Invalid marker: there is no such namespace.")
     return listing.position(namespace)
 
 
@@ -139,7 +133,7 @@ def tags_asked_for(request: Request, tags: Iterable[Definition]) -> list[Definit
     if (marker := query.get("marker")) is not None:
         names = [tag.name for tag in ordered]
         if marker not in names:
-            raise InvalidDraft("Invalid marker: there is no such tag.")
+            raise InvalidRequest("Invalid marker: there is no such tag.")
         ordered = ordered[names.index(marker) + 1 :]
     return ordered[: read_limit(query, ITEMS_MAX)] if "limit" in query else ordered
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from pyramid.authorization import Allow
 from pyramid.request import Request
 
-from calotype import policy
-from calotype.definitions import SHORT_MAX, is_name
-from calotype.registry import Kind, Namespace
-from calotype.resources import Resource
+from calotype.api.http.resources import Resource
+from calotype.database.definitions import Kind, Namespace
+from calotype.images.definitions import SHORT_MAX, is_name, namespace_grants
+from calotype.model import policy
 
 
 class Metadefs(Resource):
@@ -36,8 +36,8 @@ class Namespaces(Resource):
 
 def visible_namespace(request: Request, name: str) -> Namespace | None:
     """The namespace of that name; None where there is none that the caller may see."""
-    found = request.image_registry.definitions.namespace(name) if is_name(name, SHORT_MAX) else None
-    seen = found is not None and policy.may(request.caller, policy.VIEW, policy.namespace_grants(found))
+    found = request.db.definitions.namespace(name) if is_name(name, SHORT_MAX) else None
+    seen = found is not None and policy.may(request.caller, policy.VIEW, namespace_grants(found))
     return found if seen else None
 
 
@@ -49,7 +49,7 @@ class NamespaceResource(Resource):
         self.namespace = namespace
 
     def __acl__(self) -> list[Any]:
-        grants = policy.namespace_grants(self.namespace)
+        grants = namespace_grants(self.namespace)
         return [(Allow, grant.principal, grant.permissions) for grant in grants]
 
     def __getitem__(self, name: str) -> Resource:

@@ -11,8 +11,8 @@ from typing import Any
 from pyramid.config import Configurator
 
 from calotype.api.v2.schemas import array, check_document, compile_schema, several
-from calotype.definitions import DESCRIPTION_MAX, ITEMS_MAX, NAME_MAX, SHORT_MAX
-from calotype.registry import Kind
+from calotype.database.definitions import Kind
+from calotype.images.definitions import DESCRIPTION_MAX, ITEMS_MAX, NAME_MAX, SHORT_MAX
 
 SCHEMAS = "calotype.v2.metadefs.schemas"
 
@@ -144,15 +144,15 @@ class MetadefSchemas:
         }
 
     def check_namespace(self, document: object) -> None:
-        """Return if the document is a namespace; raises InvalidDraft."""
+        """Return if the document is a namespace; raises InvalidRequest."""
         check_document(self._namespace, document, "namespace")
 
     def check_definition(self, kind: Kind, document: object) -> None:
-        """Return if the document is a definition of that kind; raises InvalidDraft."""
+        """Return if the document is a definition of that kind; raises InvalidRequest."""
         check_document(self._definitions[kind], document, kind)
 
     def check_tags(self, document: object) -> None:
-        """Return if the document is a list of tags; raises InvalidDraft."""
+        """Return if the document is a list of tags; raises InvalidRequest."""
         check_document(self._new_tags, document, "tags")
 
 

@@ -1,4 +1,4 @@
-"""The verbs below /v2/metadefs: each is a codec in, one verb of `calotype.definitions`, a codec out."""
+"""The verbs below /v2/metadefs: a codec in, one verb of `calotype.images.definitions`, a codec out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype import policy
-from calotype.api.documents import read_document
-from calotype.api.lists import fit
-from calotype.api.markers import link_parameters
+from calotype.api.http.json_input import read_document
+from calotype.api.http.lists import fit
+from calotype.api.http.paging import link_parameters
+from calotype.api.http.versions import base_url
 from calotype.api.v2.metadefs import codec
 from calotype.api.v2.metadefs.resources import (
     Association,
@@ -30,27 +30,27 @@ from calotype.api.v2.metadefs.resources import (
 )
 from calotype.api.v2.metadefs.schemas import SCHEMAS
 from calotype.api.v2.views.documents import json_response, nothing, page_response, without_body
-from calotype.api.versions import base_url
-from calotype.definitions import DefinitionDraft
-from calotype.registry import Kind
+from calotype.database.definitions import Kind
+from calotype.images.definitions import DefinitionDraft
+from calotype.model import policy
 
 
 @view_config(context=ResourceTypes, method="GET", permission=policy.LIST, decorator=without_body)
 def resource_types(context: ResourceTypes, request: Request) -> Response:
     """GET /v2/metadefs/resource_types"""
-    known = request.image_registry.definitions.resource_types()
+    known = request.db.definitions.resource_types()
     return json_response({"resource_types": [codec.resource_type_document(one) for one in known]})
 
 
 @view_config(context=Namespaces, method="GET", permission=policy.LIST)
 def namespaces(context: Namespaces, request: Request) -> Response:
     """GET /v2/metadefs/namespaces: a page of those that the caller sees, and the way to the next."""
-    registry, settings = request.image_registry.definitions, request.registry["calotype.settings"]
+    database, settings = request.db.definitions, request.registry["calotype.settings"]
     listing = codec.read_listing(request, settings.list_limit)
-    page = registry.page(listing)
+    page = database.page(listing)
     documents = (
         (link_parameters(one.name, listing.position(one)), codec.namespace_document(one, associations))
-        for one, associations in registry.each_with(page.namespaces, Kind.ASSOCIATION)
+        for one, associations in database.each_with(page.namespaces, Kind.ASSOCIATION)
     )
     shown = fit(documents, settings.list_bytes)
     return page_response(request, "namespaces", codec.ROOT, shown, more=page.more)
@@ -61,7 +61,7 @@ def create_namespace(context: Namespaces, request: Request) -> Response:
     """POST /v2/metadefs/namespaces: a namespace, and what is to stand in it."""
     draft = codec.read_namespace(read_document(request), request.registry[SCHEMAS])
     namespace = request.metadefs.create(draft, request.caller)
-    contents = request.image_registry.definitions.contents([namespace])[namespace.id]
+    contents = request.db.definitions.contents([namespace])[namespace.id]
     response = json_response(codec.namespace_document(namespace, contents), 201)
     response.headers["Location"] = base_url(request) + codec.path_of(namespace)
     return response
@@ -71,7 +71,7 @@ def create_namespace(context: Namespaces, request: Request) -> Response:
 def show_namespace(context: NamespaceResource, request: Request) -> Response:
     """GET /v2/metadefs/namespaces/NAMESPACE: with all that stands in it."""
     namespace = context.namespace
-    contents = request.image_registry.definitions.contents([namespace])[namespace.id]
+    contents = request.db.definitions.contents([namespace])[namespace.id]
     return json_response(codec.namespace_document(namespace, contents, request.GET.get("resource_type")))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyramid.config import Configurator
 
-from calotype import policy
-from calotype.api.methods import refuse_other_methods
+from calotype.api.http.allowed_methods import refuse_other_methods
+from calotype.api.http.resources import ImageResource
 from calotype.api.v2.resources import (
     V2,
     Actions,
@@ -23,7 +23,7 @@ from calotype.api.v2.resources import (
     V2Image,
     V2Images,
 )
-from calotype.resources import ImageResource
+from calotype.model import policy
 
 _NOUNS = ("images", "data", "imports", "sharing", "info", "tasks", "audit")
 

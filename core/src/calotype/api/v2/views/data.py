@@ -9,15 +9,15 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype import policy
-from calotype.api.body import RequestBody, image_response
-from calotype.api.uploads import NotOctets, upload_body
+from calotype.api.http.body import RequestBody, image_response
+from calotype.api.http.uploads import NotOctets, upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import nothing, without_body
-from calotype.draft import Draft, InvalidDraft, check_formats
-from calotype.hints import quoted
-from calotype.lifecycle import Conflict, NoData, Vanished
-from calotype.registry import Status
+from calotype.config.messages import quoted
+from calotype.model import policy
+from calotype.model.changes import ImageFields, InvalidRequest, check_formats
+from calotype.model.errors import Conflict, ImageGone, NoData
+from calotype.model.images import Status
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 
@@ -26,13 +26,13 @@ _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 def upload(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/file: the bytes of a queued image; one that fails is queued again."""
     body = _body(request)
-    draft = Draft(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
+    draft = ImageFields(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
     check_formats(draft, context.image)
     try:
         request.lifecycle.upload(
             draft, body, body.length, request.caller, context.image, on_failure=Status.QUEUED
         )
-    except Vanished as error:
+    except ImageGone as error:
         raise HTTPGone(str(error)) from None
     return nothing()
 
@@ -45,7 +45,7 @@ def stage(context: V2Image, request: Request) -> Response:
         request.lifecycle.imports.stage(
             context.image, body, declared_size(request), body.length, request.caller
         )
-    except Vanished as error:
+    except ImageGone as error:
         raise HTTPGone(str(error)) from None
     return nothing()
 
@@ -111,13 +111,13 @@ def declared_size(request: Request) -> int | None:
     """The bytes that X-OpenStack-Image-Size announces; 0 says nothing.
 
     Raises:
-        InvalidDraft: it is no integer.
+        InvalidRequest: it is no integer.
     """
     text = request.headers.get("X-OpenStack-Image-Size")
     if text is None:
         return None
     if not _SIZE.fullmatch(text):
-        raise InvalidDraft(
+        raise InvalidRequest(
             "X-OpenStack-Image-Size must be an integer, and not negative: it is a number of bytes, "
             f"not {quoted(text)}."
         )

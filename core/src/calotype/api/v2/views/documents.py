@@ -10,12 +10,14 @@ from urllib.parse import urlencode
 from pyramid.request import Request
 from pyramid.response import Response
 
-from calotype.api.documents import has_document
-from calotype.api.lists import Fitting, list_response
-from calotype.api.markers import VALUES
+from calotype.api.http.json_input import has_document
+from calotype.api.http.lists import Fitting, list_response
+from calotype.api.http.paging import VALUES
 from calotype.api.v2 import codec
-from calotype.draft import InvalidDraft
-from calotype.registry import Image, Job, JobStatus, Registry, Status
+from calotype.database.database import Database
+from calotype.model.changes import InvalidRequest
+from calotype.model.images import Image, Status
+from calotype.model.jobs import Job, JobStatus
 
 View = Callable[[Any, Request], Any]
 
@@ -25,7 +27,7 @@ def without_body(view: View) -> View:
 
     def bodiless(context: Any, request: Request) -> Any:
         if has_document(request):
-            raise InvalidDraft("A request of this kind has no body.")
+            raise InvalidRequest("A request of this kind has no body.")
         return view(context, request)
 
     return bodiless
@@ -34,15 +36,15 @@ def without_body(view: View) -> View:
 def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str, Any]]:
     """The images as the caller may see them, each with what became of its last import."""
     listed = list(images)
-    registry: Registry = request.image_registry
-    jobs = registry.latest_jobs([image.id for image in listed if image.has_jobs])
+    database: Database = request.db
+    jobs = database.latest_jobs([image.id for image in listed if image.has_jobs])
     withheld = not request.caller.is_admin
     weights = {name: entry.weight for name, entry in request.stores.entries.items()}
     documents = []
     for image in listed:
         job = jobs.get(image.id)
         if job is not None and _ended_since(job, image):
-            image = registry.find(image.id) or image
+            image = database.find(image.id) or image
         documents.append(codec.image_document(image, job, withheld=withheld, weights=weights))
     return documents
 

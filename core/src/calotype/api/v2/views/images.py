@@ -9,14 +9,14 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype import policy
-from calotype.api.documents import read_document
-from calotype.api.lists import fit
-from calotype.api.markers import link_parameters
-from calotype.api.media_types import media_type
+from calotype.api.http.json_input import read_document
+from calotype.api.http.lists import fit
+from calotype.api.http.media_types import media_type
+from calotype.api.http.paging import link_parameters
+from calotype.api.http.versions import base_url, version_document
 from calotype.api.v2 import codec, patch
+from calotype.api.v2.import_methods import methods_for_caller
 from calotype.api.v2.listing import read_listing
-from calotype.api.v2.methods import methods_for_caller
 from calotype.api.v2.resources import V2, V2Image, V2Images
 from calotype.api.v2.schemas import SCHEMAS
 from calotype.api.v2.views.documents import (
@@ -27,8 +27,9 @@ from calotype.api.v2.views.documents import (
     page_response,
     without_body,
 )
-from calotype.api.versions import base_url, version_document
-from calotype.registry import Image, position
+from calotype.database.queries import position
+from calotype.model import policy
+from calotype.model.images import Image
 
 
 @view_config(context=V2, method="GET")
@@ -41,7 +42,7 @@ def versions(context: V2, request: Request) -> Response:
 def index(context: V2Images, request: Request) -> Response:
     """GET /v2/images: a page of those that the caller sees, and the way to the next."""
     settings = request.registry["calotype.settings"]
-    page = request.image_registry.page(read_listing(request, settings.list_limit))
+    page = request.db.page(read_listing(request, settings.list_limit))
     documents = (
         (link_parameters(image.id, position(image, page.sort)), document)
         for images in page

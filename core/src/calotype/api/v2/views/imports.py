@@ -9,18 +9,18 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype import policy
-from calotype.api.documents import read_document
+from calotype.api.http.json_input import read_document
 from calotype.api.v2 import codec
-from calotype.api.v2.codec import ImportOrder
-from calotype.api.v2.methods import import_methods, methods_for_caller
+from calotype.api.v2.codec import ImportRequest
+from calotype.api.v2.import_methods import import_methods, methods_for_caller
 from calotype.api.v2.resources import StoreImage, V2Image
 from calotype.api.v2.schemas import SCHEMAS
 from calotype.api.v2.tasks import image_task
 from calotype.api.v2.views.documents import json_response, nothing, without_body
-from calotype.draft import InvalidDraft
-from calotype.hints import not_one_of
-from calotype.lifecycle import UnknownTarget
+from calotype.config.messages import not_one_of
+from calotype.model import policy
+from calotype.model.changes import InvalidRequest
+from calotype.model.errors import UnknownTarget
 from calotype.stores.contract import Capability
 
 
@@ -31,28 +31,28 @@ def begin(context: V2Image, request: Request) -> Response:
     order = codec.read_import(read_document(request), request.registry[SCHEMAS], header_store)
     if order.method not in import_methods(request.stores):
         offered = methods_for_caller(request)
-        raise InvalidDraft(not_one_of("The import method is not offered here", order.method, offered))
+        raise InvalidRequest(not_one_of("The import method is not offered here", order.method, offered))
     if order.method == "copy-image" and not request.has_permission(policy.OPERATE):
         raise HTTPForbidden
     _BEGIN[order.method](context, request, order)
     return nothing(202)
 
 
-def _glance_direct(context: V2Image, request: Request, order: ImportOrder) -> None:
+def _glance_direct(context: V2Image, request: Request, order: ImportRequest) -> None:
     request.lifecycle.imports.import_staged(
         context.image, _targets(request, order), request.caller, request.id, strict=order.strict
     )
 
 
-def _web_download(context: V2Image, request: Request, order: ImportOrder) -> None:
+def _web_download(context: V2Image, request: Request, order: ImportRequest) -> None:
     if not order.uri:
-        raise InvalidDraft("The import method web-download needs a uri.")
+        raise InvalidRequest("The import method web-download needs a uri.")
     request.lifecycle.imports.import_from(
         context.image, order.uri, _targets(request, order), request.caller, request.id, strict=order.strict
     )
 
 
-def _copy_image(context: V2Image, request: Request, order: ImportOrder) -> None:
+def _copy_image(context: V2Image, request: Request, order: ImportRequest) -> None:
     image = context.image
     request.lifecycle.copy(
         image,
@@ -67,7 +67,7 @@ def _copy_image(context: V2Image, request: Request, order: ImportOrder) -> None:
 _BEGIN = {"glance-direct": _glance_direct, "web-download": _web_download, "copy-image": _copy_image}
 
 
-def _targets(request: Request, order: ImportOrder) -> tuple[str, ...]:
+def _targets(request: Request, order: ImportRequest) -> tuple[str, ...]:
     """The stores asked for; none stands for the default one."""
     if order.all_stores:
         return tuple(store.name for store in request.stores if store.can(Capability.WRITE))
@@ -80,7 +80,7 @@ def tasks(context: V2Image, request: Request) -> Response:
     caller, limit = request.caller, request.registry["calotype.settings"].list_limit
     documents: list[dict[str, Any]] = [
         image_task(job)
-        for job in request.image_registry.jobs_of(context.image.id, limit)
+        for job in request.db.jobs_of(context.image.id, limit)
         if caller.is_admin or (job.owner is not None and job.owner == caller.project)
     ]
     return json_response({"tasks": documents})

@@ -8,10 +8,10 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype import policy
-from calotype.api.v2.methods import methods_for_caller
+from calotype.api.v2.import_methods import methods_for_caller
 from calotype.api.v2.resources import Info, InfoStores, Schema
 from calotype.api.v2.views.documents import json_response, without_body
+from calotype.model import policy
 from calotype.stores.catalog import Entry
 from calotype.stores.contract import Capability
 
@@ -79,8 +79,8 @@ def usage(context: Info, request: Request) -> Response:
     settings, project = request.registry["calotype.settings"], request.caller.project
     if project is None:
         return json_response({"usage": {}})
-    used = request.image_registry.usage(project)
-    incoming = request.image_registry.incoming(project)
+    used = request.db.usage(project)
+    incoming = request.db.incoming(project)
     most = None if settings.project_bytes is None else settings.project_bytes // _MIB
     return json_response(
         {

@@ -6,14 +6,14 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype import policy
-from calotype.api.documents import read_document
+from calotype.api.http.json_input import read_document
 from calotype.api.v2 import codec
 from calotype.api.v2.resources import ImageMember, Members, Tag
 from calotype.api.v2.schemas import SCHEMAS
 from calotype.api.v2.views.documents import json_response, nothing, without_body
-from calotype.lifecycle import check_shared
-from calotype.registry import Image, Member, MemberStatus
+from calotype.images.members import check_shared
+from calotype.model import policy
+from calotype.model.images import Image, Member, MemberStatus
 
 
 @view_config(context=Tag, method="PUT", permission=policy.UPDATE, decorator=without_body)

@@ -6,18 +6,18 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype import policy
-from calotype.api.documents import read_document
-from calotype.api.lists import fit
-from calotype.api.markers import link_parameters
+from calotype.api.http.json_input import read_document
+from calotype.api.http.lists import fit
+from calotype.api.http.paging import link_parameters
+from calotype.api.http.versions import base_url
 from calotype.api.v2 import tasks
 from calotype.api.v2.resources import Task, Tasks
 from calotype.api.v2.schemas import SCHEMAS
 from calotype.api.v2.views.documents import json_response, page_response, without_body
-from calotype.api.versions import base_url
-from calotype.draft import canonical_id
-from calotype.lifecycle import NotFound
-from calotype.registry import job_position
+from calotype.database.jobs import job_position
+from calotype.model import policy
+from calotype.model.changes import canonical_id
+from calotype.model.errors import NotFound
 
 
 @view_config(context=Tasks, method="GET", permission=policy.OPERATE)
@@ -25,7 +25,7 @@ def index(context: Tasks, request: Request) -> Response:
     """GET /v2/tasks: a page of them, and the way to the next."""
     settings = request.registry["calotype.settings"]
     listing = tasks.read_listing(request, settings.list_limit)
-    page = request.image_registry.job_page(listing)
+    page = request.db.job_page(listing)
     documents = (
         (link_parameters(job.id, job_position(job, listing.sort)), tasks.listed_task(job))
         for job in page.jobs
@@ -53,7 +53,7 @@ def show(context: Task, request: Request) -> Response:
 
 
 def _document(request: Request, job_id: str | None) -> dict[str, object]:
-    job = request.image_registry.find_job(job_id) if job_id else None
+    job = request.db.find_job(job_id) if job_id else None
     if job is None:
         raise NotFound("There is no such task.")
     return tasks.task_document(job)

@@ -1,0 +1,180 @@
+"""The only map from what went wrong to a status, and the only place where errors become responses.
+
+A dialect registers how its errors look (`config.add_error_form`); the status is the
+same in all of them. An exception without a row is a fault of ours: 500, logged once
+with the request id, and nothing of it shown.
+"""
+
+from __future__ import annotations
+
+import http
+import logging
+from collections.abc import Callable
+
+from pyramid.config import Configurator
+from pyramid.exceptions import URLDecodeError
+from pyramid.httpexceptions import HTTPException, HTTPForbidden, HTTPNotFound
+from pyramid.request import Request
+from pyramid.response import Response
+
+from calotype.api.http.access_log import caller_of, shown
+from calotype.api.http.body import RangeNotSatisfiable
+from calotype.api.http.conditions import PreconditionFailed
+from calotype.api.http.local import NotLocal
+from calotype.api.http.resources import ImageResource
+from calotype.database import errors as database
+from calotype.database.audit import log_record, new_record
+from calotype.identity import security, token_file
+from calotype.model import changes, policy
+from calotype.model import errors as model
+from calotype.model.audit import Actor, Origin, Outcome
+from calotype.stores import errors as stores
+from calotype.transfers import inspection
+
+log = logging.getLogger(__name__)
+
+FORMS = "calotype.error_forms"
+
+#: Exception -> status; the nearest class in the exception's own order of bases decides.
+STATUS: dict[type[BaseException], int] = {
+    URLDecodeError: 400,
+    NotLocal: 403,
+    security.Unauthenticated: 401,
+    security.IdentityUnavailable: 503,
+    token_file.TokensUnreadable: 503,
+    UnicodeDecodeError: 400,
+    changes.InvalidRequest: 400,
+    changes.RequestTooLarge: 413,
+    changes.ReservedName: 403,
+    model.UnknownTarget: 409,
+    model.Conflict: 409,
+    model.NotAllowed: 403,
+    model.CallerExpired: 401,
+    model.NotQueued: 409,
+    model.NotFound: 404,
+    model.Protected: 403,
+    model.ImageGone: 412,
+    model.TakenOver: 503,
+    model.NoData: 404,
+    model.NoGoodCopy: 502,
+    model.TooManyDownloads: 503,
+    database.DuplicateImage: 409,
+    database.ImageNotFound: 404,
+    database.NamespaceNotFound: 404,
+    database.DuplicateDefinition: 409,
+    database.StatusConflict: 409,
+    database.LimitReached: 413,
+    database.DatabaseFull: 507,
+    database.DatabaseUnavailable: 503,
+    inspection.InspectorsUnavailable: 503,
+    PreconditionFailed: 412,
+    RangeNotSatisfiable: 416,
+    stores.SourceError: 400,
+    stores.SourceTooLarge: 413,
+    stores.SourceRejected: 415,
+    stores.BadLocation: 400,
+    stores.BlobNotFound: 404,
+    stores.BlobChanged: 502,
+    stores.Duplicate: 409,
+    stores.Unsupported: 400,
+    stores.StoreFull: 413,
+    stores.Unavailable: 503,
+    stores.StoreError: 502,
+}
+_SENTENCE = {
+    URLDecodeError: "The path is not UTF-8.",
+    UnicodeDecodeError: "The request is not UTF-8.",
+    database.ImageNotFound: "Image not found",
+    database.StatusConflict: (
+        "Another request has changed the image meanwhile, and its status does not allow this any more. "
+        "Read the image again, and decide anew."
+    ),
+    token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # its own names the file
+}
+#: Logged where it was found, once for each copy and not for each request.
+_REPORTED = (model.NoGoodCopy,)
+_NOT_FOUND = "Not found"
+_READING = ("GET", "HEAD", "OPTIONS")
+#: Seconds after which a client may ask again when the database is away.
+DATABASE_RETRY_AFTER = 5
+
+ErrorForm = Callable[[Request, int, str], Response]
+
+
+def respond(error: Exception, request: Request) -> Response:
+    """Turn any exception into a response in the form of the dialect that was spoken to."""
+    kind = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
+    if isinstance(error, HTTPException):
+        status, text = _of_pyramid(error, request)
+    elif kind is None:
+        log.exception("request %s: unexpected error", request.id)
+        status, text = 500, "The server failed; its log tells more under this request's id."
+    else:
+        status, text = STATUS[kind], _SENTENCE.get(kind, str(error))
+        if status >= 500 and kind not in _REPORTED:
+            log.error("request %s: %s", request.id, error, exc_info=error.__cause__ or error)
+    if status in (401, 403) and request.method not in _READING:
+        _log_refusal(request, f"{shown(request.environ.get('PATH_INFO', ''))}: {status} {text}")
+    response = _form(request)(request, status, text)
+    retry_after = getattr(error, "retry_after", DATABASE_RETRY_AFTER if status == 503 else None)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = security.CHALLENGE
+    for name in ("Allow", "Accept-Patch", "Content-Range"):
+        if name in getattr(error, "headers", {}):
+            response.headers[name] = error.headers[name]
+    return response
+
+
+def _log_refusal(request: Request, detail: str) -> None:
+    """Write a refused change into the audit log; the table has only what was done."""
+    caller = caller_of(request)
+    unknown = Actor(origin=Origin(address=request.environ.get("REMOTE_ADDR"), request_id=request.id))
+    context = getattr(request, "context", None)
+    image_id = context.image.id if isinstance(context, ImageResource) else None
+    actor = unknown if caller is None else caller.actor
+    log_record(new_record(request.method, image_id, actor, detail, Outcome.REFUSED))
+
+
+def plain_text(request: Request, status: int, text: str) -> Response:
+    """The plainest form: the sentence itself."""
+    return Response(text, status=status, content_type="text/plain", charset="utf-8")
+
+
+def json_document(request: Request, status: int, text: str) -> Response:
+    """An error as today's clients read it: nested, for a flat one crashes some of them."""
+    error = {"code": status, "title": http.HTTPStatus(status).phrase, "message": text}
+    return Response(json={"error": error}, status=status)
+
+
+def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
+    """An error raised by a view, or by Pyramid when nothing matched or a right was missing."""
+    if isinstance(error, HTTPForbidden):
+        if isinstance(request.context, ImageResource) and not request.has_permission(policy.VIEW):
+            return 404, _NOT_FOUND  # what one may not see is not there, in the same words
+        if request.caller.outside:
+            return 403, "Images belong to projects: use a token that is scoped to a project."
+        return 403, "You are not allowed to do this."
+    if isinstance(error, HTTPNotFound):
+        return 404, _NOT_FOUND  # Pyramid's own sentence quotes the path and the predicates
+    return error.code, error.detail or http.HTTPStatus(error.code).phrase
+
+
+def _form(request: Request) -> ErrorForm:
+    """The form of the dialect under whose part of the tree the path lies."""
+    segment = request.environ.get("PATH_INFO", "").lstrip("/").partition("/")[0]
+    return request.registry[FORMS].get(segment, plain_text)
+
+
+def includeme(config: Configurator) -> None:
+    """Register the exception view, and the directive that gives a dialect's errors their form."""
+    config.registry[FORMS] = {}
+    config.add_directive("add_error_form", _add_error_form)
+    config.add_exception_view(respond, context=Exception)
+    config.add_notfound_view(respond)
+    config.add_forbidden_view(respond)
+
+
+def _add_error_form(config: Configurator, segment: str, form: ErrorForm) -> None:
+    config.registry[FORMS][segment] = form

@@ -1,0 +1,115 @@
+"""The x-image-meta-* codec: metadata to header text and back.
+
+WSGI hands header text over as latin-1; on the wire it is UTF-8. Names are
+case-insensitive and `-` equals `_`, so a name is folded to lower case and `_`; how names of
+properties are spelled that this would change is the business of `calotype.model.properties`.
+What a field means is the business of the dialect, what it may be that of the draft.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from calotype.config.messages import quoted
+from calotype.model.changes import InvalidRequest
+from calotype.model.properties import from_header, header_names, omitted_from_headers
+
+META = "x-image-meta-"
+PROPERTY = "x-image-meta-property-"
+#: How many properties the headers leave out. It is no metadata of the image, so its name does not say that.
+OMITTED = "x-calotype-properties-omitted"
+
+_INTEGER = re.compile(r"[0-9]{1,19}", re.ASCII)
+_TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
+
+
+@dataclass(frozen=True, slots=True)
+class MetaHeaders:
+    """The meta headers of a request: folded field names and property names, with their text."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
+    """Pick the meta headers out of a request's.
+
+    Raises:
+        InvalidRequest: a value is not UTF-8, or a name was given twice in two spellings.
+    """
+    fields: dict[str, str] = {}
+    properties: dict[str, str] = {}
+    for name, value in headers:
+        lowered = name.lower().replace("_", "-")
+        if lowered.startswith(PROPERTY):
+            into, key = properties, from_header(lowered.removeprefix(PROPERTY))
+        elif lowered.startswith(META):
+            into, key = fields, lowered.removeprefix(META).replace("-", "_")
+        else:
+            continue
+        if key in into:
+            raise InvalidRequest(f"The header {META}{key[:80]} came twice.")
+        into[key] = _text(key, value)
+    return MetaHeaders(fields, properties)
+
+
+def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Turn field and property texts into WSGI headers, whose names differ; the inverse of `decode`.
+
+    Properties that do not fit are left out, and one more header says how many.
+    """
+    spelled = header_names(properties)
+    omitted = omitted_from_headers(properties)
+    return [
+        *((f"{META}{name}", _wire(value)) for name, value in fields.items()),
+        *(
+            (f"{PROPERTY}{spelled[name]}", _wire(value))
+            for name, value in properties.items()
+            if name not in omitted
+        ),
+        *([(OMITTED, f"{len(omitted)}")] if omitted else []),
+    ]
+
+
+def header_text(value: object) -> str:
+    """Return a field's value as text. A reason may have line breaks; a header must not."""
+    return str(value).replace("\r", " ").replace("\n", " ")
+
+
+def read_integer(name: str, text: str) -> int:
+    """A field's value as an integer; only ASCII digits, at most 19 of them.
+
+    Raises:
+        InvalidRequest: it is none; the message names the field.
+    """
+    if text.startswith("-") and _INTEGER.fullmatch(text[1:]):
+        raise InvalidRequest(f"Invalid {name}: it cannot be negative.")
+    if not _INTEGER.fullmatch(text):
+        raise InvalidRequest(
+            f"Cannot convert {name} to an integer: it is {number_of(name)}, not {quoted(text)}."
+        )
+    return int(text)
+
+
+def number_of(name: str) -> str:
+    """Return what the field or filter of that name counts, such as "a number of bytes"."""
+    unit = {"min_disk": "GiB", "min_ram": "MiB", "limit": "entries"}.get(name, "bytes")
+    return f"a number of {unit} in digits"
+
+
+def read_boolean(text: str) -> bool:
+    """A field's value as a truth value; every word that is not one for true is false."""
+    return text.strip().lower() in _TRUE
+
+
+def _text(name: str, value: str) -> str:
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        raise InvalidRequest(f"The header {META}{name[:80]} is not UTF-8.") from None
+
+
+def _wire(value: str) -> str:
+    return value.encode("utf-8").decode("latin-1")

@@ -1,0 +1,107 @@
+"""The requests of watchers: /healthz and /healthcheck (the process lives), /readyz (it can serve), /metrics.
+
+None of them asks for a token; /metrics is there only when the settings say so. With `calotype.admin_listen`
+it is a view of the admin listener's tree alone: no spelling of a path leads to it from elsewhere. Readiness
+is the database's: one store that is away degrades what needs it, and nothing else.
+Neither the database nor a store is asked here: the answer is what `calotype.transfers.probes` last saw.
+Only an administrator's list of processes is read from the database, unless that was away then.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from calotype.api.http.metrics import Metrics
+from calotype.api.http.resources import AdminRoot, Root
+from calotype.config.settings import Settings
+from calotype.database.errors import DatabaseError
+from calotype.identity.security import Unauthenticated
+from calotype.identity.token_file import TokensUnreadable
+from calotype.transfers.probes import Probes, ProbeState
+
+
+def healthz(context: Root | AdminRoot, request: Request) -> Response:
+    """The process answers."""
+    return Response("ok\n", content_type="text/plain", charset="utf-8")
+
+
+def healthcheck(context: Root | AdminRoot, request: Request) -> Response:
+    """Answer as oslo.middleware does at this path, which balancers of OpenStack deployments ask for."""
+    return Response("OK", content_type="text/plain", charset="utf-8")
+
+
+def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
+    """Return the state of the database and of each store: "ok", "full", "unavailable", or "unknown" at first.
+
+    503 unless the database is ok: without room it takes no image, though it lets images be read and deleted.
+    503 too while a store was not seen yet, which is so for `calotype.probe_timeout` seconds at most.
+    """
+    probes: Probes = request.registry["calotype.probes"]
+    database = probes.database.state
+    stores = {store.name: probes.stores[store.name].state for store in request.stores}
+    if database is not ProbeState.OK or ProbeState.UNKNOWN in stores.values():
+        request.response.status_int = 503
+        request.response.headers["Retry-After"] = "5"
+    processes = _processes(request) if database is ProbeState.OK else {}
+    return {"database": database, "stores": stores, **processes}
+
+
+def metrics(context: Root | AdminRoot, request: Request) -> Response:
+    """Counters of this process, and gauges read from the database now."""
+    collected: Metrics = request.registry["calotype.metrics"]
+    return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
+
+
+def _processes(request: Request) -> dict[str, Any]:
+    """Return the processes that serve, for an administrator; nothing for others, or without a token."""
+    try:
+        if not request.caller.is_admin:
+            return {}
+        found = request.db.processes.all()
+    except (Unauthenticated, TokensUnreadable, DatabaseError):
+        return {}
+    return {
+        "processes": [
+            {
+                "host": one.host,
+                "pid": one.pid,
+                "version": one.version,
+                "started": _moment(one.started_at),
+                "last_seen": _moment(one.seen_at),
+            }
+            for one in found
+        ]
+    }
+
+
+def _moment(at: datetime.datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def includeme(config: Configurator) -> None:
+    """Hang the views under the roots: health under both, metrics where the settings want them."""
+    settings: Settings = config.registry["calotype.settings"]
+    for root in (Root, AdminRoot):
+        _add(config, healthz, root)
+        _add(config, healthcheck, root)
+        _add(config, readyz, root, renderer="json")
+    if settings.metrics:
+        _add(config, metrics, AdminRoot if settings.admin_listen else Root)
+
+
+def _add(config: Configurator, view: Callable, root: type, renderer: str | None = None) -> None:
+    config.add_view(
+        view,
+        context=root,
+        name=view.__name__,
+        method="GET",
+        renderer=renderer,
+        permission=NO_PERMISSION_REQUIRED,
+    )

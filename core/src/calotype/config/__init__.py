@@ -1,0 +1,1 @@
+"""Read an ini file into typed settings: one reader, one syntax, one kind of message."""

@@ -1,0 +1,160 @@
+"""Reading jobs: those of some images, and pages of all."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, case, func, or_, select, union_all
+
+from calotype.database.queries import follows, order_by
+from calotype.database.tables import JobRow, LocationRow
+from calotype.model.images import LocationState
+from calotype.model.jobs import Job, JobKind, JobPage, JobStatus, OpenJob
+from calotype.model.queries import JobQuery, SortKey
+
+_JOBS = JobRow.__table__
+_MAKES_IMAGE = JobRow.order["asked"].as_string().is_not(None)
+_SORTED = {
+    **{name: _JOBS.c[name] for name in ("id", "status", "created_at", "updated_at")},
+    "makes_image": case((_MAKES_IMAGE, 1), else_=0),
+}
+
+# An image may have any number of jobs, for each import that fails leaves one. Made once, so that SQLAlchemy
+# knows what it has compiled: v2 asks for each image it shows.
+_NEWEST_FIRST = (_JOBS.c.created_at.desc(), _JOBS.c.id.desc())
+_OF_ONE = (
+    select(_JOBS)
+    .where(_JOBS.c.image_id == bindparam("image_id"))
+    .order_by(*_NEWEST_FIRST)
+    .limit(bindparam("most"))
+)
+_RANKED = (
+    select(
+        _JOBS.c.id, func.row_number().over(partition_by=_JOBS.c.image_id, order_by=_NEWEST_FIRST).label("nth")
+    )
+    .where(_JOBS.c.image_id.in_(bindparam("image_ids", expanding=True)))
+    .subquery()
+)
+_LATEST = select(_JOBS).join(_RANKED, _RANKED.c.id == _JOBS.c.id).where(_RANKED.c.nth == 1)
+
+# What a list shows of jobs. An order may hold 200 KiB; a list only asks whether it has made an image.
+_LISTED = (
+    *(column for column in _JOBS.c if column is not _JOBS.c.job_order),
+    _SORTED["makes_image"].label("made"),
+)
+
+
+def find_job(connection: Connection, job_id: str) -> Job | None:
+    """The job of that id."""
+    found = _records(connection, select(_JOBS).where(JobRow.id == job_id))
+    return found[0] if found else None
+
+
+def open_jobs(
+    connection: Connection, limit: int, now: datetime.datetime, latest: datetime.datetime
+) -> list[OpenJob]:
+    """Jobs that are not at their end, oldest first; those last that have waited for a store.
+
+    A job that is to be tried again after `now` is left out, unless that is after `latest`: whoever wrote it
+    down has a clock that is wrong, or we have.
+    """
+    left = select(LocationRow.key).where(
+        LocationRow.image_id == JobRow.image_id, LocationRow.state == LocationState.INTENDED
+    )
+    found = (
+        select(_JOBS, left.exists().label("waits"))
+        .where(JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
+        .where(or_(JobRow.not_before.is_(None), JobRow.not_before <= now, JobRow.not_before > latest))
+        # Many jobs may wait for one store, and each try may take long: others need not queue behind them.
+        .order_by(case((JobRow.not_before.is_(None), 0), else_=1), JobRow.created_at)
+        .limit(limit)
+    )
+    return [
+        OpenJob(_record(row), row.lease_until, bool(row.waits), row.not_before)
+        for row in connection.execute(found)
+    ]
+
+
+def jobs_of(connection: Connection, image_id: str, limit: int) -> list[Job]:
+    """At most `limit` jobs of an image, newest first."""
+    return _records(connection, _OF_ONE, image_id=image_id, most=limit)
+
+
+def latest_jobs(connection: Connection, image_ids: Collection[str]) -> list[Job]:
+    """The newest job of each of the images that has any."""
+    ids = list(image_ids)
+    if len(ids) == 1:
+        return jobs_of(connection, ids[0], 1)
+    return _records(connection, _LATEST, image_ids=ids) if ids else []
+
+
+def page(connection: Connection, listing: JobQuery) -> JobPage:
+    """A slice of all jobs, of whose orders nothing is read but whether they have made an image.
+
+    By time, those of each status are a query of their own that walks an index and stops
+    after a page: so a page costs the same however many jobs there are.
+    """
+    statuses: list[JobStatus | None] = [listing.status]
+    if listing.status is None and listing.sort[0].field == "created_at":
+        statuses = list(JobStatus)
+    parts = [_matching(listing, status) for status in statuses]
+    jobs = _records(connection, parts[0] if len(parts) == 1 else _united(parts, listing))
+    return JobPage(tuple(jobs[: listing.limit]), more=len(jobs) > listing.limit)
+
+
+def _matching(listing: JobQuery, status: JobStatus | None) -> Select[Any]:
+    query = select(*_LISTED)
+    if status is not None:
+        query = query.where(JobRow.status == status)
+    if listing.makes_image is not None:
+        query = query.where(_MAKES_IMAGE if listing.makes_image else ~_MAKES_IMAGE)
+    if listing.after is not None:
+        query = query.where(follows(_SORTED, listing.sort, listing.after))
+    return query.order_by(*order_by(_SORTED, listing.sort)).limit(listing.limit + 1)
+
+
+def job_position(job: Job, sort: Sequence[SortKey]) -> dict[str, Any]:
+    """Return what a job is sorted by."""
+    values = {key.field: getattr(job, key.field) for key in sort}
+    return {name: int(value) if name == "makes_image" else value for name, value in values.items()}
+
+
+def _united(parts: list[Select[Any]], listing: JobQuery) -> Select[Any]:
+    """The first of all parts' rows."""
+    ids = union_all(*(select(part.with_only_columns(_JOBS.c.id).subquery()) for part in parts)).subquery()
+    found = select(*_LISTED).join(ids, ids.c.id == _JOBS.c.id)
+    return found.order_by(*order_by(_SORTED, listing.sort)).limit(listing.limit + 1)
+
+
+def _records(connection: Connection, query: Select[Any], **values: Any) -> list[Job]:
+    return [_record(row) for row in connection.execute(query, values)]
+
+
+def _record(row: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        kind=JobKind(row.kind),
+        image_id=row.image_id,
+        status=JobStatus(row.status),
+        order=_order(row),
+        pending=tuple(row.outcome["pending"]),
+        failed=tuple(row.outcome["failed"]),
+        message=row.message,
+        owner=row.owner,
+        user=row.job_user,
+        request_id=row.request_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        reasons=row.outcome.get("reasons", {}),
+        waited=row.outcome.get("waited", 0.0),
+        waiting_since=row.waiting_since,
+    )
+
+
+def _order(row: Row[Any]) -> dict[str, Any]:
+    """What the job is to do; in a list only whether it has made an image."""
+    if "made" in row._mapping:
+        return {"asked": {}} if row.made else {}
+    return row.job_order

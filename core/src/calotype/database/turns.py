@@ -1,0 +1,103 @@
+"""Turns: one process at a time changes a database's schema, and the others wait for it.
+
+Each kind of database brings a lock that ends with its holder: an advisory lock on PostgreSQL, a named one on
+MariaDB, and beside SQLite's file a file with flock, because SQLite's own lock covers one statement at a time
+while a database is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, func, select
+
+from calotype.config import private_files
+from calotype.database.engine import read_only, unhurried
+from calotype.database.errors import SchemaMismatch
+
+Tell = Callable[[str], object]
+Try = Callable[[], bool]
+
+#: Seconds for which a process waits for its turn: tables of millions of rows take minutes to change.
+PATIENCE = 1800.0
+#: Seconds between two tries.
+_PAUSE = 0.1
+#: What PostgreSQL, whose advisory locks are numbers, knows the lock by, within one database.
+_NUMBER = int.from_bytes(hashlib.sha256(b"calotype schema").digest()[:8], "big", signed=True)
+_WAITING = "another process changes the database's schema; waiting for it to end, %g minutes at most"
+
+
+@contextlib.contextmanager
+def turn(engine: Engine, tell: Tell) -> Iterator[None]:
+    """Hold the database's lock; `tell` is called once with a sentence when another process has it.
+
+    Raises:
+        SchemaMismatch: the other process has not ended in PATIENCE seconds, or the lock cannot be had.
+    """
+    with _lock_of(engine) as take:
+        end, is_told = time.monotonic() + PATIENCE, False
+        while not take():
+            if time.monotonic() > end:
+                raise SchemaMismatch(
+                    f"another process has been changing the database's schema for {PATIENCE / 60:g} minutes: "
+                    "see whether it still works, and try again"
+                )
+            if not is_told:
+                is_told = True
+                tell(_WAITING % (PATIENCE / 60))
+            time.sleep(_PAUSE)
+        yield
+
+
+@contextlib.contextmanager
+def _lock_of(engine: Engine) -> Iterator[Try]:
+    """Return what tries to take the lock; it is given up at the end, or with the process."""
+    if engine.dialect.name == "sqlite":
+        database = engine.url.database
+        if not database or database == ":memory:" or engine.url.query.get("uri"):
+            yield lambda: True  # nobody else can open it, or only the operator knows which file it is
+            return
+        with _file_lock(Path(f"{database}-upgrade.lock")) as take:
+            yield take
+        return
+    # A connection of its own: the lock is the session's, and MariaDB commits whenever a table changes.
+    with unhurried(engine) as patient, read_only(patient).connect() as connection:
+        yield _statement(connection)
+
+
+@contextlib.contextmanager
+def _file_lock(path: Path) -> Iterator[Try]:
+    try:
+        descriptor = private_files.open_or_create(path, private_files.SECRET)
+    except OSError as error:
+        raise SchemaMismatch(
+            f"the lock for changing the database's schema, {path}, cannot be opened: {error.strerror}"
+        ) from error
+
+    def take() -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    try:
+        yield take
+    finally:
+        os.close(descriptor)
+
+
+def _statement(connection: Connection) -> Try:
+    if connection.dialect.name == "postgresql":
+        taken = func.pg_try_advisory_lock(_NUMBER)
+    else:
+        # Names are the whole server's, and have 64 characters at most.
+        name = hashlib.sha256(f"calotype schema {connection.engine.url.database}".encode()).hexdigest()
+        taken = func.get_lock(name, 0)
+    return lambda: bool(connection.scalar(select(taken)))

@@ -1,0 +1,1 @@
+"""Who is asking, and where the secrets that say so are kept."""

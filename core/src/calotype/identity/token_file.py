@@ -1,0 +1,173 @@
+"""Static tokens: a file of who may come in, holding hashes of the tokens and never a token.
+
+A token is `ID.SECRET`, the secret 256 random bits; with that many, one round of
+SHA-256 is enough, and a thief of the file has nothing to try. The file is read again
+whenever it has changed, without a restart, and written by rename. A new file is readable
+by its owner only, and one that exists keeps its owner, group and mode. Without a file
+nobody has a token; with a damaged one nobody can be known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from calotype.config import private_files
+from calotype.model.audit import Origin
+from calotype.model.policy import Caller
+
+_TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})", re.ASCII)
+
+
+class TokensUnreadable(Exception):
+    """The tokens' file cannot be read, or is not what it should be."""
+
+
+class TokensNotWritten(Exception):
+    """The tokens' file cannot be changed; it is as it was."""
+
+
+class Token(BaseModel):
+    """One entry of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    sha256: str
+    user: str
+    project: str | None = None
+    roles: tuple[str, ...] = ()
+    expires: AwareDatetime | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Who the token says its bearer is."""
+        roles = frozenset(role.lower() for role in self.roles)
+        return Caller(self.user, self.project, roles, expires=self.expires, origin=Origin(token_id=self.id))
+
+    def expired(self, now: datetime.datetime) -> bool:
+        """Whether the token's time is over."""
+        return self.expires is not None and now >= self.expires
+
+
+_ENTRIES = TypeAdapter(list[Token])
+
+
+class TokenFile:
+    """The tokens in one file; safe to use by all threads."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._state: tuple[int, ...] | None = None
+        self._tokens: dict[str, Token] = {}
+
+    def caller(self, text: str) -> Caller | None:
+        """Who a token's bearer is; None when it is unknown, revoked or expired.
+
+        Raises:
+            TokensUnreadable: nobody can be known at the moment.
+        """
+        match = _TOKEN.fullmatch(text)
+        if match is None:
+            return None
+        entry = self._read().get(match[1])
+        given = hashlib.sha256(match[2].encode()).hexdigest()
+        # An unknown id costs the same comparison as a known one.
+        known = hmac.compare_digest(given, entry.sha256 if entry is not None else "0" * 64)
+        if entry is None or not known or entry.expired(datetime.datetime.now(datetime.UTC)):
+            return None
+        return entry.caller
+
+    def entries(self) -> list[Token]:
+        """What the file holds."""
+        return list(self._read().values())
+
+    def add(
+        self, user: str, project: str | None, roles: tuple[str, ...], expires: datetime.datetime | None = None
+    ) -> str:
+        """Make a token and return it: the only time that it is ever seen.
+
+        Raises:
+            TokensUnreadable: the file is damaged.
+            TokensNotWritten: the file cannot be changed.
+        """
+        token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+        entry = Token(
+            id=token_id,
+            sha256=hashlib.sha256(secret.encode()).hexdigest(),
+            user=user,
+            project=project,
+            roles=roles,
+            expires=expires,
+        )
+        with self._alone():
+            self._write([*self.entries(), entry])
+        return f"{token_id}.{secret}"
+
+    def revoke(self, token_id: str) -> bool:
+        """Take a token out; whether there was one of that id.
+
+        Raises:
+            TokensUnreadable: the file is damaged.
+            TokensNotWritten: the file cannot be changed.
+        """
+        with self._alone():
+            before = self.entries()
+            kept = [entry for entry in before if entry.id != token_id]
+            if len(kept) < len(before):
+                self._write(kept)
+        return len(kept) < len(before)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two commands at the same time must not lose each other's change, whichever link they name it by."""
+        try:
+            file = self.path.resolve()
+            private_files.make_directory(file.parent)
+            lock = private_files.open_or_create(file.with_name(f".{file.name}.lock"), private_files.SECRET)
+        except OSError as error:
+            raise TokensNotWritten(
+                f"the file of tokens {self.path} cannot be locked: {error.strerror}"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _read(self) -> dict[str, Token]:
+        try:
+            stat = self.path.stat()
+            state = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+            if state != self._state:
+                entries = _ENTRIES.validate_json(self.path.read_bytes())
+                self._tokens, self._state = {entry.id: entry for entry in entries}, state
+        except FileNotFoundError:
+            self._tokens, self._state = {}, None
+        except OSError as error:
+            raise TokensUnreadable(
+                f"the file of tokens {self.path} cannot be read: {error.strerror}"
+            ) from error
+        except ValidationError as error:
+            raise TokensUnreadable(
+                f"the file of tokens {self.path} is damaged: {error.error_count()} errors in it"
+            ) from None
+        return self._tokens
+
+    def _write(self, entries: list[Token]) -> None:
+        # A link stays one: what it leads to is rewritten.
+        file = self.path.resolve()
+        try:
+            private_files.rewrite(file, _ENTRIES.dump_json(entries, indent=1))
+        except (OSError, private_files.OwnerNotKept) as error:
+            raise TokensNotWritten(f"the file of tokens {self.path} cannot be written: {error}") from error

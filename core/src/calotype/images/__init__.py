@@ -1,0 +1,1 @@
+"""The verbs on images and on their sharing. No HTTP, no SQL."""

@@ -1,0 +1,34 @@
+"""Descriptions of changed metadata for the audit trail, and its forgetting; see `calotype.database.audit`."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+from calotype.database.database import Database
+from calotype.database.retry import retry_on_conflict
+from calotype.model.changes import ImageFields
+
+#: Fields whose values are told; of others only that they were set.
+_WITH_VALUE = ("visibility", "owner", "protected", "os_hidden")
+#: Records that are removed at a time.
+_BATCH = 1000
+
+
+def describe(draft: ImageFields, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Return the fields and tags that a draft sets, and the properties that change."""
+    fields = (f"{name}={value}" if name in _WITH_VALUE else name for name, value in draft.fields.items())
+    properties = (f"property {name}" for name, value in after.items() if before.get(name) != value)
+    dropped = (f"without property {name}" for name in before if name not in after)
+    return ", ".join([*fields, *properties, *dropped, *(["tags"] if draft.tags is not None else [])])
+
+
+@retry_on_conflict
+def forget_old(database: Database, seconds: float) -> bool:
+    """Remove some records that are older than so many seconds; return whether there may be more."""
+    moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
+    old = database.audit.older_than(moment, _BATCH)
+    if old:
+        with database.unit(frees=True) as unit:
+            unit.forget_audit(old)
+    return len(old) == _BATCH

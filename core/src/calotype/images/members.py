@@ -1,0 +1,151 @@
+"""Members: the projects that an image is shared with, and what they say to it.
+
+Each verb judges the caller's right in its unit of work: see `calotype.database.rights`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from calotype.config.settings import Settings
+from calotype.database.database import Database
+from calotype.database.retry import retry_on_conflict
+from calotype.database.rights import locked_for
+from calotype.database.unit_of_work import Unit
+from calotype.model import policy
+from calotype.model.audit import AuditVerb
+from calotype.model.changes import RequestTooLarge, check_project
+from calotype.model.errors import Conflict, NotAllowed, NotFound
+from calotype.model.images import Image, MemberStatus, Visibility
+from calotype.model.policy import Caller
+from calotype.model.states import ALIVE
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSpec:
+    """A project to share with, and whether it may share further (None: as before, or not)."""
+
+    project: str
+    can_share: bool | None = None
+
+
+class Members:
+    """The verbs on an image's members; shared by all threads."""
+
+    def __init__(self, database: Database, settings: Settings):
+        self._database = database
+        self._most = settings.max_members
+
+    @retry_on_conflict
+    def add(self, image: Image, project: str, caller: Caller) -> Image:
+        """Share a shared image with one more project.
+
+        Raises:
+            InvalidRequest: no project can be called that.
+            NotAllowed: the caller may not share it, or its visibility is another one.
+            Conflict: it is shared with the project already.
+            RequestTooLarge: the image has as many members as it may.
+        """
+        check_project(project)
+        with self._database.unit() as unit:
+            current = locked_for(unit, image.id, caller, policy.SHARE)
+            check_shared(current)
+            members = {member.project for member in current.members}
+            if project in members:
+                raise Conflict("The image is shared with that project already.")
+            self.check_number(members | {project})
+            unit.set_member(image.id, project)
+            unit.audit(AuditVerb.SHARE, image.id, caller.actor, project)
+            return unit.image(image.id)
+
+    @retry_on_conflict
+    def share(self, image: Image, member: MemberSpec, caller: Caller) -> Image:
+        """Share an image with a project, or change whether that one may share it further.
+
+        A private image is shared from now on.
+
+        Raises:
+            InvalidRequest: no project can be called that.
+            NotAllowed: the caller may not share it.
+            RequestTooLarge: the image has as many members as it may.
+        """
+        check_project(member.project)
+        with self._database.unit() as unit:
+            current = locked_for(unit, image.id, caller, policy.SHARE)
+            self.check_number({one.project for one in current.members} | {member.project})
+            self._open(unit, current)
+            self._set(unit, image.id, member)
+            unit.audit(AuditVerb.SHARE, image.id, caller.actor, member.project)
+            return unit.image(image.id)
+
+    def check_number(self, projects: Collection[str]) -> None:
+        """Return if an image may have so many members; raises RequestTooLarge."""
+        if len(projects) > self._most:
+            raise RequestTooLarge(
+                f"The limit has been exceeded on the number of allowed image members: {self._most}."
+            )
+
+    def _open(self, unit: Unit, image: Image) -> None:
+        if image.visibility is Visibility.PRIVATE:
+            unit.change(image.id, ALIVE, {"visibility": Visibility.SHARED})
+
+    def _set(self, unit: Unit, image_id: str, member: MemberSpec) -> None:
+        values = {} if member.can_share is None else {"can_share": member.can_share}
+        unit.set_member(image_id, member.project, **values)
+
+    @retry_on_conflict
+    def share_with(self, image: Image, members: list[MemberSpec], caller: Caller) -> Image:
+        """Share an image with these projects and no others; otherwise as `share`."""
+        wanted = {member.project: member for member in members}  # of one that comes twice the last counts
+        self.check_number(wanted.keys())
+        for project in wanted:
+            check_project(project)
+        with self._database.unit() as unit:
+            current = locked_for(unit, image.id, caller, policy.SHARE)
+            for one in current.members:
+                if one.project not in wanted:
+                    unit.remove_member(image.id, one.project)
+            self._open(unit, current)
+            for member in wanted.values():
+                self._set(unit, image.id, member)
+            unit.audit(AuditVerb.SHARE, image.id, caller.actor, f"only {', '.join(wanted) or 'nobody'}")
+            return unit.image(image.id)
+
+    @retry_on_conflict
+    def unshare(self, image: Image, project: str, caller: Caller) -> None:
+        """End a membership at once; raises NotFound when there is none."""
+        with self._database.unit(frees=True) as unit:
+            locked_for(unit, image.id, caller, policy.SHARE)
+            if not unit.remove_member(image.id, project):
+                raise NotFound("Membership could not be found.")
+            unit.audit(AuditVerb.UNSHARE, image.id, caller.actor, project)
+
+    @retry_on_conflict
+    def answer(self, image: Image, project: str, status: MemberStatus, caller: Caller) -> Image:
+        """Say what a member thinks of an image: accepted ones are in its lists.
+
+        Raises:
+            NotAllowed: the caller may not answer for any member.
+            NotFound: there is no such member that the caller could answer for.
+        """
+        with self._database.unit() as unit:
+            current = locked_for(unit, image.id, caller, policy.ANSWER)
+            check_shared(current)
+            if project not in {member.project for member in policy.visible_members(caller, current)}:
+                raise NotFound("Membership could not be found.")
+            unit.set_member(image.id, project, status=status)
+            unit.audit(AuditVerb.ANSWER, image.id, caller.actor, f"{project}: {status}")
+            return unit.image(image.id)
+
+
+def check_shared(image: Image) -> None:
+    """Return if an image has members; raises NotAllowed.
+
+    Memberships outlive the visibility that gives them a meaning; meanwhile they are not touched.
+    """
+    if image.visibility is not Visibility.SHARED:
+        raise NotAllowed(
+            f"Only shared images have members. This image is {image.visibility}; "
+            "set visibility to shared first."
+        )

@@ -1,0 +1,91 @@
+"""Errors that the verbs raise when they cannot do what was asked. `api.http.errors` gives each its status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+from calotype.model.changes import InvalidRequest
+from calotype.model.images import Status
+
+#: What a client can do that needs another status.
+_CURES: Mapping[Status, str] = {
+    Status.QUEUED: "stage its bytes first",
+    Status.SAVING: "wait until its upload has ended, or create a new one",
+    Status.UPLOADING: "import the bytes that were staged, or create a new one",
+    Status.IMPORTING: "wait until its import has ended, or create a new one",
+    Status.ACTIVE: "its bytes never change, so create a new one",
+    Status.DEACTIVATED: "its bytes never change, so create a new one",
+    Status.KILLED: "create a new one",
+    Status.DELETED: "create a new one",
+}
+
+
+class UnknownStore(InvalidRequest):
+    """The draft names a store that is not there, or none and there is no default."""
+
+
+class UnknownTarget(Exception):
+    """An import or a copy is to go into a store that is not there, or takes no uploads."""
+
+
+class Conflict(Exception):
+    """What is asked does not fit what is there."""
+
+
+class NotAllowed(Exception):
+    """The caller may change the image, but not in this way."""
+
+
+class CallerExpired(Exception):
+    """The time of the caller's token ended before the request could change anything."""
+
+    def __init__(self) -> None:
+        super().__init__("Authentication is required: the token expired before the request was complete.")
+
+
+class NotFound(Exception):
+    """What the verb is about - a tag, a member - is not there."""
+
+
+class NotQueued(Exception):
+    """Bytes or a location came for an image that is not waiting for any."""
+
+    @classmethod
+    def of(cls, problem: str, status: Status, *, at_work: bool = False) -> Self:
+        """Return the error with the image's status, and with what the client can do about it.
+
+        `at_work`: a job of the image has been ordered and has not ended.
+        """
+        if at_work and status is Status.QUEUED:
+            return cls(f"{problem}. This image is queued, and its import has been ordered; wait for its end.")
+        return cls(f"{problem}. This image is {status}; {_CURES[status]}.")
+
+
+class Protected(Exception):
+    """The image is protected from being deleted."""
+
+
+class ImageGone(Exception):
+    """The image was deleted while its bytes were on their way."""
+
+
+class TakenOver(Exception):
+    """A sweep ended the upload because the process that received it had not renewed its lease."""
+
+    def __init__(self) -> None:
+        super().__init__("The upload was taken over by a sweep after the server stood still: upload again.")
+
+
+class TooManyDownloads(Exception):
+    """As many downloads as may pass through this process do so already; `retry_after` is in seconds."""
+
+    retry_after = 10
+
+
+class NoGoodCopy(Exception):
+    """The image is active, but each of its copies is damaged or gone."""
+
+
+class NoData(Exception):
+    """The image has no bytes to read (yet, or any more)."""

@@ -1,0 +1,62 @@
+"""Findings: damage that a check has found in a store."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from dataclasses import dataclass
+
+
+class FindingKind(enum.StrEnum):
+    """A kind of damage to a copy of an image's bytes, or of an object in a store."""
+
+    MISSING = "missing"  #: the bytes of an image are not there
+    WRONG_SIZE = "wrong size"  #: there are more or fewer bytes than the image has
+    WRONG_DIGEST = "wrong digest"  #: the bytes do not have the image's hash
+    UNREADABLE = "unreadable"  #: the store answers, but cannot read these bytes
+    UNREACHABLE = "unreachable"  #: the store is away, or is not configured
+    ORPHAN = "orphan"  #: an object that belongs to no image
+    LEFTOVER = "leftover"  #: parts of an upload that the database does not know
+    SCRUB_STOPPED = "scrub stopped"  #: so many copies of a store are bad that the store itself may be
+
+
+class FindingState(enum.StrEnum):
+    """Where a finding is in its life."""
+
+    OPEN = "open"
+    REPAIRED = "repaired"  #: a check removed the cause
+    LIFTED = "lifted"  #: an operator ended it; the next check that sees it opens it again
+    CLOSED = "closed"  #: a later check found nothing wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong in a store. `subject`: the key of a copy, or the location of an orphan."""
+
+    id: str
+    kind: FindingKind
+    store: str
+    image_id: str | None
+    subject: str
+    detail: str
+    state: FindingState
+    found_at: datetime.datetime
+    seen_at: datetime.datetime
+    closed_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingPage:
+    """A slice of a list of findings, and whether more follows."""
+
+    findings: tuple[Finding, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FindingCount:
+    """How many findings of a kind are open in a store."""
+
+    kind: FindingKind
+    store: str
+    count: int

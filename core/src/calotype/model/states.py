@@ -1,0 +1,38 @@
+"""The state table, and what a verb says when it cannot do what was asked.
+
+                  upload               bytes are there                 deactivate
+reserve -> queued -------> saving ---------------------> active <-----> deactivated
+           ^ ^  |            | the upload fails            ^ ^
+           | |  |  register  |                             | |
+           | |  +------------|-----------------------------+ |
+           | +---------------+----> killed                   |
+           |        (where a failure leaves an image         |
+           |         is the dialect's choice)                |
+           |      stage                import                |
+           | queued -------> uploading ------> importing ----+
+           | queued ------------ import -----> importing
+           +------- it fails ------+---------------+
+delete: from any of them -> deleted; an operator can undelete while the bytes are kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from calotype.model.images import Status
+
+#: The state table: what each status may become.
+NEXT: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset(
+        {Status.SAVING, Status.UPLOADING, Status.IMPORTING, Status.ACTIVE, Status.DELETED}
+    ),
+    Status.UPLOADING: frozenset({Status.IMPORTING, Status.QUEUED, Status.DELETED}),
+    Status.IMPORTING: frozenset({Status.ACTIVE, Status.QUEUED, Status.DELETED}),
+    Status.SAVING: frozenset({Status.ACTIVE, Status.KILLED, Status.QUEUED, Status.DELETED}),
+    Status.ACTIVE: frozenset({Status.DEACTIVATED, Status.DELETED}),
+    Status.DEACTIVATED: frozenset({Status.ACTIVE, Status.DELETED}),
+    Status.KILLED: frozenset({Status.DELETED}),
+    Status.DELETED: frozenset(),
+}
+#: Everything that is not deleted: whose metadata may change.
+ALIVE = frozenset(Status) - {Status.DELETED}

@@ -1,0 +1,311 @@
+"""What requests cost before they reach the database: steps of validation, values that are looked at."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pyramid.request import Request
+
+from calotype.api.http.filters import FILTERS_MAX
+from calotype.api.http.filters import VALUES_MAX as FILTER_VALUES_MAX
+from calotype.api.http.json_input import VALUES_MAX, parse_document
+from calotype.api.http.lists import fit
+from calotype.api.v1 import listing as v1_listing
+from calotype.api.v2 import codec, listing, patch
+from calotype.api.v2.metadefs.codec import read_listing as read_namespaces
+from calotype.api.v2.metadefs.schemas import MetadefSchemas
+from calotype.api.v2.schemas import Schemas
+from calotype.database.definitions import Kind
+from calotype.images.definitions import ITEMS_MAX
+from calotype.model.changes import ImageFields, InvalidRequest, RequestTooLarge, check_fields
+from calotype.model.images import Image, Status
+from calotype.model.queries import SortKey
+from core.tests.database.test_queries import EPOCH
+from tests.support.workbench import CALLER, make_settings
+
+SETTINGS = make_settings()
+IMAGE = Image("id", Status.QUEUED, EPOCH, EPOCH)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**29), 10**29)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+class Counted(list):
+    """A list that counts how many of its items were looked at."""
+
+    seen = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in super().__iter__():
+            self.seen += 1
+            yield item
+
+    def __getitem__(self, index: Any) -> Any:
+        self.seen += 1
+        return super().__getitem__(index)
+
+
+class CountedSchemas(Schemas):
+    """Schemas that note which keys' values they check."""
+
+    def __init__(self) -> None:
+        super().__init__(SETTINGS)
+        self.checked: list[str] = []
+
+    def check_value(self, name: str, value: object) -> None:
+        self.checked.append(name)
+        super().check_value(name, value)
+
+
+def asked(query: str) -> Request:
+    request = Request.blank(f"/?{query}")
+    request.caller = CALLER
+    request.registry = {}
+    return request
+
+
+# -- query strings
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sort=" + ",".join(["name:asc"] * 5000),
+        "sort=name:asc," + ",".join(["name:desc", "name"] * 2000),
+        "&".join(["sort_key=name"] * 200) + "&sort_dir=asc",
+    ],
+    ids=["in one parameter", "in another direction", "in many parameters"],
+)
+def test_a_sort_key_that_comes_again_is_the_first_one(query: str) -> None:
+    """r1-D1: so there are at most as many keys as fields."""
+    sort = listing.read_listing(asked(query), 1000).sort
+    assert sort == (SortKey("name"), SortKey("created_at"), SortKey("id"))
+
+
+def test_all_fields_may_be_sort_keys_once() -> None:
+    """r1-D1"""
+    fields = "status,container_format,disk_format,size,name,updated_at,created_at,id"
+    sort = listing.read_listing(asked(f"sort={fields},{fields}"), 1000).sort
+    assert sort == tuple(SortKey(field, descending=True) for field in fields.split(","))
+
+
+@pytest.mark.parametrize("kind", ["tag={}", "p{}=x", "name=n{}", "size=1{}"])
+def test_a_list_has_so_many_filters_and_no_more(kind: str) -> None:
+    """r1-D1: tags, properties and fields count alike."""
+    allowed = "&".join(kind.format(number) for number in range(FILTERS_MAX))
+    listing.read_listing(asked(allowed), 1000)
+    with pytest.raises(InvalidRequest, match=f"at most {FILTERS_MAX} filters"):
+        listing.read_listing(asked(f"{allowed}&{kind.format(FILTERS_MAX)}"), 1000)
+
+
+def test_a_list_of_v1_has_so_many_filters_and_no_more() -> None:
+    """r1-D1: the conditions that it adds by itself are none of them."""
+    allowed = "&".join(f"property-p{number}=x" for number in range(FILTERS_MAX))
+    v1_listing.read_listing(asked(allowed), 1000)
+    with pytest.raises(InvalidRequest, match=f"at most {FILTERS_MAX} filters"):
+        v1_listing.read_listing(asked(f"{allowed}&name=n"), 1000)
+
+
+def test_a_filter_has_so_many_values_and_no_more() -> None:
+    """r1-D1: of `in:`, in each field that has it, and of resource types."""
+    allowed = ",".join(["v"] * FILTER_VALUES_MAX)
+    for name in ("id", "name", "status", "disk_format", "container_format"):
+        (_, condition) = listing.read_listing(asked(f"{name}=in:{allowed}"), 1000).conditions
+        assert len(condition.value) == FILTER_VALUES_MAX
+        with pytest.raises(InvalidRequest, match=f"filter {name} has at most {FILTER_VALUES_MAX} values"):
+            listing.read_listing(asked(f"{name}=in:{allowed},v"), 1000)
+    read_namespaces(asked(f"resource_types={allowed}"), 1000)
+    with pytest.raises(InvalidRequest, match=f"resource_types has at most {FILTER_VALUES_MAX} values"):
+        read_namespaces(asked(f"resource_types={allowed},v"), 1000)
+
+
+# -- documents
+
+
+@given(value=JSON)
+def test_a_document_comes_out_as_it_went_in(value: Any) -> None:
+    assert parse_document(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize("item", [b"1", b"{}", b"[]", b'""', b"null"])
+def test_a_document_has_so_many_values_and_no_more(item: bytes) -> None:
+    """r1-D2: they are counted before they are parsed."""
+    many = b"[" + b",".join([item] * (VALUES_MAX + 1)) + b"]"
+    with pytest.raises(RequestTooLarge, match=f"at most {VALUES_MAX}"):
+        parse_document(many)
+    assert len(parse_document(b"[" + b",".join([item] * (VALUES_MAX // 3)) + b"]")) == VALUES_MAX // 3
+
+
+@given(text=st.lists(st.sampled_from([",", "[{", '"', "\\", '\\"', "v", "\n"]), max_size=9).map("".join))
+@example(text='"\\",[{')
+@settings(max_examples=10)
+def test_commas_within_texts_are_no_values(text: str) -> None:
+    """r1-G2: a property may be a document of its own, with more commas than a document has values."""
+    long = (text + ",") * (VALUES_MAX + 1)
+    assert parse_document(json.dumps({"p": long, "q": [text]}).encode()) == {"p": long, "q": [text]}
+    with pytest.raises(RequestTooLarge):
+        parse_document(json.dumps([text, *[0] * VALUES_MAX, text]).encode())
+
+
+@pytest.mark.parametrize("end", ["", "\\", '\\"'])
+def test_a_text_that_does_not_end_is_read_once(end: str) -> None:
+    """r1-G2: counting what is outside of texts takes no longer for texts that are none."""
+    body = b'"' + b'\\",' * 300_000 + end.encode()
+    begun = time.process_time()
+    with pytest.raises(InvalidRequest):
+        parse_document(body)
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "number", ["1" * 31, "-" + "1" * 31, "1" * 5000, "1e400", "-1e400", "NaN", "Infinity"]
+)
+def test_an_absurd_number_is_refused_wherever_it_stands(number: str) -> None:
+    for form in ("{}", "[{}]", '{{"a": [{{"b": {}}}]}}'):
+        with pytest.raises(InvalidRequest, match="Malformed JSON"):
+            parse_document(form.format(number).encode())
+
+
+def test_a_document_may_be_nested_twenty_deep() -> None:
+    parse_document(b"[" * 20 + b"]" * 20)
+    for deep in (21, 5000, 90_000):
+        with pytest.raises(InvalidRequest):
+            parse_document(b"[" * deep + b"]" * deep)
+
+
+# -- schemas
+
+
+def test_the_first_error_ends_the_validation() -> None:
+    """r1-D2: and it is the same one each time."""
+    schemas = Schemas(SETTINGS)
+    tags = Counted([1] * 100)
+    for _ in range(2):
+        with pytest.raises(
+            InvalidRequest, match=r"Invalid value for tags\.0: the schema asks for type string"
+        ):
+            schemas.check_value("tags", tags)
+    assert tags.seen == 2
+
+
+@pytest.mark.parametrize("kind", ["tags", "stores"])
+@pytest.mark.parametrize("item", ["a", 1])
+def test_an_array_is_counted_before_its_items_are_looked_at(kind: str, item: object) -> None:
+    """r1-D2"""
+    schemas = Schemas(SETTINGS)
+    items = Counted([item] * 129)
+    order = {"method": {"name": "web-download"}, "stores": items}
+    with pytest.raises(RequestTooLarge, match="Too many values for"):
+        schemas.check_value(kind, items) if kind == "tags" else schemas.check_order(order)
+    assert items.seen == 0
+
+
+@pytest.mark.parametrize("kind", ["objects", "tags", "resource_type_associations"])
+def test_the_contents_of_a_namespace_are_counted_before_they_are_looked_at(kind: str) -> None:
+    """r1-D2"""
+    items = Counted([{"name": 1}] * (ITEMS_MAX + 1))
+    with pytest.raises(RequestTooLarge, match="Too many values for"):
+        MetadefSchemas().check_namespace({"namespace": "n", kind: items})
+    assert items.seen == 0
+
+
+@pytest.mark.parametrize("kind", ["required", "operators"])
+def test_what_a_definition_lists_is_counted_before_it_is_looked_at(kind: str) -> None:
+    """r1-D2: a list of things without an order would be compared each with each."""
+    items = Counted([{}, "a", []] * ITEMS_MAX)
+    with pytest.raises(RequestTooLarge, match="Too many values for"):
+        MetadefSchemas().check_definition(
+            Kind.PROPERTY, {"name": "n", "title": "", "type": "string", kind: items}
+        )
+    assert items.seen == 0
+
+
+def test_clients_see_how_many_tags_an_image_may_have() -> None:
+    """r1-D2"""
+    documents = Schemas(make_settings(max_tags=7)).documents
+    assert documents["image"]["properties"]["tags"]["maxItems"] == 7
+
+
+# -- drafts
+
+
+def test_a_value_that_a_patch_overwrites_is_not_looked_at() -> None:
+    """r1-D2: a thousand lists of tags are validated once."""
+    schemas = CountedSchemas()
+    changes = [{"op": "replace", "path": "/tags", "value": [f"{number}"]} for number in range(1000)]
+    draft = patch.draft_of(patch.read_patch(changes, patch.V21), IMAGE, schemas)
+    assert (draft.tags, schemas.checked) == (("999",), ["tags"])
+
+
+def test_a_patch_is_what_its_last_values_make_of_it() -> None:
+    """r1-D2: what is wrong in the end is refused, what is taken back is not."""
+    schemas = Schemas(SETTINGS)
+    put = [{"op": "add", "path": "/p", "value": 1}, {"op": "add", "path": "/p", "value": "v"}]
+    assert patch.draft_of(patch.read_patch(put, patch.V21), IMAGE, schemas).properties == {"p": "v"}
+    taken_back = [*put[:1], {"op": "remove", "path": "/p"}]
+    assert patch.draft_of(patch.read_patch(taken_back, patch.V21), IMAGE, schemas) == ImageFields()
+    with pytest.raises(InvalidRequest, match="Invalid value for p: the schema asks for type string"):
+        patch.draft_of(patch.read_patch(put[::-1], patch.V21), IMAGE, schemas)
+
+
+def test_an_error_quotes_no_more_of_a_key_than_fits_a_line() -> None:
+    """r1-D2: an answer is never as long as the request."""
+    schemas, key = Schemas(SETTINGS), "k" * 100_000
+    for change in ({"op": "remove", "path": f"/{key}"}, {"op": "add", "path": f"/{key}", "value": 1}):
+        with pytest.raises(Exception) as refused:
+            patch.draft_of(patch.read_patch([change], patch.V21), IMAGE, schemas)
+        assert len(str(refused.value)) < 300
+    with pytest.raises(InvalidRequest) as refused:
+        codec.read_draft({key: 1}, schemas)
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "draft", [ImageFields(properties=dict.fromkeys("abc", "\0")), ImageFields(tags=("\0",) * 3)]
+)
+def test_what_a_draft_has_is_counted_before_it_is_looked_at(draft: ImageFields) -> None:
+    """r1-D2"""
+    with pytest.raises(RequestTooLarge, match="limit has been exceeded"):
+        check_fields(draft, make_settings(max_properties=2, max_tags=2))
+
+
+# -- lists
+
+
+@given(sizes=st.lists(st.integers(0, 40), max_size=12), room=st.integers(1, 200))
+def test_a_page_has_what_fits_and_one_document_at_least(sizes: list[int], room: int) -> None:
+    """r1-D6: what did not fit begins behind the last that did."""
+    documents = [(f"{number}", "x" * size) for number, size in enumerate(sizes)]
+    shown = fit(iter(documents), room)
+    count = len(shown.texts)
+    assert [json.loads(text) for text in shown.texts] == [text for _, text in documents[:count]]
+    assert shown.cut == (count < len(documents))
+    assert shown.last == (documents[count - 1][0] if count else None)
+    assert count >= min(1, len(documents))
+    assert count <= 1 or sum(map(len, shown.texts)) <= room
+    if shown.cut:
+        assert sum(map(len, shown.texts)) + sizes[count] + 2 > room
+
+
+def test_a_page_that_is_full_reads_no_more() -> None:
+    """r1-D6"""
+    read: list[int] = []
+
+    def documents() -> Iterator[tuple[str, str]]:
+        for number in range(100):
+            read.append(number)
+            yield f"{number}", "x" * 98
+
+    assert len(fit(documents(), 1000).texts) == 10
+    assert len(read) == 11

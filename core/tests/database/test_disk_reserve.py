@@ -1,0 +1,174 @@
+"""Recognising that the database's disk is full, and the reserve that is given up then (r1-H1)."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import psycopg.errors
+import pymysql
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
+
+from calotype.database.database import Database
+from calotype.database.disk_reserve import is_full, make_reserve
+from calotype.database.engine import build_engine
+from calotype.database.errors import DatabaseFull
+from calotype.database.retry import LockConflict, retry_on_conflict
+from calotype.model.images import Status
+from tests.support.workbench import Bench, make_database
+
+URL = make_url("sqlite://")
+SIZE = 1 << 20
+
+
+def of_sqlite(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("as SQLite says")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        of_sqlite(sqlite3.SQLITE_FULL),
+        psycopg.errors.DiskFull("could not extend file"),
+        pymysql.err.OperationalError(1021, "Disk full"),
+        pymysql.err.OperationalError(1114, "The table 'images' is full"),
+    ],
+)
+def test_each_databases_way_of_saying_so_is_known(raw: Exception) -> None:
+    assert is_full(raw, URL)
+    assert is_full(OperationalError("INSERT", {}, raw), URL)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        of_sqlite(sqlite3.SQLITE_BUSY),
+        of_sqlite(sqlite3.SQLITE_IOERR_WRITE),
+        psycopg.errors.DeadlockDetected(),
+        pymysql.err.OperationalError(2013, "Lost connection"),
+        pymysql.err.OperationalError(),
+    ],
+)
+def test_other_troubles_are_not_called_a_full_disk(raw: Exception, tmp_path: Path) -> None:
+    assert not is_full(raw, make_url(f"sqlite:///{tmp_path}/registry.sqlite"))
+
+
+@pytest.fixture
+def reserve(tmp_path: Path):
+    return make_reserve(make_url(f"sqlite:///{tmp_path}/registry.sqlite"), SIZE)
+
+
+def test_the_reserve_occupies_its_room_and_gives_it_up(reserve, tmp_path: Path) -> None:
+    file = tmp_path / "registry.sqlite-reserve"
+
+    assert reserve.keep()
+    assert file.stat().st_blocks * 512 >= SIZE
+    assert reserve.keep()
+    assert reserve.give_up()
+    assert not file.exists()
+    assert reserve.give_up()  # another process was faster, and there is room
+
+
+def test_a_reserve_that_was_begun_by_a_process_that_died_is_made_whole(reserve, tmp_path: Path) -> None:
+    file = tmp_path / "registry.sqlite-reserve"
+    file.write_bytes(b"")
+
+    assert reserve.keep()
+    assert file.stat().st_size == SIZE
+
+
+def test_a_disk_that_is_gone_is_not_called_full(tmp_path: Path) -> None:
+    reserve = make_reserve(make_url(f"sqlite:///{tmp_path}/gone/registry.sqlite"), SIZE)
+
+    assert reserve.keep()
+    assert not reserve.is_low
+    assert not is_full(of_sqlite(sqlite3.SQLITE_CANTOPEN), make_url(f"sqlite:///{tmp_path}/gone/x"))
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql+psycopg://host/images"])
+def test_a_database_on_no_disk_of_ours_has_no_reserve(url: str) -> None:
+    assert make_reserve(make_url(url), SIZE) is None
+
+
+def test_there_is_no_reserve_of_no_bytes(tmp_path: Path) -> None:
+    assert make_reserve(make_url(f"sqlite:///{tmp_path}/registry.sqlite"), 0) is None
+
+
+@pytest.fixture
+def database(tmp_path: Path):
+    """A database with a reserve, whose database cannot grow: SQLite says that it is full."""
+    url = f"sqlite:///{make_database(tmp_path / 'registry.sqlite')}"
+    engine = build_engine(url, pool_size=1)
+    database = Database(engine, make_reserve(engine.url, SIZE))
+    database.keep_reserve()
+    yield database
+    database.close()
+
+
+def limit_pages(database: Database, most: int) -> None:
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {most}")
+
+
+def add_much(database: Database, *, frees: bool) -> None:
+    with database.unit(frees=frees) as unit:
+        unit.add_image("1", {"name": "one"}, {"much": "x" * 100_000})
+
+
+def test_a_unit_that_frees_room_is_done_again_after_the_reserve_was_given_up(database, tmp_path) -> None:
+    tries = []
+
+    @retry_on_conflict
+    def verb() -> None:
+        tries.append((tmp_path / "registry.sqlite-reserve").exists())
+        limit_pages(database, 1 if len(tries) == 1 else 1 << 20)
+        add_much(database, frees=True)
+
+    verb()
+
+    assert tries == [True, False]
+    assert database.find("1").status is Status.QUEUED
+
+
+def test_any_other_unit_fails_at_once_and_leaves_the_reserve(database, tmp_path) -> None:
+    tries = []
+
+    @retry_on_conflict
+    def verb() -> None:
+        tries.append(True)
+        limit_pages(database, 1)
+        add_much(database, frees=False)
+
+    with pytest.raises(DatabaseFull, match="full: delete images"):
+        verb()
+
+    assert tries == [True]
+    assert (tmp_path / "registry.sqlite-reserve").exists()
+    assert database.find("1") is None
+
+
+def test_what_stays_full_is_not_tried_for_ever(database) -> None:
+    tries = []
+
+    @retry_on_conflict
+    def verb() -> None:
+        tries.append(True)
+        limit_pages(database, 1)
+        add_much(database, frees=True)
+
+    with pytest.raises(DatabaseFull):
+        verb()
+
+    assert len(tries) == 4
+
+
+def test_a_registry_without_a_reserve_says_too_that_its_disk_is_full(bench: Bench) -> None:
+    limit_pages(bench.database, 1)
+    with pytest.raises(DatabaseFull) as caught:
+        add_much(bench.database, frees=True)
+    assert not caught.value.room_made
+    assert not isinstance(caught.value, LockConflict)

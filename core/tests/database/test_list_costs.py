@@ -1,0 +1,199 @@
+"""What lists cost: statements, their length, and rows that are read."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, select
+
+from calotype.database import queries
+from calotype.database.pages import AT_ONCE
+from calotype.database.tables import JobRow
+from calotype.images.members import MemberSpec
+from calotype.model.changes import ImageFields, new_id
+from calotype.model.images import Image, Status, Visibility
+from calotype.model.queries import Condition, ImageQuery, Scope, SortKey
+from tests.support.workbench import Bench, make_bench
+
+FIELDS = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
+EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+@contextlib.contextmanager
+def statements(bench: Bench) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that the database reads by, with their values."""
+    noted: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        noted.append((statement, values))
+
+    event.listen(bench.database._reading, "before_cursor_execute", note)
+    try:
+        yield noted
+    finally:
+        event.remove(bench.database._reading, "before_cursor_execute", note)
+
+
+def fill(bench: Bench, names: list[str]) -> list[Image]:
+    """Public images of these names, oldest first."""
+    ids = [new_id() for _ in names]
+    with bench.database.unit() as unit:
+        for second, (image_id, name) in enumerate(zip(ids, names, strict=True)):
+            unit.add_image(image_id, {"visibility": Visibility.PUBLIC, "name": name}, {"p": "v"})
+            unit.change(image_id, {Status.QUEUED}, {"created_at": EPOCH + datetime.timedelta(seconds=second)})
+    return [bench.database.find(image_id) for image_id in ids]
+
+
+def ids(bench: Bench, **asked: Any) -> list[str]:
+    return [image.id for image in bench.database.page(ImageQuery(Scope.PUBLIC, **asked)).images]
+
+
+def test_the_condition_behind_a_marker_is_as_long_as_its_keys(bench: Bench) -> None:
+    """r1-D1: a key costs two comparisons, however many there are before it."""
+    (image,) = fill(bench, ["n"])
+    lengths = []
+    for count in range(1, len(FIELDS) + 1):
+        sort = [SortKey(name) for name in FIELDS[:count]]
+        condition = queries.follows(queries._SORTED, sort, queries.position(image, sort))
+        lengths.append(len(re.findall(r" (?:[<>]=?|=) ", str(condition))))
+    assert lengths == [2 * count for count in range(1, len(FIELDS) + 1)]
+
+
+@settings(max_examples=12)
+@given(
+    names=st.lists(st.sampled_from("ab"), min_size=1, max_size=8),
+    keys=st.lists(st.sampled_from(["name", "size", "status"]), unique=True),
+    descending=st.lists(st.booleans(), min_size=5, max_size=5),
+    limit=st.integers(1, 3),
+)
+def test_pages_by_several_keys_neither_repeat_nor_skip(template, names, keys, descending, limit) -> None:
+    """r1-D1: the condition still means what it meant."""
+    with make_bench(template) as bench:
+        fill(bench, names)
+        sort = tuple(map(SortKey, (*keys, "created_at", "id"), descending))
+        expected = ids(bench, sort=sort, limit=100)
+        seen: list[str] = []
+        page = bench.database.page(ImageQuery(Scope.PUBLIC, sort=sort, limit=limit))
+        while True:
+            seen += [image.id for image in page.images]
+            if not page.more:
+                break
+            page = bench.database.page(ImageQuery(Scope.PUBLIC, sort=sort, limit=limit, after=page.last))
+        assert seen == expected
+        assert len(seen) == len(names)
+
+
+def test_a_long_list_is_read_a_few_images_at_a_time(bench: Bench) -> None:
+    """r1-D6: and whoever stops early reads no more of it."""
+    made = fill(bench, ["n"] * (2 * AT_ONCE + 1))
+    with statements(bench) as read:
+        page = bench.database.page(ImageQuery(Scope.PUBLIC, limit=1000))
+        assert len(read) == 1
+        first = next(iter(page))
+        assert len(read) == 2
+        assert list(page.images) == made
+    assert (first, len(read)) == (made[:AT_ONCE], 5)
+
+
+def test_a_page_of_the_usual_length_takes_two_statements(bench: Bench) -> None:
+    """r1-D6: reading a few at a time costs most clients nothing."""
+    made = fill(bench, ["n"] * 25)
+    with statements(bench) as read:
+        assert list(bench.database.page(ImageQuery(Scope.PUBLIC, limit=25)).images) == made
+    assert len(read) == 2
+
+
+def add_jobs(bench: Bench, image: Image, count: int) -> list[str]:
+    """Jobs of an image, newest first, of large orders."""
+    with bench.database.unit() as unit:
+        made = [
+            unit.add_job("fetch", image, {"stores": ["a"], "asked": {"x": "y" * 10_000}}, ["a"], "r", None)
+            for _ in range(count)
+        ]
+    return made[::-1]
+
+
+def test_of_an_images_jobs_only_the_newest_is_read_for_its_document(bench: Bench) -> None:
+    """r1-D6: each import that fails leaves a job, so an image may have any number of them."""
+    images = fill(bench, ["a", "b", "c"])
+    newest = {image.id: add_jobs(bench, image, 5)[0] for image in images[:2]}
+    for asked in ([images[0]], images):
+        with statements(bench) as read:
+            latest = bench.database.latest_jobs([image.id for image in asked])
+        wanted = {image.id: newest[image.id] for image in asked if image.id in newest}
+        assert {image_id: job.id for image_id, job in latest.items()} == wanted
+        ((statement, values),) = read
+        with contextlib.closing(bench.raw()) as raw:
+            assert len(raw.execute(statement, values).fetchall()) == len(wanted)
+
+
+def test_the_jobs_of_an_image_are_bounded_in_number(bench: Bench) -> None:
+    """r1-D6"""
+    (image,) = fill(bench, ["a"])
+    newest = add_jobs(bench, image, 5)[:3]
+    assert [job.id for job in bench.database.jobs_of(image.id, 3)] == newest
+
+
+def test_a_list_of_tasks_reads_no_orders(bench: Bench) -> None:
+    """r1-D6: an order may have as many bytes as an image's metadata."""
+    from calotype.model.queries import JobQuery
+
+    (image,) = fill(bench, ["a"])
+    add_jobs(bench, image, 2)
+    with statements(bench) as read:
+        page = bench.database.job_page(JobQuery(limit=1))
+    assert [job.makes_image for job in page.jobs] == [True]
+    ((statement, values),) = read
+    with contextlib.closing(bench.raw()) as raw:
+        rows = raw.execute(statement, values).fetchall()
+    assert len(json.dumps(rows)) < 2000
+    with bench.database.engine.connect() as connection:
+        assert len(json.dumps(connection.scalar(select(JobRow.order)))) > 10_000
+
+
+@pytest.mark.parametrize(("count", "kept"), [(3, 1), (20, 0)])
+def test_statements_with_many_filters_are_not_kept_compiled(bench: Bench, count: int, kept: int) -> None:
+    """r1-D1: a client can make any number of them, and each takes a megabyte of memory."""
+    cache = bench.database.engine._compiled_cache
+    before = len(cache)
+    found = ids(
+        bench, conditions=(Condition("name", "eq", "n"),), tags=tuple("t" * n for n in range(1, count))
+    )
+    assert found == []
+    assert len(cache) - before == kept
+
+
+def test_what_is_shared_with_a_project_is_read_by_one_statement(bench: Bench) -> None:
+    """r1-D6: of an image's other parts nothing is read, however many images there are."""
+    images = fill(bench, ["n"] * 3)
+    for image in images:
+        for project in ("theirs", "others"):
+            bench.lifecycle.members.share(image, MemberSpec(project, can_share=True), bench.caller)
+    with statements(bench) as read:
+        shared = bench.database.shared_with("theirs")
+    assert len(read) == 1
+    assert [(image.id, [member.project for member in image.members]) for image in shared] == [
+        (image.id, ["theirs"]) for image in images
+    ]
+
+
+def test_a_member_that_comes_often_is_written_once(bench: Bench) -> None:
+    """r1-D2: so the cost of a list of members is that of its projects."""
+    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    written: list[str] = []
+    event.listen(
+        bench.database.engine, "before_cursor_execute", lambda c, cursor, text, *rest: written.append(text)
+    )
+    shared = bench.lifecycle.members.share_with(
+        image, [MemberSpec("p", can_share=n % 2 == 0) for n in range(500)], bench.caller
+    )
+    assert [(member.project, member.can_share) for member in shared.members] == [("p", False)]
+    assert sum("image_members" in text and "SELECT" not in text for text in written) == 2

@@ -1,0 +1,239 @@
+"""Each verb judges the caller's right in its own unit of work, against the image that the unit has locked."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from calotype.database.definitions import Kind
+from calotype.database.errors import ImageNotFound
+from calotype.database.rights import require_fields
+from calotype.images.definitions import DefinitionDraft, Metadefs, NamespaceDraft
+from calotype.images.lifecycle import Lifecycle
+from calotype.images.members import Members, MemberSpec
+from calotype.model import policy
+from calotype.model.changes import ImageFields
+from calotype.model.errors import CallerExpired, NotAllowed
+from calotype.model.images import Image, MemberStatus
+from calotype.model.policy import Caller
+from calotype.testing.readers import Trickle
+from calotype.transfers.imports import Imports
+from tests.support.rights import CALLERS, FRIEND, OWNER
+from tests.support.workbench import Bench, make_settings
+
+ADMIN, OWNERS, READER = CALLERS["admin"], CALLERS["owner"], CALLERS["owner's reader"]
+RAW = {"disk_format": "raw", "container_format": "bare"}
+LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+Verb = Callable[[Bench, Image, Caller], object]
+
+
+def bytes_of(text: bytes = b"bytes") -> Trickle:
+    return Trickle(text)
+
+
+#: Every verb that changes an image, by the name of its method.
+VERBS: dict[str, Verb] = {
+    "upload": lambda bench, image, caller: bench.lifecycle.upload(
+        ImageFields(), bytes_of(), 5, caller, image
+    ),
+    "register": lambda bench, image, caller: bench.lifecycle.register(
+        ImageFields(location=foreign(bench)), caller, image
+    ),
+    "fetch": lambda bench, image, caller: bench.lifecycle.fetch(
+        ImageFields(location=foreign(bench)), caller, "request", image
+    ),
+    "update": lambda bench, image, caller: bench.lifecycle.update(
+        image, ImageFields(fields={"name": "changed"}), caller
+    ),
+    "add_tag": lambda bench, image, caller: bench.lifecycle.add_tag(image, "new", caller),
+    "remove_tag": lambda bench, image, caller: bench.lifecycle.remove_tag(image, "old", caller),
+    "deactivate": lambda bench, image, caller: bench.lifecycle.deactivate(image, caller),
+    "reactivate": lambda bench, image, caller: bench.lifecycle.reactivate(image, caller),
+    "delete": lambda bench, image, caller: bench.lifecycle.delete(image, caller),
+    "stage": lambda bench, image, caller: bench.lifecycle.imports.stage(image, bytes_of(), None, 5, caller),
+    "import_staged": lambda bench, image, caller: bench.lifecycle.imports.import_staged(
+        image, (), caller, "request"
+    ),
+    "import_from": lambda bench, image, caller: bench.lifecycle.imports.import_from(
+        image, foreign(bench), (), caller, "request"
+    ),
+    "copy": lambda bench, image, caller: bench.lifecycle.copy(image, (), caller, "request"),
+    "remove_from_store": lambda bench, image, caller: bench.lifecycle.remove_from_store(
+        image, "memory", caller
+    ),
+    "add": lambda bench, image, caller: bench.lifecycle.members.add(image, "new", caller),
+    "share": lambda bench, image, caller: bench.lifecycle.members.share(image, MemberSpec("new"), caller),
+    "share_with": lambda bench, image, caller: bench.lifecycle.members.share_with(image, [], caller),
+    "unshare": lambda bench, image, caller: bench.lifecycle.members.unshare(image, FRIEND, caller),
+    "answer": lambda bench, image, caller: bench.lifecycle.members.answer(
+        image, FRIEND, MemberStatus.ACCEPTED, caller
+    ),
+}
+#: Verbs that make something, or are about metadata definitions.
+OTHERS: dict[str, Verb] = {
+    "reserve": lambda bench, image, caller: bench.lifecycle.reserve(ImageFields(), caller),
+    "upload": lambda bench, image, caller: bench.lifecycle.upload(ImageFields(), bytes_of(), 5, caller),
+    "import_new": lambda bench, image, caller: bench.lifecycle.import_new(
+        ImageFields(location=foreign(bench), fields=RAW), "raw", {}, caller, "request"
+    ),
+    "undelete": lambda bench, image, caller: bench.lifecycle.undelete(image.id, caller),
+    "create": lambda bench, image, caller: Metadefs(bench.database).create(
+        NamespaceDraft("new", contents=(DefinitionDraft(Kind.ASSOCIATION, "new"),)), caller
+    ),
+    **{
+        name: lambda bench, image, caller, name=name: definition_verb(bench, name, caller)
+        for name in ("update", "delete", "add", "replace", "remove", "clear", "tag")
+    },
+}
+
+
+def definition_verb(bench: Bench, name: str, caller: Caller) -> object:
+    metadefs = Metadefs(bench.database)
+    namespace = bench.database.definitions.namespace("NS")
+    if namespace is None:
+        contents = (DefinitionDraft(Kind.TAG, "old"),)
+        namespace = metadefs.create(NamespaceDraft("NS", contents=contents), ADMIN)
+    given: dict[str, tuple[object, ...]] = {
+        "update": (NamespaceDraft("NS"),),
+        "delete": (),
+        "add": (DefinitionDraft(Kind.ASSOCIATION, "new"),),
+        "replace": ("old", DefinitionDraft(Kind.TAG, "new")),
+        "remove": (Kind.TAG, "old"),
+        "clear": (Kind.TAG,),
+        "tag": (["new"],),
+    }
+    more = {"keep": True} if name == "tag" else {}
+    return getattr(metadefs, name)(namespace, *given[name], caller, **more)
+
+
+def foreign(bench: Bench) -> str:
+    bench.store.shelf.foreign["there"] = b"bytes"
+    return "memory:there"
+
+
+def make_image(bench: Bench) -> Image:
+    draft = ImageFields(fields={**RAW, "owner": OWNER, "visibility": "shared"}, tags=("old",))
+    image = bench.lifecycle.reserve(draft, ADMIN)
+    with bench.database.unit() as unit:
+        unit.set_member(image.id, FRIEND)
+    return bench.database.find(image.id)
+
+
+@pytest.fixture
+def open_bench(bench: Bench) -> Bench:
+    """A bench where everybody may name sources outside."""
+    settings = bench.settings.model_copy(update={"external_sources": "everyone"})
+    bench.lifecycle._settings = bench.lifecycle.imports._settings = settings
+    return bench
+
+
+def test_every_verb_that_takes_a_caller_is_in_the_tables() -> None:
+    """r1-C2: a new verb without a row here fails."""
+
+    found = {
+        name
+        for owner in (Lifecycle, Members, Imports, Metadefs)
+        for name, verb in inspect.getmembers(owner, inspect.isfunction)
+        if "caller" in inspect.signature(verb).parameters and not name.startswith("_")
+    }
+    assert found == VERBS.keys() | OTHERS.keys()
+
+
+def outcomes(bench: Bench, verbs: dict[str, Verb], image: Image, caller: Caller) -> dict[str, type | None]:
+    """What each verb raises; None where it does what it is asked."""
+    found: dict[str, type | None] = {}
+    for name, verb in verbs.items():
+        try:
+            verb(bench, image, caller)
+        except Exception as error:
+            found[name] = type(error)
+        else:
+            found[name] = None
+    return found
+
+
+def test_a_right_that_was_there_at_the_head_is_judged_again_in_the_unit(open_bench: Bench) -> None:
+    """r1-C2: each verb, called with an image as it was when it was still the caller's."""
+    stale = make_image(open_bench)
+    given_away = open_bench.lifecycle.update(stale, ImageFields(fields={"owner": "elsewhere"}), ADMIN)
+    wanted = dict.fromkeys(VERBS, ImageNotFound)
+    assert outcomes(open_bench, VERBS, stale, OWNERS) == wanted
+    assert open_bench.database.find(stale.id) == given_away
+
+
+def test_who_still_sees_the_image_is_told_that_it_may_not(open_bench: Bench) -> None:
+    """r1-C2: the owner's reader, whom a view has let pass."""
+    image = make_image(open_bench)
+    wanted = dict.fromkeys(VERBS, NotAllowed)
+    assert outcomes(open_bench, VERBS, image, READER) == wanted
+    assert open_bench.database.find(image.id) == image
+
+
+def test_a_token_that_has_expired_by_the_time_of_the_unit_counts_no_more(open_bench: Bench) -> None:
+    """r1-C2: its expiry is judged in the unit."""
+    image = make_image(open_bench)
+    wanted = dict.fromkeys(VERBS, CallerExpired)
+    assert outcomes(open_bench, VERBS, image, replace(ADMIN, expires=LONG_AGO)) == wanted
+    assert open_bench.database.find(image.id) == image
+
+
+def test_what_is_made_anew_is_made_by_who_may_make_it(open_bench: Bench) -> None:
+    """r1-C2: a caller whose role or token was lost makes no image, no task and no definition."""
+    image = make_image(open_bench)
+    late = replace(ADMIN, expires=LONG_AGO)
+    assert outcomes(open_bench, OTHERS, image, READER) == dict.fromkeys(OTHERS, NotAllowed)
+    assert outcomes(open_bench, OTHERS, image, late) == dict.fromkeys(OTHERS, CallerExpired)
+    assert open_bench.images() == [image.id]
+
+
+def test_a_token_that_ends_during_an_upload_does_not_end_the_upload(bench: Bench) -> None:
+    """r1-C2, G-27: the token's time counts when the upload begins."""
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=0.4)
+    caller = replace(OWNERS, expires=soon)
+
+    class Slow(Trickle):
+        def read(self, size: int = -1, /) -> bytes:
+            while datetime.datetime.now(datetime.UTC) < soon:
+                pass
+            return super().read(size)
+
+    assert bench.lifecycle.upload(ImageFields(), Slow(b"bytes"), 5, caller).status == "active"
+
+
+def test_registering_asks_again_who_the_caller_is_once_the_source_has_answered(open_bench: Bench) -> None:
+    """r1-C2: a source can be slow to answer, and who asks may have lost its token meanwhile."""
+
+    def confirm() -> Caller:
+        return READER
+
+    with pytest.raises(NotAllowed):
+        open_bench.lifecycle.register(ImageFields(location=foreign(open_bench)), OWNERS, confirm=confirm)
+    assert open_bench.images() == []
+
+
+def test_a_private_image_is_opened_and_shared_in_one_unit(bench: Bench) -> None:
+    """v1 knows no private images: to share one is to make it shared."""
+    image = bench.lifecycle.reserve(ImageFields(fields={"owner": OWNER}), ADMIN)
+    shared = bench.lifecycle.members.share(image, MemberSpec("new", can_share=True), OWNERS)
+    assert (shared.visibility, [one.project for one in shared.members]) == ("shared", ["new"])
+    assert policy.may(Caller("n", "new"), policy.VIEW, policy.image_grants(shared))
+
+
+def test_r1_g4_an_administrator_without_a_project_makes_ownerless_images_where_a_setting_allows_it() -> None:
+    """r1-G4: anybody else without a project makes none in any case."""
+    system, nobody = Caller("root", None, frozenset({"admin"})), Caller("n", None, frozenset({"member"}))
+    require_fields(ImageFields(), system, None, make_settings(system_scope=True))
+    require_fields(ImageFields(fields={"owner": OWNER}), system, None, make_settings())
+    for caller, draft, allowed in (
+        (system, ImageFields(), False),
+        (system, ImageFields(fields={"owner": None}), False),
+        (system, ImageFields(fields={"owner": ""}), False),
+        (nobody, ImageFields(), True),
+    ):
+        with pytest.raises(NotAllowed, match="no project that could own an image"):
+            require_fields(draft, caller, None, make_settings(system_scope=allowed))

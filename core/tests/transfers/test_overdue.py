@@ -1,0 +1,75 @@
+"""What the lifecycle does about a store whose driver hangs."""
+
+import threading
+
+import pytest
+
+from calotype.model.changes import ImageFields
+from calotype.model.images import LocationState, Status
+from calotype.stores import bulkhead as bulkheads
+from calotype.stores.bulkhead import Bounds, Bulkhead
+from calotype.stores.errors import Overdue
+from calotype.testing import Trickle
+from tests.support.workbench import CALLER
+
+SOON = 0.2
+
+
+@pytest.fixture
+def hurried(bench, monkeypatch):
+    """The bench, with a store that is given up soon."""
+    for name, seconds in (("LOOK", 0.02), ("STALLED", 0.05), ("BRIEF", 0.02), ("QUEUE", 0.05)):
+        monkeypatch.setattr(bulkheads, name, seconds)
+    bench.stores["memory"].bulkhead = Bulkhead("memory", Bounds(call_timeout=SOON, stall_timeout=SOON))
+    return bench
+
+
+def test_an_upload_that_is_given_up_is_told_at_once_and_its_bytes_are_left_to_a_sweep(hurried):
+    """r1-D3: asking the store to remove them would take as long again, and its driver is still at work."""
+    gate, discarded = threading.Event(), []
+    real = hurried.store.add
+
+    def add(key, source, size=None):
+        assert gate.wait(30)
+        return real(key, source, size)
+
+    hurried.store.add, hurried.store.discard = add, discarded.append
+    with pytest.raises(Overdue):
+        hurried.lifecycle.upload(ImageFields(), Trickle(b"bytes"), None, CALLER)
+
+    assert discarded == []
+    (row,) = hurried.locations()
+    assert (row.state, hurried.status(row.image_id)) == (LocationState.PENDING_DELETE, Status.KILLED)
+    assert "it has not answered for 0.2 seconds" in hurried.row(row.image_id).status_reason
+    gate.set()
+
+
+def test_an_upload_that_would_be_refused_at_once_leaves_no_record(hurried):
+    """r1-D3: a crowd that asks a store which hangs must not keep the database busy."""
+    hurried.stores["memory"].bulkhead = Bulkhead("memory", Bounds(stall_timeout=SOON, max_uploads=1))
+    gate = threading.Event()
+    hurried.store.add = lambda key, source, size=None: gate.wait(30)
+    with pytest.raises(Overdue):
+        hurried.lifecycle.upload(ImageFields(), Trickle(b"bytes"), None, CALLER)
+    known = hurried.images()
+    with pytest.raises(Overdue, match="1 uploads wait for it"):
+        hurried.lifecycle.upload(ImageFields(), Trickle(b"bytes"), None, CALLER)
+    queued = hurried.lifecycle.reserve(ImageFields(), CALLER)
+    with pytest.raises(Overdue, match="1 uploads wait for it"):
+        hurried.lifecycle.imports.stage(queued, Trickle(b"bytes"), None, None, CALLER)
+
+    assert set(hurried.images()) == {*known, queued.id}
+    assert hurried.status(queued.id) is Status.QUEUED
+    gate.set()
+
+
+def test_a_delete_is_done_although_the_store_hangs(hurried):
+    """r1-D3: the record is gone, and the bytes are written down to be removed."""
+    image = hurried.lifecycle.upload(ImageFields(), Trickle(b"bytes"), None, CALLER)
+    gate = threading.Event()
+    hurried.store.delete = lambda location: gate.wait(30)
+    hurried.lifecycle.delete(image, CALLER)
+
+    assert hurried.status(image.id) is Status.DELETED
+    assert [row.state for row in hurried.locations()] == [LocationState.PENDING_DELETE]
+    gate.set()

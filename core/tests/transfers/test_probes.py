@@ -1,0 +1,99 @@
+"""Probes: what was last seen is told at once, whatever hangs."""
+
+import threading
+import time
+
+import pytest
+
+from calotype.database.errors import DatabaseFull, DatabaseUnavailable
+from calotype.stores import StoreError, StoreFull, Unavailable
+from calotype.transfers.probes import Probe, Probes, ProbeState
+from tests.support.workbench import make_settings
+
+SOON = 0.1
+
+
+def probe(check, interval=60.0, timeout=SOON) -> Probe:
+    return Probe("store 'x'", check, interval, timeout)
+
+
+def raising(error: Exception):
+    def check():
+        raise error
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("check", "state"),
+    [
+        (lambda: None, "ok"),
+        (raising(StoreFull("x", "no room")), "full"),
+        (raising(DatabaseFull()), "full"),
+        (raising(Unavailable("x", "away")), "unavailable"),
+        (raising(StoreError("x", "its driver failed")), "unavailable"),
+        (raising(DatabaseUnavailable("away")), "unavailable"),
+    ],
+)
+def test_a_probe_tells_what_its_last_look_saw(check, state):
+    looked = probe(check)
+    assert looked.run() is False
+    assert looked.state == state
+
+
+def test_what_was_never_seen_is_unknown_for_as_long_as_a_look_may_take():
+    """r1-D3"""
+    unseen = probe(lambda: None)
+    assert unseen.state is ProbeState.UNKNOWN
+    time.sleep(SOON)
+    assert unseen.state is ProbeState.UNAVAILABLE
+
+
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_a_look_that_hangs_counts_as_unavailable_after_its_time_until_it_ends(seen_before):
+    """r1-D3"""
+    gate, calls = threading.Event(), []
+
+    def check():
+        calls.append(1)
+        if len(calls) > seen_before:
+            assert gate.wait(30)
+
+    hanging = probe(check, interval=0.0)
+    if seen_before:
+        hanging.run()
+        assert hanging.state is ProbeState.OK
+    thread = threading.Thread(target=hanging.run)
+    thread.start()
+    began = time.monotonic()
+    while hanging.state is not ProbeState.UNAVAILABLE:
+        assert time.monotonic() - began < 10
+    assert time.monotonic() - began > SOON / 2
+    gate.set()
+    thread.join()
+    assert hanging.state is ProbeState.OK
+
+
+def test_changes_are_logged_once_with_their_reason(caplog):
+    answers = iter([None, Unavailable("x", "its disk is away"), Unavailable("x", "its disk is away"), None])
+
+    def check():
+        if (error := next(answers)) is not None:
+            raise error
+
+    looked = probe(check)
+    for _ in range(4):
+        looked.run()
+    assert [record.getMessage() for record in caplog.records] == [
+        "store 'x' is unavailable: store 'x': its disk is away",
+        "store 'x' is ok",
+    ]
+
+
+def test_there_is_a_probe_for_the_database_and_for_each_store(bench):
+    probes = Probes(bench.database, bench.stores, make_settings(probe_interval=7, probe_timeout=3))
+    for one in probes:
+        one.run()
+
+    assert {one.name: one.interval for one in probes} == {"database": 2, "store 'memory'": 7}
+    assert probes.database.state is probes.stores["memory"].state is ProbeState.OK

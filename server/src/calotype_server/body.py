@@ -1,0 +1,246 @@
+"""A request's body, read from the connection by the worker that runs the application.
+
+The kernel's buffers are the back-pressure: what the application does not read stays
+with the client. Not a byte behind the body is kept from the connection's next request.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from waitress.channel import ClientDisconnected
+from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
+
+from calotype_server.settings import ServerSettings
+
+#: Bytes of a chunk's first line, extension included. Nobody uses extensions.
+CHUNK_LINE = 256
+#: Bytes of all trailers. They are checked and dropped.
+TRAILERS = 4096
+#: Bytes read ahead where the application reads less at once, or where framing is looked for.
+READ_AHEAD = 65536
+
+#: Possessive, so that there is one way to match a line and no second try.
+HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):([\t\x20-\x7e\x80-\xff]*+)")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*+)?")
+
+
+class RequestTimeout(Error):
+    """The answer to a client that is too slow."""
+
+    code = 408
+    reason = "Request Timeout"
+
+
+class BodyError(ClientDisconnected, OSError):
+    """The rest of the body cannot be had; `answer` is for an application that does not answer itself."""
+
+    answer: Error = BadRequest("The body is incomplete")
+
+
+class ClientGone(BodyError, ConnectionError):
+    """The client closed or reset the connection within its body."""
+
+
+class ClientTooSlow(BodyError, TimeoutError):
+    """The client sends nothing, or too little."""
+
+    answer = RequestTimeout("The body came too slowly")
+
+
+class MalformedBody(BodyError):
+    """The chunks are not framed as RFC 9112 says."""
+
+    answer = BadRequest("The body's chunks are malformed")
+
+
+class BodyTooLong(BodyError):
+    """The chunks add up to more than `max_request_body_size`."""
+
+    answer = RequestEntityTooLarge("The body is too long")
+
+
+class SocketReader:
+    """The connection's bytes in order: first what came behind the head, then what the socket gives."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        came: bytes,
+        settings: ServerSettings,
+        invite: Callable[[], None] | None = None,
+    ):
+        """Read from the non-blocking `connection`; `invite` is called once, before the first read from it."""
+        self._socket = connection
+        self._held = came
+        self._at = 0
+        self._settings = settings
+        self._invite = None if came else invite
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
+        self._waited = 0.0
+        self._got = 0
+        #: Seconds for which the client may still be waited for.
+        self._left = math.inf
+
+    @property
+    def rest(self) -> bytes:
+        """What was taken from the socket and not read."""
+        return self._held[self._at :]
+
+    def read(self, most: int) -> bytes:
+        """The next bytes: at least one, at most so many."""
+        if self._at == len(self._held):
+            return self._receive(most)
+        piece = self._held[self._at : self._at + most]
+        self._at += len(piece)
+        if self._at == len(self._held):
+            self._held, self._at = b"", 0
+        return piece
+
+    def readline(self, limit: int) -> bytes:
+        """The next line, without its CRLF.
+
+        Raises:
+            MalformedBody: it has more than `limit` bytes.
+        """
+        while (end := self._held.find(b"\r\n", self._at, self._at + limit + 2)) < 0:
+            if len(self._held) - self._at >= limit + 2:
+                raise MalformedBody("a line is too long")
+            self._held, self._at = self.rest + self._receive(READ_AHEAD), 0
+        line, self._at = self._held[self._at : end], end + 2
+        return line
+
+    def _receive(self, most: int) -> bytes:
+        if self._invite is not None:
+            invite, self._invite = self._invite, None
+            try:
+                invite()
+            except ClientDisconnected as error:
+                raise ClientGone("the client has gone") from error
+        while True:
+            try:
+                got = self._socket.recv(most)
+            except BlockingIOError:
+                self._wait()
+                continue
+            except OSError as error:
+                raise ClientGone("the client has gone") from error
+            if not got:
+                raise ClientGone("the client has gone")
+            self._got += len(got)
+            return got
+
+    def limit(self, seconds: float) -> None:
+        """From now on, wait at most so many seconds in all for the client."""
+        self._left = seconds
+
+    def _wait(self) -> None:
+        """Wait for bytes. Only time spent here counts against the client, not the application's own."""
+        window = self._settings.body_timeout
+        began = time.monotonic()
+        came = self._poll.poll(min(window, self._left) * 1000)
+        spent = time.monotonic() - began
+        self._left -= spent
+        if self._left <= 0:
+            raise ClientTooSlow("the body was not there in time")
+        if not came:
+            raise ClientTooSlow("no bytes came")
+        self._waited += spent
+        if self._waited >= window:
+            if self._got < self._settings.min_rate * self._waited:
+                raise ClientTooSlow("too few bytes came")
+            self._waited, self._got = 0.0, 0
+
+
+class RequestBody(io.RawIOBase):
+    """The body of one request, of a known length or in chunks; raises BodyError when it cannot be had."""
+
+    def __init__(self, wire: SocketReader, length: int | None, longest: int):
+        """Read `length` bytes from the wire, or chunks (length None) of `longest` bytes in all."""
+        #: Whether all of it was read, trailers included.
+        self.finished = length == 0
+        self._wire = wire
+        self._chunked = length is None
+        self._left = length or 0
+        self._behind_chunk = False
+        self._allowed = longest
+        self._failure: BodyError | None = None
+
+    @property
+    def rest(self) -> bytes:
+        """What was taken from the connection behind the body: the beginning of the next request."""
+        return self._wire.rest if self.finished else b""
+
+    @property
+    def broken(self) -> bool:
+        """Whether the application was told that the rest cannot be had."""
+        return self._failure is not None
+
+    def limit(self, seconds: float) -> None:
+        """Raise ClientTooSlow once the client has been waited for so many seconds in all, from now on."""
+        self._wire.limit(seconds)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes as they come, at least one; b"" is the end. A negative size: all that are left.
+
+        Raises:
+            BodyError: there will be no more; so again each time.
+        """
+        if size is None or size < 0:
+            return self.readall()
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._read(size)
+        except BodyError as error:
+            self._failure = error
+            raise
+
+    def readinto(self, buffer: Any) -> int:
+        """As `read`, into a buffer."""
+        block = self.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+    def _read(self, size: int) -> bytes:
+        if self._chunked and not self._left and not self.finished:
+            self._next_chunk()
+        if self.finished or not size:
+            return b""
+        block = self._wire.read(min(size, self._left))
+        self._left -= len(block)
+        self._allowed -= len(block)
+        if self._allowed < 0:
+            raise BodyTooLong("the body is too long")
+        self.finished = not (self._chunked or self._left)
+        return block
+
+    def _next_chunk(self) -> None:
+        if self._behind_chunk and self._wire.readline(0):
+            raise MalformedBody("a chunk does not end where it said")
+        line = _CHUNK_LINE.fullmatch(self._wire.readline(CHUNK_LINE))
+        if line is None:
+            raise MalformedBody("a chunk's size is malformed")
+        self._left, self._behind_chunk = int(line[1], 16), True
+        if not self._left:
+            self._skip_trailers()
+            self.finished = True
+
+    def _skip_trailers(self) -> None:
+        allowed = TRAILERS
+        while line := self._wire.readline(allowed):
+            allowed -= len(line) + 2
+            if allowed < 0 or not HEADER_LINE.fullmatch(line):
+                raise MalformedBody("a trailer is malformed")

@@ -1,0 +1,87 @@
+"""Slots: how many requests of a kind may read their bodies at once, and whose turn is next.
+
+While only one caller comes, it may have all slots. When several wait, the caller with the fewest slots gets
+the next one. Some slots are kept for callers who have none, so one caller with many slow uploads never keeps
+out others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from calotype_server.callers import Caller
+
+if TYPE_CHECKING:
+    from calotype_server.channel import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    task: Channel
+    since: float
+
+
+@dataclass
+class Slots:
+    """Slots of one kind. Its methods must be called under one lock.
+
+    Args:
+        most: Slots for everybody.
+        kept: Further slots for callers who have none.
+    """
+
+    most: int
+    kept: int
+    #: Slots that are taken, in all and by each caller.
+    taken: int = 0
+    _taken: Counter[Caller] = field(default_factory=Counter)
+    #: The callers who wait, longest first, and the requests of each in order.
+    _waiting: dict[Caller, deque[_Waiting]] = field(default_factory=dict)
+
+    def admit(self, caller: Caller, task: Channel) -> bool:
+        """Take a slot for the task and return True, or let it wait and return False."""
+        if self._has_room(caller):
+            self.take(caller)
+            return True
+        self._waiting.setdefault(caller, deque()).append(_Waiting(task, time.monotonic()))
+        return False
+
+    def take(self, caller: Caller) -> None:
+        """Take a slot, even if there is none."""
+        self.taken += 1
+        self._taken[caller] += 1
+
+    def leave(self, caller: Caller) -> Channel | None:
+        """Give a slot back, and return the task that gets it."""
+        self.taken -= 1
+        self._taken[caller] -= 1
+        if not self._taken[caller]:
+            del self._taken[caller]
+        waiting = [one for one in self._waiting if self._has_room(one)]
+        if not waiting:
+            return None
+        chosen = min(waiting, key=self._taken.__getitem__)  # of equals, the one that waits longest
+        self.take(chosen)
+        return self._next(chosen)
+
+    def overdue(self, seconds: float) -> list[Channel]:
+        """Remove and return the tasks that have waited longer than `seconds`."""
+        late, tasks = time.monotonic() - seconds, []
+        for caller in list(self._waiting):
+            while caller in self._waiting and self._waiting[caller][0].since <= late:
+                tasks.append(self._next(caller))
+        return tasks
+
+    def _has_room(self, caller: Caller) -> bool:
+        return self.taken < self.most or (self.taken < self.most + self.kept and caller not in self._taken)
+
+    def _next(self, caller: Caller) -> Channel:
+        """Remove a caller's first task. What else the caller has waits behind all other callers."""
+        queue = self._waiting.pop(caller)
+        first = queue.popleft()
+        if queue:
+            self._waiting[caller] = queue
+        return first.task

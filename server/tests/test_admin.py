@@ -1,0 +1,127 @@
+"""The admin listener: a second place to listen at, whose requests an application can tell from all others."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from calotype_server.server import Server, serve
+from calotype_server.settings import ServerError, ServerSettings, ServerSettingsError
+
+
+class Told:
+    """An application that answers with what the server says of the listener."""
+
+    def __init__(self, admin_listen: str | None = None, loopback_only: str | None = None):
+        self.admin_listen = admin_listen
+        self.loopback_only = loopback_only
+
+    def __call__(self, environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [repr(environ.get("calotype.admin")).encode()]
+
+
+class Filter:
+    """What a pipeline of an ini file puts before the application, as keystonemiddleware does."""
+
+    def __init__(self, app):
+        self._app = app
+
+    def __call__(self, environ, start_response):
+        return self._app(environ, start_response)
+
+
+class Line(http.client.HTTPConnection):
+    """HTTP over a socket that is given."""
+
+    def __init__(self, connection: socket.socket):
+        super().__init__("localhost")
+        self.sock = connection
+
+
+@contextmanager
+def running(admin: str | None) -> Iterator[Server]:
+    settings = ServerSettings(listen="127.0.0.1:0", threads=1, upload_threads=1)
+    server = Server(Told(), settings, settings.listening_at(admin) if admin else None)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(30)
+
+
+def told(connection: socket.socket) -> str:
+    with closing(Line(connection)) as line:
+        line.request("GET", "/")
+        return line.getresponse().read().decode()
+
+
+def test_an_application_is_told_through_which_listener_a_request_came():
+    with running("127.0.0.1:0") as server:
+        public, admin = (("127.0.0.1", int(listener.effective_port)) for listener in server.listeners)
+        assert int(server.effective_port) == public[1]
+        assert told(socket.create_connection(public)) == "False"
+        assert told(socket.create_connection(admin)) == "True"
+
+
+def test_an_application_without_an_admin_listener_is_told_nothing():
+    with running(None) as server:
+        assert told(socket.create_connection(("127.0.0.1", int(server.effective_port)))) == "None"
+
+
+def test_the_admin_listener_may_be_a_unix_socket(tmp_path: Path):
+    path = tmp_path / "admin.sock"
+    with running(f"unix:{path}") as server, socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(path))
+        assert told(line) == "True"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert server.addresses[1] == f"unix:{path}"
+
+
+@pytest.mark.parametrize(
+    "app", [Told("nowhere.invalid:80"), Filter(Told("nowhere.invalid:80"))], ids=["plain", "filtered"]
+)
+def test_an_admin_address_that_is_none_stops_the_start(app):
+    with pytest.raises(
+        ServerError,
+        match=r"^admin_listen: a host in 'nowhere.invalid:80' has no address: write an address of",
+    ):
+        serve(app, {}, listen="127.0.0.1:0")
+
+
+def test_an_admin_address_that_is_taken_stops_the_start():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            ServerError, match=r"^admin_listen: cannot listen on 127.0.0.1:\d+: Address already in use"
+        ):
+            serve(Told(f"127.0.0.1:{port}"), {}, listen="127.0.0.1:0")
+
+
+@pytest.mark.parametrize("wrap", [lambda app: app, Filter, lambda app: Filter(Filter(app))])
+def test_an_application_for_this_machine_only_has_no_public_admin_address(wrap):
+    """A filter in the pipeline does not hide what the application asks for."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # a server that is not refused cannot listen
+        port = taken.getsockname()[1]
+        for admin, listen in (("0.0.0.0:0", f"127.0.0.1:{port}"), (None, f"0.0.0.0:{port}")):
+            with pytest.raises(ServerError, match="nobody is asked"):
+                serve(wrap(Told(admin, "nobody is asked who they are")), {}, listen=listen)
+
+
+def test_the_rest_of_the_settings_is_that_of_the_public_address(tmp_path: Path):
+    settings = ServerSettings(unix_socket=str(tmp_path / "public.sock"), threads=3)
+    elsewhere = settings.listening_at("127.0.0.1:0")
+    assert (elsewhere.threads, elsewhere.unix_socket, elsewhere.sockets) == (3, None, [])
+    assert [where[3][0] for where in elsewhere.listen] == ["127.0.0.1"]
+    assert settings.unix_socket == str(tmp_path / "public.sock")
+    with pytest.raises(ServerSettingsError):
+        settings.listening_at("127.0.0.1:many")

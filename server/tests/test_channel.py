@@ -1,0 +1,73 @@
+"""When a connection's client is late, as the looks at its deadlines see it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from calotype_server.channel import Channel
+from calotype_server.settings import ServerSettings
+
+
+class Answering(Channel):
+    """A connection with an answer on its way, without a server behind it."""
+
+    def __init__(self, connection: socket.socket):
+        self.socket = connection
+        self.adj = ServerSettings(send_timeout=10)
+        self.requests, self.request = [], None
+        self.will_close = self.is_cut = False
+        self.total_outbufs_len, self.last_activity = 0, 0.0
+
+    def cut(self) -> None:
+        self.is_cut = True
+
+    def look(self, now: float, waiting: int) -> bool:
+        """Return whether it is cut when so many bytes wait for the reader at that time."""
+        self.total_outbufs_len = waiting
+        self.enforce_deadlines(now)
+        return self.is_cut
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Both ends of a connection."""
+
+    client: socket.socket
+    server: socket.socket
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        with client, listener.accept()[0] as server:
+            yield Connection(client, server)
+
+
+def test_answers_of_one_size_are_not_taken_for_one_that_nobody_reads(connection: Connection) -> None:
+    """Each is taken at once, but the looks fall on a moment when it still waits."""
+    channel = Answering(connection.server)
+    for second in range(100, 200):
+        assert not channel.look(second, waiting=500)
+        channel.send(b"x" * 500)
+        assert len(connection.client.recv(500)) == 500
+
+
+def test_an_answer_that_begins_after_a_long_silence_has_its_own_time(connection: Connection) -> None:
+    channel = Answering(connection.server)
+    channel.last_activity = 1e9
+    assert not channel.look(100, waiting=500)
+    assert not channel.look(101, waiting=0)
+    assert not channel.look(150, waiting=0)
+    assert not channel.look(151, waiting=500)
+
+
+def test_an_answer_of_which_nothing_is_taken_is_cut(connection: Connection) -> None:
+    channel = Answering(connection.server)
+    assert not channel.look(100, waiting=500)
+    assert not channel.look(109, waiting=500)
+    assert channel.look(110, waiting=500)

@@ -1,0 +1,53 @@
+"""The end of the process: what is named, and what ends it when nothing of Python's does."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from calotype_server.ending import running
+
+HANGS = """
+import logging, threading, time
+from calotype_server.ending import Deadline
+
+class Stuck(logging.Handler):
+    def emit(self, record):
+        threading.Event().wait()
+
+logging.getLogger().addHandler(Stuck())
+Deadline().within(0.2)
+time.sleep(60)
+"""
+
+
+def wait_here(begun, event):
+    begun.set()
+    event.wait()
+
+
+def test_threads_are_named_with_the_function_they_are_in():
+    begun, event, known = threading.Event(), threading.Event(), threading.enumerate()
+    thread = threading.Thread(target=wait_here, args=[begun, event], name="mine")
+    idle = threading.Thread(target=event.wait, name="in the standard library only")
+    thread.start()
+    idle.start()
+    begun.wait()
+    try:
+        assert [line for line in running() if line.startswith("mine")] == [f"mine in {__name__}.wait_here"]
+        assert running(since=known) == [f"mine in {__name__}.wait_here"]
+        assert running(since=threading.enumerate()) == []
+    finally:
+        event.set()
+        thread.join()
+        idle.join()
+
+
+@pytest.mark.campaign
+def test_r1_d3_a_log_that_takes_no_lines_does_not_keep_the_process():
+    """r1-D3: the kernel ends a process that cannot even say what hangs."""
+    assert (
+        subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False).returncode == -signal.SIGALRM
+    )

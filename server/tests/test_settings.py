@@ -1,0 +1,87 @@
+"""The server's tunables: their defaults, what is refused, and which addresses others can reach."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from calotype_server.settings import LISTEN, TUNABLES, ServerSettings, ServerSettingsError
+
+
+def test_every_tunable_has_its_default_and_says_why():
+    settings = ServerSettings()
+    for tunable in TUNABLES:
+        assert getattr(settings, tunable.name) == tunable.default
+        assert tunable.why
+        assert tunable.why.endswith(".")
+
+
+def test_no_default_spills_a_response_to_a_temporary_file():
+    settings = ServerSettings()
+    assert settings.outbuf_overflow > 2 * settings.outbuf_high_watermark
+
+
+def test_without_an_address_it_listens_on_loopback_only():
+    settings = ServerSettings()
+    host, _, port = LISTEN.partition(":")
+    assert [where[3] for where in settings.listen] == [(host, int(port))]
+    assert not list(settings.beyond_loopback())
+
+
+def test_text_from_an_ini_file_is_cast():
+    settings = ServerSettings(
+        threads="3", clear_untrusted_proxy_headers="false", uncounted_addresses="10.0.0.1 ::1"
+    )
+    assert (settings.threads, settings.clear_untrusted_proxy_headers) == (3, False)
+    assert settings.uncounted_addresses == {"10.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"treads": "4"}, r"unknown setting treads of the server \(did you mean threads\?\)"),
+        ({"threads": "many"}, "must be a whole number, not 'many'"),
+        ({"drain_timeout": "soon"}, "drain_timeout of the server: must be a time.*, not 'soon'"),
+        ({"recv_bytes": "1x"}, "must be a size.*, not '1x'"),
+        ({"reuse_port": "ture"}, "reuse_port of the server: must be true or false, not 'ture'"),
+        ({"expose_tracebacks": "perhaps"}, "must be true or false"),
+        ({"listen": "127.0.0.1:80000"}, "number from 1 to 65535, or 0 .*, not '80000' in '127.0.0.1:80000'"),
+        ({"listen": "127.0.0.1:1 [::1]:70000"}, "1 to 65535"),
+        ({"host": "127.0.0.1", "port": "65536"}, "port of the server: .* 1 to 65535, .* not '65536'"),
+        ({"listen": "nowhere.invalid:1"}, "nowhere.invalid:1"),
+        ({"threads": "many"}, "threads of the server"),
+        ({"threads": "0"}, "at least 1"),
+        ({"min_rate": "-1"}, "must be a size"),
+        ({"uncounted_addresses": "proxy.example"}, "uncounted_addresses"),
+        ({"listen": "127.0.0.1:1", "host": "127.0.0.1"}, "listen"),
+        ({"listen": "127.0.0.1:http"}, "1 to 65535, .* not 'http' in '127.0.0.1:http'"),
+        ({"listen": "127.0.0.1:"}, "1 to 65535, .* not '' in '127.0.0.1:'"),
+        ({"listen": "9292"}, "listen of the server: it must be HOST:PORT, as 127.0.0.1:9292, not '9292'"),
+        ({"host": "nowhere.invalid"}, "host of the server: .*'nowhere.invalid' has no address"),
+        ({"listen": "nowhere.invalid:1"}, "listen of the server: .*'nowhere.invalid:1' has no address"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_a_sentence(given, says):
+    with pytest.raises(ServerSettingsError, match=says):
+        ServerSettings(**given)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "localhost:1"])
+def test_loopback_addresses_are_within(listen):
+    assert not list(ServerSettings(listen=listen).beyond_loopback())
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "127.0.0.1:1 192.0.2.1:1"])
+def test_other_addresses_are_beyond(listen):
+    assert list(ServerSettings(listen=listen).beyond_loopback())
+
+
+def test_a_unix_socket_is_within(tmp_path):
+    assert not list(ServerSettings(unix_socket=str(tmp_path / "socket")).beyond_loopback())
+
+
+def test_sockets_that_were_handed_over_are_looked_at():
+    with socket.create_server(("127.0.0.1", 0)) as near, socket.create_server(("0.0.0.0", 0)) as far:
+        assert not list(ServerSettings(sockets=[near]).beyond_loopback())
+        assert list(ServerSettings(sockets=[far]).beyond_loopback()) == ["0.0.0.0"]

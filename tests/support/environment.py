@@ -1,0 +1,102 @@
+"""Environments with released wheels in them, as an operator's are, and the wheels of this checkout."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+from pathlib import Path
+
+from tests.support.server import ROOT
+
+WEBDAV = "tests/third_party/calotype-store-webdav"
+DRIVERS = [f"plugins/store_{name}" for name in ("file", "s3", "swift", "http")]
+#: The folder of the meta distribution: the checkout's root.
+META = "."
+#: What the core cannot be installed without.
+BASE = ["server", "core"]
+#: What a build would leave in the checkout, and what a wheel has no use for.
+_LEFT_OUT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "tests")
+
+
+class Environment:
+    """A virtual environment of its own, with nothing of this process's in it.
+
+    `linked`: what others published, pip included, are links to what this process runs with, which
+    takes a second; otherwise there is pip, and the package index has the rest.
+    """
+
+    def __init__(self, home: Path, *, linked: bool):
+        venv.create(home, with_pip=not linked, symlinks=True)
+        self.bin = home / "bin"
+        self.python = self.bin / "python"
+        if linked:
+            _link_what_others_published(Path(sysconfig.get_path("purelib", vars={"base": str(home)})))
+
+    def run(self, command: str, *arguments: str | Path, cwd: Path | None = None) -> str:
+        """Run a command that is installed there; return what it printed, which a failure shows."""
+        return _run([self.bin / command, *arguments], cwd)
+
+    def pip(self, *arguments: str | Path) -> str:
+        """Run pip there."""
+        return self.run("python", "-m", "pip", "--disable-pip-version-check", *arguments)
+
+
+def _link_what_others_published(packages: Path) -> None:
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "calotype" not in entry.name and entry.suffix != ".pth":
+            (packages / entry.name).symlink_to(entry)
+
+
+def _run(command: list[str | Path], cwd: Path | None = None) -> str:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=cwd,
+        env=env,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def build_wheels(folder: Path) -> dict[str, Path]:
+    """Return the wheel of each source folder: meta distribution, server, core, each driver.
+
+    They lie in `folder`; processes that share it build them once.
+    """
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "built").exists():
+            _run(["make", "-C", ROOT, "dist", f"DIST={folder}", f"VENV={sys.prefix}"])
+            _build_third_party(folder)
+            (folder / "built").touch()
+    return {source: _wheel_of(source, folder) for source in [META, *BASE, *DRIVERS, WEBDAV]}
+
+
+def _build_third_party(folder: Path) -> None:
+    """Build a copy, because a build leaves files behind."""
+    copy = folder / "sources" / WEBDAV
+    shutil.copytree(ROOT / WEBDAV, copy, ignore=_LEFT_OUT, dirs_exist_ok=True)
+    _run([sys.executable, "-m", "build", "--quiet", "--no-isolation", "--wheel", "--outdir", folder, copy])
+
+
+def _wheel_of(source: str, folder: Path) -> Path:
+    (wheel,) = folder.glob(f"{distribution_of(source).replace('-', '_')}-*.whl")
+    return wheel
+
+
+def distribution_of(source: str) -> str:
+    """Return the name of the distribution whose sources lie in this folder of the checkout."""
+    if source == META:
+        return "calotype"
+    return tomllib.loads((ROOT / source / "pyproject.toml").read_text())["project"]["name"]

@@ -1,0 +1,177 @@
+"""`pserve` and `calotype-manage` in processes that start at once.
+
+A start costs mostly imports, a second of processor time. So these processes are forked from one that has
+made them (`preloaded`), and then do what the commands do. What needs another environment, interpreter or
+command line from its very beginning is started as an operator starts it instead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import MappingProxyType
+
+#: Names the configuration by which a process measures its own coverage.
+TRACE = "COVERAGE_PROCESS_CONFIG"
+
+#: Variables with which the interpreter, the loader or the C library begins.
+_READ_AT_START = ("PYTHON", "LD_", "GLIBC_", "MALLOC_")
+#: Seconds for which a command may run.
+_PATIENCE = 120
+
+#: Processes that are forked from one that has made all imports.
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload(["tests.support.preloaded"])
+
+
+class Forked:
+    """A forked process with the verbs of a `subprocess.Popen` that tests use."""
+
+    def __init__(self, process: BaseProcess):
+        self._process = process
+        self.pid = process.pid
+
+    def poll(self) -> int | None:
+        """Return the exit status, None while the process runs."""
+        return self._process.exitcode
+
+    def send_signal(self, how: signal.Signals) -> None:
+        """Send a signal; one that has ended gets none."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, how)
+
+    def wait(self, timeout: float) -> int:
+        """Return the exit status; raises TimeoutError after so many seconds."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise TimeoutError
+        return self._process.exitcode
+
+
+def may_fork(env: Mapping[str, str]) -> bool:
+    """Return whether a process can still take these variables when it has been running for a while."""
+    return not any(name.startswith(_READ_AT_START) and name != "PYTHONPATH" for name in env)
+
+
+def start_pserve(arguments: Sequence[str | Path], log: Path, folder: Path, env: Mapping[str, str]) -> Forked:
+    """Start `pserve ARGUMENTS` in the folder, with its output appended to the log."""
+    argv = ["pserve", *map(str, arguments)]
+    return _start(_pserve, argv, env, folder, log, log)
+
+
+def run_pserve(
+    arguments: Sequence[str | Path], env: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
+    """Run `pserve ARGUMENTS`, which cannot start, to its end; `stdout` has all that it printed.
+
+    Raises:
+        TimeoutError: it has not ended after two minutes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        process = start_pserve(arguments, log, Path.cwd(), env)
+        return subprocess.CompletedProcess(arguments, _wait(process), log.read_text())
+
+
+def run_manage(
+    arguments: Sequence[str | Path], env: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
+    """Run `calotype-manage ARGUMENTS` to its end, without a terminal; `env` adds to its environment.
+
+    Raises:
+        TimeoutError, subprocess.TimeoutExpired: it has not ended after two minutes.
+    """
+    argv = ["calotype-manage", *map(str, arguments)]
+    if not may_fork(env):
+        program = Path(sys.executable).with_name(argv[0])
+        return subprocess.run(
+            [program, *argv[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            env={**os.environ, **env},
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        status = _wait(_start(_manage, argv, env, Path.cwd(), out, err))
+        return subprocess.CompletedProcess(argv, status, out.read_text(), err.read_text())
+
+
+def _wait(process: Forked) -> int:
+    try:
+        return process.wait(_PATIENCE)
+    except TimeoutError:
+        process.send_signal(signal.SIGKILL)
+        raise
+
+
+def _start(
+    command: Callable[[], object],
+    argv: list[str],
+    env: Mapping[str, str],
+    folder: Path,
+    out: Path,
+    err: Path,
+) -> Forked:
+    # Whoever starts it first may be traced. Each child that is to be traced begins that itself.
+    trace = os.environ.pop(TRACE, None)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        if trace is not None:
+            os.environ[TRACE] = trace
+    environment = {**os.environ, **env}
+    process = forks.Process(target=_become, args=(command, argv, environment, folder, out, err))
+    process.start()
+    return Forked(process)
+
+
+def _become(
+    command: Callable[[], object],
+    argv: list[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    out: Path,
+    err: Path,
+) -> None:
+    """Do what the command does that `argv` calls, as if it had been started with that environment."""
+    for path, number in ((out, 1), (err, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
+    sys.stdout.reconfigure(write_through=True)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    os.chdir(folder)
+    sys.argv = argv
+    Path("/proc/self/comm").write_text(argv[0][:15])  # what it is called in a list of processes
+    if TRACE in environment:
+        import coverage
+
+        coverage.process_startup()
+    try:
+        sys.exit(command())
+    finally:
+        atexit._run_exitfuncs()  # before 3.13 multiprocessing does not
+
+
+def _pserve() -> object:
+    from calotype.cli.pserve import main
+
+    return main()
+
+
+def _manage() -> object:
+    from calotype.cli import main
+
+    return main(prog_name="calotype-manage")

@@ -1,0 +1,53 @@
+"""Who there is, and what each may do: the table of `calotype.model.policy` in the words of an operator."""
+
+from __future__ import annotations
+
+from calotype.model import policy
+from calotype.model.images import Status, Visibility
+from calotype.model.policy import Caller
+
+OWNER, FRIEND, SHARER, STRANGER = "owner", "friend", "sharer", "stranger"
+
+CALLERS = {
+    "admin": Caller("root", "ops", frozenset({"admin"})),
+    "owner": Caller("o", OWNER, frozenset({"member", "reader"})),
+    "owner without a role": Caller("o", OWNER),
+    "owner's reader": Caller("or", OWNER, frozenset({"reader"})),
+    "member": Caller("f", FRIEND, frozenset({"member"})),
+    "member who may share": Caller("s", SHARER, frozenset({"member"})),
+    "member's reader": Caller("fr", FRIEND, frozenset({"reader"})),
+    "stranger": Caller("x", STRANGER, frozenset({"member"})),
+    "stranger's reader": Caller("xr", STRANGER, frozenset({"reader"})),
+    "nobody's": Caller("n", None, frozenset({"member"})),
+    "anonymous": Caller(anonymous=True),
+}
+
+
+def expected(who: str, permission: str, status: Status, visibility: Visibility) -> bool:
+    """The documented table, in the words of an operator."""
+    writes = not who.endswith("reader") and who != "anonymous"
+    belongs = who.startswith("member") and visibility is Visibility.SHARED
+    sees = (
+        who.startswith(("admin", "owner"))
+        or belongs
+        or visibility is Visibility.PUBLIC
+        or (visibility is Visibility.COMMUNITY and who != "anonymous")
+    )
+    if who == "admin":
+        return True
+    if permission == policy.VIEW:
+        return sees
+    if permission == policy.DOWNLOAD:
+        return sees and status is not Status.DEACTIVATED and (writes or who == "anonymous")
+    if permission == policy.ANSWER:
+        return belongs and writes
+    if permission == policy.SHARE and who == "member who may share":
+        return belongs
+    return who.startswith("owner") and writes
+
+
+def expected_of_namespace(who: str, permission: str, visibility: Visibility) -> bool:
+    """The same for a namespace of metadata definitions, whose owner's project is OWNER."""
+    if who == "admin":
+        return True
+    return permission == policy.VIEW and (visibility is Visibility.PUBLIC or who.startswith("owner"))

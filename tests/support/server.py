@@ -1,0 +1,316 @@
+"""A Calotype server in a process of its own: what `pserve INI name=value` does."""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from sqlalchemy import NullPool, create_engine, text
+
+from calotype.stores.contract import MARKER_KEY
+from tests.servers.common import free_ports
+from tests.support.answers import Answer, read_answer
+from tests.support.database import KIND, make_database
+from tests.support.forked import Forked, may_fork, start_pserve
+
+ROOT = Path(__file__).resolve().parents[2]
+INI = ROOT / "calotype.ini"
+OCTETS = {"Content-Type": "application/octet-stream"}
+#: Headers whose values nobody but the server should ever see. Every request here has one, at the least.
+_SECRET_HEADERS = ("x-auth-token", "x-service-token", "authorization", "cookie")
+_COOKIE = "session=canary-91d2f07c55"
+#: Shorter ones stand in answers by chance.
+_SECRET_MIN = 16
+#: What a blob's file is called: the image's id and a part for the attempt.
+_BLOB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9a-f]{12}")
+
+#: What a file store's directory holds beside blobs: the driver's own marker, and the core's.
+_MARKERS = (".calotype-store", MARKER_KEY)
+
+
+class StartFailed(Exception):
+    """The server ended instead of answering; the text is what it printed."""
+
+
+def write_ini(
+    folder: Path, app: Mapping[str, str] | None = None, server: Mapping[str, str] | None = None
+) -> Path:
+    """Write calotype.ini with other settings: a value replaces the key's, an empty one removes the key."""
+    ini = configparser.RawConfigParser()
+    ini.optionxform = str
+    ini.read(INI)
+    for section, given in (("app:main", app or {}), ("server:main", server or {})):
+        for key, value in given.items():
+            ini.set(section, key, value) if value else ini.remove_option(section, key)
+    path = folder / "test.ini"
+    with path.open("w") as file:
+        ini.write(file)
+    return path
+
+
+def meta(**fields: str) -> dict[str, str]:
+    """Meta headers as clients write them: `is_public="True"`, `property_os="linux"`."""
+    return {
+        "x-image-meta-" + (f"property-{n.removeprefix('property_')}" if n.startswith("property_") else n): v
+        for n, v in fields.items()
+    }
+
+
+class Server:
+    """A running server: where it listens, where its data and its log lie, and ways to speak to it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        ini: Path = INI,
+        data_dir: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        python: Path | None = None,
+        within: Iterable[str] = (),
+    ):
+        """`within` is the beginning of the command line, as of a command that enters a namespace first."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.ini = ini
+        self.data_dir = data_dir or folder / "data"
+        self.log_path = folder / "server.log"
+        self.database_url = make_database(self.data_dir)
+        self._env = dict(env or {})
+        self._within = list(within)
+        self._secrets: set[str] = set()
+        self._python = python
+        self.start()
+
+    # -- its life
+
+    def start(self) -> None:
+        """Start it, on another port than before, and return when it answers.
+
+        Raises:
+            StartFailed: it ended first.
+        """
+        (self.port,) = free_ports(1)
+        self._logged_from = self.log_path.stat().st_size if self.log_path.exists() else 0
+        self.process = self._spawn([self.ini, f"http_port={self.port}", *self.variables])
+        self._wait()
+
+    @property
+    def variables(self) -> list[str]:
+        """What stands behind its ini file, for commands too: where its data is."""
+        data_dir = f"data_dir={self.data_dir}"
+        # SQLite's file lies below it already, and an ini of another kind keeps its own URL.
+        return [data_dir] if KIND == "sqlite" else [data_dir, f"database_url={self.database_url}"]
+
+    def _spawn(self, arguments: list[str | Path]) -> subprocess.Popen[bytes] | Forked:
+        if may_fork(self._env) and not (self._within or self._python):
+            return start_pserve(arguments, self.log_path, ROOT, self._env)
+        pserve = Path(self._python or sys.executable).with_name("pserve")
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                [*self._within, pserve, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._env},
+            )
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError):
+                self.get("/versions")
+                return
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.kill()
+                raise StartFailed(self.log[self._logged_from :])
+            time.sleep(0.02)
+
+    def stop(self) -> int:
+        """End it as an operator does, and return its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        status = self.process.wait(timeout=30)
+        log = self.log
+        assert [secret for secret in self._secrets if secret in log] == [], "a secret stands in the log"
+        return status
+
+    # -- what it wrote
+
+    @property
+    def base(self) -> str:
+        """Its URL, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """Everything it has logged."""
+        return self.log_path.read_text(errors="replace")
+
+    def log_lines(self, request_id: str) -> list[str]:
+        """The log's lines with a request's id; waits for the access line, which follows the answer."""
+        end = time.monotonic() + 10
+        while True:
+            lines = [line for line in self.log.splitlines() if request_id in line]
+            if any("calotype.access" in line for line in lines):
+                return lines
+            assert time.monotonic() < end, f"no access line for {request_id}"
+            time.sleep(0.01)
+
+    def query(self, statement: str, *values: str) -> list[tuple]:
+        """Rows of its database; each `?` stands for a value."""
+        return self._run(statement, values)
+
+    def execute(self, statement: str, *values: str) -> None:
+        """Change its database behind its back."""
+        self._run(statement, values)
+
+    def _run(self, statement: str, values: tuple[str, ...]) -> list[tuple]:
+        names = [f"value{number}" for number in range(len(values))]
+        # "key" is a word of MariaDB's own, which it takes in the standard's quotes only if told to.
+        arguments = {"sql_mode": "ANSI_QUOTES"} if self.database_url.startswith("mysql") else {}
+        engine = create_engine(self.database_url, poolclass=NullPool, connect_args=arguments)
+        with engine.begin() as connection:
+            named = statement.replace("?", "{}").format(*(f":{name}" for name in names))
+            result = connection.execute(text(named), dict(zip(names, values, strict=True)))
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def blobs(self, image_id: str = "", store: str = "images") -> list[Path]:
+        """The files in its file store that hold bytes of that image, or of any."""
+        return [
+            path
+            for path in (self.data_dir / store).rglob("*")
+            if path.is_file() and _BLOB.fullmatch(path.name) and path.name.startswith(image_id)
+        ]
+
+    def leftovers(self, store: str = "images") -> list[Path]:
+        """Files in its file store that are neither blobs nor markers: what uploads left."""
+        return [
+            path
+            for path in (self.data_dir / store).rglob("*")
+            if path.is_file() and not _BLOB.fullmatch(path.name) and path.name not in _MARKERS
+        ]
+
+    # -- speaking to it
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection to it, to be closed by the caller."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> Answer:
+        """Send one request on a connection of its own; an iterable body goes out in chunks."""
+        fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+        if not any(name.lower() == "cookie" for name, _ in fields):
+            fields.append(("Cookie", _COOKIE))
+        self._remember_secrets(fields)
+        with contextlib.closing(self.connect()) as connection:
+            connection.connect()  # what goes wrong here is no refusal, which is let pass below
+            connection.putrequest(method, path)
+            for name, value in fields:
+                connection.putheader(name, value)
+            if isinstance(body, bytes):
+                connection.putheader("Content-Length", str(len(body)))
+            elif body is not None:
+                connection.putheader("Transfer-Encoding", "chunked")
+            elif method in ("POST", "PUT"):
+                connection.putheader("Content-Length", "0")
+            chunked = body is not None and not isinstance(body, bytes)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was all sent
+                connection.endheaders(body, encode_chunked=chunked)
+            return self._without_secrets(read_answer(connection.getresponse()))
+
+    def _remember_secrets(self, fields: Iterable[tuple[str, str | bytes]]) -> None:
+        for name, value in fields:
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            if name.lower() in _SECRET_HEADERS and len(text) >= _SECRET_MIN:
+                self._secrets.add(text)
+
+    def _without_secrets(self, answer: Answer) -> Answer:
+        """The answer itself; no secret that was ever sent may be in it."""
+        told = f"{answer.headers}".encode("utf-8", "replace") + answer.body
+        assert [secret for secret in self._secrets if secret.encode() in told] == [], "an answer has a secret"
+        return answer
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET"""
+        return self.request("GET", path, headers)
+
+    def readyz(self, wanted: Callable[[Answer], bool]) -> Answer:
+        """The answer of /readyz once it is as wanted: it tells what was last seen, a while ago."""
+        end = time.monotonic() + 20
+        while not wanted(answer := self.get("/readyz")):
+            assert time.monotonic() < end, answer.text
+            time.sleep(0.02)
+        return answer
+
+    def head(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """HEAD"""
+        return self.request("HEAD", path, headers)
+
+    def post(
+        self,
+        path: str = "/images",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> Answer:
+        """POST"""
+        return self.request("POST", path, headers, body)
+
+    def put(
+        self, path: str, headers: Mapping[str, str] | None = None, body: bytes | Iterable[bytes] | None = None
+    ) -> Answer:
+        """PUT"""
+        return self.request("PUT", path, headers, body)
+
+    def delete(self, path: str) -> Answer:
+        """DELETE"""
+        return self.request("DELETE", path)
+
+    def reserve(self, **fields: str) -> dict:
+        """Reserve an image and return its record."""
+        return self.post("/images", meta(**fields)).image
+
+    def upload(self, body: bytes, **fields: str) -> dict:
+        """Store an image in one request and return its record."""
+        return self.post("/images", {**OCTETS, **meta(**fields)}, body).image
+
+    def speak(self, sent: bytes, *, hang_up: bool = False, seconds: float = 15) -> bytes:
+        """Send bytes as they are and return all that comes until the server closes.
+
+        `hang_up` ends our side of the connection first, as a client does that dies.
+        Raises TimeoutError when the server neither answers nor closes.
+        """
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(sent)
+                if hang_up:
+                    connection.shutdown(socket.SHUT_WR)
+            return b"".join(self._blocks(connection))
+
+    @staticmethod
+    def _blocks(connection: socket.socket) -> Iterator[bytes]:
+        with contextlib.suppress(ConnectionResetError):
+            while block := connection.recv(65536):
+                yield block

@@ -1,0 +1,196 @@
+"""What these tests stand on: a real SQLite database on disk, a store in memory, the lifecycle over both."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, select
+
+from calotype.app import Service
+from calotype.config.settings import Settings
+from calotype.database import schema
+from calotype.database.database import Database
+from calotype.database.engine import build_engine
+from calotype.database.pages import Page
+from calotype.database.queries import position
+from calotype.database.tables import ImageRow, LocationRow
+from calotype.database.unit_of_work import Unit
+from calotype.images.lifecycle import Lifecycle
+from calotype.model.changes import ImageFields
+from calotype.model.images import Image, Status
+from calotype.model.policy import Caller
+from calotype.model.queries import ImageQuery, Scope
+from calotype.stores import BlobNotFound, Reader, Store, Stored
+from calotype.stores.catalog import Catalog, Entry
+from calotype.stores.checked import CheckedStore
+from calotype.stores.discovery import Driver
+from calotype.testing.memory import MemoryStore
+from calotype.transfers.places import Places
+from calotype.transfers.probes import Probes
+
+#: Who holds the leases of what tests write down themselves.
+OWNER = "tests"
+CALLER = Caller(user=None, project="default", roles=frozenset({"admin"}))
+
+
+def make_settings(**values: Any) -> Settings:
+    """Settings with one value that a database test never looks at, and the rest as given."""
+    return Settings(**{"database_url": "sqlite://", **values})
+
+
+def make_database(path: Path) -> Path:
+    """A database at the newest schema; its connections are closed."""
+    engine = build_engine(f"sqlite:///{path}")
+    schema.upgrade(engine)
+    engine.dispose()
+    return path
+
+
+def open_database(path: Path, **options: Any) -> Database:
+    return Database(build_engine(f"sqlite:///{path}", **options))
+
+
+def make_catalog(*drivers: Store, default: str | None = None) -> Catalog:
+    entries = {
+        driver.name: Entry(CheckedStore(driver), Driver(driver.name, type(driver), "tests", "1"))
+        for driver in drivers
+    }
+    return Catalog(entries, default or drivers[0].name)
+
+
+class Moody(MemoryStore):
+    """A MemoryStore that fails when it is told to: `failing` maps a method to what it raises, once.
+
+    `late` makes `add` fail when it has already kept the bytes, as a store does whose answer got lost.
+    """
+
+    def __init__(self, name: str = "memory", options: MemoryStore.Options | None = None):
+        super().__init__(name, options or MemoryStore.Options())
+        self.failing: dict[str, BaseException] = {}
+        self.late = False
+
+    def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
+        error = self.failing.pop("add", None)
+        if error is not None and not self.late:
+            raise error
+        stored = super().add(key, source, size)
+        if error is not None:
+            raise error
+        return stored
+
+    def delete(self, location: str) -> None:
+        self._fail("delete")
+        super().delete(location)
+
+    def discard(self, key: str) -> None:
+        self._fail("discard")
+        with contextlib.suppress(BlobNotFound):
+            super().discard(key)
+
+    def _fail(self, method: str) -> None:
+        error = self.failing.pop(method, None)
+        if error is not None:
+            raise error
+
+
+def begin_upload(unit: Unit, image_id: str, key: str, store: str) -> None:
+    """Write an intent down, as an upload does that has just begun."""
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
+    unit.begin_upload(image_id, key, store, 0, OWNER, until, Status.KILLED)
+
+
+@dataclass
+class Bench:
+    """A database, a store and a lifecycle, and the means to look behind them."""
+
+    path: Path
+    database: Database
+    store: Moody
+    stores: Catalog
+    settings: Settings
+    lifecycle: Lifecycle
+    caller: Caller = field(default=CALLER)
+
+    def __post_init__(self) -> None:
+        # Tests count commits: the one that begins a project's usage is not among them.
+        self.database.start_usage(self.caller.project)
+
+    @property
+    def service(self) -> Service:
+        """The service made of these parts."""
+        places = Places(self.database, self.stores)
+        probes = Probes(self.database, self.stores, self.settings)
+        return Service(self.settings, self.database, self.stores, self.lifecycle, places, probes)
+
+    def row(self, image_id: str) -> ImageRow:
+        """The image's row, be it a tombstone."""
+        with self.database.engine.connect() as connection:
+            return connection.execute(select(ImageRow.__table__).where(ImageRow.id == image_id)).one()
+
+    def status(self, image_id: str) -> Status:
+        return Status(self.row(image_id).status)
+
+    def locations(self, image_id: str | None = None) -> list[Any]:
+        """All location rows, or those of one image, whatever their state."""
+        rows = select(LocationRow.__table__)
+        if image_id is not None:
+            rows = rows.where(LocationRow.image_id == image_id)
+        with self.database.engine.connect() as connection:
+            return list(connection.execute(rows).all())
+
+    def images(self) -> list[str]:
+        with self.database.engine.connect() as connection:
+            return list(connection.execute(select(ImageRow.id)).scalars())
+
+    @property
+    def blobs(self) -> dict[str, bytes]:
+        """What lies in the store: location -> bytes."""
+        return {f"blob:{key}": data for key, (data, _) in self.store.shelf.blobs.items()}
+
+    def update(self, image: Image, draft: ImageFields) -> Image:
+        return self.lifecycle.update(image, draft, self.caller)
+
+    def page(self, limit: int, after: Image | None = None) -> Page:
+        """A page of the public images, oldest first."""
+        listing = ImageQuery(Scope.PUBLIC, limit=limit)
+        behind = None if after is None else position(after, listing.sort)
+        return self.database.page(replace(listing, after=behind))
+
+    def read(self, image: Image) -> bytes:
+        reader = self.lifecycle.reading.open(image)
+        try:
+            return b"".join(iter(lambda: reader.read(1 << 16), b""))
+        finally:
+            reader.close()
+
+    def raw(self) -> sqlite3.Connection:
+        """Another program's connection to the same database; the caller closes it."""
+        return sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+
+
+@contextlib.contextmanager
+def make_bench(
+    template: Path, store: Moody | None = None, settings: Settings | None = None, **options: Any
+) -> Iterator[Bench]:
+    """A bench over a copy of the database `template`."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(shutil.copy(template, Path(directory) / "registry.sqlite"))
+        database = open_database(path, **options)
+        # Nothing here survives the test, so nothing waits for the disk.
+        event.listen(database.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
+        store, settings = store or Moody(), settings or make_settings()
+        stores = make_catalog(store)
+        lifecycle = Lifecycle(database, stores, settings)
+        try:
+            yield Bench(path, database, store, stores, settings, lifecycle)
+        finally:
+            lifecycle.close()
+            database.close()
