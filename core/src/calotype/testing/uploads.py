@@ -19,8 +19,7 @@ from calotype.stores import (
     SourceTooLarge,
     Stored,
 )
-from calotype.stores.checked import LOCATION_MAX
-from calotype.stores.measured import BLOCK, Expectations
+from calotype.stores.measured import BLOCK, LOCATION_MAX, Expectations
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Endless, Exploding, Flow, Paused, Short, Trickle, assert_same, pattern
 
