@@ -22,7 +22,8 @@ from sqlalchemy.exc import ArgumentError
 from calotype.api.http.metrics import Metrics
 from calotype.config.interpolation import ARGUMENTS, SettingsError
 from calotype.config.messages import located, one_line, with_arguments
-from calotype.config.settings import Settings, read_settings
+from calotype.config.section import read_settings
+from calotype.config.settings import Settings
 from calotype.database import schema
 from calotype.database.database import Database
 from calotype.database.disk_reserve import make_reserve

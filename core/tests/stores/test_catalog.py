@@ -106,7 +106,7 @@ def test_a_driver_that_fails_in_its_constructor_stops_the_start_with_a_sentence(
 def test_a_flag_that_is_neither_true_nor_false_stops_the_start(install, key):
     install("tape")
 
-    sentence = f"store 'tape': option {key}: it must be true or false, not 'perhaps'"
+    sentence = f"store 'tape': option {key}: must be true or false, not 'perhaps'"
     assert refused(("tape",), tape={key: "perhaps"}) == sentence
 
 

@@ -106,6 +106,10 @@ def test_a_driver_that_two_distributions_bring_is_refused(install):
             DRIVER + "    Options = dict\n",
             "has Options that are not a subclass of calotype.stores.StoreOptions",
         ),
+        (
+            DRIVER + "    class Options(StoreOptions):\n        redirect: bool = False\n",
+            "has options that the core reads itself: redirect",
+        ),
         (DRIVER + "    Options = StoreOptions()\n", "has Options that are not a subclass"),
         (CONTRACT + "class Driver(Store):\n    pass\n", "lacks get, size"),
         (

@@ -16,6 +16,7 @@ from calotype.stores.bulkhead import Bounds
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import KEY, MARKER_KEY
+from calotype.stores.core_options import CoreOptions
 from calotype.stores.discovery import Driver
 from calotype.stores.errors import Overdue
 from calotype.testing import MemoryStore
@@ -53,7 +54,9 @@ def options():
 def catalog(*drivers: Store, create: bool = False, read_only: bool = False) -> Catalog:
     entries = {
         driver.name: Entry(
-            CheckedStore(driver, read_only=read_only), Driver(driver.name, type(driver), "tests", "1"), create
+            CheckedStore(driver, read_only=read_only),
+            Driver(driver.name, type(driver), "tests", "1"),
+            CoreOptions(create=create),
         )
         for driver in drivers
     }

@@ -13,7 +13,8 @@ from calotype.app import Service, open_service
 from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.messages import with_arguments
-from calotype.config.settings import Settings, read_settings
+from calotype.config.section import read_settings
+from calotype.config.settings import Settings
 from calotype.database import schema
 from calotype.database.errors import DatabaseError
 from calotype.identity.token_file import TokensNotWritten, TokensUnreadable

@@ -178,7 +178,7 @@ def _show(
     lines.add_row("  driver", f"{entry.driver.name}, of {entry.driver.distribution} {entry.driver.version}")
     lines.add_row("  capabilities", _capabilities(store.capabilities))
     lines.add_row("  options", _listed(store.driver.options.shown()))
-    lines.add_row("  core's options", _listed(entry.core_options()))
+    lines.add_row("  core's options", _listed(entry.options.shown()))
     try:
         store.check()
         works, state = True, "reachable"

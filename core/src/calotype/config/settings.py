@@ -6,35 +6,14 @@ An unknown key is an error with a hint. Any value may hold variables: see `calot
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    ByteSize,
-    ConfigDict,
-    Field,
-    SecretStr,
-    SkipValidation,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from calotype.config import former_name
-from calotype.config.interpolation import (
-    ARGUMENTS,
-    SettingsError,
-    expand,
-    files_read,
-    place_of,
-    told_sources,
-)
-from calotype.config.messages import did_you_mean, located, problem_told, quoted
+from calotype.config.interpolation import SettingsError
 from calotype.config.quantities import Seconds, Size
 
-_STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
 _ADDRESS = re.compile(r"unix:/\S+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/]+):[0-9]{1,5}")
 _LAST_PORT = 65535
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@,]+")
@@ -43,7 +22,13 @@ _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@,]+")
 class Settings(BaseModel):
     """The core's settings; an ini key is `calotype.` and the field's name, or the field's alias."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        alias_generator="calotype.{}".format,
+    )
 
     stores: tuple[str, ...] | None = Field(
         None,
@@ -279,10 +264,11 @@ class Settings(BaseModel):
         description="Compute MD5 too (`checksum`, ETag), which today's clients compare; SHA-256 always is.",
     )
 
+    # Not settings: what `calotype.config.section` adds.
     data_dir: Path | None = Field(
         None, exclude=True, description="The ini file's variable of that name: where files lie by default."
     )
-    ini_file: Path | None = Field(None, exclude=True, description="The file that these settings stand in.")
+    ini_file: Path | None = Field(None, exclude=True, description="The file that holds these settings.")
     secret_files: tuple[Path, ...] = Field(
         (), exclude=True, description="The files that `${file:PATH}` reads values from."
     )
@@ -291,23 +277,9 @@ class Settings(BaseModel):
         exclude=True,
         description="The ini file and the variables of the command line, as a shell reads them: for hints.",
     )
-    # Not validated, which would make plain text of an Indirect.
-    store_options: Annotated[dict[str, dict[str, str]], SkipValidation] = Field(
+    store_options: dict[str, dict[str, str]] = Field(
         default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
     )
-
-    @field_validator(
-        "stores",
-        "disk_formats",
-        "container_formats",
-        "cors_origins",
-        "cors_methods",
-        "cors_headers",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @field_validator("admin_listen")
     @classmethod
@@ -350,89 +322,3 @@ class Settings(BaseModel):
     def digests(self) -> tuple[str, ...]:
         """The digests computed for each upload."""
         return ("sha256", "md5") if self.md5 else ("sha256",)
-
-
-def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) -> Settings:
-    """Build the settings from an ini section and its variables.
-
-    Raises:
-        SettingsError: a key is unknown, a value has the wrong type, or a variable is missing. It names the
-            file and the line where they are known.
-    """
-    keys, ini = _keys(), global_config.get("__file__")
-    texts: dict[str, str] = {}
-    for key, text in given.items():
-        former_name.check_key(key)
-        try:
-            texts[key] = expand(key, text, global_config)
-        except SettingsError as error:
-            raise SettingsError(f"{place_of(error, key, global_config)}{error}") from None
-        ours = key.partition(".")[0] in ("calotype", "store", "sqlalchemy") or "." not in key
-        if ours and key not in keys and not _STORE_KEY.fullmatch(key):
-            meant = _meant(key) or did_you_mean(key, keys)
-            raise SettingsError(f"{located(ini, key)}unknown setting {key}{meant}")
-    try:
-        data_dir = expand("data_dir", "${data_dir}", global_config) if "data_dir" in global_config else None
-    except SettingsError as error:
-        raise SettingsError(f"{place_of(error, 'data_dir', global_config)}{error}") from None
-    try:
-        return Settings(
-            **{keys[key]: str(text) for key, text in texts.items() if key in keys},
-            store_options=_store_options(texts),
-            data_dir=data_dir,
-            ini_file=ini,
-            arguments=global_config[ARGUMENTS].replace("%%", "%") if ARGUMENTS in global_config else ini,
-            secret_files=files_read(*given.values(), *global_config.values()),
-        )
-    except ValidationError as error:
-        sources = {key: told_sources(text, global_config) for key, text in given.items()}
-        raise SettingsError(_problems(error, texts, sources, ini)) from None
-
-
-def _store_options(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    stores: dict[str, dict[str, str]] = {}
-    for key, text in texts.items():
-        if match := _STORE_KEY.fullmatch(key):
-            stores.setdefault(match[1], {})[match[2]] = text
-    return stores
-
-
-def _problems(
-    error: ValidationError, texts: Mapping[str, str], sources: Mapping[str, str], ini: str | None
-) -> str:
-    """Return all that is wrong, in one sentence, which begins with the place of the first.
-
-    `sources` says of each key which variables its value comes from.
-    """
-    names = {field: key for key, field in _keys().items()}
-    problems = error.errors(include_input=False)
-    found = [names.get(str(problem["loc"][0]), str(problem["loc"][0])) for problem in problems]
-    told = (_problem(key, problem, texts, sources) for key, problem in zip(found, problems, strict=True))
-    return located(ini, *found[:1]) + "; ".join(told)
-
-
-def _problem(
-    key: str, problem: Mapping[str, Any], texts: Mapping[str, str], sources: Mapping[str, str]
-) -> str:
-    if problem["type"] == "missing":
-        return f"{key}: it must be set"
-    message = problem_told(problem)
-    is_secret = Settings.model_fields[_keys()[key]].annotation is SecretStr
-    if is_secret or key not in texts:
-        return f"{key}: {message}"
-    return f"{key}: {message}, not {quoted(texts[key])}{sources.get(key, '')}"
-
-
-def _meant(key: str) -> str:
-    """Return a hint for a key that would be right if its field had no name of its own in the ini file."""
-    field = Settings.model_fields.get(key.removeprefix("calotype."))
-    return f" (did you mean {field.alias}?)" if field is not None and field.alias else ""
-
-
-def _keys() -> dict[str, str]:
-    """The ini key of each field."""
-    return {
-        field.alias or f"calotype.{name}": name
-        for name, field in Settings.model_fields.items()
-        if not field.exclude
-    }

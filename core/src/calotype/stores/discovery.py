@@ -18,7 +18,9 @@ from stevedore import DriverManager
 from stevedore.exception import MultipleMatches, NoMatches
 
 from calotype.config.messages import did_you_mean
+from calotype.config.reading import keys_of
 from calotype.stores.contract import API_VERSION, Capability, Store
+from calotype.stores.core_options import CoreOptions
 from calotype.stores.errors import ConfigurationError, UnusableDriver
 from calotype.stores.options import StoreOptions
 
@@ -151,6 +153,8 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
         )
     if not (isinstance(candidate.Options, type) and issubclass(candidate.Options, StoreOptions)):
         raise refuse("has Options that are not a subclass of calotype.stores.StoreOptions")
+    if reserved := sorted(CoreOptions.model_fields.keys() & keys_of(candidate.Options).keys()):
+        raise refuse(f"has options that the core reads itself: {', '.join(reserved)}")
     missing = sorted(candidate.__abstractmethods__)
     if missing:
         raise refuse(f"lacks {', '.join(missing)}")
