@@ -74,10 +74,11 @@ faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, let calls, databases
 mutants: $(VENV)/.dev  ## take guards out, one at a time, and see that a test goes red for each (MUTANTS=word ...: only those)
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-lint: $(VENV)/.dev  ## check style, imports and common mistakes
+lint: $(VENV)/.dev  ## check style, imports, types and common mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
 
 format: $(VENV)/.dev  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

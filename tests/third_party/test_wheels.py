@@ -133,3 +133,10 @@ def test_a_wheel_says_what_an_index_shows(wheels: dict[str, Path], source: str) 
     page = about.get_payload()
     assert page.startswith("# ")
     assert re.findall(r"\]\((?![a-z]+://|#)[^)]*\)|^\[[^\]]+\]: (?![a-z]+://).*$", page, re.M) == []
+
+
+@pytest.mark.parametrize("source", [*BASE, *DRIVERS])
+def test_a_wheel_brings_its_types(wheels: dict[str, Path], source: str) -> None:
+    """Type checkers read the annotations of a package only if it has the file `py.typed`."""
+    packages = {name.partition("/")[0] for name in texts(wheels[source]) if name.endswith(".py")}
+    assert [name for name in packages if f"{name}/py.typed" not in texts(wheels[source])] == []

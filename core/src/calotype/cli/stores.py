@@ -65,14 +65,15 @@ def stores(
     with refusals():
         settings = load_settings(ini, variables)
         catalog = open_stores(settings)
+        places: Places | str
         if created is not None or claimed is not None:
-            places: Places | str = _open_places(settings, catalog)
+            places = opened = _open_places(settings, catalog)
+            if created is not None:
+                _create(catalog, opened, created)
+            if claimed is not None:
+                _claim(catalog, opened, claimed, owner, asking=not yes)
         else:
             places = _find_places(settings, catalog)
-        if created is not None:
-            _create(catalog, places, created)
-        if claimed is not None:
-            _claim(catalog, places, claimed, owner, asking=not yes)
     failed = [
         name
         for name, entry in catalog.entries.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -15,11 +16,12 @@ from sqlalchemy import (
     Integer,
     MetaData,
     String,
+    Table,
     Text,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class UTCDateTime(TypeDecorator[datetime.datetime]):
@@ -28,7 +30,7 @@ class UTCDateTime(TypeDecorator[datetime.datetime]):
     impl = DateTime
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> object:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """MySQL keeps fractions of a second only when told so."""
         if dialect.name in ("mysql", "mariadb"):
             from sqlalchemy.dialects import mysql
@@ -60,6 +62,9 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+    if TYPE_CHECKING:
+        # SQLAlchemy declares a FromClause, because a class may map anything; ours map tables.
+        __table__: ClassVar[Table]
 
 
 class ImageRow(Base):

@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
 
+#: The name of a store -> its `store.NAME.*` keys and their text.
+AllOptions = Mapping[str, Mapping[str, str]]
+
+
 @dataclass(frozen=True)
 class Entry:
     """A store that is on: the checked store, its driver, and what the operator decided about it."""
@@ -102,7 +106,7 @@ class Catalog:
 def build_catalog(
     names: tuple[str, ...] | None,
     default: str | None,
-    options: Mapping[str, Mapping[str, str]],
+    options: AllOptions,
     algorithms: tuple[str, ...],
 ) -> Catalog:
     """Build the stores that the settings name, or every complete one when they name none.
@@ -132,7 +136,7 @@ def build_catalog(
     return catalog
 
 
-def _add_complete(catalog: Catalog, options: Mapping, algorithms: tuple[str, ...]) -> None:
+def _add_complete(catalog: Catalog, options: AllOptions, algorithms: tuple[str, ...]) -> None:
     for name in sorted({*options, *discovery.installed()}):
         given = options.get(name, {})
         try:

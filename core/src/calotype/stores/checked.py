@@ -159,8 +159,9 @@ class CheckedStore:
             length = size - offset
         ranged = offset > 0 or (length is not None and length != size)
         native = ranged and self.can(Capability.RANGES)
+        where = (location, offset, length) if native else (location, 0, None)
         with self._doing("get"):
-            reader = self._open(size, location, *((offset, length) if native else ()))
+            reader = self._open(size, where)
         if ranged and not native:
             try:
                 skip(self.name, reader, offset)
@@ -169,13 +170,13 @@ class CheckedStore:
                 raise
         return reader if length is None else LimitedReader(self.name, reader, length)
 
-    def _open(self, size: int | None, *where: object) -> Reader:
-        work = partial(self._get, size, *where)
+    def _open(self, size: int | None, where: tuple[str, int, int | None]) -> Reader:
+        work = partial(self._get, size, where)
         if self._keeps_files:
             return self.bulkhead.call_here(work, lambda late: late.close())
         return self.bulkhead.open(work)
 
-    def _get(self, size: int | None, *where: object) -> Reader:
+    def _get(self, size: int | None, where: tuple[str, int, int | None]) -> Reader:
         """Call the driver, and check the size of a file now, because a server may send the file by itself."""
         reader = self.driver.get(*where)
         if size is not None and is_plain_file(reader):

@@ -30,10 +30,11 @@ class DaemonThreads:
 
     def run(self, work: Callable[[], object]) -> None:
         """Have an idle thread, or a new one, do the work."""
+        inbox: _Inbox
         try:
             inbox = self._idle.pop()
         except IndexError:
-            inbox: _Inbox = queue.SimpleQueue()
+            inbox = queue.SimpleQueue()
             threading.Thread(target=self._serve, args=(inbox,), name=self._name, daemon=True).start()
         inbox.put(work)
 

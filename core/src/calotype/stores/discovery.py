@@ -11,10 +11,11 @@ import importlib.metadata
 import inspect
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from stevedore import DriverManager
+from stevedore import DriverManager, ExtensionManager
 from stevedore.exception import MultipleMatches, NoMatches
 
 from calotype.config.messages import did_you_mean
@@ -42,7 +43,7 @@ class Driver:
     version: str
 
 
-class _Installed(DriverManager):
+class _Installed(DriverManager[Any]):
     """A DriverManager that sees what is installed now.
 
     stevedore keeps entry points in a cache file that does not notice a plugin
@@ -66,7 +67,7 @@ def load(name: str, store: str | None = None) -> Driver:
     """
     store = store or name
     entries = importlib.metadata.entry_points(group=GROUP, name=name)
-    owners = ", ".join(sorted({entry.dist.name for entry in entries}))
+    owners = ", ".join(sorted({_distribution(entry).name for entry in entries}))
     try:
         with _named_when_slow(store, name, owners):
             manager = _Installed(
@@ -91,10 +92,17 @@ def load(name: str, store: str | None = None) -> Driver:
         raise UnusableDriver(
             store, f"driver '{name}' ({target} of {owners}) cannot be loaded: {type(cause).__name__}: {cause}"
         ) from cause
-    entry = manager.extensions[0].entry_point
-    with blamed(store, name, entry.dist.name):
-        _check_class(store, name, f"of {entry.dist.name} {entry.dist.version}", manager.driver)
-    return Driver(name, manager.driver, entry.dist.name, entry.dist.version)
+    found = _distribution(manager.extensions[0].entry_point)
+    with blamed(store, name, found.name):
+        store_class = _checked_class(store, name, f"of {found.name} {found.version}", manager.driver)
+    return Driver(name, store_class, found.name, found.version)
+
+
+def _distribution(entry: importlib.metadata.EntryPoint) -> importlib.metadata.Distribution:
+    """Return where an entry point comes from; only entry points made by hand come from nowhere."""
+    if entry.dist is None:
+        raise LookupError(f"the entry point {entry.name} belongs to no distribution")
+    return entry.dist
 
 
 @contextlib.contextmanager
@@ -131,12 +139,16 @@ class _Broken(Exception):
     """Carries a load failure out of stevedore, which would swallow it."""
 
 
-def _fail(manager: DriverManager, entry: importlib.metadata.EntryPoint, error: Exception) -> None:
+def _fail(manager: ExtensionManager[Any], entry: importlib.metadata.EntryPoint, error: BaseException) -> None:
     raise _Broken from error
 
 
-def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
-    """Refuse what does not keep the contract's shape, with a sentence about it."""
+def _checked_class(store: str, name: str, owner: str, candidate: object) -> type[Store]:
+    """Return the candidate if it has the shape of the contract.
+
+    Raises:
+        UnusableDriver: it has not; the sentence says what is wrong.
+    """
 
     def refuse(reason: str) -> UnusableDriver:
         return UnusableDriver(store, f"driver '{name}' ({owner}) {reason}")
@@ -168,6 +180,7 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
                 f"has {method}{inspect.signature(getattr(candidate, method))} "
                 f"where the contract calls {method}{inspect.signature(expected)}"
             )
+    return candidate
 
 
 def lacks_locate(driver: Store | type[Store]) -> bool:
@@ -184,7 +197,7 @@ def _is_version(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, int) for part in value)
 
 
-def _accepts(given: object, expected: object) -> bool:
+def _accepts(given: Callable[..., object], expected: Callable[..., object]) -> bool:
     """Whether `given` can be called in each way the contract calls `expected`."""
     signature = inspect.signature(given)
     parameters = list(inspect.signature(expected).parameters.values())

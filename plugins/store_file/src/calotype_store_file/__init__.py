@@ -72,7 +72,7 @@ class FileOptions(StoreOptions):
     )
 
 
-class FileStore(Store):
+class FileStore(Store[FileOptions]):
     """Images as files on a local or shared file system; no state but what lies on disk."""
 
     Options = FileOptions

@@ -87,11 +87,11 @@ class HttpOptions(StoreOptions):
         return EgressPolicy(**{name: value for name, value in self if name in names})
 
 
-class HttpStore(Store):
+class HttpStore(Store[HttpOptions]):
     """Reads by reference; every connection passes the whole check of `calotype.egress` anew."""
 
     Options = HttpOptions
-    schemes = ("https", "http")
+    schemes: tuple[str, ...] = ("https", "http")
     capabilities = Capability.EXTERNAL | Capability.RANGES | Capability.DIRECT_URL
 
     def __init__(self, name: str, options: HttpOptions, resolver: Resolver = resolve):
