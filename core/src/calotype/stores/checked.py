@@ -1,8 +1,7 @@
 """CheckedStore: the careful wrapper around every naive driver.
 
-It refuses operations that the driver does not declare, counts and hashes what is uploaded, checks receipts,
-gives ranges to drivers that have none, and gives whatever a driver raises the store's name.
-Its `Bulkhead` limits how many calls of the driver run at a time, and how long a request waits for them.
+It refuses operations that the driver does not declare, hashes uploads, checks receipts, adds ranges where a
+driver has none, and names the store in errors. Its `Bulkhead` limits calls in number and time.
 """
 
 from __future__ import annotations
@@ -159,9 +158,9 @@ class CheckedStore:
             length = size - offset
         ranged = offset > 0 or (length is not None and length != size)
         native = ranged and self.can(Capability.RANGES)
-        where = (location, offset, length) if native else (location, 0, None)
+        get = partial(self.driver.get, location)
         with self._doing("get"):
-            reader = self._open(size, where)
+            reader = self._open(partial(get, offset, length) if native else get, size)
         if ranged and not native:
             try:
                 skip(self.name, reader, offset)
@@ -170,21 +169,20 @@ class CheckedStore:
                 raise
         return reader if length is None else LimitedReader(self.name, reader, length)
 
-    def _open(self, size: int | None, where: tuple[str, int, int | None]) -> Reader:
-        work = partial(self._get, size, where)
+    def _open(self, get: Callable[[], Reader], size: int | None) -> Reader:
+        """Open a reader. A file's size is checked now, because a server may send the file by itself."""
+
+        def work() -> Reader:
+            reader = get()
+            held = os.fstat(reader.fileno()).st_size if is_plain_file(reader) else size
+            if size is not None and held != size:
+                reader.close()
+                raise BlobChanged(self.name, f"it holds {held} bytes of an image of {size}")
+            return reader
+
         if self._keeps_files:
             return self.bulkhead.call_here(work, lambda late: late.close())
         return self.bulkhead.open(work)
-
-    def _get(self, size: int | None, where: tuple[str, int, int | None]) -> Reader:
-        """Call the driver, and check the size of a file now, because a server may send the file by itself."""
-        reader = self.driver.get(*where)
-        if size is not None and is_plain_file(reader):
-            held = os.fstat(reader.fileno()).st_size
-            if held != size:
-                reader.close()
-                raise BlobChanged(self.name, f"it holds {held} bytes of an image of {size}")
-        return reader
 
     def read_start(self, location: str, most: int) -> bytes:
         """Return a blob's first `most` bytes, or all of a shorter blob, in one call of the bulkhead.
