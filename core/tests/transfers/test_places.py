@@ -21,7 +21,8 @@ from calotype.stores.discovery import Driver
 from calotype.stores.errors import Overdue
 from calotype.testing import MemoryStore
 from calotype.transfers import places as module
-from calotype.transfers.places import Marker, Places, PlaceState
+from calotype.transfers.markers import Marker, PlaceState
+from calotype.transfers.places import Places
 from calotype.transfers.transfers import new_key
 from tests.support.workbench import open_database
 

@@ -20,7 +20,8 @@ from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.contract import Capability
 from calotype.stores.errors import StoreError
 from calotype.stores.probe import probe
-from calotype.transfers.places import Place, Places, PlaceState
+from calotype.transfers.markers import PlaceState
+from calotype.transfers.places import Place, Places
 
 
 @click.command()
@@ -77,7 +78,7 @@ def stores(
     failed = [
         name
         for name, entry in catalog.entries.items()
-        if not _show(console, catalog, name, entry, places, probing)
+        if not _show(console, entry, places, probing=probing, is_default=name == catalog.default)
     ]
     for name, reason in catalog.off.items():
         console.print(f"[bold]{escape(name)}[/]: off: {escape(reason)}")
@@ -170,9 +171,7 @@ def _check_owner(catalog: Catalog, places: Places, place: Place, owner: str | No
         )
 
 
-def _show(
-    console: Console, catalog: Catalog, name: str, entry: Entry, places: Places | str, probing: bool
-) -> bool:
+def _show(console: Console, entry: Entry, places: Places | str, *, probing: bool, is_default: bool) -> bool:
     """Print a store; return whether it works."""
     store = entry.store
     lines = Table.grid(padding=(0, 2))
@@ -190,11 +189,11 @@ def _show(
         for step in probe(store):
             works = works and step.error is None
             lines.add_row(f"  {step.name}", escape(step.error or "ok"))
-    console.print(f"[bold]{escape(name)}[/]{' (default)' if name == catalog.default else ''}")
+    console.print(f"[bold]{escape(store.name)}[/]{' (default)' if is_default else ''}")
     console.print(lines)
     if store.can(Capability.WRITE):
         # Not in the table, which would break the line and the command in it.
-        remark = places if isinstance(places, str) else places[name].remark()
+        remark = places if isinstance(places, str) else places[store.name].remark()
         console.print(f"  place         {escape(remark)}")
     return works
 

@@ -8,7 +8,8 @@ from calotype.database.errors import LimitReached
 from calotype.model.images import Image
 from calotype.stores.contract import Reader
 from calotype.stores.errors import SourceRejected, SourceTooLarge
-from calotype.transfers.inspection import Inspector, Verdict, mismatch
+from calotype.transfers.disk_formats import mismatch
+from calotype.transfers.inspection import Inspector, Verdict
 
 #: Bytes reserved at a time for a source of unknown length: few statements, little overshoot.
 RESERVED = 64 << 20
