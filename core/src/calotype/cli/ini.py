@@ -14,7 +14,7 @@ from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refus
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.messages import with_arguments
 from calotype.config.settings import Settings, read_settings
-from calotype.database import schema
+from calotype.database import migrate
 from calotype.database.errors import DatabaseError
 from calotype.identity.token_file import TokensNotWritten, TokensUnreadable
 from calotype.stores.errors import StoreError
@@ -65,7 +65,7 @@ def open_ready(ini: str, variables: dict[str, str]) -> Service:
     """
     service = open_service(load_settings(ini, variables), makes_database=False)
     try:
-        schema.require_newest(service.database.engine)
+        migrate.require_newest(service.database.engine)
     except DatabaseError:
         service.close()
         raise

@@ -34,7 +34,8 @@ from calotype.config.interpolation import (
 from calotype.config.messages import did_you_mean, located, problem_told, quoted
 from calotype.config.quantities import Seconds, Size
 
-_STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
+#: A key of a store, or of an extension: `store.NAME.OPTION`.
+_PLUGIN_KEY = re.compile(r"(store|extension)\.([^.]+)\.(.+)")
 _ADDRESS = re.compile(r"unix:/\S+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/]+):[0-9]{1,5}")
 _LAST_PORT = 65535
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@,]+")
@@ -81,6 +82,17 @@ class Settings(BaseModel):
         "admin",
         description="Who may name a place outside from which bytes are read: a location, copy-from, a "
         "download to import. admin: a URL makes this server ask for it, inside of its own network.",
+    )
+
+    dialects: tuple[str, ...] = Field(
+        ("v1", "v2"),
+        description="The versions of the API that are served beside the classic one at /images. "
+        "v1: Images v1. v2: Images v2.",
+    )
+    extensions: tuple[str, ...] = Field(
+        (),
+        description="Names of extensions that are on. An extension with a key of its own in this file is on "
+        "too, and so is metadefs where it is installed. `extension.NAME.enabled = false` switches any off.",
     )
 
     public_endpoint: str | None = Field(
@@ -295,9 +307,14 @@ class Settings(BaseModel):
     store_options: Annotated[dict[str, dict[str, str]], SkipValidation] = Field(
         default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
     )
+    extension_options: Annotated[dict[str, dict[str, str]], SkipValidation] = Field(
+        default_factory=dict, exclude=True, description="The text of all `extension.NAME.OPTION` keys."
+    )
 
     @field_validator(
         "stores",
+        "dialects",
+        "extensions",
         "disk_formats",
         "container_formats",
         "cors_origins",
@@ -367,8 +384,8 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
             texts[key] = expand(key, text, global_config)
         except SettingsError as error:
             raise SettingsError(f"{place_of(error, key, global_config)}{error}") from None
-        ours = key.partition(".")[0] in ("calotype", "store", "sqlalchemy") or "." not in key
-        if ours and key not in keys and not _STORE_KEY.fullmatch(key):
+        ours = key.partition(".")[0] in ("calotype", "store", "extension", "sqlalchemy") or "." not in key
+        if ours and key not in keys and not _PLUGIN_KEY.fullmatch(key):
             meant = _meant(key) or did_you_mean(key, keys)
             raise SettingsError(f"{located(ini, key)}unknown setting {key}{meant}")
     try:
@@ -378,7 +395,8 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
     try:
         return Settings(
             **{keys[key]: str(text) for key, text in texts.items() if key in keys},
-            store_options=_store_options(texts),
+            store_options=_options_of("store", texts),
+            extension_options=_options_of("extension", texts),
             data_dir=data_dir,
             ini_file=ini,
             arguments=global_config[ARGUMENTS].replace("%%", "%") if ARGUMENTS in global_config else ini,
@@ -389,12 +407,13 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
         raise SettingsError(_problems(error, texts, sources, ini)) from None
 
 
-def _store_options(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    stores: dict[str, dict[str, str]] = {}
+def _options_of(kind: str, texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the text of the options of each store, or extension, by its name."""
+    found: dict[str, dict[str, str]] = {}
     for key, text in texts.items():
-        if match := _STORE_KEY.fullmatch(key):
-            stores.setdefault(match[1], {})[match[2]] = text
-    return stores
+        if (match := _PLUGIN_KEY.fullmatch(key)) and match[1] == kind:
+            found.setdefault(match[2], {})[match[3]] = text
+    return found
 
 
 def _problems(

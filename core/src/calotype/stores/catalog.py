@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from calotype.config.messages import did_you_mean, quoted
+from calotype.config.options import written
 from calotype.config.quantities import Size
 from calotype.stores import discovery
 from calotype.stores.bulkhead import Bounds, Bulkhead
@@ -25,7 +26,7 @@ from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
 from calotype.stores.discovery import Driver, blamed, lacks_locate
 from calotype.stores.errors import ConfigurationError, UnsupportedScheme, UnusableDriver
-from calotype.stores.options import read_options, written
+from calotype.stores.options import read_options
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +163,7 @@ def _add_complete(catalog: Catalog, options: Mapping, algorithms: tuple[str, ...
         given = options.get(name, {})
         try:
             driver = discovery.load(given.get("driver", name), name)
-            with blamed(name, driver.name, driver.distribution):
+            with blamed(name, driver):
                 missing = driver.store_class.Options.missing(given)
             if missing:
                 catalog.off[name] = f"option {', '.join(missing)} is missing"
@@ -182,7 +183,7 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
     own = {key: value for key, value in given.items() if key not in CORE_KEYS}
     bounds = read_options(name, Bounds, {key: given[key] for key in Bounds.model_fields if key in given})
     read_only = _flag(name, given, "read_only")
-    with blamed(name, driver.name, driver.distribution):
+    with blamed(name, driver):
         options = read_options(name, driver.store_class.Options, own, CORE_KEYS)
         naive = driver.store_class(name, options)
         if not isinstance(naive.capabilities, Capability) or lacks_locate(naive):
