@@ -73,8 +73,8 @@ def test_dialects_and_metadefs_are_on_and_the_rest_where_the_ini_file_has_a_key_
     extend("faces", PLAIN)
     extend("alerts", "from calotype.config.options import Options as Base\n" + PLAIN + OPTION)
     assert names() == ["v1", "v2", "metadefs"]
-    assert names(calotype__extensions="faces") == ["v1", "v2", "faces", "metadefs"]
-    assert names(calotype__extensions="faces, alerts") == ["v1", "v2", "faces", "alerts", "metadefs"]
+    assert names(calotype__extensions="faces") == ["v1", "v2", "metadefs", "faces"]
+    assert names(calotype__extensions="faces, alerts") == ["v1", "v2", "metadefs", "faces", "alerts"]
     assert names(extension__alerts__word="x") == ["v1", "v2", "metadefs", "alerts"]
     assert names(extension__metadefs__enabled="false") == ["v1", "v2"]
     assert names(calotype__extensions="faces", extension__faces__enabled="no") == ["v1", "v2", "metadefs"]

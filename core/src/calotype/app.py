@@ -156,7 +156,7 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     if settings.identity == "tokens":
         TokenFile(settings.tokens_path()).entries()
     service = open_service(settings, makes_database=settings.migrate)
-    prepare_schema(service)
+    prepare_schema(service.database, settings, service.extensions)
     service.places.start(named=settings.stores is not None)
     for sentence in find_exposed(settings, service.stores):
         log.warning("%s", sentence)
@@ -336,13 +336,13 @@ def _require_writable(settings: Settings, file: str | None) -> None:
     )
 
 
-def prepare_schema(service: Service) -> None:
+def prepare_schema(database: Database, settings: Settings, extensions: Sequence[Extension]) -> None:
     """Migrate when the settings say so; otherwise insist that somebody did."""
-    branches = branches_of(service.extensions)
-    if service.settings.migrate:
-        migrate.upgrade(service.database.engine, branches)
+    branches = branches_of(extensions)
+    if settings.migrate:
+        migrate.upgrade(database.engine, branches)
     else:
-        migrate.require_newest(service.database.engine, branches)
+        migrate.require_newest(database.engine, branches)
 
 
 def open_stores(settings: Settings) -> Catalog:

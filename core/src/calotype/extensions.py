@@ -60,7 +60,7 @@ class Extension:
 
 
 def load_extensions(settings: Settings) -> list[Extension]:
-    """Load the dialects and extensions that are on: dialects first, then in the order of the settings.
+    """Load the dialects and extensions that are on: first dialects, then extensions, as the settings order them.
 
     Raises:
         SettingsError: one is missing, broken, or has a wrong option; the sentence names it and the ini key.
@@ -110,12 +110,10 @@ def work_of(extensions: Iterable[Extension], service: Any) -> Iterator[Work]:
 def _names_that_are_on(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the name of each extension that is on, and the ini key that has switched it on."""
     installed = EXTENSION.installed()
-    on = {name: f"extension.{name}." for name in _ON_BY_DEFAULT if name in installed}
-    on |= {name: f"extension.{name}." for name in sorted(settings.extension_options)}
-    on = dict.fromkeys(settings.extensions, "calotype.extensions") | on
-    for name, key in on.items():
+    default = [name for name in _ON_BY_DEFAULT if name in installed]
+    for name in dict.fromkeys([*default, *settings.extensions, *sorted(settings.extension_options)]):
         if _is_enabled(settings, name):
-            yield name, "calotype.extensions" if name in settings.extensions else key
+            yield name, "calotype.extensions" if name in settings.extensions else f"extension.{name}."
 
 
 def _is_enabled(settings: Settings, name: str) -> bool:
