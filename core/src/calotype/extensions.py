@@ -60,7 +60,7 @@ class Extension:
 
 
 def load_extensions(settings: Settings) -> list[Extension]:
-    """Load the dialects and extensions that are on: first dialects, then extensions, as the settings order them.
+    """Load the dialects and extensions that are on: dialects first, each kind as the settings order it.
 
     Raises:
         SettingsError: one is missing, broken, or has a wrong option; the sentence names it and the ini key.
