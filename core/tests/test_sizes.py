@@ -17,7 +17,6 @@ LONG_MODULES = {
     "core/src/calotype/database/database.py",
     "core/src/calotype/database/queries.py",
     "core/src/calotype/database/unit_of_work.py",
-    "core/src/calotype/images/definitions.py",
     "core/src/calotype/images/lifecycle.py",
     "core/src/calotype/transfers/jobs.py",
     "core/src/calotype/transfers/transfers.py",

@@ -16,13 +16,14 @@ from sqlalchemy import event, select
 
 from calotype.app import Service
 from calotype.config.settings import Settings
-from calotype.database import schema
+from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
 from calotype.database.pages import Page
 from calotype.database.queries import position
 from calotype.database.tables import ImageRow, LocationRow
 from calotype.database.unit_of_work import Unit
+from calotype.extensions import load_extensions
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.changes import ImageFields
 from calotype.model.images import Image, Status
@@ -46,10 +47,10 @@ def make_settings(**values: Any) -> Settings:
     return Settings(**{"database_url": "sqlite://", **values})
 
 
-def make_database(path: Path) -> Path:
-    """A database at the newest schema; its connections are closed."""
+def make_database(path: Path, *branches: migrate.Branch) -> Path:
+    """Make a database at the newest schema of the core and of these branches; its connections are closed."""
     engine = build_engine(f"sqlite:///{path}")
-    schema.upgrade(engine)
+    migrate.upgrade(engine, [migrate.CORE, *branches])
     engine.dispose()
     return path
 
@@ -128,7 +129,8 @@ class Bench:
         """The service made of these parts."""
         places = Places(self.database, self.stores)
         probes = Probes(self.database, self.stores, self.settings)
-        return Service(self.settings, self.database, self.stores, self.lifecycle, places, probes)
+        extensions = load_extensions(self.settings)
+        return Service(self.settings, self.database, self.stores, self.lifecycle, places, probes, extensions)
 
     def row(self, image_id: str) -> ImageRow:
         """The image's row, be it a tombstone."""

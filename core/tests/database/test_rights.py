@@ -9,10 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from calotype.database.definitions import Kind
 from calotype.database.errors import ImageNotFound
 from calotype.database.rights import require_fields
-from calotype.images.definitions import DefinitionDraft, Metadefs, NamespaceDraft
 from calotype.images.lifecycle import Lifecycle
 from calotype.images.members import Members, MemberSpec
 from calotype.model import policy
@@ -74,7 +72,7 @@ VERBS: dict[str, Verb] = {
         image, FRIEND, MemberStatus.ACCEPTED, caller
     ),
 }
-#: Verbs that make something, or are about metadata definitions.
+#: Verbs that make something.
 OTHERS: dict[str, Verb] = {
     "reserve": lambda bench, image, caller: bench.lifecycle.reserve(ImageFields(), caller),
     "upload": lambda bench, image, caller: bench.lifecycle.upload(ImageFields(), bytes_of(), 5, caller),
@@ -82,33 +80,7 @@ OTHERS: dict[str, Verb] = {
         ImageFields(location=foreign(bench), fields=RAW), "raw", {}, caller, "request"
     ),
     "undelete": lambda bench, image, caller: bench.lifecycle.undelete(image.id, caller),
-    "create": lambda bench, image, caller: Metadefs(bench.database).create(
-        NamespaceDraft("new", contents=(DefinitionDraft(Kind.ASSOCIATION, "new"),)), caller
-    ),
-    **{
-        name: lambda bench, image, caller, name=name: definition_verb(bench, name, caller)
-        for name in ("update", "delete", "add", "replace", "remove", "clear", "tag")
-    },
 }
-
-
-def definition_verb(bench: Bench, name: str, caller: Caller) -> object:
-    metadefs = Metadefs(bench.database)
-    namespace = bench.database.definitions.namespace("NS")
-    if namespace is None:
-        contents = (DefinitionDraft(Kind.TAG, "old"),)
-        namespace = metadefs.create(NamespaceDraft("NS", contents=contents), ADMIN)
-    given: dict[str, tuple[object, ...]] = {
-        "update": (NamespaceDraft("NS"),),
-        "delete": (),
-        "add": (DefinitionDraft(Kind.ASSOCIATION, "new"),),
-        "replace": ("old", DefinitionDraft(Kind.TAG, "new")),
-        "remove": (Kind.TAG, "old"),
-        "clear": (Kind.TAG,),
-        "tag": (["new"],),
-    }
-    more = {"keep": True} if name == "tag" else {}
-    return getattr(metadefs, name)(namespace, *given[name], caller, **more)
 
 
 def foreign(bench: Bench) -> str:
@@ -137,7 +109,7 @@ def test_every_verb_that_takes_a_caller_is_in_the_tables() -> None:
 
     found = {
         name
-        for owner in (Lifecycle, Members, Imports, Metadefs)
+        for owner in (Lifecycle, Members, Imports)
         for name, verb in inspect.getmembers(owner, inspect.isfunction)
         if "caller" in inspect.signature(verb).parameters and not name.startswith("_")
     }
@@ -183,7 +155,7 @@ def test_a_token_that_has_expired_by_the_time_of_the_unit_counts_no_more(open_be
 
 
 def test_what_is_made_anew_is_made_by_who_may_make_it(open_bench: Bench) -> None:
-    """r1-C2: a caller whose role or token was lost makes no image, no task and no definition."""
+    """r1-C2: a caller whose role or token was lost makes no image and no task."""
     image = make_image(open_bench)
     late = replace(ADMIN, expires=LONG_AGO)
     assert outcomes(open_bench, OTHERS, image, READER) == dict.fromkeys(OTHERS, NotAllowed)

@@ -237,7 +237,7 @@ def test_a_property_may_tell_what_a_driver_can_do(install):
 
 def test_a_driver_that_takes_long_to_load_is_named(install, caplog, monkeypatch):
     """r1-D7: nothing else tells why a start hangs."""
-    monkeypatch.setattr("calotype.stores.discovery._SLOW", 0.01)
+    monkeypatch.setattr("calotype.config.plugins._SLOW", 0.01)
     install("tape", "import time\ntime.sleep(0.2)\n" + DRIVER)
 
     build(("tape",))

@@ -15,7 +15,7 @@ from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsE
 from calotype.config.messages import with_arguments
 from calotype.config.section import read_settings
 from calotype.config.settings import Settings
-from calotype.database import schema
+from calotype.database import migrate
 from calotype.database.errors import DatabaseError
 from calotype.identity.token_file import TokensNotWritten, TokensUnreadable
 from calotype.stores.errors import StoreError
@@ -66,7 +66,7 @@ def open_ready(ini: str, variables: dict[str, str]) -> Service:
     """
     service = open_service(load_settings(ini, variables), makes_database=False)
     try:
-        schema.require_newest(service.database.engine)
+        migrate.require_newest(service.database.engine)
     except DatabaseError:
         service.close()
         raise

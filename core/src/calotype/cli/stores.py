@@ -15,6 +15,7 @@ from calotype.config.interpolation import SettingsError
 from calotype.config.messages import with_arguments
 from calotype.config.settings import Settings
 from calotype.database.errors import DatabaseError
+from calotype.extensions import load_extensions
 from calotype.identity.exposure import find_exposed
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.contract import Capability
@@ -98,7 +99,7 @@ def _open_places(settings: Settings, catalog: Catalog) -> Places:
         SettingsError, DatabaseError: the database's id cannot be read.
     """
     database = open_database(settings, makes_database=settings.migrate)
-    prepare_schema(database, settings)
+    prepare_schema(database, settings, load_extensions(settings))
     return Places(database, catalog, settings.arguments or "INI")
 
 

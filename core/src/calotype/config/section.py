@@ -18,9 +18,10 @@ from calotype.config.messages import did_you_mean, located
 from calotype.config.reading import InvalidText, Wording, keys_of, read
 from calotype.config.settings import Settings
 
-_STORE_KEY = re.compile(r"store\.([^.]+)\.(.+)")
+#: A key of a store, or of an extension: `store.NAME.OPTION`.
+_PLUGIN_KEY = re.compile(r"(store|extension)\.([^.]+)\.(.+)")
 #: Keys that begin so, and keys without a dot, are ours; others are left to whoever reads them.
-_OURS = ("calotype", "store", "sqlalchemy")
+_OURS = ("calotype", "store", "extension", "sqlalchemy")
 
 
 def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Settings:
@@ -42,7 +43,8 @@ def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Set
         raise SettingsError(f"{located(ini, error.key or '')}{error}") from None
     return settings.model_copy(
         update={
-            "store_options": _store_options(texts),
+            "store_options": _options_of("store", texts),
+            "extension_options": _options_of("extension", texts),
             "data_dir": None if data_dir is None else Path(data_dir),
             "ini_file": None if ini is None else Path(ini),
             "arguments": variables[ARGUMENTS].replace("%%", "%") if ARGUMENTS in variables else ini,
@@ -55,7 +57,7 @@ def _refuse_unknown(given: Mapping[str, str], ini: str | None) -> None:
     known = keys_of(Settings)
     for key in given:
         is_ours = key.partition(".")[0] in _OURS or "." not in key
-        if is_ours and key not in known and not _STORE_KEY.fullmatch(key):
+        if is_ours and key not in known and not _PLUGIN_KEY.fullmatch(key):
             # Some fields have another name in the ini file, by which they are often called.
             field = Settings.model_fields.get(key.removeprefix("calotype."))
             hint = f" (did you mean {field.alias}?)" if field and not field.exclude else ""
@@ -69,9 +71,10 @@ def _expanded(key: str, text: str, variables: Mapping[str, str]) -> str:
         raise SettingsError(f"{place_of(error, key, variables)}{error}") from None
 
 
-def _store_options(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    stores: dict[str, dict[str, str]] = {}
+def _options_of(kind: str, texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the text of the options of each store, or extension, by its name."""
+    found: dict[str, dict[str, str]] = {}
     for key, text in texts.items():
-        if match := _STORE_KEY.fullmatch(key):
-            stores.setdefault(match[1], {})[match[2]] = text
-    return stores
+        if (match := _PLUGIN_KEY.fullmatch(key)) and match[1] == kind:
+            found.setdefault(match[2], {})[match[3]] = text
+    return found

@@ -68,6 +68,17 @@ class Settings(BaseModel):
         "download to import. admin: a URL makes this server ask for it, inside of its own network.",
     )
 
+    dialects: tuple[str, ...] = Field(
+        ("v1", "v2"),
+        description="The versions of the API that are served beside the classic one at /images. "
+        "v1: Images v1. v2: Images v2.",
+    )
+    extensions: tuple[str, ...] = Field(
+        (),
+        description="Names of extensions that are on. An extension with a key of its own in this file is on "
+        "too, and so is metadefs where it is installed. `extension.NAME.enabled = false` switches any off.",
+    )
+
     public_endpoint: str | None = Field(
         None,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
@@ -279,6 +290,9 @@ class Settings(BaseModel):
     )
     store_options: dict[str, dict[str, str]] = Field(
         default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
+    )
+    extension_options: dict[str, dict[str, str]] = Field(
+        default_factory=dict, exclude=True, description="The text of all `extension.NAME.OPTION` keys."
     )
 
     @field_validator("admin_listen")

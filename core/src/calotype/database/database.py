@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import transaction
@@ -22,9 +23,6 @@ from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
 from calotype.database import audit, findings, identity, jobs, queries
 from calotype.database.audit import AuditTrail
-from calotype.database.definitions import (
-    Definitions,
-)
 from calotype.database.disk_reserve import Reserve, is_full
 from calotype.database.engine import read_only
 from calotype.database.errors import (
@@ -63,8 +61,8 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 class Database:
     """The database in one database; shared by all threads.
 
-    `definitions`, `scrubs`, `processes` and `audit` have the questions about those. Without `keeps_audit`
-    the changes of images are only logged.
+    `scrubs`, `processes` and `audit` have the questions about those. Without `keeps_audit` the changes of
+    images are only logged. An extension reads its own tables through `reading`, and changes them in a `unit`.
     """
 
     def __init__(self, engine: Engine, reserve: Reserve | None = None, *, keeps_audit: bool = True):
@@ -73,7 +71,6 @@ class Database:
         self._keeps_audit = keeps_audit
         self._reading = read_only(engine)
         self._counted: set[str] = set()
-        self.definitions = Definitions(self._reader)
         self.scrubs = Scrubs(self._reader)
         self.processes = Processes(self._reader)
         self.audit = AuditTrail(self._reader)
@@ -114,6 +111,14 @@ class Database:
                 session.close()
         for record in unit.audited:
             audit.log_record(record)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Open a connection for reading the tables of an extension; it takes no lock.
+
+        Raises:
+            DatabaseUnavailable: the database is locked or gone.
+        """
+        return self._reader()
 
     def identity(self) -> Identity:
         """Return the database's own id.

@@ -41,10 +41,16 @@ def locked_for(unit: Unit, image_id: str, caller: Caller, permission: str) -> Im
 GIVEN_AWAY = "The image was given to another project meanwhile, so its import has ended."
 
 
-def require(caller: Caller, permission: str) -> None:
-    """Return if the caller has a right over all images, or definitions; raises NotAllowed, CallerExpired."""
+def require(
+    caller: Caller, permission: str, grants: tuple[policy.Grant, ...] = policy.COLLECTION_GRANTS
+) -> None:
+    """Return if the grants give the caller a right, over all images by default.
+
+    Raises:
+        NotAllowed, CallerExpired: they do not, or the caller's token has expired.
+    """
     _require_valid(caller)
-    _require(caller, permission, policy.COLLECTION_GRANTS)
+    _require(caller, permission, grants)
 
 
 def require_fields(draft: ImageFields, caller: Caller, image: Image | None, settings: Settings) -> None:

@@ -51,17 +51,19 @@ class UTCDateTime(TypeDecorator[datetime.datetime]):
         return None if value is None else value.replace(tzinfo=datetime.UTC)
 
 
-class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can speak of it on every database."""
+#: Names every constraint, so that migrations can name it on every database.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
 
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
+
+class Base(DeclarativeBase):
+    """The core's tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
     if TYPE_CHECKING:
         # SQLAlchemy declares a FromClause, because a class may map anything; ours map tables.
         __table__: ClassVar[Table]

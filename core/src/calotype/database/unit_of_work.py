@@ -13,12 +13,11 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from calotype.database import audit, findings, identity, queries
-from calotype.database.definitions import DefinitionsUnit
 from calotype.database.errors import DuplicateImage, ImageNotFound, LimitReached, StatusConflict
 from calotype.database.processes import ProcessesUnit
 from calotype.database.scrubs import ScrubsUnit
@@ -68,7 +67,7 @@ _COUNT = (
 class Unit:
     """The verbs of one unit of work; made by `Database.unit`, useless after it.
 
-    `definitions` has those on metadata definitions, `scrubs` those of the scrubber.
+    `scrubs` has those of the scrubber. An extension changes its own tables through `connection`.
     """
 
     def __init__(self, session: Session):
@@ -93,9 +92,9 @@ class Unit:
         audit.forget(self._connection, ids)
 
     @property
-    def definitions(self) -> DefinitionsUnit:
-        """The verbs on metadata definitions."""
-        return DefinitionsUnit(self._connection)
+    def connection(self) -> Connection:
+        """The unit's connection, on which an extension changes its own tables."""
+        return self._connection
 
     def renew_identity(self) -> identity.Identity:
         """Give the database a new id, and return it."""

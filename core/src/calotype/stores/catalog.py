@@ -141,7 +141,7 @@ def _add_complete(catalog: Catalog, options: AllOptions, algorithms: tuple[str, 
         given = options.get(name, {})
         try:
             driver = discovery.load(given.get("driver", name), name)
-            with blamed(name, driver.name, driver.distribution):
+            with blamed(name, driver):
                 missing = driver.store_class.Options.missing(given)
             if missing:
                 catalog.off[name] = f"option {', '.join(missing)} is missing"
@@ -160,7 +160,7 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
     driver = discovery.load(given.get("driver", name), name)
     core_keys = CoreOptions.model_fields.keys()
     core = read_options(name, CoreOptions, {key: given[key] for key in given if key in core_keys})
-    with blamed(name, driver.name, driver.distribution):
+    with blamed(name, driver):
         own = {key: given[key] for key in given if key not in core_keys}
         options = read_options(name, driver.store_class.Options, own, core_keys)
         naive = driver.store_class(name, options)

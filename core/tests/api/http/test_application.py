@@ -130,7 +130,10 @@ def exceptions() -> list[type[Exception]]:
 
 
 #: Exceptions that never reach a view: they end the start, or are caught where they are raised.
-INSIDE = {"DatabaseError", "SchemaMismatch", "SettingsError", "TokensNotWritten", "_Broken", "Interrupted"}
+INSIDE = {
+    *("DatabaseError", "SchemaMismatch", "SettingsError", "TokensNotWritten", "_Broken", "Interrupted"),
+    *("OptionsError", "PluginError"),
+}
 
 
 @pytest.mark.parametrize("kind", exceptions(), ids=lambda kind: kind.__qualname__)

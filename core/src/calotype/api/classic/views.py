@@ -201,7 +201,7 @@ def _error_form(request: Request, status: int, text: str) -> Response:
 
 def includeme(config: Configurator) -> None:
     """Hang /images under the root, and answer whatever method has no view with 405."""
-    config.add_root_child("images", ClassicImages)
+    config.add_child(Root, "images", ClassicImages)
     config.add_error_form("images", _error_form)
     for context, name, allowed in (
         (Root, "", "GET"),

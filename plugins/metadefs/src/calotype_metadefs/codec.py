@@ -13,10 +13,15 @@ from calotype.api.http.filters import check_values
 from calotype.api.http.paging import read_position
 from calotype.api.v2.codec import moment, read_object
 from calotype.api.v2.listing import read_choice, read_limit
-from calotype.api.v2.metadefs.resources import visible_namespace
-from calotype.api.v2.metadefs.schemas import MetadefSchemas
-from calotype.database.definitions import Definition, Kind, Namespace, NamespaceQuery, ResourceType
-from calotype.images.definitions import (
+from calotype.model.changes import InvalidRequest
+from calotype.model.errors import NotAllowed
+from calotype.model.images import Visibility
+from calotype.model.policy import scope_of
+from calotype.model.queries import SortKey
+from calotype_metadefs.database import Definition, Kind, Namespace, NamespaceQuery, ResourceType
+from calotype_metadefs.resources import visible_namespace
+from calotype_metadefs.schemas import MetadefSchemas
+from calotype_metadefs.verbs import (
     ITEMS_MAX,
     SHORT_MAX,
     DefinitionDraft,
@@ -24,11 +29,6 @@ from calotype.images.definitions import (
     check_name,
     prefix_for,
 )
-from calotype.model.changes import InvalidRequest
-from calotype.model.errors import NotAllowed
-from calotype.model.images import Visibility
-from calotype.model.policy import scope_of
-from calotype.model.queries import SortKey
 
 ROOT = "/v2/metadefs/namespaces"
 #: Keys that are the server's own.

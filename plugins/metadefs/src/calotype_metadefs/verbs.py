@@ -13,31 +13,21 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from calotype.config.messages import not_one_of
 from calotype.database.database import Database
-from calotype.database.definitions import Definition, Kind, Namespace
-from calotype.database.errors import DuplicateDefinition
 from calotype.database.retry import retry_on_conflict
 from calotype.database.rights import require
-from calotype.database.unit_of_work import Unit
-from calotype.model import policy
 from calotype.model.changes import InvalidRequest, RequestTooLarge, check_project
 from calotype.model.errors import Conflict, NotFound, Protected
 from calotype.model.images import Visibility
-from calotype.model.policy import (
-    ADMIN,
-    ANONYMOUS,
-    AUTHENTICATED,
-    DEFINE,
-    VIEW,
-    Caller,
-    Grant,
-    project_readers,
-)
+from calotype.model.policy import Caller
+from calotype_metadefs.database import Definition, Definitions, DefinitionsUnit, Kind, Namespace
+from calotype_metadefs.errors import DuplicateDefinition
+from calotype_metadefs.rights import DEFINE, GRANTS
 
 #: Characters of the name of a namespace, or of a resource type.
 SHORT_MAX = 80
@@ -80,10 +70,19 @@ class NamespaceDraft:
 
 
 class Metadefs:
-    """The verbs on metadata definitions, over one database; shared by all threads."""
+    """The verbs on metadata definitions, over one database; shared by all threads.
+
+    `definitions` has the questions.
+    """
 
     def __init__(self, database: Database):
         self._database = database
+        self.definitions = Definitions(database.reading)
+
+    @contextlib.contextmanager
+    def _unit(self, *, frees: bool = False) -> Iterator[DefinitionsUnit]:
+        with self._database.unit(frees=frees) as unit:
+            yield DefinitionsUnit(unit.connection)
 
     @retry_on_conflict
     def create(self, draft: NamespaceDraft, caller: Caller) -> Namespace:
@@ -98,9 +97,9 @@ class Metadefs:
         _check_definitions(draft.contents)
         self._start_resource_types(draft.contents, caller)
         owner = draft.owner if draft.owner is not None else caller.project
-        with self._database.unit() as unit:
-            require(caller, policy.DEFINE)
-            namespace = unit.definitions.add_namespace(draft.name, {**fields, "owner": owner})
+        with self._unit() as unit:
+            require(caller, DEFINE, GRANTS)
+            namespace = unit.add_namespace(draft.name, {**fields, "owner": owner})
             _add(unit, namespace, draft.contents)
             return namespace
 
@@ -113,22 +112,22 @@ class Metadefs:
             DuplicateDefinition: there is another namespace of that name.
         """
         fields = _checked_fields(draft)
-        with self._database.unit() as unit:
+        with self._unit() as unit:
             before = _locked(unit, namespace, caller)
             owner = draft.owner if draft.owner is not None else before.owner
-            unit.definitions.change_namespace(before.id, draft.name, {**fields, "owner": owner})
-            return unit.definitions.lock(before.id)
+            unit.change_namespace(before.id, draft.name, {**fields, "owner": owner})
+            return unit.lock(before.id)
 
     @retry_on_conflict
     def delete(self, namespace: Namespace, caller: Caller) -> None:
         """Remove a namespace with all that stands in it; raises Protected."""
-        with self._database.unit(frees=True) as unit:
+        with self._unit(frees=True) as unit:
             _locked_to_remove(unit, namespace, caller)
-            unit.definitions.remove_namespace(namespace.id)
+            unit.remove_namespace(namespace.id)
 
     def find(self, namespace: Namespace, kind: Kind, name: str) -> Definition:
         """A definition; raises NotFound when there is none of that name."""
-        found = self._database.definitions.find(namespace, kind, name) if is_name(name) else None
+        found = self.definitions.find(namespace, kind, name) if is_name(name) else None
         if found is None:
             raise NotFound(_missing(kind, name))
         return found
@@ -144,7 +143,7 @@ class Metadefs:
 
     def listed(self, namespace: Namespace, kind: Kind) -> list[Definition]:
         """All definitions of a kind, in the order of their names."""
-        return self._database.definitions.contents([namespace], kind)[namespace.id]
+        return self.definitions.contents([namespace], kind)[namespace.id]
 
     @retry_on_conflict
     def add(self, namespace: Namespace, draft: DefinitionDraft, caller: Caller) -> Definition:
@@ -156,7 +155,7 @@ class Metadefs:
         """
         _check_definitions([draft])
         self._start_resource_types([draft], caller)
-        with self._database.unit() as unit:
+        with self._unit() as unit:
             _add(unit, _locked(unit, namespace, caller), [draft])
         return self.find(namespace, draft.kind, draft.name)
 
@@ -169,32 +168,28 @@ class Metadefs:
             InvalidRequest, RequestTooLarge, DuplicateDefinition: as `add`.
         """
         _check_definitions([draft])
-        with self._database.unit() as unit:
+        with self._unit() as unit:
             _locked(unit, namespace, caller)
-            others = [
-                one
-                for one in unit.definitions.contents(namespace.id)
-                if (one.kind, one.name) != (draft.kind, old)
-            ]
+            others = [one for one in unit.contents(namespace.id) if (one.kind, one.name) != (draft.kind, old)]
             _check_room(others, [draft])
-            if not unit.definitions.change(namespace.id, draft.kind, old, draft.name, draft.body):
+            if not unit.change(namespace.id, draft.kind, old, draft.name, draft.body):
                 raise NotFound(_missing(draft.kind, old))
         return self.find(namespace, draft.kind, draft.name)
 
     @retry_on_conflict
     def remove(self, namespace: Namespace, kind: Kind, name: str, caller: Caller) -> None:
         """Remove a definition; raises Protected, and NotFound when there is none of that name."""
-        with self._database.unit(frees=True) as unit:
+        with self._unit(frees=True) as unit:
             _locked_to_remove(unit, namespace, caller)
-            if not unit.definitions.remove(namespace.id, kind, [name]):
+            if not unit.remove(namespace.id, kind, [name]):
                 raise NotFound(_missing(kind, name))
 
     @retry_on_conflict
     def clear(self, namespace: Namespace, kind: Kind, caller: Caller) -> None:
         """Remove all definitions of a kind; raises Protected."""
-        with self._database.unit(frees=True) as unit:
+        with self._unit(frees=True) as unit:
             _locked_to_remove(unit, namespace, caller)
-            unit.definitions.remove(namespace.id, kind)
+            unit.remove(namespace.id, kind)
 
     @retry_on_conflict
     def tag(self, namespace: Namespace, names: Sequence[str], caller: Caller, *, keep: bool) -> None:
@@ -206,9 +201,9 @@ class Metadefs:
         """
         drafts = [DefinitionDraft(Kind.TAG, name) for name in names]
         _check_definitions(drafts)
-        with self._database.unit() as unit:
+        with self._unit() as unit:
             now = _locked(unit, namespace, caller)
-            if not keep and unit.definitions.remove(namespace.id, Kind.TAG) and now.protected:
+            if not keep and unit.remove(namespace.id, Kind.TAG) and now.protected:
                 raise _protected(now)
             _add(unit, now, drafts)
 
@@ -217,11 +212,11 @@ class Metadefs:
 
         When somebody else was faster with one of them, each gets a unit of its own.
         """
-        require(caller, policy.DEFINE)
+        require(caller, DEFINE, GRANTS)
         wanted = {draft.name for draft in drafts if draft.kind is Kind.ASSOCIATION}
         if not wanted:
             return
-        known = {one.name for one in self._database.definitions.resource_types()}
+        known = {one.name for one in self.definitions.resource_types()}
         if len(known | wanted) > max(ITEMS_MAX, len(known)):
             raise RequestTooLarge(f"There are at most {ITEMS_MAX} resource types.")
         new = sorted(wanted - known)
@@ -234,8 +229,8 @@ class Metadefs:
 
     def _add_resource_types(self, names: Sequence[str]) -> None:
         if names:
-            with self._database.unit() as unit:
-                unit.definitions.add_resource_types(names)
+            with self._unit() as unit:
+                unit.add_resource_types(names)
 
 
 def prefix_for(associations: Iterable[Definition], resource_type: str) -> str:
@@ -306,12 +301,12 @@ def _check_text(what: str, text: str) -> None:
         raise InvalidRequest(f"Invalid {what}: control characters are not allowed.")
 
 
-def _add(unit: Unit, namespace: Namespace, drafts: Sequence[DefinitionDraft]) -> None:
+def _add(unit: DefinitionsUnit, namespace: Namespace, drafts: Sequence[DefinitionDraft]) -> None:
     """Add what has been checked to a namespace that is locked."""
-    _check_room(unit.definitions.contents(namespace.id), drafts)
+    _check_room(unit.contents(namespace.id), drafts)
     for kind in Kind:
         bodies = {draft.name: draft.body for draft in drafts if draft.kind is kind}
-        unit.definitions.add(namespace.id, kind, bodies)
+        unit.add(namespace.id, kind, bodies)
 
 
 def _check_room(there: Sequence[Definition], more: Sequence[DefinitionDraft]) -> None:
@@ -324,13 +319,13 @@ def _check_room(there: Sequence[Definition], more: Sequence[DefinitionDraft]) ->
         raise RequestTooLarge(f"The definitions of a namespace have at most {BYTES_MAX} bytes together.")
 
 
-def _locked(unit: Unit, namespace: Namespace, caller: Caller) -> Namespace:
+def _locked(unit: DefinitionsUnit, namespace: Namespace, caller: Caller) -> Namespace:
     """The namespace as the unit sees it; to define is an admin's right, whatever the namespace is."""
-    require(caller, policy.DEFINE)
-    return unit.definitions.lock(namespace.id)
+    require(caller, DEFINE, GRANTS)
+    return unit.lock(namespace.id)
 
 
-def _locked_to_remove(unit: Unit, namespace: Namespace, caller: Caller) -> None:
+def _locked_to_remove(unit: DefinitionsUnit, namespace: Namespace, caller: Caller) -> None:
     now = _locked(unit, namespace, caller)
     if now.protected:
         raise _protected(now)
@@ -342,14 +337,3 @@ def _protected(namespace: Namespace) -> Protected:
 
 def _missing(kind: Kind, name: str) -> str:
     return f"There is no {kind} of the name {name[:NAME_MAX]}."
-
-
-def namespace_grants(namespace: Namespace) -> tuple[Grant, ...]:
-    """Rights over one namespace of metadata definitions, and what stands in it."""
-    grants = [Grant(ADMIN, frozenset({VIEW, DEFINE}))]
-    if namespace.owner is not None:
-        grants.append(Grant(project_readers(namespace.owner), frozenset({VIEW})))
-    if namespace.visibility is Visibility.PUBLIC:
-        grants.append(Grant(AUTHENTICATED, frozenset({VIEW})))
-        grants.append(Grant(ANONYMOUS, frozenset({VIEW})))
-    return tuple(grants)

@@ -17,11 +17,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from calotype.database.definition_tables import DefinitionRow, NamespaceRow, ResourceTypeRow
-from calotype.database.errors import DuplicateDefinition, NamespaceNotFound
 from calotype.database.pages import AT_ONCE
 from calotype.model.images import Visibility
 from calotype.model.queries import Scope, SortKey
+from calotype_metadefs.errors import DuplicateDefinition, NamespaceNotFound
+from calotype_metadefs.tables import DefinitionRow, NamespaceRow, ResourceTypeRow
 
 _NAMESPACES, _DEFINITIONS = NamespaceRow.__table__, DefinitionRow.__table__
 _TYPES = ResourceTypeRow.__table__

@@ -11,8 +11,8 @@ from typing import Any
 from pyramid.config import Configurator
 
 from calotype.api.v2.schemas import array, check_document, compile_schema, several
-from calotype.database.definitions import Kind
-from calotype.images.definitions import DESCRIPTION_MAX, ITEMS_MAX, NAME_MAX, SHORT_MAX
+from calotype_metadefs.database import Kind
+from calotype_metadefs.verbs import DESCRIPTION_MAX, ITEMS_MAX, NAME_MAX, SHORT_MAX
 
 SCHEMAS = "calotype.v2.metadefs.schemas"
 

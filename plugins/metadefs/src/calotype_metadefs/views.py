@@ -1,4 +1,4 @@
-"""The verbs below /v2/metadefs: a codec in, one verb of `calotype.images.definitions`, a codec out."""
+"""The verbs below /v2/metadefs: a codec in, one verb of `calotype_metadefs.verbs`, a codec out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import fit
 from calotype.api.http.paging import link_parameters
 from calotype.api.http.versions import base_url
-from calotype.api.v2.metadefs import codec
-from calotype.api.v2.metadefs.resources import (
+from calotype.api.v2.views.documents import json_response, nothing, page_response, without_body
+from calotype.model import policy
+from calotype_metadefs import codec
+from calotype_metadefs.database import Kind
+from calotype_metadefs.resources import (
     Association,
     Associations,
     NamespaceResource,
@@ -28,24 +31,22 @@ from calotype.api.v2.metadefs.resources import (
     Tag,
     Tags,
 )
-from calotype.api.v2.metadefs.schemas import SCHEMAS
-from calotype.api.v2.views.documents import json_response, nothing, page_response, without_body
-from calotype.database.definitions import Kind
-from calotype.images.definitions import DefinitionDraft
-from calotype.model import policy
+from calotype_metadefs.rights import DEFINE
+from calotype_metadefs.schemas import SCHEMAS
+from calotype_metadefs.verbs import DefinitionDraft
 
 
 @view_config(context=ResourceTypes, method="GET", permission=policy.LIST, decorator=without_body)
 def resource_types(context: ResourceTypes, request: Request) -> Response:
     """GET /v2/metadefs/resource_types"""
-    known = request.db.definitions.resource_types()
+    known = request.metadefs.definitions.resource_types()
     return json_response({"resource_types": [codec.resource_type_document(one) for one in known]})
 
 
 @view_config(context=Namespaces, method="GET", permission=policy.LIST)
 def namespaces(context: Namespaces, request: Request) -> Response:
     """GET /v2/metadefs/namespaces: a page of those that the caller sees, and the way to the next."""
-    database, settings = request.db.definitions, request.registry["calotype.settings"]
+    database, settings = request.metadefs.definitions, request.registry["calotype.settings"]
     listing = codec.read_listing(request, settings.list_limit)
     page = database.page(listing)
     documents = (
@@ -56,12 +57,12 @@ def namespaces(context: Namespaces, request: Request) -> Response:
     return page_response(request, "namespaces", codec.ROOT, shown, more=page.more)
 
 
-@view_config(context=Namespaces, method="POST", permission=policy.DEFINE)
+@view_config(context=Namespaces, method="POST", permission=DEFINE)
 def create_namespace(context: Namespaces, request: Request) -> Response:
     """POST /v2/metadefs/namespaces: a namespace, and what is to stand in it."""
     draft = codec.read_namespace(read_document(request), request.registry[SCHEMAS])
     namespace = request.metadefs.create(draft, request.caller)
-    contents = request.db.definitions.contents([namespace])[namespace.id]
+    contents = request.metadefs.definitions.contents([namespace])[namespace.id]
     response = json_response(codec.namespace_document(namespace, contents), 201)
     response.headers["Location"] = base_url(request) + codec.path_of(namespace)
     return response
@@ -71,11 +72,11 @@ def create_namespace(context: Namespaces, request: Request) -> Response:
 def show_namespace(context: NamespaceResource, request: Request) -> Response:
     """GET /v2/metadefs/namespaces/NAMESPACE: with all that stands in it."""
     namespace = context.namespace
-    contents = request.db.definitions.contents([namespace])[namespace.id]
+    contents = request.metadefs.definitions.contents([namespace])[namespace.id]
     return json_response(codec.namespace_document(namespace, contents, request.GET.get("resource_type")))
 
 
-@view_config(context=NamespaceResource, method="PUT", permission=policy.DEFINE)
+@view_config(context=NamespaceResource, method="PUT", permission=DEFINE)
 def update_namespace(context: NamespaceResource, request: Request) -> Response:
     """PUT /v2/metadefs/namespaces/NAMESPACE: what is not given has its default again."""
     draft = codec.read_namespace_fields(read_document(request), request.registry[SCHEMAS])
@@ -84,7 +85,7 @@ def update_namespace(context: NamespaceResource, request: Request) -> Response:
     )
 
 
-@view_config(context=NamespaceResource, method="DELETE", permission=policy.DEFINE, decorator=without_body)
+@view_config(context=NamespaceResource, method="DELETE", permission=DEFINE, decorator=without_body)
 def delete_namespace(context: NamespaceResource, request: Request) -> Response:
     """DELETE /v2/metadefs/namespaces/NAMESPACE: with all that stands in it."""
     request.metadefs.delete(context.namespace, request.caller)
@@ -122,9 +123,9 @@ def _listed(context: Several, request: Request) -> list[dict[str, Any]]:
     return [codec.definition_document(context.namespace, one) for one in listed]
 
 
-@view_config(context=Associations, method="POST", permission=policy.DEFINE)
-@view_config(context=Objects, method="POST", permission=policy.DEFINE)
-@view_config(context=Properties, method="POST", permission=policy.DEFINE)
+@view_config(context=Associations, method="POST", permission=DEFINE)
+@view_config(context=Objects, method="POST", permission=DEFINE)
+@view_config(context=Properties, method="POST", permission=DEFINE)
 def add(context: Several, request: Request) -> Response:
     """POST .../KIND: one more of them."""
     draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
@@ -132,7 +133,7 @@ def add(context: Several, request: Request) -> Response:
     return json_response(codec.definition_document(context.namespace, made), 201)
 
 
-@view_config(context=Tags, method="POST", permission=policy.DEFINE)
+@view_config(context=Tags, method="POST", permission=DEFINE)
 def set_tags(context: Tags, request: Request) -> Response:
     """POST .../tags: these and no others, or, with `X-Openstack-Append: True`, these too."""
     document = read_document(request)
@@ -143,7 +144,7 @@ def set_tags(context: Tags, request: Request) -> Response:
     return json_response({"tags": [{"name": name} for name in names]}, 201)
 
 
-@view_config(context=Tag, method="POST", permission=policy.DEFINE, decorator=without_body)
+@view_config(context=Tag, method="POST", permission=DEFINE, decorator=without_body)
 def add_tag(context: Tag, request: Request) -> Response:
     """POST .../tags/NAME"""
     draft = DefinitionDraft(context.kind, str(context.__name__))
@@ -151,9 +152,9 @@ def add_tag(context: Tag, request: Request) -> Response:
     return json_response(codec.definition_document(context.namespace, made), 201)
 
 
-@view_config(context=Objects, method="DELETE", permission=policy.DEFINE, decorator=without_body)
-@view_config(context=Properties, method="DELETE", permission=policy.DEFINE, decorator=without_body)
-@view_config(context=Tags, method="DELETE", permission=policy.DEFINE, decorator=without_body)
+@view_config(context=Objects, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Properties, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Tags, method="DELETE", permission=DEFINE, decorator=without_body)
 def clear(context: Several, request: Request) -> Response:
     """DELETE .../KIND: all of them."""
     request.metadefs.clear(context.namespace, context.kind, request.caller)
@@ -176,9 +177,9 @@ def show(context: Part, request: Request) -> Response:
     return json_response(codec.definition_document(context.namespace, found))
 
 
-@view_config(context=Object, method="PUT", permission=policy.DEFINE)
-@view_config(context=Property, method="PUT", permission=policy.DEFINE)
-@view_config(context=Tag, method="PUT", permission=policy.DEFINE)
+@view_config(context=Object, method="PUT", permission=DEFINE)
+@view_config(context=Property, method="PUT", permission=DEFINE)
+@view_config(context=Tag, method="PUT", permission=DEFINE)
 def replace(context: Part, request: Request) -> Response:
     """PUT .../KIND/NAME: all of it, its name too."""
     draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
@@ -186,10 +187,10 @@ def replace(context: Part, request: Request) -> Response:
     return json_response(codec.definition_document(context.namespace, made))
 
 
-@view_config(context=Association, method="DELETE", permission=policy.DEFINE, decorator=without_body)
-@view_config(context=Object, method="DELETE", permission=policy.DEFINE, decorator=without_body)
-@view_config(context=Property, method="DELETE", permission=policy.DEFINE, decorator=without_body)
-@view_config(context=Tag, method="DELETE", permission=policy.DEFINE, decorator=without_body)
+@view_config(context=Association, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Object, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Property, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Tag, method="DELETE", permission=DEFINE, decorator=without_body)
 def remove(context: Part, request: Request) -> Response:
     """DELETE .../KIND/NAME"""
     request.metadefs.remove(context.namespace, context.kind, str(context.__name__), request.caller)

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from calotype.database.definitions import Definition, Kind, Namespace, NamespaceQuery
-from calotype.database.errors import DuplicateDefinition, NamespaceNotFound
-from calotype.images import definitions
-from calotype.images.definitions import DefinitionDraft, Metadefs, NamespaceDraft, is_name, prefix_for
 from calotype.model.changes import InvalidRequest, RequestTooLarge
 from calotype.model.errors import Conflict, NotFound, Protected
 from calotype.model.images import Visibility
 from calotype.model.queries import Scope, SortKey
+from calotype_metadefs import MIGRATIONS, verbs
+from calotype_metadefs.database import Definition, Definitions, Kind, Namespace, NamespaceQuery
+from calotype_metadefs.errors import DuplicateDefinition, NamespaceNotFound
+from calotype_metadefs.verbs import DefinitionDraft, Metadefs, NamespaceDraft, is_name, prefix_for
 from tests.support.workbench import CALLER, Bench, make_bench, make_database
 
 PUBLIC = Visibility.PUBLIC
@@ -44,7 +44,7 @@ def make(metadefs: Metadefs, name: str = "NS", *contents: DefinitionDraft, **fie
 
 
 def there(bench: Bench, namespace: Namespace) -> set[tuple[str, str]]:
-    contents = bench.database.definitions.contents([namespace])[namespace.id]
+    contents = Definitions(bench.database.reading).contents([namespace])[namespace.id]
     return {(one.kind, one.name) for one in contents}
 
 
@@ -69,7 +69,7 @@ def test_what_is_refused_leaves_nothing(bench: Bench, metadefs: Metadefs) -> Non
         ((about("x" * 81),), InvalidRequest),
         ((thing("a", description="\ud800"),), InvalidRequest),
         ((thing("a", enum=[{"\0": 1}]),), InvalidRequest),
-        ((thing("a", description="x" * definitions.BYTES_MAX),), RequestTooLarge),
+        ((thing("a", description="x" * verbs.BYTES_MAX),), RequestTooLarge),
     ):
         with pytest.raises(error):
             make(metadefs, "NS", *wrong)
@@ -167,7 +167,7 @@ def test_protection_is_what_it_is_now_and_not_what_it_was_when_the_request_came(
 
 
 def test_a_namespace_holds_so_many_of_a_kind(metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(definitions, "ITEMS_MAX", 3)
+    monkeypatch.setattr(verbs, "ITEMS_MAX", 3)
     namespace = make(metadefs, "NS", tag("a"), tag("b"))
     metadefs.add(namespace, tag("c"), CALLER)
     metadefs.add(namespace, thing("a"), CALLER)
@@ -184,7 +184,7 @@ def test_a_namespace_holds_so_many_of_a_kind(metadefs: Metadefs, monkeypatch: py
 
 
 def test_a_namespace_holds_so_many_bytes(metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(definitions, "BYTES_MAX", 200)
+    monkeypatch.setattr(verbs, "BYTES_MAX", 200)
     namespace = make(metadefs, "NS", thing("a", description="x" * 100))
     with pytest.raises(RequestTooLarge):
         metadefs.add(namespace, thing("b", description="x" * 100), CALLER)
@@ -196,8 +196,8 @@ def test_a_namespace_holds_so_many_bytes(metadefs: Metadefs, monkeypatch: pytest
 def test_there_are_so_many_resource_types(
     bench: Bench, metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = len(bench.database.definitions.resource_types())
-    monkeypatch.setattr(definitions, "ITEMS_MAX", known + 1)
+    known = len(Definitions(bench.database.reading).resource_types())
+    monkeypatch.setattr(verbs, "ITEMS_MAX", known + 1)
     make(metadefs, "a", about("one more"))
     with pytest.raises(RequestTooLarge):
         make(metadefs, "b", about("yet another"))
@@ -245,7 +245,7 @@ def test_of_many_that_want_one_name_one_gets_it(bench: Bench, metadefs: Metadefs
 def test_a_resource_type_that_somebody_else_was_faster_with_is_simply_there(
     bench: Bench, metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(bench.database.definitions), "resource_types", lambda reading: [])
+    monkeypatch.setattr(Definitions, "resource_types", lambda reading: [])
     namespace = make(metadefs, "NS", about("OS::Glance::Image"))
     assert there(bench, namespace) == {(Kind.ASSOCIATION, "OS::Glance::Image")}
 
@@ -267,7 +267,7 @@ def test_pages_show_each_namespace_once_and_in_order(
         listing = NamespaceQuery(Scope.ALL, sort=SortKey(field, descending), limit=2)
         if found:
             listing = replace(listing, after=listing.position(found[-1]))
-        page = bench.database.definitions.page(listing)
+        page = Definitions(bench.database.reading).page(listing)
         found += page.namespaces
         assert page.more is more
     assert [one.name for one in found] == sorted("abcde", reverse=descending)
@@ -289,13 +289,13 @@ def test_a_list_shows_what_its_scope_has(
     make(metadefs, "a", visibility=PUBLIC)
     make(metadefs, "b", owner="mine")
     make(metadefs, "c", owner="theirs")
-    page = bench.database.definitions.page(NamespaceQuery(scope, project, sort=SortKey("namespace")))
+    page = Definitions(bench.database.reading).page(NamespaceQuery(scope, project, sort=SortKey("namespace")))
     assert "".join(one.name for one in page.namespaces) == seen
 
 
 def test_resource_types_are_there_in_a_new_database_and_come_back_with_it(tmp_path) -> None:
-    with make_bench(make_database(tmp_path / "new.sqlite")) as bench:
-        names = [one.name for one in bench.database.definitions.resource_types()]
+    with make_bench(make_database(tmp_path / "new.sqlite", MIGRATIONS)) as bench:
+        names = [one.name for one in Definitions(bench.database.reading).resource_types()]
     assert "OS::Glance::Image" in names
     assert names == sorted(names)
 

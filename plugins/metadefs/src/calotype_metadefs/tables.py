@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import JSON, Boolean, ForeignKey, Integer, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, Boolean, ForeignKey, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from calotype.database.tables import Base, UTCDateTime
+from calotype.database.tables import NAMING, UTCDateTime
+
+
+class Base(DeclarativeBase):
+    """The tables of this extension; no other branch of migrations knows them."""
+
+    metadata = MetaData(naming_convention=NAMING)
 
 
 class NamespaceRow(Base):

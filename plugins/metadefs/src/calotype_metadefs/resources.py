@@ -8,16 +8,28 @@ from pyramid.authorization import Allow
 from pyramid.request import Request
 
 from calotype.api.http.resources import Resource
-from calotype.database.definitions import Kind, Namespace
-from calotype.images.definitions import SHORT_MAX, is_name, namespace_grants
+from calotype.api.v2.resources import Schema
 from calotype.model import policy
+from calotype_metadefs.database import Kind, Namespace
+from calotype_metadefs.rights import GRANTS, namespace_grants
+from calotype_metadefs.schemas import SCHEMAS
+from calotype_metadefs.verbs import SHORT_MAX, is_name
 
 
 class Metadefs(Resource):
     """/v2/metadefs"""
 
+    __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in GRANTS]
+
     def __getitem__(self, name: str) -> Resource:
         return _CHILDREN[name](self.request, name, self)
+
+
+class Schemas(Resource):
+    """/v2/schemas/metadefs"""
+
+    def __getitem__(self, name: str) -> Resource:
+        return Schema(self.request, name, self, self.request.registry[SCHEMAS].documents[name])
 
 
 class ResourceTypes(Resource):
@@ -36,7 +48,7 @@ class Namespaces(Resource):
 
 def visible_namespace(request: Request, name: str) -> Namespace | None:
     """The namespace of that name; None where there is none that the caller may see."""
-    found = request.db.definitions.namespace(name) if is_name(name, SHORT_MAX) else None
+    found = request.metadefs.definitions.namespace(name) if is_name(name, SHORT_MAX) else None
     seen = found is not None and policy.may(request.caller, policy.VIEW, namespace_grants(found))
     return found if seen else None
 

@@ -1,4 +1,7 @@
-"""Metadata definitions: namespaces, what stands in them, and the types of resources that clients know."""
+"""Metadata definitions: namespaces, their contents, and the resource types that clients know.
+
+The tables may be there already: they were part of the core's schema before this was an extension.
+"""
 
 import datetime
 
@@ -6,13 +9,15 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-revision = "0005"
-down_revision = "0004"
+from calotype.database.migrate import exact_text
+
+revision = "metadefs_1"
+down_revision = None
 branch_labels = None
 depends_on = None
 
 MOMENT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-#: There from the beginning: clients take the first one of the list, so there must be one.
+#: There from the beginning, because clients take the first one of the list.
 RESOURCE_TYPES = (
     "OS::Cinder::Volume",
     "OS::Glance::Image",
@@ -23,7 +28,7 @@ RESOURCE_TYPES = (
 
 
 def upgrade() -> None:
-    exact = _exact_text()
+    options = {**exact_text(op.get_bind().dialect), "if_not_exists": True}
     op.create_table(
         "metadef_namespaces",
         sa.Column("id", sa.Integer(), nullable=False, autoincrement=True),
@@ -37,7 +42,7 @@ def upgrade() -> None:
         sa.Column("updated_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_metadef_namespaces"),
         sa.UniqueConstraint("namespace", name="uq_metadef_namespaces_namespace"),
-        **exact,
+        **options,
     )
     op.create_table(
         "metadef_definitions",
@@ -53,7 +58,7 @@ def upgrade() -> None:
             name="fk_metadef_definitions_namespace_id_metadef_namespaces",
         ),
         sa.PrimaryKeyConstraint("namespace_id", "kind", "name", name="pk_metadef_definitions"),
-        **exact,
+        **options,
     )
     resource_types = op.create_table(
         "metadef_resource_types",
@@ -61,26 +66,11 @@ def upgrade() -> None:
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_metadef_resource_types"),
-        **exact,
+        **options,
     )
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-    there = set(op.get_bind().scalars(sa.select(resource_types.c.name)))  # this may be begun again
-    missing = [name for name in RESOURCE_TYPES if name not in there]
+    present = set(op.get_bind().scalars(sa.select(resource_types.c.name)))
+    missing = [name for name in RESOURCE_TYPES if name not in present]
     if missing:
         rows = [{"name": name, "created_at": now, "updated_at": now} for name in missing]
         op.get_bind().execute(resource_types.insert(), rows)
-
-
-def downgrade() -> None:
-    op.drop_table("metadef_resource_types")
-    op.drop_table("metadef_definitions")
-    op.drop_table("metadef_namespaces")
-
-
-def _exact_text() -> dict[str, str]:
-    """As 0003 has it: on MariaDB and MySQL, too, texts are equal if all their characters are."""
-    dialect = op.get_bind().dialect
-    if dialect.name not in ("mysql", "mariadb"):
-        return {}
-    collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
-    return {f"{dialect.name}_charset": "utf8mb4", f"{dialect.name}_collate": collation}
