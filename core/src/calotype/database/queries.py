@@ -7,6 +7,7 @@ An image is read by two statements, however many images there are: one for the r
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -35,10 +36,10 @@ from sqlalchemy.types import String
 from calotype.database.tables import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow
 from calotype.model.images import Image, Location, LocationState, Member, MemberStatus, Status, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
-from calotype.model.usage import Incoming
 
 _IMAGES = ImageRow.__table__
 _COLUMNS = tuple(_IMAGES.columns.keys())
+_TYPES = {"status": Status, "deleted_from": Status, "visibility": Visibility}
 #: Statements with more filters are not kept compiled: they are rare, large, and no two are alike.
 _REMEMBERED = 8
 
@@ -57,10 +58,28 @@ OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
 }
 
 
-def find_image(connection: Connection, image_id: str, *, lock: bool = False) -> Image | None:
-    """The image of that id, deleted ones too; None if there never was one."""
-    rows = connection.execute(_FIND_LOCKED if lock else _FIND, {"image_id": image_id}).all()
+def find_image(connection: Connection, image_id: str) -> Image | None:
+    """Return the image with this id, even a deleted one; None if there never was one."""
+    rows = connection.execute(_FIND, {"image_id": image_id}).all()
     return complete(connection, rows)[0] if rows else None
+
+
+def lock_row(connection: Connection, image_id: str) -> Image | None:
+    """Return the image with this id, locked, and without what belongs to it, be it deleted or not.
+
+    What belongs to it must be read by a statement of its own, because one that waits for the lock
+    sees the other tables as they were when it began.
+    """
+    row = connection.execute(_FIND_LOCKED, {"image_id": image_id}).first()
+    return None if row is None else bare(row)
+
+
+def with_parts(connection: Connection, image: Image) -> Image:
+    """Return an image with all that belongs to it, read now."""
+    parts = _Parts()
+    for row in connection.execute(_PARTS_OF_ONE, {"image_id": image.id}):
+        parts.take(row)
+    return parts.of(image)
 
 
 def find_visible(connection: Connection, image_id: str, scope: Scope, project: str | None) -> Image | None:
@@ -93,20 +112,6 @@ def images_shared_with(connection: Connection, project: str) -> list[Image]:
         .order_by(c.created_at, c.id)
     )
     return [_shared_image(row) for row in connection.execute(shared)]
-
-
-def incoming(connection: Connection, project: str) -> Incoming:
-    """Count what comes in for a project now."""
-    i, c = ImageRow, LocationRow
-    coming = (Status.SAVING, Status.UPLOADING, Status.IMPORTING)
-    images = select(func.count()).where(i.owner == project, i.deleted_at.is_(None), i.status.in_(coming))
-    staged = (
-        select(func.coalesce(func.sum(c.counted), 0))
-        .join(i, i.id == c.image_id)
-        .where(i.owner == project, c.state == LocationState.STAGED)
-    )
-    found = connection.execute(select(images.scalar_subquery(), staged.scalar_subquery())).one()
-    return Incoming(*map(int, found))
 
 
 def page_rows(connection: Connection, listing: ImageQuery) -> Sequence[Row[Any]]:
@@ -239,18 +244,15 @@ def _zero(name: str) -> Any:
     return "" if isinstance(_IMAGES.c[name].type, String) else 0
 
 
-def complete(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Image]:
+def complete(connection: Connection, rows: Sequence[Row[Any]]) -> list[Image]:
     """Turn rows of `images` into records, with all that belongs to them."""
-    if not rows:
-        return []
-    parts: dict[str, _Parts] = {row[0]: _Parts() for row in rows}
     if len(rows) == 1:  # one value is bound at once; a list of them is written into the SQL each time
-        found = connection.execute(_PARTS_OF_ONE, {"image_id": rows[0][0]})
-    else:
-        found = connection.execute(_PARTS, {"image_ids": list(parts)})
-    for row in found:
-        parts[row.image_id].take(row)
-    return [_image(row, parts[row[0]]) for row in rows]
+        return [with_parts(connection, bare(rows[0]))]
+    parts: dict[str, _Parts] = {row.id: _Parts() for row in rows}
+    if parts:
+        for row in connection.execute(_PARTS, {"image_ids": list(parts)}):
+            parts[row.image_id].take(row)
+    return [parts[row.id].of(bare(row)) for row in rows]
 
 
 def _shared_image(row: Row[Any]) -> Image:
@@ -346,21 +348,30 @@ class _Parts:
             )
             self.locations.append(((quarantined, row.created_at), location))
 
+    def of(self, image: Image) -> Image:
+        """Return the image with these parts."""
+        return replace(
+            image,
+            properties=dict(sorted(self.properties.items())),
+            tags=tuple(sorted(self.tags)),
+            members=tuple(sorted(self.members, key=lambda member: member.project)),
+            locations=tuple(location for _, location in sorted(self.locations, key=lambda pair: pair[0])),
+            has_jobs=self.has_jobs,
+        )
 
-def _image(row: Sequence[Any], parts: _Parts) -> Image:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    values["status"] = Status(values["status"])
-    values["visibility"] = Visibility(values["visibility"])
-    if values["deleted_from"] is not None:
-        values["deleted_from"] = Status(values["deleted_from"])
-    return Image(
-        **values,
-        properties=dict(sorted(parts.properties.items())),
-        tags=tuple(sorted(parts.tags)),
-        members=tuple(sorted(parts.members, key=lambda member: member.project)),
-        locations=tuple(location for _, location in sorted(parts.locations, key=lambda pair: pair[0])),
-        has_jobs=parts.has_jobs,
-    )
+
+def bare(row: Row[Any]) -> Image:
+    """Return the image that a row of `images` describes, without what belongs to it."""
+    return typed(dict(zip(_COLUMNS, row, strict=True)))
+
+
+def typed(values: Mapping[str, Any], image: Image | None = None) -> Image:
+    """Return an image, or this one changed, with values as the database takes them."""
+    given = {**values}
+    for name, kind in _TYPES.items():
+        if given.get(name) is not None:
+            given[name] = kind(given[name])
+    return Image(**given) if image is None else replace(image, **given)
 
 
 _SORTED = {name: _never_null(name) for name in _COLUMNS}
