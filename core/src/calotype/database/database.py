@@ -134,11 +134,15 @@ class Database(Locations, JobQuestions, UsageQuestions):
         with self._reader() as connection:
             return queries.images_shared_with(connection, project)
 
-    def page(self, listing: ImageQuery) -> Page:
-        """A slice of the images that a listing asks for, which reads them when it is iterated over."""
+    def page(self, listing: ImageQuery, *, whole: bool = True) -> Page:
+        """Return a slice of the images that a listing asks for, which reads them when it is iterated over.
+
+        Without `whole` the images come without what belongs to them, by this one statement.
+        """
         with self._reader() as connection:
             rows = queries.page_rows(connection, listing)
-        return Page(rows[: listing.limit], self._complete, listing.sort, more=len(rows) > listing.limit)
+        read = self._complete if whole else queries.bare_all
+        return Page(rows[: listing.limit], read, listing.sort, more=len(rows) > listing.limit)
 
     def _complete(self, rows: Rows) -> list[Image]:
         with self._reader() as connection:

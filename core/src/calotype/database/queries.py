@@ -365,6 +365,11 @@ def bare(row: Row[Any]) -> Image:
     return typed(dict(zip(_COLUMNS, row, strict=True)))
 
 
+def bare_all(rows: Sequence[Row[Any]]) -> list[Image]:
+    """Return the images that rows of `images` describe, without what belongs to them."""
+    return [bare(row) for row in rows]
+
+
 def typed(values: Mapping[str, Any], image: Image | None = None) -> Image:
     """Return an image, or this one changed, with values as the database takes them."""
     given = {**values}

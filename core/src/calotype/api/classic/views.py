@@ -68,7 +68,8 @@ class ListView:
 
     def _page(self, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any) -> Response:
         listing = ImageQuery(Scope.PUBLIC, conditions=(SHOWN,), limit=self._limit())
-        page = self.request.db.page(replace(listing, after=self._after(listing.sort)))
+        whole = form is not codec.image_brief
+        page = self.request.db.page(replace(listing, after=self._after(listing.sort)), whole=whole)
         if page.more and page.last is not None:
             following = link_parameters(page.last["id"], page.last)
             rest["next"] = f"{self.request.path}?{urlencode({'limit': listing.limit, **following})}"

@@ -56,7 +56,7 @@ def detail(context: V1Images, request: Request) -> Response:
 
 def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
     listing = read_listing(request, request.registry["calotype.settings"].list_limit)
-    page = request.db.page(listing)
+    page = request.db.page(listing, whole=form is not codec.image_brief)
     if page.more and page.last is not None:
         # openstacksdk follows it; a Link header would break it.
         own = ("limit", "marker", VALUES)
