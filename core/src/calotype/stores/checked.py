@@ -114,7 +114,8 @@ class CheckedStore:
         self.driver = driver
         self.bulkhead = bulkhead or Bulkhead(driver.name)
         #: Whether its blobs are files of this machine, to which a thread goes faster than to another thread.
-        self._keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
+        #: Whether blobs are files of this machine, which a server sends without a worker's help.
+        self.keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
         self.schemes = driver.schemes
         writing = Capability.WRITE | Capability.DELETE
         self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
@@ -249,7 +250,7 @@ class CheckedStore:
 
     def _open(self, size: int | None, *where: object) -> Reader:
         work = partial(self._get, size, *where)
-        if self._keeps_files:
+        if self.keeps_files:
             return self.bulkhead.call_here(work, lambda late: late.close())
         return self.bulkhead.open(work)
 
@@ -293,7 +294,7 @@ class CheckedStore:
         """The blob's size in bytes, None where the store cannot tell."""
         work = partial(self.driver.size, location)
         with self._doing("size"):
-            return self.bulkhead.call_here(work) if self._keeps_files else self.bulkhead.call(work)
+            return self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
 
     def delete(self, location: str) -> None:
         """Remove a blob; raises BlobNotFound when it is gone already."""
@@ -365,14 +366,10 @@ class CheckedStore:
         path = None if self.accel is None else self._file_path(location)
         return None if path is None else f"{self.accel}{path}"
 
-    def has_file(self, location: str) -> bool:
-        """Whether the blob is a file of this machine, which a server sends without a worker's help."""
-        return self._file_path(location) is not None
-
     def _file_path(self, location: str) -> str | None:
+        if not self.keeps_files:
+            return None
         with self._using():
-            if not self._keeps_files:
-                return None
             return self.bulkhead.call_here(partial(self.driver.file_path, location))
 
     def blobs(self) -> Iterator[Blob]:
