@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
-from calotype.database import findings, identity, queries
+from calotype.database import findings, identity, parts, queries
 from calotype.database.audit import AuditTrail
 from calotype.database.definitions import Definitions
 from calotype.database.disk_reserve import Reserve, is_full
@@ -141,12 +141,12 @@ class Database(Locations, JobQuestions, UsageQuestions):
         """
         with self._reader() as connection:
             rows = queries.page_rows(connection, listing)
-        read = self._complete if whole else queries.bare_all
+        read = self._complete if whole else parts.bare_all
         return Page(rows[: listing.limit], read, listing.sort, more=len(rows) > listing.limit)
 
     def _complete(self, rows: Rows) -> list[Image]:
         with self._reader() as connection:
-            return queries.complete(connection, rows)
+            return parts.complete(connection, rows)
 
     def start_usage(self, project: str | None) -> None:
         """Make sure that a project's usage is counted, in a unit of its own.

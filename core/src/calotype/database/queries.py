@@ -1,19 +1,17 @@
-"""Reading: rows turned into records without an ORM session.
+"""Queries: which images a caller asks for, and which of them it may see.
 
-An image is read by two statements, however many images there are: one for the rows of
-`images`, one for all that belongs to them.
+Images are read by two statements, however many they are: one for the rows of
+`images`, one for all that belongs to them (see `parts`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    CompoundSelect,
     Connection,
     Integer,
     Row,
@@ -24,22 +22,19 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    literal,
-    null,
     or_,
     select,
     union,
-    union_all,
 )
 from sqlalchemy.types import String
 
-from calotype.database.tables import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow
-from calotype.model.images import Image, Location, LocationState, Member, MemberStatus, Status, Visibility
+from calotype.database.parts import bare, complete
+from calotype.database.tables import ImageRow, MemberRow, PropertyRow, TagRow
+from calotype.model.images import Image, Member, MemberStatus, Status, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 
 _IMAGES = ImageRow.__table__
 _COLUMNS = tuple(_IMAGES.columns.keys())
-_TYPES = {"status": Status, "deleted_from": Status, "visibility": Visibility}
 #: Statements with more filters are not kept compiled: they are rare, large, and no two are alike.
 _REMEMBERED = 8
 
@@ -72,14 +67,6 @@ def lock_row(connection: Connection, image_id: str) -> Image | None:
     """
     row = connection.execute(_FIND_LOCKED, {"image_id": image_id}).first()
     return None if row is None else bare(row)
-
-
-def with_parts(connection: Connection, image: Image) -> Image:
-    """Return an image with all that belongs to it, read now."""
-    parts = _Parts()
-    for row in connection.execute(_PARTS_OF_ONE, {"image_id": image.id}):
-        parts.take(row)
-    return parts.of(image)
 
 
 def find_visible(connection: Connection, image_id: str, scope: Scope, project: str | None) -> Image | None:
@@ -244,17 +231,6 @@ def _zero(name: str) -> Any:
     return "" if isinstance(_IMAGES.c[name].type, String) else 0
 
 
-def complete(connection: Connection, rows: Sequence[Row[Any]]) -> list[Image]:
-    """Turn rows of `images` into records, with all that belongs to them."""
-    if len(rows) == 1:  # one value is bound at once; a list of them is written into the SQL each time
-        return [with_parts(connection, bare(rows[0]))]
-    parts: dict[str, _Parts] = {row.id: _Parts() for row in rows}
-    if parts:
-        for row in connection.execute(_PARTS, {"image_ids": list(parts)}):
-            parts[row.image_id].take(row)
-    return [parts[row.id].of(bare(row)) for row in rows]
-
-
 def _shared_image(row: Row[Any]) -> Image:
     member = Member(
         row.member_project,
@@ -274,111 +250,6 @@ def _shared_image(row: Row[Any]) -> Image:
     )
 
 
-def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
-    """All that belongs to images, and whether they have jobs, in one statement; `kind` tells rows apart.
-
-    `belongs` says of a column of ids whether the image is one of those that are read.
-    """
-    nothing = null()
-    # Members first: they have most of the columns, and the first part's types are those of all.
-    members = select(
-        literal("member").label("kind"),
-        MemberRow.image_id.label("image_id"),
-        MemberRow.project.label("name"),
-        MemberRow.status.label("text"),
-        cast(nothing, String).label("extra"),
-        MemberRow.can_share.label("flag"),
-        MemberRow.created_at.label("created_at"),
-        MemberRow.updated_at.label("updated_at"),
-    ).where(belongs(MemberRow.image_id))
-    properties = select(
-        literal("property"),
-        PropertyRow.image_id,
-        PropertyRow.name,
-        PropertyRow.value,
-        *[nothing] * 4,
-    ).where(belongs(PropertyRow.image_id))
-    tags = select(literal("tag"), TagRow.image_id, TagRow.tag, *[nothing] * 5).where(belongs(TagRow.image_id))
-    locations = select(
-        literal("location"),
-        LocationRow.image_id,
-        LocationRow.key,
-        LocationRow.store,
-        LocationRow.location,
-        LocationRow.external,
-        LocationRow.created_at,
-        LocationRow.quarantined_at,
-    ).where(belongs(LocationRow.image_id), LocationRow.state == LocationState.STORED)
-    # PostgreSQL takes a null below DISTINCT for text.
-    busy = select(JobRow.image_id).where(belongs(JobRow.image_id)).distinct().subquery()
-    jobs = select(literal("job"), busy.c.image_id, *[nothing] * 6)
-    return union_all(members, properties, tags, locations, jobs)
-
-
-class _Parts:
-    """What belongs to one image, as the rows of `_PARTS` bring it."""
-
-    def __init__(self) -> None:
-        self.properties: dict[str, str] = {}
-        self.tags: list[str] = []
-        self.members: list[Member] = []
-        self.locations: list[tuple[Any, Location]] = []
-        self.has_jobs = False
-
-    def take(self, row: Any) -> None:
-        if row.kind == "property":
-            self.properties[row.name] = row.text
-        elif row.kind == "tag":
-            self.tags.append(row.name)
-        elif row.kind == "member":
-            self.members.append(
-                Member(row.name, MemberStatus(row.text), bool(row.flag), row.created_at, row.updated_at)
-            )
-        elif row.kind == "job":
-            self.has_jobs = True
-        else:
-            quarantined = row.updated_at is not None
-            location = Location(
-                row.name,
-                row.text,
-                row.extra,
-                LocationState.STORED,
-                bool(row.flag),
-                quarantined=quarantined,
-            )
-            self.locations.append(((quarantined, row.created_at), location))
-
-    def of(self, image: Image) -> Image:
-        """Return the image with these parts."""
-        return replace(
-            image,
-            properties=dict(sorted(self.properties.items())),
-            tags=tuple(sorted(self.tags)),
-            members=tuple(sorted(self.members, key=lambda member: member.project)),
-            locations=tuple(location for _, location in sorted(self.locations, key=lambda pair: pair[0])),
-            has_jobs=self.has_jobs,
-        )
-
-
-def bare(row: Row[Any]) -> Image:
-    """Return the image that a row of `images` describes, without what belongs to it."""
-    return typed(dict(zip(_COLUMNS, row, strict=True)))
-
-
-def bare_all(rows: Sequence[Row[Any]]) -> list[Image]:
-    """Return the images that rows of `images` describe, without what belongs to them."""
-    return [bare(row) for row in rows]
-
-
-def typed(values: Mapping[str, Any], image: Image | None = None) -> Image:
-    """Return an image, or this one changed, with values as the database takes them."""
-    given = {**values}
-    for name, kind in _TYPES.items():
-        if given.get(name) is not None:
-            given[name] = kind(given[name])
-    return Image(**given) if image is None else replace(image, **given)
-
-
 _SORTED = {name: _never_null(name) for name in _COLUMNS}
 
 # Built once: building a statement costs more than running it.
@@ -390,5 +261,3 @@ _FIND_IN = {
     )
     for scope in Scope
 }
-_PARTS = _parts_query(lambda column: column.in_(bindparam("image_ids", expanding=True)))
-_PARTS_OF_ONE = _parts_query(lambda column: column == bindparam("image_id"))

@@ -19,7 +19,7 @@ from sqlalchemy import bindparam, delete, insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from calotype.database import audit, findings, identity, queries
+from calotype.database import audit, findings, identity, parts, queries
 from calotype.database.definitions import DefinitionsUnit
 from calotype.database.errors import DuplicateImage, ImageNotFound, StatusConflict
 from calotype.database.jobs import JobsUnit
@@ -138,7 +138,7 @@ class Unit(LocationsUnit, JobsUnit):
     def any_image(self, image_id: str) -> Image:
         """Return the image, even a deleted one; raises ImageNotFound only if there never was one."""
         if image_id not in self._whole:
-            self._whole[image_id] = queries.with_parts(self._connection, self._any_row(image_id))
+            self._whole[image_id] = parts.with_parts(self._connection, self._any_row(image_id))
         return self._whole[image_id]
 
     def row(self, image_id: str) -> Image:
@@ -186,7 +186,7 @@ class Unit(LocationsUnit, JobsUnit):
             self._connection.execute(insert(_IMAGES), values)
         except IntegrityError:
             raise DuplicateImage(image_id) from None
-        self._rows[image_id] = image = queries.typed(values)
+        self._rows[image_id] = image = parts.typed(values)
         self._whole[image_id] = replace(image, properties=dict(sorted(properties.items())))
         self._add_properties(image_id, properties)
         return self._whole[image_id]
@@ -214,7 +214,7 @@ class Unit(LocationsUnit, JobsUnit):
             raise StatusConflict(image_id)
         for carried in (self._rows, self._whole):
             if image_id in carried:
-                carried[image_id] = queries.typed(values, carried[image_id])
+                carried[image_id] = parts.typed(values, carried[image_id])
 
     def apply(self, change: Change, allowed: Collection[Status] = ALIVE, **values: Any) -> Image:
         """Make the image, which this unit has locked, what a change asks for; write only what differs.
@@ -233,12 +233,6 @@ class Unit(LocationsUnit, JobsUnit):
         if change.fields.tags is not None:
             self.set_tags(before.id, change.fields.tags)
         return self.image(before.id)
-
-    def set_properties(self, image_id: str, properties: Mapping[str, str], *, keep_others: bool) -> None:
-        """Give the image these properties; the others go unless `keep_others`."""
-        before = self.any_image(image_id).properties
-        after = {**before, **properties} if keep_others else properties
-        self._write_properties(image_id, before, after)
 
     def _write_properties(self, image_id: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
         stale = [name for name, value in before.items() if after.get(name) != value]

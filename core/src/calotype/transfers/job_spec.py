@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from calotype.database.unit_of_work import Unit
@@ -39,7 +39,7 @@ class JobSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the specification as the database keeps it; older versions do not know `asked`."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values = asdict(self)
         if self.asked is None:
             del values["asked"]
         return values
