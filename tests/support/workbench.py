@@ -25,10 +25,12 @@ from calotype.database.tables import ImageRow, LocationRow
 from calotype.database.unit_of_work import Unit
 from calotype.extensions import load_extensions
 from calotype.images.lifecycle import Lifecycle
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.model.images import Image, Status
 from calotype.model.policy import Caller
 from calotype.model.queries import ImageQuery, Scope
+from calotype.model.uploads import Lease, UploadAttempt
 from calotype.stores import BlobNotFound, Reader, Store, Stored
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.checked import CheckedStore
@@ -104,8 +106,10 @@ class Moody(MemoryStore):
 
 def begin_upload(unit: Unit, image_id: str, key: str, store: str) -> None:
     """Write an intent down, as an upload does that has just begun."""
-    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
-    unit.begin_upload(image_id, key, store, 0, OWNER, until, Status.KILLED)
+    now = datetime.datetime.now(datetime.UTC)
+    image = Image(image_id, Status.QUEUED, now, now)
+    lease = Lease(OWNER, now + datetime.timedelta(minutes=1))
+    unit.begin_upload(UploadAttempt(image, key, store, None, Status.KILLED), lease)
 
 
 @dataclass
@@ -158,7 +162,7 @@ class Bench:
         return {f"blob:{key}": data for key, (data, _) in self.store.shelf.blobs.items()}
 
     def update(self, image: Image, draft: ImageFields) -> Image:
-        return self.lifecycle.update(image, draft, self.caller)
+        return self.lifecycle.update(Change(self.caller, draft, image))
 
     def page(self, limit: int, after: Image | None = None) -> Page:
         """A page of the public images, oldest first."""

@@ -11,6 +11,7 @@ import pytest
 
 from calotype.database.errors import NoIdentity
 from calotype.database.tables import IdentityRow
+from calotype.model.uploads import new_key
 from calotype.stores import Capability, ConfigurationError, Misconfigured, Store, StoreError, Unavailable
 from calotype.stores.bulkhead import Bounds
 from calotype.stores.catalog import Catalog, Entry
@@ -23,7 +24,6 @@ from calotype.testing import MemoryStore
 from calotype.transfers import places as module
 from calotype.transfers.markers import Marker, PlaceState
 from calotype.transfers.places import Places
-from calotype.transfers.transfers import new_key
 from tests.support.workbench import open_database
 
 WRITING = Capability.WRITE | Capability.DELETE

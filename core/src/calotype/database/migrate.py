@@ -18,7 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, MetaData, column, event, inspect, select, table, update
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Engine,
+    MetaData,
+    String,
+    column,
+    event,
+    inspect,
+    select,
+    table,
+    update,
+)
+from sqlalchemy.dialects.mysql.base import MySQLDialect
 from sqlalchemy.exc import DBAPIError
 
 from calotype.config.messages import one_line
@@ -68,7 +81,7 @@ CORE = Branch("core", _ENVIRONMENT / "versions", "core_1", Base.metadata)
 
 def current(engine: Engine, branch: Branch = CORE) -> str | None:
     """Return the branch's revision in the database; None where the branch has no tables yet."""
-    version = column("version_num")
+    version = column("version_num", String())
     with _usable(engine), read_only(engine).connect() as connection:
         if not inspect(connection).has_table(branch.version_table):
             return None
@@ -146,7 +159,7 @@ def exact_text(dialect: Dialect) -> dict[str, str]:
 
     MariaDB and MySQL take "My Image" for "my image" otherwise. Other databases need no option.
     """
-    if dialect.name not in ("mysql", "mariadb"):
+    if not isinstance(dialect, MySQLDialect):
         return {}
     collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
     return {f"{dialect.name}_charset": "utf8mb4", f"{dialect.name}_collate": collation}
@@ -206,7 +219,7 @@ def _rows_unchained(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "sqlite":
         yield
         return
-    raw = connection.connection.dbapi_connection
+    raw = connection.connection.cursor()
     raw.execute("PRAGMA foreign_keys = OFF")  # has no effect once the transaction has begun
     try:
         yield

@@ -57,8 +57,9 @@ class CheckedStore:
         self.name = driver.name
         self.driver = driver
         self.bulkhead = bulkhead or Bulkhead(driver.name)
-        #: Whether blobs are files of this machine: opening one is faster than handing the call to a thread.
-        self._keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
+        #: Whether blobs are files of this machine: opening one takes less time than handing the call to a
+        #: thread, and a server sends it without a worker.
+        self.keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
         self.schemes = driver.schemes
         writing = Capability.WRITE | Capability.DELETE
         self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
@@ -180,7 +181,7 @@ class CheckedStore:
                 raise BlobChanged(self.name, f"it holds {held} bytes of an image of {size}")
             return reader
 
-        if self._keeps_files:
+        if self.keeps_files:
             return self.bulkhead.call_here(work, lambda late: late.close())
         return self.bulkhead.open(work)
 
@@ -205,7 +206,7 @@ class CheckedStore:
         """Return the blob's size in bytes; None if the store cannot tell."""
         work = partial(self.driver.size, location)
         with self._doing("size"):
-            return self.bulkhead.call_here(work) if self._keeps_files else self.bulkhead.call(work)
+            return self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
 
     def delete(self, location: str) -> None:
         """Remove a blob; raises BlobNotFound if it is gone already."""
@@ -277,14 +278,10 @@ class CheckedStore:
         path = None if self.accel is None else self._file_path(location)
         return None if path is None else f"{self.accel}{path}"
 
-    def has_file(self, location: str) -> bool:
-        """Return whether the blob is a file of this machine, which a server sends without a worker."""
-        return self._file_path(location) is not None
-
     def _file_path(self, location: str) -> str | None:
+        if not self.keeps_files:
+            return None
         with self._using():
-            if not self._keeps_files:
-                return None
             return self.bulkhead.call_here(partial(self.driver.file_path, location))
 
     def blobs(self) -> Iterator[Blob]:

@@ -235,9 +235,9 @@ class Store(abc.ABC, Generic[OptionsT]):
         return None
 
     def file_path(self, location: str) -> str | None:
-        """The blob's path below the store's directory, for a proxy that serves that directory itself.
+        """Return the path, below the store's directory, at which the blob would lie; no I/O.
 
-        None for drivers that keep no files.
+        A proxy that serves that directory itself gets it. None for drivers that keep no files.
         """
         return None
 

@@ -185,7 +185,7 @@ class DefinitionsUnit:
         row = {"namespace": name, **fields, "created_at": now, "updated_at": now}
         with _unique(name):
             key = self._connection.execute(insert(_NAMESPACES), row).inserted_primary_key
-        return self.lock(key[0])
+        return self.lock(key[0] if key else 0)
 
     def change_namespace(self, namespace_id: int, name: str, fields: Mapping[str, Any]) -> None:
         """Set a namespace's name and fields; raises DuplicateDefinition when the name is another's."""

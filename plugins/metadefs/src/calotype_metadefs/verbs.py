@@ -310,7 +310,8 @@ def _add(unit: DefinitionsUnit, namespace: Namespace, drafts: Sequence[Definitio
 
 
 def _check_room(there: Sequence[Definition], more: Sequence[DefinitionDraft]) -> None:
-    together = [(one.kind, one.name, one.body) for one in (*there, *more)]
+    together = [(one.kind, one.name, one.body) for one in there]
+    together += [(one.kind, one.name, one.body) for one in more]
     for kind in Kind:
         if sum(one[0] is kind for one in together) > ITEMS_MAX:
             raise RequestTooLarge(f"A namespace has at most {ITEMS_MAX} definitions of the kind {kind}.")
