@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FUZZ ?= 5000
 FAULTS ?= 1000
 
-.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults mutants lint format tempest bench \
+.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults mutants lint lines format tempest bench \
 	bench-attacks bench-worst bench-peers dist docs clean
 
 help:  ## show this list
@@ -74,10 +74,14 @@ faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, let calls, databases
 mutants: $(VENV)/.dev  ## take guards out, one at a time, and see that a test goes red for each (MUTANTS=word ...: only those)
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-lint: $(VENV)/.dev  ## check style, imports and common mistakes
+lint: $(VENV)/.dev  ## check style, imports, types and common mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+
+lines:  ## print the lines of code and of logic by room and by distribution
+	$(PYTHON) -m bench.lines
 
 format: $(VENV)/.dev  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -23,6 +23,7 @@ from calotype.cli import main
 from calotype.config.quantities import Seconds, parse_size
 from calotype.config.settings import Settings
 from calotype.stores import discovery
+from calotype.stores.core_options import CoreOptions
 from calotype_server.settings import TUNABLES, Tunable
 
 PAGE = Path(__file__).with_name("configuration.md")
@@ -60,6 +61,8 @@ def _table(name: str) -> str:
         return "".join(_command(words, command) for words, command in commands(main, ("calotype-manage",)))
     if name == "settings":
         return _rows(_fields(Settings, "calotype."))
+    if name == "store":
+        return _rows(_fields(CoreOptions, "store.NAME."))
     if name == "server":
         return _rows((one.name, *_tunable(one), one.why) for one in TUNABLES)
     return _rows(_fields(discovery.load(name).store_class.Options, ""))

@@ -6,15 +6,21 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
-from calotype.database import schema
+from calotype.database import migrate
+from calotype.database.database import Database
 from calotype.database.engine import build_engine
+from calotype_metadefs import MIGRATIONS
+from calotype_metadefs.database import Kind
+from calotype_metadefs.verbs import DefinitionDraft, Metadefs, NamespaceDraft
 from tests.conftest import StartServer
 from tests.support.answers import Answer
+from tests.support.rights import CALLERS
 from tests.support.server import OCTETS, Server, meta
 
 BOTH = ("postgresql", "mariadb")
+BRANCHES = [migrate.CORE, MIGRATIONS]
 
 
 @pytest.fixture
@@ -22,52 +28,63 @@ def served(database: str, start_server: StartServer) -> Server:
     return start_server({"sqlalchemy.url": database, "calotype.project_bytes": "100000"})
 
 
+def differences(engine: Engine) -> list[object]:
+    return [one for branch in BRANCHES for one in migrate.differences(engine, branch)]
+
+
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_migrations_go_up_and_down_and_agree_with_the_models(database: str) -> None:
+def test_migrations_agree_with_the_models(database: str) -> None:
     engine = build_engine(database)
+    migrate.upgrade(engine, BRANCHES)
 
-    schema.upgrade(engine)
+    assert differences(engine) == []
+    engine.dispose()
 
-    assert schema.differences(engine) == []
-    schema.downgrade(engine, "0001")
-    schema.upgrade(engine)
-    assert schema.differences(engine) == []
-    schema.downgrade(engine, "base")
-    assert schema.current(engine) is None
+
+@pytest.mark.parametrize("database", BOTH, indirect=True)
+def test_a_database_from_before_the_first_release_keeps_every_row(database: str) -> None:
+    """Its definitions belonged to the core, so there is no branch of theirs in it."""
+    engine = build_engine(database)
+    migrate.upgrade(engine, BRANCHES)
+    metadefs = Metadefs(Database(engine))
+    namespace = metadefs.create(
+        NamespaceDraft("NS", contents=(DefinitionDraft(Kind.TAG, "old"),)), CALLERS["admin"]
+    )
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0010'"))
+        connection.execute(text("DROP TABLE alembic_version_metadefs"))
+
+    migrate.upgrade(engine, BRANCHES)
+
+    migrate.require_newest(engine, BRANCHES)
+    assert differences(engine) == []
+    assert metadefs.find(metadefs.definitions.namespace("NS"), Kind.TAG, "old").name == "old"
+    assert metadefs.definitions.namespace("NS") == namespace
     engine.dispose()
 
 
 @pytest.mark.parametrize("database", ["mariadb"], indirect=True)
 def test_an_upgrade_that_was_broken_off_is_simply_done_again(database: str) -> None:
     engine = build_engine(database)
-    schema.upgrade(engine, "0003")
-    # What is left of an upgrade from 0001 that died half way through the foreign keys of 0003.
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-        connection.execute(text("ALTER TABLE jobs DROP FOREIGN KEY fk_jobs_image_id_images"))
-
-    schema.upgrade(engine)
-
-    assert schema.differences(engine) == []
-    engine.dispose()
-
-
-@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
-def test_resource_types_are_there_once_if_their_upgrade_was_broken_off(database: str) -> None:
-    engine = build_engine(database)
-    schema.upgrade(engine, "0005")
+    migrate.upgrade(engine, BRANCHES)
     known = "SELECT count(*) FROM metadef_resource_types"
     with engine.begin() as connection:
         before = connection.scalar(text(known))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+        identity = connection.scalar(text("SELECT id FROM registry_identity"))
+        # What is left of upgrades that died half way.
+        connection.execute(text("DELETE FROM alembic_version"))
+        connection.execute(text("DELETE FROM alembic_version_metadefs"))
+        connection.execute(text("DROP TABLE audit"))
+        connection.execute(text("ALTER TABLE jobs DROP INDEX ix_jobs_open"))
         connection.execute(text("DROP TABLE metadef_definitions"))
         connection.execute(text("DELETE FROM metadef_resource_types WHERE name = 'OS::Glance::Image'"))
 
-    schema.upgrade(engine)
+    migrate.upgrade(engine, BRANCHES)
 
-    assert schema.differences(engine) == []
+    assert differences(engine) == []
     with engine.connect() as connection:
         assert connection.scalar(text(known)) == before > 1
+        assert connection.scalars(text("SELECT id FROM registry_identity")).all() == [identity]
     engine.dispose()
 
 

@@ -1,20 +1,22 @@
-"""Upgrade and rollback by the command, as docs/operations.md tells it, of a database that holds images."""
+"""The upgrade by the command, as docs/operations.md describes it, of a database that holds images."""
 
 from __future__ import annotations
 
 import subprocess
 
 import pytest
+from sqlalchemy import text
 
-from calotype.database import schema
 from calotype.database.engine import build_engine
+from calotype.database.migrate import CORE, upgrade
+from calotype_metadefs import MIGRATIONS
 from tests.conftest import StartServer
 from tests.support.forked import run_manage
 from tests.support.server import OCTETS, Server, StartFailed, meta
 
 ALL = ("sqlite", "postgresql", "mariadb")
-#: The first version's schema: the longest way back.
-FIRST = "0001"
+#: The last revision from before the first release.
+OLD = "0010"
 
 
 def manage(words: str, server: Server) -> subprocess.CompletedProcess[str]:
@@ -30,19 +32,23 @@ def manage(words: str, server: Server) -> subprocess.CompletedProcess[str]:
     [ALL[0], *(pytest.param(kind, marks=pytest.mark.campaign) for kind in ALL[1:])],
     indirect=True,
 )
-def test_images_survive_the_way_back_and_forth_between_versions(
+def test_images_survive_the_upgrade_from_before_the_first_release(
     database: str, start_server: StartServer
 ) -> None:
     engine = build_engine(database)
-    schema.upgrade(engine)
+    upgrade(engine, [CORE, MIGRATIONS])
     engine.dispose()
     server = start_server({"sqlalchemy.url": database, "calotype.migrate": ""})
     name = "Käse \N{SNOWMAN}".encode().decode("latin-1")
     fields = meta(name=name, property_os="linux", is_public="True")
     image = server.post("/images", {**OCTETS, **fields}, b"bytes").image
+    namespace = server.post(
+        "/v2/metadefs/namespaces", {"Content-Type": "application/json"}, b'{"namespace": "n"}'
+    )
+    assert namespace.status == 201
     server.stop()
+    make_old(database, OLD)
 
-    back = manage(f"db downgrade --to {FIRST} INI", server)
     behind = manage("db current INI", server)
     unlike = manage("db check INI", server)
     with pytest.raises(StartFailed, match="run `calotype-manage db upgrade"):
@@ -50,21 +56,31 @@ def test_images_survive_the_way_back_and_forth_between_versions(
     forth = manage("db upgrade INI", server)
     alike = manage("db check INI", server)
 
-    newest = schema.newest()
-    assert (back.returncode, back.stdout) == (0, f"{newest} -> {FIRST}\n"), back.stderr
-    assert behind.stdout == f"at {FIRST}, newest {newest}\n"
+    core, metadefs = CORE.newest, MIGRATIONS.newest
+    assert behind.stdout == f"core: at {OLD}, newest {core}\nmetadefs: at none, newest {metadefs}\n"
     assert unlike.returncode == 1
-    assert (forth.returncode, forth.stdout) == (0, f"{FIRST} -> {newest}\n"), forth.stderr
+    wanted = f"core: {OLD} -> {core}\nmetadefs: empty -> {metadefs}\n"
+    assert (forth.returncode, forth.stdout) == (0, wanted), forth.stderr
     assert alike.returncode == 0, alike.stderr
     server.start()
     now = server.get("/v1/images/detail?property-os=linux").json["images"]
     assert [(one["id"], one["name"], one["size"]) for one in now] == [(image["id"], "Käse \N{SNOWMAN}", 5)]
     assert server.get(f"/images/{image['id']}").body == b"bytes"
+    assert server.get("/v2/metadefs/namespaces/n").json == namespace.json
+
+
+def make_old(url: str, revision: str) -> None:
+    """Write a revision from before the first release into a database, when definitions had no branch."""
+    engine = build_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+        connection.execute(text("DROP TABLE alembic_version_metadefs"))
+    engine.dispose()
 
 
 def test_there_is_no_way_back_to_what_is_not_older(start_server: StartServer) -> None:
     server = start_server()
-    newest = schema.newest()
+    newest = CORE.newest
 
     for revision in (newest, "9999", "base", "head", "-1"):
         done = manage(f"db downgrade INI --to={revision}", server)
@@ -75,3 +91,20 @@ def test_there_is_no_way_back_to_what_is_not_older(start_server: StartServer) ->
             == f"calotype-manage: the database is at {newest}; there is no way back to {revision}\n"
         )
     assert server.get("/images").status == 200
+
+
+@pytest.mark.parametrize("revision", ["0001", "0009"])
+def test_an_older_database_from_before_the_first_release_is_refused_with_one_sentence(
+    revision: str, start_server: StartServer
+) -> None:
+    """It says which version to upgrade with first."""
+    server = start_server()
+    server.stop()
+    make_old(f"sqlite:///{server.data_dir}/calotype.sqlite", revision)
+
+    done = manage("db upgrade INI", server)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    (sentence,) = done.stderr.splitlines()
+    assert f"the database is at revision {revision}, from before the first release" in sentence
+    assert "upgrade it to 0010 with the commit" in sentence

@@ -21,8 +21,8 @@ ROWS = re.findall(r"^\| (.+) \| (setting|[\d,]+) \| (.+) \|$", SECTION, re.M)
 
 
 def constant(name: str) -> Any:
-    """What a dotted name below `calotype` stands for."""
-    module, _, last = f"calotype.{name}".rpartition(".")
+    """Return what a dotted name below `calotype`, or of an extension, stands for."""
+    module, _, last = (name if name.startswith("calotype_") else f"calotype.{name}").rpartition(".")
     return getattr(importlib.import_module(module), last)
 
 

@@ -46,10 +46,10 @@ def run(command: list, env: dict[str, str] | None = None, cwd: Path | None = Non
     return done.stdout
 
 
-def app_lines() -> dict[str, str]:
+def app_lines(page: Path = PAGE) -> dict[str, str]:
     """The lines that the page adds to [app:main]."""
     ini = configparser.RawConfigParser()
-    ini.read_string("[app:main]\n" + block_called(PAGE, INI_LINES).text)
+    ini.read_string("[app:main]\n" + block_called(page, INI_LINES).text)
     return dict(ini["app:main"])
 
 

@@ -187,6 +187,22 @@ AT_START = {
         ("store 'http'", "ca_bundle", "no certificates"),
         {"calotype.stores": "file http", "store.http.ca_bundle": "{home}/calotype.sqlite"},
     ),
+    # Extensions
+    "an extension that is not there": app(
+        "calotype.extensions",
+        "metadef",
+        "line ",
+        "no extension 'metadef' is installed",
+        "did you mean metadefs?",
+    ),
+    "a key of an extension that is not there": Mistake(
+        ("line ", "no extension 'faces' is installed"), {"extension.faces.size": "1"}
+    ),
+    "an option of an extension": Mistake(
+        ("line ", "extension 'metadefs': unknown option enabledd", "did you mean enabled?"),
+        {"extension.metadefs.enabledd": "1"},
+    ),
+    "a dialect": app("calotype.dialects", "v1 v3", "line ", "no dialect 'v3' is installed"),
     # The database and the tokens
     "an empty database": Mistake(
         ("db upgrade", "data_dir={home}/new", "there is no database at {home}/new/calotype.sqlite"),

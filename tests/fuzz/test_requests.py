@@ -20,6 +20,7 @@ from webob import Request, Response
 
 from calotype.app import make_app
 from calotype.identity.token_file import TokenFile
+from calotype.model.audit import Actor
 from calotype.model.changes import new_id
 from calotype.model.jobs import JobKind
 from calotype.transfers.jobs import JobSpec
@@ -266,7 +267,7 @@ def jobs(bench: Bench, ids: list[str]) -> list[str]:
     """A task that is there, and one id of none."""
     with bench.database.unit() as unit:
         order = JobSpec((), asked={}).to_json()
-        made = unit.add_job(JobKind.FETCH, unit.image(ids[0]), order, [], "request", None)
+        made = unit.add_job(JobKind.FETCH, unit.image(ids[0]), order, Actor())
     return [made, new_id()]
 
 

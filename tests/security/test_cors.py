@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calotype.config.interpolation import SettingsError
-from calotype.config.settings import read_settings
+from calotype.config.section import read_settings
 from tests.conftest import StartServer
 from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded

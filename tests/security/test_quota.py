@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from calotype.database.errors import ImageNotFound, LimitReached, StatusConflict
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.model.errors import NotQueued
 from calotype.model.images import Image, Visibility
 from calotype.model.policy import Caller
 from calotype.stores.errors import SourceError, StoreError
+from calotype.transfers.readers import Announced
 from tests.security.conftest import StartGuarded
 from tests.support.workbench import Bench, make_bench, make_database, make_settings
 
@@ -87,7 +89,9 @@ class Accounts(RuleBasedStateMachine):
     @rule(project=st.sampled_from("AB"), size=st.integers(0, 60) | st.none())
     def reserve(self, project: str, size: int | None) -> None:
         with contextlib.suppress(LimitReached):
-            self.images.append(self.bench.lifecycle.reserve(ImageFields(size=size), self.caller(project)))
+            self.images.append(
+                self.bench.lifecycle.reserve(Change(self.caller(project), ImageFields(size=size)))
+            )
 
     @rule(
         project=st.sampled_from("AB"),
@@ -104,7 +108,9 @@ class Accounts(RuleBasedStateMachine):
         draft = ImageFields(size=size + 1 if fault == "short" else None)
         try:
             caller = self.caller(project)
-            made = self.bench.lifecycle.upload(draft, io.BytesIO(bytes(size)), length, caller, image)
+            made = self.bench.lifecycle.upload(
+                Change(caller, draft, image), Announced(io.BytesIO(bytes(size)), length)
+            )
             self.images.append(made)
         except (LimitReached, SourceError, StoreError, NotQueued, ImageNotFound):
             pass
@@ -116,7 +122,7 @@ class Accounts(RuleBasedStateMachine):
         image = data.draw(st.sampled_from(self.images))
         try:
             draft = ImageFields(fields={"owner": owner, "visibility": Visibility.SHARED})
-            self.bench.lifecycle.update(image, draft, self.caller("A"))
+            self.bench.lifecycle.update(Change(self.caller("A"), draft, image))
         except (LimitReached, ImageNotFound, StatusConflict):
             pass
 

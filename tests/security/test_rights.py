@@ -19,11 +19,14 @@ from webob import Request, Response
 from calotype.app import make_app
 from calotype.identity.token_file import TokenFile
 from calotype.model import policy
+from calotype.model.audit import Actor
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields, new_id
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.jobs import JobKind
 from calotype.model.policy import may
 from calotype.transfers.jobs import JobSpec
+from calotype.transfers.readers import Announced
 from tests.functional.v2.people import NOBODY
 from tests.security.people import Guarded
 from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected
@@ -151,9 +154,9 @@ class House:
         formats = {"disk_format": "raw", "container_format": "bare", "owner": OWNER}
         draft = ImageFields(id=image_id, fields={**formats, "protected": protected})
         if status in WITH_BYTES:
-            self.bench.lifecycle.upload(draft, io.BytesIO(b"bytes"), 5, self.bench.caller)
+            self.bench.lifecycle.upload(Change(self.bench.caller, draft), Announced(io.BytesIO(b"bytes"), 5))
         else:
-            self.bench.lifecycle.reserve(draft, self.bench.caller)
+            self.bench.lifecycle.reserve(Change(self.bench.caller, draft))
         with self.bench.database.unit() as unit:
             unit.set_member(image_id, FRIEND)
             unit.set_member(image_id, SHARER, can_share=True, status=MemberStatus.ACCEPTED)
@@ -255,7 +258,7 @@ def test_g_29_tasks_are_told_to_who_may_operate_and_to_others_not_even_what_is_n
 ) -> None:
     image_id = house.image(Status.ACTIVE, Visibility.PUBLIC)
     with house.bench.database.unit() as unit:
-        job_id = unit.add_job(JobKind.COPY, unit.image(image_id), JobSpec(()).to_json(), [], "request", None)
+        job_id = unit.add_job(JobKind.COPY, unit.image(image_id), JobSpec(()).to_json(), Actor())
     operates = may(CALLERS[who], policy.OPERATE, policy.COLLECTION_GRANTS)
     answers = [(verb.method, verb.path, house.ask(who, verb, job_id).status_int) for verb, _ in TASKS]
     assert answers == [(verb.method, verb.path, allowed if operates else 403) for verb, allowed in TASKS]

@@ -19,6 +19,7 @@ from calotype.app import make_app
 from calotype.identity.token_file import TokenFile
 from calotype.model import policy
 from calotype.model.images import Status, Visibility
+from calotype_metadefs.rights import DEFINE
 from tests.functional.v2.serving import Web, serve_folder, stores
 from tests.security.spoken import Spoken
 from tests.security.writes import OCTETS, PATCH, REFUSING, WRITES, Write
@@ -181,7 +182,7 @@ def may(who: str, permission: str, visibility: Visibility = Visibility.SHARED) -
     """Whether somebody has a right, in the words of an operator."""
     if who == "nobody":
         return False
-    if permission in (policy.OPERATE, policy.DEFINE):
+    if permission in (policy.OPERATE, DEFINE):
         return who == "admin"
     if permission == policy.CREATE:
         return not who.endswith("reader") and who != "anonymous"
@@ -273,7 +274,7 @@ def lose_role(role: str) -> Callable[[House, Target, str], None]:
 
 
 _OWNERS = policy.OWNING - {policy.VIEW}
-_OPERATORS = frozenset({policy.OPERATE, policy.DEFINE})
+_OPERATORS = frozenset({policy.OPERATE, DEFINE})
 _OWN, _MADE = frozenset(_OWNERS), frozenset({policy.CREATE})
 _SHARES, _ANSWERS = frozenset({policy.SHARE}), frozenset({policy.ANSWER})
 WITHDRAWALS = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from calotype.model import policy
+from calotype_metadefs.rights import DEFINE
 
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
@@ -20,7 +21,7 @@ NAME = {"x-image-meta-name": "changed"}
 NAMESPACE = "/v2/metadefs/namespaces/NS"
 
 V2, V1, CLASSIC = "calotype.api.v2.resources", "calotype.api.v1.resources", "calotype.api.classic.resources"
-METADEFS = "calotype.api.v2.metadefs.resources"
+METADEFS = "calotype_metadefs.resources"
 
 
 @dataclass(frozen=True)
@@ -186,30 +187,30 @@ _OBJECT = {"name": "new"}
 _PROPERTY = {"name": "new", "title": "new", "type": "string"}
 _METADEFS = [
     _write(
-        *(f"{METADEFS}.Namespaces", "", "POST", "/v2/metadefs/namespaces", policy.DEFINE),
+        *(f"{METADEFS}.Namespaces", "", "POST", "/v2/metadefs/namespaces", DEFINE),
         document={"namespace": "NEW"},
     ),
     _write(
-        *(f"{METADEFS}.NamespaceResource", "", "PUT", NAMESPACE, policy.DEFINE),
+        *(f"{METADEFS}.NamespaceResource", "", "PUT", NAMESPACE, DEFINE),
         document={"namespace": "NS", "description": "changed", "visibility": "public"},
     ),
-    _write(f"{METADEFS}.NamespaceResource", "", "DELETE", NAMESPACE, policy.DEFINE),
+    _write(f"{METADEFS}.NamespaceResource", "", "DELETE", NAMESPACE, DEFINE),
     _write(
-        *(f"{METADEFS}.Associations", "", "POST", f"{NAMESPACE}/resource_types", policy.DEFINE),
+        *(f"{METADEFS}.Associations", "", "POST", f"{NAMESPACE}/resource_types", DEFINE),
         document={"name": "NEW"},
     ),
-    _write(*(f"{METADEFS}.Objects", "", "POST", f"{NAMESPACE}/objects", policy.DEFINE), document=_OBJECT),
+    _write(*(f"{METADEFS}.Objects", "", "POST", f"{NAMESPACE}/objects", DEFINE), document=_OBJECT),
     _write(
-        *(f"{METADEFS}.Properties", "", "POST", f"{NAMESPACE}/properties", policy.DEFINE),
+        *(f"{METADEFS}.Properties", "", "POST", f"{NAMESPACE}/properties", DEFINE),
         document=_PROPERTY,
     ),
     _write(
-        *(f"{METADEFS}.Tags", "", "POST", f"{NAMESPACE}/tags", policy.DEFINE),
+        *(f"{METADEFS}.Tags", "", "POST", f"{NAMESPACE}/tags", DEFINE),
         document={"tags": [{"name": "new"}]},
     ),
-    _write(f"{METADEFS}.Tag", "", "POST", f"{NAMESPACE}/tags/new", policy.DEFINE),
+    _write(f"{METADEFS}.Tag", "", "POST", f"{NAMESPACE}/tags/new", DEFINE),
     *(
-        _write(f"{METADEFS}.{one}", "", "PUT", f"{NAMESPACE}/{kind}/old", policy.DEFINE, document=document)
+        _write(f"{METADEFS}.{one}", "", "PUT", f"{NAMESPACE}/{kind}/old", DEFINE, document=document)
         for one, kind, document in (
             ("Object", "objects", _OBJECT),
             ("Property", "properties", _PROPERTY),
@@ -217,11 +218,11 @@ _METADEFS = [
         )
     ),
     *(
-        _write(f"{METADEFS}.{several}", "", "DELETE", f"{NAMESPACE}/{kind}", policy.DEFINE)
+        _write(f"{METADEFS}.{several}", "", "DELETE", f"{NAMESPACE}/{kind}", DEFINE)
         for several, kind in (("Objects", "objects"), ("Properties", "properties"), ("Tags", "tags"))
     ),
     *(
-        _write(f"{METADEFS}.{one}", "", "DELETE", f"{NAMESPACE}/{kind}/old", policy.DEFINE)
+        _write(f"{METADEFS}.{one}", "", "DELETE", f"{NAMESPACE}/{kind}/old", DEFINE)
         for one, kind in (
             ("Object", "objects"),
             ("Property", "properties"),

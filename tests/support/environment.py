@@ -15,7 +15,12 @@ from pathlib import Path
 from tests.support.server import ROOT
 
 WEBDAV = "tests/third_party/calotype-store-webdav"
+GUESTBOOK = "tests/third_party/calotype-guestbook"
 DRIVERS = [f"plugins/store_{name}" for name in ("file", "s3", "swift", "http")]
+EXTENSIONS = ["plugins/metadefs"]
+PLUGINS = [*DRIVERS, *EXTENSIONS]
+#: What others have made.
+STRANGERS = [WEBDAV, GUESTBOOK]
 #: The folder of the meta distribution: the checkout's root.
 META = "."
 #: What the core cannot be installed without.
@@ -69,7 +74,7 @@ def _run(command: list[str | Path], cwd: Path | None = None) -> str:
 
 
 def build_wheels(folder: Path) -> dict[str, Path]:
-    """Return the wheel of each source folder: meta distribution, server, core, each driver.
+    """Return the wheel of each source folder: meta distribution, server, core, each plugin.
 
     They lie in `folder`; processes that share it build them once.
     """
@@ -78,15 +83,16 @@ def build_wheels(folder: Path) -> dict[str, Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "built").exists():
             _run(["make", "-C", ROOT, "dist", f"DIST={folder}", f"VENV={sys.prefix}"])
-            _build_third_party(folder)
+            for source in STRANGERS:
+                _build_third_party(source, folder)
             (folder / "built").touch()
-    return {source: _wheel_of(source, folder) for source in [META, *BASE, *DRIVERS, WEBDAV]}
+    return {source: _wheel_of(source, folder) for source in [META, *BASE, *PLUGINS, *STRANGERS]}
 
 
-def _build_third_party(folder: Path) -> None:
+def _build_third_party(source: str, folder: Path) -> None:
     """Build a copy, because a build leaves files behind."""
-    copy = folder / "sources" / WEBDAV
-    shutil.copytree(ROOT / WEBDAV, copy, ignore=_LEFT_OUT, dirs_exist_ok=True)
+    copy = folder / "sources" / source
+    shutil.copytree(ROOT / source, copy, ignore=_LEFT_OUT, dirs_exist_ok=True)
     _run([sys.executable, "-m", "build", "--quiet", "--no-isolation", "--wheel", "--outdir", folder, copy])
 
 

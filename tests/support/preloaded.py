@@ -20,7 +20,9 @@ for _name in (
     "calotype.cli",
     "calotype.cli.pserve",
     "calotype.database.migrate",
+    "alembic.command",
     "calotype_server.server",
+    "calotype_metadefs.views",
     "calotype_store_file",
     "calotype_store_http.store",
 ):

@@ -44,10 +44,3 @@ def expected(who: str, permission: str, status: Status, visibility: Visibility) 
     if permission == policy.SHARE and who == "member who may share":
         return belongs
     return who.startswith("owner") and writes
-
-
-def expected_of_namespace(who: str, permission: str, visibility: Visibility) -> bool:
-    """The same for a namespace of metadata definitions, whose owner's project is OWNER."""
-    if who == "admin":
-        return True
-    return permission == policy.VIEW and (visibility is Visibility.PUBLIC or who.startswith("owner"))

@@ -16,18 +16,21 @@ from sqlalchemy import event, select
 
 from calotype.app import Service
 from calotype.config.settings import Settings
-from calotype.database import schema
+from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
 from calotype.database.pages import Page
 from calotype.database.queries import position
 from calotype.database.tables import ImageRow, LocationRow
 from calotype.database.unit_of_work import Unit
+from calotype.extensions import load_extensions
 from calotype.images.lifecycle import Lifecycle
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.model.images import Image, Status
 from calotype.model.policy import Caller
 from calotype.model.queries import ImageQuery, Scope
+from calotype.model.uploads import Lease, UploadAttempt
 from calotype.stores import BlobNotFound, Reader, Store, Stored
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.checked import CheckedStore
@@ -46,10 +49,10 @@ def make_settings(**values: Any) -> Settings:
     return Settings(**{"database_url": "sqlite://", **values})
 
 
-def make_database(path: Path) -> Path:
-    """A database at the newest schema; its connections are closed."""
+def make_database(path: Path, *branches: migrate.Branch) -> Path:
+    """Make a database at the newest schema of the core and of these branches; its connections are closed."""
     engine = build_engine(f"sqlite:///{path}")
-    schema.upgrade(engine)
+    migrate.upgrade(engine, [migrate.CORE, *branches])
     engine.dispose()
     return path
 
@@ -103,8 +106,10 @@ class Moody(MemoryStore):
 
 def begin_upload(unit: Unit, image_id: str, key: str, store: str) -> None:
     """Write an intent down, as an upload does that has just begun."""
-    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
-    unit.begin_upload(image_id, key, store, 0, OWNER, until, Status.KILLED)
+    now = datetime.datetime.now(datetime.UTC)
+    image = Image(image_id, Status.QUEUED, now, now)
+    lease = Lease(OWNER, now + datetime.timedelta(minutes=1))
+    unit.begin_upload(UploadAttempt(image, key, store, None, Status.KILLED), lease)
 
 
 @dataclass
@@ -128,7 +133,8 @@ class Bench:
         """The service made of these parts."""
         places = Places(self.database, self.stores)
         probes = Probes(self.database, self.stores, self.settings)
-        return Service(self.settings, self.database, self.stores, self.lifecycle, places, probes)
+        extensions = load_extensions(self.settings)
+        return Service(self.settings, self.database, self.stores, self.lifecycle, places, probes, extensions)
 
     def row(self, image_id: str) -> ImageRow:
         """The image's row, be it a tombstone."""
@@ -156,7 +162,7 @@ class Bench:
         return {f"blob:{key}": data for key, (data, _) in self.store.shelf.blobs.items()}
 
     def update(self, image: Image, draft: ImageFields) -> Image:
-        return self.lifecycle.update(image, draft, self.caller)
+        return self.lifecycle.update(Change(self.caller, draft, image))
 
     def page(self, limit: int, after: Image | None = None) -> Page:
         """A page of the public images, oldest first."""

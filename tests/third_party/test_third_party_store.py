@@ -61,6 +61,7 @@ def test_the_environment_has_the_wheels_and_not_the_checkout(installed: Environm
     listed = installed.pip("list", "--format=freeze")
     assert {line.partition("==")[0] for line in listed.splitlines() if line.startswith("calotype")} == {
         "calotype-core",
+        "calotype-guestbook",
         "calotype-server",
         "calotype-store-file",
         "calotype-store-webdav",

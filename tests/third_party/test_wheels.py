@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.environment import BASE, DRIVERS, META, WEBDAV, distribution_of
+from tests.support.environment import (
+    BASE,
+    DRIVERS,
+    EXTENSIONS,
+    META,
+    PLUGINS,
+    WEBDAV,
+    distribution_of,
+)
 
 #: Driver's folder -> what it imports that the core must not.
 CLIENTS = {
@@ -52,13 +60,13 @@ def imported(wheel: Path) -> set[str]:
     return modules
 
 
-def entry_points(wheel: Path) -> dict[str, str]:
-    """Driver's name -> "module:Class"."""
+def entry_points(wheel: Path, group: str = "calotype.stores") -> dict[str, str]:
+    """Name of the driver, or of another plugin -> what it names, as "module:Class"."""
     found = configparser.ConfigParser()
     for name, text in texts(wheel).items():
         if name.endswith(".dist-info/entry_points.txt"):
             found.read_string(text)
-    return dict(found["calotype.stores"]) if "calotype.stores" in found else {}
+    return dict(found[group]) if group in found else {}
 
 
 def test_the_cores_wheel_depends_on_no_driver_and_on_no_client_of_one(wheels: dict[str, Path]) -> None:
@@ -85,8 +93,21 @@ def test_the_cores_wheel_names_no_driver(wheels: dict[str, Path]) -> None:
     assert named == []
 
 
-def test_the_core_brings_no_driver(wheels: dict[str, Path]) -> None:
-    assert entry_points(wheels["core"]) == {}
+def test_the_core_brings_dialects_and_neither_driver_nor_extension(wheels: dict[str, Path]) -> None:
+    assert set(entry_points(wheels["core"], "calotype.dialects")) == {"v1", "v2"}
+    assert entry_points(wheels["core"]) == entry_points(wheels["core"], "calotype.extensions") == {}
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_an_extension_is_a_wheel_of_its_own_with_its_migrations(
+    wheels: dict[str, Path], extension: str
+) -> None:
+    ((name, target),) = entry_points(wheels[extension], "calotype.extensions").items()
+    assert (metadata(wheels[extension])["Name"], target) == (f"calotype-{name}", f"calotype_{name}")
+    files = [path for path in texts(wheels[extension]) if ".dist-info/" not in path]
+    assert {path.partition("/")[0] for path in files} == {target}
+    assert [path for path in files if path.startswith(f"{target}/migrations/{name}_1")]
+    assert {need for need in required(wheels[extension]) if need.startswith("calotype")} == {"calotype-core"}
 
 
 @pytest.mark.parametrize("driver", [*DRIVERS, WEBDAV])
@@ -121,7 +142,7 @@ def test_a_driver_depends_on_what_it_imports(wheels: dict[str, Path], driver: st
     assert {distributions.get(name, name) for name in foreign} <= own | through_core
 
 
-@pytest.mark.parametrize("source", [META, *BASE, *DRIVERS])
+@pytest.mark.parametrize("source", [META, *BASE, *PLUGINS])
 def test_a_wheel_says_what_an_index_shows(wheels: dict[str, Path], source: str) -> None:
     """The licence, where the sources are, which interpreters ran; links that need no checkout (r1-E19)."""
     about, files = metadata(wheels[source]), texts(wheels[source])
@@ -133,3 +154,10 @@ def test_a_wheel_says_what_an_index_shows(wheels: dict[str, Path], source: str) 
     page = about.get_payload()
     assert page.startswith("# ")
     assert re.findall(r"\]\((?![a-z]+://|#)[^)]*\)|^\[[^\]]+\]: (?![a-z]+://).*$", page, re.M) == []
+
+
+@pytest.mark.parametrize("source", [*BASE, *DRIVERS])
+def test_a_wheel_brings_its_types(wheels: dict[str, Path], source: str) -> None:
+    """Type checkers read the annotations of a package only if it has the file `py.typed`."""
+    packages = {name.partition("/")[0] for name in texts(wheels[source]) if name.endswith(".py")}
+    assert [name for name in packages if f"{name}/py.typed" not in texts(wheels[source])] == []

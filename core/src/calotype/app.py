@@ -8,7 +8,7 @@ import logging
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,16 @@ from sqlalchemy.exc import ArgumentError
 from calotype.api.http.metrics import Metrics
 from calotype.config.interpolation import ARGUMENTS, SettingsError
 from calotype.config.messages import located, one_line, with_arguments
-from calotype.config.settings import Settings, read_settings
-from calotype.database import schema
+from calotype.config.section import read_settings
+from calotype.config.settings import Settings
+from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.disk_reserve import make_reserve
 from calotype.database.engine import build_engine, is_missing
 from calotype.database.errors import DatabaseError
+from calotype.extensions import Extension, branches_of, load_extensions, mount, work_of
 from calotype.identity.exposure import find_exposed
 from calotype.identity.token_file import TokenFile, TokensUnreadable
-from calotype.images.definitions import Metadefs
 from calotype.images.lifecycle import Lifecycle
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError
@@ -66,6 +67,7 @@ class Service:
     lifecycle: Lifecycle
     places: Places
     probes: Probes
+    extensions: Sequence[Extension]
 
     def close(self) -> None:
         """End threads and connections, all of them even if one cannot be ended."""
@@ -155,7 +157,7 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     if settings.identity == "tokens":
         TokenFile(settings.tokens_path()).entries()
     service = open_service(settings, makes_database=settings.migrate)
-    prepare_schema(service.database, settings)
+    prepare_schema(service.database, settings, service.extensions)
     service.places.start(named=settings.stores is not None)
     for sentence in find_exposed(settings, service.stores):
         log.warning("%s", sentence)
@@ -185,6 +187,8 @@ def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
         interval = min(_SCRUB_INTERVAL, settings.scrub_period / 10)
         name = f"scrubber-{scrubber.store.name}"
         background.add(Work(name, interval, scrubber.run, Scope.PER_DEPLOYMENT))
+    for work in work_of(service.extensions, service):
+        background.add(work)
     return background
 
 
@@ -212,15 +216,9 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     def image_stores(request: Request) -> Catalog:
         return service.stores
 
-    metadefs = Metadefs(service.database)
-
-    def metadata_definitions(request: Request) -> Metadefs:
-        return metadefs
-
     config.add_request_method(db, "db", property=True)
     config.add_request_method(image_lifecycle, "lifecycle", property=True)
     config.add_request_method(image_stores, "stores", property=True)
-    config.add_request_method(metadata_definitions, "metadefs", property=True)
 
     config.include("calotype.identity.security")
     config.include("calotype.api.http.resources")
@@ -235,8 +233,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.api.http.health")
     config.include("calotype.api.http.versions")
     config.include("calotype.api.classic.views")
-    config.include("calotype.api.v1")
-    config.include("calotype.api.v2")
+    mount(config, service.extensions)
     app = config.make_wsgi_app()
     if settings.identity == "none":
         app.loopback_only = (
@@ -249,12 +246,13 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
 
 def open_service(settings: Settings, *, makes_database: bool) -> Service:
     """The parts that the settings name; nothing is connected yet. As `open_database`."""
+    extensions = load_extensions(settings)
     stores = open_stores(settings)
     database = open_database(settings, makes_database=makes_database)
     lifecycle = Lifecycle(database, stores, settings)
     places = Places(database, stores, settings.arguments or "INI")
     probes = Probes(database, stores, settings)
-    return Service(settings, database, stores, lifecycle, places, probes)
+    return Service(settings, database, stores, lifecycle, places, probes, extensions)
 
 
 def open_database(settings: Settings, *, makes_database: bool) -> Database:
@@ -339,12 +337,13 @@ def _require_writable(settings: Settings, file: str | None) -> None:
     )
 
 
-def prepare_schema(database: Database, settings: Settings) -> None:
+def prepare_schema(database: Database, settings: Settings, extensions: Sequence[Extension]) -> None:
     """Migrate when the settings say so; otherwise insist that somebody did."""
+    branches = branches_of(extensions)
     if settings.migrate:
-        schema.upgrade_apart(database.engine)
+        migrate.upgrade(database.engine, branches)
     else:
-        schema.require_newest(database.engine)
+        migrate.require_newest(database.engine, branches)
 
 
 def open_stores(settings: Settings) -> Catalog:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from calotype.database import schema
+from calotype.database import migrate
 from calotype.database.disk_reserve import make_reserve
 from calotype.database.engine import build_engine
 from calotype.identity.token_file import TokenFile, TokensNotWritten
@@ -212,7 +212,7 @@ def test_an_access_control_list_is_kept(tmp_path: Path) -> None:
 def sqlite_files(folder: Path) -> dict[str, int]:
     """The modes of a new database and of what SQLite and the service keep beside it."""
     engine = build_engine(f"sqlite:///{folder}/registry.sqlite")
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     make_reserve(engine.url, 4096).keep()
     with contextlib.closing(engine.raw_connection()) as connection:
         connection.execute("CREATE TABLE probe (x)")  # so that -wal and -shm are there
@@ -262,7 +262,7 @@ def test_creating_the_database_ends_no_lock_of_sqlites(tmp_path: Path) -> None:
     """
     path = tmp_path / "registry.sqlite"
     engine = build_engine(f"sqlite:///{path}")
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     read = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT * FROM images'); c.close()"
     with engine.connect() as first, contextlib.closing(engine.raw_connection()):  # the second one comes later
         first.exec_driver_sql("SELECT 1")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from calotype.config.quantities import Seconds, Size, parse_seconds, parse_size
-from calotype.config.settings import read_settings
+from calotype.config.section import read_settings
 from calotype.stores import StoreOptions
 from calotype.stores.options import read_options
 from calotype_server.settings import ServerSettings

@@ -11,7 +11,8 @@ from paste.deploy import appconfig
 from paste.deploy.loadwsgi import SERVER, loadcontext
 
 from calotype.config.interpolation import ARGUMENTS, SettingsError, expand
-from calotype.config.settings import Settings, read_settings
+from calotype.config.section import read_settings
+from calotype.config.settings import Settings
 
 INI = Path(__file__).parents[3] / "calotype.ini"
 DATABASE = {"sqlalchemy.url": "sqlite:///x.sqlite"}
@@ -67,7 +68,7 @@ def test_the_database_url_is_the_only_setting_that_has_no_default():
     required = {key_of(name) for name in FIELDS if Settings.model_fields[name].is_required()}
 
     assert required == {"sqlalchemy.url"}
-    with pytest.raises(SettingsError, match=r"^sqlalchemy\.url: "):
+    with pytest.raises(SettingsError, match=r"^sqlalchemy\.url is missing$"):
         read_settings({}, {})
 
 

@@ -16,10 +16,12 @@ from calotype.cli.audit import _sentence
 from calotype.database.database import Database
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.audit import Actor, Agent, AuditQuery, AuditRecord, AuditVerb, Origin, Outcome
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields, InvalidRequest
 from calotype.model.errors import NotAllowed
 from calotype.model.images import Image
 from calotype.testing import Trickle
+from calotype.transfers.readers import Announced
 from core.tests.database.test_rights import ADMIN, VERBS, make_image
 from tests.support.workbench import CALLER, Bench, make_settings
 
@@ -47,8 +49,11 @@ def records(bench: Bench) -> list[str]:
 def test_a_change_costs_one_more_statement_in_each_unit_and_a_read_none(bench: Bench) -> None:
     """r1-E10: however many records a unit has."""
     verbs = {
-        "reserve": (1, lambda: bench.lifecycle.reserve(ImageFields(tags=("t",)), CALLER)),
-        "upload": (2, lambda: bench.lifecycle.upload(ImageFields(), Trickle(b"bytes"), 5, CALLER)),
+        "reserve": (1, lambda: bench.lifecycle.reserve(Change(CALLER, ImageFields(tags=("t",))))),
+        "upload": (
+            2,
+            lambda: bench.lifecycle.upload(Change(CALLER, ImageFields()), Announced(Trickle(b"bytes"), 5)),
+        ),
         "page": (0, lambda: bench.page(5).images),
     }
     for name, (units, verb) in verbs.items():
@@ -63,7 +68,7 @@ def test_a_change_that_is_undone_leaves_no_record_and_no_line(
 ) -> None:
     """r1-E10: both come with the commit."""
     caplog.set_level(logging.INFO, "calotype.audit")
-    image = bench.lifecycle.reserve(ImageFields(), CALLER)
+    image = bench.lifecycle.reserve(Change(CALLER, ImageFields()))
     with contextlib.suppress(RuntimeError), bench.database.unit() as unit:
         unit.audit(AuditVerb.UPDATE, image.id, CALLER.actor)
         raise RuntimeError
@@ -73,9 +78,10 @@ def test_a_change_that_is_undone_leaves_no_record_and_no_line(
 
 #: How an image must be for a verb to change it; queued, unless it stands here.
 BEFORE: dict[str, Callable[[Bench, Image], object]] = {
-    "import_staged": lambda bench, image: VERBS["stage"](bench, image, ADMIN),
+    "submit: staged": lambda bench, image: VERBS["stage"](bench, image, ADMIN),
     **dict.fromkeys(
-        ("deactivate", "remove_from_store", "copy"), lambda bench, image: VERBS["upload"](bench, image, ADMIN)
+        ("deactivate", "remove_from_store", "submit: copy"),
+        lambda bench, image: VERBS["upload"](bench, image, ADMIN),
     ),
     "reactivate": lambda bench, image: (
         VERBS["upload"](bench, image, ADMIN),
@@ -91,7 +97,7 @@ def test_every_verb_that_changes_an_image_is_recorded(bench: Bench, name: str) -
     BEFORE.get(name, lambda bench, image: None)(bench, image)
     before = len(records(bench))
     change = partial(VERBS[name], bench, bench.database.find(image.id), ADMIN)
-    if name in ("copy", "remove_from_store"):
+    if name in ("submit: copy", "remove_from_store"):
         # There is one store here: nothing can be copied, and the last copy is not removed.
         with pytest.raises((InvalidRequest, NotAllowed)):
             change()
@@ -107,7 +113,7 @@ def test_the_sweeper_forgets_what_is_too_old_in_batches(
     """r1-E10: oldest first, and only that."""
     monkeypatch.setattr("calotype.images.audit._BATCH", 2)
     for _ in range(4):
-        bench.lifecycle.reserve(ImageFields(), CALLER)
+        bench.lifecycle.reserve(Change(CALLER, ImageFields()))
     with contextlib.closing(bench.raw()) as raw:
         old = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=91)
         raw.execute("UPDATE audit SET created_at = ? WHERE id <= 3", [f"{old:%Y-%m-%d %H:%M:%S.%f}"])

@@ -13,6 +13,7 @@ from sqlalchemy import event, update
 
 from calotype.database.jobs import job_position
 from calotype.database.tables import JobRow
+from calotype.model.audit import Actor
 from calotype.model.changes import new_id
 from calotype.model.jobs import Job, JobKind, JobStatus
 from calotype.model.queries import JobQuery, SortKey
@@ -30,7 +31,7 @@ def fill(bench: Bench, jobs: list[tuple[int, JobStatus, bool]]) -> None:
         unit.add_image(image_id, {}, {})
         image = unit.image(image_id)
         made = [
-            unit.add_job(JobKind.FETCH, image, {"asked": {}} if makes else {}, [], "request", None)
+            unit.add_job(JobKind.FETCH, image, {"asked": {}} if makes else {}, Actor())
             for _, _, makes in jobs
         ]
     with bench.database.engine.begin() as connection:

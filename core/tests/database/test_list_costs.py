@@ -18,6 +18,8 @@ from calotype.database import queries
 from calotype.database.pages import AT_ONCE
 from calotype.database.tables import JobRow
 from calotype.images.members import MemberSpec
+from calotype.model.audit import Actor
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields, new_id
 from calotype.model.images import Image, Status, Visibility
 from calotype.model.queries import Condition, ImageQuery, Scope, SortKey
@@ -115,7 +117,7 @@ def add_jobs(bench: Bench, image: Image, count: int) -> list[str]:
     """Jobs of an image, newest first, of large orders."""
     with bench.database.unit() as unit:
         made = [
-            unit.add_job("fetch", image, {"stores": ["a"], "asked": {"x": "y" * 10_000}}, ["a"], "r", None)
+            unit.add_job("fetch", image, {"stores": ["a"], "asked": {"x": "y" * 10_000}}, Actor())
             for _ in range(count)
         ]
     return made[::-1]
@@ -187,7 +189,7 @@ def test_what_is_shared_with_a_project_is_read_by_one_statement(bench: Bench) ->
 
 def test_a_member_that_comes_often_is_written_once(bench: Bench) -> None:
     """r1-D2: so the cost of a list of members is that of its projects."""
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     written: list[str] = []
     event.listen(
         bench.database.engine, "before_cursor_execute", lambda c, cursor, text, *rest: written.append(text)

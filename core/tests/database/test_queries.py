@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from calotype.database import queries
+from calotype.database import parts
 from calotype.database.tables import ImageRow
 from calotype.model.changes import new_id
 from calotype.model.images import Image, Status, Visibility
@@ -185,6 +185,6 @@ def test_times_are_kept_without_a_zone_so_that_every_database_sorts_them(bench):
 
 @pytest.mark.parametrize("dialect", [mysql, postgresql, sqlite], ids=lambda dialect: dialect.__name__)
 def test_what_belongs_to_images_is_asked_for_in_words_that_every_database_knows(dialect):
-    statement = str(queries._PARTS.compile(dialect=dialect.dialect()))  # a warning would be an error here
+    statement = str(parts._PARTS.compile(dialect=dialect.dialect()))  # a warning would be an error here
 
     assert statement.count("UNION ALL") == 4

@@ -9,19 +9,18 @@ from dataclasses import replace
 
 import pytest
 
-from calotype.database.definitions import Kind
 from calotype.database.errors import ImageNotFound
-from calotype.database.rights import require_fields
-from calotype.images.definitions import DefinitionDraft, Metadefs, NamespaceDraft
+from calotype.images.imports import ImportRequest, Imports, Origin
 from calotype.images.lifecycle import Lifecycle
 from calotype.images.members import Members, MemberSpec
 from calotype.model import policy
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.model.errors import CallerExpired, NotAllowed
-from calotype.model.images import Image, MemberStatus
+from calotype.model.images import Image, MemberStatus, Status
 from calotype.model.policy import Caller
 from calotype.testing.readers import Trickle
-from calotype.transfers.imports import Imports
+from calotype.transfers.readers import Announced
 from tests.support.rights import CALLERS, FRIEND, OWNER
 from tests.support.workbench import Bench, make_settings
 
@@ -39,31 +38,38 @@ def bytes_of(text: bytes = b"bytes") -> Trickle:
 #: Every verb that changes an image, by the name of its method.
 VERBS: dict[str, Verb] = {
     "upload": lambda bench, image, caller: bench.lifecycle.upload(
-        ImageFields(), bytes_of(), 5, caller, image
+        Change(caller, ImageFields(), image), Announced(bytes_of(), 5)
     ),
     "register": lambda bench, image, caller: bench.lifecycle.register(
-        ImageFields(location=foreign(bench)), caller, image
+        Change(caller, ImageFields(location=foreign(bench)), image)
     ),
-    "fetch": lambda bench, image, caller: bench.lifecycle.fetch(
-        ImageFields(location=foreign(bench)), caller, "request", image
+    "submit: waits": lambda bench, image, caller: (
+        bench.lifecycle.imports.submit(
+            Change(caller, ImageFields(location=foreign(bench)), image),
+            ImportRequest(Origin.URI, on_failure=Status.KILLED, waits=True),
+        ).image
     ),
     "update": lambda bench, image, caller: bench.lifecycle.update(
-        image, ImageFields(fields={"name": "changed"}), caller
+        Change(caller, ImageFields(fields={"name": "changed"}), image)
     ),
     "add_tag": lambda bench, image, caller: bench.lifecycle.add_tag(image, "new", caller),
     "remove_tag": lambda bench, image, caller: bench.lifecycle.remove_tag(image, "old", caller),
     "deactivate": lambda bench, image, caller: bench.lifecycle.deactivate(image, caller),
     "reactivate": lambda bench, image, caller: bench.lifecycle.reactivate(image, caller),
     "delete": lambda bench, image, caller: bench.lifecycle.delete(image, caller),
-    "stage": lambda bench, image, caller: bench.lifecycle.imports.stage(image, bytes_of(), None, 5, caller),
-    "import_staged": lambda bench, image, caller: bench.lifecycle.imports.import_staged(
-        image, (), caller, "request"
+    "stage": lambda bench, image, caller: bench.lifecycle.imports.stage(
+        Change(caller, ImageFields(), image), Announced(bytes_of(), 5)
     ),
-    "import_from": lambda bench, image, caller: bench.lifecycle.imports.import_from(
-        image, foreign(bench), (), caller, "request"
+    "submit: staged": lambda bench, image, caller: bench.lifecycle.imports.submit(
+        Change(caller, ImageFields(), image), ImportRequest(Origin.STAGED)
     ),
-    "copy": lambda bench, image, caller: bench.lifecycle.copy(image, (), caller, "request"),
-    "remove_from_store": lambda bench, image, caller: bench.lifecycle.remove_from_store(
+    "submit: uri": lambda bench, image, caller: bench.lifecycle.imports.submit(
+        Change(caller, ImageFields(location=foreign(bench)), image), ImportRequest(Origin.URI)
+    ),
+    "submit: copy": lambda bench, image, caller: bench.lifecycle.imports.submit(
+        Change(caller, ImageFields(), image), ImportRequest(Origin.COPY)
+    ),
+    "remove_from_store": lambda bench, image, caller: bench.lifecycle.imports.remove_from_store(
         image, "memory", caller
     ),
     "add": lambda bench, image, caller: bench.lifecycle.members.add(image, "new", caller),
@@ -74,41 +80,17 @@ VERBS: dict[str, Verb] = {
         image, FRIEND, MemberStatus.ACCEPTED, caller
     ),
 }
-#: Verbs that make something, or are about metadata definitions.
+#: Verbs that make something.
 OTHERS: dict[str, Verb] = {
-    "reserve": lambda bench, image, caller: bench.lifecycle.reserve(ImageFields(), caller),
-    "upload": lambda bench, image, caller: bench.lifecycle.upload(ImageFields(), bytes_of(), 5, caller),
-    "import_new": lambda bench, image, caller: bench.lifecycle.import_new(
-        ImageFields(location=foreign(bench), fields=RAW), "raw", {}, caller, "request"
+    "reserve": lambda bench, image, caller: bench.lifecycle.reserve(Change(caller, ImageFields())),
+    "upload": lambda bench, image, caller: bench.lifecycle.upload(
+        Change(caller, ImageFields()), Announced(bytes_of(), 5)
+    ),
+    "submit: new": lambda bench, image, caller: bench.lifecycle.imports.submit(
+        Change(caller, ImageFields(location=foreign(bench), fields=RAW)), ImportRequest(Origin.URI, asked={})
     ),
     "undelete": lambda bench, image, caller: bench.lifecycle.undelete(image.id, caller),
-    "create": lambda bench, image, caller: Metadefs(bench.database).create(
-        NamespaceDraft("new", contents=(DefinitionDraft(Kind.ASSOCIATION, "new"),)), caller
-    ),
-    **{
-        name: lambda bench, image, caller, name=name: definition_verb(bench, name, caller)
-        for name in ("update", "delete", "add", "replace", "remove", "clear", "tag")
-    },
 }
-
-
-def definition_verb(bench: Bench, name: str, caller: Caller) -> object:
-    metadefs = Metadefs(bench.database)
-    namespace = bench.database.definitions.namespace("NS")
-    if namespace is None:
-        contents = (DefinitionDraft(Kind.TAG, "old"),)
-        namespace = metadefs.create(NamespaceDraft("NS", contents=contents), ADMIN)
-    given: dict[str, tuple[object, ...]] = {
-        "update": (NamespaceDraft("NS"),),
-        "delete": (),
-        "add": (DefinitionDraft(Kind.ASSOCIATION, "new"),),
-        "replace": ("old", DefinitionDraft(Kind.TAG, "new")),
-        "remove": (Kind.TAG, "old"),
-        "clear": (Kind.TAG,),
-        "tag": (["new"],),
-    }
-    more = {"keep": True} if name == "tag" else {}
-    return getattr(metadefs, name)(namespace, *given[name], caller, **more)
 
 
 def foreign(bench: Bench) -> str:
@@ -118,7 +100,7 @@ def foreign(bench: Bench) -> str:
 
 def make_image(bench: Bench) -> Image:
     draft = ImageFields(fields={**RAW, "owner": OWNER, "visibility": "shared"}, tags=("old",))
-    image = bench.lifecycle.reserve(draft, ADMIN)
+    image = bench.lifecycle.reserve(Change(ADMIN, draft))
     with bench.database.unit() as unit:
         unit.set_member(image.id, FRIEND)
     return bench.database.find(image.id)
@@ -137,11 +119,11 @@ def test_every_verb_that_takes_a_caller_is_in_the_tables() -> None:
 
     found = {
         name
-        for owner in (Lifecycle, Members, Imports, Metadefs)
+        for owner in (Lifecycle, Members, Imports)
         for name, verb in inspect.getmembers(owner, inspect.isfunction)
-        if "caller" in inspect.signature(verb).parameters and not name.startswith("_")
+        if inspect.signature(verb).parameters.keys() & {"caller", "change"} and not name.startswith("_")
     }
-    assert found == VERBS.keys() | OTHERS.keys()
+    assert found == {name.partition(":")[0] for name in VERBS.keys() | OTHERS.keys()}
 
 
 def outcomes(bench: Bench, verbs: dict[str, Verb], image: Image, caller: Caller) -> dict[str, type | None]:
@@ -160,7 +142,7 @@ def outcomes(bench: Bench, verbs: dict[str, Verb], image: Image, caller: Caller)
 def test_a_right_that_was_there_at_the_head_is_judged_again_in_the_unit(open_bench: Bench) -> None:
     """r1-C2: each verb, called with an image as it was when it was still the caller's."""
     stale = make_image(open_bench)
-    given_away = open_bench.lifecycle.update(stale, ImageFields(fields={"owner": "elsewhere"}), ADMIN)
+    given_away = open_bench.lifecycle.update(Change(ADMIN, ImageFields(fields={"owner": "elsewhere"}), stale))
     wanted = dict.fromkeys(VERBS, ImageNotFound)
     assert outcomes(open_bench, VERBS, stale, OWNERS) == wanted
     assert open_bench.database.find(stale.id) == given_away
@@ -183,7 +165,7 @@ def test_a_token_that_has_expired_by_the_time_of_the_unit_counts_no_more(open_be
 
 
 def test_what_is_made_anew_is_made_by_who_may_make_it(open_bench: Bench) -> None:
-    """r1-C2: a caller whose role or token was lost makes no image, no task and no definition."""
+    """r1-C2: a caller whose role or token was lost makes no image and no task."""
     image = make_image(open_bench)
     late = replace(ADMIN, expires=LONG_AGO)
     assert outcomes(open_bench, OTHERS, image, READER) == dict.fromkeys(OTHERS, NotAllowed)
@@ -202,7 +184,9 @@ def test_a_token_that_ends_during_an_upload_does_not_end_the_upload(bench: Bench
                 pass
             return super().read(size)
 
-    assert bench.lifecycle.upload(ImageFields(), Slow(b"bytes"), 5, caller).status == "active"
+    assert (
+        bench.lifecycle.upload(Change(caller, ImageFields()), Announced(Slow(b"bytes"), 5)).status == "active"
+    )
 
 
 def test_registering_asks_again_who_the_caller_is_once_the_source_has_answered(open_bench: Bench) -> None:
@@ -212,13 +196,15 @@ def test_registering_asks_again_who_the_caller_is_once_the_source_has_answered(o
         return READER
 
     with pytest.raises(NotAllowed):
-        open_bench.lifecycle.register(ImageFields(location=foreign(open_bench)), OWNERS, confirm=confirm)
+        open_bench.lifecycle.register(
+            Change(OWNERS, ImageFields(location=foreign(open_bench))), confirm=confirm
+        )
     assert open_bench.images() == []
 
 
 def test_a_private_image_is_opened_and_shared_in_one_unit(bench: Bench) -> None:
     """v1 knows no private images: to share one is to make it shared."""
-    image = bench.lifecycle.reserve(ImageFields(fields={"owner": OWNER}), ADMIN)
+    image = bench.lifecycle.reserve(Change(ADMIN, ImageFields(fields={"owner": OWNER})))
     shared = bench.lifecycle.members.share(image, MemberSpec("new", can_share=True), OWNERS)
     assert (shared.visibility, [one.project for one in shared.members]) == ("shared", ["new"])
     assert policy.may(Caller("n", "new"), policy.VIEW, policy.image_grants(shared))
@@ -227,8 +213,8 @@ def test_a_private_image_is_opened_and_shared_in_one_unit(bench: Bench) -> None:
 def test_r1_g4_an_administrator_without_a_project_makes_ownerless_images_where_a_setting_allows_it() -> None:
     """r1-G4: anybody else without a project makes none in any case."""
     system, nobody = Caller("root", None, frozenset({"admin"})), Caller("n", None, frozenset({"member"}))
-    require_fields(ImageFields(), system, None, make_settings(system_scope=True))
-    require_fields(ImageFields(fields={"owner": OWNER}), system, None, make_settings())
+    Change(system, ImageFields()).check(make_settings(system_scope=True))
+    Change(system, ImageFields(fields={"owner": OWNER})).check(make_settings())
     for caller, draft, allowed in (
         (system, ImageFields(), False),
         (system, ImageFields(fields={"owner": None}), False),
@@ -236,4 +222,4 @@ def test_r1_g4_an_administrator_without_a_project_makes_ownerless_images_where_a
         (nobody, ImageFields(), True),
     ):
         with pytest.raises(NotAllowed, match="no project that could own an image"):
-            require_fields(draft, caller, None, make_settings(system_scope=allowed))
+            Change(caller, draft).check(make_settings(system_scope=allowed))

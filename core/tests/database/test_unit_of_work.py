@@ -16,9 +16,11 @@ from sqlalchemy.exc import IntegrityError
 
 import calotype.database
 from calotype.database.errors import DatabaseUnavailable, DuplicateImage, ImageNotFound, StatusConflict
-from calotype.model.changes import new_id
+from calotype.database.unit_of_work import Unit
+from calotype.model.change import Change
+from calotype.model.changes import ImageFields, new_id
 from calotype.model.images import LocationState, Status, Visibility
-from tests.support.workbench import OWNER, begin_upload, open_database
+from tests.support.workbench import CALLER, OWNER, begin_upload, open_database
 
 SOURCES = sorted(Path(calotype.database.__file__).parent.glob("*.py"))
 RACERS = 16
@@ -32,6 +34,13 @@ def add(bench, **fields) -> str:
     with bench.database.unit() as unit:
         unit.add_image(image_id, fields, {})
     return image_id
+
+
+def set_properties(
+    unit: Unit, image_id: str, properties: dict[str, str], *, keep_others: bool = True
+) -> None:
+    fields = ImageFields(properties=properties, replace_properties=not keep_others)
+    unit.apply(Change(CALLER, fields, unit.image(image_id)))
 
 
 # ---------------------------------------------------------------- F10: nothing is lost silently
@@ -60,7 +69,7 @@ def test_f10_whatever_a_unit_ends_with_all_of_it_is_kept(bench, properties, chan
     steps = [
         lambda unit: unit.add_image(image_id, {"name": "n"}, properties),
         lambda unit: begin_upload(unit, image_id, key, "memory"),
-        lambda unit: unit.set_properties(image_id, change, keep_others=keep),
+        lambda unit: set_properties(unit, image_id, change, keep_others=keep),
         lambda unit: unit.change(image_id, {Status.QUEUED}, {"name": name}),
         lambda unit: unit.move(image_id, {Status.QUEUED}, Status.SAVING),
         lambda unit: unit.doom_location(key, LocationState.INTENDED, EPOCH),
@@ -87,7 +96,7 @@ def test_what_a_unit_did_before_an_error_is_undone(bench):
     def work():
         with bench.database.unit() as unit:
             unit.change(image_id, {Status.QUEUED}, {"name": "after"})
-            unit.set_properties(image_id, {"a": "b"}, keep_others=True)
+            set_properties(unit, image_id, {"a": "b"})
             begin_upload(unit, image_id, "key", "memory")
             raise Failed
 

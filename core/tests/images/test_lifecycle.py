@@ -25,6 +25,8 @@ from hypothesis.stateful import (
 
 from calotype.database.errors import DatabaseUnavailable, DuplicateImage, ImageNotFound
 from calotype.images.lifecycle import Lifecycle
+from calotype.model.audit import Actor
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields, InvalidRequest, RequestTooLarge, new_id
 from calotype.model.errors import (
     Conflict,
@@ -38,7 +40,8 @@ from calotype.model.errors import (
 )
 from calotype.model.images import Image, LocationState, Status, Visibility
 from calotype.model.jobs import JobKind
-from calotype.model.states import NEXT
+from calotype.model.states import FIRST, NEXT
+from calotype.model.uploads import Lease, UploadAttempt
 from calotype.stores import (
     BadLocation,
     BlobChanged,
@@ -55,6 +58,7 @@ from calotype.testing import Exploding, MemoryStore, Paused, Short, Trickle, pat
 from calotype.transfers.inspection import InspectorsUnavailable
 from calotype.transfers.jobs import JobSpec
 from calotype.transfers.leases import LeaseMonitor
+from calotype.transfers.readers import Announced
 from tests.support.workbench import CALLER, Bench, Moody, make_bench, make_settings
 
 DATA = pattern(3000)
@@ -74,8 +78,8 @@ QUEUED, SAVING, IMPORTING, ACTIVE, KILLED, DELETED = (
 def begin(lifecycle, verb: str, draft: ImageFields, source: Trickle) -> Image:
     """Make an image in one of the three ways."""
     if verb == "upload":
-        return lifecycle.upload(draft, source, None, CALLER)
-    return getattr(lifecycle, verb)(draft, CALLER)
+        return lifecycle.upload(Change(CALLER, draft), Announced(source))
+    return getattr(lifecycle, verb)(Change(CALLER, draft))
 
 
 class Interrupted(BaseException):
@@ -180,7 +184,9 @@ class ImageLives(RuleBasedStateMachine):
     @rule(target=images, size=st.none() | st.integers(0, 4), given_id=st.booleans())
     def reserve(self, size, given_id):
         image = self.bench.lifecycle.reserve(
-            ImageFields(id=new_id() if given_id else None, size=size and size * 1000), self.bench.caller
+            Change(
+                self.bench.caller, ImageFields(id=new_id() if given_id else None, size=size and size * 1000)
+            )
         )
         self.statuses[image.id] = QUEUED
         self.stale[image.id] = image
@@ -231,7 +237,7 @@ class ImageLives(RuleBasedStateMachine):
         )
         length = None if length_off is None else max(size + length_off, 0)
         try:
-            done = bench.lifecycle.upload(draft, reader, length, bench.caller, image)
+            done = bench.lifecycle.upload(Change(bench.caller, draft, image), Announced(reader, length))
         except ImageNotFound:
             assert before is DELETED
         except NotQueued:
@@ -270,7 +276,7 @@ class ImageLives(RuleBasedStateMachine):
         before = self.statuses.get(image_id, QUEUED)
         draft = ImageFields(id=None if to else image_id, location=f"memory:{'there' if there else 'nowhere'}")
         try:
-            done = self.bench.lifecycle.register(draft, self.bench.caller, image)
+            done = self.bench.lifecycle.register(Change(self.bench.caller, draft, image))
         except ImageNotFound:
             assert before is DELETED
         except NotQueued:
@@ -346,7 +352,7 @@ class ImageLives(RuleBasedStateMachine):
     def every_step_is_in_the_table(self):
         for before, after in self._rows("SELECT before, after FROM steps"):
             if before is None:
-                assert after == QUEUED
+                assert after in FIRST
             else:
                 assert Status(after) in NEXT[Status(before)]
 
@@ -399,7 +405,7 @@ class ImageLives(RuleBasedStateMachine):
             elif what == "upload":
                 other = Trickle(DATA)
                 with pytest.raises(NotQueued):
-                    lifecycle.upload(ImageFields(), other, None, caller, image)
+                    lifecycle.upload(Change(caller, ImageFields(), image), Announced(other))
                 assert other.given == 0
             else:
                 with pytest.raises(NoData):
@@ -455,7 +461,7 @@ def test_nothing_follows_deleted_and_only_a_failed_upload_returns_to_queued():
 
 def test_a_reserved_image_waits_for_its_bytes(bench):
     image = bench.lifecycle.reserve(
-        ImageFields(fields={"name": "a"}, size=7, properties={"k": "v"}), bench.caller
+        Change(bench.caller, ImageFields(fields={"name": "a"}, size=7, properties={"k": "v"}))
     )
 
     assert (image.status, image.name, image.size, image.properties) == (QUEUED, "a", 7, {"k": "v"})
@@ -464,8 +470,10 @@ def test_a_reserved_image_waits_for_its_bytes(bench):
 
 
 def test_an_image_belongs_to_the_project_of_its_maker_unless_the_draft_says_otherwise(bench):
-    assert bench.lifecycle.reserve(ImageFields(), bench.caller).owner == "default"
-    assert bench.lifecycle.reserve(ImageFields(fields={"owner": "other"}), bench.caller).owner == "other"
+    assert bench.lifecycle.reserve(Change(bench.caller, ImageFields())).owner == "default"
+    assert (
+        bench.lifecycle.reserve(Change(bench.caller, ImageFields(fields={"owner": "other"}))).owner == "other"
+    )
 
 
 @pytest.mark.parametrize("verb", ["reserve", "upload", "register"])
@@ -483,7 +491,7 @@ def test_a_draft_that_breaks_a_rule_records_nothing(bench, verb):
 
 def test_an_uploaded_image_has_its_size_and_digests(bench):
 
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), len(DATA), bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA), len(DATA)))
 
     assert image.status is ACTIVE
     assert image.size == len(DATA)
@@ -494,7 +502,10 @@ def test_an_uploaded_image_has_its_size_and_digests(bench):
 
 
 def test_each_attempt_has_a_key_of_its_own(bench):
-    images = [bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller) for _ in range(3)]
+    images = [
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        for _ in range(3)
+    ]
     keys = {image.location.key for image in images}
 
     assert len(keys) == 3
@@ -504,7 +515,7 @@ def test_each_attempt_has_a_key_of_its_own(bench):
 def test_the_intent_stands_in_the_registry_before_the_first_byte_moves(bench):
     seen = []
     source = Paused(DATA, 0, lambda: seen.extend(bench.locations()))
-    image = bench.lifecycle.upload(ImageFields(), source, None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source))
 
     assert [(row.state, row.key) for row in seen] == [(LocationState.INTENDED, image.location.key)]
 
@@ -517,7 +528,7 @@ def test_no_transaction_is_open_while_bytes_move(bench):
 
     source = Paused(DATA, 1000, write_elsewhere)
 
-    assert bench.lifecycle.upload(ImageFields(), source, None, bench.caller).status is ACTIVE
+    assert bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source)).status is ACTIVE
 
 
 @pytest.mark.parametrize(
@@ -536,7 +547,7 @@ def test_no_transaction_is_open_while_bytes_move(bench):
 def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, source, draft, length, error):
     source.given, source._reads = 0, 0
     with pytest.raises(error) as caught:
-        bench.lifecycle.upload(draft, source, length, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, draft), Announced(source, length))
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is KILLED
@@ -546,7 +557,7 @@ def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, sour
 
 def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
     """r1-H3: the image's own bytes have changed, so nobody supplied a wrong checksum."""
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     bench.store.shelf.blobs[image.location.key] = (
         bytes(len(DATA)),
         bench.store.shelf.blobs[image.location.key][1],
@@ -560,16 +571,18 @@ def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
 def bring(bench: Bench, verb: str, image: Image, source) -> None:
     """Upload or stage a queued image's bytes; what fails leaves it queued."""
     if verb == "upload":
-        bench.lifecycle.upload(ImageFields(), source, None, bench.caller, image, on_failure=QUEUED)
+        bench.lifecycle.upload(
+            Change(bench.caller, ImageFields(), image), Announced(source), on_failure=QUEUED
+        )
     else:
-        bench.lifecycle.imports.stage(image, source, None, None, bench.caller)
+        bench.lifecycle.imports.stage(Change(bench.caller, ImageFields(), image), Announced(source))
 
 
 @pytest.mark.parametrize("verb", ["upload", "stage"])
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TypeError("hunter2")])
 def test_what_our_own_readers_raise_is_not_called_a_fault_of_the_source(bench, verb, error):
     """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
-    image, source = bench.lifecycle.reserve(ImageFields(), bench.caller), Exploding(DATA, error)
+    image, source = bench.lifecycle.reserve(Change(bench.caller, ImageFields())), Exploding(DATA, error)
     with pytest.raises(type(error)) as caught:
         bring(bench, verb, image, source)
 
@@ -581,7 +594,7 @@ def test_what_our_own_readers_raise_is_not_called_a_fault_of_the_source(bench, v
 
 def test_a_copy_whose_source_store_fails_names_that_store(bench, monkeypatch):
     """r1-H3: the store that the bytes are copied from is no client's source."""
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     away = Exploding(DATA[:100], Unavailable("memory", "it is away"))
     monkeypatch.setattr(bench.store, "get", lambda *_: away)
     with pytest.raises(Unavailable, match="it is away"):
@@ -593,7 +606,7 @@ def test_a_copy_whose_source_store_fails_names_that_store(bench, monkeypatch):
 def test_an_upload_over_the_limit_is_cut_off_and_killed(template):
     with make_bench(template, settings=make_settings(image_size_cap=100)) as bench:
         with pytest.raises(SourceTooLarge):
-            bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+            bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
         (image_id,) = bench.images()
 
         assert bench.status(image_id) is KILLED
@@ -601,9 +614,9 @@ def test_an_upload_over_the_limit_is_cut_off_and_killed(template):
 
 
 def test_a_reserved_size_holds_for_the_upload_that_follows(bench):
-    image = bench.lifecycle.reserve(ImageFields(size=10), bench.caller)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields(size=10)))
     with pytest.raises(SourceMismatch):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller, image)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA)))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("password=hunter2"), Interrupted("hunter2")])
@@ -611,7 +624,7 @@ def test_a_reserved_size_holds_for_the_upload_that_follows(bench):
 def test_what_a_driver_raises_kills_the_image_and_its_text_stays_inside(bench, error, late):
     bench.store.failing["add"], bench.store.late = error, late
     with pytest.raises((StoreError, Interrupted)):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     (image_id,) = bench.images()
     reason = bench.row(image_id).status_reason
 
@@ -625,7 +638,7 @@ def test_bytes_that_cannot_be_removed_stay_written_down_as_doomed(bench):
     bench.store.failing |= {"add": Unavailable("memory", "away"), "discard": Unavailable("memory", "away")}
     bench.store.late = True
     with pytest.raises(Unavailable):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     (row,) = bench.locations()
 
     assert row.state == LocationState.PENDING_DELETE
@@ -637,7 +650,7 @@ def test_bytes_that_cannot_be_removed_stay_written_down_as_doomed(bench):
 )
 def test_an_unknown_store_is_refused_before_anything_is_recorded(bench, draft):
     with pytest.raises(UnknownStore, match=draft.store):
-        bench.lifecycle.upload(draft, Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, draft), Announced(Trickle(DATA)))
 
     assert bench.images() == []
 
@@ -645,10 +658,12 @@ def test_an_unknown_store_is_refused_before_anything_is_recorded(bench, draft):
 def test_without_a_default_an_upload_must_name_its_store(bench):
     bench.stores.default = None
     with pytest.raises(UnknownStore, match="no default"):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
 
     assert (
-        bench.lifecycle.upload(ImageFields(store="memory"), Trickle(DATA), None, bench.caller).store
+        bench.lifecycle.upload(
+            Change(bench.caller, ImageFields(store="memory")), Announced(Trickle(DATA))
+        ).store
         == "memory"
     )
 
@@ -657,14 +672,18 @@ def test_a_store_that_takes_no_uploads_is_refused(bench):
     checked = bench.stores["memory"]
     checked.capabilities = type(checked.capabilities)(0)
     with pytest.raises(UnknownStore, match="takes no uploads"):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
 
 
 def test_a_second_upload_is_refused_and_its_metadata_is_not_taken(bench):
-    image = bench.lifecycle.upload(ImageFields(fields={"name": "first"}), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(
+        Change(bench.caller, ImageFields(fields={"name": "first"})), Announced(Trickle(DATA))
+    )
     source = Trickle(pattern(100, seed=9))
     with pytest.raises(NotQueued):
-        bench.lifecycle.upload(ImageFields(fields={"name": "second"}), source, None, bench.caller, image)
+        bench.lifecycle.upload(
+            Change(bench.caller, ImageFields(fields={"name": "second"}), image), Announced(source)
+        )
     after = bench.database.find(image.id)
 
     assert source.given == 0
@@ -673,13 +692,15 @@ def test_a_second_upload_is_refused_and_its_metadata_is_not_taken(bench):
 
 
 def test_of_two_uploads_to_one_queued_image_one_wins_and_the_other_reads_nothing(bench):
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     begin, sources = threading.Barrier(2), [Trickle(pattern(3000, seed=n)) for n in range(2)]
 
     def race(number):
         begin.wait(10)
         try:
-            return bench.lifecycle.upload(ImageFields(), sources[number], None, bench.caller, image)
+            return bench.lifecycle.upload(
+                Change(bench.caller, ImageFields(), image), Announced(sources[number])
+            )
         except NotQueued:
             return None
 
@@ -693,7 +714,7 @@ def test_of_two_uploads_to_one_queued_image_one_wins_and_the_other_reads_nothing
 
 
 def test_an_image_deleted_while_its_upload_runs_vanishes_with_its_bytes(bench):
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     reached, go_on = threading.Event(), threading.Event()
 
     def gate():
@@ -702,7 +723,9 @@ def test_an_image_deleted_while_its_upload_runs_vanishes_with_its_bytes(bench):
 
     with ThreadPoolExecutor(1) as threads:
         upload = threads.submit(
-            bench.lifecycle.upload, ImageFields(), Paused(DATA, 1500, gate), None, bench.caller, image
+            bench.lifecycle.upload,
+            Change(bench.caller, ImageFields(), image),
+            Announced(Paused(DATA, 1500, gate)),
         )
         assert reached.wait(10)
         bench.lifecycle.delete(image, bench.caller)
@@ -722,7 +745,7 @@ def test_an_upload_that_a_sweep_ended_is_taken_over_whatever_its_store_raises(
 ):
     """r1-H5: only an image that was really deleted is called deleted."""
     bench = hasty
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     sweep_during_the_next_add(bench, monkeypatch)
     swept = bench.store.add
 
@@ -743,10 +766,10 @@ def test_an_upload_that_a_sweep_ended_is_taken_over_whatever_its_store_raises(
 
 
 def test_an_upload_that_fails_after_its_image_was_deleted_leaves_it_deleted(bench):
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     source = Paused(DATA, 0, lambda: bench.lifecycle.delete(image, bench.caller))
     with pytest.raises(SourceMismatch):
-        bench.lifecycle.upload(ImageFields(size=1), source, None, bench.caller, image)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields(size=1), image), Announced(source))
 
     assert bench.status(image.id) is DELETED
     assert (bench.blobs, bench.locations()) == ({}, [])
@@ -773,7 +796,7 @@ def test_f9_a_unit_that_is_left_with_an_error_keeps_neither_record_nor_bytes(ben
 def test_f9_a_commit_that_fails_takes_the_bytes_with_it(bench, doors):
     doors["commits"] = 1  # the reservation; the activation fails
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is KILLED
@@ -783,7 +806,7 @@ def test_f9_a_commit_that_fails_takes_the_bytes_with_it(bench, doors):
 
 def test_f9_a_commit_that_fails_only_in_its_answer_keeps_the_bytes(bench, doors):
     doors |= {"commits": 1, "after": True}
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
 
     assert image.status is ACTIVE
     assert bench.status(image.id) is ACTIVE
@@ -791,10 +814,10 @@ def test_f9_a_commit_that_fails_only_in_its_answer_keeps_the_bytes(bench, doors)
 
 
 def test_f9_staged_bytes_stay_when_only_the_answer_to_their_commit_is_lost(bench, doors):
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     doors |= {"commits": 1, "after": True}
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.imports.stage(image, Trickle(DATA), None, None, bench.caller)
+        bench.lifecycle.imports.stage(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA)))
 
     assert bench.status(image.id) is Status.UPLOADING
     assert [row.state for row in bench.locations(image.id)] == [LocationState.STAGED]
@@ -807,7 +830,7 @@ def test_f9_a_commit_that_is_still_under_way_when_it_is_looked_for_keeps_the_byt
     # Whoever looks without waiting for the commit finds the image as it was before.
     monkeypatch.setattr(bench.database, "find", lambda image_id: None)
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     monkeypatch.undo()
     (image_id,) = bench.images()
 
@@ -816,14 +839,14 @@ def test_f9_a_commit_that_is_still_under_way_when_it_is_looked_for_keeps_the_byt
 
 
 def test_f9_a_commit_that_succeeds_keeps_the_bytes(bench):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
 
     assert list(bench.blobs.values()) == [DATA]
     assert [row.state for row in bench.locations(image.id)] == [LocationState.STORED]
 
 
 def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     doors["commits"] = 0
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.delete(image, bench.caller)
@@ -833,7 +856,7 @@ def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
 
 
 def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     bench.lifecycle.delete(image, bench.caller)
 
     assert bench.status(image.id) is DELETED
@@ -855,9 +878,10 @@ def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(
     past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)
     with bench.database.unit() as unit:
         unit.add_image(image_id, {"owner": "default"}, {})
-        unit.add_job(JobKind.FETCH, unit.image(image_id), JobSpec(("memory",)).to_json(), [], "request", None)
+        unit.add_job(JobKind.FETCH, unit.image(image_id), JobSpec(("memory",)).to_json(), Actor())
         unit.move(image_id, {QUEUED}, SAVING)
-        unit.begin_upload(image_id, key, "memory", 0, "dead", past, KILLED)
+        attempt = UploadAttempt(unit.image(image_id), key, "memory", None, KILLED)
+        unit.begin_upload(attempt, Lease("dead", past))
 
     assert not bench.lifecycle.work()
     assert bench.status(image_id) is SAVING
@@ -868,11 +892,11 @@ def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(
 
 def test_a_job_during_which_the_registry_was_away_is_begun_again(hasty, monkeypatch):
     bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
-    source = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
     with bench.database.unit() as unit:
-        unit.add_job(JobKind.FETCH, image, order.to_json(), ["memory"], "request", None)
+        unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
     doors["commits"] = 2  # it is taken, it begins; its end fails
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.work()
@@ -907,11 +931,11 @@ def test_a_job_whose_bytes_were_swept_while_its_process_stood_still_is_begun_aga
     hasty, monkeypatch, before
 ):
     bench = hasty
-    source = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
     with bench.database.unit() as unit:
-        unit.add_job(JobKind.FETCH, image, order.to_json(), ["memory"], "request", None)
+        unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
         if before is IMPORTING:
             unit.move(image.id, {QUEUED}, IMPORTING)
     sweep_during_the_next_add(bench, monkeypatch)
@@ -931,19 +955,21 @@ def test_an_upload_that_cannot_be_inspected_is_killed_and_the_next_one_tries_aga
     with monkeypatch.context() as broken:
         broken.setitem(sys.modules, "oslo_utils.imageutils", None)  # it cannot be imported
         with pytest.raises(InspectorsUnavailable):
-            bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+            bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is KILLED
     assert bench.row(image_id).status_reason == "Images cannot be inspected at the moment."
     assert (bench.blobs, bench.locations()) == ({}, [])
-    assert bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller).status is ACTIVE
+    assert (
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA))).status is ACTIVE
+    )
 
 
 def test_a_reservation_that_is_not_committed_reads_no_byte(bench, doors):
     doors["commits"], source = 0, Trickle(DATA)
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(ImageFields(), source, None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source))
 
     assert (source.given, bench.images(), bench.blobs) == (0, [], {})
 
@@ -951,7 +977,9 @@ def test_a_reservation_that_is_not_committed_reads_no_byte(bench, doors):
 def test_when_the_registry_is_away_at_the_kill_the_intent_stays_written_down(bench, doors):
     doors["commits"] = 1
     with pytest.raises(SourceBroken):  # the error that led here is the one that is told
-        bench.lifecycle.upload(ImageFields(), Exploding(DATA, SourceBroken("gone")), None, bench.caller)
+        bench.lifecycle.upload(
+            Change(bench.caller, ImageFields()), Announced(Exploding(DATA, SourceBroken("gone")))
+        )
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is SAVING
@@ -961,7 +989,7 @@ def test_when_the_registry_is_away_at_the_kill_the_intent_stays_written_down(ben
 def test_when_the_registry_is_away_at_activation_and_after_it_the_intent_stays_written_down(bench, doors):
     doors |= {"commits": 1, "fails": 2}
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     (row,) = bench.locations()
 
     assert row.state == LocationState.INTENDED
@@ -969,7 +997,7 @@ def test_when_the_registry_is_away_at_activation_and_after_it_the_intent_stays_w
 
 
 def test_when_the_registry_forgets_to_forget_the_row_stays_doomed(bench, doors):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     doors["commits"] = 1  # the delete; forgetting its location fails
     bench.lifecycle.delete(image, bench.caller)
 
@@ -987,7 +1015,7 @@ def there(bench):
 
 
 def test_a_registered_image_is_active_and_reads_from_where_it_lies(bench, there):
-    image = bench.lifecycle.register(ImageFields(location=there), bench.caller)
+    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
 
     assert (image.status, image.size, image.checksum) == (ACTIVE, len(DATA), None)
     assert image.location.external
@@ -995,12 +1023,14 @@ def test_a_registered_image_is_active_and_reads_from_where_it_lies(bench, there)
 
 
 def test_a_queued_image_can_be_registered_and_only_once(bench, there):
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
-    done = bench.lifecycle.register(ImageFields(location=there, fields={"name": "n"}), bench.caller, image)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    done = bench.lifecycle.register(
+        Change(bench.caller, ImageFields(location=there, fields={"name": "n"}), image)
+    )
 
     assert (done.id, done.status, done.name) == (image.id, ACTIVE, "n")
     with pytest.raises(NotQueued):
-        bench.lifecycle.register(ImageFields(location=there), bench.caller, image)
+        bench.lifecycle.register(Change(bench.caller, ImageFields(location=there), image))
 
 
 @pytest.mark.parametrize(
@@ -1015,23 +1045,24 @@ def test_a_queued_image_can_be_registered_and_only_once(bench, there):
 )
 def test_a_location_that_no_store_takes_records_nothing(bench, uri, error):
     with pytest.raises(error):
-        bench.lifecycle.register(ImageFields(location=uri), bench.caller)
+        bench.lifecycle.register(Change(bench.caller, ImageFields(location=uri)))
 
     assert bench.images() == []
 
 
 def test_a_declared_size_that_is_not_the_stored_one_is_refused(bench, there):
     with pytest.raises(Conflict, match="must match"):
-        bench.lifecycle.register(ImageFields(location=there, size=1), bench.caller)
+        bench.lifecycle.register(Change(bench.caller, ImageFields(location=there, size=1)))
 
     assert bench.images() == []
     assert (
-        bench.lifecycle.register(ImageFields(location=there, size=len(DATA)), bench.caller).status is ACTIVE
+        bench.lifecycle.register(Change(bench.caller, ImageFields(location=there, size=len(DATA)))).status
+        is ACTIVE
     )
 
 
 def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there):
-    image = bench.lifecycle.register(ImageFields(location=there), bench.caller)
+    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
     bench.store.failing["delete"] = AssertionError("the bytes of others were touched")
     bench.lifecycle.delete(image, bench.caller)
 
@@ -1041,7 +1072,7 @@ def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there)
 
 
 def test_a_registered_source_that_changed_is_not_given_out(bench, there):
-    image = bench.lifecycle.register(ImageFields(location=there), bench.caller)
+    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
     bench.store.shelf.foreign["there"] = DATA[::-1]
     with pytest.raises(NoGoodCopy):
         bench.lifecycle.reading.open(image)
@@ -1052,7 +1083,7 @@ def test_a_registered_source_that_changed_is_not_given_out(bench, there):
 
 def test_an_update_changes_what_the_draft_names_and_no_more(bench):
     image = bench.lifecycle.reserve(
-        ImageFields(fields={"name": "a", "min_ram": 5}, properties={"k": "1", "l": "2"}), bench.caller
+        Change(bench.caller, ImageFields(fields={"name": "a", "min_ram": 5}, properties={"k": "1", "l": "2"}))
     )
     after = bench.update(image, ImageFields(fields={"name": "b"}, properties={"l": "3", "m": "4"}))
 
@@ -1063,7 +1094,7 @@ def test_an_update_changes_what_the_draft_names_and_no_more(bench):
 
 
 def test_an_update_of_metadata_never_touches_the_bytes(bench):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     after = bench.update(image, ImageFields(size=1, fields={"name": "b"}))
 
     assert (after.size, after.checksum, after.location) == (image.size, image.checksum, image.location)
@@ -1072,7 +1103,7 @@ def test_an_update_of_metadata_never_touches_the_bytes(bench):
 
 def test_properties_that_are_too_many_together_are_refused(template):
     with make_bench(template, settings=make_settings(max_properties=2)) as bench:
-        image = bench.lifecycle.reserve(ImageFields(properties={"a": "1", "b": "2"}), bench.caller)
+        image = bench.lifecycle.reserve(Change(bench.caller, ImageFields(properties={"a": "1", "b": "2"})))
         with pytest.raises(RequestTooLarge):
             bench.update(image, ImageFields(properties={"c": "3"}))
 
@@ -1080,7 +1111,7 @@ def test_properties_that_are_too_many_together_are_refused(template):
 
 
 def test_a_deleted_image_cannot_be_updated(bench):
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     bench.lifecycle.delete(image, bench.caller)
     with pytest.raises(ImageNotFound):
         bench.update(image, ImageFields(fields={"name": "b"}))
@@ -1090,7 +1121,7 @@ def test_a_deleted_image_cannot_be_updated(bench):
 
 
 def test_a_protected_image_is_not_deleted_though_the_request_saw_it_unprotected(bench):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     bench.update(image, ImageFields(fields={"protected": True}))
     with pytest.raises(Protected):
         bench.lifecycle.delete(image, bench.caller)
@@ -1099,7 +1130,7 @@ def test_a_protected_image_is_not_deleted_though_the_request_saw_it_unprotected(
 
 
 def test_a_delete_whose_store_fails_leaves_the_row_doomed(bench):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     bench.store.failing["delete"] = Unavailable("memory", "away")
     bench.lifecycle.delete(image, bench.caller)
     (row,) = bench.locations()
@@ -1109,7 +1140,7 @@ def test_a_delete_whose_store_fails_leaves_the_row_doomed(bench):
 
 
 def test_a_delete_of_bytes_that_are_gone_already_is_a_delete(bench):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     bench.store.shelf.blobs.clear()
     bench.lifecycle.delete(image, bench.caller)
 
@@ -1117,14 +1148,14 @@ def test_a_delete_of_bytes_that_are_gone_already_is_a_delete(bench):
 
 
 def test_a_second_delete_finds_nothing(bench):
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     bench.lifecycle.delete(image, bench.caller)
     with pytest.raises(ImageNotFound):
         bench.lifecycle.delete(image, bench.caller)
 
 
 def test_an_image_whose_store_is_not_configured_any_more_can_be_deleted_but_not_read(bench):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     del bench.stores.entries["memory"]
     with pytest.raises(StoreError, match="not configured"):
         bench.lifecycle.reading.open(image)
@@ -1135,7 +1166,7 @@ def test_an_image_whose_store_is_not_configured_any_more_can_be_deleted_but_not_
 
 
 def test_a_part_of_an_image_can_be_opened(bench):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     reader = bench.lifecycle.reading.open(image, 100, 50)
 
     assert reader.read(1000) == DATA[100:150]

@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from calotype.database.definitions import Namespace
-from calotype.images.definitions import namespace_grants
 from calotype.model import policy
 from calotype.model.changes import new_id
 from calotype.model.images import Image, Member, MemberStatus, Status, Visibility
 from calotype.model.policy import Caller, image_grants, may, may_set, scope_of, visible_members
 from calotype.model.queries import Scope
-from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected, expected_of_namespace
+from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from tests.support.workbench import Bench
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -78,7 +76,7 @@ def test_a_tombstone_is_seen_only_by_who_asks_for_one(bench: Bench) -> None:
     assert bench.database.find_visible(image_id, Scope.PUBLIC, None, deleted=True).id == image_id
 
 
-@pytest.mark.parametrize("permission", [policy.LIST, policy.CREATE, policy.OPERATE, policy.DEFINE])
+@pytest.mark.parametrize("permission", [policy.LIST, policy.CREATE, policy.OPERATE])
 def test_the_collection_is_everybodys_to_list_writers_to_add_to_and_admins_to_operate(
     permission: str,
 ) -> None:
@@ -90,24 +88,8 @@ def test_the_collection_is_everybodys_to_list_writers_to_add_to_and_admins_to_op
             policy.LIST: set(CALLERS),
             policy.CREATE: set(CALLERS) - readers - {"anonymous"},
             policy.OPERATE: {"admin"},
-            policy.DEFINE: {"admin"},
         }[permission]
     )
-
-
-def test_g_41_every_cell_of_the_table_for_namespaces_is_as_it_is_documented() -> None:
-    permissions = (*PERMISSIONS, policy.LIST, policy.CREATE, policy.OPERATE, policy.DEFINE)
-    for visibility in (Visibility.PUBLIC, Visibility.PRIVATE):
-        grants = namespace_grants(Namespace(1, "NS", visibility, False, OWNER, NOW, NOW))
-        for who, permission in itertools.product(CALLERS, permissions):
-            known = permission in (policy.VIEW, policy.DEFINE)
-            wanted = known and expected_of_namespace(who, permission, visibility)
-            assert may(CALLERS[who], permission, grants) is wanted, (who, permission, visibility)
-
-
-def test_a_private_namespace_that_nobody_owns_is_an_admins_alone() -> None:
-    grants = namespace_grants(Namespace(1, "NS", Visibility.PRIVATE, False, None, NOW, NOW))
-    assert {who for who in CALLERS if may(CALLERS[who], policy.VIEW, grants)} == {"admin"}
 
 
 def test_an_image_that_nobody_owns_is_an_admins_alone() -> None:

@@ -21,10 +21,18 @@ _NUMBERS = itertools.count()
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Install a distribution with one driver: `install("tape", source)` returns its distribution's name."""
+    """Install a distribution with one plugin: `install("tape", source)` returns its distribution's name.
+
+    `target` is the attribute of its module that the entry point names; "": the module itself.
+    """
 
     def put(
-        name: str, source: str = DRIVER, *, target: str = "Driver", distribution: str | None = None
+        name: str,
+        source: str = DRIVER,
+        *,
+        target: str = "Driver",
+        distribution: str | None = None,
+        group: str = "calotype.stores",
     ) -> str:
         number = next(_NUMBERS)
         distribution = distribution or f"calotype-store-{name.lower().replace(' ', '-')}"
@@ -32,7 +40,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
         info = site / f"{distribution.replace('-', '_')}-2.{number}.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 2.{number}\n")
-        (info / "entry_points.txt").write_text(f"[calotype.stores]\n{name} = {module}:{target}\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}{target and ':'}{target}\n")
         (site / f"{module}.py").write_text(dedent(source))
         monkeypatch.syspath_prepend(site)
         monkeypatch.delitem(sys.modules, module, raising=False)

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from calotype.stores import BadLocation, SourceBroken, Stored, StoreError, Unavailable
+from calotype.stores import BadLocation, SourceBroken, Stored, StoreError, Unavailable, daemon_threads
 from calotype.stores import bulkhead as bulkheads
 from calotype.stores.bulkhead import STAND_IN, Bounds, Bulkhead
 from calotype.stores.checked import CheckedStore
@@ -312,7 +312,7 @@ def test_a_driver_that_exits_in_a_call_fails_like_one_that_raises(hanging):
 
 
 def test_idle_threads_end_by_themselves(monkeypatch):
-    monkeypatch.setattr(bulkheads, "_IDLE", 0.05)
+    monkeypatch.setattr(daemon_threads, "_IDLE", 0.05)
     bulkhead = Bulkhead("brief")
     assert [bulkhead.call(lambda: 1) for _ in range(20)] == [1] * 20
     wait_until(lambda: "store-brief" not in [thread.name for thread in threading.enumerate()])

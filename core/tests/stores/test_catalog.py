@@ -106,7 +106,7 @@ def test_a_driver_that_fails_in_its_constructor_stops_the_start_with_a_sentence(
 def test_a_flag_that_is_neither_true_nor_false_stops_the_start(install, key):
     install("tape")
 
-    sentence = f"store 'tape': option {key}: it must be true or false, not 'perhaps'"
+    sentence = f"store 'tape': option {key}: must be true or false, not 'perhaps'"
     assert refused(("tape",), tape={key: "perhaps"}) == sentence
 
 
@@ -237,7 +237,7 @@ def test_a_property_may_tell_what_a_driver_can_do(install):
 
 def test_a_driver_that_takes_long_to_load_is_named(install, caplog, monkeypatch):
     """r1-D7: nothing else tells why a start hangs."""
-    monkeypatch.setattr("calotype.stores.discovery._SLOW", 0.01)
+    monkeypatch.setattr("calotype.config.plugins._SLOW", 0.01)
     install("tape", "import time\ntime.sleep(0.2)\n" + DRIVER)
 
     build(("tape",))

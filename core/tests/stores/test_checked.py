@@ -23,9 +23,10 @@ from calotype.stores import (
     Unavailable,
     Unsupported,
 )
-from calotype.stores.checked import LOCATION_MAX, CheckedStore, LimitedReader, is_plain_file
+from calotype.stores.blob_readers import LimitedReader, is_plain_file
+from calotype.stores.checked import CheckedStore
 from calotype.stores.hashing import Digests
-from calotype.stores.measured import BLOCK, Expectations, VerifyingReader
+from calotype.stores.measured import BLOCK, LOCATION_MAX, Expectations, VerifyingReader
 from calotype.testing import Exploding, MemoryStore, Short, Trickle, pattern
 
 DATA = pattern(5000)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from calotype.config.plugins import Kind
 from calotype.stores import ConfigurationError, Store
 from calotype.stores.discovery import installed, load
 from core.tests.stores.conftest import DRIVER
@@ -50,7 +51,7 @@ def test_a_missing_driver_is_told_with_those_that_are_there(install):
 
 
 def test_without_any_driver_the_sentence_says_so(monkeypatch):
-    monkeypatch.setattr("calotype.stores.discovery.GROUP", "calotype.stores.nowhere")
+    monkeypatch.setattr("calotype.stores.discovery.DRIVER", Kind("driver", "calotype.stores.nowhere"))
 
     assert refused("tape") == "store 'tape': no driver 'tape' is installed (installed: none)"
 
@@ -105,6 +106,10 @@ def test_a_driver_that_two_distributions_bring_is_refused(install):
         (
             DRIVER + "    Options = dict\n",
             "has Options that are not a subclass of calotype.stores.StoreOptions",
+        ),
+        (
+            DRIVER + "    class Options(StoreOptions):\n        redirect: bool = False\n",
+            "has options that the core reads itself: redirect",
         ),
         (DRIVER + "    Options = StoreOptions()\n", "has Options that are not a subclass"),
         (CONTRACT + "class Driver(Store):\n    pass\n", "lacks get, size"),

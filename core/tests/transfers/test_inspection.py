@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslo_utils.imageutils import format_inspector
 
-from calotype.transfers.inspection import Inspector, InspectorsUnavailable, Verdict, mismatch
+from calotype.transfers.disk_formats import mismatch
+from calotype.transfers.inspection import Inspector, InspectorsUnavailable, Verdict
 from tests.servers.common import Unavailable, apt
 from tests.support import opaque
 

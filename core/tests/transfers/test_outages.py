@@ -15,7 +15,10 @@ import pytest
 from sqlalchemy import select, update
 
 from calotype.database.tables import JobRow
+from calotype.images.imports import ImportRequest, Origin
 from calotype.images.lifecycle import Lifecycle
+from calotype.model.audit import Actor
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.model.images import Image, Status
 from calotype.model.jobs import Job, JobKind, JobStatus
@@ -26,6 +29,7 @@ from calotype.testing import Trickle
 from calotype.testing.memory import MemoryStore
 from calotype.transfers import outages
 from calotype.transfers.jobs import JobSpec
+from calotype.transfers.readers import Announced
 from tests.support.workbench import Bench, make_bench, make_catalog, make_settings
 
 DATA = b"bytes of an image" * 100
@@ -109,25 +113,32 @@ class Outages:
     def importing(self, *stores: str, strict: bool = True) -> Image:
         """An image whose staged bytes, in `near`, are being imported."""
         draft = ImageFields(fields={"disk_format": "raw", "container_format": "bare"})
-        image = self.lifecycle.reserve(draft, self.bench.caller)
-        staged = self.lifecycle.imports.stage(image, Trickle(DATA), None, None, self.bench.caller)
-        self.lifecycle.imports.import_staged(staged, stores, self.bench.caller, "request", strict=strict)
+        image = self.lifecycle.reserve(Change(self.bench.caller, draft))
+        staged = self.lifecycle.imports.stage(
+            Change(self.bench.caller, ImageFields(), image), Announced(Trickle(DATA))
+        )
+        self.lifecycle.imports.submit(
+            Change(self.bench.caller, ImageFields(), staged),
+            ImportRequest(Origin.STAGED, stores, strict=strict),
+        )
         return staged
 
     def copying(self, *stores: str) -> Image:
         """An active image in `near` that is being copied."""
-        image = self.lifecycle.upload(ImageFields(), Trickle(DATA), None, self.bench.caller)
-        self.lifecycle.copy(image, stores, self.bench.caller, "request")
+        image = self.lifecycle.upload(Change(self.bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        self.lifecycle.imports.submit(
+            Change(self.bench.caller, ImageFields(), image), ImportRequest(Origin.COPY, stores)
+        )
         return image
 
     def downloading(self) -> Image:
         """An image whose bytes are fetched from `web`, which belongs to others."""
         self.web.shelf.foreign["there"] = DATA
         location = MemoryStore.register(self.web, "memory:there").location
-        image = self.lifecycle.reserve(ImageFields(), self.bench.caller)
+        image = self.lifecycle.reserve(Change(self.bench.caller, ImageFields()))
         order = JobSpec(("near",), source="web", location=location, size=len(DATA))
         with self.bench.database.unit() as unit:
-            unit.add_job(JobKind.FETCH, image, order.to_json(), ["near"], "request", None)
+            unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
         return image
 
 
@@ -185,7 +196,10 @@ def test_a_copy_turns_to_another_store_when_the_first_one_is_away(there: Outages
     image = there.copying("far")
     assert there.lifecycle.work()
     there.near.leave()
-    there.lifecycle.copy(there.bench.database.find(image.id), ("web",), there.bench.caller, "request")
+    there.lifecycle.imports.submit(
+        Change(there.bench.caller, ImageFields(), there.bench.database.find(image.id)),
+        ImportRequest(Origin.COPY, ("web",)),
+    )
     assert there.lifecycle.work()
     held = {location.store for location in there.bench.database.find(image.id).locations}
     assert held == {"near", "far", "web"}
@@ -231,13 +245,17 @@ def test_a_try_while_the_store_is_still_away_leaves_nothing_to_sweep(there: Outa
 
 def test_other_jobs_are_done_while_one_waits_and_go_before_it(there: Outages) -> None:
     """r1-H4"""
-    first = there.lifecycle.upload(ImageFields(), Trickle(DATA), None, there.bench.caller)
-    there.lifecycle.copy(first, ("far",), there.bench.caller, "request")
+    first = there.lifecycle.upload(Change(there.bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    there.lifecycle.imports.submit(
+        Change(there.bench.caller, ImageFields(), first), ImportRequest(Origin.COPY, ("far",))
+    )
     there.far.leave()
     assert there.lifecycle.work()
     there.change_job(not_before=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
-    second = there.lifecycle.upload(ImageFields(), Trickle(DATA), None, there.bench.caller)
-    there.lifecycle.copy(second, ("web",), there.bench.caller, "request")
+    second = there.lifecycle.upload(Change(there.bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    there.lifecycle.imports.submit(
+        Change(there.bench.caller, ImageFields(), second), ImportRequest(Origin.COPY, ("web",))
+    )
 
     assert there.lifecycle.work()
 
@@ -248,9 +266,13 @@ def test_a_project_with_a_running_job_comes_after_one_without(there: Outages) ->
     """r1-D5: many imports whose source says nothing do not keep out those of others."""
     admin = frozenset({"admin"})
     owners = [Caller(user="u", project=project, roles=admin) for project in ("a", "a", "b")]
-    images = [there.lifecycle.upload(ImageFields(), Trickle(DATA), None, owner) for owner in owners]
+    images = [
+        there.lifecycle.upload(Change(owner, ImageFields()), Announced(Trickle(DATA))) for owner in owners
+    ]
     for image, owner in zip(images, owners, strict=True):
-        there.lifecycle.copy(image, ("far",), owner, "request")
+        there.lifecycle.imports.submit(
+            Change(owner, ImageFields(), image), ImportRequest(Origin.COPY, ("far",))
+        )
     began, release = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -482,7 +504,7 @@ def test_an_image_that_is_given_away_does_not_get_the_bytes_that_its_owner_befor
     giver = Caller("root", "default", frozenset({"admin"}))
 
     def give_away() -> None:
-        there.lifecycle.update(there.image(), ImageFields(fields={"owner": "other"}), giver)
+        there.lifecycle.update(Change(giver, ImageFields(fields={"owner": "other"}), there.image()))
 
     if when == "before the job":
         give_away()

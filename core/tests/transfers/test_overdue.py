@@ -4,12 +4,14 @@ import threading
 
 import pytest
 
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.model.images import LocationState, Status
 from calotype.stores import bulkhead as bulkheads
 from calotype.stores.bulkhead import Bounds, Bulkhead
 from calotype.stores.errors import Overdue
 from calotype.testing import Trickle
+from calotype.transfers.readers import Announced
 from tests.support.workbench import CALLER
 
 SOON = 0.2
@@ -35,7 +37,7 @@ def test_an_upload_that_is_given_up_is_told_at_once_and_its_bytes_are_left_to_a_
 
     hurried.store.add, hurried.store.discard = add, discarded.append
     with pytest.raises(Overdue):
-        hurried.lifecycle.upload(ImageFields(), Trickle(b"bytes"), None, CALLER)
+        hurried.lifecycle.upload(Change(CALLER, ImageFields()), Announced(Trickle(b"bytes")))
 
     assert discarded == []
     (row,) = hurried.locations()
@@ -50,13 +52,13 @@ def test_an_upload_that_would_be_refused_at_once_leaves_no_record(hurried):
     gate = threading.Event()
     hurried.store.add = lambda key, source, size=None: gate.wait(30)
     with pytest.raises(Overdue):
-        hurried.lifecycle.upload(ImageFields(), Trickle(b"bytes"), None, CALLER)
+        hurried.lifecycle.upload(Change(CALLER, ImageFields()), Announced(Trickle(b"bytes")))
     known = hurried.images()
     with pytest.raises(Overdue, match="1 uploads wait for it"):
-        hurried.lifecycle.upload(ImageFields(), Trickle(b"bytes"), None, CALLER)
-    queued = hurried.lifecycle.reserve(ImageFields(), CALLER)
+        hurried.lifecycle.upload(Change(CALLER, ImageFields()), Announced(Trickle(b"bytes")))
+    queued = hurried.lifecycle.reserve(Change(CALLER, ImageFields()))
     with pytest.raises(Overdue, match="1 uploads wait for it"):
-        hurried.lifecycle.imports.stage(queued, Trickle(b"bytes"), None, None, CALLER)
+        hurried.lifecycle.imports.stage(Change(CALLER, ImageFields(), queued), Announced(Trickle(b"bytes")))
 
     assert set(hurried.images()) == {*known, queued.id}
     assert hurried.status(queued.id) is Status.QUEUED
@@ -65,7 +67,7 @@ def test_an_upload_that_would_be_refused_at_once_leaves_no_record(hurried):
 
 def test_a_delete_is_done_although_the_store_hangs(hurried):
     """r1-D3: the record is gone, and the bytes are written down to be removed."""
-    image = hurried.lifecycle.upload(ImageFields(), Trickle(b"bytes"), None, CALLER)
+    image = hurried.lifecycle.upload(Change(CALLER, ImageFields()), Announced(Trickle(b"bytes")))
     gate = threading.Event()
     hurried.store.delete = lambda location: gate.wait(30)
     hurried.lifecycle.delete(image, CALLER)

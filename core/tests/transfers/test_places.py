@@ -11,17 +11,19 @@ import pytest
 
 from calotype.database.errors import NoIdentity
 from calotype.database.tables import IdentityRow
+from calotype.model.uploads import new_key
 from calotype.stores import Capability, ConfigurationError, Misconfigured, Store, StoreError, Unavailable
 from calotype.stores.bulkhead import Bounds
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import KEY, MARKER_KEY
+from calotype.stores.core_options import CoreOptions
 from calotype.stores.discovery import Driver
 from calotype.stores.errors import Overdue
 from calotype.testing import MemoryStore
 from calotype.transfers import places as module
-from calotype.transfers.places import Marker, Places, PlaceState
-from calotype.transfers.transfers import new_key
+from calotype.transfers.markers import Marker, PlaceState
+from calotype.transfers.places import Places
 from tests.support.workbench import open_database
 
 WRITING = Capability.WRITE | Capability.DELETE
@@ -53,7 +55,9 @@ def options():
 def catalog(*drivers: Store, create: bool = False, read_only: bool = False) -> Catalog:
     entries = {
         driver.name: Entry(
-            CheckedStore(driver, read_only=read_only), Driver(driver.name, type(driver), "tests", "1"), create
+            CheckedStore(driver, read_only=read_only),
+            Driver(driver.name, type(driver), "tests", "1"),
+            CoreOptions(create=create),
         )
         for driver in drivers
     }

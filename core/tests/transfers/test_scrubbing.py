@@ -13,13 +13,16 @@ from sqlalchemy import update
 
 from calotype.database.errors import LimitReached
 from calotype.database.tables import LocationRow
+from calotype.images.imports import ImportRequest, Origin
 from calotype.images.lifecycle import Lifecycle
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.model.errors import NoGoodCopy
 from calotype.model.findings import FindingState
 from calotype.stores import Capability, Reader, Stored, Unavailable
 from calotype.testing import Trickle, pattern
 from calotype.transfers.leases import LeaseMonitor
+from calotype.transfers.readers import Announced
 from calotype.transfers.scrubbing import COPY_COST, Interrupted, Pace
 from tests.support.workbench import CALLER, Bench, Moody, make_catalog, make_settings
 
@@ -69,9 +72,13 @@ class Place:
         return self.lifecycle.scrubbers(self.ending, only="one")[0]
 
     def upload(self, data: bytes = DATA, *, twice: bool = False) -> str:
-        image = self.lifecycle.upload(ImageFields(store="one"), Trickle(data), len(data), CALLER)
+        image = self.lifecycle.upload(
+            Change(CALLER, ImageFields(store="one")), Announced(Trickle(data), len(data))
+        )
         if twice:
-            self.lifecycle.copy(image, ("two",), CALLER, "request")
+            self.lifecycle.imports.submit(
+                Change(CALLER, ImageFields(), image), ImportRequest(Origin.COPY, ("two",))
+            )
             assert self.lifecycle.work()
         self.age(image.id)
         return image.id
@@ -135,7 +142,7 @@ def test_copies_that_were_never_checked_come_first_and_then_the_oldest_check(pla
 
 
 def test_a_copy_that_is_minutes_old_is_left_alone(place: Place) -> None:
-    place.lifecycle.upload(ImageFields(store="one"), Trickle(DATA), len(DATA), CALLER)
+    place.lifecycle.upload(Change(CALLER, ImageFields(store="one")), Announced(Trickle(DATA), len(DATA)))
 
     place.scrubber.run()
 
@@ -148,7 +155,7 @@ def test_what_belongs_to_somebody_else_is_not_read(place: Place, bench: Bench) -
     store.schemes = ("memory",)
     store.shelf.foreign["there"] = DATA
     single = Lifecycle(place.database, make_catalog(store), make_settings())
-    image = single.register(ImageFields(location="memory:there"), CALLER)
+    image = single.register(Change(CALLER, ImageFields(location="memory:there")))
     place.age(image.id)
 
     place.scrubber.run()
@@ -438,7 +445,9 @@ def test_a_copy_is_made_from_the_copy_that_is_good(place: Place) -> None:
     image_id = place.upload(twice=True)
     place.damage(image_id)
 
-    place.lifecycle.copy(place.image(image_id), ("three",), CALLER, "request")
+    place.lifecycle.imports.submit(
+        Change(CALLER, ImageFields(), place.image(image_id)), ImportRequest(Origin.COPY, ("three",))
+    )
     assert place.lifecycle.work()
 
     assert [data for data, _ in place.three.shelf.blobs.values()] == [DATA]
@@ -450,7 +459,9 @@ def test_a_copy_in_quarantine_is_not_a_source(place: Place) -> None:
     place.damage(image_id)
     place.scrubber.run()
 
-    place.lifecycle.copy(place.image(image_id), ("two",), CALLER, "request")
+    place.lifecycle.imports.submit(
+        Change(CALLER, ImageFields(), place.image(image_id)), ImportRequest(Origin.COPY, ("two",))
+    )
     assert place.lifecycle.work()
 
     (job,) = place.database.jobs_of(image_id)

@@ -21,7 +21,8 @@ from calotype.stores import (
     StoreFull,
     Unavailable,
 )
-from calotype.stores.checked import CheckedStore, is_plain_file
+from calotype.stores.blob_readers import is_plain_file
+from calotype.stores.checked import CheckedStore
 from calotype.stores.options import read_options
 from calotype.testing import Endless, Trickle, pattern, read_all
 from calotype_store_file import FileStore

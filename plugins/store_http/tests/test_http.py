@@ -565,18 +565,19 @@ def test_environment_proxies_and_netrc_are_not_heard(store, script, uri, monkeyp
     assert {"Authorization", "Cookie"}.isdisjoint({name for r in script.requests for name in r})
 
 
-def test_clients_are_sent_to_public_sources_only_where_the_operator_says_so(script, uri, make_store):
+def test_clients_are_sent_to_public_sources_only(script, uri, make_store):
+    """Whether they are sent anywhere is the core's option `redirect`."""
+
     def names(host, port):
         return ["93.184.216.34"] if host == "mirror.example" else ["127.0.0.1"]
 
-    quiet, open_handed = make_store(80), make_store(80, redirect=True, resolver=names)
+    store = CheckedStore(make_store(80, resolver=names))
     public = '{"url":"http://mirror.example/a.img","size":5}'
     private = '{"url":"http://intern.example/a.img","size":5}'
 
-    assert Capability.DIRECT_URL not in quiet.capabilities
-    assert CheckedStore(quiet).direct_url(public, 60) is None
-    assert CheckedStore(open_handed).direct_url(public, 60) == "http://mirror.example/a.img"
-    assert CheckedStore(open_handed).direct_url(private, 60) is None
+    assert store.direct_url(public, 60) == "http://mirror.example/a.img"
+    assert store.direct_url(private, 60) is None
+    assert store.redirect is False
 
 
 def test_a_ca_bundle_that_cannot_be_read_shows_in_the_check(make_store, tmp_path):

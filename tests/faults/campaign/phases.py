@@ -14,6 +14,9 @@ from pathlib import Path
 from sqlalchemy import update
 
 from calotype.database.tables import ImageRow, LocationRow
+from calotype.images.imports import ImportRequest, Origin
+from calotype.model.change import Change
+from calotype.model.changes import ImageFields
 from calotype.model.images import LocationState, Status
 from calotype.model.jobs import JobStatus
 from calotype.model.policy import Caller
@@ -113,7 +116,7 @@ def _import(scene: Scene) -> None:
     service, promise = scene.victim.service, scene.ledger[image_id]
     image = service.database.find(image_id)
     promise.import_asked = True
-    service.lifecycle.imports.import_staged(image, (), _OPERATOR, "campaign")
+    service.lifecycle.imports.submit(Change(_OPERATOR, ImageFields(), image), ImportRequest(Origin.STAGED))
     promise.importing = True
     await_jobs(scene, image_id)
 
@@ -127,7 +130,10 @@ def _copy(scene: Scene) -> None:
 def order_copy(scene: Scene, image_id: str) -> None:
     """Ask for a copy in the second store, as from another process."""
     service = scene.victim.service
-    service.lifecycle.copy(service.database.find(image_id), ("cold",), _OPERATOR, "campaign")
+    service.lifecycle.imports.submit(
+        Change(_OPERATOR, ImageFields(), service.database.find(image_id)),
+        ImportRequest(Origin.COPY, ("cold",)),
+    )
 
 
 def await_jobs(scene: Scene, image_id: str) -> None:

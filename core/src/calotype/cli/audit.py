@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from calotype.app import open_database
 from calotype.cli.ini import load_settings, refusals, takes_ini
-from calotype.database import schema
+from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.model.audit import AuditQuery, AuditRecord, AuditVerb
 from calotype.model.changes import canonical_id
@@ -69,7 +69,7 @@ def audit(
     with refusals():
         database = open_database(load_settings(ini, variables), makes_database=False)
         try:
-            schema.require_newest(database.engine)
+            migrate.require_newest(database.engine)
             _show(_listed(database, listing), as_json=as_json)
         finally:
             database.close()

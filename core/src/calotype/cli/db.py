@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import click
+from sqlalchemy import Engine
 
 from calotype.app import open_database
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
-from calotype.database import schema
+from calotype.config.settings import Settings
+from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.errors import NoIdentity
+from calotype.extensions import branches_of, load_extensions
 
 
 @click.group()
 def db() -> None:
-    """Bring the database's schema up to date, or look at it."""
+    """Bring the database's schema up to date, or look at it.
+
+    The core has a branch of migrations, and so has each extension that is on and keeps tables.
+    """
 
 
 @db.command()
@@ -21,42 +27,47 @@ def db() -> None:
 def upgrade(ini: str, variables: dict[str, str]) -> None:
     """Bring the database to the newest schema; does nothing when it is there."""
     with refusals():
-        engine = open_database(load_settings(ini, variables), makes_database=True).engine
-        before = schema.current(engine)
-        schema.upgrade(engine, tell=_tell)
-        after = schema.current(engine)
-    click.echo(f"at {after}" if before == after else f"{before or 'empty'} -> {after}")
+        settings = load_settings(ini, variables)
+        branches = _branches(settings)
+        engine = open_database(settings, makes_database=True).engine
+        before = [migrate.current(engine, branch) for branch in branches]
+        migrate.upgrade(engine, branches, tell=_tell)
+    for branch, was in zip(branches, before, strict=True):
+        at = branch.newest
+        click.echo(f"{branch.name}: at {at}" if was == at else f"{branch.name}: {was or 'empty'} -> {at}")
 
 
 @db.command()
 @takes_ini
 @click.option("--to", "revision", required=True, metavar="REVISION", help="An older version's newest.")
 def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
-    """Take the database back to an older version's schema; what only newer ones can hold is lost."""
+    """Take the database back to an older version's schema; what only newer ones can hold is lost.
+
+    The branch of an extension is found by the revision's name.
+    """
     with refusals():
-        engine = _open_registry(ini, variables).engine
-        before = schema.current(engine)
-        if revision not in schema.older_than(before):
-            raise Refusal(f"the database is at {before or 'none'}; there is no way back to {revision}")
-        schema.downgrade(engine, revision, tell=_tell)
-    click.echo(f"{before} -> {revision}")
+        settings = load_settings(ini, variables)
+        engine = open_database(settings, makes_database=False).engine
+        for branch in _branches(settings):
+            before = migrate.current(engine, branch)
+            if revision in migrate.older_than(before, branch):
+                migrate.downgrade(engine, revision, branch, tell=_tell)
+                click.echo(f"{branch.name}: {before} -> {revision}")
+                return
+        raise Refusal(
+            f"the database is at {migrate.current(engine) or 'none'}; there is no way back to {revision}"
+        )
 
 
 @db.command()
 @takes_ini
 def current(ini: str, variables: dict[str, str]) -> None:
-    """Print the revision the database is at, and the newest one."""
+    """Print each branch's revision in the database, and the newest one."""
     with refusals():
-        at = schema.current(_open_registry(ini, variables).engine)
-    click.echo(f"at {at or 'none'}, newest {schema.newest()}")
-
-
-def _open_registry(ini: str, variables: dict[str, str]) -> Database:
-    return open_database(load_settings(ini, variables), makes_database=False)
-
-
-def _tell(sentence: str) -> None:
-    click.echo(f"calotype-manage: {sentence}", err=True)
+        engine, branches = _open(ini, variables)
+        for branch in branches:
+            at = migrate.current(engine, branch) or "none"
+            click.echo(f"{branch.name}: at {at}, newest {branch.newest}")
 
 
 @db.command("new-id")
@@ -70,7 +81,7 @@ def new_id(ini: str, variables: dict[str, str], yes: bool) -> None:
     with refusals():
         settings = load_settings(ini, variables)
         database = open_database(settings, makes_database=False)
-        schema.require_newest(database.engine)
+        migrate.require_newest(database.engine)
         old = _identity_of(database)
         click.echo(
             f"The database is database {old or 'without an id'}. With a new id it is another database: it "
@@ -98,9 +109,23 @@ def _identity_of(database: Database) -> str | None:
 def check(ini: str, variables: dict[str, str]) -> None:
     """Compare the database with what this version needs; exit status 1 when they differ."""
     with refusals():
-        engine = _open_registry(ini, variables).engine
-        schema.require_newest(engine)
-        found = schema.differences(engine)
+        engine, branches = _open(ini, variables)
+        migrate.require_newest(engine, branches)
+        found = [one for branch in branches for one in migrate.differences(engine, branch)]
     if found:
         raise Refusal("the database differs from the models: " + "; ".join(str(one[0]) for one in found))
-    click.echo(f"at {schema.newest()}, as it should be")
+    for branch in branches:
+        click.echo(f"{branch.name}: at {branch.newest}, as it should be")
+
+
+def _open(ini: str, variables: dict[str, str]) -> tuple[Engine, list[migrate.Branch]]:
+    settings = load_settings(ini, variables)
+    return open_database(settings, makes_database=False).engine, _branches(settings)
+
+
+def _branches(settings: Settings) -> list[migrate.Branch]:
+    return branches_of(load_extensions(settings))
+
+
+def _tell(sentence: str) -> None:
+    click.echo(f"calotype-manage: {sentence}", err=True)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from calotype.app import open_database
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
-from calotype.database import schema
+from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.model.findings import Finding, FindingState
 
@@ -34,7 +34,7 @@ def findings(ini: str, variables: dict[str, str], store: str | None, lift: str |
     with refusals():
         database = open_database(load_settings(ini, variables), makes_database=False)
         try:
-            schema.require_newest(database.engine)
+            migrate.require_newest(database.engine)
             if lift is not None:
                 _lift(database, lift)
             else:

@@ -13,8 +13,9 @@ from calotype.app import Service, open_service
 from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.messages import with_arguments
-from calotype.config.settings import Settings, read_settings
-from calotype.database import schema
+from calotype.config.section import read_settings
+from calotype.config.settings import Settings
+from calotype.database import migrate
 from calotype.database.errors import DatabaseError
 from calotype.identity.token_file import TokensNotWritten, TokensUnreadable
 from calotype.stores.errors import StoreError
@@ -37,7 +38,7 @@ def variables_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load_settings(ini: str, variables: dict[str, str]) -> Settings:
-    """The settings of the ini file's application section.
+    """Return the settings of the ini file's application section.
 
     Raises:
         SettingsError: one sentence that names the key.
@@ -65,7 +66,7 @@ def open_ready(ini: str, variables: dict[str, str]) -> Service:
     """
     service = open_service(load_settings(ini, variables), makes_database=False)
     try:
-        schema.require_newest(service.database.engine)
+        migrate.require_newest(service.database.engine)
     except DatabaseError:
         service.close()
         raise
@@ -73,7 +74,7 @@ def open_ready(ini: str, variables: dict[str, str]) -> Service:
 
 
 class Quantity(click.ParamType):
-    """An option that is a size, or a time: the same syntax as in the ini file."""
+    """An option that is a size or a time, with the syntax of the ini file."""
 
     def __init__(self, name: str, parse: Callable[[str], float], least: float, hint: str = ""):
         self.name = name
@@ -93,27 +94,29 @@ class Quantity(click.ParamType):
 
 
 class Refusal(click.ClickException):
-    """What cannot be done, in one sentence on standard error, exit status 1; 2: the command line is wrong."""
-
-    def __init__(self, message: str, *, mistyped: bool = False):
-        super().__init__(message)
-        self.exit_code = 2 if mistyped else 1
+    """Ends a command with one sentence on standard error and exit status 1."""
 
     def show(self, file: Any = None) -> None:
         """Print in the form that the server's own refusal has."""
         click.echo(f"calotype-manage: {self.message}", err=True)
 
 
+class Mistyped(Refusal):
+    """Ends a command whose command line is wrong, with exit status 2."""
+
+    exit_code = 2
+
+
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """Within it, the service's own errors end the command with one sentence."""
+    """End the command with one sentence when the block raises one of the service's own errors."""
     try:
         yield
     except (SettingsError, StoreError, DatabaseError, TokensUnreadable, TokensNotWritten) as error:
         given = click.get_current_context().params
         pairs = [f"{name}={value}" for name, value in given["variables"].items()]
         sentence = with_arguments(str(error), arguments_of(given["ini"], pairs))
-        raise Refusal(sentence, mistyped=isinstance(error, CommandLineError)) from error
+        raise (Mistyped if isinstance(error, CommandLineError) else Refusal)(sentence) from error
 
 
 def _read_variables(
@@ -122,4 +125,4 @@ def _read_variables(
     try:
         return read_variables(given)
     except CommandLineError as error:
-        raise Refusal(str(error), mistyped=True) from None
+        raise Mistyped(str(error)) from None

@@ -13,7 +13,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from calotype.config import former_name
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.messages import did_you_mean, located, one_line, without_password
 
@@ -68,7 +67,6 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
         raise SettingsError(f"{ini}: the ini file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{ini}: the ini file is no UTF-8 text") from None
-    former_name.check_file(Path(ini))
     known = {*_parse(ini, text).defaults(), *_referred_to(text), "data_dir"}
     for name in sorted(variables.keys() - known - {ARGUMENTS}):
         hint = did_you_mean(name, known)

@@ -17,7 +17,7 @@ from calotype.cli.ini import (
     takes_ini,
     variables_argument,
 )
-from calotype.database import schema
+from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.scrubs import Scrub
 
@@ -32,7 +32,7 @@ def scrub() -> None:
 def show(ini: str, variables: dict[str, str]) -> None:
     """Print how far the scrubber is with each store. Exit status 1: a copy is bad, or it has stopped."""
     with refusals(), closing(_open_registry(ini, variables)) as database:
-        schema.require_newest(database.engine)
+        migrate.require_newest(database.engine)
         _show(database, database.scrubs.all())
 
 

@@ -15,12 +15,14 @@ from calotype.config.interpolation import SettingsError
 from calotype.config.messages import with_arguments
 from calotype.config.settings import Settings
 from calotype.database.errors import DatabaseError
+from calotype.extensions import load_extensions
 from calotype.identity.exposure import find_exposed
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.contract import Capability
 from calotype.stores.errors import StoreError
 from calotype.stores.probe import probe
-from calotype.transfers.places import Place, Places, PlaceState
+from calotype.transfers.markers import PlaceState
+from calotype.transfers.places import Place, Places
 
 
 @click.command()
@@ -65,18 +67,19 @@ def stores(
     with refusals():
         settings = load_settings(ini, variables)
         catalog = open_stores(settings)
+        places: Places | str
         if created is not None or claimed is not None:
-            places: Places | str = _open_places(settings, catalog)
+            places = opened = _open_places(settings, catalog)
+            if created is not None:
+                _create(catalog, opened, created)
+            if claimed is not None:
+                _claim(catalog, opened, claimed, owner, asking=not yes)
         else:
             places = _find_places(settings, catalog)
-        if created is not None:
-            _create(catalog, places, created)
-        if claimed is not None:
-            _claim(catalog, places, claimed, owner, asking=not yes)
     failed = [
         name
         for name, entry in catalog.entries.items()
-        if not _show(console, catalog, name, entry, places, probing)
+        if not _show(console, entry, places, probing=probing, is_default=name == catalog.default)
     ]
     for name, reason in catalog.off.items():
         console.print(f"[bold]{escape(name)}[/]: off: {escape(reason)}")
@@ -96,7 +99,7 @@ def _open_places(settings: Settings, catalog: Catalog) -> Places:
         SettingsError, DatabaseError: the database's id cannot be read.
     """
     database = open_database(settings, makes_database=settings.migrate)
-    prepare_schema(database, settings)
+    prepare_schema(database, settings, load_extensions(settings))
     return Places(database, catalog, settings.arguments or "INI")
 
 
@@ -169,16 +172,14 @@ def _check_owner(catalog: Catalog, places: Places, place: Place, owner: str | No
         )
 
 
-def _show(
-    console: Console, catalog: Catalog, name: str, entry: Entry, places: Places | str, probing: bool
-) -> bool:
+def _show(console: Console, entry: Entry, places: Places | str, *, probing: bool, is_default: bool) -> bool:
     """Print a store; return whether it works."""
     store = entry.store
     lines = Table.grid(padding=(0, 2))
     lines.add_row("  driver", f"{entry.driver.name}, of {entry.driver.distribution} {entry.driver.version}")
     lines.add_row("  capabilities", _capabilities(store.capabilities))
     lines.add_row("  options", _listed(store.driver.options.shown()))
-    lines.add_row("  core's options", _listed(entry.core_options()))
+    lines.add_row("  core's options", _listed(entry.options.shown()))
     try:
         store.check()
         works, state = True, "reachable"
@@ -189,11 +190,11 @@ def _show(
         for step in probe(store):
             works = works and step.error is None
             lines.add_row(f"  {step.name}", escape(step.error or "ok"))
-    console.print(f"[bold]{escape(name)}[/]{' (default)' if name == catalog.default else ''}")
+    console.print(f"[bold]{escape(store.name)}[/]{' (default)' if is_default else ''}")
     console.print(lines)
     if store.can(Capability.WRITE):
         # Not in the table, which would break the line and the command in it.
-        remark = places if isinstance(places, str) else places[name].remark()
+        remark = places if isinstance(places, str) else places[store.name].remark()
         console.print(f"  place         {escape(remark)}")
     return works
 

@@ -7,49 +7,38 @@ is ever open while image bytes move.
 from __future__ import annotations
 
 import contextlib
-import datetime
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import transaction
 import zope.sqlalchemy
-from sqlalchemy import Connection, Engine, func, literal, or_, select, union
+from sqlalchemy import Connection, Engine, func, literal, select, union
 from sqlalchemy.exc import DatabaseError as DriverError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
-from calotype.database import audit, findings, identity, jobs, queries
+from calotype.database import findings, identity, parts, queries
 from calotype.database.audit import AuditTrail
-from calotype.database.definitions import (
-    Definitions,
-)
 from calotype.database.disk_reserve import Reserve, is_full
 from calotype.database.engine import read_only
-from calotype.database.errors import (
-    DatabaseFull,
-    DatabaseUnavailable,
-)
+from calotype.database.errors import DatabaseFull, DatabaseUnavailable
 from calotype.database.identity import Identity
+from calotype.database.jobs import JobQuestions
+from calotype.database.locations import Locations
 from calotype.database.pages import Page, Rows
 from calotype.database.processes import Processes
 from calotype.database.retry import LockConflict, is_lock_conflict
 from calotype.database.scrubs import Scrubs
 from calotype.database.tables import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.database.unit_of_work import Unit
+from calotype.database.usage import UsageQuestions
 from calotype.model.findings import Finding, FindingPage, FindingState
-from calotype.model.images import (
-    Image,
-    LeasedLocation,
-    Location,
-    LocationState,
-    Status,
-    StoredLocation,
-)
-from calotype.model.jobs import Job, JobPage, OpenJob
-from calotype.model.queries import ImageQuery, JobQuery, Scope
-from calotype.model.usage import Counts, Incoming, Usage
+from calotype.model.images import Image, LocationState, Status
+from calotype.model.queries import ImageQuery, Scope
+from calotype.model.usage import Counts
 
 
 class _ThreadManager(transaction.ThreadTransactionManager):
@@ -60,11 +49,11 @@ class _ThreadManager(transaction.ThreadTransactionManager):
         self.explicit = True
 
 
-class Database:
-    """The database in one database; shared by all threads.
+class Database(Locations, JobQuestions, UsageQuestions):
+    """The image database; shared by all threads.
 
-    `definitions`, `scrubs`, `processes` and `audit` have the questions about those. Without `keeps_audit`
-    the changes of images are only logged.
+    `scrubs`, `processes` and `audit` have the questions about those. Without `keeps_audit` the changes of
+    images are only logged. An extension reads its own tables through `reading`, and changes them in a `unit`.
     """
 
     def __init__(self, engine: Engine, reserve: Reserve | None = None, *, keeps_audit: bool = True):
@@ -73,7 +62,6 @@ class Database:
         self._keeps_audit = keeps_audit
         self._reading = read_only(engine)
         self._counted: set[str] = set()
-        self.definitions = Definitions(self._reader)
         self.scrubs = Scrubs(self._reader)
         self.processes = Processes(self._reader)
         self.audit = AuditTrail(self._reader)
@@ -99,21 +87,28 @@ class Database:
         if not frees and not self.keep_reserve():
             raise DatabaseFull
         with self._room_made(frees), _named_errors(self.engine):
-            self._manager.begin()
+            begun = self._manager.begin()
             session = self._sessions()
             try:
-                unit = Unit(session)
+                unit = Unit(session, begun, keeps_audit=self._keeps_audit)
                 yield unit
-                if self._keeps_audit:
-                    unit.write_audit()
+                unit.finish()
                 self._manager.commit()
             except BaseException:
                 self._manager.abort()
                 raise
             finally:
                 session.close()
-        for record in unit.audited:
-            audit.log_record(record)
+        for call in unit.due:
+            call()
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Open a connection for reading the tables of an extension; it takes no lock.
+
+        Raises:
+            DatabaseUnavailable: the database is locked or gone.
+        """
+        return self._reader()
 
     def identity(self) -> Identity:
         """Return the database's own id.
@@ -146,119 +141,33 @@ class Database:
         with self._reader() as connection:
             return queries.images_shared_with(connection, project)
 
-    def page(self, listing: ImageQuery) -> Page:
-        """A slice of the images that a listing asks for, which reads them when it is iterated over."""
+    def page(self, listing: ImageQuery, *, whole: bool = True) -> Page:
+        """Return a slice of the images that a listing asks for, which reads them when it is iterated over.
+
+        Without `whole` the images come without what belongs to them, by this one statement.
+        """
         with self._reader() as connection:
             rows = queries.page_rows(connection, listing)
-        return Page(rows[: listing.limit], self._complete, listing.sort, more=len(rows) > listing.limit)
+        read = self._complete if whole else parts.bare_all
+        return Page(rows[: listing.limit], read, listing.sort, more=len(rows) > listing.limit)
 
     def _complete(self, rows: Rows) -> list[Image]:
         with self._reader() as connection:
-            return queries.complete(connection, rows)
+            return parts.complete(connection, rows)
 
-    def leased_locations(self, now: datetime.datetime, limit: int) -> list[LeasedLocation]:
-        """Attempts and doomed bytes, at most `limit`, those first whose lease ends first.
+    def start_usage(self, project: str | None) -> None:
+        """Make sure that a project's usage is counted, in a unit of its own.
 
-        Those are not among them that nobody looks after, and that are kept until after `now`.
+        Two units that both insert the row within longer work would lock each other out on MariaDB.
         """
-        c = LocationRow
-        leased = (
-            select(
-                c.image_id,
-                c.key,
-                c.store,
-                c.location,
-                c.state,
-                c.external,
-                c.counted,
-                c.on_failure,
-                c.lease_until,
-            )
-            .where(
-                c.state.in_([LocationState.INTENDED, LocationState.PENDING_DELETE]),
-                or_(c.lease_owner.is_not(None), c.lease_until.is_(None), c.lease_until < now),
-            )
-            .order_by(c.lease_until)
-            .limit(limit)
-        )
+        if project is None or project in self._counted:
+            return
         with self._reader() as connection:
-            rows = connection.execute(leased).all()
-        return [
-            LeasedLocation(
-                row.image_id,
-                Location(
-                    row.key, row.store, row.location, LocationState(row.state), row.external, row.counted
-                ),
-                Status(row.on_failure) if row.on_failure else None,
-                row.lease_until,
-            )
-            for row in rows
-        ]
-
-    def stored_locations(self, store: str, after: str, limit: int) -> list[StoredLocation]:
-        """The blobs that images have in a store, in the order of their keys."""
-        c, i = LocationRow, ImageRow
-        stored = (
-            select(c.image_id, c.key, c.location, i.size, i.os_hash_value)
-            .join(i, i.id == c.image_id)
-            .where(c.store == store, c.state == LocationState.STORED, c.key > after)
-            .order_by(c.key)
-            .limit(limit)
-        )
-        with self._reader() as connection:
-            return [StoredLocation(*row) for row in connection.execute(stored)]
-
-    def known_locations(self, store: str, locations: list[str]) -> set[str]:
-        """Which of a store's locations the database has a row for, in whatever state."""
-        c = LocationRow
-        with self._reader() as connection:
-            return set(
-                connection.scalars(select(c.location).where(c.store == store, c.location.in_(locations)))
-            )
-
-    def unplaced_keys(self, store: str) -> list[str]:
-        """Keys under which bytes may come to lie, or lie, in a store, though no row says where."""
-        c = LocationRow
-        with self._reader() as connection:
-            return list(connection.scalars(select(c.key).where(c.store == store, c.location.is_(None))))
-
-    def has_stored(self, key: str) -> bool:
-        """Whether an image has its bytes under that key."""
-        stored = (LocationRow.key == key, LocationRow.state == LocationState.STORED)
-        with self._reader() as connection:
-            return connection.execute(select(LocationRow.key).where(*stored)).first() is not None
-
-    def known_keys(self, keys: list[str]) -> set[str]:
-        """Which keys of upload attempts the database has a row for."""
-        with self._reader() as connection:
-            return set(connection.scalars(select(LocationRow.key).where(LocationRow.key.in_(keys))))
-
-    def open_jobs(self, limit: int, now: datetime.datetime, latest: datetime.datetime) -> list[OpenJob]:
-        """Jobs that are not at their end, taken or not, but for those that wait; see `jobs.open_jobs`."""
-        with self._reader() as connection:
-            return jobs.open_jobs(connection, limit, now, latest)
-
-    def find_job(self, job_id: str) -> Job | None:
-        """The job of that id; None if there is none."""
-        with self._reader() as connection:
-            return jobs.find_job(connection, job_id)
-
-    def job_page(self, listing: JobQuery) -> JobPage:
-        """A slice of the jobs of all images that a listing asks for."""
-        with self._reader() as connection:
-            return jobs.page(connection, listing)
-
-    def jobs_of(self, image_id: str, limit: int = 1000) -> list[Job]:
-        """The jobs of an image, newest first; the oldest beyond the limit are left out."""
-        with self._reader() as connection:
-            return jobs.jobs_of(connection, image_id, limit)
-
-    def latest_jobs(self, image_ids: Collection[str]) -> dict[str, Job]:
-        """The newest job of each image that has any."""
-        if not image_ids:
-            return {}
-        with self._reader() as connection:
-            return {job.image_id: job for job in jobs.latest_jobs(connection, image_ids)}
+            there = connection.execute(select(UsageRow.project).where(UsageRow.project == project)).first()
+        if there is None:
+            with contextlib.suppress(IntegrityError), self.unit() as unit:
+                unit.start_usage(project)
+        self._counted.add(project)
 
     def stores_in_use(self) -> list[str]:
         """Return the names of the stores that images have bytes in, or that open findings are about."""
@@ -282,33 +191,6 @@ class Database:
         """Return the finding with this id, whatever its state."""
         with self._reader() as connection:
             return findings.find(connection, finding_id)
-
-    def start_usage(self, project: str | None) -> None:
-        """Make sure that a project's usage is counted, in a unit of its own.
-
-        Two units that both insert the row within longer work would lock each other out on MariaDB.
-        """
-        if project is None or project in self._counted:
-            return
-        with self._reader() as connection:
-            there = connection.execute(select(UsageRow.project).where(UsageRow.project == project)).first()
-        if there is None:
-            with contextlib.suppress(IntegrityError), self.unit() as unit:
-                unit.start_usage(project)
-        self._counted.add(project)
-
-    def usage(self, project: str) -> Usage:
-        """What a project's images use."""
-        with self._reader() as connection:
-            row = connection.execute(
-                select(UsageRow.bytes, UsageRow.images).where(UsageRow.project == project)
-            ).first()
-        return Usage(row.bytes, row.images) if row is not None else Usage(0, 0)
-
-    def incoming(self, project: str) -> Incoming:
-        """Count what comes in for a project now."""
-        with self._reader() as connection:
-            return queries.incoming(connection, project)
 
     def census(self) -> Counts:
         """Count images, locations and jobs by status, and open findings; walks the tables, so ask seldom."""

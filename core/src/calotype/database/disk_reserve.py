@@ -36,9 +36,9 @@ def is_full(error: BaseException, url: URL) -> bool:
     if code is None:
         number = raw.args[0] if raw.args else None
         return getattr(raw, "sqlstate", None) == _SQLSTATE or number in _NUMBERS
-    return code == sqlite3.SQLITE_FULL or (
-        code in _PERHAPS and bool(url.database) and _free(Path(url.database).parent) < _LOW
-    )
+    if code in _PERHAPS and url.database:
+        return _free(Path(url.database).parent) < _LOW
+    return bool(code == sqlite3.SQLITE_FULL)
 
 
 class Reserve:

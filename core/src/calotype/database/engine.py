@@ -45,8 +45,8 @@ def build_engine(
         "pool_pre_ping": True,
     }
     if url.get_backend_name() == "sqlite":
-        if _names_file(url):
-            private_files.make_directory(Path(url.database).resolve().parent)
+        if (file := _file_of(url)) is not None:
+            private_files.make_directory(file.resolve().parent)
         options |= {"connect_args": {"timeout": busy_timeout}, "pool_pre_ping": False}
     if url.get_backend_name() in ("mysql", "mariadb"):
         # Its default locks gaps between rows, and so units of different rows lock each other out.
@@ -62,12 +62,14 @@ def build_engine(
 def is_missing(url: str | URL) -> bool:
     """Return whether the URL is that of an SQLite file which does not exist; connecting would create it."""
     url = make_url(url)
-    return url.get_backend_name() == "sqlite" and _names_file(url) and not Path(url.database).exists()
+    file = _file_of(url) if url.get_backend_name() == "sqlite" else None
+    return file is not None and not file.exists()
 
 
-def _names_file(url: URL) -> bool:
-    """Whether an SQLite URL names a file; a URI of SQLite's own may mean anything."""
-    return url.database not in (None, "", ":memory:") and not url.database.startswith("file:")
+def _file_of(url: URL) -> Path | None:
+    """Return the file that an SQLite URL names; None for memory, and for a URI of SQLite's own."""
+    name = url.database
+    return None if not name or name == ":memory:" or name.startswith("file:") else Path(name)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,5 @@
 """What can go wrong in the database. Nothing here knows HTTP."""
 
-from collections.abc import Collection
-
 
 class DatabaseError(Exception):
     """Base of what follows."""
@@ -20,21 +18,6 @@ class ImageNotFound(DatabaseError):
 
 class StatusConflict(DatabaseError):
     """The image is not in a status that allows the change: somebody else was faster."""
-
-
-class NamespaceNotFound(DatabaseError):
-    """No such namespace of metadata definitions, or none any more."""
-
-    def __init__(self) -> None:
-        super().__init__("Namespace not found")
-
-
-class DuplicateDefinition(DatabaseError):
-    """A namespace, or what is to stand in one, has a name that is taken."""
-
-    def __init__(self, names: Collection[str]):
-        given = ", ".join(list(names)[:3])[:200]
-        super().__init__(f"There is one of that name already: {given}")
 
 
 class LimitReached(DatabaseError):

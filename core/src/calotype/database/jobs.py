@@ -1,20 +1,37 @@
-"""Reading jobs: those of some images, and pages of all."""
+"""Jobs: reading those of some images, and pages of all, and writing them in a unit of work."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Sequence
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, func, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from calotype.database.queries import follows, order_by
 from calotype.database.tables import JobRow, LocationRow
-from calotype.model.images import LocationState
+from calotype.model.audit import Actor
+from calotype.model.images import Image, LocationState
 from calotype.model.jobs import Job, JobKind, JobPage, JobStatus, OpenJob
 from calotype.model.queries import JobQuery, SortKey
 
 _JOBS = JobRow.__table__
+_OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 _MAKES_IMAGE = JobRow.order["asked"].as_string().is_not(None)
 _SORTED = {
     **{name: _JOBS.c[name] for name in ("id", "status", "created_at", "updated_at")},
@@ -46,12 +63,6 @@ _LISTED = (
 )
 
 
-def find_job(connection: Connection, job_id: str) -> Job | None:
-    """The job of that id."""
-    found = _records(connection, select(_JOBS).where(JobRow.id == job_id))
-    return found[0] if found else None
-
-
 def open_jobs(
     connection: Connection, limit: int, now: datetime.datetime, latest: datetime.datetime
 ) -> list[OpenJob]:
@@ -65,7 +76,7 @@ def open_jobs(
     )
     found = (
         select(_JOBS, left.exists().label("waits"))
-        .where(JobRow.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
+        .where(JobRow.status.in_(_OPEN))
         .where(or_(JobRow.not_before.is_(None), JobRow.not_before <= now, JobRow.not_before > latest))
         # Many jobs may wait for one store, and each try may take long: others need not queue behind them.
         .order_by(case((JobRow.not_before.is_(None), 0), else_=1), JobRow.created_at)
@@ -75,19 +86,6 @@ def open_jobs(
         OpenJob(_record(row), row.lease_until, bool(row.waits), row.not_before)
         for row in connection.execute(found)
     ]
-
-
-def jobs_of(connection: Connection, image_id: str, limit: int) -> list[Job]:
-    """At most `limit` jobs of an image, newest first."""
-    return _records(connection, _OF_ONE, image_id=image_id, most=limit)
-
-
-def latest_jobs(connection: Connection, image_ids: Collection[str]) -> list[Job]:
-    """The newest job of each of the images that has any."""
-    ids = list(image_ids)
-    if len(ids) == 1:
-        return jobs_of(connection, ids[0], 1)
-    return _records(connection, _LATEST, image_ids=ids) if ids else []
 
 
 def page(connection: Connection, listing: JobQuery) -> JobPage:
@@ -158,3 +156,119 @@ def _order(row: Row[Any]) -> dict[str, Any]:
     if "made" in row._mapping:
         return {"asked": {}} if row.made else {}
     return row.job_order
+
+
+class JobsUnit:
+    """The verbs of a unit of work on jobs."""
+
+    _connection: Connection
+
+    def add_job(self, kind: JobKind, image: Image, order: Mapping[str, Any], actor: Actor) -> str:
+        """Write a job down, for the project that owns the image, and return its id."""
+        now, job_id = _now(), str(uuid.uuid4())
+        row = {
+            "id": job_id,
+            "kind": kind,
+            "image_id": image.id,
+            "status": JobStatus.PENDING,
+            "job_order": dict(order),
+            "outcome": {"pending": list(order.get("stores", ())), "failed": []},
+            "message": "",
+            "owner": image.owner,
+            "job_user": actor.user,
+            "request_id": actor.origin.request_id or "",
+            "created_at": now,
+            "updated_at": now,
+        }
+        self._connection.execute(insert(_JOBS), row)
+        return job_id
+
+    def has_open_job(self, image_id: str) -> bool:
+        """Return whether a job of the image has not ended yet."""
+        mine = select(_JOBS.c.id).where(_JOBS.c.image_id == image_id, _JOBS.c.status.in_(_OPEN))
+        return self._connection.execute(mine.limit(1)).first() is not None
+
+    def claim_job(self, seen: OpenJob, owner: str, until: datetime.datetime) -> bool:
+        """Take a job and return True, unless it is no longer as it was `seen`."""
+        as_seen = (_JOBS.c.lease_until == seen.lease_until, _JOBS.c.not_before == seen.not_before)
+        values = {"lease_owner": owner, "lease_until": until, "not_before": None}
+        return self._change_job(seen.job.id, *as_seen, status=JobStatus.PROCESSING, **values)
+
+    def note_job(self, job_id: str, owner: str, outcome: Mapping[str, Any]) -> bool:
+        """Write down how far a job is, which waits for nothing; return whether it is still `owner`'s."""
+        mine = _JOBS.c.lease_owner == owner
+        return self._change_job(job_id, mine, outcome=dict(outcome), message="", waiting_since=None)
+
+    def put_job_off(
+        self, job: Job, owner: str, until: datetime.datetime, message: str, outcome: Mapping[str, Any]
+    ) -> bool:
+        """Give a job back that is to be tried again at `until`; return whether it was still `owner`'s."""
+        values: dict[str, Any] = {"not_before": until, "waiting_since": job.waiting_since or _now()}
+        values |= {"status": JobStatus.PENDING, "lease_owner": None, "lease_until": None}
+        mine = _JOBS.c.lease_owner == owner
+        return self._change_job(job.id, mine, message=message, outcome=dict(outcome), **values)
+
+    def hurry_jobs(self, image_id: str) -> None:
+        """Let the image's jobs that wait for a store be tried again at once."""
+        waiting = update(_JOBS).where(_JOBS.c.image_id == image_id, _JOBS.c.not_before.is_not(None))
+        self._connection.execute(waiting.values(not_before=None))
+
+    def end_job(
+        self, job_id: str, owner: str, status: JobStatus, message: str, outcome: Mapping[str, Any]
+    ) -> bool:
+        """Write down how a job ended; return whether it was still `owner`'s."""
+        values = {"status": status, "message": message, "outcome": dict(outcome), "waiting_since": None}
+        return self._change_job(
+            job_id, _JOBS.c.lease_owner == owner, lease_owner=None, lease_until=None, **values
+        )
+
+    def _change_job(self, job_id: str, *conditions: ColumnElement[bool], **values: Any) -> bool:
+        change = (
+            update(_JOBS)
+            .where(_JOBS.c.id == job_id, _JOBS.c.status.in_(_OPEN), *conditions)
+            .values(updated_at=_now(), **values)
+        )
+        return self._connection.execute(change).rowcount == 1
+
+
+class JobQuestions:
+    """The questions about jobs."""
+
+    _reader: Callable[[], AbstractContextManager[Connection]]
+
+    def open_jobs(self, limit: int, now: datetime.datetime, latest: datetime.datetime) -> list[OpenJob]:
+        """Return jobs that have not ended, taken or not, without those that wait; see `open_jobs`."""
+        with self._reader() as connection:
+            return open_jobs(connection, limit, now, latest)
+
+    def find_job(self, job_id: str) -> Job | None:
+        """Return the job with this id; None if there is none."""
+        with self._reader() as connection:
+            found = _records(connection, select(_JOBS).where(JobRow.id == job_id))
+        return found[0] if found else None
+
+    def job_page(self, listing: JobQuery) -> JobPage:
+        """Return a slice of the jobs of all images that a listing asks for."""
+        with self._reader() as connection:
+            return page(connection, listing)
+
+    def jobs_of(self, image_id: str, limit: int = 1000) -> list[Job]:
+        """Return the jobs of an image, newest first; the oldest beyond the limit are left out."""
+        with self._reader() as connection:
+            return _records(connection, _OF_ONE, image_id=image_id, most=limit)
+
+    def latest_jobs(self, image_ids: Collection[str]) -> dict[str, Job]:
+        """Return the newest job of each image that has any."""
+        ids = list(image_ids)
+        if not ids:
+            return {}
+        with self._reader() as connection:
+            if len(ids) == 1:
+                jobs = _records(connection, _OF_ONE, image_id=ids[0], most=1)
+            else:
+                jobs = _records(connection, _LATEST, image_ids=ids)
+        return {job.image_id: job for job in jobs}
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -1,61 +1,207 @@
-"""Running alembic, as a library; imported by `schema` only when there is something to do."""
+"""The schema over time: bring a database to the newest revision of each branch, or say that it is not there.
+
+A branch is a line of migrations with tables and a version table of its own: the core has one, and so has
+each extension that keeps something in the database. Switching an extension off leaves its tables and its
+version alone.
+
+alembic is imported where it is used, because it costs 10 MiB and a tenth of a second, and most processes have
+nothing to migrate.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Engine,
+    MetaData,
+    String,
+    column,
+    event,
+    inspect,
+    select,
+    table,
+    update,
+)
+from sqlalchemy.dialects.mysql.base import MySQLDialect
+from sqlalchemy.exc import DBAPIError
 
+from calotype.config.messages import one_line
 from calotype.database.engine import read_only, unhurried
+from calotype.database.errors import SchemaMismatch
 from calotype.database.tables import Base
+from calotype.database.turns import Tell, turn
 
+log = logging.getLogger(__name__)
+
+#: alembic's environment and template, which all branches share.
+_ENVIRONMENT = Path(__file__).parent / "migrations"
+#: Revisions from before the first release, and the last one of them, which has the tables of `core_1`.
+_UNRELEASED = re.compile(r"00(0[1-9]|10)")
+_LAST_UNRELEASED = "0010"
+#: Where `_LAST_UNRELEASED` was the newest revision.
+_LAST_COMMIT = "b7f1b0e"
 #: MariaDB's and MySQL's errors that say that a step is done already: a table, a column, an index or a foreign
-#: key is there, or gone. Their DDL knows no transactions, so what was interrupted is begun again half done.
+#: key is there, or gone. Their DDL knows no transactions, so an interrupted migration starts over half done.
 _DONE_ALREADY = frozenset({1050, 1051, 1060, 1061, 1091, 1826})
-#: The folder that alembic finds them in.
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(engine: Engine, revision: str) -> None:
-    """Run the migrations up to a revision."""
-    _run(engine, lambda config: command.upgrade(config, revision))
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A line of migrations.
+
+    Args:
+        name: An extension's branch is named like the extension.
+        folder: The folder of alembic scripts.
+        newest: The revision that this version of the code needs.
+        metadata: The tables as the newest revision leaves them. No two branches share a table.
+    """
+
+    name: str
+    folder: Path
+    newest: str
+    metadata: MetaData
+
+    @property
+    def version_table(self) -> str:
+        """The name of the table that keeps the database's revision."""
+        return "alembic_version" if self is CORE else f"alembic_version_{self.name}"
 
 
-def downgrade(engine: Engine, revision: str) -> None:
-    """Undo the migrations down to a revision."""
-    _run(engine, lambda config: command.downgrade(config, revision))
+CORE = Branch("core", _ENVIRONMENT / "versions", "core_1", Base.metadata)
 
 
-def older_than(revision: str | None) -> list[str]:
-    """The revisions before that one, newest first; none if there is no such revision."""
-    line = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+def current(engine: Engine, branch: Branch = CORE) -> str | None:
+    """Return the branch's revision in the database; None where the branch has no tables yet."""
+    version = column("version_num", String())
+    with _usable(engine), read_only(engine).connect() as connection:
+        if not inspect(connection).has_table(branch.version_table):
+            return None
+        return connection.scalar(select(version).select_from(table(branch.version_table, version)))
+
+
+def upgrade(engine: Engine, branches: Sequence[Branch] = (CORE,), tell: Tell = log.warning) -> None:
+    """Bring the database to the newest revision of each branch; return at once when it is there.
+
+    Args:
+        tell: Called with a sentence when another process is changing the schema, and this one waits for it.
+
+    Raises:
+        SchemaMismatch: the database cannot be used, or this version does not know its revision.
+    """
+    if all(current(engine, branch) == branch.newest for branch in branches):
+        return
+    from alembic import command
+
+    with _usable(engine), turn(engine, tell):
+        for branch in branches:
+            if branch is CORE and current(engine) == _LAST_UNRELEASED:
+                _adopt(engine)
+            _require_known(branch, current(engine, branch))
+            if current(engine, branch) != branch.newest:
+                _run(engine, branch, lambda config: command.upgrade(config, "head"))
+
+
+def downgrade(engine: Engine, revision: str, branch: Branch = CORE, tell: Tell = log.warning) -> None:
+    """Take the database back to an older revision of a branch."""
+    from alembic import command
+
+    with _usable(engine), turn(engine, tell):
+        _run(engine, branch, lambda config: command.downgrade(config, revision))
+
+
+def older_than(revision: str | None, branch: Branch = CORE) -> list[str]:
+    """Return the revisions before that one, newest first; none if this version does not know it."""
+    line = _revisions(branch)
     return line[line.index(revision) + 1 :] if revision in line else []
 
 
-def differences(engine: Engine) -> list[Any]:
-    """What the database has other than the models say."""
-    with read_only(engine).connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return compare_metadata(context, Base.metadata)
+def differences(engine: Engine, branch: Branch = CORE) -> list[Any]:
+    """Return how the branch's tables in the database differ from its models, in alembic's terms."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    def is_ours(name: str | None, kind: str, parents: Any) -> bool:
+        return kind != "table" or name in branch.metadata.tables
+
+    with _usable(engine), read_only(engine).connect() as connection:
+        options = {"compare_type": True, "include_name": is_ours}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), branch.metadata)
 
 
-def _run(engine: Engine, work: Callable[[Config], None]) -> None:
-    def migrate(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        work(config)
+def require_newest(engine: Engine, branches: Sequence[Branch] = (CORE,), ini: str = "INI") -> None:
+    """Return when the database is at the newest revision of each branch.
 
-    # One transaction around it all, where the database can undo a table's change. Processes take turns:
-    # see `turns`.
+    Raises:
+        SchemaMismatch: it is not; the sentence says which command to run.
+    """
+    for branch in branches:
+        at = current(engine, branch)
+        if at == branch.newest:
+            continue
+        state = f"at revision {at}" if at else "empty"
+        needs = f"the database is {state}, this version needs"
+        if branch is not CORE:
+            needs = f"the tables of the extension '{branch.name}' are {state if at else 'missing'}, it needs"
+        raise SchemaMismatch(f"{needs} revision {branch.newest}: run `calotype-manage db upgrade {ini}`")
+
+
+def exact_text(dialect: Dialect) -> dict[str, str]:
+    """Return the options of a table that compares texts by each character, blanks at the end included.
+
+    MariaDB and MySQL take "My Image" for "my image" otherwise. Other databases need no option.
+    """
+    if not isinstance(dialect, MySQLDialect):
+        return {}
+    collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
+    return {f"{dialect.name}_charset": "utf8mb4", f"{dialect.name}_collate": collation}
+
+
+def _adopt(engine: Engine) -> None:
+    """Give a database at the last unreleased revision the revision that has the same tables."""
+    version = table(CORE.version_table, column("version_num"))
+    with engine.begin() as connection:
+        connection.execute(update(version).values(version_num="core_1"))
+
+
+def _require_known(branch: Branch, at: str | None) -> None:
+    if at is None or at in _revisions(branch):
+        return
+    if branch is CORE and _UNRELEASED.fullmatch(at):
+        raise SchemaMismatch(
+            f"the database is at revision {at}, from before the first release: upgrade it to "
+            f"{_LAST_UNRELEASED} with the commit {_LAST_COMMIT} of Calotype first, then with this version"
+        )
+    raise SchemaMismatch(
+        f"the database is at revision {at} of {branch.name}, which this version does not know: "
+        "use the version that has upgraded it, or a newer one"
+    )
+
+
+def _revisions(branch: Branch) -> list[str]:
+    """Return the branch's revisions, newest first."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(_ENVIRONMENT), version_locations=[str(branch.folder)])
+    return [script.revision for script in scripts.walk_revisions()]
+
+
+def _run(engine: Engine, branch: Branch, work: Callable[[Any], None]) -> None:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("script_location", str(_ENVIRONMENT).replace("%", "%%"))
+    config.set_main_option("version_locations", str(branch.folder).replace("%", "%%"))
+    # One transaction around all of it, where the database can undo a change of a table.
     with (
         unhurried(engine) as patient,
         patient.connect() as connection,
@@ -63,17 +209,18 @@ def _run(engine: Engine, work: Callable[[Config], None]) -> None:
         _steps_repeatable(connection),
         connection.begin(),
     ):
-        migrate(connection)
+        config.attributes["branch"], config.attributes["connection"] = branch, connection
+        work(config)
 
 
 @contextlib.contextmanager
 def _rows_unchained(connection: Connection) -> Iterator[None]:
-    """SQLite changes a table by making another in its place, which foreign keys to its rows would forbid."""
+    """Let SQLite replace a table by a changed copy of it, which foreign keys to its rows would forbid."""
     if connection.dialect.name != "sqlite":
         yield
         return
-    raw = connection.connection.dbapi_connection
-    raw.execute("PRAGMA foreign_keys = OFF")  # means nothing once the transaction has begun
+    raw = connection.connection.cursor()
+    raw.execute("PRAGMA foreign_keys = OFF")  # has no effect once the transaction has begun
     try:
         yield
     finally:
@@ -82,7 +229,7 @@ def _rows_unchained(connection: Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _steps_repeatable(connection: Connection) -> Iterator[None]:
-    """Let each step pass that is done already, where what was interrupted is not undone."""
+    """Skip each step that is done already, on databases that do not undo an interrupted migration."""
     if connection.dialect.name not in ("mysql", "mariadb"):
         yield
         return
@@ -100,3 +247,15 @@ def _steps_repeatable(connection: Connection) -> Iterator[None]:
         yield
     finally:
         event.remove(connection.engine, "do_execute", execute)
+
+
+@contextlib.contextmanager
+def _usable(engine: Engine) -> Iterator[None]:
+    """Say in one sentence that the database is away, locked, or no database at all, and which one it is."""
+    try:
+        yield
+    except DBAPIError as error:
+        url = engine.url.render_as_string(hide_password=True)
+        # MariaDB's errors are a number and a text; PostgreSQL's texts have several lines.
+        reason = one_line(error.orig.args[-1] if error.orig and error.orig.args else error.orig)
+        raise SchemaMismatch(f"the database {url} cannot be used: {reason}") from error

@@ -1,7 +1,7 @@
-"""Reading: rows turned into records without an ORM session.
+"""Queries: which images a caller asks for, and which of them it may see.
 
-An image is read by two statements, however many images there are: one for the rows of
-`images`, one for all that belongs to them.
+Images are read by two statements, however many they are: one for the rows of
+`images`, one for all that belongs to them (see `parts`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    CompoundSelect,
     Connection,
     Integer,
     Row,
@@ -23,19 +22,16 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    literal,
-    null,
     or_,
     select,
     union,
-    union_all,
 )
 from sqlalchemy.types import String
 
-from calotype.database.tables import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow
-from calotype.model.images import Image, Location, LocationState, Member, MemberStatus, Status, Visibility
+from calotype.database.parts import bare, complete
+from calotype.database.tables import ImageRow, MemberRow, PropertyRow, TagRow
+from calotype.model.images import Image, Member, MemberStatus, Status, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
-from calotype.model.usage import Incoming
 
 _IMAGES = ImageRow.__table__
 _COLUMNS = tuple(_IMAGES.columns.keys())
@@ -57,10 +53,20 @@ OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
 }
 
 
-def find_image(connection: Connection, image_id: str, *, lock: bool = False) -> Image | None:
-    """The image of that id, deleted ones too; None if there never was one."""
-    rows = connection.execute(_FIND_LOCKED if lock else _FIND, {"image_id": image_id}).all()
+def find_image(connection: Connection, image_id: str) -> Image | None:
+    """Return the image with this id, even a deleted one; None if there never was one."""
+    rows = connection.execute(_FIND, {"image_id": image_id}).all()
     return complete(connection, rows)[0] if rows else None
+
+
+def lock_row(connection: Connection, image_id: str) -> Image | None:
+    """Return the image with this id, locked, and without what belongs to it, be it deleted or not.
+
+    What belongs to it must be read by a statement of its own, because one that waits for the lock
+    sees the other tables as they were when it began.
+    """
+    row = connection.execute(_FIND_LOCKED, {"image_id": image_id}).first()
+    return None if row is None else bare(row)
 
 
 def find_visible(connection: Connection, image_id: str, scope: Scope, project: str | None) -> Image | None:
@@ -93,20 +99,6 @@ def images_shared_with(connection: Connection, project: str) -> list[Image]:
         .order_by(c.created_at, c.id)
     )
     return [_shared_image(row) for row in connection.execute(shared)]
-
-
-def incoming(connection: Connection, project: str) -> Incoming:
-    """Count what comes in for a project now."""
-    i, c = ImageRow, LocationRow
-    coming = (Status.SAVING, Status.UPLOADING, Status.IMPORTING)
-    images = select(func.count()).where(i.owner == project, i.deleted_at.is_(None), i.status.in_(coming))
-    staged = (
-        select(func.coalesce(func.sum(c.counted), 0))
-        .join(i, i.id == c.image_id)
-        .where(i.owner == project, c.state == LocationState.STAGED)
-    )
-    found = connection.execute(select(images.scalar_subquery(), staged.scalar_subquery())).one()
-    return Incoming(*map(int, found))
 
 
 def page_rows(connection: Connection, listing: ImageQuery) -> Sequence[Row[Any]]:
@@ -239,20 +231,6 @@ def _zero(name: str) -> Any:
     return "" if isinstance(_IMAGES.c[name].type, String) else 0
 
 
-def complete(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Image]:
-    """Turn rows of `images` into records, with all that belongs to them."""
-    if not rows:
-        return []
-    parts: dict[str, _Parts] = {row[0]: _Parts() for row in rows}
-    if len(rows) == 1:  # one value is bound at once; a list of them is written into the SQL each time
-        found = connection.execute(_PARTS_OF_ONE, {"image_id": rows[0][0]})
-    else:
-        found = connection.execute(_PARTS, {"image_ids": list(parts)})
-    for row in found:
-        parts[row.image_id].take(row)
-    return [_image(row, parts[row[0]]) for row in rows]
-
-
 def _shared_image(row: Row[Any]) -> Image:
     member = Member(
         row.member_project,
@@ -272,97 +250,6 @@ def _shared_image(row: Row[Any]) -> Image:
     )
 
 
-def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
-    """All that belongs to images, and whether they have jobs, in one statement; `kind` tells rows apart.
-
-    `belongs` says of a column of ids whether the image is one of those that are read.
-    """
-    nothing = null()
-    # Members first: they have most of the columns, and the first part's types are those of all.
-    members = select(
-        literal("member").label("kind"),
-        MemberRow.image_id.label("image_id"),
-        MemberRow.project.label("name"),
-        MemberRow.status.label("text"),
-        cast(nothing, String).label("extra"),
-        MemberRow.can_share.label("flag"),
-        MemberRow.created_at.label("created_at"),
-        MemberRow.updated_at.label("updated_at"),
-    ).where(belongs(MemberRow.image_id))
-    properties = select(
-        literal("property"),
-        PropertyRow.image_id,
-        PropertyRow.name,
-        PropertyRow.value,
-        *[nothing] * 4,
-    ).where(belongs(PropertyRow.image_id))
-    tags = select(literal("tag"), TagRow.image_id, TagRow.tag, *[nothing] * 5).where(belongs(TagRow.image_id))
-    locations = select(
-        literal("location"),
-        LocationRow.image_id,
-        LocationRow.key,
-        LocationRow.store,
-        LocationRow.location,
-        LocationRow.external,
-        LocationRow.created_at,
-        LocationRow.quarantined_at,
-    ).where(belongs(LocationRow.image_id), LocationRow.state == LocationState.STORED)
-    # PostgreSQL takes a null below DISTINCT for text.
-    busy = select(JobRow.image_id).where(belongs(JobRow.image_id)).distinct().subquery()
-    jobs = select(literal("job"), busy.c.image_id, *[nothing] * 6)
-    return union_all(members, properties, tags, locations, jobs)
-
-
-class _Parts:
-    """What belongs to one image, as the rows of `_PARTS` bring it."""
-
-    def __init__(self) -> None:
-        self.properties: dict[str, str] = {}
-        self.tags: list[str] = []
-        self.members: list[Member] = []
-        self.locations: list[tuple[Any, Location]] = []
-        self.has_jobs = False
-
-    def take(self, row: Any) -> None:
-        if row.kind == "property":
-            self.properties[row.name] = row.text
-        elif row.kind == "tag":
-            self.tags.append(row.name)
-        elif row.kind == "member":
-            self.members.append(
-                Member(row.name, MemberStatus(row.text), bool(row.flag), row.created_at, row.updated_at)
-            )
-        elif row.kind == "job":
-            self.has_jobs = True
-        else:
-            quarantined = row.updated_at is not None
-            location = Location(
-                row.name,
-                row.text,
-                row.extra,
-                LocationState.STORED,
-                bool(row.flag),
-                quarantined=quarantined,
-            )
-            self.locations.append(((quarantined, row.created_at), location))
-
-
-def _image(row: Sequence[Any], parts: _Parts) -> Image:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    values["status"] = Status(values["status"])
-    values["visibility"] = Visibility(values["visibility"])
-    if values["deleted_from"] is not None:
-        values["deleted_from"] = Status(values["deleted_from"])
-    return Image(
-        **values,
-        properties=dict(sorted(parts.properties.items())),
-        tags=tuple(sorted(parts.tags)),
-        members=tuple(sorted(parts.members, key=lambda member: member.project)),
-        locations=tuple(location for _, location in sorted(parts.locations, key=lambda pair: pair[0])),
-        has_jobs=parts.has_jobs,
-    )
-
-
 _SORTED = {name: _never_null(name) for name in _COLUMNS}
 
 # Built once: building a statement costs more than running it.
@@ -374,5 +261,3 @@ _FIND_IN = {
     )
     for scope in Scope
 }
-_PARTS = _parts_query(lambda column: column.in_(bindparam("image_ids", expanding=True)))
-_PARTS_OF_ONE = _parts_query(lambda column: column == bindparam("image_id"))

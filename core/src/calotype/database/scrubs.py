@@ -194,14 +194,14 @@ def _copies(*conditions: ColumnElement[bool]) -> Select[Any]:
     """Return the query for copies that are ours to check: external bytes belong to somebody else."""
     c, i = _LOCATIONS.c, _IMAGES.c
     return (
-        select(c.key, c.image_id, c.store, c.location, i.size, i.os_hash_value, c.quarantined_at)
+        select(c.key, c.image_id, c.store, c.location, i.size, i.os_hash_value, c.quarantined_at.is_not(None))
         .join(_IMAGES, i.id == c.image_id)
         .where(c.state == LocationState.STORED, c.external.is_(False), i.status.in_(_READABLE), *conditions)
     )
 
 
 def _read(connection: Connection, query: Select[Any]) -> list[Copy]:
-    return [Copy(*values, quarantined=at is not None) for *values, at in connection.execute(query)]
+    return [Copy(*row) for row in connection.execute(query)]
 
 
 def _passes() -> Select[Any]:

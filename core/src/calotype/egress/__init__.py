@@ -7,8 +7,10 @@ and a connection to one of those very addresses, under the URL's name. Nothing i
 looked up a second time, and nothing in the environment (proxies, netrc) is heard.
 """
 
+from calotype.egress.answer import Answer
 from calotype.egress.errors import BadAnswer, BadStatus, EgressError, Forbidden, Unreachable
-from calotype.egress.fetch import Answer, Egress, EgressPolicy, Resolver, resolve
+from calotype.egress.fetch import Egress, Resolver, resolve
+from calotype.egress.policy import EgressPolicy
 from calotype.egress.targets import URL_MAX, Address, Network, Target, is_own, is_public, parse
 
 __all__ = [

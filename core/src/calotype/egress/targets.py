@@ -110,8 +110,7 @@ def parse(url: str) -> Target:
     if len(url) > URL_MAX:
         raise Forbidden(f"its URL has {len(url)} characters, and at most {URL_MAX} are allowed")
     match = URL.fullmatch(url)
-    scheme = match["scheme"].lower() if match else ""
-    if scheme not in PORTS:
+    if match is None or (scheme := match["scheme"].lower()) not in PORTS:
         raise Forbidden(_FORM)
     try:
         address = _literal(match["ipv4"], match["ipv6"])

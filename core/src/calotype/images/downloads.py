@@ -94,10 +94,9 @@ class Reading:
         sha256 = image.os_hash_value if offset == 0 and length is None else None
 
         def read(store: CheckedStore, location: Location) -> Reader:
-            text = location.location or ""
-            if store.has_file(text):
-                return store.get(text, offset, length, size=image.size)
-            reader = store.get(text, offset, length, size=image.size)
+            reader = store.get(location.location or "", offset, length, size=image.size)
+            if store.keeps_files:
+                return reader
             # Only now: those who wait for a store that hangs must not take the turns of other stores.
             if not self._turns.acquire(blocking=False):
                 reader.close()

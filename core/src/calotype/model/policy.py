@@ -21,10 +21,7 @@ at its head. `calotype.database.rights` asks the same table again in the unit th
 OPERATE - copy bytes into more stores, take them out of one, ask how stores are made, see what
 is done for whom and have it done as a task - is an admin's alone.
 
-DEFINE - make, change and remove metadata definitions - is an admin's alone, too. A namespace of
-them is VIEWed by whoever may list if it is public, otherwise by its owner's people and admins.
-
-A caller who may not VIEW an image, or a namespace, is told that it is not there. For images that
+A caller who may not VIEW an image is told that it is not there. That
 holds of the time it takes, too, to a microsecond: `scope_of` has the column VIEW in the
 database's words, and what lies outside of a caller's scope is not read.
 """
@@ -52,7 +49,6 @@ SHARE = "share"
 ANSWER = "answer"
 DEACTIVATE = "deactivate"
 OPERATE = "operate"
-DEFINE = "define"
 
 #: What an image's owner may do with it, besides looking at its bytes.
 OWNING = frozenset({VIEW, UPDATE, UPLOAD, DELETE, SHARE, DEACTIVATE})
@@ -126,7 +122,7 @@ COLLECTION_GRANTS = (
     Grant(AUTHENTICATED, frozenset({LIST})),
     Grant(ANONYMOUS, frozenset({LIST})),
     Grant(WRITER, frozenset({CREATE})),
-    Grant(ADMIN, frozenset({CREATE, OPERATE, DEFINE})),
+    Grant(ADMIN, frozenset({CREATE, OPERATE})),
 )
 
 

@@ -13,6 +13,8 @@ reserve -> queued -------> saving ---------------------> active <-----> deactiva
            | queued ------------ import -----> importing
            +------- it fails ------+---------------+
 delete: from any of them -> deleted; an operator can undelete while the bytes are kept
+
+An image that is made together with its bytes, or with an import, begins as saving or importing.
 """
 
 from __future__ import annotations
@@ -34,5 +36,7 @@ NEXT: Mapping[Status, frozenset[Status]] = {
     Status.KILLED: frozenset({Status.DELETED}),
     Status.DELETED: frozenset(),
 }
-#: Everything that is not deleted: whose metadata may change.
+#: The statuses of images that have just been made.
+FIRST = frozenset({Status.QUEUED, Status.SAVING, Status.IMPORTING})
+#: The statuses of images whose metadata may change: all but deleted.
 ALIVE = frozenset(Status) - {Status.DELETED}

@@ -1,17 +1,15 @@
-"""Bulkheads: how much of this process a store may hold when its driver hangs.
+"""Bulkheads: limits on how much of this process a store can hold while its driver hangs.
 
-A driver is plain blocking Python, and nobody can end a call that hangs. Therefore a store's calls run in
-threads of its own, of which there are only so many. A request waits for the answer for a limited time, and
-then says that the store is away. The thread stays with the store until the driver comes back.
+A driver is plain blocking Python, and a call that hangs cannot be ended. Therefore each store has threads of
+its own for its calls, up to a limit. A request waits for an answer for a limited time and then gets 503; the
+thread remains occupied until the driver returns.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import queue
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractContextManager
@@ -23,6 +21,7 @@ from pydantic import Field
 
 from calotype.config.quantities import Seconds
 from calotype.stores.contract import Reader
+from calotype.stores.daemon_threads import DaemonThreads
 from calotype.stores.errors import Overdue
 from calotype.stores.options import StoreOptions
 
@@ -33,30 +32,28 @@ Work = Callable[[], Result]
 Drop = Callable[[Result], object]
 StandIn = Callable[[], AbstractContextManager[object]]
 
-#: What a thread does around a wait that takes longer than usual. A request's worker has another worker
-#: stand in for it: `calotype.api.http.access_log` sets this for each request.
+#: The context in which a thread waits longer than usual. For a request it lets another worker take over the
+#: place of the waiting one: `calotype.api.http.access_log` sets it.
 STAND_IN: ContextVar[StandIn] = ContextVar("STAND_IN", default=contextlib.nullcontext)
 
-#: Seconds that a thread waits before another one stands in for it: most calls have ended by then.
+#: Seconds that a thread waits before it enters STAND_IN; most calls have ended by then.
 BRIEF = 0.05
-#: Seconds that a call waits for a place; what waits there has no deadline of its own yet.
+#: Seconds that a call waits for a free slot; its own timeout begins afterwards.
 QUEUE = 2.0
-#: Seconds between two looks at an upload, and after which a driver that asks for nothing counts as stalled.
+#: Seconds between two checks of an upload, and seconds without a read after which its driver is stalled.
 LOOK, STALLED = 1.0, 2.0
-#: Calls that run in the threads of their callers at a time, because they take microseconds.
+#: Calls at a time that run in the threads of their callers, because they take microseconds.
 HERE = 4
-#: Seconds that `close` waits for a driver: the process is about to end.
+#: Seconds that `close` waits for a driver, because the process is about to end.
 CLOSING = 2.0
-#: Seconds after which a thread without work ends.
-_IDLE = 10.0
 
 
 def _forget(result: object) -> None:
-    """Do nothing with what comes too late."""
+    """Drop a result that came too late."""
 
 
 class Bounds(StoreOptions):
-    """How much of a process one store may hold, and for how long."""
+    """The limits of a store's calls, which an operator may set."""
 
     call_timeout: Seconds = Field(
         30,
@@ -78,48 +75,48 @@ class Bounds(StoreOptions):
 
 
 class Progress(Protocol):
-    """How an upload goes on."""
+    """The progress of an upload, as its bulkhead watches it."""
 
     def idle(self) -> float:
         """Return for how many seconds the driver has asked for nothing; 0 while it waits for its source."""
         ...
 
     def cut(self) -> bool:
-        """Give the driver no more bytes from now on; False if it waits for some just now."""
+        """Give the driver no more bytes; return False if it is waiting for some at this moment."""
         ...
 
 
 class Bulkhead:
-    """The places and threads of one store; shared by all threads."""
+    """The slots and threads of one store; all threads share it."""
 
     def __init__(self, store: str, bounds: Bounds | None = None):
         self.bounds = bounds or Bounds()
         self._store = store
-        self._threads = _Threads(f"store-{store}")
-        self._calls = _Places(self.bounds.max_calls)
-        self._uploads = _Places(self.bounds.max_uploads)
-        self._downloads = _Places(self.bounds.max_downloads)
+        self._threads = DaemonThreads(f"store-{store}")
+        self._calls = _Slots(self.bounds.max_calls)
+        self._uploads = _Slots(self.bounds.max_uploads)
+        self._downloads = _Slots(self.bounds.max_downloads)
         self._here = threading.BoundedSemaphore(HERE)
 
     @property
     def hanging(self) -> int:
-        """The number of calls and uploads for which nobody waits any more, and which have not come back."""
+        """The number of calls and uploads that were given up and have not returned."""
         return self._calls.lost + self._uploads.lost
 
     def require_room(self) -> None:
-        """Return unless an upload would be refused at once, because all that the store may have hangs.
+        """Return if an upload would be tried.
 
         Raises:
-            Overdue: it would.
+            Overdue: all slots for calls, or for uploads, are held by calls that hang.
         """
-        for places, what in ((self._calls, "calls"), (self._uploads, "uploads")):
-            if places.lost >= places.number:
-                raise self._full(places, what)
+        for slots, what in ((self._calls, "calls"), (self._uploads, "uploads")):
+            if slots.lost >= slots.number:
+                raise self._full(slots, what)
 
     def call(self, work: Work[Result], drop: Drop[Result] = _forget) -> Result:
-        """Do something short in a thread of the store, and return what it returns.
+        """Run a short call in a thread of the store, and return its result.
 
-        `drop` gets what is returned too late, when nobody waits for it any more.
+        If the result comes after the call was given up, `drop` gets it.
 
         Raises:
             Overdue: too many calls hang, or this one has not answered within `call_timeout` seconds.
@@ -134,10 +131,10 @@ class Bulkhead:
         return future.result()
 
     def call_here(self, work: Work[Result], drop: Drop[Result] = _forget) -> Result:
-        """As `call`, but in the calling thread while only a few others do so.
+        """As `call`, but in the calling thread while only a few others do the same.
 
-        It is for what takes microseconds, as to open a local file: to change threads would cost more. If the
-        disk hangs, it takes those few threads with it, and no more.
+        This is for calls that take microseconds, such as opening a local file, where changing threads costs
+        more than the call. If the disk hangs, only those few threads hang with it.
         """
         if not self._here.acquire(timeout=BRIEF):
             return self.call(work, drop)
@@ -147,11 +144,11 @@ class Bulkhead:
             self._here.release()
 
     def carry(self, work: Work[Result], progress: Progress, drop: Drop[Result]) -> Result:
-        """Do an upload in a thread of the store for as long as it goes on, and return what it returns.
+        """Run an upload in a thread of the store as long as it makes progress, and return its result.
 
         Raises:
-            Overdue: too many uploads hang, or this one has not moved for `stall_timeout` seconds.
-                The driver gets no more bytes of the source then.
+            Overdue: too many uploads hang, or this one made no progress for `stall_timeout` seconds.
+                From then on the driver gets no more bytes of the source.
             BaseException: what the work raises.
         """
         self._enter(self._uploads, "uploads")
@@ -163,7 +160,7 @@ class Bulkhead:
         return future.result()
 
     def open(self, work: Work[Reader]) -> Reader:
-        """Open a reader whose reads run in threads of the store; it has a place until it is closed.
+        """Open a reader whose reads run in threads of the store; it holds a slot until it is closed.
 
         Raises:
             Overdue: as `call`.
@@ -177,7 +174,7 @@ class Bulkhead:
         return _Lent(reader, self)
 
     def close(self, work: Work[object]) -> None:
-        """Do the last thing that is to be done, but do not wait long for it, and end idle threads."""
+        """Run the driver's last call without waiting long for it, and end idle threads."""
         future = self._begin(work, None)
         if not _has_ended(future, CLOSING):
             log.warning("store '%s': its driver does not close; it is left to itself", self._store)
@@ -186,72 +183,72 @@ class Bulkhead:
             future.result()
 
     def read(self, work: Work[bytes]) -> bytes:
-        """Read for a reader that has a place; raises Overdue after `stall_timeout` seconds."""
+        """Run a read of a reader that holds a slot; raises Overdue after `stall_timeout` seconds."""
         future = self._begin(work, None)
         if not _has_ended(future, self.bounds.stall_timeout) and future.cancel():
             raise self._silent(self.bounds.stall_timeout)
         return future.result()
 
     def end_reading(self, work: Work[object]) -> None:
-        """Close a reader, and leave its place once that is done; a driver that hangs is not waited for."""
+        """Close a reader, and free its slot afterwards; a driver that hangs is not waited for."""
         future = self._begin(work, self._downloads)
         if _has_ended(future, BRIEF):
             future.result()
 
-    def _enter(self, places: _Places, what: str) -> None:
-        if not places.take():
-            raise self._full(places, what)
+    def _enter(self, slots: _Slots, what: str) -> None:
+        if not slots.take():
+            raise self._full(slots, what)
 
-    def _full(self, places: _Places, what: str) -> Overdue:
+    def _full(self, slots: _Slots, what: str) -> Overdue:
         return Overdue(
-            self._store, f"it does not answer: {places.number} {what} wait for it, and it may have no more"
+            self._store, f"it does not answer: {slots.number} {what} wait for it, and it may have no more"
         )
 
     def _begin(
-        self, work: Work[Result], places: _Places | None, drop: Drop[Result] = _forget
+        self, work: Work[Result], slots: _Slots | None, drop: Drop[Result] = _forget
     ) -> Future[Result]:
         future: Future[Result] = Future()
         try:
-            self._threads.run(partial(self._run, work, future, places, drop))
+            self._threads.run(partial(self._run, work, future, slots, drop))
         except BaseException:  # no thread can be started
-            if places is not None:
-                places.leave()
+            if slots is not None:
+                slots.leave()
             raise
         return future
 
     def _run(
-        self, work: Work[Result], future: Future[Result], places: _Places | None, drop: Drop[Result]
+        self, work: Work[Result], future: Future[Result], slots: _Slots | None, drop: Drop[Result]
     ) -> None:
-        """Do the work, leave its place, and tell whoever waits; in a thread of the store."""
+        """Run the work in a thread of the store, free its slot, and hand over its outcome."""
         try:
             result = work()
         except BaseException as error:  # noqa: BLE001 - SystemExit too: it is the caller's to judge
-            self._leave(places)
-            if not _tell(future.set_exception, error) and places is not None:
-                places.find()
+            self._leave(slots)
+            if not _tell(future.set_exception, error) and slots is not None:
+                slots.find()
                 log.warning("store '%s': a call that hung has failed with %r", self._store, error)
         else:
-            self._leave(places)
+            self._leave(slots)
             if not _tell(future.set_result, result):
-                if places is not None:
-                    places.find()
+                if slots is not None:
+                    slots.find()
                 drop(result)
 
     @staticmethod
-    def _leave(places: _Places | None) -> None:
-        if places is not None:
-            places.leave()
+    def _leave(slots: _Slots | None) -> None:
+        if slots is not None:
+            slots.leave()
 
     def _await_progress(self, future: Future[Result], progress: Progress) -> None:
-        """Return once the driver goes on or has ended."""
+        """Return when the driver makes progress or has ended."""
         while not _has_ended(future, LOOK) and (idle := progress.idle()) >= STALLED:
             if idle >= self.bounds.stall_timeout and progress.cut():
                 self._give_up(future, self._uploads, self.bounds.stall_timeout)
 
-    def _give_up(self, future: Future[Result], places: _Places, seconds: float) -> None:
-        """Wait no longer, unless the work has ended at the last moment."""
+    def _give_up(self, future: Future[Result], slots: _Slots, seconds: float) -> None:
+        """Raise Overdue, unless the work has just ended."""
         if future.cancel():
-            places.lose()
+            slots.lose()
             raise self._silent(seconds)
 
     def _silent(self, seconds: float) -> Overdue:
@@ -259,7 +256,7 @@ class Bulkhead:
 
 
 class _Lent:
-    """A reader of a driver's that is only touched in threads of the store, one read after the other."""
+    """A driver's reader, used only in threads of the store and by one of them at a time."""
 
     def __init__(self, reader: Reader, bulkhead: Bulkhead):
         self._reader = reader
@@ -276,13 +273,13 @@ class _Lent:
             self._bulkhead.end_reading(partial(self._in_turn, self._reader.close))
 
     def _in_turn(self, method: Callable[..., Result], *arguments: object) -> Result:
-        """Do one thing at a time: a reader that hangs is closed when it comes back."""
+        """Call one method at a time: a reader that hangs is closed when its read returns."""
         with self._turn:
             return method(*arguments)
 
 
-class _Places:
-    """So many places; `lost` are those of calls that hang, and for which nobody waits any more."""
+class _Slots:
+    """A number of slots; `lost` of them are held by calls that hang and were given up."""
 
     def __init__(self, number: int):
         self.number = number
@@ -291,7 +288,7 @@ class _Places:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Take a place, after a short wait if need be; return whether there was one."""
+        """Take a slot, waiting briefly for one; return whether there was one."""
         if self._free.acquire(blocking=False):
             return True
         if self.lost >= self.number:
@@ -313,58 +310,8 @@ class _Places:
             self.lost -= 1
 
 
-class _Threads:
-    """Threads that no exit of the process waits for; one that has nothing to do takes the next work.
-
-    `ThreadPoolExecutor` is no choice here: Python waits for its threads when it ends, and these may hang.
-    """
-
-    def __init__(self, name: str):
-        self._name = name
-        self._idle: deque[queue.SimpleQueue[Callable[[], object] | None]] = deque()
-        self._ended = False
-
-    def run(self, work: Callable[[], object]) -> None:
-        """Have the work done by an idle thread, or by a new one."""
-        try:
-            inbox = self._idle.pop()
-        except IndexError:
-            inbox = queue.SimpleQueue()
-            threading.Thread(target=self._serve, args=(inbox,), name=self._name, daemon=True).start()
-        inbox.put(work)
-
-    def end(self) -> None:
-        """End the threads that have nothing to do, and the others once they have done their work."""
-        self._ended = True
-        with contextlib.suppress(IndexError):
-            while True:
-                self._idle.pop().put(None)
-
-    def _serve(self, inbox: queue.SimpleQueue[Callable[[], object] | None]) -> None:
-        while (work := self._next(inbox)) is not None:
-            try:
-                work()
-            except BaseException:
-                log.exception("%s: what came too late could not be cleared away", self._name)
-            del work
-            self._idle.append(inbox)
-            if self._ended:
-                self.end()
-
-    def _next(self, inbox: queue.SimpleQueue[Callable[[], object] | None]) -> Callable[[], object] | None:
-        try:
-            return inbox.get(timeout=_IDLE)
-        except queue.Empty:
-            pass
-        try:
-            self._idle.remove(inbox)
-        except ValueError:  # it was given work at this very moment
-            return inbox.get()
-        return None
-
-
 def _has_ended(future: Future[Result], seconds: float) -> bool:
-    """Wait for so many seconds at most, and return whether the work has ended."""
+    """Wait up to this many seconds, and return whether the work has ended."""
     try:
         future.exception(seconds)
     except TimeoutError:
@@ -373,7 +320,7 @@ def _has_ended(future: Future[Result], seconds: float) -> bool:
 
 
 def _tell(tell: Callable[[Result], None], outcome: Result) -> bool:
-    """Tell the outcome to whoever waits for it; return whether anybody does."""
+    """Set the outcome of a future; return False if it was given up."""
     try:
         tell(outcome)
     except InvalidStateError:

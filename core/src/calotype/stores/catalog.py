@@ -13,75 +13,54 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
-
-from calotype.config.messages import did_you_mean, quoted
-from calotype.config.quantities import Size
+from calotype.config.messages import did_you_mean
 from calotype.stores import discovery
-from calotype.stores.bulkhead import Bounds, Bulkhead
+from calotype.stores.bulkhead import Bulkhead
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
+from calotype.stores.core_options import CoreOptions
 from calotype.stores.discovery import Driver, blamed, lacks_locate
 from calotype.stores.errors import ConfigurationError, UnsupportedScheme, UnusableDriver
-from calotype.stores.options import read_options, written
+from calotype.stores.options import read_options
 
 log = logging.getLogger(__name__)
 
 #: What a store may be called: it stands in headers, in rows and in ini keys.
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
-_ACCEL = re.compile(r"/(?:[A-Za-z0-9._-]+/)*", re.ASCII)
-#: Keys of `store.NAME.*` that are the core's own and never reach the driver.
-#: read_only: take WRITE and DELETE from the driver. create: make its place at start.
-#: redirect: send clients to the store where it gives out URLs. accel: the internal path under
-#: which the proxy in front (nginx, X-Accel-Redirect) has the store's files.
-#: scrub: let the scrubber read the store (default). scrub_rate: at so many bytes a second.
-#: description, weight: what /v2/info/stores says of it; of two stores the one with more weight comes first.
-#: Those of Bounds: how much of the process the store may hold.
-CORE_KEYS = (
-    "driver",
-    "read_only",
-    "create",
-    "redirect",
-    "accel",
-    "scrub",
-    "scrub_rate",
-    "description",
-    "weight",
-    *Bounds.model_fields,
-)
+
+
+#: The name of a store -> its `store.NAME.*` keys and their text.
+AllOptions = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A store that is on: the checked store, its driver, and whether to create its place at start.
-
-    `description` and `weight` are for clients that choose a store.
-    """
+    """A store that is on: the checked store, its driver, and what the operator decided about it."""
 
     store: CheckedStore
     driver: Driver
-    create: bool = False
-    description: str = ""
-    weight: int = 0
-    read_only: bool = False
+    options: CoreOptions = field(default_factory=CoreOptions)
 
-    def core_options(self) -> dict[str, str]:
-        """The store's keys that the core reads, as an ini file has them; unset ones are left out."""
-        store = self.store
-        values = {
-            "read_only": self.read_only,
-            "create": self.create,
-            "redirect": store.redirect,
-            "accel": store.accel,
-            "scrub": store.scrub,
-            "scrub_rate": store.scrub_rate,
-            "description": self.description or None,
-            "weight": self.weight,
-        }
-        shown = {name: written(value) for name, value in values.items() if value is not None}
-        return {**shown, **store.bulkhead.bounds.shown()}
+    @property
+    def create(self) -> bool:
+        """Whether to make the store's place at start."""
+        return self.options.create
+
+    @property
+    def description(self) -> str:
+        """What clients are told about the store."""
+        return self.options.description or ""
+
+    @property
+    def weight(self) -> int:
+        """How much clients should prefer the store."""
+        return self.options.weight
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the store takes no uploads and deletes nothing."""
+        return self.options.read_only
 
 
 @dataclass
@@ -127,7 +106,7 @@ class Catalog:
 def build_catalog(
     names: tuple[str, ...] | None,
     default: str | None,
-    options: Mapping[str, Mapping[str, str]],
+    options: AllOptions,
     algorithms: tuple[str, ...],
 ) -> Catalog:
     """Build the stores that the settings name, or every complete one when they name none.
@@ -157,12 +136,12 @@ def build_catalog(
     return catalog
 
 
-def _add_complete(catalog: Catalog, options: Mapping, algorithms: tuple[str, ...]) -> None:
+def _add_complete(catalog: Catalog, options: AllOptions, algorithms: tuple[str, ...]) -> None:
     for name in sorted({*options, *discovery.installed()}):
         given = options.get(name, {})
         try:
             driver = discovery.load(given.get("driver", name), name)
-            with blamed(name, driver.name, driver.distribution):
+            with blamed(name, driver):
                 missing = driver.store_class.Options.missing(given)
             if missing:
                 catalog.off[name] = f"option {', '.join(missing)} is missing"
@@ -179,52 +158,19 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
     if not NAME.fullmatch(name):
         raise ConfigurationError(name, "a store's name is lower-case letters, digits, - and _, at most 63")
     driver = discovery.load(given.get("driver", name), name)
-    own = {key: value for key, value in given.items() if key not in CORE_KEYS}
-    bounds = read_options(name, Bounds, {key: given[key] for key in Bounds.model_fields if key in given})
-    read_only = _flag(name, given, "read_only")
-    with blamed(name, driver.name, driver.distribution):
-        options = read_options(name, driver.store_class.Options, own, CORE_KEYS)
+    core_keys = CoreOptions.model_fields.keys()
+    core = read_options(name, CoreOptions, {key: given[key] for key in given if key in core_keys})
+    with blamed(name, driver):
+        own = {key: given[key] for key in given if key not in core_keys}
+        options = read_options(name, driver.store_class.Options, own, core_keys)
         naive = driver.store_class(name, options)
         if not isinstance(naive.capabilities, Capability) or lacks_locate(naive):
             raise TypeError("its instance does not keep the contract")
-        store = CheckedStore(
-            naive, read_only=read_only, algorithms=algorithms, bulkhead=Bulkhead(name, bounds)
-        )
-    store.redirect = _flag(name, given, "redirect")
-    store.scrub = _flag(name, given, "scrub", default="true")
-    store.scrub_rate = _bytes(name, given, "scrub_rate")
-    store.accel = given.get("accel") or None
-    if store.accel is not None and not _ACCEL.fullmatch(store.accel):
-        raise ConfigurationError(
-            name,
-            f"option accel: it must be a proxy's internal path, as /internal/, not {quoted(store.accel)}",
-            option="accel",
-        )
-    return Entry(
-        store,
-        driver,
-        create=_flag(name, given, "create"),
-        description=given.get("description", ""),
-        weight=_value(name, given, "weight", int, "an integer") if "weight" in given else 0,
-        read_only=read_only,
-    )
-
-
-def _flag(store: str, given: Mapping[str, str], key: str, default: str = "false") -> bool:
-    return _value(store, given, key, bool, "true or false") if key in given else default == "true"
-
-
-def _bytes(store: str, given: Mapping[str, str], key: str) -> int | None:
-    rate = Annotated[Size, Field(gt=0)]
-    return _value(store, given, key, rate, "a size above 0, as 4MiB") if key in given else None
-
-
-def _value(store: str, given: Mapping[str, str], key: str, kind: Any, wanted: str) -> Any:
-    try:
-        return TypeAdapter(kind).validate_python(str(given[key]))
-    except ValidationError:
-        reason = f"option {key}: it must be {wanted}, not {quoted(given[key])}"
-        raise ConfigurationError(store, reason, option=key) from None
+        bulkhead = Bulkhead(name, core)
+        store = CheckedStore(naive, read_only=core.read_only, algorithms=algorithms, bulkhead=bulkhead)
+    store.redirect, store.accel = core.redirect, core.accel
+    store.scrub, store.scrub_rate = core.scrub, core.scrub_rate
+    return Entry(store, driver, core)
 
 
 def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> str | None:

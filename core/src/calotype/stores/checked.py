@@ -1,106 +1,50 @@
 """CheckedStore: the careful wrapper around every naive driver.
 
-It refuses what is not declared, measures and hashes what flows in, holds sources
-to their announced length and to the limit, checks receipts, gives ranges to drivers
-that have none, and turns whatever a driver raises into an error with the store's name.
-Its `Bulkhead` bounds how many calls of the driver there are at a time, and how long they are waited for.
+It refuses operations that the driver does not declare, hashes uploads, checks receipts, adds ranges where a
+driver has none, and names the store in errors. Its `Bulkhead` limits calls in number and time.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Protocol, TypeVar
 
+from calotype.stores.blob_readers import LimitedReader, is_plain_file, skip
 from calotype.stores.bulkhead import Bulkhead
 from calotype.stores.contract import KEY, MARKER_KEY, Blob, Capability, Opened, Reader, Store, Stored
-from calotype.stores.errors import (
-    BadLocation,
-    BlobChanged,
-    BlobNotFound,
-    SourceError,
-    SourceMismatch,
-    StoreError,
-    Unavailable,
-    Unsupported,
-)
+from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, Unsupported, named_errors
+from calotype.stores.gate import Gate
 from calotype.stores.hashing import Digests
-from calotype.stores.measured import BLOCK, NO_DEMANDS, Expectations, UploadResult, VerifyingReader
+from calotype.stores.measured import (
+    LOCATION_MAX,
+    NO_DEMANDS,
+    Expectations,
+    UploadResult,
+    VerifyingReader,
+    is_location,
+)
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
-
-#: The longest location that the database keeps.
-LOCATION_MAX = 1024
-
-
-#: Told of each operation: the store, what was done, "ok" or an error's class, and seconds.
+#: Called after each operation with the store, the operation, "ok" or an error's class, and its seconds.
 Observer = Callable[[str, str, str, float], None]
 
 
-class Gate(Protocol):
-    """Decides whether a store may be used, by the owner of its place (`calotype.transfers.places`)."""
-
-    def admit(self) -> None:
-        """Return if the store may be used; called before each use of the driver, so it must be cheap.
-
-        Raises:
-            StoreError: it must not be used.
-        """
-        ...
-
-    def require_own(self) -> None:
-        """Look now, and return if the place has the store's own marker.
-
-        Raises:
-            StoreError: it has none, or another's, or cannot be reached.
-        """
-        ...
-
-
-class LimitedReader:
-    """The first `length` bytes of a reader; shorter is an error, for the size is known."""
-
-    def __init__(self, store: str, reader: Reader, length: int):
-        self._store = store
-        self._reader = reader
-        self.remaining = length
-
-    @property
-    def file(self) -> io.IOBase | None:
-        """The real file behind, positioned at the next byte, where there is one."""
-        return self._reader if is_plain_file(self._reader) else None
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes, b"" after the last.
-
-        Raises:
-            StoreError: the store broke off, or failed.
-        """
-        wanted = self.remaining if size is None or size < 0 else min(size, self.remaining)
-        if wanted == 0:
-            return b""
-        with named_errors(self._store):
-            block = self._reader.read(wanted)
-        if not block:
-            raise BlobChanged(self._store, f"the bytes ended {self.remaining} before their size")
-        self.remaining -= len(block)
-        return block
-
-    def close(self) -> None:
-        """Close the reader behind."""
-        self._reader.close()
+_LACKS = {
+    Capability.WRITE: "it takes no uploads",
+    Capability.DELETE: "it deletes nothing",
+    Capability.EXTERNAL: "it takes no locations from outside",
+    Capability.LISTING: "it cannot list what it holds",
+}
 
 
 class CheckedStore:
-    """A configured store as the core uses it; the same verbs as the driver, kept honest."""
+    """A configured store as the core uses it: the verbs of the driver, checked."""
 
     def __init__(
         self,
@@ -113,8 +57,9 @@ class CheckedStore:
         self.name = driver.name
         self.driver = driver
         self.bulkhead = bulkhead or Bulkhead(driver.name)
-        #: Whether its blobs are files of this machine, to which a thread goes faster than to another thread.
-        self._keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
+        #: Whether blobs are files of this machine: opening one takes less time than handing the call to a
+        #: thread, and a server sends it without a worker.
+        self.keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
         self.schemes = driver.schemes
         writing = Capability.WRITE | Capability.DELETE
         self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
@@ -128,7 +73,7 @@ class CheckedStore:
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[None]:
-        """Let the driver be used if the gate is open, and name what goes wrong in it."""
+        """Use the driver if the gate admits it, and give its errors the store's name."""
         if self.gate is not None:
             self.gate.admit()
         with named_errors(self.name):
@@ -136,7 +81,7 @@ class CheckedStore:
 
     @contextlib.contextmanager
     def _doing(self, operation: str) -> Iterator[None]:
-        """Name what goes wrong in the driver, and tell the observer how the operation went."""
+        """As `_using`, and tell the observer how the operation went."""
         began = time.perf_counter()
         outcome = "ok"
         try:
@@ -153,32 +98,32 @@ class CheckedStore:
         return f"<CheckedStore {self.name} of {type(self.driver).__name__}>"
 
     def can(self, capability: Capability) -> bool:
-        """Whether the store declares the capability."""
+        """Return whether the store declares the capability."""
         return capability in self.capabilities
 
     def add(self, key: str, source: Reader, demands: Expectations = NO_DEMANDS) -> UploadResult:
         """Store a source whole, or leave nothing.
 
         Raises:
-            SourceError: the source broke its promise.
+            SourceError: the source was not what was announced.
             StoreError: the store could not take it.
-            Exception: whatever else the source raises, because not every failure to read is the client's:
-                the database may be away that counts the bytes, or the store that they are copied from.
+            Exception: whatever else the source raises. Not every failure to read is the client's fault: the
+                database that counts the bytes, or the store that they are copied from, may be unavailable.
         """
-        self._need(Capability.WRITE, "takes no uploads")
+        self._need(Capability.WRITE)
         if not KEY.fullmatch(key):
             raise BadLocation(self.name, "a key is lower-case letters, digits, - and .")
         with Digests(self._algorithms) as digests:
             measured = VerifyingReader(source, digests, demands)
             stored = self._stored(key, measured, demands.length)
             try:
-                return self._received(stored, measured, digests.hexdigests(), demands)
+                return measured.accept(self.name, stored)
             except Exception:
                 self._withdraw(stored.location)
                 raise
 
     def _stored(self, key: str, measured: VerifyingReader, length: int | None) -> Stored:
-        """Return the driver's receipt, or raise what the source raised, whatever the driver made of it."""
+        """Return the driver's receipt. If the source failed, raise its own error and not the driver's."""
         try:
             with self._doing("add"):
                 work = partial(self.driver.add, key, measured, length)
@@ -188,29 +133,6 @@ class CheckedStore:
                 raise
         raise measured.failure
 
-    def _received(
-        self, stored: Stored, measured: VerifyingReader, digests: dict[str, str], demands: Expectations
-    ) -> UploadResult:
-        if measured.failure is not None:
-            raise measured.failure
-        if not measured.ended and measured.read(1):
-            raise StoreError(self.name, "its driver stopped before the end of the source")
-        if stored.size != measured.count:
-            raise StoreError(
-                self.name, f"its driver reports {stored.size} bytes where {measured.count} were sent"
-            )
-        if not _is_location(stored.location):
-            raise StoreError(self.name, "its driver gave a location that cannot be kept")
-        if stored.md5 is not None and digests.get("md5", stored.md5) != stored.md5:
-            raise Unavailable(self.name, "the bytes were damaged on their way to it", retry_after=1)
-        for algorithm, declared in (demands.digests or {}).items():
-            if digests.get(algorithm, declared) != declared:
-                raise SourceMismatch(
-                    f"Supplied checksum ({declared}) and checksum generated from uploaded image "
-                    f"({digests[algorithm]}) did not match."
-                )
-        return UploadResult(stored.location, measured.count, digests)
-
     def _withdraw(self, location: str) -> None:
         try:
             self.bulkhead.call(partial(self.driver.delete, location))
@@ -218,17 +140,17 @@ class CheckedStore:
             log.exception("store '%s': could not remove a refused upload", self.name)
 
     def _remove_late(self, stored: Stored) -> None:
-        """Remove what a driver has stored that had hung; nobody waits for it any more."""
+        """Remove an upload that a hanging driver finished after its request was given up."""
         log.warning("store '%s': an upload that hung has ended after all; it is removed", self.name)
         self.driver.delete(stored.location)
 
     def get(
         self, location: str, offset: int = 0, length: int | None = None, *, size: int | None = None
     ) -> Reader:
-        """Open `length` bytes from `offset`, or all from there on; never fewer, never more.
+        """Open exactly `length` bytes from `offset`, or all bytes from there on.
 
-        `size` is the blob's size as the database knows it; a store that holds another
-        number of bytes is refused before the first byte is given out.
+        `size` is the blob's size as the database knows it. If the store holds another number of bytes, the
+        download is refused before its first byte.
 
         Raises:
             BlobNotFound, BlobChanged, BadLocation, Unavailable: as the driver's `get`.
@@ -237,34 +159,34 @@ class CheckedStore:
             length = size - offset
         ranged = offset > 0 or (length is not None and length != size)
         native = ranged and self.can(Capability.RANGES)
+        get = partial(self.driver.get, location)
         with self._doing("get"):
-            reader = self._open(size, location, *((offset, length) if native else ()))
+            reader = self._open(partial(get, offset, length) if native else get, size)
         if ranged and not native:
             try:
-                self._skip(reader, offset)
+                skip(self.name, reader, offset)
             except BaseException:
                 reader.close()
                 raise
         return reader if length is None else LimitedReader(self.name, reader, length)
 
-    def _open(self, size: int | None, *where: object) -> Reader:
-        work = partial(self._get, size, *where)
-        if self._keeps_files:
+    def _open(self, get: Callable[[], Reader], size: int | None) -> Reader:
+        """Open a reader. A file's size is checked now, because a server may send the file by itself."""
+
+        def work() -> Reader:
+            reader = get()
+            held = os.fstat(reader.fileno()).st_size if is_plain_file(reader) else size
+            if size is not None and held != size:
+                reader.close()
+                raise BlobChanged(self.name, f"it holds {held} bytes of an image of {size}")
+            return reader
+
+        if self.keeps_files:
             return self.bulkhead.call_here(work, lambda late: late.close())
         return self.bulkhead.open(work)
 
-    def _get(self, size: int | None, *where: object) -> Reader:
-        """A short file would be sent as if it were whole: look before the first byte."""
-        reader = self.driver.get(*where)
-        if size is not None and is_plain_file(reader):
-            held = os.fstat(reader.fileno()).st_size
-            if held != size:
-                reader.close()
-                raise BlobChanged(self.name, f"it holds {held} bytes of an image of {size}")
-        return reader
-
     def read_start(self, location: str, most: int) -> bytes:
-        """Return a blob's first bytes, all of them if there are fewer than `most`, as one short call.
+        """Return a blob's first `most` bytes, or all of a shorter blob, in one call of the bulkhead.
 
         Raises:
             BlobNotFound, Unavailable: as the driver's `get`.
@@ -280,54 +202,45 @@ class CheckedStore:
         with self._doing("get"):
             return self.bulkhead.call(work)
 
-    def _skip(self, reader: Reader, offset: int) -> None:
-        left = offset
-        while left:
-            with named_errors(self.name):
-                block = reader.read(min(left, BLOCK))
-            if not block:
-                raise BlobChanged(self.name, f"the bytes ended {left} before the range")
-            left -= len(block)
-
     def size(self, location: str) -> int | None:
-        """The blob's size in bytes, None where the store cannot tell."""
+        """Return the blob's size in bytes; None if the store cannot tell."""
         work = partial(self.driver.size, location)
         with self._doing("size"):
-            return self.bulkhead.call_here(work) if self._keeps_files else self.bulkhead.call(work)
+            return self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
 
     def delete(self, location: str) -> None:
-        """Remove a blob; raises BlobNotFound when it is gone already."""
-        self._need(Capability.DELETE, "deletes nothing")
+        """Remove a blob; raises BlobNotFound if it is gone already."""
+        self._need(Capability.DELETE)
         with self._doing("delete"):
             self.bulkhead.call(partial(self.driver.delete, location))
 
     def discard(self, key: str) -> None:
-        """Remove what an upload that never ended has left under the key."""
-        self._need(Capability.WRITE, "takes no uploads")
+        """Remove what an unfinished upload has left under the key."""
+        self._need(Capability.WRITE)
         with self._using(), contextlib.suppress(BlobNotFound):
             self.bulkhead.call(partial(self.driver.discard, key))
 
     def locate(self, key: str) -> str | None:
-        """Where `add` will put the key, when that is known."""
+        """Return the location that `add` returns for the key; None if the store takes no uploads."""
         with named_errors(self.name):
             return self.driver.locate(key)
 
     def check_uri(self, uri: str) -> None:
-        """Return if a location from outside may be asked for, as far as that can be told without asking.
+        """Return if nothing in a location from outside forbids to fetch it; nothing is sent to it.
 
         Raises:
-            BadLocation: it must not be fetched, whatever lies there.
+            BadLocation: it must not be fetched.
         """
-        self._need(Capability.EXTERNAL, "takes no locations from outside")
+        self._need(Capability.EXTERNAL)
         with self._using():
             self.bulkhead.call_here(partial(self.driver.check_uri, uri))
 
     def register(self, uri: str) -> Stored:
-        """Accept a location from outside; the size is None when the source does not tell."""
-        self._need(Capability.EXTERNAL, "takes no locations from outside")
+        """Accept a location from outside; the size is None if the source does not announce it."""
+        self._need(Capability.EXTERNAL)
         with self._doing("register"):
             stored = self.bulkhead.call(partial(self.driver.register, uri))
-        if not _is_location(stored.location):
+        if not is_location(stored.location):
             raise BadLocation(
                 self.name,
                 f"the location would have {len(stored.location)} characters, and the database keeps "
@@ -336,12 +249,12 @@ class CheckedStore:
         return stored
 
     def open_uri(self, uri: str) -> Opened:
-        """Open what lies elsewhere for one reading; the reader is held to the size, if that is known.
+        """Open bytes that lie elsewhere to read them once; the reader is held to their size if that is known.
 
         Raises:
             BadLocation, BlobNotFound, Unavailable: as the driver's `open_uri`.
         """
-        self._need(Capability.EXTERNAL, "takes no locations from outside")
+        self._need(Capability.EXTERNAL)
         opened: list[Opened] = []
 
         def work() -> Reader:
@@ -354,112 +267,81 @@ class CheckedStore:
         return Opened(reader if size is None else LimitedReader(self.name, reader, size), size)
 
     def direct_url(self, location: str, expires: int) -> str | None:
-        """A URL that reads the blob without us, or None."""
+        """Return a URL by which a client reads the blob directly from the store; None if there is none."""
         if not self.can(Capability.DIRECT_URL):
             return None
         with self._using():
             return self.bulkhead.call(partial(self.driver.direct_url, location, expires))
 
     def accel_path(self, location: str) -> str | None:
-        """Where the proxy in front finds the blob's file, if it was told that it may."""
+        """Return where the proxy in front finds the blob's file; None without the option `accel`."""
         path = None if self.accel is None else self._file_path(location)
         return None if path is None else f"{self.accel}{path}"
 
-    def has_file(self, location: str) -> bool:
-        """Whether the blob is a file of this machine, which a server sends without a worker's help."""
-        return self._file_path(location) is not None
-
     def _file_path(self, location: str) -> str | None:
+        if not self.keeps_files:
+            return None
         with self._using():
-            if not self._keeps_files:
-                return None
             return self.bulkhead.call_here(partial(self.driver.file_path, location))
 
     def blobs(self) -> Iterator[Blob]:
-        """Return everything the store holds but the marker of its place."""
-        self._need(Capability.LISTING, "cannot list what it holds")
+        """Return everything the store holds except the marker of its place."""
+        self._need(Capability.LISTING)
         with self._using():
             yield from self._without_marker(self.driver.blobs(), self.driver.locate(MARKER_KEY))
 
     def attempts(self) -> Iterator[Blob]:
-        """Return what unfinished uploads left, but for a marker that was not finished."""
-        self._need(Capability.LISTING, "cannot list what it holds")
+        """Return what unfinished uploads left, except an unfinished marker."""
+        self._need(Capability.LISTING)
         with self._using():
             yield from self._without_marker(self.driver.attempts(), MARKER_KEY)
 
     def is_empty(self) -> bool:
-        """Whether the store holds nothing but the marker of its place; one short call."""
-        self._need(Capability.LISTING, "cannot list what it holds")
+        """Return whether the store holds nothing except the marker of its place; one short call."""
+        self._need(Capability.LISTING)
 
         def work() -> bool:
             marker = self.driver.locate(MARKER_KEY)
-            blobs = self._without_marker(self.driver.blobs(), marker)
-            attempts = self._without_marker(self.driver.attempts(), MARKER_KEY)
-            return next(itertools.chain(blobs, attempts), None) is None
+            listed = itertools.chain(self.driver.blobs(), self.driver.attempts())
+            return next(self._without_marker(listed, marker), None) is None
 
         with self._using():
             return self.bulkhead.call(work)
 
     @staticmethod
     def _without_marker(listed: Iterator[Blob], marker: str | None) -> Iterator[Blob]:
-        """Leave the marker out of a listing, also if an older version of the driver named it otherwise."""
+        """Leave out the marker, even if an older version of the driver located it differently."""
         return (blob for blob in listed if blob.location != marker and MARKER_KEY not in blob.location)
 
     def create(self) -> None:
-        """Make the place where blobs will lie."""
+        """Make the place for the blobs."""
         with named_errors(self.name):
             self.driver.create()
 
     def check(self) -> None:
-        """Return when the store can be used, raise why not otherwise."""
+        """Return if the store can be used; otherwise raise what a request would get."""
         with self._using():
             self.bulkhead.call(self.driver.check)
 
     def check_here(self) -> None:
-        """As `check`, in the calling thread, however long it takes: a probe has a thread of its own."""
+        """As `check`, but in the calling thread and without a timeout: a probe has a thread of its own."""
         with self._using():
             self.driver.check()
 
     def require_own(self) -> None:
-        """Return if the store is there, and its place its own, so that what is not in it is really gone.
+        """Return if the store is available and its place is its own: only then is a missing blob really gone.
 
         Raises:
-            StoreError: it is away, or its marker cannot be read; nothing in it may be judged.
+            StoreError: the store is unavailable, or its marker cannot be read.
         """
         self.check()
         if self.gate is not None:
             self.gate.require_own()
 
     def close(self) -> None:
-        """Let go of connections, if the driver does so at once; may be called twice."""
+        """Close connections; a driver that hangs is not waited for. May be called twice."""
         self.bulkhead.close(self.driver.close)
 
-    def _need(self, capability: Capability, lack: str) -> None:
+    def _need(self, capability: Capability) -> None:
         if not self.can(capability):
-            raise Unsupported(self.name, f"it {lack}")
-
-
-@contextlib.contextmanager
-def named_errors(store: str) -> Iterator[None]:
-    """Let StoreErrors and SourceErrors through; give everything else the store's name.
-
-    The original text stays out of the message, for it may hold hosts, paths or
-    credentials; it is chained, and so reaches the log.
-    """
-    try:
-        yield
-    except (StoreError, SourceError):
-        raise
-    except (Exception, SystemExit) as error:
-        raise StoreError(store, f"its driver failed with {type(error).__name__}") from error
-
-
-def is_plain_file(reader: object) -> bool:
-    """Whether the reader is an open file of the operating system, which a server can send by itself."""
-    return isinstance(reader, (io.FileIO, io.BufferedReader)) and isinstance(
-        getattr(reader, "raw", reader), io.FileIO
-    )
-
-
-def _is_location(location: str) -> bool:
-    return 0 < len(location) <= LOCATION_MAX and location.isascii() and location.isprintable()
+            raise Unsupported(self.name, _LACKS[capability])

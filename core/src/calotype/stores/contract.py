@@ -17,10 +17,15 @@ import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Generic, Protocol, runtime_checkable
+
+from typing_extensions import TypeVar
 
 from calotype.stores.errors import BlobNotFound, Unsupported
 from calotype.stores.options import StoreOptions
+
+#: The type of a driver's options: `class TapeStore(Store[TapeOptions])` has `self.options.library`.
+OptionsT = TypeVar("OptionsT", bound=StoreOptions, default=StoreOptions)
 
 #: The contract's version. A driver of another major version is refused at load; a
 #: minor version only adds methods with working defaults.
@@ -94,7 +99,7 @@ class Blob:
     modified: datetime.datetime
 
 
-class Store(abc.ABC):
+class Store(abc.ABC, Generic[OptionsT]):
     """Base class of every driver.
 
     One instance for each configured store, shared by all threads: every method may
@@ -115,12 +120,12 @@ class Store(abc.ABC):
     api_version: ClassVar[tuple[int, int]] = API_VERSION
     #: The driver's settings.
     Options: ClassVar[type[StoreOptions]] = StoreOptions
-    #: For EXTERNAL drivers: the URI schemes that a client may name, in lower case.
-    schemes: ClassVar[tuple[str, ...]] = ()
+    #: For EXTERNAL drivers: URI schemes that a client may name, in lower case; an instance may narrow them.
+    schemes: tuple[str, ...] = ()
     #: What the driver can do; an instance may narrow it when its options say so.
     capabilities: Capability = Capability.NONE
 
-    def __init__(self, name: str, options: StoreOptions):
+    def __init__(self, name: str, options: OptionsT):
         """Keep name and options. No I/O and no network: connect when first used."""
         self.name = name
         self.options = options
@@ -230,9 +235,9 @@ class Store(abc.ABC):
         return None
 
     def file_path(self, location: str) -> str | None:
-        """The blob's path below the store's directory, for a proxy that serves that directory itself.
+        """Return the path, below the store's directory, at which the blob would lie; no I/O.
 
-        None for drivers that keep no files.
+        A proxy that serves that directory itself gets it. None for drivers that keep no files.
         """
         return None
 

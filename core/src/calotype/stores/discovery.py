@@ -1,33 +1,25 @@
 """Discovery: from an entry point of the group `calotype.stores` to a driver class.
 
-Whatever is wrong with a plugin - missing, broken, doubled, not a driver, of another
-contract, one that ends the process - ends in one UnusableDriver that names the driver and its distribution.
+Whatever is wrong with a driver - missing, broken, doubled, not a driver, of another contract - ends in one
+UnusableDriver that names the driver and its distribution.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import inspect
-import logging
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from stevedore import DriverManager
-from stevedore.exception import MultipleMatches, NoMatches
-
-from calotype.config.messages import did_you_mean
+from calotype.config import plugins
+from calotype.config.plugins import Kind, Plugin, PluginError
+from calotype.config.reading import keys_of
 from calotype.stores.contract import API_VERSION, Capability, Store
+from calotype.stores.core_options import CoreOptions
 from calotype.stores.errors import ConfigurationError, UnusableDriver
 from calotype.stores.options import StoreOptions
 
-log = logging.getLogger(__name__)
-
-#: The entry-point group that driver distributions fill.
-GROUP = "calotype.stores"
-#: Seconds after which the log names a driver whose own code still runs: nothing else tells why a start hangs.
-_SLOW = 5.0
+DRIVER = Kind("driver", "calotype.stores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +32,9 @@ class Driver:
     version: str
 
 
-class _Installed(DriverManager):
-    """A DriverManager that sees what is installed now.
-
-    stevedore keeps entry points in a cache file that does not notice a plugin
-    installed or removed within the same two minutes; this asks the interpreter.
-    """
-
-    def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
-        return list(importlib.metadata.entry_points(group=self.namespace))
-
-
 def installed() -> list[str]:
-    """The names of the installed drivers, sorted, without loading any."""
-    return sorted({entry.name for entry in importlib.metadata.entry_points(group=GROUP)})
+    """Return the names of the installed drivers, sorted, without loading any."""
+    return DRIVER.installed()
 
 
 def load(name: str, store: str | None = None) -> Driver:
@@ -63,78 +44,37 @@ def load(name: str, store: str | None = None) -> Driver:
         UnusableDriver: it is not installed, installed twice, broken, or not a driver.
     """
     store = store or name
-    entries = importlib.metadata.entry_points(group=GROUP, name=name)
-    owners = ", ".join(sorted({entry.dist.name for entry in entries}))
     try:
-        with _named_when_slow(store, name, owners):
-            manager = _Installed(
-                GROUP,
-                name,
-                on_load_failure_callback=_fail,
-                on_missing_entrypoints_callback=lambda missing: None,  # NoMatches follows
-            )
-    except NoMatches:
-        raise UnusableDriver(
-            store,
-            f"no driver '{name}' is installed (installed: {', '.join(installed()) or 'none'})"
-            f"{did_you_mean(name, installed())}",
-        ) from None
-    except MultipleMatches:
-        raise UnusableDriver(store, f"driver '{name}' is installed more than once, by {owners}") from None
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - SystemExit too, which stevedore lets through
-        cause = error.__cause__ if isinstance(error, _Broken) else error
-        target = ", ".join(entry.value for entry in entries)
-        raise UnusableDriver(
-            store, f"driver '{name}' ({target} of {owners}) cannot be loaded: {type(cause).__name__}: {cause}"
-        ) from cause
-    entry = manager.extensions[0].entry_point
-    with blamed(store, name, entry.dist.name):
-        _check_class(store, name, f"of {entry.dist.name} {entry.dist.version}", manager.driver)
-    return Driver(name, manager.driver, entry.dist.name, entry.dist.version)
+        plugin = plugins.load(DRIVER, name, f"store '{store}': ")
+    except PluginError as error:
+        raise UnusableDriver(store, str(error)) from error.__cause__
+    driver = Driver(name, plugin.target, plugin.distribution, plugin.version)
+    with blamed(store, driver):
+        _check_class(store, name, f"of {driver.distribution} {driver.version}", plugin.target)
+    return driver
 
 
 @contextlib.contextmanager
-def blamed(store: str, driver: str, distribution: str) -> Iterator[None]:
+def blamed(store: str, driver: Driver) -> Iterator[None]:
     """Name the driver and its distribution when its code raises anything, or ends the process, or hangs.
 
     Raises:
-        UnusableDriver: it has raised something. The text stays out of the sentence, for it may hold secrets.
+        UnusableDriver: it has raised something. The text is left out, because it may hold secrets.
     """
+    plugin = Plugin(DRIVER, driver.name, driver.store_class, driver.distribution, driver.version)
     try:
-        with _named_when_slow(store, driver, distribution):
+        with plugins.blamed(plugin, ConfigurationError, place=f"store '{store}': "):
             yield
-    except (ConfigurationError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        raise UnusableDriver(
-            store, f"driver '{driver}' ({distribution}) failed with {type(error).__name__}"
-        ) from error
-
-
-@contextlib.contextmanager
-def _named_when_slow(store: str, driver: str, distribution: str) -> Iterator[None]:
-    sentence = "store '%s': driver '%s' (%s) has been loading for %d seconds, and the start waits for it"
-    timer = threading.Timer(_SLOW, log.warning, (sentence, store, driver, distribution, _SLOW))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-class _Broken(Exception):
-    """Carries a load failure out of stevedore, which would swallow it."""
-
-
-def _fail(manager: DriverManager, entry: importlib.metadata.EntryPoint, error: Exception) -> None:
-    raise _Broken from error
+    except PluginError as error:
+        raise UnusableDriver(store, str(error)) from error.__cause__
 
 
 def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
-    """Refuse what does not keep the contract's shape, with a sentence about it."""
+    """Refuse a class that does not have the shape of the contract.
+
+    Raises:
+        UnusableDriver: it has not; the sentence says what is wrong.
+    """
 
     def refuse(reason: str) -> UnusableDriver:
         return UnusableDriver(store, f"driver '{name}' ({owner}) {reason}")
@@ -151,6 +91,8 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
         )
     if not (isinstance(candidate.Options, type) and issubclass(candidate.Options, StoreOptions)):
         raise refuse("has Options that are not a subclass of calotype.stores.StoreOptions")
+    if reserved := sorted(CoreOptions.model_fields.keys() & keys_of(candidate.Options).keys()):
+        raise refuse(f"has options that the core reads itself: {', '.join(reserved)}")
     missing = sorted(candidate.__abstractmethods__)
     if missing:
         raise refuse(f"lacks {', '.join(missing)}")
@@ -180,7 +122,7 @@ def _is_version(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, int) for part in value)
 
 
-def _accepts(given: object, expected: object) -> bool:
+def _accepts(given: Callable[..., object], expected: Callable[..., object]) -> bool:
     """Whether `given` can be called in each way the contract calls `expected`."""
     signature = inspect.signature(given)
     parameters = list(inspect.signature(expected).parameters.values())

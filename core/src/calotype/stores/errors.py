@@ -24,6 +24,11 @@ A driver raises StoreErrors and lets SourceErrors through untouched. Whatever el
 it raises is turned into a StoreError that carries the store's name.
 """
 
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
 
 class StoreError(Exception):
     """Something about a store: `store` is its configured name, `reason` a full sentence part."""
@@ -130,3 +135,18 @@ class SourceTooLarge(SourceError):
 
 class SourceRejected(SourceError):
     """The bytes came as announced, but are of a kind that is not taken."""
+
+
+@contextlib.contextmanager
+def named_errors(store: str) -> Iterator[None]:
+    """Let StoreErrors and SourceErrors through; give everything else the store's name.
+
+    The original text stays out of the message, for it may hold hosts, paths or
+    credentials; it is chained, and so reaches the log.
+    """
+    try:
+        yield
+    except (StoreError, SourceError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise StoreError(store, f"its driver failed with {type(error).__name__}") from error

@@ -6,12 +6,21 @@ import threading
 import time
 from dataclasses import dataclass
 
-from calotype.stores.contract import Reader
-from calotype.stores.errors import SourceBroken, SourceError, SourceMismatch, SourceTooLarge
+from calotype.stores.contract import Reader, Stored
+from calotype.stores.errors import (
+    SourceBroken,
+    SourceError,
+    SourceMismatch,
+    SourceTooLarge,
+    StoreError,
+    Unavailable,
+)
 from calotype.stores.hashing import Digests
 
 #: Bytes asked of a reader at a time when the core itself copies (256 KiB loses 15 %, 4 MiB gains nothing).
 BLOCK = 1 << 19
+#: The longest location that the database keeps.
+LOCATION_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,32 @@ class VerifyingReader:
             self._is_cut = not self._is_waiting
             return self._is_cut
 
+    def accept(self, store: str, stored: Stored) -> UploadResult:
+        """Return the result of an upload if the driver's receipt agrees with what it was given.
+
+        Raises:
+            SourceError: the source broke its promise.
+            StoreError: the driver did not take all of the source, or its receipt is wrong.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if not self.ended and self.read(1):
+            raise StoreError(store, "its driver stopped before the end of the source")
+        if stored.size != self.count:
+            raise StoreError(store, f"its driver reports {stored.size} bytes where {self.count} were sent")
+        if not is_location(stored.location):
+            raise StoreError(store, "its driver gave a location that cannot be kept")
+        digests = self._digests.hexdigests()
+        if stored.md5 is not None and digests.get("md5", stored.md5) != stored.md5:
+            raise Unavailable(store, "the bytes were damaged on their way to it", retry_after=1)
+        for algorithm, declared in (self._demands.digests or {}).items():
+            if digests.get(algorithm, declared) != declared:
+                raise SourceMismatch(
+                    f"Supplied checksum ({declared}) and checksum generated from uploaded image "
+                    f"({digests[algorithm]}) did not match."
+                )
+        return UploadResult(stored.location, self.count, digests)
+
     def _read(self, size: int) -> bytes:
         block = self._fetch(BLOCK if size is None or size < 0 else size)
         if block:
@@ -133,3 +168,8 @@ class VerifyingReader:
                 f"Supplied size ({demands.size}) and size generated from uploaded image "
                 f"({self.count}) did not match."
             )
+
+
+def is_location(location: str) -> bool:
+    """Return whether the database can keep this location."""
+    return 0 < len(location) <= LOCATION_MAX and location.isascii() and location.isprintable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,8 +13,8 @@ from calotype.stores.measured import BLOCK
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import assert_same, pattern, read_all
 
-#: Name -> (offset, length) in a blob of so many bytes.
-RANGES = {
+#: Name -> (offset, length) in a blob of this size.
+RANGES: dict[str, Callable[[int], tuple[int, int | None]]] = {
     "first-byte": lambda size: (0, 1),
     "second-byte": lambda size: (1, 1),
     "last-byte": lambda size: (size - 1, 1),
@@ -59,10 +60,10 @@ class Downloads(Harness):
     def test_a_reader_gives_no_more_than_asked(self) -> None:
         data = pattern(100_003)
 
-        assert_same(read_all(self.store.get(self.put(data)), limit=len(data), block=7001), data)
+        assert_same(read_all(self.driver.get(self.put(data)), limit=len(data), block=7001), data)
 
     def test_a_reader_is_a_reader(self) -> None:
-        reader = self.store.get(self.put(pattern(10)))
+        reader = self.driver.get(self.put(pattern(10)))
         try:
             assert isinstance(reader, Reader)
             assert type(reader.read(1)) is bytes
@@ -70,7 +71,7 @@ class Downloads(Harness):
             reader.close()
 
     def test_a_reader_at_its_end_stays_there(self) -> None:
-        reader = self.store.get(self.put(pattern(10)))
+        reader = self.driver.get(self.put(pattern(10)))
         try:
             while reader.read(10):
                 pass
@@ -79,7 +80,7 @@ class Downloads(Harness):
             reader.close()
 
     def test_size_is_the_number_of_bytes(self, size: int) -> None:
-        assert self.store.size(self.put(pattern(size))) in (size, None)
+        assert self.driver.size(self.put(pattern(size))) in (size, None)
 
     def test_a_second_instance_reads_what_the_first_wrote(self) -> None:
         data = pattern(self.span())
@@ -93,7 +94,7 @@ class Downloads(Harness):
     def test_readers_are_independent(self) -> None:
         data, other = pattern(50_000, seed=1), pattern(50_000, seed=2)
         location = self.put(data)
-        readers = [self.store.get(location), self.store.get(location), self.store.get(self.put(other))]
+        readers = [self.driver.get(location), self.driver.get(location), self.driver.get(self.put(other))]
         first = [_exactly(reader, 1000) for reader in readers]
 
         assert_same(b"".join(first), data[:1000] + data[:1000] + other[:1000])
@@ -107,7 +108,7 @@ class Downloads(Harness):
         data = pattern(self.span())
         location = self.put(data)
         for _ in range(30):
-            reader = self.store.get(location)
+            reader = self.driver.get(location)
             begun = reader.read(10)
             reader.close()
             assert_same(begun, data[: len(begun)])
@@ -115,7 +116,7 @@ class Downloads(Harness):
         assert_same(self.read(location, len(data)), data)
 
     def test_a_reader_is_closed_twice(self) -> None:
-        reader = self.store.get(self.put(pattern(10)))
+        reader = self.driver.get(self.put(pattern(10)))
         reader.close()
         reader.close()
 
@@ -142,7 +143,7 @@ class Downloads(Harness):
         data = pattern(self.span())
         offset, length = RANGES[span](len(data))
         end = len(data) if length is None else offset + length
-        given = read_all(self.store.get(self.put(data), offset, length), limit=len(data) - offset)
+        given = read_all(self.driver.get(self.put(data), offset, length), limit=len(data) - offset)
 
         assert_same(given[: end - offset], data[offset:end])
 
@@ -164,7 +165,7 @@ class Downloads(Harness):
             read_all(self.checked.get(location, size=1001), limit=1001)
 
     def test_the_path_for_a_proxy_is_relative_and_stays_below(self) -> None:
-        path = self.store.file_path(self.put(pattern(10)))
+        path = self.driver.file_path(self.put(pattern(10)))
 
         if path is not None:
             assert not path.startswith("/")
@@ -176,24 +177,24 @@ class Downloads(Harness):
     def test_a_missing_blob_is_reported_at_once(self, verb: str) -> None:
         location = self.missing()
         with pytest.raises(BlobNotFound) as caught:
-            getattr(self.store, verb)(location)
+            getattr(self.driver, verb)(location)
 
-        assert caught.value.store == self.store.name
+        assert caught.value.store == self.driver.name
 
     @needs(Capability.RANGES)
     def test_a_range_of_a_missing_blob_is_reported_at_once(self) -> None:
         location = self.missing()
         with pytest.raises(BlobNotFound):
-            self.store.get(location, 5, 5)
+            self.driver.get(location, 5, 5)
 
     @pytest.mark.parametrize("hostile", HOSTILE_LOCATIONS)
     @pytest.mark.parametrize("verb", ["get", "size"])
     def test_a_hostile_location_is_refused(self, verb: str, hostile: str) -> None:
         location = HOSTILE_LOCATIONS[hostile].format(self.put(pattern(10)))
         with pytest.raises((BadLocation, BlobNotFound)) as caught:
-            getattr(self.store, verb)(location)
+            getattr(self.driver, verb)(location)
 
-        assert caught.value.store == self.store.name
+        assert caught.value.store == self.driver.name
 
 
 def _exactly(reader: Reader, count: int) -> bytes:

@@ -56,29 +56,29 @@ class External(Harness):
 
     @needs(EXTERNAL)
     def test_what_is_not_there_is_not_registered(self) -> None:
-        uri = self.plant(self.store, pattern(10))
-        self.uproot(self.store, uri)
+        uri = self.plant(self.driver, pattern(10))
+        self.uproot(self.driver, uri)
         with pytest.raises(BlobNotFound) as caught:
-            self.store.register(uri)
+            self.driver.register(uri)
 
-        assert caught.value.store == self.store.name
+        assert caught.value.store == self.driver.name
 
     @needs(EXTERNAL)
     @pytest.mark.parametrize("verb", ["get", "size"])
     def test_a_source_that_has_gone_is_reported_at_once(self, verb: str) -> None:
-        uri = self.plant(self.store, pattern(10))
+        uri = self.plant(self.driver, pattern(10))
         location = self.checked.register(uri).location
-        self.uproot(self.store, uri)
+        self.uproot(self.driver, uri)
         with pytest.raises(BlobNotFound):
-            getattr(self.store, verb)(location)
+            getattr(self.driver, verb)(location)
 
     @needs(EXTERNAL)
     def test_a_changed_source_is_never_read_as_the_old_one(self) -> None:
         uri = self.put_outside(pattern(5000))
         location = self.checked.register(uri).location
-        self.replant(self.store, uri, pattern(6000, seed=1))
+        self.replant(self.driver, uri, pattern(6000, seed=1))
         with pytest.raises(BlobChanged):
-            read_all(self.store.get(location), limit=6000)
+            read_all(self.driver.get(location), limit=6000)
 
     @needs(EXTERNAL)
     @pytest.mark.parametrize("hostile", HOSTILE_URIS)
@@ -87,7 +87,7 @@ class External(Harness):
         with pytest.raises(BadLocation) as caught:
             self.checked.register(uri)
 
-        assert caught.value.store == self.store.name
+        assert caught.value.store == self.driver.name
 
     @needs(EXTERNAL)
     def test_a_uri_that_is_registered_passes_the_check_before_it(self) -> None:
@@ -107,12 +107,12 @@ class External(Harness):
 
     @needs(EXTERNAL)
     def test_what_is_not_there_is_not_opened_to_be_copied(self) -> None:
-        uri = self.plant(self.store, pattern(10))
-        self.uproot(self.store, uri)
+        uri = self.plant(self.driver, pattern(10))
+        self.uproot(self.driver, uri)
         with pytest.raises(BlobNotFound) as caught:
-            self.store.open_uri(uri)
+            self.driver.open_uri(uri)
 
-        assert caught.value.store == self.store.name
+        assert caught.value.store == self.driver.name
 
     @needs(EXTERNAL)
     @pytest.mark.parametrize("hostile", [name for name in HOSTILE_URIS if name != "over-long"])
@@ -132,5 +132,5 @@ class External(Harness):
 
     @needs(EXTERNAL)
     def test_the_schemes_are_named_in_lower_case(self) -> None:
-        assert self.store.schemes
-        assert [scheme for scheme in self.store.schemes if scheme != scheme.lower() or ":" in scheme] == []
+        assert self.driver.schemes
+        assert [scheme for scheme in self.driver.schemes if scheme != scheme.lower() or ":" in scheme] == []

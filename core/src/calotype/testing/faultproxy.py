@@ -15,7 +15,7 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -113,7 +113,7 @@ class FaultProxy:
         while self._threads:
             self._threads.pop().join(timeout=10)
 
-    def _start(self, target: object, *arguments: object) -> threading.Thread:
+    def _start(self, target: Callable[..., object], *arguments: object) -> threading.Thread:
         thread = threading.Thread(target=target, args=arguments, name="faultproxy", daemon=True)
         self._threads.append(thread)
         thread.start()

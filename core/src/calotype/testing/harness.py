@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -18,12 +18,15 @@ from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import BLOCK, Expectations, UploadResult
 from calotype.testing.readers import Trickle, assert_same, pattern, read_all
 
+#: A test of the kit.
+Case = TypeVar("Case", bound=Callable[..., None])
 
-def needs(capability: Capability) -> Callable[[Callable], Callable]:
+
+def needs(capability: Capability) -> Callable[[Case], Case]:
     """Skip the test for drivers that do not declare the capability."""
 
-    def mark(test: Callable) -> Callable:
-        test.needs = capability
+    def mark(test: Case) -> Case:
+        vars(test)["needs"] = capability
         return test
 
     return mark
@@ -63,7 +66,7 @@ class Harness:
         """Remove what `plant` put there."""
         raise NotImplementedError("a driver with EXTERNAL or without WRITE needs `uproot`")
 
-    def leftovers(self, store: Store) -> list:
+    def leftovers(self, store: Store) -> list[Any]:
         """What unfinished uploads have left: temporary files, parts. No test may add to it."""
         return list(store.attempts()) if Capability.LISTING in store.capabilities else []
 
@@ -73,7 +76,7 @@ class Harness:
         needed = getattr(request.function, "needs", Capability.NONE)
         for capability in needed & ~store.capabilities:
             pytest.skip(f"{type(store).__name__} does not declare {capability.name}")
-        self.store = store
+        self.driver = store
         self.checked = CheckedStore(store)
         self._keys: list[str] = []
         self._locations: list[str] = []
@@ -96,13 +99,13 @@ class Harness:
     def _remove_everything(self) -> None:
         for location in self._locations:
             with contextlib.suppress(StoreError):
-                self.store.delete(location)
+                self.driver.delete(location)
         for key in self._keys:
             with contextlib.suppress(StoreError):
-                self.store.discard(key)
+                self.driver.discard(key)
         for planted in self._planted:
             with contextlib.suppress(FileNotFoundError):
-                self.uproot(self.store, planted)
+                self.uproot(self.driver, planted)
 
     # What the cases use.
 
@@ -146,7 +149,7 @@ class Harness:
 
     def put_outside(self, data: bytes) -> str:
         """Plant bytes, and see that they are removed after the test."""
-        planted = self.plant(self.store, data)
+        planted = self.plant(self.driver, data)
         self._planted.append(planted)
         return planted
 
@@ -154,27 +157,28 @@ class Harness:
         """A location of the right form where nothing lies any more."""
         location = self.put(pattern(10))
         if self._planted:
-            self.uproot(self.store, self._planted.pop())
+            self.uproot(self.driver, self._planted.pop())
         elif self.checked.can(Capability.DELETE):
-            self.store.delete(location)
+            self.driver.delete(location)
         else:
-            location = self.store.locate(self.key())
-            if location is None:
-                pytest.skip(f"{type(self.store).__name__} cannot lose a blob: no DELETE, no locate")
+            nowhere = self.driver.locate(self.key())
+            if nowhere is None:
+                pytest.skip(f"{type(self.driver).__name__} cannot lose a blob: no DELETE, no locate")
+            return nowhere
         return location
 
     def twin(self) -> Store:
         """A second driver with the same name and options, as another process would have it."""
-        return type(self.store)(self.store.name, self.store.options)
+        return type(self.driver)(self.driver.name, self.driver.options)
 
     def read(self, location: str, size: int, store: Store | None = None) -> bytes:
         """All bytes at a location, of which there must not be more than `size`."""
-        return read_all((store or self.store).get(location), limit=size)
+        return read_all((store or self.driver).get(location), limit=size)
 
-    def left_behind(self) -> list:
+    def left_behind(self) -> list[Any]:
         """What this test has added to the leftovers."""
-        now = [item for item in self.leftovers(self.store) if item not in self._before]
-        if not self.alone and Capability.LISTING in self.store.capabilities:
+        now = [item for item in self.leftovers(self.driver) if item not in self._before]
+        if not self.alone and Capability.LISTING in self.driver.capabilities:
             now = [item for item in now if getattr(item, "location", None) in self._keys]
         return now
 
@@ -185,10 +189,10 @@ class Harness:
     def assert_nothing_under(self, key: str) -> None:
         """See that a failed upload left no blob, no part of one, and no taken key."""
         assert self.left_behind() == []
-        location = self.store.locate(key)
+        location = self.driver.locate(key)
         if location is not None:
             with pytest.raises(BlobNotFound):
-                self.store.get(location).close()
+                self.driver.get(location).close()
         data = pattern(999, seed=9)
         again = self.add(key, Trickle(data))
 

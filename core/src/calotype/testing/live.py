@@ -12,7 +12,7 @@ import plaster
 import pytest
 
 from calotype.config.interpolation import SettingsError
-from calotype.config.settings import read_settings
+from calotype.config.section import read_settings
 from calotype.stores import Capability, Store, StoreError
 from calotype.stores.catalog import build_catalog
 from calotype.stores.checked import CheckedStore

@@ -53,7 +53,7 @@ class MemoryOptions(StoreOptions):
         return self._shelf
 
 
-class MemoryStore(Store):
+class MemoryStore(Store[MemoryOptions]):
     """Keeps blobs in a dictionary; registers `memory:NAME` for what tests put into `shelf.foreign`."""
 
     Options = MemoryOptions

@@ -21,9 +21,9 @@ class Removal(Harness):
     @needs(DELETE)
     def test_a_deleted_blob_is_gone(self, size: int) -> None:
         location = self.put(pattern(size))
-        self.store.delete(location)
+        self.driver.delete(location)
 
-        for verb in (self.store.get, self.store.size):
+        for verb in (self.driver.get, self.driver.size):
             with pytest.raises(BlobNotFound):
                 verb(location)
         assert self.left_behind() == []
@@ -31,28 +31,28 @@ class Removal(Harness):
     @needs(DELETE)
     def test_a_second_delete_finds_nothing(self) -> None:
         location = self.put(pattern(10))
-        self.store.delete(location)
+        self.driver.delete(location)
         with pytest.raises(BlobNotFound) as caught:
-            self.store.delete(location)
+            self.driver.delete(location)
 
-        assert caught.value.store == self.store.name
+        assert caught.value.store == self.driver.name
 
     @needs(DELETE)
     @pytest.mark.parametrize("hostile", HOSTILE_LOCATIONS)
     def test_a_hostile_location_is_not_deleted(self, hostile: str) -> None:
         location = self.put(pattern(10))
         with pytest.raises((BadLocation, BlobNotFound)):
-            self.store.delete(HOSTILE_LOCATIONS[hostile].format(location))
+            self.driver.delete(HOSTILE_LOCATIONS[hostile].format(location))
 
         assert_same(self.read(location, 10), pattern(10))
 
     @needs(WRITE | DELETE)
     def test_a_delete_spares_the_neighbours(self) -> None:
-        self._remove_one_among_neighbours(lambda key, location: self.store.delete(location))
+        self._remove_one_among_neighbours(lambda key, location: self.driver.delete(location))
 
     @needs(WRITE | DELETE)
     def test_a_discard_spares_the_neighbours(self) -> None:
-        self._remove_one_among_neighbours(lambda key, location: self.store.discard(key))
+        self._remove_one_among_neighbours(lambda key, location: self.driver.discard(key))
 
     def _remove_one_among_neighbours(self, remove: Callable[[str, str], None]) -> None:
         base, data = self.key().replace(".1", ""), pattern(self.span())
@@ -62,22 +62,22 @@ class Removal(Harness):
         remove(keys[0], locations[0])
 
         with pytest.raises(BlobNotFound):
-            self.store.get(locations[0])
+            self.driver.get(locations[0])
         assert [self.read(location, len(data)) == data for location in locations[1:]] == [True] * 4
 
     @needs(WRITE | DELETE)
     def test_discard_of_an_unknown_key_is_no_error(self) -> None:
-        self.store.discard(self.key())
+        self.driver.discard(self.key())
 
     @needs(WRITE | DELETE)
     def test_discard_removes_what_an_unreported_upload_left(self, size: int) -> None:
         key = self.key()
         location = self.add(key, Trickle(pattern(size))).location
-        self.store.discard(key)
-        self.store.discard(key)
+        self.driver.discard(key)
+        self.driver.discard(key)
 
         with pytest.raises(BlobNotFound):
-            self.store.get(location)
+            self.driver.get(location)
 
     # Listings.
 
@@ -94,7 +94,7 @@ class Removal(Harness):
     @needs(WRITE | LISTING)
     def test_the_listing_dates_are_aware_and_true(self) -> None:
         location = self.put(pattern(10))
-        modified = next(blob.modified for blob in self.store.blobs() if blob.location == location)
+        modified = next(blob.modified for blob in self.driver.blobs() if blob.location == location)
 
         assert modified.utcoffset() == datetime.timedelta(0)
         assert abs(datetime.datetime.now(datetime.UTC) - modified) < datetime.timedelta(hours=1)
@@ -104,11 +104,11 @@ class Removal(Harness):
         key = self.key()
         self.add(key, Trickle(pattern(self.span())))
 
-        assert [attempt for attempt in self.store.attempts() if attempt.location == key] == []
+        assert [attempt for attempt in self.driver.attempts() if attempt.location == key] == []
 
     @needs(WRITE | DELETE | LISTING)
     def test_a_deleted_blob_is_not_listed(self) -> None:
         location = self.put(pattern(self.span()))
-        self.store.delete(location)
+        self.driver.delete(location)
 
         assert location not in self.listed()

@@ -19,8 +19,7 @@ from calotype.stores import (
     SourceTooLarge,
     Stored,
 )
-from calotype.stores.checked import LOCATION_MAX
-from calotype.stores.measured import BLOCK, Expectations
+from calotype.stores.measured import BLOCK, LOCATION_MAX, Expectations
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Endless, Exploding, Flow, Paused, Short, Trickle, assert_same, pattern
 
@@ -93,7 +92,7 @@ class Uploads(Harness):
     @needs(WRITE)
     def test_the_receipt_is_true(self, size: int) -> None:
         data, key = pattern(size, seed=2), self.key()
-        stored = self.store.add(key, Trickle(data), size)
+        stored = self.driver.add(key, Trickle(data), size)
         self._locations.append(stored.location)
 
         assert type(stored) is Stored
@@ -101,7 +100,7 @@ class Uploads(Harness):
         assert 0 < len(stored.location) <= LOCATION_MAX
         assert stored.location.isascii()
         assert stored.location.isprintable()
-        assert self.store.size(stored.location) in (size, None)
+        assert self.driver.size(stored.location) in (size, None)
         assert stored.md5 in (None, hashlib.md5(data, usedforsecurity=False).hexdigest())
 
     @needs(WRITE)
@@ -114,7 +113,7 @@ class Uploads(Harness):
     @needs(WRITE)
     def test_locate_tells_where_add_will_put_it(self) -> None:
         key = self.key()
-        before = self.store.locate(key)
+        before = self.driver.locate(key)
         received = self.add(key, Trickle(pattern(10)))
 
         assert before == received.location
@@ -137,7 +136,7 @@ class Uploads(Harness):
     def test_the_location_holds_no_secret(self) -> None:
         location = self.put(pattern(10))
 
-        assert [secret for secret in self.store.options.secrets() if secret in location] == []
+        assert [secret for secret in self.driver.options.secrets() if secret in location] == []
 
     # A source that breaks its promise.
 
@@ -145,7 +144,7 @@ class Uploads(Harness):
     def test_a_source_that_breaks_leaves_nothing(self, size: int) -> None:
         key, error = self.key(), SourceBroken("the client went away")
         with pytest.raises(SourceBroken) as caught:
-            self.store.add(key, Exploding(pattern(size), error), size + 1)
+            self.driver.add(key, Exploding(pattern(size), error), size + 1)
 
         assert caught.value is error
         self.assert_nothing_under(key)
@@ -154,7 +153,7 @@ class Uploads(Harness):
     def test_a_source_of_unknown_size_that_breaks_leaves_nothing(self, size: int) -> None:
         key, error = self.key(), SourceBroken("the client went away")
         with pytest.raises(SourceBroken) as caught:
-            self.store.add(key, Exploding(pattern(size), error))
+            self.driver.add(key, Exploding(pattern(size), error))
 
         assert caught.value is error
         self.assert_nothing_under(key)
@@ -175,7 +174,7 @@ class Uploads(Harness):
     def test_an_interrupted_upload_leaves_nothing(self) -> None:
         key = self.key()
         with pytest.raises(Interrupted):
-            self.store.add(key, Exploding(pattern(self.span()), Interrupted()))
+            self.driver.add(key, Exploding(pattern(self.span()), Interrupted()))
 
         self.assert_nothing_under(key)
 
@@ -225,10 +224,10 @@ class Uploads(Harness):
         key, seen = self.key(), []
 
         def look() -> None:
-            location = self.store.locate(key)
+            location = self.driver.locate(key)
             if location is not None:
                 try:
-                    self.store.get(location).close()
+                    self.driver.get(location).close()
                     seen.append("get opened it")
                 except BlobNotFound:
                     pass
@@ -257,9 +256,9 @@ class Uploads(Harness):
         key, data = self.key(), pattern(self.span())
         first = self.add(key, Trickle(data))
         with pytest.raises(Duplicate) as caught:
-            self.store.add(key, Trickle(pattern(5000, seed=1)))
+            self.driver.add(key, Trickle(pattern(5000, seed=1)))
 
-        assert caught.value.store == self.store.name
+        assert caught.value.store == self.driver.name
         assert self.left_behind() == []
         assert_same(self.read(first.location, len(data)), data)
 
@@ -268,7 +267,7 @@ class Uploads(Harness):
         key, data = self.key(), pattern(5000)
         first = self.add(key, Trickle(data))
         with pytest.raises((Duplicate, SourceBroken)):
-            self.store.add(key, Exploding(pattern(100, seed=1), SourceBroken("gone")))
+            self.driver.add(key, Exploding(pattern(100, seed=1), SourceBroken("gone")))
 
         assert self.left_behind() == []
         assert_same(self.read(first.location, len(data)), data)
@@ -286,7 +285,7 @@ class Uploads(Harness):
                 meeting.come()
 
             try:
-                return self.store.add(key, Paused(pattern(size, seed=number), size - 500, arrive), size)
+                return self.driver.add(key, Paused(pattern(size, seed=number), size - 500, arrive), size)
             except Duplicate as refusal:
                 return refusal
             finally:
@@ -295,11 +294,12 @@ class Uploads(Harness):
 
         with ThreadPoolExecutor(RACERS) as threads:
             results = list(threads.map(race, range(RACERS)))
-        winners = [number for number, result in enumerate(results) if isinstance(result, Stored)]
+        won = {number: result for number, result in enumerate(results) if isinstance(result, Stored)}
 
-        assert len(winners) == 1
+        assert len(won) == 1
         assert self.left_behind() == []
-        assert_same(self.read(results[winners[0]].location, size), pattern(size, seed=winners[0]))
+        ((winner, stored),) = won.items()
+        assert_same(self.read(stored.location, size), pattern(size, seed=winner))
 
     @needs(WRITE)
     def test_parallel_uploads_do_not_mix(self) -> None:

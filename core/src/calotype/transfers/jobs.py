@@ -14,9 +14,8 @@ import contextlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from calotype.config.settings import Settings
 from calotype.database.database import Database
@@ -24,25 +23,25 @@ from calotype.database.errors import DatabaseError, DatabaseUnavailable, StatusC
 from calotype.database.retry import retry_on_conflict
 from calotype.database.rights import GIVEN_AWAY, require_uploader
 from calotype.database.unit_of_work import Unit
-from calotype.model.audit import Actor, Agent, AuditVerb, Origin, Outcome
+from calotype.model.audit import Actor, Agent, Origin, Outcome
 from calotype.model.errors import ImageGone, NotAllowed, TakenOver
-from calotype.model.images import Image, Location, Status
+from calotype.model.images import Image, Status
 from calotype.model.jobs import Job, JobKind, JobStatus
-from calotype.model.policy import Caller
+from calotype.model.uploads import UploadAttempt, new_key
 from calotype.stores.catalog import Catalog
-from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Opened
 from calotype.stores.errors import SourceError, SourceMismatch, SourceTooLarge, StoreError, Unavailable
 from calotype.stores.measured import Expectations
 from calotype.transfers import outages
+from calotype.transfers.job_spec import VERBS, JobSpec
 from calotype.transfers.leases import LeaseMonitor, Leases
-from calotype.transfers.transfers import Transfers, UploadAttempt, reason
+from calotype.transfers.transfers import Transfers
+from calotype.transfers.uploads import reason
 
 log = logging.getLogger(__name__)
 
 #: Open jobs that one looks at, oldest first: more than all processes do at a time.
 _LOOKED_AT = 100
-_VERBS = {JobKind.FETCH: AuditVerb.IMPORT, JobKind.COPY: AuditVerb.COPY}
 #: What an image has that has no bytes.
 _NO_BYTES = {
     "size": None,
@@ -52,41 +51,6 @@ _NO_BYTES = {
     "os_hash_algo": None,
     "os_hash_value": None,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """What a job is to do.
-
-    FETCH reads `location` of the store `source`, or what lies at `uri`, into the first
-    of `stores`, and copies on from there; COPY copies what the image has. `staged` is the key of
-    bytes that go when the job ends. `strict`: one store that fails fails it all. `asked`, where the
-    image was made for the job, is what a client asked for, to be told again: never where bytes lie.
-    """
-
-    stores: tuple[str, ...]
-    source: str | None = None
-    location: str | None = None
-    uri: str | None = None
-    staged: str | None = None
-    size: int | None = None
-    limit: int | None = None
-    on_failure: Status = Status.KILLED
-    strict: bool = True
-    asked: Mapping[str, Any] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The order as it stands in the database: older versions know of no `asked`."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        if self.asked is None:
-            del values["asked"]
-        return values
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> JobSpec:
-        """The order that stands in the database."""
-        given = {**values, "stores": tuple(values["stores"]), "on_failure": Status(values["on_failure"])}
-        return cls(**given)
 
 
 @dataclass(slots=True)
@@ -218,14 +182,13 @@ class Jobs:
         pause = min(outages.pause(waited), max(most - waited, 0))
         message = "; ".join(dict.fromkeys(f"waiting for {away}" for away in run.waiting.values()))
         try:
-            self._write_wait(job, order, run, message, pause, waited + pause)
+            self._write_wait(job, run, message, pause, waited + pause)
         except DatabaseError:
             log.exception("job %s: its wait could not be written down; it will be begun again", job.id)
 
     @retry_on_conflict
-    def _write_wait(
-        self, job: Job, order: JobSpec, run: _Run, message: str, pause: float, waited: float
-    ) -> None:
+    def _write_wait(self, job: Job, run: _Run, message: str, pause: float, waited: float) -> None:
+        order = JobSpec.from_json(job.order)
         with self._database.unit() as unit:
             # The image first, as in all units: two orders would be a deadlock.
             image = unit.any_image(job.image_id)
@@ -242,7 +205,7 @@ class Jobs:
             if kept and not order.strict:
                 # The stores that have the bytes are enough; the others come in as copies.
                 unit.move(image.id, {Status.IMPORTING}, Status.ACTIVE, status_reason=None)
-                unit.audit(_VERBS[job.kind], image.id, _actor(job), message)
+                unit.audit(VERBS[job.kind], image.id, _actor(job), message)
             elif image.status in (Status.QUEUED, Status.IMPORTING) and image.status_reason != message:
                 unit.change(image.id, {image.status}, {"status_reason": message})
 
@@ -255,9 +218,7 @@ class Jobs:
     def _fetch(self, job: Job, image: Image, target: str, order: JobSpec) -> Image:
         with self._open(order) as opened:
             _check_size(opened.size, image, order)
-            with self._database.unit() as unit:
-                require_uploader(None, job.owner, unit.image(image.id))
-                attempt = self._begin(unit, image, self._stores[target], opened.size)
+            attempt = self._begin(job, image, target, opened.size)
             digests = {"md5": image.checksum} if image.checksum else {}
             demands = Expectations(
                 length=opened.size, size=image.size or None, limit=order.limit, digests=digests
@@ -275,13 +236,18 @@ class Jobs:
         with contextlib.closing(opened.reader):
             yield opened
 
-    def _begin(self, unit: Unit, image: Image, target: CheckedStore, size: int | None) -> UploadAttempt:
-        """An image that is being imported stays so until its job ends, and any other can be begun again."""
-        if unit.image(image.id).status is Status.IMPORTING:
-            importing = unit.image(image.id)
-            return self._transfers.begin(unit, importing, target, size, Status.IMPORTING, Status.IMPORTING)
-        unit.move(image.id, {Status.QUEUED}, Status.SAVING, status_reason=None)
-        return self._transfers.begin(unit, unit.image(image.id), target, size, Status.QUEUED)
+    @retry_on_conflict
+    def _begin(self, job: Job, image: Image, target: str, size: int | None) -> UploadAttempt:
+        """Begin to receive the bytes. An image that is being imported stays so until its job ends."""
+        with self._database.unit() as unit:
+            current = unit.image(image.id)
+            require_uploader(None, job.owner, current)
+            after, failed = Status.IMPORTING, Status.IMPORTING
+            if current.status is not Status.IMPORTING:
+                unit.move(image.id, {Status.QUEUED}, Status.SAVING, status_reason=None)
+                after, failed = Status.ACTIVE, Status.QUEUED
+            key, waiting = new_key(image.id), unit.image(image.id)
+            return self._transfers.begin(unit, UploadAttempt(waiting, key, target, size, failed, after))
 
     @retry_on_conflict
     def _note(self, job: Job, pending: list[str], failed: dict[str, str]) -> None:
@@ -293,16 +259,13 @@ class Jobs:
         status = JobStatus.FAILURE if failed else JobStatus.SUCCESS
         message = "; ".join(dict.fromkeys(failed.values()))
         try:
-            doomed = self._write_end(job, status, message, sorted(failed))
+            self._write_end(job, status, message, sorted(failed))
         except DatabaseError:
             log.exception("job %s: its end could not be written down; it will be begun again", job.id)
-        else:
-            for location in doomed:
-                self._transfers.remove(location)
 
     @retry_on_conflict
-    def _write_end(self, job: Job, status: JobStatus, message: str, failed: list[str]) -> list[Location]:
-        """End the job, if it is still ours; the bytes that are to go now."""
+    def _write_end(self, job: Job, status: JobStatus, message: str, failed: list[str]) -> None:
+        """End the job, if it is still ours."""
         with self._database.unit(frees=True) as unit:
             order = JobSpec.from_json(job.order)
             image = unit.any_image(job.image_id)
@@ -310,14 +273,14 @@ class Jobs:
                 status, message, order = JobStatus.FAILURE, message or GIVEN_AWAY, replace(order, strict=True)
             outcome = {"pending": [], "failed": failed}
             if not unit.end_job(job.id, self._leases.owner, status, message, outcome):
-                return []
+                return
             told = message or f"stores {', '.join(job.order['stores'])}"
             how = Outcome.FAILED if status is JobStatus.FAILURE else Outcome.DONE
-            unit.audit(_VERBS[job.kind], job.image_id, _actor(job), told, how)
-            return self._leave(unit, job, order, message)
+            unit.audit(VERBS[job.kind], job.image_id, _actor(job), told, how)
+            self._leave(unit, job, order, message)
 
-    def _leave(self, unit: Unit, job: Job, order: JobSpec, message: str) -> list[Location]:
-        """Leave a fetched image where the order says; the bytes that are to go now."""
+    def _leave(self, unit: Unit, job: Job, order: JobSpec, message: str) -> None:
+        """Leave a fetched image in the status that the order says, and remove what it does not keep."""
         image = unit.any_image(job.image_id)
         doomed = [one for one in unit.staged(image.id) if one.key == order.staged]
         if job.kind is JobKind.FETCH and image.status is Status.IMPORTING:
@@ -329,14 +292,7 @@ class Jobs:
         elif job.kind is JobKind.FETCH and message and order.on_failure is Status.KILLED:
             with contextlib.suppress(StatusConflict):
                 unit.move(image.id, {Status.QUEUED}, Status.KILLED, status_reason=message)
-        return self._transfers.mark_for_removal(unit, image, doomed)
-
-
-def add_job(unit: Unit, kind: JobKind, image: Image, order: JobSpec, request_id: str, caller: Caller) -> str:
-    """Write a job down for the caller; some process will take it. Returns its id."""
-    told = f"stores {', '.join(order.stores)}"
-    unit.audit(_VERBS[kind], image.id, caller.actor, told, Outcome.ACCEPTED)
-    return unit.add_job(kind, image, order.to_json(), list(order.stores), request_id, caller.user)
+        self._transfers.removal.mark(unit, image, doomed)
 
 
 def _actor(job: Job) -> Actor:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
+from calotype.model.uploads import Lease
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,10 @@ class Leases:
         """When a lease ends that is taken now."""
         wait = self.seconds if seconds is None else seconds
         return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=wait)
+
+    def lease(self) -> Lease:
+        """Return a lease of this process that is taken now."""
+        return Lease(self.owner, self.end())
 
     @contextlib.contextmanager
     def held(self, key: str) -> Iterator[None]:

@@ -1,22 +1,20 @@
 """Places: a store's place (directory, bucket, container) belongs to one store of one database.
 
 The core keeps a marker in each writable store, as a blob under a reserved key: the database's id and the
-store's name. It is how a second database beside a full store is noticed, and a second store name whose
-options lead to the same place; either would take the other's images for bytes that nobody needs.
+store's name. By the marker it notices a second database that uses the same place, and a second store whose
+options lead there. Each of the two would take the other's images for bytes that nobody needs.
 
-An empty place is marked when it is created, one that holds anything only when an operator claims it. Until
-then clients are served, but nothing is repaired there. A foreign place is not used at all: see `Place.admit`,
-which stands before the driver. Stores that take no uploads have no marker.
+An empty place is marked when it is created. One that holds something is marked only when an operator claims
+it; until then clients are served, but nothing is repaired there. A foreign place is not used at all: see
+`Place.admit`, which is called before the driver. Stores that take no uploads have no marker.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import enum
 import io
 import itertools
-import json
 import logging
 import threading
 import time
@@ -38,60 +36,22 @@ from calotype.stores.errors import (
     Unavailable,
 )
 from calotype.stores.measured import Expectations
+from calotype.transfers.markers import Marker, PlaceState, describe, describe_foreign
 
 log = logging.getLogger(__name__)
 
-#: The most bytes that are read of a marker; one of ours has some 150.
+#: The most bytes that are read of a marker; ours have about 150.
 _MARKER_MAX = 4096
-#: Seconds that the start waits for all stores together. One that is slower is looked at when it is used.
+#: Seconds that the start waits for all stores together. A slower store is examined when it is first used.
 START_PATIENCE = 5
-#: How often, and after how many seconds, a marker is looked for that another process has begun to write.
+#: How often, and with what pause in seconds, to look for a marker that another process has begun to write.
 _TRIES, _PAUSE = 10, 0.2
-#: What `--from` names where a place has a marker that cannot be read.
-UNREADABLE = "unreadable"
 _BATCH = 500
 _EXAMPLES = 5
 
 
-class PlaceState(enum.StrEnum):
-    """The state of a store's place, as far as it is known."""
-
-    UNKNOWN = "unknown"  #: not looked at yet, or it could not be reached
-    OWN = "own"
-    EMPTY = "empty"  #: no marker, and nothing else
-    UNMARKED = "unmarked"  #: no marker, but blobs; or the driver cannot list
-    FOREIGN = "foreign"  #: another database's, or another store's of this database
-
-
-#: States in which clients are served, and after which nobody looks again.
+#: States in which clients are served; the place is not examined again.
 _SERVED = (PlaceState.OWN, PlaceState.EMPTY, PlaceState.UNMARKED)
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """The owner of a place: the database's id, the store's name there, and when it was marked."""
-
-    database: str
-    store: str
-    marked_at: datetime.datetime
-
-    def __str__(self) -> str:
-        return f"store '{self.store}' of database {self.database}, marked {self.marked_at:%Y-%m-%d %H:%M} UTC"
-
-    def to_bytes(self) -> bytes:
-        """Return the marker as JSON."""
-        fields = {"registry": self.database, "store": self.store, "marked_at": self.marked_at.isoformat()}
-        return json.dumps(fields).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Marker:
-        """Return the marker that was written so; one that cannot be read is nobody's, and so foreign."""
-        try:
-            fields = json.loads(data)
-            moment = datetime.datetime.fromisoformat(fields["marked_at"]).astimezone(datetime.UTC)
-            return cls(str(fields["registry"]), str(fields["store"]), moment)
-        except (ValueError, TypeError, KeyError):
-            return cls(UNREADABLE, UNREADABLE, datetime.datetime.fromtimestamp(0, datetime.UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +73,11 @@ class Place:
         self.marker: Marker | None = None
         self._logged = PlaceState.OWN
         self._places = places
-        # The same driver without the gate, which this place is.
+        # The same driver without its gate, because the gate is this place.
         self._driver = CheckedStore(store.driver, bulkhead=store.bulkhead)
 
     def admit(self) -> None:
-        """Return if the store may be used: no I/O once the place was seen to be no other's.
+        """Return if the store may be used; does no I/O once the place is known not to be foreign.
 
         Raises:
             Unavailable: the place is another database's or store's, or cannot be reached now.
@@ -139,7 +99,7 @@ class Place:
             raise Unavailable(self.name, self.remark())
 
     def look(self) -> PlaceState:
-        """Look whose the place is, now.
+        """Find out now whose the place is.
 
         Raises:
             StoreError: the store cannot be reached, or its driver fails.
@@ -149,19 +109,19 @@ class Place:
             own = (marker.database, marker.store) == (self._places.database_id, self.name)
             state = PlaceState.OWN if own else PlaceState.FOREIGN
         else:
-            # A place that is away as a whole may look like one without a marker.
+            # An unavailable place may look like one without a marker.
             self._driver.check()
             state = PlaceState.EMPTY if self._is_empty() else PlaceState.UNMARKED
         self.state, self.marker = state, marker
         return state
 
     def create(self) -> PlaceState:
-        """Make the place, and mark it if it is empty; as `look`."""
+        """Make the place, mark it if it is empty, and return its state; raises as `look`."""
         self._driver.create()
         if self.look() is not PlaceState.EMPTY:
             return self.state
-        # One after the other: two names of one place must not both find it empty. The first look was taken
-        # without the lock, so that a store which says nothing keeps no other from it.
+        # Under a lock, because two stores with one place must not both find it empty. The first look is taken
+        # without the lock, so that a store that hangs does not block the others.
         with self._places.marking:
             if self.look() is not PlaceState.EMPTY:
                 return self.state
@@ -187,7 +147,7 @@ class Place:
             return self._look_for_marker()
 
     def contents(self) -> Contents:
-        """Count what lies there; reads the whole listing.
+        """Count what the place holds; reads the whole listing.
 
         Raises:
             Unsupported: the driver cannot list.
@@ -203,47 +163,18 @@ class Place:
         return Contents(count, size, known, tuple(examples))
 
     def warn(self) -> None:
-        """Log the state unless it was logged last; a place that always was its own is not logged."""
+        """Log the state if it has changed since it was last logged; OWN counts as logged at first."""
         if self.state is not self._logged:
             self._logged = self.state
             log.warning("store '%s': %s", self.name, self.remark())
 
     def remark(self) -> str:
         """Return a sentence about the state, with the command that changes it."""
-        create = f"calotype-manage stores {self._places.ini} --create {self.name}"
-        claim = f"calotype-manage stores {self._places.ini} --claim {self.name}"
-        if self.state is PlaceState.OWN and self.marker is not None:
-            marked = f"{self.marker.marked_at:%Y-%m-%d %H:%M} UTC"
-            return f"its place belongs to this store (database {self.marker.database}, marked {marked})"
-        if self.state is PlaceState.EMPTY:
-            return f"its place is empty and not marked as this database's: to mark it, run {create}"
-        if self.state is PlaceState.UNMARKED:
-            can_list = self._driver.can(Capability.LISTING)
-            why = "it holds something already" if can_list else "its driver cannot tell whether it is empty"
-            return (
-                f"its place is not marked as this database's, because {why}: to see what is there and to "
-                f"mark it, run {claim}"
-            )
-        if self.state is PlaceState.UNKNOWN:
-            return "the owner of its place is not known, because the store could not be reached"
-        return self._foreign_remark(claim, self.marker)
-
-    def _foreign_remark(self, claim: str, marker: Marker | None) -> str:
-        if marker is None or marker.database == UNREADABLE:
-            return (
-                "its place has a marker that cannot be read, so its owner is not known: if it is this "
-                f"store's place, run {claim} --from {UNREADABLE}"
-            )
-        if marker.database == self._places.database_id:
-            return (
-                f"its place is that of store '{marker.store}', and two stores cannot share one: give each a "
-                f"place of its own, or after a change of name run {claim} --from {marker.database}"
-            )
-        return (
-            f"its place belongs to {marker}, and this is database {self._places.database_id}: give this "
-            "store another place, or if that database does not use it any more, take this one over: run "
-            f"{claim} --from {marker.database}"
-        )
+        command = f"calotype-manage stores {self._places.ini}"
+        if self.state is PlaceState.FOREIGN:
+            return describe_foreign(self.marker, self._places.database_id, f"{command} --claim {self.name}")
+        can_list = self._driver.can(Capability.LISTING)
+        return describe(self.state, self.marker, command, self.name, can_list=can_list)
 
     def _read(self) -> Marker | None:
         try:
@@ -266,7 +197,7 @@ class Place:
         return location
 
     def _look_for_marker(self) -> PlaceState:
-        """Look after a marker was written, by this process or by a faster one, which may not be done yet."""
+        """Wait for a marker that this process, or a faster one, has begun to write."""
         for _ in range(_TRIES):
             if self.look() in (PlaceState.OWN, PlaceState.FOREIGN):
                 return self.state
@@ -278,10 +209,10 @@ class Place:
 
 
 class Places:
-    """The places of all writable stores of a catalog; puts each before its store as the gate."""
+    """The places of all writable stores of a catalog; each place becomes the gate of its store."""
 
     def __init__(self, database: Database, stores: Catalog, ini: str = "INI"):
-        """`ini` is the ini file and its variables, for the commands that sentences name."""
+        """`ini` is the ini file and its variables, as commands in sentences name them."""
         self.database = database
         self.ini = ini
         self.marking = threading.Lock()
@@ -305,13 +236,13 @@ class Places:
         return self.database.identity().id
 
     def start(self, *, named: bool) -> None:
-        """Look at all places, and create and mark those that the settings say so of.
+        """Examine all places, and create and mark those whose store has `create`.
 
-        A store that cannot be reached, or is silent for START_PATIENCE, is looked at when it is used.
+        A store that cannot be reached, or does not answer within START_PATIENCE, is examined when it is used.
 
         Args:
-            named: the settings name the stores; otherwise one whose place is foreign is switched off, and one
-                that is configured wrongly is unavailable.
+            named: whether the settings name the stores. If not, a store whose place is foreign is switched
+                off, and a store that is configured wrongly is unavailable.
 
         Raises:
             ConfigurationError: a named store's place is foreign, or the store is configured wrongly.
@@ -335,7 +266,7 @@ class Places:
     def may_repair(self, store: CheckedStore) -> str | None:
         """Return why bytes without a row must not be removed from the store; None if they may be.
 
-        Looks at the marker now, whatever was seen before.
+        Reads the marker now, whatever state is known.
         """
         if not store.can(Capability.DELETE):
             return None  # nothing is ever removed from it
@@ -349,9 +280,9 @@ class Places:
         return None if state is PlaceState.OWN else place.remark()
 
     def open(self, name: str, *, named: bool) -> None:
-        """Look at one store, and create its place where the settings say so.
+        """Examine one store, and create its place if it has `create`.
 
-        A store that is not named stops no start, so the probe checks it soon enough.
+        Only a named store is checked here, because no other stops the start; a probe checks the rest.
 
         Raises:
             StoreError: the store cannot be used now.
@@ -373,7 +304,7 @@ class Places:
             end = "; it is unavailable" if isinstance(error, Unavailable) else ""
             log.error("%s%s", with_arguments(str(error), self.ini), end)
             return
-        # A reason holds no path or bucket, because clients may see it; an operator has to.
+        # A reason names no path or bucket, because clients may see it; the operator needs them.
         options = self._stores[name].driver.options
         fields = type(options).model_fields
         shown = [f"{key} = {value}" for key, value in options.shown().items() if fields[key].is_required()]
@@ -394,7 +325,7 @@ def _batches(blobs: Iterator[Blob]) -> Iterator[list[Blob]]:
 
 
 class _Look(threading.Thread):
-    """The first look at a store; `error` is what went wrong with it."""
+    """Examines a store at the start; `error` is what went wrong."""
 
     def __init__(self, places: Places, name: str, *, named: bool):
         super().__init__(name=f"place-{name}", daemon=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from calotype.database.errors import LimitReached
 from calotype.model.images import Image
 from calotype.stores.contract import Reader
 from calotype.stores.errors import SourceRejected, SourceTooLarge
-from calotype.transfers.inspection import Inspector, Verdict, mismatch
+from calotype.transfers.disk_formats import mismatch
+from calotype.transfers.inspection import Inspector, Verdict
 
 #: Bytes reserved at a time for a source of unknown length: few statements, little overshoot.
 RESERVED = 64 << 20
@@ -26,6 +28,30 @@ def redeclared(before: Image, after: Image, detected: str | None) -> str | None:
     """
     declared = declared_format(after)
     return mismatch(declared, detected) if declared != declared_format(before) else None
+
+
+class Source(Reader, Protocol):
+    """Bytes of an image that come in, and how many were announced; None: there was no announcement."""
+
+    @property
+    def length(self) -> int | None:
+        """The number of bytes that the transport announced."""
+
+
+class Announced:
+    """A source made of a reader and the number of its bytes that was announced."""
+
+    def __init__(self, reader: Reader, length: int | None = None):
+        self.length = length
+        self._reader = reader
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+        return self._reader.read(size)
+
+    def close(self) -> None:
+        """Close the reader."""
+        self._reader.close()
 
 
 class InspectingReader:

@@ -23,9 +23,9 @@ from calotype.database.retry import LockConflict, retry_on_conflict
 from calotype.database.scrubs import Copy, Scrub
 from calotype.model.errors import ImageGone, TakenOver
 from calotype.model.findings import FindingKind, FindingState
-from calotype.stores.checked import CheckedStore, named_errors
+from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
-from calotype.stores.errors import BlobChanged, BlobNotFound, SourceError, StoreError
+from calotype.stores.errors import BlobChanged, BlobNotFound, SourceError, StoreError, named_errors
 from calotype.stores.measured import BLOCK
 from calotype.transfers.copies import KINDS, Copies, Fault
 from calotype.transfers.leases import LeaseMonitor, Leases

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from calotype.stores.checked import LimitedReader
+from calotype.stores.blob_readers import LimitedReader
 from calotype.stores.contract import Reader
 from calotype.stores.errors import BlobChanged
 from calotype.stores.hashing import Digests

@@ -14,9 +14,11 @@ from webtest import TestApp
 import calotype
 from calotype.api.http.errors import STATUS
 from calotype.app import make_app
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.stores import SourceError, StoreError
 from calotype.testing import Trickle, pattern
+from calotype.transfers.readers import Announced
 from tests.support.workbench import make_bench
 
 SIZE = 100
@@ -30,7 +32,7 @@ def app(bench):
 
 @pytest.fixture
 def image(bench):
-    return bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    return bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,9 @@ def served(template):
     with make_bench(template) as bench:
         paths = {}
         for size in (0, 1, 2, 10):
-            made = bench.lifecycle.upload(ImageFields(), Trickle(pattern(size)), None, bench.caller)
+            made = bench.lifecycle.upload(
+                Change(bench.caller, ImageFields()), Announced(Trickle(pattern(size)))
+            )
             paths[size] = f"/images/{made.id}"
         yield TestApp(make_app(bench.service)), paths
 
@@ -130,7 +134,10 @@ def exceptions() -> list[type[Exception]]:
 
 
 #: Exceptions that never reach a view: they end the start, or are caught where they are raised.
-INSIDE = {"DatabaseError", "SchemaMismatch", "SettingsError", "TokensNotWritten", "_Broken", "Interrupted"}
+INSIDE = {
+    *("DatabaseError", "SchemaMismatch", "SettingsError", "TokensNotWritten", "_Broken", "Interrupted"),
+    *("OptionsError", "PluginError"),
+}
 
 
 @pytest.mark.parametrize("kind", exceptions(), ids=lambda kind: kind.__qualname__)

@@ -18,11 +18,7 @@ from calotype.api.http.json_input import VALUES_MAX, parse_document
 from calotype.api.http.lists import fit
 from calotype.api.v1 import listing as v1_listing
 from calotype.api.v2 import codec, listing, patch
-from calotype.api.v2.metadefs.codec import read_listing as read_namespaces
-from calotype.api.v2.metadefs.schemas import MetadefSchemas
 from calotype.api.v2.schemas import Schemas
-from calotype.database.definitions import Kind
-from calotype.images.definitions import ITEMS_MAX
 from calotype.model.changes import ImageFields, InvalidRequest, RequestTooLarge, check_fields
 from calotype.model.images import Image, Status
 from calotype.model.queries import SortKey
@@ -118,16 +114,13 @@ def test_a_list_of_v1_has_so_many_filters_and_no_more() -> None:
 
 
 def test_a_filter_has_so_many_values_and_no_more() -> None:
-    """r1-D1: of `in:`, in each field that has it, and of resource types."""
+    """r1-D1: of `in:`, in each field that has it."""
     allowed = ",".join(["v"] * FILTER_VALUES_MAX)
     for name in ("id", "name", "status", "disk_format", "container_format"):
         (_, condition) = listing.read_listing(asked(f"{name}=in:{allowed}"), 1000).conditions
         assert len(condition.value) == FILTER_VALUES_MAX
         with pytest.raises(InvalidRequest, match=f"filter {name} has at most {FILTER_VALUES_MAX} values"):
             listing.read_listing(asked(f"{name}=in:{allowed},v"), 1000)
-    read_namespaces(asked(f"resource_types={allowed}"), 1000)
-    with pytest.raises(InvalidRequest, match=f"resource_types has at most {FILTER_VALUES_MAX} values"):
-        read_namespaces(asked(f"resource_types={allowed},v"), 1000)
 
 
 # -- documents
@@ -208,26 +201,6 @@ def test_an_array_is_counted_before_its_items_are_looked_at(kind: str, item: obj
     order = {"method": {"name": "web-download"}, "stores": items}
     with pytest.raises(RequestTooLarge, match="Too many values for"):
         schemas.check_value(kind, items) if kind == "tags" else schemas.check_order(order)
-    assert items.seen == 0
-
-
-@pytest.mark.parametrize("kind", ["objects", "tags", "resource_type_associations"])
-def test_the_contents_of_a_namespace_are_counted_before_they_are_looked_at(kind: str) -> None:
-    """r1-D2"""
-    items = Counted([{"name": 1}] * (ITEMS_MAX + 1))
-    with pytest.raises(RequestTooLarge, match="Too many values for"):
-        MetadefSchemas().check_namespace({"namespace": "n", kind: items})
-    assert items.seen == 0
-
-
-@pytest.mark.parametrize("kind", ["required", "operators"])
-def test_what_a_definition_lists_is_counted_before_it_is_looked_at(kind: str) -> None:
-    """r1-D2: a list of things without an order would be compared each with each."""
-    items = Counted([{}, "a", []] * ITEMS_MAX)
-    with pytest.raises(RequestTooLarge, match="Too many values for"):
-        MetadefSchemas().check_definition(
-            Kind.PROPERTY, {"name": "n", "title": "", "type": "string", kind: items}
-        )
     assert items.seen == 0
 
 

@@ -17,10 +17,12 @@ from webtest import TestApp
 
 from calotype.api.http.conditions import PreconditionFailed, Validators
 from calotype.app import make_app
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.model.images import Image
 from calotype.stores import Store
 from calotype.testing import Trickle, pattern
+from calotype.transfers.readers import Announced
 from tests.support.workbench import Bench
 
 EPOCH = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
@@ -29,7 +31,7 @@ HELD = Validators("e", EPOCH)
 
 @pytest.fixture
 def image(bench: Bench) -> Image:
-    return bench.lifecycle.upload(ImageFields(), Trickle(pattern(100)), None, bench.caller)
+    return bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(pattern(100))))
 
 
 @pytest.fixture

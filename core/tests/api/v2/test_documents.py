@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from calotype.api.v2.views.documents import image_document
+from calotype.images.imports import ImportRequest, Origin
 from calotype.images.lifecycle import Lifecycle
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.model.images import Image
 from calotype.testing import MemoryStore, Trickle
+from calotype.transfers.readers import Announced
 from tests.support.workbench import Bench, make_catalog, make_settings
 
 DATA = b"bytes of an image"
@@ -34,17 +37,21 @@ def told(bench: Bench, image: Image) -> tuple[str, str, str]:
 def test_an_import_that_ends_while_its_image_is_read_is_seen_whole(
     bench: Bench, lifecycle: Lifecycle
 ) -> None:
-    image = lifecycle.reserve(ImageFields(fields=RAW), bench.caller)
-    lifecycle.imports.stage(image, Trickle(DATA), None, len(DATA), bench.caller)
-    lifecycle.imports.import_staged(image, ("memory",), bench.caller, "req-1")
+    image = lifecycle.reserve(Change(bench.caller, ImageFields(fields=RAW)))
+    lifecycle.imports.stage(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA), len(DATA)))
+    lifecycle.imports.submit(
+        Change(bench.caller, ImageFields(), image), ImportRequest(Origin.STAGED, ("memory",))
+    )
     read_before = bench.database.find(image.id)
     assert lifecycle.work()
     assert told(bench, read_before) == ("active", "memory", "")
 
 
 def test_a_copy_that_ends_while_its_image_is_read_is_seen_whole(bench: Bench, lifecycle: Lifecycle) -> None:
-    image = lifecycle.upload(ImageFields(fields=RAW), Trickle(DATA), None, bench.caller)
-    lifecycle.copy(image, ("cold",), bench.caller, "req-1")
+    image = lifecycle.upload(Change(bench.caller, ImageFields(fields=RAW)), Announced(Trickle(DATA)))
+    lifecycle.imports.submit(
+        Change(bench.caller, ImageFields(), image), ImportRequest(Origin.COPY, ("cold",))
+    )
     read_before = bench.database.find(image.id)
     assert lifecycle.work()
     assert told(bench, read_before) == ("active", "cold,memory", "")

@@ -14,14 +14,16 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from calotype.database.tables import ImageRow, LocationRow
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields, new_id
 from calotype.model.findings import Finding, FindingKind, FindingState
+from calotype.model.uploads import keys_in, new_key
 from calotype.stores import BlobNotFound, Reader, Unavailable
 from calotype.stores.contract import Blob
 from calotype.transfers.fsck import checks
 from calotype.transfers.fsck.check import FEW, MANY, Check
 from calotype.transfers.fsck.steps import Plan, Problem, Refused, Step
-from calotype.transfers.transfers import keys_in, new_key
+from calotype.transfers.readers import Announced
 from tests.support.workbench import Bench, Moody, make_bench, make_catalog
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -99,7 +101,7 @@ def bench(template) -> Iterator[Bench]:
 
 
 def upload(bench: Bench, body: bytes = b"bytes of an image") -> str:
-    image = bench.lifecycle.upload(ImageFields(), io.BytesIO(body), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(io.BytesIO(body)))
     return image.id
 
 

@@ -72,7 +72,7 @@ class FileOptions(StoreOptions):
     )
 
 
-class FileStore(Store):
+class FileStore(Store[FileOptions]):
     """Images as files on a local or shared file system; no state but what lies on disk."""
 
     Options = FileOptions
@@ -98,8 +98,7 @@ class FileStore(Store):
                 os.close(descriptor)
 
     def file_path(self, location: str) -> str | None:
-        with self._at(location) as (shard, key):
-            os.close(self._open_blob(shard, key))
+        key = self._key(location)
         return f"{layout.shard_name(key)}/{key}"
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:

@@ -137,5 +137,5 @@ class SourceReader:
     def _expect_end(self) -> None:
         """More bytes than were registered are not the registered ones."""
         with contextlib.suppress(Unreachable):  # broken off after the last byte: nothing is lost
-            if self._answer.read(1):
+            if self._answer is not None and self._answer.read(1):
                 raise BlobChanged(self._store, "the source goes on past its size")

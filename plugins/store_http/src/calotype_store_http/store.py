@@ -80,7 +80,6 @@ class HttpOptions(StoreOptions):
     retries: int = Field(3, ge=0, le=10, description="times a broken download is taken up again")
     ca_bundle: str | None = Field(None, description="file of CA certificates (default: the system's)")
     verify: bool = Field(True, description="check certificates; false only for tests")
-    redirect: bool = Field(False, description="send clients to public sources instead of passing bytes on")
 
     def policy(self) -> EgressPolicy:
         """These options as the policy of the way out."""
@@ -88,19 +87,17 @@ class HttpOptions(StoreOptions):
         return EgressPolicy(**{name: value for name, value in self if name in names})
 
 
-class HttpStore(Store):
+class HttpStore(Store[HttpOptions]):
     """Reads by reference; every connection passes the whole check of `calotype.egress` anew."""
 
     Options = HttpOptions
-    schemes = ("https", "http")
-    capabilities = Capability.EXTERNAL | Capability.RANGES
+    schemes: tuple[str, ...] = ("https", "http")
+    capabilities = Capability.EXTERNAL | Capability.RANGES | Capability.DIRECT_URL
 
     def __init__(self, name: str, options: HttpOptions, resolver: Resolver = resolve):
         """`resolver` gives the addresses of a name; tests bring their own."""
         super().__init__(name, options)
         self.schemes = options.schemes
-        if options.redirect:
-            self.capabilities |= Capability.DIRECT_URL
         if not options.verify:
             log.warning("store '%s': certificates of sources are not checked (option verify)", name)
         policy = options.policy()

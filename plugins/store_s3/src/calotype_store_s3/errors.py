@@ -7,6 +7,7 @@ the option that is likely to be wrong. botocore's own text is chained, for the l
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from botocore import exceptions as aws
 
@@ -69,7 +70,7 @@ def code_of(error: BaseException | None) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, aws.ClientError) else ""
 
 
-def lost_answers(outcome: BaseException | dict) -> bool:
+def lost_answers(outcome: BaseException | dict[str, Any] | None) -> bool:
     """Whether an answer got lost on the way to this one, so that the server may have done the same before."""
     if isinstance(outcome, StoreError):
         outcome = outcome.__cause__

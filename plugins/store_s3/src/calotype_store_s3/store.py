@@ -29,11 +29,10 @@ SCHEME = "s3:"
 WEEK = 7 * 24 * 3600
 
 
-class S3Store(Store):
+class S3Store(Store[S3Options]):
     """Images in a bucket. A location is `s3:KEY`, relative to bucket and prefix."""
 
     Options = S3Options
-    options: S3Options
     capabilities = (
         Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.DIRECT_URL | Capability.LISTING
     )

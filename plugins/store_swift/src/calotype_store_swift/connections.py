@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from calotype_store_swift.options import SwiftOptions
+from calotype_store_swift.options import SwiftOptions, text_of
 
 if TYPE_CHECKING:
     import swiftclient
@@ -59,7 +59,7 @@ class Identity:
 
     def get_token(self) -> str:
         """A token, kept until it is about to expire."""
-        return self._session.get_token()
+        return self._session.get_token() or ""
 
     def invalidate(self) -> bool:
         """Forget the token. True: it is worth asking again.
@@ -170,18 +170,18 @@ def _plugin(options: SwiftOptions) -> BaseIdentityPlugin:
     from swiftclient.authv1 import PasswordPlugin
 
     if options.auth_version == "1":
-        return PasswordPlugin(options.auth_url, options.user, options.key.get_secret_value())
+        return PasswordPlugin(options.auth_url, options.user, text_of(options.key))
     url = options.auth_url.rstrip("/")
     url = url if url.endswith("/v3") else f"{url}/v3"
     if options.application_credential_id:
         return v3.ApplicationCredential(
             url,
-            options.application_credential_secret.get_secret_value(),
+            text_of(options.application_credential_secret),
             application_credential_id=options.application_credential_id,
         )
     return v3.Password(
         url,
-        options.password.get_secret_value(),
+        text_of(options.password),
         username=options.username,
         user_domain_name=options.user_domain_name,
         project_id=options.project_id,

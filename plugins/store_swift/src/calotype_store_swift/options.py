@@ -103,11 +103,12 @@ class SwiftOptions(StoreOptions):
     @model_validator(mode="after")
     def _credentials_are_complete(self) -> SwiftOptions:
         if self.auth_version == "1":
-            complete = self.user and self.key
+            complete = bool(self.user and self.key)
             needed = "user and key"
         else:
             by_password = self.username and self.password and (self.project_name or self.project_id)
-            complete = by_password or (self.application_credential_id and self.application_credential_secret)
+            by_credential = self.application_credential_id and self.application_credential_secret
+            complete = bool(by_password or by_credential)
             needed = (
                 "username, password and project_name or project_id, "
                 "or application_credential_id and application_credential_secret"
@@ -115,3 +116,8 @@ class SwiftOptions(StoreOptions):
         if not complete:
             raise ValueError(f"auth_version {self.auth_version} needs {needed}")
         return self
+
+
+def text_of(secret: SecretStr | None) -> str:
+    """Return the text of a secret; "" if it is not set."""
+    return "" if secret is None else secret.get_secret_value()

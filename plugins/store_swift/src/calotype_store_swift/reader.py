@@ -44,9 +44,10 @@ class SwiftReader:
         self._broken = 0
         self._block = BLOCK
         self._etag: str | None = None
-        self._connection: swiftclient.Connection | None = connections.take()
+        connection = connections.take()
+        self._connection: swiftclient.Connection | None = connection
         try:
-            headers = self._open()
+            headers = self._open(connection)
         except BaseException:
             self.close()
             raise
@@ -64,7 +65,7 @@ class SwiftReader:
         """
         if size is None or size < 0:
             return b"".join(iter(lambda: self.read(BLOCK), b""))
-        while size and self._connection and self._position != self._end:
+        while size and (connection := self._connection) and self._position != self._end:
             block, cause = self._try_read(size)
             if block:
                 self._position += len(block)
@@ -74,7 +75,7 @@ class SwiftReader:
                 return block
             if cause is None and self._end is None:
                 break
-            self._resume(cause)
+            self._resume(connection, cause)
         return b""
 
     def _try_read(self, size: int) -> tuple[bytes, Exception | None]:
@@ -86,23 +87,23 @@ class SwiftReader:
                 raise
             return b"", error
 
-    def _resume(self, cause: Exception | None) -> None:
+    def _resume(self, connection: swiftclient.Connection, cause: Exception | None) -> None:
         self._broken += 1
         if self._broken > self._retries:
             raise Unavailable(self._store, "the connection to it broke off, again and again") from cause
         self._block = BLOCK_AFTER_BREAK
         self._body.close()
         with explained(self._store):
-            headers = self._open()
+            headers = self._open(connection)
         if headers.get("etag") != self._etag or "content-range" not in headers:
             raise BlobChanged(self._store, "the object was replaced while it was read")
 
-    def _open(self) -> dict[str, str]:
+    def _open(self, connection: swiftclient.Connection) -> dict[str, str]:
         last = "" if self._end is None else self._end - 1
         headers = {"Range": f"bytes={self._position}-{last}"}
         if self._etag:
             headers["If-Match"] = self._etag
-        answer, self._body = self._connection.get_object(
+        answer, self._body = connection.get_object(
             self._container, self._name, resp_chunk_size=BLOCK, headers=headers
         )
         return answer

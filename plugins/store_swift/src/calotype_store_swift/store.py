@@ -27,7 +27,7 @@ from calotype.stores import (
 from calotype.stores.contract import KEY
 from calotype_store_swift.connections import Connections
 from calotype_store_swift.failures import explained, missing, status_of
-from calotype_store_swift.options import SwiftOptions
+from calotype_store_swift.options import SwiftOptions, text_of
 from calotype_store_swift.reader import SwiftReader
 from calotype_store_swift.segments import SEGMENT, segment_sizes
 from calotype_store_swift.upload import Upload
@@ -40,7 +40,7 @@ PREFIX = "swift:"
 MANIFEST_MAX = 1000
 
 
-class SwiftStore(Store):
+class SwiftStore(Store[SwiftOptions]):
     """Images as objects of one Swift account; a location is `swift:<key>`.
 
     The object lies in `container`, its segments, if it has any, in
@@ -154,8 +154,8 @@ class SwiftStore(Store):
         """The keys that have segments and no object, with the bytes of all their segments."""
         for shard in self._shards():
             entries = self._listing(f"{self.options.container}_segments{shard}")
-            for key, segments in itertools.groupby(entries, lambda entry: entry["name"].partition("/")[0]):
-                segments = list(segments)
+            for key, group in itertools.groupby(entries, lambda entry: entry["name"].partition("/")[0]):
+                segments = list(group)
                 if KEY.fullmatch(key) and not self._exists(key):
                     size = sum(entry["bytes"] for entry in segments)
                     yield Blob(key, size, max(map(_time, segments)))
@@ -285,7 +285,7 @@ class SwiftStore(Store):
         signed = generate_temp_url(
             f"{url.path}/{container}/{name}",
             expires,
-            self.options.temp_url_key.get_secret_value(),
+            text_of(self.options.temp_url_key),
             "GET",
             digest=self.options.temp_url_digest,
         )

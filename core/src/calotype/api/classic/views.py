@@ -31,6 +31,7 @@ from calotype.config.messages import quoted
 from calotype.database.queries import position
 from calotype.identity.security import Unauthenticated
 from calotype.model import policy
+from calotype.model.change import Change
 from calotype.model.changes import InvalidRequest
 from calotype.model.images import Image
 from calotype.model.queries import SHOWN, ImageQuery, Scope, SortKey
@@ -67,7 +68,8 @@ class ListView:
 
     def _page(self, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any) -> Response:
         listing = ImageQuery(Scope.PUBLIC, conditions=(SHOWN,), limit=self._limit())
-        page = self.request.db.page(replace(listing, after=self._after(listing.sort)))
+        whole = form is not codec.image_brief
+        page = self.request.db.page(replace(listing, after=self._after(listing.sort)), whole=whole)
         if page.more and page.last is not None:
             following = link_parameters(page.last["id"], page.last)
             rest["next"] = f"{self.request.path}?{urlencode({'limit': listing.limit, **following})}"
@@ -124,7 +126,7 @@ class CreateView:
     def reserve(self) -> dict[str, Any]:
         """Scenario 3: the bytes come later."""
         draft = codec.read_draft(self.request)
-        return _image(self.request.lifecycle.reserve(draft, self.request.caller))
+        return _image(self.request.lifecycle.reserve(Change(self.request.caller, draft)))
 
 
 @view_defaults(context=ClassicImage, method="PUT", permission=policy.UPDATE, renderer="json")
@@ -151,7 +153,7 @@ class UpdateView:
     def update(self) -> dict[str, Any]:
         """Metadata only; properties are merged."""
         draft = codec.read_draft(self.request)
-        return _image(self.request.lifecycle.update(self.image, draft, self.request.caller))
+        return _image(self.request.lifecycle.update(Change(self.request.caller, draft, self.image)))
 
 
 @view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
@@ -180,14 +182,13 @@ def delete(context: ClassicImage, request: Request) -> Response:
 
 def _upload(request: Request, image: Image | None) -> dict[str, Any]:
     body = upload_body(request)
-    draft = codec.read_draft(request)
-    return _image(request.lifecycle.upload(draft, body, body.length, request.caller, image))
+    change = Change(request.caller, codec.read_draft(request), image)
+    return _image(request.lifecycle.upload(change, body))
 
 
 def _register(request: Request, image: Image | None) -> dict[str, Any]:
-    draft = codec.read_draft(request)
-    confirm = request.confirm_caller
-    return _image(request.lifecycle.register(draft, request.caller, image, confirm=confirm))
+    change = Change(request.caller, codec.read_draft(request), image)
+    return _image(request.lifecycle.register(change, confirm=request.confirm_caller))
 
 
 def _image(image: Image) -> dict[str, Any]:
@@ -201,7 +202,7 @@ def _error_form(request: Request, status: int, text: str) -> Response:
 
 def includeme(config: Configurator) -> None:
     """Hang /images under the root, and answer whatever method has no view with 405."""
-    config.add_root_child("images", ClassicImages)
+    config.add_child(Root, "images", ClassicImages)
     config.add_error_form("images", _error_form)
     for context, name, allowed in (
         (Root, "", "GET"),

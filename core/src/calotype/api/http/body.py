@@ -19,8 +19,8 @@ from webob.byterange import ContentRange
 from calotype.api.http.conditions import Validators
 from calotype.images.downloads import DirectAccess
 from calotype.model.images import Image, Status
+from calotype.stores.blob_readers import LimitedReader
 from calotype.stores.bulkhead import STAND_IN, StandIn
-from calotype.stores.checked import LimitedReader
 from calotype.stores.contract import Reader
 from calotype.stores.errors import SourceBroken
 from calotype.stores.measured import BLOCK

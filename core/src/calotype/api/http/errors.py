@@ -60,8 +60,6 @@ STATUS: dict[type[BaseException], int] = {
     model.TooManyDownloads: 503,
     database.DuplicateImage: 409,
     database.ImageNotFound: 404,
-    database.NamespaceNotFound: 404,
-    database.DuplicateDefinition: 409,
     database.StatusConflict: 409,
     database.LimitReached: 413,
     database.DatabaseFull: 507,

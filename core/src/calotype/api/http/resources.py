@@ -1,8 +1,9 @@
 """The resource tree: Root, and what hangs under it, each with the ACL that protects it.
 
 The URL tree is the object tree. A dialect hangs its own subclasses of `ImageCollection`
-and `ImageResource` under Root (`config.add_root_child`) and registers views for them;
-looking a name up that is not there raises KeyError, which ends in a 404.
+and `ImageResource` under Root (`config.add_child(Root, name, factory)`) and registers views for them.
+An extension does the same, under Root or under any other class of the tree whose names are not all taken.
+Looking a name up that is not there raises KeyError, which ends in a 404.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from calotype.model.policy import scope_of
 
 log = logging.getLogger(__name__)
 
-CHILDREN = "calotype.root_children"
+#: Parent class -> name -> what makes the child.
+CHILDREN = "calotype.children"
 #: Where the server says whether a request came through its admin listener.
 ADMIN = "calotype.admin"
 
@@ -39,16 +41,14 @@ class Resource:
         self.__parent__ = parent
 
     def __getitem__(self, name: str) -> Resource:
-        raise KeyError(name)
+        """Return the child that a dialect or an extension has added to this class under that name."""
+        return self.request.registry[CHILDREN].get(type(self), {})[name](self.request, name, self)
 
 
 class Root(Resource):
-    """The top: one child for each segment that a dialect has claimed."""
+    """The top: one child for each segment that a dialect or an extension has claimed."""
 
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
-
-    def __getitem__(self, name: str) -> Resource:
-        return self.request.registry[CHILDREN][name](self.request, name, self)
 
 
 class AdminRoot(Resource):
@@ -100,15 +100,23 @@ class ImageResource(Resource):
 
 
 def includeme(config: Configurator) -> None:
-    """Install the tree's root and the directive by which dialects hang things under it."""
+    """Install the tree's root and the directive by which dialects and extensions hang things under it."""
     config.registry[CHILDREN] = {}
     config.set_root_factory(_Roots(config.registry["calotype.settings"].admin_listen))
-    config.add_directive("add_root_child", _add_root_child)
+    config.add_directive("add_child", _add_child)
     config.add_request_method(_visible_image, "visible_image")
 
 
-def _add_root_child(config: Configurator, name: str, factory: Callable[..., Resource]) -> None:
-    config.registry[CHILDREN][name] = factory
+def _add_child(
+    config: Configurator, parent: type[Resource], name: str, factory: Callable[..., Resource]
+) -> None:
+    """Hang a resource under each resource of the class `parent`; `factory` is a subclass of Resource."""
+    children = config.registry[CHILDREN].setdefault(parent, {})
+
+    def add() -> None:
+        children[name] = factory
+
+    config.action(("child", parent, name), add)
 
 
 def _visible_image(request: Request, text: str, *, deleted: bool = False) -> Image | None:

@@ -14,6 +14,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from calotype.api.http import errors
+from calotype.api.http.resources import Root
 from calotype.api.http.versions import VERSIONS, Version
 from calotype.api.v1.resources import V1
 
@@ -41,7 +42,7 @@ def negotiate(event: NewRequest) -> None:
 def includeme(config: Configurator) -> None:
     """Hang /v1 and its aliases under the root, and advertise it."""
     for segment in _SEGMENTS:
-        config.add_root_child(segment, V1)
+        config.add_child(Root, segment, V1)
         config.add_error_form(segment, error_form)
     for version in _SEGMENTS[1:]:
         config.registry[VERSIONS].append(Version(version, "v1", "SUPPORTED"))

@@ -27,10 +27,13 @@ from calotype.api.http.versions import base_url, version_document
 from calotype.api.v1 import codec
 from calotype.api.v1.listing import read_listing
 from calotype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
+from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields, InvalidRequest, check_formats
 from calotype.model.errors import NotAllowed
 from calotype.model.images import Image, Status, Visibility
+from calotype.transfers.readers import Announced
 
 
 @view_config(context=V1, method="GET", permission=policy.LIST)
@@ -53,7 +56,7 @@ def detail(context: V1Images, request: Request) -> Response:
 
 def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
     listing = read_listing(request, request.registry["calotype.settings"].list_limit)
-    page = request.db.page(listing)
+    page = request.db.page(listing, whole=form is not codec.image_brief)
     if page.more and page.last is not None:
         # openstacksdk follows it; a Link header would break it.
         own = ("limit", "marker", VALUES)
@@ -69,7 +72,7 @@ def create(context: V1Images, request: Request) -> Response:
     """POST /v1/images: reserve, upload, register or copy, as the request's sources say."""
     if _has_document(request):
         given = codec.read_document_draft(read_document(request))
-        image = request.lifecycle.reserve(_drafted(request, given, None), request.caller)
+        image = request.lifecycle.reserve(Change(request.caller, _drafted(request, given, None)))
     else:
         image = _give(request, codec.read_draft(request), None)
     response = _document(image)
@@ -84,7 +87,7 @@ def update(context: V1Image, request: Request) -> Response:
     image = _image(context, request, policy.UPDATE)
     if _has_document(request):
         given = codec.read_document_draft(read_document(request))
-        return _document(request.lifecycle.update(image, partial(_drafted, request, given), request.caller))
+        return _document(_update(request, image, given))
     draft = codec.read_draft(request)
     _hold_to_record(request, image, draft)
     body = request.has_body
@@ -139,8 +142,9 @@ def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
 
 def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
     """Make or complete an image from the one source that the request names, if it names any."""
-    lifecycle, caller = request.lifecycle, request.caller
+    lifecycle = request.lifecycle
     given, draft = draft, _drafted(request, draft, image)
+    change = Change(request.caller, draft, image)
     body, source = request.has_body, codec.copy_source(request)
     if body + (draft.location is not None) + (source is not None) > 1:
         raise InvalidRequest("It's invalid to provide multiple image sources.")
@@ -151,16 +155,22 @@ def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
     if body:
         # A body without a type is what openstacksdk sends after it made the image by JSON.
         reader = upload_body(request, needs_type=image is None)
-        return lifecycle.upload(draft, reader, reader.length, caller, image)
+        return lifecycle.upload(change, reader)
     if source is not None:
-        return lifecycle.fetch(replace(draft, location=source), caller, request.id, image)
+        order = ImportRequest(Origin.URI, on_failure=Status.KILLED, waits=True)
+        return lifecycle.imports.submit(change.with_fields(location=source), order).image
     if draft.location is not None:
-        return lifecycle.register(draft, caller, image, confirm=request.confirm_caller)
+        return lifecycle.register(change, confirm=request.confirm_caller)
     if image is not None:
-        return lifecycle.update(image, partial(_drafted, request, given), caller)
+        return _update(request, image, given)
     if draft.size == 0:
-        return lifecycle.upload(draft, io.BytesIO(), 0, caller)
-    return lifecycle.reserve(draft, caller)
+        return lifecycle.upload(change, Announced(io.BytesIO(), 0))
+    return lifecycle.reserve(change)
+
+
+def _update(request: Request, image: Image, given: ImageFields) -> Image:
+    derive = partial(_drafted, request, given)
+    return request.lifecycle.update(Change.derived(request.caller, image, derive))
 
 
 def _document(image: Image) -> Response:

@@ -11,6 +11,7 @@ from pyramid.events import ContextFound
 from pyramid.httpexceptions import HTTPNotFound
 
 from calotype.api.http import errors
+from calotype.api.http.resources import Root
 from calotype.api.http.versions import VERSIONS, Version
 from calotype.api.v2.resources import V2
 
@@ -28,7 +29,7 @@ def refuse_slashes(event: ContextFound) -> None:
 def includeme(config: Configurator) -> None:
     """Hang /v2 and its aliases under the root, and advertise it."""
     for segment in ("v2", *IDS):
-        config.add_root_child(segment, V2)
+        config.add_child(Root, segment, V2)
         config.add_error_form(segment, errors.json_document)
     for version in IDS:
         status = "CURRENT" if version == IDS[-1] else "SUPPORTED"
@@ -36,4 +37,3 @@ def includeme(config: Configurator) -> None:
     config.add_subscriber(refuse_slashes, ContextFound)
     config.include("calotype.api.v2.schemas")
     config.include("calotype.api.v2.views")
-    config.include("calotype.api.v2.metadefs")

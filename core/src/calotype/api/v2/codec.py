@@ -31,7 +31,7 @@ FIELDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class ImportRequest:
+class ImportOrder:
     """What a client asks of an import; `strict`: it fails when one of the stores does."""
 
     method: str
@@ -86,7 +86,7 @@ def read_value(value: Any) -> Any:
     return int(value) if isinstance(value, float) else value
 
 
-def read_import(document: object, schemas: Schemas, header_store: str | None) -> ImportRequest:
+def read_import(document: object, schemas: Schemas, header_store: str | None) -> ImportOrder:
     """What an import is asked to do; `header_store` is X-Image-Meta-Store.
 
     Raises:
@@ -101,7 +101,7 @@ def read_import(document: object, schemas: Schemas, header_store: str | None) ->
         raise InvalidRequest("Give the stores in one way only: all_stores, or X-Image-Meta-Store.")
     if stores is None and header_store:
         stores = [header_store]
-    return ImportRequest(
+    return ImportOrder(
         method=given["method"]["name"],
         uri=given["method"].get("uri"),
         stores=tuple(dict.fromkeys(stores)) if stores is not None else None,

@@ -7,7 +7,6 @@ from typing import Any
 from pyramid.request import Request
 
 from calotype.api.http.resources import ImageCollection, ImageResource, Resource
-from calotype.api.v2.metadefs.resources import Metadefs
 from calotype.model import policy
 from calotype.model.images import Image, Member, Status, Visibility
 
@@ -17,7 +16,7 @@ class V2(Resource):
 
     def __getitem__(self, name: str) -> Resource:
         _ = self.request.caller  # raises Unauthenticated
-        return _CHILDREN[name](self.request, name, self)
+        return _CHILDREN[name](self.request, name, self) if name in _CHILDREN else super().__getitem__(name)
 
 
 class V2Images(ImageCollection):
@@ -90,22 +89,14 @@ class Schemas(Resource):
     """/v2/schemas"""
 
     def __getitem__(self, name: str) -> Resource:
-        if name == "metadefs":
-            return MetadefSchemas(self.request, name, self)
-        document = self.request.registry["calotype.v2.schemas"].documents[name]
-        return Schema(self.request, name, self, document)
-
-
-class MetadefSchemas(Resource):
-    """/v2/schemas/metadefs"""
-
-    def __getitem__(self, name: str) -> Resource:
-        document = self.request.registry["calotype.v2.metadefs.schemas"].documents[name]
-        return Schema(self.request, name, self, document)
+        documents = self.request.registry["calotype.v2.schemas"].documents
+        if name not in documents:
+            return super().__getitem__(name)
+        return Schema(self.request, name, self, documents[name])
 
 
 class Schema(Resource):
-    """/v2/schemas/NAME, or one of /v2/schemas/metadefs"""
+    """/v2/schemas/NAME, or a schema of an extension's below /v2/schemas"""
 
     def __init__(self, request: Request, name: str, parent: Resource, document: dict[str, Any]):
         super().__init__(request, name, parent)
@@ -164,6 +155,5 @@ _CHILDREN: dict[str, type[Resource]] = {
     "stores": Stores,
     "tasks": Tasks,
     "audit": Audit,
-    "metadefs": Metadefs,
 }
 _PARTS: dict[str, type[ImageResource]] = {"tags": Tags, "actions": Actions, "members": Members}

@@ -35,13 +35,12 @@ _SORT_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskRequest:
-    """What a client asks of a task: an image, its source at `draft.location`, and what the source is.
+    """What a client asks of a task: an image whose source is at `draft.location`.
 
-    `asked` is the task's input, as far as it is told again.
+    `asked` is the task's input, as far as it is shown again.
     """
 
     draft: ImageFields
-    source_format: str
     asked: Mapping[str, Any]
 
 
@@ -57,7 +56,11 @@ def read_task(document: object, schemas: Schemas) -> TaskRequest:
     uri = asked.pop("import_from")
     draft = read_draft(asked["image_properties"], schemas)
     told = {name: asked[name] for name in ("import_from_format", "image_properties")}
-    return TaskRequest(replace(draft, location=uri), asked["import_from_format"], told)
+    source_format = asked["import_from_format"]
+    if draft.fields.get("disk_format") not in (None, source_format):
+        raise InvalidRequest("Nothing is converted here: the image's disk format is that of its source.")
+    fields = {**draft.fields, "disk_format": source_format}
+    return TaskRequest(replace(draft, fields=fields, location=uri), told)
 
 
 def read_listing(request: Request, most: int) -> JobQuery:

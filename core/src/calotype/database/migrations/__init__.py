@@ -1,3 +1,1 @@
-"""The migrations. `NEWEST` is the last one: what this version of Calotype needs."""
-
-NEWEST = "0010"
+"""alembic's environment (`env.py`), and the core's branch of migrations (`versions`)."""

@@ -1,12 +1,12 @@
-"""Alembic's entry: runs migrations on the connection that `calotype.database.schema` hands over."""
+"""alembic's environment: it runs one branch's migrations on the connection that `database.migrate` opens."""
 
 from alembic import context
 
-from calotype.database.tables import Base
-
+_branch = context.config.attributes["branch"]
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=_branch.metadata,
+    version_table=_branch.version_table,
     compare_type=True,
     render_as_batch=True,  # SQLite cannot alter most things of a table
 )

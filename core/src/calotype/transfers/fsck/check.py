@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from calotype.database.database import Database
 from calotype.model.findings import Finding, FindingKind
 from calotype.model.images import StoredLocation
-from calotype.stores.checked import CheckedStore, named_errors
+from calotype.model.uploads import keys_in
+from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Blob, Capability
-from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError
+from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError, named_errors
 from calotype.stores.measured import BLOCK
 from calotype.transfers.fsck.ledger import Ledger
 from calotype.transfers.fsck.steps import Plan, Problem, Progress, Refused, Step
-from calotype.transfers.transfers import keys_in
 
 _BATCH = 500
 

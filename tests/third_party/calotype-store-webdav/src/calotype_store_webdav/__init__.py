@@ -57,7 +57,7 @@ class WebdavOptions(StoreOptions):
     read_timeout: float = Field(60, gt=0, description="How long to wait for the next bytes.")
 
 
-class WebdavStore(Store):
+class WebdavStore(Store[WebdavOptions]):
     """One pool of connections for all threads."""
 
     Options = WebdavOptions

@@ -15,6 +15,7 @@ from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import nothing, without_body
 from calotype.config.messages import quoted
 from calotype.model import policy
+from calotype.model.change import Change
 from calotype.model.changes import ImageFields, InvalidRequest, check_formats
 from calotype.model.errors import Conflict, ImageGone, NoData
 from calotype.model.images import Status
@@ -29,9 +30,8 @@ def upload(context: V2Image, request: Request) -> Response:
     draft = ImageFields(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
     check_formats(draft, context.image)
     try:
-        request.lifecycle.upload(
-            draft, body, body.length, request.caller, context.image, on_failure=Status.QUEUED
-        )
+        change = Change(request.caller, draft, context.image)
+        request.lifecycle.upload(change, body, on_failure=Status.QUEUED)
     except ImageGone as error:
         raise HTTPGone(str(error)) from None
     return nothing()
@@ -42,9 +42,8 @@ def stage(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/stage: bytes that are to be imported."""
     body = _body(request)
     try:
-        request.lifecycle.imports.stage(
-            context.image, body, declared_size(request), body.length, request.caller
-        )
+        change = Change(request.caller, ImageFields(size=declared_size(request)), context.image)
+        request.lifecycle.imports.stage(change, body)
     except ImageGone as error:
         raise HTTPGone(str(error)) from None
     return nothing()

@@ -29,6 +29,7 @@ from calotype.api.v2.views.documents import (
 )
 from calotype.database.queries import position
 from calotype.model import policy
+from calotype.model.change import Change
 from calotype.model.images import Image
 
 
@@ -55,7 +56,7 @@ def index(context: V2Images, request: Request) -> Response:
 def create(context: V2Images, request: Request) -> Response:
     """POST /v2/images: a queued image."""
     draft = codec.read_draft(read_document(request), request.registry[SCHEMAS])
-    image = request.lifecycle.reserve(draft, request.caller)
+    image = request.lifecycle.reserve(Change(request.caller, draft))
     response = json_response(codec.image_document(image), 201)
     response.headers["Location"] = f"{base_url(request)}/v2/images/{image.id}"
     if methods := methods_for_caller(request):
@@ -83,7 +84,7 @@ def update(context: V2Image, request: Request) -> Response:
     image: Image = context.image
     if changes:
         draft_of = partial(patch.draft_of, changes, schemas=request.registry[SCHEMAS])
-        image = request.lifecycle.update(image, draft_of, request.caller)
+        image = request.lifecycle.update(Change.derived(request.caller, image, draft_of))
     return json_response(image_document(request, image))
 
 

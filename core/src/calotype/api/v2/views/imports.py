@@ -11,15 +11,16 @@ from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
 from calotype.api.v2 import codec
-from calotype.api.v2.codec import ImportRequest
 from calotype.api.v2.import_methods import import_methods, methods_for_caller
 from calotype.api.v2.resources import StoreImage, V2Image
 from calotype.api.v2.schemas import SCHEMAS
 from calotype.api.v2.tasks import image_task
 from calotype.api.v2.views.documents import json_response, nothing, without_body
 from calotype.config.messages import not_one_of
+from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
-from calotype.model.changes import InvalidRequest
+from calotype.model.change import Change
+from calotype.model.changes import ImageFields, InvalidRequest
 from calotype.model.errors import UnknownTarget
 from calotype.stores.contract import Capability
 
@@ -34,40 +35,23 @@ def begin(context: V2Image, request: Request) -> Response:
         raise InvalidRequest(not_one_of("The import method is not offered here", order.method, offered))
     if order.method == "copy-image" and not request.has_permission(policy.OPERATE):
         raise HTTPForbidden
-    _BEGIN[order.method](context, request, order)
-    return nothing(202)
-
-
-def _glance_direct(context: V2Image, request: Request, order: ImportRequest) -> None:
-    request.lifecycle.imports.import_staged(
-        context.image, _targets(request, order), request.caller, request.id, strict=order.strict
-    )
-
-
-def _web_download(context: V2Image, request: Request, order: ImportRequest) -> None:
-    if not order.uri:
+    if order.method == "web-download" and not order.uri:
         raise InvalidRequest("The import method web-download needs a uri.")
-    request.lifecycle.imports.import_from(
-        context.image, order.uri, _targets(request, order), request.caller, request.id, strict=order.strict
-    )
-
-
-def _copy_image(context: V2Image, request: Request, order: ImportRequest) -> None:
-    image = context.image
-    request.lifecycle.copy(
-        image,
+    asked = ImportRequest(
+        _ORIGINS[order.method],
         _targets(request, order),
-        request.caller,
-        request.id,
         strict=order.strict,
         skip_held=order.all_stores,
     )
+    change = Change(request.caller, ImageFields(location=order.uri), context.image)
+    request.lifecycle.imports.submit(change, asked)
+    return nothing(202)
 
 
-_BEGIN = {"glance-direct": _glance_direct, "web-download": _web_download, "copy-image": _copy_image}
+_ORIGINS = {"glance-direct": Origin.STAGED, "web-download": Origin.URI, "copy-image": Origin.COPY}
 
 
-def _targets(request: Request, order: ImportRequest) -> tuple[str, ...]:
+def _targets(request: Request, order: codec.ImportOrder) -> tuple[str, ...]:
     """The stores asked for; none stands for the default one."""
     if order.all_stores:
         return tuple(store.name for store in request.stores if store.can(Capability.WRITE))
@@ -93,5 +77,5 @@ def remove_from_store(context: StoreImage, request: Request) -> Response:
     if store not in request.stores:
         names = ", ".join(one.name for one in request.stores)
         raise UnknownTarget(f"There is no store {store[:63]}; one of: {names}.")
-    request.lifecycle.remove_from_store(context.image, store, request.caller)
+    request.lifecycle.imports.remove_from_store(context.image, store, request.caller)
     return nothing()

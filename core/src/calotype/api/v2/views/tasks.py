@@ -15,7 +15,9 @@ from calotype.api.v2.resources import Task, Tasks
 from calotype.api.v2.schemas import SCHEMAS
 from calotype.api.v2.views.documents import json_response, page_response, without_body
 from calotype.database.jobs import job_position
+from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
+from calotype.model.change import Change
 from calotype.model.changes import canonical_id
 from calotype.model.errors import NotFound
 
@@ -38,9 +40,8 @@ def index(context: Tasks, request: Request) -> Response:
 def create(context: Tasks, request: Request) -> Response:
     """POST /v2/tasks: an image, made of bytes that lie elsewhere."""
     order = tasks.read_task(read_document(request), request.registry[SCHEMAS])
-    job_id = request.lifecycle.import_new(
-        order.draft, order.source_format, order.asked, request.caller, request.id
-    )
+    asked = ImportRequest(Origin.URI, asked=order.asked)
+    job_id = request.lifecycle.imports.submit(Change(request.caller, order.draft), asked).job_id
     response = json_response(_document(request, job_id), 201)
     response.headers["Location"] = f"{base_url(request)}/v2/tasks/{job_id}"
     return response

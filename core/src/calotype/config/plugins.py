@@ -1,0 +1,149 @@
+"""Plugins: from an entry point to what it names. Drivers, dialects and extensions are all found here.
+
+Whatever is wrong with a plugin - missing, doubled, broken, ending the process - becomes one PluginError,
+whose sentence names the plugin and its distribution.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from stevedore import DriverManager, ExtensionManager
+from stevedore.exception import NoMatches
+
+from calotype.config.messages import did_you_mean
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which the log names a plugin whose own code still runs, because nothing else tells why a
+#: start hangs.
+_SLOW = 5.0
+
+
+class PluginError(Exception):
+    """A plugin cannot be used; the message is one sentence about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of plugin: its word in sentences, and the entry-point group that distributions fill."""
+
+    word: str
+    group: str
+
+    def installed(self) -> list[str]:
+        """Return the names of the installed plugins, sorted, without loading any."""
+        return sorted({entry.name for entry in importlib.metadata.entry_points(group=self.group)})
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A loaded plugin: its entry point's name and target, and the distribution it came in."""
+
+    kind: Kind
+    name: str
+    target: Any
+    distribution: str
+    version: str
+
+
+class _Installed(DriverManager[Any]):
+    """A DriverManager that sees what is installed now.
+
+    stevedore keeps entry points in a cache file that does not notice a plugin installed or removed within
+    the same two minutes; this asks the interpreter.
+    """
+
+    def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
+        return list(importlib.metadata.entry_points(group=self.namespace))
+
+
+def load(kind: Kind, name: str, place: str = "") -> Plugin:
+    """Load the plugin of that name.
+
+    Args:
+        place: What the log puts before the sentence about a plugin that is slow, as "store 'fast': ".
+
+    Raises:
+        PluginError: it is not installed, installed twice, or cannot be imported.
+    """
+    entries = importlib.metadata.entry_points(group=kind.group, name=name)
+    owners = ", ".join(sorted({_distribution(entry).name for entry in entries}))
+    if len(entries) > 1:
+        raise PluginError(f"{kind.word} '{name}' is installed more than once, by {owners}")
+    try:
+        with _named_when_slow(f"{place}{kind.word} '{name}' ({owners})"):
+            manager = _Installed(
+                kind.group,
+                name,
+                on_load_failure_callback=_fail,
+                on_missing_entrypoints_callback=lambda missing: None,  # NoMatches follows
+            )
+    except NoMatches:
+        installed = kind.installed()
+        raise PluginError(
+            f"no {kind.word} '{name}' is installed (installed: {', '.join(installed) or 'none'})"
+            f"{did_you_mean(name, installed)}"
+        ) from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit too, which stevedore lets through
+        cause = error.__cause__ if isinstance(error, _Broken) else error
+        (target,) = (entry.value for entry in entries)
+        raise PluginError(
+            f"{kind.word} '{name}' ({target} of {owners}) cannot be loaded: {type(cause).__name__}: {cause}"
+        ) from cause
+    distribution = _distribution(manager.extensions[0].entry_point)
+    return Plugin(kind, name, manager.driver, distribution.name, distribution.version)
+
+
+def _distribution(entry: importlib.metadata.EntryPoint) -> importlib.metadata.Distribution:
+    """Return where an entry point comes from; only entry points made by hand come from nowhere."""
+    if entry.dist is None:
+        raise LookupError(f"the entry point {entry.name} belongs to no distribution")
+    return entry.dist
+
+
+@contextlib.contextmanager
+def blamed(plugin: Plugin, *allowed: type[BaseException], place: str = "") -> Iterator[None]:
+    """Name the plugin when its own code raises anything but `allowed`, or ends the process, or hangs.
+
+    Raises:
+        PluginError: it has raised something. The text is left out, because it may hold secrets.
+    """
+    label = f"{plugin.kind.word} '{plugin.name}' ({plugin.distribution})"
+    try:
+        with _named_when_slow(place + label):
+            yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, allowed):
+            raise
+        raise PluginError(f"{label} failed with {type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def _named_when_slow(label: str) -> Iterator[None]:
+    sentence = "%s has been loading for %d seconds, and the start waits for it"
+    timer = threading.Timer(_SLOW, log.warning, (sentence, label, _SLOW))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+class _Broken(Exception):
+    """Carries a load failure out of stevedore, which would swallow it."""
+
+
+def _fail(manager: ExtensionManager[Any], entry: importlib.metadata.EntryPoint, error: BaseException) -> None:
+    raise _Broken from error

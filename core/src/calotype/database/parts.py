@@ -1,0 +1,145 @@
+"""Parts: what belongs to images, in tables of its own, is read and made one with their rows.
+
+One statement reads the parts of any number of images, because each statement more would cost a download, or
+a page of a list, a round trip to the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    bindparam,
+    cast,
+    literal,
+    null,
+    select,
+    union_all,
+)
+from sqlalchemy.types import String
+
+from calotype.database.tables import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow
+from calotype.model.images import Image, Location, LocationState, Member, MemberStatus, Status, Visibility
+
+_COLUMNS = tuple(ImageRow.__table__.columns.keys())
+_MEMBERS, _LOCATIONS, _JOBS = MemberRow.__table__, LocationRow.__table__, JobRow.__table__
+_TYPES = {"status": Status, "deleted_from": Status, "visibility": Visibility}
+
+
+def with_parts(connection: Connection, image: Image) -> Image:
+    """Return an image with all that belongs to it, read now."""
+    parts = _Parts()
+    for row in connection.execute(_PARTS_OF_ONE, {"image_id": image.id}):
+        parts.take(row)
+    return parts.of(image)
+
+
+def complete(connection: Connection, rows: Sequence[Row[Any]]) -> list[Image]:
+    """Turn rows of `images` into records, with all that belongs to them."""
+    if len(rows) == 1:  # one value is bound at once; a list of them is written into the SQL each time
+        return [with_parts(connection, bare(rows[0]))]
+    parts: dict[str, _Parts] = {row.id: _Parts() for row in rows}
+    if parts:
+        for row in connection.execute(_PARTS, {"image_ids": list(parts)}):
+            parts[row.image_id].take(row)
+    return [parts[row.id].of(bare(row)) for row in rows]
+
+
+def bare(row: Row[Any]) -> Image:
+    """Return the image that a row of `images` describes, without what belongs to it."""
+    return typed(dict(zip(_COLUMNS, row, strict=True)))
+
+
+def bare_all(rows: Sequence[Row[Any]]) -> list[Image]:
+    """Return the images that rows of `images` describe, without what belongs to them."""
+    return [bare(row) for row in rows]
+
+
+def typed(values: Mapping[str, Any], image: Image | None = None) -> Image:
+    """Return an image, or this one changed, with values as the database takes them."""
+    given = {**values}
+    for name, kind in _TYPES.items():
+        if given.get(name) is not None:
+            given[name] = kind(given[name])
+    return Image(**given) if image is None else replace(image, **given)
+
+
+class _Parts:
+    """The parts of one image, as the rows of `_PARTS` bring them."""
+
+    def __init__(self) -> None:
+        self.properties: dict[str, str] = {}
+        self.tags: list[str] = []
+        self.members: list[Member] = []
+        self.locations: list[tuple[Any, Location]] = []
+        self.has_jobs = False
+
+    def take(self, row: Any) -> None:
+        """Note what a row says; its columns mean what `_parts_query` says."""
+        if row.kind == "property":
+            self.properties[row.name] = row.text
+        elif row.kind == "tag":
+            self.tags.append(row.name)
+        elif row.kind == "member":
+            status = MemberStatus(row.text)
+            self.members.append(Member(row.name, status, bool(row.flag), row.first_at, row.last_at))
+        elif row.kind == "job":
+            self.has_jobs = True
+        else:
+            bad, stored = row.last_at is not None, LocationState.STORED
+            location = Location(row.name, row.text, row.extra, stored, bool(row.flag), quarantined=bad)
+            self.locations.append(((bad, row.first_at), location))
+
+    def of(self, image: Image) -> Image:
+        """Return the image with these parts."""
+        return replace(
+            image,
+            properties=dict(sorted(self.properties.items())),
+            tags=tuple(sorted(self.tags)),
+            members=tuple(sorted(self.members, key=lambda member: member.project)),
+            locations=tuple(location for _, location in sorted(self.locations, key=lambda pair: pair[0])),
+            has_jobs=self.has_jobs,
+        )
+
+
+def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
+    """Return the statement for all that belongs to images, and whether they have jobs.
+
+    `belongs` makes of a column of ids the condition that an image is one of those that are read.
+    """
+    names = ("name", "text", "extra", "flag", "first_at", "last_at")
+
+    def part(kind: str, table: FromClause, *columns: str | None) -> Select[Any]:
+        given: list[ColumnElement[Any]]
+        given = [no_text if column is None else table.c[column] for column in columns]
+        given += [null()] * (len(names) - len(given))
+        named = [column.label(name) for column, name in zip(given, names, strict=True)]
+        owner = table.c.image_id
+        return select(literal(kind).label("kind"), owner.label("image_id"), *named).where(belongs(owner))
+
+    no_text = cast(null(), String)
+    place = ("key", "store", "location", "external", "created_at", "quarantined_at")
+    stored = _LOCATIONS.c.state == LocationState.STORED
+    # PostgreSQL takes a null below DISTINCT for text, so the ids are found apart.
+    busy = select(_JOBS.c.image_id).where(belongs(_JOBS.c.image_id)).distinct().subquery()
+    return union_all(
+        # Members first: they have most of the columns, and the first part's types are those of all.
+        part("member", _MEMBERS, "project", "status", None, "can_share", "created_at", "updated_at"),
+        part("property", PropertyRow.__table__, "name", "value"),
+        part("tag", TagRow.__table__, "tag"),
+        part("location", _LOCATIONS, *place).where(stored),
+        part("job", busy),
+    )
+
+
+# Built once, because building a statement costs more than running it.
+_PARTS = _parts_query(lambda column: column.in_(bindparam("image_ids", expanding=True)))
+_PARTS_OF_ONE = _parts_query(lambda column: column == bindparam("image_id"))

@@ -1,0 +1,104 @@
+"""Usage: the bytes and images of projects, counted so that a limit is checked by one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from calotype.database.errors import LimitReached
+from calotype.database.tables import ImageRow, LocationRow, UsageRow
+from calotype.model.images import LocationState, Status
+from calotype.model.usage import Incoming, Limits, Usage
+
+_USAGE = UsageRow.__table__
+
+# Built once, because building a statement costs more than running it.
+_COUNT = (
+    update(_USAGE)
+    .where(_USAGE.c.project == bindparam("of_project"))
+    .values(bytes=_USAGE.c.bytes + bindparam("more_bytes"), images=_USAGE.c.images + bindparam("more_images"))
+)
+
+
+class UsageQuestions:
+    """The questions about what projects use."""
+
+    _reader: Callable[[], AbstractContextManager[Connection]]
+
+    def usage(self, project: str) -> Usage:
+        """Return what a project's images use."""
+        used = select(_USAGE.c.bytes, _USAGE.c.images).where(_USAGE.c.project == project)
+        with self._reader() as connection:
+            row = connection.execute(used).first()
+        return Usage(row.bytes, row.images) if row is not None else Usage(0, 0)
+
+    def incoming(self, project: str) -> Incoming:
+        """Count what comes in for a project now."""
+        i, c = ImageRow, LocationRow
+        coming = (Status.SAVING, Status.UPLOADING, Status.IMPORTING)
+        images = select(func.count()).where(i.owner == project, i.deleted_at.is_(None), i.status.in_(coming))
+        staged = (
+            select(func.coalesce(func.sum(c.counted), 0))
+            .join(i, i.id == c.image_id)
+            .where(i.owner == project, c.state == LocationState.STAGED)
+        )
+        with self._reader() as connection:
+            found = connection.execute(select(images.scalar_subquery(), staged.scalar_subquery())).one()
+        return Incoming(*map(int, found))
+
+
+class UsageUnit:
+    """The verbs of a unit of work on what projects use."""
+
+    _connection: Connection
+
+    def __init__(self) -> None:
+        self._counted: dict[tuple[str, Limits], tuple[int, int]] = {}
+
+    def count(self, project: str | None, limits: Limits, *, images: int = 0, size: int = 0) -> None:
+        """Add to what a project uses when the unit ends, if that stays within the limits then.
+
+        All that a unit counts for a project is one statement. It is the unit's last change, because all
+        uploads of a project wait for each other at this row.
+        """
+        if project is not None:
+            images_before, size_before = self._counted.get((project, limits), (0, 0))
+            self._counted[project, limits] = images_before + images, size_before + size
+
+    def write_usage(self) -> None:
+        """Write down what the unit has counted.
+
+        Raises:
+            LimitReached: a project would use more than it may.
+        """
+        # Always in the same order, because two orders would be a deadlock.
+        for project, limits in sorted(self._counted, key=lambda one: one[0]):
+            images, size = self._counted[project, limits]
+            if images or size:
+                self._write_count(project, limits, images, size)
+
+    def _write_count(self, project: str, limits: Limits, images: int, size: int) -> None:
+        swap = _COUNT
+        # Usage that shrinks is never refused, even if the limit was lowered meanwhile.
+        if size > 0 and limits.bytes is not None:
+            swap = swap.where(_USAGE.c.bytes + size <= limits.bytes)
+        if images > 0 and limits.images is not None:
+            swap = swap.where(_USAGE.c.images + images <= limits.images)
+        added = {"of_project": project, "more_bytes": size, "more_images": images}
+        if self._connection.execute(swap, added).rowcount == 1:
+            return
+        known = select(_USAGE.c.images).where(_USAGE.c.project == project)
+        row = self._connection.execute(known).first()
+        if row is None:
+            self.start_usage(project)
+            self._write_count(project, limits, images, size)
+        elif images > 0 and limits.images is not None and row.images + images > limits.images:
+            raise LimitReached(limits.images, "images")
+        else:
+            raise LimitReached(limits.bytes, "bytes")
+
+    def start_usage(self, project: str) -> None:
+        """Count for a project from now on; raises IntegrityError if another process was faster."""
+        self._connection.execute(insert(_USAGE), {"project": project, "bytes": 0, "images": 0})

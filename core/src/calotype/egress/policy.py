@@ -1,0 +1,63 @@
+"""The rules of the way out, which an operator sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from calotype.egress.errors import Forbidden
+from calotype.egress.targets import Address, Network, Target, is_own, is_public
+
+
+@dataclass(frozen=True, slots=True)
+class EgressPolicy:
+    """Which sources may be fetched from, and how long a fetch waits.
+
+    Public addresses may be fetched from, except `denied_networks` and this machine's own; so may the private
+    ones in `allowed_networks` and of `allowed_hosts` (names in lower case, whose DNS is trusted).
+
+    Times are in seconds: `connect_timeout` for each address, `read_timeout` for the head of an answer and for
+    each wait for more bytes. `min_rate` is in bytes a second, at least 1, over waits that add up to
+    `read_timeout`. `ca_bundle` is a file of certificates (None: the system's).
+    """
+
+    schemes: tuple[str, ...] = ("https", "http")
+    ports: tuple[int, ...] = (80, 443)
+    allowed_networks: tuple[Network, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    denied_networks: tuple[Network, ...] = ()
+    max_redirects: int = 3
+    connect_timeout: float = 5
+    read_timeout: float = 60
+    min_rate: int = 16384
+    ca_bundle: str | None = None
+    verify: bool = True
+
+    def check_port(self, target: Target) -> None:
+        """Return if scheme and port of the target are allowed.
+
+        Raises:
+            Forbidden: they are not.
+        """
+        if target.scheme not in self.schemes:
+            raise Forbidden(
+                f"{target.scheme} is not in the option schemes ({_listed(self.schemes)})", target.host
+            )
+        if target.port not in self.ports:
+            raise Forbidden(
+                f"port {target.port} is not in the option ports ({_listed(self.ports)})", target.host
+            )
+
+    def refusal(self, host: str, address: Address) -> str | None:
+        """Return why nothing may be fetched from the address of this host; None if it may."""
+        if any(address in network for network in self.denied_networks):
+            return "its address is in the option denied_networks"
+        if host in self.allowed_hosts or any(address in network for network in self.allowed_networks):
+            return None
+        if is_public(address) and not is_own(address):
+            return None
+        return "its address is not public, and neither allowed_networks nor allowed_hosts has it"
+
+
+def _listed(allowed: Iterable[object]) -> str:
+    return ", ".join(map(str, allowed))

@@ -1,0 +1,175 @@
+"""Extensions: find what is installed beside the image service, and hang it under the resource tree.
+
+An extension is a module with `includeme(config)`. It may also have
+
+- `Options`, a subclass of `calotype.config.options.Options`: what `extension.NAME.*` may say in the ini file;
+  `config.extension_options("NAME")` returns them in `includeme`;
+- `MIGRATIONS`, a `calotype.database.migrate.Branch` with the extension's name: its tables;
+- `work(service, options)`, which returns the `Work` that it does beside requests.
+
+A dialect is an extension of the group `calotype.dialects`. docs/writing-an-extension.md shows how to make
+an extension.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pyramid.config import Configurator
+from pyramid.exceptions import ConfigurationError
+
+from calotype.config import plugins
+from calotype.config.interpolation import SettingsError
+from calotype.config.messages import located, one_line, quoted
+from calotype.config.options import Options
+from calotype.config.plugins import Kind, Plugin, PluginError
+from calotype.config.reading import InvalidText, Wording, read
+from calotype.config.settings import Settings
+from calotype.database.migrate import CORE, Branch
+from calotype.transfers.workers import Work
+
+DIALECT = Kind("dialect", "calotype.dialects")
+EXTENSION = Kind("extension", "calotype.extensions")
+
+#: On wherever they are installed: clients of v2 expect them.
+_ON_BY_DEFAULT = ("metadefs",)
+#: The option of every extension that the core reads: whether it is on.
+_ENABLED = "enabled"
+#: What an extension may be called: it stands in ini keys and in the name of its version table.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """An extension or a dialect that is on."""
+
+    plugin: Plugin
+    options: Options
+    includeme: Callable[[Configurator], None]
+    migrations: Branch | None = None
+    work: Callable[[Any, Any], Iterable[Work]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its entry point."""
+        return self.plugin.name
+
+
+def load_extensions(settings: Settings) -> list[Extension]:
+    """Load the dialects and extensions that are on: dialects first, each kind as the settings order it.
+
+    Raises:
+        SettingsError: one is missing, broken, or has a wrong option; the sentence names it and the ini key.
+    """
+    dialects = [
+        _load(settings, DIALECT, name, "calotype.dialects") for name in dict.fromkeys(settings.dialects)
+    ]
+    return [*dialects, *(_load(settings, EXTENSION, name, key) for name, key in _names_that_are_on(settings))]
+
+
+def branches_of(extensions: Iterable[Extension]) -> list[Branch]:
+    """Return the branches of migrations of a service with these extensions, the core's first."""
+    return [CORE, *(one.migrations for one in extensions if one.migrations is not None)]
+
+
+def mount(config: Configurator, extensions: Sequence[Extension]) -> None:
+    """Include the extensions in the application.
+
+    Raises:
+        SettingsError: one has failed, or two of them claim the same place.
+    """
+    options = {one.name: one.options for one in extensions}
+    config.add_directive("extension_options", lambda _, name: options[name])
+    for extension in extensions:
+        with _named(extension):
+            config.include(extension.includeme)
+    try:
+        config.commit()
+    except ConfigurationError as error:
+        names = ", ".join(one.name for one in extensions)
+        raise SettingsError(f"the extensions {names} cannot be put together: {one_line(error)}") from error
+
+
+def work_of(extensions: Iterable[Extension], service: Any) -> Iterator[Work]:
+    """Yield what the extensions do beside requests.
+
+    Raises:
+        SettingsError: one has failed.
+    """
+    for extension in extensions:
+        if extension.work is not None:
+            with _named(extension):
+                found = list(extension.work(service, extension.options))
+            yield from found
+
+
+def _names_that_are_on(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the name of each extension that is on, and the ini key that has switched it on."""
+    installed = EXTENSION.installed()
+    default = [name for name in _ON_BY_DEFAULT if name in installed]
+    for name in dict.fromkeys([*default, *settings.extensions, *sorted(settings.extension_options)]):
+        if _is_enabled(settings, name):
+            yield name, "calotype.extensions" if name in settings.extensions else f"extension.{name}."
+
+
+def _is_enabled(settings: Settings, name: str) -> bool:
+    given = settings.extension_options.get(name, {}).get(_ENABLED, "true")
+    try:
+        return TypeAdapter(bool).validate_python(given)
+    except ValidationError:
+        key = f"extension.{name}.{_ENABLED}"
+        where = located(settings.ini_file, key)
+        raise SettingsError(f"{where}{key}: it must be true or false, not {quoted(given)}") from None
+
+
+def _load(settings: Settings, kind: Kind, name: str, key: str) -> Extension:
+    where = located(settings.ini_file, key)
+    try:
+        plugin = plugins.load(kind, name)
+        with plugins.blamed(plugin, PluginError):
+            _check(plugin)
+    except PluginError as error:
+        raise SettingsError(f"{where}{key.rstrip('.')}: {error}") from error
+    module = plugin.target
+    given = dict(settings.extension_options.get(name, {})) if kind is EXTENSION else {}
+    given.pop(_ENABLED, None)
+    try:
+        options = read(getattr(module, "Options", Options), given, Wording("option", [_ENABLED]))
+    except InvalidText as error:
+        where = located(settings.ini_file, f"extension.{name}.{error.key}", f"extension.{name}.", key)
+        raise SettingsError(f"{where}extension '{name}': {error}") from None
+    migrations, work = getattr(module, "MIGRATIONS", None), getattr(module, "work", None)
+    return Extension(plugin, options, module.includeme, migrations, work)
+
+
+def _check(plugin: Plugin) -> None:
+    """Refuse a module that does not have the shape of an extension."""
+    module = plugin.target
+    owner = f"{plugin.kind.word} '{plugin.name}' (of {plugin.distribution} {plugin.version})"
+    if not _NAME.fullmatch(plugin.name):
+        raise PluginError(f"{owner} must have a name of lower-case letters, digits and _, at most 31")
+    if not callable(getattr(module, "includeme", None)):
+        raise PluginError(f"{owner} has no includeme(config)")
+    options = getattr(module, "Options", Options)
+    if not (isinstance(options, type) and issubclass(options, Options)):
+        raise PluginError(f"{owner} has Options that are not a subclass of calotype.config.options.Options")
+    migrations = getattr(module, "MIGRATIONS", None)
+    if migrations is not None and not (isinstance(migrations, Branch) and migrations.name == plugin.name):
+        raise PluginError(f"{owner} has MIGRATIONS that are not a Branch of the name '{plugin.name}'")
+    if not callable(getattr(module, "work", list)):
+        raise PluginError(f"{owner} has a work that is not a function")
+
+
+@contextlib.contextmanager
+def _named(extension: Extension) -> Iterator[None]:
+    """Name an extension whose own code fails; raises SettingsError."""
+    try:
+        with plugins.blamed(extension.plugin, SettingsError):
+            yield
+    except PluginError as error:
+        raise SettingsError(str(error)) from error.__cause__

@@ -1,0 +1,107 @@
+"""Upkeep: what runs beside requests, and what operators have done at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from calotype.config.settings import Settings
+from calotype.database.database import Database
+from calotype.database.retry import retry_on_conflict
+from calotype.images.audit import forget_old
+from calotype.model.audit import Actor
+from calotype.model.findings import FindingKind
+from calotype.stores.catalog import Catalog
+from calotype.stores.contract import Capability
+from calotype.stores.errors import StoreError
+from calotype.transfers.copies import Copies
+from calotype.transfers.jobs import Jobs
+from calotype.transfers.leases import Leases
+from calotype.transfers.scrubbing import Rechecked, Scrubber, look_twice
+from calotype.transfers.sweeper import Sweeper, Swept
+from calotype.transfers.transfers import Transfers
+
+
+class Upkeep:
+    """The verbs that no request asks for; shared by all threads. `copies` has those on bad copies."""
+
+    def __init__(self, database: Database, stores: Catalog, settings: Settings):
+        self._database = database
+        self._stores = stores
+        self._settings = settings
+        self.copies = Copies(database, stores)
+        self._leases = Leases(database, settings.lease)
+        self._transfers = Transfers(database, stores, settings, self._leases, self.copies)
+        self._sweeper = Sweeper(database, settings, self._leases, self._transfers.removal)
+        self._jobs = Jobs(database, stores, settings, self._leases, self._transfers)
+
+    def renewal(self) -> Callable[[], bool]:
+        """Return what renews leases; the caller runs it three times in each `lease` seconds."""
+        self._leases.renewed_outside()
+        return self._leases.renew
+
+    def close(self) -> None:
+        """Renew no lease any more."""
+        self._leases.close()
+
+    def scrubbers(self, ending: threading.Event, *, only: str | None = None) -> list[Scrubber]:
+        """Return a scrubber for each store that is scrubbed, or for one of them; `ending` ends them."""
+        settings = self._settings
+        return [
+            Scrubber(
+                self._database,
+                store,
+                settings.scrub_period,
+                store.scrub_rate or settings.scrub_rate,
+                self._leases,
+                self._transfers,
+                self.copies,
+                ending,
+            )
+            for store in self._stores
+            if store.scrub
+            and only in (None, store.name)
+            and (store.scrub_rate or settings.scrub_rate)
+            and Capability.WRITE in store.driver.capabilities  # others hold no bytes but somebody else's
+        ]
+
+    @retry_on_conflict
+    def resume_scrub(self, store: str) -> bool:
+        """Let the scrubber go on where it stopped, with bad copies first; return whether it had stopped."""
+        with self._database.unit() as unit:
+            if not unit.scrubs.resume(store):
+                return False
+            unit.scrubs.make_quarantined_due(store)
+            unit.close_findings(store, FindingKind.SCRUB_STOPPED, store)
+            return True
+
+    def recheck(self, image_id: str, actor: Actor) -> list[Rechecked]:
+        """Read all copies of an image now, because somebody asks, and quarantine each or take it out.
+
+        Raises:
+            StoreError: a store is away or cannot read its copy; that copy is as before.
+        """
+        checked = []
+        for copy in self._database.scrubs.copies(image_id):
+            if copy.store not in self._stores:
+                raise StoreError(copy.store, "it is not configured on this server")
+            fault = look_twice(self._stores[copy.store], copy, self.copies, lambda count: None)
+            if fault is None:
+                self.copies.keep(copy, actor)
+            else:
+                self.copies.quarantine(copy, fault, actor)
+            checked.append(Rechecked(copy, fault))
+        return checked
+
+    def work(self) -> bool:
+        """Do the oldest job that nobody does; whether there was one."""
+        return self._jobs.run_next()
+
+    def sweep(self, *, once: bool = False) -> Swept:
+        """End what died half way, anywhere, and remove what is doomed, and audit records that are too old.
+
+        See `Sweeper.sweep`.
+        """
+        swept = self._sweeper.sweep(once=once)
+        return replace(swept, full=forget_old(self._database, self._settings.audit_retention) or swept.full)

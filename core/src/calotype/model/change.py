@@ -1,0 +1,149 @@
+"""A change: what a caller asks of an image, in one object, and the rules that it must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from calotype.config.messages import quoted
+from calotype.config.settings import Settings
+from calotype.model import policy
+from calotype.model.changes import ImageFields, check_fields, check_properties, properties_after
+from calotype.model.errors import Conflict, NotAllowed
+from calotype.model.images import Image
+from calotype.model.policy import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a caller asks of an image. Nothing here writes anything.
+
+    `image` is the image as it was read last; None: a new one. `derive` makes the fields from the image
+    where they depend on it, as those of a patch do.
+    """
+
+    caller: Caller
+    fields: ImageFields
+    image: Image | None = None
+    derive: Callable[[Image], ImageFields] | None = None
+
+    @classmethod
+    def derived(cls, caller: Caller, image: Image, derive: Callable[[Image], ImageFields]) -> Self:
+        """Return a change whose fields depend on the image."""
+        return cls(caller, derive(image), image, derive)
+
+    def onto(self, image: Image) -> Change:
+        """Return the same change of the image as it is now."""
+        fields = self.derive(image) if self.derive is not None and image != self.image else self.fields
+        return replace(self, fields=fields, image=image)
+
+    def with_fields(self, **values: Any) -> Change:
+        """Return the change with other fields."""
+        return replace(self, fields=replace(self.fields, **values))
+
+    def require_image(self) -> Image:
+        """Return the image that is changed; it must not be a new one."""
+        if self.image is None:
+            raise ValueError("this change makes a new image")
+        return self.image
+
+    @property
+    def owner(self) -> str | None:
+        """The project that owns the image once it is changed."""
+        now = self.caller.project if self.image is None else self.image.owner
+        owner: str | None = self.fields.fields.get("owner", now)
+        return owner
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The properties that the image has once it is changed.
+
+        Raises:
+            InvalidRequest: headers give one property twice.
+        """
+        return properties_after(self.fields, self.image)
+
+    @property
+    def changes_metadata(self) -> bool:
+        """Whether it may set anything besides the image's bytes."""
+        asked = self.fields
+        return bool(asked.fields or asked.properties or asked.dropped or asked.replace_properties) or (
+            asked.tags is not None
+        )
+
+    @property
+    def size(self) -> int | None:
+        """The number of bytes that was declared, now or when the image was made; None: none was."""
+        reserved = self.image.size if self.image is not None else None
+        return self.fields.size if self.fields.size is not None else reserved or None
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The digests that the bytes must have: declared now, or else when the image was made."""
+        reserved = {"md5": self.image.checksum} if self.image is not None and self.image.checksum else {}
+        return {**reserved, **self.fields.digests}
+
+    def agreed_size(self, stored: int | None) -> int | None:
+        """Return the size in bytes of what lies elsewhere: as its store reports it, or else as declared.
+
+        Raises:
+            Conflict: both are known, and differ.
+        """
+        declared = self.fields.size or (self.image.size if self.image is not None else None) or None
+        if None not in (stored, declared) and stored != declared:
+            raise Conflict(
+                f"Provided image size must match the stored image size: provided {declared}, stored {stored}."
+            )
+        return stored if stored is not None else declared
+
+    def check(self, settings: Settings) -> None:
+        """Return if the change keeps every rule that can be judged before the image is locked.
+
+        Raises:
+            InvalidRequest, RequestTooLarge: it breaks a rule.
+            NotAllowed: the caller may not set a field so.
+        """
+        check_fields(self.fields, settings)
+        self.check_rights(settings)
+
+    def check_rights(self, settings: Settings) -> None:
+        """Return if the caller may make the image, as it was read last, what the change asks for.
+
+        Raises:
+            NotAllowed: it may not set one of the fields so.
+            RequestTooLarge, ReservedName, InvalidRequest: the properties would break a rule.
+        """
+        before = self.image.properties if self.image is not None else {}
+        check_properties(self.properties, settings, before)
+        for name, value in self.fields.fields.items():
+            if not policy.may_set(self.caller, name, value, self.image):
+                raise NotAllowed(_refused(name, value, self.image))
+        if self.image is None and self.caller.project is None:
+            self._require_owner(settings)
+
+    def _require_owner(self, settings: Settings) -> None:
+        """Return if a caller without a project may make the image; raises NotAllowed.
+
+        Only administrators could see an image without an owner.
+        """
+        if not self.caller.is_admin:
+            raise NotAllowed(
+                "You have no project that could own an image: use a token that is scoped to one."
+            )
+        if not self.fields.fields.get("owner") and not settings.system_scope:
+            raise NotAllowed(
+                "Your token has no project that could own an image: use a token that is scoped to a project, "
+                "or name the owner."
+            )
+
+
+def _refused(name: str, value: object, image: Image | None) -> str:
+    """Return why a field may not have the value."""
+    wanted = "null" if value is None else quoted(str(value))
+    refused = f"You are not allowed to set {name} to {wanted}"
+    if image is not None and policy.FIELDS.get(name) is policy.FieldRule.UNTIL_DATA:
+        return f"{refused}, because the image is {image.status}: its formats are fixed; create a new image."
+    if name in policy.FIELDS:
+        return f"{refused}. Only an administrator may do that."
+    return f"{refused}."

@@ -1,0 +1,50 @@
+"""Upload attempts, and the leases by which processes hold them."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import secrets
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from calotype.model.images import Image, Status
+from calotype.model.policy import Caller
+
+#: The keys that `new_key` makes.
+_KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\.[0-9a-f]{12}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadAttempt:
+    """One attempt to bring an image's bytes into a store: the image as it waits for them, and how it ends.
+
+    `key` is the blob's, and no other attempt ever has it. `length` is the announced number of bytes;
+    None if there is no announcement. `caller` sends the bytes; None: a job does.
+    """
+
+    image: Image
+    key: str
+    store: str
+    length: int | None
+    on_failure: Status
+    on_success: Status = Status.ACTIVE
+    caller: Caller | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A process's hold on a row: other processes leave the row alone until it expires."""
+
+    owner: str
+    until: datetime.datetime
+
+
+def new_key(image_id: str) -> str:
+    """Return a key that no other attempt ever has."""
+    return f"{image_id}.{secrets.token_hex(6)}"
+
+
+def keys_in(location: str) -> set[str]:
+    """Return the keys that a location carries, in whatever form its driver writes locations."""
+    return set(_KEY.findall(unquote(location).lower()))

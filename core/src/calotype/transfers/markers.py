@@ -1,0 +1,89 @@
+"""Markers of places: whose a store's place is, and what an operator is told about it."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+from dataclasses import dataclass
+
+#: What `--from` names where a place has a marker that cannot be read.
+UNREADABLE = "unreadable"
+
+
+class PlaceState(enum.StrEnum):
+    """The state of a store's place, as far as it is known."""
+
+    UNKNOWN = "unknown"  #: not looked at yet, or it could not be reached
+    OWN = "own"
+    EMPTY = "empty"  #: no marker, and nothing else
+    UNMARKED = "unmarked"  #: no marker, but blobs; or the driver cannot list
+    FOREIGN = "foreign"  #: another database's, or another store's of this database
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The owner of a place: the database's id, the store's name there, and when it was marked."""
+
+    database: str
+    store: str
+    marked_at: datetime.datetime
+
+    def __str__(self) -> str:
+        return f"store '{self.store}' of database {self.database}, marked {self.marked_at:%Y-%m-%d %H:%M} UTC"
+
+    def to_bytes(self) -> bytes:
+        """Return the marker as JSON."""
+        fields = {"registry": self.database, "store": self.store, "marked_at": self.marked_at.isoformat()}
+        return json.dumps(fields).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Marker:
+        """Return the marker; bytes that cannot be read are a marker of nobody, and so foreign."""
+        try:
+            fields = json.loads(data)
+            moment = datetime.datetime.fromisoformat(fields["marked_at"]).astimezone(datetime.UTC)
+            return cls(str(fields["registry"]), str(fields["store"]), moment)
+        except (ValueError, TypeError, KeyError):
+            return cls(UNREADABLE, UNREADABLE, datetime.datetime.fromtimestamp(0, datetime.UTC))
+
+
+def describe(state: PlaceState, marker: Marker | None, command: str, name: str, *, can_list: bool) -> str:
+    """Return a sentence about a place that is not foreign, with the command that changes its state.
+
+    `command` is "calotype-manage stores" with the ini file, `name` the store's, and `can_list` whether its
+    driver can list what it holds.
+    """
+    if state is PlaceState.OWN and marker is not None:
+        marked = f"{marker.marked_at:%Y-%m-%d %H:%M} UTC"
+        return f"its place belongs to this store (database {marker.database}, marked {marked})"
+    if state is PlaceState.EMPTY:
+        return (
+            f"its place is empty and not marked as this database's: to mark it, run {command} --create {name}"
+        )
+    if state is PlaceState.UNMARKED:
+        why = "it holds something already" if can_list else "its driver cannot tell whether it is empty"
+        return (
+            f"its place is not marked as this database's, because {why}: to see what is there and to "
+            f"mark it, run {command} --claim {name}"
+        )
+    return "the owner of its place is not known, because the store could not be reached"
+
+
+def describe_foreign(marker: Marker | None, database: str, claim: str) -> str:
+    """Return a sentence about a foreign place, with the command that takes it over for this database."""
+    if marker is None or marker.database == UNREADABLE:
+        return (
+            "its place has a marker that cannot be read, so its owner is not known: if it is this "
+            f"store's place, run {claim} --from {UNREADABLE}"
+        )
+    if marker.database == database:
+        return (
+            f"its place is that of store '{marker.store}', and two stores cannot share one: give each a "
+            f"place of its own, or after a change of name run {claim} --from {marker.database}"
+        )
+    return (
+        f"its place belongs to {marker}, and this is database {database}: give this "
+        "store another place, or if that database does not use it any more, take this one over: run "
+        f"{claim} --from {marker.database}"
+    )

@@ -1,0 +1,242 @@
+"""Uploads: how bytes come into a store, and how that ends.
+
+An attempt is written down before its first byte moves, with a lease. It ends in one
+unit of work, which changes the attempt's row only if it is as the attempt left it: a process whose
+lease expired, and whose attempt was ended by others, changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from calotype.config.settings import Settings
+from calotype.database.database import Database
+from calotype.database.errors import DatabaseError, DatabaseUnavailable, ImageNotFound, StatusConflict
+from calotype.database.retry import retry_on_conflict
+from calotype.database.rights import require_uploader
+from calotype.database.unit_of_work import Unit
+from calotype.model.audit import AuditVerb, Outcome
+from calotype.model.errors import ImageGone, NotAllowed, TakenOver
+from calotype.model.images import Image, Location, LocationState, Status
+from calotype.model.uploads import UploadAttempt
+from calotype.model.usage import Limits
+from calotype.stores.catalog import Catalog
+from calotype.stores.contract import Reader
+from calotype.stores.errors import Overdue, SourceError, SourceRejected, StoreError
+from calotype.stores.measured import Expectations, UploadResult
+from calotype.transfers.inspection import Inspector, InspectorsUnavailable, Verdict
+from calotype.transfers.leases import Leases
+from calotype.transfers.readers import InspectingReader, QuotaReader, declared_format, redeclared
+from calotype.transfers.removal import Removal
+
+log = logging.getLogger(__name__)
+
+#: The statuses of images that a client's bytes, or a job's, are coming in for.
+RECEIVING = {Status.SAVING: AuditVerb.UPLOAD, Status.UPLOADING: AuditVerb.STAGE}
+#: The states of an attempt's row once the attempt has succeeded.
+_KEPT = (LocationState.STORED, LocationState.STAGED)
+#: Failures whose sentences are written for readers of the image's record.
+_WORDED = (SourceError, StoreError, DatabaseError, InspectorsUnavailable, NotAllowed, ImageGone, TakenOver)
+
+
+class _End(enum.Enum):
+    """How an attempt that failed has ended in the database."""
+
+    FAILED = enum.auto()  # by ourselves
+    KEPT = enum.auto()  # it succeeded after all, by a commit whose answer got lost
+    TAKEN_OVER = enum.auto()  # a sweep took this process for dead
+    DELETED = enum.auto()  # a sweep did so, and the image was deleted
+
+
+class Uploads:
+    """Upload attempts over one database and one catalog; shared by all threads."""
+
+    def __init__(
+        self, database: Database, stores: Catalog, settings: Settings, leases: Leases, removal: Removal
+    ):
+        self._database = database
+        self._stores = stores
+        self._settings = settings
+        self._leases = leases
+        self._removal = removal
+        self._limits = Limits(settings.project_bytes, settings.project_images)
+
+    def begin(self, unit: Unit, attempt: UploadAttempt, limits: Limits | None = None) -> UploadAttempt:
+        """Write an attempt down before its bytes come.
+
+        `limits` are the project's unless others are given. The unit raises LimitReached if the project may
+        not have the bytes that were announced.
+        """
+        unit.count(attempt.image.owner, limits or self._limits, size=attempt.length or 0)
+        unit.begin_upload(attempt, self._leases.lease())
+        return attempt
+
+    def run(self, attempt: UploadAttempt, source: Reader, demands: Expectations) -> Image:
+        """Move the bytes, and make the image active with them.
+
+        Raises:
+            SourceError, StoreError, LimitReached: it failed; `status_reason` says why, nothing is left.
+            NotAllowed: the caller lost its right over the image meanwhile; nothing is left.
+            ImageGone: the image was deleted meanwhile; nothing is left.
+            TakenOver: this process lost its lease; nothing is left.
+        """
+        vanished = f"Image {attempt.image.id} could not be found after upload: it was deleted."
+        with self._leases.held(attempt.key), self._failing(attempt, vanished):
+            intake = self._intake(attempt, source, demands.length)
+            received = self._stores[attempt.store].add(attempt.key, intake, demands)
+            return self._activate(attempt, received, intake)
+
+    def stage(self, attempt: UploadAttempt, source: Reader, demands: Expectations) -> Image:
+        """Move bytes to where they wait to be imported; they are looked at when they are.
+
+        Raises:
+            SourceError, StoreError, LimitReached, NotAllowed, ImageGone, TakenOver: as `run`.
+        """
+        vanished = f"Image {attempt.image.id} was deleted while its bytes were staged."
+        with self._leases.held(attempt.key), self._failing(attempt, vanished):
+            metered = self._metered(attempt, source, demands.length)
+            return self._keep_staged(attempt, self._stores[attempt.store].add(attempt.key, metered, demands))
+
+    @retry_on_conflict
+    def _keep_staged(self, attempt: UploadAttempt, received: UploadResult) -> Image:
+        with self._database.unit() as unit:
+            unit.change(attempt.image.id, {attempt.image.status}, {"size": received.size})
+            unit.count_location(attempt.key, attempt.image.owner, self._limits, received.size)
+            unit.commit_location(attempt.key, self._leases.owner, received.location, LocationState.STAGED)
+            staged = unit.image(attempt.image.id)
+            require_uploader(attempt.caller, attempt.image.owner, staged)
+            _audit(unit, attempt, f"{received.size} bytes")
+            return staged
+
+    def _intake(
+        self, attempt: UploadAttempt, source: Reader, length: int | None
+    ) -> InspectingReader | QuotaReader | Reader:
+        source = self._metered(attempt, source, length)
+        if self._settings.inspection == "off":
+            return source
+        declared = declared_format(attempt.image)
+        inspector = Inspector(declared, virtual_size_cap=self._settings.virtual_size_cap)
+        return InspectingReader(source, inspector, enforce=self._settings.inspection == "enforce")
+
+    def _metered(self, attempt: UploadAttempt, source: Reader, length: int | None) -> QuotaReader | Reader:
+        if length is None and self._limits.bytes is not None:
+            return QuotaReader(source, lambda total: self._recount(attempt, total))
+        return source
+
+    @retry_on_conflict
+    def _recount(self, attempt: UploadAttempt, total: int) -> None:
+        with self._database.unit() as unit:
+            unit.count_location(attempt.key, attempt.image.owner, self._limits, total)
+
+    def _activate(self, attempt: UploadAttempt, received: UploadResult, intake: Reader) -> Image:
+        verdict = intake.verdict if isinstance(intake, InspectingReader) else None
+        try:
+            return self._keep(attempt, received, verdict)
+        except DatabaseUnavailable:
+            # The commit may have happened all the same: only the database can tell.
+            image = self._database.find(attempt.image.id)
+            if image is not None and any(location.key == attempt.key for location in image.locations):
+                return image
+            raise
+
+    @retry_on_conflict
+    def _keep(self, attempt: UploadAttempt, received: UploadResult, verdict: Verdict | None) -> Image:
+        image_id = attempt.image.id
+        with self._database.unit() as unit:
+            unit.move(
+                image_id,
+                {attempt.image.status},
+                attempt.on_success,
+                size=received.size,
+                checksum=received.digests.get("md5"),
+                os_hash_algo="sha256",
+                os_hash_value=received.digests["sha256"],
+                detected_format=verdict.format if verdict else None,
+                virtual_size=verdict.virtual_size if verdict else None,
+            )
+            unit.commit_location(attempt.key, self._leases.owner, received.location)
+            kept = unit.image(image_id)  # its owner and formats may have changed since the upload began
+            require_uploader(attempt.caller, attempt.image.owner, kept)
+            self._check_redeclared(attempt, kept)
+            if received.size != attempt.length:
+                unit.count_location(attempt.key, kept.owner, self._limits, received.size)
+            _audit(unit, attempt, f"{received.size} bytes in store {attempt.store}")
+            return kept
+
+    def _check_redeclared(self, attempt: UploadAttempt, kept: Image) -> None:
+        """Refuse bytes that are not of the format that was declared while they came."""
+        problem = redeclared(attempt.image, kept, kept.detected_format)
+        if problem is not None and self._settings.inspection == "enforce":
+            raise SourceRejected(problem)
+
+    @contextlib.contextmanager
+    def _failing(self, attempt: UploadAttempt, vanished: str) -> Iterator[None]:
+        """End the attempt if the block raises; `vanished` is the sentence for an image that was deleted."""
+        try:
+            yield
+        except BaseException as error:
+            told = self._fail(attempt, error, ImageGone(vanished))
+            if told is error:
+                raise
+            raise told from error
+
+    def _fail(self, attempt: UploadAttempt, error: BaseException, vanished: ImageGone) -> BaseException:
+        """Write down why the attempt failed, remove what it left, and return the error to raise.
+
+        An attempt that a sweep ended fails because of that, whatever its store says about bytes
+        that the sweep removed.
+        """
+        told = vanished if isinstance(error, (StatusConflict, ImageNotFound)) else error
+        if isinstance(told, NotAllowed):
+            # The image is somebody else's now, who may go on with it.
+            attempt = replace(attempt, on_failure=Status.QUEUED)
+        try:
+            end = self._write_failure(attempt, reason(told))
+        except DatabaseError as away:
+            log.exception("image %s: its failed upload stays written down until a sweep", attempt.image.id)
+            return away if told is vanished else told
+        # Bytes in a store that does not answer are left to a sweep, because another try would take as long
+        # again, and its driver may still be at work on them.
+        if end is not _End.KEPT and not isinstance(error, Overdue):
+            self._removal.remove(
+                Location(attempt.key, attempt.store, None, LocationState.PENDING_DELETE, external=False)
+            )
+        if isinstance(told, (StoreError, ImageGone)):
+            return {_End.TAKEN_OVER: TakenOver(), _End.DELETED: vanished}.get(end, told)
+        return told
+
+    @retry_on_conflict
+    def _write_failure(self, attempt: UploadAttempt, why: str) -> _End:
+        """Mark the attempt's bytes for removal and move its image on, or find out how the attempt ended."""
+        image_id = attempt.image.id
+        with self._database.unit(frees=True) as unit:
+            image = unit.any_image(image_id)
+            if not unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end()):
+                states = [one.state for one in unit.locations(image_id) if one.key == attempt.key]
+                if any(state in _KEPT for state in states):
+                    return _End.KEPT
+                return _End.DELETED if image.status is Status.DELETED else _End.TAKEN_OVER
+            unit.count_location(attempt.key, image.owner, self._limits, 0)
+            if attempt.on_failure is not attempt.image.status:
+                with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
+                    unit.move(image_id, {attempt.image.status}, attempt.on_failure, status_reason=why)
+            _audit(unit, attempt, why, Outcome.FAILED)
+            return _End.FAILED
+
+
+def _audit(unit: Unit, attempt: UploadAttempt, detail: str, outcome: Outcome = Outcome.DONE) -> None:
+    """Record how a client's attempt ended. The end of a job is recorded with the job."""
+    if attempt.caller is not None:
+        verb = RECEIVING[attempt.image.status]
+        unit.audit(verb, attempt.image.id, attempt.caller.actor, detail, outcome)
+
+
+def reason(error: BaseException) -> str:
+    """Return the sentence about a failure that clients may read; it says nothing of the inside."""
+    if isinstance(error, _WORDED):
+        return str(error)
+    return f"The upload was broken off by {type(error).__name__}."

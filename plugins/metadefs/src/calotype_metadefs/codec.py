@@ -1,0 +1,207 @@
+"""Metadata definitions as JSON documents, in and out; and the query strings of their lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from pyramid.request import Request
+
+from calotype.api.http.filters import check_values
+from calotype.api.http.paging import read_position
+from calotype.api.v2.codec import moment, read_object
+from calotype.api.v2.listing import read_choice, read_limit
+from calotype.model.changes import InvalidRequest
+from calotype.model.errors import NotAllowed
+from calotype.model.images import Visibility
+from calotype.model.policy import scope_of
+from calotype.model.queries import SortKey
+from calotype_metadefs.database import Definition, Kind, Namespace, NamespaceQuery, ResourceType
+from calotype_metadefs.resources import visible_namespace
+from calotype_metadefs.schemas import MetadefSchemas
+from calotype_metadefs.verbs import (
+    ITEMS_MAX,
+    SHORT_MAX,
+    DefinitionDraft,
+    NamespaceDraft,
+    check_name,
+    prefix_for,
+)
+
+ROOT = "/v2/metadefs/namespaces"
+#: Keys that are the server's own.
+_READ_ONLY = frozenset({"created_at", "updated_at", "self", "schema"})
+#: Keys of a namespace under which what stands in it is told.
+_CONTENTS = frozenset({"properties", "objects", "tags", "resource_type_associations"})
+
+
+def read_namespace(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
+    """The draft of a new namespace, with what stands in it; raises InvalidRequest, NotAllowed."""
+    given = _writable(document)
+    schemas.check_namespace(given)
+    nested = (
+        (Kind.ASSOCIATION, given.get("resource_type_associations", ())),
+        (Kind.OBJECT, given.get("objects", ())),
+        (Kind.TAG, given.get("tags", ())),
+        (Kind.PROPERTY, [{**body, "name": name} for name, body in given.get("properties", {}).items()]),
+    )
+    contents = tuple(_draft(kind, item) for kind, items in nested for item in items)
+    return _namespace_draft(given, contents)
+
+
+def read_namespace_fields(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
+    """The draft of a namespace that is there; what stands in it, which clients send along, is passed over."""
+    given = _writable(document)
+    fields = {name: value for name, value in given.items() if name not in _CONTENTS}
+    schemas.check_namespace(fields)
+    return _namespace_draft(fields, ())
+
+
+def read_definition(kind: Kind, document: object, schemas: MetadefSchemas) -> DefinitionDraft:
+    """The draft of a definition; raises InvalidRequest, NotAllowed."""
+    given = _writable(document)
+    schemas.check_definition(kind, given)
+    return _draft(kind, given)
+
+
+def _writable(document: object) -> dict[str, Any]:
+    given = read_object(document)
+    for name in sorted(_READ_ONLY & given.keys()):
+        raise NotAllowed(f"Attribute '{name}' is read-only.")
+    return given
+
+
+def _namespace_draft(given: Mapping[str, Any], contents: tuple[DefinitionDraft, ...]) -> NamespaceDraft:
+    return NamespaceDraft(
+        name=given["namespace"],
+        display_name=given.get("display_name"),
+        description=given.get("description"),
+        visibility=Visibility(given.get("visibility", "private")),
+        protected=given.get("protected", False),
+        owner=given.get("owner"),
+        contents=contents,
+    )
+
+
+def _draft(kind: Kind, given: Mapping[str, Any]) -> DefinitionDraft:
+    body = {name: value for name, value in given.items() if name != "name" and name not in _READ_ONLY}
+    return DefinitionDraft(kind, given["name"], body)
+
+
+def read_listing(request: Request, most: int) -> NamespaceQuery:
+    """What the request's query string asks for; at most `most` namespaces a page; raises InvalidRequest."""
+    query, caller = request.GET, request.caller
+    visibility = read_choice(query, "visibility", ("public", "private"), None)
+    key = read_choice(query, "sort_key", ("namespace", "created_at", "updated_at"), "created_at")
+    descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
+    types = tuple(query["resource_types"].split(",")) if query.get("resource_types") else ()
+    check_values("resource_types", len(types))
+    for name in types:
+        check_name("resource type", name, SHORT_MAX)
+    listing = NamespaceQuery(
+        scope_of(caller),
+        project=caller.project,
+        visibility=Visibility(visibility) if visibility else None,
+        resource_types=types,
+        sort=SortKey(str(key), descending),
+        limit=read_limit(query, most),
+    )
+    return replace(listing, after=_after(request, listing))
+
+
+def _after(request: Request, listing: NamespaceQuery) -> Mapping[str, Any] | None:
+    name = request.GET.get("marker")
+    if name is None:
+        return None
+    carried = read_position(request.GET, "namespace", listing.order)
+    if carried is not None:
+        return carried
+    namespace = visible_namespace(request, name)
+    if namespace is None:
+        raise InvalidRequest("Invalid marker: there is no such namespace.")
+    return listing.position(namespace)
+
+
+def tags_asked_for(request: Request, tags: Iterable[Definition]) -> list[Definition]:
+    """Those of a namespace's tags that the request's query string asks for, in its order."""
+    query = request.GET
+    key = str(read_choice(query, "sort_key", ("name", "created_at", "updated_at"), "created_at"))
+    descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
+    ordered = sorted(tags, key=lambda tag: (getattr(tag, key), tag.name), reverse=descending)
+    if (marker := query.get("marker")) is not None:
+        names = [tag.name for tag in ordered]
+        if marker not in names:
+            raise InvalidRequest("Invalid marker: there is no such tag.")
+        ordered = ordered[names.index(marker) + 1 :]
+    return ordered[: read_limit(query, ITEMS_MAX)] if "limit" in query else ordered
+
+
+def namespace_document(
+    namespace: Namespace, contents: Sequence[Definition], resource_type: str | None = None
+) -> dict[str, Any]:
+    """A namespace as JSON values, with what is given of its contents.
+
+    Properties are named as on `resource_type`, where the namespace has a prefix for it.
+    """
+    document: dict[str, Any] = {
+        "namespace": namespace.name,
+        "display_name": namespace.display_name,
+        "description": namespace.description,
+        "visibility": str(namespace.visibility),
+        "protected": namespace.protected,
+        "owner": namespace.owner,
+        "created_at": moment(namespace.created_at),
+        "updated_at": moment(namespace.updated_at),
+        "self": path_of(namespace),
+        "schema": "/v2/schemas/metadefs/namespace",
+    }
+    document = {name: value for name, value in document.items() if value is not None}
+    associations = [one for one in contents if one.kind is Kind.ASSOCIATION]
+    prefix = prefix_for(associations, resource_type) if resource_type else ""
+    nested = {
+        "resource_type_associations": [definition_document(namespace, one) for one in associations],
+        "properties": properties_document(contents, prefix),
+        "objects": [definition_document(namespace, one) for one in contents if one.kind is Kind.OBJECT],
+        "tags": [{"name": one.name} for one in contents if one.kind is Kind.TAG],
+    }
+    return document | {name: value for name, value in nested.items() if value}
+
+
+def properties_document(contents: Iterable[Definition], prefix: str = "") -> dict[str, Any]:
+    """The properties among definitions, by their names behind the prefix."""
+    return {prefix + one.name: dict(one.body) for one in contents if one.kind is Kind.PROPERTY}
+
+
+def definition_document(namespace: Namespace, definition: Definition) -> dict[str, Any]:
+    """A definition as JSON values, in the form of its kind."""
+    document = {"name": definition.name, **definition.body}
+    if definition.kind is Kind.PROPERTY:
+        return document
+    document |= {"created_at": moment(definition.created_at), "updated_at": moment(definition.updated_at)}
+    if definition.kind is Kind.OBJECT:
+        own = {
+            "self": f"{path_of(namespace)}/objects/{_quoted(definition.name)}",
+            "schema": "/v2/schemas/metadefs/object",
+        }
+        document = {"properties": {}, "required": [], **document, **own}
+    return document
+
+
+def resource_type_document(resource_type: ResourceType) -> dict[str, Any]:
+    """A resource type as JSON values."""
+    return {
+        "name": resource_type.name,
+        "created_at": moment(resource_type.created_at),
+        "updated_at": moment(resource_type.updated_at),
+    }
+
+
+def path_of(namespace: Namespace) -> str:
+    """The path of a namespace."""
+    return f"{ROOT}/{_quoted(namespace.name)}"
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe=":")

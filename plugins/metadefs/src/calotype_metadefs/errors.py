@@ -1,0 +1,22 @@
+"""What can go wrong with metadata definitions, in the core's kinds of errors: the API knows their status."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from calotype.model.errors import Conflict, NotFound
+
+
+class NamespaceNotFound(NotFound):
+    """There is no such namespace, or it is gone."""
+
+    def __init__(self) -> None:
+        super().__init__("Namespace not found")
+
+
+class DuplicateDefinition(Conflict):
+    """The name of a namespace, or of a definition in one, is taken."""
+
+    def __init__(self, names: Collection[str]):
+        given = ", ".join(list(names)[:3])[:200]
+        super().__init__(f"There is one of that name already: {given}")

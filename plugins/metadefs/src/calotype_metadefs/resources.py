@@ -1,0 +1,144 @@
+"""The part of the tree below /v2/metadefs. What a caller may not see of it is not there."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pyramid.authorization import Allow
+from pyramid.request import Request
+
+from calotype.api.http.resources import Resource
+from calotype.api.v2.resources import Schema
+from calotype.model import policy
+from calotype_metadefs.database import Kind, Namespace
+from calotype_metadefs.rights import GRANTS, namespace_grants
+from calotype_metadefs.schemas import SCHEMAS
+from calotype_metadefs.verbs import SHORT_MAX, is_name
+
+
+class Metadefs(Resource):
+    """/v2/metadefs"""
+
+    __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in GRANTS]
+
+    def __getitem__(self, name: str) -> Resource:
+        return _CHILDREN[name](self.request, name, self)
+
+
+class Schemas(Resource):
+    """/v2/schemas/metadefs"""
+
+    def __getitem__(self, name: str) -> Resource:
+        return Schema(self.request, name, self, self.request.registry[SCHEMAS].documents[name])
+
+
+class ResourceTypes(Resource):
+    """/v2/metadefs/resource_types"""
+
+
+class Namespaces(Resource):
+    """/v2/metadefs/namespaces"""
+
+    def __getitem__(self, name: str) -> NamespaceResource:
+        namespace = visible_namespace(self.request, name)
+        if namespace is None:
+            raise KeyError(name)
+        return NamespaceResource(self.request, name, self, namespace)
+
+
+def visible_namespace(request: Request, name: str) -> Namespace | None:
+    """The namespace of that name; None where there is none that the caller may see."""
+    found = request.metadefs.definitions.namespace(name) if is_name(name, SHORT_MAX) else None
+    seen = found is not None and policy.may(request.caller, policy.VIEW, namespace_grants(found))
+    return found if seen else None
+
+
+class NamespaceResource(Resource):
+    """/v2/metadefs/namespaces/NAMESPACE, as it was when the request came"""
+
+    def __init__(self, request: Request, name: str, parent: Resource, namespace: Namespace):
+        super().__init__(request, name, parent)
+        self.namespace = namespace
+
+    def __acl__(self) -> list[Any]:
+        grants = namespace_grants(self.namespace)
+        return [(Allow, grant.principal, grant.permissions) for grant in grants]
+
+    def __getitem__(self, name: str) -> Resource:
+        return _PARTS[name](self.request, name, self, self.namespace)
+
+
+class Part(Resource):
+    """What belongs to a namespace, and is under its rights."""
+
+    kind: ClassVar[Kind]
+
+    def __init__(self, request: Request, name: str, parent: Resource, namespace: Namespace):
+        super().__init__(request, name, parent)
+        self.namespace = namespace
+
+
+class Several(Part):
+    """All definitions of a kind; its children are single ones, be they there or not."""
+
+    one: ClassVar[type[Part]]
+
+    def __getitem__(self, name: str) -> Part:
+        return self.one(self.request, name, self, self.namespace)
+
+
+class Object(Part):
+    """.../objects/NAME"""
+
+    kind = Kind.OBJECT
+
+
+class Objects(Several):
+    """.../objects"""
+
+    kind, one = Kind.OBJECT, Object
+
+
+class Property(Part):
+    """.../properties/NAME"""
+
+    kind = Kind.PROPERTY
+
+
+class Properties(Several):
+    """.../properties"""
+
+    kind, one = Kind.PROPERTY, Property
+
+
+class Tag(Part):
+    """.../tags/NAME"""
+
+    kind = Kind.TAG
+
+
+class Tags(Several):
+    """.../tags"""
+
+    kind, one = Kind.TAG, Tag
+
+
+class Association(Part):
+    """.../resource_types/NAME"""
+
+    kind = Kind.ASSOCIATION
+
+
+class Associations(Several):
+    """.../resource_types"""
+
+    kind, one = Kind.ASSOCIATION, Association
+
+
+_CHILDREN: dict[str, type[Resource]] = {"namespaces": Namespaces, "resource_types": ResourceTypes}
+_PARTS: dict[str, type[Several]] = {
+    "objects": Objects,
+    "properties": Properties,
+    "tags": Tags,
+    "resource_types": Associations,
+}

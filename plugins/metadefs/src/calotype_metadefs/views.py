@@ -1,0 +1,197 @@
+"""The verbs below /v2/metadefs: a codec in, one verb of `calotype_metadefs.verbs`, a codec out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid.view import view_config
+
+from calotype.api.http.json_input import read_document
+from calotype.api.http.lists import fit
+from calotype.api.http.paging import link_parameters
+from calotype.api.http.versions import base_url
+from calotype.api.v2.views.documents import json_response, nothing, page_response, without_body
+from calotype.model import policy
+from calotype_metadefs import codec
+from calotype_metadefs.database import Kind
+from calotype_metadefs.resources import (
+    Association,
+    Associations,
+    NamespaceResource,
+    Namespaces,
+    Object,
+    Objects,
+    Part,
+    Properties,
+    Property,
+    ResourceTypes,
+    Several,
+    Tag,
+    Tags,
+)
+from calotype_metadefs.rights import DEFINE
+from calotype_metadefs.schemas import SCHEMAS
+from calotype_metadefs.verbs import DefinitionDraft
+
+
+@view_config(context=ResourceTypes, method="GET", permission=policy.LIST, decorator=without_body)
+def resource_types(context: ResourceTypes, request: Request) -> Response:
+    """GET /v2/metadefs/resource_types"""
+    known = request.metadefs.definitions.resource_types()
+    return json_response({"resource_types": [codec.resource_type_document(one) for one in known]})
+
+
+@view_config(context=Namespaces, method="GET", permission=policy.LIST)
+def namespaces(context: Namespaces, request: Request) -> Response:
+    """GET /v2/metadefs/namespaces: a page of those that the caller sees, and the way to the next."""
+    database, settings = request.metadefs.definitions, request.registry["calotype.settings"]
+    listing = codec.read_listing(request, settings.list_limit)
+    page = database.page(listing)
+    documents = (
+        (link_parameters(one.name, listing.position(one)), codec.namespace_document(one, associations))
+        for one, associations in database.each_with(page.namespaces, Kind.ASSOCIATION)
+    )
+    shown = fit(documents, settings.list_bytes)
+    return page_response(request, "namespaces", codec.ROOT, shown, more=page.more)
+
+
+@view_config(context=Namespaces, method="POST", permission=DEFINE)
+def create_namespace(context: Namespaces, request: Request) -> Response:
+    """POST /v2/metadefs/namespaces: a namespace, and what is to stand in it."""
+    draft = codec.read_namespace(read_document(request), request.registry[SCHEMAS])
+    namespace = request.metadefs.create(draft, request.caller)
+    contents = request.metadefs.definitions.contents([namespace])[namespace.id]
+    response = json_response(codec.namespace_document(namespace, contents), 201)
+    response.headers["Location"] = base_url(request) + codec.path_of(namespace)
+    return response
+
+
+@view_config(context=NamespaceResource, method="GET", permission=policy.VIEW, decorator=without_body)
+def show_namespace(context: NamespaceResource, request: Request) -> Response:
+    """GET /v2/metadefs/namespaces/NAMESPACE: with all that stands in it."""
+    namespace = context.namespace
+    contents = request.metadefs.definitions.contents([namespace])[namespace.id]
+    return json_response(codec.namespace_document(namespace, contents, request.GET.get("resource_type")))
+
+
+@view_config(context=NamespaceResource, method="PUT", permission=DEFINE)
+def update_namespace(context: NamespaceResource, request: Request) -> Response:
+    """PUT /v2/metadefs/namespaces/NAMESPACE: what is not given has its default again."""
+    draft = codec.read_namespace_fields(read_document(request), request.registry[SCHEMAS])
+    return json_response(
+        codec.namespace_document(request.metadefs.update(context.namespace, draft, request.caller), ())
+    )
+
+
+@view_config(context=NamespaceResource, method="DELETE", permission=DEFINE, decorator=without_body)
+def delete_namespace(context: NamespaceResource, request: Request) -> Response:
+    """DELETE /v2/metadefs/namespaces/NAMESPACE: with all that stands in it."""
+    request.metadefs.delete(context.namespace, request.caller)
+    return nothing()
+
+
+@view_config(context=Associations, method="GET", permission=policy.VIEW, decorator=without_body)
+def associations(context: Associations, request: Request) -> Response:
+    """GET .../resource_types: those that the namespace is about."""
+    return json_response({"resource_type_associations": _listed(context, request)})
+
+
+@view_config(context=Objects, method="GET", permission=policy.VIEW, decorator=without_body)
+def objects(context: Objects, request: Request) -> Response:
+    """GET .../objects"""
+    return json_response({"objects": _listed(context, request), "schema": "/v2/schemas/metadefs/objects"})
+
+
+@view_config(context=Properties, method="GET", permission=policy.VIEW, decorator=without_body)
+def properties(context: Properties, request: Request) -> Response:
+    """GET .../properties: a map, by their names."""
+    listed = request.metadefs.listed(context.namespace, context.kind)
+    return json_response({"properties": codec.properties_document(listed)})
+
+
+@view_config(context=Tags, method="GET", permission=policy.VIEW, decorator=without_body)
+def tags(context: Tags, request: Request) -> Response:
+    """GET .../tags: a page of them, where one is asked for."""
+    listed = codec.tags_asked_for(request, request.metadefs.listed(context.namespace, context.kind))
+    return json_response({"tags": [{"name": tag.name} for tag in listed]})
+
+
+def _listed(context: Several, request: Request) -> list[dict[str, Any]]:
+    listed = request.metadefs.listed(context.namespace, context.kind)
+    return [codec.definition_document(context.namespace, one) for one in listed]
+
+
+@view_config(context=Associations, method="POST", permission=DEFINE)
+@view_config(context=Objects, method="POST", permission=DEFINE)
+@view_config(context=Properties, method="POST", permission=DEFINE)
+def add(context: Several, request: Request) -> Response:
+    """POST .../KIND: one more of them."""
+    draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
+    made = request.metadefs.add(context.namespace, draft, request.caller)
+    return json_response(codec.definition_document(context.namespace, made), 201)
+
+
+@view_config(context=Tags, method="POST", permission=DEFINE)
+def set_tags(context: Tags, request: Request) -> Response:
+    """POST .../tags: these and no others, or, with `X-Openstack-Append: True`, these too."""
+    document = read_document(request)
+    request.registry[SCHEMAS].check_tags(document)
+    names = [tag["name"] for tag in document["tags"]]
+    keep = request.headers.get("X-Openstack-Append", "").strip().lower() == "true"
+    request.metadefs.tag(context.namespace, names, request.caller, keep=keep)
+    return json_response({"tags": [{"name": name} for name in names]}, 201)
+
+
+@view_config(context=Tag, method="POST", permission=DEFINE, decorator=without_body)
+def add_tag(context: Tag, request: Request) -> Response:
+    """POST .../tags/NAME"""
+    draft = DefinitionDraft(context.kind, str(context.__name__))
+    made = request.metadefs.add(context.namespace, draft, request.caller)
+    return json_response(codec.definition_document(context.namespace, made), 201)
+
+
+@view_config(context=Objects, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Properties, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Tags, method="DELETE", permission=DEFINE, decorator=without_body)
+def clear(context: Several, request: Request) -> Response:
+    """DELETE .../KIND: all of them."""
+    request.metadefs.clear(context.namespace, context.kind, request.caller)
+    return nothing()
+
+
+@view_config(context=Property, method="GET", permission=policy.VIEW, decorator=without_body)
+def show_property(context: Property, request: Request) -> Response:
+    """GET .../properties/NAME: with `resource_type`, by the name that it has there."""
+    name, resource_type = str(context.__name__), request.GET.get("resource_type")
+    found = request.metadefs.find_property(context.namespace, name, resource_type)
+    return json_response(codec.definition_document(context.namespace, found))
+
+
+@view_config(context=Object, method="GET", permission=policy.VIEW, decorator=without_body)
+@view_config(context=Tag, method="GET", permission=policy.VIEW, decorator=without_body)
+def show(context: Part, request: Request) -> Response:
+    """GET .../KIND/NAME"""
+    found = request.metadefs.find(context.namespace, context.kind, str(context.__name__))
+    return json_response(codec.definition_document(context.namespace, found))
+
+
+@view_config(context=Object, method="PUT", permission=DEFINE)
+@view_config(context=Property, method="PUT", permission=DEFINE)
+@view_config(context=Tag, method="PUT", permission=DEFINE)
+def replace(context: Part, request: Request) -> Response:
+    """PUT .../KIND/NAME: all of it, its name too."""
+    draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
+    made = request.metadefs.replace(context.namespace, str(context.__name__), draft, request.caller)
+    return json_response(codec.definition_document(context.namespace, made))
+
+
+@view_config(context=Association, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Object, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Property, method="DELETE", permission=DEFINE, decorator=without_body)
+@view_config(context=Tag, method="DELETE", permission=DEFINE, decorator=without_body)
+def remove(context: Part, request: Request) -> Response:
+    """DELETE .../KIND/NAME"""
+    request.metadefs.remove(context.namespace, context.kind, str(context.__name__), request.caller)
+    return nothing()

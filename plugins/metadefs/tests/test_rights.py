@@ -1,0 +1,91 @@
+"""Who may do what with metadata definitions: the table, and each verb at the moment of its write."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from calotype.model import policy
+from calotype.model.errors import CallerExpired, NotAllowed
+from calotype.model.images import Visibility
+from calotype.model.policy import Caller, may
+from calotype_metadefs.database import Kind, Namespace
+from calotype_metadefs.rights import DEFINE, GRANTS, namespace_grants
+from calotype_metadefs.verbs import DefinitionDraft, Metadefs, NamespaceDraft
+from tests.support.rights import CALLERS, OWNER
+from tests.support.workbench import Bench
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+PERMISSIONS = (
+    *(policy.VIEW, policy.DOWNLOAD, policy.UPDATE, policy.UPLOAD, policy.DELETE, policy.SHARE),
+    *(policy.ANSWER, policy.DEACTIVATE, policy.LIST, policy.CREATE, policy.OPERATE, DEFINE),
+)
+ADMIN, READER = CALLERS["admin"], CALLERS["owner's reader"]
+
+
+def expected(who: str, permission: str, visibility: Visibility) -> bool:
+    """The documented table for a namespace whose owner's project is OWNER, in the words of an operator."""
+    if who == "admin":
+        return True
+    return permission == policy.VIEW and (visibility is Visibility.PUBLIC or who.startswith("owner"))
+
+
+def test_g_41_every_cell_of_the_table_for_namespaces_is_as_it_is_documented() -> None:
+    for visibility in (Visibility.PUBLIC, Visibility.PRIVATE):
+        grants = namespace_grants(Namespace(1, "NS", visibility, False, OWNER, NOW, NOW))
+        for who, permission in itertools.product(CALLERS, PERMISSIONS):
+            wanted = permission in (policy.VIEW, DEFINE) and expected(who, permission, visibility)
+            assert may(CALLERS[who], permission, grants) is wanted, (who, permission, visibility)
+
+
+def test_only_administrators_may_define() -> None:
+    assert {who for who in CALLERS if may(CALLERS[who], DEFINE, GRANTS)} == {"admin"}
+
+
+def test_a_private_namespace_that_nobody_owns_is_an_admins_alone() -> None:
+    grants = namespace_grants(Namespace(1, "NS", Visibility.PRIVATE, False, None, NOW, NOW))
+    assert {who for who in CALLERS if may(CALLERS[who], policy.VIEW, grants)} == {"admin"}
+
+
+#: The arguments of every verb that changes something, between the namespace and the caller.
+VERBS: dict[str, tuple[object, ...]] = {
+    "create": (NamespaceDraft("new", contents=(DefinitionDraft(Kind.ASSOCIATION, "new"),)),),
+    "update": (NamespaceDraft("NS"),),
+    "delete": (),
+    "add": (DefinitionDraft(Kind.ASSOCIATION, "new"),),
+    "replace": ("old", DefinitionDraft(Kind.TAG, "new")),
+    "remove": (Kind.TAG, "old"),
+    "clear": (Kind.TAG,),
+    "tag": (["new"],),
+}
+
+
+def test_every_verb_that_takes_a_caller_is_in_the_table() -> None:
+    """r1-C2: a new verb without a row here fails."""
+    found = inspect.getmembers(Metadefs, inspect.isfunction)
+    taking = {name for name, verb in found if "caller" in inspect.signature(verb).parameters}
+    assert {name for name in taking if not name.startswith("_")} == VERBS.keys()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("caller", "error"), [(READER, NotAllowed), (replace(ADMIN, expires=LONG_AGO), CallerExpired)]
+)
+def test_a_right_that_was_there_at_the_head_is_judged_again_in_the_unit(
+    verb: str, caller: Caller, error: type[Exception], bench: Bench
+) -> None:
+    """r1-C2: a caller whose role or token was lost makes and changes no definition."""
+    metadefs = Metadefs(bench.database)
+    draft = NamespaceDraft("NS", contents=(DefinitionDraft(Kind.TAG, "old"),))
+    namespace = metadefs.create(draft, ADMIN)
+    before = metadefs.definitions.contents([namespace])
+    given = VERBS[verb] if verb == "create" else (namespace, *VERBS[verb])
+    with pytest.raises(error):
+        getattr(metadefs, verb)(*given, caller, **({"keep": True} if verb == "tag" else {}))
+    assert metadefs.definitions.contents([namespace]) == before
+    assert metadefs.definitions.namespace("new") is None

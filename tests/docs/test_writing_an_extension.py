@@ -1,0 +1,75 @@
+"""docs/writing-an-extension.md, followed to the letter: its extension is installed and serves."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.docs.pages import DOCS, block_called, read_blocks
+from tests.docs.test_writing_a_store import app_lines, run
+from tests.support.server import Server
+
+PAGE = DOCS / "writing-an-extension.md"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a process in which pip has installed the page's distribution."""
+    folder = tmp_path_factory.mktemp("notes")
+    for block in read_blocks(PAGE):
+        if block.caption and (block.caption == "pyproject.toml" or block.caption.startswith("src/")):
+            path = folder / block.caption
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text)
+    site = folder / "site"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    run([*command, "--disable-pip-version-check", "--target", site, folder])
+    return {**os.environ, "PYTHONPATH": str(site)}
+
+
+@pytest.fixture
+def server(start_server: StartServer, env: dict[str, str]) -> Server:
+    lines = {**app_lines(PAGE), "extension.notes.interval": "0.2"}
+    return start_server(lines, env={"PYTHONPATH": env["PYTHONPATH"]})
+
+
+def test_the_pages_extension_keeps_notes(server: Server, env: dict[str, str]) -> None:
+    image_id = server.reserve(name="a")["id"]
+    typed = block_called(PAGE, "a note, written and read").text
+    assert server.get(f"/v2/notes/{image_id}").status == 404
+    typed = typed.replace("http://127.0.0.1:9292", server.base).replace("IMAGE_ID", image_id)
+    for line in typed.splitlines():
+        said = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
+    assert json.loads(said) == {"text": "golden image"}
+    assert server.put(f"/v2/notes/{image_id}", JSON, b'{"text": "a text that is too long"}').status == 400
+    assert server.put("/v2/notes/none", JSON, b'{"text": "x"}').status == 404
+
+    server.delete(f"/images/{image_id}")
+    command = [Path(sys.executable).with_name("calotype-manage"), "db"]
+    where = [server.ini, f"data_dir={server.data_dir}"]
+    assert run([*command, "current", *where], env) == block_called(PAGE, "what db current prints").text
+    run([*command, "check", *where], env)
+    assert_forgotten(server)
+
+
+def assert_forgotten(server: Server) -> None:
+    """Wait for the work beside requests, which removes notes of deleted images."""
+    end = time.monotonic() + 20
+    with sqlite3.connect(server.data_dir / "calotype.sqlite") as raw:
+        while raw.execute("SELECT count(*) FROM notes").fetchone() != (0,):
+            assert time.monotonic() < end, "the note is kept"
+            time.sleep(0.1)
+
+
+def test_the_pages_extension_is_off_without_its_lines(start_server: StartServer, env: dict[str, str]) -> None:
+    server = start_server(env={"PYTHONPATH": env["PYTHONPATH"]})
+    assert server.get(f"/v2/notes/{server.reserve(name='a')['id']}").status == 404

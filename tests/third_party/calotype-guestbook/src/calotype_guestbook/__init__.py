@@ -1,0 +1,84 @@
+"""A guestbook at /guestbook, whose old entries are removed beside requests."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pyramid.config import Configurator
+from pyramid.request import Request
+from pyramid.response import Response
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert, select
+
+from calotype.api.http import errors
+from calotype.api.http.json_input import read_document
+from calotype.api.http.resources import Resource, Root
+from calotype.config import options
+from calotype.config.quantities import Seconds
+from calotype.database.migrate import Branch
+from calotype.database.tables import UTCDateTime
+from calotype.model import policy
+from calotype.model.changes import InvalidRequest
+from calotype.transfers.workers import Scope, Work
+
+METADATA = MetaData()
+ENTRIES = Table(
+    "guestbook_entries",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("text", String(255), nullable=False),
+    Column("written_at", UTCDateTime(), nullable=False),
+)
+MIGRATIONS = Branch("guestbook", Path(__file__).parent / "migrations", "guestbook_1", METADATA)
+
+
+class Options(options.Options):
+    """What `extension.guestbook.*` may say."""
+
+    keep: Seconds = Field(86400, gt=0, description="How long an entry is kept, in seconds.")
+    interval: Seconds = Field(60, gt=0, description="Seconds between two looks for old entries.")
+
+
+class Guestbook(Resource):
+    """/guestbook"""
+
+
+def show(context: Guestbook, request: Request) -> Response:
+    """GET /guestbook: all entries, oldest first."""
+    with request.db.reading() as connection:
+        entries = connection.scalars(select(ENTRIES.c.text).order_by(ENTRIES.c.id)).all()
+    return Response(json={"entries": list(entries)})
+
+
+def write(context: Guestbook, request: Request) -> Response:
+    """POST /guestbook: one more entry."""
+    text = read_document(request)
+    if not isinstance(text, str) or not 0 < len(text) <= 255:
+        raise InvalidRequest("An entry is a text of 1 to 255 characters.")
+    with request.db.unit() as unit:
+        now = datetime.datetime.now(datetime.UTC)
+        unit.connection.execute(insert(ENTRIES).values(text=text, written_at=now))
+    return Response(status=201)
+
+
+def includeme(config: Configurator) -> None:
+    """Hang /guestbook under the root."""
+    config.add_child(Root, "guestbook", Guestbook)
+    config.add_error_form("guestbook", errors.json_document)
+    config.add_view(show, context=Guestbook, method="GET", permission=policy.LIST)
+    config.add_view(write, context=Guestbook, method="POST", permission=policy.CREATE)
+
+
+def work(service: Any, options: Options) -> Iterable[Work]:
+    """Return what the guestbook does beside requests."""
+
+    def forget() -> bool:
+        oldest = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=options.keep)
+        with service.database.unit(frees=True) as unit:
+            unit.connection.execute(delete(ENTRIES).where(ENTRIES.c.written_at < oldest))
+        return False
+
+    return [Work("guestbook", options.interval, forget, Scope.PER_DEPLOYMENT)]
