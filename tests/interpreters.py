@@ -27,12 +27,6 @@ SUITES = (
     "plugins/metadefs/tests",
     "tests/functional",
 )
-    "core/tests",
-    "server/tests",
-    "plugins/store_file/tests",
-    "plugins/metadefs/tests",
-    "tests/functional",
-)
 
 #: Prints a version as numbers; ends otherwise where no environment could be made (Debian's python3 alone).
 _TELL = "import sys, venv, ensurepip; print(*sys.version_info[:3])"
