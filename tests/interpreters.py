@@ -20,7 +20,13 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
-SUITES = ("core/tests", "server/tests", "plugins/store_file/tests", "tests/functional")
+SUITES = (
+    "core/tests",
+    "server/tests",
+    "plugins/store_file/tests",
+    "plugins/metadefs/tests",
+    "tests/functional",
+)
 
 #: Prints a version as numbers; ends otherwise where no environment could be made (Debian's python3 alone).
 _TELL = "import sys, venv, ensurepip; print(*sys.version_info[:3])"

@@ -24,6 +24,7 @@ from calotype.model.audit import Actor
 from calotype.model.changes import new_id
 from calotype.model.jobs import JobKind
 from calotype.transfers.jobs import JobSpec
+from calotype_metadefs import MIGRATIONS
 from tests.support.workbench import Bench, make_bench, make_database, make_settings
 
 EXAMPLES = int(os.environ.get("CALOTYPE_FUZZ", "60"))
@@ -204,7 +205,7 @@ BODIES = st.one_of(
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    template = make_database(tmp_path_factory.mktemp("fuzz") / "registry.sqlite")
+    template = make_database(tmp_path_factory.mktemp("fuzz") / "registry.sqlite", MIGRATIONS)
     with make_bench(template) as made:
         yield made
 
