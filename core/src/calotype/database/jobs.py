@@ -198,7 +198,7 @@ class JobQuestions:
     _reader: Callable[[], AbstractContextManager[Connection]]
 
     def open_jobs(self, limit: int, now: datetime.datetime, latest: datetime.datetime) -> list[OpenJob]:
-        """Return jobs that have not ended, taken or not: the oldest first, and last those that wait for a store.
+        """Return jobs that have not ended, taken or not: oldest first, and at the end those that wait.
 
         A job that is to be tried again after `now` is left out, unless that is after `latest`, because then
         the clock of the process that wrote it down is wrong, or our own.
