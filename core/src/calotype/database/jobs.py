@@ -63,45 +63,6 @@ _LISTED = (
 )
 
 
-def open_jobs(
-    connection: Connection, limit: int, now: datetime.datetime, latest: datetime.datetime
-) -> list[OpenJob]:
-    """Jobs that are not at their end, oldest first; those last that have waited for a store.
-
-    A job that is to be tried again after `now` is left out, unless that is after `latest`: whoever wrote it
-    down has a clock that is wrong, or we have.
-    """
-    left = select(LocationRow.key).where(
-        LocationRow.image_id == JobRow.image_id, LocationRow.state == LocationState.INTENDED
-    )
-    found = (
-        select(_JOBS, left.exists().label("waits"))
-        .where(JobRow.status.in_(_OPEN))
-        .where(or_(JobRow.not_before.is_(None), JobRow.not_before <= now, JobRow.not_before > latest))
-        # Many jobs may wait for one store, and each try may take long: others need not queue behind them.
-        .order_by(case((JobRow.not_before.is_(None), 0), else_=1), JobRow.created_at)
-        .limit(limit)
-    )
-    return [
-        OpenJob(_record(row), row.lease_until, bool(row.waits), row.not_before)
-        for row in connection.execute(found)
-    ]
-
-
-def page(connection: Connection, listing: JobQuery) -> JobPage:
-    """A slice of all jobs, of whose orders nothing is read but whether they have made an image.
-
-    By time, those of each status are a query of their own that walks an index and stops
-    after a page: so a page costs the same however many jobs there are.
-    """
-    statuses: list[JobStatus | None] = [listing.status]
-    if listing.status is None and listing.sort[0].field == "created_at":
-        statuses = list(JobStatus)
-    parts = [_matching(listing, status) for status in statuses]
-    jobs = _records(connection, parts[0] if len(parts) == 1 else _united(parts, listing))
-    return JobPage(tuple(jobs[: listing.limit]), more=len(jobs) > listing.limit)
-
-
 def _matching(listing: JobQuery, status: JobStatus | None) -> Select[Any]:
     query = select(*_LISTED)
     if status is not None:
@@ -237,9 +198,26 @@ class JobQuestions:
     _reader: Callable[[], AbstractContextManager[Connection]]
 
     def open_jobs(self, limit: int, now: datetime.datetime, latest: datetime.datetime) -> list[OpenJob]:
-        """Return jobs that have not ended, taken or not, without those that wait; see `open_jobs`."""
+        """Return jobs that have not ended, taken or not: oldest first, and at the end those that wait.
+
+        A job that is to be tried again after `now` is left out, unless that is after `latest`, because then
+        the clock of the process that wrote it down is wrong, or our own.
+        """
+        c = _JOBS.c
+        left = select(LocationRow.key).where(
+            LocationRow.image_id == c.image_id, LocationRow.state == LocationState.INTENDED
+        )
+        found = (
+            select(_JOBS, left.exists().label("waits"))
+            .where(c.status.in_(_OPEN))
+            .where(or_(c.not_before.is_(None), c.not_before <= now, c.not_before > latest))
+            # Many jobs may wait for one store, and each try may take long: others need not queue behind them.
+            .order_by(case((c.not_before.is_(None), 0), else_=1), c.created_at)
+            .limit(limit)
+        )
         with self._reader() as connection:
-            return open_jobs(connection, limit, now, latest)
+            rows = connection.execute(found).all()
+        return [OpenJob(_record(row), row.lease_until, bool(row.waits), row.not_before) for row in rows]
 
     def find_job(self, job_id: str) -> Job | None:
         """Return the job with this id; None if there is none."""
@@ -248,9 +226,18 @@ class JobQuestions:
         return found[0] if found else None
 
     def job_page(self, listing: JobQuery) -> JobPage:
-        """Return a slice of the jobs of all images that a listing asks for."""
+        """Return a slice of all jobs; of their orders it only says whether they have made an image.
+
+        By time, the jobs of each status are a query of their own that walks an index and stops
+        after a page, so that a page costs the same however many jobs there are.
+        """
+        statuses: list[JobStatus | None] = [listing.status]
+        if listing.status is None and listing.sort[0].field == "created_at":
+            statuses = list(JobStatus)
+        parts = [_matching(listing, status) for status in statuses]
         with self._reader() as connection:
-            return page(connection, listing)
+            jobs = _records(connection, parts[0] if len(parts) == 1 else _united(parts, listing))
+        return JobPage(tuple(jobs[: listing.limit]), more=len(jobs) > listing.limit)
 
     def jobs_of(self, image_id: str, limit: int = 1000) -> list[Job]:
         """Return the jobs of an image, newest first; the oldest beyond the limit are left out."""

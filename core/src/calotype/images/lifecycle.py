@@ -158,32 +158,31 @@ class Lifecycle(Upkeep):
 
     @retry_on_conflict
     def add_tag(self, image: Image, tag: str, caller: Caller) -> None:
-        """Give an image a tag; having it already is no error."""
+        """Give an image a tag; it is no error if it has that tag already."""
         check_tag(tag)
         with self._database.unit() as unit:
             tags = {*locked_for(unit, image.id, caller, policy.UPDATE).tags, tag}
-            if len(tags) > self._settings.max_tags:
+            if len(tags) > (most := self._settings.max_tags):
                 raise RequestTooLarge(
-                    "The limit has been exceeded on the number of allowed image tags: "
-                    f"{self._settings.max_tags}."
+                    f"The limit has been exceeded on the number of allowed image tags: {most}."
                 )
-            unit.change(image.id, ALIVE, {})
+            unit.change(image.id, ALIVE, {})  # the time of change
             unit.set_tags(image.id, tags)
             unit.audit(AuditVerb.TAG, image.id, caller.actor, tag)
 
     @retry_on_conflict
     def remove_tag(self, image: Image, tag: str, caller: Caller) -> None:
-        """Take a tag from an image; raises NotFound when it has none of that name."""
+        """Take a tag from an image; raises NotFound if it has no tag of that name."""
         with self._database.unit(frees=True) as unit:
             tags = set(locked_for(unit, image.id, caller, policy.UPDATE).tags)
             if tag not in tags:
                 raise NotFound(f"Image {image.id} has no such tag.")
-            unit.change(image.id, ALIVE, {})
+            unit.change(image.id, ALIVE, {})  # the time of change
             unit.set_tags(image.id, tags - {tag})
             unit.audit(AuditVerb.UNTAG, image.id, caller.actor, tag)
 
     def deactivate(self, image: Image, caller: Caller) -> Image:
-        """Withhold an image's bytes from all but admins; being so already is no error."""
+        """Withhold an image's bytes from all but administrators; no error if they are withheld already."""
         return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller, AuditVerb.DEACTIVATE)
 
     def reactivate(self, image: Image, caller: Caller) -> Image:

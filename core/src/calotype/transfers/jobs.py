@@ -1,9 +1,9 @@
-"""Jobs: work that outlives the request that asked for it, carried by whichever process has a hand free.
+"""Jobs: work that outlives the request that asked for it, done by whichever process has a free worker.
 
-A job stands in the database with all that is needed to do it. Whoever takes it holds a
-lease on it; if that lapses, another begins the job again, after what the first one left
-behind has been swept away. The one who lost the lease cannot end the job any more, and
-one whose bytes were swept, because it stood still, does not end it but leaves it to be begun again.
+A job's row in the database holds everything that is needed to do it. The process that takes a job holds a
+lease on it. If the lease expires, another process begins the job again, after a sweep has removed
+what the first one left. A process that lost its lease cannot end the job any more. If only the bytes of a
+process that stood still were swept, it leaves the job to be begun again.
 
 A job that needs a store that is away is given back, and is tried again later (see `outages`).
 """
@@ -40,9 +40,9 @@ from calotype.transfers.uploads import reason
 
 log = logging.getLogger(__name__)
 
-#: Open jobs that one looks at, oldest first: more than all processes do at a time.
+#: The number of open jobs that a process looks at, oldest first: more than all processes do at a time.
 _LOOKED_AT = 100
-#: What an image has that has no bytes.
+#: The fields of an image that has no bytes.
 _NO_BYTES = {
     "size": None,
     "virtual_size": None,
@@ -91,10 +91,10 @@ class Jobs:
         self._lock = threading.Lock()
 
     def run_next(self) -> bool:
-        """Take a job that nobody does, and do it; whether there was one.
+        """Take a job that no process does, and do it; return whether there was one.
 
-        It is the oldest one of the projects for which the fewest are being done here, so that many
-        jobs of one project, whose source may say nothing, do not keep out those of others.
+        It is the oldest job of the projects for which this process does the fewest, so that many
+        jobs of one project, whose source may not answer, do not keep out those of others.
         """
         job = self._take()
         if job is None:
@@ -130,7 +130,7 @@ class Jobs:
         return None
 
     def _do(self, job: Job) -> _Run:
-        """Bring the bytes into one store after the other, as far as that goes now."""
+        """Bring the bytes into one store after the other, as far as that is possible now."""
         order = JobSpec.from_json(job.order)
         run = _Run(failed=dict(job.reasons))
         image = self._database.find(job.image_id)
@@ -144,7 +144,7 @@ class Jobs:
                     self._stores[name].check()
                 image = self._bring(job, order, image, name)
                 run.progress = True
-            except Exception as error:  # whatever a job dies of is written down
+            except Exception as error:  # any failure is written down
                 if _was_interrupted(error):
                     raise  # nothing is wrong with the job: it is begun again when its lease is over
                 _log(job, error)
@@ -161,7 +161,7 @@ class Jobs:
         return run
 
     def _reason(self, image: Image, error: Exception) -> str:
-        """Return what a person may read of a failure; a deletion meanwhile explains whatever went wrong."""
+        """Return the sentence about a failure for clients; a deletion meanwhile explains any failure."""
         return reason(error) if self._database.find(image.id) is not None else _deleted(image.id)
 
     def _waits_for(self, job: Job, order: JobSpec, error: Exception) -> Unavailable | None:
@@ -175,7 +175,7 @@ class Jobs:
         return min(self._patience, outages.SOURCE_PATIENCE) if outside else self._patience
 
     def _put_off(self, job: Job, run: _Run) -> None:
-        """Let go of a job that waits, so that no thread does; the thread has others to do."""
+        """Give a job back that waits for a store, so that its thread can do others."""
         order = JobSpec.from_json(job.order)
         waited = 0.0 if run.progress else job.waited
         most = min(self._patience_with(away, order) for away in run.waiting.values())
@@ -227,7 +227,7 @@ class Jobs:
 
     @contextlib.contextmanager
     def _open(self, order: JobSpec) -> Iterator[Opened]:
-        """Open what is to be fetched. A URI is asked once, because the next answer may be of other bytes."""
+        """Open the source. A URI is requested once, because the next answer may have other bytes."""
         store = self._stores[order.source or ""]
         if order.uri is not None:
             opened = store.open_uri(order.uri)
@@ -320,7 +320,7 @@ def _deleted(image_id: str) -> str:
 
 
 def _was_interrupted(error: Exception) -> bool:
-    """Whether it is the database that was away, or a sweep that took this process for dead."""
+    """Return whether the database was away, or a sweep took this process for dead."""
     return isinstance(error, (DatabaseUnavailable, TakenOver))
 
 

@@ -63,10 +63,10 @@ class Removal:
                     store.delete(location.location)
             self._forget(location)
         except Unavailable as error:
-            log.warning("bytes in pending delete could not be removed; a sweep will try again: %s", error)
+            log.warning("doomed bytes could not be removed; a sweep will try again: %s", error)
             return False
         except (StoreError, DatabaseError):
-            log.exception("store '%s': bytes in pending delete could not be removed", location.store)
+            log.exception("store '%s': doomed bytes could not be removed", location.store)
             return False
         return True
 

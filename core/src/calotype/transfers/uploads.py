@@ -86,7 +86,7 @@ class Uploads:
         """
         vanished = f"Image {attempt.image.id} could not be found after upload: it was deleted."
         with self._leases.held(attempt.key), self._failing(attempt, vanished):
-            intake = self._intake(attempt, source, demands.length)
+            intake = self._intake(attempt, source)
             received = self._stores[attempt.store].add(attempt.key, intake, demands)
             return self._activate(attempt, received, intake)
 
@@ -98,7 +98,7 @@ class Uploads:
         """
         vanished = f"Image {attempt.image.id} was deleted while its bytes were staged."
         with self._leases.held(attempt.key), self._failing(attempt, vanished):
-            metered = self._metered(attempt, source, demands.length)
+            metered = self._metered(attempt, source)
             return self._keep_staged(attempt, self._stores[attempt.store].add(attempt.key, metered, demands))
 
     @retry_on_conflict
@@ -112,18 +112,16 @@ class Uploads:
             _audit(unit, attempt, f"{received.size} bytes")
             return staged
 
-    def _intake(
-        self, attempt: UploadAttempt, source: Reader, length: int | None
-    ) -> InspectingReader | QuotaReader | Reader:
-        source = self._metered(attempt, source, length)
+    def _intake(self, attempt: UploadAttempt, source: Reader) -> Reader:
+        source = self._metered(attempt, source)
         if self._settings.inspection == "off":
             return source
         declared = declared_format(attempt.image)
         inspector = Inspector(declared, virtual_size_cap=self._settings.virtual_size_cap)
         return InspectingReader(source, inspector, enforce=self._settings.inspection == "enforce")
 
-    def _metered(self, attempt: UploadAttempt, source: Reader, length: int | None) -> QuotaReader | Reader:
-        if length is None and self._limits.bytes is not None:
+    def _metered(self, attempt: UploadAttempt, source: Reader) -> Reader:
+        if attempt.length is None and self._limits.bytes is not None:
             return QuotaReader(source, lambda total: self._recount(attempt, total))
         return source
 
