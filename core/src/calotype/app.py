@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.request import Request
 from pyramid.router import Router
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from calotype.api.http.metrics import Metrics
+from calotype.api.http.request import Parts, Request
 from calotype.config.interpolation import ARGUMENTS, SettingsError
 from calotype.config.messages import located, one_line, with_arguments
 from calotype.config.settings import Settings, read_settings
@@ -29,6 +29,7 @@ from calotype.database.disk_reserve import make_reserve
 from calotype.database.engine import build_engine, is_missing
 from calotype.database.errors import DatabaseError
 from calotype.identity.exposure import find_exposed
+from calotype.identity.security import make_security
 from calotype.identity.token_file import TokenFile, TokensUnreadable
 from calotype.images.definitions import Metadefs
 from calotype.images.lifecycle import Lifecycle
@@ -194,35 +195,27 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config = Configurator(
         settings=dict(pyramid or {}),
         exceptionresponse_view=None,  # calotype.api.http.errors answers for all of them
+        request_factory=Request,
     )
-    config.registry["calotype.settings"] = settings
-    config.registry["calotype.metrics"] = metrics = Metrics(service.database, settings.scrub_period)
-    config.registry["calotype.probes"] = service.probes
+    security = make_security(settings)
+    config.set_security_policy(security)
+    metrics = Metrics(service.database, settings.scrub_period)
     metrics.collect_stores(service.stores, service.probes)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
     for store in service.stores:
         store.observe = metrics.observe_store
-
-    def db(request: Request) -> Database:
-        return service.database
-
-    def image_lifecycle(request: Request) -> Lifecycle:
-        return service.lifecycle
-
-    def image_stores(request: Request) -> Catalog:
-        return service.stores
+    parts = Parts(
+        settings, service.database, service.stores, service.lifecycle, service.probes, metrics, security
+    )
+    parts.install(config.registry)
 
     metadefs = Metadefs(service.database)
 
     def metadata_definitions(request: Request) -> Metadefs:
         return metadefs
 
-    config.add_request_method(db, "db", property=True)
-    config.add_request_method(image_lifecycle, "lifecycle", property=True)
-    config.add_request_method(image_stores, "stores", property=True)
     config.add_request_method(metadata_definitions, "metadefs", property=True)
 
-    config.include("calotype.identity.security")
     config.include("calotype.api.http.resources")
     config.include("calotype.api.http.access_log")
     config.include("calotype.api.http.cors")
@@ -230,7 +223,6 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.api.http.local")
     config.include("calotype.api.http.targets")
     config.include("calotype.api.http.path_guard")
-    config.include("calotype.api.http.body")
     config.include("calotype.api.http.predicates")
     config.include("calotype.api.http.health")
     config.include("calotype.api.http.versions")

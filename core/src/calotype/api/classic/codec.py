@@ -11,10 +11,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from pyramid.request import Request
-
 from calotype.api.http import headers
 from calotype.api.http.headers import header_text, read_boolean, read_integer
+from calotype.api.http.request import Request
 from calotype.config.messages import did_you_mean, not_one_of
 from calotype.model.changes import ImageFields, InvalidRequest, read_id
 from calotype.model.images import Image, Status, Visibility

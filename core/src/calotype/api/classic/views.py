@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pyramid.config import Configurator
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config, view_defaults
 
@@ -24,6 +23,7 @@ from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.body import image_response, metadata_response
 from calotype.api.http.lists import stream_images
 from calotype.api.http.paging import link_parameters, read_position
+from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import version_document
@@ -74,7 +74,7 @@ class ListView:
         return stream_images(page, form, rest, status)
 
     def _limit(self) -> int:
-        most = self.request.registry["calotype.settings"].list_limit
+        most = self.request.settings.list_limit
         text = self.request.GET.get("limit")
         if text is None:
             return most

@@ -6,17 +6,15 @@ import contextlib
 import logging
 import re
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
-from calotype.model.policy import Caller
+from calotype.api.http.request import Request
 from calotype.stores.bulkhead import STAND_IN
 
 log = logging.getLogger("calotype.access")
@@ -62,11 +60,9 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
             STAND_IN.reset(token)
         response.headers["x-openstack-request-id"] = request.id
         seconds = time.perf_counter() - began
-        caller = caller_of(request)
+        caller = request.known_caller
         sent = 0 if request.method == "HEAD" else response.content_length or 0
-        registry["calotype.metrics"].observe_request(
-            request.method, response.status_int, seconds, body.count, sent
-        )
+        request.parts.metrics.observe_request(request.method, response.status_int, seconds, body.count, sent)
         log.info(
             'id=%s addr=%s user=%s project=%s method=%s path="%s" status=%d in=%d out=%d ms=%.1f',
             request.id,
@@ -85,22 +81,11 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
     return access_tween
 
 
-def caller_of(request: Request) -> Caller | None:
-    """Return who the request's caller is known to be; None if nobody asked for it yet, or it is not known."""
-    return vars(request).get("caller")
-
-
 def shown(text: str) -> str:
     cut = text[:_PATH_SHOWN] + ("..." if len(text) > _PATH_SHOWN else "")
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", cut)
 
 
-def _new_request_id(request: Request) -> str:
-    """Ours always: an id that a client chose would let it write into our log."""
-    return f"req-{uuid.uuid4()}"
-
-
 def includeme(config: Configurator) -> None:
     """Install the tween outside of the exception views, so that errors are counted too."""
-    config.add_request_method(_new_request_id, "id", reify=True)
     config.add_tween("calotype.api.http.access_log.access_tween_factory", over=EXCVIEW)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPMethodNotAllowed
-from pyramid.request import Request
 from pyramid.response import Response
+
+from calotype.api.http.request import Request
 
 
 def refuse_other_methods(

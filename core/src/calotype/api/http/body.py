@@ -11,12 +11,11 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from pyramid.config import Configurator
-from pyramid.request import Request
 from pyramid.response import Response
 from webob.byterange import ContentRange
 
 from calotype.api.http.conditions import Validators
+from calotype.api.http.request import Request
 from calotype.images.downloads import DirectAccess
 from calotype.model.images import Image, Status
 from calotype.stores.bulkhead import STAND_IN, StandIn
@@ -31,47 +30,6 @@ _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
 #: places, and a server may ignore ranges (RFC 9110 14.2).
 RANGE_MAX = 1000
 _OCTETS = "application/octet-stream"
-
-
-def announces_body(request: Request) -> bool:
-    """Return whether the request's head says that bytes follow. Those that come in chunks may be none."""
-    if request.content_length is not None:
-        return request.content_length > 0
-    return "HTTP_TRANSFER_ENCODING" in request.environ
-
-
-def _has_body(request: Request) -> bool:
-    """Return whether the request carries bytes, however they are framed; it waits for the first chunk.
-
-    Who may not make the request must be refused before, because a client may wait to be asked for the body.
-    """
-    announced = announces_body(request)
-    if not announced or request.content_length is not None:
-        return announced
-    rest = request.environ["wsgi.input"]
-    try:
-        first = rest.read(1)
-    except OSError:
-        return True  # and again, for whoever reads it
-    if first:
-        request.environ["wsgi.input"] = _Rejoined(first, rest)
-    else:
-        request.confirm_caller()  # the end of the body may have been long in coming
-    return bool(first)
-
-
-class _Rejoined:
-    """A body whose first byte was read to see whether there is one, and which begins with it all the same."""
-
-    def __init__(self, first: bytes, rest: Reader):
-        self._first = first
-        self._rest = rest
-
-    def read(self, size: int = -1, /) -> bytes:
-        if not self._first or size == 0:
-            return self._rest.read(size)
-        first, self._first = self._first, b""
-        return first + self._rest.read(size - 1 if size > 0 else -1)
 
 
 class RequestBody:
@@ -238,8 +196,3 @@ def _send(request: Request, response: Response, reader: Reader, length: int | No
         response.app_iter = ReaderIterator(reader, STAND_IN.get())
     response.content_length = length  # only now: a new app_iter makes WebOb forget it
     return response
-
-
-def includeme(config: Configurator) -> None:
-    """Install `request.has_body`, which is found out once a request."""
-    config.add_request_method(_has_body, "has_body", reify=True)

@@ -6,9 +6,9 @@ import datetime
 import re
 from dataclasses import dataclass
 
-from pyramid.request import Request
 from webob.datetime_utils import parse_date
 
+from calotype.api.http.request import Request
 from calotype.model.images import Image
 
 _TAGS = re.compile(r'(W/)?"([^"]*)"')

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
+from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 
 #: Seconds for which a browser may remember the answer to a preflight.
@@ -35,7 +35,7 @@ def cors_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
     """Answer preflights, and give every other answer the headers by which a browser shows it to a page."""
-    settings: Settings = registry["calotype.settings"]
+    settings: Settings = Parts.of(registry).settings
     configured = bool(settings.cors_origins)
 
     def cors_tween(request: Request) -> Response:

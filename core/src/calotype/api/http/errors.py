@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pyramid.config import Configurator
 from pyramid.exceptions import URLDecodeError
 from pyramid.httpexceptions import HTTPException, HTTPForbidden, HTTPNotFound
-from pyramid.request import Request
 from pyramid.response import Response
 
-from calotype.api.http.access_log import caller_of, shown
+from calotype.api.http.access_log import shown
 from calotype.api.http.body import RangeNotSatisfiable
 from calotype.api.http.conditions import PreconditionFailed
 from calotype.api.http.local import NotLocal
+from calotype.api.http.request import Request
 from calotype.api.http.resources import ImageResource
 from calotype.database import errors as database
 from calotype.database.audit import log_record, new_record
@@ -129,7 +129,7 @@ def respond(error: Exception, request: Request) -> Response:
 
 def _log_refusal(request: Request, detail: str) -> None:
     """Write a refused change into the audit log; the table has only what was done."""
-    caller = caller_of(request)
+    caller = request.known_caller
     unknown = Actor(origin=Origin(address=request.environ.get("REMOTE_ADDR"), request_id=request.id))
     context = getattr(request, "context", None)
     image_id = context.image.id if isinstance(context, ImageResource) else None

@@ -14,17 +14,16 @@ from collections.abc import Callable
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from calotype.api.http.metrics import Metrics
+from calotype.api.http.request import Parts, Request
 from calotype.api.http.resources import AdminRoot, Root
 from calotype.config.settings import Settings
 from calotype.database.errors import DatabaseError
 from calotype.identity.security import Unauthenticated
 from calotype.identity.token_file import TokensUnreadable
-from calotype.transfers.probes import Probes, ProbeState
+from calotype.transfers.probes import ProbeState
 
 
 def healthz(context: Root | AdminRoot, request: Request) -> Response:
@@ -43,7 +42,7 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
     503 unless the database is ok: without room it takes no image, though it lets images be read and deleted.
     503 too while a store was not seen yet, which is so for `calotype.probe_timeout` seconds at most.
     """
-    probes: Probes = request.registry["calotype.probes"]
+    probes = request.parts.probes
     database = probes.database.state
     stores = {store.name: probes.stores[store.name].state for store in request.stores}
     if database is not ProbeState.OK or ProbeState.UNKNOWN in stores.values():
@@ -55,7 +54,7 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
 
 def metrics(context: Root | AdminRoot, request: Request) -> Response:
     """Counters of this process, and gauges read from the database now."""
-    collected: Metrics = request.registry["calotype.metrics"]
+    collected = request.parts.metrics
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
 
 
@@ -87,7 +86,7 @@ def _moment(at: datetime.datetime) -> str:
 
 def includeme(config: Configurator) -> None:
     """Hang the views under the roots: health under both, metrics where the settings want them."""
-    settings: Settings = config.registry["calotype.settings"]
+    settings: Settings = Parts.of(config.registry).settings
     for root in (Root, AdminRoot):
         _add(config, healthz, root)
         _add(config, healthcheck, root)

@@ -12,9 +12,8 @@ import re
 from typing import Any
 
 from pyramid.httpexceptions import HTTPRequestTimeout
-from pyramid.request import Request
 
-from calotype.api.http.body import announces_body
+from calotype.api.http.request import Request
 from calotype.model.changes import InvalidRequest, RequestTooLarge
 
 #: Bytes of a document: metadata of an image fits many times.
@@ -29,7 +28,7 @@ _INTEGER_MAX = 10**30
 
 def has_document(request: Request) -> bool:
     """Return whether the request carries a body where only a document can be meant, as `request.has_body`."""
-    if not announces_body(request):
+    if not request.announces_body:
         return False
     _expect_document(request)
     return request.has_body

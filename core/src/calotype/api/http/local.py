@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
 from calotype.api.http import cors
+from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 
 #: What servers give as the peer's address on a Unix socket: waitress, and most others.
@@ -42,7 +42,7 @@ def local_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
     """Refuse each request that may come from elsewhere, before anything else is done about it."""
-    settings: Settings = registry["calotype.settings"]
+    settings: Settings = Parts.of(registry).settings
 
     def local_tween(request: Request) -> Response:
         _require_local_peer(request)
@@ -104,5 +104,5 @@ def _is_loopback(text: str) -> bool:
 
 def includeme(config: Configurator) -> None:
     """Judge requests where identity is `none`; inside of the exception views, which answer the refusal."""
-    if config.registry["calotype.settings"].identity == "none":
+    if Parts.of(config.registry).settings.identity == "none":
         config.add_tween("calotype.api.http.local.local_tween_factory", under=EXCVIEW)

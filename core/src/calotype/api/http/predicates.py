@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pyramid.config import Configurator
-from pyramid.request import Request
 
-from calotype.api.http.body import announces_body
+from calotype.api.http.request import Request
 
 
 class Method:
@@ -43,7 +42,7 @@ class AnnouncesBody:
     phash = text
 
     def __call__(self, context: object, request: Request) -> bool:
-        return announces_body(request) == self._wanted
+        return request.announces_body == self._wanted
 
 
 def includeme(config: Configurator) -> None:

@@ -13,12 +13,10 @@ from typing import Any, ClassVar
 
 from pyramid.authorization import Allow
 from pyramid.config import Configurator
-from pyramid.request import Request
 
+from calotype.api.http.request import Parts, Request
 from calotype.model import policy
-from calotype.model.changes import canonical_id
 from calotype.model.images import Image
-from calotype.model.policy import scope_of
 
 log = logging.getLogger(__name__)
 
@@ -102,22 +100,9 @@ class ImageResource(Resource):
 def includeme(config: Configurator) -> None:
     """Install the tree's root and the directive by which dialects hang things under it."""
     config.registry[CHILDREN] = {}
-    config.set_root_factory(_Roots(config.registry["calotype.settings"].admin_listen))
+    config.set_root_factory(_Roots(Parts.of(config.registry).settings.admin_listen))
     config.add_directive("add_root_child", _add_root_child)
-    config.add_request_method(_visible_image, "visible_image")
 
 
 def _add_root_child(config: Configurator, name: str, factory: Callable[..., Resource]) -> None:
     config.registry[CHILDREN][name] = factory
-
-
-def _visible_image(request: Request, text: str, *, deleted: bool = False) -> Image | None:
-    """The image of that id, if it is one and the caller may know of it; with `deleted` its tombstone, too.
-
-    Raises:
-        Unauthenticated: whoever is nobody learns nothing, not even what is not there.
-    """
-    caller, image_id = request.caller, canonical_id(text)
-    if image_id is None:
-        return None
-    return request.db.find_visible(image_id, scope_of(caller), caller.project, deleted=deleted)

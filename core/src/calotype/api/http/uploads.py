@@ -7,10 +7,9 @@ something else - a part, or a coded form of the image - is refused before a byte
 from __future__ import annotations
 
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
-from pyramid.request import Request
 
 from calotype.api.http.body import RequestBody
-from calotype.api.http.media_types import media_type
+from calotype.api.http.request import Request
 from calotype.config.messages import quoted
 from calotype.model.changes import InvalidRequest
 
@@ -37,7 +36,7 @@ def upload_body(request: Request, *, needs_type: bool = True) -> RequestBody:
         InvalidRequest: the body is only a part of the image (RFC 9110 14.5).
         HTTPUnsupportedMediaType: the body is compressed, or coded in another way.
     """
-    if (given := media_type(request)) != OCTETS and (needs_type or given):
+    if (given := request.media_type) != OCTETS and (needs_type or given):
         raise NotOctets(given)
     if "Content-Range" in request.headers:
         raise InvalidRequest(

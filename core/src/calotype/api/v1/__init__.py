@@ -10,10 +10,10 @@ import re
 
 from pyramid.config import Configurator
 from pyramid.events import NewRequest
-from pyramid.request import Request
 from pyramid.response import Response
 
 from calotype.api.http import errors
+from calotype.api.http.request import Request
 from calotype.api.http.versions import VERSIONS, Version
 from calotype.api.v1.resources import V1
 

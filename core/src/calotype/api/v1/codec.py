@@ -14,10 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pyramid.request import Request
-
 from calotype.api.http import headers
 from calotype.api.http.headers import META, PROPERTY, header_text, read_boolean, read_integer
+from calotype.api.http.request import Request
 from calotype.config.messages import did_you_mean
 from calotype.model.changes import ImageFields, InvalidRequest, read_id
 from calotype.model.images import Image, Status, Visibility

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from calotype.api.http.filters import check_filters
 from calotype.api.http.headers import number_of
 from calotype.api.http.paging import read_position
+from calotype.api.http.request import Request
 from calotype.api.v1.codec import read_time
 from calotype.config.messages import not_one_of, quoted
 from calotype.database.queries import position

@@ -9,12 +9,12 @@ from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.json_input import has_document, read_document
+from calotype.api.http.request import Request
 from calotype.api.v1.resources import V1Member, V1Members, V1SharedWith
 from calotype.images.members import MemberSpec
 from calotype.model import policy

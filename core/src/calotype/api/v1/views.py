@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
@@ -20,8 +19,8 @@ from calotype.api.http.body import image_response, metadata_response
 from calotype.api.http.headers import META, read_boolean
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import stream_images
-from calotype.api.http.media_types import media_type
 from calotype.api.http.paging import VALUES, link_parameters
+from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import base_url, version_document
 from calotype.api.v1 import codec
@@ -52,7 +51,7 @@ def detail(context: V1Images, request: Request) -> Response:
 
 
 def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
-    listing = read_listing(request, request.registry["calotype.settings"].list_limit)
+    listing = read_listing(request, request.settings.list_limit)
     page = request.db.page(listing)
     if page.more and page.last is not None:
         # openstacksdk follows it; a Link header would break it.
@@ -100,7 +99,7 @@ def update(context: V1Image, request: Request) -> Response:
 
 def _has_document(request: Request) -> bool:
     """Whether the metadata is in a JSON body. Some clients announce JSON, and send headers alone."""
-    return media_type(request) == "application/json" and request.has_body
+    return request.media_type == "application/json" and request.has_body
 
 
 def _image(context: V1Image, request: Request, permission: str) -> Image:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from pyramid.request import Request
-
+from calotype.api.http.request import Request
 from calotype.api.v2.listing import read_choice, read_limit
 from calotype.config.messages import quoted
 from calotype.model.audit import AuditQuery, AuditVerb

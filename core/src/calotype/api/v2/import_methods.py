@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pyramid.request import Request
-
+from calotype.api.http.request import Request
 from calotype.model import policy
 from calotype.stores.catalog import Catalog
 from calotype.stores.contract import Capability
@@ -24,6 +23,6 @@ def methods_for_caller(request: Request) -> list[str]:
     `copy-image` is told to everybody: Tempest asks as a member, and copies as an admin.
     """
     methods = import_methods(request.stores)
-    if not policy.may_name_sources(request.caller, request.registry["calotype.settings"].external_sources):
+    if not policy.may_name_sources(request.caller, request.settings.external_sources):
         return [method for method in methods if method != "web-download"]
     return methods

@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from calotype.api.http.filters import check_filters, check_values
 from calotype.api.http.headers import number_of
 from calotype.api.http.paging import VALUES, read_position
+from calotype.api.http.request import Request
 from calotype.config.messages import not_one_of, quoted
 from calotype.database.queries import position
 from calotype.model.changes import InvalidRequest

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyramid.request import Request
-
+from calotype.api.http.request import Request
 from calotype.api.http.resources import ImageCollection, ImageResource, Resource
+from calotype.api.v2 import schemas
 from calotype.api.v2.metadefs.resources import Metadefs
 from calotype.model import policy
 from calotype.model.images import Image, Member, Status, Visibility
@@ -92,7 +92,7 @@ class Schemas(Resource):
     def __getitem__(self, name: str) -> Resource:
         if name == "metadefs":
             return MetadefSchemas(self.request, name, self)
-        document = self.request.registry["calotype.v2.schemas"].documents[name]
+        document = schemas.Schemas.of(self.request).documents[name]
         return Schema(self.request, name, self, document)
 
 

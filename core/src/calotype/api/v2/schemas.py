@@ -14,6 +14,7 @@ from typing import Any
 import fastjsonschema
 from pyramid.config import Configurator
 
+from calotype.api.http.request import Parts, Request
 from calotype.config.messages import quoted
 from calotype.config.settings import Settings
 from calotype.model.audit import Agent, Outcome
@@ -21,7 +22,7 @@ from calotype.model.changes import InvalidRequest, RequestTooLarge
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.jobs import JobStatus
 
-SCHEMAS = "calotype.v2.schemas"
+_SCHEMAS = "calotype.v2.schemas"
 #: Stores that one import may name.
 STORES_MAX = 64
 
@@ -145,6 +146,12 @@ class Schemas:
         self._new_member = compile_schema(_NEW_MEMBER)
         self._answer = compile_schema(_ANSWER)
         self._new_task = compile_schema(_NEW_TASK)
+
+    @staticmethod
+    def of(request: Request) -> Schemas:
+        """Return the schemas of the application that the request came to."""
+        schemas: Schemas = request.registry[_SCHEMAS]
+        return schemas
 
     def is_base(self, name: str) -> bool:
         """Whether an image always has that key."""
@@ -354,4 +361,4 @@ def several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
 
 def includeme(config: Configurator) -> None:
     """Make the schemas."""
-    config.registry[SCHEMAS] = Schemas(config.registry["calotype.settings"])
+    config.registry[_SCHEMAS] = Schemas(Parts.of(config.registry).settings)

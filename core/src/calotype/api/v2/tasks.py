@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyramid.request import Request
-
 from calotype.api.http.paging import read_position
+from calotype.api.http.request import Request
 from calotype.api.v2.codec import moment, read_draft
 from calotype.api.v2.listing import read_choice, read_limit
 from calotype.api.v2.schemas import Schemas, TaskType

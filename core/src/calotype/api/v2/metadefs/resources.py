@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pyramid.authorization import Allow
-from pyramid.request import Request
 
+from calotype.api.http.request import Request
 from calotype.api.http.resources import Resource
 from calotype.database.definitions import Kind, Namespace
 from calotype.images.definitions import SHORT_MAX, is_name, namespace_grants

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from pyramid.httpexceptions import HTTPGone, HTTPUnsupportedMediaType
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.body import RequestBody, image_response
+from calotype.api.http.request import Request
 from calotype.api.http.uploads import NotOctets, upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import nothing, without_body

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from pyramid.request import Request
 from pyramid.response import Response
 
 from calotype.api.http.json_input import has_document
 from calotype.api.http.lists import Fitting, list_response
 from calotype.api.http.paging import VALUES
+from calotype.api.http.request import Request
 from calotype.api.v2 import codec
 from calotype.database.database import Database
 from calotype.model.changes import InvalidRequest

@@ -5,20 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import fit
-from calotype.api.http.media_types import media_type
 from calotype.api.http.paging import link_parameters
+from calotype.api.http.request import Request
 from calotype.api.http.versions import base_url, version_document
 from calotype.api.v2 import codec, patch
 from calotype.api.v2.import_methods import methods_for_caller
 from calotype.api.v2.listing import read_listing
 from calotype.api.v2.resources import V2, V2Image, V2Images
-from calotype.api.v2.schemas import SCHEMAS
+from calotype.api.v2.schemas import Schemas
 from calotype.api.v2.views.documents import (
     image_document,
     image_documents,
@@ -41,7 +40,7 @@ def versions(context: V2, request: Request) -> Response:
 @view_config(context=V2Images, method="GET", permission=policy.LIST)
 def index(context: V2Images, request: Request) -> Response:
     """GET /v2/images: a page of those that the caller sees, and the way to the next."""
-    settings = request.registry["calotype.settings"]
+    settings = request.settings
     page = request.db.page(read_listing(request, settings.list_limit))
     documents = (
         (link_parameters(image.id, position(image, page.sort)), document)
@@ -54,7 +53,7 @@ def index(context: V2Images, request: Request) -> Response:
 @view_config(context=V2Images, method="POST", permission=policy.CREATE)
 def create(context: V2Images, request: Request) -> Response:
     """POST /v2/images: a queued image."""
-    draft = codec.read_draft(read_document(request), request.registry[SCHEMAS])
+    draft = codec.read_draft(read_document(request), Schemas.of(request))
     image = request.lifecycle.reserve(draft, request.caller)
     response = json_response(codec.image_document(image), 201)
     response.headers["Location"] = f"{base_url(request)}/v2/images/{image.id}"
@@ -73,7 +72,7 @@ def show(context: V2Image, request: Request) -> Response:
 @view_config(context=V2Image, method="PATCH", permission=policy.UPDATE)
 def update(context: V2Image, request: Request) -> Response:
     """PATCH /v2/images/ID: a JSON patch, all of it or nothing; an empty one changes not even the time."""
-    given = media_type(request)
+    given = request.media_type
     if given not in patch.MEDIA_TYPES:
         raise HTTPUnsupportedMediaType(
             f"A patch is {' or '.join(patch.MEDIA_TYPES)}.",
@@ -82,7 +81,7 @@ def update(context: V2Image, request: Request) -> Response:
     changes = patch.read_patch(read_document(request), given)
     image: Image = context.image
     if changes:
-        draft_of = partial(patch.draft_of, changes, schemas=request.registry[SCHEMAS])
+        draft_of = partial(patch.draft_of, changes, schemas=Schemas.of(request))
         image = request.lifecycle.update(image, draft_of, request.caller)
     return json_response(image_document(request, image))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
+from calotype.api.http.request import Request
 from calotype.api.v2.import_methods import methods_for_caller
 from calotype.api.v2.resources import Info, InfoStores, Schema
 from calotype.api.v2.views.documents import json_response, without_body
@@ -76,7 +76,7 @@ def usage(context: Info, request: Request) -> Response:
 
     Staged bytes are part of `image_size_total` too.
     """
-    settings, project = request.registry["calotype.settings"], request.caller.project
+    settings, project = request.settings, request.caller.project
     if project is None:
         return json_response({"usage": {}})
     used = request.db.usage(project)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
+from calotype.api.http.request import Request
 from calotype.api.v2 import codec
 from calotype.api.v2.resources import ImageMember, Members, Tag
-from calotype.api.v2.schemas import SCHEMAS
+from calotype.api.v2.schemas import Schemas
 from calotype.api.v2.views.documents import json_response, nothing, without_body
 from calotype.images.members import check_shared
 from calotype.model import policy
@@ -44,7 +44,7 @@ def add_member(context: Members, request: Request) -> Response:
     """POST /v2/images/ID/members: offer the image to a project."""
     check_shared(context.image)
     document = read_document(request)
-    request.registry[SCHEMAS].check_new_member(document)
+    Schemas.of(request).check_new_member(document)
     image = request.lifecycle.members.add(context.image, document["member"], request.caller)
     return json_response(codec.member_document(image, _member(image, document["member"])))
 
@@ -59,7 +59,7 @@ def member(context: ImageMember, request: Request) -> Response:
 def answer(context: ImageMember, request: Request) -> Response:
     """PUT /v2/images/ID/members/PROJECT: what the member says to the offer."""
     document = read_document(request)
-    request.registry[SCHEMAS].check_answer(document)
+    Schemas.of(request).check_answer(document)
     project = context.member.project
     status = MemberStatus(document["status"])
     image = request.lifecycle.members.answer(context.image, project, status, request.caller)
