@@ -18,6 +18,7 @@ from pyramid.router import Router
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.metrics import Metrics
 from calotype.api.http.request import Parts, Request
 from calotype.config.interpolation import ARGUMENTS, SettingsError
@@ -33,6 +34,7 @@ from calotype.identity.security import make_security
 from calotype.identity.token_file import TokenFile, TokensUnreadable
 from calotype.images.definitions import Metadefs
 from calotype.images.lifecycle import Lifecycle
+from calotype.model import policy
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError
 from calotype.transfers.heartbeat import INTERVAL, Heartbeat
@@ -199,6 +201,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     )
     security = make_security(settings)
     config.set_security_policy(security)
+    config.set_default_permission(policy.NEVER)  # so a view that names no permission is closed
     metrics = Metrics(service.database, settings.scrub_period)
     metrics.collect_stores(service.stores, service.probes)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
@@ -229,6 +232,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.api.classic.views")
     config.include("calotype.api.v1")
     config.include("calotype.api.v2")
+    refuse_other_methods(config)
     app = config.make_wsgi_app()
     if settings.identity == "none":
         app.loopback_only = (

@@ -53,6 +53,8 @@ ANSWER = "answer"
 DEACTIVATE = "deactivate"
 OPERATE = "operate"
 DEFINE = "define"
+#: A permission that no grant gives.
+NEVER = "never"
 
 #: What an image's owner may do with it, besides looking at its bytes.
 OWNING = frozenset({VIEW, UPDATE, UPLOAD, DELETE, SHARE, DEACTIVATE})

@@ -6,7 +6,6 @@ Rules from the first API server: `type` is a view of disk and container format, 
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from calotype.api.http import headers
 from calotype.api.http.headers import header_text, read_boolean, read_integer
 from calotype.api.http.request import Request
+from calotype.api.http.times import without_zone
 from calotype.config.messages import did_you_mean, not_one_of
 from calotype.model.changes import ImageFields, InvalidRequest, read_id
 from calotype.model.images import Image, Status, Visibility
@@ -108,9 +108,9 @@ def image_detail(image: Image) -> dict[str, Any]:
         "min_ram": image.min_ram,
         "owner": image.owner,
         "protected": image.protected,
-        "created_at": _moment(image.created_at),
-        "updated_at": _moment(image.updated_at) if image.updated_at != image.created_at else None,
-        "deleted_at": _moment(image.deleted_at),
+        "created_at": without_zone(image.created_at),
+        "updated_at": without_zone(image.updated_at) if image.updated_at != image.created_at else None,
+        "deleted_at": without_zone(image.deleted_at),
         "deleted": image.status is Status.DELETED,
         "properties": dict(image.properties),
     }
@@ -127,8 +127,3 @@ def _type(image: Image) -> str | None:
     if image.disk_format is None and image.container_format is None:
         return None
     return _TYPES.get(image.disk_format or "", "machine")
-
-
-def _moment(moment: datetime.datetime | None) -> str | None:
-    """ISO 8601 without a zone, as it always was: UTC is understood."""
-    return None if moment is None else moment.replace(tzinfo=None).isoformat()

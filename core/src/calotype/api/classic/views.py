@@ -7,33 +7,29 @@ comes in chunks may turn out to be empty, and then it counts as none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 
 from pyramid.config import Configurator
 from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config, view_defaults
 
 from calotype.api.classic import codec
 from calotype.api.classic.resources import ClassicImage, ClassicImages
 from calotype.api.http import errors
-from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.body import image_response, metadata_response
 from calotype.api.http.lists import stream_images
-from calotype.api.http.paging import link_parameters, read_position
+from calotype.api.http.paging import next_of_page, read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import version_document
-from calotype.config.messages import quoted
-from calotype.database.queries import position
 from calotype.identity.security import Unauthenticated
 from calotype.model import policy
-from calotype.model.changes import InvalidRequest
 from calotype.model.images import Image
-from calotype.model.queries import SHOWN, ImageQuery, Scope, SortKey
+from calotype.model.queries import SHOWN, ImageQuery, Scope
 
 LOCATION = "x-image-meta-location"
 
@@ -54,7 +50,7 @@ class ListView:
         """The detailed list."""
         return self._page(codec.image_detail)
 
-    @view_config(context=Root, method="GET")
+    @view_config(context=Root, method="GET", permission=NO_PERMISSION_REQUIRED)
     def root(self) -> Response:
         """The seed's index, and the versions, which clients ask for before they have a token."""
         versions = version_document(self.request)
@@ -66,36 +62,17 @@ class ListView:
         return Response(json={"versions": versions, "images": []}, status=300)
 
     def _page(self, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any) -> Response:
-        listing = ImageQuery(Scope.PUBLIC, conditions=(SHOWN,), limit=self._limit())
-        page = self.request.db.page(replace(listing, after=self._after(listing.sort)))
-        if page.more and page.last is not None:
-            following = link_parameters(page.last["id"], page.last)
-            rest["next"] = f"{self.request.path}?{urlencode({'limit': listing.limit, **following})}"
-        return stream_images(page, form, rest, status)
-
-    def _limit(self) -> int:
-        most = self.request.settings.list_limit
-        text = self.request.GET.get("limit")
-        if text is None:
-            return most
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            raise InvalidRequest(f"limit param must be an integer, and positive, not {quoted(text)}.")
-        return min(int(text), most)
-
-    def _after(self, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
-        text = self.request.GET.get("marker")
-        if text is None:
-            return None
-        carried = read_position(self.request.GET, "id", [key.field for key in sort])
-        if carried is not None:
-            return carried
-        image = self.request.visible_image(text)
-        if image is None:
-            raise InvalidRequest("Invalid marker. Image could not be found.")
-        return position(image, sort)
+        request, most = self.request, self.request.settings.list_limit
+        rule = "limit param must be an integer, and positive"
+        query = ImageQuery(
+            Scope.PUBLIC, conditions=(SHOWN,), limit=read_limit(request.GET, most, default=most, rule=rule)
+        )
+        after = read_image_marker(request, query.sort, "Invalid marker. Image could not be found.")
+        page = request.db.page(replace(query, after=after))
+        return stream_images(page, form, {**rest, **next_of_page(request, page, query.limit)}, status)
 
 
-@view_config(context=Root, name="versions", method="GET", renderer="json")
+@view_config(context=Root, name="versions", method="GET", renderer="json", permission=NO_PERMISSION_REQUIRED)
 def versions(context: Root, request: Request) -> dict[str, Any]:
     """The versions of the API that are implemented here; nobody needs a token to ask."""
     return {"versions": version_document(request)}
@@ -200,15 +177,7 @@ def _error_form(request: Request, status: int, text: str) -> Response:
 
 
 def includeme(config: Configurator) -> None:
-    """Hang /images under the root, and answer whatever method has no view with 405."""
+    """Hang /images under the root, and register the views."""
     config.add_root_child("images", ClassicImages)
     config.add_error_form("images", _error_form)
-    for context, name, allowed in (
-        (Root, "", "GET"),
-        (Root, "versions", "GET"),
-        (ClassicImages, "", "GET, POST"),
-        (ClassicImages, "detail", "GET"),
-        (ClassicImage, "", "GET, PUT, DELETE"),
-    ):
-        refuse_other_methods(config, context, name, allowed)
     config.scan("calotype.api.classic.views")

@@ -21,7 +21,6 @@ from calotype.model.images import Image, Status
 from calotype.stores.bulkhead import STAND_IN, StandIn
 from calotype.stores.checked import LimitedReader
 from calotype.stores.contract import Reader
-from calotype.stores.errors import SourceBroken
 from calotype.stores.measured import BLOCK
 
 #: "The last 0 bytes", which WebOb takes for "from byte 0 on".
@@ -30,39 +29,6 @@ _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
 #: places, and a server may ignore ranges (RFC 9110 14.2).
 RANGE_MAX = 1000
 _OCTETS = "application/octet-stream"
-
-
-class RequestBody:
-    """The body as a Reader that ends where the request's Content-Length says."""
-
-    def __init__(self, request: Request):
-        self.length: int | None = request.content_length
-        self._input = request.environ["wsgi.input"]
-        self._left = self.length
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes of the body.
-
-        Raises:
-            SourceBroken: the client went away before it had sent them all.
-        """
-        wanted = BLOCK if size is None or size < 0 else size
-        if self._left is not None:
-            wanted = min(wanted, self._left)
-        if wanted == 0:
-            return b""
-        try:
-            block = self._input.read(wanted)
-        except OSError as error:
-            raise SourceBroken("Client disconnected before sending all data to the server.") from error
-        if self._left is not None:
-            if not block:
-                raise SourceBroken("Client disconnected before sending all data to the server.")
-            self._left -= len(block)
-        return block
-
-    def close(self) -> None:
-        """The server closes its own input."""
 
 
 class ReaderIterator:

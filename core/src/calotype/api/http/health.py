@@ -9,7 +9,6 @@ Only an administrator's list of processes is read from the database, unless that
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.api.http.request import Parts, Request
 from calotype.api.http.resources import AdminRoot, Root
+from calotype.api.http.times import whole_seconds
 from calotype.config.settings import Settings
 from calotype.database.errors import DatabaseError
 from calotype.identity.security import Unauthenticated
@@ -72,16 +72,12 @@ def _processes(request: Request) -> dict[str, Any]:
                 "host": one.host,
                 "pid": one.pid,
                 "version": one.version,
-                "started": _moment(one.started_at),
-                "last_seen": _moment(one.seen_at),
+                "started": whole_seconds(one.started_at),
+                "last_seen": whole_seconds(one.seen_at),
             }
             for one in found
         ]
     }
-
-
-def _moment(at: datetime.datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def includeme(config: Configurator) -> None:

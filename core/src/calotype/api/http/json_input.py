@@ -14,6 +14,7 @@ from typing import Any
 from pyramid.httpexceptions import HTTPRequestTimeout
 
 from calotype.api.http.request import Request
+from calotype.api.http.uploads import require_plain
 from calotype.model.changes import InvalidRequest, RequestTooLarge
 
 #: Bytes of a document: metadata of an image fits many times.
@@ -47,9 +48,11 @@ def read_document(request: Request) -> Any:
         InvalidRequest: it is none, or one that is not taken, or the client went away.
         RequestTooLarge: it is longer than `SIZE_MAX`, or has more values than `VALUES_MAX`.
         HTTPRequestTimeout: the client sends it too slowly.
+        HTTPUnsupportedMediaType: it is compressed, or coded in another way.
     """
     if request.content_length is not None and request.content_length > SIZE_MAX:
         raise RequestTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
+    require_plain(request)
     _expect_document(request)
     try:
         body = request.environ["wsgi.input"].read(

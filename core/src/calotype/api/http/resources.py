@@ -1,8 +1,8 @@
-"""The resource tree: Root, and what hangs under it, each with the ACL that protects it.
+"""The resource tree: Root and its children, each with the ACL that protects it.
 
-The URL tree is the object tree. A dialect hangs its own subclasses of `ImageCollection`
-and `ImageResource` under Root (`config.add_root_child`) and registers views for them;
-looking a name up that is not there raises KeyError, which ends in a 404.
+The tree of objects is the tree of URLs. A dialect adds its own subclasses of `ImageCollection` and
+`ImageResource` as children of Root (`config.add_root_child`) and registers views for them. A name that is
+not there raises KeyError, which becomes 404.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from pyramid.authorization import Allow
 from pyramid.config import Configurator
+from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.api.http.request import Parts, Request
 from calotype.model import policy
@@ -21,12 +22,15 @@ from calotype.model.images import Image
 log = logging.getLogger(__name__)
 
 CHILDREN = "calotype.root_children"
-#: Where the server says whether a request came through its admin listener.
+#: The key by which the server says whether a request came through its admin listener.
 ADMIN = "calotype.admin"
 
 
 class Resource:
     """A node of the tree."""
+
+    #: The permission without which a 405 does not tell a caller the methods of the resource.
+    methods_shown_with: ClassVar[str] = NO_PERMISSION_REQUIRED
 
     __name__: str | None
     __parent__: Resource | None
@@ -36,12 +40,21 @@ class Resource:
         self.__name__ = name
         self.__parent__ = parent
 
+    @property
+    def name(self) -> str:
+        """The path segment of the resource; "" of the root."""
+        return self.__name__ or ""
+
     def __getitem__(self, name: str) -> Resource:
         raise KeyError(name)
 
+    def hides(self, permission: str) -> bool:
+        """Return whether a caller who lacks the permission gets 404, as if nothing were here, and not 403."""
+        return False
+
 
 class Root(Resource):
-    """The top: one child for each segment that a dialect has claimed."""
+    """The root, with one child for each path segment that a dialect has claimed."""
 
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
@@ -50,13 +63,13 @@ class Root(Resource):
 
 
 class AdminRoot(Resource):
-    """The top for requests that come through the admin listener: it has views, and no children."""
+    """The root for requests that come through the admin listener; it has views, and no children."""
 
     __acl__: ClassVar = Root.__acl__
 
 
 class _Roots:
-    """Choose the top of a request's tree by the listener that the request came through."""
+    """Choose the root by the listener that the request came through."""
 
     def __init__(self, admin_listen: str | None):
         self._awaited = admin_listen
@@ -74,7 +87,7 @@ class _Roots:
 
 
 class ImageCollection(Resource):
-    """The images. Its children are images by id; any other name is left to be a view's."""
+    """The images. Its children are images by id; any other name may be the name of a view."""
 
     image_class: ClassVar[type[ImageResource]]
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
@@ -87,7 +100,10 @@ class ImageCollection(Resource):
 
 
 class ImageResource(Resource):
-    """One image, as it was when the request came."""
+    """One image, as it was when the request came. A caller who may not VIEW it gets 404."""
+
+    __parent__: Resource
+    methods_shown_with: ClassVar[str] = policy.VIEW
 
     def __init__(self, request: Request, name: str, parent: Resource, image: Image):
         super().__init__(request, name, parent)
@@ -96,9 +112,12 @@ class ImageResource(Resource):
     def __acl__(self) -> list[Any]:
         return [(Allow, grant.principal, grant.permissions) for grant in policy.image_grants(self.image)]
 
+    def hides(self, permission: str) -> bool:
+        return not self.request.has_permission(policy.VIEW, self)
+
 
 def includeme(config: Configurator) -> None:
-    """Install the tree's root and the directive by which dialects hang things under it."""
+    """Install the root, and the directive by which dialects add children to it."""
     config.registry[CHILDREN] = {}
     config.set_root_factory(_Roots(Parts.of(config.registry).settings.admin_listen))
     config.add_directive("add_root_child", _add_root_child)

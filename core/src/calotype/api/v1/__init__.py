@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 
 from pyramid.config import Configurator
-from pyramid.events import NewRequest
+from pyramid.events import ContextFound, NewRequest
+from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
 from calotype.api.http import errors
 from calotype.api.http.request import Request
 from calotype.api.http.versions import VERSIONS, Version
-from calotype.api.v1.resources import V1
+from calotype.api.v1.resources import V1, V1Images
 
 _SEGMENTS = ("v1", "v1.0", "v1.1")
 _MEDIA_TYPE = re.compile(r"application/vnd\.openstack\.images-v1(\.[01])?\s*(;|,|$)", re.IGNORECASE)
@@ -38,6 +39,14 @@ def negotiate(event: NewRequest) -> None:
         request.path_info = f"/v1{request.path_info}"
 
 
+def refuse_blank_ids(event: ContextFound) -> None:
+    """Answer 404 to DELETE /v1/images/, because no image has a blank id; without the slash it is 405."""
+    request = event.request
+    asks_for_image = isinstance(request.context, V1Images) and not request.view_name
+    if request.method == "DELETE" and asks_for_image and request.path_info.endswith("/"):
+        raise HTTPNotFound
+
+
 def includeme(config: Configurator) -> None:
     """Hang /v1 and its aliases under the root, and advertise it."""
     for segment in _SEGMENTS:
@@ -46,5 +55,6 @@ def includeme(config: Configurator) -> None:
     for version in _SEGMENTS[1:]:
         config.registry[VERSIONS].append(Version(version, "v1", "SUPPORTED"))
     config.add_subscriber(negotiate, NewRequest)
+    config.add_subscriber(refuse_blank_ids, ContextFound)
     config.include("calotype.api.v1.views")
     config.include("calotype.api.v1.members")

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from calotype.api.http import headers
+from calotype.api.http import headers, times
 from calotype.api.http.headers import META, PROPERTY, header_text, read_boolean, read_integer
 from calotype.api.http.request import Request
+from calotype.api.http.times import without_zone
 from calotype.config.messages import did_you_mean
 from calotype.model.changes import ImageFields, InvalidRequest, read_id
 from calotype.model.images import Image, Status, Visibility
@@ -129,12 +130,12 @@ def _draft(
             read_time(given[name] or "")
     if given.get("virtual_size") not in (None, "None"):
         _integer(given, "virtual_size")
-    size = _integer(given, "size")
+    image_id, size = given.get("id"), _integer(given, "size")
     checksum = given.get("checksum")
     if checksum is not None and len(checksum) > 32:
         raise InvalidRequest("Invalid checksum: it is longer than 32 characters.")
     return ImageFields(
-        id=read_id(given["id"]) if given.get("id") is not None else None,
+        id=read_id(image_id) if image_id is not None else None,
         fields=_read_fields(given),
         properties=properties,
         dropped=dropped,
@@ -187,9 +188,8 @@ def read_time(text: str) -> datetime.datetime:
     try:
         if match is None or int(match[1]) < 1900:
             raise ValueError
-        moment = datetime.datetime.fromisoformat(text)
-        return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
-    except (ValueError, OverflowError):  # OverflowError: its offset leads out of the years 1 to 9999
+        return times.read_time(text)
+    except ValueError:
         raise InvalidRequest("Invalid time format.") from None
 
 
@@ -211,9 +211,9 @@ def image_document(image: Image) -> dict[str, Any]:
         "min_ram": image.min_ram,
         "owner": image.owner,
         "checksum": image.checksum,
-        "created_at": _moment(image.created_at),
-        "updated_at": _moment(image.updated_at),
-        "deleted_at": _moment(image.deleted_at),
+        "created_at": without_zone(image.created_at, "microseconds"),
+        "updated_at": without_zone(image.updated_at, "microseconds"),
+        "deleted_at": without_zone(image.deleted_at, "microseconds"),
         "deleted": image.status is Status.DELETED,
         "properties": dict(image.properties),
     }
@@ -230,7 +230,3 @@ def image_headers(image: Image) -> list[tuple[str, str]]:
     fields = {name: value for name, value in image_document(image).items() if value is not None}
     properties = fields.pop("properties")
     return headers.encode({name: header_text(value) for name, value in fields.items()}, properties)
-
-
-def _moment(moment: datetime.datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%f")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
-
+from calotype.api.http.paging import read_limit
 from calotype.api.http.request import Request
-from calotype.api.v2.listing import read_choice, read_limit
-from calotype.config.messages import quoted
+from calotype.api.http.times import read_query_time
+from calotype.api.v2.listing import read_choice
 from calotype.model.audit import AuditQuery, AuditVerb
 from calotype.model.changes import InvalidRequest, canonical_id
 
@@ -30,7 +29,7 @@ def read_listing(request: Request, most: int) -> AuditQuery:
         user=query.get("user"),
         project=query.get("project"),
         verb=AuditVerb(verb) if verb else None,
-        since=_since(query.get("since")),
+        since=read_query_time("Invalid since", query["since"]) if "since" in query else None,
         limit=read_limit(query, most),
         before=_marker(query.get("marker")),
     )
@@ -40,18 +39,6 @@ def _image(text: str | None) -> str | None:
     if text is not None and canonical_id(text) is None:
         raise InvalidRequest("Invalid image: it is not the id of an image.")
     return None if text is None else canonical_id(text)
-
-
-def _since(text: str | None) -> datetime.datetime | None:
-    if text is None:
-        return None
-    try:
-        at = datetime.datetime.fromisoformat(text.replace(" ", "+"))
-        return (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
-    except (ValueError, OverflowError):
-        raise InvalidRequest(
-            f"Invalid since: {quoted(text)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
-        ) from None
 
 
 def _marker(text: str | None) -> int | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from calotype.api.http.times import whole_seconds as moment
 from calotype.api.v2.schemas import Schemas
 from calotype.model.changes import ImageFields, InvalidRequest, ReservedName
 from calotype.model.errors import NotAllowed
@@ -171,8 +171,3 @@ def member_document(image: Image, member: Member) -> dict[str, Any]:
         "updated_at": moment(member.updated_at),
         "schema": "/v2/schemas/member",
     }
-
-
-def moment(at: datetime.datetime) -> str:
-    """UTC, in whole seconds."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from webob.multidict import MultiDict
 
 from calotype.api.http.filters import check_filters, check_values
 from calotype.api.http.headers import number_of
-from calotype.api.http.paging import VALUES, read_position
+from calotype.api.http.paging import VALUES, read_image_marker, read_limit
 from calotype.api.http.request import Request
+from calotype.api.http.times import not_a_time, read_query_time
 from calotype.config.messages import not_one_of, quoted
-from calotype.database.queries import position
 from calotype.model.changes import InvalidRequest
 from calotype.model.images import MemberStatus, Visibility
 from calotype.model.policy import scope_of
 from calotype.model.queries import Condition, ImageQuery, SortKey
 
-DEFAULT_LIMIT = 25
 _PAGING = frozenset({"limit", "marker", VALUES, "sort", "sort_key", "sort_dir"})
 SORT_KEYS = frozenset(
     ["name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"]
@@ -66,7 +64,7 @@ def read_listing(request: Request, most: int) -> ImageQuery:
         properties=properties,
         sort=sort,
         limit=read_limit(query, most),
-        after=_after(request, sort),
+        after=read_image_marker(request, sort, "Invalid marker: there is no such image."),
     )
 
 
@@ -151,18 +149,12 @@ def _items(name: str, text: str) -> list[str]:
 
 def _moment_condition(name: str, text: str) -> Condition:
     """Times are shown in whole seconds, and so they are compared."""
-    operator, _, value = text.partition(":")
-    if operator not in _OPERATORS:
-        operator, value = "eq", text
+    operator, value = _operator(text)
+    first = read_query_time(f"Invalid filter {name}", value).replace(microsecond=0)
     try:
-        at = datetime.datetime.fromisoformat(value.replace(" ", "+"))
-        at = (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
-        first = at.replace(microsecond=0)
         after = first + _SECOND
-    except (ValueError, OverflowError):
-        raise InvalidRequest(
-            f"Invalid filter {name}: {quoted(value)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
-        ) from None
+    except OverflowError:
+        raise not_a_time(f"Invalid filter {name}", value) from None
     build: dict[str, Callable[[], Condition]] = {
         "gt": lambda: Condition(name, "gte", after),
         "gte": lambda: Condition(name, "gte", first),
@@ -181,29 +173,6 @@ def _integer(name: str, text: str) -> int:
         told = number_of(name.removesuffix("_min").removesuffix("_max"))
         raise InvalidRequest(f"Invalid filter {name[:80]}: it is {told}, not {quoted(text)}.")
     return int(text)
-
-
-def read_limit(query: MultiDict, most: int) -> int:
-    """How many a page is to have, at most `most`; raises InvalidRequest."""
-    text = query.get("limit")
-    if text is None:
-        return min(DEFAULT_LIMIT, most)
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidRequest(f"Invalid limit: it must be an integer of at least 0, not {quoted(text)}.")
-    return min(int(text), most)
-
-
-def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
-    text = request.GET.get("marker")
-    if text is None:
-        return None
-    carried = read_position(request.GET, "id", [key.field for key in sort])
-    if carried is not None:
-        return carried
-    image = request.visible_image(text)
-    if image is None:
-        raise InvalidRequest("Invalid marker: there is no such image.")
-    return position(image, sort)
 
 
 def _sort(query: MultiDict) -> tuple[SortKey, ...]:

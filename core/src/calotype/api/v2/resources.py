@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from calotype.api.http.request import Request
 from calotype.api.http.resources import ImageCollection, ImageResource, Resource
@@ -143,9 +143,13 @@ class StoreImage(ImageResource):
 class Audit(Resource):
     """/v2/audit"""
 
+    methods_shown_with: ClassVar[str] = policy.OPERATE
+
 
 class Tasks(Resource):
     """/v2/tasks"""
+
+    methods_shown_with: ClassVar[str] = policy.OPERATE
 
     def __getitem__(self, name: str) -> Resource:
         return Task(self.request, name, self)
@@ -153,6 +157,8 @@ class Tasks(Resource):
 
 class Task(Resource):
     """/v2/tasks/ID, be it there or not: whoever may not know of tasks learns nothing"""
+
+    methods_shown_with: ClassVar[str] = policy.OPERATE
 
 
 V2Images.image_class = V2Image

@@ -212,7 +212,7 @@ def check_document(check: Check, value: object, what: str) -> None:
             raise InvalidRequest(
                 f"Invalid value for {where}: it must be an image's id, which is a UUID."
             ) from None
-        raise InvalidRequest(_told(where, error.rule, error.rule_definition, error.value)) from None
+        raise InvalidRequest(_told(where, str(error.rule), error.rule_definition, error.value)) from None
 
 
 def _told(where: str, rule: str, definition: Any, value: Any) -> str:

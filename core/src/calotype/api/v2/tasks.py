@@ -6,18 +6,18 @@ A job whose image was made for it, by POST /v2/tasks, is an `import`, any other 
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from calotype.api.http.paging import read_position
+from calotype.api.http.paging import read_limit, read_marker
 from calotype.api.http.request import Request
+from calotype.api.http.times import without_zone
 from calotype.api.v2.codec import moment, read_draft
-from calotype.api.v2.listing import read_choice, read_limit
+from calotype.api.v2.listing import read_choice
 from calotype.api.v2.schemas import Schemas, TaskType
 from calotype.database.jobs import job_position
-from calotype.model.changes import ImageFields, InvalidRequest, canonical_id
+from calotype.model.changes import ImageFields, canonical_id
 from calotype.model.jobs import Job, JobKind, JobStatus
 from calotype.model.queries import JobQuery, SortKey
 
@@ -81,17 +81,13 @@ def read_listing(request: Request, most: int) -> JobQuery:
 
 
 def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
-    text = request.GET.get("marker")
-    if text is None:
-        return None
-    carried = read_position(request.GET, "id", [key.field for key in sort])
-    if carried is not None:
-        return carried
-    job_id = canonical_id(text)
-    job = request.db.find_job(job_id) if job_id else None
-    if job is None:
-        raise InvalidRequest("Invalid marker: there is no such task.")
-    return job_position(job, sort)
+    def find(text: str) -> Mapping[str, Any] | None:
+        job_id = canonical_id(text)
+        job = request.db.find_job(job_id) if job_id else None
+        return None if job is None else job_position(job, sort)
+
+    missing = "Invalid marker: there is no such task."
+    return read_marker(request.GET, [key.field for key in sort], find, missing)
 
 
 def listed_task(job: Job) -> dict[str, Any]:
@@ -116,8 +112,8 @@ def image_task(job: Job) -> dict[str, Any]:
     return {
         **_common(job),
         **_details(job),
-        "created_at": _exact(job.created_at),
-        "updated_at": _exact(job.updated_at),
+        "created_at": without_zone(job.created_at, "microseconds"),
+        "updated_at": without_zone(job.updated_at, "microseconds"),
         "deleted": False,
         "deleted_at": None,
     }
@@ -158,8 +154,3 @@ def _method_name(job: Job) -> str:
     if job.kind is JobKind.COPY:
         return "copy-image"
     return "glance-direct" if job.order.get("staged") else "web-download"
-
-
-def _exact(at: datetime.datetime) -> str:
-    """An image's tasks tell the time in microseconds, and UTC is understood."""
-    return at.replace(tzinfo=None).isoformat(timespec="microseconds")

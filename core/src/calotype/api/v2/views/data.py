@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 
-from pyramid.httpexceptions import HTTPGone, HTTPUnsupportedMediaType
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype.api.http.body import RequestBody, image_response
+from calotype.api.http.body import image_response
 from calotype.api.http.request import Request
-from calotype.api.http.uploads import NotOctets, upload_body
+from calotype.api.http.uploads import upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import nothing, without_body
 from calotype.config.messages import quoted
 from calotype.model import policy
 from calotype.model.changes import ImageFields, InvalidRequest, check_formats
-from calotype.model.errors import Conflict, ImageGone, NoData
+from calotype.model.errors import Conflict, NoData
 from calotype.model.images import Status
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -25,28 +24,20 @@ _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 @view_config(context=V2Image, name="file", method="PUT", permission=policy.UPLOAD)
 def upload(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/file: the bytes of a queued image; one that fails is queued again."""
-    body = _body(request)
+    body = upload_body(request)
     draft = ImageFields(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
     check_formats(draft, context.image)
-    try:
-        request.lifecycle.upload(
-            draft, body, body.length, request.caller, context.image, on_failure=Status.QUEUED
-        )
-    except ImageGone as error:
-        raise HTTPGone(str(error)) from None
+    request.lifecycle.upload(
+        draft, body, body.length, request.caller, context.image, on_failure=Status.QUEUED
+    )
     return nothing()
 
 
 @view_config(context=V2Image, name="stage", method="PUT", permission=policy.UPLOAD)
 def stage(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/stage: bytes that are to be imported."""
-    body = _body(request)
-    try:
-        request.lifecycle.imports.stage(
-            context.image, body, declared_size(request), body.length, request.caller
-        )
-    except ImageGone as error:
-        raise HTTPGone(str(error)) from None
+    body = upload_body(request)
+    request.lifecycle.imports.stage(context.image, body, declared_size(request), body.length, request.caller)
     return nothing()
 
 
@@ -122,11 +113,3 @@ def declared_size(request: Request) -> int | None:
             f"not {quoted(text)}."
         )
     return int(text) or None
-
-
-def _body(request: Request) -> RequestBody:
-    """Return the body of an upload; another Content-Type is 415 in this dialect."""
-    try:
-        return upload_body(request)
-    except NotOctets as error:
-        raise HTTPUnsupportedMediaType(str(error)) from None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlencode
 
 from pyramid.response import Response
 
 from calotype.api.http.json_input import has_document
 from calotype.api.http.lists import Fitting, list_response
-from calotype.api.http.paging import VALUES
+from calotype.api.http.paging import VALUES, kept_parameters, link
 from calotype.api.http.request import Request
 from calotype.api.v2 import codec
 from calotype.database.database import Database
@@ -69,20 +68,11 @@ def page_response(request: Request, name: str, path: str, shown: Fitting, *, mor
 
     `more`: something follows the documents that `shown` was made of.
     """
-    rest = _links(request, path, shown.last if shown.cut or more else None)
-    return list_response(name, shown.texts, {**rest, "schema": path.replace("/v2/", "/v2/schemas/", 1)})
-
-
-def _links(request: Request, path: str, after: Mapping[str, str] | None) -> dict[str, str]:
-    query = [(name, value) for name, value in request.GET.items() if name not in ("marker", VALUES)]
-    links = {"first": _link(path, query)}
-    if after is not None:
-        links["next"] = _link(path, [*query, *after.items()])
-    return links
-
-
-def _link(path: str, query: list[tuple[str, str]]) -> str:
-    return f"{path}?{urlencode(query)}" if query else path
+    query = kept_parameters(request, "marker", VALUES)
+    links = {"first": link(path, query)}
+    if shown.last is not None and (shown.cut or more):
+        links["next"] = link(path, [*query, *shown.last.items()])
+    return list_response(name, shown.texts, {**links, "schema": path.replace("/v2/", "/v2/schemas/", 1)})
 
 
 def json_response(document: Any, status: int = 200) -> Response:

@@ -6,6 +6,7 @@ from functools import partial
 
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
 from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
@@ -31,7 +32,7 @@ from calotype.model import policy
 from calotype.model.images import Image
 
 
-@view_config(context=V2, method="GET")
+@view_config(context=V2, method="GET", permission=NO_PERMISSION_REQUIRED)
 def versions(context: V2, request: Request) -> Response:
     """GET /v2: the versions, without a token, for clients whose endpoint ends here."""
     return json_response({"versions": version_document(request)})

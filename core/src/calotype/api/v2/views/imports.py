@@ -89,7 +89,7 @@ def tasks(context: V2Image, request: Request) -> Response:
 @view_config(context=StoreImage, method="DELETE", permission=policy.OPERATE, decorator=without_body)
 def remove_from_store(context: StoreImage, request: Request) -> Response:
     """DELETE /v2/stores/STORE/ID: the bytes in one of several stores."""
-    store = context.__parent__.__name__
+    store = context.__parent__.name
     if store not in request.stores:
         names = ", ".join(one.name for one in request.stores)
         raise UnknownTarget(f"There is no store {store[:63]}; one of: {names}.")

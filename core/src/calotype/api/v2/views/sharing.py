@@ -19,14 +19,14 @@ from calotype.model.images import Image, Member, MemberStatus
 @view_config(context=Tag, method="PUT", permission=policy.UPDATE, decorator=without_body)
 def add_tag(context: Tag, request: Request) -> Response:
     """PUT /v2/images/ID/tags/TAG"""
-    request.lifecycle.add_tag(context.image, context.__name__, request.caller)
+    request.lifecycle.add_tag(context.image, context.name, request.caller)
     return nothing()
 
 
 @view_config(context=Tag, method="DELETE", permission=policy.UPDATE, decorator=without_body)
 def remove_tag(context: Tag, request: Request) -> Response:
     """DELETE /v2/images/ID/tags/TAG"""
-    request.lifecycle.remove_tag(context.image, context.__name__, request.caller)
+    request.lifecycle.remove_tag(context.image, context.name, request.caller)
     return nothing()
 
 

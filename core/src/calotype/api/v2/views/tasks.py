@@ -49,7 +49,7 @@ def create(context: Tasks, request: Request) -> Response:
 @view_config(context=Task, method="GET", permission=policy.OPERATE, decorator=without_body)
 def show(context: Task, request: Request) -> Response:
     """GET /v2/tasks/ID"""
-    return json_response(_document(request, canonical_id(str(context.__name__))))
+    return json_response(_document(request, canonical_id(context.name)))
 
 
 def _document(request: Request, job_id: str | None) -> dict[str, object]:
