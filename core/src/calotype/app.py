@@ -225,7 +225,6 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.api.http.errors")
     config.include("calotype.api.http.local")
     config.include("calotype.api.http.targets")
-    config.include("calotype.api.http.path_guard")
     config.include("calotype.api.http.predicates")
     config.include("calotype.api.http.health")
     config.include("calotype.api.http.versions")

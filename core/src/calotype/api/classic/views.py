@@ -1,8 +1,7 @@
-"""The classic dialect's verbs: each view is a codec in, one verb of the lifecycle, a codec out.
+"""The views of the classic dialect: each reads headers, calls one verb of the lifecycle, and answers.
 
-The three ways to create an image, and to complete a reserved one, are three views told
-apart by predicates: the request has a body; it names a location; it has neither. A body that
-comes in chunks may turn out to be empty, and then it counts as none.
+There are three ways to create an image, or to complete a reserved one: the request has a body, it names a
+location, or it has neither. An empty body in chunks counts as none.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
-from pyramid.view import view_config, view_defaults
+from pyramid.view import view_config
 
 from calotype.api.classic import codec
 from calotype.api.classic.resources import ClassicImage, ClassicImages
@@ -34,101 +33,68 @@ from calotype.model.queries import SHOWN, ImageQuery, Scope
 LOCATION = "x-image-meta-location"
 
 
-class ListView:
-    """GET / and GET /images[/detail]: public images, hidden ones left out, `list_limit` at most at a time."""
+@view_config(context=ClassicImages, method="GET", permission=policy.LIST)
+def index(context: ClassicImages, request: Request) -> Response:
+    """GET /images: the brief list."""
+    return _page(request, codec.image_brief)
 
-    def __init__(self, context: Any, request: Request):
-        self.request = request
 
-    @view_config(context=ClassicImages, method="GET", permission=policy.LIST)
-    def index(self) -> Response:
-        """The brief list."""
-        return self._page(codec.image_brief)
+@view_config(context=ClassicImages, name="detail", method="GET", permission=policy.LIST)
+def detail(context: ClassicImages, request: Request) -> Response:
+    """GET /images/detail: the whole records."""
+    return _page(request, codec.image_detail)
 
-    @view_config(context=ClassicImages, name="detail", method="GET", permission=policy.LIST)
-    def detail(self) -> Response:
-        """The detailed list."""
-        return self._page(codec.image_detail)
 
-    @view_config(context=Root, method="GET", permission=NO_PERMISSION_REQUIRED)
-    def root(self) -> Response:
-        """The seed's index, and the versions, which clients ask for before they have a token."""
-        versions = version_document(self.request)
-        try:
-            if self.request.has_permission(policy.LIST):
-                return self._page(codec.image_brief, status=300, versions=versions)
-        except Unauthenticated:
-            pass
-        return Response(json={"versions": versions, "images": []}, status=300)
+@view_config(context=Root, method="GET", permission=NO_PERMISSION_REQUIRED)
+def root(context: Root, request: Request) -> Response:
+    """GET /: the brief list, and the versions, which clients ask for before they have a token."""
+    versions = version_document(request)
+    try:
+        if request.has_permission(policy.LIST):
+            return _page(request, codec.image_brief, status=300, versions=versions)
+    except Unauthenticated:
+        pass
+    return Response(json={"versions": versions, "images": []}, status=300)
 
-    def _page(self, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any) -> Response:
-        request, most = self.request, self.request.settings.list_limit
-        rule = "limit param must be an integer, and positive"
-        query = ImageQuery(
-            Scope.PUBLIC, conditions=(SHOWN,), limit=read_limit(request.GET, most, default=most, rule=rule)
-        )
-        after = read_image_marker(request, query.sort, "Invalid marker. Image could not be found.")
-        page = request.db.page(replace(query, after=after))
-        return stream_images(page, form, {**rest, **next_of_page(request, page, query.limit)}, status)
+
+def _page(
+    request: Request, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any
+) -> Response:
+    """Answer with a page of the public images; hidden ones are left out."""
+    most, rule = request.settings.list_limit, "limit param must be an integer, and positive"
+    limit = read_limit(request.GET, most, default=most, rule=rule)
+    query = ImageQuery(Scope.PUBLIC, conditions=(SHOWN,), limit=limit)
+    after = read_image_marker(request, query.sort, "Invalid marker. Image could not be found.")
+    page = request.db.page(replace(query, after=after))
+    return stream_images(page, form, {**rest, **next_of_page(request, page, limit)}, status)
 
 
 @view_config(context=Root, name="versions", method="GET", renderer="json", permission=NO_PERMISSION_REQUIRED)
 def versions(context: Root, request: Request) -> dict[str, Any]:
-    """The versions of the API that are implemented here; nobody needs a token to ask."""
+    """GET /versions: the implemented versions of the API, for everybody."""
     return {"versions": version_document(request)}
 
 
-@view_defaults(context=ClassicImages, method="POST", permission=policy.CREATE, renderer="json")
-class CreateView:
-    """POST /images: the seed's three scenarios."""
-
-    def __init__(self, context: ClassicImages, request: Request):
-        self.request = request
-
-    @view_config(announces_body=True)
-    def upload(self) -> dict[str, Any]:
-        """Scenario 1: the bytes are here."""
-        if not self.request.has_body:
-            return self.register() if LOCATION in self.request.headers else self.reserve()
-        return _upload(self.request, None)
-
-    @view_config(announces_body=False, header=LOCATION)
-    def register(self) -> dict[str, Any]:
-        """Scenario 2: the bytes lie elsewhere."""
-        return _register(self.request, None)
-
-    @view_config(announces_body=False)
-    def reserve(self) -> dict[str, Any]:
-        """Scenario 3: the bytes come later."""
-        draft = codec.read_draft(self.request)
-        return _image(self.request.lifecycle.reserve(draft, self.request.caller))
+@view_config(context=ClassicImages, method="POST", permission=policy.CREATE, renderer="json")
+def create(context: ClassicImages, request: Request) -> dict[str, Any]:
+    """POST /images: the bytes are in the body, or lie elsewhere, or come later."""
+    if request.has_body:
+        return _upload(request, None)
+    if LOCATION in request.headers:
+        return _register(request, None)
+    draft = codec.read_draft(request)
+    return _image(request.lifecycle.reserve(draft, request.caller))
 
 
-@view_defaults(context=ClassicImage, method="PUT", permission=policy.UPDATE, renderer="json")
-class UpdateView:
-    """PUT /images/ID: change metadata, and complete a reserved image."""
-
-    def __init__(self, context: ClassicImage, request: Request):
-        self.image = context.image
-        self.request = request
-
-    @view_config(announces_body=True)
-    def upload(self) -> dict[str, Any]:
-        """The bytes of a reserved image."""
-        if not self.request.has_body:
-            return self.register() if LOCATION in self.request.headers else self.update()
-        return _upload(self.request, self.image)
-
-    @view_config(announces_body=False, header=LOCATION)
-    def register(self) -> dict[str, Any]:
-        """A reserved image's bytes lie elsewhere."""
-        return _register(self.request, self.image)
-
-    @view_config(announces_body=False)
-    def update(self) -> dict[str, Any]:
-        """Metadata only; properties are merged."""
-        draft = codec.read_draft(self.request)
-        return _image(self.request.lifecycle.update(self.image, draft, self.request.caller))
+@view_config(context=ClassicImage, method="PUT", permission=policy.UPDATE, renderer="json")
+def update(context: ClassicImage, request: Request) -> dict[str, Any]:
+    """PUT /images/ID: the bytes of a reserved image, or where they lie, or metadata only."""
+    if request.has_body:
+        return _upload(request, context.image)
+    if LOCATION in request.headers:
+        return _register(request, context.image)
+    draft = codec.read_draft(request)
+    return _image(request.lifecycle.update(context.image, draft, request.caller))
 
 
 @view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
@@ -172,7 +138,7 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _error_form(request: Request, status: int, text: str) -> Response:
-    """The seed's errors: text/plain, and one sentence for whatever is not there."""
+    """Answer errors like the first API: in text/plain, and with one sentence for every 404."""
     return errors.plain_text(request, status, "Image not found" if text == "Not found" else text)
 
 

@@ -17,7 +17,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.api.http.request import Parts, Request
 from calotype.model import policy
-from calotype.model.images import Image
+from calotype.model.images import Image, Status
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +90,18 @@ class ImageCollection(Resource):
     """The images. Its children are images by id; any other name may be the name of a view."""
 
     image_class: ClassVar[type[ImageResource]]
+    #: The class of deleted images, which only administrators see; None where nobody does.
+    tombstone_class: ClassVar[type[ImageResource] | None] = None
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
     def __getitem__(self, name: str) -> ImageResource:
-        image = self.request.visible_image(name)
+        shows_deleted = self.tombstone_class is not None and self.request.caller.is_admin
+        image = self.request.visible_image(name, deleted=shows_deleted)
         if image is None:
             raise KeyError(name)
-        return self.image_class(self.request, name, self, image)
+        is_deleted = image.status is Status.DELETED
+        kind = self.tombstone_class if is_deleted and self.tombstone_class else self.image_class
+        return kind(self.request, name, self, image)
 
 
 class ImageResource(Resource):

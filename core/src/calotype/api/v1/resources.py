@@ -7,7 +7,7 @@ from typing import ClassVar
 from calotype.api.http.request import Request
 from calotype.api.http.resources import ImageCollection, ImageResource, Resource
 from calotype.model import policy
-from calotype.model.images import Image, Status, Visibility
+from calotype.model.images import Image, Visibility
 
 
 class V1(Resource):
@@ -21,13 +21,6 @@ class V1(Resource):
 
 class V1Images(ImageCollection):
     """/v1/images"""
-
-    def __getitem__(self, name: str) -> ImageResource:
-        image = self.request.visible_image(name, deleted=self.request.caller.is_admin)
-        if image is None:
-            raise KeyError(name)
-        kind = V1Tombstone if image.status is Status.DELETED else V1Image
-        return kind(self.request, name, self, image)
 
 
 class V1Image(ImageResource):
@@ -81,5 +74,5 @@ class V1SharedWith(Resource):
     """/v1/shared-images/PROJECT"""
 
 
-V1Images.image_class = V1Image
+V1Images.image_class, V1Images.tombstone_class = V1Image, V1Tombstone
 _CHILDREN = {"images": V1Images, "shared-images": V1SharedImages}

@@ -93,7 +93,7 @@ def read_import(document: object, schemas: Schemas, header_store: str | None) ->
         InvalidRequest: it is not a document of that kind, or names its stores in two ways.
     """
     given = read_object(document)
-    schemas.check_order(given)
+    schemas.check("import", given)
     stores, everywhere = given.get("stores"), given.get("all_stores", False)
     if stores is not None and (everywhere or header_store):
         raise InvalidRequest("Give the stores in one way only: stores, all_stores, or X-Image-Meta-Store.")

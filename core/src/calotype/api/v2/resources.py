@@ -9,7 +9,7 @@ from calotype.api.http.resources import ImageCollection, ImageResource, Resource
 from calotype.api.v2 import schemas
 from calotype.api.v2.metadefs.resources import Metadefs
 from calotype.model import policy
-from calotype.model.images import Image, Member, Status, Visibility
+from calotype.model.images import Image, Member, Visibility
 
 
 class V2(Resource):
@@ -22,13 +22,6 @@ class V2(Resource):
 
 class V2Images(ImageCollection):
     """/v2/images"""
-
-    def __getitem__(self, name: str) -> ImageResource:
-        image = self.request.visible_image(name, deleted=self.request.caller.is_admin)
-        if image is None:
-            raise KeyError(name)
-        kind = V2Tombstone if image.status is Status.DELETED else V2Image
-        return kind(self.request, name, self, image)
 
 
 class V2Image(ImageResource):
@@ -161,7 +154,7 @@ class Task(Resource):
     methods_shown_with: ClassVar[str] = policy.OPERATE
 
 
-V2Images.image_class = V2Image
+V2Images.image_class, V2Images.tombstone_class = V2Image, V2Tombstone
 StoreImages.image_class = StoreImage
 _CHILDREN: dict[str, type[Resource]] = {
     "images": V2Images,

@@ -51,7 +51,7 @@ def read_task(document: object, schemas: Schemas) -> TaskRequest:
         InvalidRequest: it is not a document of that kind.
         NotAllowed: the image would have what is the server's own.
     """
-    schemas.check_task(document)
+    schemas.check("task", document)
     asked: dict[str, Any] = dict(document["input"])  # type: ignore[index]
     uri = asked.pop("import_from")
     draft = read_draft(asked["image_properties"], schemas)

@@ -11,7 +11,7 @@ from calotype.api.http.body import image_response
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
-from calotype.api.v2.views.documents import nothing, without_body
+from calotype.api.v2.views.documents import bodiless_view, nothing
 from calotype.config.messages import quoted
 from calotype.model import policy
 from calotype.model.changes import ImageFields, InvalidRequest, check_formats
@@ -41,7 +41,7 @@ def stage(context: V2Image, request: Request) -> Response:
     return nothing()
 
 
-@view_config(context=V2Image, name="file", method="GET", permission=policy.DOWNLOAD, decorator=without_body)
+@bodiless_view(context=V2Image, name="file", method="GET", permission=policy.DOWNLOAD)
 def download(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID/file: the bytes, or 204 as long as there are none.
 
@@ -59,40 +59,28 @@ def download(context: V2Image, request: Request) -> Response:
     return response
 
 
-@view_config(
-    context=Actions, name="deactivate", method="POST", permission=policy.DEACTIVATE, decorator=without_body
-)
+@bodiless_view(context=Actions, name="deactivate", method="POST", permission=policy.DEACTIVATE)
 def deactivate(context: Actions, request: Request) -> Response:
     """POST /v2/images/ID/actions/deactivate"""
     request.lifecycle.deactivate(context.image, request.caller)
     return nothing()
 
 
-@view_config(
-    context=Actions, name="reactivate", method="POST", permission=policy.DEACTIVATE, decorator=without_body
-)
+@bodiless_view(context=Actions, name="reactivate", method="POST", permission=policy.DEACTIVATE)
 def reactivate(context: Actions, request: Request) -> Response:
     """POST /v2/images/ID/actions/reactivate"""
     request.lifecycle.reactivate(context.image, request.caller)
     return nothing()
 
 
-@view_config(
-    context=TombstoneActions,
-    name="undelete",
-    method="POST",
-    permission=policy.OPERATE,
-    decorator=without_body,
-)
+@bodiless_view(context=TombstoneActions, name="undelete", method="POST", permission=policy.OPERATE)
 def undelete(context: TombstoneActions, request: Request) -> Response:
     """POST /v2/images/ID/actions/undelete: a deleted image, as long as its bytes are kept."""
     request.lifecycle.undelete(context.image.id, request.caller)
     return nothing()
 
 
-@view_config(
-    context=Actions, name="undelete", method="POST", permission=policy.OPERATE, decorator=without_body
-)
+@bodiless_view(context=Actions, name="undelete", method="POST", permission=policy.OPERATE)
 def refuse_to_undelete(context: Actions, request: Request) -> Response:
     """Say that the image was not deleted."""
     raise Conflict(f"Image {context.image.id} is {context.image.status}: it is not deleted.")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pyramid.response import Response
+from pyramid.view import view_config
 
 from calotype.api.http.json_input import has_document
 from calotype.api.http.lists import Fitting, list_response
@@ -21,8 +22,13 @@ from calotype.model.jobs import Job, JobStatus
 View = Callable[[Any, Request], Any]
 
 
+def bodiless_view(**predicates: Any) -> view_config:
+    """Register a view whose requests have no body; one with a body was meant for something else: 400."""
+    return view_config(decorator=without_body, **predicates)
+
+
 def without_body(view: View) -> View:
-    """A view whose requests carry nothing; a body would have been meant for something else."""
+    """Make a view refuse requests with a body."""
 
     def bodiless(context: Any, request: Request) -> Any:
         if has_document(request):

@@ -20,12 +20,12 @@ from calotype.api.v2.listing import read_listing
 from calotype.api.v2.resources import V2, V2Image, V2Images
 from calotype.api.v2.schemas import Schemas
 from calotype.api.v2.views.documents import (
+    bodiless_view,
     image_document,
     image_documents,
     json_response,
     nothing,
     page_response,
-    without_body,
 )
 from calotype.database.queries import position
 from calotype.model import policy
@@ -64,7 +64,7 @@ def create(context: V2Images, request: Request) -> Response:
     return response
 
 
-@view_config(context=V2Image, method="GET", permission=policy.VIEW, decorator=without_body)
+@bodiless_view(context=V2Image, method="GET", permission=policy.VIEW)
 def show(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID"""
     return json_response(image_document(request, context.image))
@@ -87,7 +87,7 @@ def update(context: V2Image, request: Request) -> Response:
     return json_response(image_document(request, image))
 
 
-@view_config(context=V2Image, method="DELETE", permission=policy.DELETE, decorator=without_body)
+@bodiless_view(context=V2Image, method="DELETE", permission=policy.DELETE)
 def delete(context: V2Image, request: Request) -> Response:
     """DELETE /v2/images/ID"""
     request.lifecycle.delete(context.image, request.caller)

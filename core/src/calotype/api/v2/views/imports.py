@@ -16,7 +16,7 @@ from calotype.api.v2.import_methods import import_methods, methods_for_caller
 from calotype.api.v2.resources import StoreImage, V2Image
 from calotype.api.v2.schemas import Schemas
 from calotype.api.v2.tasks import image_task
-from calotype.api.v2.views.documents import json_response, nothing, without_body
+from calotype.api.v2.views.documents import bodiless_view, json_response, nothing
 from calotype.config.messages import not_one_of
 from calotype.model import policy
 from calotype.model.changes import InvalidRequest
@@ -86,7 +86,7 @@ def tasks(context: V2Image, request: Request) -> Response:
     return json_response({"tasks": documents})
 
 
-@view_config(context=StoreImage, method="DELETE", permission=policy.OPERATE, decorator=without_body)
+@bodiless_view(context=StoreImage, method="DELETE", permission=policy.OPERATE)
 def remove_from_store(context: StoreImage, request: Request) -> Response:
     """DELETE /v2/stores/STORE/ID: the bytes in one of several stores."""
     store = context.__parent__.name

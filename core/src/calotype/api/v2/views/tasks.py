@@ -13,7 +13,7 @@ from calotype.api.http.versions import base_url
 from calotype.api.v2 import tasks
 from calotype.api.v2.resources import Task, Tasks
 from calotype.api.v2.schemas import Schemas
-from calotype.api.v2.views.documents import json_response, page_response, without_body
+from calotype.api.v2.views.documents import bodiless_view, json_response, page_response
 from calotype.database.jobs import job_position
 from calotype.model import policy
 from calotype.model.changes import canonical_id
@@ -46,7 +46,7 @@ def create(context: Tasks, request: Request) -> Response:
     return response
 
 
-@view_config(context=Task, method="GET", permission=policy.OPERATE, decorator=without_body)
+@bodiless_view(context=Task, method="GET", permission=policy.OPERATE)
 def show(context: Task, request: Request) -> Response:
     """GET /v2/tasks/ID"""
     return json_response(_document(request, canonical_id(context.name)))
