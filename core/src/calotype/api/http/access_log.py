@@ -46,7 +46,9 @@ _UNSAFE = re.compile(r"[^\x21\x23-\x5b\x5d-\x7e]")
 _PATH_SHOWN = 300
 
 
-def access_tween_factory(handler: Callable[[Request], Response], registry: Registry) -> Callable:
+def access_tween_factory(
+    handler: Callable[[Request], Response], registry: Registry
+) -> Callable[[Request], Response]:
     """Log who asked, method, path, status, bytes and milliseconds of what the application answers."""
 
     def access_tween(request: Request) -> Response:

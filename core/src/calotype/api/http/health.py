@@ -91,7 +91,7 @@ def includeme(config: Configurator) -> None:
         _add(config, metrics, AdminRoot if settings.admin_listen else Root)
 
 
-def _add(config: Configurator, view: Callable, root: type, renderer: str | None = None) -> None:
+def _add(config: Configurator, view: Callable[..., Any], root: type, renderer: str | None = None) -> None:
     config.add_view(
         view,
         context=root,

@@ -12,8 +12,8 @@ from typing import Any
 
 from calotype.api.http.paging import read_limit, read_marker
 from calotype.api.http.request import Request
-from calotype.api.http.times import without_zone
-from calotype.api.v2.codec import moment, read_draft
+from calotype.api.http.times import whole_seconds, without_zone
+from calotype.api.v2.codec import read_draft
 from calotype.api.v2.listing import read_choice
 from calotype.api.v2.schemas import Schemas, TaskType
 from calotype.database.jobs import job_position
@@ -95,8 +95,8 @@ def listed_task(job: Job) -> dict[str, Any]:
     return {
         **_common(job),
         "message": job.message,
-        "created_at": moment(job.created_at),
-        "updated_at": moment(job.updated_at),
+        "created_at": whole_seconds(job.created_at),
+        "updated_at": whole_seconds(job.updated_at),
         "self": f"/v2/tasks/{job.id}",
         "schema": "/v2/schemas/task",
     }
