@@ -23,6 +23,7 @@ from calotype.config.settings import Settings
 from calotype.database.errors import DatabaseError
 from calotype.identity.security import Unauthenticated
 from calotype.identity.token_file import TokensUnreadable
+from calotype.model import policy
 from calotype.transfers.probes import ProbeState
 
 
@@ -61,7 +62,7 @@ def metrics(context: Root | AdminRoot, request: Request) -> Response:
 def _processes(request: Request) -> dict[str, Any]:
     """Return the processes that serve, for an administrator; nothing for others, or without a token."""
     try:
-        if not request.caller.is_admin:
+        if not policy.sees_processes(request.caller):
             return {}
         found = request.db.processes.all()
     except (Unauthenticated, TokensUnreadable, DatabaseError):

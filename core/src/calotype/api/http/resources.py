@@ -95,7 +95,7 @@ class ImageCollection(Resource):
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
     def __getitem__(self, name: str) -> ImageResource:
-        shows_deleted = self.tombstone_class is not None and self.request.caller.is_admin
+        shows_deleted = self.tombstone_class is not None and policy.sees_deleted(self.request.caller)
         image = self.request.visible_image(name, deleted=shows_deleted)
         if image is None:
             raise KeyError(name)

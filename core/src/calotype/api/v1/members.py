@@ -83,10 +83,9 @@ def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
         "shared_images": [
             {"image_id": image.id, "can_share": member.can_share}
             for image in shared
-            for member in image.members
+            if policy.may(caller, policy.VIEW, policy.image_grants(image))
+            for member in policy.visible_members(caller, image)
             if member.project == context.name
-            and policy.may(caller, policy.VIEW, policy.image_grants(image))
-            and (caller.is_admin or caller.project in (image.owner, context.name))
         ]
     }
 

@@ -10,7 +10,7 @@ from calotype.api.http.times import whole_seconds as moment
 from calotype.api.v2.schemas import Schemas
 from calotype.model.changes import ImageFields, InvalidRequest, ReservedName
 from calotype.model.errors import NotAllowed
-from calotype.model.images import Image, Member, Status, Visibility
+from calotype.model.images import Image, Member, Visibility
 from calotype.model.jobs import Job
 from calotype.model.properties import SERVER_FIELDS, is_reserved
 
@@ -114,13 +114,13 @@ def image_document(
     image: Image,
     job: Job | None = None,
     *,
-    withheld: bool = False,
+    shows_stores: bool = True,
     weights: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """An image as JSON values; `job` is the last that was done for it, `weights` are those of the stores.
 
-    `withheld`: the caller may not know where the bytes of a deactivated image lie. Properties that earlier
-    versions let have the name of a field are left out: here they would pass for the field.
+    Earlier versions allowed properties with the name of a field. They are left out, because a client would
+    take them for the field.
     """
     document: dict[str, Any] = {
         **{name: value for name, value in image.properties.items() if not is_reserved(name)},
@@ -147,7 +147,7 @@ def image_document(
         "file": f"/v2/images/{image.id}/file",
         "schema": "/v2/schemas/image",
     }
-    if image.locations and not (withheld and image.status is Status.DEACTIVATED):
+    if image.locations and shows_stores:
         known = weights or {}
         stores = {location.store for location in image.locations}
         document["stores"] = ",".join(sorted(stores, key=lambda name: (-known.get(name, 0), name)))

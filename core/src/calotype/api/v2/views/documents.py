@@ -15,6 +15,7 @@ from calotype.api.http.paging import VALUES, kept_parameters, link
 from calotype.api.http.request import Request
 from calotype.api.v2 import codec
 from calotype.database.database import Database
+from calotype.model import policy
 from calotype.model.changes import InvalidRequest
 from calotype.model.images import Image, Status
 from calotype.model.jobs import Job, JobStatus
@@ -43,14 +44,17 @@ def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str,
     listed = list(images)
     database: Database = request.db
     jobs = database.latest_jobs([image.id for image in listed if image.has_jobs])
-    withheld = not request.caller.is_admin
     weights = {name: entry.weight for name, entry in request.stores.entries.items()}
     documents = []
     for image in listed:
         job = jobs.get(image.id)
         if job is not None and _ended_since(job, image):
             image = database.find(image.id) or image
-        documents.append(codec.image_document(image, job, withheld=withheld, weights=weights))
+        documents.append(
+            codec.image_document(
+                image, job, shows_stores=policy.sees_stores(request.caller, image), weights=weights
+            )
+        )
     return documents
 
 

@@ -77,11 +77,10 @@ def _targets(request: Request, order: ImportRequest) -> tuple[str, ...]:
 @view_config(context=V2Image, name="tasks", method="GET", permission=policy.VIEW)
 def tasks(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID/tasks: what was and is done for the image, as far as it is the caller's."""
-    caller, limit = request.caller, request.settings.list_limit
     documents: list[dict[str, Any]] = [
         image_task(job)
-        for job in request.db.jobs_of(context.image.id, limit)
-        if caller.is_admin or (job.owner is not None and job.owner == caller.project)
+        for job in request.db.jobs_of(context.image.id, request.settings.list_limit)
+        if policy.sees_job(request.caller, job.owner)
     ]
     return json_response({"tasks": documents})
 
