@@ -1,9 +1,9 @@
 """Who may do what: the one table of rights.
 
 A right is a permission granted to a principal, on the collection or on one image.
-The resource tree shows the grants as ACLs, and each view names the permission that it needs; a view that names
-none is closed. `calotype.database.rights` asks the same table again in the unit that writes, and `may_set`
-about single fields. The functions named `sees_` decide what a caller is shown besides images.
+The resource tree shows the grants as ACLs, and each view names the permission that it needs; a view that
+names none is closed. `calotype.database.rights` asks the same table again in the unit that writes, and
+`may_set` about single fields. The functions named `sees_` decide what a caller is shown besides images.
 
 Images v1 has rules of its own, because its clients depend on them: who gets 404 instead of 403
 (`api.v1.resources`), which fields of the server an update may repeat and whose `owner` is ignored

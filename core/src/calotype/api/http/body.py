@@ -1,7 +1,7 @@
-"""Image bytes, in and out: the request's body as a reader, and a response that streams.
+"""Responses with the bytes of an image.
 
-Nothing here holds more than a block in memory. A whole file, or a part of one, is
-handed to the server by `wsgi.file_wrapper`, which sends it without a worker's help.
+At most one block is in memory. A file is handed to the server by `wsgi.file_wrapper`, which sends it, or a
+part of it, without a worker.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from calotype.stores.checked import LimitedReader
 from calotype.stores.contract import Reader
 from calotype.stores.measured import BLOCK
 
-#: "The last 0 bytes", which WebOb takes for "from byte 0 on".
+#: "The last 0 bytes", which WebOb reads as "from byte 0 on".
 _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
-#: Characters of a Range header that is looked at. WebOb tries each way to share blanks out between two
-#: places, and a server may ignore ranges (RFC 9110 14.2).
+#: Characters of a Range header; a longer one is ignored (RFC 9110 14.2), because WebOb's pattern takes
+#: quadratic time for blanks.
 RANGE_MAX = 1000
 _OCTETS = "application/octet-stream"
 
 
 class ReaderIterator:
-    """A reader as WSGI's iterable: blocks until its end, closed by the server."""
+    """A reader as an iterable of blocks for WSGI; the server closes it."""
 
     def __init__(self, reader: Reader, release_worker: StandIn):
         self._reader = reader
@@ -44,12 +44,12 @@ class ReaderIterator:
                 yield block
 
     def close(self) -> None:
-        """Close the reader behind."""
+        """Close the reader."""
         self._reader.close()
 
 
 class RangeNotSatisfiable(Exception):
-    """The range asked for lies outside of the image."""
+    """The requested range lies outside of the image."""
 
     def __init__(self, size: int):
         super().__init__(f"The image has {size} bytes; the range lies outside of them.")
@@ -57,12 +57,11 @@ class RangeNotSatisfiable(Exception):
 
 
 def image_response(request: Request, image: Image) -> Response:
-    """Answer with an image's bytes, or with the range of them that the request asks for, or with 304.
+    """Answer with an image's bytes, or the requested range, or 304, as RFC 9110 13 and 14 say.
 
-    Where the image's store has a shortcut, the answer is a redirect, or an order to the proxy
-    in front. What goes wrong in opening the bytes comes before any header is out. A HEAD is answered
-    from the image's record, and opens nothing. Follows RFC 9110 13 and 14: conditions, and `Range` (the
-    first of several).
+    Only the first of several ranges counts. If the store gives direct access, the answer is a redirect, or a
+    header for the proxy in front. Errors in opening the bytes are raised before any header is sent. A HEAD is
+    answered from the record and opens nothing.
 
     Raises:
         NoData, StoreError: there are no bytes to read.
@@ -87,23 +86,21 @@ def image_response(request: Request, image: Image) -> Response:
 
 
 def metadata_response(request: Request, image: Image, content_type: str = _OCTETS) -> Response:
-    """Answer a HEAD that asks for an image's metadata: with what a GET says of the bytes, once it is active.
+    """Answer a HEAD for metadata, with the headers of the bytes if the image is active.
 
     Raises:
         PreconditionFailed: the request is about other bytes.
     """
     if image.status is Status.ACTIVE:
         return _described(request, image, Validators.of(image), content_type)
-    # Without Content-Length, because 0 would not be that of the bytes.
+    # Content-Length is left out, because 0 would not be the size of the bytes.
     return Response(headerlist=[("Content-Type", content_type)], app_iter=())
 
 
 def _described(
     request: Request, image: Image, validators: Validators, content_type: str = _OCTETS
 ) -> Response:
-    """Say of the bytes what there is to say, without them, or answer with 304.
-
-    WebOb's setters would take a tenth of the time of a HEAD.
+    """Answer with the headers of the bytes, or with 304; WebOb's setters would take a tenth of the time.
 
     Raises:
         PreconditionFailed: the request is about other bytes.
@@ -126,19 +123,19 @@ def _send_elsewhere(response: Response, shortcut: DirectAccess) -> Response:
     if shortcut.url is not None:
         response.status_int = 307
         response.headers["Location"] = shortcut.url
-        response.cache_control = "no-store"  # the URL is good for minutes
+        response.cache_control = "no-store"  # the URL is valid for minutes
     else:
         response.headers["X-Accel-Redirect"] = shortcut.path
     return response
 
 
 def _wanted_range(request: Request, validators: Validators, size: int | None) -> range | None:
-    """The offsets that the request asks for; None for the whole image."""
+    """Return the offsets of the requested range, None for the whole image; raises RangeNotSatisfiable."""
     if len(request.headers.get("Range", "")) > RANGE_MAX:
         return None
     try:
         asked = request.range
-    except ValueError:  # more digits than Python reads: not a range
+    except ValueError:  # more digits than Python reads
         return None
     if asked is None or size is None or not validators.allow_range(request):
         return None
@@ -155,7 +152,7 @@ def _wanted_range(request: Request, validators: Validators, size: int | None) ->
 def _send(request: Request, response: Response, reader: Reader, length: int | None) -> Response:
     file = reader.file if isinstance(reader, LimitedReader) else None
     wrap = request.environ.get("wsgi.file_wrapper")
-    # A server sends a real file by itself, from its position, as far as Content-Length says.
+    # The server sends a real file by itself, from its position to Content-Length.
     if wrap is not None and file is not None:
         response.app_iter = wrap(file, BLOCK)
     else:

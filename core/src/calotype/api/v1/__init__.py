@@ -1,7 +1,7 @@
-"""Images v1: metadata in headers, images by UUID, members. What python-glanceclient and openstacksdk speak.
+"""Images v1, with metadata in headers, for python-glanceclient and openstacksdk.
 
-`resources` is its tree, `views` and `members` its verbs, `codec` its headers and JSON,
-`listing` its query strings. Every rule is the lifecycle's.
+`resources` is its tree, `views` and `members` are its views, `codec` its headers and JSON, `listing` its
+query strings. The rules are those of `calotype.images`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IMAGE_PATH = re.compile(r"/v1[.01]*/images/([^/]+)")
 
 
 def error_form(request: Request, status: int, text: str) -> Response:
-    """Nested JSON; an image that is not there is named, as clients print it."""
+    """Answer with nested JSON that names a missing image, because clients print it."""
     match = _IMAGE_PATH.match(request.environ.get("PATH_INFO", ""))
     if match and text in ("Not found", "Image not found"):
         text = f"Image with identifier {match[1][:80]} not found"
@@ -33,7 +33,7 @@ def error_form(request: Request, status: int, text: str) -> Response:
 
 
 def negotiate(event: NewRequest) -> None:
-    """A path without a version is v1's for those who accept v1's own media type first."""
+    """Serve a path without a version as v1 if the request accepts v1's own media type first."""
     request = event.request
     if _MEDIA_TYPE.match(request.headers.get("Accept", "")) and _UNVERSIONED.match(request.path_info):
         request.path_info = f"/v1{request.path_info}"
@@ -48,7 +48,7 @@ def refuse_blank_ids(event: ContextFound) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Hang /v1 and its aliases under the root, and advertise it."""
+    """Add /v1 and its aliases to the root, and advertise the versions."""
     for segment in _SEGMENTS:
         config.add_root_child(segment, V1)
         config.add_error_form(segment, error_form)

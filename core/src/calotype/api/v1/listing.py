@@ -26,11 +26,7 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
-    """The listing that a query string asks for; at most `most` images.
-
-    Raises:
-        InvalidRequest: a parameter cannot be read; unknown ones are passed over.
-    """
+    """Read the query of at most `most` images; raises InvalidRequest, but ignores unknown parameters."""
     query = request.GET
     direction = query.get("sort_dir", "desc")
     key = query.get("sort_key", "created_at")
@@ -64,7 +60,7 @@ def read_listing(request: Request, most: int) -> ImageQuery:
 
 
 def _is_public(query: MultiDict) -> bool | None:
-    """True, False, or None for images of both kinds; absent is True."""
+    """Return True (also if absent), False, or None for images of both kinds."""
     text = query.get("is_public", "true").lower()
     if text == "none":
         return None
@@ -77,7 +73,7 @@ def _is_public(query: MultiDict) -> bool | None:
 
 
 def _scope(request: Request, query: MultiDict) -> Scope:
-    """An admin may ask for all; without asking, an admin's list is like everybody's."""
+    """Return all images only for an admin who asks for more than the public ones."""
     return Scope.ALL if _is_public(query) is not True and request.caller.is_admin else Scope.VISIBLE
 
 

@@ -1,6 +1,6 @@
-"""The v1 dialect's verbs on members: whom an image is shared with.
+"""The views of v1 on members, the projects that an image is shared with.
 
-A caller who sees the image but may not share it is told 404, as it always was.
+A caller who may see the image but not share it gets 404 (`V1Members.hides`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from calotype.model.changes import InvalidRequest, check_project
 
 @view_config(context=V1Members, method="GET", renderer="json", permission=policy.VIEW)
 def index(context: V1Members, request: Request) -> dict[str, Any]:
-    """GET .../members: all of them for whoever may share, one's own for others."""
+    """GET .../members: all members for a caller who may share, otherwise the caller's own membership."""
     sees_all = request.has_permission(policy.SHARE)
     own = request.caller.project
     return {
@@ -36,7 +36,7 @@ def index(context: V1Members, request: Request) -> dict[str, Any]:
 
 @view_config(context=V1Members, method="PUT", permission=policy.SHARE)
 def replace_all(context: V1Members, request: Request) -> Response:
-    """PUT .../members: these and no others."""
+    """PUT .../members: replace all members."""
     document = read_document(request) if has_document(request) else None
     wanted = document.get("memberships") if isinstance(document, dict) else None
     if not isinstance(wanted, list):
@@ -44,7 +44,7 @@ def replace_all(context: V1Members, request: Request) -> Response:
             "Invalid membership association: memberships is not a list. "
             'Send {"memberships": [{"member_id": "PROJECT"}]}.'
         )
-    named = {_read_project(one): one for one in wanted}  # of one that comes twice the last counts
+    named = {_read_project(one): one for one in wanted}  # the last entry of a project counts
     request.lifecycle.members.check_number(named)
     members = [MemberSpec(project, _read_can_share(one)) for project, one in named.items()]
     request.lifecycle.members.share_with(context.image, members, request.caller)
@@ -53,7 +53,7 @@ def replace_all(context: V1Members, request: Request) -> Response:
 
 @view_config(context=V1Member, method="PUT", permission=policy.SHARE)
 def add(context: V1Member, request: Request) -> Response:
-    """PUT .../members/PROJECT: share, or change whether it may share further."""
+    """PUT .../members/PROJECT: share, or change whether the member may share the image further."""
     can_share = None
     if has_document(request):
         document = read_document(request)
@@ -67,7 +67,7 @@ def add(context: V1Member, request: Request) -> Response:
 
 @view_config(context=V1Member, method="DELETE", permission=policy.SHARE)
 def remove(context: V1Member, request: Request) -> Response:
-    """DELETE .../members/PROJECT: share no more."""
+    """DELETE .../members/PROJECT: stop sharing."""
     check_project(context.name)
     request.lifecycle.members.unshare(context.image, context.name, request.caller)
     return _nothing()
@@ -75,7 +75,7 @@ def remove(context: V1Member, request: Request) -> Response:
 
 @view_config(context=V1SharedWith, renderer="json", method="GET", permission=NO_PERMISSION_REQUIRED)
 def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
-    """GET /v1/shared-images/PROJECT: what is shared with a project, as far as the caller may know."""
+    """GET /v1/shared-images/PROJECT: the images shared with a project that the caller may know of."""
     caller = request.caller
     check_project(context.name)
     shared = request.db.shared_with(context.name)

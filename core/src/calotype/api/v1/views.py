@@ -1,4 +1,4 @@
-"""The v1 dialect's verbs on images."""
+"""The views of v1 on images."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def update(context: V1Image, request: Request) -> Response:
 
 
 def _has_document(request: Request) -> bool:
-    """Whether the metadata is in a JSON body. Some clients announce JSON, and send headers alone."""
+    """Return whether the metadata is in a JSON body; some clients announce JSON, but send only headers."""
     return request.media_type == "application/json" and request.has_body
 
 
 def _drafted(request: Request, draft: ImageFields, image: Image | None) -> ImageFields:
-    """The draft as v1 means it. Only an admin names an owner; what others say of it is passed over."""
+    """Return the fields as v1 means them: with a visibility, and with an owner only from an admin."""
     draft = codec.with_visibility(draft, image)
     if request.caller.is_admin or "owner" not in draft.fields:
         return draft
@@ -104,7 +104,7 @@ def _drafted(request: Request, draft: ImageFields, image: Image | None) -> Image
 
 
 def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
-    """What the server owns may be sent along, as long as it says what is so."""
+    """Refuse values of fields that the server sets, unless they are the present ones; raises NotAllowed."""
     status = request.headers.get(f"{META}status")
     if draft.id not in (None, image.id):
         raise NotAllowed("Forbidden to modify 'id' of image.")
@@ -118,7 +118,7 @@ def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
 
 
 def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
-    """Make or complete an image from the one source that the request names, if it names any."""
+    """Create or complete an image from the one source that the request names, if it names any."""
     lifecycle, caller = request.lifecycle, request.caller
     given, draft = draft, _drafted(request, draft, image)
     body, source = request.has_body, codec.copy_source(request)
@@ -153,21 +153,21 @@ def _document(image: Image) -> Response:
 @view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
 def meta(context: V1Image, request: Request) -> Response:
-    """HEAD /v1/images/ID: metadata as headers; never typed JSON, for an empty body is none."""
+    """HEAD /v1/images/ID: metadata as headers; the type is not JSON, because an empty body is not JSON."""
     response = metadata_response(request, context.image, "text/html; charset=UTF-8")
     return _with_headers(response, context.image)
 
 
 @view_config(context=V1Image, method=("GET",), permission=policy.DOWNLOAD)
 def show(context: V1Image, request: Request) -> Response:
-    """GET /v1/images/ID: bytes and headers; the record for openstacksdk, which asks for /file."""
+    """GET /v1/images/ID: bytes and headers; openstacksdk gets the record, because it asks for /file later."""
     if (request.user_agent or "").startswith("openstacksdk/"):
         return _document(context.image)
     return _with_headers(image_response(request, context.image), context.image)
 
 
 def _with_headers(response: Response, image: Image) -> Response:
-    """The response with the image's record in it, and its ETag, if it has one, as the bare checksum."""
+    """Add the record to the headers, and make an ETag the bare checksum."""
     if response.headers.pop("ETag", None) and image.checksum:
         response.headers["ETag"] = image.checksum
     response.headers.extend(codec.image_headers(image))

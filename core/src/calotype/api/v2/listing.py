@@ -1,7 +1,7 @@
-"""The query string of `GET /v2/images` as a ImageQuery.
+"""Read the query string of `GET /v2/images`.
 
-A parameter that is no filter of this page's is a property's name; an operator may stand
-before a value (`in:a,b`, `gte:2026-01-01`), and what is no operator belongs to the value.
+A parameter that is not a filter is the name of a property. A value may begin with an operator (`in:a,b`,
+`gte:2026-01-01`).
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ _SECOND = datetime.timedelta(seconds=1)
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
-    """What the request's query string asks for; at most `most` images a page.
-
-    Raises:
-        InvalidRequest: a parameter cannot be read.
-    """
+    """Read the query of at most `most` images; raises InvalidRequest."""
     query = request.GET
     caller = request.caller
     visibility = read_choice(query, "visibility", (*map(str, Visibility), "all"), None)
@@ -71,7 +67,7 @@ def read_listing(request: Request, most: int) -> ImageQuery:
 def read_choice(
     query: MultiDict, name: str, choices: tuple[str, ...], default: str | None, *, fold: bool = False
 ) -> str | None:
-    """One of the choices, the last that was given; raises InvalidRequest when it is none of them."""
+    """Return the parameter, which must be one of the choices; raises InvalidRequest."""
     text = query.get(name)
     if text is None:
         return default
@@ -132,7 +128,7 @@ def _operator(text: str) -> tuple[str, str]:
 
 
 def _items(name: str, text: str) -> list[str]:
-    """The items of `a,"b,c"`."""
+    """Return the items of a list such as `a,"b,c"`."""
     items: list[str] = []
     position = 0
     while match := _ITEM.match(text, position):
@@ -148,7 +144,7 @@ def _items(name: str, text: str) -> list[str]:
 
 
 def _moment_condition(name: str, text: str) -> Condition:
-    """Times are shown in whole seconds, and so they are compared."""
+    """Compare times in whole seconds, because they are shown so."""
     operator, value = _operator(text)
     first = read_query_time(f"Invalid filter {name}", value).replace(microsecond=0)
     try:
@@ -176,9 +172,9 @@ def _integer(name: str, text: str) -> int:
 
 
 def _sort(query: MultiDict) -> tuple[SortKey, ...]:
-    """The keys asked for, and two that make the order total, in the last key's direction.
+    """Return the sort keys of the query, and two that make the order total, in the last key's direction.
 
-    A field that comes again is passed over: what is equal in it is equal in it still.
+    A field that comes again is ignored, because it cannot change the order any more.
     """
     keys: dict[str, SortKey] = {}
     for key in _sort_pairs(query):

@@ -13,7 +13,7 @@ from calotype.model.images import Image, Member, Visibility
 
 
 class V2(Resource):
-    """/v2: below it, nobody is told anything before it is known who asks."""
+    """/v2; without a valid token every path below it is 401"""
 
     def __getitem__(self, name: str) -> Resource:
         _ = self.request.caller  # raises Unauthenticated
@@ -32,7 +32,7 @@ class V2Image(ImageResource):
 
 
 class V2Tombstone(ImageResource):
-    """/v2/images/ID of a deleted image, which only an administrator can come by, and only to undelete it"""
+    """/v2/images/ID of a deleted image, which only an administrator finds, to undelete it"""
 
     def __getitem__(self, name: str) -> Resource:
         if name != "actions":
@@ -60,7 +60,7 @@ class Actions(ImageResource):
 
 
 class Members(ImageResource):
-    """/v2/images/ID/members: those that the caller may know of"""
+    """/v2/images/ID/members, with the members that the caller may know of"""
 
     def __getitem__(self, name: str) -> Resource:
         if self.image.visibility is not Visibility.SHARED:
@@ -126,7 +126,7 @@ class Stores(Resource):
 
 
 class StoreImages(ImageCollection):
-    """/v2/stores/STORE: any image, be it there or not"""
+    """/v2/stores/STORE, with every image, in this store or not"""
 
 
 class StoreImage(ImageResource):
@@ -149,7 +149,7 @@ class Tasks(Resource):
 
 
 class Task(Resource):
-    """/v2/tasks/ID, be it there or not: whoever may not know of tasks learns nothing"""
+    """/v2/tasks/ID, even if there is no such task, so that only administrators learn whether there is"""
 
     methods_shown_with: ClassVar[str] = policy.OPERATE
 

@@ -1,7 +1,7 @@
-"""Tasks: jobs as v2 tells of them, and what clients ask of them.
+"""Tasks, the form in which v2 shows jobs and takes new ones.
 
-A job whose image was made for it, by POST /v2/tasks, is an `import`, any other an
-`api_image_import`. Of where its bytes come from a task tells nothing.
+A job whose image was created by POST /v2/tasks is an `import`, any other an `api_image_import`. A task does
+not show where its bytes come from.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from calotype.model.changes import ImageFields, canonical_id
 from calotype.model.jobs import Job, JobKind, JobStatus
 from calotype.model.queries import JobQuery, SortKey
 
-#: What a list can be sorted by, and the field of a job that this is.
+#: Sort key -> field of a job.
 _SORT_KEYS = {
     "id": "id",
     "type": "makes_image",
@@ -45,12 +45,7 @@ class TaskRequest:
 
 
 def read_task(document: object, schemas: Schemas) -> TaskRequest:
-    """What a new task is to do.
-
-    Raises:
-        InvalidRequest: it is not a document of that kind.
-        NotAllowed: the image would have what is the server's own.
-    """
+    """Read a new task; raises InvalidRequest, and NotAllowed for an image with fields of the server."""
     schemas.check("task", document)
     asked: dict[str, Any] = dict(document["input"])  # type: ignore[index]
     uri = asked.pop("import_from")
@@ -60,11 +55,7 @@ def read_task(document: object, schemas: Schemas) -> TaskRequest:
 
 
 def read_listing(request: Request, most: int) -> JobQuery:
-    """What the request's query string asks for; at most `most` tasks a page.
-
-    Raises:
-        InvalidRequest: a parameter cannot be read.
-    """
+    """Read the query of at most `most` tasks; raises InvalidRequest."""
     query = request.GET
     status = read_choice(query, "status", tuple(map(str, JobStatus)), None)
     kind = read_choice(query, "type", tuple(map(str, TaskType)), None)
@@ -91,7 +82,7 @@ def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | Non
 
 
 def listed_task(job: Job) -> dict[str, Any]:
-    """A job as one of a list of tasks."""
+    """Return a job as an entry of a list of tasks."""
     return {
         **_common(job),
         "message": job.message,
@@ -103,12 +94,12 @@ def listed_task(job: Job) -> dict[str, Any]:
 
 
 def task_document(job: Job) -> dict[str, Any]:
-    """A job as a task."""
+    """Return a job as a task."""
     return {**listed_task(job), **_details(job)}
 
 
 def image_task(job: Job) -> dict[str, Any]:
-    """A job as the task of an image, in a form of its own."""
+    """Return a job as a task of an image, which has a form of its own."""
     return {
         **_common(job),
         **_details(job),
@@ -150,7 +141,7 @@ def _import_of(job: Job) -> dict[str, Any]:
 
 
 def _method_name(job: Job) -> str:
-    """The import method that a job carries out."""
+    """Return the import method that a job carries out."""
     if job.kind is JobKind.COPY:
         return "copy-image"
     return "glance-direct" if job.order.get("staged") else "web-download"
