@@ -8,11 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPMethodNotAllowed
 from pyramid.interfaces import IDefaultPermission
+from pyramid.response import Response
 from pyramid.router import Router
 from pyramid.security import NO_PERMISSION_REQUIRED
 from webtest import TestApp
 
+from calotype.api.http.allowed_methods import refuse_other_methods
+from calotype.api.http.predicates import Method
 from calotype.api.http.resources import Resource
 from calotype.api.v2.patch import V21
 from calotype.app import make_app
@@ -147,3 +152,30 @@ def test_a_405_names_the_methods_that_have_a_view(
         path = path.replace(name, image_id)
     answer = app.request(path, method="BREW", expect_errors=True)
     assert (answer.status_int, answer.headers.get("Allow")) == (405, allowed)
+
+
+class Stranger(Resource):
+    """A resource of somebody else's."""
+
+
+@pytest.mark.parametrize(
+    ("predicates", "answers"),
+    [
+        ({}, {"GET": "200", "BREW": "200"}),
+        ({"method": "GET"}, {"GET": "200", "BREW": "405 GET, HEAD"}),
+        ({"request_method": "POST"}, {"POST": "200", "BREW": "405 POST"}),
+        ({"request_method": ("GET", "PUT")}, {"PUT": "200", "BREW": "405 GET, HEAD, PUT"}),
+    ],
+)
+def test_a_view_of_somebody_else_keeps_its_methods(
+    predicates: dict[str, Any], answers: dict[str, str]
+) -> None:
+    config = Configurator(root_factory=Stranger)
+    config.add_view_predicate("method", Method)
+    config.add_view(lambda context, request: Response("200"), context=Stranger, **predicates)
+    config.add_view(
+        lambda error, request: Response(f"405 {error.headers['Allow']}"), context=HTTPMethodNotAllowed
+    )
+    refuse_other_methods(config)
+    app = TestApp(config.make_wsgi_app(), lint=False)
+    assert {method: app.request("/", method=method).text for method in answers} == answers

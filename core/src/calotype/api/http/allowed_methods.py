@@ -28,17 +28,22 @@ def refuse_other_methods(config: Configurator) -> None:
 
 
 def _find_methods(config: Configurator) -> dict[tuple[type[Resource], str], set[str]]:
-    """Return the methods of each resource and view name that has a view."""
+    """Return the methods of each resource and view name, without those where a view takes every method."""
     found: dict[tuple[type[Resource], str], set[str]] = {}
+    takes_all = set()
     for entry in config.introspector.get_category("views"):
         view = entry["introspectable"]
-        context, given = view["context"], view.get("method", ())
+        context, given = view["context"], view.get("method") or view["request_methods"]
         if isinstance(context, type) and issubclass(context, Resource):
-            methods = found.setdefault((context, view["name"]), set())
+            key = (context, view["name"])
+            if given is None:
+                takes_all.add(key)
+                continue
+            methods = found.setdefault(key, set())
             methods.update((given,) if isinstance(given, str) else given)
-            if given == "GET":
+            if given == "GET" or "GET" in (view["request_methods"] or ()):
                 methods.add("HEAD")
-    return found
+    return {key: methods for key, methods in found.items() if key not in takes_all}
 
 
 def _refusal(allowed: str) -> Callable[[Resource, Request], Response]:
