@@ -1,4 +1,4 @@
-"""What surrounds every request: its line in the access log, its id, and who stands in for its worker."""
+"""The tween around every request: writes its line in the access log, and lets its worker be replaced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("calotype.access")
 
 
 class _Counted:
-    """A request's body that counts its bytes as they are read, because fewer than announced may come."""
+    """A body that counts the bytes that are read, because fewer than announced may come."""
 
     def __init__(self, body: Any):
         self.count = 0
@@ -41,7 +41,7 @@ class _Counted:
         return getattr(self._body, name)
 
 
-#: A path is logged with everything escaped that could forge a line or paint a terminal.
+#: Characters that are escaped in logged paths, because they could forge a line or control a terminal.
 _UNSAFE = re.compile(r"[^\x21\x23-\x5b\x5d-\x7e]")
 _PATH_SHOWN = 300
 
@@ -49,12 +49,12 @@ _PATH_SHOWN = 300
 def access_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """Log who asked, method, path, status, bytes and milliseconds of what the application answers."""
+    """Log caller, method, path, status, bytes and milliseconds of each request."""
 
     def access_tween(request: Request) -> Response:
         began = time.perf_counter()
         body = request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"])
-        # Our own server lets another worker do the work of one that waits; others have no such thing.
+        # Our server starts another worker while one waits; other servers do not.
         token = STAND_IN.set(request.environ.get("calotype.release_worker", contextlib.nullcontext))
         try:
             response = handler(request)
@@ -89,5 +89,5 @@ def shown(text: str) -> str:
 
 
 def includeme(config: Configurator) -> None:
-    """Install the tween outside of the exception views, so that errors are counted too."""
+    """Install the tween outside of the exception views, so that errors are logged too."""
     config.add_tween("calotype.api.http.access_log.access_tween_factory", over=EXCVIEW)

@@ -1,10 +1,9 @@
-"""The requests of watchers: /healthz and /healthcheck (the process lives), /readyz (it can serve), /metrics.
+"""/healthz and /healthcheck (the process lives), /readyz (it can serve), and /metrics.
 
-None of them asks for a token; /metrics is there only when the settings say so. With `calotype.admin_listen`
-it is a view of the admin listener's tree alone: no spelling of a path leads to it from elsewhere. Readiness
-is the database's: one store that is away degrades what needs it, and nothing else.
-Neither the database nor a store is asked here: the answer is what `calotype.transfers.probes` last saw.
-Only an administrator's list of processes is read from the database, unless that was away then.
+None of them needs a token. /metrics exists only if the settings say so, and with `calotype.admin_listen`
+only below the root of the admin listener. Readiness depends on the database only, because without one store
+the rest still works. The answers are what `calotype.transfers.probes` last saw. Only an administrator's list
+of processes is read from the database.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from calotype.transfers.probes import ProbeState
 
 
 def healthz(context: Root | AdminRoot, request: Request) -> Response:
-    """The process answers."""
+    """Answer that the process lives."""
     return Response("ok\n", content_type="text/plain", charset="utf-8")
 
 
@@ -54,7 +53,7 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
 
 
 def metrics(context: Root | AdminRoot, request: Request) -> Response:
-    """Counters of this process, and gauges read from the database now."""
+    """Return the counters of this process, and gauges that are read from the database now."""
     collected = request.parts.metrics
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
 
@@ -82,7 +81,7 @@ def _processes(request: Request) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """Hang the views under the roots: health under both, metrics where the settings want them."""
+    """Add the views to the roots: health to both, metrics as the settings say."""
     settings: Settings = Parts.of(config.registry).settings
     for root in (Root, AdminRoot):
         _add(config, healthz, root)
