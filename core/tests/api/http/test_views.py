@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -19,10 +18,8 @@ from webtest import TestApp
 from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.predicates import Method
 from calotype.api.http.resources import Resource
-from calotype.api.v2.patch import V21
 from calotype.app import make_app
 from calotype.model import policy
-from calotype.model.changes import ImageFields
 from calotype.model.policy import Caller
 from tests.support.workbench import Bench, make_bench, make_settings
 
@@ -131,13 +128,7 @@ def served(template: Any) -> Iterator[tuple[TestApp, dict[str, str]]]:
     """An application with an image that has a member, and with a deleted one; their ids by their names."""
     with make_bench(template) as bench:
         app = TestApp(make_app(bench.service), lint=False)  # lint knows no method of ours
-        made = [bench.lifecycle.reserve(ImageFields(), bench.caller) for _ in range(2)]
-        shared, gone = (image.id for image in made)
-        app.patch(
-            f"/v2/images/{shared}",
-            json.dumps([{"op": "replace", "path": "/visibility", "value": "shared"}]),
-            content_type=V21,
-        )
+        shared, gone = (app.post_json("/v2/images", {}).json["id"] for _ in range(2))
         app.post_json(f"/v2/images/{shared}/members", {"member": "member"})
         app.delete(f"/v2/images/{gone}")
         yield app, {"ID": shared, "GONE": gone}
