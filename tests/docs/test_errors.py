@@ -9,6 +9,7 @@ import re
 import pyramid.httpexceptions
 from waitress import utilities
 
+from calotype.api import v2
 from calotype.api.http.errors import STATUS
 from tests.docs.pages import DOCS
 from tests.docs.sentences import read_rows, template
@@ -37,6 +38,7 @@ def test_each_status_that_a_view_or_the_server_gives_by_itself_is_on_the_page(no
     names = {called(node) for node in nodes if isinstance(node, (ast.Call, ast.Name))}
     kinds = [getattr(module, name, None) for name in names for module in (pyramid.httpexceptions, utilities)]
     given = {getattr(kind, "code", None) for kind in kinds} & set(http.HTTPStatus)
+    given |= set(v2.STATUS.values())
 
     assert {404, 405, 410, 431} <= given <= written
 

@@ -8,6 +8,7 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 from pyramid.router import Router
 
+from calotype.api.http.request import Parts
 from calotype.model.findings import FindingKind
 from tests.docs.pages import DOCS
 from tests.docs.sentences import read_rows, template
@@ -19,7 +20,7 @@ OWN = "store '...': ..."
 
 def test_the_metrics_of_the_page_are_those_of_the_service(application: Router) -> None:
     """r1-E21, both ways"""
-    rendered = application.registry["calotype.metrics"].render().decode()
+    rendered = Parts.of(application.registry).metrics.render().decode()
     given = {
         (family.name + ("_total" if family.type == "counter" else ""), family.type)
         for family in text_string_to_metric_families(rendered)

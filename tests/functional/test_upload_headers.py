@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -90,3 +91,15 @@ def test_a_coding_that_changes_nothing_counts_as_none(server: Server, asked: str
     """r1-B5: an empty Content-Encoding is as good as an absent one."""
     image_id = str(uuid.uuid4()) if asked in NEW else server.reserve(**FORMATS)["id"]
     assert send(server, asked, image_id, {"Content-Encoding": coding}).status in (200, 201, 204)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity, deflate"])
+@pytest.mark.parametrize("path", ["/v1/images", "/v2/images"])
+def test_a_coded_document_is_415(server: Server, path: str, coding: str) -> None:
+    """Until then both dialects read the document as if it were not coded, and made an image."""
+    image_id = str(uuid.uuid4())
+    document = json.dumps({"id": image_id, "name": "coded"}).encode()
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    answer = server.request("POST", path, headers, document)
+    assert (answer.status, "Content-Encoding" in answer.text) == (415, True)
+    assert_nothing_recorded(server, image_id)

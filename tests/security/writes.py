@@ -235,7 +235,6 @@ _METADEFS = [
 WRITES = (*_CLASSIC, *_V1, *_V2, *_METADEFS)
 #: Views for methods that change things elsewhere, and here always refuse.
 REFUSING = {
-    (f"{V1}.V1Images", "", "DELETE"),
     (f"{V1}.V1Tombstone", "", "PUT"),
     (f"{V1}.V1Tombstone", "", "DELETE"),
     (f"{V2}.Actions", "undelete", "POST"),

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.request import Request
 from pyramid.router import Router
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.metrics import Metrics
+from calotype.api.http.request import Parts, Request
 from calotype.config.interpolation import ARGUMENTS, SettingsError
 from calotype.config.messages import located, one_line, with_arguments
 from calotype.config.section import read_settings
@@ -31,8 +32,10 @@ from calotype.database.engine import build_engine, is_missing
 from calotype.database.errors import DatabaseError
 from calotype.extensions import Extension, branches_of, load_extensions, mount, work_of
 from calotype.identity.exposure import find_exposed
+from calotype.identity.security import make_security
 from calotype.identity.token_file import TokenFile, TokensUnreadable
 from calotype.images.lifecycle import Lifecycle
+from calotype.model import policy
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError
 from calotype.transfers.heartbeat import INTERVAL, Heartbeat
@@ -198,42 +201,33 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config = Configurator(
         settings=dict(pyramid or {}),
         exceptionresponse_view=None,  # calotype.api.http.errors answers for all of them
+        request_factory=Request,
     )
-    config.registry["calotype.settings"] = settings
-    config.registry["calotype.metrics"] = metrics = Metrics(service.database, settings.scrub_period)
-    config.registry["calotype.probes"] = service.probes
+    security = make_security(settings)
+    config.set_security_policy(security)
+    config.set_default_permission(policy.NEVER)  # so a view that names no permission is closed
+    metrics = Metrics(service.database, settings.scrub_period)
     metrics.collect_stores(service.stores, service.probes)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
     for store in service.stores:
         store.observe = metrics.observe_store
+    parts = Parts(
+        settings, service.database, service.stores, service.lifecycle, service.probes, metrics, security
+    )
+    parts.install(config.registry)
 
-    def db(request: Request) -> Database:
-        return service.database
-
-    def image_lifecycle(request: Request) -> Lifecycle:
-        return service.lifecycle
-
-    def image_stores(request: Request) -> Catalog:
-        return service.stores
-
-    config.add_request_method(db, "db", property=True)
-    config.add_request_method(image_lifecycle, "lifecycle", property=True)
-    config.add_request_method(image_stores, "stores", property=True)
-
-    config.include("calotype.identity.security")
     config.include("calotype.api.http.resources")
     config.include("calotype.api.http.access_log")
     config.include("calotype.api.http.cors")
     config.include("calotype.api.http.errors")
     config.include("calotype.api.http.local")
     config.include("calotype.api.http.targets")
-    config.include("calotype.api.http.path_guard")
-    config.include("calotype.api.http.body")
     config.include("calotype.api.http.predicates")
     config.include("calotype.api.http.health")
     config.include("calotype.api.http.versions")
     config.include("calotype.api.classic.views")
     mount(config, service.extensions)
+    refuse_other_methods(config)
     app = config.make_wsgi_app()
     if settings.identity == "none":
         app.loopback_only = (

@@ -1,20 +1,18 @@
-"""Who is asking. The answer is a Caller; what a Caller may do stands in `calotype.model.policy`.
+"""Find out who is asking. `calotype.model.policy` says what a caller may do.
 
-Three ways to know, chosen by `calotype.identity`. Whatever a client says of itself in
-identity headers counts only when the middleware that checks tokens has gone before,
-which it shows by an entry in the WSGI environment that no client can make.
+The setting `calotype.identity` chooses one of three ways. Identity headers count only after the middleware
+that checks tokens has run. It leaves an entry in the WSGI environment, which no client can do.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any, Protocol
 
 from pyramid.authorization import ACLHelper
-from pyramid.config import Configurator
-from pyramid.request import Request
 from pyramid.security import Allowed, Denied
 
 from calotype.config.settings import Settings
@@ -23,15 +21,36 @@ from calotype.identity.token_file import TokenFile
 from calotype.model.audit import Origin
 from calotype.model.policy import Caller
 
-#: Identity `none`: everybody is the administrator of the one project there is.
+#: Every caller with identity `none`: the administrator of the only project.
 SOLE_CALLER = Caller(user=None, project="default", roles=frozenset({"admin"}))
-#: Somebody without any credentials, where those are let in.
+#: A caller without credentials, where anonymous callers are let in.
 NOBODY = Caller(anonymous=True)
 
-#: What a 401 tells a client about how to authenticate.
+#: The WWW-Authenticate header of a 401.
 CHALLENGE = 'X-Auth-Token realm="calotype"'
 
-Identify = Callable[[Request], Caller | None]
+
+class Head(Protocol):
+    """The part of a request that says who sends it."""
+
+    @property
+    def environ(self) -> dict[str, Any]: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class Asking(Head, Protocol):
+    """A request whose caller is found out once, and confirmed after a while."""
+
+    caller: Caller
+    identified_at: float
+
+    @property
+    def id(self) -> str: ...
+
+
+Identify = Callable[[Head], Caller | None]
 
 
 class Unauthenticated(Exception):
@@ -42,26 +61,26 @@ class Unauthenticated(Exception):
 
 
 class IdentityUnavailable(Exception):
-    """Nobody can say at the moment whether a token still counts."""
+    """The identity service does not say at the moment whether a token is still valid."""
 
     def __init__(self) -> None:
         super().__init__("The identity service cannot be asked about the token at the moment: try again.")
 
 
-def identify_sole(request: Request) -> Caller:
-    """Identity `none`: whatever token comes along is passed over."""
+def identify_sole(head: Head) -> Caller:
+    """Identity `none`: return the one caller, whatever token the request has."""
     return SOLE_CALLER
 
 
 def identify_by_tokens(tokens: TokenFile) -> Identify:
-    """Identity `tokens`: the file knows; None without a token.
+    """Identity `tokens`: return a function that looks a token up in the file; None without a token.
 
     Raises:
         Unauthenticated: the token is unknown.
     """
 
-    def identify(request: Request) -> Caller | None:
-        text = request.headers.get("X-Auth-Token")
+    def identify(head: Head) -> Caller | None:
+        text = head.headers.get("X-Auth-Token")
         if text is None:
             return None
         caller = tokens.caller(text)
@@ -72,39 +91,40 @@ def identify_by_tokens(tokens: TokenFile) -> Identify:
     return identify
 
 
-def identify_by_keystone(request: Request, *, system_scope: bool = False) -> Caller | None:
-    """Identity `keystone`: keystonemiddleware's auth_token in the pipeline has checked the token.
+def identify_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | None:
+    """Identity `keystone`: return the caller whose token keystonemiddleware's auth_token has checked.
 
-    `system_scope`: what a token for the whole system gives counts as what one for a project gives.
+    Args:
+        system_scope: whether a system-scoped token gives the rights of its roles.
     """
-    headers = request.headers
-    if "keystone.token_auth" not in request.environ or headers.get("X-Identity-Status") != "Confirmed":
+    headers = head.headers
+    if "keystone.token_auth" not in head.environ or headers.get("X-Identity-Status") != "Confirmed":
         return None
     roles = (role.strip().lower() for role in headers.get("X-Roles", "").split(","))
-    # Images belong to projects. An administrator of one customer's domain must not be one of all images.
+    # Images belong to projects. The administrator of one customer's domain must not be one of all images.
     of_system = bool(headers.get("OpenStack-System-Scope"))
     return Caller(
         headers.get("X-User-Id"),
         headers.get("X-Project-Id"),
         frozenset(filter(None, roles)),
         outside=bool(headers.get("X-Domain-Id")) or (of_system and not system_scope),
-        expires=keystone.expiry(request.environ),
-        origin=Origin(token_id=keystone.audit_id(request.environ)),
+        expires=keystone.expiry(head.environ),
+        origin=Origin(token_id=keystone.audit_id(head.environ)),
     )
 
 
-def confirm_by_keystone(request: Request, *, system_scope: bool = False) -> Caller | None:
-    """Identity `keystone`: ask it again, past the filter's cache.
+def confirm_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | None:
+    """Identity `keystone`: ask Keystone about the token again, past the cache of the middleware.
 
     Raises:
         Unauthenticated: the token was revoked, or has expired.
         IdentityUnavailable: Keystone does not answer in time, or not about the token.
     """
-    caller = identify_by_keystone(request, system_scope=system_scope)
+    caller = identify_by_keystone(head, system_scope=system_scope)
     if caller is None:
         return None
     try:
-        roles = keystone.current_roles(request.environ)
+        roles = keystone.current_roles(head.environ)
     except keystone.Unanswered as error:
         raise IdentityUnavailable from error
     if roles is None:
@@ -113,10 +133,11 @@ def confirm_by_keystone(request: Request, *, system_scope: bool = False) -> Call
 
 
 class SecurityPolicy:
-    """Pyramid's security policy: callers, held against the ACLs of the resource tree.
+    """Pyramid's security policy: checks callers against the ACLs of the resource tree.
 
-    `identify` knows the caller from a request's head, and `confirm` asks once more, when the request took
-    longer than `confirm_after` seconds from there on.
+    Args:
+        identify: finds the caller from the head of a request.
+        confirm: the same again for a request that took longer than `confirm_after` seconds since.
     """
 
     def __init__(self, identify: Identify, confirm: Identify, *, allow_anonymous: bool, confirm_after: float):
@@ -126,11 +147,11 @@ class SecurityPolicy:
         self._confirm_after = confirm_after
         self._acl = ACLHelper()
 
-    def identity(self, request: Request) -> Caller:
-        """The Caller behind the request.
+    def identity(self, request: Asking) -> Caller:
+        """Return the caller of the request.
 
         Raises:
-            Unauthenticated: nobody is known, and nobody unknown is let in.
+            Unauthenticated: there is no valid token, and anonymous callers are not let in.
         """
         request.identified_at = time.monotonic()
         caller = self._identify(request)
@@ -139,48 +160,46 @@ class SecurityPolicy:
             share_out(f"{caller.user} of {caller.project}")
         return self._known(request, caller)
 
-    def confirm(self, request: Request) -> Caller:
-        """Return the caller, asked for again if the request's head came too long ago.
+    def confirm(self, request: Asking) -> Caller:
+        """Return the caller, identified again if the last time is too long ago.
 
-        Whoever it then is, is the request's caller from now on. Whatever reads a body, or waits for others,
-        before it changes something calls this between the two.
+        From then on this is the request's caller.
 
         Raises:
             Unauthenticated: the token was revoked meanwhile, or has expired.
         """
-        caller: Caller = request.caller
+        caller = request.caller
         if time.monotonic() - request.identified_at >= self._confirm_after:
             caller = request.caller = self._known(request, self._confirm(request))
             request.identified_at = time.monotonic()
         return caller
 
-    def _known(self, request: Request, caller: Caller | None) -> Caller:
+    def _known(self, request: Asking, caller: Caller | None) -> Caller:
         if caller is None and not self._allow_anonymous:
             raise Unauthenticated
         known = NOBODY if caller is None else caller
         address = request.environ.get("REMOTE_ADDR")
         return replace(known, origin=replace(known.origin, address=address, request_id=request.id))
 
-    def authenticated_userid(self, request: Request) -> str | None:
-        """The caller's user, where there are users."""
+    def authenticated_userid(self, request: Asking) -> str | None:
+        """Return the caller's user; None where there are no users."""
         return request.caller.user
 
-    def permits(self, request: Request, context: object, permission: str) -> Allowed | Denied:
-        """Whether the context's ACL gives the permission to one of the caller's principals."""
+    def permits(self, request: Asking, context: object, permission: str) -> Allowed | Denied:
+        """Return whether the context's ACL gives the permission to one of the caller's principals."""
         return self._acl.permits(context, request.caller.principals, permission)
 
-    def remember(self, request: Request, userid: str, **kw: object) -> list[tuple[str, str]]:
-        """Nothing is remembered: each request says who it is."""
+    def remember(self, request: Asking, userid: str, **kw: object) -> list[tuple[str, str]]:
+        """Return no headers, because every request brings its own token."""
         return []
 
-    def forget(self, request: Request, **kw: object) -> list[tuple[str, str]]:
-        """Nothing to forget."""
+    def forget(self, request: Asking, **kw: object) -> list[tuple[str, str]]:
+        """Return no headers, because nothing is remembered."""
         return []
 
 
-def includeme(config: Configurator) -> None:
-    """Install the policy that the settings choose, and `request.caller`, asked for once a request."""
-    settings: Settings = config.registry["calotype.settings"]
+def make_security(settings: Settings) -> SecurityPolicy:
+    """Make the policy that the settings choose."""
     identify: Identify = identify_sole
     confirm: Identify = identify_sole
     if settings.identity == "tokens":
@@ -188,16 +207,9 @@ def includeme(config: Configurator) -> None:
     elif settings.identity == "keystone":
         identify = partial(identify_by_keystone, system_scope=settings.system_scope)
         confirm = partial(confirm_by_keystone, system_scope=settings.system_scope)
-    policy = SecurityPolicy(
+    return SecurityPolicy(
         identify,
         confirm,
         allow_anonymous=settings.allow_anonymous,
         confirm_after=settings.confirm_after,
     )
-
-    def confirm_caller(request: Request) -> Caller:
-        return policy.confirm(request)
-
-    config.set_security_policy(policy)
-    config.add_request_method(policy.identity, "caller", reify=True)
-    config.add_request_method(confirm_caller)

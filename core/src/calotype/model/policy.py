@@ -1,9 +1,13 @@
 """Who may do what: the one table of rights.
 
 A right is a permission granted to a principal, on the collection or on one image.
-The resource tree shows the grants as ACLs, and views name the permission that a request needs
-at its head. `calotype.database.rights` asks the same table again in the unit that writes, and
-`may_set` about single fields. Nothing else decides about rights.
+The resource tree shows the grants as ACLs, and each view names the permission that it needs; a view that
+names none is closed. `calotype.database.rights` asks the same table again in the unit that writes, and
+`may_set` about single fields. The functions named `sees_` decide what a caller is shown besides images.
+
+Images v1 has rules of its own, because its clients depend on them: who gets 404 instead of 403
+(`api.v1.resources`), which fields of the server an update may repeat and whose `owner` is ignored
+(`api.v1.views`), and when a list shows all images to an admin (`api.v1.listing`).
 
                   VIEW               DOWNLOAD            change (1)    ANSWER  publish, set owner
     admin         always             always              yes           yes     yes
@@ -49,6 +53,8 @@ SHARE = "share"
 ANSWER = "answer"
 DEACTIVATE = "deactivate"
 OPERATE = "operate"
+#: A permission that no grant gives.
+NEVER = "never"
 
 #: What an image's owner may do with it, besides looking at its bytes.
 OWNING = frozenset({VIEW, UPDATE, UPLOAD, DELETE, SHARE, DEACTIVATE})
@@ -162,6 +168,26 @@ def visible_members(caller: Caller, image: Image) -> tuple[Member, ...]:
     if caller.is_admin or (image.owner is not None and caller.project == image.owner):
         return image.members
     return tuple(member for member in image.members if member.project == caller.project)
+
+
+def sees_deleted(caller: Caller) -> bool:
+    """Return whether the caller may look at deleted images."""
+    return caller.is_admin
+
+
+def sees_job(caller: Caller, owner: str | None) -> bool:
+    """Return whether the caller may look at a job of this project's."""
+    return caller.is_admin or (owner is not None and owner == caller.project)
+
+
+def sees_stores(caller: Caller, image: Image) -> bool:
+    """Return whether the caller may know which stores hold the bytes of the image."""
+    return caller.is_admin or image.status is not Status.DEACTIVATED
+
+
+def sees_processes(caller: Caller) -> bool:
+    """Return whether the caller may know which processes serve."""
+    return caller.is_admin
 
 
 class FieldRule(enum.Enum):

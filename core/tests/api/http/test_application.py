@@ -118,11 +118,15 @@ def test_bytes_that_the_client_has_already_are_not_sent(app, image):
 # ---------------------------------------------------------------- errors
 
 
+#: The packages below HTTP whose exceptions can reach a view.
+BELOW = ("model", "stores", "database", "identity", "transfers", "images")
+
+
 def exceptions() -> list[type[Exception]]:
     """Every exception class of the layers below HTTP."""
     found = set()
     for info in pkgutil.walk_packages(calotype.__path__, "calotype."):
-        below = info.name.split(".")[1] in ("draft", "lifecycle", "registry", "stores", "security", "tokens")
+        below = info.name.split(".")[1] in BELOW
         if below and "migrations" not in info.name:
             module = importlib.import_module(info.name)
             found |= {
@@ -136,7 +140,7 @@ def exceptions() -> list[type[Exception]]:
 #: Exceptions that never reach a view: they end the start, or are caught where they are raised.
 INSIDE = {
     *("DatabaseError", "SchemaMismatch", "SettingsError", "TokensNotWritten", "_Broken", "Interrupted"),
-    *("OptionsError", "PluginError"),
+    *("OptionsError", "PluginError", "Unanswered"),
 }
 
 

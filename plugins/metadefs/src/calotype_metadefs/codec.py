@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from pyramid.request import Request
-
 from calotype.api.http.filters import check_values
 from calotype.api.http.paging import read_position
+from calotype.api.http.request import Request
 from calotype.api.v2.codec import moment, read_object
 from calotype.api.v2.listing import read_choice, read_limit
 from calotype.model.changes import InvalidRequest

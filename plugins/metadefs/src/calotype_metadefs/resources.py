@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pyramid.authorization import Allow
-from pyramid.request import Request
 
+from calotype.api.http.request import Request
 from calotype.api.http.resources import Resource
 from calotype.api.v2.resources import Schema
 from calotype.model import policy

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import fit
 from calotype.api.http.paging import link_parameters
+from calotype.api.http.request import Request
 from calotype.api.http.versions import base_url
 from calotype.api.v2.views.documents import json_response, nothing, page_response, without_body
 from calotype.model import policy
@@ -46,7 +46,7 @@ def resource_types(context: ResourceTypes, request: Request) -> Response:
 @view_config(context=Namespaces, method="GET", permission=policy.LIST)
 def namespaces(context: Namespaces, request: Request) -> Response:
     """GET /v2/metadefs/namespaces: a page of those that the caller sees, and the way to the next."""
-    database, settings = request.metadefs.definitions, request.registry["calotype.settings"]
+    database, settings = request.metadefs.definitions, request.settings
     listing = codec.read_listing(request, settings.list_limit)
     page = database.page(listing)
     documents = (

@@ -1,27 +1,26 @@
-"""The classic dialect's forms: headers to a draft, an image to headers and JSON.
+"""The forms of the classic dialect: headers are read into fields, images are written as headers and JSON.
 
-Rules from the first API server: `type` is a view of disk and container format, null is
-`None` in headers, fields that the server owns and unknown ones are passed over.
+As in the first API, `type` is a view of disk and container format, null is `None` in headers, and fields that
+the server sets are ignored, like unknown ones.
 """
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Mapping
 from typing import Any
 
-from pyramid.request import Request
-
 from calotype.api.http import headers
 from calotype.api.http.headers import header_text, read_boolean, read_integer
+from calotype.api.http.request import Request
+from calotype.api.http.times import without_zone
 from calotype.config.messages import did_you_mean, not_one_of
 from calotype.model.changes import ImageFields, InvalidRequest, read_id
 from calotype.model.images import Image, Status, Visibility
 
 log = logging.getLogger(__name__)
 
-#: Classic `type` -> the format that disk and container share, or their pair.
+#: Classic `type` -> disk and container format.
 _FORMATS = {
     "kernel": {"disk_format": "aki", "container_format": "aki"},
     "ramdisk": {"disk_format": "ari", "container_format": "ari"},
@@ -30,7 +29,7 @@ _FORMATS = {
 }
 _INTEGERS = ("min_disk", "min_ram")
 _TEXTS = ("name", "disk_format", "container_format")
-#: What a client can set, and what it can send back as it was shown, or as v1 names it.
+#: Fields that a client can set; below, fields that it may send back and that are ignored.
 _SETTABLE = frozenset({"id", "type", "is_public", "protected", "size", "store", "location"}).union(
     _INTEGERS, _TEXTS
 )
@@ -52,11 +51,7 @@ _TYPES = {"aki": "kernel", "ari": "ramdisk", "raw": "raw"}
 
 
 def read_draft(request: Request) -> ImageFields:
-    """The draft that a request's headers make. An unknown name is ignored, and logged.
-
-    Raises:
-        InvalidRequest: a value cannot be read.
-    """
+    """Read the fields from the headers, and log an unknown name; raises InvalidRequest for a bad value."""
     meta = headers.decode(request.headers.items())
     given = meta.fields
     if unknown := sorted(given.keys() - _SETTABLE - _IGNORED):
@@ -90,12 +85,12 @@ def _read_fields(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def image_brief(image: Image) -> dict[str, Any]:
-    """An entry of the brief list."""
+    """Return an entry of the brief list."""
     return {"id": image.id, "name": image.name, "type": _type(image), "size": image.size or 0}
 
 
 def image_detail(image: Image) -> dict[str, Any]:
-    """The whole record as JSON values; never the location."""
+    """Return the record as JSON values, without the location."""
     return {
         **image_brief(image),
         "store": image.store,
@@ -109,16 +104,16 @@ def image_detail(image: Image) -> dict[str, Any]:
         "min_ram": image.min_ram,
         "owner": image.owner,
         "protected": image.protected,
-        "created_at": _moment(image.created_at),
-        "updated_at": _moment(image.updated_at) if image.updated_at != image.created_at else None,
-        "deleted_at": _moment(image.deleted_at),
+        "created_at": without_zone(image.created_at),
+        "updated_at": without_zone(image.updated_at) if image.updated_at != image.created_at else None,
+        "deleted_at": without_zone(image.deleted_at),
         "deleted": image.status is Status.DELETED,
         "properties": dict(image.properties),
     }
 
 
 def image_headers(image: Image) -> list[tuple[str, str]]:
-    """The whole record as response headers: `True`/`False`, decimal numbers, `None` for null."""
+    """Return the record as response headers: `True` or `False`, decimal numbers, `None` for null."""
     fields = image_detail(image)
     properties = fields.pop("properties")
     return headers.encode({name: header_text(value) for name, value in fields.items()}, properties)
@@ -128,8 +123,3 @@ def _type(image: Image) -> str | None:
     if image.disk_format is None and image.container_format is None:
         return None
     return _TYPES.get(image.disk_format or "", "machine")
-
-
-def _moment(moment: datetime.datetime | None) -> str | None:
-    """ISO 8601 without a zone, as it always was: UTC is understood."""
-    return None if moment is None else moment.replace(tzinfo=None).isoformat()

@@ -1,4 +1,4 @@
-"""What surrounds every request: its line in the access log, its id, and who stands in for its worker."""
+"""The tween around every request: writes its line in the access log, and lets its worker be replaced."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import contextlib
 import logging
 import re
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
-from calotype.model.policy import Caller
+from calotype.api.http.request import Request
 from calotype.stores.bulkhead import STAND_IN
 
 log = logging.getLogger("calotype.access")
 
 
 class _Counted:
-    """A request's body that counts its bytes as they are read, because fewer than announced may come."""
+    """A body that counts the bytes that are read, because fewer than announced may come."""
 
     def __init__(self, body: Any):
         self.count = 0
@@ -43,18 +41,20 @@ class _Counted:
         return getattr(self._body, name)
 
 
-#: A path is logged with everything escaped that could forge a line or paint a terminal.
+#: Characters that are escaped in logged paths, because they could forge a line or control a terminal.
 _UNSAFE = re.compile(r"[^\x21\x23-\x5b\x5d-\x7e]")
 _PATH_SHOWN = 300
 
 
-def access_tween_factory(handler: Callable[[Request], Response], registry: Registry) -> Callable:
-    """Log who asked, method, path, status, bytes and milliseconds of what the application answers."""
+def access_tween_factory(
+    handler: Callable[[Request], Response], registry: Registry
+) -> Callable[[Request], Response]:
+    """Log caller, method, path, status, bytes and milliseconds of each request."""
 
     def access_tween(request: Request) -> Response:
         began = time.perf_counter()
         body = request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"])
-        # Our own server lets another worker do the work of one that waits; others have no such thing.
+        # Our server starts another worker while one waits; other servers do not.
         token = STAND_IN.set(request.environ.get("calotype.release_worker", contextlib.nullcontext))
         try:
             response = handler(request)
@@ -62,11 +62,9 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
             STAND_IN.reset(token)
         response.headers["x-openstack-request-id"] = request.id
         seconds = time.perf_counter() - began
-        caller = caller_of(request)
+        caller = request.known_caller
         sent = 0 if request.method == "HEAD" else response.content_length or 0
-        registry["calotype.metrics"].observe_request(
-            request.method, response.status_int, seconds, body.count, sent
-        )
+        request.parts.metrics.observe_request(request.method, response.status_int, seconds, body.count, sent)
         log.info(
             'id=%s addr=%s user=%s project=%s method=%s path="%s" status=%d in=%d out=%d ms=%.1f',
             request.id,
@@ -85,22 +83,11 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
     return access_tween
 
 
-def caller_of(request: Request) -> Caller | None:
-    """Return who the request's caller is known to be; None if nobody asked for it yet, or it is not known."""
-    return vars(request).get("caller")
-
-
 def shown(text: str) -> str:
     cut = text[:_PATH_SHOWN] + ("..." if len(text) > _PATH_SHOWN else "")
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", cut)
 
 
-def _new_request_id(request: Request) -> str:
-    """Ours always: an id that a client chose would let it write into our log."""
-    return f"req-{uuid.uuid4()}"
-
-
 def includeme(config: Configurator) -> None:
-    """Install the tween outside of the exception views, so that errors are counted too."""
-    config.add_request_method(_new_request_id, "id", reify=True)
+    """Install the tween outside of the exception views, so that errors are logged too."""
     config.add_tween("calotype.api.http.access_log.access_tween_factory", over=EXCVIEW)

@@ -1,31 +1,55 @@
-"""405: the answer for every method that a resource has no view for."""
+"""405 and its header Allow, derived from the views that are registered."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPMethodNotAllowed
-from pyramid.request import Request
 from pyramid.response import Response
 
+from calotype.api.http.request import Request
+from calotype.api.http.resources import Resource
 
-def refuse_other_methods(
-    config: Configurator, context: type, name: str, allowed: str, *, permission: str | None = None
-) -> None:
-    """Answer 405, with `allowed` in the header Allow, where no other view of the context and name matches.
+#: The methods of the service, in the order in which Allow names them.
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-    `allowed` names GET, which stands for HEAD too. With `permission`, only callers who have it get the 405:
-    for others the resource is not there.
+
+def refuse_other_methods(config: Configurator) -> None:
+    """Answer 405 wherever a resource has views, but none for the method of the request.
+
+    Must be called when all views are registered. A caller without the resource's `methods_shown_with`
+    gets the answer of a resource that is not there, or not the caller's.
     """
+    config.commit()
+    for (context, name), methods in _find_methods(config).items():
+        allowed = ", ".join(method for method in _METHODS if method in methods)
+        config.add_view(_refusal(allowed), context=context, name=name, permission=context.methods_shown_with)
 
-    def refuse(context: object, request: Request) -> Response:
-        raise not_allowed(allowed)
 
-    config.add_view(refuse, context=context, name=name, permission=permission)
+def _find_methods(config: Configurator) -> dict[tuple[type[Resource], str], set[str]]:
+    """Return the methods of each resource and view name, without those where a view takes every method."""
+    found: dict[tuple[type[Resource], str], set[str]] = {}
+    takes_all = set()
+    for entry in config.introspector.get_category("views"):
+        view = entry["introspectable"]
+        context, given = view["context"], view.get("method") or view["request_methods"]
+        if isinstance(context, type) and issubclass(context, Resource):
+            key = (context, view["name"])
+            if given is None:
+                takes_all.add(key)
+                continue
+            methods = found.setdefault(key, set())
+            methods.update((given,) if isinstance(given, str) else given)
+            if given == "GET" or "GET" in (view["request_methods"] or ()):
+                methods.add("HEAD")
+    return {key: methods for key, methods in found.items() if key not in takes_all}
 
 
-def not_allowed(allowed: str) -> HTTPMethodNotAllowed:
-    """Return the 405 of a resource with these methods, as "GET, POST"; HEAD is added where GET is."""
-    allowed = allowed.replace("GET", "GET, HEAD")
-    return HTTPMethodNotAllowed(
-        f"The method is not allowed here; allowed: {allowed}.", headers={"Allow": allowed}
-    )
+def _refusal(allowed: str) -> Callable[[Resource, Request], Response]:
+    def refuse(context: Resource, request: Request) -> Response:
+        raise HTTPMethodNotAllowed(
+            f"The method is not allowed here; allowed: {allowed}.", headers={"Allow": allowed}
+        )
+
+    return refuse

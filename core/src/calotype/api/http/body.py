@@ -1,7 +1,7 @@
-"""Image bytes, in and out: the request's body as a reader, and a response that streams.
+"""Responses with the bytes of an image.
 
-Nothing here holds more than a block in memory. A whole file, or a part of one, is
-handed to the server by `wsgi.file_wrapper`, which sends it without a worker's help.
+At most one block is in memory. A file is handed to the server by `wsgi.file_wrapper`, which sends it, or a
+part of it, without a worker.
 """
 
 from __future__ import annotations
@@ -11,104 +11,28 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from pyramid.config import Configurator
-from pyramid.request import Request
 from pyramid.response import Response
 from webob.byterange import ContentRange
 
 from calotype.api.http.conditions import Validators
+from calotype.api.http.request import Request
 from calotype.images.downloads import DirectAccess
 from calotype.model.images import Image, Status
 from calotype.stores.blob_readers import LimitedReader
 from calotype.stores.bulkhead import STAND_IN, StandIn
 from calotype.stores.contract import Reader
-from calotype.stores.errors import SourceBroken
 from calotype.stores.measured import BLOCK
 
-#: "The last 0 bytes", which WebOb takes for "from byte 0 on".
+#: "The last 0 bytes", which WebOb reads as "from byte 0 on".
 _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
-#: Characters of a Range header that is looked at. WebOb tries each way to share blanks out between two
-#: places, and a server may ignore ranges (RFC 9110 14.2).
+#: Characters of a Range header; a longer one is ignored (RFC 9110 14.2), because WebOb's pattern takes
+#: quadratic time for blanks.
 RANGE_MAX = 1000
 _OCTETS = "application/octet-stream"
 
 
-def announces_body(request: Request) -> bool:
-    """Return whether the request's head says that bytes follow. Those that come in chunks may be none."""
-    if request.content_length is not None:
-        return request.content_length > 0
-    return "HTTP_TRANSFER_ENCODING" in request.environ
-
-
-def _has_body(request: Request) -> bool:
-    """Return whether the request carries bytes, however they are framed; it waits for the first chunk.
-
-    Who may not make the request must be refused before, because a client may wait to be asked for the body.
-    """
-    announced = announces_body(request)
-    if not announced or request.content_length is not None:
-        return announced
-    rest = request.environ["wsgi.input"]
-    try:
-        first = rest.read(1)
-    except OSError:
-        return True  # and again, for whoever reads it
-    if first:
-        request.environ["wsgi.input"] = _Rejoined(first, rest)
-    else:
-        request.confirm_caller()  # the end of the body may have been long in coming
-    return bool(first)
-
-
-class _Rejoined:
-    """A body whose first byte was read to see whether there is one, and which begins with it all the same."""
-
-    def __init__(self, first: bytes, rest: Reader):
-        self._first = first
-        self._rest = rest
-
-    def read(self, size: int = -1, /) -> bytes:
-        if not self._first or size == 0:
-            return self._rest.read(size)
-        first, self._first = self._first, b""
-        return first + self._rest.read(size - 1 if size > 0 else -1)
-
-
-class RequestBody:
-    """The body as a Reader that ends where the request's Content-Length says."""
-
-    def __init__(self, request: Request):
-        self.length: int | None = request.content_length
-        self._input = request.environ["wsgi.input"]
-        self._left = self.length
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes of the body.
-
-        Raises:
-            SourceBroken: the client went away before it had sent them all.
-        """
-        wanted = BLOCK if size is None or size < 0 else size
-        if self._left is not None:
-            wanted = min(wanted, self._left)
-        if wanted == 0:
-            return b""
-        try:
-            block = self._input.read(wanted)
-        except OSError as error:
-            raise SourceBroken("Client disconnected before sending all data to the server.") from error
-        if self._left is not None:
-            if not block:
-                raise SourceBroken("Client disconnected before sending all data to the server.")
-            self._left -= len(block)
-        return block
-
-    def close(self) -> None:
-        """The server closes its own input."""
-
-
 class ReaderIterator:
-    """A reader as WSGI's iterable: blocks until its end, closed by the server."""
+    """A reader as an iterable of blocks for WSGI; the server closes it."""
 
     def __init__(self, reader: Reader, release_worker: StandIn):
         self._reader = reader
@@ -120,12 +44,12 @@ class ReaderIterator:
                 yield block
 
     def close(self) -> None:
-        """Close the reader behind."""
+        """Close the reader."""
         self._reader.close()
 
 
 class RangeNotSatisfiable(Exception):
-    """The range asked for lies outside of the image."""
+    """The requested range lies outside of the image."""
 
     def __init__(self, size: int):
         super().__init__(f"The image has {size} bytes; the range lies outside of them.")
@@ -133,12 +57,11 @@ class RangeNotSatisfiable(Exception):
 
 
 def image_response(request: Request, image: Image) -> Response:
-    """Answer with an image's bytes, or with the range of them that the request asks for, or with 304.
+    """Answer with an image's bytes, or the requested range, or 304, as RFC 9110 13 and 14 say.
 
-    Where the image's store has a shortcut, the answer is a redirect, or an order to the proxy
-    in front. What goes wrong in opening the bytes comes before any header is out. A HEAD is answered
-    from the image's record, and opens nothing. Follows RFC 9110 13 and 14: conditions, and `Range` (the
-    first of several).
+    Only the first of several ranges counts. If the store gives direct access, the answer is a redirect, or a
+    header for the proxy in front. Errors in opening the bytes are raised before any header is sent. A HEAD is
+    answered from the record and opens nothing.
 
     Raises:
         NoData, StoreError: there are no bytes to read.
@@ -163,23 +86,21 @@ def image_response(request: Request, image: Image) -> Response:
 
 
 def metadata_response(request: Request, image: Image, content_type: str = _OCTETS) -> Response:
-    """Answer a HEAD that asks for an image's metadata: with what a GET says of the bytes, once it is active.
+    """Answer a HEAD for metadata, with the headers of the bytes if the image is active.
 
     Raises:
         PreconditionFailed: the request is about other bytes.
     """
     if image.status is Status.ACTIVE:
         return _described(request, image, Validators.of(image), content_type)
-    # Without Content-Length, because 0 would not be that of the bytes.
+    # Content-Length is left out, because 0 would not be the size of the bytes.
     return Response(headerlist=[("Content-Type", content_type)], app_iter=())
 
 
 def _described(
     request: Request, image: Image, validators: Validators, content_type: str = _OCTETS
 ) -> Response:
-    """Say of the bytes what there is to say, without them, or answer with 304.
-
-    WebOb's setters would take a tenth of the time of a HEAD.
+    """Answer with the headers of the bytes, or with 304; WebOb's setters would take a tenth of the time.
 
     Raises:
         PreconditionFailed: the request is about other bytes.
@@ -202,19 +123,19 @@ def _send_elsewhere(response: Response, shortcut: DirectAccess) -> Response:
     if shortcut.url is not None:
         response.status_int = 307
         response.headers["Location"] = shortcut.url
-        response.cache_control = "no-store"  # the URL is good for minutes
+        response.cache_control = "no-store"  # the URL is valid for minutes
     else:
         response.headers["X-Accel-Redirect"] = shortcut.path
     return response
 
 
 def _wanted_range(request: Request, validators: Validators, size: int | None) -> range | None:
-    """The offsets that the request asks for; None for the whole image."""
+    """Return the offsets of the requested range, None for the whole image; raises RangeNotSatisfiable."""
     if len(request.headers.get("Range", "")) > RANGE_MAX:
         return None
     try:
         asked = request.range
-    except ValueError:  # more digits than Python reads: not a range
+    except ValueError:  # more digits than Python reads
         return None
     if asked is None or size is None or not validators.allow_range(request):
         return None
@@ -231,15 +152,10 @@ def _wanted_range(request: Request, validators: Validators, size: int | None) ->
 def _send(request: Request, response: Response, reader: Reader, length: int | None) -> Response:
     file = reader.file if isinstance(reader, LimitedReader) else None
     wrap = request.environ.get("wsgi.file_wrapper")
-    # A server sends a real file by itself, from its position, as far as Content-Length says.
+    # The server sends a real file by itself, from its position to Content-Length.
     if wrap is not None and file is not None:
         response.app_iter = wrap(file, BLOCK)
     else:
         response.app_iter = ReaderIterator(reader, STAND_IN.get())
     response.content_length = length  # only now: a new app_iter makes WebOb forget it
     return response
-
-
-def includeme(config: Configurator) -> None:
-    """Install `request.has_body`, which is found out once a request."""
-    config.add_request_method(_has_body, "has_body", reify=True)

@@ -6,9 +6,9 @@ import datetime
 import re
 from dataclasses import dataclass
 
-from pyramid.request import Request
 from webob.datetime_utils import parse_date
 
+from calotype.api.http.request import Request
 from calotype.model.images import Image
 
 _TAGS = re.compile(r'(W/)?"([^"]*)"')
@@ -33,7 +33,7 @@ class Validators:
 
     @classmethod
     def of(cls, image: Image) -> Validators:
-        """Return those of an image; of one that was made before `activated_at` was kept, by its own age."""
+        """Return those of an image; `created_at` stands for an `activated_at` that was not recorded yet."""
         since = image.activated_at or image.created_at
         return cls(image.checksum or image.os_hash_value, since.replace(microsecond=0))
 
@@ -71,7 +71,7 @@ class Validators:
 
 
 def _read_date(text: str | None) -> datetime.datetime | None:
-    """Return an HTTP date; None for what is none, which is to be ignored."""
+    """Return an HTTP date; None for any other text, which is ignored."""
     try:
         return parse_date(text)
     except (ValueError, OverflowError):

@@ -1,21 +1,21 @@
 """Requests of web pages from other origins (CORS, as the Fetch standard says), where the settings name them.
 
-A token is a header that a page must set itself. So no browser sends credentials of its own, and none are
-allowed.
-A preflight is answered before anything is known of the caller, because browsers send no token with it. Every
-other answer, an error too, lets the page read all of its headers.
+A page sets the token itself as a header, so browsers send no credentials of their own, and none are allowed.
+A preflight is answered before the caller is identified, because browsers send no token with it. Every other
+answer, also an error, lets the page read all of its headers.
 """
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
+from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 
 #: Seconds for which a browser may remember the answer to a preflight.
@@ -35,7 +35,7 @@ def cors_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
     """Answer preflights, and give every other answer the headers by which a browser shows it to a page."""
-    settings: Settings = registry["calotype.settings"]
+    settings: Settings = Parts.of(registry).settings
     configured = bool(settings.cors_origins)
 
     def cors_tween(request: Request) -> Response:
@@ -46,8 +46,8 @@ def cors_tween_factory(
             response = handler(request)
         else:
             response = _preflight(request, settings) if allowed else _refused(origin)
-        if configured:  # otherwise the answer is the same for all origins
-            _vary(response)
+        if configured:  # so that a cache does not give the answer for one origin to another
+            response.vary = (*(response.vary or ()), "Origin")
         if allowed:
             response.headers["Access-Control-Allow-Origin"] = origin
             if not preflight:
@@ -71,7 +71,7 @@ def _preflight(request: Request, settings: Settings) -> Response:
 
 
 def _refused(origin: str) -> Response:
-    """Say why, to whoever looks at the request in a browser. No page may read it."""
+    """Answer a person who looks at the request in a browser; no page may read it."""
     told = (
         f"The origin {origin[:_SHOWN_MAX]} is not among those of calotype.cors_origins, "
         "where the operator can add it.\n"
@@ -80,11 +80,8 @@ def _refused(origin: str) -> Response:
 
 
 def _may_be_sent(name: str, settings: Settings) -> bool:
-    """Whether a page may send the header; `NAME*` in the settings stands for all that begin with NAME."""
-    return any(
-        name.startswith(one[:-1]) if one.endswith("*") else name == one
-        for one in (allowed.lower() for allowed in settings.cors_headers)
-    )
+    """Return whether a page may send the header; the settings may have patterns such as `NAME*`."""
+    return any(fnmatch.fnmatchcase(name, allowed.lower()) for allowed in settings.cors_headers)
 
 
 def _names(response: Response) -> str:
@@ -92,16 +89,10 @@ def _names(response: Response) -> str:
     return ", ".join(sorted(name for name in names if not name.startswith("access-control-")))
 
 
-def _vary(response: Response) -> None:
-    """Keep a cache from giving the answer for one origin to another."""
-    before = response.headers.get("Vary")
-    response.headers["Vary"] = f"{before}, Origin" if before else "Origin"
-
-
 def includeme(config: Configurator) -> None:
-    """Install the tween outside of the exception views, inside of the access log.
+    """Install the tween between the access log and the exception views.
 
-    It is there where no origins are named too, because a preflight would get 401 otherwise, which misleads.
+    It is needed even if no origins are named, because a preflight would get a misleading 401.
     """
     config.add_tween(
         "calotype.api.http.cors.cors_tween_factory",

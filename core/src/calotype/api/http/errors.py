@@ -1,31 +1,33 @@
-"""The only map from what went wrong to a status, and the only place where errors become responses.
+"""Turn every exception into a response: the map from exceptions to statuses, and the forms of the dialects.
 
-A dialect registers how its errors look (`config.add_error_form`); the status is the
-same in all of them. An exception without a row is a fault of ours: 500, logged once
-with the request id, and nothing of it shown.
+A dialect registers how its errors look, and which statuses differ (`config.add_error_form`). Besides the
+exceptions of the map, views and guards raise Pyramid's own for what only HTTP knows, such as 404 for a path.
+Any other exception is a bug: the client gets 500 without details, and the log the traceback with the
+request id.
 """
 
 from __future__ import annotations
 
 import http
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from pyramid.config import Configurator
 from pyramid.exceptions import URLDecodeError
 from pyramid.httpexceptions import HTTPException, HTTPForbidden, HTTPNotFound
-from pyramid.request import Request
 from pyramid.response import Response
 
-from calotype.api.http.access_log import caller_of, shown
+from calotype.api.http.access_log import shown
 from calotype.api.http.body import RangeNotSatisfiable
 from calotype.api.http.conditions import PreconditionFailed
 from calotype.api.http.local import NotLocal
-from calotype.api.http.resources import ImageResource
+from calotype.api.http.request import Request
+from calotype.api.http.resources import ImageResource, Resource
 from calotype.database import errors as database
 from calotype.database.audit import log_record, new_record
 from calotype.identity import security, token_file
-from calotype.model import changes, policy
+from calotype.model import changes
 from calotype.model import errors as model
 from calotype.model.audit import Actor, Origin, Outcome
 from calotype.stores import errors as stores
@@ -35,7 +37,7 @@ log = logging.getLogger(__name__)
 
 FORMS = "calotype.error_forms"
 
-#: Exception -> status; the nearest class in the exception's own order of bases decides.
+#: Exception -> status. The first class in the exception's method resolution order that has a row decides.
 STATUS: dict[type[BaseException], int] = {
     URLDecodeError: 400,
     NotLocal: 403,
@@ -89,9 +91,11 @@ _SENTENCE = {
     ),
     token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # its own names the file
 }
-#: Logged where it was found, once for each copy and not for each request.
+#: Exceptions that were logged where they were found, once for each copy and not for each request.
 _REPORTED = (model.NoGoodCopy,)
 _NOT_FOUND = "Not found"
+#: The headers of an exception that its response gets.
+_HEADERS = ("Allow", "Accept-Patch", "Content-Range")
 _READING = ("GET", "HEAD", "OPTIONS")
 #: Seconds after which a client may ask again when the database is away.
 DATABASE_RETRY_AFTER = 5
@@ -99,35 +103,43 @@ DATABASE_RETRY_AFTER = 5
 ErrorForm = Callable[[Request, int, str], Response]
 
 
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    """How one dialect answers errors."""
+
+    form: ErrorForm
+    statuses: Mapping[type[BaseException], int]
+
+
 def respond(error: Exception, request: Request) -> Response:
-    """Turn any exception into a response in the form of the dialect that was spoken to."""
-    kind = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
+    """Turn any exception into a response in the form of the request's dialect."""
+    dialect = _dialect(request)
+    kind = next((kind for kind in type(error).__mro__ if kind in dialect.statuses), None)
     if isinstance(error, HTTPException):
         status, text = _of_pyramid(error, request)
     elif kind is None:
         log.exception("request %s: unexpected error", request.id)
         status, text = 500, "The server failed; its log tells more under this request's id."
     else:
-        status, text = STATUS[kind], _SENTENCE.get(kind, str(error))
+        status, text = dialect.statuses[kind], _SENTENCE.get(kind, str(error))
         if status >= 500 and kind not in _REPORTED:
             log.error("request %s: %s", request.id, error, exc_info=error.__cause__ or error)
     if status in (401, 403) and request.method not in _READING:
         _log_refusal(request, f"{shown(request.environ.get('PATH_INFO', ''))}: {status} {text}")
-    response = _form(request)(request, status, text)
+    response = dialect.form(request, status, text)
     retry_after = getattr(error, "retry_after", DATABASE_RETRY_AFTER if status == 503 else None)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     if status == 401:
         response.headers["WWW-Authenticate"] = security.CHALLENGE
-    for name in ("Allow", "Accept-Patch", "Content-Range"):
-        if name in getattr(error, "headers", {}):
-            response.headers[name] = error.headers[name]
+    headers = getattr(error, "headers", {})
+    response.headers.update({name: headers[name] for name in _HEADERS if name in headers})
     return response
 
 
 def _log_refusal(request: Request, detail: str) -> None:
-    """Write a refused change into the audit log; the table has only what was done."""
-    caller = caller_of(request)
+    """Write a refused change into the audit log; the audit table has only changes that were made."""
+    caller = request.known_caller
     unknown = Actor(origin=Origin(address=request.environ.get("REMOTE_ADDR"), request_id=request.id))
     context = getattr(request, "context", None)
     image_id = context.image.id if isinstance(context, ImageResource) else None
@@ -136,21 +148,22 @@ def _log_refusal(request: Request, detail: str) -> None:
 
 
 def plain_text(request: Request, status: int, text: str) -> Response:
-    """The plainest form: the sentence itself."""
+    """Answer with the sentence alone."""
     return Response(text, status=status, content_type="text/plain", charset="utf-8")
 
 
 def json_document(request: Request, status: int, text: str) -> Response:
-    """An error as today's clients read it: nested, for a flat one crashes some of them."""
+    """Answer with nested JSON, because a flat document crashes some clients."""
     error = {"code": status, "title": http.HTTPStatus(status).phrase, "message": text}
     return Response(json={"error": error}, status=status)
 
 
 def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
-    """An error raised by a view, or by Pyramid when nothing matched or a right was missing."""
+    """Return the status and sentence of an exception of Pyramid's, raised by a view or by Pyramid itself."""
     if isinstance(error, HTTPForbidden):
-        if isinstance(request.context, ImageResource) and not request.has_permission(policy.VIEW):
-            return 404, _NOT_FOUND  # what one may not see is not there, in the same words
+        permission = getattr(error.result, "permission", "")
+        if isinstance(request.context, Resource) and request.context.hides(permission):
+            return 404, _NOT_FOUND  # the same words as for an id that does not exist
         if request.caller.outside:
             return 403, "Images belong to projects: use a token that is scoped to a project."
         return 403, "You are not allowed to do this."
@@ -159,14 +172,18 @@ def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
     return error.code, error.detail or http.HTTPStatus(error.code).phrase
 
 
-def _form(request: Request) -> ErrorForm:
-    """The form of the dialect under whose part of the tree the path lies."""
+def _dialect(request: Request) -> _Errors:
+    """Return the error forms of the dialect that owns the first segment of the path."""
     segment = request.environ.get("PATH_INFO", "").lstrip("/").partition("/")[0]
-    return request.registry[FORMS].get(segment, plain_text)
+    forms: dict[str, _Errors] = request.registry[FORMS]
+    return forms.get(segment, _PLAIN)
+
+
+_PLAIN = _Errors(plain_text, STATUS)
 
 
 def includeme(config: Configurator) -> None:
-    """Register the exception view, and the directive that gives a dialect's errors their form."""
+    """Register the exception view, and the directive by which a dialect sets how its errors look."""
     config.registry[FORMS] = {}
     config.add_directive("add_error_form", _add_error_form)
     config.add_exception_view(respond, context=Exception)
@@ -174,5 +191,11 @@ def includeme(config: Configurator) -> None:
     config.add_forbidden_view(respond)
 
 
-def _add_error_form(config: Configurator, segment: str, form: ErrorForm) -> None:
-    config.registry[FORMS][segment] = form
+def _add_error_form(
+    config: Configurator,
+    segment: str,
+    form: ErrorForm,
+    statuses: Mapping[type[BaseException], int] | None = None,
+) -> None:
+    """Set the form of errors below a path segment, and the statuses that differ from `STATUS` there."""
+    config.registry[FORMS][segment] = _Errors(form, {**STATUS, **(statuses or {})})

@@ -1,9 +1,8 @@
-"""The x-image-meta-* codec: metadata to header text and back.
+"""Read and write the headers x-image-meta-*.
 
-WSGI hands header text over as latin-1; on the wire it is UTF-8. Names are
-case-insensitive and `-` equals `_`, so a name is folded to lower case and `_`; how names of
-properties are spelled that this would change is the business of `calotype.model.properties`.
-What a field means is the business of the dialect, what it may be that of the draft.
+Header text is UTF-8, which WSGI hands over as latin-1. Names are case-insensitive and `-` equals `_`, so a
+name is folded to lower case and `_`. `calotype.model.properties` has the spelling of property names that this
+would change.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from calotype.model.properties import from_header, header_names, omitted_from_he
 
 META = "x-image-meta-"
 PROPERTY = "x-image-meta-property-"
-#: How many properties the headers leave out. It is no metadata of the image, so its name does not say that.
+#: The number of properties that the headers leave out. It is not metadata, and so has another prefix.
 OMITTED = "x-calotype-properties-omitted"
 
 _INTEGER = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -34,7 +33,7 @@ class MetaHeaders:
 
 
 def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
-    """Pick the meta headers out of a request's.
+    """Return the meta headers among those of a request.
 
     Raises:
         InvalidRequest: a value is not UTF-8, or a name was given twice in two spellings.
@@ -56,9 +55,9 @@ def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
 
 
 def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Turn field and property texts into WSGI headers, whose names differ; the inverse of `decode`.
+    """Return field and property texts as WSGI headers; the inverse of `decode`.
 
-    Properties that do not fit are left out, and one more header says how many.
+    Properties that do not fit are left out, and one more header has their number.
     """
     spelled = header_names(properties)
     omitted = omitted_from_headers(properties)
@@ -74,16 +73,12 @@ def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tup
 
 
 def header_text(value: object) -> str:
-    """Return a field's value as text. A reason may have line breaks; a header must not."""
+    """Return a value as text without line breaks, which a reason may have."""
     return str(value).replace("\r", " ").replace("\n", " ")
 
 
 def read_integer(name: str, text: str) -> int:
-    """A field's value as an integer; only ASCII digits, at most 19 of them.
-
-    Raises:
-        InvalidRequest: it is none; the message names the field.
-    """
+    """Return a value of at most 19 ASCII digits as an integer; raises InvalidRequest that names the field."""
     if text.startswith("-") and _INTEGER.fullmatch(text[1:]):
         raise InvalidRequest(f"Invalid {name}: it cannot be negative.")
     if not _INTEGER.fullmatch(text):
@@ -100,7 +95,7 @@ def number_of(name: str) -> str:
 
 
 def read_boolean(text: str) -> bool:
-    """A field's value as a truth value; every word that is not one for true is false."""
+    """Return whether a value is one of the words for true; every other word is false."""
     return text.strip().lower() in _TRUE
 
 

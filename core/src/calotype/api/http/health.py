@@ -1,34 +1,33 @@
-"""The requests of watchers: /healthz and /healthcheck (the process lives), /readyz (it can serve), /metrics.
+"""/healthz and /healthcheck (the process lives), /readyz (it can serve), and /metrics.
 
-None of them asks for a token; /metrics is there only when the settings say so. With `calotype.admin_listen`
-it is a view of the admin listener's tree alone: no spelling of a path leads to it from elsewhere. Readiness
-is the database's: one store that is away degrades what needs it, and nothing else.
-Neither the database nor a store is asked here: the answer is what `calotype.transfers.probes` last saw.
-Only an administrator's list of processes is read from the database, unless that was away then.
+None of them needs a token. /metrics exists only if the settings say so, and with `calotype.admin_listen`
+only below the root of the admin listener. Readiness depends on the database only, because without one store
+the rest still works. The answers are what `calotype.transfers.probes` last saw. Only an administrator's list
+of processes is read from the database.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from calotype.api.http.metrics import Metrics
+from calotype.api.http.request import Parts, Request
 from calotype.api.http.resources import AdminRoot, Root
+from calotype.api.http.times import whole_seconds
 from calotype.config.settings import Settings
 from calotype.database.errors import DatabaseError
 from calotype.identity.security import Unauthenticated
 from calotype.identity.token_file import TokensUnreadable
-from calotype.transfers.probes import Probes, ProbeState
+from calotype.model import policy
+from calotype.transfers.probes import ProbeState
 
 
 def healthz(context: Root | AdminRoot, request: Request) -> Response:
-    """The process answers."""
+    """Answer that the process lives."""
     return Response("ok\n", content_type="text/plain", charset="utf-8")
 
 
@@ -43,7 +42,7 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
     503 unless the database is ok: without room it takes no image, though it lets images be read and deleted.
     503 too while a store was not seen yet, which is so for `calotype.probe_timeout` seconds at most.
     """
-    probes: Probes = request.registry["calotype.probes"]
+    probes = request.parts.probes
     database = probes.database.state
     stores = {store.name: probes.stores[store.name].state for store in request.stores}
     if database is not ProbeState.OK or ProbeState.UNKNOWN in stores.values():
@@ -54,15 +53,15 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
 
 
 def metrics(context: Root | AdminRoot, request: Request) -> Response:
-    """Counters of this process, and gauges read from the database now."""
-    collected: Metrics = request.registry["calotype.metrics"]
+    """Return the counters of this process, and gauges that are read from the database now."""
+    collected = request.parts.metrics
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
 
 
 def _processes(request: Request) -> dict[str, Any]:
     """Return the processes that serve, for an administrator; nothing for others, or without a token."""
     try:
-        if not request.caller.is_admin:
+        if not policy.sees_processes(request.caller):
             return {}
         found = request.db.processes.all()
     except (Unauthenticated, TokensUnreadable, DatabaseError):
@@ -73,21 +72,17 @@ def _processes(request: Request) -> dict[str, Any]:
                 "host": one.host,
                 "pid": one.pid,
                 "version": one.version,
-                "started": _moment(one.started_at),
-                "last_seen": _moment(one.seen_at),
+                "started": whole_seconds(one.started_at),
+                "last_seen": whole_seconds(one.seen_at),
             }
             for one in found
         ]
     }
 
 
-def _moment(at: datetime.datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def includeme(config: Configurator) -> None:
-    """Hang the views under the roots: health under both, metrics where the settings want them."""
-    settings: Settings = config.registry["calotype.settings"]
+    """Add the views to the roots: health to both, metrics as the settings say."""
+    settings: Settings = Parts.of(config.registry).settings
     for root in (Root, AdminRoot):
         _add(config, healthz, root)
         _add(config, healthcheck, root)
@@ -96,7 +91,7 @@ def includeme(config: Configurator) -> None:
         _add(config, metrics, AdminRoot if settings.admin_listen else Root)
 
 
-def _add(config: Configurator, view: Callable, root: type, renderer: str | None = None) -> None:
+def _add(config: Configurator, view: Callable[..., Any], root: type, renderer: str | None = None) -> None:
     config.add_view(
         view,
         context=root,

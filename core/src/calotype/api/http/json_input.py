@@ -1,7 +1,7 @@
-"""JSON documents that clients send: strict, and small enough to be read whole.
+"""Read JSON documents, strictly.
 
-Refused besides what is no JSON: documents over a size, a number of values or a depth, keys that come twice,
-NaN and its like, and absurd numbers.
+Besides invalid JSON, documents are refused that are too large, have too many values or are nested too deeply,
+and duplicate keys, NaN, infinity and numbers of more than 30 digits.
 """
 
 from __future__ import annotations
@@ -12,45 +12,47 @@ import re
 from typing import Any
 
 from pyramid.httpexceptions import HTTPRequestTimeout
-from pyramid.request import Request
 
-from calotype.api.http.body import announces_body
+from calotype.api.http.request import Request
+from calotype.api.http.uploads import require_plain
 from calotype.model.changes import InvalidRequest, RequestTooLarge
 
 #: Bytes of a document: metadata of an image fits many times.
 SIZE_MAX = 1 << 20
-#: Values of a document, as its commas and brackets tell: checking each costs a microsecond or more.
+#: Values of a document, counted by commas and brackets; each costs a microsecond or more to check.
 VALUES_MAX = 50_000
-#: A text, or what follows a quote without an end: it never fails, so that each byte is looked at once.
+#: A string, with or without its end, so that the pattern always matches and reads each byte once.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 DEPTH_MAX = 20
 _INTEGER_MAX = 10**30
 
 
 def has_document(request: Request) -> bool:
-    """Return whether the request carries a body where only a document can be meant, as `request.has_body`."""
-    if not announces_body(request):
+    """Return whether a request that may have a JSON document has a body, as `request.has_body`."""
+    if not request.announces_body:
         return False
     _expect_document(request)
     return request.has_body
 
 
 def _expect_document(request: Request) -> None:
-    """Tell our server, which gives documents less time than uploads, where there is no Content-Type."""
+    """Tell our server that a document comes, because it gives uploads more time."""
     request.environ.get("calotype.document", bool)()
 
 
 def read_document(request: Request) -> Any:
-    """The request's body as a JSON value; the caller is confirmed if the body was long in coming.
+    """Return the body of the request as a JSON value, and confirm the caller if it was long in coming.
 
     Raises:
-        Unauthenticated: the caller's token does not count any more.
-        InvalidRequest: it is none, or one that is not taken, or the client went away.
+        Unauthenticated: the token is no longer valid.
+        InvalidRequest: it is not JSON, or JSON that is refused, or the client went away.
         RequestTooLarge: it is longer than `SIZE_MAX`, or has more values than `VALUES_MAX`.
         HTTPRequestTimeout: the client sends it too slowly.
+        HTTPUnsupportedMediaType: it is compressed, or coded in another way.
     """
     if request.content_length is not None and request.content_length > SIZE_MAX:
         raise RequestTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
+    require_plain(request)
     _expect_document(request)
     try:
         body = request.environ["wsgi.input"].read(
@@ -67,8 +69,8 @@ def read_document(request: Request) -> Any:
 
 
 def parse_document(body: bytes) -> Any:
-    """Bytes as a JSON value; raises InvalidRequest."""
-    # Commas within texts count only where there are too many: a property may be a document of its own.
+    """Return bytes as a JSON value; raises InvalidRequest, RequestTooLarge."""
+    # Commas within strings are left out only if there are too many, because that takes time.
     if _signs(body) > VALUES_MAX and _signs(_TEXT.sub(b"", body)) > VALUES_MAX:
         raise RequestTooLarge(f"The document has too many values: at most {VALUES_MAX} are allowed.")
     try:
@@ -106,7 +108,7 @@ def _refuse_constant(text: str) -> None:
 
 
 def _check_values(value: Any) -> None:
-    """Look at each value of a document, level by level; raises InvalidRequest."""
+    """Check each value of a document, level by level; raises InvalidRequest."""
     level = [value]
     for _ in range(DEPTH_MAX):
         below: list[Any] = []

@@ -1,7 +1,7 @@
-"""Lists on their way out: a page that ends early in v2, a document that is streamed in classic and v1.
+"""Responses with lists, which take little memory however large their images are.
 
-Either way a list takes little memory, whatever its images weigh. A v2 client follows `next` however few
-images a page has. Clients of the older dialects take a page shorter than they asked for as the last one.
+A page of v2 may end early, because its clients follow `next`. Clients of classic and v1 take a page that is
+shorter than requested for the last one, so theirs are streamed.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from calotype.database.pages import AT_ONCE, Page
 from calotype.model.images import Image
 from calotype.stores.bulkhead import STAND_IN, StandIn
 
-#: Made once: `json.dumps` makes an encoder for each document that it is not to escape.
+#: Made once, because `json.dumps` makes a new encoder for each document with `ensure_ascii=False`.
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """The first documents of a page, as JSON in UTF-8. `last`: the parameters of a link to what follows them.
+    """The first documents of a page, as JSON in UTF-8.
 
-    `cut`: more documents were there, and had no room.
+    `last` has the parameters of a link to what follows them; `cut` is set if more documents had no room.
     """
 
     texts: Sequence[bytes]

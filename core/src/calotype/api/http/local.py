@@ -13,23 +13,23 @@ from collections.abc import Callable
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
 from calotype.api.http import cors
+from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 
-#: What servers give as the peer's address on a Unix socket: waitress, and most others.
+#: The peer's address on a Unix socket, as waitress and most other servers give it.
 _UNIX_PEERS = ("localhost", "")
-#: Headers that proxies add, as the WSGI environment spells them; and how the others of their kind begin.
+#: Headers that proxies add, as the WSGI environment spells them, and the prefix of others.
 _PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
 _PROXY_PREFIX = "HTTP_X_FORWARDED"
 _HOST = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?")
 
 
 class NotLocal(Exception):
-    """The request may come from elsewhere; says by which sign, and what to do about it."""
+    """The request may come from elsewhere; the message names the sign, and what to do."""
 
     def __init__(self, sign: str):
         super().__init__(
@@ -42,7 +42,7 @@ def local_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
     """Refuse each request that may come from elsewhere, before anything else is done about it."""
-    settings: Settings = registry["calotype.settings"]
+    settings: Settings = Parts.of(registry).settings
 
     def local_tween(request: Request) -> Response:
         _require_local_peer(request)
@@ -93,7 +93,7 @@ def _is_loopback_host(host: str) -> bool:
 
 
 def _is_loopback(text: str) -> bool:
-    if text == "127.0.0.1":  # as nearly always; to parse an address takes longer than all the rest
+    if text == "127.0.0.1":  # nearly always; to parse an address takes longer than the rest
         return True
     try:
         address = ipaddress.ip_address(text)
@@ -103,6 +103,6 @@ def _is_loopback(text: str) -> bool:
 
 
 def includeme(config: Configurator) -> None:
-    """Judge requests where identity is `none`; inside of the exception views, which answer the refusal."""
-    if config.registry["calotype.settings"].identity == "none":
+    """Install the tween if identity is `none`, inside of the exception views, which answer the refusal."""
+    if Parts.of(config.registry).settings.identity == "none":
         config.add_tween("calotype.api.http.local.local_tween_factory", under=EXCVIEW)

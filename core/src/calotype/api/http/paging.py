@@ -1,8 +1,8 @@
-"""Where a page of a list ends, as its `next` link says it: the marker, and the values it is sorted by.
+"""Pages of lists: how many entries, where a page begins, and the link to the next one.
 
-With the values a walk goes on although the marker was deleted, or has changed, since the page was read. They
-are a position in the list and nothing else: what the list shows is decided as for every other request.
-A marker that a client gives by itself, without values, must exist.
+A `next` link carries the marker and the values that the list is sorted by. With the values a walk goes on
+even if the marker was deleted, or has changed, since the page was read. They are only a position in the list.
+What the list shows is decided as for every other request. A marker without values must exist.
 """
 
 from __future__ import annotations
@@ -11,20 +11,107 @@ import base64
 import binascii
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from webob.multidict import MultiDict
 
+from calotype.api.http.request import Request
+from calotype.config.messages import quoted
+from calotype.database.pages import Page
+from calotype.database.queries import position
 from calotype.model.changes import InvalidRequest
+from calotype.model.queries import SortKey
 
 VALUES = "marker_values"
 #: Characters of the values. A name of 255 characters takes 1,400 with all that a list can be sorted by.
 VALUES_MAX = 4096
+#: Entries of a page, where the client does not say how many.
+DEFAULT_LIMIT = 25
+_LIMIT_DIGITS = 18
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _MOMENTS = frozenset({"created_at", "updated_at"})
 _INTEGERS = frozenset({"size", "makes_image"})
+
+
+def read_limit(
+    query: MultiDict,
+    most: int,
+    *,
+    default: int = DEFAULT_LIMIT,
+    rule: str = "Invalid limit: it must be an integer of at least 0",
+) -> int:
+    """Return how many entries a page has, at most `most`.
+
+    Raises:
+        InvalidRequest: the limit is not such a number; the message begins with `rule`.
+    """
+    text = query.get("limit", str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= _LIMIT_DIGITS):
+        raise InvalidRequest(f"{rule}, not {quoted(text)}.")
+    return min(int(text), most)
+
+
+def read_marker(
+    query: MultiDict,
+    fields: Sequence[str],
+    find: Callable[[str], Mapping[str, Any] | None],
+    missing: str,
+) -> Mapping[str, Any] | None:
+    """Return the position after which the page begins, None for the first page.
+
+    Args:
+        fields: what the list is sorted by; `id` is among them.
+        find: returns the position of the entry with a marker, or None.
+
+    Raises:
+        InvalidRequest: there is no entry with this marker (`missing`), or the values were not written here.
+    """
+    marker = query.get("marker")
+    if marker is None:
+        return None
+    found = read_position(query, "id", fields) or find(marker)
+    if found is None:
+        raise InvalidRequest(missing)
+    return found
+
+
+def read_image_marker(
+    request: Request, sort: Sequence[SortKey], missing: str, *, deleted: bool = False
+) -> Mapping[str, Any] | None:
+    """Return the position of the image that the marker names, as `read_marker`.
+
+    Args:
+        deleted: whether the marker may name a deleted image.
+    """
+
+    def find(text: str) -> Mapping[str, Any] | None:
+        image = request.visible_image(text, deleted=deleted)
+        return None if image is None else position(image, sort)
+
+    return read_marker(request.GET, [key.field for key in sort], find, missing)
+
+
+def next_of_page(request: Request, page: Page, limit: int) -> dict[str, str]:
+    """Return the link to the next page of images as `next`, or nothing at the end of the list."""
+    if not page.more or page.last is None:
+        return {}
+    following = link_parameters(page.last["id"], page.last)
+    query = kept_parameters(request, "limit", "marker", VALUES)
+    return {"next": link(request.path, [*query, ("limit", str(limit)), *following.items()])}
+
+
+def kept_parameters(request: Request, *dropped: str) -> list[tuple[str, str]]:
+    """Return the parameters of the query, without the dropped ones."""
+    return [(name, value) for name, value in request.GET.items() if name not in dropped]
+
+
+def link(path: str, query: Iterable[tuple[str, str]]) -> str:
+    """Return the path with the parameters as its query."""
+    text = urlencode([*query])
+    return f"{path}?{text}" if text else path
 
 
 def link_parameters(marker: str, position: Mapping[str, Any]) -> dict[str, str]:
@@ -40,10 +127,10 @@ def link_parameters(marker: str, position: Mapping[str, Any]) -> dict[str, str]:
 def read_position(query: MultiDict, marker_field: str, fields: Sequence[str]) -> dict[str, Any] | None:
     """Return the values of the sort fields that a `next` link carries, by field.
 
-    None if there are none, or if they belong to another marker than the one that is given.
+    None if there are none, or if they belong to another marker than the one in the query.
 
     Raises:
-        InvalidRequest: this service has not written them, or not for a list that is sorted so.
+        InvalidRequest: this service has not written them, or for a list with another order.
     """
     text = query.get(VALUES)
     if text is None or "marker" not in query:
@@ -69,7 +156,7 @@ def _decoded(text: str) -> list[Any]:
 
 
 def _value(name: str, value: Any) -> Any:
-    """A value as its column holds it, as far as every database can compare with it."""
+    """Return a value as its column holds it; raises InvalidRequest if a database cannot compare with it."""
     number = type(value) is int and -(2**63) <= value < 2**63
     if name in _INTEGERS and number:
         return value

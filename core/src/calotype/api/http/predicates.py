@@ -1,11 +1,10 @@
-"""View predicates: `method` and `announces_body`."""
+"""The view predicate `method`."""
 
 from __future__ import annotations
 
 from pyramid.config import Configurator
-from pyramid.request import Request
 
-from calotype.api.http.body import announces_body
+from calotype.api.http.request import Request
 
 
 class Method:
@@ -30,23 +29,6 @@ class Method:
         return request.method in self._methods
 
 
-class AnnouncesBody:
-    """Whether the request's head says that a body follows, which may turn out to be empty."""
-
-    def __init__(self, value: bool, config: Configurator):
-        self._wanted = value
-
-    def text(self) -> str:
-        """What `pviews` shows."""
-        return f"announces_body = {self._wanted}"
-
-    phash = text
-
-    def __call__(self, context: object, request: Request) -> bool:
-        return announces_body(request) == self._wanted
-
-
 def includeme(config: Configurator) -> None:
-    """Register the predicates."""
+    """Register the predicate."""
     config.add_view_predicate("method", Method)
-    config.add_view_predicate("announces_body", AnnouncesBody)

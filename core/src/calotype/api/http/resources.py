@@ -1,9 +1,9 @@
-"""The resource tree: Root, and what hangs under it, each with the ACL that protects it.
+"""The resource tree: Root and its children, each with the ACL that protects it.
 
-The URL tree is the object tree. A dialect hangs its own subclasses of `ImageCollection`
-and `ImageResource` under Root (`config.add_child(Root, name, factory)`) and registers views for them.
-An extension does the same, under Root or under any other class of the tree whose names are not all taken.
-Looking a name up that is not there raises KeyError, which ends in a 404.
+The tree of objects is the tree of URLs. A dialect adds its own subclasses of `ImageCollection` and
+`ImageResource` as children of Root (`config.add_child(Root, name, factory)`) and registers views for them. An
+extension does the same, below Root or below any other class of the tree whose names are not all taken.
+A name that is not there raises KeyError, which becomes 404.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from typing import Any, ClassVar
 
 from pyramid.authorization import Allow
 from pyramid.config import Configurator
-from pyramid.request import Request
+from pyramid.security import NO_PERMISSION_REQUIRED
 
+from calotype.api.http.request import Parts, Request
 from calotype.model import policy
-from calotype.model.changes import canonical_id
-from calotype.model.images import Image
-from calotype.model.policy import scope_of
+from calotype.model.images import Image, Status
 
 log = logging.getLogger(__name__)
 
 #: Parent class -> name -> what makes the child.
 CHILDREN = "calotype.children"
-#: Where the server says whether a request came through its admin listener.
+#: The key by which the server says whether a request came through its admin listener.
 ADMIN = "calotype.admin"
 
 
 class Resource:
     """A node of the tree."""
+
+    #: The permission without which a 405 does not tell a caller the methods of the resource.
+    methods_shown_with: ClassVar[str] = NO_PERMISSION_REQUIRED
 
     __name__: str | None
     __parent__: Resource | None
@@ -40,25 +42,34 @@ class Resource:
         self.__name__ = name
         self.__parent__ = parent
 
+    @property
+    def name(self) -> str:
+        """The path segment of the resource; "" of the root."""
+        return self.__name__ or ""
+
     def __getitem__(self, name: str) -> Resource:
         """Return the child that a dialect or an extension has added to this class under that name."""
         return self.request.registry[CHILDREN].get(type(self), {})[name](self.request, name, self)
 
+    def hides(self, permission: str) -> bool:
+        """Return whether a caller who lacks the permission gets 404, as if nothing were here, and not 403."""
+        return False
+
 
 class Root(Resource):
-    """The top: one child for each segment that a dialect or an extension has claimed."""
+    """The root, with one child for each path segment that a dialect or an extension has claimed."""
 
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
 
 class AdminRoot(Resource):
-    """The top for requests that come through the admin listener: it has views, and no children."""
+    """The root for requests that come through the admin listener; it has views, and no children."""
 
     __acl__: ClassVar = Root.__acl__
 
 
 class _Roots:
-    """Choose the top of a request's tree by the listener that the request came through."""
+    """Choose the root by the listener that the request came through."""
 
     def __init__(self, admin_listen: str | None):
         self._awaited = admin_listen
@@ -76,20 +87,28 @@ class _Roots:
 
 
 class ImageCollection(Resource):
-    """The images. Its children are images by id; any other name is left to be a view's."""
+    """The images. Its children are images by id; any other name may be the name of a view."""
 
     image_class: ClassVar[type[ImageResource]]
+    #: The class of deleted images, which only administrators see; None where nobody does.
+    tombstone_class: ClassVar[type[ImageResource] | None] = None
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
     def __getitem__(self, name: str) -> ImageResource:
-        image = self.request.visible_image(name)
+        shows_deleted = self.tombstone_class is not None and policy.sees_deleted(self.request.caller)
+        image = self.request.visible_image(name, deleted=shows_deleted)
         if image is None:
             raise KeyError(name)
-        return self.image_class(self.request, name, self, image)
+        is_deleted = image.status is Status.DELETED
+        kind = self.tombstone_class if is_deleted and self.tombstone_class else self.image_class
+        return kind(self.request, name, self, image)
 
 
 class ImageResource(Resource):
-    """One image, as it was when the request came."""
+    """One image, as it was when the request came. A caller who may not VIEW it gets 404."""
+
+    __parent__: Resource
+    methods_shown_with: ClassVar[str] = policy.VIEW
 
     def __init__(self, request: Request, name: str, parent: Resource, image: Image):
         super().__init__(request, name, parent)
@@ -98,13 +117,15 @@ class ImageResource(Resource):
     def __acl__(self) -> list[Any]:
         return [(Allow, grant.principal, grant.permissions) for grant in policy.image_grants(self.image)]
 
+    def hides(self, permission: str) -> bool:
+        return not self.request.has_permission(policy.VIEW, self)
+
 
 def includeme(config: Configurator) -> None:
-    """Install the tree's root and the directive by which dialects and extensions hang things under it."""
+    """Install the root, and the directive by which dialects and extensions add children."""
     config.registry[CHILDREN] = {}
-    config.set_root_factory(_Roots(config.registry["calotype.settings"].admin_listen))
+    config.set_root_factory(_Roots(Parts.of(config.registry).settings.admin_listen))
     config.add_directive("add_child", _add_child)
-    config.add_request_method(_visible_image, "visible_image")
 
 
 def _add_child(
@@ -117,15 +138,3 @@ def _add_child(
         children[name] = factory
 
     config.action(("child", parent, name), add)
-
-
-def _visible_image(request: Request, text: str, *, deleted: bool = False) -> Image | None:
-    """The image of that id, if it is one and the caller may know of it; with `deleted` its tombstone, too.
-
-    Raises:
-        Unauthenticated: whoever is nobody learns nothing, not even what is not there.
-    """
-    caller, image_id = request.caller, canonical_id(text)
-    if image_id is None:
-        return None
-    return request.db.find_visible(image_id, scope_of(caller), caller.project, deleted=deleted)

@@ -1,14 +1,17 @@
-"""What a request's target may cost: its path and its query are bounded before anything reads them.
+"""What the target of a request may cost, and how it may be spelled.
 
-A head may have 256 KiB, which is room for a hundred thousand segments or parameters. Pyramid keeps the
-segments of the last thousand paths in memory, and WebOb looks at each parameter whenever one is asked for,
+The head of a request may have 256 KiB, which is room for a hundred thousand segments or parameters. Pyramid
+keeps the segments of the last thousand paths in memory. WebOb looks at each parameter whenever one is read,
 and copies a value once for each of its percent signs.
+
+Pyramid's traversal ignores empty segments, climbs up at `..`, finds views behind `@@`, and gives a view the
+rest of the path. A front proxy that guards a path does not know these spellings, so they are 404.
 """
 
 from __future__ import annotations
 
 from pyramid.config import Configurator
-from pyramid.events import NewRequest
+from pyramid.events import ContextFound, NewRequest
 from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPRequestURITooLong
 
 #: Bytes of a path without its percent-encoding. Two names of 255 characters, the most there is, fit.
@@ -33,6 +36,19 @@ def refuse_costly_targets(event: NewRequest) -> None:
         raise HTTPBadRequest(f"A query has at most {PARAMETERS_MAX} parameters.")
 
 
+def refuse_other_spellings(event: ContextFound) -> None:
+    """Answer 404 to a path with a rest, or with a segment that traversal treats in a way of its own.
+
+    A slash at the end is allowed.
+    """
+    request = event.request
+    *inner, last = request.path_info.removeprefix("/").split("/")
+    odd = [segment for segment in (*inner, last or "-") if segment in ("", ".", "..") or segment[:2] == "@@"]
+    if request.subpath or odd:
+        raise HTTPNotFound
+
+
 def includeme(config: Configurator) -> None:
-    """Look at each target before traversal."""
+    """Check the costs of a target before traversal, and its spelling before a view is chosen."""
     config.add_subscriber(refuse_costly_targets, NewRequest)
+    config.add_subscriber(refuse_other_spellings, ContextFound)

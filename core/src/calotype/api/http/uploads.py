@@ -1,18 +1,18 @@
-"""The headers of an upload, read in one place for all dialects.
+"""The body of an upload, and the headers that describe it, for all dialects.
 
-An image is stored whole and exactly as it comes. A header that says that the body is
-something else - a part, or a coded form of the image - is refused before a byte of it is read.
+An image is stored whole, exactly as it comes. If the headers say that the body is only a part of the image,
+or coded, the upload is refused before a byte is read.
 """
 
 from __future__ import annotations
 
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
-from pyramid.request import Request
 
-from calotype.api.http.body import RequestBody
-from calotype.api.http.media_types import media_type
+from calotype.api.http.request import Request
 from calotype.config.messages import quoted
 from calotype.model.changes import InvalidRequest
+from calotype.stores.errors import SourceBroken
+from calotype.stores.measured import BLOCK
 
 OCTETS = "application/octet-stream"
 
@@ -27,31 +27,66 @@ class NotOctets(InvalidRequest):
         )
 
 
-def upload_body(request: Request, *, needs_type: bool = True) -> RequestBody:
-    """Return the body of an upload whose headers describe a whole image.
+class UploadBody:
+    """The body as a Reader that ends where the request's Content-Length says."""
 
-    Without `needs_type` the Content-Type may be missing.
+    def __init__(self, request: Request):
+        self.length: int | None = request.content_length
+        self._input = request.environ["wsgi.input"]
+        self._left = self.length
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes of the body.
+
+        Raises:
+            SourceBroken: the client went away before it had sent them all.
+        """
+        wanted = BLOCK if size is None or size < 0 else size
+        if self._left is not None:
+            wanted = min(wanted, self._left)
+        if wanted == 0:
+            return b""
+        try:
+            block = self._input.read(wanted)
+        except OSError as error:
+            raise SourceBroken("Client disconnected before sending all data to the server.") from error
+        if self._left is not None:
+            if not block:
+                raise SourceBroken("Client disconnected before sending all data to the server.")
+            self._left -= len(block)
+        return block
+
+    def close(self) -> None:
+        """The server closes its own input."""
+
+
+def upload_body(request: Request, *, needs_type: bool = True) -> UploadBody:
+    """Return the body of an upload.
+
+    Args:
+        needs_type: whether the request must have a Content-Type.
 
     Raises:
         NotOctets: the Content-Type is another one.
         InvalidRequest: the body is only a part of the image (RFC 9110 14.5).
         HTTPUnsupportedMediaType: the body is compressed, or coded in another way.
     """
-    if (given := media_type(request)) != OCTETS and (needs_type or given):
+    if (given := request.media_type) != OCTETS and (needs_type or given):
         raise NotOctets(given)
     if "Content-Range" in request.headers:
         raise InvalidRequest(
             "Content-Range is not supported in an upload, because an image is stored whole: "
             "send all of its bytes, without that header."
         )
-    if not _is_plain(request.headers.get("Content-Encoding", "")):
+    require_plain(request)
+    return UploadBody(request)
+
+
+def require_plain(request: Request) -> None:
+    """Raise HTTPUnsupportedMediaType if the body is compressed, or coded in another way."""
+    codings = request.headers.get("Content-Encoding", "").split(",")
+    if any(one.strip().lower() not in ("", "identity") for one in codings):
         raise HTTPUnsupportedMediaType(
-            "Content-Encoding is not supported in an upload, because an image is stored as it is: "
-            "send its bytes without that encoding."
+            "Content-Encoding is not supported, because bodies are taken as they are: "
+            "send the body without that encoding."
         )
-    return RequestBody(request)
-
-
-def _is_plain(encodings: str) -> bool:
-    """Return whether a Content-Encoding leaves the bytes as they are; an empty one counts as absent."""
-    return all(one.strip().lower() in ("", "identity") for one in encodings.split(","))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.request import Request
+
+from calotype.api.http.request import Request
 
 VERSIONS = "calotype.versions"
 
@@ -26,7 +27,7 @@ class Version:
 
 def base_url(request: Request) -> str:
     """Where clients find the service, without a slash at the end."""
-    return request.registry["calotype.settings"].public_endpoint or request.host_url
+    return request.settings.public_endpoint or request.host_url
 
 
 def version_document(request: Request) -> list[dict[str, Any]]:

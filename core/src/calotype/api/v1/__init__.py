@@ -1,7 +1,7 @@
-"""Images v1: metadata in headers, images by UUID, members. What python-glanceclient and openstacksdk speak.
+"""Images v1, with metadata in headers, for python-glanceclient and openstacksdk.
 
-`resources` is its tree, `views` and `members` its verbs, `codec` its headers and JSON,
-`listing` its query strings. Every rule is the lifecycle's.
+`resources` is its tree, `views` and `members` are its views, `codec` its headers and JSON, `listing` its
+query strings. The rules are those of `calotype.images`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 
 from pyramid.config import Configurator
-from pyramid.events import NewRequest
-from pyramid.request import Request
+from pyramid.events import ContextFound, NewRequest
+from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
 from calotype.api.http import errors
+from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
 from calotype.api.http.versions import VERSIONS, Version
-from calotype.api.v1.resources import V1
+from calotype.api.v1.resources import V1, V1Images
 
 _SEGMENTS = ("v1", "v1.0", "v1.1")
 _MEDIA_TYPE = re.compile(r"application/vnd\.openstack\.images-v1(\.[01])?\s*(;|,|$)", re.IGNORECASE)
@@ -25,7 +26,7 @@ _IMAGE_PATH = re.compile(r"/v1[.01]*/images/([^/]+)")
 
 
 def error_form(request: Request, status: int, text: str) -> Response:
-    """Nested JSON; an image that is not there is named, as clients print it."""
+    """Answer with nested JSON that names a missing image, because clients print it."""
     match = _IMAGE_PATH.match(request.environ.get("PATH_INFO", ""))
     if match and text in ("Not found", "Image not found"):
         text = f"Image with identifier {match[1][:80]} not found"
@@ -33,19 +34,28 @@ def error_form(request: Request, status: int, text: str) -> Response:
 
 
 def negotiate(event: NewRequest) -> None:
-    """A path without a version is v1's for those who accept v1's own media type first."""
+    """Serve a path without a version as v1 if the request accepts v1's own media type first."""
     request = event.request
     if _MEDIA_TYPE.match(request.headers.get("Accept", "")) and _UNVERSIONED.match(request.path_info):
         request.path_info = f"/v1{request.path_info}"
 
 
+def refuse_blank_ids(event: ContextFound) -> None:
+    """Answer 404 to DELETE /v1/images/, because no image has a blank id; without the slash it is 405."""
+    request = event.request
+    asks_for_image = isinstance(request.context, V1Images) and not request.view_name
+    if request.method == "DELETE" and asks_for_image and request.path_info.endswith("/"):
+        raise HTTPNotFound
+
+
 def includeme(config: Configurator) -> None:
-    """Hang /v1 and its aliases under the root, and advertise it."""
+    """Add /v1 and its aliases to the root, and advertise the versions."""
     for segment in _SEGMENTS:
         config.add_child(Root, segment, V1)
         config.add_error_form(segment, error_form)
     for version in _SEGMENTS[1:]:
         config.registry[VERSIONS].append(Version(version, "v1", "SUPPORTED"))
     config.add_subscriber(negotiate, NewRequest)
+    config.add_subscriber(refuse_blank_ids, ContextFound)
     config.include("calotype.api.v1.views")
     config.include("calotype.api.v1.members")

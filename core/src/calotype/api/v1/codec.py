@@ -1,8 +1,7 @@
-"""The v1 dialect's forms: headers or JSON to a draft, an image to headers and JSON.
+"""The forms of v1: headers or JSON are read into fields, images are written as headers and JSON.
 
-Only known headers are taken, and null is left out of answers. python-glanceclient
-percent-encodes the names and values of its headers, and no other client does: for it, and
-for it alone, they are decoded, once.
+Unknown headers are refused, and null is left out of answers. Only python-glanceclient percent-encodes the
+names and values of its headers, so they are decoded for its requests alone.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pyramid.request import Request
-
-from calotype.api.http import headers
+from calotype.api.http import headers, times
 from calotype.api.http.headers import META, PROPERTY, header_text, read_boolean, read_integer
+from calotype.api.http.request import Request
+from calotype.api.http.times import without_zone
 from calotype.config.messages import did_you_mean
 from calotype.model.changes import ImageFields, InvalidRequest, read_id
 from calotype.model.images import Image, Status, Visibility
@@ -28,7 +27,7 @@ PURGE = "x-glance-registry-purge-props"
 _BRIEF = ("id", "name", "size", "disk_format", "container_format", "checksum")
 _INTEGERS = ("min_disk", "min_ram")
 _TIMES = ("created_at", "updated_at", "deleted_at")
-#: Headers that are taken and have no effect: they say what the server knows better.
+#: Headers that are accepted and ignored, because the server sets these fields.
 _IGNORED = frozenset({"deleted", "copy_from", "uri", "status", "status_reason", "virtual_size", *_TIMES})
 _KNOWN = _IGNORED | {
     "id",
@@ -51,11 +50,7 @@ _TIME = re.compile(
 
 
 def read_draft(request: Request) -> ImageFields:
-    """The draft that a request's headers make.
-
-    Raises:
-        InvalidRequest: a header is unknown, or its value cannot be read.
-    """
+    """Read the fields from the headers; raises InvalidRequest for an unknown header or a bad value."""
     meta = headers.decode(_given(request))
     unknown = sorted(set(meta.fields) - _KNOWN)
     if unknown:
@@ -69,7 +64,7 @@ def read_draft(request: Request) -> ImageFields:
 
 
 def read_document_draft(document: Any) -> ImageFields:
-    """The draft that a JSON document makes, wrapped in `image` or not; unknown keys are passed over."""
+    """Read the fields from a JSON document, wrapped in `image` or not; unknown keys are ignored."""
     values = document.get("image", document) if isinstance(document, dict) else None
     if not isinstance(values, dict):
         raise InvalidRequest("The document is not an object.")
@@ -84,7 +79,7 @@ def read_document_draft(document: Any) -> ImageFields:
 
 
 def with_visibility(draft: ImageFields, image: Image | None) -> ImageFields:
-    """v1 knows public images and others, which members may see; what others say more finely stays so."""
+    """Add the visibility: v1 sets public and shared only, and keeps what is private or community."""
     wanted = draft.fields.get("visibility", Visibility.SHARED if image is None else None)
     stays = image is not None and image.visibility is not Visibility.PUBLIC and wanted is Visibility.SHARED
     if wanted is None or stays:
@@ -93,7 +88,7 @@ def with_visibility(draft: ImageFields, image: Image | None) -> ImageFields:
 
 
 def copy_source(request: Request) -> str | None:
-    """The URL of the copy-from header."""
+    """Return the URL of the copy-from header, None without one."""
     text = request.headers.get(COPY_FROM)
     return urllib.parse.unquote(text) if text and _percent_encodes(request) else text
 
@@ -103,7 +98,7 @@ def _given(request: Request) -> Iterator[tuple[str, str]]:
     for name, value in request.headers.items():
         lowered = name.lower()
         if decode and lowered.startswith(META):
-            # Back to what WSGI makes of the bytes that the client meant.
+            # Latin-1 is how WSGI hands over the bytes.
             yield (
                 urllib.parse.unquote(lowered, encoding="latin-1"),
                 urllib.parse.unquote(value, encoding="latin-1"),
@@ -130,12 +125,12 @@ def _draft(
             read_time(given[name] or "")
     if given.get("virtual_size") not in (None, "None"):
         _integer(given, "virtual_size")
-    size = _integer(given, "size")
+    image_id, size = given.get("id"), _integer(given, "size")
     checksum = given.get("checksum")
     if checksum is not None and len(checksum) > 32:
         raise InvalidRequest("Invalid checksum: it is longer than 32 characters.")
     return ImageFields(
-        id=read_id(given["id"]) if given.get("id") is not None else None,
+        id=read_id(image_id) if image_id is not None else None,
         fields=_read_fields(given),
         properties=properties,
         dropped=dropped,
@@ -164,7 +159,7 @@ def _integer(given: Mapping[str, str | None], name: str) -> int | None:
 
 
 def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
-    """Of aki, ari and ami, one format says the other, and two must agree."""
+    """Set the other format if only one is aki, ari or ami; raises InvalidRequest if both are and differ."""
     disk, container = fields.get("disk_format"), fields.get("container_format")
     if disk in _AMAZON and "container_format" not in fields:
         return {**fields, "container_format": disk}
@@ -179,23 +174,18 @@ def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_time(text: str) -> datetime.datetime:
-    """ISO 8601, a date or a time, UTC unless it says otherwise.
-
-    Raises:
-        InvalidRequest: it is none, or before the year 1900.
-    """
+    """Return an ISO 8601 date or time in UTC; raises InvalidRequest, also before the year 1900."""
     match = _TIME.fullmatch(text)
     try:
         if match is None or int(match[1]) < 1900:
             raise ValueError
-        moment = datetime.datetime.fromisoformat(text)
-        return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
-    except (ValueError, OverflowError):  # OverflowError: its offset leads out of the years 1 to 9999
+        return times.read_time(text)
+    except ValueError:
         raise InvalidRequest("Invalid time format.") from None
 
 
 def image_document(image: Image) -> dict[str, Any]:
-    """The record as JSON values; never the location or the store. A reason is there if there is one."""
+    """Return the record as JSON values, without location and store."""
     reason = {} if image.status_reason is None else {"status_reason": image.status_reason}
     return {
         "id": image.id,
@@ -212,26 +202,22 @@ def image_document(image: Image) -> dict[str, Any]:
         "min_ram": image.min_ram,
         "owner": image.owner,
         "checksum": image.checksum,
-        "created_at": _moment(image.created_at),
-        "updated_at": _moment(image.updated_at),
-        "deleted_at": _moment(image.deleted_at),
+        "created_at": without_zone(image.created_at, "microseconds"),
+        "updated_at": without_zone(image.updated_at, "microseconds"),
+        "deleted_at": without_zone(image.deleted_at, "microseconds"),
         "deleted": image.status is Status.DELETED,
         "properties": dict(image.properties),
     }
 
 
 def image_brief(image: Image) -> dict[str, Any]:
-    """An entry of the brief list."""
+    """Return an entry of the brief list."""
     document = image_document(image)
     return {name: document[name] for name in _BRIEF}
 
 
 def image_headers(image: Image) -> list[tuple[str, str]]:
-    """The record as response headers, null left out."""
+    """Return the record as response headers, without null."""
     fields = {name: value for name, value in image_document(image).items() if value is not None}
     properties = fields.pop("properties")
     return headers.encode({name: header_text(value) for name, value in fields.items()}, properties)
-
-
-def _moment(moment: datetime.datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%f")

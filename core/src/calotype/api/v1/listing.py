@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from calotype.api.http.filters import check_filters
 from calotype.api.http.headers import number_of
-from calotype.api.http.paging import read_position
+from calotype.api.http.paging import read_image_marker, read_limit
+from calotype.api.http.request import Request
+from calotype.api.http.times import not_a_time
 from calotype.api.v1.codec import read_time
-from calotype.config.messages import not_one_of, quoted
-from calotype.database.queries import position
+from calotype.config.messages import not_one_of
 from calotype.model.changes import InvalidRequest, canonical_id
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
@@ -22,16 +22,11 @@ from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 _EXACT = ("name", "status", "container_format", "disk_format")
 _SORT_KEYS = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_DEFAULT_LIMIT = 25
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
-    """The listing that a query string asks for; at most `most` images.
-
-    Raises:
-        InvalidRequest: a parameter cannot be read; unknown ones are passed over.
-    """
+    """Read the query of at most `most` images; raises InvalidRequest, but ignores unknown parameters."""
     query = request.GET
     direction = query.get("sort_dir", "desc")
     key = query.get("sort_key", "created_at")
@@ -60,12 +55,12 @@ def read_listing(request: Request, most: int) -> ImageQuery:
         properties=properties,
         sort=sort,
         limit=_limit(query, most),
-        after=_after(request, query, sort),
+        after=_after(request, sort),
     )
 
 
 def _is_public(query: MultiDict) -> bool | None:
-    """True, False, or None for images of both kinds; absent is True."""
+    """Return True (also if absent), False, or None for images of both kinds."""
     text = query.get("is_public", "true").lower()
     if text == "none":
         return None
@@ -78,7 +73,7 @@ def _is_public(query: MultiDict) -> bool | None:
 
 
 def _scope(request: Request, query: MultiDict) -> Scope:
-    """An admin may ask for all; without asking, an admin's list is like everybody's."""
+    """Return all images only for an admin who asks for more than the public ones."""
     return Scope.ALL if _is_public(query) is not True and request.caller.is_admin else Scope.VISIBLE
 
 
@@ -108,9 +103,7 @@ def _changes_since(text: str) -> Any:
     try:
         return read_time(text)
     except InvalidRequest:
-        raise InvalidRequest(
-            f"Unrecognized changes-since value: {quoted(text)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
-        ) from None
+        raise not_a_time("Unrecognized changes-since value", text) from None
 
 
 def _flag(name: str, text: str) -> bool:
@@ -129,25 +122,16 @@ def _number(name: str, text: str) -> int:
 
 
 def _limit(query: MultiDict, most: int) -> int:
-    text = query.get("limit", str(_DEFAULT_LIMIT))
-    if not _INTEGER.fullmatch(text):
-        raise InvalidRequest(f"limit param must be an integer, not {quoted(text)}.")
-    if int(text) < 0:
+    text = query.get("limit", "")
+    if text.startswith("-") and _INTEGER.fullmatch(text):
         raise InvalidRequest(f"limit param must be positive, not {text}.")
-    return min(int(text), most)
+    return read_limit(query, most, rule="limit param must be an integer")
 
 
-def _after(request: Request, query: MultiDict, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
-    if "marker" not in query:
-        return None
-    carried = read_position(query, "id", [key.field for key in sort])
-    if carried is not None:
-        return carried
-    if canonical_id(query["marker"]) is None:
+def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
+    marker = request.GET.get("marker")
+    if marker is not None and canonical_id(marker) is None:
         raise InvalidRequest(
             "Invalid marker format: a marker is the id of the last image of the page before."
         )
-    image = request.visible_image(query["marker"], deleted=True)
-    if image is None:
-        raise InvalidRequest("Invalid marker. Image could not be found.")
-    return position(image, sort)
+    return read_image_marker(request, sort, "Invalid marker. Image could not be found.", deleted=True)

@@ -1,6 +1,6 @@
-"""The v1 dialect's verbs on members: whom an image is shared with.
+"""The views of v1 on members, the projects that an image is shared with.
 
-A caller who sees the image but may not share it is told 404, as it always was.
+A caller who may see the image but not share it gets 404 (`V1Members.hides`).
 """
 
 from __future__ import annotations
@@ -8,39 +8,35 @@ from __future__ import annotations
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPNotFound
-from pyramid.request import Request
 from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
-from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.json_input import has_document, read_document
+from calotype.api.http.request import Request
 from calotype.api.v1.resources import V1Member, V1Members, V1SharedWith
 from calotype.images.members import MemberSpec
 from calotype.model import policy
 from calotype.model.changes import InvalidRequest, check_project
-from calotype.model.images import Image
 
 
-@view_config(context=V1Members, method="GET", renderer="json")
+@view_config(context=V1Members, method="GET", renderer="json", permission=policy.VIEW)
 def index(context: V1Members, request: Request) -> dict[str, Any]:
-    """GET .../members: all of them for whoever may share, one's own for others."""
-    image = _image(context, request, policy.VIEW)
-    sees_all = request.has_permission(policy.SHARE, context.__parent__)
+    """GET .../members: all members for a caller who may share, otherwise the caller's own membership."""
+    sees_all = request.has_permission(policy.SHARE)
     own = request.caller.project
     return {
         "members": [
             {"member_id": member.project, "can_share": member.can_share}
-            for member in image.members
+            for member in context.image.members
             if sees_all or member.project == own
         ]
     }
 
 
-@view_config(context=V1Members, method="PUT")
+@view_config(context=V1Members, method="PUT", permission=policy.SHARE)
 def replace_all(context: V1Members, request: Request) -> Response:
-    """PUT .../members: these and no others."""
-    image = _image(context, request, policy.SHARE)
+    """PUT .../members: replace all members."""
     document = read_document(request) if has_document(request) else None
     wanted = document.get("memberships") if isinstance(document, dict) else None
     if not isinstance(wanted, list):
@@ -48,17 +44,16 @@ def replace_all(context: V1Members, request: Request) -> Response:
             "Invalid membership association: memberships is not a list. "
             'Send {"memberships": [{"member_id": "PROJECT"}]}.'
         )
-    named = {_read_project(one): one for one in wanted}  # of one that comes twice the last counts
+    named = {_read_project(one): one for one in wanted}  # the last entry of a project counts
     request.lifecycle.members.check_number(named)
     members = [MemberSpec(project, _read_can_share(one)) for project, one in named.items()]
-    request.lifecycle.members.share_with(image, members, request.caller)
+    request.lifecycle.members.share_with(context.image, members, request.caller)
     return _nothing()
 
 
-@view_config(context=V1Member, method="PUT")
+@view_config(context=V1Member, method="PUT", permission=policy.SHARE)
 def add(context: V1Member, request: Request) -> Response:
-    """PUT .../members/PROJECT: share, or change whether it may share further."""
-    image = _image(context.__parent__, request, policy.SHARE)
+    """PUT .../members/PROJECT: share, or change whether the member may share the image further."""
     can_share = None
     if has_document(request):
         document = read_document(request)
@@ -66,41 +61,33 @@ def add(context: V1Member, request: Request) -> Response:
         if not isinstance(member, dict):
             raise InvalidRequest("Unexpected body type: member is not an object.")
         can_share = _read_can_share(member)
-    request.lifecycle.members.share(image, MemberSpec(context.__name__, can_share), request.caller)
+    request.lifecycle.members.share(context.image, MemberSpec(context.name, can_share), request.caller)
     return _nothing()
 
 
-@view_config(context=V1Member, method="DELETE")
+@view_config(context=V1Member, method="DELETE", permission=policy.SHARE)
 def remove(context: V1Member, request: Request) -> Response:
-    """DELETE .../members/PROJECT: share no more."""
-    image = _image(context.__parent__, request, policy.SHARE)
-    check_project(context.__name__)
-    request.lifecycle.members.unshare(image, context.__name__, request.caller)
+    """DELETE .../members/PROJECT: stop sharing."""
+    check_project(context.name)
+    request.lifecycle.members.unshare(context.image, context.name, request.caller)
     return _nothing()
 
 
-@view_config(context=V1SharedWith, renderer="json", method="GET")
+@view_config(context=V1SharedWith, renderer="json", method="GET", permission=NO_PERMISSION_REQUIRED)
 def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
-    """GET /v1/shared-images/PROJECT: what is shared with a project, as far as the caller may know."""
+    """GET /v1/shared-images/PROJECT: the images shared with a project that the caller may know of."""
     caller = request.caller
-    check_project(context.__name__)
-    shared = request.db.shared_with(context.__name__)
+    check_project(context.name)
+    shared = request.db.shared_with(context.name)
     return {
         "shared_images": [
             {"image_id": image.id, "can_share": member.can_share}
             for image in shared
-            for member in image.members
-            if member.project == context.__name__
-            and policy.may(caller, policy.VIEW, policy.image_grants(image))
-            and (caller.is_admin or caller.project in (image.owner, context.__name__))
+            if policy.may(caller, policy.VIEW, policy.image_grants(image))
+            for member in policy.visible_members(caller, image)
+            if member.project == context.name
         ]
     }
-
-
-def _image(members: V1Members, request: Request, permission: str) -> Image:
-    if not request.has_permission(permission, members.__parent__):
-        raise HTTPNotFound
-    return members.__parent__.image
 
 
 def _read_project(membership: Any) -> str:
@@ -123,8 +110,5 @@ def _nothing() -> Response:
 
 
 def includeme(config: Configurator) -> None:
-    """Register the views, and 405 for every other method."""
+    """Register the views."""
     config.scan("calotype.api.v1.members")
-    refuse_other_methods(config, V1Members, "", "GET, PUT")
-    refuse_other_methods(config, V1Member, "", "PUT, DELETE")
-    refuse_other_methods(config, V1SharedWith, "", "GET")

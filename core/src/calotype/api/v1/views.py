@@ -1,4 +1,4 @@
-"""The v1 dialect's verbs on images."""
+"""The views of v1 on images."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound
-from pyramid.request import Request
+from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
-from calotype.api.http.allowed_methods import not_allowed, refuse_other_methods
 from calotype.api.http.body import image_response, metadata_response
 from calotype.api.http.headers import META, read_boolean
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import stream_images
-from calotype.api.http.media_types import media_type
-from calotype.api.http.paging import VALUES, link_parameters
+from calotype.api.http.paging import next_of_page
+from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import base_url, version_document
 from calotype.api.v1 import codec
@@ -32,7 +30,7 @@ from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.changes import ImageFields, InvalidRequest, check_formats
 from calotype.model.errors import NotAllowed
-from calotype.model.images import Image, Status, Visibility
+from calotype.model.images import Image, Status
 from calotype.transfers.readers import Announced
 
 
@@ -55,16 +53,10 @@ def detail(context: V1Images, request: Request) -> Response:
 
 
 def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
-    listing = read_listing(request, request.registry["calotype.settings"].list_limit)
-    page = request.db.page(listing, whole=form is not codec.image_brief)
-    if page.more and page.last is not None:
-        # openstacksdk follows it; a Link header would break it.
-        own = ("limit", "marker", VALUES)
-        query = [(name, value) for name, value in request.GET.items() if name not in own]
-        following = link_parameters(page.last["id"], page.last)
-        more = [*query, ("limit", str(listing.limit)), *following.items()]
-        rest["next"] = f"{request.path}?{urlencode(more)}"
-    return stream_images(page, form, rest)
+    query = read_listing(request, request.settings.list_limit)
+    page = request.db.page(query, whole=form is not codec.image_brief)
+    # openstacksdk follows `next`; a Link header would break it.
+    return stream_images(page, form, {**rest, **next_of_page(request, page, query.limit)})
 
 
 @view_config(context=V1Images, method="POST", permission=policy.CREATE)
@@ -81,10 +73,10 @@ def create(context: V1Images, request: Request) -> Response:
     return response
 
 
-@view_config(context=V1Image, method="PUT")
+@view_config(context=V1Image, method="PUT", permission=policy.UPDATE)
 def update(context: V1Image, request: Request) -> Response:
     """PUT /v1/images/ID: change metadata, and give a queued image its bytes."""
-    image = _image(context, request, policy.UPDATE)
+    image = context.image
     if _has_document(request):
         given = codec.read_document_draft(read_document(request))
         return _document(_update(request, image, given))
@@ -102,24 +94,12 @@ def update(context: V1Image, request: Request) -> Response:
 
 
 def _has_document(request: Request) -> bool:
-    """Whether the metadata is in a JSON body. Some clients announce JSON, and send headers alone."""
-    return media_type(request) == "application/json" and request.has_body
-
-
-def _image(context: V1Image, request: Request, permission: str) -> Image:
-    """The image, if the caller has the permission.
-
-    Whoever only sees it, as a member does, is told that it is not there, unless it is public.
-    """
-    image = context.image
-    if not request.has_permission(permission, context):
-        known = image.visibility is Visibility.PUBLIC or request.caller.project == image.owner
-        raise HTTPForbidden if known else HTTPNotFound
-    return image
+    """Return whether the metadata is in a JSON body; some clients announce JSON, but send only headers."""
+    return request.media_type == "application/json" and request.has_body
 
 
 def _drafted(request: Request, draft: ImageFields, image: Image | None) -> ImageFields:
-    """The draft as v1 means it. Only an admin names an owner; what others say of it is passed over."""
+    """Return the fields as v1 means them: with a visibility, and with an owner only from an admin."""
     draft = codec.with_visibility(draft, image)
     if request.caller.is_admin or "owner" not in draft.fields:
         return draft
@@ -127,7 +107,7 @@ def _drafted(request: Request, draft: ImageFields, image: Image | None) -> Image
 
 
 def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
-    """What the server owns may be sent along, as long as it says what is so."""
+    """Refuse values of fields that the server sets, unless they are the present ones; raises NotAllowed."""
     status = request.headers.get(f"{META}status")
     if draft.id not in (None, image.id):
         raise NotAllowed("Forbidden to modify 'id' of image.")
@@ -141,7 +121,7 @@ def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
 
 
 def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
-    """Make or complete an image from the one source that the request names, if it names any."""
+    """Create or complete an image from the one source that the request names, if it names any."""
     lifecycle = request.lifecycle
     given, draft = draft, _drafted(request, draft, image)
     change = Change(request.caller, draft, image)
@@ -183,21 +163,21 @@ def _document(image: Image) -> Response:
 @view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
 def meta(context: V1Image, request: Request) -> Response:
-    """HEAD /v1/images/ID: metadata as headers; never typed JSON, for an empty body is none."""
+    """HEAD /v1/images/ID: metadata as headers; the type is not JSON, because an empty body is not JSON."""
     response = metadata_response(request, context.image, "text/html; charset=UTF-8")
     return _with_headers(response, context.image)
 
 
 @view_config(context=V1Image, method=("GET",), permission=policy.DOWNLOAD)
 def show(context: V1Image, request: Request) -> Response:
-    """GET /v1/images/ID: bytes and headers; the record for openstacksdk, which asks for /file."""
+    """GET /v1/images/ID: bytes and headers; openstacksdk gets the record, because it asks for /file later."""
     if (request.user_agent or "").startswith("openstacksdk/"):
         return _document(context.image)
     return _with_headers(image_response(request, context.image), context.image)
 
 
 def _with_headers(response: Response, image: Image) -> Response:
-    """The response with the image's record in it, and its ETag, if it has one, as the bare checksum."""
+    """Add the record to the headers, and make an ETag the bare checksum."""
     if response.headers.pop("ETag", None) and image.checksum:
         response.headers["ETag"] = image.checksum
     response.headers.extend(codec.image_headers(image))
@@ -213,39 +193,25 @@ def file(context: V1Image, request: Request) -> Response:
     return response
 
 
-@view_config(context=V1Image, method="DELETE")
+@view_config(context=V1Image, method="DELETE", permission=policy.DELETE)
 def delete(context: V1Image, request: Request) -> Response:
     """DELETE /v1/images/ID: 200 and nothing."""
-    request.lifecycle.delete(_image(context, request, policy.DELETE), request.caller)
+    request.lifecycle.delete(context.image, request.caller)
     return Response(content_type="text/html", charset="utf-8")
 
 
-@view_config(context=V1Images, method="DELETE")
-def delete_blank(context: V1Images, request: Request) -> Response:
-    """DELETE /v1/images/: an image with a blank id is not there; the collection cannot be deleted."""
-    if request.path_info.endswith("/"):
-        raise HTTPNotFound
-    raise not_allowed("GET, POST")
-
-
-@view_config(context=V1Tombstone, method=("GET", "DELETE"))
+@view_config(context=V1Tombstone, method=("GET", "DELETE"), permission=NO_PERMISSION_REQUIRED)
 def gone(context: V1Tombstone, request: Request) -> Response:
     """A deleted image has no bytes, and cannot be deleted again."""
     raise HTTPNotFound
 
 
-@view_config(context=V1Tombstone, method="PUT")
+@view_config(context=V1Tombstone, method="PUT", permission=NO_PERMISSION_REQUIRED)
 def gone_for_ever(context: V1Tombstone, request: Request) -> Response:
     """A deleted image does not change."""
     raise NotAllowed("Forbidden to update deleted image. Create a new one.")
 
 
 def includeme(config: Configurator) -> None:
-    """Register the views, and 405 for every other method."""
+    """Register the views."""
     config.scan("calotype.api.v1.views")
-    refuse_other_methods(config, V1, "", "GET")
-    refuse_other_methods(config, V1Images, "", "GET, POST")
-    refuse_other_methods(config, V1Images, "detail", "GET")
-    refuse_other_methods(config, V1Image, "", "GET, PUT, DELETE")
-    refuse_other_methods(config, V1Image, "file", "GET")
-    refuse_other_methods(config, V1Tombstone, "", "GET, PUT, DELETE")

@@ -1,20 +1,20 @@
-"""The v2 dialect's forms: JSON documents to drafts and orders, records to JSON documents."""
+"""The forms of v2: JSON documents are read into fields, records are written as JSON documents."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from calotype.api.http.times import whole_seconds as moment
 from calotype.api.v2.schemas import Schemas
 from calotype.model.changes import ImageFields, InvalidRequest, ReservedName
 from calotype.model.errors import NotAllowed
-from calotype.model.images import Image, Member, Status, Visibility
+from calotype.model.images import Image, Member, Visibility
 from calotype.model.jobs import Job
 from calotype.model.properties import SERVER_FIELDS, is_reserved
 
-#: Fields that a document may set, but for `id` and `tags`.
+#: Fields that a document may set, besides `id` and `tags`.
 FIELDS = frozenset(
     [
         "name",
@@ -50,17 +50,17 @@ def check_key(name: str) -> None:
 
 
 def read_object(document: object) -> dict[str, Any]:
-    """A JSON document that must be an object; raises InvalidRequest."""
+    """Return a JSON document that is an object; raises InvalidRequest for any other."""
     if not isinstance(document, dict):
         raise InvalidRequest("The JSON document must be an object.")
     return document
 
 
 def read_draft(document: object, schemas: Schemas) -> ImageFields:
-    """The draft of a new image.
+    """Read the fields of a new image.
 
     Raises:
-        NotAllowed, ReservedName: it sets what is the server's own.
+        NotAllowed, ReservedName: it sets a field of the server.
         InvalidRequest: a value is of the wrong type.
     """
     given = read_object(document)
@@ -69,7 +69,7 @@ def read_draft(document: object, schemas: Schemas) -> ImageFields:
     for name, value in given.items():
         schemas.check_value(name, value)
     fields = {name: read_value(value) for name, value in given.items() if name in FIELDS}
-    # A property that is null, where the schema takes that, is not there.
+    # Null removes a property, where the schema allows null.
     properties = {
         name: value for name, value in given.items() if not schemas.is_base(name) and value is not None
     }
@@ -82,18 +82,18 @@ def read_draft(document: object, schemas: Schemas) -> ImageFields:
 
 
 def read_value(value: Any) -> Any:
-    """A JSON value as a column's: 5.0 is an integer there."""
+    """Return a JSON value as its column holds it, which has 5 for 5.0."""
     return int(value) if isinstance(value, float) else value
 
 
 def read_import(document: object, schemas: Schemas, header_store: str | None) -> ImportOrder:
-    """What an import is asked to do; `header_store` is X-Image-Meta-Store.
+    """Read an import, with X-Image-Meta-Store as `header_store`.
 
     Raises:
-        InvalidRequest: it is not a document of that kind, or names its stores in two ways.
+        InvalidRequest: the document is not an import, or names its stores in two ways.
     """
     given = read_object(document)
-    schemas.check_order(given)
+    schemas.check("import", given)
     stores, everywhere = given.get("stores"), given.get("all_stores", False)
     if stores is not None and (everywhere or header_store):
         raise InvalidRequest("Give the stores in one way only: stores, all_stores, or X-Image-Meta-Store.")
@@ -114,13 +114,13 @@ def image_document(
     image: Image,
     job: Job | None = None,
     *,
-    withheld: bool = False,
+    shows_stores: bool = True,
     weights: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """An image as JSON values; `job` is the last that was done for it, `weights` are those of the stores.
+    """Return an image as JSON values, with its last job; `weights` are those of the stores.
 
-    `withheld`: the caller may not know where the bytes of a deactivated image lie. Properties that earlier
-    versions let have the name of a field are left out: here they would pass for the field.
+    Earlier versions allowed properties with the name of a field. They are left out, because a client would
+    take them for the field.
     """
     document: dict[str, Any] = {
         **{name: value for name, value in image.properties.items() if not is_reserved(name)},
@@ -147,7 +147,7 @@ def image_document(
         "file": f"/v2/images/{image.id}/file",
         "schema": "/v2/schemas/image",
     }
-    if image.locations and not (withheld and image.status is Status.DEACTIVATED):
+    if image.locations and shows_stores:
         known = weights or {}
         stores = {location.store for location in image.locations}
         document["stores"] = ",".join(sorted(stores, key=lambda name: (-known.get(name, 0), name)))
@@ -162,7 +162,7 @@ def image_document(
 
 
 def member_document(image: Image, member: Member) -> dict[str, Any]:
-    """A membership as JSON values."""
+    """Return a membership as JSON values."""
     return {
         "member_id": member.project,
         "image_id": image.id,
@@ -171,8 +171,3 @@ def member_document(image: Image, member: Member) -> dict[str, Any]:
         "updated_at": moment(member.updated_at),
         "schema": "/v2/schemas/member",
     }
-
-
-def moment(at: datetime.datetime) -> str:
-    """UTC, in whole seconds."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,16 +1,15 @@
-"""The import methods: what the configured stores allow, and what of it the caller may use."""
+"""The import methods that the configured stores allow, and those that the caller may use."""
 
 from __future__ import annotations
 
-from pyramid.request import Request
-
+from calotype.api.http.request import Request
 from calotype.model import policy
 from calotype.stores.catalog import Catalog
 from calotype.stores.contract import Capability
 
 
 def import_methods(stores: Catalog) -> list[str]:
-    """Names of the methods: there must be a store to write to, and for the web one that reads it."""
+    """Return the methods; each needs a store to write to, and web-download one that reads the web."""
     writable = [store for store in stores if store.can(Capability.WRITE)]
     if not writable:
         return []
@@ -19,11 +18,11 @@ def import_methods(stores: Catalog) -> list[str]:
 
 
 def methods_for_caller(request: Request) -> list[str]:
-    """Those of the methods that are told to the caller: all but `web-download` where it is an admin's alone.
+    """Return the methods without `web-download` if the caller may not use it.
 
-    `copy-image` is told to everybody: Tempest asks as a member, and copies as an admin.
+    `copy-image` is shown to everybody, because Tempest asks as a member and copies as an admin.
     """
     methods = import_methods(request.stores)
-    if not policy.may_name_sources(request.caller, request.registry["calotype.settings"].external_sources):
+    if not policy.may_name_sources(request.caller, request.settings.external_sources):
         return [method for method in methods if method != "web-download"]
     return methods

@@ -1,30 +1,28 @@
-"""The query string of `GET /v2/images` as a ImageQuery.
+"""Read the query string of `GET /v2/images`.
 
-A parameter that is no filter of this page's is a property's name; an operator may stand
-before a value (`in:a,b`, `gte:2026-01-01`), and what is no operator belongs to the value.
+A parameter that is not a filter is the name of a property. A value may begin with an operator (`in:a,b`,
+`gte:2026-01-01`).
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
-from pyramid.request import Request
 from webob.multidict import MultiDict
 
 from calotype.api.http.filters import check_filters, check_values
 from calotype.api.http.headers import number_of
-from calotype.api.http.paging import VALUES, read_position
+from calotype.api.http.paging import VALUES, read_image_marker, read_limit
+from calotype.api.http.request import Request
+from calotype.api.http.times import not_a_time, read_query_time
 from calotype.config.messages import not_one_of, quoted
-from calotype.database.queries import position
 from calotype.model.changes import InvalidRequest
 from calotype.model.images import MemberStatus, Visibility
 from calotype.model.policy import scope_of
 from calotype.model.queries import Condition, ImageQuery, SortKey
 
-DEFAULT_LIMIT = 25
 _PAGING = frozenset({"limit", "marker", VALUES, "sort", "sort_key", "sort_dir"})
 SORT_KEYS = frozenset(
     ["name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"]
@@ -41,11 +39,7 @@ _SECOND = datetime.timedelta(seconds=1)
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
-    """What the request's query string asks for; at most `most` images a page.
-
-    Raises:
-        InvalidRequest: a parameter cannot be read.
-    """
+    """Read the query of at most `most` images; raises InvalidRequest."""
     query = request.GET
     caller = request.caller
     visibility = read_choice(query, "visibility", (*map(str, Visibility), "all"), None)
@@ -66,14 +60,14 @@ def read_listing(request: Request, most: int) -> ImageQuery:
         properties=properties,
         sort=sort,
         limit=read_limit(query, most),
-        after=_after(request, sort),
+        after=read_image_marker(request, sort, "Invalid marker: there is no such image."),
     )
 
 
 def read_choice(
     query: MultiDict, name: str, choices: tuple[str, ...], default: str | None, *, fold: bool = False
 ) -> str | None:
-    """One of the choices, the last that was given; raises InvalidRequest when it is none of them."""
+    """Return the parameter, which must be one of the choices; raises InvalidRequest."""
     text = query.get(name)
     if text is None:
         return default
@@ -134,7 +128,7 @@ def _operator(text: str) -> tuple[str, str]:
 
 
 def _items(name: str, text: str) -> list[str]:
-    """The items of `a,"b,c"`."""
+    """Return the items of a list such as `a,"b,c"`."""
     items: list[str] = []
     position = 0
     while match := _ITEM.match(text, position):
@@ -150,19 +144,13 @@ def _items(name: str, text: str) -> list[str]:
 
 
 def _moment_condition(name: str, text: str) -> Condition:
-    """Times are shown in whole seconds, and so they are compared."""
-    operator, _, value = text.partition(":")
-    if operator not in _OPERATORS:
-        operator, value = "eq", text
+    """Compare times in whole seconds, because they are shown so."""
+    operator, value = _operator(text)
+    first = read_query_time(f"Invalid filter {name}", value).replace(microsecond=0)
     try:
-        at = datetime.datetime.fromisoformat(value.replace(" ", "+"))
-        at = (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
-        first = at.replace(microsecond=0)
         after = first + _SECOND
-    except (ValueError, OverflowError):
-        raise InvalidRequest(
-            f"Invalid filter {name}: {quoted(value)} is no ISO 8601 time, as 2026-01-31T12:00:00Z."
-        ) from None
+    except OverflowError:
+        raise not_a_time(f"Invalid filter {name}", value) from None
     build: dict[str, Callable[[], Condition]] = {
         "gt": lambda: Condition(name, "gte", after),
         "gte": lambda: Condition(name, "gte", first),
@@ -183,33 +171,10 @@ def _integer(name: str, text: str) -> int:
     return int(text)
 
 
-def read_limit(query: MultiDict, most: int) -> int:
-    """How many a page is to have, at most `most`; raises InvalidRequest."""
-    text = query.get("limit")
-    if text is None:
-        return min(DEFAULT_LIMIT, most)
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidRequest(f"Invalid limit: it must be an integer of at least 0, not {quoted(text)}.")
-    return min(int(text), most)
-
-
-def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
-    text = request.GET.get("marker")
-    if text is None:
-        return None
-    carried = read_position(request.GET, "id", [key.field for key in sort])
-    if carried is not None:
-        return carried
-    image = request.visible_image(text)
-    if image is None:
-        raise InvalidRequest("Invalid marker: there is no such image.")
-    return position(image, sort)
-
-
 def _sort(query: MultiDict) -> tuple[SortKey, ...]:
-    """The keys asked for, and two that make the order total, in the last key's direction.
+    """Return the sort keys of the query, and two that make the order total, in the last key's direction.
 
-    A field that comes again is passed over: what is equal in it is equal in it still.
+    A field that comes again is ignored, because it cannot change the order any more.
     """
     keys: dict[str, SortKey] = {}
     for key in _sort_pairs(query):

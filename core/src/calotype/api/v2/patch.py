@@ -1,8 +1,8 @@
-"""JSON patches of an image, in both media types, as drafts.
+"""Read JSON patches of an image, in both media types.
 
-A patch speaks of one-segment paths only; it adds, replaces and removes. The older type
-writes `{"add": "/x"}` and takes an `add` of something there for a conflict, the newer one
-writes `{"op": "add", "path": "/x"}` and overwrites. All of a patch is done, or nothing.
+A patch has paths of one segment only, and the operations add, replace and remove. The older media type
+writes `{"add": "/x"}`, and an `add` of an existing key is a conflict. The newer one writes
+`{"op": "add", "path": "/x"}`, and overwrites.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"
 MEDIA_TYPES = (V20, V21)
 
-#: What the server adds to an image and clients may take for properties: openstacksdk removes
-#: them with all properties that a program did not name. That changes nothing, and is no error.
+#: Keys that the server adds to an image. openstacksdk takes them for properties and removes them with all
+#: properties that a program did not name, so their removal is ignored.
 _ADDED = frozenset(
     {
         "stores",
@@ -40,7 +40,7 @@ CHANGES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One operation: what to do with which key. `strict`: an `add` overwrites nothing."""
+    """One operation on a key; with `strict` an `add` does not overwrite."""
 
     op: str
     key: str
@@ -49,7 +49,7 @@ class Change:
 
 
 def read_patch(document: object, media_type: str) -> list[Change]:
-    """The operations of a patch, in order; raises InvalidRequest."""
+    """Return the operations of a patch, in order; raises InvalidRequest."""
     if not isinstance(document, list):
         raise InvalidRequest("A patch is a JSON array of operations.")
     if len(document) > CHANGES_MAX:
@@ -78,7 +78,7 @@ def _read_v21(item: Mapping[str, Any]) -> Change:
 
 
 def _read_path(path: object) -> str:
-    """The one key that a JSON pointer names."""
+    """Return the key that a JSON pointer names; raises InvalidRequest, NotAllowed."""
     if not isinstance(path, str) or not path.startswith("/"):
         raise InvalidRequest("An operation's path is a JSON pointer: it begins with /.")
     segment, *rest = path[1:].split("/")
@@ -92,14 +92,12 @@ def _read_path(path: object) -> str:
 
 
 def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> ImageFields:
-    """The draft that the changes make of an image: only what they change is in it.
-
-    Of a key that is given several values only the last is looked at, because a patch is done as a whole.
+    """Return the fields that the patch changes. Only the last value of a key is checked.
 
     Raises:
-        NotAllowed: they change what is the server's own, or remove what every image has.
+        NotAllowed: it changes a field of the server, or removes one that every image has.
         InvalidRequest: a value is of the wrong type.
-        Conflict: they replace or remove what is not there, or add what is.
+        Conflict: it replaces or removes a missing key, or adds an existing one.
     """
     properties: dict[str, Any] = dict(image.properties)
     changed: dict[str, Any] = {}
@@ -121,7 +119,7 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> ImageFiel
             properties[change.key] = change.value
     for key, value in changed.items():
         schemas.check_value(key, value)
-    # A property that is set to null, where the schema takes that, is removed.
+    # Null removes a property, where the schema allows null.
     properties = {key: value for key, value in properties.items() if value is not None}
     return ImageFields(
         fields={key: codec.read_value(value) for key, value in changed.items() if key in codec.FIELDS},

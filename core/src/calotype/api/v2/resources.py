@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from pyramid.request import Request
-
+from calotype.api.http.request import Request
 from calotype.api.http.resources import ImageCollection, ImageResource, Resource
+from calotype.api.v2 import schemas
 from calotype.model import policy
-from calotype.model.images import Image, Member, Status, Visibility
+from calotype.model.images import Image, Member, Visibility
 
 
 class V2(Resource):
-    """/v2: below it, nobody is told anything before it is known who asks."""
+    """/v2; without a valid token every path below it is 401"""
 
     def __getitem__(self, name: str) -> Resource:
         _ = self.request.caller  # raises Unauthenticated
@@ -21,13 +21,6 @@ class V2(Resource):
 
 class V2Images(ImageCollection):
     """/v2/images"""
-
-    def __getitem__(self, name: str) -> ImageResource:
-        image = self.request.visible_image(name, deleted=self.request.caller.is_admin)
-        if image is None:
-            raise KeyError(name)
-        kind = V2Tombstone if image.status is Status.DELETED else V2Image
-        return kind(self.request, name, self, image)
 
 
 class V2Image(ImageResource):
@@ -38,7 +31,7 @@ class V2Image(ImageResource):
 
 
 class V2Tombstone(ImageResource):
-    """/v2/images/ID of a deleted image, which only an administrator can come by, and only to undelete it"""
+    """/v2/images/ID of a deleted image, which only an administrator finds, to undelete it"""
 
     def __getitem__(self, name: str) -> Resource:
         if name != "actions":
@@ -66,7 +59,7 @@ class Actions(ImageResource):
 
 
 class Members(ImageResource):
-    """/v2/images/ID/members: those that the caller may know of"""
+    """/v2/images/ID/members, with the members that the caller may know of"""
 
     def __getitem__(self, name: str) -> Resource:
         if self.image.visibility is not Visibility.SHARED:
@@ -89,7 +82,7 @@ class Schemas(Resource):
     """/v2/schemas"""
 
     def __getitem__(self, name: str) -> Resource:
-        documents = self.request.registry["calotype.v2.schemas"].documents
+        documents = schemas.Schemas.of(self.request).documents
         if name not in documents:
             return super().__getitem__(name)
         return Schema(self.request, name, self, documents[name])
@@ -124,7 +117,7 @@ class Stores(Resource):
 
 
 class StoreImages(ImageCollection):
-    """/v2/stores/STORE: any image, be it there or not"""
+    """/v2/stores/STORE, with every image, in this store or not"""
 
 
 class StoreImage(ImageResource):
@@ -134,19 +127,25 @@ class StoreImage(ImageResource):
 class Audit(Resource):
     """/v2/audit"""
 
+    methods_shown_with: ClassVar[str] = policy.OPERATE
+
 
 class Tasks(Resource):
     """/v2/tasks"""
+
+    methods_shown_with: ClassVar[str] = policy.OPERATE
 
     def __getitem__(self, name: str) -> Resource:
         return Task(self.request, name, self)
 
 
 class Task(Resource):
-    """/v2/tasks/ID, be it there or not: whoever may not know of tasks learns nothing"""
+    """/v2/tasks/ID, even if there is no such task, so that only administrators learn whether there is"""
+
+    methods_shown_with: ClassVar[str] = policy.OPERATE
 
 
-V2Images.image_class = V2Image
+V2Images.image_class, V2Images.tombstone_class = V2Image, V2Tombstone
 StoreImages.image_class = StoreImage
 _CHILDREN: dict[str, type[Resource]] = {
     "images": V2Images,

@@ -1,27 +1,26 @@
-"""What v2 documents look like: the schemas that clients fetch, and the same ones held against what they send.
+"""The JSON schemas of v2: clients fetch them, and their documents are checked against the same ones.
 
-glanceclient builds its model of an image from `/v2/schemas/image`, and nova its choice of
-formats, so these say exactly what the service takes and gives.
+glanceclient builds its model of an image from `/v2/schemas/image`, and nova its choice of formats, so they
+must describe exactly what the service accepts and returns.
 """
 
 from __future__ import annotations
 
 import enum
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import fastjsonschema
 from pyramid.config import Configurator
 
-from calotype.config.messages import quoted
+from calotype.api.http.json_schema import ANY_IMAGE_ID, IMAGE_ID, check_document, compile_schema, shown
+from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 from calotype.model.audit import Agent, Outcome
-from calotype.model.changes import InvalidRequest, RequestTooLarge
+from calotype.model.changes import InvalidRequest
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.jobs import JobStatus
 
-SCHEMAS = "calotype.v2.schemas"
+_SCHEMAS = "calotype.v2.schemas"
 #: Stores that one import may name.
 STORES_MAX = 64
 
@@ -31,203 +30,12 @@ def array(items: Mapping[str, Any], *, most: int, **more: Any) -> dict[str, Any]
     return {"type": "array", "maxItems": most, "items": items, **more}
 
 
-_ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-#: The same in capitals too: properties are kept as they are given.
-_ANY_ID = "^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
-_TIME = {"type": "string", "readOnly": True}
-#: Properties that clients know by name: glance makes options of them, such as `--os-distro`. Other programs
-#: read them: nova the kernel and the ramdisk, cinder the key of an encrypted volume.
-_WELL_KNOWN: Mapping[str, Mapping[str, Any]] = {
-    "kernel_id": {
-        "type": ["null", "string"],
-        "pattern": _ANY_ID,
-        "description": "Id of the image whose kernel a machine made of this image boots",
-    },
-    "ramdisk_id": {
-        "type": ["null", "string"],
-        "pattern": _ANY_ID,
-        "description": "Id of the image whose ramdisk a machine made of this image boots with",
-    },
-    "instance_uuid": {"type": "string", "description": "Id of the machine that this image is a snapshot of"},
-    "architecture": {
-        "type": "string",
-        "description": "Processors that the image is made for, such as x86_64",
-    },
-    "os_distro": {"type": "string", "description": "Distribution in the image, such as debian"},
-    "os_version": {"type": "string", "description": "Version of the distribution, such as 12"},
-    "description": {"type": "string", "description": "What people should know about the image"},
-    "cinder_encryption_key_id": {
-        "type": "string",
-        "description": "Id, in the key manager, of the key that a volume in the image is encrypted with",
-    },
-    "cinder_encryption_key_deletion_policy": {
-        "type": "string",
-        "enum": ["on_image_deletion", "do_not_delete"],
-        "description": "Whether the key of an encrypted volume is meant to go when the image is deleted",
-    },
-}
-_ORDER = {
-    "type": "object",
-    "required": ["method"],
-    "properties": {
-        "method": {
-            "type": "object",
-            "required": ["name"],
-            "properties": {"name": {"type": "string"}, "uri": {"type": "string"}},
-        },
-        "stores": array({"type": "string", "maxLength": 255}, most=STORES_MAX),
-        "all_stores": {"type": "boolean"},
-        "all_stores_must_succeed": {"type": "boolean"},
-    },
-}
-_NEW_MEMBER = {
-    "type": "object",
-    "required": ["member"],
-    "properties": {"member": {"type": "string", "minLength": 1, "maxLength": 255}},
-}
-_ANSWER = {
-    "type": "object",
-    "required": ["status"],
-    "properties": {"status": {"enum": [str(status) for status in MemberStatus]}},
-}
+_STRING = {"type": "string"}
+_READ_ONLY = {"type": "string", "readOnly": True}
 
 
-_NEW_TASK = {
-    "type": "object",
-    "required": ["type", "input"],
-    "properties": {
-        "type": {"enum": ["import"]},
-        "input": {
-            "type": "object",
-            "required": ["import_from", "import_from_format", "image_properties"],
-            "properties": {
-                "import_from": {"type": "string"},
-                "import_from_format": {"type": "string", "maxLength": 20},
-                "image_properties": {"type": "object"},
-            },
-        },
-    },
-}
-
-
-#: What a schema is compiled to.
-Check = Callable[[Any], Any]
-
-
-class TaskType(enum.StrEnum):
-    """What a task is: of an image that was made for it, or of one that was there."""
-
-    IMPORT = "import"
-    API_IMAGE_IMPORT = "api_image_import"
-
-
-class Schemas:
-    """All schemas, made once from the settings: `documents` by name, and the checks of what comes in."""
-
-    def __init__(self, settings: Settings):
-        image = _image(settings)
-        member = _member()
-        task = _task()
-        audit_record = _audit_record()
-        self.documents: Mapping[str, dict[str, Any]] = {
-            "image": image,
-            "images": several("images", image, paged=True),
-            "member": member,
-            "members": several("members", member, paged=False),
-            "task": task,
-            "tasks": several("tasks", _without_details(task), paged=True),
-            "audit-record": audit_record,
-            "audit": several("audit", audit_record, paged=True),
-        }
-        self._base = image["properties"].keys() - _WELL_KNOWN.keys()
-        self._properties = {name: compile_schema(schema) for name, schema in image["properties"].items()}
-        self._order = compile_schema(_ORDER)
-        self._new_member = compile_schema(_NEW_MEMBER)
-        self._answer = compile_schema(_ANSWER)
-        self._new_task = compile_schema(_NEW_TASK)
-
-    def is_base(self, name: str) -> bool:
-        """Whether an image always has that key."""
-        return name in self._base
-
-    def check_value(self, name: str, value: object) -> None:
-        """Return if an image's key may have the value; raises InvalidRequest."""
-        validator = self._properties.get(name)
-        if validator is not None:
-            check_document(validator, value, name)
-        elif not isinstance(
-            value, str
-        ):  # as the schema's additionalProperties says, at a hundredth of the cost
-            told = f"Invalid value for {name[:120]}: the schema asks for type string"
-            raise InvalidRequest(f"{told}, not {_shown(value)}.")
-
-    def check_order(self, document: object) -> None:
-        """Return if the document asks for an import; raises InvalidRequest."""
-        check_document(self._order, document, "import")
-
-    def check_new_member(self, document: object) -> None:
-        """Return if the document names a new member; raises InvalidRequest."""
-        check_document(self._new_member, document, "member")
-
-    def check_answer(self, document: object) -> None:
-        """Return if the document is a member's answer; raises InvalidRequest."""
-        check_document(self._answer, document, "member")
-
-    def check_task(self, document: object) -> None:
-        """Return if the document asks for a task; raises InvalidRequest."""
-        check_document(self._new_task, document, "task")
-
-
-def compile_schema(schema: Mapping[str, Any]) -> Check:
-    """Make a function of a schema, which raises at the first error that it comes to.
-
-    It counts the items of arrays and objects before it looks at them, and takes a microsecond for a value.
-    """
-    plain = json.loads(json.dumps(schema))  # its values become Python's literals, and those of enums are none
-    return fastjsonschema.compile(plain, use_default=False, use_formats=False)
-
-
-def check_document(check: Check, value: object, what: str) -> None:
-    """Return if a value is as the schema says that `check` was made of.
-
-    Raises:
-        InvalidRequest: it is not; the message says where, and what the schema asks for.
-        RequestTooLarge: an array or an object has too many items.
-    """
-    try:
-        check(value)
-    except fastjsonschema.JsonSchemaValueException as error:
-        where = ".".join([what, *(part[:80] for part in error.path[1:])])[:120]
-        if error.rule in ("maxItems", "maxProperties"):
-            most = error.rule_definition
-            raise RequestTooLarge(f"Too many values for {where}: at most {most} are allowed.") from None
-        if error.rule == "pattern" and error.rule_definition in (_ID, _ANY_ID):
-            raise InvalidRequest(
-                f"Invalid value for {where}: it must be an image's id, which is a UUID."
-            ) from None
-        raise InvalidRequest(_told(where, error.rule, error.rule_definition, error.value)) from None
-
-
-def _told(where: str, rule: str, definition: Any, value: Any) -> str:
-    problem = f"Invalid value for {where}"
-    if rule == "enum":
-        choices = ("null" if choice is None else str(choice) for choice in definition)
-        return f"{problem}: {_shown(value)}; one of: {', '.join(choices)}."
-    if rule == "required" and isinstance(value, dict):
-        missing = ", ".join(name for name in definition if name not in value)
-        return f"{problem}: {missing} must be given."
-    if rule == "type" and isinstance(definition, list):
-        definition = " or ".join(definition)
-    return f"{problem}: the schema asks for {rule} {definition}"[:300] + f", not {_shown(value)}."
-
-
-def _shown(value: object) -> str:
-    """Return a value for a message, as JSON writes it; arrays and objects can be large."""
-    if isinstance(value, str):
-        return quoted(value)
-    if isinstance(value, (dict, list)):
-        return "an object" if isinstance(value, dict) else "an array"
-    return json.dumps(value)
+def _told(description: str) -> dict[str, Any]:
+    return {"type": "string", "description": description}
 
 
 def _text(most: int, **more: Any) -> dict[str, Any]:
@@ -242,9 +50,174 @@ def _gigabytes(description: str) -> dict[str, Any]:
     return {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "description": description}
 
 
+#: Properties that clients know by name: glance makes options of them, such as `--os-distro`. Other programs
+#: read them: nova the kernel and the ramdisk, cinder the key of an encrypted volume.
+_WELL_KNOWN: Mapping[str, Mapping[str, Any]] = {
+    "kernel_id": {
+        "type": ["null", "string"],
+        "pattern": ANY_IMAGE_ID,
+        "description": "Id of the image whose kernel a machine made of this image boots",
+    },
+    "ramdisk_id": {
+        "type": ["null", "string"],
+        "pattern": ANY_IMAGE_ID,
+        "description": "Id of the image whose ramdisk a machine made of this image boots with",
+    },
+    "instance_uuid": _told("Id of the machine that this image is a snapshot of"),
+    "architecture": _told("Processors that the image is made for, such as x86_64"),
+    "os_distro": _told("Distribution in the image, such as debian"),
+    "os_version": _told("Version of the distribution, such as 12"),
+    "description": _told("What people should know about the image"),
+    "cinder_encryption_key_id": _told(
+        "Id, in the key manager, of the key that a volume in the image is encrypted with"
+    ),
+    "cinder_encryption_key_deletion_policy": {
+        "type": "string",
+        "enum": ["on_image_deletion", "do_not_delete"],
+        "description": "Whether the key of an encrypted volume is meant to go when the image is deleted",
+    },
+}
+#: The schemas of documents that are not images, by name.
+_INPUTS = {
+    "import": {
+        "type": "object",
+        "required": ["method"],
+        "properties": {
+            "method": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {"name": {"type": "string"}, "uri": {"type": "string"}},
+            },
+            "stores": array({"type": "string", "maxLength": 255}, most=STORES_MAX),
+            "all_stores": {"type": "boolean"},
+            "all_stores_must_succeed": {"type": "boolean"},
+        },
+    },
+    "member": {
+        "type": "object",
+        "required": ["member"],
+        "properties": {"member": {"type": "string", "minLength": 1, "maxLength": 255}},
+    },
+    "member status": {
+        "type": "object",
+        "required": ["status"],
+        "properties": {"status": {"enum": [*MemberStatus]}},
+    },
+    "task": {
+        "type": "object",
+        "required": ["type", "input"],
+        "properties": {
+            "type": {"enum": ["import"]},
+            "input": {
+                "type": "object",
+                "required": ["import_from", "import_from_format", "image_properties"],
+                "properties": {
+                    "import_from": {"type": "string"},
+                    "import_from_format": {"type": "string", "maxLength": 20},
+                    "image_properties": {"type": "object"},
+                },
+            },
+        },
+    },
+}
+
+
+class TaskType(enum.StrEnum):
+    """What a task is: of an image that was made for it, or of one that was there."""
+
+    IMPORT = "import"
+    API_IMAGE_IMPORT = "api_image_import"
+
+
+_MEMBER: Mapping[str, Any] = {
+    "member_id": _told("Project that the image is shared with"),
+    "image_id": {"type": "string", "pattern": IMAGE_ID},
+    "status": {"type": "string", "enum": [*MemberStatus]},
+    "created_at": _STRING,
+    "updated_at": _STRING,
+    "schema": _READ_ONLY,
+}
+_TASK: Mapping[str, Any] = {
+    "id": {"type": "string", "pattern": IMAGE_ID},
+    "type": {"type": "string", "enum": [*TaskType]},
+    "status": {"type": "string", "enum": [*JobStatus]},
+    "owner": _text(255, description="Project whose image it is"),
+    "image_id": {"type": "string", "pattern": IMAGE_ID},
+    "request_id": _told("Request that the task began with"),
+    "user_id": _text(255, description="User who began it"),
+    "input": {"type": ["null", "object"], "description": "What was asked for"},
+    "result": {"type": ["null", "object"], "description": "What came of it"},
+    "message": _told("Why it failed"),
+    "expires_at": {"type": ["null", "string"]},
+    "created_at": _STRING,
+    "updated_at": _STRING,
+    "self": _READ_ONLY,
+    "schema": _READ_ONLY,
+}
+_AUDIT_RECORD: Mapping[str, Any] = {
+    "id": {"type": "integer"},
+    "time": _told("UTC, in microseconds"),
+    "verb": _told("What was done"),
+    "outcome": {"type": "string", "enum": [*Outcome]},
+    "image_id": {"type": ["null", "string"]},
+    "user_id": _text(255, description="User who did it"),
+    "project_id": _text(255, description="Project of the user"),
+    "token_id": _text(64, description="Names the token of the user; nobody can log in with it"),
+    "address": _text(64, description="Address that the request came from"),
+    "request_id": _text(80, description="x-openstack-request-id of the request"),
+    "agent": {"type": "string", "enum": [*Agent]},
+    "detail": _STRING,
+}
+
+
+class Schemas:
+    """All schemas of a service: `documents` by name for clients, and compiled ones for their documents."""
+
+    def __init__(self, settings: Settings):
+        image, task = _image(settings), _object("task", _TASK)
+        member, audit_record = _object("member", _MEMBER), _object("audit-record", _AUDIT_RECORD)
+        listed = {name: schema for name, schema in _TASK.items() if name not in ("input", "result")}
+        self.documents: Mapping[str, dict[str, Any]] = {
+            "image": image,
+            "images": several("images", image, paged=True),
+            "member": member,
+            "members": several("members", member, paged=False),
+            "task": task,
+            "tasks": several("tasks", _object("task", listed), paged=True),
+            "audit-record": audit_record,
+            "audit": several("audit", audit_record, paged=True),
+        }
+        self._base = image["properties"].keys() - _WELL_KNOWN.keys()
+        self._properties = {name: compile_schema(schema) for name, schema in image["properties"].items()}
+        self._inputs = {name: compile_schema(schema) for name, schema in _INPUTS.items()}
+
+    @staticmethod
+    def of(request: Request) -> Schemas:
+        """Return the schemas of the application that the request came to."""
+        schemas: Schemas = request.registry[_SCHEMAS]
+        return schemas
+
+    def is_base(self, name: str) -> bool:
+        """Whether an image always has that key."""
+        return name in self._base
+
+    def check_value(self, name: str, value: object) -> None:
+        """Return if an image's key may have the value; raises InvalidRequest."""
+        validator = self._properties.get(name)
+        if validator is not None:
+            check_document(validator, value, name)
+        elif not isinstance(value, str):  # the schema's additionalProperties, at a hundredth of the cost
+            told = f"Invalid value for {name[:120]}: the schema asks for type string"
+            raise InvalidRequest(f"{told}, not {shown(value)}.")
+
+    def check(self, name: str, document: object) -> None:
+        """Return if the document satisfies the schema of that name; raises InvalidRequest."""
+        check_document(self._inputs[name], document, name.partition(" ")[0])
+
+
 def _image(settings: Settings) -> dict[str, Any]:
     properties: dict[str, dict[str, Any]] = {
-        "id": {"type": "string", "pattern": _ID, "description": "An identifier for the image"},
+        "id": {"type": "string", "pattern": IMAGE_ID, "description": "An identifier for the image"},
         "name": _text(255, description="Descriptive name for the image"),
         "status": {"type": "string", "readOnly": True, "enum": sorted(Status)},
         "visibility": {"type": "string", "enum": sorted(Visibility)},
@@ -261,11 +234,11 @@ def _image(settings: Settings) -> dict[str, Any]:
         "os_hash_algo": _text(64, readOnly=True, description="Algorithm of os_hash_value"),
         "os_hash_value": _text(128, readOnly=True, description="Digest of the image's bytes, in hex"),
         "tags": array({"type": "string", "maxLength": 255}, most=settings.max_tags),
-        "created_at": _TIME,
-        "updated_at": _TIME,
-        "self": {"type": "string", "readOnly": True},
-        "file": {"type": "string", "readOnly": True},
-        "schema": {"type": "string", "readOnly": True},
+        "created_at": _READ_ONLY,
+        "updated_at": _READ_ONLY,
+        "self": _READ_ONLY,
+        "file": _READ_ONLY,
+        "schema": _READ_ONLY,
         "stores": {"type": "string", "readOnly": True, "description": "Stores that hold the bytes"},
         "status_reason": _text(
             65535, readOnly=True, description="Why the image has no bytes, or a copy of them is bad"
@@ -286,61 +259,8 @@ def _image(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _member() -> dict[str, Any]:
-    properties = {
-        "member_id": {"type": "string", "description": "Project that the image is shared with"},
-        "image_id": {"type": "string", "pattern": _ID},
-        "status": {"type": "string", "enum": [str(status) for status in MemberStatus]},
-        "created_at": {"type": "string"},
-        "updated_at": {"type": "string"},
-        "schema": {"type": "string", "readOnly": True},
-    }
-    return {"name": "member", "properties": properties}
-
-
-def _task() -> dict[str, Any]:
-    properties: dict[str, dict[str, Any]] = {
-        "id": {"type": "string", "pattern": _ID},
-        "type": {"type": "string", "enum": [str(kind) for kind in TaskType]},
-        "status": {"type": "string", "enum": [str(status) for status in JobStatus]},
-        "owner": _text(255, description="Project whose image it is"),
-        "image_id": {"type": "string", "pattern": _ID},
-        "request_id": {"type": "string", "description": "Request that the task began with"},
-        "user_id": _text(255, description="User who began it"),
-        "input": {"type": ["null", "object"], "description": "What was asked for"},
-        "result": {"type": ["null", "object"], "description": "What came of it"},
-        "message": {"type": "string", "description": "Why it failed"},
-        "expires_at": {"type": ["null", "string"]},
-        "created_at": {"type": "string"},
-        "updated_at": {"type": "string"},
-        "self": {"type": "string", "readOnly": True},
-        "schema": {"type": "string", "readOnly": True},
-    }
-    return {"name": "task", "properties": properties}
-
-
-def _audit_record() -> dict[str, Any]:
-    properties: dict[str, dict[str, Any]] = {
-        "id": {"type": "integer"},
-        "time": {"type": "string", "description": "UTC, in microseconds"},
-        "verb": {"type": "string", "description": "What was done"},
-        "outcome": {"type": "string", "enum": [str(outcome) for outcome in Outcome]},
-        "image_id": {"type": ["null", "string"]},
-        "user_id": _text(255, description="User who did it"),
-        "project_id": _text(255, description="Project of the user"),
-        "token_id": _text(64, description="Names the token of the user; nobody can log in with it"),
-        "address": _text(64, description="Address that the request came from"),
-        "request_id": _text(80, description="x-openstack-request-id of the request"),
-        "agent": {"type": "string", "enum": [str(agent) for agent in Agent]},
-        "detail": {"type": "string"},
-    }
-    return {"name": "audit-record", "properties": properties}
-
-
-def _without_details(task: dict[str, Any]) -> dict[str, Any]:
-    details = ("input", "result")
-    shown = {name: schema for name, schema in task["properties"].items() if name not in details}
-    return {**task, "properties": shown}
+def _object(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "properties": properties}
 
 
 def several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
@@ -354,4 +274,4 @@ def several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
 
 def includeme(config: Configurator) -> None:
     """Make the schemas."""
-    config.registry[SCHEMAS] = Schemas(config.registry["calotype.settings"])
+    config.registry[_SCHEMAS] = Schemas(Parts.of(config.registry).settings)

@@ -1,28 +1,27 @@
-"""Tasks: jobs as v2 tells of them, and what clients ask of them.
+"""Tasks, the form in which v2 shows jobs and takes new ones.
 
-A job whose image was made for it, by POST /v2/tasks, is an `import`, any other an
-`api_image_import`. Of where its bytes come from a task tells nothing.
+A job whose image was created by POST /v2/tasks is an `import`, any other an `api_image_import`. A task does
+not show where its bytes come from.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyramid.request import Request
-
-from calotype.api.http.paging import read_position
-from calotype.api.v2.codec import moment, read_draft
-from calotype.api.v2.listing import read_choice, read_limit
+from calotype.api.http.paging import read_limit, read_marker
+from calotype.api.http.request import Request
+from calotype.api.http.times import whole_seconds, without_zone
+from calotype.api.v2.codec import read_draft
+from calotype.api.v2.listing import read_choice
 from calotype.api.v2.schemas import Schemas, TaskType
 from calotype.database.jobs import job_position
 from calotype.model.changes import ImageFields, InvalidRequest, canonical_id
 from calotype.model.jobs import Job, JobKind, JobStatus
 from calotype.model.queries import JobQuery, SortKey
 
-#: What a list can be sorted by, and the field of a job that this is.
+#: Sort key -> field of a job.
 _SORT_KEYS = {
     "id": "id",
     "type": "makes_image",
@@ -45,13 +44,8 @@ class TaskRequest:
 
 
 def read_task(document: object, schemas: Schemas) -> TaskRequest:
-    """What a new task is to do.
-
-    Raises:
-        InvalidRequest: it is not a document of that kind.
-        NotAllowed: the image would have what is the server's own.
-    """
-    schemas.check_task(document)
+    """Read a new task; raises InvalidRequest, and NotAllowed for an image with fields of the server."""
+    schemas.check("task", document)
     asked: dict[str, Any] = dict(document["input"])  # type: ignore[index]
     uri = asked.pop("import_from")
     draft = read_draft(asked["image_properties"], schemas)
@@ -64,11 +58,7 @@ def read_task(document: object, schemas: Schemas) -> TaskRequest:
 
 
 def read_listing(request: Request, most: int) -> JobQuery:
-    """What the request's query string asks for; at most `most` tasks a page.
-
-    Raises:
-        InvalidRequest: a parameter cannot be read.
-    """
+    """Read the query of at most `most` tasks; raises InvalidRequest."""
     query = request.GET
     status = read_choice(query, "status", tuple(map(str, JobStatus)), None)
     kind = read_choice(query, "type", tuple(map(str, TaskType)), None)
@@ -85,43 +75,39 @@ def read_listing(request: Request, most: int) -> JobQuery:
 
 
 def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
-    text = request.GET.get("marker")
-    if text is None:
-        return None
-    carried = read_position(request.GET, "id", [key.field for key in sort])
-    if carried is not None:
-        return carried
-    job_id = canonical_id(text)
-    job = request.db.find_job(job_id) if job_id else None
-    if job is None:
-        raise InvalidRequest("Invalid marker: there is no such task.")
-    return job_position(job, sort)
+    def find(text: str) -> Mapping[str, Any] | None:
+        job_id = canonical_id(text)
+        job = request.db.find_job(job_id) if job_id else None
+        return None if job is None else job_position(job, sort)
+
+    missing = "Invalid marker: there is no such task."
+    return read_marker(request.GET, [key.field for key in sort], find, missing)
 
 
 def listed_task(job: Job) -> dict[str, Any]:
-    """A job as one of a list of tasks."""
+    """Return a job as an entry of a list of tasks."""
     return {
         **_common(job),
         "message": job.message,
-        "created_at": moment(job.created_at),
-        "updated_at": moment(job.updated_at),
+        "created_at": whole_seconds(job.created_at),
+        "updated_at": whole_seconds(job.updated_at),
         "self": f"/v2/tasks/{job.id}",
         "schema": "/v2/schemas/task",
     }
 
 
 def task_document(job: Job) -> dict[str, Any]:
-    """A job as a task."""
+    """Return a job as a task."""
     return {**listed_task(job), **_details(job)}
 
 
 def image_task(job: Job) -> dict[str, Any]:
-    """A job as the task of an image, in a form of its own."""
+    """Return a job as a task of an image, which has a form of its own."""
     return {
         **_common(job),
         **_details(job),
-        "created_at": _exact(job.created_at),
-        "updated_at": _exact(job.updated_at),
+        "created_at": without_zone(job.created_at, "microseconds"),
+        "updated_at": without_zone(job.updated_at, "microseconds"),
         "deleted": False,
         "deleted_at": None,
     }
@@ -158,12 +144,7 @@ def _import_of(job: Job) -> dict[str, Any]:
 
 
 def _method_name(job: Job) -> str:
-    """The import method that a job carries out."""
+    """Return the import method that a job carries out."""
     if job.kind is JobKind.COPY:
         return "copy-image"
     return "glance-direct" if job.order.get("staged") else "web-download"
-
-
-def _exact(at: datetime.datetime) -> str:
-    """An image's tasks tell the time in microseconds, and UTC is understood."""
-    return at.replace(tzinfo=None).isoformat(timespec="microseconds")

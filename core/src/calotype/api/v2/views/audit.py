@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
-from pyramid.request import Request
 from pyramid.response import Response
-from pyramid.view import view_config
 
 from calotype.api.http.lists import fit
-from calotype.api.v2.audit import read_listing
+from calotype.api.http.paging import read_limit
+from calotype.api.http.request import Request
+from calotype.api.http.times import read_query_time
+from calotype.api.v2.listing import read_choice
 from calotype.api.v2.resources import Audit
-from calotype.api.v2.views.documents import page_response, without_body
+from calotype.api.v2.views.documents import bodiless_view, page_response
 from calotype.model import policy
+from calotype.model.audit import AuditQuery, AuditVerb
+from calotype.model.changes import InvalidRequest, canonical_id
+
+#: Digits of a record's id.
+_ID_DIGITS = 18
 
 
-@view_config(context=Audit, method="GET", permission=policy.OPERATE, decorator=without_body)
+@bodiless_view(context=Audit, method="GET", permission=policy.OPERATE)
 def index(context: Audit, request: Request) -> Response:
-    """GET /v2/audit: a page of the changes, newest first, and the way to the next."""
-    settings = request.registry["calotype.settings"]
-    page = request.db.audit.page(read_listing(request, settings.list_limit))
+    """GET /v2/audit: a page of the changes, newest first, and the link to the next one."""
+    page = request.db.audit.page(_read_query(request))
     documents = (({"marker": str(record.id)}, record.to_json()) for record in page.records)
-    return page_response(request, "audit", "/v2/audit", fit(documents, settings.list_bytes), more=page.more)
+    shown = fit(documents, request.settings.list_bytes)
+    return page_response(request, "audit", "/v2/audit", shown, more=page.more)
+
+
+def _read_query(request: Request) -> AuditQuery:
+    query = request.GET
+    image, marker = query.get("image"), query.get("marker")
+    verb = read_choice(query, "verb", (*map(str, AuditVerb),), None)
+    for name in ("user", "project"):
+        if "\0" in query.get(name, ""):  # PostgreSQL compares no text with one
+            raise InvalidRequest(f"Invalid {name}: control characters are not allowed.")
+    if image is not None and canonical_id(image) is None:
+        raise InvalidRequest("Invalid image: it is not the id of an image.")
+    # A record's id is a position, even if the record itself was removed since.
+    if marker is not None and not (marker.isascii() and marker.isdigit() and len(marker) <= _ID_DIGITS):
+        raise InvalidRequest("Invalid marker: it is not the id of a record.")
+    return AuditQuery(
+        image_id=None if image is None else canonical_id(image),
+        user=query.get("user"),
+        project=query.get("project"),
+        verb=AuditVerb(verb) if verb else None,
+        since=read_query_time("Invalid since", query["since"]) if "since" in query else None,
+        limit=read_limit(query, request.settings.list_limit),
+        before=None if marker is None else int(marker),
+    )

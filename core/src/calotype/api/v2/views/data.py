@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 
-from pyramid.httpexceptions import HTTPGone, HTTPUnsupportedMediaType
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype.api.http.body import RequestBody, image_response
-from calotype.api.http.uploads import NotOctets, upload_body
+from calotype.api.http.body import image_response
+from calotype.api.http.request import Request
+from calotype.api.http.uploads import upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
-from calotype.api.v2.views.documents import nothing, without_body
+from calotype.api.v2.views.documents import bodiless_view, nothing
 from calotype.config.messages import quoted
 from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.changes import ImageFields, InvalidRequest, check_formats
-from calotype.model.errors import Conflict, ImageGone, NoData
+from calotype.model.errors import Conflict, NoData
 from calotype.model.images import Status
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -26,30 +25,24 @@ _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
 @view_config(context=V2Image, name="file", method="PUT", permission=policy.UPLOAD)
 def upload(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/file: the bytes of a queued image; one that fails is queued again."""
-    body = _body(request)
+    body = upload_body(request)
     draft = ImageFields(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
     check_formats(draft, context.image)
-    try:
-        change = Change(request.caller, draft, context.image)
-        request.lifecycle.upload(change, body, on_failure=Status.QUEUED)
-    except ImageGone as error:
-        raise HTTPGone(str(error)) from None
+    change = Change(request.caller, draft, context.image)
+    request.lifecycle.upload(change, body, on_failure=Status.QUEUED)
     return nothing()
 
 
 @view_config(context=V2Image, name="stage", method="PUT", permission=policy.UPLOAD)
 def stage(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/stage: bytes that are to be imported."""
-    body = _body(request)
-    try:
-        change = Change(request.caller, ImageFields(size=declared_size(request)), context.image)
-        request.lifecycle.imports.stage(change, body)
-    except ImageGone as error:
-        raise HTTPGone(str(error)) from None
+    body = upload_body(request)
+    change = Change(request.caller, ImageFields(size=declared_size(request)), context.image)
+    request.lifecycle.imports.stage(change, body)
     return nothing()
 
 
-@view_config(context=V2Image, name="file", method="GET", permission=policy.DOWNLOAD, decorator=without_body)
+@bodiless_view(context=V2Image, name="file", method="GET", permission=policy.DOWNLOAD)
 def download(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID/file: the bytes, or 204 as long as there are none.
 
@@ -67,40 +60,28 @@ def download(context: V2Image, request: Request) -> Response:
     return response
 
 
-@view_config(
-    context=Actions, name="deactivate", method="POST", permission=policy.DEACTIVATE, decorator=without_body
-)
+@bodiless_view(context=Actions, name="deactivate", method="POST", permission=policy.DEACTIVATE)
 def deactivate(context: Actions, request: Request) -> Response:
     """POST /v2/images/ID/actions/deactivate"""
     request.lifecycle.deactivate(context.image, request.caller)
     return nothing()
 
 
-@view_config(
-    context=Actions, name="reactivate", method="POST", permission=policy.DEACTIVATE, decorator=without_body
-)
+@bodiless_view(context=Actions, name="reactivate", method="POST", permission=policy.DEACTIVATE)
 def reactivate(context: Actions, request: Request) -> Response:
     """POST /v2/images/ID/actions/reactivate"""
     request.lifecycle.reactivate(context.image, request.caller)
     return nothing()
 
 
-@view_config(
-    context=TombstoneActions,
-    name="undelete",
-    method="POST",
-    permission=policy.OPERATE,
-    decorator=without_body,
-)
+@bodiless_view(context=TombstoneActions, name="undelete", method="POST", permission=policy.OPERATE)
 def undelete(context: TombstoneActions, request: Request) -> Response:
     """POST /v2/images/ID/actions/undelete: a deleted image, as long as its bytes are kept."""
     request.lifecycle.undelete(context.image.id, request.caller)
     return nothing()
 
 
-@view_config(
-    context=Actions, name="undelete", method="POST", permission=policy.OPERATE, decorator=without_body
-)
+@bodiless_view(context=Actions, name="undelete", method="POST", permission=policy.OPERATE)
 def refuse_to_undelete(context: Actions, request: Request) -> Response:
     """Say that the image was not deleted."""
     raise Conflict(f"Image {context.image.id} is {context.image.status}: it is not deleted.")
@@ -121,11 +102,3 @@ def declared_size(request: Request) -> int | None:
             f"not {quoted(text)}."
         )
     return int(text) or None
-
-
-def _body(request: Request) -> RequestBody:
-    """Return the body of an upload; another Content-Type is 415 in this dialect."""
-    try:
-        return upload_body(request)
-    except NotOctets as error:
-        raise HTTPUnsupportedMediaType(str(error)) from None

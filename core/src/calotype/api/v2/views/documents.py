@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlencode
 
-from pyramid.request import Request
 from pyramid.response import Response
+from pyramid.view import view_config
 
 from calotype.api.http.json_input import has_document
 from calotype.api.http.lists import Fitting, list_response
-from calotype.api.http.paging import VALUES
+from calotype.api.http.paging import VALUES, kept_parameters, link
+from calotype.api.http.request import Request
 from calotype.api.v2 import codec
 from calotype.database.database import Database
+from calotype.model import policy
 from calotype.model.changes import InvalidRequest
 from calotype.model.images import Image, Status
 from calotype.model.jobs import Job, JobStatus
@@ -22,8 +23,13 @@ from calotype.model.jobs import Job, JobStatus
 View = Callable[[Any, Request], Any]
 
 
+def bodiless_view(**predicates: Any) -> view_config:
+    """Register a view whose requests have no body; one with a body was meant for something else: 400."""
+    return view_config(decorator=without_body, **predicates)
+
+
 def without_body(view: View) -> View:
-    """A view whose requests carry nothing; a body would have been meant for something else."""
+    """Make a view refuse requests with a body."""
 
     def bodiless(context: Any, request: Request) -> Any:
         if has_document(request):
@@ -38,14 +44,17 @@ def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str,
     listed = list(images)
     database: Database = request.db
     jobs = database.latest_jobs([image.id for image in listed if image.has_jobs])
-    withheld = not request.caller.is_admin
     weights = {name: entry.weight for name, entry in request.stores.entries.items()}
     documents = []
     for image in listed:
         job = jobs.get(image.id)
         if job is not None and _ended_since(job, image):
             image = database.find(image.id) or image
-        documents.append(codec.image_document(image, job, withheld=withheld, weights=weights))
+        documents.append(
+            codec.image_document(
+                image, job, shows_stores=policy.sees_stores(request.caller, image), weights=weights
+            )
+        )
     return documents
 
 
@@ -69,20 +78,11 @@ def page_response(request: Request, name: str, path: str, shown: Fitting, *, mor
 
     `more`: something follows the documents that `shown` was made of.
     """
-    rest = _links(request, path, shown.last if shown.cut or more else None)
-    return list_response(name, shown.texts, {**rest, "schema": path.replace("/v2/", "/v2/schemas/", 1)})
-
-
-def _links(request: Request, path: str, after: Mapping[str, str] | None) -> dict[str, str]:
-    query = [(name, value) for name, value in request.GET.items() if name not in ("marker", VALUES)]
-    links = {"first": _link(path, query)}
-    if after is not None:
-        links["next"] = _link(path, [*query, *after.items()])
-    return links
-
-
-def _link(path: str, query: list[tuple[str, str]]) -> str:
-    return f"{path}?{urlencode(query)}" if query else path
+    query = kept_parameters(request, "marker", VALUES)
+    links = {"first": link(path, query)}
+    if shown.last is not None and (shown.cut or more):
+        links["next"] = link(path, [*query, *shown.last.items()])
+    return list_response(name, shown.texts, {**links, "schema": path.replace("/v2/", "/v2/schemas/", 1)})
 
 
 def json_response(document: Any, status: int = 200) -> Response:

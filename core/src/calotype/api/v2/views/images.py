@@ -5,27 +5,27 @@ from __future__ import annotations
 from functools import partial
 
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
-from pyramid.request import Request
 from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import fit
-from calotype.api.http.media_types import media_type
 from calotype.api.http.paging import link_parameters
+from calotype.api.http.request import Request
 from calotype.api.http.versions import base_url, version_document
 from calotype.api.v2 import codec, patch
 from calotype.api.v2.import_methods import methods_for_caller
 from calotype.api.v2.listing import read_listing
 from calotype.api.v2.resources import V2, V2Image, V2Images
-from calotype.api.v2.schemas import SCHEMAS
+from calotype.api.v2.schemas import Schemas
 from calotype.api.v2.views.documents import (
+    bodiless_view,
     image_document,
     image_documents,
     json_response,
     nothing,
     page_response,
-    without_body,
 )
 from calotype.database.queries import position
 from calotype.model import policy
@@ -33,7 +33,7 @@ from calotype.model.change import Change
 from calotype.model.images import Image
 
 
-@view_config(context=V2, method="GET")
+@view_config(context=V2, method="GET", permission=NO_PERMISSION_REQUIRED)
 def versions(context: V2, request: Request) -> Response:
     """GET /v2: the versions, without a token, for clients whose endpoint ends here."""
     return json_response({"versions": version_document(request)})
@@ -42,7 +42,7 @@ def versions(context: V2, request: Request) -> Response:
 @view_config(context=V2Images, method="GET", permission=policy.LIST)
 def index(context: V2Images, request: Request) -> Response:
     """GET /v2/images: a page of those that the caller sees, and the way to the next."""
-    settings = request.registry["calotype.settings"]
+    settings = request.settings
     page = request.db.page(read_listing(request, settings.list_limit))
     documents = (
         (link_parameters(image.id, position(image, page.sort)), document)
@@ -55,7 +55,7 @@ def index(context: V2Images, request: Request) -> Response:
 @view_config(context=V2Images, method="POST", permission=policy.CREATE)
 def create(context: V2Images, request: Request) -> Response:
     """POST /v2/images: a queued image."""
-    draft = codec.read_draft(read_document(request), request.registry[SCHEMAS])
+    draft = codec.read_draft(read_document(request), Schemas.of(request))
     image = request.lifecycle.reserve(Change(request.caller, draft))
     response = json_response(codec.image_document(image), 201)
     response.headers["Location"] = f"{base_url(request)}/v2/images/{image.id}"
@@ -65,7 +65,7 @@ def create(context: V2Images, request: Request) -> Response:
     return response
 
 
-@view_config(context=V2Image, method="GET", permission=policy.VIEW, decorator=without_body)
+@bodiless_view(context=V2Image, method="GET", permission=policy.VIEW)
 def show(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID"""
     return json_response(image_document(request, context.image))
@@ -74,7 +74,7 @@ def show(context: V2Image, request: Request) -> Response:
 @view_config(context=V2Image, method="PATCH", permission=policy.UPDATE)
 def update(context: V2Image, request: Request) -> Response:
     """PATCH /v2/images/ID: a JSON patch, all of it or nothing; an empty one changes not even the time."""
-    given = media_type(request)
+    given = request.media_type
     if given not in patch.MEDIA_TYPES:
         raise HTTPUnsupportedMediaType(
             f"A patch is {' or '.join(patch.MEDIA_TYPES)}.",
@@ -83,12 +83,12 @@ def update(context: V2Image, request: Request) -> Response:
     changes = patch.read_patch(read_document(request), given)
     image: Image = context.image
     if changes:
-        draft_of = partial(patch.draft_of, changes, schemas=request.registry[SCHEMAS])
+        draft_of = partial(patch.draft_of, changes, schemas=Schemas.of(request))
         image = request.lifecycle.update(Change.derived(request.caller, image, draft_of))
     return json_response(image_document(request, image))
 
 
-@view_config(context=V2Image, method="DELETE", permission=policy.DELETE, decorator=without_body)
+@bodiless_view(context=V2Image, method="DELETE", permission=policy.DELETE)
 def delete(context: V2Image, request: Request) -> Response:
     """DELETE /v2/images/ID"""
     request.lifecycle.delete(context.image, request.caller)

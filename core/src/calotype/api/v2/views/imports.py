@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from pyramid.httpexceptions import HTTPForbidden
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
+from calotype.api.http.request import Request
 from calotype.api.v2 import codec
 from calotype.api.v2.import_methods import import_methods, methods_for_caller
 from calotype.api.v2.resources import StoreImage, V2Image
-from calotype.api.v2.schemas import SCHEMAS
+from calotype.api.v2.schemas import Schemas
 from calotype.api.v2.tasks import image_task
-from calotype.api.v2.views.documents import json_response, nothing, without_body
+from calotype.api.v2.views.documents import bodiless_view, json_response, nothing
 from calotype.config.messages import not_one_of
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
@@ -29,7 +29,7 @@ from calotype.stores.contract import Capability
 def begin(context: V2Image, request: Request) -> Response:
     """POST /v2/images/ID/import: whoever may upload may import; who may operate, may copy."""
     header_store = request.headers.get("X-Image-Meta-Store") or None
-    order = codec.read_import(read_document(request), request.registry[SCHEMAS], header_store)
+    order = codec.read_import(read_document(request), Schemas.of(request), header_store)
     if order.method not in import_methods(request.stores):
         offered = methods_for_caller(request)
         raise InvalidRequest(not_one_of("The import method is not offered here", order.method, offered))
@@ -61,19 +61,18 @@ def _targets(request: Request, order: codec.ImportOrder) -> tuple[str, ...]:
 @view_config(context=V2Image, name="tasks", method="GET", permission=policy.VIEW)
 def tasks(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID/tasks: what was and is done for the image, as far as it is the caller's."""
-    caller, limit = request.caller, request.registry["calotype.settings"].list_limit
     documents: list[dict[str, Any]] = [
         image_task(job)
-        for job in request.db.jobs_of(context.image.id, limit)
-        if caller.is_admin or (job.owner is not None and job.owner == caller.project)
+        for job in request.db.jobs_of(context.image.id, request.settings.list_limit)
+        if policy.sees_job(request.caller, job.owner)
     ]
     return json_response({"tasks": documents})
 
 
-@view_config(context=StoreImage, method="DELETE", permission=policy.OPERATE, decorator=without_body)
+@bodiless_view(context=StoreImage, method="DELETE", permission=policy.OPERATE)
 def remove_from_store(context: StoreImage, request: Request) -> Response:
     """DELETE /v2/stores/STORE/ID: the bytes in one of several stores."""
-    store = context.__parent__.__name__
+    store = context.__parent__.name
     if store not in request.stores:
         names = ", ".join(one.name for one in request.stores)
         raise UnknownTarget(f"There is no store {store[:63]}; one of: {names}.")

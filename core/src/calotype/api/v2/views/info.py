@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyramid.request import Request
 from pyramid.response import Response
-from pyramid.view import view_config
 
+from calotype.api.http.request import Request
 from calotype.api.v2.import_methods import methods_for_caller
 from calotype.api.v2.resources import Info, InfoStores, Schema
-from calotype.api.v2.views.documents import json_response, without_body
+from calotype.api.v2.views.documents import bodiless_view, json_response
 from calotype.model import policy
 from calotype.stores.catalog import Entry
 from calotype.stores.contract import Capability
@@ -18,13 +17,13 @@ from calotype.stores.contract import Capability
 _MIB = 1 << 20
 
 
-@view_config(context=Schema, method="GET", permission=policy.LIST, decorator=without_body)
+@bodiless_view(context=Schema, method="GET", permission=policy.LIST)
 def schema(context: Schema, request: Request) -> Response:
     """GET /v2/schemas/NAME"""
     return json_response(context.document)
 
 
-@view_config(context=Info, name="import", method="GET", permission=policy.LIST, decorator=without_body)
+@bodiless_view(context=Info, name="import", method="GET", permission=policy.LIST)
 def imports(context: Info, request: Request) -> Response:
     """GET /v2/info/import"""
     methods = {
@@ -35,15 +34,13 @@ def imports(context: Info, request: Request) -> Response:
     return json_response({"import-methods": methods})
 
 
-@view_config(context=InfoStores, method="GET", permission=policy.LIST, decorator=without_body)
+@bodiless_view(context=InfoStores, method="GET", permission=policy.LIST)
 def stores(context: InfoStores, request: Request) -> Response:
     """GET /v2/info/stores: names, descriptions, and flags where they are true."""
     return json_response({"stores": [_store(request, entry) for entry in request.stores.entries.values()]})
 
 
-@view_config(
-    context=InfoStores, name="detail", method="GET", permission=policy.OPERATE, decorator=without_body
-)
+@bodiless_view(context=InfoStores, name="detail", method="GET", permission=policy.OPERATE)
 def stores_in_detail(context: InfoStores, request: Request) -> Response:
     """GET /v2/info/stores/detail: drivers too; where a store lies is nobody's business here."""
     listed = [
@@ -70,13 +67,13 @@ def _store(request: Request, entry: Entry) -> dict[str, Any]:
     return described
 
 
-@view_config(context=Info, name="usage", method="GET", permission=policy.LIST, decorator=without_body)
+@bodiless_view(context=Info, name="usage", method="GET", permission=policy.LIST)
 def usage(context: Info, request: Request) -> Response:
     """GET /v2/info/usage: what the caller's project uses of what it may, in MiB and images; -1 is no limit.
 
     Staged bytes are part of `image_size_total` too.
     """
-    settings, project = request.registry["calotype.settings"], request.caller.project
+    settings, project = request.settings, request.caller.project
     if project is None:
         return json_response({"usage": {}})
     used = request.db.usage(project)

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
+from calotype.api.http.request import Request
 from calotype.api.v2 import codec
 from calotype.api.v2.resources import ImageMember, Members, Tag
-from calotype.api.v2.schemas import SCHEMAS
-from calotype.api.v2.views.documents import json_response, nothing, without_body
+from calotype.api.v2.schemas import Schemas
+from calotype.api.v2.views.documents import bodiless_view, json_response, nothing
 from calotype.images.members import check_shared
 from calotype.model import policy
 from calotype.model.images import Image, Member, MemberStatus
 
 
-@view_config(context=Tag, method="PUT", permission=policy.UPDATE, decorator=without_body)
+@bodiless_view(context=Tag, method="PUT", permission=policy.UPDATE)
 def add_tag(context: Tag, request: Request) -> Response:
     """PUT /v2/images/ID/tags/TAG"""
-    request.lifecycle.add_tag(context.image, context.__name__, request.caller)
+    request.lifecycle.add_tag(context.image, context.name, request.caller)
     return nothing()
 
 
-@view_config(context=Tag, method="DELETE", permission=policy.UPDATE, decorator=without_body)
+@bodiless_view(context=Tag, method="DELETE", permission=policy.UPDATE)
 def remove_tag(context: Tag, request: Request) -> Response:
     """DELETE /v2/images/ID/tags/TAG"""
-    request.lifecycle.remove_tag(context.image, context.__name__, request.caller)
+    request.lifecycle.remove_tag(context.image, context.name, request.caller)
     return nothing()
 
 
-@view_config(context=Members, method="GET", permission=policy.VIEW, decorator=without_body)
+@bodiless_view(context=Members, method="GET", permission=policy.VIEW)
 def members(context: Members, request: Request) -> Response:
     """GET /v2/images/ID/members: those that the caller may know of."""
     check_shared(context.image)
@@ -44,12 +44,12 @@ def add_member(context: Members, request: Request) -> Response:
     """POST /v2/images/ID/members: offer the image to a project."""
     check_shared(context.image)
     document = read_document(request)
-    request.registry[SCHEMAS].check_new_member(document)
+    Schemas.of(request).check("member", document)
     image = request.lifecycle.members.add(context.image, document["member"], request.caller)
     return json_response(codec.member_document(image, _member(image, document["member"])))
 
 
-@view_config(context=ImageMember, method="GET", permission=policy.VIEW, decorator=without_body)
+@bodiless_view(context=ImageMember, method="GET", permission=policy.VIEW)
 def member(context: ImageMember, request: Request) -> Response:
     """GET /v2/images/ID/members/PROJECT"""
     return json_response(codec.member_document(context.image, context.member))
@@ -59,14 +59,14 @@ def member(context: ImageMember, request: Request) -> Response:
 def answer(context: ImageMember, request: Request) -> Response:
     """PUT /v2/images/ID/members/PROJECT: what the member says to the offer."""
     document = read_document(request)
-    request.registry[SCHEMAS].check_answer(document)
+    Schemas.of(request).check("member status", document)
     project = context.member.project
     status = MemberStatus(document["status"])
     image = request.lifecycle.members.answer(context.image, project, status, request.caller)
     return json_response(codec.member_document(image, _member(image, project)))
 
 
-@view_config(context=ImageMember, method="DELETE", permission=policy.SHARE, decorator=without_body)
+@bodiless_view(context=ImageMember, method="DELETE", permission=policy.SHARE)
 def remove_member(context: ImageMember, request: Request) -> Response:
     """DELETE /v2/images/ID/members/PROJECT"""
     request.lifecycle.members.unshare(context.image, context.member.project, request.caller)

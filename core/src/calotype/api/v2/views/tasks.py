@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import fit
 from calotype.api.http.paging import link_parameters
+from calotype.api.http.request import Request
 from calotype.api.http.versions import base_url
 from calotype.api.v2 import tasks
 from calotype.api.v2.resources import Task, Tasks
-from calotype.api.v2.schemas import SCHEMAS
-from calotype.api.v2.views.documents import json_response, page_response, without_body
+from calotype.api.v2.schemas import Schemas
+from calotype.api.v2.views.documents import bodiless_view, json_response, page_response
 from calotype.database.jobs import job_position
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
@@ -25,7 +25,7 @@ from calotype.model.errors import NotFound
 @view_config(context=Tasks, method="GET", permission=policy.OPERATE)
 def index(context: Tasks, request: Request) -> Response:
     """GET /v2/tasks: a page of them, and the way to the next."""
-    settings = request.registry["calotype.settings"]
+    settings = request.settings
     listing = tasks.read_listing(request, settings.list_limit)
     page = request.db.job_page(listing)
     documents = (
@@ -39,7 +39,7 @@ def index(context: Tasks, request: Request) -> Response:
 @view_config(context=Tasks, method="POST", permission=policy.OPERATE)
 def create(context: Tasks, request: Request) -> Response:
     """POST /v2/tasks: an image, made of bytes that lie elsewhere."""
-    order = tasks.read_task(read_document(request), request.registry[SCHEMAS])
+    order = tasks.read_task(read_document(request), Schemas.of(request))
     asked = ImportRequest(Origin.URI, asked=order.asked)
     job_id = request.lifecycle.imports.submit(Change(request.caller, order.draft), asked).job_id
     response = json_response(_document(request, job_id), 201)
@@ -47,10 +47,10 @@ def create(context: Tasks, request: Request) -> Response:
     return response
 
 
-@view_config(context=Task, method="GET", permission=policy.OPERATE, decorator=without_body)
+@bodiless_view(context=Task, method="GET", permission=policy.OPERATE)
 def show(context: Task, request: Request) -> Response:
     """GET /v2/tasks/ID"""
-    return json_response(_document(request, canonical_id(str(context.__name__))))
+    return json_response(_document(request, canonical_id(context.name)))
 
 
 def _document(request: Request, job_id: str | None) -> dict[str, object]:

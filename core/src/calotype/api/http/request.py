@@ -1,0 +1,189 @@
+"""The request that every view, tween and resource gets: who asks, and the parts of the service that answer.
+
+`app.make_app` puts one `Parts` into the registry. Everything that answers requests reads it from there.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyramid.request
+from pyramid.registry import Registry
+from pyramid.response import Response
+from webob.multidict import MultiDict
+
+from calotype.api.http.metrics import Metrics
+from calotype.config.settings import Settings
+from calotype.database.database import Database
+from calotype.identity.security import SecurityPolicy
+from calotype.images.lifecycle import Lifecycle
+from calotype.model.changes import canonical_id
+from calotype.model.images import Image
+from calotype.model.policy import Caller, scope_of
+from calotype.stores.catalog import Catalog
+from calotype.stores.contract import Reader
+from calotype.transfers.probes import Probes
+
+_PARTS = "calotype.parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one process that requests use."""
+
+    settings: Settings
+    database: Database
+    stores: Catalog
+    lifecycle: Lifecycle
+    probes: Probes
+    metrics: Metrics
+    security: SecurityPolicy
+
+    def install(self, registry: Registry) -> None:
+        """Let the requests of this application find the parts."""
+        registry[_PARTS] = self
+
+    @staticmethod
+    def of(registry: Registry) -> Parts:
+        """Return the parts of an application."""
+        parts: Parts = registry[_PARTS]
+        return parts
+
+
+class Request(pyramid.request.Request):
+    """A request, with what it needs of the service as typed attributes."""
+
+    # WebOb has no types. These are the attributes of it that this package uses.
+    environ: dict[str, Any]
+    headers: MutableMapping[str, str]
+    method: str
+    GET: MultiDict
+    path: str
+    path_info: str
+    host_url: str
+    user_agent: str | None
+    content_length: int | None
+    registry: Registry
+    response: Response
+    context: Any
+    subpath: tuple[str, ...]
+    #: When the caller was last identified, on the monotonic clock.
+    identified_at: float
+
+    @cached_property
+    def id(self) -> str:
+        """A new id for each request. A client cannot choose it, because it is written into the log."""
+        return f"req-{uuid.uuid4()}"
+
+    @property
+    def parts(self) -> Parts:
+        """The parts of the application that this request came to."""
+        return Parts.of(self.registry)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the service."""
+        return self.parts.settings
+
+    @property
+    def db(self) -> Database:
+        """The database of images."""
+        return self.parts.database
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The verbs on images."""
+        return self.parts.lifecycle
+
+    @property
+    def stores(self) -> Catalog:
+        """The stores that the settings name."""
+        return self.parts.stores
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Who is asking; found out at the first use.
+
+        Raises:
+            Unauthenticated: the request has no valid token, and anonymous callers are not let in.
+        """
+        return self.parts.security.identity(self)
+
+    @property
+    def known_caller(self) -> Caller | None:
+        """The caller if it was found out already, otherwise None."""
+        return vars(self).get("caller")
+
+    def confirm_caller(self) -> Caller:
+        """Return the caller, and check the token again if the head of the request came too long ago.
+
+        A view calls this after it has read a body or waited for others, and before it changes anything.
+
+        Raises:
+            Unauthenticated: the token was revoked meanwhile, or has expired.
+        """
+        return self.parts.security.confirm(self)
+
+    @property
+    def media_type(self) -> str:
+        """The Content-Type without its parameters, in lower case (RFC 9110 8.3.1); "" if there is none."""
+        return (self.environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+
+    @property
+    def announces_body(self) -> bool:
+        """Whether the head says that a body follows. A chunked body may still turn out to be empty."""
+        if self.content_length is not None:
+            return self.content_length > 0
+        return "HTTP_TRANSFER_ENCODING" in self.environ
+
+    @cached_property
+    def has_body(self) -> bool:
+        """Whether the request carries bytes, however they are framed; waits for the first chunk.
+
+        A view asks this only after the caller's rights are checked, because a client may wait for
+        100 Continue before it sends a body.
+        """
+        if not self.announces_body or self.content_length is not None:
+            return self.announces_body
+        rest = self.environ["wsgi.input"]
+        try:
+            first = rest.read(1)
+        except OSError:
+            return True  # the reader of the body gets the same error
+        if first:
+            self.environ["wsgi.input"] = _Rejoined(first, rest)
+        else:
+            self.confirm_caller()  # the end of an empty body may have taken long to come
+        return bool(first)
+
+    def visible_image(self, text: str, *, deleted: bool = False) -> Image | None:
+        """Return the image with this id, or None if there is none that the caller may see.
+
+        Args:
+            deleted: whether to return a deleted image too.
+
+        Raises:
+            Unauthenticated: an unknown caller is told nothing, not even that an image does not exist.
+        """
+        caller, image_id = self.caller, canonical_id(text)
+        if image_id is None:
+            return None
+        return self.db.find_visible(image_id, scope_of(caller), caller.project, deleted=deleted)
+
+
+class _Rejoined:
+    """A body whose first byte was read ahead, and is returned again with the next read."""
+
+    def __init__(self, first: bytes, rest: Reader):
+        self._first = first
+        self._rest = rest
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not self._first or size == 0:
+            return self._rest.read(size)
+        first, self._first = self._first, b""
+        return first + self._rest.read(size - 1 if size > 0 else -1)

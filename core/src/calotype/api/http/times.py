@@ -1,0 +1,48 @@
+"""Times as clients send and get them: ISO 8601, in UTC."""
+
+from __future__ import annotations
+
+import datetime
+
+from calotype.config.messages import quoted
+from calotype.model.changes import InvalidRequest
+
+
+def read_time(text: str) -> datetime.datetime:
+    """Return a date or a time in UTC, which is also the zone of a text without one.
+
+    Raises:
+        ValueError: the text is not ISO 8601, or not in the years 1 to 9999.
+    """
+    moment = datetime.datetime.fromisoformat(text)
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
+    except OverflowError as error:
+        raise ValueError from error
+
+
+def read_query_time(problem: str, text: str) -> datetime.datetime:
+    """Return a time from a query string, where a `+` before the zone may have become a blank.
+
+    Raises:
+        InvalidRequest: it cannot be read; the message begins with `problem`.
+    """
+    try:
+        return read_time(text.replace(" ", "+"))
+    except ValueError:
+        raise not_a_time(problem, text) from None
+
+
+def not_a_time(problem: str, text: str) -> InvalidRequest:
+    """Return the error for a text that is not a time."""
+    return InvalidRequest(f"{problem}: {quoted(text)} is no ISO 8601 time, as 2026-01-31T12:00:00Z.")
+
+
+def whole_seconds(moment: datetime.datetime) -> str:
+    """Write a UTC time in whole seconds, with its zone."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def without_zone(moment: datetime.datetime | None, timespec: str = "auto") -> str | None:
+    """Write a UTC time without its zone, as clients of the older dialects expect; None for None."""
+    return None if moment is None else moment.replace(tzinfo=None).isoformat(timespec=timespec)
