@@ -57,3 +57,14 @@ def test_switching_definitions_off_keeps_them(start_server: StartServer) -> None
     server.ini.write_text(text)
     server.start()
     assert server.get(f"{path}/n").json == made.json
+
+
+def test_without_the_dialect_there_is_no_v2_and_the_others_go_on(start_server: StartServer) -> None:
+    server = start_server({"calotype.dialects": "v1"})
+    image = server.upload(b"bytes")
+    for path in ("/v2", "/v2/", "/v2/images", f"/v2/images/{image['id']}", "/v2.15/images", "/v2/metadefs"):
+        assert server.get(path).status == 404, path
+    assert {one["id"] for one in server.get("/versions").json["versions"]} == {"v1.0", "v1.1"}
+    assert (
+        server.get(f"/v1/images/{image['id']}").body == server.get(f"/images/{image['id']}").body == b"bytes"
+    )
