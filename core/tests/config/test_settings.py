@@ -13,7 +13,7 @@ from paste.deploy.loadwsgi import SERVER, loadcontext
 from calotype.config.interpolation import ARGUMENTS, SettingsError, expand
 from calotype.config.settings import Settings, read_settings
 
-INI = Path(__file__).parents[2] / "calotype.ini"
+INI = Path(__file__).parents[3] / "calotype.ini"
 DATABASE = {"sqlalchemy.url": "sqlite:///x.sqlite"}
 FIELDS = [name for name in Settings.model_fields if name != "store_options"]
 

@@ -8,6 +8,7 @@ with slots, some workers are kept for callers for whom nothing runs.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -57,7 +58,7 @@ class _Account:
 
     def used(self, now: float) -> float:
         """Return the seconds of processor time that were used lately."""
-        return self._used * 0.5 ** ((now - self._counted) / _HALF_LIFE)
+        return self._used * math.pow(0.5, (now - self._counted) / _HALF_LIFE)
 
     def use(self, seconds: float, now: float) -> None:
         """Add processor time."""
@@ -92,7 +93,7 @@ class _Arrival:
 
 
 class Turns:
-    """The requests that wait, in place of waitress's queue. All is called under one lock, except `stood_in`.
+    """The requests that wait, in place of waitress's queue. All is called under one lock, except `released`.
 
     Args:
         most: Requests without a slot that run at once, for everybody.
@@ -157,7 +158,7 @@ class Turns:
         run.account.use(seconds, time.monotonic())
 
     @contextmanager
-    def stood_in(self, lock: threading.Lock) -> Iterator[None]:
+    def released(self, lock: threading.Lock) -> Iterator[None]:
         """Within, the calling worker's request keeps nobody waiting; to be entered without the lock."""
         me = threading.get_ident()
         with lock:

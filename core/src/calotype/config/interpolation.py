@@ -44,6 +44,9 @@ class Indirect(str):
 
     written: str
 
+    def __repr__(self) -> str:
+        return repr(self.written)
+
     def __new__(cls, value: str, written: str) -> Indirect:
         """Make the value; a copy of it by `str()` is plain text again."""
         made = super().__new__(cls, value)
@@ -85,6 +88,14 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
 
     expanded = _VARIABLE.sub(value, text)
     return Indirect(expanded, text) if is_indirect else expanded
+
+
+def expand_located(key: str, text: str, variables: Mapping[str, str], section: str = "app") -> str:
+    """As `expand`; the message begins with the place of the mistake, in a section of this kind."""
+    try:
+        return expand(key, text, variables)
+    except SettingsError as error:
+        raise SettingsError(f"{place_of(error, key, variables, section)}{error}") from None
 
 
 def given_by(text: str, variables: Mapping[str, str]) -> list[str]:

@@ -55,7 +55,7 @@ def access_tween_factory(handler: Callable[[Request], Response], registry: Regis
         began = time.perf_counter()
         body = request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"])
         # Our own server lets another worker do the work of one that waits; others have no such thing.
-        token = STAND_IN.set(request.environ.get("calotype.release_worker", contextlib.nullcontext))
+        token = STAND_IN.set(request.environ.get("calotype_server.release_worker", contextlib.nullcontext))
         try:
             response = handler(request)
         finally:
