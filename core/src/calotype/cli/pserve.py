@@ -17,9 +17,9 @@ from pyramid.scripts.common import get_config_loader
 from pyramid.scripts.pserve import PServeCommand
 
 from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused, require_file
+from calotype.config.foreign_section import Section
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.quantities import parse_seconds, parse_size
-from calotype.config.section import Section
 from calotype_server import ServerError, ServerSettings, ServerSettingsError, serve, serve_paste
 from calotype_server.ending import KERNEL_WAITS
 from calotype_server.settings import seconds, size

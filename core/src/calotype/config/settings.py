@@ -26,8 +26,9 @@ from calotype.config import former_name
 from calotype.config.interpolation import (
     ARGUMENTS,
     SettingsError,
-    expand_located,
+    expand,
     files_read,
+    place_of,
     told_sources,
 )
 from calotype.config.messages import did_you_mean, located, problem_told, quoted
@@ -362,13 +363,18 @@ def read_settings(global_config: Mapping[str, str], given: Mapping[str, str]) ->
     texts: dict[str, str] = {}
     for key, text in given.items():
         former_name.check_key(key)
-        texts[key] = expand_located(key, text, global_config)
+        try:
+            texts[key] = expand(key, text, global_config)
+        except SettingsError as error:
+            raise SettingsError(f"{place_of(error, key, global_config)}{error}") from None
         ours = key.partition(".")[0] in ("calotype", "store", "sqlalchemy") or "." not in key
         if ours and key not in keys and not _STORE_KEY.fullmatch(key):
             meant = _meant(key) or did_you_mean(key, keys)
             raise SettingsError(f"{located(ini, key)}unknown setting {key}{meant}")
-    has_data_dir = "data_dir" in global_config
-    data_dir = expand_located("data_dir", "${data_dir}", global_config) if has_data_dir else None
+    try:
+        data_dir = expand("data_dir", "${data_dir}", global_config) if "data_dir" in global_config else None
+    except SettingsError as error:
+        raise SettingsError(f"{place_of(error, 'data_dir', global_config)}{error}") from None
     try:
         return Settings(
             **{keys[key]: str(text) for key, text in texts.items() if key in keys},

@@ -134,9 +134,9 @@ class SecurityPolicy:
         """
         request.identified_at = time.monotonic()
         caller = self._identify(request)
-        set_caller = request.environ.get("calotype_server.set_caller")
-        if caller is not None and set_caller is not None:
-            set_caller(f"{caller.user} of {caller.project}")
+        share_out = request.environ.get("calotype_server.set_caller")
+        if caller is not None and share_out is not None:
+            share_out(f"{caller.user} of {caller.project}")
         return self._known(request, caller)
 
     def confirm(self, request: Request) -> Caller:
