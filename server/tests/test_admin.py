@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from calotype_server import Server, ServerError, ServerSettings, ServerSettingsError, serve
+from calotype_server.hooks import Hooks
+
+README = Path(__file__).parents[1] / "README.md"
 
 
 class Asking:
@@ -49,7 +54,13 @@ class Line(http.client.HTTPConnection):
 @contextmanager
 def running(admin: str | None) -> Iterator[Server]:
     settings = ServerSettings(listen="127.0.0.1:0", threads=1, upload_threads=1)
-    server = Server(Asking(), settings, settings.listening_at(admin) if admin else None)
+    with served(Asking(), settings, settings.listening_at(admin) if admin else None) as server:
+        yield server
+
+
+@contextmanager
+def served(app, settings: ServerSettings, admin: ServerSettings | None) -> Iterator[Server]:
+    server = Server(app, settings, admin)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -76,6 +87,22 @@ def test_an_application_sees_through_which_listener_a_request_came():
 def test_an_application_without_an_admin_listener_has_no_such_key():
     with running(None) as server:
         assert answered(socket.create_connection(("127.0.0.1", int(server.effective_port)))) == "None"
+
+
+def test_the_readme_names_every_key_and_hook():
+    seen = {}
+
+    def application(environ, start_response):
+        seen.update(environ)
+        start_response("200 OK", [])
+        return []
+
+    settings = ServerSettings(listen="127.0.0.1:0")
+    with served(application, settings, settings.listening_at("127.0.0.1:0")) as server:
+        answered(socket.create_connection(("127.0.0.1", int(server.effective_port))))
+    named = re.findall(r"^\| `(\S+?)` \|", README.read_text(), re.M)
+    keys = [key for key in seen if key.startswith("calotype_server.")]
+    assert sorted(named) == sorted([*keys, *(field.name for field in fields(Hooks))])
 
 
 def test_the_admin_listener_may_be_a_unix_socket(tmp_path: Path):

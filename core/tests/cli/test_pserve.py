@@ -9,6 +9,7 @@ from pyramid.scripts.common import get_config_loader
 
 from calotype.cli.pserve import _Loader
 from calotype.config.interpolation import SettingsError
+from calotype.stores.bulkhead import Bounds
 from calotype_server import ServerSettings
 
 
@@ -70,3 +71,8 @@ def test_a_mistake_is_one_sentence_that_begins_with_its_place(
     with pytest.raises(SettingsError, match=rf"^{tmp_path}/test.ini, line 5: .*{says}") as error:
         read(tmp_path, line)
     assert "canary" not in str(error.value)
+
+
+def test_workers_are_left_when_every_download_of_four_stores_hangs() -> None:
+    """A store that hangs keeps `max_downloads` workers, and the server replaces `blocked_threads`."""
+    assert ServerSettings().blocked_threads >= 4 * Bounds().max_downloads

@@ -141,7 +141,7 @@ class ServerSettings(Adjustments):
     )
     blocked_threads = Setting(
         count,
-        64,
+        128,
         "Workers that are replaced while they wait for a slow reader, or for what the application waits for. "
         "A thread costs little memory.",
     )

@@ -74,7 +74,7 @@ class Lifecycle:
         self._limits = Limits(settings.project_bytes, settings.project_images)
         self.members = Members(database, settings)
         self.copies = Copies(database, stores)
-        self.reading = Reading(stores, settings.proxied_downloads, self.copies)
+        self.reading = Reading(stores, self.copies)
         self._leases = Leases(database, settings.lease)
         self._transfers = Transfers(database, stores, settings, self._leases, self.copies)
         self._jobs = Jobs(database, stores, settings, self._leases, self._transfers)
