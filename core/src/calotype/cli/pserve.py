@@ -1,13 +1,14 @@
-"""`pserve`: Pyramid's own command, which first looks at what an operator may have mistyped.
+"""`pserve`: Pyramid's own command, which first checks what an operator may have mistyped.
 
-PasteDeploy looks for the distributions that an ini file names before it loads anything of ours, and
-answers with a traceback when one is missing. So the look has to come before PasteDeploy: see decision 9.
-The command ends with an exit status that is not 0 whenever the service could not start.
+PasteDeploy searches for the distributions that an ini file names before it loads any code of ours, and fails
+with a traceback when one is missing. So the check comes before PasteDeploy: see decision 9. The exit status
+is not 0 whenever the service could not start.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,8 @@ from calotype_server.settings import seconds, size
 _INTERRUPTED = 130
 #: The status where the command line itself is wrong; calotype-manage has the same.
 _MISTYPED = 2
+#: How text with units is read, for the server's kinds of setting that have some.
+_UNITS: dict[Callable[[Any], Any], Callable[[str], Any]] = {size: parse_size, seconds: parse_seconds}
 
 
 def main(argv: list[str] | None = None, original_ignore_files: set[str] | None = None) -> int | None:
@@ -48,10 +51,10 @@ def main(argv: list[str] | None = None, original_ignore_files: set[str] | None =
 
 
 class _Command(PServeCommand):
-    """Pyramid's command, with a sentence for what its own would answer with a traceback."""
+    """Pyramid's command, with a sentence for each mistake that would end in a traceback there."""
 
     def check(self) -> None:
-        """Look at the ini file and the variables, and note them for hints.
+        """Check the ini file and the variables, and keep them for hints.
 
         Raises:
             CommandLineError, SettingsError: something is wrong with them.
@@ -92,7 +95,7 @@ class _Command(PServeCommand):
 
     @staticmethod
     def _get_config_loader(uri: str) -> Any:
-        """Return Pyramid's loader, whose methods say in a sentence what is wrong with the file."""
+        """Return Pyramid's loader, with a sentence for each mistake in the file."""
         with refused(uri, "it cannot be read as an ini file"):
             return _Loader(get_config_loader(uri))
 
@@ -110,7 +113,7 @@ class _Loader:
             self._loader.setup_logging(defaults)
 
     def get_settings(self, section: str | None = None, defaults: dict[str, str] | None = None) -> Any:
-        """Return the keys of a section."""
+        """Return the settings of a section."""
         with refused(self.uri.path, f"[{section}] cannot be read"):
             return self._loader.get_settings(section, defaults)
 
@@ -139,7 +142,7 @@ class _Loader:
         """Return the application."""
         with refused(self.uri.path, "its application cannot be loaded"):
             self._loader.get_wsgi_app_settings(name, defaults)
-        # What is raised while it is made is no mistake in the file, and keeps its traceback.
+        # An error while the application is made is not a mistake in the file, and keeps its traceback.
         return self._loader.get_wsgi_app(name, defaults)
 
 
@@ -149,9 +152,8 @@ def _read(section: Section) -> ServerSettings:
     Raises:
         SettingsError: one is wrong.
     """
-    units = {size: parse_size, seconds: parse_seconds}
-    parsers = dict.fromkeys(ServerSettings.known(), _as_it_is)
-    parsers |= {name: units.get(one.kind, _as_it_is) for name, one in ServerSettings.declared.items()}
+    parsers: dict[str, Callable[[str], Any]] = dict.fromkeys(ServerSettings.known(), _as_it_is)
+    parsers |= {name: _UNITS.get(one.kind, _as_it_is) for name, one in ServerSettings.declared.items()}
     try:
         return ServerSettings(**section.read(parsers))
     except ServerSettingsError as error:
