@@ -44,6 +44,14 @@ class Listener(BaseWSGIServer):
     _has_accepted = False
     _refused = 0
 
+    @property
+    def address(self) -> str:
+        """The place where it listens, as a URL."""
+        if self.family == socket.AF_UNIX:
+            return f"unix:{self.effective_port}"
+        host = f"[{self.effective_host}]" if ":" in self.effective_host else self.effective_host
+        return f"http://{host}:{self.effective_port}"
+
     def set_reuse_addr(self) -> None:
         """Let other processes listen here after this one, and beside it if the settings say so."""
         super().set_reuse_addr()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from typing import Any
@@ -64,14 +63,7 @@ class Server:
     @property
     def addresses(self) -> list[str]:
         """The places where it listens, as URLs."""
-        return [
-            f"unix:{listener.effective_port}"
-            if listener.family == socket.AF_UNIX
-            else "http://{}:{}".format(
-                f"[{host}]" if ":" in (host := listener.effective_host) else host, listener.effective_port
-            )
-            for listener in self.listeners
-        ]
+        return [listener.address for listener in self.listeners]
 
     @property
     def effective_port(self) -> str:

@@ -116,53 +116,35 @@ class ServerSettings(Adjustments):
     document_threads = Setting(
         count,
         32,
-        "Further workers for streamed bodies with a Content-Type other than application/octet-stream, "
-        "such as JSON. They are started when they are needed.",
+        "Further workers for documents: streamed bodies of another type than octet-stream.",
         least=1,
     )
     kept_threads = Setting(
         count,
         4,
         "Further workers of each of these three kinds, for callers who have none of that kind, so that one "
-        "caller cannot keep out all others. A caller is whom the application names for a token, or else an "
-        "address.",
+        "caller cannot keep out the others. A caller is the name that the application gives for a token, or "
+        "else an address.",
     )
     upload_wait = Setting[float](
-        seconds,
-        30,
-        "How long a request with a streamed body waits for such a worker before it gets 503, in seconds.",
+        seconds, 30, "How long a streamed body waits for a worker before the request gets 503, in seconds."
     )
     document_timeout = Setting[float](
-        seconds,
-        30,
-        "How long the server waits for the bytes of a document, in all, before the request gets 408, "
-        "in seconds.",
-        least=1,
+        seconds, 30, "How long the server waits for a document in all before 408, in seconds.", least=1
     )
     blocked_threads = Setting(
         count,
         128,
-        "Workers that are replaced while they wait for a slow reader, or for what the application waits for. "
-        "A thread costs little memory.",
+        "Workers replaced while they wait for slow readers, or for what the application waits for.",
     )
     stream_over = Setting(
-        size,
-        262144,
-        "Longer bodies, and chunked ones, stream to the application. Shorter ones are read first, which is "
-        "cheaper.",
+        size, 262144, "Longer bodies stream, and chunked ones. Shorter ones are cheaper when read first."
     )
     recv_bytes = Setting(
-        size,
-        262144,
-        "Bytes read from a connection at once. With waitress's 8 KiB, uploads are half as fast.",
-        least=1,
+        size, 262144, "Bytes read at once. With waitress's 8 KiB, uploads are half as fast.", least=1
     )
     max_request_body_size = Setting(
-        size,
-        (1 << 40) + 1,
-        "Longest body; a longer one gets 413. A byte above 1 TiB, so that an application with this limit "
-        "can answer by itself.",
-        least=1,
+        size, (1 << 40) + 1, "Longest body. Above 1 TiB, so that an application may set that limit.", least=1
     )
     max_request_header_size = Setting(size, 262144, "Longest head of a request.", least=1)
     max_request_headers = Setting(count, 256, "Most headers of a request.", least=1)
@@ -181,24 +163,16 @@ class ServerSettings(Adjustments):
     )
     min_rate = Setting(size, 1024, "Bytes a second that a body must bring while the server waits for it.")
     send_timeout = Setting[float](
-        seconds,
-        60,
-        "How long a client may take no byte of a response before it is cut off, in seconds. A slow client's "
-        "system takes bytes in large lumps.",
-        least=1,
+        seconds, 60, "How long a client may take no byte of a response before it is cut, in seconds.", least=1
     )
     channel_timeout = Setting[float](
-        seconds, 120, "How long an idle connection is kept, in seconds.", least=1
+        seconds, 120, "How long to keep an idle connection, in seconds.", least=1
     )
     linger_timeout = Setting[float](
-        seconds,
-        2,
-        "How long a client that is still sending gets to read the answer that refuses its body, in seconds.",
+        seconds, 2, "How long a client whose body was refused gets to read the answer, in seconds."
     )
     drain_timeout = Setting[float](
-        seconds,
-        30,
-        "How long running requests get to finish after SIGTERM, in seconds. systemd kills after 90.",
+        seconds, 30, "How long requests get to finish after SIGTERM, in seconds. systemd kills after 90."
     )
     end_timeout = Setting[float](
         seconds,
@@ -211,10 +185,7 @@ class ServerSettings(Adjustments):
         count, 1000, "Most connections. Each costs a descriptor and some 10 KiB.", least=1
     )
     connections_per_address = Setting(
-        count,
-        100,
-        "Most connections from one address (in IPv6: from one /64), so that one client cannot take all. "
-        "0: any number.",
+        count, 100, "Most connections from one address (in IPv6: from one /64). 0: any number."
     )
     uncounted_addresses = Setting(
         addresses,
@@ -228,13 +199,13 @@ class ServerSettings(Adjustments):
     outbuf_high_watermark = Setting(
         size,
         1048576,
-        "Bytes of a response that wait for their reader before the application has to wait.",
+        "Bytes of a response that may wait for their reader; then the application waits.",
         least=1,
     )
     outbuf_overflow = Setting(
         size,
         4194304,
-        "Bytes of a response from which on they wait in a temporary file. Above the watermark, so none does.",
+        "Bytes of a response from which on a file is used. Above the watermark, so that none does.",
         least=1,
     )
     clear_untrusted_proxy_headers = Setting(
@@ -328,15 +299,14 @@ def _check_port(text: str, within: str = "") -> None:
 
 def _refused_by_waitress(error: ValueError, given: dict[str, Any]) -> ServerSettingsError:
     """Return the error for settings that waitress refuses together, or whose host it cannot look up."""
-    named = [name for name in ("listen", "host", "port") if name in given]
-    if "Invalid host/port" in str(error) and named:
-        reason = (
-            f"a host in {' '.join(str(given[name]) for name in named)!r} has no address: write "
-            "an address of this machine, as 127.0.0.1, or a name of it"
-        )
-        return ServerSettingsError(f"{named[0]} of the server: {reason}", named[0], reason)
-    shown = f" ({' '.join(f'{name} = {given[name]}' for name in named)})" if named else ""
-    return ServerSettingsError(f"settings of the server: {error}{shown}", *named[:1])
+    key = next((name for name in ("listen", "host", "port") if name in given), "")
+    if "Invalid host/port" not in str(error):
+        return ServerSettingsError(f"settings of the server: {error}", key)
+    reason = (
+        f"a host in {str(given[key])!r} has no address: write an address of this machine, "
+        "as 127.0.0.1, or a name of it"
+    )
+    return ServerSettingsError(f"{key} of the server: {reason}", key, reason)
 
 
 ServerSettings.declared = {

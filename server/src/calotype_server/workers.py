@@ -46,11 +46,12 @@ class Slot:
         try:
             yield
         finally:
-            self.workers.take_again(self.slots, self.caller)
+            self.workers.take(self.slots, self.caller)
 
     def become_document(self) -> None:
         """Exchange the slot for one for documents."""
-        before, self.slots = self.slots, self.workers.take_document_slot(self.caller)
+        before, self.slots = self.slots, self.workers.documents
+        self.workers.take(self.slots, self.caller)
         self.workers.leave(before, self.caller)
 
 
@@ -69,7 +70,7 @@ class Workers(ThreadedTaskDispatcher):
         self.callers = Callers()
         self._settings = settings
         self._uploads = Slots(settings.upload_threads, settings.kept_threads)
-        self._documents = Slots(settings.document_threads, settings.kept_threads)
+        self.documents = Slots(settings.document_threads, settings.kept_threads)
         self._blocked = 0
         self._count = settings.threads + settings.kept_threads + settings.upload_threads
         self._counting = threading.Lock()
@@ -117,21 +118,14 @@ class Workers(ThreadedTaskDispatcher):
         if following is not None:
             self._queue(following)
 
-    def take_again(self, slots: Slots, caller: Caller) -> None:
-        """Take back a slot that was lent, even if none is free."""
+    def take(self, slots: Slots, caller: Caller) -> None:
+        """Take a slot for a request that runs already, even if none is free."""
         with self.lock:
             slots.take(caller)
         self._keep_enough()
 
-    def take_document_slot(self, caller: Caller) -> Slots:
-        """Take a slot for a document that is already being read, even if none is free; return its kind."""
-        with self.lock:
-            self._documents.take(caller)
-        self._keep_enough()
-        return self._documents
-
     def _slots(self, task: Channel) -> Slots:
-        return self._documents if task.requests[0].is_document else self._uploads
+        return self.documents if task.requests[0].is_document else self._uploads
 
     def look_after(self) -> None:
         """Log how many requests wait for a thread, and answer 503 to those that waited long for a slot."""
@@ -141,7 +135,7 @@ class Workers(ThreadedTaskDispatcher):
             waiting = len(self.queue)
         if waiting:
             log.warning("%d requests wait for a worker", waiting)
-        for slots, kind in ((self._uploads, "uploads"), (self._documents, "documents")):
+        for slots, kind in ((self._uploads, "uploads"), (self.documents, "documents")):
             with self.lock:
                 overdue = slots.overdue(self._settings.upload_wait)
             for task in overdue:
@@ -153,7 +147,7 @@ class Workers(ThreadedTaskDispatcher):
         with self._counting:
             settings = self._settings
             wanted = settings.threads + settings.kept_threads
-            wanted += max(settings.upload_threads, self._uploads.taken) + self._documents.taken
+            wanted += max(settings.upload_threads, self._uploads.taken) + self.documents.taken
             wanted += min(self._blocked, settings.blocked_threads)
             if wanted > self._count:
                 self._count = wanted
