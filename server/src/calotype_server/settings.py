@@ -223,7 +223,7 @@ class ServerSettings(Adjustments):
         for name, value in given.items():
             _check(name, value)
         try:
-            super().__init__(**given)
+            super().__init__(**{name: one.default for name, one in self.declared.items()} | given)
         except ValueError as error:
             raise _refused_by_waitress(error, given) from None
 

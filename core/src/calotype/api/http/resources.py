@@ -23,7 +23,7 @@ from calotype.model.policy import scope_of
 log = logging.getLogger(__name__)
 
 CHILDREN = "calotype.root_children"
-#: The key by which calotype-server says whether a request came through its admin listener.
+#: Where the server says whether a request came through its admin listener.
 ADMIN = "calotype_server.is_admin"
 
 
