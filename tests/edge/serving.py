@@ -15,8 +15,6 @@ from calotype_server.server import create_server
 
 #: Seconds after which a test fails rather than wait on.
 PATIENCE = 15
-#: As our ini files give it.
-UNDERSCORE_HEADERS = "x-image-meta- x-glance-"
 
 
 class Edge:
@@ -25,7 +23,7 @@ class Edge:
     def __init__(self, app: Any, **settings: Any):
         if not settings.keys() & {"sockets", "unix_socket"}:
             settings.setdefault("listen", "127.0.0.1:0")
-        settings.setdefault("underscore_headers", UNDERSCORE_HEADERS)
+        settings.setdefault("underscore_headers", "x-image-meta- x-glance-")  # as our ini files do
         self.app = app
         self.server = create_server(app, **settings)
         self._thread = threading.Thread(target=self.server.run, name="edge")
