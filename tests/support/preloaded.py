@@ -20,7 +20,7 @@ for _name in (
     "calotype.cli",
     "calotype.cli.pserve",
     "calotype.database.migrate",
-    "calotype_server",
+    "calotype_server.server",
     "calotype_store_file",
     "calotype_store_http.store",
 ):
