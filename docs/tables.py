@@ -24,7 +24,7 @@ from calotype.config.quantities import Seconds, parse_size
 from calotype.config.settings import Settings
 from calotype.stores import discovery
 from calotype.stores.core_options import CoreOptions
-from calotype_server.settings import TUNABLES, Tunable
+from calotype_server.settings import ServerSettings, Setting, addresses, count, flag, names, seconds, size
 
 PAGE = Path(__file__).with_name("configuration.md")
 COMMANDS = Path(__file__).with_name("commands.md")
@@ -42,6 +42,14 @@ _NAMES: dict[type, str] = {
     Path: "path",
     SecretStr: "secret",
     ByteSize: "size",
+}
+_SERVER_KINDS: dict[Any, str] = {
+    count: "integer",
+    size: "size",
+    seconds: "time",
+    flag: "true or false",
+    names: "list",
+    addresses: "list",
 }
 
 
@@ -64,7 +72,8 @@ def _table(name: str) -> str:
     if name == "store":
         return _rows(_fields(CoreOptions, "store.NAME."))
     if name == "server":
-        return _rows((one.name, *_tunable(one), one.why) for one in TUNABLES)
+        declared = ServerSettings.declared.items()
+        return _rows((name, *_server_setting(one), one.description) for name, one in declared)
     return _rows(_fields(discovery.load(name).store_class.Options, ""))
 
 
@@ -111,11 +120,10 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterable[tuple[str, str, str
             yield key, kind, _default(field), field.description or ""
 
 
-def _tunable(tunable: Tunable) -> tuple[str, str]:
-    """The type and the default of a tunable of the server."""
-    kind = {"size": "size", "seconds": "time"}.get(tunable.cast.__name__)
-    default = ByteSize(tunable.default) if kind == "size" else tunable.default
-    return kind or _kind(type(tunable.default)), _text(default)
+def _server_setting(setting: Setting[Any]) -> tuple[str, str]:
+    """Return the type and the default of a setting of the server."""
+    default = ByteSize(setting.default) if setting.kind is size else setting.default
+    return _SERVER_KINDS.get(setting.kind, "text"), _text(default)
 
 
 def _rows(rows: Iterable[tuple[str, str, str, str]]) -> str:

@@ -1,31 +1,36 @@
-"""The admin listener: a second place to listen at, whose requests an application can tell from all others."""
+"""The admin listener: a second place to listen at, whose requests an application can tell from others."""
 
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from calotype_server.server import Server, serve
-from calotype_server.settings import ServerError, ServerSettings, ServerSettingsError
+from calotype_server import Server, ServerError, ServerSettings, ServerSettingsError, serve
+from calotype_server.hooks import Hooks
+
+README = Path(__file__).parents[1] / "README.md"
 
 
-class Told:
-    """An application that answers with what the server says of the listener."""
+class Asking:
+    """An application that asks for an admin listener, and answers whether a request came through it."""
 
     def __init__(self, admin_listen: str | None = None, loopback_only: str | None = None):
+        self.calotype_server = self
         self.admin_listen = admin_listen
         self.loopback_only = loopback_only
 
     def __call__(self, environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
-        return [repr(environ.get("calotype.admin")).encode()]
+        return [repr(environ.get("calotype_server.is_admin")).encode()]
 
 
 class Filter:
@@ -49,7 +54,13 @@ class Line(http.client.HTTPConnection):
 @contextmanager
 def running(admin: str | None) -> Iterator[Server]:
     settings = ServerSettings(listen="127.0.0.1:0", threads=1, upload_threads=1)
-    server = Server(Told(), settings, settings.listening_at(admin) if admin else None)
+    with served(Asking(), settings, settings.listening_at(admin) if admin else None) as server:
+        yield server
+
+
+@contextmanager
+def served(app, settings: ServerSettings, admin: ServerSettings | None) -> Iterator[Server]:
+    server = Server(app, settings, admin)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -59,43 +70,59 @@ def running(admin: str | None) -> Iterator[Server]:
         thread.join(30)
 
 
-def told(connection: socket.socket) -> str:
+def answered(connection: socket.socket) -> str:
     with closing(Line(connection)) as line:
         line.request("GET", "/")
         return line.getresponse().read().decode()
 
 
-def test_an_application_is_told_through_which_listener_a_request_came():
+def test_an_application_sees_through_which_listener_a_request_came():
     with running("127.0.0.1:0") as server:
         public, admin = (("127.0.0.1", int(listener.effective_port)) for listener in server.listeners)
         assert int(server.effective_port) == public[1]
-        assert told(socket.create_connection(public)) == "False"
-        assert told(socket.create_connection(admin)) == "True"
+        assert answered(socket.create_connection(public)) == "False"
+        assert answered(socket.create_connection(admin)) == "True"
 
 
-def test_an_application_without_an_admin_listener_is_told_nothing():
+def test_an_application_without_an_admin_listener_has_no_such_key():
     with running(None) as server:
-        assert told(socket.create_connection(("127.0.0.1", int(server.effective_port)))) == "None"
+        assert answered(socket.create_connection(("127.0.0.1", int(server.effective_port)))) == "None"
+
+
+def test_the_readme_names_every_key_and_hook():
+    seen = {}
+
+    def application(environ, start_response):
+        seen.update(environ)
+        start_response("200 OK", [])
+        return []
+
+    settings = ServerSettings(listen="127.0.0.1:0")
+    with served(application, settings, settings.listening_at("127.0.0.1:0")) as server:
+        answered(socket.create_connection(("127.0.0.1", int(server.effective_port))))
+    named = re.findall(r"^\| `(\S+?)` \|", README.read_text(), re.M)
+    keys = [key for key in seen if key.startswith("calotype_server.")]
+    assert sorted(named) == sorted([*keys, *(field.name for field in fields(Hooks))])
 
 
 def test_the_admin_listener_may_be_a_unix_socket(tmp_path: Path):
     path = tmp_path / "admin.sock"
     with running(f"unix:{path}") as server, socket.socket(socket.AF_UNIX) as line:
         line.connect(str(path))
-        assert told(line) == "True"
+        assert answered(line) == "True"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert server.addresses[1] == f"unix:{path}"
 
 
 @pytest.mark.parametrize(
-    "app", [Told("nowhere.invalid:80"), Filter(Told("nowhere.invalid:80"))], ids=["plain", "filtered"]
+    "app", [Asking("nowhere.invalid:80"), Filter(Asking("nowhere.invalid:80"))], ids=["plain", "filtered"]
 )
 def test_an_admin_address_that_is_none_stops_the_start(app):
     with pytest.raises(
         ServerError,
         match=r"^admin_listen: a host in 'nowhere.invalid:80' has no address: write an address of",
     ):
-        serve(app, {}, listen="127.0.0.1:0")
+        serve(app, ServerSettings(listen="127.0.0.1:0"))
 
 
 def test_an_admin_address_that_is_taken_stops_the_start():
@@ -104,7 +131,7 @@ def test_an_admin_address_that_is_taken_stops_the_start():
         with pytest.raises(
             ServerError, match=r"^admin_listen: cannot listen on 127.0.0.1:\d+: Address already in use"
         ):
-            serve(Told(f"127.0.0.1:{port}"), {}, listen="127.0.0.1:0")
+            serve(Asking(f"127.0.0.1:{port}"), ServerSettings(listen="127.0.0.1:0"))
 
 
 @pytest.mark.parametrize("wrap", [lambda app: app, Filter, lambda app: Filter(Filter(app))])
@@ -114,7 +141,7 @@ def test_an_application_for_this_machine_only_has_no_public_admin_address(wrap):
         port = taken.getsockname()[1]
         for admin, listen in (("0.0.0.0:0", f"127.0.0.1:{port}"), (None, f"0.0.0.0:{port}")):
             with pytest.raises(ServerError, match="nobody is asked"):
-                serve(wrap(Told(admin, "nobody is asked who they are")), {}, listen=listen)
+                serve(wrap(Asking(admin, "nobody is asked who they are")), ServerSettings(listen=listen))
 
 
 def test_the_rest_of_the_settings_is_that_of_the_public_address(tmp_path: Path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from calotype_server.parser import RequestParser
 from calotype_server.settings import ServerSettings
 
-SETTINGS = ServerSettings(listen="127.0.0.1:0")
+SETTINGS = ServerSettings(listen="127.0.0.1:0", underscore_headers="x-image-meta- x-glance-")
 
 
 def parse(*pieces: bytes, settings: ServerSettings = SETTINGS) -> RequestParser:
@@ -132,13 +132,22 @@ def test_line_ends_before_a_request_are_skipped():
     assert (parser.error, parser.path) == (None, "/")
 
 
-def test_meta_headers_keep_names_with_underscores():
-    parser = parse(
-        head(b"x-image-meta-disk_format: raw", b"X-Glance-API-Copy_From: y", b"X_Identity_Status: Confirmed")
-    )
+UNDERSCORES = head(
+    b"x-image-meta-disk_format: raw", b"X-Glance-API-Copy_From: y", b"X_Identity_Status: Confirmed"
+)
+
+
+def test_headers_with_the_prefixes_of_the_settings_may_have_underscores():
+    parser = parse(UNDERSCORES)
     assert parser.headers["X_IMAGE_META_DISK_FORMAT"] == "raw"
     assert parser.headers["X_GLANCE_API_COPY_FROM"] == "y"
     assert "X_IDENTITY_STATUS" not in parser.headers
+
+
+def test_no_header_may_have_underscores_by_default():
+    parser = parse(UNDERSCORES, settings=ServerSettings(listen="127.0.0.1:0"))
+    assert parser.error is None
+    assert parser.headers == {"HOST": "x"}
 
 
 def test_a_length_written_with_an_underscore_does_not_count():

@@ -1,4 +1,4 @@
-"""What `[server:main]` calls: whom it refuses to serve to, and how connections are counted."""
+"""Which applications are served to whom, what is found behind filters, and what an address counts for."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import socket
 
 import pytest
 
-from calotype.config.interpolation import SettingsError
+from calotype_server import ServerError, ServerSettings, ServerSettingsError, serve, serve_paste
 from calotype_server.channel import counted_as
-from calotype_server.server import _behind_filters, _Listener, serve
-from calotype_server.settings import ServerError
+from calotype_server.hooks import hooks_of
+from calotype_server.listeners import Listener
 
 
 class LocalOnly:
-    """An application that must not be reached from elsewhere."""
+    """An application that other machines must not reach."""
 
     loopback_only = "nobody is asked who they are; set an identity."
+
+    def __init__(self):
+        self.calotype_server = self
 
     def __call__(self, environ, start_response):
         raise AssertionError("it never runs")
@@ -24,35 +27,36 @@ class LocalOnly:
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "*:0", "127.0.0.1:0 192.0.2.1:0"])
 def test_an_application_for_this_machine_only_is_not_served_to_others(listen):
     with pytest.raises(ServerError, match=r"^cannot listen on \S+: nobody is asked .*; set an identity\.$"):
-        serve(LocalOnly(), {}, listen=listen)
+        serve(LocalOnly(), ServerSettings(listen=listen))
 
 
 def test_an_application_for_this_machine_only_may_be_served_to_it():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{port}: .*choose another port"):
-            serve(LocalOnly(), {}, listen=f"127.0.0.1:{port}")
+            serve(LocalOnly(), ServerSettings(listen=f"127.0.0.1:{port}"))
 
 
-def test_a_fault_in_a_look_at_the_deadlines_does_not_end_the_server(caplog):
-    """The look runs in the loop, which would end with it."""
+def test_paste_deploy_gives_text():
+    with pytest.raises(ServerError, match=r"cannot listen on 0\.0\.0\.0: nobody is asked"):
+        serve_paste(LocalOnly(), {}, listen="0.0.0.0:0", threads="3", reuse_port="false")
+    with pytest.raises(ServerSettingsError, match="threads of the server: must be a whole number, not 'x'"):
+        serve_paste(LocalOnly(), {}, threads="x")
 
-    class Faulty(_Listener):
-        def _look_after_all(self, now):
+
+def test_an_error_in_the_check_of_deadlines_does_not_end_the_server(caplog):
+    """The check runs in the loop, which would end with it."""
+
+    class Faulty(Listener):
+        def __init__(self):
+            """Listen nowhere."""
+
+        def _check_all(self, now):
             raise RuntimeError("dictionary changed size during iteration")
 
     Faulty().maintenance(0)
 
     assert "could not look at all deadlines" in caplog.text
-
-
-def test_variables_of_the_ini_file_are_replaced():
-    with pytest.raises(
-        SettingsError, match=r"^listen: '\$\{nowhere\}' names no variable: set nowhere in \[DEFAULT\]"
-    ):
-        serve(LocalOnly(), {}, listen="127.0.0.1:${nowhere}")
-    with pytest.raises(ServerError, match="set an identity"):
-        serve(LocalOnly(), {"host": "0.0.0.0"}, listen="${host}:0")
 
 
 def test_an_address_counts_for_itself_and_in_ipv6_for_its_network():
@@ -77,23 +81,26 @@ def function_filter(app):
     return lambda environ, start_response: app(environ, start_response)
 
 
-class Told(LocalOnly):
-    """An application that wants to know when it is served."""
+class Starting(LocalOnly):
+    """An application that has something to start before it is served."""
 
     def start_serving(self):
         raise AssertionError("it never runs")
 
 
-@pytest.mark.parametrize("within", [[], [Filter], [function_filter], [Filter, function_filter, Filter]])
-def test_an_application_that_wants_to_know_is_found_whatever_stands_before_it(within):
-    app = served = Told()
-    for made in within:
-        served = made(served)
-    assert _behind_filters(served, "start_serving") is app
+@pytest.mark.parametrize("filters", [[], [Filter], [function_filter], [Filter, function_filter, Filter]])
+def test_an_application_with_hooks_is_found_behind_filters(filters):
+    app = served = Starting()
+    for make in filters:
+        served = make(served)
+    hooks = hooks_of(served)
+    assert (hooks.start_serving, hooks.loopback_only) == (app.start_serving, app.loopback_only)
+    assert (hooks.admin_listen, hooks.stop_serving()) == (None, None)
 
 
-def test_an_application_that_does_not_want_to_know_is_served_all_the_same():
+def test_an_application_without_hooks_is_served_all_the_same():
     looping = Filter(None)
     looping._app = looping
-    for served in (Filter(LocalOnly()), Filter(None), looping):
-        assert _behind_filters(served, "start_serving") is None
+    for served in (Filter(LocalOnly), Filter(None), looping):
+        hooks = hooks_of(served)
+        assert (hooks.loopback_only, hooks.start_serving()) == (None, None)

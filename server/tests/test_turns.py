@@ -218,11 +218,11 @@ def test_an_upload_that_was_admitted_runs_first(world: World) -> None:
     assert world.take() == "a"
 
 
-def test_a_request_that_is_stood_in_for_keeps_nobody_waiting(world: World) -> None:
+def test_a_request_that_has_released_its_worker_keeps_nobody_waiting(world: World) -> None:
     world.wait("a", "a", "a")
     assert [world.take(), world.take(), world.take()] == ["a", "a", None]
 
-    with world.queue.stood_in(threading.Lock()):
+    with world.queue.released(threading.Lock()):
         assert world.take() == "a"
     assert len(world.workers) == 3
 

@@ -35,7 +35,7 @@ class Application:
         path = environ["PATH_INFO"]
         token = environ.get("HTTP_X_AUTH_TOKEN", "invented")
         if not token.startswith("invented"):
-            environ.get("calotype.caller", print)(token)
+            environ.get("calotype_server.set_caller", print)(token)
         self.paths.append(path)
         query = {name: int(values[-1]) for name, values in parse_qs(environ["QUERY_STRING"]).items()}
         return getattr(self, path.strip("/") or "ok")(environ, start_response, **query)
@@ -80,7 +80,7 @@ class Application:
 
     def document(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Say that the body is a document, and read it carelessly."""
-        environ["calotype.document"]()
+        environ["calotype_server.expect_document"]()
         self.begun.release()
         return self.careless(environ, start_response)
 
@@ -93,7 +93,7 @@ class Application:
 
     def stall(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """As hold, but tell the server so, as a service does whose store hangs."""
-        with environ["calotype.release_worker"]():
+        with environ["calotype_server.release_worker"]():
             return self.hold(environ, start_response)
 
     def late(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

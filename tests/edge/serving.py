@@ -23,6 +23,7 @@ class Edge:
     def __init__(self, app: Any, **settings: Any):
         if not settings.keys() & {"sockets", "unix_socket"}:
             settings.setdefault("listen", "127.0.0.1:0")
+        settings.setdefault("underscore_headers", "x-image-meta- x-glance-")  # as our ini files do
         self.app = app
         self.server = create_server(app, **settings)
         self._thread = threading.Thread(target=self.server.run, name="edge")

@@ -26,6 +26,7 @@ def test_stock_waitress_serves_the_application(start_server: StartServer, monkey
         "use": "egg:waitress#main",
         "listen": f"127.0.0.1:{port}",
         "clear_untrusted_proxy_headers": "false",
+        "underscore_headers": "",
     }
     server = start_server(server=waitress)
     content = bytes(range(256)) * 4096

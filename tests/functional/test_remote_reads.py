@@ -61,7 +61,7 @@ def source() -> Iterator[Halting]:
 def server(source: Halting, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("remote")
     settings = {
-        "calotype.proxied_downloads": str(MOST),
+        "store.http.max_downloads": str(MOST),
         "store.http.allowed_networks": "127.0.0.1/32",
         "store.http.ports": str(source.server_port),
         "store.http.retries": "0",
@@ -99,9 +99,9 @@ def test_a_store_that_stops_takes_no_worker_from_others_and_a_bounded_number_at_
         bodies = [reader.getresponse().read() for reader in readers]
 
     assert refused.status == 503
-    assert refused.headers["Retry-After"] == "10"
-    assert refused.text == "Too many images are being read from remote stores."
+    assert int(refused.headers["Retry-After"]) > 0
+    assert "store 'http'" in refused.text
     assert looked.status == 200
     assert (local.status, local.body) == (200, BYTES)
     assert bodies == [BYTES] * MOST
-    assert server.get(path).body == BYTES  # every turn was given back
+    assert server.get(path).body == BYTES  # every place was given back

@@ -303,7 +303,7 @@ def test_g_49_a_clients_uri_comes_to_a_store_by_one_way_only() -> None:
 
 
 #: What runs C functions, and where it may: the C library is told to keep little memory.
-_ALLOWED = {"ctypes": "server/src/calotype_server/server.py"}
+_ALLOWED = {"ctypes": "server/src/calotype_server/process.py"}
 #: Ways of the module os to start a process.
 _STARTS = re.compile(r"(exec|spawn|posix_spawn|fork|popen|system|startfile)")
 

@@ -83,6 +83,12 @@ def test_the_cores_wheel_imports_no_driver_and_no_client_of_one(wheels: dict[str
     assert [name for name in modules if name.startswith("calotype_")] == ["calotype_server"]
 
 
+def test_the_servers_wheel_needs_nothing_but_waitress(wheels: dict[str, Path]) -> None:
+    assert required(wheels["server"]) == {"waitress"}
+    assert imported(wheels["server"]) - sys.stdlib_module_names == {"calotype_server", "waitress"}
+    assert "calotype_server/py.typed" in texts(wheels["server"])
+
+
 def test_the_cores_wheel_names_no_driver(wheels: dict[str, Path]) -> None:
     named = []
     for driver in [*DRIVERS, WEBDAV]:

@@ -133,6 +133,11 @@ class Application:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._process.router, name)  # Pyramid's commands ask it for its database
 
+    @property
+    def calotype_server(self) -> Application:
+        """Offer our server `start_serving`, `loopback_only` and so on: see the README of calotype-server."""
+        return self
+
     def start_serving(self) -> None:
         """Start what runs beside requests; a second call in the same process does nothing."""
         with self._starting:

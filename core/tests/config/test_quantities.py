@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
+from calotype.config.foreign_section import Section
 from calotype.config.quantities import Seconds, Size, parse_seconds, parse_size
 from calotype.config.section import read_settings
 from calotype.stores import StoreOptions
 from calotype.stores.options import read_options
-from calotype_server.settings import ServerSettings
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,9 @@ def test_settings_the_server_and_drivers_read_the_same_syntax() -> None:
     given = {"sqlalchemy.url": "sqlite://", "calotype.image_size_cap": "10GiB", "calotype.lease": "2m"}
     settings = read_settings({}, given)
     assert (settings.image_size_cap, settings.lease) == (10 << 30, 120)
-    server = ServerSettings(recv_bytes="64KiB", drain_timeout="1m")
-    assert (server.recv_bytes, server.drain_timeout) == (65536, 60)
+    server = Section("server", {"recv_bytes": "64KiB", "drain_timeout": "1m"}, {})
+    values = server.read({"recv_bytes": parse_size, "drain_timeout": parse_seconds})
+    assert values == {"recv_bytes": 65536, "drain_timeout": 60}
     options = read_options("x", Options, {"room": "10GiB", "patience": "5m"})
     assert (options.room, options.patience) == (10 << 30, 300)
 

@@ -1,10 +1,21 @@
-"""The server that `[server:main] use = egg:calotype-server#main` names: waitress, with little of our own.
+"""A WSGI server for large bodies: waitress, with little of its own.
 
-It serves any WSGI application and knows nothing of this one. What it adds: a strict
-parser, bodies that stream, files that go out by sendfile, a deadline for everything a
-client may be slow at, and an end that lets running requests finish.
+It adds a strict parser, bodies that stream, files that are sent by sendfile, a deadline for everything a
+client may be slow at, and an end that lets running requests finish. It serves any WSGI application.
 """
 
-from calotype_server.server import serve
+from calotype_server.errors import CannotListen, ServerError, ServerSettingsError
+from calotype_server.process import serve, serve_paste
+from calotype_server.server import Server, create_server
+from calotype_server.settings import ServerSettings
 
-__all__ = ["serve"]
+__all__ = [
+    "CannotListen",
+    "Server",
+    "ServerError",
+    "ServerSettings",
+    "ServerSettingsError",
+    "create_server",
+    "serve",
+    "serve_paste",
+]

@@ -1,7 +1,7 @@
-"""A request's body, read from the connection by the worker that runs the application.
+"""A request's body, which the worker that runs the application reads from the connection.
 
-The kernel's buffers are the back-pressure: what the application does not read stays
-with the client. Not a byte behind the body is kept from the connection's next request.
+The kernel's buffers give back-pressure: bytes that the application does not read stay with the client. All
+bytes behind the body go to the connection's next request.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 from calotype_server.settings import ServerSettings
 
-#: Bytes of a chunk's first line, extension included. Nobody uses extensions.
+#: Most bytes of the first line of a chunk, with its extension. Nobody uses extensions.
 CHUNK_LINE = 256
-#: Bytes of all trailers. They are checked and dropped.
+#: Most bytes of all trailers. They are checked and dropped.
 TRAILERS = 4096
-#: Bytes read ahead where the application reads less at once, or where framing is looked for.
+#: Bytes read ahead when the application reads fewer at once, or when a line of the framing comes next.
 READ_AHEAD = 65536
 
-#: Possessive, so that there is one way to match a line and no second try.
+#: Possessive, so that a line matches in one way only and nothing backtracks.
 HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):([\t\x20-\x7e\x80-\xff]*+)")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*+)?")
 
@@ -40,17 +40,17 @@ class RequestTimeout(Error):
 
 
 class BodyError(ClientDisconnected, OSError):
-    """The rest of the body cannot be had; `answer` is for an application that does not answer itself."""
+    """The rest of the body will not come; `answer` is sent when the application does not handle this."""
 
     answer: Error = BadRequest("The body is incomplete")
 
 
 class ClientGone(BodyError, ConnectionError):
-    """The client closed or reset the connection within its body."""
+    """The client closed or reset the connection before the end of its body."""
 
 
 class ClientTooSlow(BodyError, TimeoutError):
-    """The client sends nothing, or too little."""
+    """The client sends nothing, or too few bytes a second."""
 
     answer = RequestTimeout("The body came too slowly")
 
@@ -68,7 +68,7 @@ class BodyTooLong(BodyError):
 
 
 class SocketReader:
-    """The connection's bytes in order: first what came behind the head, then what the socket gives."""
+    """The bytes of a connection in order: first those that came with the head, then those of the socket."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class SocketReader:
         settings: ServerSettings,
         invite: Callable[[], None] | None = None,
     ):
-        """Read from the non-blocking `connection`; `invite` is called once, before the first read from it."""
+        """Read from the non-blocking `connection`; call `invite` once, before the first read from it."""
         self._socket = connection
         self._held = came
         self._at = 0
@@ -87,16 +87,16 @@ class SocketReader:
         self._poll.register(connection, select.POLLIN)
         self._waited = 0.0
         self._got = 0
-        #: Seconds for which the client may still be waited for.
+        #: How long to wait for the client from now on, in seconds.
         self._left = math.inf
 
     @property
     def rest(self) -> bytes:
-        """What was taken from the socket and not read."""
+        """The bytes that came from the socket and were not read."""
         return self._held[self._at :]
 
     def read(self, most: int) -> bytes:
-        """The next bytes: at least one, at most so many."""
+        """Return the next bytes: at least one, at most so many."""
         if self._at == len(self._held):
             return self._receive(most)
         piece = self._held[self._at : self._at + most]
@@ -106,7 +106,7 @@ class SocketReader:
         return piece
 
     def readline(self, limit: int) -> bytes:
-        """The next line, without its CRLF.
+        """Return the next line, without its CRLF.
 
         Raises:
             MalformedBody: it has more than `limit` bytes.
@@ -139,11 +139,11 @@ class SocketReader:
             return got
 
     def limit(self, seconds: float) -> None:
-        """From now on, wait at most so many seconds in all for the client."""
+        """Wait for the client for so many more seconds in all."""
         self._left = seconds
 
     def _wait(self) -> None:
-        """Wait for bytes. Only time spent here counts against the client, not the application's own."""
+        """Wait for bytes. Only the time spent here counts against the client."""
         window = self._settings.body_timeout
         began = time.monotonic()
         came = self._poll.poll(min(window, self._left) * 1000)
@@ -161,11 +161,11 @@ class SocketReader:
 
 
 class RequestBody(io.RawIOBase):
-    """The body of one request, of a known length or in chunks; raises BodyError when it cannot be had."""
+    """The body of one request, of a known length or in chunks; raises BodyError when it breaks off."""
 
     def __init__(self, wire: SocketReader, length: int | None, longest: int):
-        """Read `length` bytes from the wire, or chunks (length None) of `longest` bytes in all."""
-        #: Whether all of it was read, trailers included.
+        """Read `length` bytes from the wire; if that is None, chunks of at most `longest` bytes in all."""
+        #: Whether the whole body was read, with its trailers.
         self.finished = length == 0
         self._wire = wire
         self._chunked = length is None
@@ -176,27 +176,27 @@ class RequestBody(io.RawIOBase):
 
     @property
     def rest(self) -> bytes:
-        """What was taken from the connection behind the body: the beginning of the next request."""
+        """The bytes that came behind the body: the beginning of the next request."""
         return self._wire.rest if self.finished else b""
 
     @property
     def broken(self) -> bool:
-        """Whether the application was told that the rest cannot be had."""
+        """Whether a read has raised BodyError."""
         return self._failure is not None
 
     def limit(self, seconds: float) -> None:
-        """Raise ClientTooSlow once the client has been waited for so many seconds in all, from now on."""
+        """Raise ClientTooSlow when waiting for the client takes so many more seconds in all."""
         self._wire.limit(seconds)
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes as they come, at least one; b"" is the end. A negative size: all that are left.
+        """Return the next bytes as they come, at least one; b"" at the end. A negative size means all.
 
         Raises:
-            BodyError: there will be no more; so again each time.
+            BodyError: no more will come; every later call raises it again.
         """
         if size is None or size < 0:
             return self.readall()
@@ -209,7 +209,7 @@ class RequestBody(io.RawIOBase):
             raise
 
     def readinto(self, buffer: Any) -> int:
-        """As `read`, into a buffer."""
+        """Read into a buffer, and return how many bytes."""
         block = self.read(len(buffer))
         buffer[: len(block)] = block
         return len(block)

@@ -1,7 +1,7 @@
-"""Callers: who sends a request, as far as the server knows before the application has looked at it.
+"""Callers: the senders of requests, as far as the server knows them before the application runs.
 
-The application says whose a token is, once it has judged it. From then on requests with that token count as
-that caller's. All others count as their address's, so whoever invents tokens is still one caller.
+The application names the caller of a token after it has checked the token. From then on requests with this
+token count as that caller's. All others count as their address's, so inventing tokens makes no more callers.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ import threading
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-#: Tokens that are remembered; those that were learned first are forgotten first.
+#: How many tokens are remembered; the oldest are forgotten first.
 _MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody whom requests come from: by the name that the application gave, or else by an address."""
+    """The sender of requests: the name that the application gave, or else an address."""
 
     name: str
     known: bool
 
 
 class Callers:
-    """Whose the tokens are; shared by all threads."""
+    """The callers of tokens; all threads share this."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Caller] = {}
         self._learning = threading.Lock()
 
     def of(self, token: Hashable | None, address: str) -> Caller:
-        """Return who sends that token from that address."""
+        """Return the caller of a token, or else of an address."""
         return self._known.get(token) or Caller(address, known=False)
 
     def learn(self, token: Hashable | None, name: str) -> None:
-        """Remember that the token is that caller's."""
+        """Remember the caller of a token."""
         known = self._known.get(token)
         if token is None or (known is not None and known.name == name):
             return

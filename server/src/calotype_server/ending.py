@@ -1,7 +1,7 @@
-"""The end of the process: it comes in time, whatever hangs.
+"""The end of the process: it comes in time, even if something hangs.
 
-A driver's call, a pool of threads or a driver's `close` may never return, and Python waits for some of
-them when it ends. So from the signal on, a thread of ours watches the time.
+A call of the application, or the end of its threads, may never return, and Python waits for some of them at
+its exit. So from the signal on, a thread watches the time.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import NoReturn
 
 log = logging.getLogger(__name__)
 
-#: Seconds between our own end of the process and the kernel's, where even ours cannot be carried out: a log
-#: that takes no lines, a library that keeps the interpreter to itself.
+#: Seconds after which the kernel ends the process, if this module could not: because a log takes no lines, or
+#: a library does not release the interpreter's lock.
 KERNEL_WAITS = 5
 _NAME = "deadline"
 _STDLIB = sysconfig.get_path("stdlib")
 
 
 class Deadline(threading.Thread):
-    """Ends the process when its time is over, unless it has ended by itself."""
+    """Ends the process at a set time, unless it has ended by itself."""
 
     def __init__(self) -> None:
         super().__init__(name=_NAME, daemon=True)
@@ -37,13 +37,13 @@ class Deadline(threading.Thread):
         self.start()
 
     def within(self, seconds: float) -> None:
-        """End the process in so many seconds at the latest. A later call can only bring that forward."""
+        """End the process within so many seconds. A later call can only shorten the time."""
         self._at = min(self._at, time.monotonic() + seconds)
         signal.alarm(math.ceil(self._at - time.monotonic()) + KERNEL_WAITS)
         self._set.set()
 
     def run(self) -> None:
-        """Wait until then."""
+        """Wait until that time, then end the process."""
         self._set.wait()
         while (left := self._at - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
@@ -51,17 +51,17 @@ class Deadline(threading.Thread):
 
 
 def end_now(status: int) -> NoReturn:
-    """End the process with that exit status, and say in the log what still runs."""
+    """Log which threads still run, and end the process with this exit status."""
     log.warning("ended the process while these threads still ran: %s", "; ".join(running()))
     logging.shutdown()
     os._exit(status)
 
 
 def running(since: Collection[threading.Thread] = ()) -> list[str]:
-    """Return the name of each other thread, and the function it is in, if that is not the standard library's.
+    """Return each other thread by name and function, unless it only runs the standard library.
 
     Args:
-        since: Threads that do not count.
+        since: Threads to leave out.
     """
     frames = sys._current_frames()
     found = []
@@ -73,7 +73,7 @@ def running(since: Collection[threading.Thread] = ()) -> list[str]:
 
 
 def _place(frame: FrameType | None) -> str | None:
-    """Return the innermost function outside of the standard library; None if there is none."""
+    """Return the innermost function that is not of the standard library; None if there is none."""
     while frame is not None:
         file = frame.f_code.co_filename
         if "site-packages" in file or not file.startswith((_STDLIB, "<frozen")):

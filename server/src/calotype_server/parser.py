@@ -1,14 +1,13 @@
-"""A request parser that leaves nothing to be read in two ways, and keeps meta headers whose names have `_`.
+"""A request parser that leaves nothing to be read in two ways, and sets bodies aside that should stream.
 
-waitress's parser is lenient where two readers of one request can come to differ: it
-joins headers that must be alone, serves HTTP/0.9, unfolds lines. Here all of that is
-400 and the end of the connection. And it drops every header with `_` in its name, with
-it most of what image clients send; here `_` is taken for `-` in names that begin
-`x-image-meta-` or `x-glance-`. All other names with `_` are still dropped, for they
-could pass for another header.
+waitress's parser is lenient where two readers of one request can come to differ: it joins headers that must
+come once, serves HTTP/0.9, and unfolds lines. Here each of these is 400 and the end of the connection.
 
-A body that is chunked, long, or waits for `100 Continue` is not read here: the request
-is complete with its head, and the worker reads the rest.
+waitress drops every header with `_` in its name, because it could pass for another header. Here `_` counts as
+`-` in names with one of the prefixes that the setting `underscore_headers` lists.
+
+A body that is chunked, long, or waits for `100 Continue` is not read here: the request is complete with its
+head, and the worker reads the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import io
 import re
 import time
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
     from calotype_server.callers import Caller
     from calotype_server.workers import Slot
 
-_META = (b"x-image-meta-", b"x-glance-")
+#: Headers that may come only once.
 _SINGLE = frozenset(
     {b"host", b"content-length", b"content-type", b"transfer-encoding", b"x-auth-token", b"expect"}
 )
-#: Line ends that may stand before a request: clients of old send one behind a body.
+#: Line ends that may stand before a request: old clients send one behind a body.
 _BLANK = 8
 
 _FIRST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.[01]")
@@ -42,45 +41,49 @@ _LENGTH = re.compile(rb"[0-9]{1,19}")
 
 
 class ServiceUnavailable(Error):
-    """The answer to a request that came when there was no worker, or no file descriptor, for it."""
+    """The answer to a request for which there is no worker or no file descriptor."""
 
     code = 503
     reason = "Service Unavailable"
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        """waitress's, and when to come again."""
+        """waitress's response, with Retry-After."""
         status, headers, body = super().to_response(ident)
         return status, [*headers, ("Retry-After", "30")], body
 
 
 class RequestParser(HTTPRequestParser):
-    """waitress's parser behind a look at each line of the head."""
+    """waitress's parser, behind a check of each line of the head."""
 
-    #: The body, when the worker is to read it from the connection.
+    adj: ServerSettings
+    body_rcv: Any
+    completed: bool
+    expect_continue: bool
+    #: The body, when a worker reads it from the connection.
     body: RequestBody | None = None
-    #: Whether it is to.
+    #: Whether a worker must do so.
     streamed = False
-    #: The slot that allows it to, while it runs.
+    #: The slot that the worker holds while it does.
     slot: Slot | None = None
     #: Whether the client waits for `100 Continue` before it sends that body.
     wants_continue = False
-    #: Whether the body is a document, such as JSON, and not bytes to be kept: it is small, so it comes soon.
+    #: Whether the body is a document, such as JSON, and not octets: documents are small, so they come soon.
     is_document = False
-    #: Who sends it, once it is complete.
+    #: The sender, once the request is complete.
     caller: Caller | None = None
-    #: What came behind the head of a streamed request: its body, or the first part of it.
+    #: The bytes that came with the head of a streamed request: its body, or the first part of it.
     surplus = b""
-    #: Takes what of the connection was read and is not the body's.
+    #: Takes the bytes that were read from the connection and do not belong to the body.
     behind: Callable[[bytes], None] | None = None
 
     def __init__(self, adj: ServerSettings):
         super().__init__(adj)
-        #: When its first byte came (what time.time says).
+        #: When its first byte came, by time.time().
         self.started = time.time()
         self._blank = 0
 
     def received(self, data: bytes) -> int:
-        """Take the next bytes and return how many of them are dealt with."""
+        """Take the next bytes, and return how many of them are consumed."""
         if self.body_rcv is None and not self.header_plus and not self.completed:
             head = data.lstrip(b"\r\n")
             self._blank += len(data) - len(head)
@@ -93,7 +96,7 @@ class RequestParser(HTTPRequestParser):
         return self._claim(data, super().received(data))
 
     def _claim(self, data: bytes, consumed: int) -> int:
-        """Keep the connection's next bytes from being read as a request when they are none."""
+        """Consume everything if the bytes behind the head must not be parsed as another request."""
         if self.completed and (self.streamed or self.error is not None):
             self.surplus = data[consumed:] if self.error is None else b""
             return len(data)
@@ -101,25 +104,25 @@ class RequestParser(HTTPRequestParser):
 
     @property
     def reads_body(self) -> bool:
-        """Whether a worker has to read its body from the connection."""
+        """Whether a worker must read the body from the connection."""
         return self.streamed and self.error is None
 
     @property
     def is_upload(self) -> bool:
-        """Whether a worker has to read bytes from the connection that are no document."""
+        """Whether a worker must read a body that is not a document."""
         return self.reads_body and not self.is_document
 
     @property
     def token(self) -> Hashable | None:
-        """What tells callers apart, None without one. Nobody can turn it back into what was sent."""
+        """A hash of the credentials that tell callers apart; None without any. It does not reveal them."""
         token = self.headers.get("X_AUTH_TOKEN") or self.headers.get("AUTHORIZATION")
         return None if token is None else hash(token)
 
     @property
     def deadline(self) -> float:
-        """When it must be complete (as time.time says)."""
+        """When the request must be complete, by time.time()."""
         settings = self.adj
-        end = self.started + settings.header_timeout
+        end: float = self.started + settings.header_timeout
         if self.is_document:
             end += settings.document_timeout
         elif self.body_rcv is not None:
@@ -127,10 +130,10 @@ class RequestParser(HTTPRequestParser):
         return end
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Check the head, fold meta headers' names, parse, and decide who reads the body.
+        """Check the head, replace `_` in names where that is allowed, parse, and decide who reads the body.
 
         Raises:
-            ParsingError: it can be read in two ways; becomes a 400.
+            ParsingError: the head can be read in two ways; waitress answers 400.
         """
         first_line, *lines = header_plus.split(b"\r\n")
         if not _FIRST_LINE.fullmatch(first_line):
@@ -140,11 +143,11 @@ class RequestParser(HTTPRequestParser):
             self.error = RequestHeaderFieldsTooLarge("too many headers")
             return
         seen: dict[bytes, bytes] = {}
-        folded = [_fold(line, seen) for line in fields]
+        checked = [_check_line(line, self.adj.underscore_prefixes, seen) for line in fields]
         _check_framing(first_line.endswith(b"1.1"), seen)
         try:
-            super().parse_header(b"\r\n".join([first_line, *folded, b""]))
-        except ValueError as error:  # from urllib, as of an IPv6 address without its end
+            super().parse_header(b"\r\n".join([first_line, *checked, b""]))
+        except ValueError as error:  # from urllib, such as for an IPv6 address without its end
             raise ParsingError("The request's target is malformed") from error
         if self.proxy_netloc:  # the target is a whole URL, whose host counts, and not Host's (RFC 9112 3.2.2)
             if not _HOST.fullmatch(self.proxy_netloc.encode("latin-1")):
@@ -166,40 +169,40 @@ class RequestParser(HTTPRequestParser):
         self.expect_continue = False  # waitress would answer it at once
 
     def get_body_stream(self) -> BinaryIO:
-        """What the application reads the body from."""
+        """Return the stream from which the application reads the body."""
         if self.body is None:
-            return super().get_body_stream()
+            return cast(BinaryIO, super().get_body_stream())
         return io.BufferedReader(self.body, READ_AHEAD)
 
     def close(self) -> None:
-        """The request has been answered; what came behind its body goes to `behind`."""
+        """End the request, and hand the bytes that came behind its body to `behind`."""
         super().close()
         if self.body is not None and self.behind is not None:
             self.behind(self.body.rest)
 
 
 def _is_octets(media_type: str) -> bool:
-    """Return whether a Content-Type announces bytes to be kept as they are; a missing one does."""
+    """Return whether a Content-Type announces octets; a missing one does."""
     return media_type.partition(";")[0].strip().lower() in ("", "application/octet-stream")
 
 
-def _fold(line: bytes, seen: dict[bytes, bytes]) -> bytes:
-    """The header line as waitress is to see it; `seen` gathers the headers that must be alone."""
+def _check_line(line: bytes, prefixes: tuple[bytes, ...], seen: dict[bytes, bytes]) -> bytes:
+    """Return a header line as waitress should see it; `seen` collects the headers that may come only once."""
     match = HEADER_LINE.fullmatch(line)
     if match is None:
         raise ParsingError("A header line is malformed")
     name, value = match[1], match[2].strip(b" \t")
     lowered = name.lower().replace(b"_", b"-")
-    is_meta = name.lower().startswith(_META)  # the prefix itself has no `_`
-    if is_meta or (lowered in _SINGLE and b"_" not in name):
+    is_prefixed = name.lower().startswith(prefixes)  # the prefix itself has no `_`
+    if is_prefixed or (lowered in _SINGLE and b"_" not in name):
         if lowered in seen:
             raise ParsingError(f"Header {lowered[:80].decode('latin-1')} came twice")
         seen[lowered] = value
-    return (lowered if is_meta else name) + b": " + value
+    return (lowered if is_prefixed else name) + b": " + value
 
 
 def _check_framing(is_1_1: bool, headers: dict[bytes, bytes]) -> None:
-    """Refuse what leaves in doubt where the request ends or whom it is for."""
+    """Refuse a head that leaves in doubt where the request ends or which host it is for."""
     length, encoding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
     if encoding is not None and (length is not None or not is_1_1):
         raise ParsingError("Transfer-Encoding stands beside Content-Length, or in HTTP/1.0")

@@ -1,8 +1,8 @@
-"""waitress's loop over sockets, without asking each of them anew what it waits for.
+"""waitress's loop over sockets, with epoll.
 
-waitress asks every connection twice a turn, so a thousand idle ones slow all requests
-down tenfold. Here a connection is asked again only when something happened to it, or
-while one of its requests is with a worker, which may change what it waits for.
+waitress asks every connection twice a turn what it waits for, so a thousand idle connections make all
+requests ten times slower. Here a connection is asked again only after an event, or while a worker has one of
+its requests, because the worker may change what the connection waits for.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Poller(dict[int, Any]):
     def __init__(self) -> None:
         super().__init__()
         self._epoll = select.epoll()
-        #: What each descriptor is watched for. One that waits for nothing is not: epoll would report its
-        #: hang-up for ever.
+        #: The events that each descriptor is watched for. Those without any are not watched, because epoll
+        #: would report their hang-up for ever.
         self._interest: dict[int, int] = {}
         self._to_ask: set[int] = set()
 
@@ -34,7 +34,7 @@ class Poller(dict[int, Any]):
         self._watch(descriptor, 0)  # closing is not enough while a worker has a duplicate
 
     def turn(self, timeout: float) -> None:
-        """Handle what has happened, or what does within `timeout` seconds."""
+        """Handle the events that have happened, or the first ones within `timeout` seconds."""
         for descriptor in list(self._to_ask):
             self._ask(descriptor)
         for descriptor, flags in self._epoll.poll(timeout):
@@ -46,8 +46,8 @@ class Poller(dict[int, Any]):
 
     def _ask(self, descriptor: int) -> None:
         dispatcher = self[descriptor]
-        # This comes first: a worker that ends in between wakes us, and must find its connection asked again.
-        # Listeners and triggers have no requests; they are asked each time.
+        # First, because a worker that ends between the two wakes the loop, which must ask again then.
+        # Listeners and triggers have no requests; they are asked in each turn.
         if not getattr(dispatcher, "requests", True):
             self._to_ask.discard(descriptor)
         flags = select.EPOLLIN | select.EPOLLPRI if dispatcher.readable() else 0

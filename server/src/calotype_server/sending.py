@@ -1,4 +1,4 @@
-"""Files sent by the kernel: what `wsgi.file_wrapper` makes of a real file goes to the socket by sendfile."""
+"""Files that the kernel sends: `wsgi.file_wrapper` gives a real file to the socket by sendfile."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from waitress.buffers import ReadOnlyFileBasedBuffer
 
-#: What sendfile says where the file or the socket is of a kind it cannot take.
+#: Errors of sendfile for a kind of file or socket that it cannot take.
 _CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSOCK})
 
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """The bytes of a file that go out next."""
+    """The bytes of a file that are to be sent next."""
 
     buffer: FileBuffer
     count: int
@@ -32,12 +32,12 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
     _offset = 0
 
     def prepare(self, size: int | None = None) -> int:
-        """Fix what is to be sent: from the file's position, `size` bytes or to its end; return how many.
+        """Fix the bytes to send, from the file's position: `size` of them, or to its end; return how many.
 
         Raises:
-            OSError: the file has less than `size` bytes; a short answer would look whole.
+            OSError: the file has fewer than `size` bytes; a short answer would look whole.
         """
-        prepared = super().prepare(size)
+        prepared: int = super().prepare(size)
         descriptor = _regular(self.file)
         if descriptor is not None:
             if size is not None and prepared < size:
@@ -46,13 +46,13 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
         return prepared
 
     def get(self, numbytes: int = -1, skip: bool = False) -> Any:
-        """The next bytes, or the part of the file that holds them."""
+        """Return the next bytes, or the part of the file that holds them."""
         if self._descriptor is None or skip:
             return super().get(numbytes, skip)
         return FilePart(self, self.remain if numbytes < 0 else min(numbytes, self.remain))
 
     def skip(self, numbytes: int, allow_prune: int = 0) -> None:
-        """So many bytes have gone out."""
+        """Note that so many bytes were sent."""
         if self._descriptor is None:
             super().skip(numbytes, allow_prune)
         else:
@@ -60,13 +60,14 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
             self.remain -= numbytes
 
     def send(self, socket: int, count: int) -> int:
-        """Send up to `count` bytes, and return how many went; 0 when the socket takes none now.
+        """Send up to `count` bytes, and return how many were sent; 0 when the socket takes none now.
 
         Raises:
             OSError: the connection or the file failed.
         """
+        descriptor = cast(int, self._descriptor)  # `get` names parts of real files only
         try:
-            sent = os.sendfile(socket, self._descriptor, self._offset, count)
+            sent = os.sendfile(socket, descriptor, self._offset, count)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -81,7 +82,7 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
 
 
 def _regular(file: Any) -> int | None:
-    """The descriptor of a regular file; None for anything else."""
+    """Return the descriptor of a regular file; None for anything else."""
     try:
         descriptor = file.fileno()
         return descriptor if stat.S_ISREG(os.fstat(descriptor).st_mode) else None

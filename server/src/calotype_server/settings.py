@@ -1,344 +1,317 @@
-"""Every tunable of the server, once: its key below `[server:main]`, type, default, and why that default.
+"""The server's settings: name, kind, default and meaning of each.
 
-They are waitress's own adjustments and ours beside them, in one object. Those that
-TUNABLES does not list (`listen`, `host`, `port`, `unix_socket`, `trusted_proxy`, ...)
-are waitress's and keep its meaning; a key that neither knows stops the start.
+They extend waitress's adjustments. A setting that ServerSettings does not declare, such as `listen`,
+`unix_socket` or `trusted_proxy`, is waitress's and keeps its meaning. Values are plain: numbers, booleans and
+lists, or their text, as PasteDeploy gives it.
 """
 
 from __future__ import annotations
 
 import copy
 import ipaddress
+import math
 import socket
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
 
 from waitress.adjustments import Adjustments, asbool, str_iftruthy
 
-from calotype.config.messages import did_you_mean, quoted
-from calotype.config.quantities import parse_seconds, parse_size
+from calotype_server.errors import ServerSettingsError
 
-#: Where to listen when the ini file does not say.
+T = TypeVar("T")
+
+#: Where the server listens when no setting says so.
 LISTEN = "127.0.0.1:9292"
 _LAST_PORT = 65535
 _WHERE = frozenset({"listen", "host", "port", "sockets", "unix_socket"})
-
-
-class ServerError(Exception):
-    """The server cannot start, in one sentence."""
-
-
-class ServerSettingsError(ServerError):
-    """A tunable is unknown or has a wrong value: one sentence that names it.
-
-    `reason` is the sentence without the tunable's name.
-    """
-
-    def __init__(self, sentence: str, key: str = "", reason: str = ""):
-        super().__init__(sentence)
-        self.key = key
-        self.reason = reason or sentence
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 
 
 class _WrongPlace(ValueError):
-    """A place to listen at is wrong: all that is to be said, with the value."""
+    """A place to listen at is wrong; the message shows the value."""
 
 
-def at_least(least: int) -> Callable[[Any], int]:
-    """A cast to int that refuses what is below `least`."""
-
-    def cast(value: Any) -> int:
-        try:
-            number = int(value)
-        except ValueError:
-            raise ValueError("must be a whole number") from None
-        if number < least:
-            raise ValueError(f"must be at least {least}")
-        return number
-
-    return cast
+def count(value: Any) -> int:
+    """Read a whole number."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValueError("must be a whole number") from None
 
 
-def boolean(value: Any) -> bool:
-    """A cast to bool that refuses what waitress's own would take for false."""
+def size(value: Any) -> int:
+    """Read a number of bytes."""
+    return count(value)
+
+
+def seconds(value: Any) -> float:
+    """Read a number of seconds."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("must be a number of seconds")
+    return number
+
+
+def flag(value: Any) -> bool:
+    """Read a boolean; refuse text that waitress's own cast would take for false."""
     text = str(value).strip().lower()
-    if text not in ("true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0"):
+    if text not in _TRUE | _FALSE:
         raise ValueError("must be true or false")
-    return text[0] in "ty1" or text == "on"
+    return text in _TRUE
 
 
-def size(least: int) -> Callable[[Any], int]:
-    """A cast to a number of bytes that refuses what is below `least`."""
-    return _bounded(parse_size, least)
+def names(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Read names, given as text with blanks between them or one by one."""
+    return tuple(value.split() if isinstance(value, str) else value)
 
 
-def seconds(least: int) -> Callable[[Any], float]:
-    """A cast to a number of seconds that refuses what is below `least`."""
-    return _bounded(parse_seconds, least)
+def addresses(value: str | Iterable[str]) -> frozenset[str]:
+    """Read IP addresses, given as `names` are."""
+    return frozenset(str(ipaddress.ip_address(address)) for address in names(value))
 
 
-def _bounded(parse: Callable[[Any], float], least: int) -> Callable[[Any], Any]:
-    def cast(value: Any) -> Any:
-        if (number := parse(value)) < least:
-            raise ValueError(f"must be at least {least}")
-        return int(number) if number == int(number) else number
+class Setting(Generic[T]):
+    """One setting, declared as an attribute of ServerSettings, of which an instance has the value.
 
-    cast.__name__ = "size" if parse is parse_size else "seconds"
-    return cast
+    `kind` is the function that reads a plain value, or its text: `count`, `size`, `seconds`, `flag`, ...
+    """
 
+    def __init__(self, kind: Callable[[Any], T], default: T, description: str, least: int = 0):
+        self.kind = kind
+        self.default = default
+        self.description = description
+        self._least = least
 
-def addresses(value: Any) -> frozenset[str]:
-    """A cast to a set of IP addresses, given as text with spaces between them."""
-    given = value.split() if isinstance(value, str) else value
-    return frozenset(str(ipaddress.ip_address(address)) for address in given)
+    def __get__(self, instance: object, owner: type | None = None) -> T:
+        return self.default
 
+    def read(self, value: Any) -> T:
+        """Return the value.
 
-@dataclass(frozen=True)
-class Tunable:
-    """One tunable: `cast` makes its value from text, `why` says what it does and why that is its default."""
-
-    name: str
-    cast: Callable[[Any], Any]
-    default: Any
-    why: str
-
-
-TUNABLES = (
-    Tunable("threads", at_least(1), 16, "Workers that run the application; some wait for a database."),
-    Tunable("upload_threads", at_least(1), 8, "Workers beside them for uploads whose bodies are streamed."),
-    Tunable(
-        "document_threads",
-        at_least(1),
-        32,
-        "Workers beside them for streamed bodies of another Content-Type than application/octet-stream, "
-        "such as JSON: started when needed.",
-    ),
-    Tunable(
-        "kept_threads",
-        at_least(0),
-        4,
-        "Workers beside each of these three kinds that only a caller without any of that kind gets, "
-        "so that one caller keeps out nobody. A caller is whom a token was found to be, or else an address.",
-    ),
-    Tunable(
-        "upload_wait",
-        seconds(0),
-        30,
-        "Seconds a streamed body waits, unread, for one of those before 503: later, clients think us dead.",
-    ),
-    Tunable(
-        "document_timeout",
-        seconds(1),
-        30,
-        "Seconds in all that the server waits for the bytes of a document before 408: they are few.",
-    ),
-    Tunable(
-        "blocked_threads",
-        at_least(0),
-        64,
-        "Workers that may wait for slow readers and be stood in for: a thread costs little memory.",
-    ),
-    Tunable(
-        "stream_over",
-        size(0),
-        262144,
-        "Bodies of more bytes go to the application as they come (chunked ones always): "
-        "smaller ones are cheaper when read whole first.",
-    ),
-    Tunable("recv_bytes", size(1), 262144, "Bytes read at once: waitress's 8 KiB halves uploads' speed."),
-    Tunable(
-        "max_request_body_size",
-        size(1),
-        (1 << 40) + 1,
-        "Above `image_size_cap`, whose answer is better.",
-    ),
-    Tunable(
-        "max_request_header_size",
-        size(1),
-        262144,
-        "Bytes of a head: 32 KiB of properties fit.",
-    ),
-    Tunable(
-        "max_request_headers",
-        at_least(1),
-        256,
-        "Headers of a request: above 70 properties, whose refusal is better.",
-    ),
-    Tunable(
-        "header_timeout",
-        seconds(1),
-        5,
-        "Seconds a head may take from first to last byte.",
-    ),
-    Tunable(
-        "body_timeout",
-        seconds(1),
-        60,
-        "Seconds without a byte of a body: no network is away for longer.",
-    ),
-    Tunable(
-        "min_rate",
-        size(0),
-        1024,
-        "Bytes a second a body must bring while it is waited for: below any modem, above a drip.",
-    ),
-    Tunable(
-        "send_timeout",
-        seconds(1),
-        60,
-        "Seconds in which a reader may take nothing: a slow one's system takes bytes in large lumps.",
-    ),
-    Tunable("channel_timeout", seconds(1), 120, "Seconds an idle connection is kept."),
-    Tunable("linger_timeout", seconds(0), 2, "Seconds a refused sender gets to read the answer."),
-    Tunable(
-        "drain_timeout",
-        seconds(0),
-        30,
-        "Seconds requests get to end after SIGTERM; systemd kills at 90.",
-    ),
-    Tunable(
-        "end_timeout",
-        seconds(1),
-        10,
-        "Seconds in which all else, such as stores and the database, is closed after that. "
-        "Then the process ends, whatever hangs.",
-    ),
-    Tunable(
-        "connection_limit",
-        at_least(1),
-        1000,
-        "Connections in all: each costs a descriptor and some 10 KiB.",
-    ),
-    Tunable(
-        "connections_per_address",
-        at_least(0),
-        100,
-        "Connections an address (IPv6: a /64) may have, so that one cannot take all; 0: any number.",
-    ),
-    Tunable(
-        "uncounted_addresses",
-        addresses,
-        addresses("127.0.0.1 ::1"),
-        "Addresses that cap does not bind: proxies that speak for many. Unix sockets are never bound.",
-    ),
-    Tunable(
-        "reuse_port", boolean, False, "Whether other processes may share the port: one a core, if all do."
-    ),
-    Tunable("cleanup_interval", seconds(1), 1, "Seconds between looks at all these deadlines."),
-    Tunable(
-        "outbuf_high_watermark",
-        size(1),
-        1048576,
-        "Bytes of a response that wait for its reader before the application waits: bounds memory.",
-    ),
-    Tunable(
-        "outbuf_overflow",
-        size(1),
-        4194304,
-        "Above the watermark: no response goes to temporary files.",
-    ),
-    Tunable("clear_untrusted_proxy_headers", boolean, True, "Only `trusted_proxy` says whom it speaks for."),
-    Tunable(
-        "ident",
-        str_iftruthy,
-        None,
-        "The Server header: unset, nobody needs our version.",
-    ),
-)
-
-
-def _port(text: str, where: str = "") -> None:
-    """Refuse what is no port: the system would take its last 16 bits."""
-    if not (text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT):
-        behind = f" in {quoted(where)}" if where else ""
-        raise _WrongPlace(
-            f"a port must be a number from 1 to {_LAST_PORT}, or 0 for any that is free, "
-            f"not {quoted(text)}{behind}"
-        )
-
-
-def _ports(value: str) -> None:
-    """Refuse a list of HOST:PORT with a wrong port. A host may stand alone, an IPv6 address in brackets."""
-    for where in str(value).split():
-        if where.isdecimal():  # the system would take it for an address
-            raise _WrongPlace(f"it must be HOST:PORT, as {LISTEN}, not {quoted(where)}")
-        if ":" in where and not where.endswith("]"):
-            _port(where.rpartition(":")[2], where)
-
-
-#: Checks of the settings that hold ports, before waitress has the system look them up.
-_PORTS: dict[str, Callable[[Any], Any]] = {"listen": _ports, "port": lambda value: _port(str(value).strip())}
-
-
-#: Our casts in place of waitress's.
-_STRICT: dict[Any, Callable[[Any], Any]] = {asbool: boolean, int: at_least(0)}
+        Raises:
+            ValueError: it is wrong; the message says what it must be.
+        """
+        read = self.kind(value)
+        if isinstance(read, (int, float)) and read < self._least:
+            raise ValueError(f"must be at least {self._least}")
+        return read
 
 
 class ServerSettings(Adjustments):
-    """waitress's adjustments with our tunables and defaults.
+    """waitress's adjustments with further settings and other defaults.
 
     Raises:
-        ServerSettingsError: a key is unknown or a value is wrong.
+        ServerSettingsError: a setting is unknown or its value is wrong.
     """
 
-    _params = (
-        *(
-            (name, _STRICT.get(cast, cast))
-            for name, cast in Adjustments._params
-            if name not in {tunable.name for tunable in TUNABLES}
-        ),
-        *((tunable.name, tunable.cast) for tunable in TUNABLES),
+    threads = Setting(count, 16, "Worker threads that run the application.", least=1)
+    upload_threads = Setting(
+        count, 8, "Further workers for requests whose bodies stream to the application.", least=1
     )
-    _param_map: ClassVar[dict[str, Callable[[Any], Any]]] = dict(_params)
+    document_threads = Setting(
+        count,
+        32,
+        "Further workers for documents: streamed bodies of another type than octet-stream.",
+        least=1,
+    )
+    kept_threads = Setting(
+        count,
+        4,
+        "Further workers of each of these three kinds, for callers who have none of that kind, so that one "
+        "caller cannot keep out the others. A caller is the name that the application gives for a token, or "
+        "else an address.",
+    )
+    upload_wait = Setting[float](
+        seconds, 30, "How long a streamed body waits for a worker before the request gets 503, in seconds."
+    )
+    document_timeout = Setting[float](
+        seconds, 30, "How long the server waits for a document in all before 408, in seconds.", least=1
+    )
+    blocked_threads = Setting(
+        count,
+        128,
+        "Workers replaced while they wait for slow readers, or for what the application waits for.",
+    )
+    stream_over = Setting(
+        size, 262144, "Longer bodies stream, and chunked ones. Shorter ones are cheaper when read first."
+    )
+    recv_bytes = Setting(
+        size, 262144, "Bytes read at once. With waitress's 8 KiB, uploads are half as fast.", least=1
+    )
+    max_request_body_size = Setting(
+        size, (1 << 40) + 1, "Longest body. Above 1 TiB, so that an application may set that limit.", least=1
+    )
+    max_request_header_size = Setting(size, 262144, "Longest head of a request.", least=1)
+    max_request_headers = Setting(count, 256, "Most headers of a request.", least=1)
+    underscore_headers = Setting[tuple[str, ...]](
+        names,
+        (),
+        "Prefixes of header names in which `_` counts as `-`, such as `x-object-meta-`. All other headers "
+        "with `_` in their names are dropped, because they could pass for headers with `-`. A header with "
+        "one of these prefixes may come only once.",
+    )
+    header_timeout = Setting[float](
+        seconds, 5, "How long a head may take from its first byte to its last, in seconds.", least=1
+    )
+    body_timeout = Setting[float](
+        seconds, 60, "How long the server waits for the next byte of a body, in seconds.", least=1
+    )
+    min_rate = Setting(size, 1024, "Bytes a second that a body must bring while the server waits for it.")
+    send_timeout = Setting[float](
+        seconds, 60, "How long a client may take no byte of a response before it is cut, in seconds.", least=1
+    )
+    channel_timeout = Setting[float](
+        seconds, 120, "How long to keep an idle connection, in seconds.", least=1
+    )
+    linger_timeout = Setting[float](
+        seconds, 2, "How long a client whose body was refused gets to read the answer, in seconds."
+    )
+    drain_timeout = Setting[float](
+        seconds, 30, "How long requests get to finish after SIGTERM, in seconds. systemd kills after 90."
+    )
+    end_timeout = Setting[float](
+        seconds,
+        10,
+        "How long the application gets to close after that, in seconds. Then the process ends, even if "
+        "something hangs.",
+        least=1,
+    )
+    connection_limit = Setting(
+        count, 1000, "Most connections. Each costs a descriptor and some 10 KiB.", least=1
+    )
+    connections_per_address = Setting(
+        count, 100, "Most connections from one address (in IPv6: from one /64). 0: any number."
+    )
+    uncounted_addresses = Setting(
+        addresses,
+        frozenset({"127.0.0.1", "::1"}),
+        "Addresses without that limit, such as proxies'. Unix sockets never have it.",
+    )
+    reuse_port = Setting(flag, False, "Whether several processes may share the port, if all set this.")
+    cleanup_interval = Setting[float](
+        seconds, 1, "How often all these deadlines are checked, in seconds.", least=1
+    )
+    outbuf_high_watermark = Setting(
+        size,
+        1048576,
+        "Bytes of a response that may wait for their reader; then the application waits.",
+        least=1,
+    )
+    outbuf_overflow = Setting(
+        size,
+        4194304,
+        "Bytes of a response from which on a file is used. Above the watermark, so that none does.",
+        least=1,
+    )
+    clear_untrusted_proxy_headers = Setting(
+        flag, True, "Whether to remove proxies' headers unless they come from `trusted_proxy`."
+    )
+    ident = Setting[str | None](str_iftruthy, None, "The Server header. Unset, there is none.")
+
+    #: The settings that this class declares, by name and in this order.
+    declared: ClassVar[dict[str, Setting[Any]]]
+    _param_map: ClassVar[dict[str, Callable[[Any], Any]]]
 
     def __init__(self, **given: Any):
         if not _WHERE & given.keys():
             given["listen"] = LISTEN
         for name, value in given.items():
-            if name not in self._param_map:
-                hint = did_you_mean(name, self._param_map)
-                raise ServerSettingsError(f"unknown setting {name} of the server{hint}", name)
-            try:
-                _PORTS.get(name, self._param_map[name])(value)
-            except (TypeError, ValueError) as error:
-                is_told = isinstance(error, _WrongPlace)
-                reason = str(error) if is_told else f"{error}, not {quoted(str(value))}"
-                raise ServerSettingsError(f"{name} of the server: {reason}", name, reason) from None
+            _check(name, value)
         try:
-            super().__init__(**{tunable.name: tunable.default for tunable in TUNABLES} | given)
+            super().__init__(**{name: one.default for name, one in self.declared.items()} | given)
         except ValueError as error:
-            named = [name for name in ("listen", "host", "port") if name in given]
-            shown = " ".join(f"{name} = {given[name]}" for name in named)
-            if "Invalid host/port" in str(error) and named:  # waitress's words for a failed look-up
-                reason = (
-                    f"a host in {quoted(' '.join(str(given[name]) for name in named))} has no address: write "
-                    "an address of this machine, as 127.0.0.1, or a name of it"
-                )
-                raise ServerSettingsError(f"{named[0]} of the server: {reason}", named[0], reason) from None
-            raise ServerSettingsError(
-                f"settings of the server: {error}{f' ({shown})' if shown else ''}", *named[:1]
-            ) from None
+            raise _refused_by_waitress(error, given) from None
+
+    @cached_property
+    def underscore_prefixes(self) -> tuple[bytes, ...]:
+        """`underscore_headers` as they begin a line."""
+        return tuple(prefix.lower().encode("latin-1") for prefix in self.underscore_headers)
+
+    @classmethod
+    def known(cls) -> list[str]:
+        """Return the names of all settings, waitress's included."""
+        return list(cls._param_map)
+
+    def changed(self, **values: Any) -> ServerSettings:
+        """Return a copy with other values, which are not checked."""
+        settings = copy.copy(self)
+        settings.__dict__.update(values)
+        return settings
 
     def listening_at(self, where: str) -> ServerSettings:
         """Return the same settings for another place to listen at: HOST:PORT, or unix:PATH.
 
         Raises:
-            ServerSettingsError: it is no such place.
+            ServerSettingsError: it is not such a place.
         """
         kind, _, path = where.partition(":")
         place = ServerSettings(**({"unix_socket": path} if kind == "unix" else {"listen": where}))
-        settings = copy.copy(self)
-        settings.listen, settings.unix_socket, settings.sockets = place.listen, place.unix_socket, []
-        return settings
+        return self.changed(listen=place.listen, unix_socket=place.unix_socket, sockets=[])
 
     def beyond_loopback(self) -> Iterator[str]:
-        """The addresses, of those to listen on, that other machines can reach."""
-        hosts = (
-            [sockaddr[0] for *_, sockaddr in self.listen] if not (self.sockets or self.unix_socket) else []
-        )
+        """Yield the addresses to listen on that other machines can reach."""
+        is_tcp = not (self.sockets or self.unix_socket)
+        hosts = [sockaddr[0] for *_, sockaddr in self.listen] if is_tcp else []
         internet = (listener for listener in self.sockets if listener.family != socket.AF_UNIX)
         for host in (*hosts, *(listener.getsockname()[0] for listener in internet)):
             address = ipaddress.ip_address(host.partition("%")[0])
             if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
                 yield host
+
+
+def _check(name: str, value: Any) -> None:
+    """Raise ServerSettingsError if there is no such setting, or it cannot have this value."""
+    if name not in ServerSettings._param_map:
+        raise ServerSettingsError(f"unknown setting {name} of the server", name)
+    try:
+        if name == "listen":
+            _check_places(value)
+        elif name == "port":
+            _check_port(str(value).strip())
+        else:
+            ServerSettings._param_map[name](value)
+    except (TypeError, ValueError) as error:
+        reason = str(error) if isinstance(error, _WrongPlace) else f"{error}, not {value!r}"
+        raise ServerSettingsError(f"{name} of the server: {reason}", name, reason) from None
+
+
+def _check_places(value: str | Iterable[str]) -> None:
+    """Refuse HOST:PORT with a wrong port. A host may stand alone; an IPv6 address stands in brackets."""
+    for where in names(value):
+        if where.isdecimal():  # the system would take it for an address
+            raise _WrongPlace(f"it must be HOST:PORT, as {LISTEN}, not {where!r}")
+        if ":" in where and not where.endswith("]"):
+            _check_port(where.rpartition(":")[2], f" in {where!r}")
+
+
+def _check_port(text: str, within: str = "") -> None:
+    """Refuse anything but a port, because the system would take the last 16 bits of a larger number."""
+    if not (text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT):
+        raise _WrongPlace(
+            f"a port must be a number from 1 to {_LAST_PORT}, or 0 for any that is free, not {text!r}{within}"
+        )
+
+
+def _refused_by_waitress(error: ValueError, given: dict[str, Any]) -> ServerSettingsError:
+    """Return the error for settings that waitress refuses together, or whose host it cannot look up."""
+    key = next((name for name in ("listen", "host", "port") if name in given), "")
+    if "Invalid host/port" not in str(error):
+        return ServerSettingsError(f"settings of the server: {error}", key)
+    reason = (
+        f"a host in {str(given[key])!r} has no address: write an address of this machine, "
+        "as 127.0.0.1, or a name of it"
+    )
+    return ServerSettingsError(f"{key} of the server: {reason}", key, reason)
+
+
+ServerSettings.declared = {
+    name: setting for name, setting in vars(ServerSettings).items() if isinstance(setting, Setting)
+}
+ServerSettings._param_map = {
+    name: {asbool: flag, int: count}.get(cast, cast) for name, cast in Adjustments._params
+} | {name: setting.read for name, setting in ServerSettings.declared.items()}

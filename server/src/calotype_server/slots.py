@@ -1,8 +1,8 @@
-"""Slots: how many requests of a kind may read their bodies at once, and whose turn is next.
+"""Slots: how many requests of a kind may read their bodies at once, and which request is next.
 
-While only one caller comes, it may have all slots. When several wait, the caller with the fewest slots gets
-the next one. Some slots are kept for callers who have none, so one caller with many slow uploads never keeps
-out others.
+A caller who is alone may have all slots. When several callers wait, the one with the fewest slots gets the
+next one. Some slots are kept for callers who have none, so one caller with many slow uploads cannot keep out
+the others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Waiting:
 
 @dataclass
 class Slots:
-    """Slots of one kind. Its methods must be called under one lock.
+    """Slots of one kind. All methods must be called under one lock.
 
     Args:
         most: Slots for everybody.
@@ -35,10 +35,10 @@ class Slots:
 
     most: int
     kept: int
-    #: Slots that are taken, in all and by each caller.
+    #: How many slots are taken, in all and by each caller.
     taken: int = 0
     _taken: Counter[Caller] = field(default_factory=Counter)
-    #: The callers who wait, longest first, and the requests of each in order.
+    #: The requests that wait, by caller. The caller who waits longest comes first.
     _waiting: dict[Caller, deque[_Waiting]] = field(default_factory=dict)
 
     def admit(self, caller: Caller, task: Channel) -> bool:
@@ -50,7 +50,7 @@ class Slots:
         return False
 
     def take(self, caller: Caller) -> None:
-        """Take a slot, even if there is none."""
+        """Take a slot, even if none is free."""
         self.taken += 1
         self._taken[caller] += 1
 
@@ -63,7 +63,7 @@ class Slots:
         waiting = [one for one in self._waiting if self._has_room(one)]
         if not waiting:
             return None
-        chosen = min(waiting, key=self._taken.__getitem__)  # of equals, the one that waits longest
+        chosen = min(waiting, key=self._taken.__getitem__)  # among equals, the one that waits longest
         self.take(chosen)
         return self._next(chosen)
 
@@ -79,7 +79,7 @@ class Slots:
         return self.taken < self.most or (self.taken < self.most + self.kept and caller not in self._taken)
 
     def _next(self, caller: Caller) -> Channel:
-        """Remove a caller's first task. What else the caller has waits behind all other callers."""
+        """Remove a caller's first task. The caller's other tasks go behind those of all other callers."""
         queue = self._waiting.pop(caller)
         first = queue.popleft()
         if queue:

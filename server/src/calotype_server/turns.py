@@ -1,13 +1,14 @@
 """Turns: which of the requests that wait for a worker runs next.
 
-Python runs one thread at a time, so a caller whose requests cost much processor time makes everybody's
-requests slow. Therefore the caller who used least of it lately is next, but nobody waits for long while
-others are served. While other known callers come, one who used much has few requests running at a time. As
-with slots, some workers are kept for callers for whom nothing runs.
+Python runs one thread at a time, so a caller whose requests need much processor time slows everybody down.
+Therefore the caller who used least of it lately is next, but nobody waits for long. While other known callers
+send requests, a heavy caller has few requests running at a time. As with slots, some workers are kept for
+callers who have no request running.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -21,19 +22,19 @@ from calotype_server.callers import Caller
 if TYPE_CHECKING:
     from calotype_server.channel import Channel
 
-#: Seconds after which half of the processor time that a caller used is forgotten.
+#: Seconds after which half of a caller's used processor time is forgotten.
 _HALF_LIFE = 2.0
-#: Seconds of processor time that make a caller a heavy one: a third of a core, all the time.
+#: Seconds of used processor time above which a caller is heavy: a third of a core, all the time.
 _HEAVY = 1.0
-#: Requests of a heavy caller that run at once while others come.
+#: How many requests of a heavy caller run at once while others send requests.
 _FEW = 2
-#: Seconds of processor time that are not worth remembering.
+#: Seconds of used processor time below which a caller is forgotten.
 _FORGOTTEN = 0.01
-#: Seconds for which somebody who came counts as coming.
+#: Seconds for which a caller counts as one who sends requests.
 _RECENT = 2.0
-#: Seconds after which a request of a heavy caller keeps no other one waiting, because it may be a download.
+#: Seconds after which a heavy caller's request holds up no other one, because it may be a download.
 _LONG = 1.0
-#: Seconds after which a caller for whom nothing was done is next, whatever others have used.
+#: Seconds after which a caller who got no turn is next, however little others have used.
 _PATIENCE = 1.0
 
 
@@ -45,30 +46,30 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Account:
-    """What one caller waits for, runs and has used."""
+    """One caller's waiting and running requests, and used processor time."""
 
     waiting: deque[_Waiting] = field(default_factory=deque)
     running: list[_Run] = field(default_factory=list)
     #: When the last request of the caller got its turn.
     served: float = 0.0
-    #: Seconds of processor time, as they were at the time `counted`.
+    #: Seconds of processor time, as of the time `_counted`.
     _used: float = 0.0
     _counted: float = 0.0
 
     def used(self, now: float) -> float:
-        """Return the seconds of processor time that were used lately."""
-        return self._used * 0.5 ** ((now - self._counted) / _HALF_LIFE)
+        """Return the processor time that the caller used lately, in seconds."""
+        return self._used * math.pow(0.5, (now - self._counted) / _HALF_LIFE)
 
     def use(self, seconds: float, now: float) -> None:
         """Add processor time."""
         self._used, self._counted = self.used(now) + seconds, now
 
     def waits_since(self) -> float:
-        """Return since when nothing was done for a caller who waits."""
+        """Return since when a waiting caller has got no turn."""
         return max(self.waiting[0].since, self.served)
 
     def is_busy(self, now: float) -> bool:
-        """Return whether a few requests run, but for those that have run for long."""
+        """Return whether a few requests run, without those that have run for long."""
         return sum(now - run.began < _LONG for run in self.running) >= _FEW
 
     @property
@@ -92,36 +93,36 @@ class _Arrival:
 
 
 class Turns:
-    """The requests that wait, in place of waitress's queue. All is called under one lock, except `stood_in`.
+    """The requests that wait, in place of waitress's queue. All methods but `released` need one lock.
 
     Args:
-        most: Requests without a slot that run at once, for everybody.
-        kept: As many more, for callers for whom none runs.
+        most: How many requests without a slot run at once.
+        kept: How many more run for callers who have none running.
     """
 
     def __init__(self, most: int, kept: int):
         self._most = most
         self._kept = kept
-        #: Uploads that were admitted to read their bodies, which have workers of their own.
+        #: Uploads that hold slots, and so have workers of their own.
         self._uploads: deque[Channel] = deque()
         self._accounts: dict[Caller, _Account] = {}
-        #: Those, of the accounts, of callers who wait.
+        #: The accounts of callers who wait.
         self._waiting: dict[Caller, _Account] = {}
-        #: What runs, by the number of its worker's thread.
+        #: The running requests, by the identifier of the worker's thread.
         self._running: dict[int, _Run] = {}
-        #: Who of the known callers came last, and another one who came before.
+        #: The last request of a known caller, and the last one of another known caller before it.
         self._latest = self._before = _Arrival()
 
     def __bool__(self) -> bool:
-        """Whether there is a request that may run now."""
+        """Return whether a request may run now."""
         return bool(self._uploads) or any(True for _ in self._next(time.monotonic()))
 
     def __len__(self) -> int:
-        """How many requests wait."""
+        """Return how many requests wait."""
         return len(self._uploads) + sum(len(account.waiting) for account in self._waiting.values())
 
     def append(self, task: Channel) -> None:
-        """Let a request wait for its turn."""
+        """Add a request that waits for its turn."""
         caller, now = task.caller, time.monotonic()
         if caller.known:
             if caller != self._latest.caller:
@@ -134,7 +135,7 @@ class Turns:
         account.waiting.append(_Waiting(task, now))
 
     def popleft(self) -> Channel:
-        """Remove and return the request that the calling worker is to run; there must be one that may."""
+        """Remove and return the request that the calling worker must run; one must be allowed to run."""
         now = time.monotonic()
         if self._uploads:
             task = self._uploads.popleft()
@@ -145,20 +146,20 @@ class Turns:
             task = account.waiting.popleft().task
             account.served = now
             if account.waiting:
-                self._waiting[caller] = account  # behind the others, of whom some may have used as little
+                self._waiting[caller] = account  # behind others who may have used as little
         run = self._running[threading.get_ident()] = _Run(account, now, not task.requests[0].reads_body)
         account.running.append(run)
         return task
 
     def end(self, seconds: float) -> None:
-        """Note that the calling worker's request has ended, and took so many seconds of processor time."""
+        """End the calling worker's request, which took so many seconds of processor time."""
         run = self._running.pop(threading.get_ident())
         run.account.running.remove(run)
         run.account.use(seconds, time.monotonic())
 
     @contextmanager
-    def stood_in(self, lock: threading.Lock) -> Iterator[None]:
-        """Within, the calling worker's request keeps nobody waiting; to be entered without the lock."""
+    def released(self, lock: threading.Lock) -> Iterator[None]:
+        """Within, the calling worker's request holds up nobody. Enter this without holding the lock."""
         me = threading.get_ident()
         with lock:
             run = self._running.pop(me, None)
@@ -173,7 +174,7 @@ class Turns:
                     run.account.running.append(run)
 
     def forget(self) -> None:
-        """Forget callers of whom there is nothing to remember."""
+        """Forget callers who have no requests and used no processor time lately."""
         now = time.monotonic()
         for caller, account in list(self._accounts.items()):
             if not (account.waiting or account.running or account.used(now) > _FORGOTTEN):
@@ -183,7 +184,7 @@ class Turns:
         return self._accounts.setdefault(caller, _Account())
 
     def _choose(self, now: float) -> Caller:
-        """Return who is next: whoever waited for too long, or else who used least."""
+        """Return the next caller: one who has waited for too long, or else the one who used least."""
         callers = list(self._next(now))
         first = min(callers, key=lambda caller: self._waiting[caller].waits_since())
         if now - self._waiting[first].waits_since() > _PATIENCE:
@@ -191,7 +192,7 @@ class Turns:
         return min(callers, key=lambda caller: self._waiting[caller].used(now))
 
     def _next(self, now: float) -> Iterator[Caller]:
-        """The callers who wait, longest first, and of whom a request may run."""
+        """Yield the callers of whom a request may run; the one who waits longest comes first."""
         plain = sum(run.is_plain for run in self._running.values())
         for caller, account in self._waiting.items():
             if not account.waiting[0].task.requests[0].reads_body and (

@@ -1,4 +1,4 @@
-"""The threads that run the application: some for every request, some for uploads, some to stand in."""
+"""The threads that run the application, and how many there must be."""
 
 from __future__ import annotations
 
@@ -23,53 +23,54 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds that workers get to end when the server closes. Those that are idle end at once.
+#: Seconds that workers get to end when the server closes. Idle ones end at once.
 _LAST_SECONDS = 1
 
 
 @dataclass
 class Slot:
-    """The slot that a request has while it runs."""
+    """The slot that a request holds while it runs."""
 
     workers: Workers
     slots: Slots
     caller: Caller
 
     def leave(self) -> None:
-        """Give it back."""
+        """Give the slot back."""
         self.workers.leave(self.slots, self.caller)
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Within, whoever waits for a slot may have it, because this request itself waits for others."""
+        """Within, let another request have the slot, because this one waits for others."""
         self.leave()
         try:
             yield
         finally:
-            self.workers.take_again(self.slots, self.caller)
+            self.workers.take(self.slots, self.caller)
 
     def become_document(self) -> None:
-        """Change it for a slot for documents."""
-        before, self.slots = self.slots, self.workers.take_document_slot(self.caller)
+        """Exchange the slot for one for documents."""
+        before, self.slots = self.slots, self.workers.documents
+        self.workers.take(self.slots, self.caller)
         self.workers.leave(before, self.caller)
 
 
 class Workers(ThreadedTaskDispatcher):
-    """waitress's threads, of which a bounded number at a time reads a body from its client.
+    """waitress's threads, of which a limited number reads bodies from clients.
 
-    Uploads have slots of their own, and so have documents, which are bodies of metadata. For each slot
-    that is taken there is a thread more, so `threads` stay free of them. A worker that waits for a slow
-    reader is stood in for. Threads that were needed once are kept.
+    Uploads have slots, and so have documents, which are bodies of another type than octets. For each taken
+    slot there is one more thread, so `threads` stay free for other requests. While a worker waits for a slow
+    reader, or for what the application waits for, another thread replaces it. Threads that were needed once
+    are kept.
     """
 
     def __init__(self, settings: ServerSettings):
         super().__init__()
         self.queue = Turns(settings.threads, settings.kept_threads)
-        #: Who sends requests.
         self.callers = Callers()
         self._settings = settings
         self._uploads = Slots(settings.upload_threads, settings.kept_threads)
-        self._documents = Slots(settings.document_threads, settings.kept_threads)
+        self.documents = Slots(settings.document_threads, settings.kept_threads)
         self._blocked = 0
         self._count = settings.threads + settings.kept_threads + settings.upload_threads
         self._counting = threading.Lock()
@@ -85,7 +86,7 @@ class Workers(ThreadedTaskDispatcher):
         self._queue(task)
 
     def _queue(self, task: Channel) -> None:
-        """What waitress does, but for a line in the log each time that no thread is idle."""
+        """Queue as waitress does, without its line in the log each time that no thread is idle."""
         with self.lock:
             self.queue.append(task)
             self.queue_cv.notify()
@@ -102,7 +103,7 @@ class Workers(ThreadedTaskDispatcher):
                 self._wake()
 
     def _wake(self) -> None:
-        """Wake a worker if there is a request that was held back, and may run now; called under the lock."""
+        """Wake a worker if a request was held back and may run now. The caller must hold the lock."""
         if self.queue:
             self.queue_cv.notify()
 
@@ -117,21 +118,14 @@ class Workers(ThreadedTaskDispatcher):
         if following is not None:
             self._queue(following)
 
-    def take_again(self, slots: Slots, caller: Caller) -> None:
-        """Take a slot that was lent, whether or not there is one."""
+    def take(self, slots: Slots, caller: Caller) -> None:
+        """Take a slot for a request that runs already, even if none is free."""
         with self.lock:
             slots.take(caller)
         self._keep_enough()
 
-    def take_document_slot(self, caller: Caller) -> Slots:
-        """Take a slot for a document that runs already, whether or not there is one; return its kind."""
-        with self.lock:
-            self._documents.take(caller)
-        self._keep_enough()
-        return self._documents
-
     def _slots(self, task: Channel) -> Slots:
-        return self._documents if task.requests[0].is_document else self._uploads
+        return self.documents if task.requests[0].is_document else self._uploads
 
     def look_after(self) -> None:
         """Log how many requests wait for a thread, and answer 503 to those that waited long for a slot."""
@@ -141,7 +135,7 @@ class Workers(ThreadedTaskDispatcher):
             waiting = len(self.queue)
         if waiting:
             log.warning("%d requests wait for a worker", waiting)
-        for slots, kind in ((self._uploads, "uploads"), (self._documents, "documents")):
+        for slots, kind in ((self._uploads, "uploads"), (self.documents, "documents")):
             with self.lock:
                 overdue = slots.overdue(self._settings.upload_wait)
             for task in overdue:
@@ -149,11 +143,11 @@ class Workers(ThreadedTaskDispatcher):
                 self._queue(task)
 
     def _keep_enough(self) -> None:
-        """Start threads until there are enough besides those that read bodies and those that wait."""
+        """Start threads until enough are free of reading bodies and of waiting."""
         with self._counting:
             settings = self._settings
             wanted = settings.threads + settings.kept_threads
-            wanted += max(settings.upload_threads, self._uploads.taken) + self._documents.taken
+            wanted += max(settings.upload_threads, self._uploads.taken) + self.documents.taken
             wanted += min(self._blocked, settings.blocked_threads)
             if wanted > self._count:
                 self._count = wanted
@@ -161,16 +155,16 @@ class Workers(ThreadedTaskDispatcher):
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = _LAST_SECONDS) -> bool:
         """End the threads; those that run get `timeout` seconds in all."""
-        return super().shutdown(cancel_pending, timeout)
+        return bool(super().shutdown(cancel_pending, timeout))
 
     @contextmanager
-    def stood_in(self) -> Iterator[None]:
-        """Within, the calling worker waits for its client, and another thread does its work."""
+    def release_worker(self) -> Iterator[None]:
+        """Within, the calling worker waits, and another thread replaces it."""
         with self._counting:
             self._blocked += 1
         self._keep_enough()
         try:
-            with self.queue.stood_in(self.lock):
+            with self.queue.released(self.lock):
                 with self.lock:
                     self._wake()
                 yield

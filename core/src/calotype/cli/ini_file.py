@@ -1,6 +1,6 @@
-"""Checks of an ini file and its variables, before anybody acts on them: one sentence for each mistake.
+"""Check an ini file and its variables before anything uses them: one sentence for each mistake.
 
-PasteDeploy and Python's logging answer the same mistakes with tracebacks.
+PasteDeploy and Python's logging fail with tracebacks for the same mistakes.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def read_variables(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:
 
 
 def require_file(ini: str) -> None:
-    """Return if there may be an ini file of that name.
+    """Return if there is something that may be the ini file.
 
     Raises:
-        CommandLineError: there is none, or it is a directory.
+        CommandLineError: there is nothing, or a directory.
     """
     if not os.path.lexists(ini):
         raise CommandLineError(
@@ -54,11 +54,11 @@ def require_file(ini: str) -> None:
 
 
 def check_ini(ini: str, variables: Mapping[str, str]) -> None:
-    """Return if the ini file can be parsed and knows all the variables.
+    """Return if the ini file can be parsed and has all these variables.
 
     Raises:
-        CommandLineError: there is no such file, or it does not know a variable.
-        SettingsError: it cannot be parsed; the sentence names the file, and the line if there is one.
+        CommandLineError: there is no such file, or it does not have one of the variables.
+        SettingsError: it cannot be parsed; the message names the file, and the line if that is known.
     """
     require_file(ini)
     try:
@@ -77,10 +77,10 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def refused(ini: str, what: str) -> Iterator[None]:
-    """Turn whatever PasteDeploy or logging raises within into a sentence that names the file.
+    """Turn every exception of PasteDeploy or logging into a sentence that names the file.
 
     Raises:
-        SettingsError: something was raised. `what` is what could not be done.
+        SettingsError: there was one. `what` is the failure in words.
     """
     try:
         yield
@@ -95,13 +95,13 @@ def refused(ini: str, what: str) -> Iterator[None]:
     except OSError as error:
         raise SettingsError(f"{ini}: {what}: {error.filename}: {error.strerror}") from error
     except Exception as error:
-        # PasteDeploy's own are plain LookupErrors, and sentences.
+        # PasteDeploy's own errors are plain LookupErrors, whose messages are sentences.
         kind = "" if type(error) is LookupError else f"{type(error).__name__}: "
         raise SettingsError(f"{ini}: {what}: {kind}{one_line(error)}") from error
 
 
 def arguments_of(ini: str, pairs: list[str] | tuple[str, ...]) -> str:
-    """Return the ini file and the variables as they are typed, without the passwords of URLs."""
+    """Return the ini file and the variables as one types them, without the passwords in URLs."""
     return shlex.join([ini, *map(without_password, pairs)])
 
 
@@ -110,7 +110,7 @@ def _parse(ini: str, text: str) -> configparser.ConfigParser:
         if line.startswith("[") and "]" not in line:  # configparser takes [app:main for a key
             raise SettingsError(f"{ini}, line {number}: a section is [NAME], not {line!r}")
     parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
     try:
         parser.read_string(text)
     except configparser.DuplicateOptionError as error:

@@ -1,28 +1,36 @@
-"""`pserve`: Pyramid's own command, which first looks at what an operator may have mistyped.
+"""`pserve`: Pyramid's own command, which first checks what an operator may have mistyped.
 
-PasteDeploy looks for the distributions that an ini file names before it loads anything of ours, and
-answers with a traceback when one is missing. So the look has to come before PasteDeploy: see decision 9.
-The command ends with an exit status that is not 0 whenever the service could not start.
+PasteDeploy searches for the distributions that an ini file names before it loads any code of ours, and fails
+with a traceback when one is missing. So the check comes before PasteDeploy: see decision 9. The exit status
+is not 0 whenever the service could not start.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import plaster
+from paste.deploy.loadwsgi import SERVER, loadcontext
 from pyramid.scripts.common import get_config_loader
 from pyramid.scripts.pserve import PServeCommand
 
 from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused, require_file
-from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError, expand
+from calotype.config.foreign_section import Section
+from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
+from calotype.config.quantities import parse_seconds, parse_size
+from calotype_server import ServerError, ServerSettings, ServerSettingsError, serve, serve_paste
 from calotype_server.ending import KERNEL_WAITS
-from calotype_server.settings import ServerError, ServerSettings
+from calotype_server.settings import seconds, size
 
 #: The status of a process that Ctrl-C has ended, as shells give it.
 _INTERRUPTED = 130
 #: The status where the command line itself is wrong; calotype-manage has the same.
 _MISTYPED = 2
+#: How text with units is read, for the server's kinds of setting that have some.
+_UNITS: dict[Callable[[Any], Any], Callable[[str], Any]] = {size: parse_size, seconds: parse_seconds}
 
 
 def main(argv: list[str] | None = None, original_ignore_files: set[str] | None = None) -> int | None:
@@ -43,10 +51,10 @@ def main(argv: list[str] | None = None, original_ignore_files: set[str] | None =
 
 
 class _Command(PServeCommand):
-    """Pyramid's command, with a sentence for what its own would answer with a traceback."""
+    """Pyramid's command, with a sentence for each mistake that would end in a traceback there."""
 
     def check(self) -> None:
-        """Look at the ini file and the variables, and note them for hints.
+        """Check the ini file and the variables, and keep them for hints.
 
         Raises:
             CommandLineError, SettingsError: something is wrong with them.
@@ -63,9 +71,9 @@ class _Command(PServeCommand):
             args.config_vars = [*args.config_vars, f"{ARGUMENTS}={typed}"]
 
     def reload(self, argv: list[str]) -> None:
-        """LeaseMonitor files, and serve in a child of this process that is started anew when one changes.
+        """Watch the files, and serve in a child of this process that is restarted when one changes.
 
-        Does nothing in the child. Pyramid's own would give the child a second to end, and then kill it.
+        Do nothing in the child. Pyramid's own command would kill the child after a second.
         """
         import hupper
 
@@ -75,11 +83,11 @@ class _Command(PServeCommand):
         loader = self._get_config_loader(uri)
         with refused(uri, "its section [pserve] or [server:main] cannot be read"):
             self.pserve_file_config(loader, global_conf=variables)
-            server = loader.get_settings(f"server:{self.args.server_name or 'main'}", variables)
+            settings = loader.server_settings(self.args.server_name, variables) or ServerSettings()
         hupper.start_reloader(
             "calotype.cli.pserve.main",
             reload_interval=int(self.args.reload_interval),
-            shutdown_interval=_longest_end(server, getattr(server, "global_conf", {})),
+            shutdown_interval=settings.drain_timeout + settings.end_timeout + KERNEL_WAITS,
             verbose=self.args.verbose,
             worker_kwargs={"argv": argv, "original_ignore_files": self.ignore_files},
             ignore_files=self.ignore_files,
@@ -87,7 +95,7 @@ class _Command(PServeCommand):
 
     @staticmethod
     def _get_config_loader(uri: str) -> Any:
-        """Return Pyramid's loader, whose methods say in a sentence what is wrong with the file."""
+        """Return Pyramid's loader, with a sentence for each mistake in the file."""
         with refused(uri, "it cannot be read as an ini file"):
             return _Loader(get_config_loader(uri))
 
@@ -105,29 +113,52 @@ class _Loader:
             self._loader.setup_logging(defaults)
 
     def get_settings(self, section: str | None = None, defaults: dict[str, str] | None = None) -> Any:
-        """Return the keys of a section."""
+        """Return the settings of a section."""
         with refused(self.uri.path, f"[{section}] cannot be read"):
             return self._loader.get_settings(section, defaults)
 
     def get_wsgi_server(self, name: str | None = None, defaults: dict[str, str] | None = None) -> Any:
-        """Return what serves an application."""
+        """Return a function that serves an application."""
+        settings = self.server_settings(name, defaults)
+        if settings is not None:
+            return partial(serve, settings=settings)
         with refused(self.uri.path, "its server cannot be loaded"):
             return self._loader.get_wsgi_server(name, defaults)
+
+    def server_settings(self, name: str | None, defaults: dict[str, str] | None) -> ServerSettings | None:
+        """Return the settings of the server that the file names; None if it is not ours."""
+        with refused(self.uri.path, "its server cannot be loaded"):
+            context = loadcontext(
+                SERVER,
+                self._loader.pastedeploy_spec,
+                name=name or self.uri.fragment or None,
+                relative_to=self._loader.relative_to,
+                global_conf=self._loader._get_defaults(defaults),
+            )
+            is_ours = context.object is serve_paste
+        return _read(Section("server", context.local_conf, context.global_conf)) if is_ours else None
 
     def get_wsgi_app(self, name: str | None = None, defaults: dict[str, str] | None = None) -> Any:
         """Return the application."""
         with refused(self.uri.path, "its application cannot be loaded"):
             self._loader.get_wsgi_app_settings(name, defaults)
-        # What is raised while it is made is no mistake in the file, and keeps its traceback.
+        # An error while the application is made is not a mistake in the file, and keeps its traceback.
         return self._loader.get_wsgi_app(name, defaults)
 
 
-def _longest_end(section: Any, variables: Any) -> float:
-    """Return the seconds that a server with this section takes to end at most, and some more."""
-    given = {
-        name: expand(name, section[name], variables)
-        for name in ("drain_timeout", "end_timeout")
-        if name in section
-    }
-    settings = ServerSettings(**given)
-    return settings.drain_timeout + settings.end_timeout + KERNEL_WAITS
+def _read(section: Section) -> ServerSettings:
+    """Return the server's settings; in the ini file, sizes and times may have units.
+
+    Raises:
+        SettingsError: one is wrong.
+    """
+    parsers: dict[str, Callable[[str], Any]] = dict.fromkeys(ServerSettings.known(), _as_it_is)
+    parsers |= {name: _UNITS.get(one.kind, _as_it_is) for name, one in ServerSettings.declared.items()}
+    try:
+        return ServerSettings(**section.read(parsers))
+    except ServerSettingsError as error:
+        raise section.error(error.key, str(error)) from None
+
+
+def _as_it_is(text: str) -> str:
+    return text

@@ -1,9 +1,8 @@
 """Variables in the values of an ini file.
 
-`${name}` stands for a variable of the file's [DEFAULT] section or of the command line,
-which wins; `${env:NAME}` for an environment variable; `${file:PATH}` for a file's
-content without its last newline, so that secrets need not stand in the ini file.
-`$${` is a literal `${`.
+`${name}` stands for a variable of the command line or, if there is none, of the [DEFAULT] section;
+`${env:NAME}` for an environment variable; `${file:PATH}` for the content of a file without its last newline,
+so that secrets need not stand in the ini file. `$${` is a literal `${`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _VARIABLE = re.compile(r"\$(\$?)\{(?:(env|file):)?([^}]*)\}")
 class SettingsError(Exception):
     """The settings are wrong: one sentence that names the key.
 
-    `variable` is the variable in whose value the mistake stands, where it is not in the setting's own.
+    `variable` is the variable whose value has the mistake, if it is not in the value of the setting itself.
     """
 
     def __init__(self, sentence: str, variable: str | None = None):
@@ -33,19 +32,22 @@ class SettingsError(Exception):
 
 
 class CommandLineError(SettingsError):
-    """The command line is wrong, before any setting is read: exit status 2."""
+    """The command line is wrong; no setting was read. The exit status is 2."""
 
 
 class Indirect(str):
-    """A value that came from the environment or from a file, which no message may show.
+    """A value from the environment or from a file, which no message may show.
 
-    `written` is what the ini file has in its place.
+    `written` is the text in the ini file, which `repr` returns.
     """
 
     written: str
 
+    def __repr__(self) -> str:
+        return repr(self.written)
+
     def __new__(cls, value: str, written: str) -> Indirect:
-        """Make the value; a copy of it by `str()` is plain text again."""
+        """Make the value; `str()` turns it into plain text again."""
         made = super().__new__(cls, value)
         made.written = written
         return made
@@ -54,7 +56,7 @@ class Indirect(str):
 def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
     """Replace `${name}`, `${env:NAME}` and `${file:PATH}` in a value.
 
-    A value that holds one of the latter two, or a variable that does, comes back as an Indirect.
+    Return an Indirect if the value, or a variable in it, has one of the latter two.
 
     Raises:
         SettingsError: there is no such variable, or the file cannot be read; the message names `key`.
@@ -78,13 +80,21 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
             except SettingsError as error:
                 error.variable = error.variable or name
                 raise
-        except (KeyError, OSError, ValueError) as error:  # ValueError: no text, or no path
+        except (KeyError, OSError, ValueError) as error:  # ValueError: not text, or not a path
             raise SettingsError(f"{key}: {_missing(kind, name, variables, error)}") from None
         is_indirect |= isinstance(found, Indirect)
         return found
 
     expanded = _VARIABLE.sub(value, text)
     return Indirect(expanded, text) if is_indirect else expanded
+
+
+def expand_located(key: str, text: str, variables: Mapping[str, str], section: str = "app") -> str:
+    """As `expand`; the message begins with the place of the mistake, in a section of this kind."""
+    try:
+        return expand(key, text, variables)
+    except SettingsError as error:
+        raise SettingsError(f"{place_of(error, key, variables, section)}{error}") from None
 
 
 def given_by(text: str, variables: Mapping[str, str]) -> list[str]:
@@ -101,7 +111,7 @@ def given_by(text: str, variables: Mapping[str, str]) -> list[str]:
 
 
 def place_of(error: SettingsError, key: str, variables: Mapping[str, str], section: str = "app") -> str:
-    """Return "FILE, line N: " of the value that the error is about: the setting's, or that of a variable."""
+    """Return "FILE, line N: " for the value that is wrong: that of the setting, or of a variable in it."""
     if error.variable and _is_typed(error.variable, variables):
         return "on the command line: "
     return located(variables.get("__file__"), error.variable or key, section=section)
@@ -110,7 +120,7 @@ def place_of(error: SettingsError, key: str, variables: Mapping[str, str], secti
 def told_sources(text: str, variables: Mapping[str, str]) -> str:
     """Return " (NAME=VALUE on the command line)" for the variables that a value refers to; "" for none.
 
-    What an operator has written wrong is often a variable's value, and not that of the setting.
+    Often the value of the variable is wrong, and not that of the setting.
     """
     told = []
     for name in given_by(text, variables):

@@ -1,4 +1,4 @@
-"""Parts of messages about settings and requests: where a mistake is, the value, what was probably meant."""
+"""Parts of messages about settings and requests: the place of a mistake, the value, and a hint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-#: A value is shown up to so many characters.
+#: How many characters of a value are shown.
 _SHOWN_MAX = 80
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 _SECTION = re.compile(r"\[([^]]+)\]")
@@ -18,42 +18,42 @@ _COMMAND = re.compile(r"(calotype-manage [a-z-]+(?: [a-z-]+)?) INI\b")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " (did you mean X?)" for the known word that is most like this one; "" if none is."""
+    """Return " (did you mean X?)" for the known word that is most like this one; "" if no word is."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 def not_one_of(problem: str, value: object, choices: Iterable[str]) -> str:
-    """Return "PROBLEM: 'value'; one of: a, b.", the one form of a message about a value that is not known."""
+    """Return "PROBLEM: 'value'; one of: a, b.", as all messages about unknown values are."""
     return f"{problem}: {quoted(str(value))}; one of: {', '.join(choices)}."
 
 
 def quoted(value: str) -> str:
     """Return a value for a message: in quotes, on one line, and without the password of a URL.
 
-    A value that came from the environment or from a file is shown as it is written in the ini file.
+    A value from the environment or from a file is shown as it is written in the ini file.
     """
     text = without_password(getattr(value, "written", value))
     return repr(text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "...")
 
 
 def without_password(text: str) -> str:
-    """Return the text with user and password taken out of the URLs in it."""
+    """Return the text, with *** for users and passwords in URLs."""
     return _USER_INFO.sub("//***@", text)
 
 
 def problem_told(problem: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value, from what pydantic says of it."""
+    """Return pydantic's message about a value."""
     if problem["type"] == "bool_parsing":
         return "must be true or false"
     return problem["msg"].removeprefix("Value error, ")
 
 
 def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
-    """Return "FILE, line N: " for the first of these keys that a section of this kind, or [DEFAULT], has.
+    """Return "FILE, line N: " for the first of these keys in sections of this kind or in [DEFAULT].
 
-    A key that ends with a dot stands for all that begin with it. Return "FILE: " if none is there, and ""
-    without a file.
+    A key that ends with a dot stands for all keys that begin with it. Return "FILE: " if there is none of
+    them, and "" without a file.
     """
     if ini is None:
         return ""
@@ -66,7 +66,7 @@ def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
 
 
 def with_arguments(sentence: str, arguments: str | None) -> str:
-    """Put the ini file and the variables of this command line into the commands that a sentence names."""
+    """Complete the commands in a sentence by the ini file and the variables of this command line."""
     if not arguments:
         return sentence
     return _COMMAND.sub(lambda match: f"{match[1]} {arguments}", sentence)

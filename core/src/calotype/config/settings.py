@@ -241,12 +241,6 @@ class Settings(BaseModel):
         description="Seconds after which a store, or the database, that does not answer a probe counts as "
         "unavailable. Requests have timeouts of their own, see `store.NAME.call_timeout`.",
     )
-    proxied_downloads: int = Field(
-        48,
-        ge=1,
-        description="Downloads at a time whose bytes a worker has from a remote store; more are told 503. "
-        "Fewer than the server's blocked_threads, so that other requests always find a worker.",
-    )
     scrub_rate: Size = Field(
         ByteSize(4 << 20),
         ge=0,

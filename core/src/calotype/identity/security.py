@@ -155,7 +155,7 @@ class SecurityPolicy:
         """
         request.identified_at = time.monotonic()
         caller = self._identify(request)
-        share_out = request.environ.get("calotype.caller")
+        share_out = request.environ.get("calotype_server.set_caller")
         if caller is not None and share_out is not None:
             share_out(f"{caller.user} of {caller.project}")
         return self._known(request, caller)

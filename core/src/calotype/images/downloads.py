@@ -1,18 +1,13 @@
-"""Reading an image's bytes: from the first of its copies that is good and can be reached.
-
-Bytes of a remote store pass through this process, and keep a worker as long as they do;
-so only so many images are read that way at a time.
-"""
+"""Reading an image's bytes: from the first of its copies that is good and can be reached."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from calotype.model.errors import NoData, NoGoodCopy, TooManyDownloads, UnknownStore
+from calotype.model.errors import NoData, NoGoodCopy, UnknownStore
 from calotype.model.findings import FindingKind
 from calotype.model.images import Image, Location, Status
 from calotype.stores.catalog import Catalog
@@ -39,10 +34,9 @@ class DirectAccess:
 class Reading:
     """The verbs on an image's bytes; shared by all threads."""
 
-    def __init__(self, stores: Catalog, most_proxied: int, copies: Copies):
+    def __init__(self, stores: Catalog, copies: Copies):
         self._stores = stores
         self._copies = copies
-        self._turns = threading.BoundedSemaphore(most_proxied)
 
     def require_data(self, image: Image) -> None:
         """Return if the image's record says that there are bytes to read; no store is asked.
@@ -87,7 +81,6 @@ class Reading:
 
         Raises:
             NoData: the image is not active.
-            TooManyDownloads: it lies in a remote store, from which as many are read as may be.
             NoGoodCopy: each of its copies is damaged or gone.
             StoreError: a store that has a copy is away.
         """
@@ -97,12 +90,7 @@ class Reading:
             reader = store.get(location.location or "", offset, length, size=image.size)
             if store.keeps_files:
                 return reader
-            # Only now: those who wait for a store that hangs must not take the turns of other stores.
-            if not self._turns.acquire(blocking=False):
-                reader.close()
-                raise TooManyDownloads("Too many images are being read from remote stores.")
-            reader = verified(reader, sha256, store.name, partial(self._tell_of_mismatch, image, location))
-            return _SlotReader(reader, self._turns)
+            return verified(reader, sha256, store.name, partial(self._tell_of_mismatch, image, location))
 
         return self._from_any(image, read)
 
@@ -147,25 +135,6 @@ class Reading:
         if location.store not in self._stores:
             raise StoreError(location.store, "it is not configured on this server")
         return self._stores[location.store]
-
-
-class _SlotReader:
-    """A reader that gives its turn back when it is closed."""
-
-    def __init__(self, reader: Reader, turns: threading.BoundedSemaphore):
-        self._reader = reader
-        self._turns: threading.BoundedSemaphore | None = turns
-
-    def read(self, size: int = -1, /) -> bytes:
-        return self._reader.read(size)
-
-    def close(self) -> None:
-        turns, self._turns = self._turns, None
-        try:
-            self._reader.close()
-        finally:
-            if turns is not None:
-                turns.release()
 
 
 def _no_good_copy(image: Image, error: StoreError | None = None) -> NoGoodCopy:

@@ -49,7 +49,7 @@ class Lifecycle(Upkeep):
         self._writer = ChangeWriter(settings)
         self._limits = self._writer.limits
         self.members = Members(database, settings)
-        self.reading = Reading(stores, settings.proxied_downloads, self.copies)
+        self.reading = Reading(stores, self.copies)
         self.imports = Imports(database, stores, settings, self._transfers)
 
     def reserve(self, change: Change) -> Image:

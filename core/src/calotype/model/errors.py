@@ -77,12 +77,6 @@ class TakenOver(Exception):
         super().__init__("The upload was taken over by a sweep after the server stood still: upload again.")
 
 
-class TooManyDownloads(Exception):
-    """As many downloads as may pass through this process do so already; `retry_after` is in seconds."""
-
-    retry_after = 10
-
-
 class NoGoodCopy(Exception):
     """The image is active, but each of its copies is damaged or gone."""
 

@@ -54,8 +54,8 @@ def access_tween_factory(
     def access_tween(request: Request) -> Response:
         began = time.perf_counter()
         body = request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"])
-        # Our server starts another worker while one waits; other servers do not.
-        token = STAND_IN.set(request.environ.get("calotype.release_worker", contextlib.nullcontext))
+        # Our own server lets another worker do the work of one that waits; others have no such thing.
+        token = STAND_IN.set(request.environ.get("calotype_server.release_worker", contextlib.nullcontext))
         try:
             response = handler(request)
         finally:

@@ -59,7 +59,6 @@ STATUS: dict[type[BaseException], int] = {
     model.TakenOver: 503,
     model.NoData: 404,
     model.NoGoodCopy: 502,
-    model.TooManyDownloads: 503,
     database.DuplicateImage: 409,
     database.ImageNotFound: 404,
     database.StatusConflict: 409,

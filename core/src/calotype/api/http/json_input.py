@@ -37,7 +37,7 @@ def has_document(request: Request) -> bool:
 
 def _expect_document(request: Request) -> None:
     """Tell our server that a document comes, because it gives uploads more time."""
-    request.environ.get("calotype.document", bool)()
+    request.environ.get("calotype_server.expect_document", bool)()
 
 
 def read_document(request: Request) -> Any:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 #: Parent class -> name -> what makes the child.
 CHILDREN = "calotype.children"
 #: The key by which the server says whether a request came through its admin listener.
-ADMIN = "calotype.admin"
+ADMIN = "calotype_server.is_admin"
 
 
 class Resource:

@@ -1,0 +1,68 @@
+"""What an application asks of the server, beside what WSGI says; the README documents it.
+
+An application asks by an attribute `calotype_server`: an object with any of the attributes of `Hooks`. That
+may be the application itself. For single requests there are keys in the WSGI environment: see `task`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+#: The attribute by which an application is found behind filters.
+ATTRIBUTE = "calotype_server"
+#: How many objects are searched for it at most.
+_FILTER_PARTS = 200
+
+
+def _do_nothing() -> None:
+    """Stand in for a function that an application does not have."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What one application asks for."""
+
+    #: Why no other machine may reach the application, as a sentence: it is served on loopback addresses only,
+    #: and sees the headers of proxies.
+    loopback_only: str | None = None
+    #: One more place to listen at, HOST:PORT or unix:PATH. The application can tell its requests from others.
+    admin_listen: str | None = None
+    #: Called before the first request and after the last one.
+    start_serving: Callable[[], object] = _do_nothing
+    stop_serving: Callable[[], object] = _do_nothing
+
+
+def hooks_of(app: Any) -> Hooks:
+    """Return what an application asks for, even if it stands behind filters."""
+    asking = getattr(_behind_filters(app), ATTRIBUTE, None)
+    asked = {field.name: getattr(asking, field.name, None) for field in fields(Hooks)}
+    return Hooks(**{name: value for name, value in asked.items() if value is not None})
+
+
+def _behind_filters(app: Any) -> Any:
+    """Return the object that has the attribute; None if there is none.
+
+    A filter that stands before an application, such as keystonemiddleware, hides the attributes of the
+    application. So the search goes on in the objects that a filter holds.
+    """
+    seen: set[int] = set()
+    unseen: list[Any] = [app]
+    while unseen and len(seen) < _FILTER_PARTS:
+        part = unseen.pop(0)
+        seen.add(id(part))
+        if hasattr(part, ATTRIBUTE):
+            return part
+        unseen += [held for held in _held_by(part) if callable(held) and id(held) not in seen]
+    return None
+
+
+def _held_by(part: Any) -> Iterator[Any]:
+    """Yield everything that an object's attributes or a function's closure refer to; nothing for a class."""
+    if not isinstance(part, type):
+        yield from getattr(part, "__dict__", {}).values()
+        for cell in getattr(part, "__closure__", None) or ():
+            with contextlib.suppress(ValueError):  # the cell is empty
+                yield cell.cell_contents

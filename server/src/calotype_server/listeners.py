@@ -1,0 +1,148 @@
+"""The listening sockets: waitress's, with a limit of connections for each address."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from waitress.server import BaseWSGIServer, TcpWSGIServer, UnixWSGIServer
+
+from calotype_server.channel import Channel, counted_as
+from calotype_server.errors import CannotListen
+from calotype_server.poller import Poller
+from calotype_server.settings import ServerSettings
+from calotype_server.workers import Workers
+
+log = logging.getLogger(__name__)
+
+#: Connections accepted in one turn of the loop: a rush of them costs few turns, and delays nobody for long.
+_RUSH = 64
+_CURES = {
+    errno.EADDRINUSE: ". Another process listens there: end it, or choose another port",
+    errno.EADDRNOTAVAIL: ". It is no address of this machine: choose one of its own",
+    errno.EACCES: ". Only root may: choose a port above 1023, or a directory that this user may write to",
+    errno.ENOENT: ". Its directory does not exist: create it first",
+}
+
+
+class Listener(BaseWSGIServer):
+    """What both kinds of listening socket do differently from waitress's."""
+
+    adj: ServerSettings
+    active_channels: dict[int, Channel]
+    task_dispatcher: Workers
+
+    channel_class = Channel
+    #: Whether this is the server's admin listener; None when the server has none.
+    is_admin: bool | None = None
+    #: Whether the server is about to end.
+    ending = False
+    _has_accepted = False
+    _refused = 0
+
+    @property
+    def address(self) -> str:
+        """The place where it listens, as a URL."""
+        if self.family == socket.AF_UNIX:
+            return f"unix:{self.effective_port}"
+        host = f"[{self.effective_host}]" if ":" in self.effective_host else self.effective_host
+        return f"http://{host}:{self.effective_port}"
+
+    def set_reuse_addr(self) -> None:
+        """Let other processes listen here after this one, and beside it if the settings say so."""
+        super().set_reuse_addr()
+        if self.adj.reuse_port and self.family != socket.AF_UNIX:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    def handle_accept(self) -> None:
+        """Accept the connections that wait."""
+        for _ in range(_RUSH):
+            self._has_accepted = False
+            super().handle_accept()
+            if not self._has_accepted:
+                break
+
+    def accept(self) -> tuple[socket.socket, Any] | None:
+        """Accept one connection, unless its address has enough."""
+        accepted = super().accept()
+        if accepted is None:
+            return None
+        self._has_accepted = True
+        connection, address = accepted
+        if self._is_full(address):
+            connection.close()
+            self._refused += 1
+            return None
+        return connection, address
+
+    def _is_full(self, address: Any) -> bool:
+        most = self.adj.connections_per_address
+        if not most or self.family == socket.AF_UNIX or address[0] in self.adj.uncounted_addresses:
+            return False
+        counts_as = counted_as(address[0])
+        return sum(channel.counts_as == counts_as for channel in self.active_channels.values()) >= most
+
+    def maintenance(self, now: float) -> None:
+        """Check every deadline; an error there must not end the loop, and the server with it."""
+        try:
+            self._check_all(now)
+        except Exception:
+            log.exception("could not look at all deadlines")
+
+    def _check_all(self, now: float) -> None:
+        for channel in list(self.active_channels.values()):
+            channel.enforce_deadlines(now)
+        self.task_dispatcher.look_after()
+        if self._refused:
+            log.warning("refused %d connections from addresses that have enough", self._refused)
+            self._refused = 0
+
+
+class TcpListener(Listener, TcpWSGIServer):
+    """Listens on an address and port."""
+
+
+class UnixListener(Listener, UnixWSGIServer):
+    """Listens on a Unix socket."""
+
+
+def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers) -> Iterator[Listener]:
+    """Yield a listener for each place of the settings.
+
+    Raises:
+        CannotListen: a place is taken, or not on this machine.
+    """
+    shared = {"dispatcher": workers, "adj": settings}
+    if settings.unix_socket:
+        place = (socket.AF_UNIX, socket.SOCK_STREAM, None, None)
+        with _named(settings.unix_socket):
+            listener: Listener = UnixListener(app, sockets, sockinfo=place, **shared)
+        yield listener
+    elif settings.sockets:
+        for given in settings.sockets:
+            kind = UnixListener if given.family == socket.AF_UNIX else TcpListener
+            place = (given.family, given.type, given.proto, given.getsockname())
+            yield kind(app, sockets, True, given, sockinfo=place, bind_socket=False, **shared)
+    else:
+        for place in settings.listen:
+            with _named("{}:{}".format(*place[3][:2])):
+                listener = TcpListener(app, sockets, sockinfo=place, **shared)
+            yield listener
+
+
+@contextlib.contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Name the place, and a remedy, when the server cannot listen there.
+
+    Raises:
+        CannotListen: it cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        cure = _CURES.get(error.errno or 0, "")
+        raise CannotListen(f"cannot listen on {place}: {error.strerror or error}{cure}") from error

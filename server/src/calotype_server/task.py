@@ -1,0 +1,75 @@
+"""A request and its response: waitress's task, with a protocol of its own between application and server.
+
+Keys that the WSGI environment has beside WSGI's own (the README documents them):
+
+- `calotype_server.release_worker`: within `with environ[...]():` the application waits for others. Meanwhile
+  another worker replaces this one, and another request may read its body.
+- `calotype_server.expect_document`: call it when the body is a document, whatever its Content-Type.
+- `calotype_server.set_caller`: call it with the name of the caller, because callers take turns.
+- `calotype_server.is_admin`: whether the request came through the admin listener; missing when there is none.
+
+No client can set them, because the names of headers begin with `HTTP_`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from waitress.channel import ClientDisconnected
+from waitress.task import ErrorTask, WSGITask
+
+from calotype_server.body import BodyError
+from calotype_server.sending import FileBuffer
+
+_LENGTH = "content-length"
+
+
+class Task(WSGITask):
+    """waitress's task, which notices when the connection cannot be used again."""
+
+    def get_environment(self) -> dict[str, Any]:
+        """waitress's, with the keys above, and a file wrapper that sends by sendfile."""
+        environ: dict[str, Any] = super().get_environment()
+        environ["wsgi.file_wrapper"] = FileBuffer
+        environ["calotype_server.release_worker"] = self.channel.release_worker
+        environ["calotype_server.expect_document"] = self.channel.expect_document
+        environ["calotype_server.set_caller"] = self.channel.set_caller
+        if self.channel.server.is_admin is not None:
+            environ["calotype_server.is_admin"] = self.channel.server.is_admin
+        return environ
+
+    def build_response_header(self) -> bytes:
+        """waitress's, with `Connection: close` where part of the body stays unread, or the server ends.
+
+        To a HEAD without Content-Length waitress would announce chunks, send the last of them, and close.
+        """
+        body = self.request.body
+        if (body is not None and not body.finished) or self.channel.server.ending:
+            self.set_close_on_finish()
+        if self.request.command != "HEAD" or any(
+            name.lower() == _LENGTH for name, _ in self.response_headers
+        ):
+            return bytes(super().build_response_header())
+        self.response_headers.append((_LENGTH, "0"))
+        return bytes(super().build_response_header()).replace(b"\r\nContent-Length: 0\r\n", b"\r\n", 1)
+
+    def service(self) -> None:
+        """Run the application and send its answer; log no error if the client has gone and the body broke."""
+        try:
+            super().service()
+        except ClientDisconnected:
+            body = self.request.body
+            if body is None or not body.broken or self.request.error is not None:
+                raise  # waitress logs it
+            self.close_on_finish = True
+
+    def execute(self) -> None:
+        """Run the application; answer in its place when it does not handle the error of a broken body."""
+        try:
+            super().execute()
+        except BodyError as error:
+            if self.wrote_header:
+                raise
+            self.request.error, self.complete = error.answer, True
+            self.response_headers: list[tuple[str, str]] = []
+            ErrorTask.execute(self)
