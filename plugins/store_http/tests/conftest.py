@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from calotype_store_http import HttpOptions, HttpStore
-from plugins.store_http.tests.sources import Plain, Script, Server
+from plugins.store_http.tests.sources import Plain, Script, Server, serve
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 
@@ -42,3 +42,14 @@ def make_store() -> Iterator[Callable[..., HttpStore]]:
             return store
 
         yield make
+
+
+@pytest.fixture
+def store(script, make_store):
+    return make_store(script.port)
+
+
+@pytest.fixture
+def uri(script):
+    script.page = serve()
+    return script.url("/a.img")

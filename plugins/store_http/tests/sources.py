@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+from calotype.testing import pattern
 
 
 class Server(ThreadingHTTPServer):
@@ -102,3 +105,49 @@ class Plain(SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Keep the tests' output quiet."""
+
+
+DATA = pattern(300_000)
+
+
+DATE = "Tue, 01 Sep 2026 10:00:00 GMT"
+
+
+def serve(data: bytes = DATA, etag: str | None = '"v1"', modified: str | None = None, ranges: bool = True):
+    """A page like a good server's: ranges, and a strong ETag that it only tells and does not enforce."""
+
+    def page(handler):
+        headers = {"ETag": etag, "Last-Modified": modified}
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range", "")) if ranges else None
+        if wanted is None:
+            return reply(200, data, **headers)(handler)
+        first, last = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
+        if first >= len(data):
+            return reply(416, Content_Range=f"bytes */{len(data)}")(handler)
+        shown = f"bytes {first}-{last}/{len(data)}"
+        return reply(206, data[first : last + 1], Content_Range=shown, **headers)(handler)
+
+    return page
+
+
+def cut(page, after: int):
+    """That page, whose connection ends after so many bytes of the body."""
+
+    class Short:
+        def __init__(self, file):
+            self.file, self.left = file, after
+
+        def write(self, data):
+            if not data.startswith(b"HTTP/"):
+                data, self.left = data[: self.left], self.left - len(data)
+            self.file.write(data)
+
+    def short(handler):
+        file, handler.close_connection = handler.wfile, True
+        handler.wfile = Short(file)
+        try:
+            page(handler)
+        finally:
+            handler.wfile = file
+
+    return short
