@@ -11,7 +11,7 @@ import pytest
 
 from calotype.stores.catalog import CORE_KEYS
 from docs import tables
-from tests.docs.pages import DOCS, ROOT
+from tests.support.pages import DOCS, ROOT
 
 #: Where an index's readers find a file of the checkout: a README is shown there, too.
 TREE = "https://github.com/calotype-images/calotype/blob/main/"

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.edge.serving import PATIENCE, head, read_to_end
 from tests.servers.common import free_ports
 from tests.support.answers import statuses
 from tests.support.forked import run_pserve, start_pserve
 from tests.support.server import INI, OCTETS, meta, write_ini
+from tests.support.wire import PATIENCE, head, read_to_end
 
 Change = Callable[[str], str]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import http.client
 import os
@@ -12,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from sqlalchemy import NullPool, create_engine, text
@@ -22,9 +21,9 @@ from tests.servers.common import free_ports
 from tests.support.answers import Answer, read_answer
 from tests.support.database import KIND, make_database
 from tests.support.forked import Forked, may_fork, start_pserve
+from tests.support.ini import INI, ROOT, change_ini
+from tests.support.wire import read_to_end
 
-ROOT = Path(__file__).resolve().parents[2]
-INI = ROOT / "calotype.ini"
 OCTETS = {"Content-Type": "application/octet-stream"}
 #: Headers whose values nobody but the server should ever see. Every request here has one, at the least.
 _SECRET_HEADERS = ("x-auth-token", "x-service-token", "authorization", "cookie")
@@ -45,17 +44,8 @@ class StartFailed(Exception):
 def write_ini(
     folder: Path, app: Mapping[str, str] | None = None, server: Mapping[str, str] | None = None
 ) -> Path:
-    """Write calotype.ini with other settings: a value replaces the key's, an empty one removes the key."""
-    ini = configparser.RawConfigParser()
-    ini.optionxform = str
-    ini.read(INI)
-    for section, given in (("app:main", app or {}), ("server:main", server or {})):
-        for key, value in given.items():
-            ini.set(section, key, value) if value else ini.remove_option(section, key)
-    path = folder / "test.ini"
-    with path.open("w") as file:
-        ini.write(file)
-    return path
+    """Write calotype.ini into the folder with other settings of the application and of the server."""
+    return change_ini(folder / "test.ini", {"app:main": app or {}, "server:main": server or {}})
 
 
 def meta(**fields: str) -> dict[str, str]:
@@ -307,10 +297,4 @@ class Server:
                 connection.sendall(sent)
                 if hang_up:
                     connection.shutdown(socket.SHUT_WR)
-            return b"".join(self._blocks(connection))
-
-    @staticmethod
-    def _blocks(connection: socket.socket) -> Iterator[bytes]:
-        with contextlib.suppress(ConnectionResetError):
-            while block := connection.recv(65536):
-                yield block
+            return read_to_end(connection)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from core.tests.egress.sources import Source, answer
+from tests.support.web import Web, reply
 
 
 @pytest.fixture
 def source():
-    with Source({"/": answer(body=b"hello")}) as started:
+    with Web({"/": reply(body=b"hello")}) as started:
         yield started
 
 

@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from calotype.egress import Egress, EgressError, EgressPolicy, Forbidden, Unreachable, is_own, is_public
-from core.tests.egress.sources import FILTER, PUBLIC, Names, Source, issue, policy, raw, read, redirect
+from core.tests.egress.sources import FILTER, PUBLIC, Names, issue, policy, read
+from tests.support.web import Web, redirect, verbatim
 
 BAD_ADDRESSES = [
     "127.0.0.1",
@@ -91,12 +92,12 @@ def test_each_way_of_not_being_reached_has_a_reason_of_its_own(source, certifica
         "/loop": redirect("/loop"),
         "/down": redirect(f"http://gone.example:{source.port}/"),
         "/file": redirect("file:///etc/passwd"),
-        "/cut": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"),
-        "/chat": raw(b"220 mail.example ESMTP\r\n"),
-        "/silent": raw(),
+        "/cut": verbatim(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"),
+        "/chat": verbatim(b"220 mail.example ESMTP\r\n"),
+        "/silent": verbatim(),
     }
     names = Names(mirror_example=[["127.0.0.1"]])
-    with socket.socket() as closed, Source({}, issue(certificates, "reasons", days=-1)) as secure:
+    with socket.socket() as closed, Web({}, issue(certificates, "reasons", days=-1)) as secure:
         closed.bind(("127.0.0.1", 0))  # and does not listen
         port = closed.getsockname()[1]
         ports = (source.port, secure.port, port)

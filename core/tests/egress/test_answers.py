@@ -5,12 +5,13 @@ import socket
 import pytest
 
 from calotype.egress import BadAnswer, Egress, EgressPolicy, Unreachable
-from core.tests.egress.sources import LOOPBACK, Source, answer, issue, policy, raw, read
+from core.tests.egress.sources import LOOPBACK, issue, policy, read
+from tests.support.web import Web, reply, verbatim
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "x-gzip", "identity, gzip"])
 def test_an_encoded_body_is_refused(coding, source):
-    source.pages["/"] = answer(body=b"x", Content_Encoding=coding)
+    source.pages["/"] = reply(body=b"x", Content_Encoding=coding)
 
     with pytest.raises(BadAnswer):
         Egress(policy(source)).open("GET", source.url())
@@ -19,13 +20,13 @@ def test_an_encoded_body_is_refused(coding, source):
 @pytest.mark.parametrize("coding", ["", "identity"])
 def test_a_coding_that_changes_nothing_counts_as_none(coding, source):
     """r1-B5: an empty Content-Encoding is as good as an absent one."""
-    source.pages["/"] = answer(body=b"x", Content_Encoding=coding)
+    source.pages["/"] = reply(body=b"x", Content_Encoding=coding)
 
     assert read(Egress(policy(source)).open("GET", source.url())) == b"x"
 
 
 def test_a_transfer_coding_that_is_not_chunked_is_refused(source):
-    source.pages["/"] = answer(body=b"x", Transfer_Encoding="gzip, chunked")
+    source.pages["/"] = reply(body=b"x", Transfer_Encoding="gzip, chunked")
 
     with pytest.raises(BadAnswer):
         Egress(policy(source)).open("GET", source.url())
@@ -35,7 +36,7 @@ def test_a_transfer_coding_that_is_not_chunked_is_refused(source):
     "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-A"]
 )
 def test_a_body_whose_end_cannot_be_told_from_a_break_is_refused(head, source):
-    source.pages["/"] = raw(head, b"hello")
+    source.pages["/"] = verbatim(head, b"hello")
 
     with pytest.raises(BadAnswer):
         Egress(policy(source)).open("GET", source.url())
@@ -44,11 +45,15 @@ def test_a_body_whose_end_cannot_be_told_from_a_break_is_refused(head, source):
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
 def test_a_body_that_ends_with_its_connection_is_read_where_that_is_asked_for(head, source):
     """r1-B2: sources of HTTP/1.0 may have no other way to say where a body ends."""
-    source.pages |= {"/": raw(head, b"hello"), "/empty": raw(head), "/cut": raw(head[:-4] + b"\r\nX-A")}
+    source.pages |= {
+        "/": verbatim(head, b"hello"),
+        "/empty": verbatim(head),
+        "/cut": verbatim(head[:-4] + b"\r\nX-A"),
+    }
     egress = Egress(policy(source))
 
     assert read(egress.open("GET", source.url(), endless=True)) == b"hello"
-    source.pages["/length"] = raw(head[:-2] + b"content-length: 5\r\n\r\n", b"hello and more")
+    source.pages["/length"] = verbatim(head[:-2] + b"content-length: 5\r\n\r\n", b"hello and more")
     assert read(egress.open("GET", source.url("/length"), endless=True)) == b"hello"
     for path in ("/empty", "/cut"):
         with pytest.raises(Unreachable, match="without a length or a byte"):
@@ -65,7 +70,7 @@ def test_over_tls_such_a_body_ends_only_where_tls_says_so(says_so, certificates)
         if says_so:
             handler.connection.unwrap()
 
-    with Source({"/": page}, issue(certificates, "endless")) as source:
+    with Web({"/": page}, issue(certificates, "endless")) as source:
         egress = Egress(policy(source, ca_bundle=str(certificates / "ca.pem")))
         answer = egress.open("GET", source.url(), endless=True)
         if says_so:
@@ -76,7 +81,7 @@ def test_over_tls_such_a_body_ends_only_where_tls_says_so(says_so, certificates)
 
 
 def test_a_chunked_body_is_read_to_its_end(source):
-    source.pages["/"] = raw(
+    source.pages["/"] = verbatim(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n"
     )
 
@@ -93,7 +98,7 @@ def test_a_chunked_body_is_read_to_its_end(source):
     ],
 )
 def test_a_body_that_ends_before_its_end_is_an_error(body, source):
-    source.pages["/"] = raw(b"HTTP/1.1 200 OK\r\n" + body)
+    source.pages["/"] = verbatim(b"HTTP/1.1 200 OK\r\n" + body)
     opened = Egress(policy(source)).open("GET", source.url())
 
     with pytest.raises(Unreachable):
@@ -101,7 +106,7 @@ def test_a_body_that_ends_before_its_end_is_an_error(body, source):
 
 
 def test_no_more_than_the_announced_length_is_read(source):
-    source.pages["/"] = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"hello and more")
+    source.pages["/"] = verbatim(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"hello and more")
 
     assert read(Egress(policy(source)).open("GET", source.url())) == b"hello"
 
@@ -117,7 +122,7 @@ def test_no_more_than_the_announced_length_is_read(source):
     ],
 )
 def test_a_broken_head_is_no_answer(head, source):
-    source.pages["/"] = raw(head)
+    source.pages["/"] = verbatim(head)
 
     # Which of the two depends on how much of the head has come when it is given up.
     with pytest.raises((Unreachable, BadAnswer)):
@@ -136,7 +141,7 @@ def test_a_broken_head_is_no_answer(head, source):
     ],
 )
 def test_a_source_that_drips_for_ever_is_cut(start, drip, source):
-    source.pages["/"] = raw(start, drip, pause=0.02, forever=True)
+    source.pages["/"] = verbatim(start, drip, pause=0.02, forever=True)
 
     with pytest.raises(Unreachable):
         read(Egress(policy(source, read_timeout=0.3, min_rate=1 << 30)).open("GET", source.url()))
@@ -146,8 +151,8 @@ def test_a_source_that_drips_for_ever_is_cut(start, drip, source):
     "start", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"]
 )
 def test_a_dripping_tls_source_is_cut_too(start, certificates):
-    page = raw(start, b"a", pause=0.02, forever=True)
-    with Source({"/": page}, issue(certificates, "drip")) as source:
+    page = verbatim(start, b"a", pause=0.02, forever=True)
+    with Web({"/": page}, issue(certificates, "drip")) as source:
         egress = Egress(
             policy(source, read_timeout=0.3, min_rate=1 << 30, ca_bundle=str(certificates / "ca.pem"))
         )
@@ -170,7 +175,7 @@ def test_a_source_that_falls_silent_is_cut():
 
 
 def test_an_answer_can_be_closed_before_its_end_and_twice(source):
-    source.pages["/"] = raw(
+    source.pages["/"] = verbatim(
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", b"a" * 100_000, forever=True
     )
     opened = Egress(policy(source)).open("GET", source.url())

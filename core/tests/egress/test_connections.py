@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from calotype.egress import Egress, EgressPolicy, Forbidden, Unreachable
-from core.tests.egress.sources import LOOPBACK, Names, Source, answer, policy, read
+from core.tests.egress.sources import LOOPBACK, Names, policy, read
+from tests.support.web import Web, reply
 
 
 def test_the_connection_goes_to_the_checked_address_under_the_name(source):
@@ -20,7 +21,7 @@ def test_the_connection_goes_to_the_checked_address_under_the_name(source):
     )
 
     assert got == b"hello"
-    path, headers = source.requests[0]
+    path, headers = source.paths[0], source.requests[0]
     assert path == "/"
     assert headers["Host"] == f"mirror.example:{source.port}"
     assert headers["Accept-Encoding"] == "identity"
@@ -55,13 +56,13 @@ def test_environment_proxies_and_netrc_are_not_heard(source, monkeypatch, tmp_pa
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login canary password canary\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    with Source() as proxy:
+    with Web() as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url())
 
         assert read(Egress(policy(source)).open("GET", source.url())) == b"hello"
         assert proxy.connections == 0
-    assert "Authorization" not in source.requests[0][1]
+    assert "Authorization" not in source.requests[0]
 
 
 def test_a_port_where_nobody_listens_is_unreachable():
@@ -76,7 +77,7 @@ def test_a_port_where_nobody_listens_is_unreachable():
 
 
 def test_many_threads_may_share_the_way_out(source):
-    source.pages["/"] = answer(body=os.urandom(300_000))
+    source.pages["/"] = reply(body=os.urandom(300_000))
     egress = Egress(policy(source))
     got = []
     threads = [

@@ -3,7 +3,8 @@
 import pytest
 
 from calotype.egress import BadAnswer, Egress, Forbidden
-from core.tests.egress.sources import answer, policy, read, redirect
+from core.tests.egress.sources import policy, read
+from tests.support.web import redirect, reply
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -18,8 +19,8 @@ def test_a_redirect_is_followed(status, source):
 
 def test_other_statuses_are_the_callers_to_judge(source):
     source.pages["/300"] = redirect("/", 300)
-    source.pages["/500"] = answer(500, Refresh="0; url=/")
-    source.pages["/302"] = answer(302)
+    source.pages["/500"] = reply(500, Refresh="0; url=/")
+    source.pages["/302"] = reply(302)
     egress = Egress(policy(source))
 
     for status in (300, 500, 302, 404):
@@ -56,7 +57,7 @@ def test_a_redirect_passes_the_whole_check(location, source):
 
 
 def test_redirects_end_after_the_allowed_number(source):
-    source.pages |= {f"/{n}": redirect(f"/{n - 1}") for n in range(1, 7)} | {"/0": answer(body=b"there")}
+    source.pages |= {f"/{n}": redirect(f"/{n - 1}") for n in range(1, 7)} | {"/0": reply(body=b"there")}
     egress = Egress(policy(source, max_redirects=3))
 
     assert read(egress.open("GET", source.url("/3"))) == b"there"

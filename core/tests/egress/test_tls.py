@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from calotype.egress import Egress, Forbidden, Unreachable
-from core.tests.egress.sources import MIRROR, Names, Source, answer, issue, policy, read, redirect
+from core.tests.egress.sources import MIRROR, Names, issue, policy, read
+from tests.support.web import Web, redirect, reply
 
 
 def test_a_certificate_of_ours_passes_the_strict_verification_of_newer_pythons(certificates):
@@ -22,7 +23,7 @@ def test_a_certificate_of_ours_passes_the_strict_verification_of_newer_pythons(c
 @pytest.mark.parametrize("host", ["mirror.example", "127.0.0.1"])
 def test_tls_is_verified_by_the_given_authorities(host, certificates):
     san = f"DNS:{host}" if host.endswith("e") else f"IP:{host}"
-    with Source({"/": answer(body=b"hello")}, issue(certificates, "good", san=san)) as source:
+    with Web({"/": reply(body=b"hello")}, issue(certificates, "good", san=san)) as source:
         egress = Egress(policy(source, ca_bundle=str(certificates / "ca.pem")), Names(**MIRROR))
 
         assert read(egress.open("GET", source.url(host=host))) == b"hello"
@@ -40,7 +41,7 @@ def test_tls_is_verified_by_the_given_authorities(host, certificates):
     ],
 )
 def test_a_bad_certificate_ends_the_connection_before_the_request(name, given, certificates):
-    with Source({"/": answer(body=b"hello")}, issue(certificates, name, **given)) as source:
+    with Web({"/": reply(body=b"hello")}, issue(certificates, name, **given)) as source:
         issue(certificates, "any")
         careful = policy(source, ca_bundle=str(certificates / "ca.pem"))
 
@@ -60,16 +61,16 @@ def test_old_tls_is_refused(certificates):
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = ssl.TLSVersion.TLSv1
     old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with Source({"/": answer(body=b"hello")}, old) as source:
+    with Web({"/": reply(body=b"hello")}, old) as source:
         with pytest.raises(Unreachable):
             Egress(policy(source, verify=False)).open("GET", source.url())
         assert source.requests == []
 
 
 def test_https_never_goes_on_as_http(certificates, source):
-    with Source({"/": redirect(source.url())}, issue(certificates, "down")) as secure:
+    with Web({"/": redirect(source.url())}, issue(certificates, "down")) as secure:
         source.pages["/up"] = redirect(secure.url("/end"))
-        secure.pages["/end"] = answer(body=b"end")
+        secure.pages["/end"] = reply(body=b"end")
         egress = Egress(policy(source, secure, ca_bundle=str(certificates / "ca.pem")))
 
         with pytest.raises(Forbidden):

@@ -8,7 +8,8 @@ import pytest
 
 from calotype.stores import BlobChanged, Unavailable
 from calotype.testing import Fault, FaultProxy, read_all
-from plugins.store_http.tests.sources import DATA, cut, in_turn, raw, serve
+from plugins.store_http.tests.sources import DATA, cut, serve
+from tests.support.web import in_turn, raw
 
 # Broken connections
 

@@ -11,7 +11,8 @@ import pytest
 from calotype.stores import BadLocation, Unavailable
 from calotype.stores.checked import CheckedStore
 from calotype.testing import read_all
-from plugins.store_http.tests.sources import DATA, DATE, cut, in_turn, raw, reply, serve
+from plugins.store_http.tests.sources import DATA, DATE, cut, serve
+from tests.support.web import in_turn, raw, reply
 
 # Copying
 

@@ -8,7 +8,8 @@ import pytest
 
 from calotype.stores import BadLocation, BlobChanged, Unavailable
 from calotype.testing import read_all
-from plugins.store_http.tests.sources import DATA, DATE, raw, reply, serve
+from plugins.store_http.tests.sources import DATA, DATE, serve
+from tests.support.web import raw, reply
 
 # Reading
 

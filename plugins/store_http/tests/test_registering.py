@@ -11,7 +11,8 @@ import pytest
 from calotype.stores import BadLocation, BlobNotFound, Unavailable
 from calotype.stores.checked import CheckedStore
 from calotype.testing import read_all
-from plugins.store_http.tests.sources import DATA, DATE, in_turn, raw, reply, serve
+from plugins.store_http.tests.sources import DATA, DATE, serve
+from tests.support.web import in_turn, raw, reply
 
 # Registering
 

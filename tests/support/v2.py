@@ -7,15 +7,36 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.support.answers import Answer
-from tests.support.server import Server
+from tests.support.callers import Tokens
+from tests.support.server import Server, write_ini
+from tests.support.web import Web
 
 V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"
 OCTETS = "application/octet-stream"
 RAW = {"disk_format": "raw", "container_format": "bare"}
+
+#: The settings of two file stores, and of a third store that reads from the web.
+STORES = {
+    "calotype.stores": "fast cold web",
+    "calotype.default_store": "fast",
+    "store.file.path": "",
+    "store.file.create": "",
+    "store.fast.driver": "file",
+    "store.fast.path": "${data_dir}/fast",
+    "store.fast.create": "true",
+    "store.cold.driver": "file",
+    "store.cold.path": "${data_dir}/cold",
+    "store.cold.create": "true",
+    "store.web.driver": "http",
+    "calotype.external_sources": "everyone",
+    "store.web.retries": "0",
+    "calotype.job_patience": "2",  # a source that cannot be reached fails by and by
+}
 
 Body = bytes | Iterable[bytes] | None
 
@@ -145,3 +166,21 @@ def fresh() -> str:
 def op(op: str, path: str, *value: Any) -> dict[str, Any]:
     """One operation of a patch."""
     return {"op": op, "path": path, **({"value": value[0]} if value else {})}
+
+
+def stores(web: Web) -> dict[str, str]:
+    """The settings of the three stores; `web` may be fetched from."""
+    return {
+        **STORES,
+        "store.web.ports": f"80 443 {web.port} {web.closed}",
+        "store.web.allowed_networks": "127.0.0.1/32",
+    }
+
+
+def start(folder: Path, web: Web, **settings: str) -> People:
+    """Start a server in the folder that knows four people by their tokens."""
+    who = {"u1": ("P1", "member"), "u2": ("P2", "member"), "r1": ("P1", "reader"), "adm": ("P0", "admin")}
+    tokens = Tokens(folder)
+    given = {name: tokens.add(name, project, (role,)) for name, (project, role) in who.items()}
+    running = Server(folder, write_ini(folder, {**stores(web), **tokens.settings, **settings}))
+    return People(running, **{name: Person(running, who[name][0], token) for name, token in given.items()})

@@ -1,21 +1,10 @@
-"""The figures as a table of Markdown, between two marks of a page whose prose stays as it is."""
+"""The figures of all peers as a table of Markdown."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from figures import Figures, Goal, Row
-
-
-def write(page: Path, table: str, what: str = "figures") -> None:
-    """Bring the page's figures up to date, which stand between the marks of that name."""
-    marks = re.compile(rf"(<!-- {what} -->\n).*?(<!-- end of {what} -->)", re.S)
-    text = page.read_text()
-    if not marks.search(text):
-        raise SystemExit(f"{page} has no place for {what}")
-    page.write_text(marks.sub(lambda found: found[1] + table + found[2], text))
 
 
 def table(rows: Sequence[Row], peers: Sequence[str], figures: Figures) -> str:
