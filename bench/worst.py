@@ -124,7 +124,7 @@ def _measure(server: Server, attack: Attack, patience: float) -> Cost:
 
 
 def _send(server: Server, attack: Attack, patience: float) -> Cost:
-    lines = [f"{attack.method} {attack.path} HTTP/1.1", "Host: bench", "Connection: close"]
+    lines = [f"{attack.method} {attack.path} HTTP/1.1", "Host: localhost", "Connection: close"]
     if attack.method != "GET":
         lines.append(f"Content-Length: {len(attack.body)}")
     lines += [f"{name}: {value}" for name, value in attack.headers.items()]
