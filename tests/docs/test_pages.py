@@ -18,6 +18,8 @@ TREE = "https://github.com/calotype-images/calotype/blob/main/"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *ROOT.glob("*/README.md"),
     *ROOT.glob("plugins/*/README.md"),
 ]
