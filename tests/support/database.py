@@ -46,12 +46,12 @@ MAKERS: Mapping[str, Callable[[Settings, str], str]] = {
 
 KIND = os.environ.get("CALOTYPE_TEST_DATABASE", "sqlite")
 
-#: For a test of what only SQLite does, such as locking the whole database.
-only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="of SQLite's own ways")
+#: Marks a test of something that only SQLite does, such as locking the whole database.
+only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="only SQLite does this")
 
 
 def make_database(data_dir: Path) -> str:
-    """The SQLAlchemy URL of an empty database for a server whose data lies there."""
+    """Return the SQLAlchemy URL of an empty database for a server with this data directory."""
     if KIND == "sqlite":
         return f"sqlite:///{data_dir}/calotype.sqlite"
     return MAKERS[KIND](os.environ, f"t{uuid.uuid4().hex}")

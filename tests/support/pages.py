@@ -1,4 +1,4 @@
-"""Reads the fenced blocks out of the documentation, so that tests run what readers are told to type."""
+"""Pages of the documentation: their fenced blocks, which tests run as readers type them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Block:
 
 
 def read_blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page, in order."""
+    """Return the fenced blocks of a page, in order."""
     return [Block(*match) for match in _FENCE.findall(page.read_text())]
 
 
 def block_called(page: Path, caption: str) -> Block:
-    """The one block of that caption."""
+    """Return the block with this caption."""
     (block,) = (block for block in read_blocks(page) if block.caption == caption)
     return block

@@ -1,4 +1,4 @@
-"""A client of Images v1: one caller's requests to a running server."""
+"""A client of Images v1."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.answers import Answer
+from tests.support.callers import Caller
 from tests.support.server import OCTETS, Server, meta
 
-#: The bytes that the checks speak of.
+#: The bytes of an image, where any do.
 BYTES = b"chunk00000remainder"
 #: The two formats that an image with bytes must have.
 FORMATS = {"disk_format": "raw", "container_format": "ovf"}
 
 
 @dataclass(frozen=True)
-class V1:
-    """Requests under /v1, with a caller's token if it has one."""
+class V1(Caller):
+    """Requests below /v1, with the token of a caller who has one."""
 
     server: Server
     token: str | None = None
@@ -31,24 +32,23 @@ class V1:
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[bytes] | None = None,
     ) -> Answer:
-        """Any request; `path` begins behind /v1."""
-        token = {"X-Auth-Token": self.token} if self.token else {}
-        return self.server.request(method, f"/v1{path}", {**token, **(headers or {})}, body)
+        """Send any request; `path` is relative to /v1."""
+        return self.request_as(method, f"/v1{path}", headers, body)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """GET"""
+        """Send a GET request."""
         return self.request("GET", path, headers)
 
     def head(self, image_id: str) -> Answer:
-        """HEAD of an image."""
+        """Send a HEAD request for an image."""
         return self.request("HEAD", f"/images/{image_id}")
 
     def delete(self, path: str) -> Answer:
-        """DELETE"""
+        """Send a DELETE request."""
         return self.request("DELETE", path)
 
     def post(self, body: bytes | Iterable[bytes] | None = None, **fields: str) -> Answer:
-        """POST /images with meta headers; a body is typed as octets."""
+        """Send a POST request to /images with meta headers, and a body as octets if there is one."""
         return self.request("POST", "/images", _headers(fields, body), body)
 
     def put(
@@ -59,42 +59,42 @@ class V1:
         purge: bool | None = None,
         **fields: str,
     ) -> Answer:
-        """PUT of an image; `purge` becomes the header that says what happens to other properties."""
+        """Send a PUT request for an image. `purge` says whether properties that are not named are removed."""
         headers = _headers(fields, body)
         if purge is not None:
             headers["x-glance-registry-purge-props"] = str(purge)
         return self.request("PUT", f"/images/{image_id}", headers, body)
 
     def put_json(self, path: str, document: Any) -> Answer:
-        """PUT of a JSON document."""
+        """Send a PUT request with a JSON document."""
         return self.request("PUT", path, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
     def make(self, body: bytes | Iterable[bytes] | None = None, **fields: str) -> dict[str, Any]:
-        """POST what must go well, and return the record."""
+        """Make an image and return its record."""
         return made(self.post(body, **fields))
 
     def store(self, body: bytes = BYTES, **fields: str) -> dict[str, Any]:
-        """Store bytes in formats that take any, and return the record."""
+        """Store bytes in formats that accept any, and return the record."""
         return self.make(body, **{**FORMATS, **fields})
 
     def list(self, query: str = "", *, detail: bool = True) -> list[dict[str, Any]]:
-        """The images of a list."""
+        """Return the images of a list."""
         answer = self.get(f"/images{'/detail' if detail else ''}{'?' if query else ''}{query}")
         assert answer.status == 200, answer.text
         return answer.json["images"]
 
     def ids(self, query: str = "") -> list[str]:
-        """The ids of a list."""
+        """Return the ids of a list."""
         return [image["id"] for image in self.list(query)]
 
     def detail(self, image_id: str) -> dict[str, Any]:
-        """The whole record of one image, read by an admin; tombstones too."""
+        """Return the whole record of an image, or of a deleted one, as an administrator sees it."""
         everything = self.list("is_public=none&limit=1000&changes-since=1970-01-01")
         (found,) = [image for image in everything if image["id"] == image_id]
         return found
 
     def wait(self, image_id: str, *statuses: str) -> dict[str, str]:
-        """Wait until the image has one of these statuses, and return its headers."""
+        """Wait until the image has one of these statuses, and return its meta headers."""
         end = time.monotonic() + 30
         while (seen := self.head(image_id).meta)["status"] not in statuses:
             assert time.monotonic() < end, seen
@@ -103,19 +103,19 @@ class V1:
 
 
 def made(answer: Answer) -> dict[str, Any]:
-    """The record in the answer to a POST that went well."""
+    """Return the record in the answer to a POST that succeeded."""
     assert answer.status == 201, (answer.status, answer.text[:300])
     return answer.json["image"]
 
 
 def changed(answer: Answer) -> dict[str, Any]:
-    """The record in the answer to a PUT that went well."""
+    """Return the record in the answer to a PUT that succeeded."""
     assert answer.status == 200, (answer.status, answer.text[:300])
     return answer.json["image"]
 
 
 def assert_refused(answer: Answer, status: int, *words: str) -> None:
-    """The status, and a nested JSON error that says so in these words."""
+    """Check the status, and that the JSON error has it and these words."""
     assert answer.status == status, (answer.status, answer.text[:300])
     error = answer.json["error"]
     assert error["code"] == status

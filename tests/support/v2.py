@@ -1,4 +1,4 @@
-"""Those who ask in the tests of v2: each speaks to a server with a token of their own."""
+"""A client of Images v2, and a server with three stores that knows four people by their tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.answers import Answer
-from tests.support.callers import Tokens
+from tests.support.callers import Caller, Tokens
 from tests.support.server import Server, write_ini
 from tests.support.web import Web
 
@@ -35,15 +35,15 @@ STORES = {
     "store.web.driver": "http",
     "calotype.external_sources": "everyone",
     "store.web.retries": "0",
-    "calotype.job_patience": "2",  # a source that cannot be reached fails by and by
+    "calotype.job_patience": "2",  # a source that cannot be reached fails after a few tries
 }
 
 Body = bytes | Iterable[bytes] | None
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody with a token, in a project."""
+class Person(Caller):
+    """A client of Images v2 with a token, in a project; every refusal must be a JSON error."""
 
     server: Server
     project: str
@@ -52,9 +52,9 @@ class Person:
     def ask(
         self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """A request below /v2, or of any path that begins with a version."""
+        """Send a request for a path below /v2, or for any path that begins with a version."""
         path = path if path.startswith("/v") else f"/v2{path}"
-        answer = self.server.request(method, path, {"X-Auth-Token": self.token, **(headers or {})}, body)
+        answer = self.request_as(method, path, headers, body)
         if answer.status in (202, 204):
             assert answer.body == b""
         elif answer.status >= 400:
@@ -64,54 +64,54 @@ class Person:
         return answer
 
     def get(self, path: str, **headers: str) -> Answer:
-        """GET; `Range="bytes=0-1"` adds a header."""
+        """Send a GET request; `Range="bytes=0-1"` adds a header."""
         return self.ask("GET", path, headers=headers)
 
     def delete(self, path: str) -> Answer:
-        """DELETE"""
+        """Send a DELETE request."""
         return self.ask("DELETE", path)
 
     def send(self, method: str, path: str, document: Any, **headers: str) -> Answer:
-        """A request with a JSON document."""
+        """Send a request with a JSON document."""
         given = {"Content-Type": "application/json", **headers}
         return self.ask(method, path, json.dumps(document).encode(), given)
 
     def create(self, /, **document: Any) -> Answer:
-        """POST /v2/images, without formats unless they are given."""
+        """Send a POST request to /v2/images, without formats unless they are given."""
         return self.send("POST", "/images", document)
 
     def make(self, /, **document: Any) -> str:
-        """The id of a new raw image."""
+        """Make a raw image and return its id."""
         answer = self.create(**{**RAW, **document})
         assert answer.status == 201, answer.text
         return answer.json["id"]
 
     def show(self, image_id: str) -> dict[str, Any]:
-        """The image."""
+        """Return the image."""
         answer = self.get(f"/images/{image_id}")
         assert answer.status == 200, answer.text
         return answer.json
 
     def patch(self, image_id: str, *changes: Any, media_type: str = V21) -> Answer:
-        """PATCH"""
+        """Send a PATCH request with these operations."""
         return self.ask(
             "PATCH", f"/images/{image_id}", json.dumps(changes).encode(), {"Content-Type": media_type}
         )
 
     def put(self, image_id: str, body: Body, *, part: str = "file", **headers: str) -> Answer:
-        """PUT bytes; a `_` in a header's name stands for `-`."""
+        """Send a PUT request with bytes; `_` in a header's name stands for `-`."""
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         return self.ask("PUT", f"/images/{image_id}/{part}", body, {"Content-Type": OCTETS, **named})
 
     def active(self, data: bytes = b"bytes of an image", **document: Any) -> str:
-        """The id of a new active image."""
+        """Make an active image and return its id."""
         image_id = self.make(**document)
         answer = self.put(image_id, data)
         assert answer.status == 204, answer.text
         return image_id
 
     def ids(self, query: str = "") -> list[str]:
-        """The ids of a list, over all its pages."""
+        """Return the ids of a list, from all its pages."""
         found, path = [], f"/images{query}"
         while path:
             answer = self.get(path)
@@ -121,7 +121,7 @@ class Person:
         return found
 
     def settled(self, image_id: str) -> dict[str, Any]:
-        """The image when no import is under way any more."""
+        """Wait until no import is running, and return the image."""
         end = time.monotonic() + 60
         while "os_glance_import_task" in (image := self.show(image_id)):
             assert time.monotonic() < end, image
@@ -129,7 +129,7 @@ class Person:
         return image
 
     def done(self, image_id: str) -> dict[str, Any]:
-        """The image when none of its jobs is waiting or running any more."""
+        """Wait until none of its jobs is waiting or running, and return the image."""
         end = time.monotonic() + 60
         while unfinished := [
             one for one in self.tasks(image_id) if one["status"] in ("pending", "processing")
@@ -139,13 +139,13 @@ class Person:
         return self.show(image_id)
 
     def tasks(self, image_id: str) -> list[dict[str, Any]]:
-        """What was and is done for the image."""
+        """Return the tasks of the image."""
         return self.get(f"/images/{image_id}/tasks").json["tasks"]
 
 
 @dataclass(frozen=True)
 class People:
-    """Members of two projects, a reader of the first, and an administrator of a third."""
+    """Two members of different projects, a reader of the first project, and an administrator of a third."""
 
     server: Server
     u1: Person
@@ -154,22 +154,22 @@ class People:
     adm: Person
 
 
-#: An id that no image ever gets; the same in each run, so that tests have the same names.
+#: An id that no image gets. It is the same in each run, so that tests keep their names.
 NOBODY = "00000000-0000-4000-8000-00000000dead"
 
 
 def fresh() -> str:
-    """An id, or a word, that nobody has used."""
+    """Return an id, or a word, that was not used before."""
     return str(uuid.uuid4())
 
 
 def op(op: str, path: str, *value: Any) -> dict[str, Any]:
-    """One operation of a patch."""
+    """Return one operation of a patch."""
     return {"op": op, "path": path, **({"value": value[0]} if value else {})}
 
 
 def stores(web: Web) -> dict[str, str]:
-    """The settings of the three stores; `web` may be fetched from."""
+    """Return the settings of the three stores, the third of which may fetch from `web`."""
     return {
         **STORES,
         "store.web.ports": f"80 443 {web.port} {web.closed}",

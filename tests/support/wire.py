@@ -13,7 +13,11 @@ PATIENCE = 15
 
 
 def read_to_end(connection: socket.socket) -> bytes:
-    """All that comes until the server closes; TimeoutError if it does not."""
+    """Return everything that arrives until the server closes.
+
+    Raises:
+        TimeoutError: nothing arrived for a while, and the server did not close.
+    """
     return b"".join(_blocks(connection))
 
 
@@ -24,13 +28,13 @@ def _blocks(connection: socket.socket) -> Iterator[bytes]:
 
 
 def reset(connection: socket.socket) -> None:
-    """Close the connection as a client's crash does: with a reset."""
+    """Close the connection with a reset, as the crash of a client does."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 def answer(connection: socket.socket) -> tuple[int, bytes]:
-    """The next response on a connection that stays open: its status and body."""
+    """Return the status and the body of the next response on a connection that stays open."""
     response = http.client.HTTPResponse(connection)
     response.begin()
     body = response.read()
@@ -38,10 +42,10 @@ def answer(connection: socket.socket) -> tuple[int, bytes]:
 
 
 def head(path: str, *lines: str, method: str = "POST") -> bytes:
-    """A request's head."""
+    """Return the head of a request."""
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
 
 
 def chunks(*contents: bytes) -> bytes:
-    """A chunked body."""
+    """Return a chunked body."""
     return b"".join(b"%x\r\n%s\r\n" % (len(content), content) for content in contents) + b"0\r\n\r\n"
