@@ -53,5 +53,5 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 
 
 def statuses(spoken: bytes) -> list[int]:
-    """The status of each response in what a raw connection gave."""
+    """Return the status of each response in the bytes that a connection gave."""
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] ([1-5][0-9]{2}) ", spoken)]

@@ -68,7 +68,7 @@ class Server:
         python: Path | None = None,
         within: Iterable[str] = (),
     ):
-        """Start a server. `within` is put before its command line, as a command that enters a namespace is."""
+        """Start a server. `within` is put before its command line, to enter a namespace, say."""
         folder.mkdir(parents=True, exist_ok=True)
         self.ini = ini
         self.data_dir = data_dir or folder / "data"
@@ -230,9 +230,7 @@ class Server:
             elif method in ("POST", "PUT"):
                 connection.putheader("Content-Length", "0")
             chunked = body is not None and not isinstance(body, bytes)
-            with contextlib.suppress(
-                BrokenPipeError, ConnectionResetError
-            ):  # refused before the whole body was sent
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused too early
                 connection.endheaders(body, encode_chunked=chunked)
             return self._without_secrets(read_answer(connection.getresponse()))
 
