@@ -111,7 +111,7 @@ def test_a_command_says_that_there_is_no_database_and_leaves_nothing(command: st
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_what_looks_at_no_database_leaves_nothing_either(
+def test_a_command_that_makes_no_database_leaves_nothing(
     words: list[str], status: int, said: str, tmp_path: Path
 ) -> None:
     url = ["database_url=x"] if "URL" in words else []
@@ -124,7 +124,7 @@ def test_what_looks_at_no_database_leaves_nothing_either(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
-def test_what_root_sets_up_belongs_to_the_owner_of_the_directory_above(tmp_path: Path) -> None:
+def test_files_that_root_makes_belong_to_the_owner_of_the_parent_directory(tmp_path: Path) -> None:
     """The service's user could write neither to root's directories nor to its files."""
     service, group = 61_001, 61_002
     above = tmp_path / "above"

@@ -86,7 +86,7 @@ def test_a_public_address_passes_the_check(address):
     Egress(EgressPolicy(), Names(a_example=[[address]])).check("https://a.example/")
 
 
-def test_each_way_of_not_being_reached_has_a_reason_of_its_own(source, certificates):
+def test_each_way_to_be_unreachable_has_its_own_reason(source, certificates):
     """r1-E11: "cannot be reached now, or broke off" for refused, unknown host and closed port alike."""
     source.pages |= {
         "/loop": redirect("/loop"),
@@ -128,7 +128,7 @@ def test_each_way_of_not_being_reached_has_a_reason_of_its_own(source, certifica
         assert str(failure.value) == at + "does not answer within 0.2 seconds"
 
 
-def test_a_resolver_that_is_away_is_told_from_a_name_that_does_not_exist():
+def test_an_unavailable_resolver_differs_from_an_unknown_name():
     def away(host, port):
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
@@ -165,7 +165,7 @@ def test_one_bad_address_among_good_ones_refuses_the_name():
             Egress(EgressPolicy(), Names(a_example=[addresses])).check("http://a.example/")
 
 
-def test_a_denied_network_is_refused_even_where_it_is_allowed_too():
+def test_a_network_that_is_both_denied_and_allowed_is_refused():
     network = (ipaddress.ip_network("93.184.216.0/24"),)
 
     with pytest.raises(Forbidden, match="its address is in the option denied_networks"):
@@ -185,7 +185,7 @@ def test_an_allowed_host_may_be_private_and_another_name_may_not():
         egress.check("http://10.0.0.1/")
 
 
-def test_a_mapped_address_is_judged_and_connected_to_as_what_it_wraps(source):
+def test_a_mapped_address_is_checked_and_used_as_the_address_that_it_wraps(source):
     names = Names(a_example=[["::ffff:127.0.0.1"]])
 
     assert read(Egress(policy(source), names).open("GET", source.url(host="a.example"))) == b"hello"

@@ -43,7 +43,7 @@ def test_a_body_whose_end_cannot_be_told_from_a_break_is_refused(head, source):
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
-def test_a_body_that_ends_with_its_connection_is_read_where_that_is_asked_for(head, source):
+def test_a_body_that_ends_with_its_connection_is_read_if_the_caller_asks_for_it(head, source):
     """r1-B2: sources of HTTP/1.0 may have no other way to say where a body ends."""
     source.pages |= {
         "/": verbatim(head, b"hello"),
@@ -61,7 +61,7 @@ def test_a_body_that_ends_with_its_connection_is_read_where_that_is_asked_for(he
 
 
 @pytest.mark.parametrize("says_so", [True, False])
-def test_over_tls_such_a_body_ends_only_where_tls_says_so(says_so, certificates):
+def test_over_tls_a_body_without_a_length_ends_only_with_a_close_notify(says_so, certificates):
     """r1-B2: an attacker on the way can cut a connection, but cannot end it in the name of the source."""
 
     def page(handler):
@@ -121,7 +121,7 @@ def test_no_more_than_the_announced_length_is_read(source):
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nhello",
     ],
 )
-def test_a_broken_head_is_no_answer(head, source):
+def test_a_malformed_head_is_an_error(head, source):
     source.pages["/"] = verbatim(head)
 
     # Which of the two depends on how much of the head has come when it is given up.

@@ -52,7 +52,7 @@ def test_an_address_that_does_not_answer_is_followed_by_the_next(source):
     assert read(egress.open("GET", source.url(host="mirror.example"))) == b"hello"
 
 
-def test_environment_proxies_and_netrc_are_not_heard(source, monkeypatch, tmp_path):
+def test_environment_proxies_and_netrc_are_ignored(source, monkeypatch, tmp_path):
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login canary password canary\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))

@@ -17,7 +17,7 @@ def test_a_redirect_is_followed(status, source):
     assert read(got) == b"hello"
 
 
-def test_other_statuses_are_the_callers_to_judge(source):
+def test_statuses_that_do_not_redirect_are_returned_to_the_caller(source):
     source.pages["/300"] = redirect("/", 300)
     source.pages["/500"] = reply(500, Refresh="0; url=/")
     source.pages["/302"] = reply(302)
@@ -73,7 +73,7 @@ def test_a_loop_of_redirects_ends(source):
         Egress(policy(source)).open("GET", source.url("/a"))
 
 
-def test_no_redirects_can_be_asked_for(source):
+def test_redirects_can_be_forbidden(source):
     source.pages["/a"] = redirect("/")
 
     with pytest.raises(BadAnswer):

@@ -67,7 +67,7 @@ def test_old_tls_is_refused(certificates):
         assert source.requests == []
 
 
-def test_https_never_goes_on_as_http(certificates, source):
+def test_https_never_redirects_to_http(certificates, source):
     with Web({"/": redirect(source.url())}, issue(certificates, "down")) as secure:
         source.pages["/up"] = redirect(secure.url("/end"))
         secure.pages["/end"] = reply(body=b"end")

@@ -20,7 +20,7 @@ def test_a_protected_image_is_not_deleted_though_the_request_saw_it_unprotected(
     assert bench.read(bench.database.find(image.id)) == DATA
 
 
-def test_a_delete_whose_store_fails_leaves_the_row_doomed(bench):
+def test_a_delete_whose_store_fails_leaves_the_row_pending_delete(bench):
     image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
     bench.store.failing["delete"] = Unavailable("memory", "away")
     bench.lifecycle.delete(image, bench.caller)

@@ -96,7 +96,7 @@ def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
-def test_when_the_registry_is_away_at_the_kill_the_intent_stays_written_down(bench, doors):
+def test_if_the_database_is_away_at_the_kill_the_attempt_stays_recorded(bench, doors):
     doors["commits"] = 1
     with pytest.raises(SourceBroken):  # the error that led here is the one that is told
         bench.lifecycle.upload(ImageFields(), Exploding(DATA, SourceBroken("gone")), None, bench.caller)
@@ -106,7 +106,7 @@ def test_when_the_registry_is_away_at_the_kill_the_intent_stays_written_down(ben
     assert [row.state for row in bench.locations()] == [LocationState.INTENDED]
 
 
-def test_when_the_registry_is_away_at_activation_and_after_it_the_intent_stays_written_down(bench, doors):
+def test_if_the_database_is_away_from_activation_on_the_attempt_stays_recorded(bench, doors):
     doors |= {"commits": 1, "fails": 2}
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
@@ -116,7 +116,7 @@ def test_when_the_registry_is_away_at_activation_and_after_it_the_intent_stays_w
     assert set(bench.blobs) == {f"blob:{row.key}"}
 
 
-def test_when_the_registry_forgets_to_forget_the_row_stays_doomed(bench, doors):
+def test_if_the_row_of_a_removed_blob_cannot_be_deleted_it_stays_pending_delete(bench, doors):
     image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
     doors["commits"] = 1  # the delete; forgetting its location fails
     bench.lifecycle.delete(image, bench.caller)

@@ -26,7 +26,7 @@ from core.tests.images.verbs import (
 
 
 @pytest.mark.parametrize("asked", [None, {"image_properties": {"name": "x"}}])
-def test_an_order_comes_back_as_it_was_and_only_a_tasks_has_what_older_versions_do_not_read(asked):
+def test_a_job_spec_survives_storage_and_only_a_tasks_has_fields_that_older_versions_do_not_read(asked):
     order = JobSpec(("memory",), source="web", uri="http://example.com/", asked=asked)
 
     assert JobSpec.from_json(order.to_json()) == order
@@ -50,7 +50,7 @@ def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(
     assert bench.lifecycle.work()
 
 
-def test_a_job_during_which_the_registry_was_away_is_begun_again(hasty, monkeypatch):
+def test_a_job_during_which_the_database_was_away_is_begun_again(hasty, monkeypatch):
     bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
     source = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
     image = bench.lifecycle.reserve(ImageFields(), bench.caller)

@@ -52,7 +52,7 @@ def test_a_declared_size_that_is_not_the_stored_one_is_refused(bench, there):
     )
 
 
-def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there):
+def test_deleting_a_registered_image_leaves_its_source(bench, there):
     image = bench.lifecycle.register(ImageFields(location=there), bench.caller)
     bench.store.failing["delete"] = AssertionError("the bytes of others were touched")
     bench.lifecycle.delete(image, bench.caller)
@@ -62,7 +62,7 @@ def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there)
     assert bench.locations() == []
 
 
-def test_a_registered_source_that_changed_is_not_given_out(bench, there):
+def test_a_registered_source_that_changed_is_not_served(bench, there):
     image = bench.lifecycle.register(ImageFields(location=there), bench.caller)
     bench.store.shelf.foreign["there"] = DATA[::-1]
     with pytest.raises(NoGoodCopy):

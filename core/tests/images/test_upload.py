@@ -48,7 +48,7 @@ def test_each_attempt_has_a_key_of_its_own(bench):
     assert all(image.location.key.startswith(f"{image.id}.") for image in images)
 
 
-def test_the_intent_stands_in_the_registry_before_the_first_byte_moves(bench):
+def test_the_attempt_is_in_the_database_before_the_first_byte_moves(bench):
     seen = []
     source = Paused(DATA, 0, lambda: seen.extend(bench.locations()))
     image = bench.lifecycle.upload(ImageFields(), source, None, bench.caller)
@@ -106,7 +106,7 @@ def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
 
 @pytest.mark.parametrize("verb", ["upload", "stage"])
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TypeError("hunter2")])
-def test_what_our_own_readers_raise_is_not_called_a_fault_of_the_source(bench, verb, error):
+def test_an_error_of_our_own_readers_is_not_blamed_on_the_source(bench, verb, error):
     """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
     image, source = bench.lifecycle.reserve(ImageFields(), bench.caller), Exploding(DATA, error)
     with pytest.raises(type(error)) as caught:
@@ -147,7 +147,7 @@ def test_a_reserved_size_holds_for_the_upload_that_follows(bench):
 
 @pytest.mark.parametrize("error", [RuntimeError("password=hunter2"), Interrupted("hunter2")])
 @pytest.mark.parametrize("late", [False, True])
-def test_what_a_driver_raises_kills_the_image_and_its_text_stays_inside(bench, error, late):
+def test_an_error_of_a_driver_kills_the_image_and_its_text_is_not_shown(bench, error, late):
     bench.store.failing["add"], bench.store.late = error, late
     with pytest.raises((StoreError, Interrupted)):
         bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
@@ -160,7 +160,7 @@ def test_what_a_driver_raises_kills_the_image_and_its_text_stays_inside(bench, e
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
-def test_bytes_that_cannot_be_removed_stay_written_down_as_doomed(bench):
+def test_bytes_that_cannot_be_removed_stay_recorded_as_pending_delete(bench):
     bench.store.failing |= {"add": Unavailable("memory", "away"), "discard": Unavailable("memory", "away")}
     bench.store.late = True
     with pytest.raises(Unavailable):
@@ -199,7 +199,7 @@ def test_a_store_that_takes_no_uploads_is_refused(bench):
         bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
 
 
-def test_a_second_upload_is_refused_and_its_metadata_is_not_taken(bench):
+def test_a_second_upload_is_refused_and_its_metadata_is_ignored(bench):
     image = bench.lifecycle.upload(ImageFields(fields={"name": "first"}), Trickle(DATA), None, bench.caller)
     source = Trickle(pattern(100, seed=9))
     with pytest.raises(NotQueued):

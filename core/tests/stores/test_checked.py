@@ -89,7 +89,7 @@ def test_whatever_a_driver_raises_becomes_an_error_with_the_stores_name_and_no_m
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_a_drivers_own_errors_are_let_through(verb):
+def test_store_errors_of_a_driver_are_not_converted(verb):
     error = Unavailable("bent", "away", retry_after=7)
     with pytest.raises(Unavailable) as caught:
         CALLS[verb](checked(**{verb: raising(error)}))
@@ -98,12 +98,12 @@ def test_a_drivers_own_errors_are_let_through(verb):
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_what_ends_a_thread_is_let_through(verb):
+def test_an_exception_that_ends_a_thread_is_not_converted(verb):
     with pytest.raises(KeyboardInterrupt):
         CALLS[verb](checked(**{verb: raising(KeyboardInterrupt())}))
 
 
-def test_discarding_what_is_not_there_is_no_error():
+def test_discarding_a_key_without_bytes_is_no_error():
     checked(discard=raising(BlobNotFound("bent", "nothing there"))).discard("k")
 
 
@@ -121,7 +121,7 @@ def test_a_registered_location_that_is_too_long_is_refused():
         checked(register=lambda uri: Stored("a" * (LOCATION_MAX + 1), 1)).register("memory:x")
 
 
-def test_a_withdrawal_that_fails_is_logged_and_hides_nothing(caplog):
+def test_a_failed_removal_is_logged_and_does_not_hide_the_first_error(caplog):
     store = checked(delete=raising(Unavailable("bent", "away")))
     with caplog.at_level(logging.ERROR), pytest.raises(SourceMismatch):
         add(store, digests={"md5": "0"})

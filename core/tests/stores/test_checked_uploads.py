@@ -125,7 +125,7 @@ def test_the_driver_sees_a_source_that_fails_as_a_broken_one():
 
 @pytest.mark.parametrize("error", [SourceBroken("gone"), KeyError("ours"), Unavailable("another", "away")])
 @pytest.mark.parametrize("made_of_it", [Unavailable("memory", "broke off"), ValueError("?"), None])
-def test_what_the_source_raises_reaches_the_caller_whatever_the_driver_makes_of_it(error, made_of_it):
+def test_an_error_of_the_source_reaches_the_caller_whatever_the_driver_raises_instead(error, made_of_it):
     """r1-H3: a fault of ours is neither the client's nor the store's, and nothing is kept that hides it."""
     store = checked()
     driver = store.driver
@@ -184,7 +184,7 @@ def test_a_receipt_with_another_size_is_refused_and_the_bytes_are_withdrawn(size
     assert list(store.blobs()) == []
 
 
-def test_bytes_that_the_backend_counted_otherwise_are_damaged_and_withdrawn():
+def test_bytes_that_the_backend_counted_differently_are_damaged_and_removed():
     store = checked()
     driver = store.driver
 
@@ -229,7 +229,7 @@ def test_a_source_is_read_no_further_than_its_end():
     assert not source.closed
 
 
-def test_the_block_that_the_core_copies_by_is_asked_of_the_source():
+def test_the_source_is_read_in_the_block_size_of_the_core():
     asked = []
 
     class Asking(Trickle):

@@ -57,7 +57,7 @@ def test_a_download_that_breaks_off_again_and_again_is_an_error(script, uri, mak
     assert len(script.requests) == 1 + 3
 
 
-def test_what_changed_meanwhile_is_not_gone_on_with(store, script, uri):
+def test_a_download_does_not_resume_on_a_source_that_changed(store, script, uri):
     location = store.register(uri).location
     script.page = in_turn(cut(serve(), 1000), serve(DATA[::-1], etag='"v2"'))
     reader = store.get(location)
@@ -66,7 +66,7 @@ def test_what_changed_meanwhile_is_not_gone_on_with(store, script, uri):
         read_all(reader, limit=len(DATA))
 
 
-def test_a_source_without_a_validator_is_not_gone_on_with(store, script, uri):
+def test_a_download_does_not_resume_without_a_validator(store, script, uri):
     script.page = serve(etag=None)
     location = store.register(uri).location
     script.page = in_turn(cut(serve(etag=None), 1000), serve(etag=None))
@@ -75,7 +75,7 @@ def test_a_source_without_a_validator_is_not_gone_on_with(store, script, uri):
         read_all(store.get(location), limit=len(DATA))
 
 
-def test_a_short_body_is_never_taken_for_the_whole(script, uri, make_store):
+def test_a_short_body_is_never_taken_for_the_whole_image(script, uri, make_store):
     store = make_store(script.port, retries=0)
     location = store.register(uri).location
     script.page = raw('HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nETag: "v1"\n', b"3\r\nabc\r\n0\r\n\r\n")

@@ -14,7 +14,7 @@ from plugins.store_http.tests.sources import DATA
 # Around it
 
 
-def test_environment_proxies_and_netrc_are_not_heard(store, script, uri, monkeypatch, tmp_path):
+def test_environment_proxies_and_netrc_are_ignored(store, script, uri, monkeypatch, tmp_path):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login canary password canary\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -44,7 +44,7 @@ def test_a_ca_bundle_that_cannot_be_read_shows_in_the_check(make_store, tmp_path
         make_store(443, ca_bundle=str(tmp_path / "none.pem")).check()
 
 
-def test_unverified_tls_is_said_aloud(make_store, caplog):
+def test_unverified_tls_is_warned_about(make_store, caplog):
     make_store(443, verify=False)
 
     assert "not checked" in caplog.text

@@ -41,7 +41,7 @@ def test_an_empty_source_is_registered(store, script, uri):
 
 
 @pytest.mark.parametrize("etag", ['W/"v1"', "v1", '"', '""', '"a\x01b"', '"' + "a" * 300 + '"', ""])
-def test_an_etag_that_promises_nothing_is_not_noted(etag, store, script, uri):
+def test_a_weak_or_malformed_etag_is_not_recorded(etag, store, script, uri):
     script.page = serve(etag=etag)
 
     assert "etag" not in json.loads(store.register(uri).location)
@@ -131,7 +131,7 @@ def test_a_source_whose_answer_cannot_be_used_is_refused(page, store, script, ur
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_source_that_does_not_give_it_to_us_is_not_found(status, store, script, uri):
+def test_a_source_that_refuses_us_counts_as_not_found(status, store, script, uri):
     location = store.register(uri).location
     script.page = reply(status, b"a page with an internal secret")
 
@@ -189,7 +189,7 @@ def test_a_silent_source_is_unavailable(make_store):
             make_store(port, read_timeout=0.2).register(f"http://127.0.0.1:{port}/a.img")
 
 
-def test_a_location_that_could_not_be_kept_is_refused(store, script, uri):
+def test_a_location_that_is_too_long_to_store_is_refused(store, script, uri):
     """r1-B3: the sentence says how else the image can be had."""
     with pytest.raises(BadLocation, match=r"the URL has .* import the image, so that its bytes are copied"):
         store.register(script.url("/" + "a" * 1000))

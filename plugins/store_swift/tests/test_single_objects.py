@@ -67,7 +67,7 @@ def test_a_connection_that_breaks_within_the_first_piece_is_made_again(
 @pytest.mark.parametrize(
     "fault", [Fault("PUT ", reset_up=LARGE - 10), Fault("PUT ", deaf=True)], ids=["cut", "deaf"]
 )
-def test_one_that_breaks_later_ends_the_upload_and_leaves_nothing(
+def test_a_connection_that_breaks_after_the_first_piece_ends_the_upload_and_leaves_nothing(
     whole: SwiftStore, proxy: FaultProxy, fault: Fault
 ) -> None:
     proxy.inject(fault)

@@ -23,7 +23,7 @@ from core.tests.transfers.fsck.stores import (
 from tests.support.workbench import Bench
 
 
-def test_what_is_wrong_is_a_finding_until_a_later_run_finds_it_well(bench: Bench) -> None:
+def test_a_finding_stays_open_until_a_later_run_finds_the_copy_sound(bench: Bench) -> None:
     short, changed, missing = keys = [key_of(bench, upload(bench)) for _ in range(3)]
     blobs = bench.store.shelf.blobs
     well = dict(blobs)
@@ -109,7 +109,7 @@ def test_an_orphan_that_is_gone_closes_its_finding(bench: Bench) -> None:
     assert findings(bench) == []
 
 
-def test_what_was_found_is_kept_when_a_run_is_broken_off(bench: Bench) -> None:
+def test_findings_of_an_interrupted_run_are_kept(bench: Bench) -> None:
     upload(bench)
     bench.store.shelf.blobs.clear()
     steps = Check(bench.database, bench.stores["memory"], AT_ONCE).run()

@@ -48,7 +48,7 @@ def test_a_row_whose_bytes_have_moved_says_where_they_could_be(bench: Bench) -> 
     assert finding.detail == f"nothing lies at blob:{key}; but obs2:{key} carries its key"
 
 
-def test_an_image_that_is_deleted_during_the_run_misses_nothing(bench: Bench) -> None:
+def test_an_image_that_is_deleted_during_the_run_is_not_reported_as_missing(bench: Bench) -> None:
     for _ in range(2):
         upload(bench)
     bench.store.form = "obs2:{}"

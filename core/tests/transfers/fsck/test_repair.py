@@ -58,7 +58,7 @@ def test_a_repair_that_would_empty_the_store_removes_nothing_until_the_operator_
         (MANY + 1, 10 * MANY, True),
     ],
 )
-def test_an_operator_is_asked_for_more_than_a_few_that_are_a_great_share_and_for_very_many(
+def test_a_repair_asks_before_it_removes_a_large_share_or_a_large_number(
     bench: Bench, orphans: int, images: int, asks: bool
 ) -> None:
     """r1-A4: what crashes leave behind goes without a word."""
@@ -109,7 +109,7 @@ def test_nothing_is_removed_from_a_store_that_could_not_be_listed_to_the_end(ben
     assert bench.store.shelf.blobs.keys() == keys
 
 
-def test_what_a_row_has_claimed_since_it_was_listed_is_not_removed(bench: Bench) -> None:
+def test_an_object_that_a_row_claimed_after_the_listing_is_not_removed(bench: Bench) -> None:
     key = stray(bench)
     image_id = upload(bench)
     steps = Check(bench.database, bench.stores["memory"], REPAIR).run()

@@ -44,7 +44,7 @@ def test_a_store_that_is_away_and_holds_no_image_is_unreachable_too(bench: Bench
     assert problems(run(bench)) == [("unreachable", "")]
 
 
-def test_images_are_looked_for_where_only_the_listing_fails(bench: Bench) -> None:
+def test_images_are_still_checked_if_only_the_listing_fails(bench: Bench) -> None:
     """r1-H8"""
     lost, _ = (key_of(bench, upload(bench)) for _ in range(2))
     bench.store.lists = 1

@@ -73,7 +73,7 @@ def test_two_processes_that_create_one_place_at_once_both_have_it(database, opti
     assert ended == [PlaceState.OWN, PlaceState.OWN]
 
 
-def test_two_registries_that_create_one_place_at_once_do_not_both_have_it(database, stranger, options):
+def test_two_databases_that_create_one_place_at_once_do_not_both_get_it(database, stranger, options):
     both = threading.Barrier(2, timeout=10)
 
     class Racing(MemoryStore):

@@ -11,7 +11,7 @@ from calotype.transfers.places import PlaceState
 from core.tests.transfers.places.opening import USES, open_place, put
 
 
-def test_a_place_of_another_registry_is_foreign(database, stranger, options):
+def test_a_place_of_another_database_is_foreign(database, stranger, options):
     """r1-A4: a fresh database beside a full store."""
     open_place(stranger, MemoryStore("a", options))[1].create()
     place = open_place(database, MemoryStore("a", options))[1]
@@ -21,7 +21,7 @@ def test_a_place_of_another_registry_is_foreign(database, stranger, options):
     assert f"--claim a --from {stranger.identity().id}" in place.remark()
 
 
-def test_a_place_of_another_store_of_the_same_registry_is_foreign(database, options):
+def test_a_place_of_another_store_of_the_same_database_is_foreign(database, options):
     """r1-A2: two store names whose options lead to one place."""
     open_place(database, MemoryStore("a", options))[1].create()
     place = open_place(database, MemoryStore("b", options))[1]
@@ -42,7 +42,7 @@ def test_a_foreign_place_is_not_used_at_all(database, stranger, options, use):
     assert place.state is PlaceState.FOREIGN
 
 
-def test_what_is_told_to_clients_names_no_registry(database, stranger, options):
+def test_errors_for_clients_name_no_database(database, stranger, options):
     open_place(stranger, MemoryStore("a", options))[1].create()
     places, _ = open_place(database, MemoryStore("a", options))
     with pytest.raises(Unavailable) as caught:

@@ -80,7 +80,7 @@ def test_a_place_that_is_not_marked_is_served_with_a_warning(database, options, 
     assert places._stores["a"].add("new", io.BytesIO(b"x")).size == 1
 
 
-def test_an_own_place_is_not_worth_a_word(database, options, caplog):
+def test_an_own_place_logs_nothing(database, options, caplog):
     places, _ = open_place(database, MemoryStore("a", options), create=True)
     places.start(named=True)
     places.start(named=True)
@@ -148,9 +148,7 @@ def test_a_driver_that_fails_oddly_does_not_stop_the_start(database, options, ca
     assert "store 'a': its driver failed with OSError" in caplog.text
 
 
-def test_a_silent_store_keeps_the_start_no_longer_than_it_is_waited_for(
-    database, options, caplog, monkeypatch
-):
+def test_a_silent_store_delays_the_start_no_longer_than_its_timeout(database, options, caplog, monkeypatch):
     monkeypatch.setattr(module, "START_PATIENCE", 0.2)
     speaking = threading.Event()
 
@@ -168,14 +166,14 @@ def test_a_silent_store_keeps_the_start_no_longer_than_it_is_waited_for(
         speaking.set()
 
 
-def test_a_registry_that_lost_its_id_stops_the_start(database, options):
+def test_a_database_that_lost_its_id_stops_the_start(database, options):
     with database.engine.begin() as connection:
         connection.execute(IdentityRow.__table__.delete())
     with pytest.raises(NoIdentity, match="db new-id"):
         open_place(database, MemoryStore("a", options))[0].start(named=True)
 
 
-def test_a_new_id_is_another_one_and_the_only_one(database):
+def test_a_new_id_replaces_the_old_one(database):
     before = database.identity()
     with database.unit() as unit:
         made = unit.renew_identity()

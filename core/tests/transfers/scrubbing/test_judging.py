@@ -53,7 +53,7 @@ def test_a_copy_that_cannot_be_read_is_reported_and_holds_up_no_other(place: Pla
     assert place.findings() == set()
 
 
-def test_one_wrong_look_is_not_enough(place: Place) -> None:
+def test_one_wrong_read_does_not_make_a_copy_bad(place: Place) -> None:
     image_id = place.upload()
     place.one.glitches = 1
 

@@ -42,7 +42,7 @@ def test_a_copy_that_is_minutes_old_is_left_alone(place: Place) -> None:
     assert place.database.scrubs.all() == []
 
 
-def test_what_belongs_to_somebody_else_is_not_read(place: Place, bench: Bench) -> None:
+def test_external_copies_are_not_read(place: Place, bench: Bench) -> None:
     store = place.one
     store.schemes = ("memory",)
     store.shelf.foreign["there"] = DATA
@@ -70,7 +70,7 @@ def test_one_process_at_a_time_scrubs_a_store(place: Place) -> None:
     assert len(place.one.read) == 1
 
 
-def test_two_that_want_a_store_at_once_do_not_both_get_it(place: Place) -> None:
+def test_two_processes_that_want_a_store_at_once_do_not_both_get_it(place: Place) -> None:
     seen = place.database.scrubs.find("one")
     until = datetime.datetime.now(datetime.UTC)
     with place.database.unit() as unit:
@@ -112,7 +112,7 @@ def test_the_rate_bounds_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waited == pytest.approx([2, 4, 6], abs=0.1)
 
 
-def test_a_wait_ends_with_the_process() -> None:
+def test_the_wait_for_the_rate_ends_when_the_process_ends() -> None:
     ending = threading.Event()
     ending.set()
 

@@ -134,7 +134,7 @@ def test_an_image_whose_only_good_copy_is_away_can_come_back(place: Place) -> No
         read(place, image_id)
 
 
-def test_metadata_of_a_bad_image_is_as_before_but_for_the_reason(place: Place) -> None:
+def test_a_bad_image_keeps_its_metadata_and_gets_a_reason(place: Place) -> None:
     image_id = place.upload()
     before = place.image(image_id)
     place.damage(image_id, DATA[:-1])
