@@ -68,10 +68,10 @@ interpreters:  ## run the unit and functional tests under each Python that we na
 fuzz: $(VENV)/.dev  ## send any header, query and body, FUZZ (5000) times a test: no 500
 	CALOTYPE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
 
-faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, let calls, databases, stores, disks and clocks fail: nothing is lost, none is stuck
+faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, let calls, databases, stores, disks and clocks fail: nothing is lost; writes docs/results/faults.md
 	$(BIN)/python -m tests.faults.campaign --kills $(FAULTS)
 
-mutants: $(VENV)/.dev  ## take guards out, one at a time, and see that a test goes red for each (MUTANTS=word ...: only those)
+mutants: $(VENV)/.dev  ## take guards out, one at a time, and see that a test goes red for each; writes docs/results/mutants.md (MUTANTS=word ...: only those)
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 lint: $(VENV)/.dev  ## check style, imports, types and common mistakes
@@ -93,13 +93,13 @@ tempest: $(VENV)/.dev  ## run Tempest's tests of Images v2 against the service a
 bench: $(VENV)/.dev $(PLAIN)/.installed  ## measure speed and memory and print a table (BENCH=... adds arguments)
 	$(BIN)/python bench/bench.py $(BENCH)
 
-bench-worst: $(VENV)/.dev  ## print what the worst request of each kind costs in processor time (BENCH=... adds arguments)
+bench-worst: $(VENV)/.dev  ## measure the processor time of the worst request of each kind; rewrites docs/results/costs.md
 	$(BIN)/python bench/worst.py $(BENCH)
 
 bench-attacks: $(VENV)/.dev  ## measure how long another caller waits during attacks (BENCH='--against CHECKOUT --only D4')
 	$(BIN)/python bench/attacks.py $(BENCH)
 
-bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, nginx and docker-registry; rewrites docs/performance.md
+bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, nginx and docker-registry; rewrites docs/results/peers.md
 	$(BIN)/python bench/compare.py $(BENCH)
 
 dist: $(VENV)/.dev  ## build a wheel and an sdist of every distribution into dist/ (DIST=...)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 # Helpers of tests assert too, and under `python -O` only what pytest rewrites does.
-pytest.register_assert_rewrite("tests")
+pytest.register_assert_rewrite("tests", "core.tests", "plugins")
 pytest_plugins = ["tests.servers.fixtures"]
 
 ROOT = Path(__file__).parent

@@ -31,7 +31,7 @@ from rich.table import Table
 from testservers import common
 
 from calotype.identity.token_file import TokenFile
-from server import ROOT, Server, write_ini
+from server import ROOT, Server, change_ini
 
 #: The driver that hangs is made of the kit's, which the environment without what tests need lacks.
 _PSERVE = Path(sys.executable).with_name("pserve")
@@ -309,7 +309,7 @@ def attack(one: Attack, folder: Path, checkout: Path, seconds: float) -> list[st
             "store.hanging.hang": str(folder / "hang"),
             **{key: value.replace("SILENT", str(port)) for key, value in one.settings.items()},
         }
-        ini = write_ini(folder / "calotype.ini", {"app:main": settings})
+        ini = change_ini(folder / "calotype.ini", {"app:main": settings})
         with Attacked(folder / "data", ini, checkout, plugins) as server:
             with Client(server) as client:
                 image_id = client.image("POST", "/images", x_image_meta_name="a", X_Auth_Token=tokens.other)[

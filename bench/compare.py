@@ -1,4 +1,4 @@
-"""Measure Calotype and its peers in one run, and write the table and the chart of a page.
+"""Measure Calotype and its peers in one run, and write a page with the table and the chart.
 
 The bytes of transfers lie in memory, so that no disk is anybody's excuse; what is said to
 be on a disk is. Nothing is asserted.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import chart
 import comparison
-import page
+import peers_table
 from comparison import Measuring
 from figures import US, Figures, Row
 from peers.calotype import Calotype, CalotypeV2
@@ -27,9 +25,11 @@ from peers.registry import Registry
 from rows import GLANCE, MACHINE, NGINX, ON_POSTGRESQL, REGISTRY, V2, Sizes, rows
 from testservers import common
 
-from server import ROOT
+from tests.support.results import RESULTS, machine, write_page
 
-PAGE = ROOT / "docs" / "performance.md"
+PAGE = RESULTS / "peers.md"
+#: What stands above the table.
+NOTE = "The servers and what is measured are described in [Performance](../performance.md)."
 MEMORY = Path("/dev/shm")
 PEERS = (US, GLANCE, REGISTRY, NGINX)
 CHARTED = ("upload", "uploads", "download", "downloads", "create-8", "show-8", "list-many", "p99-uploads")
@@ -122,22 +122,18 @@ def running(peers: Sequence[Peer]) -> Iterator[None]:
 def publish(measuring: Measuring, target: Path | None) -> None:
     """Print the table; write it, and the chart beside it, if there is a page."""
     found, figures = rows(measuring.sizes), measuring.figures
-    table = page.table([row for row in found if not figures.rounds(row.key, MACHINE)], PEERS, figures)
+    table = peers_table.table([row for row in found if not figures.rounds(row.key, MACHINE)], PEERS, figures)
     beside = [f"{who}: {_sentence(found, who, figures)}." for who in (MACHINE, V2, ON_POSTGRESQL)]
     kind = "" if measuring.sizes == FULL else "A quick run, which says little; "
-    heading = f"{kind}{_machine()}; medians of {measuring.rounds} rounds (least to most)."
-    text = "\n\n".join([heading, table, *beside])
-    print(text)
+    heading = f"{kind}Medians of {measuring.rounds} rounds (least to most)."
+    print("\n\n".join([machine(), heading, table, *beside]))
     if target:
-        page.write(target, f"{text}\n")
+        picture = f"![Bars of the peers' figures]({target.stem}.svg)"
+        title = "Calotype beside other servers"
+        write_page(target, title, "make bench-peers", NOTE, heading, table, *beside, picture)
         charted = [row for key in CHARTED for row in found if row.key == key]
         title = "Calotype and its peers, 2 processes each"
         target.with_suffix(".svg").write_text(chart.draw(title, charted, PEERS, figures))
-
-
-def _machine() -> str:
-    python = f"Python {platform.python_version()}"
-    return f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, {python}"
 
 
 def _sentence(found: Sequence[Row], who: str, figures: Figures) -> str:
@@ -152,7 +148,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 1)")
     parser.add_argument("--dir", type=Path, help="a folder on a disk (the system's own place)")
     parser.add_argument("--memory", type=Path, default=MEMORY, help=f"a folder in memory ({MEMORY})")
-    parser.add_argument("--page", type=Path, help=f"the page to write ({PAGE.name}; quick: none)")
+    parser.add_argument("--page", type=Path, help="the page to write (docs/results/peers.md; quick: none)")
     options = parser.parse_args()
     if not options.quick and not options.page:
         options.page = PAGE

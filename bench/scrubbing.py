@@ -17,7 +17,7 @@ from statistics import quantiles
 
 from client import Client
 
-from server import Server, write_ini
+from server import Server, change_ini
 
 #: Before the scrubber's first look, so that every copy is due.
 _LONG_AGO = "2020-01-01 00:00:00.000000"
@@ -37,7 +37,7 @@ KINDS = (Kind("scrubber on", "true"), Kind("scrubber off", "false"))
 def prepare(folder: Path, kind: Kind, images: int, size: int) -> Path:
     """Store the images, have all copies be due, and return the ini file of that server."""
     folder.mkdir(parents=True)
-    ini = write_ini(folder / "bench.ini", {"app:main": {"store.file.scrub": kind.scrub}})
+    ini = change_ini(folder / "bench.ini", {"app:main": {"store.file.scrub": kind.scrub}})
     with Server(folder / "data", ini) as server, Client(server) as client:
         for number in range(images):
             body = number.to_bytes(8) + bytes(size - 8)

@@ -21,7 +21,7 @@ from client import Client
 from testservers import common
 
 from calotype.identity.token_file import TokenFile
-from server import Server, write_ini
+from server import Server, change_ini
 
 #: How many ids of either kind are asked for: none is asked for so often that it is cached differently.
 IDS = 64
@@ -90,7 +90,7 @@ def main() -> None:
     )
     samples = parser.parse_args().samples
     with common.run_folder() as folder:
-        ini = write_ini(folder / "calotype.ini", {"app:main": {"calotype.identity": "tokens"}})
+        ini = change_ini(folder / "calotype.ini", {"app:main": {"calotype.identity": "tokens"}})
         with Server(folder / "data", ini) as server:
             tokens = TokenFile(folder / "data" / "tokens.json")
             owner = tokens.add("owner", "owners", ("member",))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import processes
 from testservers import common
 
-ROOT = Path(__file__).resolve().parents[1]
-INI = ROOT / "calotype.ini"
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from tests.support.ini import INI, ROOT, change_ini
+
+__all__ = ["INI", "PLAIN", "PSERVE", "ROOT", "Server", "change_ini"]
 #: The environment that `make bench` makes without what tests need: the database drivers among it are
 #: loaded wherever they are installed, and take 17 MiB.
 PLAIN = ROOT / ".venv-plain" / "bin" / "pserve"
@@ -69,16 +69,3 @@ class Server:
     def cpu_seconds(self) -> float:
         """The processor time that the process has had."""
         return processes.cpu_seconds(self.process.pid)
-
-
-def write_ini(path: Path, changes: Mapping[str, Mapping[str, str]]) -> Path:
-    """Write calotype.ini with these sections' options changed."""
-    ini = configparser.RawConfigParser()
-    ini.optionxform = str
-    ini.read(INI)
-    for section, options in changes.items():
-        for option, value in options.items():
-            ini.set(section, option, value)
-    with path.open("w") as file:
-        ini.write(file)
-    return path

@@ -25,7 +25,7 @@ from throttle import Throttle
 from timing import Timing
 from transfers import write_random
 
-from server import ROOT, Server, write_ini
+from server import ROOT, Server, change_ini
 
 SWIFT = ROOT / "tests" / "servers" / "swift"
 PLACE = "bench"
@@ -183,7 +183,7 @@ def write_stores_ini(path: Path, settings: Mapping[str, str], address: str) -> P
         for name, options in stores.items()
         for option, value in {**options, "create": "true"}.items()
     }
-    return write_ini(path, {"app:main": changed})
+    return change_ini(path, {"app:main": changed})
 
 
 def main() -> None:

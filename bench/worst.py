@@ -1,7 +1,7 @@
 """Print what the worst request of each kind costs: the server's processor time, in milliseconds.
 
 Each request is sent alone to a server of its own with 300 images of 30 KB, on SQLite, or with `--database` on
-PostgreSQL or MariaDB, whose own time is not counted:
+PostgreSQL or MariaDB, whose own time is not counted. A whole run on SQLite writes docs/results/costs.md:
 
     make bench-worst
     tests/servers/run postgres -- .venv/bin/python bench/worst.py --database postgres
@@ -13,24 +13,23 @@ import argparse
 import contextlib
 import json
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import page
 import processes
 from client import Client
 from costly import Attack, Targets, all_attacks
 from testservers import common
 
-from server import ROOT, Server, write_ini
+from server import Server, change_ini
+from tests.support.database import MAKERS
+from tests.support.results import RESULTS, write_page
 
-sys.path.append(str(ROOT))
-from tests.databases.making import MAKERS
-
+#: What stands above the table of the page.
+NOTE = "What is measured is described in [Performance](../performance.md#the-costliest-requests)."
 #: Milliseconds that one request of up to 1 MiB may cost, lists aside.
 GOAL = 100
 _ROUNDS = 3
@@ -60,14 +59,13 @@ def main() -> None:
     parser.add_argument(
         "--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for one"
     )
-    parser.add_argument("--page", action="store_true", help="write the table to docs/performance.md, too")
     given = parser.parse_args()
     lines = []
     for line in _lines(given.database, given.only, given.patience):
         print(line, flush=True)
         lines.append(line)
-    if given.page:
-        page.write(ROOT / "docs" / "performance.md", "\n".join([*lines, ""]), "costs")
+    if given.database == "sqlite" and not given.only:
+        write_page(RESULTS / "costs.md", "The costliest requests", "make bench-worst", NOTE, "\n".join(lines))
 
 
 def _lines(database: str, only: str, patience: float) -> Iterator[str]:
@@ -90,7 +88,7 @@ def _starting(folder: Path, database: str) -> Callable[[], Server]:
     changes = {"app:main": {"calotype.external_sources": "admin"}}
     if database != "sqlite":
         changes["app:main"]["sqlalchemy.url"] = MAKERS[database](os.environ, f"b{uuid.uuid4().hex}")
-    ini = write_ini(folder / "calotype.ini", changes)
+    ini = change_ini(folder / "calotype.ini", changes)
     return lambda: Server(folder / "data", ini)
 
 
@@ -126,7 +124,7 @@ def _measure(server: Server, attack: Attack, patience: float) -> Cost:
 
 
 def _send(server: Server, attack: Attack, patience: float) -> Cost:
-    lines = [f"{attack.method} {attack.path} HTTP/1.1", "Host: bench", "Connection: close"]
+    lines = [f"{attack.method} {attack.path} HTTP/1.1", "Host: localhost", "Connection: close"]
     if attack.method != "GET":
         lines.append(f"Content-Length: {len(attack.body)}")
     lines += [f"{name}: {value}" for name, value in attack.headers.items()]

@@ -13,7 +13,7 @@ from figures import US
 from testservers import common
 
 from peers.peer import LISTED, PROCESSES, Content, Peer, Refused
-from server import PSERVE, write_ini
+from server import PSERVE, change_ini
 
 BIN = Path(sys.executable).parent
 
@@ -40,7 +40,7 @@ class Calotype(Peer):
             "logger_calotype": {"level": "WARNING"},
             "logger_server": {"level": "WARNING"},
         }
-        write_ini(self._ini, changes)
+        change_ini(self._ini, changes)
         common.call([BIN / "calotype-manage", "db", "upgrade", self._ini, *self._variables()])
 
     def spawn(self) -> None:

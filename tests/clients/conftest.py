@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.clients.clients import HERE, Clients, environment
-from tests.functional.v2.serving import Web, serve_folder, start, stores
 from tests.servers.identity import Admin
 from tests.support.server import Server, write_ini
+from tests.support.v2 import start, stores
+from tests.support.web import Web
 
 #: Clients take seconds to start, and Keystone longer: two of the modes run with `make campaigns`.
 MODES = ("none", *(pytest.param(mode, marks=pytest.mark.campaign) for mode in ("tokens", "keystone")))
@@ -26,7 +27,7 @@ def client_bin() -> Path:
 @pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """A web server of the tests."""
-    with serve_folder(tmp_path_factory.mktemp("web")) as running:
+    with Web(folder=tmp_path_factory.mktemp("web")) as running:
         yield running
 
 
@@ -60,7 +61,7 @@ def without_identities(
 @pytest.fixture(scope="session")
 def with_tokens(tmp_path_factory: pytest.TempPathFactory, client_bin: Path) -> Iterator[Clients]:
     """Clients of a server with static tokens: an endpoint and a token are given."""
-    with serve_folder(tmp_path_factory.mktemp("web")) as web:
+    with Web(folder=tmp_path_factory.mktemp("web")) as web:
         people = start(tmp_path_factory.mktemp("tokens"), web)
         server, token = people.server, people.u1.token
         yield Clients(

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
-from calotype.identity.token_file import TokenFile
-from tests.functional.v2.serving import serve_folder
 from tests.servers.fixtures import Settings
+from tests.support.callers import Tokens
 from tests.support.server import Server, write_ini
+from tests.support.web import Web
 
 PAGE = """<!doctype html><title>upload</title><pre id="told"></pre><script>
 const [base, token] = JSON.parse(decodeURIComponent(location.hash.slice(1)));
@@ -62,12 +62,11 @@ def test_a_page_of_another_origin_uploads_and_reads_headers_if_its_origin_is_nam
     site = tmp_path / "site"
     site.mkdir()
     (site / "page.html").write_text(PAGE)
-    with serve_folder(site) as web:
-        tokens = TokenFile(tmp_path / "tokens.json")
+    with Web(folder=site) as web:
+        tokens = Tokens(tmp_path)
         token = tokens.add("u", "P", ("member",))
         app = {
-            "calotype.identity": "tokens",
-            "calotype.tokens_file": str(tokens.path),
+            **tokens.settings,
             "calotype.cors_origins": f"http://127.0.0.1:{web.port}",
         }
         server = Server(tmp_path / "server", write_ini(tmp_path, app))

@@ -19,9 +19,9 @@ from tests.clients.judges.commands import try_glance, try_openstack
 from tests.clients.judges.downloads import fetch, version
 from tests.clients.judges.judging import HERE, installed, judge, packages, read, run
 from tests.clients.tempest.run import RIGHTS, TESTS
-from tests.functional.v2.people import Person, fresh
-from tests.functional.v2.serving import Web
 from tests.support.server import ROOT, Server
+from tests.support.v2 import Person, fresh
+from tests.support.web import Web
 
 pytestmark = pytest.mark.campaign
 RAW = {"disk_format": "raw", "container_format": "bare"}

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.clients.clients import Clients
-from tests.docs.pages import DOCS, read_blocks
+from tests.support.pages import DOCS, read_blocks
 
 
 def test_the_commands_of_the_page_work(without_identities: Clients, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.clients import Clients
-from tests.functional.v2.people import Person, fresh, op
+from tests.support.v2 import Person, fresh, op
 
 BYTES = bytes(range(256)) * 400
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.clients import Clients
-from tests.functional.v2.people import fresh
+from tests.support.v2 import fresh
 
 TYPE = "OS::Glance::Image"
 SCHEMA = json.dumps({"description": "How many.", "minimum": 1})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.clients import Clients
-from tests.functional.v2.people import fresh
+from tests.support.v2 import fresh
 
 BYTES = bytes(range(256)) * 400
 

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from tests.clients.clients import Clients
-from tests.functional.v2.people import RAW, fresh
-from tests.functional.v2.serving import Web
+from tests.support.v2 import RAW, fresh
+from tests.support.web import Web
 
 BYTES = bytes(range(256)) * 40
 

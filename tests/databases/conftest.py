@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases.making import MAKERS
+from tests.support.database import MAKERS
 
 
 @pytest.fixture

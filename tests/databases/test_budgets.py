@@ -13,14 +13,14 @@ from sqlalchemy import Engine, event
 from webtest import TestApp
 
 from calotype.app import Service, make_app
-from calotype.database import schema
+from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
 from calotype.images.lifecycle import Lifecycle
 from calotype.testing.memory import MemoryStore
 from calotype.transfers.places import Places
 from calotype.transfers.probes import Probes
-from tests.databases.making import MAKERS
+from tests.support.database import MAKERS
 from tests.support.workbench import make_catalog, make_settings
 
 META = "x-image-meta-"
@@ -75,7 +75,7 @@ def counter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     else:
         url = MAKERS[request.param](request.getfixturevalue(request.param), f"t{uuid.uuid4().hex}")
     engine = build_engine(url)
-    schema.upgrade(engine)
+    migrate.upgrade(engine)
     settings, made = make_settings(), Database(engine)
     stores = make_catalog(MemoryStore("memory", MemoryStore.Options()))
     lifecycle = Lifecycle(made, stores, settings)

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tests.docs.pages import ROOT
+from tests.support.pages import ROOT
 
 SOURCES = sorted([*ROOT.glob("*/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
 #: What the old way of formatting puts a value in for.

@@ -18,9 +18,9 @@ from typing import Protocol
 import pytest
 from sqlalchemy import make_url
 
-from tests.databases.making import MAKERS
-from tests.docs.pages import DOCS, block_called
 from tests.servers import common
+from tests.support.database import MAKERS
+from tests.support.pages import DOCS, block_called
 from tests.support.server import OCTETS, Server, write_ini
 
 PAGE = DOCS / "operations.md"

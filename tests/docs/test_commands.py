@@ -10,10 +10,14 @@ import click
 import pytest
 
 from calotype.cli import main
-from tests.docs.pages import DOCS, ROOT
 from tests.docs.sentences import SOURCES
+from tests.support.pages import DOCS, ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "production.ini", *DOCS.glob("*.md"), *ROOT.glob("plugins/*/README.md")]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "production.ini")),
+    *DOCS.glob("*.md"),
+    *ROOT.glob("plugins/*/README.md"),
+]
 #: From the command's name to the end of the command: of the line, of the code in it, or of a shell's command.
 _TYPED = re.compile(r"\bcalotype-manage(?! \"\$@\")((?: +(?:\\\n *)?[^\s`|;&<>()#]+)+)")
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from calotype.identity.token_file import TokenFile
 from tests.conftest import StartServer
-from tests.docs.pages import DOCS
 from tests.edge.test_admin_listen import COLLECTED, SPELLINGS
 from tests.servers import common
+from tests.support.callers import Tokens
+from tests.support.pages import DOCS
 from tests.support.server import OCTETS, Server
 
 DEPLOY = DOCS / "deploy"
@@ -93,13 +93,12 @@ class Site:
 @pytest.fixture
 def site(start_server: StartServer, tmp_path: Path) -> Iterator[Site]:
     need("nginx", "nginx-light")
-    tokens = TokenFile(tmp_path / "tokens.json")
+    tokens = Tokens(tmp_path)
     token = {"X-Auth-Token": tokens.add("admin", "default", ("admin",))}
     server = start_server(
         {
             "store.file.accel": "/internal/file/",
-            "calotype.identity": "tokens",
-            "calotype.tokens_file": str(tokens.path),
+            **tokens.settings,
             "calotype.metrics": "true",
         },
         {

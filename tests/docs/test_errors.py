@@ -11,8 +11,8 @@ from waitress import utilities
 
 from calotype.api import v2
 from calotype.api.http.errors import STATUS
-from tests.docs.pages import DOCS
 from tests.docs.sentences import read_rows, template
+from tests.support.pages import DOCS
 
 PAGE = (DOCS / "errors.md").read_text()
 ROWS = [row for row in read_rows(PAGE, 5) if row[4] != "any other"]

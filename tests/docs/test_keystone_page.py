@@ -7,8 +7,8 @@ from pathlib import Path
 import plaster
 import pytest
 
-from tests.docs.pages import DOCS, read_blocks
 from tests.support.forked import run_manage
+from tests.support.pages import DOCS, read_blocks
 from tests.support.server import INI
 
 #: Where the page's sections belong in the file; it leaves out the rest.

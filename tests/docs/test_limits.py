@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from calotype.config.settings import Settings
-from tests.docs.pages import DOCS
+from tests.support.pages import DOCS
 
 SECTION = (
     (DOCS / "security.md")

@@ -10,8 +10,8 @@ from pyramid.router import Router
 
 from calotype.api.http.request import Parts
 from calotype.model.findings import FindingKind
-from tests.docs.pages import DOCS
 from tests.docs.sentences import read_rows, template
+from tests.support.pages import DOCS
 
 PAGE = (DOCS / "monitoring.md").read_text()
 #: How the page shows a line that is nothing but the sentence of a store's error.

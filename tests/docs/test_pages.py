@@ -11,13 +11,15 @@ import pytest
 
 from calotype.stores.core_options import CoreOptions
 from docs import tables
-from tests.docs.pages import DOCS, ROOT
+from tests.support.pages import DOCS, ROOT
 
 #: Where an index's readers find a file of the checkout: a README is shown there, too.
 TREE = "https://github.com/calotype-images/calotype/blob/main/"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *ROOT.glob("*/README.md"),
     *ROOT.glob("plugins/*/README.md"),
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT
+from tests.support.pages import ROOT
 from tests.support.server import OCTETS, Server, StartFailed
 
 INI = ROOT / "production.ini"

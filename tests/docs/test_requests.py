@@ -7,8 +7,8 @@ import re
 from pyramid.router import Router
 
 from calotype.api.http.resources import AdminRoot, Resource, Root
-from tests.docs.pages import DOCS
 from tests.docs.sentences import read_rows
+from tests.support.pages import DOCS
 
 #: The beginning of what the docstrings of metadata definitions leave out.
 NAMESPACE = "/v2/metadefs/namespaces/NAMESPACE"

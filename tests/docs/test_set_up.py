@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, block_called
 from tests.support.environment import BASE, DRIVERS, META
+from tests.support.pages import DOCS, ROOT, block_called
 from tests.third_party.conftest import REST
 
 PAGE = DOCS / "operations.md"

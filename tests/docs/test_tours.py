@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, read_blocks
+from tests.support.pages import DOCS, ROOT, read_blocks
 from tests.support.server import Server
 
 FIRST_LINE = "IMAGES=http://127.0.0.1:9292/images\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.docs.pages import DOCS, block_called, read_blocks
+from tests.support.pages import DOCS, block_called, read_blocks
 from tests.support.server import OCTETS, meta, write_ini
 
 PAGE = DOCS / "writing-a-store.md"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.docs.pages import DOCS, block_called, read_blocks
 from tests.docs.test_writing_a_store import app_lines, run
+from tests.support.pages import DOCS, block_called, read_blocks
 from tests.support.server import Server
 
 PAGE = DOCS / "writing-an-extension.md"

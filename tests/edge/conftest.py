@@ -11,6 +11,8 @@ import pytest
 
 from tests.edge.applications import Application
 from tests.edge.serving import Edge
+from tests.support.forked import run_manage
+from tests.support.server import INI
 
 StartEdge = Callable[..., Edge]
 
@@ -47,3 +49,13 @@ def start_edge(app: Application) -> Iterator[StartEdge]:
 def edge(start_edge: StartEdge) -> Edge:
     """A server of the application, with the settings that it ships with."""
     return start_edge()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a database and a store."""
+    home = tmp_path_factory.mktemp("template")
+    done = run_manage(["stores", INI, f"data_dir={home}", "--create", "file"])
+    assert done.returncode == 0, done.stderr
+    (home / "text").write_text("This is no database. " * 100)
+    return home

@@ -6,15 +6,11 @@ import contextlib
 import http.client
 import json
 import socket
-import struct
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 from calotype_server.server import create_server
-
-#: Seconds after which a test fails rather than wait on.
-PATIENCE = 15
+from tests.support.wire import PATIENCE, read_to_end
 
 
 class Edge:
@@ -72,41 +68,6 @@ class Edge:
             return read_to_end(connection)
 
 
-def read_to_end(connection: socket.socket) -> bytes:
-    """All that comes until the server closes; TimeoutError if it does not."""
-    return b"".join(_blocks(connection))
-
-
-def _blocks(connection: socket.socket) -> Iterator[bytes]:
-    with contextlib.suppress(ConnectionResetError):
-        while block := connection.recv(65536):
-            yield block
-
-
-def reset(connection: socket.socket) -> None:
-    """Close the connection as a client's crash does: with a reset."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
-
-
-def answer(connection: socket.socket) -> tuple[int, bytes]:
-    """The next response on a connection that stays open: its status and body."""
-    response = http.client.HTTPResponse(connection)
-    response.begin()
-    body = response.read()
-    return response.status, body
-
-
 def seen(body: bytes) -> Any:
     """What the application said it saw."""
     return json.loads(body)
-
-
-def head(path: str, *lines: str, method: str = "POST") -> bytes:
-    """A request's head."""
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
-
-
-def chunks(*contents: bytes) -> bytes:
-    """A chunked body."""
-    return b"".join(b"%x\r\n%s\r\n" % (len(content), content) for content in contents) + b"0\r\n\r\n"

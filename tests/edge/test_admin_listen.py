@@ -11,10 +11,10 @@ import pytest
 from webtest import TestApp
 
 from calotype.app import make_app
-from tests.edge.serving import read_to_end
 from tests.servers.common import free_ports
 from tests.support.answers import statuses
 from tests.support.server import Server, write_ini
+from tests.support.wire import read_to_end
 from tests.support.workbench import Bench, make_bench, make_database, make_settings
 
 #: What is in every answer of /metrics, and in no other.

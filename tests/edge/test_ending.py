@@ -12,10 +12,11 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.edge.conftest import StartEdge
-from tests.edge.serving import PATIENCE, Edge, answer, chunks, head, read_to_end
+from tests.edge.serving import Edge
 from tests.support.answers import statuses
 from tests.support.distributions import on_path, write_distribution
 from tests.support.server import OCTETS, Server, StartFailed, meta
+from tests.support.wire import PATIENCE, answer, chunks, head, read_to_end
 
 
 def end(edge: Edge) -> threading.Thread:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.edge.serving import Edge, answer, chunks, head, read_to_end
+from tests.edge.serving import Edge
 from tests.support.answers import statuses
+from tests.support.wire import answer, chunks, head, read_to_end
 
 SMUGGLED = head("/ok", "Connection: close", method="GET")
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.edge.serving import PATIENCE, answer, head, read_to_end
 from tests.support.answers import statuses
 from tests.support.server import OCTETS, Server, write_ini
+from tests.support.wire import PATIENCE, answer, head, read_to_end
 
 CHUNKED = "Transfer-Encoding: chunked"
 PATCH = "Content-Type: application/openstack-images-v2.1-json-patch"

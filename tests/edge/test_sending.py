@@ -12,8 +12,9 @@ import pytest
 from calotype_server.sending import FileBuffer
 from tests.edge.applications import Application
 from tests.edge.conftest import StartEdge
-from tests.edge.serving import PATIENCE, Edge, answer, head, read_to_end
+from tests.edge.serving import Edge
 from tests.support.answers import statuses
+from tests.support.wire import PATIENCE, answer, head, read_to_end
 
 MIB = 1 << 20
 

@@ -8,9 +8,9 @@ import uuid
 
 import pytest
 
-from tests.edge.serving import PATIENCE, head, read_to_end, reset
 from tests.support.answers import statuses
 from tests.support.server import OCTETS, Server, meta
+from tests.support.wire import PATIENCE, head, read_to_end, reset
 
 
 def upload_head(size: int, *lines: str, **fields: str) -> bytes:

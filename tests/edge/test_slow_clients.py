@@ -13,8 +13,9 @@ from contextlib import ExitStack
 import pytest
 
 from tests.edge.conftest import StartEdge
-from tests.edge.serving import PATIENCE, Edge, answer, chunks, head, read_to_end, reset
+from tests.edge.serving import Edge
 from tests.support.answers import statuses
+from tests.support.wire import PATIENCE, answer, chunks, head, read_to_end, reset
 
 
 @contextlib.contextmanager

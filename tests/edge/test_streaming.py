@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tests.edge.applications import Application
 from tests.edge.conftest import StartEdge
-from tests.edge.serving import PATIENCE, Edge, answer, chunks, head, read_to_end, reset, seen
+from tests.edge.serving import Edge, seen
 from tests.support.answers import statuses
+from tests.support.wire import PATIENCE, answer, chunks, head, read_to_end, reset
 
 MIB = 1 << 20
 CHUNKED = "Transfer-Encoding: chunked"

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 import uuid
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.support.server import Server, meta, write_ini
+from tests.support.web import Web
 
 BYTES = bytes(range(256)) * 500
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files, and says nothing about it."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A web server with a folder of files."""
+    with Web(folder=tmp_path_factory.mktemp("source")) as web:
+        yield web
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
-    """The folder that a web server serves, and its port."""
-    folder = tmp_path_factory.mktemp("source")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as web:
-        thread = threading.Thread(target=web.serve_forever)
-        thread.start()
-        yield folder, web.server_port
-        web.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def fetching(source: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def fetching(source: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that may fetch from there, and from nowhere else on this machine."""
     folder = tmp_path_factory.mktemp("fetching")
     settings = {
         "store.http.allowed_networks": "127.0.0.1/32",
-        "store.http.ports": str(source[1]),
+        "store.http.ports": str(source.port),
         "store.http.retries": "0",
     }
     running = Server(folder, write_ini(folder, settings))
@@ -49,15 +34,8 @@ def fetching(source: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory)
     running.stop()
 
 
-def place(source: tuple[Path, int], data: bytes) -> str:
-    """Put bytes onto the web server and return their URL."""
-    name = uuid.uuid4().hex
-    (source[0] / name).write_bytes(data)
-    return f"http://127.0.0.1:{source[1]}/{name}"
-
-
-def test_check_22_an_image_is_read_where_it_lies(fetching: Server, source: tuple[Path, int]) -> None:
-    url = place(source, BYTES)
+def test_check_22_an_image_is_read_where_it_lies(fetching: Server, source: Web) -> None:
+    url = source.place(BYTES)
     answer = fetching.post("/images", meta(name="far", location=url))
     image = answer.image
     assert (image["status"], image["size"], image["store"]) == ("active", len(BYTES), "http")
@@ -69,31 +47,27 @@ def test_check_22_an_image_is_read_where_it_lies(fetching: Server, source: tuple
     assert (part.status, part.body) == (206, BYTES[100:200])
 
 
-def test_deleting_the_image_leaves_the_source(fetching: Server, source: tuple[Path, int]) -> None:
-    url = place(source, BYTES)
+def test_deleting_the_image_leaves_the_source(fetching: Server, source: Web) -> None:
+    url = source.place(BYTES)
     image_id = fetching.post("/images", meta(location=url)).image["id"]
     assert fetching.delete(f"/images/{image_id}").status == 200
-    assert (source[0] / url.rpartition("/")[2]).read_bytes() == BYTES
+    assert (source.folder / url.rpartition("/")[2]).read_bytes() == BYTES
 
 
-def test_a_source_that_changed_is_an_error_and_not_other_bytes(
-    fetching: Server, source: tuple[Path, int]
-) -> None:
-    url = place(source, BYTES)
+def test_a_source_that_changed_is_an_error_and_not_other_bytes(fetching: Server, source: Web) -> None:
+    url = source.place(BYTES)
     image_id = fetching.post("/images", meta(location=url)).image["id"]
-    (source[0] / url.rpartition("/")[2]).write_bytes(b"changed behind our back")
+    (source.folder / url.rpartition("/")[2]).write_bytes(b"changed behind our back")
     got = fetching.get(f"/images/{image_id}")
     assert got.status in (404, 502, 503)
     assert b"changed" not in got.body
     assert url not in got.text
 
 
-def test_a_source_that_went_away_is_an_error_in_plain_words(
-    fetching: Server, source: tuple[Path, int]
-) -> None:
-    url = place(source, BYTES)
+def test_a_source_that_went_away_is_an_error_in_plain_words(fetching: Server, source: Web) -> None:
+    url = source.place(BYTES)
     image_id = fetching.post("/images", meta(location=url)).image["id"]
-    (source[0] / url.rpartition("/")[2]).unlink()
+    (source.folder / url.rpartition("/")[2]).unlink()
     got = fetching.get(f"/images/{image_id}")
     assert got.status in (404, 502, 503)
     assert "127.0.0.1" not in got.text
@@ -114,14 +88,14 @@ def test_a_source_that_went_away_is_an_error_in_plain_words(
     ],
 )
 def test_what_may_not_be_fetched_or_is_not_there_leaves_no_record(
-    fetching: Server, source: tuple[Path, int], location: str
+    fetching: Server, source: Web, location: str
 ) -> None:
     image_id = str(uuid.uuid4())
-    answer = fetching.post("/images", meta(id=image_id, location=location.format(port=source[1])))
+    answer = fetching.post("/images", meta(id=image_id, location=location.format(port=source.port)))
     assert answer.status in (400, 404)
     assert "secret" not in answer.text
     assert fetching.head(f"/images/{image_id}").status == 404
 
 
-def test_as_shipped_nothing_on_this_machine_is_fetched(server: Server, source: tuple[Path, int]) -> None:
-    assert server.post("/images", meta(location=place(source, BYTES))).status == 400
+def test_as_shipped_nothing_on_this_machine_is_fetched(server: Server, source: Web) -> None:
+    assert server.post("/images", meta(location=source.place(BYTES))).status == 400

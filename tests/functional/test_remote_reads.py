@@ -4,66 +4,57 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import http.server
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from tests.support.server import Server, meta, write_ini
+from tests.support.web import Web, reply
 
 BYTES = bytes(range(256)) * 4096
 WORKERS, MOST = 2, 6
 
 
-class Halting(http.server.ThreadingHTTPServer):
-    """A web server with one file, of whose bytes nothing comes while `flows` is cleared.
+class Halting:
+    """A page of whose bytes nothing comes while `flows` is cleared.
 
     `halted` is released for each request that waits for them.
     """
 
     def __init__(self) -> None:
-        self.flows = flows = threading.Event()
-        self.halted = halted = threading.Semaphore(0)
-        flows.set()
+        self.flows = threading.Event()
+        self.halted = threading.Semaphore(0)
+        self.flows.set()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(BYTES)))
-                self.end_headers()
-                if not flows.is_set():
-                    halted.release()
-                    flows.wait()
-                with contextlib.suppress(ConnectionError):
-                    self.wfile.write(BYTES)
-
-            def log_message(self, *_: object) -> None:
-                """Nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __call__(self, handler: BaseHTTPRequestHandler) -> None:
+        reply(Content_Length=str(len(BYTES)))(handler)
+        if not self.flows.is_set():
+            self.halted.release()
+            self.flows.wait()
+        handler.wfile.write(BYTES)
 
 
 @pytest.fixture
-def source() -> Iterator[Halting]:
-    with Halting() as web:
-        thread = threading.Thread(target=web.serve_forever)
-        thread.start()
-        yield web
-        web.flows.set()
-        web.shutdown()
-        thread.join()
+def source() -> Halting:
+    return Halting()
 
 
 @pytest.fixture
-def server(source: Halting, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def web(source: Halting) -> Iterator[Web]:
+    with Web({"/disk": source}) as running:
+        yield running
+        source.flows.set()
+
+
+@pytest.fixture
+def server(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("remote")
     settings = {
         "store.http.max_downloads": str(MOST),
         "store.http.allowed_networks": "127.0.0.1/32",
-        "store.http.ports": str(source.server_port),
+        "store.http.ports": str(web.port),
         "store.http.retries": "0",
     }
     running = Server(folder, write_ini(folder, settings, {"threads": str(WORKERS), "upload_threads": "1"}))
@@ -84,10 +75,9 @@ def halted(server: Server, source: Halting, path: str) -> Iterator[list[http.cli
 
 
 def test_a_store_that_stops_takes_no_worker_from_others_and_a_bounded_number_at_all(
-    server: Server, source: Halting
+    server: Server, web: Web, source: Halting
 ) -> None:
-    url = f"http://127.0.0.1:{source.server_port}/disk"
-    far = server.post("/images", meta(location=url)).image["id"]
+    far = server.post("/images", meta(location=web.url("/disk"))).image["id"]
     near = server.upload(BYTES)["id"]
     path = f"/images/{far}"
     source.flows.clear()

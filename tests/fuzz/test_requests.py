@@ -19,12 +19,12 @@ from pyramid.router import Router
 from webob import Request, Response
 
 from calotype.app import make_app
-from calotype.identity.token_file import TokenFile
 from calotype.model.audit import Actor
 from calotype.model.changes import new_id
 from calotype.model.jobs import JobKind
 from calotype.transfers.jobs import JobSpec
 from calotype_metadefs import MIGRATIONS
+from tests.support.callers import Tokens
 from tests.support.workbench import Bench, make_bench, make_database, make_settings
 
 EXAMPLES = int(os.environ.get("CALOTYPE_FUZZ", "60"))
@@ -213,7 +213,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def app(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Router:
     """An application that knows an admin and a member, and lets the anonymous in."""
-    tokens = TokenFile(tmp_path_factory.mktemp("tokens") / "tokens.json")
+    tokens = Tokens(tmp_path_factory.mktemp("tokens"))
     settings = make_settings(
         identity="tokens", tokens_file=tokens.path, allow_anonymous=True, external_sources="everyone"
     )

@@ -2,7 +2,8 @@
 
     python -m tests.mutants [WORD ...]      only those mutants whose names have one of the words
 
-First all these tests run on the unchanged code, where they must pass. Exit status 1 when a mutant survives,
+First all these tests run on the unchanged code, where they must pass. A run of all mutants writes
+docs/results/mutants.md. Exit status 1 when a mutant survives,
 when its text is no longer in the file, or when its test could not run.
 """
 
@@ -24,6 +25,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from tests.mutants.table import ROOT, Mutant, load
+from tests.support.results import RESULTS, write_page
 
 #: Mutants that are run at a time, each in a copy of its own.
 AT_ONCE = 2
@@ -65,6 +67,8 @@ def main(words: Sequence[str]) -> int:
             print(printed)
             return 1
         results = list(run_all(mutants, trees))
+    if not words:
+        write_page(RESULTS / "mutants.md", "The mutants", "make mutants", *page_of(results))
     return report(results)
 
 
@@ -153,6 +157,17 @@ def outcome_of(status: int, report: Path) -> Outcome:
     suites = ElementTree.parse(report).getroot().iter("testsuite")
     failed = sum(int(suite.get("failures", "0")) for suite in suites)
     return Outcome.CAUGHT if failed else Outcome.BROKEN
+
+
+def page_of(results: Sequence[Result]) -> tuple[str, str]:
+    """Return the sum and the table of a page, sorted by the mutants' names."""
+    caught = sum(result.outcome is Outcome.CAUGHT for result in results)
+    rows = [
+        f"| {one.mutant.id} | {one.outcome.value} | `{one.mutant.test}` |"
+        for one in sorted(results, key=lambda result: result.mutant.id)
+    ]
+    table = "\n".join(["| mutant | outcome | test |", "| --- | --- | --- |", *rows])
+    return f"{caught} of {len(results)} mutants were caught.", table
 
 
 def report(results: Sequence[Result]) -> int:

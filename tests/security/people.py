@@ -9,6 +9,7 @@ from pathlib import Path
 
 from calotype.identity.token_file import TokenFile
 from tests.support.answers import Answer
+from tests.support.callers import Body, Caller, Headers
 from tests.support.server import OCTETS, Server, meta, write_ini
 
 #: What stands in the configuration of the guarded server, and never in an answer or a log.
@@ -29,7 +30,7 @@ PEOPLE = {
 
 
 @dataclass(frozen=True)
-class Person:
+class Person(Caller):
     """Somebody with a token, or with none; every answer is searched for what must not be told."""
 
     server: Server
@@ -41,14 +42,11 @@ class Person:
         self,
         method: str,
         path: str,
-        headers: Mapping[str, str] | Iterable[tuple[str, str | bytes]] | None = None,
-        body: bytes | Iterable[bytes] | None = None,
+        headers: Headers | None = None,
+        body: Body | None = None,
     ) -> Answer:
         """One request under this person's token."""
-        fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
-        if self.token is not None:
-            fields.append(("X-Auth-Token", self.token))
-        answer = self.server.request(method, path, fields, body)
+        answer = self.request_as(method, path, headers, body)
         check_answer(answer, self.secrets)
         return answer
 

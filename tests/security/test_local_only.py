@@ -19,9 +19,9 @@ from webtest import TestApp
 
 from calotype.app import make_app
 from calotype_server.server import create_server
-from tests.edge.serving import read_to_end
 from tests.support.answers import statuses
 from tests.support.server import OCTETS, Server
+from tests.support.wire import read_to_end
 from tests.support.workbench import Bench, make_bench, make_database
 
 CURE = "set calotype.identity to tokens or keystone"

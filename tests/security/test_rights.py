@@ -17,7 +17,6 @@ from pyramid.router import Router
 from webob import Request, Response
 
 from calotype.app import make_app
-from calotype.identity.token_file import TokenFile
 from calotype.model import policy
 from calotype.model.audit import Actor
 from calotype.model.change import Change
@@ -27,10 +26,11 @@ from calotype.model.jobs import JobKind
 from calotype.model.policy import may
 from calotype.transfers.jobs import JobSpec
 from calotype.transfers.readers import Announced
-from tests.functional.v2.people import NOBODY
 from tests.security.people import Guarded
+from tests.support.callers import Tokens
 from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from tests.support.server import meta
+from tests.support.v2 import NOBODY
 from tests.support.workbench import Bench, make_bench, make_database, make_settings
 
 STATES = (Status.QUEUED, Status.ACTIVE, Status.DEACTIVATED, Status.KILLED)
@@ -123,7 +123,7 @@ class House:
     def __init__(self, bench: Bench, folder: Path, *, allow_anonymous: bool):
         self.bench = bench
         self._images: dict[tuple[Status, Visibility, bool], str] = {}
-        tokens = TokenFile(folder / "tokens.json")
+        tokens = Tokens(folder)
         self._tokens = {
             who: tokens.add(one.user, one.project, tuple(one.roles))
             for who, one in CALLERS.items()

@@ -16,15 +16,16 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from calotype.app import make_app
-from calotype.identity.token_file import TokenFile
 from calotype.model import policy
 from calotype.model.images import Status, Visibility
 from calotype_metadefs.rights import DEFINE
-from tests.functional.v2.serving import Web, serve_folder, stores
 from tests.security.spoken import Spoken
 from tests.security.writes import OCTETS, PATCH, REFUSING, WRITES, Write
+from tests.support.callers import Tokens
 from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from tests.support.server import Server, write_ini
+from tests.support.v2 import stores
+from tests.support.web import Web
 from tests.support.workbench import make_bench, make_database
 
 EVERYBODY = (
@@ -52,13 +53,12 @@ class House:
     """A server with a token for everybody, which confirms each caller whose request has a body."""
 
     def __init__(self, folder: Path, web: Web):
-        self.tokens = TokenFile(folder / "tokens.json")
+        self.tokens = Tokens(folder)
         self.given = {who: self.token(who) for who in EVERYBODY}
         self.source = web.place(b"bytes")
         app = {
             **stores(web),
-            "calotype.identity": "tokens",
-            "calotype.tokens_file": str(self.tokens.path),
+            **self.tokens.settings,
             "calotype.allow_anonymous": "true",
             "calotype.confirm_after": "0",
             "calotype.job_threads": "0",
@@ -172,7 +172,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with serve_folder(tmp_path_factory.mktemp("source")) as web:
+    with Web(folder=tmp_path_factory.mktemp("source")) as web:
         opened = House(tmp_path_factory.mktemp("house"), web)
         yield opened
         opened.close()

@@ -1,27 +1,57 @@
-"""Which database the servers of tests run on: SQLite beside their data, or one of their own on a server.
+"""Empty databases on real servers, and which database the servers of tests run on.
 
-`CALOTYPE_TEST_DATABASE=postgres` or `mariadb` says the latter; the server itself is found in the
-environment too, as `tests/servers/run` puts it there. `make databases` runs the functional tests so.
+They run on SQLite beside their data, or on a database of their own if `CALOTYPE_TEST_DATABASE` is `postgres`
+or `mariadb`: `make databases` sets it, and `tests/servers/run` puts the address of the server into the
+environment.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import psycopg
+import pymysql
 import pytest
 
-from tests.databases.making import MAKERS
+Settings = Mapping[str, str]
+
+
+def make_on_postgresql(settings: Settings, name: str) -> str:
+    """Make a database on PostgreSQL and return its SQLAlchemy URL."""
+    with psycopg.connect(settings["POSTGRES_URL"], autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    server = settings["POSTGRES_URL"].rpartition("/")[0].removeprefix("postgresql://")
+    return f"postgresql+psycopg://{server}/{name}"
+
+
+def make_on_mariadb(settings: Settings, name: str) -> str:
+    """Make a database on MariaDB and return its SQLAlchemy URL."""
+    where = {"host": settings["MYSQL_HOST"], "port": int(settings["MYSQL_PORT"])}
+    who = {"user": settings["MYSQL_USER"], "password": settings["MYSQL_PASSWORD"]}
+    admin = pymysql.connect(**where, **who)
+    with admin, admin.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    server = settings["MYSQL_URL"].rpartition("/")[0].removeprefix("mysql://")
+    return f"mysql+pymysql://{server}/{name}?charset=utf8mb4"
+
+
+#: How a database is made, by the name of the fixture of its server.
+MAKERS: Mapping[str, Callable[[Settings, str], str]] = {
+    "postgres": make_on_postgresql,
+    "mariadb": make_on_mariadb,
+}
 
 KIND = os.environ.get("CALOTYPE_TEST_DATABASE", "sqlite")
 
-#: For a test of what only SQLite does, such as locking the whole database.
-only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="of SQLite's own ways")
+#: Marks a test of something that only SQLite does, such as locking the whole database.
+only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="only SQLite does this")
 
 
 def make_database(data_dir: Path) -> str:
-    """The SQLAlchemy URL of an empty database for a server whose data lies there."""
+    """Return the SQLAlchemy URL of an empty database for a server with this data directory."""
     if KIND == "sqlite":
         return f"sqlite:///{data_dir}/calotype.sqlite"
     return MAKERS[KIND](os.environ, f"t{uuid.uuid4().hex}")

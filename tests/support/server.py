@@ -1,8 +1,7 @@
-"""A Calotype server in a process of its own: what `pserve INI name=value` does."""
+"""A Calotype server in a process of its own, as `pserve INI name=value` starts it."""
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import http.client
 import os
@@ -12,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from sqlalchemy import NullPool, create_engine, text
@@ -22,14 +21,14 @@ from tests.servers.common import free_ports
 from tests.support.answers import Answer, read_answer
 from tests.support.database import KIND, make_database
 from tests.support.forked import Forked, may_fork, start_pserve
+from tests.support.ini import INI, ROOT, change_ini
+from tests.support.wire import read_to_end
 
-ROOT = Path(__file__).resolve().parents[2]
-INI = ROOT / "calotype.ini"
 OCTETS = {"Content-Type": "application/octet-stream"}
-#: Headers whose values nobody but the server should ever see. Every request here has one, at the least.
+#: Headers whose values may appear in no response and no log. Every request here has at least one of them.
 _SECRET_HEADERS = ("x-auth-token", "x-service-token", "authorization", "cookie")
 _COOKIE = "session=canary-91d2f07c55"
-#: Shorter ones stand in answers by chance.
+#: Shorter secrets may occur in responses by chance.
 _SECRET_MIN = 16
 #: What a blob's file is called: the image's id and a part for the attempt.
 _BLOB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9a-f]{12}")
@@ -39,27 +38,18 @@ _MARKERS = (".calotype-store", MARKER_KEY)
 
 
 class StartFailed(Exception):
-    """The server ended instead of answering; the text is what it printed."""
+    """The server ended before it answered; the text is what it printed."""
 
 
 def write_ini(
     folder: Path, app: Mapping[str, str] | None = None, server: Mapping[str, str] | None = None
 ) -> Path:
-    """Write calotype.ini with other settings: a value replaces the key's, an empty one removes the key."""
-    ini = configparser.RawConfigParser()
-    ini.optionxform = str
-    ini.read(INI)
-    for section, given in (("app:main", app or {}), ("server:main", server or {})):
-        for key, value in given.items():
-            ini.set(section, key, value) if value else ini.remove_option(section, key)
-    path = folder / "test.ini"
-    with path.open("w") as file:
-        ini.write(file)
-    return path
+    """Write calotype.ini into the folder with other settings of the application and of the server."""
+    return change_ini(folder / "test.ini", {"app:main": app or {}, "server:main": server or {}})
 
 
 def meta(**fields: str) -> dict[str, str]:
-    """Meta headers as clients write them: `is_public="True"`, `property_os="linux"`."""
+    """Return meta headers as clients write them: `is_public="True"`, `property_os="linux"`."""
     return {
         "x-image-meta-" + (f"property-{n.removeprefix('property_')}" if n.startswith("property_") else n): v
         for n, v in fields.items()
@@ -67,7 +57,7 @@ def meta(**fields: str) -> dict[str, str]:
 
 
 class Server:
-    """A running server: where it listens, where its data and its log lie, and ways to speak to it."""
+    """A running server: its port, its data, its log, and methods that send requests to it."""
 
     def __init__(
         self,
@@ -78,7 +68,7 @@ class Server:
         python: Path | None = None,
         within: Iterable[str] = (),
     ):
-        """`within` is the beginning of the command line, as of a command that enters a namespace first."""
+        """Start a server. `within` is put before its command line, to enter a namespace, say."""
         folder.mkdir(parents=True, exist_ok=True)
         self.ini = ini
         self.data_dir = data_dir or folder / "data"
@@ -93,10 +83,10 @@ class Server:
     # -- its life
 
     def start(self) -> None:
-        """Start it, on another port than before, and return when it answers.
+        """Start the server on a new port, and return when it answers.
 
         Raises:
-            StartFailed: it ended first.
+            StartFailed: it ended before that.
         """
         (self.port,) = free_ports(1)
         self._logged_from = self.log_path.stat().st_size if self.log_path.exists() else 0
@@ -105,9 +95,9 @@ class Server:
 
     @property
     def variables(self) -> list[str]:
-        """What stands behind its ini file, for commands too: where its data is."""
+        """Return the variables that stand behind the ini file, in commands too: where the data is."""
         data_dir = f"data_dir={self.data_dir}"
-        # SQLite's file lies below it already, and an ini of another kind keeps its own URL.
+        # SQLite's file is below data_dir already, and an ini file of another kind keeps its own URL.
         return [data_dir] if KIND == "sqlite" else [data_dir, f"database_url={self.database_url}"]
 
     def _spawn(self, arguments: list[str | Path]) -> subprocess.Popen[bytes] | Forked:
@@ -136,11 +126,11 @@ class Server:
             time.sleep(0.02)
 
     def stop(self) -> int:
-        """End it as an operator does, and return its exit status."""
+        """End the server as an operator does, and return its exit status."""
         return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it as a power cut does."""
+        """Kill the server."""
         self._end(signal.SIGKILL)
 
     def _end(self, how: signal.Signals) -> int:
@@ -155,16 +145,19 @@ class Server:
 
     @property
     def base(self) -> str:
-        """Its URL, without a slash at the end."""
+        """Return the URL of the server, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
-        """Everything it has logged."""
+        """Return everything that it has logged."""
         return self.log_path.read_text(errors="replace")
 
     def log_lines(self, request_id: str) -> list[str]:
-        """The log's lines with a request's id; waits for the access line, which follows the answer."""
+        """Return the lines of the log with this request id.
+
+        Waits for the access line, which is written after the response.
+        """
         end = time.monotonic() + 10
         while True:
             lines = [line for line in self.log.splitlines() if request_id in line]
@@ -174,16 +167,16 @@ class Server:
             time.sleep(0.01)
 
     def query(self, statement: str, *values: str) -> list[tuple]:
-        """Rows of its database; each `?` stands for a value."""
+        """Return rows of its database; each `?` stands for a value."""
         return self._run(statement, values)
 
     def execute(self, statement: str, *values: str) -> None:
-        """Change its database behind its back."""
+        """Change its database without its knowledge."""
         self._run(statement, values)
 
     def _run(self, statement: str, values: tuple[str, ...]) -> list[tuple]:
         names = [f"value{number}" for number in range(len(values))]
-        # "key" is a word of MariaDB's own, which it takes in the standard's quotes only if told to.
+        # "key" is a keyword of MariaDB, which accepts the quotes of the SQL standard only in this mode.
         arguments = {"sql_mode": "ANSI_QUOTES"} if self.database_url.startswith("mysql") else {}
         engine = create_engine(self.database_url, poolclass=NullPool, connect_args=arguments)
         with engine.begin() as connection:
@@ -192,7 +185,7 @@ class Server:
             return [tuple(row) for row in result] if result.returns_rows else []
 
     def blobs(self, image_id: str = "", store: str = "images") -> list[Path]:
-        """The files in its file store that hold bytes of that image, or of any."""
+        """Return the files in its file store that hold bytes of this image, or of any image."""
         return [
             path
             for path in (self.data_dir / store).rglob("*")
@@ -200,7 +193,7 @@ class Server:
         ]
 
     def leftovers(self, store: str = "images") -> list[Path]:
-        """Files in its file store that are neither blobs nor markers: what uploads left."""
+        """Return the files in its file store that are neither blobs nor markers: what uploads left."""
         return [
             path
             for path in (self.data_dir / store).rglob("*")
@@ -210,7 +203,7 @@ class Server:
     # -- speaking to it
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection to it, to be closed by the caller."""
+        """Return a connection to it, which the caller closes."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def request(
@@ -220,13 +213,13 @@ class Server:
         headers: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]] | None = None,
         body: bytes | Iterable[bytes] | None = None,
     ) -> Answer:
-        """Send one request on a connection of its own; an iterable body goes out in chunks."""
+        """Send one request on a connection of its own. An iterable body is sent in chunks."""
         fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
         if not any(name.lower() == "cookie" for name, _ in fields):
             fields.append(("Cookie", _COOKIE))
         self._remember_secrets(fields)
         with contextlib.closing(self.connect()) as connection:
-            connection.connect()  # what goes wrong here is no refusal, which is let pass below
+            connection.connect()  # an error here is not that of a refused body, which is ignored below
             connection.putrequest(method, path)
             for name, value in fields:
                 connection.putheader(name, value)
@@ -237,7 +230,7 @@ class Server:
             elif method in ("POST", "PUT"):
                 connection.putheader("Content-Length", "0")
             chunked = body is not None and not isinstance(body, bytes)
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was all sent
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused too early
                 connection.endheaders(body, encode_chunked=chunked)
             return self._without_secrets(read_answer(connection.getresponse()))
 
@@ -248,17 +241,20 @@ class Server:
                 self._secrets.add(text)
 
     def _without_secrets(self, answer: Answer) -> Answer:
-        """The answer itself; no secret that was ever sent may be in it."""
+        """Return the answer, after checking that it has no secret that was ever sent."""
         told = f"{answer.headers}".encode("utf-8", "replace") + answer.body
         assert [secret for secret in self._secrets if secret.encode() in told] == [], "an answer has a secret"
         return answer
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """GET"""
+        """Send a GET request."""
         return self.request("GET", path, headers)
 
     def readyz(self, wanted: Callable[[Answer], bool]) -> Answer:
-        """The answer of /readyz once it is as wanted: it tells what was last seen, a while ago."""
+        """Wait until the answer of /readyz is as wanted, and return it.
+
+        /readyz reports what the last probe saw, so a change shows only after a while.
+        """
         end = time.monotonic() + 20
         while not wanted(answer := self.get("/readyz")):
             assert time.monotonic() < end, answer.text
@@ -266,7 +262,7 @@ class Server:
         return answer
 
     def head(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """HEAD"""
+        """Send a HEAD request."""
         return self.request("HEAD", path, headers)
 
     def post(
@@ -275,42 +271,38 @@ class Server:
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[bytes] | None = None,
     ) -> Answer:
-        """POST"""
+        """Send a POST request."""
         return self.request("POST", path, headers, body)
 
     def put(
         self, path: str, headers: Mapping[str, str] | None = None, body: bytes | Iterable[bytes] | None = None
     ) -> Answer:
-        """PUT"""
+        """Send a PUT request."""
         return self.request("PUT", path, headers, body)
 
     def delete(self, path: str) -> Answer:
-        """DELETE"""
+        """Send a DELETE request."""
         return self.request("DELETE", path)
 
     def reserve(self, **fields: str) -> dict:
-        """Reserve an image and return its record."""
+        """Reserve an image by the classic API and return its record."""
         return self.post("/images", meta(**fields)).image
 
     def upload(self, body: bytes, **fields: str) -> dict:
-        """Store an image in one request and return its record."""
+        """Store an image by one request of the classic API and return its record."""
         return self.post("/images", {**OCTETS, **meta(**fields)}, body).image
 
     def speak(self, sent: bytes, *, hang_up: bool = False, seconds: float = 15) -> bytes:
-        """Send bytes as they are and return all that comes until the server closes.
+        """Send bytes as they are, and return everything that arrives until the server closes.
 
-        `hang_up` ends our side of the connection first, as a client does that dies.
-        Raises TimeoutError when the server neither answers nor closes.
+        `hang_up` ends our side of the connection first, as the death of a client does.
+
+        Raises:
+            TimeoutError: the server neither answered nor closed.
         """
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(sent)
                 if hang_up:
                     connection.shutdown(socket.SHUT_WR)
-            return b"".join(self._blocks(connection))
-
-    @staticmethod
-    def _blocks(connection: socket.socket) -> Iterator[bytes]:
-        with contextlib.suppress(ConnectionResetError):
-            while block := connection.recv(65536):
-                yield block
+            return read_to_end(connection)

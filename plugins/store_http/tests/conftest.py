@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 
 from calotype_store_http import HttpOptions, HttpStore
-from plugins.store_http.tests.sources import Plain, Script, Server
+from plugins.store_http.tests.sources import serve
+from tests.support.web import Web
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 
 
 @pytest.fixture
-def script() -> Iterator[Script]:
+def script() -> Iterator[Web]:
     """A source that answers as the test says."""
-    with Script() as started:
+    with Web() as started:
         yield started
 
 
 @pytest.fixture
-def plain(tmp_path: Path) -> Iterator[Server]:
+def plain(tmp_path: Path) -> Iterator[Web]:
     """A source without ranges and ETags, before the files in tmp_path."""
-    with Server(type("Handler", (Plain,), {"directory": str(tmp_path)})) as started:
+    with Web(folder=tmp_path) as started:
         yield started
 
 
@@ -42,3 +43,14 @@ def make_store() -> Iterator[Callable[..., HttpStore]]:
             return store
 
         yield make
+
+
+@pytest.fixture
+def store(script, make_store):
+    return make_store(script.port)
+
+
+@pytest.fixture
+def uri(script):
+    script.page = serve()
+    return script.url("/a.img")

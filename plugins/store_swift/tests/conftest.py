@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
+from calotype.testing import FaultProxy
 from calotype_store_swift import SwiftOptions, SwiftStore
-
-#: Small enough that little data needs several segments.
-SEGMENT = 1 << 20
-
-MakeStore = Callable[..., SwiftStore]
+from plugins.store_swift.tests.objects import SEGMENT, MakeStore
 
 
 def _maker(settings: dict[str, object]) -> Iterator[MakeStore]:
@@ -77,3 +75,21 @@ def application_credential(swift_keystone: Mapping[str, str]) -> dict[str, str]:
 def make_keystone_store(swift_keystone: Mapping[str, str]) -> Iterator[MakeStore]:
     """Stores that log in at Keystone: the credentials are for the test to give."""
     yield from _maker({"auth_url": swift_keystone["KEYSTONE_URL"]})
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> SwiftStore:
+    return make_store()
+
+
+@pytest.fixture
+def proxy(swift: Mapping[str, str]) -> Iterator[FaultProxy]:
+    server = urlsplit(swift["SWIFT_URL"])
+    with FaultProxy(server.hostname, server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxied(make_store: MakeStore, proxy: FaultProxy) -> SwiftStore:
+    """A store whose every request, logins included, goes through `proxy`."""
+    return make_store(auth_url=f"{proxy.url}/auth/v1.0")

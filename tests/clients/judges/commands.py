@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.clients.clients import Clients
 from tests.clients.judges.judging import Verdict
-from tests.functional.v2.people import fresh
+from tests.support.v2 import fresh
 
 BYTES = bytes(range(256)) * 400
 JSON = {"Content-Type": "application/json"}

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from tests.clients.clients import environment
 from tests.clients.conftest import write_keystone_ini
-from tests.functional.v2.serving import serve_folder, stores
 from tests.servers.common import run_folder
 from tests.servers.fixtures import started
 from tests.servers.identity import Admin
 from tests.support.server import Server
+from tests.support.v2 import stores
+from tests.support.web import Web
 
 TESTS = r"tempest\.api\.image\.v2"
 #: The tests of Glance's rights: who may do what.
@@ -95,7 +96,7 @@ def main(regex: str) -> int:
     with (
         run_folder() as folder,
         started("keystone", {"KEYSTONE_URL": ""}) as keystone,
-        serve_folder(folder) as web,
+        Web(folder=folder) as web,
     ):
         app = {**stores(web), "calotype.inspection": "record"}
         server = Server(folder, write_keystone_ini(folder, app, keystone))

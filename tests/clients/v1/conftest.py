@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from calotype.identity.token_file import TokenFile
 from tests.clients.conftest import write_keystone_ini
 from tests.clients.v1.programs_of import Programs
-from tests.functional.v1.source import Source, serving
 from tests.servers.identity import Admin, token_of
+from tests.support.callers import Tokens
 from tests.support.server import Server, write_ini
+from tests.support.web import Web
 
 
 @pytest.fixture(scope="session")
-def source() -> Iterator[Source]:
+def source() -> Iterator[Web]:
     """A web server that images can be fetched from."""
-    with serving() as running:
+    with Web() as running:
         yield running
 
 
-def _settings(source: Source) -> dict[str, str]:
+def _settings(source: Web) -> dict[str, str]:
     return {
         "store.http.allowed_networks": "127.0.0.1/32",
         "store.http.ports": str(source.port),
@@ -32,7 +32,7 @@ def _settings(source: Source) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def v1_without_identities(
-    tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Source
+    tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Web
 ) -> Iterator[Programs]:
     """Clients of a server that lets everybody in."""
     folder = tmp_path_factory.mktemp("v1-none")
@@ -43,21 +43,20 @@ def v1_without_identities(
 
 @pytest.fixture(scope="session")
 def v1_with_tokens(
-    tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Source
+    tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Web
 ) -> Iterator[Programs]:
     """Clients of a server that knows its callers; they are an admin's, who alone may publish."""
     folder = tmp_path_factory.mktemp("v1-tokens")
-    tokens = folder / "tokens.json"
-    token = TokenFile(tokens).add("operator", "demo", ("admin",), None)
-    settings = {**_settings(source), "calotype.identity": "tokens", "calotype.tokens_file": str(tokens)}
-    server = Server(folder, write_ini(folder, settings))
+    tokens = Tokens(folder)
+    token = tokens.add("operator", "demo", ("admin",), None)
+    server = Server(folder, write_ini(folder, {**_settings(source), **tokens.settings}))
     yield Programs(client_bin, folder, server, token)
     server.stop()
 
 
 @pytest.fixture(scope="session")
 def v1_with_keystone(
-    tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Source, keystone: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Web, keystone: dict[str, str]
 ) -> Iterator[Programs]:
     """Clients of a server behind keystonemiddleware, in a region of its own of Keystone's catalogue."""
     folder = tmp_path_factory.mktemp("v1-keystone")

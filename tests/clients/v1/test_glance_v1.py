@@ -12,9 +12,9 @@ import pytest
 
 from calotype.identity.token_file import TokenFile
 from tests.clients.v1.programs_of import Programs
-from tests.docs.pages import DOCS, read_blocks
-from tests.functional.v1.client import V1
-from tests.functional.v1.source import Served, Source
+from tests.support.pages import DOCS, read_blocks
+from tests.support.v1 import V1
+from tests.support.web import Halves, Web
 
 BYTES = os.urandom(300_000)
 MD5 = hashlib.md5(BYTES).hexdigest()
@@ -93,8 +93,8 @@ def test_119_nothing_at_all_is_an_empty_image(programs: Programs) -> None:
     assert create(programs, unique("reserved"), stdin=b"")["status"] == "queued"
 
 
-def test_119_an_image_lies_elsewhere_or_is_copied_from_there(programs: Programs, source: Source) -> None:
-    url = source.place(Served(BYTES), "?a=b&c=d")
+def test_119_an_image_lies_elsewhere_or_is_copied_from_there(programs: Programs, source: Web) -> None:
+    url = source.answer(Halves(BYTES), "?a=b&c=d")
     lying = create(programs, unique("lying"), "--location", url)
     assert (lying["status"], lying["size"]) == ("active", str(len(BYTES)))
     copied = create(programs, unique("copied"), "--copy-from", url)
@@ -176,10 +176,10 @@ def test_a_wrong_token_is_said_to_be_one(v1_with_tokens: Programs) -> None:
     assert "Invalid OpenStack Identity credentials" in wrong.glance("image-list", fails=True)
 
 
-def test_the_commands_of_the_documentation_run(programs: Programs, source: Source, tmp_path: Path) -> None:
+def test_the_commands_of_the_documentation_run(programs: Programs, source: Web, tmp_path: Path) -> None:
     (block,) = (block for block in read_blocks(DOCS / "clients-v1.md") if block.language == "sh")
     script = block.text.replace("http://127.0.0.1:9292", programs.server.base)
-    script = script.replace("https://images.example.com/disk.raw", source.place(Served(BYTES)))
+    script = script.replace("https://images.example.com/disk.raw", source.answer(Halves(BYTES)))
     (tmp_path / "disk.raw").write_bytes(BYTES)
     done = programs.shell(script, tmp_path)
     assert done.returncode == 0, done.stderr

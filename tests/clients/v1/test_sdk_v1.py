@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tests.clients.v1.programs_of import Programs
-from tests.functional.v1.client import V1
+from tests.support.v1 import V1
 
 
 def test_120_every_call_of_the_sdk_does_what_it_should(programs: Programs, tmp_path: Path) -> None:

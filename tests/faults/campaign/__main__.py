@@ -15,6 +15,7 @@ from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import PHASES
 from tests.faults.campaign.plan import IN_SURROUNDINGS, OVER_TLS, Plan
 from tests.servers.common import run_folder
+from tests.support.results import RESULTS, write_page
 
 #: What may be left out: a name, how often it happens if nothing else is said, and what it is.
 KINDS = {
@@ -32,6 +33,8 @@ KINDS = {
     "seeds": (50, "rehearsals of eight clients"),
 }
 
+#: What stands above the table of the page.
+_NOTE = "The promises and the faults are described in [Reliability](../reliability.md)."
 _SURROUNDINGS = (*surroundings.NAMES, OVER_TLS.name)
 
 
@@ -75,8 +78,10 @@ def main(
 ) -> None:
     """Let everything fail that can; 0 of a kind leaves it out.
 
-    The exit status is 1 when a promise was broken.
+    The exit status is 1 when a promise was broken. A run that leaves nothing out and has no kind more seldom
+    than usual writes docs/results/faults.md.
     """
+    whole = _is_whole(names, places, only, numbers)
     names = names or databases.NAMES
     phases = tuple(phase for phase in PHASES if not only or phase.name in only)
     each = _shared_out(numbers, names, len(phases), len(places))
@@ -93,9 +98,24 @@ def main(
         for done in as_completed(parts):
             _tell(done.result())
     tallies = [part.result() for part in parts]
-    click.echo(tables.markdown(tallies))
+    table = tables.markdown(tallies)
+    click.echo(table)
+    if whole:
+        violations = [f"- {text}" for tally in tallies for text in tally.violations]
+        write_page(
+            RESULTS / "faults.md", "The fault campaign", "make faults", _NOTE, table, "\n".join(violations)
+        )
     if any(tally.violations for tally in tallies):
         raise click.exceptions.Exit(1)
+
+
+def _is_whole(
+    names: Sequence[str], places: Sequence[str], only: Sequence[str], numbers: Mapping[str, int]
+) -> bool:
+    """Return whether a run leaves nothing out: only such a run is worth a page."""
+    everywhere = not only and set(names or databases.NAMES) == set(databases.NAMES)
+    often = all(numbers[kind] >= number for kind, (number, _) in KINDS.items())
+    return everywhere and set(places) == set(_SURROUNDINGS) and often
 
 
 def _shared_out(numbers: Mapping[str, int], names: Sequence[str], phases: int, places: int) -> dict[str, int]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from tests.databases.making import MAKERS, Settings
 from tests.servers.fixtures import given_or_started, started
+from tests.support.database import MAKERS, Settings
 
 #: A variable that tells of a server that runs already.
 _MARKERS = {"postgres": "POSTGRES_URL", "mariadb": "MYSQL_URL"}

@@ -24,14 +24,17 @@ from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger
 from tests.faults.campaign.victim import Victim, victim
 from tests.servers.common import run_folder
+from tests.support.results import RESULTS, write_page
 
+#: How many objects a run has that writes docs/results/fsck.md.
+OBJECTS = 100_000
 _CLIENTS = 3
 _BYTES = b"bytes of an image"
 _BATCH = 1000
 
 
 @click.command()
-@click.option("--objects", default=100_000, show_default=True, help="Blobs in the store, orphans among them.")
+@click.option("--objects", default=OBJECTS, show_default=True, help="Blobs in the store, orphans among them.")
 @click.option("--orphans", default=10_000, show_default=True, help="Blobs that are nobody's.")
 def main(objects: int, orphans: int) -> None:
     """Seed a file store and SQLite, run `calotype-manage fsck` during uploads, and tell what it found."""
@@ -53,10 +56,15 @@ def main(objects: int, orphans: int) -> None:
         *lines, last = (json.loads(line) for line in said.splitlines())
     found = {line["key"] for line in lines if line["fault"] == "orphan"}
     false = [line for line in lines if line["key"] not in seeded]
-    click.echo(
-        f"{len(found & seeded)} of {len(seeded)} orphans found, {len(false)} false findings, among {objects} "
-        f"objects, during {len(ledger.items())} uploads: {last['looked'] / took:.0f} looked at a second"
+    text = (
+        f"{len(found & seeded):,} of {len(seeded):,} orphans were found among {objects:,} objects, with "
+        f"{len(false)} false findings, during {len(ledger.items())} uploads and at "
+        f"{last['looked'] / took:,.0f} objects a second."
     )
+    click.echo(text)
+    if objects >= OBJECTS:
+        command = "python -m tests.faults.campaign.orphans"
+        write_page(RESULTS / "fsck.md", "fsck among many objects", command, text)
     for line in false[:10]:
         click.echo(f"    {line}")
     if false or found != seeded:

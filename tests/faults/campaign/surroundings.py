@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from calotype.identity.token_file import TokenFile
 from tests.servers.fixtures import given_or_started, started
+from tests.support.callers import Tokens
 
 #: What may be said of a victim's surroundings; files and no identity otherwise.
 NAMES = ("tokens", "S3", "S3 over TLS", "Ceph")
@@ -45,11 +45,9 @@ class Surroundings:
         if self.s3:
             given.settings.update(in_s3({**self.s3, "bucket": f"t{uuid.uuid4().hex}"}))
         if self.tokens:
-            tokens = TokenFile(folder / "tokens.json")
+            tokens = Tokens(folder)
             given.headers["X-Auth-Token"] = tokens.add("operator", "default", ("admin",))
-            given.settings.update(
-                {"calotype.identity": "tokens", "calotype.tokens_file": str(folder / "tokens.json")}
-            )
+            given.settings.update(tokens.settings)
         return given
 
     @property

@@ -1,4 +1,4 @@
-"""The table of a campaign, as docs/reliability.md shows it: how often what happened where."""
+"""The table of a campaign, as docs/results/faults.md shows it: how often what happened where."""
 
 from __future__ import annotations
 

@@ -17,10 +17,11 @@ from calotype.app import Service, open_service
 from calotype.cli import main as manage
 from calotype.cli.ini import load_settings
 from tests.faults.campaign.surroundings import PLAIN, Surroundings
-from tests.functional.v2.serving import Web, serve_folder, stores
 from tests.support.answers import Answer
 from tests.support.forked import Forked
 from tests.support.server import Server, write_ini
+from tests.support.v2 import stores
+from tests.support.web import Web
 
 #: The shortest lease there is: what died is waited for that long.
 LEASE = 1.0
@@ -140,7 +141,7 @@ def victim(
 ) -> Iterator[Victim]:
     """A victim and the web server that it fetches from, for as long as the `with` lasts."""
     (folder / "web").mkdir(parents=True)
-    with serve_folder(folder / "web") as web:
+    with Web(folder=folder / "web") as web:
         given = surroundings.make(folder)
         settings = {**given.settings, **(settings or {})}
         running = Victim(folder / "victim", database, web, settings, server or {}, env, given.headers)

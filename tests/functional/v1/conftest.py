@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from calotype.identity.token_file import TokenFile
-from tests.functional.v1.client import V1
-from tests.functional.v1.source import Source, serving
+from tests.support.callers import Tokens
 from tests.support.server import Server, write_ini
+from tests.support.v1 import V1
+from tests.support.web import Web
 
 
 @pytest.fixture(scope="session")
@@ -41,25 +41,24 @@ class Tenants:
 def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
     """A shared server that knows its callers by tokens."""
     folder = tmp_path_factory.mktemp("tenants")
-    tokens = TokenFile(folder / "tokens.json")
+    tokens = Tokens(folder)
     given = [tokens.add(name, name, ("member",), None) for name in ("A", "Bt", "C")]
     given.append(tokens.add("ADM", "ADM", ("admin",), None))
     given.append(tokens.add("homeless", None, ("member",), None))
     given.append(tokens.add("overseer", None, ("admin",), None))
-    settings = {"calotype.identity": "tokens", "calotype.tokens_file": str(folder / "tokens.json")}
-    server = Server(folder, write_ini(folder, settings))
+    server = Server(folder, write_ini(folder, tokens.settings))
     yield Tenants(*(V1(server, token) for token in given))
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def source() -> Iterator[Source]:
+def source() -> Iterator[Web]:
     """A web server that images can be fetched from."""
-    with serving() as running:
+    with Web() as running:
         yield running
 
 
-def fetching_settings(source: Source) -> dict[str, str]:
+def fetching_settings(source: Web) -> dict[str, str]:
     """The settings under which a server may fetch from the source, and from nowhere else here."""
     return {
         "store.http.allowed_networks": "127.0.0.1/32",
@@ -70,7 +69,7 @@ def fetching_settings(source: Source) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def fetching(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[V1]:
+def fetching(source: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[V1]:
     """A client of a shared server that may fetch from the source."""
     folder = tmp_path_factory.mktemp("fetching-v1")
     running = Server(folder, write_ini(folder, fetching_settings(source)))

@@ -8,8 +8,8 @@ import uuid
 import pytest
 
 from tests.conftest import StartServer
-from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed, made
 from tests.support.server import OCTETS, meta
+from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed, made
 
 MD5 = hashlib.md5(BYTES).hexdigest()
 

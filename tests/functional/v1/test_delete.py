@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.conftest import StartServer
-from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed
 from tests.functional.v1.conftest import Tenants
+from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed
 
 
 def test_094_a_deleted_image_is_a_memory_that_admins_have(tenants: Tenants) -> None:

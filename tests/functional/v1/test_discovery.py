@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import StartServer
-from tests.functional.v1.client import V1
 from tests.support.server import Server
+from tests.support.v1 import V1
 
 V1_TYPE = "application/vnd.openstack.images-v1"
 

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused
+from tests.support.v1 import BYTES, FORMATS, V1, assert_refused
 
 KEYS = {
     *("id", "name", "disk_format", "container_format", "size", "virtual_size", "status", "is_public"),

@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 
-from tests.functional.v1.client import BYTES, V1, assert_refused
 from tests.functional.v1.conftest import Tenants
 from tests.support.server import OCTETS, meta
+from tests.support.v1 import BYTES, V1, assert_refused
 
 
 def share(v1: V1, image_id: str, project: str, can_share: object = None) -> int:

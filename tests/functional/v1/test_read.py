@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from tests.functional.v1.client import BYTES, V1, assert_refused
+from tests.support.v1 import BYTES, V1, assert_refused
 
 MD5 = hashlib.md5(BYTES).hexdigest()
 UNKNOWN = [str(uuid.UUID(int=7)), "42", "nosuch", "-1", f"{uuid.UUID(int=7)}0", "%00", "x" * 500]

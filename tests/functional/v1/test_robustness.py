@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import StartServer
-from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed, made
 from tests.support.server import OCTETS, Server, meta
+from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed, made
 
 MIB = 1 << 20
 

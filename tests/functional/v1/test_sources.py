@@ -10,11 +10,11 @@ import uuid
 import pytest
 
 from tests.conftest import StartServer
-from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed, made
 from tests.functional.v1.conftest import fetching_settings
-from tests.functional.v1.source import Served, Source
 from tests.support.answers import Answer
 from tests.support.server import OCTETS, Server, meta
+from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed, made
+from tests.support.web import Halves, Web
 
 COPY = "x-glance-api-copy-from"
 MD5 = hashlib.md5(BYTES).hexdigest()
@@ -44,8 +44,8 @@ def test_052_an_empty_source_is_none(fetching: V1) -> None:
     refuse_both(fetching, "", 400, "External source should not be empty", **FORMATS)
 
 
-def test_053_a_location_is_read_where_it_is_and_left_there(fetching: V1, source: Source) -> None:
-    url = source.place(Served(BYTES))
+def test_053_a_location_is_read_where_it_is_and_left_there(fetching: V1, source: Web) -> None:
+    url = source.answer(Halves(BYTES))
     answer = fetching.post(location=url, **FORMATS)
     image = made(answer)
     assert (image["status"], image["size"]) == ("active", len(BYTES))
@@ -55,8 +55,8 @@ def test_053_a_location_is_read_where_it_is_and_left_there(fetching: V1, source:
     assert fetching.make(location=url, **FORMATS)["size"] == len(BYTES)
 
 
-def test_054_a_location_without_anything_is_404(fetching: V1, source: Source) -> None:
-    url, image_id = source.place(Served(BYTES)), str(uuid.uuid4())
+def test_054_a_location_without_anything_is_404(fetching: V1, source: Web) -> None:
+    url, image_id = source.answer(Halves(BYTES)), str(uuid.uuid4())
     source.remove(url)
     assert_refused(fetching.post(id=image_id, location=url, **FORMATS), 404)
     assert fetching.server.query("SELECT id FROM images WHERE id = ?", image_id) == []
@@ -69,43 +69,43 @@ def killed(v1: V1, answer: Answer) -> str:
     return v1.server.query("SELECT status_reason FROM images WHERE id = ?", image_id)[0][0]
 
 
-def test_054_a_copy_of_what_is_not_there_kills_the_image(fetching: V1, source: Source) -> None:
+def test_054_a_copy_of_what_is_not_there_kills_the_image(fetching: V1, source: Web) -> None:
     """r1-D5: the job finds that out, because the request asks no source."""
-    url = source.place(Served(BYTES))
+    url = source.answer(Halves(BYTES))
     source.remove(url)
     assert "the source at 127.0.0.1 answers 404 Not Found" in killed(fetching, copy(fetching, url, **FORMATS))
 
 
-def test_054_a_location_of_another_size_is_409(fetching: V1, source: Source) -> None:
-    url, image_id = source.place(Served(BYTES)), str(uuid.uuid4())
+def test_054_a_location_of_another_size_is_409(fetching: V1, source: Web) -> None:
+    url, image_id = source.answer(Halves(BYTES)), str(uuid.uuid4())
     assert_refused(fetching.post(id=image_id, location=url, size="18", **FORMATS), 409, "must match")
     assert fetching.head(image_id).status == 404
     assert fetching.make(location=url, size="19", **FORMATS)["size"] == 19
 
 
-def test_054_a_location_of_another_size_than_reserved_is_409(fetching: V1, source: Source) -> None:
-    url, image_id = source.place(Served(BYTES)), fetching.make(size="18", **FORMATS)["id"]
+def test_054_a_location_of_another_size_than_reserved_is_409(fetching: V1, source: Web) -> None:
+    url, image_id = source.answer(Halves(BYTES)), fetching.make(size="18", **FORMATS)["id"]
     assert_refused(fetching.put(image_id, location=url), 409, "must match")
     assert fetching.head(image_id).meta["status"] == "queued"
 
 
 def test_054_a_copy_of_another_size_than_declared_or_reserved_kills_the_image(
-    fetching: V1, source: Source
+    fetching: V1, source: Web
 ) -> None:
     """r1-D5: the job finds that out, and fetches no byte."""
-    url, image_id = source.place(Served(BYTES)), fetching.make(size="18", **FORMATS)["id"]
+    url, image_id = source.answer(Halves(BYTES)), fetching.make(size="18", **FORMATS)["id"]
     assert "must match" in killed(fetching, copy(fetching, url, size="18", **FORMATS))
     assert "must match" in killed(fetching, fetching.request("PUT", f"/images/{image_id}", {COPY: url}))
 
 
-def test_055_a_source_wants_both_formats(fetching: V1, source: Source) -> None:
-    url = source.place(Served(BYTES))
+def test_055_a_source_wants_both_formats(fetching: V1, source: Web) -> None:
+    url = source.answer(Halves(BYTES))
     refuse_both(fetching, url, 400, "Disk format is not specified", container_format="ovf")
     refuse_both(fetching, url, 400, "Container format is not specified", disk_format="raw")
 
 
-def test_056_an_image_has_one_source(fetching: V1, source: Source) -> None:
-    url = source.place(Served(BYTES))
+def test_056_an_image_has_one_source(fetching: V1, source: Web) -> None:
+    url = source.answer(Halves(BYTES))
     words = (400, "multiple image sources")
     assert_refused(fetching.post(BYTES, location=url, **FORMATS), *words)
     with_body = {COPY: url, **OCTETS, **meta(**FORMATS)}
@@ -115,8 +115,8 @@ def test_056_an_image_has_one_source(fetching: V1, source: Source) -> None:
     assert fetching.head(image_id).status == 404
 
 
-def test_057_a_copy_is_queued_at_first_and_then_our_own(fetching: V1, source: Source) -> None:
-    url = source.place(Served(BYTES))
+def test_057_a_copy_is_queued_at_first_and_then_our_own(fetching: V1, source: Web) -> None:
+    url = source.answer(Halves(BYTES))
     image = made(copy(fetching, url, **FORMATS))
     assert (image["status"], image["size"]) == ("queued", 0)  # the source has not been asked yet
     told = fetching.wait(image["id"], "active", "killed")
@@ -125,37 +125,37 @@ def test_057_a_copy_is_queued_at_first_and_then_our_own(fetching: V1, source: So
     assert fetching.get(f"/images/{image['id']}").body == BYTES
 
 
-def test_057_a_source_that_breaks_off_kills_the_image(fetching: V1, source: Source) -> None:
-    image = made(copy(fetching, source.place(Served(BYTES, broken=True)), **FORMATS))
+def test_057_a_source_that_breaks_off_kills_the_image(fetching: V1, source: Web) -> None:
+    image = made(copy(fetching, source.answer(Halves(BYTES, broken=True)), **FORMATS))
     assert fetching.wait(image["id"], "active", "killed")["status"] == "killed"
     assert fetching.server.blobs(image["id"]) == []
     assert fetching.get(f"/images/{image['id']}").status == 404
 
 
-def test_057_a_copy_of_another_checksum_than_declared_kills_the_image(fetching: V1, source: Source) -> None:
-    url = source.place(Served(BYTES))
+def test_057_a_copy_of_another_checksum_than_declared_kills_the_image(fetching: V1, source: Web) -> None:
+    url = source.answer(Halves(BYTES))
     image = made(copy(fetching, url, checksum="0" * 32, **FORMATS))
     assert fetching.wait(image["id"], "active", "killed")["status"] == "killed"
     image = made(copy(fetching, url, checksum=MD5, **FORMATS))
     assert fetching.wait(image["id"], "active", "killed")["status"] == "active"
 
 
-def test_057_a_copy_can_come_into_a_reserved_image(fetching: V1, source: Source) -> None:
+def test_057_a_copy_can_come_into_a_reserved_image(fetching: V1, source: Web) -> None:
     image_id = fetching.make(**FORMATS)["id"]
-    url = source.place(Served(BYTES))
+    url = source.answer(Halves(BYTES))
     changed(fetching.request("PUT", f"/images/{image_id}", {COPY: url}))
     assert fetching.wait(image_id, "active", "killed")["status"] == "active"
     refused = fetching.request("PUT", f"/images/{image_id}", {COPY: url})
     assert_refused(refused, 400, "queued status")
 
 
-def test_057_a_copy_goes_on_after_the_server_was_killed(start_server: StartServer, source: Source) -> None:
-    served = Served(BYTES * 100_000, gate=threading.Event())
+def test_057_a_copy_goes_on_after_the_server_was_killed(start_server: StartServer, source: Web) -> None:
+    served = Halves(BYTES * 100_000, gate=threading.Event())
     server: Server = start_server(
         {**fetching_settings(source), "calotype.lease": "2", "calotype.sweep_interval": "1"}
     )
     v1 = V1(server)
-    image = made(copy(v1, source.place(served), **FORMATS))
+    image = made(copy(v1, source.answer(served), **FORMATS))
     v1.wait(image["id"], "saving")
     assert served.begun.wait(30)
     server.kill()
@@ -179,12 +179,10 @@ def await_no_bytes(v1: V1, image_id: str) -> None:
         time.sleep(0.02)
 
 
-def test_057_an_image_that_is_deleted_while_it_is_copied_leaves_no_bytes(
-    fetching: V1, source: Source
-) -> None:
+def test_057_an_image_that_is_deleted_while_it_is_copied_leaves_no_bytes(fetching: V1, source: Web) -> None:
     """r1-E23, C-11, G-23: that it stays deleted says nothing of its bytes."""
-    served = Served(BYTES * 100_000, gate=threading.Event())
-    image = made(copy(fetching, source.place(served), **FORMATS))
+    served = Halves(BYTES * 100_000, gate=threading.Event())
+    image = made(copy(fetching, source.answer(served), **FORMATS))
     fetching.wait(image["id"], "saving")
     assert served.begun.wait(30)
     written_down = "SELECT state FROM image_locations WHERE image_id = ?"
@@ -197,14 +195,14 @@ def test_057_an_image_that_is_deleted_while_it_is_copied_leaves_no_bytes(
 
 
 def test_057_an_image_that_is_deleted_before_or_after_it_is_copied_leaves_no_bytes(
-    fetching: V1, source: Source
+    fetching: V1, source: Web
 ) -> None:
     """r1-E23, G-23: the other phases. With both job threads held up, a third copy cannot begin."""
     gate = threading.Event()
-    held = [made(copy(fetching, source.place(Served(BYTES, gate=gate)), **FORMATS)) for _ in range(2)]
+    held = [made(copy(fetching, source.answer(Halves(BYTES, gate=gate)), **FORMATS)) for _ in range(2)]
     for image in held:
         fetching.wait(image["id"], "saving")
-    queued = made(copy(fetching, source.place(Served(BYTES)), **FORMATS))
+    queued = made(copy(fetching, source.answer(Halves(BYTES)), **FORMATS))
     assert fetching.head(queued["id"]).meta["status"] == "queued"
     assert fetching.delete(f"/images/{queued['id']}").status == 200
     gate.set()
@@ -217,21 +215,21 @@ def test_057_an_image_that_is_deleted_before_or_after_it_is_copied_leaves_no_byt
         assert fetching.get(f"/images/{image['id']}").status == 404
 
 
-def test_bug_39_addresses_inside_are_not_fetched(v1: V1, source: Source) -> None:
-    url = source.place(Served(BYTES))  # this server has no network allowed
+def test_bug_39_addresses_inside_are_not_fetched(v1: V1, source: Web) -> None:
+    url = source.answer(Halves(BYTES))  # this server has no network allowed
     refuse_both(v1, url, 400, **FORMATS)
     for inside in ("http://[::1]/", "http://169.254.169.254/latest/meta-data", "http://localhost/"):
         refuse_both(v1, inside, 400, **FORMATS)
 
 
-def test_bug_41_a_query_string_is_part_of_the_source(fetching: V1, source: Source) -> None:
-    url = source.place(Served(BYTES), "?a=b&c=d%20e")
+def test_bug_41_a_query_string_is_part_of_the_source(fetching: V1, source: Web) -> None:
+    url = source.answer(Halves(BYTES), "?a=b&c=d%20e")
     image = fetching.make(location=url, **FORMATS)
     assert fetching.get(f"/images/{image['id']}").body == BYTES
 
 
-def test_glanceclient_sends_a_source_percent_encoded(fetching: V1, source: Source) -> None:
-    url = source.place(Served(BYTES), "?a=b")
+def test_glanceclient_sends_a_source_percent_encoded(fetching: V1, source: Web) -> None:
+    url = source.answer(Halves(BYTES), "?a=b")
     encoded = url.replace("?", "%3F").replace("=", "%3D")
     headers = {"User-Agent": "python-glanceclient", COPY: encoded, **meta(**FORMATS)}
     image = made(fetching.request("POST", "/images", headers))

@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed, made
 from tests.functional.v1.conftest import Tenants
+from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed, made
 
 
 def marked() -> str:

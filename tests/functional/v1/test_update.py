@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 
-from tests.functional.v1.client import BYTES, FORMATS, V1, assert_refused, changed
 from tests.functional.v1.conftest import Tenants
-from tests.functional.v1.source import Served, Source
+from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed
+from tests.support.web import Halves, Web
 
 MD5 = hashlib.md5(BYTES).hexdigest()
 
@@ -69,9 +69,9 @@ def test_088_bytes_come_once(v1: V1) -> None:
     assert v1.get(f"/images/{image_id}").body == BYTES
 
 
-def test_088_a_location_completes_a_queued_image(fetching: V1, source: Source) -> None:
+def test_088_a_location_completes_a_queued_image(fetching: V1, source: Web) -> None:
     image_id = fetching.make(**FORMATS)["id"]
-    image = changed(fetching.put(image_id, location=source.place(Served(BYTES))))
+    image = changed(fetching.put(image_id, location=source.answer(Halves(BYTES))))
     assert (image["status"], image["size"]) == ("active", len(BYTES))
 
 

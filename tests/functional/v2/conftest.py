@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.v2.people import People, Person, fresh
-from tests.functional.v2.serving import Web, serve_folder, start
+from tests.support.v2 import People, Person, fresh, start
+from tests.support.web import Web
 
 StartPeople = Callable[..., People]
 
@@ -18,7 +18,7 @@ StartPeople = Callable[..., People]
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """A web server."""
     folder = tmp_path_factory.mktemp("web")
-    with serve_folder(folder) as running:
+    with Web(folder=folder) as running:
         yield running
 
 

@@ -6,9 +6,9 @@ import json
 import re
 from typing import Any
 
-from tests.functional.v2.people import OCTETS, Person, fresh, op
-from tests.functional.v2.serving import Web
 from tests.support.forked import run_manage
+from tests.support.v2 import OCTETS, Person, fresh, op
+from tests.support.web import Web
 
 ROW = re.compile(r"calotype\.audit (\{.*\})$", re.MULTILINE)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.functional.v2.people import NOBODY, Person, fresh
+from tests.support.v2 import NOBODY, Person, fresh
 
 NULL = {"name", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value"}
 NULL |= {"disk_format", "container_format"}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.functional.v2.people import Person
+from tests.support.v2 import Person
 
 BYTES = bytes(range(256)) * 10
 

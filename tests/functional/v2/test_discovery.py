@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.functional.v2.people import NOBODY, People, Person, fresh
 from tests.support.server import Server
+from tests.support.v2 import NOBODY, People, Person, fresh
 
 
 def first_link(server: Server) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tests.functional.v2.people import Person
-from tests.functional.v2.serving import Page, Web
 from tests.functional.v2.test_tasks import task
 from tests.support.server import meta
+from tests.support.v2 import Person
+from tests.support.web import Web, raw
 
 BYTES = b"bytes of a mirror" * 1000
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
@@ -44,27 +43,17 @@ def by_copy_from(person: Person, url: str) -> str:
 COPIES = (by_import, by_task, by_copy_from)
 
 
-def page(head: str, body: bytes = BYTES) -> Page:
-    """A page that writes this head and this body as they are, and closes."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.close_connection = True
-        handler.wfile.write(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
-
-    return answer
-
-
 def mirrored(web: Web) -> list[str]:
     """A URL that redirects each request to another mirror, with an ETag and a date of its own."""
     length = f"Content-Length: {len(BYTES)}\n"
     mirrors = [
         web.answer(
-            page(f'HTTP/1.1 200 OK\n{length}ETag: "{name}"\nLast-Modified: {date} 2026 10:00:00 GMT\n')
+            raw(f'HTTP/1.1 200 OK\n{length}ETag: "{name}"\nLast-Modified: {date} 2026 10:00:00 GMT\n', BYTES)
         )
         for name, date in (("one", "Tue, 01 Sep"), ("two", "Wed, 02 Sep"), ("three", "Thu, 03 Sep"))
     ]
     turns = itertools.cycle(mirrors)
-    return [web.answer(lambda handler: page(f"HTTP/1.1 302 Found\nLocation: {next(turns)}\n", b"")(handler))]
+    return [web.answer(lambda handler: raw(f"HTTP/1.1 302 Found\nLocation: {next(turns)}\n", b"")(handler))]
 
 
 def of_any_framing(web: Web) -> list[str]:
@@ -72,11 +61,11 @@ def of_any_framing(web: Web) -> list[str]:
     length = f"Content-Length: {len(BYTES)}\n"
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BYTES), BYTES)
     return [
-        web.answer(page("HTTP/1.1 200 OK\n")),
-        web.answer(page("HTTP/1.0 200 OK\n")),
-        web.answer(page(f"HTTP/1.0 200 OK\n{length}")),
-        web.answer(page("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", chunked)),
-        web.answer(page(f"HTTP/1.1 200 OK\nContent-Encoding:\n{length}")),
+        web.answer(raw("HTTP/1.1 200 OK\n", BYTES)),
+        web.answer(raw("HTTP/1.0 200 OK\n", BYTES)),
+        web.answer(raw(f"HTTP/1.0 200 OK\n{length}", BYTES)),
+        web.answer(raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n", chunked)),
+        web.answer(raw(f"HTTP/1.1 200 OK\nContent-Encoding:\n{length}", BYTES)),
     ]
 
 
@@ -114,14 +103,14 @@ def reasons(web: Web) -> dict[str, str]:
         f"http://127.0.0.1:{web.closed}/x?token=canary": at + "refuses the connection",
         f"http://127.0.0.1:{web.port}/x?token=canary": at + "answers 404 Not Found",
         f"https://127.0.0.1:{web.port}/x?token=canary": at + "fails in TLS (",
-        web.answer(page("HTTP/1.1 403 No\nContent-Length: 6\n", b"canary")): at + "answers 403 Forbidden",
-        web.answer(page("HTTP/1.1 503 No\nContent-Length: 6\n", b"canary")): at
+        web.answer(raw("HTTP/1.1 403 No\nContent-Length: 6\n", b"canary")): at + "answers 403 Forbidden",
+        web.answer(raw("HTTP/1.1 503 No\nContent-Length: 6\n", b"canary")): at
         + "answers 503 Service Unavailable",
-        web.answer(page("HTTP/1.1 200 OK\nContent-Length: 60\n", b"canary")): at
+        web.answer(raw("HTTP/1.1 200 OK\nContent-Length: 60\n", b"canary")): at
         + "breaks the connection off before the end",
-        web.answer(page("HTTP/1.1 302 Found\nLocation: http://127.0.0.1:1/canary\n", b"")): at
+        web.answer(raw("HTTP/1.1 302 Found\nLocation: http://127.0.0.1:1/canary\n", b"")): at
         + "is refused by the filter of this service: port 1 is not in the option ports",
-        web.answer(page("HTTP/1.1 302 Found\nLocation: http://127.0.0.2/canary\n", b"")): (
+        web.answer(raw("HTTP/1.1 302 Found\nLocation: http://127.0.0.2/canary\n", b"")): (
             "store 'web': the source at 127.0.0.2 is refused by the filter of this service: its address"
         ),
         "http://nowhere.invalid/canary": "store 'web': the source at nowhere.invalid ",
@@ -180,7 +169,7 @@ def test_a_location_that_cannot_be_read_is_told_at_once(adm: Person, web: Web) -
     at = "store 'web': the source at 127.0.0.1 "
     assert refused(f"http://127.0.0.1:{web.closed}/x") == (503, at + "refuses the connection")
     assert refused(f"http://127.0.0.1:{web.port}/x") == (404, at + "answers 404 Not Found")
-    status, text = refused(web.answer(page("HTTP/1.1 200 OK\n")))
+    status, text = refused(web.answer(raw("HTTP/1.1 200 OK\n", BYTES)))
     assert (status, "they can only be imported (copied)" in text) == (400, True)
     status, text = refused(web.place(BYTES).ljust(1001, "?"))
     assert (status, "import the image, so that its bytes are copied" in text) == (400, True)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.functional.v2.people import Person, fresh, op
-from tests.functional.v2.serving import Web
+from tests.support.v2 import Person, fresh, op
+from tests.support.web import Web
 
 BYTES = b"bytes to import" * 100
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.functional.v2.people import NOBODY, Person, fresh
+from tests.support.v2 import NOBODY, Person, fresh
 
 
 def mark(person: Person, count: int, **document: object) -> tuple[str, list[str]]:

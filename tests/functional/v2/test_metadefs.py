@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.functional.v2.people import People, Person, fresh
+from tests.support.v2 import People, Person, fresh
 
 ROOT = "/metadefs/namespaces"
 TYPE = "OS::Glance::Image"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.functional.v2.people import V20, V21, Person, op
+from tests.support.v2 import V20, V21, Person, op
 
 
 def test_049_a_patch_in_another_media_type_is_told_which_there_are(u1: Person) -> None:

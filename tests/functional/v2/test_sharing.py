@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.functional.v2.people import Person, fresh, op
+from tests.support.v2 import Person, fresh, op
 
 
 @pytest.mark.parametrize("tag", ["plain", "v1.2", "a.json", "größe", "two words", "a+b", "☃", "@at", "%"])

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.functional.v2.people import NOBODY, RAW, People, Person, fresh
-from tests.functional.v2.serving import Web
+from tests.support.v2 import NOBODY, RAW, People, Person, fresh
+from tests.support.web import Web
 
 BYTES = b"bytes that lie elsewhere" * 100
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calotype.api.v2.patch import V20
-from tests.functional.v2.people import Person, fresh, op
+from tests.support.v2 import Person, fresh, op
 
 IDS = ("kernel_id", "ramdisk_id")
 TEXTS = (

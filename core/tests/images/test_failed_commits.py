@@ -1,0 +1,136 @@
+"""Commits that fail, or whose answer is lost: neither a record without bytes nor bytes without a record."""
+
+import pytest
+
+from calotype.database.errors import DatabaseUnavailable
+from calotype.model.change import Change
+from calotype.model.changes import ImageFields, new_id
+from calotype.model.images import LocationState, Status
+from calotype.stores import SourceBroken
+from calotype.testing import Exploding, Trickle
+from calotype.transfers.jobs import JobSpec
+from calotype.transfers.readers import Announced
+from core.tests.images.verbs import ACTIVE, DATA, DELETED, KILLED, SAVING
+
+
+def test_if_the_database_is_away_at_the_kill_the_attempt_stays_recorded(bench, doors):
+    doors["commits"] = 1
+    with pytest.raises(SourceBroken):  # the error that led here is the one that is told
+        bench.lifecycle.upload(ImageFields(), Exploding(DATA, SourceBroken("gone")), None, bench.caller)
+    (image_id,) = bench.images()
+
+    assert bench.status(image_id) is SAVING
+    assert [row.state for row in bench.locations()] == [LocationState.INTENDED]
+
+
+def test_if_the_database_is_away_from_activation_on_the_attempt_stays_recorded(bench, doors):
+    doors |= {"commits": 1, "fails": 2}
+    with pytest.raises(DatabaseUnavailable):
+        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    (row,) = bench.locations()
+
+    assert row.state == LocationState.INTENDED
+    assert set(bench.blobs) == {f"blob:{row.key}"}
+
+
+def test_if_the_row_of_a_removed_blob_cannot_be_deleted_it_stays_pending_delete(bench, doors):
+    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    doors["commits"] = 1  # the delete; forgetting its location fails
+    bench.lifecycle.delete(image, bench.caller)
+
+    assert bench.blobs == {}
+    assert [row.state for row in bench.locations()] == [LocationState.PENDING_DELETE]
+
+
+def test_f9_a_unit_that_is_left_with_an_error_keeps_neither_record_nor_bytes(bench):
+    class ViewFailed(Exception):
+        pass
+
+    def work():
+        with bench.database.unit() as unit:
+            unit.add_image(new_id(), {}, {})
+            raise ViewFailed
+
+    with pytest.raises(ViewFailed):
+        work()
+
+    assert bench.images() == []
+
+
+def test_f9_a_commit_that_fails_takes_the_bytes_with_it(bench, doors):
+    doors["commits"] = 1  # the reservation; the activation fails
+    with pytest.raises(DatabaseUnavailable):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    (image_id,) = bench.images()
+
+    assert bench.status(image_id) is KILLED
+    assert "not available" in bench.row(image_id).status_reason
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def test_f9_a_commit_that_fails_only_in_its_answer_keeps_the_bytes(bench, doors):
+    doors |= {"commits": 1, "after": True}
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+
+    assert image.status is ACTIVE
+    assert bench.status(image.id) is ACTIVE
+    assert bench.read(image) == DATA
+
+
+def test_f9_staged_bytes_stay_when_only_the_answer_to_their_commit_is_lost(bench, doors):
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    doors |= {"commits": 1, "after": True}
+    with pytest.raises(DatabaseUnavailable):
+        bench.lifecycle.imports.stage(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA)))
+
+    assert bench.status(image.id) is Status.UPLOADING
+    assert [row.state for row in bench.locations(image.id)] == [LocationState.STAGED]
+    assert [row.counted for row in bench.locations(image.id)] == [len(DATA)]
+    assert list(bench.blobs.values()) == [DATA]
+
+
+def test_f9_a_commit_that_is_still_under_way_when_it_is_looked_for_keeps_the_bytes(bench, doors, monkeypatch):
+    doors |= {"commits": 1, "after": True}
+    # Whoever looks without waiting for the commit finds the image as it was before.
+    monkeypatch.setattr(bench.database, "find", lambda image_id: None)
+    with pytest.raises(DatabaseUnavailable):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    monkeypatch.undo()
+    (image_id,) = bench.images()
+
+    assert bench.status(image_id) is ACTIVE
+    assert bench.read(bench.database.find(image_id)) == DATA
+
+
+def test_f9_a_commit_that_succeeds_keeps_the_bytes(bench):
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+
+    assert list(bench.blobs.values()) == [DATA]
+    assert [row.state for row in bench.locations(image.id)] == [LocationState.STORED]
+
+
+def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    doors["commits"] = 0
+    with pytest.raises(DatabaseUnavailable):
+        bench.lifecycle.delete(image, bench.caller)
+
+    assert bench.status(image.id) is ACTIVE
+    assert bench.read(bench.database.find(image.id)) == DATA
+
+
+def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    bench.lifecycle.delete(image, bench.caller)
+
+    assert bench.status(image.id) is DELETED
+    assert bench.row(image.id).deleted_at is not None
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+@pytest.mark.parametrize("asked", [None, {"image_properties": {"name": "x"}}])
+def test_an_order_comes_back_as_it_was_and_only_a_tasks_has_what_older_versions_do_not_read(asked):
+    order = JobSpec(("memory",), source="web", uri="http://example.com/", asked=asked)
+
+    assert JobSpec.from_json(order.to_json()) == order
+    assert ("asked" in order.to_json()) is (asked is not None)

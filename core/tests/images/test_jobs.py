@@ -1,0 +1,120 @@
+"""Jobs whose process died, stood still or lost its database are begun again."""
+
+import contextlib
+import datetime
+import time
+
+import pytest
+
+from calotype.database.errors import DatabaseUnavailable
+from calotype.model.audit import Actor
+from calotype.model.change import Change
+from calotype.model.changes import ImageFields, new_id
+from calotype.model.errors import TakenOver
+from calotype.model.jobs import JobKind
+from calotype.model.uploads import Lease, UploadAttempt
+from calotype.testing import Trickle
+from calotype.transfers.jobs import JobSpec
+from calotype.transfers.readers import Announced
+from core.tests.images.verbs import (
+    ACTIVE,
+    DATA,
+    IMPORTING,
+    KILLED,
+    LEASE,
+    QUEUED,
+    SAVING,
+    doors_of_the_database,
+    sweep_during_the_next_add,
+)
+
+
+@pytest.mark.parametrize("asked", [None, {"image_properties": {"name": "x"}}])
+def test_a_job_spec_survives_storage_and_only_a_tasks_has_fields_that_older_versions_do_not_read(asked):
+    order = JobSpec(("memory",), source="web", uri="http://example.com/", asked=asked)
+
+    assert JobSpec.from_json(order.to_json()) == order
+    assert ("asked" in order.to_json()) is (asked is not None)
+
+
+def test_a_job_during_which_the_database_was_away_is_begun_again(hasty, monkeypatch):
+    bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
+    source = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
+    with bench.database.unit() as unit:
+        unit.add_job(JobKind.FETCH, image, order.to_json(), ["memory"], "request", None)
+    doors["commits"] = 2  # it is taken, it begins; its end fails
+    with pytest.raises(DatabaseUnavailable):
+        bench.lifecycle.work()
+    assert bench.status(image.id) is QUEUED
+    with contextlib.closing(bench.raw()) as database:
+        database.execute("UPDATE jobs SET lease_until = '2020-01-01 00:00:00.000000'")
+
+    assert not bench.lifecycle.work()  # its process may live, and have another clock
+    time.sleep(LEASE * 2 / 3)
+    assert bench.lifecycle.work()
+    assert bench.read(bench.database.find(image.id)) == DATA
+
+
+def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(hasty):
+    bench = hasty
+    image_id, key = new_id(), f"{new_id()}.attempt"
+    past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)
+    with bench.database.unit() as unit:
+        unit.add_image(image_id, {"owner": "default"}, {})
+        unit.add_job(JobKind.FETCH, unit.image(image_id), JobSpec(("memory",)).to_json(), Actor())
+        unit.move(image_id, {QUEUED}, SAVING)
+        attempt = UploadAttempt(unit.image(image_id), key, "memory", None, KILLED)
+        unit.begin_upload(attempt, Lease("dead", past))
+
+    assert not bench.lifecycle.work()
+    assert bench.status(image_id) is SAVING
+    assert bench.lifecycle.sweep(once=True).ended == 1
+    assert bench.status(image_id) is QUEUED
+    assert bench.lifecycle.work()
+
+
+def test_a_job_during_which_the_registry_was_away_is_begun_again(hasty, monkeypatch):
+    bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
+    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
+    with bench.database.unit() as unit:
+        unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
+    doors["commits"] = 2  # it is taken, it begins; its end fails
+    with pytest.raises(DatabaseUnavailable):
+        bench.lifecycle.work()
+    assert bench.status(image.id) is QUEUED
+    with contextlib.closing(bench.raw()) as database:
+        database.execute("UPDATE jobs SET lease_until = '2020-01-01 00:00:00.000000'")
+
+    assert not bench.lifecycle.work()  # its process may live, and have another clock
+    time.sleep(LEASE * 2 / 3)
+    assert bench.lifecycle.work()
+    assert bench.read(bench.database.find(image.id)) == DATA
+
+
+@pytest.mark.parametrize("before", [QUEUED, IMPORTING])
+def test_a_job_whose_bytes_were_swept_while_its_process_stood_still_is_begun_again(
+    hasty, monkeypatch, before
+):
+    bench = hasty
+    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
+    with bench.database.unit() as unit:
+        unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
+        if before is IMPORTING:
+            unit.move(image.id, {QUEUED}, IMPORTING)
+    sweep_during_the_next_add(bench, monkeypatch)
+
+    with pytest.raises(TakenOver):
+        bench.lifecycle.work()
+    assert bench.status(image.id) is before
+    with contextlib.closing(bench.raw()) as database:
+        database.execute("UPDATE jobs SET lease_until = NULL")
+    assert bench.lifecycle.work()
+    assert bench.status(image.id) is ACTIVE
+    assert bench.read(bench.database.find(image.id)) == DATA
+    assert len(bench.blobs) == 2

@@ -1,0 +1,90 @@
+"""Registering a location: an image whose bytes stay where they lie."""
+
+import pytest
+
+from calotype.model.change import Change
+from calotype.model.changes import ImageFields
+from calotype.model.errors import Conflict, NoGoodCopy, NotQueued
+from calotype.stores import BadLocation, BlobNotFound
+from core.tests.images.verbs import ACTIVE, DATA
+
+
+def test_deleting_a_registered_image_leaves_its_source(bench, there):
+    image = bench.lifecycle.register(ImageFields(location=there), bench.caller)
+    bench.store.failing["delete"] = AssertionError("the bytes of others were touched")
+    bench.lifecycle.delete(image, bench.caller)
+
+    assert bench.store.shelf.foreign["there"] == DATA
+    assert "delete" in bench.store.failing
+    assert bench.locations() == []
+
+
+def test_a_registered_source_that_changed_is_not_served(bench, there):
+    image = bench.lifecycle.register(ImageFields(location=there), bench.caller)
+    bench.store.shelf.foreign["there"] = DATA[::-1]
+    with pytest.raises(NoGoodCopy):
+        bench.lifecycle.reading.open(image)
+
+
+def test_a_registered_image_is_active_and_reads_from_where_it_lies(bench, there):
+    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
+
+    assert (image.status, image.size, image.checksum) == (ACTIVE, len(DATA), None)
+    assert image.location.external
+    assert bench.read(image) == DATA
+
+
+def test_a_queued_image_can_be_registered_and_only_once(bench, there):
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    done = bench.lifecycle.register(
+        Change(bench.caller, ImageFields(location=there, fields={"name": "n"}), image)
+    )
+
+    assert (done.id, done.status, done.name) == (image.id, ACTIVE, "n")
+    with pytest.raises(NotQueued):
+        bench.lifecycle.register(Change(bench.caller, ImageFields(location=there), image))
+
+
+@pytest.mark.parametrize(
+    ("uri", "error"),
+    [
+        ("memory:nowhere", BlobNotFound),
+        ("memory:NO", BadLocation),
+        ("file:///etc/passwd", BadLocation),
+        ("", BadLocation),
+        (None, BadLocation),
+    ],
+)
+def test_a_location_that_no_store_takes_records_nothing(bench, uri, error):
+    with pytest.raises(error):
+        bench.lifecycle.register(Change(bench.caller, ImageFields(location=uri)))
+
+    assert bench.images() == []
+
+
+def test_a_declared_size_that_is_not_the_stored_one_is_refused(bench, there):
+    with pytest.raises(Conflict, match="must match"):
+        bench.lifecycle.register(Change(bench.caller, ImageFields(location=there, size=1)))
+
+    assert bench.images() == []
+    assert (
+        bench.lifecycle.register(Change(bench.caller, ImageFields(location=there, size=len(DATA)))).status
+        is ACTIVE
+    )
+
+
+def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there):
+    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
+    bench.store.failing["delete"] = AssertionError("the bytes of others were touched")
+    bench.lifecycle.delete(image, bench.caller)
+
+    assert bench.store.shelf.foreign["there"] == DATA
+    assert "delete" in bench.store.failing
+    assert bench.locations() == []
+
+
+def test_a_registered_source_that_changed_is_not_given_out(bench, there):
+    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
+    bench.store.shelf.foreign["there"] = DATA[::-1]
+    with pytest.raises(NoGoodCopy):
+        bench.lifecycle.reading.open(image)

@@ -1,0 +1,421 @@
+"""Uploading an image: what is recorded, what is refused, and who wins a race."""
+
+import contextlib
+import hashlib
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from calotype.database.errors import DatabaseUnavailable
+from calotype.model.change import Change
+from calotype.model.changes import ImageFields
+from calotype.model.errors import ImageGone, NotQueued, TakenOver, UnknownStore
+from calotype.model.images import LocationState
+from calotype.stores import BlobChanged, SourceBroken, SourceMismatch, SourceTooLarge, StoreError, Unavailable
+from calotype.testing import Exploding, Paused, Short, Trickle, pattern
+from calotype.transfers.inspection import InspectorsUnavailable
+from calotype.transfers.readers import Announced
+from core.tests.images.verbs import (
+    ACTIVE,
+    DATA,
+    DELETED,
+    KILLED,
+    QUEUED,
+    SAVING,
+    Interrupted,
+    bring,
+    sweep_during_the_next_add,
+)
+from tests.support.workbench import make_bench, make_settings
+
+
+def test_the_attempt_is_in_the_database_before_the_first_byte_moves(bench):
+    seen = []
+    source = Paused(DATA, 0, lambda: seen.extend(bench.locations()))
+    image = bench.lifecycle.upload(ImageFields(), source, None, bench.caller)
+
+    assert [(row.state, row.key) for row in seen] == [(LocationState.INTENDED, image.location.key)]
+
+
+@pytest.mark.parametrize("verb", ["upload", "stage"])
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TypeError("hunter2")])
+def test_an_error_of_our_own_readers_is_not_blamed_on_the_source(bench, verb, error):
+    """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
+    image, source = bench.lifecycle.reserve(ImageFields(), bench.caller), Exploding(DATA, error)
+    with pytest.raises(type(error)) as caught:
+        bring(bench, verb, image, source)
+
+    assert caught.value is error
+    assert bench.status(image.id) is QUEUED
+    assert "hunter2" not in bench.row(image.id).status_reason
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+@pytest.mark.parametrize("error", [RuntimeError("password=hunter2"), Interrupted("hunter2")])
+@pytest.mark.parametrize("late", [False, True])
+def test_an_error_of_a_driver_kills_the_image_and_its_text_is_not_shown(bench, error, late):
+    bench.store.failing["add"], bench.store.late = error, late
+    with pytest.raises((StoreError, Interrupted)):
+        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    (image_id,) = bench.images()
+    reason = bench.row(image_id).status_reason
+
+    assert bench.status(image_id) is KILLED
+    assert type(error).__name__ in reason
+    assert "hunter2" not in reason
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def test_bytes_that_cannot_be_removed_stay_recorded_as_pending_delete(bench):
+    bench.store.failing |= {"add": Unavailable("memory", "away"), "discard": Unavailable("memory", "away")}
+    bench.store.late = True
+    with pytest.raises(Unavailable):
+        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    (row,) = bench.locations()
+
+    assert row.state == LocationState.PENDING_DELETE
+    assert set(bench.blobs) == {f"blob:{row.key}"}
+
+
+def test_a_second_upload_is_refused_and_its_metadata_is_ignored(bench):
+    image = bench.lifecycle.upload(ImageFields(fields={"name": "first"}), Trickle(DATA), None, bench.caller)
+    source = Trickle(pattern(100, seed=9))
+    with pytest.raises(NotQueued):
+        bench.lifecycle.upload(ImageFields(fields={"name": "second"}), source, None, bench.caller, image)
+    after = bench.database.find(image.id)
+
+    assert source.given == 0
+    assert after == image
+    assert bench.read(after) == DATA
+
+
+def test_an_uploaded_image_has_its_size_and_digests(bench):
+
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA), len(DATA)))
+
+    assert image.status is ACTIVE
+    assert image.size == len(DATA)
+    assert image.checksum == hashlib.md5(DATA).hexdigest()
+    assert (image.os_hash_algo, image.os_hash_value) == ("sha256", hashlib.sha256(DATA).hexdigest())
+    assert image.store == "memory"
+    assert bench.read(image) == DATA
+
+
+def test_each_attempt_has_a_key_of_its_own(bench):
+    images = [
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        for _ in range(3)
+    ]
+    keys = {image.location.key for image in images}
+
+    assert len(keys) == 3
+    assert all(image.location.key.startswith(f"{image.id}.") for image in images)
+
+
+def test_the_intent_stands_in_the_registry_before_the_first_byte_moves(bench):
+    seen = []
+    source = Paused(DATA, 0, lambda: seen.extend(bench.locations()))
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source))
+
+    assert [(row.state, row.key) for row in seen] == [(LocationState.INTENDED, image.location.key)]
+
+
+def test_no_transaction_is_open_while_bytes_move(bench):
+    def write_elsewhere():
+        with contextlib.closing(bench.raw()) as raw:
+            raw.execute("BEGIN IMMEDIATE")
+            raw.execute("COMMIT")
+
+    source = Paused(DATA, 1000, write_elsewhere)
+
+    assert bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source)).status is ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("source", "draft", "length", "error"),
+    [
+        (Exploding(DATA, SourceBroken("gone")), ImageFields(), None, SourceBroken),
+        (Short(DATA), ImageFields(), len(DATA), SourceBroken),
+        (Trickle(DATA), ImageFields(), len(DATA) - 1, SourceBroken),
+        (Trickle(DATA), ImageFields(size=len(DATA) + 1), None, SourceMismatch),
+        (Trickle(DATA), ImageFields(size=len(DATA) - 1), None, SourceMismatch),
+        (Trickle(DATA), ImageFields(digests={"sha256": "0" * 64}), None, SourceMismatch),
+        (Trickle(DATA), ImageFields(digests={"md5": "0" * 32}), None, SourceMismatch),
+    ],
+    ids=["broken", "short", "long", "smaller", "larger", "sha256", "md5"],
+)
+def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, source, draft, length, error):
+    source.given, source._reads = 0, 0
+    with pytest.raises(error) as caught:
+        bench.lifecycle.upload(Change(bench.caller, draft), Announced(source, length))
+    (image_id,) = bench.images()
+
+    assert bench.status(image_id) is KILLED
+    assert bench.row(image_id).status_reason == str(caught.value)
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
+    """r1-H3: the image's own bytes have changed, so nobody supplied a wrong checksum."""
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    bench.store.shelf.blobs[image.location.key] = (
+        bytes(len(DATA)),
+        bench.store.shelf.blobs[image.location.key][1],
+    )
+    with pytest.raises(BlobChanged, match="store 'memory': it holds other bytes"):
+        bench.lifecycle._transfers.copy(image, bench.stores["memory"])
+
+    assert len(bench.blobs) == 1
+
+
+@pytest.mark.parametrize("verb", ["upload", "stage"])
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TypeError("hunter2")])
+def test_what_our_own_readers_raise_is_not_called_a_fault_of_the_source(bench, verb, error):
+    """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
+    image, source = bench.lifecycle.reserve(Change(bench.caller, ImageFields())), Exploding(DATA, error)
+    with pytest.raises(type(error)) as caught:
+        bring(bench, verb, image, source)
+
+    assert caught.value is error
+    assert bench.status(image.id) is QUEUED
+    assert "hunter2" not in bench.row(image.id).status_reason
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def test_a_copy_whose_source_store_fails_names_that_store(bench, monkeypatch):
+    """r1-H3: the store that the bytes are copied from is no client's source."""
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    away = Exploding(DATA[:100], Unavailable("memory", "it is away"))
+    monkeypatch.setattr(bench.store, "get", lambda *_: away)
+    with pytest.raises(Unavailable, match="it is away"):
+        bench.lifecycle._transfers.copy(image, bench.stores["memory"])
+
+    assert len(bench.blobs) == 1
+
+
+def test_an_upload_over_the_limit_is_cut_off_and_killed(template):
+    with make_bench(template, settings=make_settings(image_size_cap=100)) as bench:
+        with pytest.raises(SourceTooLarge):
+            bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        (image_id,) = bench.images()
+
+        assert bench.status(image_id) is KILLED
+        assert bench.blobs == {}
+
+
+def test_a_reserved_size_holds_for_the_upload_that_follows(bench):
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields(size=10)))
+    with pytest.raises(SourceMismatch):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA)))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("password=hunter2"), Interrupted("hunter2")])
+@pytest.mark.parametrize("late", [False, True])
+def test_what_a_driver_raises_kills_the_image_and_its_text_stays_inside(bench, error, late):
+    bench.store.failing["add"], bench.store.late = error, late
+    with pytest.raises((StoreError, Interrupted)):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    (image_id,) = bench.images()
+    reason = bench.row(image_id).status_reason
+
+    assert bench.status(image_id) is KILLED
+    assert type(error).__name__ in reason
+    assert "hunter2" not in reason
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def test_bytes_that_cannot_be_removed_stay_written_down_as_doomed(bench):
+    bench.store.failing |= {"add": Unavailable("memory", "away"), "discard": Unavailable("memory", "away")}
+    bench.store.late = True
+    with pytest.raises(Unavailable):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    (row,) = bench.locations()
+
+    assert row.state == LocationState.PENDING_DELETE
+    assert set(bench.blobs) == {f"blob:{row.key}"}
+
+
+@pytest.mark.parametrize(
+    "draft", [ImageFields(store="attic"), ImageFields(store="memory2")], ids=["unknown", "almost"]
+)
+def test_an_unknown_store_is_refused_before_anything_is_recorded(bench, draft):
+    with pytest.raises(UnknownStore, match=draft.store):
+        bench.lifecycle.upload(Change(bench.caller, draft), Announced(Trickle(DATA)))
+
+    assert bench.images() == []
+
+
+def test_without_a_default_an_upload_must_name_its_store(bench):
+    bench.stores.default = None
+    with pytest.raises(UnknownStore, match="no default"):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+
+    assert (
+        bench.lifecycle.upload(
+            Change(bench.caller, ImageFields(store="memory")), Announced(Trickle(DATA))
+        ).store
+        == "memory"
+    )
+
+
+def test_a_store_that_takes_no_uploads_is_refused(bench):
+    checked = bench.stores["memory"]
+    checked.capabilities = type(checked.capabilities)(0)
+    with pytest.raises(UnknownStore, match="takes no uploads"):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+
+
+def test_a_second_upload_is_refused_and_its_metadata_is_not_taken(bench):
+    image = bench.lifecycle.upload(
+        Change(bench.caller, ImageFields(fields={"name": "first"})), Announced(Trickle(DATA))
+    )
+    source = Trickle(pattern(100, seed=9))
+    with pytest.raises(NotQueued):
+        bench.lifecycle.upload(
+            Change(bench.caller, ImageFields(fields={"name": "second"}), image), Announced(source)
+        )
+    after = bench.database.find(image.id)
+
+    assert source.given == 0
+    assert after == image
+    assert bench.read(after) == DATA
+
+
+def test_of_two_uploads_to_one_queued_image_one_wins_and_the_other_reads_nothing(bench):
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    begin, sources = threading.Barrier(2), [Trickle(pattern(3000, seed=n)) for n in range(2)]
+
+    def race(number):
+        begin.wait(10)
+        try:
+            return bench.lifecycle.upload(
+                Change(bench.caller, ImageFields(), image), Announced(sources[number])
+            )
+        except NotQueued:
+            return None
+
+    with ThreadPoolExecutor(2) as threads:
+        results = list(threads.map(race, range(2)))
+    (winner,) = [number for number, result in enumerate(results) if result]
+
+    assert sources[1 - winner].given == 0
+    assert bench.read(bench.database.find(image.id)) == pattern(3000, seed=winner)
+    assert len(bench.blobs) == 1
+
+
+def test_an_image_deleted_while_its_upload_runs_vanishes_with_its_bytes(bench):
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    reached, go_on = threading.Event(), threading.Event()
+
+    def gate():
+        reached.set()
+        assert go_on.wait(10)
+
+    with ThreadPoolExecutor(1) as threads:
+        upload = threads.submit(
+            bench.lifecycle.upload,
+            Change(bench.caller, ImageFields(), image),
+            Announced(Paused(DATA, 1500, gate)),
+        )
+        assert reached.wait(10)
+        bench.lifecycle.delete(image, bench.caller)
+        go_on.set()
+        with pytest.raises(ImageGone):
+            upload.result(10)
+
+    assert bench.status(image.id) is DELETED
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+@pytest.mark.parametrize("store_error", [None, Unavailable("memory", "the parts are gone")])
+@pytest.mark.parametrize("deleted", [False, True])
+@pytest.mark.parametrize("verb", ["upload", "stage"])
+def test_an_upload_that_a_sweep_ended_is_taken_over_whatever_its_store_raises(
+    hasty, monkeypatch, verb, deleted, store_error
+):
+    """r1-H5: only an image that was really deleted is called deleted."""
+    bench = hasty
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    sweep_during_the_next_add(bench, monkeypatch)
+    swept = bench.store.add
+
+    def add(*arguments):
+        stored = swept(*arguments)
+        if deleted:
+            bench.lifecycle.delete(bench.database.find(image.id), bench.caller)
+        if store_error is not None:
+            raise store_error
+        return stored
+
+    bench.store.add = add
+    with pytest.raises(ImageGone if deleted else TakenOver):
+        bring(bench, verb, image, Trickle(DATA))
+
+    assert bench.status(image.id) is (DELETED if deleted else QUEUED)
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def test_an_upload_that_fails_after_its_image_was_deleted_leaves_it_deleted(bench):
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    source = Paused(DATA, 0, lambda: bench.lifecycle.delete(image, bench.caller))
+    with pytest.raises(SourceMismatch):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields(size=1), image), Announced(source))
+
+    assert bench.status(image.id) is DELETED
+    assert (bench.blobs, bench.locations()) == ({}, [])
+
+
+def test_an_upload_that_cannot_be_inspected_is_killed_and_the_next_one_tries_again(bench, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setitem(sys.modules, "oslo_utils.imageutils", None)  # it cannot be imported
+        with pytest.raises(InspectorsUnavailable):
+            bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    (image_id,) = bench.images()
+
+    assert bench.status(image_id) is KILLED
+    assert bench.row(image_id).status_reason == "Images cannot be inspected at the moment."
+    assert (bench.blobs, bench.locations()) == ({}, [])
+    assert (
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA))).status is ACTIVE
+    )
+
+
+def test_a_reservation_that_is_not_committed_reads_no_byte(bench, doors):
+    doors["commits"], source = 0, Trickle(DATA)
+    with pytest.raises(DatabaseUnavailable):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source))
+
+    assert (source.given, bench.images(), bench.blobs) == (0, [], {})
+
+
+def test_when_the_registry_is_away_at_the_kill_the_intent_stays_written_down(bench, doors):
+    doors["commits"] = 1
+    with pytest.raises(SourceBroken):  # the error that led here is the one that is told
+        bench.lifecycle.upload(
+            Change(bench.caller, ImageFields()), Announced(Exploding(DATA, SourceBroken("gone")))
+        )
+    (image_id,) = bench.images()
+
+    assert bench.status(image_id) is SAVING
+    assert [row.state for row in bench.locations()] == [LocationState.INTENDED]
+
+
+def test_when_the_registry_is_away_at_activation_and_after_it_the_intent_stays_written_down(bench, doors):
+    doors |= {"commits": 1, "fails": 2}
+    with pytest.raises(DatabaseUnavailable):
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    (row,) = bench.locations()
+
+    assert row.state == LocationState.INTENDED
+    assert set(bench.blobs) == {f"blob:{row.key}"}
+
+
+def test_when_the_registry_forgets_to_forget_the_row_stays_doomed(bench, doors):
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    doors["commits"] = 1  # the delete; forgetting its location fails
+    bench.lifecycle.delete(image, bench.caller)
+
+    assert bench.blobs == {}
+    assert [row.state for row in bench.locations()] == [LocationState.PENDING_DELETE]

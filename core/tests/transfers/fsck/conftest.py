@@ -1,0 +1,16 @@
+"""Fixtures of fsck's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from core.tests.transfers.fsck.stores import Changing
+from tests.support.workbench import Bench, make_bench
+
+
+@pytest.fixture
+def bench(template) -> Iterator[Bench]:
+    with make_bench(template, Changing()) as made:
+        yield made

@@ -1,0 +1,131 @@
+"""Findings: when they open and when they close."""
+
+from __future__ import annotations
+
+import io
+
+from calotype.model.changes import new_id
+from calotype.model.findings import FindingState
+from calotype.model.uploads import new_key
+from calotype.transfers.fsck.check import Check
+from calotype.transfers.fsck.steps import Plan
+from core.tests.transfers.fsck.stores import (
+    AT_ONCE,
+    LONG_AGO,
+    findings,
+    key_of,
+    opened,
+    problems,
+    run,
+    stray,
+    upload,
+)
+from tests.support.workbench import Bench
+
+
+def test_a_finding_stays_open_until_a_later_run_finds_the_copy_sound(bench: Bench) -> None:
+    short, changed, missing = keys = [key_of(bench, upload(bench)) for _ in range(3)]
+    blobs = bench.store.shelf.blobs
+    well = dict(blobs)
+    at = blobs[short][1]
+    blobs |= {short: (b"short", at), changed: (b"Bytes of an image", at)}
+    del blobs[missing]
+    orphan = stray(bench)
+    deep = Plan(window=0, rate=1e9)
+    wrong = sorted(
+        [
+            ("wrong size", short),
+            ("wrong digest", changed),
+            ("missing", missing),
+            ("orphan", f"blob:{orphan}"),
+        ]
+    )
+
+    for _ in range(2):
+        assert problems(run(bench, deep)) == wrong
+        assert opened(bench) == wrong
+    blobs |= well
+    run(bench)
+
+    assert opened(bench) == [("orphan", f"blob:{orphan}"), ("wrong digest", changed)], "nobody read its bytes"
+    run(bench, Plan(window=0, rate=1e9, repair=True))
+    assert opened(bench) == []
+    assert [one.subject for one in findings(bench, FindingState.REPAIRED)] == [f"blob:{orphan}"]
+    assert sorted(one.subject for one in findings(bench, FindingState.CLOSED)) == sorted(keys)
+
+
+def test_findings_of_an_interrupted_run_are_kept(bench: Bench) -> None:
+    upload(bench)
+    bench.store.shelf.blobs.clear()
+    steps = Check(bench.database, bench.stores["memory"], AT_ONCE).run()
+    next(steps)
+
+    steps.close()
+
+    assert [one.kind for one in findings(bench)] == ["missing"]
+
+
+def test_findings_stay_open_where_a_run_could_not_look(bench: Bench) -> None:
+    key = key_of(bench, upload(bench))
+    data = bench.store.shelf.blobs.pop(key)
+    orphan = stray(bench)
+    run(bench)
+    before = opened(bench)
+    bench.store.is_away = True
+    run(bench)
+    assert opened(bench) == sorted([*before, ("unreachable", "")])
+
+    bench.store.is_away = False
+    run(bench, after=key)
+    assert opened(bench) == before, "the store answers; the image was not among those looked at"
+    bench.store.shelf.blobs[key] = data
+    run(bench, Plan(window=1e9))
+    assert opened(bench) == [("orphan", f"blob:{orphan}")], "it is still there, and too young to be judged"
+
+
+def test_a_wrong_digest_stays_open_while_its_bytes_cannot_be_read(bench: Bench) -> None:
+    key = key_of(bench, upload(bench))
+    bench.store.shelf.blobs[key] = (b"Bytes of an image", LONG_AGO)
+    deep = Plan(window=0, rate=1e9)
+    run(bench, deep)
+    bench.store.reads = False
+
+    run(bench, deep)
+
+    assert opened(bench) == [("unreadable", key), ("wrong digest", key)]
+
+
+def test_findings_about_an_image_end_with_the_image(bench: Bench) -> None:
+    image_id = upload(bench)
+    bench.store.shelf.blobs.clear()
+    run(bench)
+    assert len(findings(bench)) == 1
+
+    bench.lifecycle.delete(bench.database.find(image_id), bench.caller)
+    run(bench)
+
+    assert findings(bench) == []
+
+
+def test_an_orphan_that_is_gone_closes_its_finding(bench: Bench) -> None:
+    stray(bench)
+    bench.store.shelf.attempts[1] = (new_key(new_id()), io.BytesIO())
+    run(bench)
+    assert [one.kind for one in findings(bench)] == ["orphan", "leftover"]
+    bench.store.shelf.blobs.clear()
+    bench.store.shelf.attempts.clear()
+
+    run(bench)
+
+    assert findings(bench) == []
+
+
+def test_what_was_found_is_kept_when_a_run_is_broken_off(bench: Bench) -> None:
+    upload(bench)
+    bench.store.shelf.blobs.clear()
+    steps = Check(bench.database, bench.stores["memory"], AT_ONCE).run()
+    next(steps)
+
+    steps.close()
+
+    assert [one.kind for one in findings(bench)] == ["missing"]

@@ -1,0 +1,67 @@
+"""An operator claims a place."""
+
+import io
+
+import pytest
+
+from calotype.stores import Capability, StoreError
+from calotype.stores.contract import MARKER_KEY
+from calotype.testing import MemoryStore
+from calotype.transfers import places as module
+from calotype.transfers.markers import PlaceState
+from core.tests.transfers.places.opening import open_place, put
+
+
+def test_a_full_place_is_claimed(database, options):
+    location = put(options)
+    place = open_place(database, MemoryStore("a", options))[1]
+    place.look()
+
+    assert place.contents() == module.Contents(1, 5, 0, (location,))
+    assert place.claim(None) is PlaceState.OWN
+    assert options.shelf.blobs.keys() == {"k", MARKER_KEY}
+
+
+def test_a_foreign_place_is_claimed_and_its_owner_finds_out(database, stranger, options):
+    theirs = open_place(stranger, MemoryStore("a", options))[1]
+    theirs.create()
+    place = open_place(database, MemoryStore("a", options))[1]
+    place.look()
+
+    assert place.claim(place.marker) is PlaceState.OWN
+    assert theirs.look() is PlaceState.FOREIGN
+
+
+def test_a_place_that_somebody_else_marked_after_it_was_shown_is_not_claimed(database, stranger, options):
+    put(options)
+    place = open_place(database, MemoryStore("a", options))[1]
+    place.look()
+    theirs = open_place(stranger, MemoryStore("a", options))[1]
+    theirs.look()
+    theirs.claim(None)
+    with pytest.raises(StoreError, match="somebody else has marked its place meanwhile"):
+        place.claim(None)
+
+    assert theirs.look() is PlaceState.OWN
+
+
+def test_a_place_with_the_rest_of_a_broken_attempt_to_mark_it_is_claimed(database, options):
+    put(options)
+    options.shelf.attempts[1] = (MARKER_KEY, io.BytesIO(b"half"))
+    place = open_place(database, MemoryStore("a", options))[1]
+
+    assert place.claim(None) is PlaceState.OWN
+    assert options.shelf.attempts == {}
+
+
+def test_a_driver_that_deletes_nothing_can_be_claimed_but_not_taken_over(database, stranger, options):
+    class Keeping(MemoryStore):
+        capabilities = Capability.WRITE | Capability.LISTING
+
+    put(options)
+    theirs = open_place(stranger, Keeping("a", options))[1]
+    assert theirs.claim(None) is PlaceState.OWN
+    place = open_place(database, Keeping("a", options))[1]
+    place.look()
+    with pytest.raises(StoreError, match="its driver deletes nothing"):
+        place.claim(place.marker)

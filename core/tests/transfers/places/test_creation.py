@@ -1,0 +1,174 @@
+"""Marking a place when it is created."""
+
+import io
+import threading
+
+import pytest
+
+from calotype.stores import StoreError, Unavailable
+from calotype.testing import MemoryStore
+from calotype.transfers import places as module
+from calotype.transfers.markers import PlaceState
+from core.tests.transfers.places.opening import WRITING, open_place, put
+
+
+def test_two_databases_that_create_one_place_at_once_do_not_both_get_it(database, stranger, options):
+    both = threading.Barrier(2, timeout=10)
+
+    class Racing(MemoryStore):
+        def add(self, key, source, size=None):
+            both.wait()
+            return super().add(key, source, size)
+
+    ended = []
+
+    def create(one):
+        ended.append(open_place(one, Racing("a", options))[1].create())
+
+    threads = [threading.Thread(target=create, args=(one,)) for one in (database, stranger)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(ended) == [PlaceState.FOREIGN, PlaceState.OWN]
+
+
+def test_an_empty_place_is_marked_when_it_is_created(database, options):
+    assert open_place(database, MemoryStore("a", options))[1].create() is PlaceState.OWN
+    assert open_place(database, MemoryStore("a", options))[1].create() is PlaceState.OWN
+
+
+@pytest.mark.parametrize("what", ["blob", "attempt"])
+def test_a_place_that_holds_anything_is_not_marked_when_it_is_created(database, options, what):
+    if what == "blob":
+        put(options)
+    else:
+        options.shelf.attempts[1] = ("k", io.BytesIO(b"half"))
+    place = open_place(database, MemoryStore("a", options))[1]
+
+    assert place.create() is PlaceState.UNMARKED
+    assert "because it holds something already: to see what is there" in place.remark()
+    assert place.remark().endswith("run calotype-manage stores INI --claim a")
+
+
+def test_a_place_whose_driver_cannot_list_counts_as_full(database, options):
+    class Blind(MemoryStore):
+        capabilities = WRITING
+
+    place = open_place(database, Blind("a", options))[1]
+
+    assert place.create() is PlaceState.UNMARKED
+    assert "its driver cannot tell whether it is empty" in place.remark()
+
+
+def test_a_place_is_not_taken_for_empty_while_it_is_away(database, options):
+    class Unmounted(MemoryStore):
+        def check(self):
+            raise Unavailable(self.name, "not mounted")
+
+    place = open_place(database, Unmounted("a", options))[1]
+    with pytest.raises(Unavailable, match="not mounted"):
+        place.look()
+
+    assert place.state is PlaceState.UNKNOWN
+
+
+def test_two_processes_that_create_one_place_at_once_both_have_it(database, options):
+    both = threading.Barrier(2, timeout=10)
+
+    class Racing(MemoryStore):
+        def add(self, key, source, size=None):
+            both.wait()
+            return super().add(key, source, size)
+
+    ended = []
+    threads = [
+        threading.Thread(target=lambda: ended.append(open_place(database, Racing("a", options))[1].create()))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert ended == [PlaceState.OWN, PlaceState.OWN]
+
+
+def test_two_registries_that_create_one_place_at_once_do_not_both_have_it(database, stranger, options):
+    both = threading.Barrier(2, timeout=10)
+
+    class Racing(MemoryStore):
+        def add(self, key, source, size=None):
+            both.wait()
+            return super().add(key, source, size)
+
+    ended = []
+
+    def create(one):
+        ended.append(open_place(one, Racing("a", options))[1].create())
+
+    threads = [threading.Thread(target=create, args=(one,)) for one in (database, stranger)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(ended) == [PlaceState.FOREIGN, PlaceState.OWN]
+
+
+def test_a_marker_that_another_process_has_not_finished_yet_is_waited_for(database, options, monkeypatch):
+    waits = []
+
+    class Claimed(MemoryStore):
+        def add(self, key, source, size=None):
+            raise module.Duplicate(self.name, "the key is taken")
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:
+            open_place(database, MemoryStore("a", options))[1].create()
+
+    monkeypatch.setattr(module.time, "sleep", wait)
+
+    assert open_place(database, Claimed("a", options))[1].create() is PlaceState.OWN
+    assert len(waits) == 2
+
+
+def test_a_marker_that_is_never_finished_is_an_error_with_a_command(database, options, monkeypatch):
+    class Claimed(MemoryStore):
+        def add(self, key, source, size=None):
+            raise module.Duplicate(self.name, "the key is taken")
+
+    monkeypatch.setattr(module, "_PAUSE", 0)
+    with pytest.raises(StoreError, match=r"begun and not finished.*--create a"):
+        open_place(database, Claimed("a", options))[1].create()
+
+
+def test_a_driver_whose_locate_and_add_differ_is_found_out(database, options):
+    class Elsewhere(MemoryStore):
+        def locate(self, key):
+            return f"blob:{key}.x"
+
+    with pytest.raises(StoreError, match="locate returns another location than its add"):
+        open_place(database, Elsewhere("a", options))[1].create()
+    assert options.shelf.blobs == {}
+
+
+def test_a_place_of_another_registry_is_foreign(database, stranger, options):
+    """r1-A4: a fresh database beside a full store."""
+    open_place(stranger, MemoryStore("a", options))[1].create()
+    place = open_place(database, MemoryStore("a", options))[1]
+
+    assert place.look() is PlaceState.FOREIGN
+    assert f"belongs to store 'a' of database {stranger.identity().id}" in place.remark()
+    assert f"--claim a --from {stranger.identity().id}" in place.remark()
+
+
+def test_a_place_of_another_store_of_the_same_registry_is_foreign(database, options):
+    """r1-A2: two store names whose options lead to one place."""
+    open_place(database, MemoryStore("a", options))[1].create()
+    place = open_place(database, MemoryStore("b", options))[1]
+
+    assert place.look() is PlaceState.FOREIGN
+    assert "its place is that of store 'a', and two stores cannot share one" in place.remark()

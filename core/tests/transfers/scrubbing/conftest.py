@@ -1,0 +1,17 @@
+"""Fixtures of the scrubber's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from core.tests.transfers.scrubbing.copies import Place
+from tests.support.workbench import Bench
+
+
+@pytest.fixture
+def place(bench: Bench) -> Iterator[Place]:
+    made = Place(bench)
+    yield made
+    made.lifecycle.close()

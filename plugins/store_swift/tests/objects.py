@@ -1,0 +1,53 @@
+"""Objects in Swift as tests write, list and expire them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from calotype.testing import Trickle
+from calotype_store_swift import SwiftStore
+
+#: Small enough that little data needs several segments.
+SEGMENT = 1 << 20
+
+
+LARGE = 3 * SEGMENT + 17
+
+
+MakeStore = Callable[..., SwiftStore]
+
+
+def new_key() -> str:
+    return f"{uuid.uuid4()}.1"
+
+
+def put(store: SwiftStore, data: bytes, size: int | None = None) -> str:
+    return store.add(new_key(), Trickle(data), size).location
+
+
+def listed(store: SwiftStore, suffix: str = "") -> list[str]:
+    """The names of all objects in the store's container, or in the one of its segments."""
+    with store._connections.lent() as connection:
+        return [entry["name"] for entry in connection.get_container(store.options.container + suffix)[1]]
+
+
+def expiries(store: SwiftStore) -> list[str | None]:
+    """When Swift will remove each of the store's segments."""
+    container = f"{store.options.container}_segments"
+    with store._connections.lent() as connection:
+        return [
+            connection.head_object(container, name).get("x-delete-at") for name in listed(store, "_segments")
+        ]
+
+
+def assert_empty(store: SwiftStore) -> None:
+    assert listed(store) == []
+    assert listed(store, "_segments") == []
+
+
+def expire_tokens(store: SwiftStore) -> None:
+    """Swap all tokens at hand for one that Swift does not know, as it knows none after a while."""
+    store._connections.identity._session.auth.auth_ref.auth_token = "AUTH_tk-expired"
+    for connection in store._connections._idle:
+        connection.token = "AUTH_tk-expired"

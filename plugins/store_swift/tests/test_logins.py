@@ -1,0 +1,138 @@
+"""Logins: tempauth, Keystone, and tokens that expire."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+import pytest
+
+from calotype.stores import BlobNotFound, Misconfigured, Unavailable
+from calotype.testing import FaultProxy, Paused, pattern, read_all
+from calotype_store_swift import SwiftStore
+from plugins.store_swift.tests.objects import (
+    LARGE,
+    SEGMENT,
+    MakeStore,
+    assert_empty,
+    expire_tokens,
+    new_key,
+    put,
+)
+
+# Logins.
+
+
+def test_a_token_that_expires_during_an_upload_is_renewed(store: SwiftStore) -> None:
+    data = pattern(8 * SEGMENT)
+    source = Paused(data, 3 * SEGMENT, lambda: expire_tokens(store))
+    location = store.add(new_key(), source).location
+
+    assert read_all(store.get(location), limit=len(data)) == data
+
+
+def test_a_token_that_expired_is_renewed_for_every_verb(store: SwiftStore) -> None:
+    location = put(store, pattern(10))
+    for verb in (store.get, store.size, store.delete):
+        expire_tokens(store)
+        result = verb(location)
+        if verb == store.get:
+            assert read_all(result, limit=10) == pattern(10)
+
+
+def test_one_login_and_few_connections_serve_many_requests(proxied: SwiftStore, proxy: FaultProxy) -> None:
+    location = put(proxied, pattern(10))
+    for _ in range(20):
+        read_all(proxied.get(location), limit=10)
+
+    assert [line.split()[1] for line in proxy.requests].count("/auth/v1.0") == 1
+    assert len(proxied._connections._idle) <= proxied.options.segment_concurrency
+
+
+def test_a_wrong_key_is_told_in_plain_words(make_store: MakeStore) -> None:
+    store = make_store(key="canary-of-a-key", created=False)
+    for verb in (store.check, store.create, lambda: put(store, b"x"), lambda: store.get("swift:a")):
+        with pytest.raises(Misconfigured, match="refuses our credentials") as caught:
+            verb()
+        assert "canary" not in str(caught.value)
+
+
+def test_a_missing_container_is_told_in_plain_words(make_store: MakeStore) -> None:
+    store = make_store(created=False)
+    for verb in (store.check, lambda: put(store, b"x"), lambda: put(store, pattern(LARGE))):
+        with pytest.raises(Misconfigured, match="container is missing"):
+            verb()
+    with pytest.raises(BlobNotFound):
+        store.get("swift:a")
+
+
+def test_a_refused_connection_is_told_in_plain_words(make_store: MakeStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    store = make_store(auth_url=f"http://127.0.0.1:{port}/auth/v1.0", retries=0, created=False)
+    with pytest.raises(Unavailable, match="cannot be reached") as caught:
+        store.check()
+    assert not isinstance(caught.value, Misconfigured)
+
+    assert str(port) not in str(caught.value)
+
+
+def test_a_private_ca_has_to_be_named(make_store: MakeStore, swift: Mapping[str, str]) -> None:
+    store = make_store(auth_url=swift["SWIFT_TLS_AUTH_URL"], created=False)
+    with pytest.raises(Unavailable, match="ca_bundle"):
+        store.check()
+
+    trusting = make_store(auth_url=swift["SWIFT_TLS_AUTH_URL"], ca_bundle=swift["SWIFT_CACERT"])
+    location = put(trusting, pattern(LARGE))
+    assert read_all(trusting.get(location), limit=LARGE) == pattern(LARGE)
+
+
+def test_another_user_may_not_write_here(make_store: MakeStore, swift: Mapping[str, str]) -> None:
+    owner = make_store()
+    endpoint = owner._connections.identity.get_endpoint()
+    stranger = make_store(
+        user=swift["SWIFT_OTHER_USER"],
+        key=swift["SWIFT_OTHER_KEY"],
+        endpoint=endpoint,
+        container=owner.options.container,
+        created=False,
+    )
+    with pytest.raises(Misconfigured, match="may not do that"):
+        put(stranger, b"x")
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("way", ["password", "application credential"])
+def test_keystone_takes(
+    make_keystone_store: MakeStore,
+    swift_keystone: Mapping[str, str],
+    application_credential: dict[str, str],
+    way: str,
+) -> None:
+    password = {"username": "member", "password": swift_keystone["KEYSTONE_PASSWORD"], "project_name": "demo"}
+    store = make_keystone_store(**(password if way == "password" else application_credential))
+    data = pattern(LARGE)
+    location = put(store, data)
+
+    assert store.check() is None
+    assert store.size(location) == LARGE
+    assert read_all(store.get(location), limit=LARGE) == data
+    assert read_all(store.get(location, SEGMENT - 5, 10), limit=10) == data[SEGMENT - 5 : SEGMENT + 5]
+    store.delete(location)
+    assert_empty(store)
+
+
+@pytest.mark.campaign
+def test_keystone_refuses_a_wrong_password(make_keystone_store: MakeStore) -> None:
+    store = make_keystone_store(username="member", password="canary", project_name="demo", created=False)
+    with pytest.raises(Misconfigured, match="refuses our credentials"):
+        store.check()
+
+
+@pytest.mark.parametrize("wrong", [{"region": "nowhere"}, {"interface": "admin"}])
+def test_an_endpoint_that_is_not_in_the_catalogue_is_told_in_plain_words(
+    make_keystone_store: MakeStore, application_credential: dict[str, str], wrong: dict[str, str]
+) -> None:
+    store = make_keystone_store(**application_credential, **wrong, created=False)
+    with pytest.raises(Misconfigured, match="lists no endpoint"):
+        store.check()

@@ -1,0 +1,95 @@
+"""Sources of a known length are written as one object."""
+
+from __future__ import annotations
+
+import pytest
+
+from calotype.stores import Unavailable
+from calotype.stores.checked import CheckedStore
+from calotype.stores.measured import Expectations
+from calotype.testing import Fault, FaultProxy, Trickle, pattern, read_all
+from calotype_store_swift import SwiftStore
+from calotype_store_swift.client import BLOCK
+from plugins.store_swift.tests.objects import (
+    LARGE,
+    SEGMENT,
+    MakeStore,
+    assert_empty,
+    expire_tokens,
+    listed,
+    new_key,
+    put,
+)
+
+# One object, of a known length.
+
+
+@pytest.fixture
+def whole(make_store: MakeStore, proxy: FaultProxy) -> SwiftStore:
+    """A store that takes what these tests send in one request, through `proxy`."""
+    return make_store(auth_url=f"{proxy.url}/auth/v1.0", single_object_max=LARGE)
+
+
+def test_a_source_of_known_length_is_one_object_without_segments(whole: SwiftStore) -> None:
+    location = put(whole, pattern(LARGE), LARGE)
+
+    assert read_all(whole.get(location), limit=LARGE) == pattern(LARGE)
+    assert len(listed(whole)) == 1
+    assert listed(whole, "_segments") == []
+
+
+def test_bodies_go_out_in_large_blocks(whole: SwiftStore) -> None:
+    put(whole, b"x")
+    with whole._connections.lent() as connection:
+        adapter = connection.http_conn[1].request_session.get_adapter(connection.url)
+
+    assert adapter.poolmanager.connection_pool_kw["blocksize"] == BLOCK
+
+
+def test_a_source_longer_than_the_option_goes_in_segments(whole: SwiftStore) -> None:
+    location = put(whole, pattern(LARGE + 1), LARGE + 1)
+
+    assert whole.size(location) == LARGE + 1
+    assert len(listed(whole, "_segments")) > 1
+
+
+def test_a_connection_that_breaks_within_the_first_piece_is_made_again(
+    make_store: MakeStore, proxy: FaultProxy
+) -> None:
+    first = 16 * SEGMENT  # more than the system's own buffers take
+    store = make_store(auth_url=f"{proxy.url}/auth/v1.0", single_object_max=2 * first, segment_size=first)
+    proxy.inject(Fault("PUT ", reset_up=1000))
+    location = put(store, pattern(first + 10), first + 10)
+
+    assert read_all(store.get(location), limit=first + 10) == pattern(first + 10)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("PUT ", reset_up=LARGE - 10), Fault("PUT ", deaf=True)], ids=["cut", "deaf"]
+)
+def test_a_connection_that_breaks_after_the_first_piece_ends_the_upload_and_leaves_nothing(
+    whole: SwiftStore, proxy: FaultProxy, fault: Fault
+) -> None:
+    proxy.inject(fault)
+    with pytest.raises(Unavailable, match="broke off"):
+        put(whole, pattern(LARGE), LARGE)
+
+    assert_empty(whole)
+
+
+def test_bytes_damaged_on_the_way_are_found_by_the_core_and_not_kept(
+    whole: SwiftStore, proxy: FaultProxy
+) -> None:
+    proxy.inject(Fault("PUT ", corrupt_up=LARGE - 10))
+    with pytest.raises(Unavailable, match="damaged"):
+        CheckedStore(whole).add(new_key(), Trickle(pattern(LARGE)), Expectations(length=LARGE))
+
+    assert_empty(whole)
+
+
+def test_a_token_that_has_expired_is_renewed_before_the_bytes_flow(whole: SwiftStore) -> None:
+    put(whole, b"x")
+    expire_tokens(whole)
+    location = put(whole, pattern(LARGE), LARGE)
+
+    assert whole.size(location) == LARGE

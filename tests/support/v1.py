@@ -1,0 +1,127 @@
+"""A client of Images v1."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.answers import Answer
+from tests.support.callers import Caller
+from tests.support.server import OCTETS, Server, meta
+
+#: The bytes of an image, where any do.
+BYTES = b"chunk00000remainder"
+#: The two formats that an image with bytes must have.
+FORMATS = {"disk_format": "raw", "container_format": "ovf"}
+
+
+@dataclass(frozen=True)
+class V1(Caller):
+    """Requests below /v1, with the token of a caller who has one."""
+
+    server: Server
+    token: str | None = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> Answer:
+        """Send any request; `path` is relative to /v1."""
+        return self.request_as(method, f"/v1{path}", headers, body)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """Send a GET request."""
+        return self.request("GET", path, headers)
+
+    def head(self, image_id: str) -> Answer:
+        """Send a HEAD request for an image."""
+        return self.request("HEAD", f"/images/{image_id}")
+
+    def delete(self, path: str) -> Answer:
+        """Send a DELETE request."""
+        return self.request("DELETE", path)
+
+    def post(self, body: bytes | Iterable[bytes] | None = None, **fields: str) -> Answer:
+        """Send a POST request to /images with meta headers, and a body as octets if there is one."""
+        return self.request("POST", "/images", _headers(fields, body), body)
+
+    def put(
+        self,
+        image_id: str,
+        body: bytes | Iterable[bytes] | None = None,
+        *,
+        purge: bool | None = None,
+        **fields: str,
+    ) -> Answer:
+        """Send a PUT request for an image. `purge` says whether properties that are not named are removed."""
+        headers = _headers(fields, body)
+        if purge is not None:
+            headers["x-glance-registry-purge-props"] = str(purge)
+        return self.request("PUT", f"/images/{image_id}", headers, body)
+
+    def put_json(self, path: str, document: Any) -> Answer:
+        """Send a PUT request with a JSON document."""
+        return self.request("PUT", path, {"Content-Type": "application/json"}, json.dumps(document).encode())
+
+    def make(self, body: bytes | Iterable[bytes] | None = None, **fields: str) -> dict[str, Any]:
+        """Make an image and return its record."""
+        return made(self.post(body, **fields))
+
+    def store(self, body: bytes = BYTES, **fields: str) -> dict[str, Any]:
+        """Store bytes in formats that accept any, and return the record."""
+        return self.make(body, **{**FORMATS, **fields})
+
+    def list(self, query: str = "", *, detail: bool = True) -> list[dict[str, Any]]:
+        """Return the images of a list."""
+        answer = self.get(f"/images{'/detail' if detail else ''}{'?' if query else ''}{query}")
+        assert answer.status == 200, answer.text
+        return answer.json["images"]
+
+    def ids(self, query: str = "") -> list[str]:
+        """Return the ids of a list."""
+        return [image["id"] for image in self.list(query)]
+
+    def detail(self, image_id: str) -> dict[str, Any]:
+        """Return the whole record of an image, or of a deleted one, as an administrator sees it."""
+        everything = self.list("is_public=none&limit=1000&changes-since=1970-01-01")
+        (found,) = [image for image in everything if image["id"] == image_id]
+        return found
+
+    def wait(self, image_id: str, *statuses: str) -> dict[str, str]:
+        """Wait until the image has one of these statuses, and return its meta headers."""
+        end = time.monotonic() + 30
+        while (seen := self.head(image_id).meta)["status"] not in statuses:
+            assert time.monotonic() < end, seen
+            time.sleep(0.05)
+        return seen
+
+
+def made(answer: Answer) -> dict[str, Any]:
+    """Return the record in the answer to a POST that succeeded."""
+    assert answer.status == 201, (answer.status, answer.text[:300])
+    return answer.json["image"]
+
+
+def changed(answer: Answer) -> dict[str, Any]:
+    """Return the record in the answer to a PUT that succeeded."""
+    assert answer.status == 200, (answer.status, answer.text[:300])
+    return answer.json["image"]
+
+
+def assert_refused(answer: Answer, status: int, *words: str) -> None:
+    """Check the status, and that the JSON error has it and these words."""
+    assert answer.status == status, (answer.status, answer.text[:300])
+    error = answer.json["error"]
+    assert error["code"] == status
+    for word in words:
+        assert word in error["message"]
+
+
+def _headers(fields: Mapping[str, str], body: object) -> dict[str, str]:
+    return {**(OCTETS if body is not None else {}), **meta(**fields)}

@@ -1,0 +1,51 @@
+"""HTTP byte by byte: what goes out and comes back on one connection."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import struct
+from collections.abc import Iterator
+
+#: Seconds after which a test fails instead of waiting on.
+PATIENCE = 15
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Return everything that arrives until the server closes.
+
+    Raises:
+        TimeoutError: nothing arrived for a while, and the server did not close.
+    """
+    return b"".join(_blocks(connection))
+
+
+def _blocks(connection: socket.socket) -> Iterator[bytes]:
+    with contextlib.suppress(ConnectionResetError):
+        while block := connection.recv(65536):
+            yield block
+
+
+def reset(connection: socket.socket) -> None:
+    """Close the connection with a reset, as the crash of a client does."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Return the status and the body of the next response on a connection that stays open."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    body = response.read()
+    return response.status, body
+
+
+def head(path: str, *lines: str, method: str = "POST") -> bytes:
+    """Return the head of a request."""
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
+
+
+def chunks(*contents: bytes) -> bytes:
+    """Return a chunked body."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(content), content) for content in contents) + b"0\r\n\r\n"
