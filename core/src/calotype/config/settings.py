@@ -50,16 +50,16 @@ class Settings(BaseModel):
         description="Names of the stores, in order. Unset: every installed driver with complete options.",
     )
     default_store: str | None = Field(
-        None, description="The store of an upload that names none. Unset: file, or the only writable one."
+        None, description="The store for uploads that name none. Unset: file, or the only writable one."
     )
     identity: Literal["none", "tokens", "keystone"] = Field(
         "none",
-        description="How callers are known. none: everyone is admin of project default, on loopback only. "
-        "tokens: by a file that `calotype-manage token` writes. "
-        "keystone: by keystonemiddleware in the pipeline.",
+        description="How callers are identified. none: every caller is an administrator of project default, "
+        "on loopback only. tokens: by a file that `calotype-manage token` writes. keystone: by "
+        "keystonemiddleware in the pipeline.",
     )
     allow_anonymous: bool = Field(
-        False, description="Let callers without any token list and read public images; otherwise 401."
+        False, description="Let callers without a token list and read public images; otherwise 401."
     )
     tokens_file: Path | None = Field(
         None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
@@ -67,32 +67,32 @@ class Settings(BaseModel):
     system_scope: bool = Field(
         False,
         description="Give tokens with Keystone's system scope the rights of their roles, and let "
-        "administrators without a project make images that nobody owns. Off: such tokens have no rights, and "
-        "such images are refused.",
+        "administrators without a project create images without an owner. Off: such tokens have no rights, "
+        "and such images are refused.",
     )
     confirm_after: Seconds = Field(
         5,
         ge=0,
         description="Seconds after a request's head from which its token is checked again, in the file or by "
-        "Keystone, before a body that was so long in coming changes anything.",
+        "Keystone, before the body changes anything.",
     )
 
     external_sources: Literal["admin", "everyone"] = Field(
         "admin",
-        description="Who may name a place outside from which bytes are read: a location, copy-from, a "
-        "download to import. admin: a URL makes this server ask for it, inside of its own network.",
+        description="Who may name an external source: a location, a copy-from, or a download to import. "
+        "admin is the default because a URL makes this server send requests from inside its own network.",
     )
 
     public_endpoint: str | None = Field(
         None,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
-        description="Where clients find the service, as https://images.example.com: links begin with it. "
-        "Unset: the scheme and host that the client itself used.",
+        description="The service's URL as clients see it, such as https://images.example.com, for links. "
+        "Unset: the scheme and host of the request.",
     )
     cors_origins: tuple[str, ...] = Field(
         (),
         description="Origins whose web pages may use the service from a browser, such as "
-        "https://dashboard.example.com. *: any, which `identity = none` refuses. Unset: none.",
+        "https://dashboard.example.com. *: any origin, which `identity = none` refuses. Unset: none.",
     )
     cors_methods: tuple[str, ...] = Field(
         ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), description="Methods that those pages may use."
@@ -121,162 +121,167 @@ class Settings(BaseModel):
         10,
         ge=1,
         alias="sqlalchemy.pool_size",
-        description="Database connections kept; about one a worker thread.",
+        description="Database connections kept open; about one per worker thread.",
     )
     pool_timeout: Seconds = Field(
         10, gt=0, alias="sqlalchemy.pool_timeout", description="Seconds to wait for a connection before 503."
     )
     busy_timeout: Seconds = Field(
-        5, ge=0, description="Seconds that who changes something waits for another who does, before 503."
+        5, ge=0, description="Seconds that a write waits for a lock held by another write before 503."
     )
     database_timeout: Seconds = Field(
         15,
         gt=0,
-        description="Seconds that a database server may take to answer before 503. A statement takes "
-        "milliseconds; a server that hangs says nothing, and nobody else would end the waiting.",
+        description="How long a database server may take to answer before the request gets 503, in seconds. "
+        "A statement normally takes milliseconds; a server that hangs would otherwise block its callers.",
     )
     disk_reserve: Size = Field(
         ByteSize(8 << 20),
-        description="Bytes kept back beside an SQLite database, so that images can be deleted when its disk "
-        "is full; a sixteenth of a disk that is small. 0: none.",
+        description="Bytes reserved beside an SQLite database, so that images can be deleted when its disk "
+        "is full; on a small disk, a sixteenth of it. 0: none.",
     )
     migrate: bool = Field(
         False,
-        description="Bring the database to the newest schema at start. "
-        "Off: `calotype-manage db upgrade INI`.",
+        description="Upgrade the database to the newest schema at start. Off: run `calotype-manage db "
+        "upgrade`.",
     )
 
     metrics: bool = Field(
         False,
-        description="Answer /metrics, to anybody who can reach it: set `calotype.admin_listen`, too.",
+        description="Serve /metrics, to everybody who can reach it: set `calotype.admin_listen`, too.",
     )
     admin_listen: str | None = Field(
         None,
-        description="An address of its own for /metrics, /healthz and /readyz: HOST:PORT or unix:/PATH. "
-        "When it is set, /metrics is 404 everywhere else; health is answered on both.",
+        description="A separate address for /metrics, /healthz and /readyz: HOST:PORT or unix:/PATH. When it "
+        "is set, /metrics is 404 everywhere else; health is served at both.",
     )
 
     image_size_cap: Size = Field(
         ByteSize(1 << 40),
         ge=1,
-        description="Bytes an image may have: 1 TiB, so that one upload cannot fill a store unnoticed.",
+        description="Maximum bytes of an image: 1 TiB, so that one upload cannot fill a store unnoticed.",
     )
     inspection: Literal["enforce", "record", "off"] = Field(
         "enforce",
-        description="What is done about uploads that are unsafe, or not what they are declared to be. "
-        "enforce: refuse them. record: write down what they are.",
+        description="What happens to uploads that are unsafe, or not in the declared format. enforce: refuse "
+        "them. record: only record what they are.",
     )
     virtual_size_cap: Size | None = Field(
         ByteSize(64 << 40),
         ge=1,
-        description="Bytes the disk in an image may have: a few KiB can claim exabytes.",
+        description="Maximum bytes of the disk in an image: a few KiB can claim exabytes.",
     )
     project_bytes: Size | None = Field(
-        None, ge=0, description="Bytes that all images of a project may have together. Unset: no limit."
+        None, ge=0, description="Maximum bytes of all images of a project together. Unset: no limit."
     )
     project_images: int | None = Field(
-        None, ge=0, description="Images that a project may have. Unset: no limit."
+        None, ge=0, description="Maximum number of images of a project. Unset: no limit."
     )
     staging_store: str | None = Field(
         None,
-        description="The store where bytes wait that a client stages before it imports them. "
-        "Unset: the default store.",
+        description="The store for bytes that a client stages before an import. Unset: the default store.",
     )
-    max_tags: int = Field(128, ge=0, description="Tags an image may have: what other services allow.")
-    max_members: int = Field(128, ge=0, description="Projects an image may be shared with.")
+    max_tags: int = Field(128, ge=0, description="Maximum number of tags of an image.")
+    max_members: int = Field(128, ge=0, description="Maximum number of projects an image is shared with.")
     max_properties: int = Field(
         70,
         ge=0,
-        description="Properties an image may have. The classic API and v1 show 70 in headers.",
+        description="Maximum properties of an image. The classic API and v1 show at most 70 in headers.",
     )
     max_property_bytes: Size = Field(
         ByteSize(65536),
         ge=1,
-        description="Bytes a property's value may have: 64 KiB, as for nova's `block_device_mapping` of many "
-        "volumes. The classic API and v1 show up to 8,000 in a header.",
+        description="Maximum bytes of a property's value: 64 KiB, as for nova's `block_device_mapping` of "
+        "many volumes. The classic API and v1 show up to 8,000 in a header.",
     )
     max_metadata_bytes: Size = Field(
         ByteSize(262144),
         ge=1,
-        description="Bytes all properties of an image may have together, names included: 256 KiB. The "
-        "classic API and v1 show up to 32 KiB in headers, and say how many properties they leave out.",
+        description="Maximum bytes of all properties of an image together, names included: 256 KiB. The "
+        "classic API and v1 show up to 32 KiB in headers, and report how many properties they omit.",
     )
     list_limit: int = Field(
-        1000, ge=1, description="Images in one answer to a list; the rest is behind `marker`."
+        1000, ge=1, description="Maximum images in one page of a list; `marker` gets the next page."
     )
     list_bytes: Size = Field(
         ByteSize(1 << 20),
         ge=1,
-        description="Bytes of documents in one page of a v2 list. A page that would have more ends early and "
-        "has a `next` link; it has one document at least. Most clients ask for 25 images: 25 KiB.",
+        description="Maximum bytes of documents in one page of a v2 list. A longer page ends early with a "
+        "`next` link, but has at least one document. Most clients ask for 25 images: 25 KiB.",
     )
     lease: Seconds = Field(
-        60, ge=1, description="Seconds after which an upload counts as dead whose process says nothing."
+        60,
+        ge=1,
+        description="Lease duration in seconds. An upload whose process does not renew its lease for this "
+        "long is considered dead.",
     )
     sweep_interval: Seconds = Field(
         10,
         ge=0,
-        description="Seconds between two looks for what died half way. 0: `calotype-manage sweep` does it.",
+        description="Seconds between sweeps for abandoned uploads. 0: run `calotype-manage sweep` instead.",
     )
     job_threads: int = Field(
-        2, ge=0, description="Jobs (copies, imports) that one process does at a time. 0: others do them."
+        2, ge=0, description="Maximum concurrent jobs (copies, imports) of a process. 0: it runs none."
     )
     job_patience: Seconds = Field(
         3600,
         ge=0,
-        description="Seconds for which a job waits for a store that is away, with tries in between, before "
-        "it fails; a source outside is waited for a minute at most. 0: it fails at once.",
+        description="How long a job retries while a store is unreachable before it fails, in seconds; an "
+        "external source is retried for a minute at most. 0: it fails at once.",
     )
     probe_interval: Seconds = Field(
         10,
         gt=0,
-        description="Seconds between two looks whether a store is there, for `/readyz` and metrics; the "
-        "database is asked every 2 seconds, or as often.",
+        description="Seconds between probes of a store, for `/readyz` and metrics; the database is probed "
+        "every 2 seconds, or as often.",
     )
     probe_timeout: Seconds = Field(
         5,
         gt=0,
-        description="Seconds after which a store, or the database, that does not answer such a look is "
-        "unavailable. Requests have deadlines of their own, see `store.NAME.call_timeout`.",
+        description="Seconds that a store or the database may take to answer a probe before it counts as "
+        "unavailable. Requests have timeouts of their own, see `store.NAME.call_timeout`.",
     )
     proxied_downloads: int = Field(
         48,
         ge=1,
-        description="Downloads at a time whose bytes a worker has from a remote store; more are told 503. "
-        "Fewer than the server's blocked_threads, so that other requests always find a worker.",
+        description="Maximum concurrent downloads proxied from remote stores. Further ones get 503. Keep it "
+        "below the server's blocked_threads, so that other requests always find a worker.",
     )
     scrub_rate: Size = Field(
         ByteSize(4 << 20),
         ge=0,
-        description="Bytes a second at which the scrubber reads each store to find damaged copies: "
-        "4 MiB/s is about 1 % of a core. 0: it does not.",
+        description="Bytes per second at which the scrubber reads each store to find damaged copies: 4 MiB/s "
+        "is about 1 % of a core. 0: no scrubber.",
     )
     scrub_period: Seconds = Field(
         30 * 86400,
         gt=0,
-        description="Seconds within which the scrubber checks each copy once: 30 days. "
-        "Where the rate does not allow that, the rate wins.",
+        description="Seconds within which the scrubber checks each copy once: 30 days. If the rate does not "
+        "allow that, the rate has precedence.",
     )
     delete_grace: Seconds = Field(
-        0, ge=0, description="Seconds for which a deleted image's bytes are kept, and it can be undeleted."
+        0,
+        ge=0,
+        description="Grace period in seconds: how long a deleted image's bytes are kept for undelete.",
     )
     audit_retention: Seconds = Field(
         90 * 86400,
         ge=0,
-        description="Seconds for which the database keeps who changed which image: 90 days. The sweeper "
-        "removes what is older. 0: only the log `calotype.audit` tells it.",
+        description="How long the database keeps audit records, in seconds: 90 days. The sweeper removes "
+        "older ones. 0: only the log `calotype.audit` has them.",
     )
     disk_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),
-        description="Disk formats that an image may be said to have.",
+        description="Disk formats that an image may declare.",
     )
     container_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"),
-        description="Container formats that an image may be said to have.",
+        description="Container formats that an image may declare.",
     )
     md5: bool = Field(
         True,
-        description="Compute MD5 too (`checksum`, ETag), which today's clients compare; SHA-256 always is.",
+        description="Also compute MD5 (`checksum`, ETag), which today's clients compare. SHA-256 is always "
+        "computed.",
     )
 
     data_dir: Path | None = Field(
