@@ -13,13 +13,13 @@ from calotype.database.errors import NoIdentity
 
 @click.group()
 def db() -> None:
-    """Bring the database's schema up to date, or look at it."""
+    """Upgrade, downgrade or check the database's schema."""
 
 
 @db.command()
 @takes_ini
 def upgrade(ini: str, variables: dict[str, str]) -> None:
-    """Bring the database to the newest schema; does nothing when it is there."""
+    """Upgrade the database to the newest schema, unless it is there already."""
     with refusals():
         engine = open_database(load_settings(ini, variables), makes_database=True).engine
         before = schema.current(engine)
@@ -30,9 +30,11 @@ def upgrade(ini: str, variables: dict[str, str]) -> None:
 
 @db.command()
 @takes_ini
-@click.option("--to", "revision", required=True, metavar="REVISION", help="An older version's newest.")
+@click.option(
+    "--to", "revision", required=True, metavar="REVISION", help="The newest revision of an older version."
+)
 def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
-    """Take the database back to an older version's schema; what only newer ones can hold is lost."""
+    """Downgrade the database to an older version's schema. Data that only newer schemas can hold is lost."""
     with refusals():
         engine = _open_registry(ini, variables).engine
         before = schema.current(engine)
@@ -45,7 +47,7 @@ def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
 @db.command()
 @takes_ini
 def current(ini: str, variables: dict[str, str]) -> None:
-    """Print the revision the database is at, and the newest one."""
+    """Print the revision of the database, and the newest one."""
     with refusals():
         at = schema.current(_open_registry(ini, variables).engine)
     click.echo(f"at {at or 'none'}, newest {schema.newest()}")
@@ -63,7 +65,7 @@ def _tell(sentence: str) -> None:
 @takes_ini
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def new_id(ini: str, variables: dict[str, str], yes: bool) -> None:
-    """Give the database a database id of its own: for a copy that is to live beside its original.
+    """Give the database a new database id, for a copy that is to be used beside its original.
 
     No service may use the database meanwhile.
     """
@@ -96,7 +98,7 @@ def _identity_of(database: Database) -> str | None:
 @db.command()
 @takes_ini
 def check(ini: str, variables: dict[str, str]) -> None:
-    """Compare the database with what this version needs; exit status 1 when they differ."""
+    """Compare the database with the tables that this version needs. Exit status 1 if they differ."""
     with refusals():
         engine = _open_registry(ini, variables).engine
         schema.require_newest(engine)
