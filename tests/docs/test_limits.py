@@ -14,7 +14,7 @@ from tests.docs.pages import DOCS
 SECTION = (
     (DOCS / "security.md")
     .read_text()
-    .partition("## What is limited by which setting")[2]
+    .partition("## Limits")[2]
     .partition("\n## ")[0]
 )
 ROWS = re.findall(r"^\| (.+) \| (setting|[\d,]+) \| (.+) \|$", SECTION, re.M)
