@@ -63,7 +63,7 @@ class _Command(PServeCommand):
             args.config_vars = [*args.config_vars, f"{ARGUMENTS}={typed}"]
 
     def reload(self, argv: list[str]) -> None:
-        """Watch files, and serve in a child process that is restarted when one of them changes.
+        """LeaseMonitor files, and serve in a child of this process that is started anew when one changes.
 
         Does nothing in the child. Pyramid's own would give the child a second to end, and then kill it.
         """
