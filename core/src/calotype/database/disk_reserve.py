@@ -54,7 +54,7 @@ class Reserve:
         return _free(self._path.parent) < _LOW
 
     def keep(self) -> bool:
-        """Return whether the reserve is there, after making it if the disk has room for it twice."""
+        """Create the reserve if the disk has space for twice its size, and return whether it exists."""
         held = self._held()
         if held >= self._size or held >= (wanted := self._wanted()):
             return True

@@ -12,6 +12,6 @@ class ClassicImage(ImageResource):
 
 
 class ClassicImages(ImageCollection):
-    """/images"""
+    """The resource at `/images`: the collection of all images."""
 
     image_class: ClassVar[type[ImageResource]] = ClassicImage
