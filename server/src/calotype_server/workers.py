@@ -102,7 +102,7 @@ class Workers(ThreadedTaskDispatcher):
                 self._wake()
 
     def _wake(self) -> None:
-        """Wake a worker if a request that had to wait may run now. The caller must hold the lock."""
+        """Wake a worker if there is a request that was held back, and may run now; called under the lock."""
         if self.queue:
             self.queue_cv.notify()
 

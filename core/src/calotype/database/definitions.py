@@ -276,7 +276,7 @@ def _conditions(listing: NamespaceQuery) -> Iterable[ColumnElement[bool]]:
 
 
 def _beyond(sort: SortKey, last: Mapping[str, Any]) -> ColumnElement[bool]:
-    """Return the condition for namespaces after the previous page. No sort field is ever null."""
+    """What comes after the last namespace of the page before; no field that is sorted by is ever null."""
     c = _NAMESPACES.c
 
     def after(column: Any, value: Any) -> ColumnElement[bool]:

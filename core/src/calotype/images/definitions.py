@@ -191,7 +191,7 @@ class Metadefs:
 
     @retry_on_conflict
     def clear(self, namespace: Namespace, kind: Kind, caller: Caller) -> None:
-        """Remove all definitions of a kind. Raise Protected if the namespace is protected."""
+        """Remove all definitions of a kind; raises Protected."""
         with self._database.unit(frees=True) as unit:
             _locked_to_remove(unit, namespace, caller)
             unit.definitions.remove(namespace.id, kind)

@@ -189,7 +189,7 @@ def writable_store(stores: Catalog, name: str | None) -> CheckedStore:
 
 
 def _one_of(stores: Catalog) -> str:
-    """Return the end of an error message that lists the stores which a client can name."""
+    """Return what a client can name instead."""
     names = [store.name for store in stores if store.can(Capability.WRITE)]
     return f"; one of: {', '.join(names)}." if names else ""
 

@@ -195,7 +195,7 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _error_form(request: Request, status: int, text: str) -> Response:
-    """Return an error as text/plain. A 404 without a sentence of its own is `Image not found`."""
+    """The seed's errors: text/plain, and one sentence for whatever is not there."""
     return errors.plain_text(request, status, "Image not found" if text == "Not found" else text)
 
 
