@@ -24,6 +24,7 @@ def token() -> None:
 @click.option("--role", "roles", multiple=True, help="A role: admin, member or reader. Can be repeated.")
 @click.option(
     "--days",
+    metavar="DAYS",
     type=click.FloatRange(min=0, min_open=True),
     help="Days until the token expires. Default: never.",
 )
