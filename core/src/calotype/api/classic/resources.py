@@ -12,6 +12,6 @@ class ClassicImage(ImageResource):
 
 
 class ClassicImages(ImageCollection):
-    """The resource at `/images`: the collection of all images."""
+    """/images: the collection of images."""
 
     image_class: ClassVar[type[ImageResource]] = ClassicImage
