@@ -326,7 +326,7 @@ def test_a_database_with_a_new_id_claims_its_copies_of_the_stores(
     assert said.splitlines()[-1].startswith(f"{old} -> ")
     assert old in site.refusal()
     shown = site.manage("stores", "--claim", "main", "--from", old, "--yes")
-    assert "1 of them belong to images of this registry" in shown
+    assert "1 of them belong to images of this database" in shown
     assert serve(running, site).get(f"/images/{image['id']}").status == 200
     assert site.identity() == said.split()[-1]
 
