@@ -1,4 +1,4 @@
-"""SegmentBudget on the database's disk: recognising that it is full, and keeping a reserve for that day.
+"""Space on the database's disk: notice that the disk is full, and keep a reserve for that case.
 
 A full disk stops every write, the ones that would delete something too. So a file beside the SQLite database
 occupies some room, and is removed when a unit of work that frees room finds none. Until the disk has
