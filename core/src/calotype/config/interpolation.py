@@ -1,8 +1,9 @@
 """Variables in the values of an ini file.
 
-`${name}` is replaced by a variable from the command line, or else from the file's [DEFAULT]
-section; `${env:NAME}` by an environment variable; `${file:PATH}` by a file's content without
-its last newline, so that the ini file need not contain secrets. `$${` is a literal `${`.
+`${name}` stands for a variable of the file's [DEFAULT] section or of the command line,
+which wins; `${env:NAME}` for an environment variable; `${file:PATH}` for a file's
+content without its last newline, so that secrets need not stand in the ini file.
+`$${` is a literal `${`.
 """
 
 from __future__ import annotations
