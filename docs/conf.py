@@ -8,5 +8,6 @@ html_theme = "alabaster"
 html_theme_options = {"description": "Machine images, in stores that are plugins"}
 html_show_copyright = False
 myst_heading_anchors = 3
+myst_enable_extensions = ["deflist"]
 # PasteDeploy's own form of ini files, with colons in section names, is more than the lexer knows.
 suppress_warnings = ["misc.highlighting_failure"]

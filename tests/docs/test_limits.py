@@ -11,12 +11,7 @@ import pytest
 from calotype.config.settings import Settings
 from tests.support.pages import DOCS
 
-SECTION = (
-    (DOCS / "security.md")
-    .read_text()
-    .partition("## What is limited by which setting")[2]
-    .partition("\n## ")[0]
-)
+SECTION = (DOCS / "security.md").read_text().partition("## Limits")[2].partition("\n## ")[0]
 ROWS = re.findall(r"^\| (.+) \| (setting|[\d,]+) \| (.+) \|$", SECTION, re.M)
 
 

@@ -13,7 +13,8 @@ from calotype.stores.core_options import CoreOptions
 from docs import tables
 from tests.support.pages import DOCS, ROOT
 
-#: Where an index's readers find a file of the checkout: a README is shown there, too.
+CORE = ROOT / "core/src/calotype"
+#: Where readers on a package index find a file of the checkout, because an index shows the README, too.
 TREE = "https://github.com/calotype-images/calotype/blob/main/"
 PAGES = [
     ROOT / "README.md",
@@ -76,3 +77,13 @@ def test_keystone_is_described_on_one_page() -> None:
     assert [page.name for page in pages if "keystonemiddleware.auth_token" in page.read_text()] == [
         "keystone.md"
     ]
+
+
+def test_each_path_that_the_architecture_page_names_exists() -> None:
+    page = (DOCS / "architecture.md").read_text()
+    named = [name for name in re.findall(r"`([^`\s()]+)`", page) if "*" not in name and "/" in name]
+    named += re.findall(r"`(\w+\.py)`", page)
+
+    missing = [name for name in named if not any((folder / name).exists() for folder in (ROOT, CORE))]
+    assert missing == []
+    assert len(named) > 50

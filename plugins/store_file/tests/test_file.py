@@ -327,7 +327,7 @@ def test_a_shortened_image_is_noticed_before_its_first_byte(store, blob):
         CheckedStore(store).get(f"file:{KEY}", size=1000)
 
 
-# SegmentBudget.
+# Space on the disk.
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""The `calotype-manage` command: what an operator does beside running the server.
+"""The `calotype-manage` command: the operator's commands besides running the server.
 
-Every command takes an ini file, and behind it the variables that `pserve` takes too:
+Every command takes an ini file, followed by the same variables as `pserve`:
 `calotype-manage stores calotype.ini data_dir=/srv/ct`.
 """
 
@@ -25,12 +25,12 @@ __all__ = ["main"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="calotype-core", prog_name="calotype-manage")
 def main() -> None:
-    """Look after a Calotype image service.
+    """Manage a Calotype image service.
 
-    INI is the file that pserve is started with; VARIABLES are NAME=VALUE pairs
-    that go before those of its [DEFAULT] section.
+    INI is the file that pserve is started with. VARIABLES are NAME=VALUE pairs
+    that override those of its [DEFAULT] section.
     """
-    # What a command has to say it prints itself; the service's log is the server's.
+    # Commands print their own messages; the log belongs to the running service.
     logging.getLogger().addHandler(logging.NullHandler())
 
 

@@ -40,14 +40,16 @@ def _read_id(context: click.Context, parameter: click.Parameter, text: str | Non
 
 @click.command()
 @takes_ini
-@click.option("--image", metavar="ID", callback=_read_id, help="Changes of this image only.")
-@click.option("--user", metavar="NAME", help="Changes by this user only.")
-@click.option("--project", metavar="NAME", help="Changes by users of this project only.")
-@click.option("--since", metavar="TIME", callback=_read_time, help="Not older than this ISO 8601 time (UTC).")
+@click.option("--image", metavar="ID", callback=_read_id, help="Only changes of this image.")
+@click.option("--user", metavar="NAME", help="Only changes by this user.")
+@click.option("--project", metavar="NAME", help="Only changes by users of this project.")
 @click.option(
-    "--verb", type=click.Choice([str(verb) for verb in AuditVerb]), help="Changes of this kind only."
+    "--since", metavar="TIME", callback=_read_time, help="Only changes since this ISO 8601 time (UTC)."
 )
-@click.option("--json", "as_json", is_flag=True, help="A JSON object on each line, on a terminal too.")
+@click.option(
+    "--verb", type=click.Choice([str(verb) for verb in AuditVerb]), help="Only changes of this kind."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object on each line, even on a terminal.")
 def audit(
     ini: str,
     variables: dict[str, str],
@@ -61,8 +63,8 @@ def audit(
 ) -> None:
     """List who changed which image, newest first.
 
-    For people on a terminal; elsewhere each change is a JSON object on a line. The database keeps
-    changes for calotype.audit_retention. Requests that were refused are in the log only.
+    On a terminal the output is for people; elsewhere each record is a JSON object on a line. The database
+    keeps records for calotype.audit_retention. Refused requests are in the log only.
     """
     chosen = AuditVerb(verb) if verb else None
     listing = AuditQuery(image, user, project, chosen, since, limit=_PAGE)

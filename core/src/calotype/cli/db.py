@@ -25,7 +25,7 @@ def db() -> None:
 @db.command()
 @takes_ini
 def upgrade(ini: str, variables: dict[str, str]) -> None:
-    """Bring the database to the newest schema; does nothing when it is there."""
+    """Upgrade the database to the newest schema, unless it is there already."""
     with refusals():
         settings = load_settings(ini, variables)
         branches = _branches(settings)
@@ -39,7 +39,9 @@ def upgrade(ini: str, variables: dict[str, str]) -> None:
 
 @db.command()
 @takes_ini
-@click.option("--to", "revision", required=True, metavar="REVISION", help="An older version's newest.")
+@click.option(
+    "--to", "revision", required=True, metavar="REVISION", help="The newest revision of an older version."
+)
 def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
     """Take the database back to an older version's schema; what only newer ones can hold is lost.
 
@@ -74,7 +76,7 @@ def current(ini: str, variables: dict[str, str]) -> None:
 @takes_ini
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def new_id(ini: str, variables: dict[str, str], yes: bool) -> None:
-    """Give the database a database id of its own: for a copy that is to live beside its original.
+    """Give the database a new database id, for a copy that is to be used beside its original.
 
     No service may use the database meanwhile.
     """
@@ -107,7 +109,7 @@ def _identity_of(database: Database) -> str | None:
 @db.command()
 @takes_ini
 def check(ini: str, variables: dict[str, str]) -> None:
-    """Compare the database with what this version needs; exit status 1 when they differ."""
+    """Compare the database with the tables that this version needs. Exit status 1 if they differ."""
     with refusals():
         engine, branches = _open(ini, variables)
         migrate.require_newest(engine, branches)

@@ -23,13 +23,13 @@ _PAGE = 500
 
 @click.command()
 @takes_ini
-@click.option("--store", metavar="NAME", help="Those in this store only.")
-@click.option("--lift", metavar="ID", help="End the finding with this id, instead of listing them.")
+@click.option("--store", metavar="NAME", help="Only findings in this store.")
+@click.option("--lift", metavar="ID", help="Close the finding with this id, instead of listing findings.")
 def findings(ini: str, variables: dict[str, str], store: str | None, lift: str | None) -> None:
-    """List what fsck or the scrubber found wrong and what is so still, oldest first.
+    """List the open findings of fsck and the scrubber, oldest first.
 
-    For people on a terminal; elsewhere each finding is a JSON object on a line. A later check that
-    finds nothing wrong closes a finding. One that is lifted opens again when a check sees it again.
+    On a terminal the output is for people; elsewhere each finding is a JSON object on a line. A later
+    check closes a finding when the problem is gone. A lifted finding opens again if a check sees it again.
     """
     with refusals():
         database = open_database(load_settings(ini, variables), makes_database=False)

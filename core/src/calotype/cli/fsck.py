@@ -24,31 +24,33 @@ _UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 
 @click.command()
 @takes_ini
-@click.option("--store", "only", metavar="NAME", help="Look at this store only.")
+@click.option("--store", "only", metavar="NAME", help="Check only this store.")
 @click.option(
     "--deep",
     type=_RATE,
     metavar="RATE",
-    help="Read all bytes too, at so many a second, as 100MiB.",
+    help="Also read all bytes, at this rate per second, such as 100MiB.",
 )
-@click.option("--repair", is_flag=True, help="Remove what belongs to nobody. Images are never touched.")
+@click.option(
+    "--repair", is_flag=True, help="Remove objects that belong to no image. Images are never touched."
+)
 @click.option(
     "--yes-remove",
     "agreed",
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Agree that --repair removes up to N objects of a store, where it asks for that.",
+    help="Allow --repair to remove up to N objects of a store, if it asks for that.",
 )
 @click.option(
     "--window",
     type=Quantity("seconds", parse_seconds, 0),
     default=3600,
     show_default=True,
-    help="Leave alone what is younger: seconds, or a time as 2h.",
+    help="Keep objects that are younger than this: seconds, or a time such as 2h.",
 )
 @click.option(
-    "--after", default="", metavar="KEY", help="Go on after this key, which an earlier run printed."
+    "--after", default="", metavar="KEY", help="Continue after this key, which an earlier run printed."
 )
 def fsck(
     ini: str,
@@ -60,12 +62,12 @@ def fsck(
     window: float,
     after: str,
 ) -> None:
-    """Compare the database with the stores, in both directions; removes nothing unless --repair is given.
+    """Compare the database with the stores, in both directions. Remove nothing unless --repair is given.
 
-    On a terminal a line shows how far it is; elsewhere each problem is a JSON object on a line.
+    On a terminal a line shows the progress; elsewhere each problem is a JSON object on a line.
     The database keeps the problems as findings: see calotype-manage findings.
-    Exit status: 0 all well, 1 something is wrong and stays so, or the command could not run,
-    2 a store could not be looked at.
+    Exit status: 0 all is well, 1 a problem remains or the command could not run,
+    2 a store could not be checked.
     """
     if agreed and not repair:
         raise click.UsageError("--yes-remove agrees to what --repair removes: give --repair too")

@@ -12,7 +12,7 @@ from calotype.model.errors import NotFound
 
 @click.group()
 def images() -> None:
-    """Look after single images."""
+    """Restore single images."""
 
 
 @images.command()
@@ -20,7 +20,7 @@ def images() -> None:
 @click.argument("image_id", metavar="ID")
 @variables_argument
 def undelete(ini: str, image_id: str, variables: dict[str, str]) -> None:
-    """Bring a deleted image back, as long as its bytes are kept (calotype.delete_grace)."""
+    """Restore a deleted image within its grace period (calotype.delete_grace)."""
     with refusals():
         service = open_ready(ini, variables)
         try:
@@ -37,9 +37,9 @@ def undelete(ini: str, image_id: str, variables: dict[str, str]) -> None:
 @click.argument("image_id", metavar="ID")
 @variables_argument
 def unquarantine(ini: str, image_id: str, variables: dict[str, str]) -> None:
-    """Read all copies of an image now, and serve again those that are right.
+    """Read all copies of an image now, and put the good ones back into service.
 
-    A copy that is found bad is put in quarantine, or stays there. Exit status 1 when there is one.
+    Bad copies are put in quarantine, or stay there. Exit status 1 if there is a bad copy.
     """
     with refusals():
         service = open_ready(ini, variables)
@@ -59,10 +59,10 @@ def unquarantine(ini: str, image_id: str, variables: dict[str, str]) -> None:
 @click.command()
 @takes_ini
 def sweep(ini: str, variables: dict[str, str]) -> None:
-    """End uploads whose server died and remove what is doomed, once: for cron.
+    """End abandoned uploads and remove bytes that are pending delete, once. For use in cron.
 
-    An upload that looks dead is watched for two thirds of a lease before it is ended.
-    Exit status 1 when something could not be removed.
+    An upload that looks abandoned is watched for two thirds of a lease before it is ended.
+    Exit status 1 if something could not be removed.
     """
     ended = removed = failed = 0
     with refusals():

@@ -24,13 +24,13 @@ from calotype.database.scrubs import Scrub
 
 @click.group()
 def scrub() -> None:
-    """Look after the scrubber, which reads stored copies again to find damaged ones."""
+    """Control the scrubber, which reads stored copies again to find damaged ones."""
 
 
 @scrub.command()
 @takes_ini
 def show(ini: str, variables: dict[str, str]) -> None:
-    """Print how far the scrubber is with each store. Exit status 1: a copy is bad, or it has stopped."""
+    """Print the scrubber's progress with each store. Exit status 1 if a copy is bad, or it has stopped."""
     with refusals(), closing(_open_registry(ini, variables)) as database:
         migrate.require_newest(database.engine)
         _show(database, database.scrubs.all())
@@ -38,11 +38,11 @@ def show(ini: str, variables: dict[str, str]) -> None:
 
 @scrub.command()
 @takes_ini
-@click.option("--store", metavar="NAME", help="Only this store.")
+@click.option("--store", metavar="NAME", help="Check only this store.")
 def run(ini: str, variables: dict[str, str], store: str | None) -> None:
-    """Check the copies that are due, once: for cron, or to see a result at once.
+    """Check the copies that are due, once. For use in cron, or to see a result at once.
 
-    The rates of the settings hold here too. Exit status as that of `show`.
+    The configured rates apply here, too. The exit status is that of `show`.
     """
     with refusals(), closing(open_ready(ini, variables)) as service:
         scrubbers = service.lifecycle.scrubbers(threading.Event(), only=store)
@@ -59,7 +59,7 @@ def run(ini: str, variables: dict[str, str], store: str | None) -> None:
 @click.argument("store", metavar="STORE")
 @variables_argument
 def resume(ini: str, store: str, variables: dict[str, str]) -> None:
-    """Let the scrubber go on with a store where it stopped, beginning with the copies in quarantine."""
+    """Let the scrubber continue with a store where it stopped, starting with the copies in quarantine."""
     with refusals(), closing(open_ready(ini, variables)) as service:
         if not service.lifecycle.resume_scrub(store):
             raise Refusal(f"the scrubber has not stopped in store '{store}'")

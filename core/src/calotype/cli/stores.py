@@ -27,24 +27,29 @@ from calotype.transfers.places import Place, Places
 
 @click.command()
 @takes_ini
-@click.option("--check", "probing", is_flag=True, help="Write, read, range and delete a probe in each store.")
+@click.option(
+    "--check",
+    "probing",
+    is_flag=True,
+    help="Write, read and delete a probe in each store, and read a range of it.",
+)
 @click.option(
     "--create",
     "created",
     metavar="NAME",
-    help="Make the store's place first: a directory, a bucket ... An empty one is marked as this database's.",
+    help="First create the store's place, such as a directory or bucket, and mark it if it is empty.",
 )
 @click.option(
     "--claim",
     "claimed",
     metavar="NAME",
-    help="Show what the store's place holds, ask, and mark the place as this database's.",
+    help="Show the content of the store's place, ask, and mark the place as this database's.",
 )
 @click.option(
     "--from",
     "owner",
     metavar="DATABASE-ID",
-    help="With --claim: take the place over from this database, whose marker it has.",
+    help="With --claim: take the place over from this database, whose marker is in it.",
 )
 @click.option("--yes", is_flag=True, help="With --claim: do not ask.")
 def stores(
@@ -56,10 +61,10 @@ def stores(
     owner: str | None,
     yes: bool,
 ) -> None:
-    """Show the stores: driver, capabilities, options, whether they can be reached, whose their places are.
+    """Show the stores: driver, capabilities, options, state, and which database their places belong to.
 
-    Warn of secrets and databases that other users of the machine could read or write.
-    Exit status 1 when one of them cannot be reached, or its place is another database's.
+    Warn about secrets and databases that other users of the machine could read or write.
+    Exit status 1 if a store cannot be reached, or its place belongs to another database.
     """
     if claimed is None and (owner is not None or yes):
         raise click.UsageError("--from and --yes go with --claim NAME")

@@ -14,16 +14,19 @@ from calotype.model import policy
 
 @click.group()
 def token() -> None:
-    """Make, list and revoke the static tokens that callers send as X-Auth-Token."""
+    """Create, list and revoke the static tokens that callers send as X-Auth-Token."""
 
 
 @token.command()
 @takes_ini
-@click.option("--user", required=True, help="Whom the token stands for.")
-@click.option("--project", help="The project that the user works in, and that owns what it creates.")
-@click.option("--role", "roles", multiple=True, help="A role: admin, member, reader. Can be given again.")
+@click.option("--user", required=True, help="The user that the token identifies.")
+@click.option("--project", help="The user's project, which owns the images that the user creates.")
+@click.option("--role", "roles", multiple=True, help="A role: admin, member or reader. Can be repeated.")
 @click.option(
-    "--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires; else never."
+    "--days",
+    metavar="DAYS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Days until the token expires. Default: never.",
 )
 def add(
     ini: str,
@@ -33,7 +36,7 @@ def add(
     roles: tuple[str, ...],
     days: float | None,
 ) -> None:
-    """Make a token, and print it as the last word: it is never shown again."""
+    """Create a token, and print it as the last word. It is never shown again."""
     for role in roles:
         if role.lower() not in policy.ROLES:
             raise Refusal(
@@ -59,7 +62,7 @@ def add(
 @token.command("list")
 @takes_ini
 def show(ini: str, variables: dict[str, str]) -> None:
-    """Print the tokens' ids and whom they stand for; the tokens themselves are not known."""
+    """Print the ids, users and roles of the tokens. The tokens themselves are not stored."""
     with refusals():
         file = _token_file(ini, variables)
         entries = file.entries()
@@ -77,7 +80,7 @@ def show(ini: str, variables: dict[str, str]) -> None:
 @click.argument("token_id", metavar="ID")
 @variables_argument
 def revoke(ini: str, token_id: str, variables: dict[str, str]) -> None:
-    """Make a token worthless, within a second and without a restart. ID: what `list` shows, or the token."""
+    """Revoke a token, within a second and without a restart. ID: as shown by `list`, or the token."""
     with refusals():
         file = _token_file(ini, variables)
         if not file.path.exists():  # and its directory must not be made for a look at it

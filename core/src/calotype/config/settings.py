@@ -35,7 +35,7 @@ class Settings(BaseModel):
         description="Names of the stores, in order. Unset: every installed driver with complete options.",
     )
     default_store: str | None = Field(
-        None, description="The store of an upload that names none. Unset: file, or the only writable one."
+        None, description="The store for uploads that name none. Unset: file, or the only writable one."
     )
     identity: Literal["none", "tokens", "keystone"] = Field(
         "none",
@@ -44,7 +44,7 @@ class Settings(BaseModel):
         "keystone: by keystonemiddleware in the pipeline.",
     )
     allow_anonymous: bool = Field(
-        False, description="Let callers without any token list and read public images; otherwise 401."
+        False, description="Let callers without a token list and read public images; otherwise 401."
     )
     tokens_file: Path | None = Field(
         None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
@@ -52,8 +52,8 @@ class Settings(BaseModel):
     system_scope: bool = Field(
         False,
         description="Give tokens with Keystone's system scope the rights of their roles, and let "
-        "administrators without a project make images that nobody owns. Off: such tokens have no rights, and "
-        "such images are refused.",
+        "administrators without a project create images without an owner. Off: such tokens have no rights, "
+        "and such images are refused.",
     )
     confirm_after: Seconds = Field(
         5,
@@ -82,13 +82,13 @@ class Settings(BaseModel):
     public_endpoint: str | None = Field(
         None,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
-        description="Where clients find the service, as https://images.example.com: links begin with it. "
-        "Unset: the scheme and host that the client itself used.",
+        description="The service's URL as clients see it, such as https://images.example.com, for links. "
+        "Unset: the scheme and host of the request.",
     )
     cors_origins: tuple[str, ...] = Field(
         (),
         description="Origins whose web pages may use the service from a browser, such as "
-        "https://dashboard.example.com. *: any, which `identity = none` refuses. Unset: none.",
+        "https://dashboard.example.com. *: any origin, which `identity = none` refuses. Unset: none.",
     )
     cors_methods: tuple[str, ...] = Field(
         ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), description="Methods that these pages may use."
@@ -138,8 +138,8 @@ class Settings(BaseModel):
     )
     migrate: bool = Field(
         False,
-        description="Bring the database to the newest schema at start. "
-        "Off: `calotype-manage db upgrade INI`.",
+        description="Upgrade the database to the newest schema at start. Off: run `calotype-manage db "
+        "upgrade`.",
     )
 
     metrics: bool = Field(
@@ -148,8 +148,8 @@ class Settings(BaseModel):
     )
     admin_listen: str | None = Field(
         None,
-        description="An address of its own for /metrics, /healthz and /readyz: HOST:PORT or unix:/PATH. "
-        "When it is set, /metrics is 404 everywhere else; health is answered on both.",
+        description="A separate address for /metrics, /healthz and /readyz: HOST:PORT or unix:/PATH. When it "
+        "is set, /metrics is 404 everywhere else; health is served at both.",
     )
 
     image_size_cap: Size = Field(
@@ -190,14 +190,14 @@ class Settings(BaseModel):
     max_property_bytes: Size = Field(
         ByteSize(65536),
         ge=1,
-        description="Bytes a property's value may have: 64 KiB, as for nova's `block_device_mapping` of many "
-        "volumes. The classic API and v1 show up to 8,000 in a header.",
+        description="Maximum bytes of a property's value: 64 KiB, as for nova's `block_device_mapping` of "
+        "many volumes. The classic API and v1 show up to 8,000 in a header.",
     )
     max_metadata_bytes: Size = Field(
         ByteSize(262144),
         ge=1,
-        description="Bytes all properties of an image may have together, names included: 256 KiB. The "
-        "classic API and v1 show up to 32 KiB in headers, and say how many properties they leave out.",
+        description="Maximum bytes of all properties of an image together, names included: 256 KiB. The "
+        "classic API and v1 show up to 32 KiB in headers, and report how many properties they omit.",
     )
     list_limit: int = Field(
         1000, ge=1, description="Maximum number of images in one page of a list; `marker` leads on."
@@ -244,8 +244,8 @@ class Settings(BaseModel):
     scrub_rate: Size = Field(
         ByteSize(4 << 20),
         ge=0,
-        description="Bytes a second at which the scrubber reads each store to find damaged copies: "
-        "4 MiB/s is about 1 % of a core. 0: it does not.",
+        description="Bytes per second at which the scrubber reads each store to find damaged copies: 4 MiB/s "
+        "is about 1 % of a core. 0: no scrubber.",
     )
     scrub_period: Seconds = Field(
         30 * 86400,

@@ -28,7 +28,7 @@ _NAME_MAX = 255
 
 
 class AuditTrail:
-    """The questions about changes."""
+    """Queries for audit records."""
 
     def __init__(self, reader: Callable[[], AbstractContextManager[Connection]]):
         self._reader = reader

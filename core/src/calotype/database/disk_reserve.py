@@ -1,4 +1,4 @@
-"""SegmentBudget on the database's disk: recognising that it is full, and keeping a reserve for that day.
+"""Space on the database's disk: notice that the disk is full, and keep a reserve for that case.
 
 A full disk stops every write, the ones that would delete something too. So a file beside the SQLite database
 occupies some room, and is removed when a unit of work that frees room finds none. Until the disk has
@@ -54,7 +54,7 @@ class Reserve:
         return _free(self._path.parent) < _LOW
 
     def keep(self) -> bool:
-        """Return whether the reserve is there, after making it if the disk has room for it twice."""
+        """Create the reserve if the disk has space for twice its size, and return whether it exists."""
         held = self._held()
         if held >= self._size or held >= (wanted := self._wanted()):
             return True

@@ -136,7 +136,7 @@ def _execute(cursor: sqlite3.Cursor, statement: str, end: float) -> bool:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at BEGIN: a lock taken later, half way, can fail where waiting does not help."""
+    """Take the write lock at BEGIN, because a transaction that upgrades its lock later can fail at once."""
     if not connection.get_execution_options().get(READ_ONLY):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 

@@ -49,12 +49,12 @@ class Egress:
         self._addresses(parse(url))
 
     def check_form(self, url: str) -> None:
-        """Return if nothing in the URL itself forbids to fetch from it: its form, scheme, port, or address.
+        """Check the form, scheme, port and literal address of a URL, and return if they are allowed.
 
-        Nothing is looked up, so a name is let through whatever it leads to; `open` judges that.
+        No name is resolved here: `open` checks the addresses that a name resolves to.
 
         Raises:
-            Forbidden: it may not be fetched from.
+            Forbidden: fetching from this URL is not allowed.
         """
         target = parse(url)
         self.policy.check_port(target)

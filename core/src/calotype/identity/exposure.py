@@ -22,7 +22,7 @@ _FILTER_SECRET = re.compile(r"^\s*\w*(password|secret)\s*[=:]\s*(?!\$\{)\S", re.
 
 
 def find_exposed(settings: Settings, stores: Catalog) -> list[str]:
-    """Return a sentence for each file that is more open than it should be; [] when all is well."""
+    """Return a sentence for each file whose permissions are too open; [] if there is none."""
     secrets = [*settings.secret_files]
     if settings.identity == "tokens":
         secrets.append(settings.tokens_path())

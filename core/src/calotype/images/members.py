@@ -42,10 +42,10 @@ class Members:
         """Share a shared image with one more project.
 
         Raises:
-            InvalidRequest: no project can be called that.
+            InvalidRequest: the project's name is invalid.
             NotAllowed: the caller may not share it, or its visibility is another one.
             Conflict: it is shared with the project already.
-            RequestTooLarge: the image has as many members as it may.
+            RequestTooLarge: the image has the maximum number of members.
         """
         check_project(project)
         with self._database.unit() as unit:
@@ -61,9 +61,9 @@ class Members:
 
     @retry_on_conflict
     def share(self, image: Image, member: MemberSpec, caller: Caller) -> Image:
-        """Share an image with a project, or change whether that one may share it further.
+        """Share an image with a project, or set whether the project may share it further.
 
-        A private image is shared from now on.
+        The visibility of a private image becomes `shared`.
 
         Raises:
             InvalidRequest: no project can be called that.

@@ -94,7 +94,7 @@ def new_id() -> str:
 
 
 def check_fields(draft: ImageFields, settings: Settings) -> None:
-    """Return if the draft keeps every rule that can be told from itself alone.
+    """Check the rules that depend on the fields alone, and return if they hold.
 
     Raises:
         InvalidRequest, RequestTooLarge: with a sentence for the client.

@@ -17,9 +17,9 @@ from types import TracebackType
 
 #: Bytes that are hashed in place before threads are started.
 INLINE = 1 << 20
-#: ReaderIterator that a digest thread may be behind, the one at hand included; that many are held for it.
+#: How many blocks a digest thread may be behind, including the current one; they are kept in memory for it.
 BEHIND = 3
-#: Digests are most of the work there is: they stand back where a request waits for a core.
+#: Digest threads run at a higher niceness, so that requests get the CPU first.
 NICENESS = 10
 
 

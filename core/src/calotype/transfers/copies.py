@@ -172,6 +172,6 @@ def _close(unit: Unit, copy: Copy, state: FindingState) -> None:
 
 
 def _clear_reason(unit: Unit, image_id: str) -> None:
-    """Take back what `status_reason` says of bad copies, if there is none left."""
+    """Clear `status_reason` if it reports bad copies and none is left."""
     if not any(one.quarantined for one in unit.any_image(image_id).locations):
         unit.scrubs.set_reason(image_id, None)

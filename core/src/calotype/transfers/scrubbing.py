@@ -319,7 +319,7 @@ def look(store: CheckedStore, copy: Copy, copies: Copies, spend: Callable[[int],
 
 
 def _digest(store: CheckedStore, copy: Copy, spend: Callable[[int], None]) -> str:
-    """Return the SHA-256 in hex of as many bytes as the copy must have."""
+    """Return the SHA-256 in hex of the copy's first `size` bytes."""
     digest, paid = hashlib.sha256(), COPY_COST
     with contextlib.closing(store.get(copy.location, size=copy.size)) as reader:
         while True:

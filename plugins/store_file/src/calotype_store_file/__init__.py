@@ -58,17 +58,17 @@ OPERATORS = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMET
 class FileOptions(StoreOptions):
     """The options `store.NAME.*` of a file store."""
 
-    path: Path = Field(description="the directory that holds the images; one store a directory")
+    path: Path = Field(description="directory for the images; each store needs its own")
     file_mode: str = Field("0640", pattern="^0?[46][04][04]$", description="permissions of images, octal")
     dir_mode: str = Field(
         "0750", pattern="^0?7[0145][0145]$", description="permissions of directories, octal"
     )
-    fsync: bool = Field(True, description="an upload is on disk before it is answered")
-    sparse: bool = Field(True, description="blocks of zeros take no room on disk")
-    quota: Size | None = Field(None, description="the most bytes all images together may have")
+    fsync: bool = Field(True, description="write an upload to disk before it is acknowledged")
+    sparse: bool = Field(True, description="store blocks of zeros without using disk space")
+    quota: Size | None = Field(None, description="maximum bytes of all images together")
     min_free: Size | None = Field(
         None,
-        description="bytes of the file system that stay free; unset: 256 MiB, or 1 % of a smaller one",
+        description="bytes of the file system to keep free; unset: 256 MiB, or 1 % of a smaller one",
     )
 
 

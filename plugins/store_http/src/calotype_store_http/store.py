@@ -57,27 +57,27 @@ class HttpOptions(StoreOptions):
     """What may be fetched from, and how patiently; see README.md."""
 
     schemes: tuple[Literal["https", "http"], ...] = Field(
-        ("https", "http"), min_length=1, description="the URI schemes that clients may name"
+        ("https", "http"), min_length=1, description="URI schemes that clients may use"
     )
-    ports: tuple[Port, ...] = Field((80, 443), min_length=1, description="the ports that may be fetched from")
+    ports: tuple[Port, ...] = Field((80, 443), min_length=1, description="allowed ports")
     allowed_networks: tuple[Network, ...] = Field(
-        (), description="networks that may be fetched from although they are not public"
+        (), description="networks that are allowed although they are not public"
     )
     allowed_hosts: tuple[Host, ...] = Field(
-        (), description="names that may be fetched from wherever they lead; their DNS is trusted"
+        (), description="names that are allowed whatever they resolve to; their DNS is trusted"
     )
     denied_networks: tuple[Network, ...] = Field(
-        (), description="networks never to fetch from although they are public, as this service's own"
+        (), description="networks that are refused although they are public, such as this service's own"
     )
     max_redirects: int = Field(
-        3, ge=0, le=10, description="redirects followed, each checked as the first URL"
+        3, ge=0, le=10, description="maximum redirects to follow, each checked like the first URL"
     )
     connect_timeout: Seconds = Field(5, gt=0, description="seconds to connect to an address")
-    read_timeout: Seconds = Field(60, gt=0, description="seconds to wait for an answer, or for more bytes")
+    read_timeout: Seconds = Field(60, gt=0, description="seconds to wait for a response, or for more bytes")
     min_rate: Size = Field(
-        ByteSize(16384), ge=1, description="bytes a second below which a source is too slow"
+        ByteSize(16384), ge=1, description="bytes per second below which a source is abandoned"
     )
-    retries: int = Field(3, ge=0, le=10, description="times a broken download is taken up again")
+    retries: int = Field(3, ge=0, le=10, description="how often an interrupted download is continued")
     ca_bundle: str | None = Field(None, description="file of CA certificates (default: the system's)")
     verify: bool = Field(True, description="check certificates; false only for tests")
 

@@ -83,7 +83,7 @@ def lost_answers(outcome: BaseException | dict[str, Any] | None) -> bool:
 
 
 def explain(store: str, error: Exception, *, virtual: bool = False) -> StoreError:
-    """The contract's error for what botocore raised; `virtual`: the bucket stands in the host name."""
+    """Return the contract's error for an error of botocore. `virtual`: the bucket is in the host name."""
     if isinstance(error, aws.ClientError):
         return _refusal(store, error)
     if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):

@@ -33,17 +33,19 @@ class S3Options(StoreOptions):
     )
     access_key: str | None = Field(
         None,
-        description="Access key (signed URLs show it); unset: the ambient AWS chain, as an instance role.",
+        description="Access key (signed URLs show it); unset: the ambient AWS chain, such as an instance "
+        "role.",
     )
     secret_key: SecretStr | None = Field(None, description="The access key's secret; set both or neither.")
     addressing: Literal["auto", "path", "virtual"] = Field(
-        "auto", description="Bucket in the path or in the host name; auto: path where endpoint_url is set."
+        "auto",
+        description="Bucket in the path or in the host name; auto: in the path if endpoint_url is set.",
     )
     public_endpoint: Url | None = Field(
         None, description="The server's URL as clients reach it, for direct URLs; unset: endpoint_url."
     )
-    ca_bundle: FilePath | None = Field(None, description="A PEM file of the CAs that vouch for the server.")
-    verify: bool = Field(True, description="Whether to check the server's certificate; false is for tests.")
+    ca_bundle: FilePath | None = Field(None, description="A PEM file of CA certificates for the server.")
+    verify: bool = Field(True, description="Check the server's certificate; false is for tests.")
     proxy: SecretStr | None = Field(
         None, description="An HTTP proxy to go through: http://[user:key@]host:port."
     )
@@ -52,15 +54,17 @@ class S3Options(StoreOptions):
         description="when_supported adds boto3's CRC to each request; many servers refuse it.",
     )
     multipart_threshold: Size = Field(
-        ByteSize(32 << 20), le=PART_MAX, description="Images of a known length from here on go up in parts."
+        ByteSize(32 << 20),
+        le=PART_MAX,
+        description="Images of a known length from this size on are uploaded in parts.",
     )
     part_size: Part | None = Field(
-        None, description="Bytes in a part; unset: 12 MiB. Grows where 10,000 such parts would not suffice."
+        None, description="Bytes in a part; unset: 12 MiB. It grows if 10,000 such parts are not enough."
     )
     memory: Size = Field(
         ByteSize(36 << 20),
         ge=PART_MIN,
-        description="Bytes of parts that one upload holds at a time; one part is held even if it is larger.",
+        description="Bytes of parts that one upload holds in memory; at least one part is held.",
     )
     max_concurrency: int = Field(8, ge=1, le=256, description="Parts of one upload sent at a time.")
     storage_class: str | None = Field(None, description="Storage class of new objects, such as STANDARD_IA.")
@@ -70,7 +74,7 @@ class S3Options(StoreOptions):
     kms_key_id: str | None = Field(None, description="The KMS key for sse = aws:kms.")
     connect_timeout: Seconds = Field(5, gt=0, description="Seconds to wait for a connection.")
     read_timeout: Seconds = Field(60, gt=0, description="Seconds to wait for the next bytes.")
-    retries: int = Field(4, ge=0, le=20, description="How often a failed request or read is repeated.")
+    retries: int = Field(4, ge=0, le=20, description="How often a failed request or read is retried.")
 
     @field_validator("prefix")
     @classmethod

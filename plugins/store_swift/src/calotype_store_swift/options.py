@@ -18,9 +18,9 @@ class SwiftOptions(StoreOptions):
 
     auth_url: str = Field(
         pattern=r"^https?://",
-        description="Where tokens are had: Keystone's address, or for version 1 the full URL, .../auth/v1.0.",
+        description="Keystone's address, or for version 1 the full URL, .../auth/v1.0.",
     )
-    auth_version: Literal["1", "3"] = Field("3", description="3: Keystone. 1: tempauth and its kin.")
+    auth_version: Literal["1", "3"] = Field("3", description="3: Keystone. 1: tempauth and similar.")
     user: str | None = Field(None, description="Version 1: the user, account:name.")
     key: SecretStr | None = Field(None, description="Version 1: the user's key.")
     username: str | None = Field(None, description="Version 3: the user's name.")
@@ -40,7 +40,7 @@ class SwiftOptions(StoreOptions):
     endpoint: str | None = Field(
         None,
         pattern=r"^https?://",
-        description="The storage URL with its account, in place of the catalogue's.",
+        description="The storage URL with its account, instead of the catalogue's.",
     )
     ca_bundle: Path | None = Field(
         None,
@@ -50,46 +50,45 @@ class SwiftOptions(StoreOptions):
     container: str = Field(
         "calotype",
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
-        description="The container, and the prefix of its kin.",
+        description="The container; the names of further containers begin with it.",
     )
     shards: int = Field(
         0,
         ge=0,
         le=2,
-        description="Hex digits of the key's hash by which objects are spread over 1, 16 or 256 containers. "
-        "Never change it once there are images.",
+        description="Hex digits of the key's hash that select one of 1, 16 or 256 containers. Never change "
+        "it once there are images.",
     )
     single_object_max: Size = Field(
         ByteSize(1 << 30),
         ge=0,
         le=OBJECT_MAX,
-        description="Images of a known length up to so many bytes go as one object, sent on as they come; "
-        "others go in segments, and only a segment is sent again when a connection breaks. "
-        "0: always in segments.",
+        description="Images of a known length up to this size are one object, sent as the bytes arrive; "
+        "others are segments, of which only one is sent again if a connection breaks. 0: always segments.",
     )
     segment_size: Size | None = Field(
         None,
         ge=1,
         le=OBJECT_MAX,
-        description="Bytes in a segment; default 16 MiB. It grows where the manifest would be too long.",
+        description="Bytes in a segment; default 16 MiB. It grows if the manifest would be too long.",
     )
     segment_concurrency: int = Field(4, ge=1, le=64, description="Segments of one upload sent at a time.")
     upload_memory: Size = Field(
         ByteSize(48 << 20),
         ge=1,
-        description="Bytes of one upload held in memory; when two segments do not fit they wait on disk.",
+        description="Bytes of one upload held in memory; if two segments do not fit, segments wait on disk.",
     )
     spool_dir: Path | None = Field(
-        None, description="The folder where; default: the system's for temporary files."
+        None, description="The folder for waiting segments; default: the system's for temporary files."
     )
     segment_ttl: Seconds = Field(
         7 * 86400,
         ge=60,
-        description="Seconds until Swift itself removes the segments of an upload that never ended. "
-        "Longer than the longest upload.",
+        description="Seconds after which Swift itself removes the segments of an upload that never finished. "
+        "Must be longer than the longest upload.",
     )
     temp_url_key: SecretStr | None = Field(
-        None, description="The account's Temp-URL-Key; with it clients can be sent to Swift directly."
+        None, description="The account's Temp-URL-Key; with it, clients can be redirected to Swift."
     )
     temp_url_digest: Literal["sha256", "sha512", "sha1"] = Field(
         "sha256", description="How TempURLs are signed; one of /info's tempurl.allowed_digests."
@@ -97,7 +96,7 @@ class SwiftOptions(StoreOptions):
     connect_timeout: Seconds = Field(10.0, gt=0, description="Seconds to wait for a connection.")
     read_timeout: Seconds = Field(60.0, gt=0, description="Seconds to wait for the next bytes of an answer.")
     retries: int = Field(
-        3, ge=0, le=20, description="How often a request is repeated, and a broken download taken up again."
+        3, ge=0, le=20, description="How often a request is retried, and an interrupted download continued."
     )
 
     @model_validator(mode="after")

@@ -12,6 +12,6 @@ class ClassicImage(ImageResource):
 
 
 class ClassicImages(ImageCollection):
-    """/images"""
+    """/images: the collection of images."""
 
     image_class: ClassVar[type[ImageResource]] = ClassicImage
