@@ -80,7 +80,7 @@ def counter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     stores = make_catalog(MemoryStore("memory", MemoryStore.Options()))
     lifecycle = Lifecycle(made, stores, settings)
     probes = Probes(made, stores, settings)
-    service = Service(settings, made, stores, lifecycle, Places(made, stores), probes)
+    service = Service(settings, made, stores, lifecycle, Places(made, stores), probes, ())
     counter = Counter(TestApp(make_app(service)), engine)
     counter.active()  # the first upload of a project begins its usage
     try:

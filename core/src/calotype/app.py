@@ -131,7 +131,7 @@ class Application:
         return self._process.router(environ, start_response)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._process.router, name)  # Pyramid's commands ask it for its database
+        return getattr(self._process.router, name)  # Pyramid's commands ask it for its registry
 
     @property
     def calotype_server(self) -> Application:
