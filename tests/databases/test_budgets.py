@@ -16,6 +16,7 @@ from calotype.app import Service, make_app
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
+from calotype.extensions import load_extensions
 from calotype.images.lifecycle import Lifecycle
 from calotype.testing.memory import MemoryStore
 from calotype.transfers.places import Places
@@ -80,7 +81,9 @@ def counter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     stores = make_catalog(MemoryStore("memory", MemoryStore.Options()))
     lifecycle = Lifecycle(made, stores, settings)
     probes = Probes(made, stores, settings)
-    service = Service(settings, made, stores, lifecycle, Places(made, stores), probes, ())
+    service = Service(
+        settings, made, stores, lifecycle, Places(made, stores), probes, load_extensions(settings)
+    )
     counter = Counter(TestApp(make_app(service)), engine)
     counter.active()  # the first upload of a project begins its usage
     try:
