@@ -25,6 +25,7 @@ GREETER = '''
 from pyramid.response import Response
 from calotype.api.http.resources import Resource, Root
 from calotype.config.options import Options as Base
+from calotype.model import policy
 from calotype.transfers.workers import Scope, Work
 
 class Options(Base):
@@ -37,7 +38,8 @@ class Greeting(Resource):
 def includeme(config):
     options = config.extension_options("greeter")
     config.add_child(Root, "greeting", Greeting)
-    config.add_view(lambda context, request: Response(options.word * options.times), context=Greeting)
+    view = lambda context, request: Response(options.word * options.times)
+    config.add_view(view, context=Greeting, permission=policy.LIST)
 
 def work(service, options):
     return [Work("greeter", 60, lambda: False, Scope.PER_PROCESS)]

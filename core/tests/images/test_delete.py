@@ -14,7 +14,7 @@ from core.tests.images.verbs import DATA, DELETED
 
 
 def test_a_delete_whose_store_fails_leaves_the_row_pending_delete(bench):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     bench.store.failing["delete"] = Unavailable("memory", "away")
     bench.lifecycle.delete(image, bench.caller)
     (row,) = bench.locations()

@@ -16,7 +16,9 @@ from core.tests.images.verbs import ACTIVE, DATA, DELETED, KILLED, SAVING
 def test_if_the_database_is_away_at_the_kill_the_attempt_stays_recorded(bench, doors):
     doors["commits"] = 1
     with pytest.raises(SourceBroken):  # the error that led here is the one that is told
-        bench.lifecycle.upload(ImageFields(), Exploding(DATA, SourceBroken("gone")), None, bench.caller)
+        bench.lifecycle.upload(
+            Change(bench.caller, ImageFields()), Announced(Exploding(DATA, SourceBroken("gone")))
+        )
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is SAVING
@@ -26,7 +28,7 @@ def test_if_the_database_is_away_at_the_kill_the_attempt_stays_recorded(bench, d
 def test_if_the_database_is_away_from_activation_on_the_attempt_stays_recorded(bench, doors):
     doors |= {"commits": 1, "fails": 2}
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     (row,) = bench.locations()
 
     assert row.state == LocationState.INTENDED
@@ -34,7 +36,7 @@ def test_if_the_database_is_away_from_activation_on_the_attempt_stays_recorded(b
 
 
 def test_if_the_row_of_a_removed_blob_cannot_be_deleted_it_stays_pending_delete(bench, doors):
-    image = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     doors["commits"] = 1  # the delete; forgetting its location fails
     bench.lifecycle.delete(image, bench.caller)
 

@@ -39,11 +39,11 @@ def test_a_job_spec_survives_storage_and_only_a_tasks_has_fields_that_older_vers
 
 def test_a_job_during_which_the_database_was_away_is_begun_again(hasty, monkeypatch):
     bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
-    source = bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
-    image = bench.lifecycle.reserve(ImageFields(), bench.caller)
+    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
     with bench.database.unit() as unit:
-        unit.add_job(JobKind.FETCH, image, order.to_json(), ["memory"], "request", None)
+        unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
     doors["commits"] = 2  # it is taken, it begins; its end fails
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.work()

@@ -10,7 +10,7 @@ from core.tests.images.verbs import ACTIVE, DATA
 
 
 def test_deleting_a_registered_image_leaves_its_source(bench, there):
-    image = bench.lifecycle.register(ImageFields(location=there), bench.caller)
+    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
     bench.store.failing["delete"] = AssertionError("the bytes of others were touched")
     bench.lifecycle.delete(image, bench.caller)
 
@@ -20,7 +20,7 @@ def test_deleting_a_registered_image_leaves_its_source(bench, there):
 
 
 def test_a_registered_source_that_changed_is_not_served(bench, there):
-    image = bench.lifecycle.register(ImageFields(location=there), bench.caller)
+    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
     bench.store.shelf.foreign["there"] = DATA[::-1]
     with pytest.raises(NoGoodCopy):
         bench.lifecycle.reading.open(image)

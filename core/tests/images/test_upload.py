@@ -34,7 +34,7 @@ from tests.support.workbench import make_bench, make_settings
 def test_the_attempt_is_in_the_database_before_the_first_byte_moves(bench):
     seen = []
     source = Paused(DATA, 0, lambda: seen.extend(bench.locations()))
-    image = bench.lifecycle.upload(ImageFields(), source, None, bench.caller)
+    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source))
 
     assert [(row.state, row.key) for row in seen] == [(LocationState.INTENDED, image.location.key)]
 
@@ -43,7 +43,7 @@ def test_the_attempt_is_in_the_database_before_the_first_byte_moves(bench):
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TypeError("hunter2")])
 def test_an_error_of_our_own_readers_is_not_blamed_on_the_source(bench, verb, error):
     """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
-    image, source = bench.lifecycle.reserve(ImageFields(), bench.caller), Exploding(DATA, error)
+    image, source = bench.lifecycle.reserve(Change(bench.caller, ImageFields())), Exploding(DATA, error)
     with pytest.raises(type(error)) as caught:
         bring(bench, verb, image, source)
 
@@ -58,7 +58,7 @@ def test_an_error_of_our_own_readers_is_not_blamed_on_the_source(bench, verb, er
 def test_an_error_of_a_driver_kills_the_image_and_its_text_is_not_shown(bench, error, late):
     bench.store.failing["add"], bench.store.late = error, late
     with pytest.raises((StoreError, Interrupted)):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     (image_id,) = bench.images()
     reason = bench.row(image_id).status_reason
 
@@ -72,7 +72,7 @@ def test_bytes_that_cannot_be_removed_stay_recorded_as_pending_delete(bench):
     bench.store.failing |= {"add": Unavailable("memory", "away"), "discard": Unavailable("memory", "away")}
     bench.store.late = True
     with pytest.raises(Unavailable):
-        bench.lifecycle.upload(ImageFields(), Trickle(DATA), None, bench.caller)
+        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
     (row,) = bench.locations()
 
     assert row.state == LocationState.PENDING_DELETE
@@ -80,10 +80,14 @@ def test_bytes_that_cannot_be_removed_stay_recorded_as_pending_delete(bench):
 
 
 def test_a_second_upload_is_refused_and_its_metadata_is_ignored(bench):
-    image = bench.lifecycle.upload(ImageFields(fields={"name": "first"}), Trickle(DATA), None, bench.caller)
+    image = bench.lifecycle.upload(
+        Change(bench.caller, ImageFields(fields={"name": "first"})), Announced(Trickle(DATA))
+    )
     source = Trickle(pattern(100, seed=9))
     with pytest.raises(NotQueued):
-        bench.lifecycle.upload(ImageFields(fields={"name": "second"}), source, None, bench.caller, image)
+        bench.lifecycle.upload(
+            Change(bench.caller, ImageFields(fields={"name": "second"}), image), Announced(source)
+        )
     after = bench.database.find(image.id)
 
     assert source.given == 0

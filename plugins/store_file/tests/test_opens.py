@@ -55,7 +55,7 @@ def test_a_download_opens_each_file_once(
     store: FileStore, image: Image, opened: list[str], offset: int
 ) -> None:
     catalog = make_catalog(store)
-    reading = Reading(catalog, 1, None)
+    reading = Reading(catalog, None)
     assert reading.shortcut(image) is None
     opened.clear()
     reader = reading.open(image, offset, None if offset == 0 else 50)
@@ -70,5 +70,5 @@ def test_a_download_that_a_proxy_sends_opens_each_file_once(
     catalog = make_catalog(store)
     catalog["disk"].accel = "/protected/"
     opened.clear()
-    assert Reading(catalog, 1, None).shortcut(image).path == f"/protected/00/{KEY}"
+    assert Reading(catalog, None).shortcut(image).path == f"/protected/00/{KEY}"
     assert len(opened) == len(set(opened)) <= 4

@@ -140,7 +140,7 @@ def exceptions() -> list[type[Exception]]:
 #: Exceptions that never reach a view: they end the start, or are caught where they are raised.
 INSIDE = {
     *("DatabaseError", "SchemaMismatch", "SettingsError", "TokensNotWritten", "_Broken", "Interrupted"),
-    *("OptionsError", "PluginError", "Unanswered"),
+    *("OptionsError", "PluginError", "Unanswered", "InvalidText"),
 }
 
 

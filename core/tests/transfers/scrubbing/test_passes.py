@@ -24,7 +24,7 @@ def test_external_copies_are_not_read(place: Place, bench: Bench) -> None:
     store.schemes = ("memory",)
     store.shelf.foreign["there"] = DATA
     single = Lifecycle(place.database, make_catalog(store), make_settings())
-    image = single.register(ImageFields(location="memory:there"), CALLER)
+    image = single.register(Change(CALLER, ImageFields(location="memory:there")))
     place.age(image.id)
 
     place.scrubber.run()
