@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 #: The modules of the databases' drivers that work.
 _DRIVERS = ("psycopg", "pymysql")
-#: The schemes of the URLs that work, by the kind that others write, be it without or with another driver.
+#: The scheme that works, by the scheme that people write instead.
 _SCHEMES = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",

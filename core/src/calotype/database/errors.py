@@ -1,4 +1,4 @@
-"""What can go wrong in the database. Nothing here knows HTTP."""
+"""The errors of the database. Nothing here knows HTTP."""
 
 
 class DatabaseError(Exception):

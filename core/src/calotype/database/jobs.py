@@ -113,7 +113,7 @@ def _record(row: Row[Any]) -> Job:
 
 
 def _order(row: Row[Any]) -> dict[str, Any]:
-    """What the job is to do; in a list only whether it has made an image."""
+    """The work of the job; in a list only whether it has made an image."""
     if "made" in row._mapping:
         return {"asked": {}} if row.made else {}
     return row.job_order

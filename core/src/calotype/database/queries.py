@@ -60,7 +60,7 @@ def find_image(connection: Connection, image_id: str) -> Image | None:
 
 
 def lock_row(connection: Connection, image_id: str) -> Image | None:
-    """Return the image with this id, locked, and without what belongs to it, be it deleted or not.
+    """Return the image with this id, locked and without its parts, even if it is deleted.
 
     What belongs to it must be read by a statement of its own, because one that waits for the lock
     sees the other tables as they were when it began.

@@ -1,1 +1,1 @@
-"""Who is asking, and where the secrets that say so are kept."""
+"""Identify callers, and protect the files that hold their secrets."""

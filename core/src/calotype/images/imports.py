@@ -51,7 +51,7 @@ class Origin(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What a client asks of an import.
+    """A client's request for an import.
 
     `stores` get the bytes; none: the default one. `strict`: one store that fails fails the whole import.
     `on_failure` is the status that a failed import leaves the image in. `waits`: the image stays queued until

@@ -1,1 +1,1 @@
-"""What an image is, its states, what may be asked of it, and who may do what. No HTTP, SQL or store."""
+"""Images, their states, the changes that a caller may ask for, and the rights. No HTTP, SQL or store."""

@@ -17,7 +17,7 @@ from calotype.model.policy import Caller
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a caller asks of an image. Nothing here writes anything.
+    """A caller's request to change an image. No method writes anything.
 
     `image` is the image as it was read last; None: a new one. `derive` makes the fields from the image
     where they depend on it, as those of a patch do.

@@ -30,7 +30,7 @@ class UnknownTarget(Exception):
 
 
 class Conflict(Exception):
-    """What is asked does not fit what is there."""
+    """The request does not fit the current state."""
 
 
 class NotAllowed(Exception):

@@ -1,1 +1,1 @@
-"""What all dialects share: resources, errors, headers, bodies, JSON, pages, metrics."""
+"""The parts that all dialects share: resources, errors, headers, bodies, JSON, pages, metrics."""

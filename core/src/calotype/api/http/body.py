@@ -143,7 +143,7 @@ def _wanted_range(request: Request, validators: Validators, size: int | None) ->
         raise RangeNotSatisfiable(size)
     start, stop = asked.start, size if asked.end is None else min(asked.end, size)
     if start < 0:
-        start = max(size + start, 0)  # the last so many bytes
+        start = max(size + start, 0)  # a suffix: the last bytes of the image
     if start >= stop:
         raise RangeNotSatisfiable(size)
     return range(start, stop)

@@ -106,7 +106,7 @@ class Request(pyramid.request.Request):
 
     @cached_property
     def caller(self) -> Caller:
-        """Who is asking; found out at the first use.
+        """The caller, identified at the first use.
 
         Raises:
             Unauthenticated: the request has no valid token, and anonymous callers are not let in.

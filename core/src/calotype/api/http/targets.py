@@ -1,4 +1,4 @@
-"""What the target of a request may cost, and how it may be spelled.
+"""Limit the target of a request: its length, its parts and its spelling.
 
 The head of a request may have 256 KiB, which is room for a hundred thousand segments or parameters. Pyramid
 keeps the segments of the last thousand paths in memory. WebOb looks at each parameter whenever one is read,

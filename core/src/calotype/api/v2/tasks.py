@@ -34,7 +34,7 @@ _SORT_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskRequest:
-    """What a client asks of a task: an image whose source is at `draft.location`.
+    """A client's request for a task: an image whose source is at `draft.location`.
 
     `asked` is the task's input, as far as it is shown again.
     """
