@@ -109,7 +109,7 @@ def test_a_read_does_not_wait_for_a_writer(template):
 
 def test_a_read_takes_no_lock_that_a_writer_would_wait_for(template):
     with make_bench(template, busy_timeout=0) as bench, contextlib.closing(bench.raw()) as other:
-        with bench.database._reader() as connection:
+        with bench.database.reading() as connection:
             connection.exec_driver_sql("SELECT * FROM images").all()
             other.execute("BEGIN IMMEDIATE")
             other.execute("COMMIT")
@@ -140,7 +140,7 @@ def test_a_pool_that_is_used_up_is_unavailable(template):
 
 
 def test_a_statement_that_is_wrong_is_not_taken_for_a_database_that_is_away(bench):
-    with pytest.raises(DBAPIError) as caught, bench.database._reader() as connection:
+    with pytest.raises(DBAPIError) as caught, bench.database.reading() as connection:
         connection.execute(insert(ImageRow).values(id=None))
 
     assert not isinstance(caught.value, DatabaseUnavailable)

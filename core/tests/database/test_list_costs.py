@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from calotype.database import queries
+from calotype.database import keysets, queries
 from calotype.database.pages import AT_ONCE
 from calotype.database.tables import JobRow
 from calotype.images.members import MemberSpec
@@ -64,7 +64,7 @@ def test_the_condition_behind_a_marker_is_as_long_as_its_keys(bench: Bench) -> N
     lengths = []
     for count in range(1, len(FIELDS) + 1):
         sort = [SortKey(name) for name in FIELDS[:count]]
-        condition = queries.follows(queries._SORTED, sort, queries.position(image, sort))
+        condition = keysets.follows(queries._SORTED, sort, queries.position(image, sort))
         lengths.append(len(re.findall(r" (?:[<>]=?|=) ", str(condition))))
     assert lengths == [2 * count for count in range(1, len(FIELDS) + 1)]
 

@@ -1,7 +1,7 @@
-"""The audit trail: which image was changed, by whom, from where, and how that ended.
+"""The audit trail: who changed which image, from where, and with which outcome.
 
-A unit of work collects the records of its changes, and writes them with the changes: all of them by one
-INSERT. Once they are committed, each is a line of JSON in the log `calotype.audit`, too.
+A unit of work collects the records of its changes and writes them with the changes, by one INSERT. After the
+commit each record is also a line of JSON in the log `calotype.audit`.
 """
 
 from __future__ import annotations
@@ -9,32 +9,28 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
+from calotype.database.statements import Queries, now
 from calotype.database.tables import AuditRow
-from calotype.model.audit import Actor, Agent, AuditPage, AuditQuery, AuditRecord, Origin, Outcome
+from calotype.model.audit import Actor, AuditPage, AuditQuery, AuditRecord, Origin, Outcome
 
 log = logging.getLogger("calotype.audit")
 
 _AUDIT = AuditRow.__table__
 _INSERT = insert(_AUDIT).inline()
-#: Characters of a detail, and of a name that comes from an identity service; what is longer is cut.
+#: The most characters of a detail. The rest is cut off.
 _DETAIL_MAX = 1000
-_NAME_MAX = 255
 
 
-class AuditTrail:
-    """Queries for audit records."""
-
-    def __init__(self, reader: Callable[[], AbstractContextManager[Connection]]):
-        self._reader = reader
+class AuditTrail(Queries):
+    """The queries for audit records."""
 
     def page(self, listing: AuditQuery) -> AuditPage:
-        """Return a slice of the records that a listing asks for, newest first."""
+        """Return a page of the records that a listing asks for, newest first."""
         c = _AUDIT.c
         wanted = (
             (c.image_id, listing.image_id),
@@ -47,17 +43,13 @@ class AuditTrail:
             query = query.where(c.created_at >= listing.since)
         if listing.before is not None:
             query = query.where(c.id < listing.before)
-        with self._reader() as connection:
-            rows = connection.execute(query.order_by(c.id.desc()).limit(listing.limit + 1)).all()
-        return AuditPage(tuple(_record(row) for row in rows[: listing.limit]), more=len(rows) > listing.limit)
+        rows = self._all(query.order_by(c.id.desc()).limit(listing.limit + 1))
+        return AuditPage(tuple(map(_record, rows[: listing.limit])), more=len(rows) > listing.limit)
 
     def older_than(self, moment: datetime.datetime, limit: int) -> list[int]:
         """Return the ids of at most `limit` records that are older, oldest first."""
-        old = (
-            select(_AUDIT.c.id).where(_AUDIT.c.created_at < moment).order_by(_AUDIT.c.created_at).limit(limit)
-        )
-        with self._reader() as connection:
-            return list(connection.scalars(old))
+        c = _AUDIT.c
+        return self._scalars(select(c.id).where(c.created_at < moment).order_by(c.created_at).limit(limit))
 
 
 def write(connection: Connection, records: Iterable[AuditRecord]) -> None:
@@ -79,40 +71,21 @@ def log_record(record: AuditRecord) -> None:
 def new_record(
     verb: str, image_id: str | None, actor: Actor, detail: str = "", outcome: Outcome = Outcome.DONE
 ) -> AuditRecord:
-    """Make the record of what happens now."""
-    now = datetime.datetime.now(datetime.UTC)
-    return AuditRecord(now, verb, outcome, image_id, actor, detail[:_DETAIL_MAX])
+    """Return the record of a change that is made now."""
+    return AuditRecord(now(), verb, outcome, image_id, actor, detail[:_DETAIL_MAX])
 
 
-def _row(record: AuditRecord) -> Mapping[str, Any]:
-    actor, origin = record.actor, record.actor.origin
+def _row(record: AuditRecord) -> dict[str, Any]:
+    """Return the values of the record's row; text that is longer than its column is cut."""
+    given = record.to_json() | {"created_at": record.at}
+    values = {column: given[column.name] for column in _AUDIT.c if column.name in given}
     return {
-        "created_at": record.at,
-        "verb": record.verb,
-        "outcome": record.outcome,
-        "image_id": record.image_id,
-        "user_id": _cut(actor.user),
-        "project_id": _cut(actor.project),
-        "token_id": _cut(origin.token_id, 64),
-        "address": _cut(origin.address, 64),
-        "request_id": _cut(origin.request_id, 80),
-        "agent": origin.agent,
-        "detail": record.detail,
+        column.name: value[: getattr(column.type, "length", None)] if isinstance(value, str) else value
+        for column, value in values.items()
     }
 
 
-def _cut(text: str | None, most: int = _NAME_MAX) -> str | None:
-    return None if text is None else text[:most]
-
-
 def _record(row: Row[Any]) -> AuditRecord:
-    origin = Origin(Agent(row.agent), row.token_id, row.address, row.request_id)
-    return AuditRecord(
-        row.created_at,
-        row.verb,
-        Outcome(row.outcome),
-        row.image_id,
-        Actor(row.user_id, row.project_id, origin),
-        row.detail,
-        row.id,
-    )
+    origin = Origin(row.agent, row.token_id, row.address, row.request_id)
+    actor = Actor(row.user_id, row.project_id, origin)
+    return AuditRecord(row.created_at, row.verb, row.outcome, row.image_id, actor, row.detail, row.id)

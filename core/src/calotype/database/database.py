@@ -1,14 +1,13 @@
-"""The image database: what the service knows of its images. No HTTP, no stores, no rule of the lifecycle.
+"""The image database: everything known of images except their bytes.
 
-Reading takes no transaction. Writing happens in units of work, which are short: none
-is ever open while image bytes move.
+Reading takes no transaction. Writing happens in units of work, which are short, because no unit is open while
+bytes move.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 import transaction
@@ -20,22 +19,23 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
-from calotype.database import findings, identity, parts, queries
+from calotype.database import identity, parts, queries
 from calotype.database.audit import AuditTrail
 from calotype.database.disk_reserve import Reserve, is_full
 from calotype.database.engine import read_only
 from calotype.database.errors import DatabaseFull, DatabaseUnavailable
+from calotype.database.findings import FindingQueries
 from calotype.database.identity import Identity
-from calotype.database.jobs import JobQuestions
-from calotype.database.locations import Locations
+from calotype.database.jobs import JobQueries
+from calotype.database.locations import LocationQueries
 from calotype.database.pages import Page, Rows
 from calotype.database.processes import Processes
 from calotype.database.retry import LockConflict, is_lock_conflict
 from calotype.database.scrubs import Scrubs
 from calotype.database.tables import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.database.unit_of_work import Unit
-from calotype.database.usage import UsageQuestions
-from calotype.model.findings import Finding, FindingPage, FindingState
+from calotype.database.usage import UsageQueries
+from calotype.model.findings import FindingState
 from calotype.model.images import Image, LocationState, Status
 from calotype.model.queries import ImageQuery, Scope
 from calotype.model.usage import Counts
@@ -49,40 +49,41 @@ class _ThreadManager(transaction.ThreadTransactionManager):
         self.explicit = True
 
 
-class Database(Locations, JobQuestions, UsageQuestions):
-    """The image database; shared by all threads.
+class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
+    """The image database, shared by all threads.
 
-    `scrubs`, `processes` and `audit` have the questions about those. Without `keeps_audit` the changes of
-    images are only logged. An extension reads its own tables through `reading`, and changes them in a `unit`.
+    `scrubs`, `processes` and `audit` have the queries for those. Without `keeps_audit` the changes of images
+    are only logged. An extension reads its own tables through `reading`, and changes them in a `unit`.
     """
 
     def __init__(self, engine: Engine, reserve: Reserve | None = None, *, keeps_audit: bool = True):
+        super().__init__(self.reading)
         self.engine = engine
         self._reserve = reserve
         self._keeps_audit = keeps_audit
         self._reading = read_only(engine)
         self._counted: set[str] = set()
-        self.scrubs = Scrubs(self._reader)
-        self.processes = Processes(self._reader)
-        self.audit = AuditTrail(self._reader)
-        # Registered once on the factory, not on each session: that makes a unit cheap.
+        self.scrubs = Scrubs(self.reading)
+        self.processes = Processes(self.reading)
+        self.audit = AuditTrail(self.reading)
+        # Registered once on the factory instead of on each session, which makes a unit cheap.
         self._manager = _ThreadManager()
         self._sessions = sessionmaker(engine, expire_on_commit=False)
-        # A unit always changes something, and zope.sqlalchemy sees no statement of Core's.
+        # Every unit changes something, and zope.sqlalchemy does not notice statements of Core.
         zope.sqlalchemy.register(self._sessions, STATUS_CHANGED, self._manager)
 
     @contextlib.contextmanager
     def unit(self, *, frees: bool = False) -> Iterator[Unit]:
-        """Begin a unit of work; leaving it commits, an exception undoes it.
+        """Begin a unit of work. Leaving it commits; an exception rolls it back.
 
-        `frees`: the unit deletes something, or ends what holds room. On a full disk only such units
-        may use the room that is kept for them.
+        `frees` says that the unit deletes something, or ends what occupies space. On a full disk only such
+        units may use the space that is reserved for them.
 
         Raises:
-            LockConflict: another unit was in the way; nothing was committed (see `retry_on_conflict`).
-            DatabaseFull: the database's disk is full; nothing was committed (see `retry_on_conflict`).
-            DatabaseUnavailable: the database is locked or gone. When it is raised on
-                leaving, the unit may have been committed all the same.
+            LockConflict: another unit was in the way. Nothing was committed (see `retry_on_conflict`).
+            DatabaseFull: the database's disk is full. Nothing was committed (see `retry_on_conflict`).
+            DatabaseUnavailable: the database is locked or does not answer. If leaving the unit raises it,
+                the unit may have been committed.
         """
         if not frees and not self.keep_reserve():
             raise DatabaseFull
@@ -102,125 +103,103 @@ class Database(Locations, JobQuestions, UsageQuestions):
         for call in unit.due:
             call()
 
-    def reading(self) -> AbstractContextManager[Connection]:
-        """Open a connection for reading the tables of an extension; it takes no lock.
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection that only reads, and takes no lock.
 
         Raises:
-            DatabaseUnavailable: the database is locked or gone.
+            DatabaseUnavailable: the database is locked or does not answer.
         """
-        return self._reader()
+        with _named_errors(self.engine), self._reading.connect() as connection:
+            yield connection
 
     def identity(self) -> Identity:
-        """Return the database's own id.
+        """Return the database id.
 
         Raises:
             NoIdentity: the database has lost it.
         """
-        with self._reader() as connection:
+        with self.reading() as connection:
             return identity.find(connection)
 
     def find(self, image_id: str) -> Image | None:
-        """The image of that id; None if there is none, or it is deleted."""
-        with self._reader() as connection:
+        """Return the image with this id; None if there is none, or if it is deleted."""
+        with self.reading() as connection:
             image = queries.find_image(connection, image_id)
         return None if image is None or image.status is Status.DELETED else image
 
     def find_visible(
         self, image_id: str, scope: Scope, project: str | None, *, deleted: bool = False
     ) -> Image | None:
-        """The image of that id if a project sees it, with `deleted` its tombstone too; else None.
+        """Return the image with this id if it is in the project's scope, with `deleted` even its tombstone.
 
-        An image out of sight takes as long as one that is not there, to a microsecond.
+        Looking for an image outside of the scope takes as long as for one that does not exist, to a
+        microsecond.
         """
-        with self._reader() as connection:
+        with self.reading() as connection:
             image = queries.find_visible(connection, image_id, scope, project)
         return image if image is None or deleted or image.status is not Status.DELETED else None
 
     def shared_with(self, project: str) -> list[Image]:
-        """The undeleted images that are shared with a project, whatever it said to them."""
-        with self._reader() as connection:
+        """Return the undeleted images that are shared with a project, whatever its answer was."""
+        with self.reading() as connection:
             return queries.images_shared_with(connection, project)
 
     def page(self, listing: ImageQuery, *, whole: bool = True) -> Page:
-        """Return a slice of the images that a listing asks for, which reads them when it is iterated over.
+        """Return a page of the images that a listing asks for, which reads them when it is iterated over.
 
-        Without `whole` the images come without what belongs to them, by this one statement.
+        Without `whole` the images come without their parts, and this one statement is all.
         """
-        with self._reader() as connection:
+        with self.reading() as connection:
             rows = queries.page_rows(connection, listing)
         read = self._complete if whole else parts.bare_all
         return Page(rows[: listing.limit], read, listing.sort, more=len(rows) > listing.limit)
 
     def _complete(self, rows: Rows) -> list[Image]:
-        with self._reader() as connection:
+        with self.reading() as connection:
             return parts.complete(connection, rows)
 
     def start_usage(self, project: str | None) -> None:
-        """Make sure that a project's usage is counted, in a unit of its own.
+        """Insert a project's row of usage if it has none, in a unit of its own.
 
-        Two units that both insert the row within longer work would lock each other out on MariaDB.
+        Two longer units that both inserted it would deadlock on MariaDB.
         """
         if project is None or project in self._counted:
             return
-        with self._reader() as connection:
-            there = connection.execute(select(UsageRow.project).where(UsageRow.project == project)).first()
-        if there is None:
+        if self._first(select(UsageRow.project).where(UsageRow.project == project)) is None:
             with contextlib.suppress(IntegrityError), self.unit() as unit:
                 unit.start_usage(project)
         self._counted.add(project)
 
     def stores_in_use(self) -> list[str]:
-        """Return the names of the stores that images have bytes in, or that open findings are about."""
+        """Return the names of the stores that hold bytes of images, or that have open findings."""
         stored = select(LocationRow.store).where(LocationRow.state == LocationState.STORED)
         found = select(FindingRow.store).where(FindingRow.state == FindingState.OPEN)
-        with self._reader() as connection:
-            return sorted(connection.scalars(union(stored, found)))
-
-    def findings(
-        self,
-        state: FindingState | None = None,
-        store: str | None = None,
-        limit: int = 100,
-        after: Finding | None = None,
-    ) -> FindingPage:
-        """Return a slice of the findings, oldest first; `after` is the last one of the page before."""
-        with self._reader() as connection:
-            return findings.page(connection, state, store, limit, after)
-
-    def find_finding(self, finding_id: str) -> Finding | None:
-        """Return the finding with this id, whatever its state."""
-        with self._reader() as connection:
-            return findings.find(connection, finding_id)
+        return sorted(self._scalars(union(stored, found)))
 
     def census(self) -> Counts:
-        """Count images, locations and jobs by status, and open findings; walks the tables, so ask seldom."""
-        with self._reader() as connection:
+        """Count images, locations and jobs by status, and open findings. It reads whole tables."""
 
-            def count(column: Any) -> dict[str, int]:
-                grouped = select(column, func.count()).group_by(column)
-                return dict(connection.execute(grouped).all())
+        def count(column: Any) -> dict[str, int]:
+            grouped = select(column, func.count()).group_by(column)
+            return {row[0]: row[1] for row in self._all(grouped)}
 
-            return Counts(
-                count(ImageRow.status),
-                count(LocationRow.state),
-                count(JobRow.status),
-                findings.count_open(connection),
-            )
+        findings = self._count_open_findings()
+        return Counts(count(ImageRow.status), count(LocationRow.state), count(JobRow.status), findings)
 
     def check(self) -> None:
-        """Return when the database answers and its disk has room.
+        """Return if the database answers and its disk has space.
 
         Raises:
-            DatabaseFull: there is no room; images can be read and deleted all the same.
-            DatabaseUnavailable: it does not answer.
+            DatabaseFull: the disk is full. Images can still be read and deleted.
+            DatabaseUnavailable: the database does not answer.
         """
-        with self._reader() as connection:
-            connection.execute(select(literal(1)))
+        self._all(select(literal(1)))
         if not self.keep_reserve() or (self._reserve is not None and self._reserve.is_low):
             raise DatabaseFull
 
     def keep_reserve(self) -> bool:
-        """Return whether the reserve for full disks is there, after making it if there is room for it."""
+        """Return whether the reserve for full disks exists, after creating it if there is space for it."""
         return self._reserve is None or self._reserve.keep()
 
     def close(self) -> None:
@@ -229,22 +208,17 @@ class Database(Locations, JobQuestions, UsageQuestions):
 
     @contextlib.contextmanager
     def _room_made(self, frees: bool) -> Iterator[None]:
-        """Give the reserve up when a unit that frees room finds none."""
+        """Give the reserve up if a unit that frees space finds the disk full."""
         try:
             yield
         except DatabaseFull as error:
             error.room_made = frees and self._reserve is not None and self._reserve.give_up()
             raise
 
-    @contextlib.contextmanager
-    def _reader(self) -> Iterator[Connection]:
-        with _named_errors(self.engine), self._reading.connect() as connection:
-            yield connection
-
 
 @contextlib.contextmanager
 def _named_errors(engine: Engine) -> Iterator[None]:
-    """Tell a database that is away from a statement that is wrong."""
+    """Raise DatabaseUnavailable if the database is away or busy, and leave the error of a wrong statement."""
     driver = engine.dialect.loaded_dbapi  # its own errors come through where a connection is prepared
     try:
         yield
@@ -261,7 +235,7 @@ def _named_errors(engine: Engine) -> Iterator[None]:
             raise DatabaseFull from error
         raise DatabaseUnavailable("The image database is not available at the moment.") from error
     except DBAPIError as error:
-        # SQLite calls a database malformed of which it could not read a page: no error of the others' kinds.
+        # SQLite reports a page that it could not read as a malformed database, by an error of another kind.
         if error.connection_invalidated or type(error) is DriverError:
             raise DatabaseUnavailable("The image database is not available at the moment.") from error
         raise

@@ -1,8 +1,8 @@
-"""Space on the database's disk: notice that the disk is full, and keep a reserve for that case.
+"""Space on the database's disk: recognizing a full disk, and keeping a reserve for that case.
 
-A full disk stops every write, the ones that would delete something too. So a file beside the SQLite database
-occupies some room, and is removed when a unit of work that frees room finds none. Until the disk has
-room for the file again, all other units are refused: they would use up what deletes need.
+A full disk stops every write, even one that would delete something. So a file beside the SQLite database
+occupies some space, and is removed if a unit of work that frees space finds the disk full. Until the disk has
+space for the file again, all other units are refused, because they would use the space that deletes need.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from sqlalchemy import URL
 
 from calotype.config import private_files
 
-#: The sqlstate of PostgreSQL, and the numbers of MariaDB and MySQL, that say that a disk is full.
+#: The sqlstate of PostgreSQL for a full disk, and the numbers of MariaDB and MySQL.
 _SQLSTATE = "53100"
 _NUMBERS = (1021, 1114)
-#: What SQLite reports, besides SQLITE_FULL, when one of its files cannot grow; there are other causes.
+#: The errors of SQLite, besides SQLITE_FULL, if a file cannot grow. They have other causes, too.
 _PERHAPS = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_CANTOPEN)
-#: A disk with fewer bytes than this is full: one unit of work writes as many.
+#: A disk with fewer free bytes than this is full, because one unit of work writes as many.
 _LOW = 128 << 10
-#: The largest part of its disk that the reserve may take, as on the small disks of tests.
+#: The reserve takes at most this part of its disk (a sixteenth), which matters on small disks.
 _SHARE = 16
 
 
 def is_full(error: BaseException, url: URL) -> bool:
-    """Whether an error of SQLAlchemy's, or of a driver's, says that the database's disk is full."""
+    """Return whether an error of SQLAlchemy's or of a driver's reports that the database's disk is full."""
     raw = getattr(error, "orig", None) or error
     code = getattr(raw, "sqlite_errorcode", None)
     if code is None:
@@ -42,7 +42,7 @@ def is_full(error: BaseException, url: URL) -> bool:
 
 
 class Reserve:
-    """The file that occupies room; it has no other state, so all processes of a machine share it."""
+    """The file that occupies space. It is all the state there is, so all processes of a machine share it."""
 
     def __init__(self, path: Path, size: int):
         self._path = path
@@ -50,7 +50,7 @@ class Reserve:
 
     @property
     def is_low(self) -> bool:
-        """Whether the disk has next to no room besides the reserve."""
+        """Whether the disk has next to no free space besides the reserve."""
         return _free(self._path.parent) < _LOW
 
     def keep(self) -> bool:
@@ -61,7 +61,7 @@ class Reserve:
         return _free(self._path.parent) >= 2 * wanted and self._make(wanted)
 
     def give_up(self) -> bool:
-        """Remove the reserve, and return whether there is room now, whoever made it."""
+        """Remove the reserve, and return whether the disk has space now, whoever removed it."""
         try:
             self._path.unlink()
         except OSError:
@@ -82,8 +82,8 @@ class Reserve:
         return min(self._size, disk.f_blocks * disk.f_frsize // _SHARE)
 
     def _make(self, size: int) -> bool:
-        """Make the file, and return whether the disk had room; the database reports other troubles."""
-        # Two processes may do this at once: both reserve the same bytes of the same file.
+        """Create the file, and return whether the disk had space. The database reports other errors."""
+        # Two processes may do this at once, because both reserve the same bytes of the same file.
         try:
             descriptor = private_files.open_or_create(self._path, private_files.SECRET)
             try:
@@ -98,9 +98,9 @@ class Reserve:
 
 
 def make_reserve(url: URL, size: int) -> Reserve | None:
-    """Return the reserve of the database at that URL; only SQLite's lies on a disk that is known here.
+    """Return the reserve of the database at this URL; None unless it is a file of SQLite's.
 
-    SQLite needs some room to open a database at all, so on a full disk the reserve is given up now.
+    SQLite needs some space even to open a database, so on a full disk the reserve is given up at once.
     """
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:" or size == 0:
         return None
@@ -111,7 +111,7 @@ def make_reserve(url: URL, size: int) -> Reserve | None:
 
 
 def _free(directory: Path) -> int:
-    """Return how many bytes of the disk are free; a disk that cannot be asked is not called full."""
+    """Return how many bytes of the disk are free. If that is unknown, the disk is not called full."""
     try:
         disk = os.statvfs(directory)
     except OSError:

@@ -1,4 +1,4 @@
-"""The database engine, and what SQLite needs to be told to be as strict as a server."""
+"""The database engine, with the settings that make SQLite as strict as a server."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from calotype.database import timeouts
 
 #: The mode of a new SQLite database. SQLite gives its -wal, -shm and -journal the same mode and owner.
 _DATABASE_MODE = 0o640
-#: Seconds between two tries to set up a connection to a database that others are setting up.
+#: Seconds between two attempts to set up a connection while another process sets up the database.
 _BUSY_PAUSE = 0.02
-#: Execution option of connections that only read: they take no write lock.
+#: Execution option of connections that only read. They take no write lock.
 READ_ONLY = "calotype_read_only"
 
 
@@ -31,11 +31,10 @@ def build_engine(
     busy_timeout: float = 5,
     answer_timeout: float | None = 15,
 ) -> Engine:
-    """Make an engine for SQLite, PostgreSQL or MariaDB; connects when first used.
+    """Return an engine for SQLite, PostgreSQL or MariaDB, which connects when it is first used.
 
-    Times are seconds; `answer_timeout` None: a server may take as long as it likes (see
-    `bounds`). Connections are tested when they leave the pool, so that a restarted
-    database costs nobody a request.
+    Times are seconds. Without `answer_timeout` a statement may take any time (see `timeouts`). Connections
+    are tested when they leave the pool, so that no request fails after a restart of the database.
     """
     url = make_url(url)
     options: dict[str, Any] = {
@@ -49,7 +48,7 @@ def build_engine(
             private_files.make_directory(file.resolve().parent)
         options |= {"connect_args": {"timeout": busy_timeout}, "pool_pre_ping": False}
     if url.get_backend_name() in ("mysql", "mariadb"):
-        # Its default locks gaps between rows, and so units of different rows lock each other out.
+        # Its default locks gaps between rows, which makes units of different rows conflict.
         options["isolation_level"] = "READ COMMITTED"
     options.setdefault("connect_args", timeouts.arguments(url, busy_timeout, answer_timeout))
     engine = create_engine(url, **options)
@@ -74,7 +73,7 @@ def _file_of(url: URL) -> Path | None:
 
 @contextlib.contextmanager
 def unhurried(engine: Engine) -> Iterator[Engine]:
-    """The same database, for what may take long: to change the table of a million rows."""
+    """Return an engine for the same database without timeouts, for changes of large tables."""
     if engine.dialect.name == "sqlite":
         yield engine
         return
@@ -86,7 +85,7 @@ def unhurried(engine: Engine) -> Iterator[Engine]:
 
 
 def read_only(engine: Engine) -> Engine:
-    """The same engine for reading: every statement stands alone, and no lock is taken."""
+    """Return the same engine for reading: each statement is a transaction of its own, and takes no lock."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(**{READ_ONLY: True})
     return engine.execution_options(**{READ_ONLY: True}, isolation_level="AUTOCOMMIT")
@@ -100,32 +99,32 @@ def _make_strict(engine: Engine, busy_timeout: float) -> None:
 
 
 def _create_sqlite(dialect: object, record: object, arguments: list[Any], options: dict[str, Any]) -> None:
-    """Create a missing database with a mode of ours: SQLite itself lets everybody read what it creates.
+    """Create a missing database, because SQLite itself would let everybody read what it creates.
 
-    One that exists is not opened, because closing it again would end SQLite's own locks on it.
+    An existing one is not opened, because closing it again would end SQLite's own locks on it.
     """
     if not options.get("uri"):
-        with contextlib.suppress(OSError):  # SQLite says better what is wrong
+        with contextlib.suppress(OSError):  # SQLite reports the problem better
             private_files.create(Path(arguments[0]).resolve(), _DATABASE_MODE)
 
 
 def _configure_sqlite(busy_timeout: float, connection: sqlite3.Connection, record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions
     cursor = connection.cursor()
     end = time.monotonic() + busy_timeout
     for pragma in (
         "journal_mode = WAL",  # readers do not wait for the writer
-        "synchronous = FULL",  # a commit that was answered survives a power cut
+        "synchronous = FULL",  # a commit survives a power cut once it has returned
         "foreign_keys = ON",
     ):
-        # SQLite does not wait for others who change a new database's journal at the same time.
+        # SQLite does not wait while another process changes the journal mode of a new database.
         while not _execute(cursor, f"PRAGMA {pragma}", end):
             time.sleep(_BUSY_PAUSE)
     cursor.close()
 
 
 def _execute(cursor: sqlite3.Cursor, statement: str, end: float) -> bool:
-    """Return whether it was done, False while another process is in the way."""
+    """Execute a statement and return True, or return False if another process is in the way."""
     try:
         cursor.execute(statement)
     except sqlite3.OperationalError as error:
@@ -136,12 +135,12 @@ def _execute(cursor: sqlite3.Cursor, statement: str, end: float) -> bool:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at BEGIN, because a transaction that upgrades its lock later can fail at once."""
+    """Take the write lock at BEGIN, because upgrading a read lock later can fail without waiting."""
     if not connection.get_execution_options().get(READ_ONLY):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _roll_back_left_over(connection: sqlite3.Connection | None, record: object) -> None:
-    """A COMMIT that failed leaves its transaction open; the next unit must not commit it."""
+    """Roll back what a failed COMMIT has left open, because the next unit would commit it."""
     if connection is not None and connection.in_transaction:
         connection.rollback()

@@ -2,37 +2,37 @@
 
 
 class DatabaseError(Exception):
-    """Base of what follows."""
+    """Base of the errors below."""
 
 
 class DuplicateImage(DatabaseError):
-    """The id is taken, or was once: ids never come back."""
+    """The id is taken, or was taken once: no id is used twice."""
 
     def __init__(self, image_id: str):
         super().__init__(f"An image with identifier {image_id} already exists. Use another id, or none.")
 
 
 class ImageNotFound(DatabaseError):
-    """No such image, or none any more."""
+    """There is no image with this id, or it is deleted."""
 
 
 class StatusConflict(DatabaseError):
-    """The image is not in a status that allows the change: somebody else was faster."""
+    """The image is no longer in a status that allows the change, because another unit was faster."""
 
 
 class LimitReached(DatabaseError):
-    """A project would have more bytes or images than it may."""
+    """A project would use more bytes or images than its limits allow."""
 
     def __init__(self, most: int | None, what: str):
         super().__init__(f"The project's quota is reached: it exceeds the quota of {most} {what}.")
 
 
 class DatabaseUnavailable(DatabaseError):
-    """The database cannot be used now; the cause is chained."""
+    """The database cannot be used at the moment. The cause is chained."""
 
 
 class DatabaseFull(DatabaseUnavailable):
-    """The database's disk is full. `room_made`: its reserve was given up, so it is worth trying again."""
+    """The database's disk is full. `room_made` says that the reserve was given up, so a retry may succeed."""
 
     room_made = False
 
@@ -43,11 +43,11 @@ class DatabaseFull(DatabaseUnavailable):
 
 
 class SchemaMismatch(DatabaseError):
-    """The database's schema is not the one this version needs."""
+    """The database's schema is not the one that this version needs, or cannot be changed into it."""
 
 
 class NoIdentity(DatabaseUnavailable):
-    """The database has no id of its own."""
+    """The database has lost its id."""
 
     def __init__(self) -> None:
         super().__init__("the database has lost its database id: calotype-manage db new-id INI")

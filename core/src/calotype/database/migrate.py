@@ -1,8 +1,8 @@
-"""The schema over time: bring a database to the newest revision of each branch, or say that it is not there.
+"""Migrations: bring a database to the newest revision of each branch, or report that it is at another one.
 
-A branch is a line of migrations with tables and a version table of its own: the core has one, and so has
-each extension that keeps something in the database. Switching an extension off leaves its tables and its
-version alone.
+A branch is a line of migrations with tables and a version table of its own. The core has one, and so has each
+extension that keeps something in the database. Switching an extension off leaves its tables and its version
+unchanged.
 
 alembic is imported where it is used, because it costs 10 MiB and a tenth of a second, and most processes have
 nothing to migrate.
@@ -44,13 +44,13 @@ log = logging.getLogger(__name__)
 
 #: alembic's environment and template, which all branches share.
 _ENVIRONMENT = Path(__file__).parent / "migrations"
-#: Revisions from before the first release, and the last one of them, which has the tables of `core_1`.
+#: The revisions from before the first release. The last one has the tables of `core_1`.
 _UNRELEASED = re.compile(r"00(0[1-9]|10)")
 _LAST_UNRELEASED = "0010"
-#: Where `_LAST_UNRELEASED` was the newest revision.
+#: The commit at which `_LAST_UNRELEASED` was the newest revision.
 _LAST_COMMIT = "b7f1b0e"
-#: MariaDB's and MySQL's errors that say that a step is done already: a table, a column, an index or a foreign
-#: key is there, or gone. Their DDL knows no transactions, so an interrupted migration starts over half done.
+#: The errors of MariaDB and MySQL for a step that is done already: the table, column, index or foreign key
+#: exists, or is gone. Their DDL has no transactions, so an interrupted migration restarts half done.
 _DONE_ALREADY = frozenset({1050, 1051, 1060, 1061, 1091, 1826})
 
 
@@ -80,7 +80,7 @@ CORE = Branch("core", _ENVIRONMENT / "versions", "core_1", Base.metadata)
 
 
 def current(engine: Engine, branch: Branch = CORE) -> str | None:
-    """Return the branch's revision in the database; None where the branch has no tables yet."""
+    """Return the branch's revision in the database; None if the branch has no tables yet."""
     version = column("version_num", String())
     with _usable(engine), read_only(engine).connect() as connection:
         if not inspect(connection).has_table(branch.version_table):
@@ -89,10 +89,10 @@ def current(engine: Engine, branch: Branch = CORE) -> str | None:
 
 
 def upgrade(engine: Engine, branches: Sequence[Branch] = (CORE,), tell: Tell = log.warning) -> None:
-    """Bring the database to the newest revision of each branch; return at once when it is there.
+    """Bring the database to the newest revision of each branch; return at once if it is there already.
 
     Args:
-        tell: Called with a sentence when another process is changing the schema, and this one waits for it.
+        tell: Called with a sentence if this process waits for another one that is changing the schema.
 
     Raises:
         SchemaMismatch: the database cannot be used, or this version does not know its revision.
@@ -119,7 +119,7 @@ def downgrade(engine: Engine, revision: str, branch: Branch = CORE, tell: Tell =
 
 
 def older_than(revision: str | None, branch: Branch = CORE) -> list[str]:
-    """Return the revisions before that one, newest first; none if this version does not know it."""
+    """Return the revisions before this one, newest first; none if this version does not know it."""
     line = _revisions(branch)
     return line[line.index(revision) + 1 :] if revision in line else []
 
@@ -138,10 +138,10 @@ def differences(engine: Engine, branch: Branch = CORE) -> list[Any]:
 
 
 def require_newest(engine: Engine, branches: Sequence[Branch] = (CORE,), ini: str = "INI") -> None:
-    """Return when the database is at the newest revision of each branch.
+    """Return if the database is at the newest revision of each branch.
 
     Raises:
-        SchemaMismatch: it is not; the sentence says which command to run.
+        SchemaMismatch: it is not. The message names the command to run.
     """
     for branch in branches:
         at = current(engine, branch)
@@ -155,9 +155,9 @@ def require_newest(engine: Engine, branches: Sequence[Branch] = (CORE,), ini: st
 
 
 def exact_text(dialect: Dialect) -> dict[str, str]:
-    """Return the options of a table that compares texts by each character, blanks at the end included.
+    """Return the options of a table that compares texts exactly, including blanks at the end.
 
-    MariaDB and MySQL take "My Image" for "my image" otherwise. Other databases need no option.
+    Without them MariaDB and MySQL consider "My Image" and "my image" equal. Other databases need no option.
     """
     if not isinstance(dialect, MySQLDialect):
         return {}
@@ -166,7 +166,7 @@ def exact_text(dialect: Dialect) -> dict[str, str]:
 
 
 def _adopt(engine: Engine) -> None:
-    """Give a database at the last unreleased revision the revision that has the same tables."""
+    """Set the revision of a database at the last unreleased revision to the one that has the same tables."""
     version = table(CORE.version_table, column("version_num"))
     with engine.begin() as connection:
         connection.execute(update(version).values(version_num="core_1"))
@@ -201,7 +201,7 @@ def _run(engine: Engine, branch: Branch, work: Callable[[Any], None]) -> None:
     config.set_main_option("path_separator", "newline")
     config.set_main_option("script_location", str(_ENVIRONMENT).replace("%", "%%"))
     config.set_main_option("version_locations", str(branch.folder).replace("%", "%%"))
-    # One transaction around all of it, where the database can undo a change of a table.
+    # All steps are one transaction, if the database has transactions for DDL.
     with (
         unhurried(engine) as patient,
         patient.connect() as connection,
@@ -215,7 +215,7 @@ def _run(engine: Engine, branch: Branch, work: Callable[[Any], None]) -> None:
 
 @contextlib.contextmanager
 def _rows_unchained(connection: Connection) -> Iterator[None]:
-    """Let SQLite replace a table by a changed copy of it, which foreign keys to its rows would forbid."""
+    """Let SQLite replace a table with a changed copy, which foreign keys to its rows would forbid."""
     if connection.dialect.name != "sqlite":
         yield
         return
@@ -229,7 +229,7 @@ def _rows_unchained(connection: Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _steps_repeatable(connection: Connection) -> Iterator[None]:
-    """Skip each step that is done already, on databases that do not undo an interrupted migration."""
+    """Skip steps that are done already, on databases that do not roll back an interrupted migration."""
     if connection.dialect.name not in ("mysql", "mariadb"):
         yield
         return
@@ -251,11 +251,11 @@ def _steps_repeatable(connection: Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _usable(engine: Engine) -> Iterator[None]:
-    """Say in one sentence that the database is away, locked, or no database at all, and which one it is."""
+    """Raise SchemaMismatch if the database is away, locked, or no database at all."""
     try:
         yield
     except DBAPIError as error:
         url = engine.url.render_as_string(hide_password=True)
-        # MariaDB's errors are a number and a text; PostgreSQL's texts have several lines.
+        # MariaDB's errors are a number and a text, and PostgreSQL's texts have several lines.
         reason = one_line(error.orig.args[-1] if error.orig and error.orig.args else error.orig)
         raise SchemaMismatch(f"the database {url} cannot be used: {reason}") from error

@@ -11,18 +11,18 @@ from calotype.database.queries import position
 from calotype.model.images import Image
 from calotype.model.queries import SortKey
 
-#: Images that are read at once with all that belongs to them, which may be 500 KiB for each. More than a page
-#: has by default, so that most pages take one statement.
+#: How many images are read at once with their parts, which may take 500 KiB each. It is more than a page has
+#: by default, so that most pages take one statement.
 AT_ONCE = 50
 
 Rows = Sequence[Row[Any]]
 
 
 class Page:
-    """A slice of a list, and whether more follows.
+    """A page of a list, and whether more follows.
 
-    Only the rows of `images` are read at first. Iterating reads the rest, for at most `AT_ONCE` images at a
-    time, so that whoever stops early or writes the images out as they come needs little memory. No
+    At first only the rows of `images` are read. Iterating reads the rest, for at most `AT_ONCE` images at a
+    time, so that a caller that stops early, or writes the images out as they come, needs little memory. No
     connection is held between two reads.
     """
 

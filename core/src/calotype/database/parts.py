@@ -1,7 +1,7 @@
-"""Parts: what belongs to images, in tables of its own, is read and made one with their rows.
+"""The parts of images, which have tables of their own: properties, tags, members, locations and jobs.
 
-One statement reads the parts of any number of images, because each statement more would cost a download, or
-a page of a list, a round trip to the database.
+One statement reads the parts of any number of images, because each further statement would cost a download,
+or a page of a list, a round trip to the database.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    type_coerce,
     union_all,
 )
 from sqlalchemy.types import String
@@ -35,7 +36,7 @@ _TYPES = {"status": Status, "deleted_from": Status, "visibility": Visibility}
 
 
 def with_parts(connection: Connection, image: Image) -> Image:
-    """Return an image with all that belongs to it, read now."""
+    """Return an image with its parts, read now."""
     parts = _Parts()
     for row in connection.execute(_PARTS_OF_ONE, {"image_id": image.id}):
         parts.take(row)
@@ -43,7 +44,7 @@ def with_parts(connection: Connection, image: Image) -> Image:
 
 
 def complete(connection: Connection, rows: Sequence[Row[Any]]) -> list[Image]:
-    """Turn rows of `images` into records, with all that belongs to them."""
+    """Return the images that rows of `images` describe, with their parts."""
     if len(rows) == 1:  # one value is bound at once; a list of them is written into the SQL each time
         return [with_parts(connection, bare(rows[0]))]
     parts: dict[str, _Parts] = {row.id: _Parts() for row in rows}
@@ -53,18 +54,18 @@ def complete(connection: Connection, rows: Sequence[Row[Any]]) -> list[Image]:
     return [parts[row.id].of(bare(row)) for row in rows]
 
 
-def bare(row: Row[Any]) -> Image:
-    """Return the image that a row of `images` describes, without what belongs to it."""
-    return typed(dict(zip(_COLUMNS, row, strict=True)))
+def bare(row: Sequence[Any]) -> Image:
+    """Return the image that a row of `images` describes, without its parts."""
+    return Image(**dict(zip(_COLUMNS, row, strict=True)))
 
 
 def bare_all(rows: Sequence[Row[Any]]) -> list[Image]:
-    """Return the images that rows of `images` describe, without what belongs to them."""
+    """Return the images that rows of `images` describe, without their parts."""
     return [bare(row) for row in rows]
 
 
 def typed(values: Mapping[str, Any], image: Image | None = None) -> Image:
-    """Return an image, or this one changed, with values as the database takes them."""
+    """Return a new image, or this one changed, with values that the database accepts, such as plain text."""
     given = {**values}
     for name, kind in _TYPES.items():
         if given.get(name) is not None:
@@ -73,7 +74,7 @@ def typed(values: Mapping[str, Any], image: Image | None = None) -> Image:
 
 
 class _Parts:
-    """The parts of one image, as the rows of `_PARTS` bring them."""
+    """The parts of one image, collected from the rows of `_PARTS`."""
 
     def __init__(self) -> None:
         self.properties: dict[str, str] = {}
@@ -83,7 +84,7 @@ class _Parts:
         self.has_jobs = False
 
     def take(self, row: Any) -> None:
-        """Note what a row says; its columns mean what `_parts_query` says."""
+        """Add the part that a row describes; `_parts_query` says what its columns mean."""
         if row.kind == "property":
             self.properties[row.name] = row.text
         elif row.kind == "tag":
@@ -111,28 +112,28 @@ class _Parts:
 
 
 def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
-    """Return the statement for all that belongs to images, and whether they have jobs.
+    """Return the statement for the parts of images.
 
-    `belongs` makes of a column of ids the condition that an image is one of those that are read.
+    `belongs` turns a column of image ids into the condition that the image is one of those that are read.
     """
     names = ("name", "text", "extra", "flag", "first_at", "last_at")
 
-    def part(kind: str, table: FromClause, *columns: str | None) -> Select[Any]:
-        given: list[ColumnElement[Any]]
-        given = [no_text if column is None else table.c[column] for column in columns]
+    def part(kind: str, table: FromClause, *columns: ColumnElement[Any] | str | None) -> Select[Any]:
+        given = [table.c[column] if isinstance(column, str) else column for column in columns]
         given += [null()] * (len(names) - len(given))
-        named = [column.label(name) for column, name in zip(given, names, strict=True)]
+        named = [(no_text if c is None else c).label(name) for c, name in zip(given, names, strict=True)]
         owner = table.c.image_id
         return select(literal(kind).label("kind"), owner.label("image_id"), *named).where(belongs(owner))
 
     no_text = cast(null(), String)
+    status = type_coerce(_MEMBERS.c.status, String)
     place = ("key", "store", "location", "external", "created_at", "quarantined_at")
     stored = _LOCATIONS.c.state == LocationState.STORED
-    # PostgreSQL takes a null below DISTINCT for text, so the ids are found apart.
+    # PostgreSQL takes a null below DISTINCT for text, so the ids are selected apart.
     busy = select(_JOBS.c.image_id).where(belongs(_JOBS.c.image_id)).distinct().subquery()
     return union_all(
         # Members first: they have most of the columns, and the first part's types are those of all.
-        part("member", _MEMBERS, "project", "status", None, "can_share", "created_at", "updated_at"),
+        part("member", _MEMBERS, "project", status, None, "can_share", "created_at", "updated_at"),
         part("property", PropertyRow.__table__, "name", "value"),
         part("tag", TagRow.__table__, "tag"),
         part("location", _LOCATIONS, *place).where(stored),

@@ -1,7 +1,7 @@
-"""Units of work that got into each other's way, and doing them again.
+"""Retrying units of work that conflicted with others.
 
-Of two units that wait for each other a database undoes one. Nothing of it remains, so
-it can be done again, after a pause of random length: the two would meet again otherwise.
+If two units wait for each other, the database rolls one of them back, so it can be retried. The pause before
+the retry has a random length, because otherwise the two would meet again.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from sqlalchemy.exc import DBAPIError
 
 from calotype.database.errors import DatabaseFull, DatabaseUnavailable
 
-#: PostgreSQL: serialization failure, deadlock, and a lock that was waited for as long as is allowed.
+#: PostgreSQL: serialization failure, deadlock, lock timeout.
 _SQLSTATES = ("40001", "40P01", "55P03")
-#: MariaDB and MySQL: deadlock, and a lock that was waited for as long as is allowed.
+#: MariaDB and MySQL: deadlock, lock timeout.
 _NUMBERS = (1213, 1205)
-#: Seconds, at most, before each new try.
+#: The longest pause before each retry, in seconds.
 _PAUSES = (0.05, 0.2, 0.8)
 
 _P = ParamSpec("_P")
@@ -28,11 +28,11 @@ _R = TypeVar("_R")
 
 
 class LockConflict(DatabaseUnavailable):
-    """The database undid a unit of work because another one held what it needed."""
+    """The database rolled a unit of work back because another unit held a lock that it needed."""
 
 
 def is_lock_conflict(error: BaseException) -> bool:
-    """Whether an error of SQLAlchemy's says so."""
+    """Return whether an error of SQLAlchemy's reports a lock conflict."""
     if not isinstance(error, DBAPIError) or error.orig is None:
         return False
     number = error.orig.args[0] if error.orig.args else None
@@ -40,9 +40,9 @@ def is_lock_conflict(error: BaseException) -> bool:
 
 
 def retry_on_conflict(verb: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Do a verb again when its unit of work was locked out, or when room was made for it on a full disk.
+    """Retry a verb after a lock conflict, or after the reserve of a full disk was given up for it.
 
-    The verb must have done nothing else until then.
+    The verb must do nothing besides its unit of work until that unit is committed.
     """
 
     @functools.wraps(verb)
@@ -51,7 +51,7 @@ def retry_on_conflict(verb: Callable[_P, _R]) -> Callable[_P, _R]:
             try:
                 return verb(*args, **kwargs)
             except LockConflict:
-                time.sleep(random.uniform(0, pause))  # noqa: S311 - it protects nothing
+                time.sleep(random.uniform(0, pause))  # noqa: S311 - not a secret
             except DatabaseFull as error:
                 if not error.room_made:
                     raise

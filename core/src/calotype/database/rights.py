@@ -1,8 +1,8 @@
-"""Rights at the moment of the write: judged inside the unit of work, against what the unit has locked.
+"""Checking the caller's rights in the unit of work that writes, against the image that the unit has locked.
 
-A view refuses at a request's head whoever may not do what it asks. The body can take long to come,
-and meanwhile an image is given away, withdrawn, or shared no more. So each verb that changes
-something asks here again, and nothing of its unit remains when the answer is no.
+A view checks the caller's rights when it has a request's headers. While the body arrives, the image may be
+given away, made private, or shared no longer. So each verb that changes something checks again here, and if
+the caller has lost the right, the unit is rolled back.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from calotype.model.policy import Caller
 
 
 def locked_for(unit: Unit, image_id: str, caller: Caller, permission: str, *, whole: bool = True) -> Image:
-    """Return the image, locked, if the caller has the permission over it now.
+    """Return the image, locked, if the caller has the permission over it.
 
-    Without `whole` the image comes without what belongs to it, such as properties and locations.
+    Without `whole` the image may come without its parts, such as properties and locations.
 
     Raises:
-        ImageNotFound: it is deleted, or the caller may not know of it.
-        NotAllowed: the caller may know of it, and no more.
+        ImageNotFound: the image is deleted, or the caller may not view it.
+        NotAllowed: the caller may view it, but has not the permission.
         CallerExpired: the caller's token has expired.
     """
     image = unit.row(image_id)
@@ -38,31 +38,32 @@ def locked_for(unit: Unit, image_id: str, caller: Caller, permission: str, *, wh
     return image
 
 
-#: Why a job ends whose image has another owner than when the job was ordered.
+#: Why a job fails if its image has another owner than when the job was created.
 GIVEN_AWAY = "The image was given to another project meanwhile, so its import has ended."
 
 
 def require(
     caller: Caller, permission: str, grants: tuple[policy.Grant, ...] = policy.COLLECTION_GRANTS
 ) -> None:
-    """Return if the grants give the caller a right, over all images by default.
+    """Return if the grants give the caller the permission, by default over all images.
 
     Raises:
-        NotAllowed, CallerExpired: they do not, or the caller's token has expired.
+        NotAllowed: they do not.
+        CallerExpired: the caller's token has expired.
     """
     _require_valid(caller)
     _require(caller, permission, grants)
 
 
 def require_uploader(caller: Caller | None, owner: str | None, image: Image) -> None:
-    """Return if the image may become active with the bytes that the caller has sent.
+    """Return if the image may become active with the bytes of the caller's upload.
 
-    A token may end while an upload lasts, so its expiry does not count. Without a caller it is a job, which
-    works for whom the image belonged to when it was ordered.
+    A token may expire during an upload, so its expiry does not count. Without a caller the bytes are a job's,
+    which works for the project that owned the image when the job was created.
 
     Raises:
-        NotAllowed: the caller has lost its right over the image since the upload began, or the image has
-            another `owner` by now than its job knows.
+        NotAllowed: the caller has lost its right since the upload began, or the image has another owner than
+            the job's `owner`.
     """
     if caller is None:
         if image.owner != owner:

@@ -1,27 +1,27 @@
-"""The scrubber's rows: which copies are due, what a check found, and how far the pass over a store is.
+"""The scrubber's rows: the copies that are due, what a check found, and the pass over each store.
 
-One process at a time scrubs a store. It holds the lease of the store's row in `scrubs`, and every
-change of that row asks whether it still does.
+One process at a time scrubs a store. It holds the lease of the store's row in `scrubs`, and every change of
+that row is a compare-and-swap on the lease.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Select, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from calotype.database.retry import LockConflict
+from calotype.database.statements import Queries, UnitPart, now
 from calotype.database.tables import ImageRow, LocationRow, ScrubRow, UTCDateTime
 from calotype.model.images import LocationState, Status
 
 _IMAGES, _LOCATIONS, _SCRUBS = ImageRow.__table__, LocationRow.__table__, ScrubRow.__table__
 #: The statuses of images whose bytes can be read.
 _READABLE = (Status.ACTIVE, Status.DEACTIVATED)
+_IN_QUARANTINE = (_LOCATIONS.c.state == LocationState.STORED, _LOCATIONS.c.quarantined_at.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Scrub:
-    """A pass over a store: the one that goes on, or else the last one. Counts are of copies."""
+    """The current pass over a store, or else the last one. Counts are of copies."""
 
     store: str
     lease_until: datetime.datetime | None
@@ -50,114 +50,99 @@ class Scrub:
     stopped: str | None
 
 
-class Scrubs:
-    """The questions about copies and passes."""
-
-    def __init__(self, reader: Callable[[], AbstractContextManager[Connection]]):
-        self._reader = reader
+class Scrubs(Queries):
+    """The queries for copies and passes."""
 
     def due(
         self, store: str, stored_before: datetime.datetime, checked_before: datetime.datetime, limit: int
     ) -> list[Copy]:
         """Return a store's copies that must be checked: first those that never were, then the oldest check.
 
-        A copy that was never checked is due if it was `stored_before` that time.
+        A copy that was never checked is due if it was stored before `stored_before`.
         """
         c = _LOCATIONS.c
         never = _copies(c.store == store, c.checked_at.is_(None), c.created_at < stored_before)
         before = _copies(c.store == store, c.checked_at < checked_before).order_by(c.checked_at)
-        with self._reader() as connection:
-            found = _read(connection, never.limit(limit))
-            return found or _read(connection, before.limit(limit))
+        return self._read(never.limit(limit)) or self._read(before.limit(limit))
 
     def quarantined(self, store: str, checked_before: datetime.datetime) -> list[Copy]:
-        """Return a store's copies in quarantine whose last check is older than that."""
+        """Return a store's copies in quarantine that were last checked before `checked_before`."""
         c = _LOCATIONS.c
-        query = _copies(c.store == store, c.quarantined_at.is_not(None), c.checked_at < checked_before)
-        with self._reader() as connection:
-            return _read(connection, query)
+        return self._read(_copies(c.store == store, *_IN_QUARANTINE, c.checked_at < checked_before))
 
     def copies(self, image_id: str) -> list[Copy]:
         """Return all copies of an image that the scrubber checks."""
-        with self._reader() as connection:
-            return _read(connection, _copies(_LOCATIONS.c.image_id == image_id))
+        return self._read(_copies(_LOCATIONS.c.image_id == image_id))
+
+    def _read(self, query: Select[Any]) -> list[Copy]:
+        return [Copy(*row) for row in self._all(query)]
 
     def count_bytes(self, store: str) -> int:
-        """Return how many bytes all copies in a store have that the scrubber checks."""
+        """Return the size in bytes of all copies in a store that the scrubber checks."""
         copies = _copies(_LOCATIONS.c.store == store).subquery()
-        with self._reader() as connection:
-            return int(connection.scalar(select(func.coalesce(func.sum(copies.c.size), 0))) or 0)
+        (size,) = self._scalars(select(func.coalesce(func.sum(copies.c.size), 0)))
+        return int(size)
 
     def find(self, store: str) -> Scrub | None:
         """Return the pass over a store; None if there never was one."""
-        with self._reader() as connection:
-            found = connection.execute(_passes().where(_SCRUBS.c.store == store)).first()
+        found = self._first(_PASSES.where(_SCRUBS.c.store == store))
         return None if found is None else Scrub(*found)
 
     def all(self) -> list[Scrub]:
         """Return the passes over all stores, by the stores' names."""
-        with self._reader() as connection:
-            return [Scrub(*row) for row in connection.execute(_passes().order_by(_SCRUBS.c.store))]
+        return [Scrub(*row) for row in self._all(_PASSES.order_by(_SCRUBS.c.store))]
 
     def count_quarantined(self) -> dict[str, int]:
         """Count the copies in quarantine by store."""
-        c = _LOCATIONS.c
-        quarantined = (c.state == LocationState.STORED, c.quarantined_at.is_not(None))
-        counted = select(c.store, func.count()).where(*quarantined).group_by(c.store)
-        with self._reader() as connection:
-            return dict(connection.execute(counted).all())
+        store = _LOCATIONS.c.store
+        rows = self._all(select(store, func.count()).where(*_IN_QUARANTINE).group_by(store))
+        return {row[0]: row[1] for row in rows}
 
 
-class ScrubsUnit:
-    """The verbs on copies and passes of a unit of work."""
-
-    def __init__(self, connection: Connection):
-        self._connection = connection
+class ScrubsUnit(UnitPart):
+    """The verbs of a unit of work on copies and passes."""
 
     def mark_right(self, key: str) -> bool:
-        """Write down that a copy was just checked and is right: it is served again if it was not.
+        """Record that a check found a copy intact, which ends its quarantine if it was in one.
 
         Returns whether it is still a copy of an image.
         """
-        return self._change_copy(key, checked_at=_now(), quarantined_at=None)
+        return self._change_copy(key, checked_at=now(), quarantined_at=None)
 
     def mark_bad(self, key: str) -> bool:
-        """Write down that a copy was just checked and is damaged or gone; it is not served from now on.
+        """Record that a check found a copy damaged or missing, and put it into quarantine.
 
         Returns whether it is still a copy of an image.
         """
-        now = _now()
-        since = func.coalesce(_LOCATIONS.c.quarantined_at, literal(now, UTCDateTime()))
-        return self._change_copy(key, checked_at=now, quarantined_at=since)
+        at = now()
+        since = func.coalesce(_LOCATIONS.c.quarantined_at, literal(at, UTCDateTime()))
+        return self._change_copy(key, checked_at=at, quarantined_at=since)
 
     def make_due(self, key: str) -> bool:
-        """Have the scrubber take this copy next; return whether it is still a copy of an image."""
+        """Let the scrubber take this copy next; return whether it is still a copy of an image."""
         return self._change_copy(key, checked_at=None)
 
     def make_quarantined_due(self, store: str) -> None:
-        """Have the scrubber take the copies of a store that are in quarantine next."""
-        c = _LOCATIONS.c
-        quarantined = (c.store == store, c.state == LocationState.STORED, c.quarantined_at.is_not(None))
-        self._connection.execute(update(_LOCATIONS).where(*quarantined).values(checked_at=None))
+        """Let the scrubber take a store's copies in quarantine next."""
+        quarantined = update(_LOCATIONS).where(_LOCATIONS.c.store == store, *_IN_QUARANTINE)
+        self.connection.execute(quarantined.values(checked_at=None))
 
     def set_reason(self, image_id: str, reason: str | None) -> None:
-        """Set what `status_reason` says of a readable image. That is no change of the image by its owner."""
-        c = _IMAGES.c
-        readable = update(_IMAGES).where(c.id == image_id, c.status.in_(_READABLE))
-        self._connection.execute(readable.values(status_reason=reason))
+        """Set the `status_reason` of a readable image, but not `updated_at`: its owner changed nothing."""
+        self._swap(_IMAGES, _IMAGES.c.id == image_id, _IMAGES.c.status.in_(_READABLE), status_reason=reason)
 
     def claim(self, store: str, owner: str, until: datetime.datetime, seen: Scrub | None) -> bool:
         """Take the lease on a store's pass that is as it was `seen`; begin a new pass if that one ended.
 
-        Returns whether nobody else took it or renewed it.
+        Returns False if another process took or renewed the lease.
         """
-        fresh = {"began_at": _now(), "ended_at": None, "checked": 0, "failed": 0, "stopped": None}
+        fresh = {"began_at": now(), "ended_at": None, "checked": 0, "failed": 0, "stopped": None}
         lease = {"lease_owner": owner, "lease_until": until}
         if seen is None:
             try:
-                self._connection.execute(insert(_SCRUBS), {"store": store, **fresh, **lease})
+                self.connection.execute(insert(_SCRUBS), {"store": store, **fresh, **lease})
             except IntegrityError as error:
-                raise LockConflict("Another process begins to scrub the store at the moment.") from error
+                raise LockConflict("Another process is beginning to scrub the store.") from error
             return True
         c = _SCRUBS.c
         as_seen = (c.lease_until == seen.lease_until, c.stopped.is_(None))
@@ -170,28 +155,26 @@ class ScrubsUnit:
         return self._change(store, c.lease_owner == owner, **counts)
 
     def release(self, store: str, owner: str, *, ended: bool = False, stopped: str | None = None) -> bool:
-        """Give the lease back; the pass has `ended`, was `stopped` for a reason, or goes on later."""
+        """Release the lease. The pass has `ended`, was `stopped` for this reason, or goes on later."""
         values: dict[str, Any] = {"lease_owner": None, "lease_until": None, "stopped": stopped}
         if ended:
-            values["ended_at"] = _now()
+            values["ended_at"] = now()
         return self._change(store, _SCRUBS.c.lease_owner == owner, **values)
 
     def resume(self, store: str) -> bool:
         """Let a stopped pass begin anew; return whether there was one."""
-        return self._change(store, _SCRUBS.c.stopped.is_not(None), stopped=None, ended_at=_now())
+        return self._change(store, _SCRUBS.c.stopped.is_not(None), stopped=None, ended_at=now())
 
     def _change(self, store: str, *conditions: ColumnElement[bool], **values: Any) -> bool:
-        change = update(_SCRUBS).where(_SCRUBS.c.store == store, *conditions).values(**values)
-        return self._connection.execute(change).rowcount == 1
+        return self._swap(_SCRUBS, _SCRUBS.c.store == store, *conditions, **values)
 
     def _change_copy(self, key: str, **values: Any) -> bool:
-        c = _LOCATIONS.c
-        copy = update(_LOCATIONS).where(c.key == key, c.state == LocationState.STORED)
-        return self._connection.execute(copy.values(**values)).rowcount == 1
+        stored = (_LOCATIONS.c.key == key, _LOCATIONS.c.state == LocationState.STORED)
+        return self._swap(_LOCATIONS, *stored, **values)
 
 
 def _copies(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """Return the query for copies that are ours to check: external bytes belong to somebody else."""
+    """Return the query for the copies that the scrubber checks, which excludes external locations."""
     c, i = _LOCATIONS.c, _IMAGES.c
     return (
         select(c.key, c.image_id, c.store, c.location, i.size, i.os_hash_value, c.quarantined_at.is_not(None))
@@ -200,14 +183,4 @@ def _copies(*conditions: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-def _read(connection: Connection, query: Select[Any]) -> list[Copy]:
-    return [Copy(*row) for row in connection.execute(query)]
-
-
-def _passes() -> Select[Any]:
-    c = _SCRUBS.c
-    return select(c.store, c.lease_until, c.began_at, c.ended_at, c.checked, c.failed, c.stopped)
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+_PASSES = select(*(_SCRUBS.c[field.name] for field in fields(Scrub)))

@@ -1,14 +1,14 @@
-"""The tables. `images` keeps one row for every image that ever was: a deleted one stays as a tombstone."""
+"""The tables. A deleted image keeps its row in `images`, as a tombstone."""
 
 from __future__ import annotations
 
 import datetime
+import enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Boolean,
     DateTime,
     Dialect,
     ForeignKey,
@@ -21,34 +21,47 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
+
+from calotype.model.audit import Agent, Outcome
+from calotype.model.findings import FindingKind, FindingState
+from calotype.model.images import LocationState, MemberStatus, Status, Visibility
+from calotype.model.jobs import JobKind, JobStatus
 
 
 class UTCDateTime(TypeDecorator[datetime.datetime]):
     """An aware UTC time with microseconds, kept without zone: the one form that all databases share."""
 
-    impl = DateTime
+    # MySQL and MariaDB keep fractions of a second only if the column says so.
+    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
     cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """MySQL keeps fractions of a second only when told so."""
-        if dialect.name in ("mysql", "mariadb"):
-            from sqlalchemy.dialects import mysql
-
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime())
 
     def process_bind_param(
         self, value: datetime.datetime | None, dialect: Dialect
     ) -> datetime.datetime | None:
-        """Aware -> naive UTC."""
+        """Convert an aware time into a naive one in UTC."""
         return None if value is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
 
     def process_result_value(
         self, value: datetime.datetime | None, dialect: Dialect
     ) -> datetime.datetime | None:
-        """Naive UTC -> aware."""
+        """Convert a naive time in UTC into an aware one."""
         return None if value is None else value.replace(tzinfo=datetime.UTC)
+
+
+class Word(TypeDecorator[Any]):
+    """A member of an enumeration, kept as text."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, kind: type[enum.StrEnum]):
+        super().__init__(16)
+        self.kind = kind
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> enum.StrEnum | None:
+        """Return the member of the enumeration that has this value."""
+        return None if value is None else self.kind(value)
 
 
 #: Names every constraint, so that migrations can name it on every database.
@@ -64,6 +77,7 @@ class Base(DeclarativeBase):
     """The core's tables."""
 
     metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar = {datetime.datetime: UTCDateTime()}
     if TYPE_CHECKING:
         # SQLAlchemy declares a FromClause, because a class may map anything; ours map tables.
         __table__: ClassVar[Table]
@@ -73,7 +87,7 @@ class ImageRow(Base):
     """An image's metadata."""
 
     __tablename__ = "images"
-    # A list reads slices of these: who may see it, what is alive, in the usual order.
+    # Each part of a list's scope walks one of these indexes, in the usual order.
     __table_args__ = (
         Index("ix_images_listing", "visibility", "deleted_at", "created_at", "id"),
         Index("ix_images_owner", "owner", "deleted_at", "created_at", "id"),
@@ -82,29 +96,29 @@ class ImageRow(Base):
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     name: Mapped[str | None] = mapped_column(String(255))
-    status: Mapped[str] = mapped_column(String(16))
+    status: Mapped[Status] = mapped_column(Word(Status))
     status_reason: Mapped[str | None] = mapped_column(Text)
-    visibility: Mapped[str] = mapped_column(String(16))
-    protected: Mapped[bool] = mapped_column(Boolean)
+    visibility: Mapped[Visibility] = mapped_column(Word(Visibility))
+    protected: Mapped[bool]
     owner: Mapped[str | None] = mapped_column(String(255))
     disk_format: Mapped[str | None] = mapped_column(String(20))
     container_format: Mapped[str | None] = mapped_column(String(20))
-    min_disk: Mapped[int] = mapped_column(Integer)
-    min_ram: Mapped[int] = mapped_column(Integer)
-    os_hidden: Mapped[bool] = mapped_column(Boolean)
+    min_disk: Mapped[int]
+    min_ram: Mapped[int]
+    os_hidden: Mapped[bool]
     size: Mapped[int | None] = mapped_column(BigInteger)
     virtual_size: Mapped[int | None] = mapped_column(BigInteger)
     detected_format: Mapped[str | None] = mapped_column(String(20))
     checksum: Mapped[str | None] = mapped_column(String(32))
     os_hash_algo: Mapped[str | None] = mapped_column(String(64))
     os_hash_value: Mapped[str | None] = mapped_column(String(128))
-    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
-    updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    created_at: Mapped[datetime.datetime]
+    updated_at: Mapped[datetime.datetime]
     # When the image first had its bytes, which never change after that.
-    activated_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
-    deleted_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
-    # The status a deleted image had, to come back to.
-    deleted_from: Mapped[str | None] = mapped_column(String(16))
+    activated_at: Mapped[datetime.datetime | None]
+    deleted_at: Mapped[datetime.datetime | None]
+    # The status that a deleted image had, and has again if it is undeleted.
+    deleted_from: Mapped[Status | None] = mapped_column(Word(Status))
 
 
 class PropertyRow(Base):
@@ -115,7 +129,7 @@ class PropertyRow(Base):
 
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
-    # MariaDB's and MySQL's TEXT ends at 65,535 bytes.
+    # MariaDB's and MySQL's TEXT holds 65,535 bytes at most.
     value: Mapped[str] = mapped_column(Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"))
 
 
@@ -137,24 +151,24 @@ class MemberRow(Base):
 
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
     project: Mapped[str] = mapped_column(String(255), primary_key=True)
-    status: Mapped[str] = mapped_column(String(16))
-    can_share: Mapped[bool] = mapped_column(Boolean)
-    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
-    updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    status: Mapped[MemberStatus] = mapped_column(Word(MemberStatus))
+    can_share: Mapped[bool]
+    created_at: Mapped[datetime.datetime]
+    updated_at: Mapped[datetime.datetime]
 
 
 class UsageRow(Base):
-    """What a project's images take: the sum over its rows, kept so that a limit is one statement."""
+    """The sum over a project's images, kept in a row so that one statement checks a limit."""
 
     __tablename__ = "project_usage"
 
     project: Mapped[str] = mapped_column(String(255), primary_key=True)
     bytes: Mapped[int] = mapped_column(BigInteger)
-    images: Mapped[int] = mapped_column(Integer)
+    images: Mapped[int]
 
 
 class LocationRow(Base):
-    """Bytes of an image: intended, stored or doomed. Written before the first byte moves."""
+    """Bytes of an image, in a state of LocationState. The row is written before the first byte moves."""
 
     __tablename__ = "image_locations"
     __table_args__ = (
@@ -168,20 +182,20 @@ class LocationRow(Base):
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"))
     store: Mapped[str] = mapped_column(String(63))
     location: Mapped[str | None] = mapped_column(String(1024))
-    state: Mapped[str] = mapped_column(String(16))
-    external: Mapped[bool] = mapped_column(Boolean)
-    # Bytes counted against the owner's limit: reserved while they come, exact once they are stored.
+    state: Mapped[LocationState] = mapped_column(Word(LocationState))
+    external: Mapped[bool]
+    # Bytes counted against the owner's limit: as announced during the upload, exact once they are stored.
     counted: Mapped[int] = mapped_column(BigInteger)
-    # Until when others leave the row alone; past it, whoever sweeps may end the attempt or remove the bytes.
+    # After its lease expiry any process may end the attempt, or remove the bytes.
     lease_owner: Mapped[str | None] = mapped_column(String(36))
-    lease_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    lease_until: Mapped[datetime.datetime | None]
     # The status that an attempt which fails leaves its image in.
-    on_failure: Mapped[str | None] = mapped_column(String(16))
-    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
-    # When the bytes were last read and compared with the image's hash; None: never since they were stored.
-    checked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
-    # Set while the last check found the copy damaged or gone: it is not served, and its bytes stay.
-    quarantined_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    on_failure: Mapped[Status | None] = mapped_column(Word(Status))
+    created_at: Mapped[datetime.datetime]
+    # When the bytes were last read again and compared with the image's hash, if ever.
+    checked_at: Mapped[datetime.datetime | None]
+    # Set while the copy is in quarantine, because its last check found it damaged or missing.
+    quarantined_at: Mapped[datetime.datetime | None]
 
 
 class JobRow(Base):
@@ -194,35 +208,35 @@ class JobRow(Base):
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[JobKind] = mapped_column(Word(JobKind))
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"))
-    status: Mapped[str] = mapped_column(String(16))
+    status: Mapped[JobStatus] = mapped_column(Word(JobStatus))
     order: Mapped[dict] = mapped_column("job_order", JSON)
     outcome: Mapped[dict] = mapped_column(JSON)
     message: Mapped[str] = mapped_column(Text)
     owner: Mapped[str | None] = mapped_column(String(255))
     user: Mapped[str | None] = mapped_column("job_user", String(255))
     request_id: Mapped[str] = mapped_column(String(80))
-    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
-    updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    created_at: Mapped[datetime.datetime]
+    updated_at: Mapped[datetime.datetime]
     lease_owner: Mapped[str | None] = mapped_column(String(36))
-    lease_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
-    # A job that waits for a store or the database: not taken before this moment, waiting since that one.
-    not_before: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
-    waiting_since: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    lease_until: Mapped[datetime.datetime | None]
+    # When a job that waits for a store may be tried again, and since when it waits.
+    not_before: Mapped[datetime.datetime | None]
+    waiting_since: Mapped[datetime.datetime | None]
 
 
 class IdentityRow(Base):
-    """The database's own id, in one row. Markers of stores hold it: no other database may use them."""
+    """The database id, in one row. Markers of stores hold it, so that no other database uses the stores."""
 
     __tablename__ = "registry_identity"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    created_at: Mapped[datetime.datetime]
 
 
 class FindingRow(Base):
-    """Something wrong that fsck or the scrubber found. `subject`: a key, or an orphan's location."""
+    """Something wrong that fsck or the scrubber saw. `subject` is a key, or the location of an orphan."""
 
     __tablename__ = "findings"
     __table_args__ = (
@@ -231,48 +245,48 @@ class FindingRow(Base):
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[FindingKind] = mapped_column(Word(FindingKind))
     store: Mapped[str] = mapped_column(String(63))
     image_id: Mapped[str | None] = mapped_column(String(36))
     subject: Mapped[str] = mapped_column(String(1024))
     detail: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(String(16))
-    found_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
-    seen_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
-    closed_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
+    state: Mapped[FindingState] = mapped_column(Word(FindingState))
+    found_at: Mapped[datetime.datetime]
+    seen_at: Mapped[datetime.datetime]
+    closed_at: Mapped[datetime.datetime | None]
 
 
 class ScrubRow(Base):
-    """How far the scrubber is with a store, and which process does it now."""
+    """The scrubber's last or current pass over a store, and the process that holds its lease."""
 
     __tablename__ = "scrubs"
 
     store: Mapped[str] = mapped_column(String(63), primary_key=True)
     lease_owner: Mapped[str | None] = mapped_column(String(36))
-    lease_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
-    # The pass that goes on, or went on last: counts of copies, and why it was stopped if it was.
-    began_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
-    ended_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime())
-    checked: Mapped[int] = mapped_column(Integer)
-    failed: Mapped[int] = mapped_column(Integer)
+    lease_until: Mapped[datetime.datetime | None]
+    # Counts of copies, and the reason if the pass was stopped.
+    began_at: Mapped[datetime.datetime]
+    ended_at: Mapped[datetime.datetime | None]
+    checked: Mapped[int]
+    failed: Mapped[int]
     stopped: Mapped[str | None] = mapped_column(Text)
 
 
 class ProcessRow(Base):
-    """A process that serves, or was killed; one that ends properly removes its row."""
+    """A serving process. A process that was killed leaves its row behind; one that ends removes it."""
 
     __tablename__ = "processes"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     host: Mapped[str] = mapped_column(String(255))
-    pid: Mapped[int] = mapped_column(Integer)
+    pid: Mapped[int]
     version: Mapped[str] = mapped_column(String(64))
-    started_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
-    seen_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    started_at: Mapped[datetime.datetime]
+    seen_at: Mapped[datetime.datetime]
 
 
 class AuditRow(Base):
-    """A change of an image, and who made it; see `calotype.database.audit`. It outlives whatever it names."""
+    """A change of an image, and the user who made it. The row outlives everything that it names."""
 
     __tablename__ = "audit"
     __table_args__ = (
@@ -281,14 +295,14 @@ class AuditRow(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
-    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime())
+    created_at: Mapped[datetime.datetime]
     verb: Mapped[str] = mapped_column(String(16))
-    outcome: Mapped[str] = mapped_column(String(16))
+    outcome: Mapped[Outcome] = mapped_column(Word(Outcome))
     image_id: Mapped[str | None] = mapped_column(String(36))
     user_id: Mapped[str | None] = mapped_column(String(255))
     project_id: Mapped[str | None] = mapped_column(String(255))
     token_id: Mapped[str | None] = mapped_column(String(64))
     address: Mapped[str | None] = mapped_column(String(64))
     request_id: Mapped[str | None] = mapped_column(String(80))
-    agent: Mapped[str] = mapped_column(String(16))
+    agent: Mapped[Agent] = mapped_column(Word(Agent))
     detail: Mapped[str] = mapped_column(Text)

@@ -1,8 +1,8 @@
 """Turns: one process at a time changes a database's schema, and the others wait for it.
 
-Each kind of database brings a lock that ends with its holder: an advisory lock on PostgreSQL, a named one on
-MariaDB, and beside SQLite's file a file with flock, because SQLite's own lock covers one statement at a time
-while a database is made.
+The lock ends with the process that holds it: an advisory lock on PostgreSQL, a named lock on MariaDB, and for
+SQLite an flock on a file beside the database, because SQLite's own lock covers only one statement at a time
+while a database is created.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from calotype.database.errors import SchemaMismatch
 Tell = Callable[[str], object]
 Try = Callable[[], bool]
 
-#: Seconds for which a process waits for its turn: tables of millions of rows take minutes to change.
+#: How long a process waits for its turn, in seconds. Tables of millions of rows take minutes to change.
 PATIENCE = 1800.0
-#: Seconds between two tries.
+#: Seconds between two attempts to take the lock.
 _PAUSE = 0.1
-#: What PostgreSQL, whose advisory locks are numbers, knows the lock by, within one database.
+#: The number of PostgreSQL's advisory lock, which is unique within one database.
 _NUMBER = int.from_bytes(hashlib.sha256(b"calotype schema").digest()[:8], "big", signed=True)
 _WAITING = "another process changes the database's schema; waiting for it to end, %g minutes at most"
 
 
 @contextlib.contextmanager
 def turn(engine: Engine, tell: Tell) -> Iterator[None]:
-    """Hold the database's lock; `tell` is called once with a sentence when another process has it.
+    """Hold the lock. If another process has it, `tell` is called once with a sentence before waiting.
 
     Raises:
-        SchemaMismatch: the other process has not ended in PATIENCE seconds, or the lock cannot be had.
+        SchemaMismatch: another process keeps the lock for PATIENCE seconds, or it cannot be used.
     """
     with _lock_of(engine) as take:
         end, is_told = time.monotonic() + PATIENCE, False
@@ -57,16 +57,16 @@ def turn(engine: Engine, tell: Tell) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lock_of(engine: Engine) -> Iterator[Try]:
-    """Return what tries to take the lock; it is given up at the end, or with the process."""
+    """Return the function that tries to take the lock, which is released at the end of the block."""
     if engine.dialect.name == "sqlite":
         database = engine.url.database
         if not database or database == ":memory:" or engine.url.query.get("uri"):
-            yield lambda: True  # nobody else can open it, or only the operator knows which file it is
+            yield lambda: True  # no other process can open it, or only the operator knows which file it is
             return
         with _file_lock(Path(f"{database}-upgrade.lock")) as take:
             yield take
         return
-    # A connection of its own: the lock is the session's, and MariaDB commits whenever a table changes.
+    # The lock has a connection of its own, because it ends with the session, and DDL commits on MariaDB.
     with unhurried(engine) as patient, read_only(patient).connect() as connection:
         yield _statement(connection)
 
@@ -97,7 +97,7 @@ def _statement(connection: Connection) -> Try:
     if connection.dialect.name == "postgresql":
         taken = func.pg_try_advisory_lock(_NUMBER)
     else:
-        # Names are the whole server's, and have 64 characters at most.
+        # A name is unique on the whole server, and has 64 characters at most.
         name = hashlib.sha256(f"calotype schema {connection.engine.url.database}".encode()).hexdigest()
         taken = func.get_lock(name, 0)
     return lambda: bool(connection.scalar(select(taken)))

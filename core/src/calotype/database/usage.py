@@ -1,13 +1,11 @@
-"""Usage: the bytes and images of projects, counted so that a limit is checked by one statement."""
+"""Usage: the bytes and images of projects, counted so that one statement checks a limit."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from calotype.database.errors import LimitReached
+from calotype.database.statements import Queries, UnitPart
 from calotype.database.tables import ImageRow, LocationRow, UsageRow
 from calotype.model.images import LocationState, Status
 from calotype.model.usage import Incoming, Limits, Usage
@@ -22,20 +20,16 @@ _COUNT = (
 )
 
 
-class UsageQuestions:
-    """The questions about what projects use."""
-
-    _reader: Callable[[], AbstractContextManager[Connection]]
+class UsageQueries(Queries):
+    """The queries for the usage of projects."""
 
     def usage(self, project: str) -> Usage:
-        """Return what a project's images use."""
-        used = select(_USAGE.c.bytes, _USAGE.c.images).where(_USAGE.c.project == project)
-        with self._reader() as connection:
-            row = connection.execute(used).first()
-        return Usage(row.bytes, row.images) if row is not None else Usage(0, 0)
+        """Return how much a project's images use."""
+        row = self._first(select(_USAGE.c.bytes, _USAGE.c.images).where(_USAGE.c.project == project))
+        return Usage(0, 0) if row is None else Usage(*row)
 
     def incoming(self, project: str) -> Incoming:
-        """Count what comes in for a project now."""
+        """Count the images of a project that are getting bytes, and its staged bytes."""
         i, c = ImageRow, LocationRow
         coming = (Status.SAVING, Status.UPLOADING, Status.IMPORTING)
         images = select(func.count()).where(i.owner == project, i.deleted_at.is_(None), i.status.in_(coming))
@@ -44,34 +38,32 @@ class UsageQuestions:
             .join(i, i.id == c.image_id)
             .where(i.owner == project, c.state == LocationState.STAGED)
         )
-        with self._reader() as connection:
-            found = connection.execute(select(images.scalar_subquery(), staged.scalar_subquery())).one()
-        return Incoming(*map(int, found))
+        (counts,) = self._all(select(images.scalar_subquery(), staged.scalar_subquery()))
+        return Incoming(*map(int, counts))
 
 
-class UsageUnit:
-    """The verbs of a unit of work on what projects use."""
+class UsageUnit(UnitPart):
+    """The verbs of a unit of work on the usage of projects."""
 
-    _connection: Connection
-
-    def __init__(self) -> None:
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
         self._counted: dict[tuple[str, Limits], tuple[int, int]] = {}
 
     def count(self, project: str | None, limits: Limits, *, images: int = 0, size: int = 0) -> None:
-        """Add to what a project uses when the unit ends, if that stays within the limits then.
+        """Add to a project's usage when the unit ends, if the usage is within the limits then.
 
-        All that a unit counts for a project is one statement. It is the unit's last change, because all
-        uploads of a project wait for each other at this row.
+        A unit counts for a project by one statement, as its last change, because all uploads of a project
+        wait for each other at this row.
         """
         if project is not None:
             images_before, size_before = self._counted.get((project, limits), (0, 0))
             self._counted[project, limits] = images_before + images, size_before + size
 
     def write_usage(self) -> None:
-        """Write down what the unit has counted.
+        """Write the usage that the unit has counted.
 
         Raises:
-            LimitReached: a project would use more than it may.
+            LimitReached: a project would use more than its limits allow.
         """
         # Always in the same order, because two orders would be a deadlock.
         for project, limits in sorted(self._counted, key=lambda one: one[0]):
@@ -87,18 +79,21 @@ class UsageUnit:
         if images > 0 and limits.images is not None:
             swap = swap.where(_USAGE.c.images + images <= limits.images)
         added = {"of_project": project, "more_bytes": size, "more_images": images}
-        if self._connection.execute(swap, added).rowcount == 1:
+        if self.connection.execute(swap, added).rowcount == 1:
             return
-        known = select(_USAGE.c.images).where(_USAGE.c.project == project)
-        row = self._connection.execute(known).first()
-        if row is None:
+        used = self.connection.scalar(select(_USAGE.c.images).where(_USAGE.c.project == project))
+        if used is None:
             self.start_usage(project)
             self._write_count(project, limits, images, size)
-        elif images > 0 and limits.images is not None and row.images + images > limits.images:
+        elif images > 0 and limits.images is not None and used + images > limits.images:
             raise LimitReached(limits.images, "images")
         else:
             raise LimitReached(limits.bytes, "bytes")
 
     def start_usage(self, project: str) -> None:
-        """Count for a project from now on; raises IntegrityError if another process was faster."""
-        self._connection.execute(insert(_USAGE), {"project": project, "bytes": 0, "images": 0})
+        """Insert a project's row, with nothing used.
+
+        Raises:
+            IntegrityError: another process was faster.
+        """
+        self.connection.execute(insert(_USAGE), {"project": project, "bytes": 0, "images": 0})

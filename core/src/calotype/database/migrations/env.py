@@ -1,4 +1,4 @@
-"""alembic's environment: it runs one branch's migrations on the connection that `database.migrate` opens."""
+"""alembic's environment: it migrates one branch on the connection that `database.migrate` opens."""
 
 from alembic import context
 

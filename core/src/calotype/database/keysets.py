@@ -1,0 +1,70 @@
+"""Keyset pagination: each page begins behind the last row of the page before, whose values the client brings.
+
+So a page costs the same however far down the list it is, and rows that come and go meanwhile shift nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Column, ColumnElement, Select, and_, false, or_, select, union
+
+from calotype.model.queries import SortKey
+
+Columns = Mapping[str, ColumnElement[Any]]
+
+
+class Listing(Protocol):
+    """A request for a page: the order, the values of the last row before it, and how many rows it has."""
+
+    @property
+    def sort(self) -> Sequence[SortKey]: ...
+
+    @property
+    def after(self) -> Mapping[str, Any] | None: ...
+
+    @property
+    def limit(self) -> int: ...
+
+
+def page_of(
+    rows: Select[Any],
+    key: Column[Any],
+    alternatives: Sequence[Sequence[ColumnElement[bool]]],
+    columns: Columns,
+    listing: Listing,
+) -> Select[Any]:
+    """Return the query for a page of those `rows` that meet one of the alternatives, and for one row more.
+
+    Each alternative becomes a query of its own, which walks an index and stops after a page. So a page costs
+    the same whether there are a thousand rows or a million. `key` is the primary key. None of
+    the `columns` that a listing can be sorted by is ever null.
+    """
+
+    def cut(query: Select[Any]) -> Select[Any]:
+        order = (columns[one.field].desc() if one.descending else columns[one.field] for one in listing.sort)
+        return query.order_by(*order).limit(listing.limit + 1)
+
+    behind = [] if listing.after is None else [follows(columns, listing.sort, listing.after)]
+    parts = [cut(rows.where(*conditions, *behind)) for conditions in alternatives]
+    if len(parts) == 1:
+        return parts[0]
+    ids = union(*(select(part.with_only_columns(key).subquery()) for part in parts)).subquery()
+    return cut(rows.join(ids, ids.c[key.name] == key))
+
+
+def follows(columns: Columns, sort: Sequence[SortKey], after: Mapping[str, Any]) -> ColumnElement[bool]:
+    """Return the condition that a row comes behind the one with the values `after`.
+
+    It is behind in the first key, or equal there and behind in the rest. Each key is named twice, so the
+    condition is as long as the list of keys. The bound on the first key adds nothing to the meaning, but by
+    it alone a database finds the place in its index where to go on.
+    """
+    behind: ColumnElement[bool] = false()
+    for key in reversed(sort):
+        column, value = columns[key.field], after[key.field]
+        beyond = column < value if key.descending else column > value
+        behind = or_(beyond, and_(column == value, behind))
+    column, value = columns[sort[0].field], after[sort[0].field]
+    return and_(column <= value if sort[0].descending else column >= value, behind)

@@ -1,0 +1,44 @@
+"""Executing statements: what all queries share, and what all parts of a unit of work share."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Executable, Table, update
+
+
+def now() -> datetime.datetime:
+    """Return the current time, aware and in UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Queries:
+    """Queries, each on a connection of its own that takes no lock."""
+
+    def __init__(self, reader: Callable[[], AbstractContextManager[Connection]]):
+        self._reader = reader
+
+    def _all(self, query: Executable, **values: Any) -> Sequence[Any]:
+        with self._reader() as connection:
+            return connection.execute(query, values).all()
+
+    def _first(self, query: Executable, **values: Any) -> Any:
+        return next(iter(self._all(query, **values)), None)
+
+    def _scalars(self, query: Executable) -> list[Any]:
+        return [row[0] for row in self._all(query)]
+
+
+class UnitPart:
+    """The verbs of a unit of work on one kind of rows. `connection` is the unit's own."""
+
+    def __init__(self, connection: Connection):
+        self.connection = connection
+
+    def _swap(self, table: Table, *conditions: ColumnElement[bool], **values: Any) -> bool:
+        """Update the one row that the conditions describe, and return whether there was one."""
+        swap = update(table).where(*conditions).values(**values)
+        return self.connection.execute(swap).rowcount == 1
