@@ -1,7 +1,7 @@
-"""Metadata definitions: /v2/metadefs, which dashboards and clients read.
+"""Metadata definitions below /v2/metadefs, which dashboards and clients read.
 
-`tables` and `database` keep them, `verbs` has the rules, `rights` says who may do what, and `resources`,
-`views`, `codec` and `schemas` are their part of the v2 dialect.
+`tables` and `database` store them, `verbs` has the rules, `rights` the table of rights, and `resources`,
+`views`, `codec` and `schemas` are their part of the dialect v2.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MIGRATIONS = Branch("metadefs", Path(__file__).parent / "migrations", "metadefs_
 
 
 def includeme(config: Configurator) -> None:
-    """Add /v2/metadefs and its schemas to the tree of v2, and register the views."""
+    """Add /v2/metadefs and its schemas to the resource tree of v2, and register the views."""
     config.add_child(V2, "metadefs", Metadefs)
     config.add_child(V2Schemas, "metadefs", Schemas)
     config.add_request_method(lambda request: Verbs(request.db), "metadefs", reify=True)

@@ -1,4 +1,4 @@
-"""Metadata definitions as JSON documents, in and out; and the query strings of their lists."""
+"""Translation between metadata definitions and JSON documents, and of the query strings of lists."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
+
+from webob.multidict import MultiDict
 
 from calotype.api.http.filters import check_values
 from calotype.api.http.paging import read_position
@@ -30,14 +32,14 @@ from calotype_metadefs.verbs import (
 )
 
 ROOT = "/v2/metadefs/namespaces"
-#: Keys that are the server's own.
+#: Keys that only the server sets.
 _READ_ONLY = frozenset({"created_at", "updated_at", "self", "schema"})
-#: Keys of a namespace under which what stands in it is told.
+#: Keys of a namespace's document that hold its definitions.
 _CONTENTS = frozenset({"properties", "objects", "tags", "resource_type_associations"})
 
 
 def read_namespace(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
-    """The draft of a new namespace, with what stands in it; raises InvalidRequest, NotAllowed."""
+    """Return the draft of a new namespace with its definitions; raises InvalidRequest, NotAllowed."""
     given = _writable(document)
     schemas.check_namespace(given)
     nested = (
@@ -51,7 +53,7 @@ def read_namespace(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
 
 
 def read_namespace_fields(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
-    """The draft of a namespace that is there; what stands in it, which clients send along, is passed over."""
+    """Return the draft for an update of a namespace, without the definitions that clients may send along."""
     given = _writable(document)
     fields = {name: value for name, value in given.items() if name not in _CONTENTS}
     schemas.check_namespace(fields)
@@ -59,7 +61,7 @@ def read_namespace_fields(document: object, schemas: MetadefSchemas) -> Namespac
 
 
 def read_definition(kind: Kind, document: object, schemas: MetadefSchemas) -> DefinitionDraft:
-    """The draft of a definition; raises InvalidRequest, NotAllowed."""
+    """Return the draft of a definition; raises InvalidRequest, NotAllowed."""
     given = _writable(document)
     schemas.check_definition(kind, given)
     return _draft(kind, given)
@@ -90,11 +92,14 @@ def _draft(kind: Kind, given: Mapping[str, Any]) -> DefinitionDraft:
 
 
 def read_listing(request: Request, most: int) -> NamespaceQuery:
-    """What the request's query string asks for; at most `most` namespaces a page; raises InvalidRequest."""
+    """Return the query for the page that a request asks for, of at most `most` namespaces.
+
+    Raises:
+        InvalidRequest: a parameter breaks a rule.
+    """
     query, caller = request.GET, request.caller
     visibility = read_choice(query, "visibility", ("public", "private"), None)
-    key = read_choice(query, "sort_key", ("namespace", "created_at", "updated_at"), "created_at")
-    descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
+    key = _read_sort(query, "namespace")
     types = tuple(query["resource_types"].split(",")) if query.get("resource_types") else ()
     check_values("resource_types", len(types))
     for name in types:
@@ -104,17 +109,23 @@ def read_listing(request: Request, most: int) -> NamespaceQuery:
         project=caller.project,
         visibility=Visibility(visibility) if visibility else None,
         resource_types=types,
-        sort=SortKey(str(key), descending),
+        sort=(key,) if key.field == "namespace" else (key, SortKey("namespace", key.descending)),
         limit=read_limit(query, most),
     )
     return replace(listing, after=_after(request, listing))
+
+
+def _read_sort(query: MultiDict, name: str) -> SortKey:
+    """Return the key that a list is sorted by: its `name`, or one of the times."""
+    key = read_choice(query, "sort_key", (name, "created_at", "updated_at"), "created_at")
+    return SortKey(str(key), read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc")
 
 
 def _after(request: Request, listing: NamespaceQuery) -> Mapping[str, Any] | None:
     name = request.GET.get("marker")
     if name is None:
         return None
-    carried = read_position(request.GET, "namespace", listing.order)
+    carried = read_position(request.GET, "namespace", [key.field for key in listing.sort])
     if carried is not None:
         return carried
     namespace = visible_namespace(request, name)
@@ -124,11 +135,10 @@ def _after(request: Request, listing: NamespaceQuery) -> Mapping[str, Any] | Non
 
 
 def tags_asked_for(request: Request, tags: Iterable[Definition]) -> list[Definition]:
-    """Those of a namespace's tags that the request's query string asks for, in its order."""
+    """Return the page of a namespace's tags that a request asks for."""
     query = request.GET
-    key = str(read_choice(query, "sort_key", ("name", "created_at", "updated_at"), "created_at"))
-    descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
-    ordered = sorted(tags, key=lambda tag: (getattr(tag, key), tag.name), reverse=descending)
+    key = _read_sort(query, "name")
+    ordered = sorted(tags, key=lambda tag: (getattr(tag, key.field), tag.name), reverse=key.descending)
     if (marker := query.get("marker")) is not None:
         names = [tag.name for tag in ordered]
         if marker not in names:
@@ -140,9 +150,9 @@ def tags_asked_for(request: Request, tags: Iterable[Definition]) -> list[Definit
 def namespace_document(
     namespace: Namespace, contents: Sequence[Definition], resource_type: str | None = None
 ) -> dict[str, Any]:
-    """A namespace as JSON values, with what is given of its contents.
+    """Return a namespace as JSON values, with those of its definitions that are given.
 
-    Properties are named as on `resource_type`, where the namespace has a prefix for it.
+    The names of properties get the prefix that the namespace has for `resource_type`.
     """
     document: dict[str, Any] = {
         "namespace": namespace.name,
@@ -151,8 +161,7 @@ def namespace_document(
         "visibility": str(namespace.visibility),
         "protected": namespace.protected,
         "owner": namespace.owner,
-        "created_at": moment(namespace.created_at),
-        "updated_at": moment(namespace.updated_at),
+        **_times(namespace),
         "self": path_of(namespace),
         "schema": "/v2/schemas/metadefs/namespace",
     }
@@ -169,16 +178,16 @@ def namespace_document(
 
 
 def properties_document(contents: Iterable[Definition], prefix: str = "") -> dict[str, Any]:
-    """The properties among definitions, by their names behind the prefix."""
+    """Return the properties among the definitions by name, with the prefix before each name."""
     return {prefix + one.name: dict(one.body) for one in contents if one.kind is Kind.PROPERTY}
 
 
 def definition_document(namespace: Namespace, definition: Definition) -> dict[str, Any]:
-    """A definition as JSON values, in the form of its kind."""
+    """Return a definition as JSON values, in the form of its kind."""
     document = {"name": definition.name, **definition.body}
     if definition.kind is Kind.PROPERTY:
         return document
-    document |= {"created_at": moment(definition.created_at), "updated_at": moment(definition.updated_at)}
+    document |= _times(definition)
     if definition.kind is Kind.OBJECT:
         own = {
             "self": f"{path_of(namespace)}/objects/{_quoted(definition.name)}",
@@ -189,16 +198,16 @@ def definition_document(namespace: Namespace, definition: Definition) -> dict[st
 
 
 def resource_type_document(resource_type: ResourceType) -> dict[str, Any]:
-    """A resource type as JSON values."""
-    return {
-        "name": resource_type.name,
-        "created_at": moment(resource_type.created_at),
-        "updated_at": moment(resource_type.updated_at),
-    }
+    """Return a resource type as JSON values."""
+    return {"name": resource_type.name, **_times(resource_type)}
+
+
+def _times(record: Namespace | Definition | ResourceType) -> dict[str, str]:
+    return {"created_at": moment(record.created_at), "updated_at": moment(record.updated_at)}
 
 
 def path_of(namespace: Namespace) -> str:
-    """The path of a namespace."""
+    """Return the path of a namespace."""
     return f"{ROOT}/{_quoted(namespace.name)}"
 
 

@@ -1,7 +1,7 @@
-"""Metadata definitions in the database: records, what is read of them, and the verbs of a unit of work.
+"""Metadata definitions in the database: records, queries, and the verbs of a unit of work.
 
-A namespace holds definitions of four kinds, each kind with names of its own. Whoever
-changes what stands in a namespace has locked the namespace's row before.
+A namespace holds definitions of four kinds, and each kind has names of its own. A unit that changes the
+contents of a namespace locks the namespace's row first.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import datetime
 import enum
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
+from calotype.database.keysets import page_of
 from calotype.database.pages import AT_ONCE
+from calotype.database.retry import LockConflict
+from calotype.database.statements import Queries, UnitPart, now
 from calotype.model.images import Visibility
 from calotype.model.queries import Scope, SortKey
 from calotype_metadefs.errors import DuplicateDefinition, NamespaceNotFound
@@ -25,20 +27,21 @@ from calotype_metadefs.tables import DefinitionRow, NamespaceRow, ResourceTypeRo
 
 _NAMESPACES, _DEFINITIONS = NamespaceRow.__table__, DefinitionRow.__table__
 _TYPES = ResourceTypeRow.__table__
+_SORTED = {name: _NAMESPACES.c[name] for name in ("namespace", "created_at", "updated_at")}
 
 
 class Kind(enum.StrEnum):
-    """What stands in a namespace."""
+    """A kind of definition."""
 
     OBJECT = "object"
     PROPERTY = "property"
     TAG = "tag"
-    ASSOCIATION = "association"  #: named like the resource type that it is about
+    ASSOCIATION = "association"  #: has the name of the resource type that the namespace is associated with
 
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace, without what stands in it. Its visibility is public or private."""
+    """A namespace, without its definitions. Its visibility is public or private."""
 
     id: int
     name: str
@@ -53,7 +56,7 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A named thing in a namespace; `body` is what clients said of it, as JSON values."""
+    """A named definition in a namespace. `body` has its other keys, as JSON values."""
 
     kind: Kind
     name: str
@@ -64,7 +67,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
-    """A type of resource that metadata can be set on."""
+    """A type of resource that can have metadata."""
 
     name: str
     created_at: datetime.datetime
@@ -73,191 +76,189 @@ class ResourceType:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceQuery:
-    """What a list of namespaces asks for; `resource_types`: it is about at least one of them.
+    """A query for namespaces. With `resource_types` a namespace is associated with at least one of them.
 
-    `after` is the `position` of the last namespace of the page before.
+    `sort` ends with the name, which makes the order total. `after` is the `position` of the last namespace of
+    the page before.
     """
 
     scope: Scope
     project: str | None = None
     visibility: Visibility | None = None
     resource_types: tuple[str, ...] = ()
-    sort: SortKey = field(default=SortKey("created_at", descending=True))
+    sort: tuple[SortKey, ...] = (SortKey("namespace"),)
     limit: int = 25
     after: Mapping[str, Any] | None = None
 
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The fields that it is sorted by: the name makes the order total."""
-        return ("namespace",) if self.sort.field == "namespace" else (self.sort.field, "namespace")
-
     def position(self, namespace: Namespace) -> dict[str, Any]:
-        """Return what a namespace is sorted by in this list."""
+        """Return the position of a namespace in this list: the values that it is sorted by."""
         return {
-            field: namespace.name if field == "namespace" else getattr(namespace, field)
-            for field in self.order
+            key.field: namespace.name if key.field == "namespace" else getattr(namespace, key.field)
+            for key in self.sort
         }
 
 
 @dataclass(frozen=True, slots=True)
 class NamespacePage:
-    """A slice of a list, and whether more follows."""
+    """A page of a list of namespaces, and whether more follows."""
 
     namespaces: list[Namespace]
     more: bool
 
 
-class Definitions:
-    """What is read of the definitions; shared by all threads."""
-
-    def __init__(self, reader: Callable[[], AbstractContextManager[Connection]]):
-        self._reader = reader
+class Definitions(Queries):
+    """The queries for namespaces, definitions and resource types; shared by all threads."""
 
     def namespace(self, name: str) -> Namespace | None:
-        """The namespace of that name."""
-        with self._reader() as connection:
-            row = connection.execute(select(_NAMESPACES).where(_NAMESPACES.c.namespace == name)).first()
-        return None if row is None else _namespace(row)
+        """Return the namespace with this name."""
+        row = self._first(select(_NAMESPACES).where(_NAMESPACES.c.namespace == name))
+        return None if row is None else Namespace(*row)
 
     def page(self, listing: NamespaceQuery) -> NamespacePage:
-        """A slice of the namespaces that a listing asks for."""
+        """Return a page of the namespaces that a listing asks for."""
         if listing.limit == 0:
             return NamespacePage([], more=False)
-        c = _NAMESPACES.c
-        query = select(_NAMESPACES).where(*_conditions(listing))
-        order = [c[field] for field in listing.order]
-        query = query.order_by(*(key.desc() if listing.sort.descending else key.asc() for key in order))
-        with self._reader() as connection:
-            rows = connection.execute(query.limit(listing.limit + 1)).all()
-        return NamespacePage([_namespace(row) for row in rows[: listing.limit]], len(rows) > listing.limit)
+        conditions = [list(_conditions(listing))]
+        rows = self._all(page_of(select(_NAMESPACES), _NAMESPACES.c.id, conditions, _SORTED, listing))
+        return NamespacePage([Namespace(*row) for row in rows[: listing.limit]], len(rows) > listing.limit)
 
     def contents(self, namespaces: Iterable[Namespace], *kinds: Kind) -> dict[int, list[Definition]]:
-        """What stands in the namespaces, by their ids, in the order of names; all of it, or these kinds."""
+        """Return the definitions in each namespace by its id, of all kinds or of these, sorted by name."""
         found: dict[int, list[Definition]] = {namespace.id: [] for namespace in namespaces}
-        if found:
-            with self._reader() as connection:
-                for row in connection.execute(_contents(list(found), kinds)):
-                    found[row.namespace_id].append(_definition(row))
+        for row in self._all(_contents(list(found), kinds)) if found else ():
+            found[row.namespace_id].append(_definition(row))
         return found
 
     def each_with(
         self, namespaces: Sequence[Namespace], *kinds: Kind
     ) -> Iterator[tuple[Namespace, list[Definition]]]:
-        """Each namespace with its definitions of these kinds, read for `AT_ONCE` namespaces at a time."""
+        """Yield each namespace with its definitions of these kinds, `AT_ONCE` namespaces at a time."""
         for start in range(0, len(namespaces), AT_ONCE):
             some = namespaces[start : start + AT_ONCE]
             found = self.contents(some, *kinds)
             yield from ((one, found[one.id]) for one in some)
 
     def find(self, namespace: Namespace, kind: Kind, name: str) -> Definition | None:
-        """The definition of that name."""
-        with self._reader() as connection:
-            row = connection.execute(_contents([namespace.id], [kind], name)).first()
+        """Return the definition with this name."""
+        row = self._first(_contents([namespace.id], [kind]).where(_DEFINITIONS.c.name == name))
         return None if row is None else _definition(row)
 
     def resource_types(self) -> list[ResourceType]:
-        """All resource types, in the order of their names."""
-        with self._reader() as connection:
-            return [ResourceType(*row) for row in connection.execute(select(_TYPES).order_by(_TYPES.c.name))]
+        """Return all resource types, sorted by name."""
+        return [ResourceType(*row) for row in self._all(select(_TYPES).order_by(_TYPES.c.name))]
 
 
-class DefinitionsUnit:
-    """The verbs on definitions of one unit of work."""
+class LockedNamespace(UnitPart):
+    """A namespace that a unit of work has locked, and the verbs of the unit on its contents.
 
-    def __init__(self, connection: Connection):
-        self._connection = connection
+    No other unit changes the namespace, or its definitions, before this one ends.
 
-    def lock(self, namespace_id: int) -> Namespace:
-        """The namespace; no other unit changes it, or what stands in it, before this one ends.
+    Raises:
+        NamespaceNotFound: the namespace is gone.
+    """
 
-        Raises:
-            NamespaceNotFound: it is gone.
-        """
+    def __init__(self, connection: Connection, namespace_id: int):
+        super().__init__(connection)
         query = select(_NAMESPACES).where(_NAMESPACES.c.id == namespace_id).with_for_update()
-        row = self._connection.execute(query).first()
+        row = connection.execute(query).first()
         if row is None:
             raise NamespaceNotFound
-        return _namespace(row)
+        self.namespace = Namespace(*row)
 
-    def add_namespace(self, name: str, fields: Mapping[str, Any]) -> Namespace:
-        """Insert a namespace; raises DuplicateDefinition when the name is taken."""
-        now = _now()
-        row = {"namespace": name, **fields, "created_at": now, "updated_at": now}
-        with _unique(name):
-            key = self._connection.execute(insert(_NAMESPACES), row).inserted_primary_key
-        return self.lock(key[0] if key else 0)
-
-    def change_namespace(self, namespace_id: int, name: str, fields: Mapping[str, Any]) -> None:
-        """Set a namespace's name and fields; raises DuplicateDefinition when the name is another's."""
-        row = {"namespace": name, **fields, "updated_at": _now()}
-        with _unique(name):
-            self._connection.execute(update(_NAMESPACES).where(_NAMESPACES.c.id == namespace_id), row)
-
-    def remove_namespace(self, namespace_id: int) -> None:
-        """Remove a namespace with all that stands in it."""
-        self._connection.execute(delete(_DEFINITIONS).where(_DEFINITIONS.c.namespace_id == namespace_id))
-        self._connection.execute(delete(_NAMESPACES).where(_NAMESPACES.c.id == namespace_id))
-
-    def contents(self, namespace_id: int) -> list[Definition]:
-        """All that stands in a namespace."""
-        return [_definition(row) for row in self._connection.execute(_contents([namespace_id]))]
-
-    def add(self, namespace_id: int, kind: Kind, bodies: Mapping[str, Mapping[str, Any]]) -> None:
-        """Insert definitions of one kind, body by name; raises DuplicateDefinition when one is there."""
-        now = _now()
-        key = {"namespace_id": namespace_id, "kind": kind, "created_at": now, "updated_at": now}
-        rows = [{**key, "name": name, "body": dict(body)} for name, body in bodies.items()]
-        if rows:
-            with _unique(*bodies):
-                self._connection.execute(insert(_DEFINITIONS), rows)
-
-    def change(self, namespace_id: int, kind: Kind, old: str, name: str, body: Mapping[str, Any]) -> bool:
-        """Set a definition's name and body; whether there was one.
+    def update(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Set the namespace's name and fields.
 
         Raises:
-            DuplicateDefinition: the new name is another's.
+            DuplicateDefinition: another namespace has the name.
         """
-        row = {"name": name, "body": dict(body), "updated_at": _now()}
-        which = _which(namespace_id, kind, [old])
         with _unique(name):
-            return self._connection.execute(update(_DEFINITIONS).where(which), row).rowcount == 1
+            mine = _NAMESPACES.c.id == self.namespace.id
+            self._swap(_NAMESPACES, mine, namespace=name, **fields, updated_at=now())
 
-    def remove(self, namespace_id: int, kind: Kind, names: Collection[str] | None = None) -> bool:
-        """Remove the definitions of these names, or all of the kind; whether there were any."""
-        return (
-            self._connection.execute(delete(_DEFINITIONS).where(_which(namespace_id, kind, names))).rowcount
-            > 0
-        )
+    def delete(self) -> None:
+        """Remove the namespace with all its definitions."""
+        key = self.namespace.id
+        self.connection.execute(delete(_DEFINITIONS).where(_DEFINITIONS.c.namespace_id == key))
+        self.connection.execute(delete(_NAMESPACES).where(_NAMESPACES.c.id == key))
 
-    def add_resource_types(self, names: Sequence[str]) -> None:
-        """Insert resource types; raises DuplicateDefinition when one is there."""
-        now = _now()
-        rows = [{"name": name, "created_at": now, "updated_at": now} for name in names]
-        with _unique(*names):
-            self._connection.execute(insert(_TYPES), rows)
+    def contents(self) -> list[Definition]:
+        """Return all definitions in the namespace."""
+        return [_definition(row) for row in self.connection.execute(_contents([self.namespace.id]))]
+
+    def add(self, kind: Kind, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        """Insert definitions of one kind, given as their bodies by name.
+
+        Raises:
+            DuplicateDefinition: the namespace has one with such a name already.
+        """
+        at = now()
+        common = {"namespace_id": self.namespace.id, "kind": kind, "created_at": at, "updated_at": at}
+        rows = [{**common, "name": name, "body": dict(body)} for name, body in bodies.items()]
+        if rows:
+            with _unique(*bodies):
+                self.connection.execute(insert(_DEFINITIONS), rows)
+
+    def change(self, kind: Kind, old: str, name: str, body: Mapping[str, Any]) -> bool:
+        """Set the name and the body of the definition called `old`; return whether there was one.
+
+        Raises:
+            DuplicateDefinition: another definition has the new name.
+        """
+        with _unique(name):
+            return self._swap(
+                _DEFINITIONS, self._which(kind, [old]), name=name, body=dict(body), updated_at=now()
+            )
+
+    def remove(self, kind: Kind, names: Collection[str] | None = None) -> bool:
+        """Remove the definitions with these names, or all of the kind; return whether there were any."""
+        removed = self.connection.execute(delete(_DEFINITIONS).where(self._which(kind, names)))
+        return removed.rowcount > 0
+
+    def _which(self, kind: Kind, names: Collection[str] | None) -> ColumnElement[bool]:
+        c = _DEFINITIONS.c
+        every = and_(c.namespace_id == self.namespace.id, c.kind == kind)
+        return every if names is None else and_(every, c.name.in_(names))
+
+
+def add_namespace(connection: Connection, name: str, fields: Mapping[str, Any]) -> LockedNamespace:
+    """Insert a namespace.
+
+    Raises:
+        DuplicateDefinition: the name is taken.
+    """
+    at = now()
+    row = {"namespace": name, **fields, "created_at": at, "updated_at": at}
+    with _unique(name):
+        key = connection.execute(insert(_NAMESPACES), row).inserted_primary_key
+    return LockedNamespace(connection, key[0] if key else 0)
+
+
+def add_resource_types(connection: Connection, names: Iterable[str]) -> None:
+    """Insert resource types.
+
+    Raises:
+        LockConflict: another process has inserted one of them meanwhile.
+    """
+    at = now()
+    try:
+        connection.execute(insert(_TYPES), [{"name": n, "created_at": at, "updated_at": at} for n in names])
+    except IntegrityError as error:
+        raise LockConflict("Another request is adding the same resource type.") from error
 
 
 @contextlib.contextmanager
 def _unique(*names: str) -> Iterator[None]:
-    """Around a statement that may meet a name which is there already; after that its unit is undone."""
+    """Raise DuplicateDefinition if the statement in the block meets a name that is taken."""
     try:
         yield
     except IntegrityError:
         raise DuplicateDefinition(names) from None
 
 
-def _which(namespace_id: int, kind: Kind, names: Collection[str] | None) -> ColumnElement[bool]:
-    c = _DEFINITIONS.c
-    every = and_(c.namespace_id == namespace_id, c.kind == kind)
-    return every if names is None else and_(every, c.name.in_(names))
-
-
-def _contents(ids: list[int], kinds: Collection[Kind] = (), name: str | None = None) -> Any:
+def _contents(ids: list[int], kinds: Collection[Kind] = ()) -> Select[Any]:
     c = _DEFINITIONS.c
     query = select(_DEFINITIONS).where(c.namespace_id.in_(ids)).order_by(c.kind, c.name)
-    if kinds:
-        query = query.where(c.kind.in_(kinds))
-    return query if name is None else query.where(c.name == name)
+    return query.where(c.kind.in_(kinds)) if kinds else query
 
 
 def _conditions(listing: NamespaceQuery) -> Iterable[ColumnElement[bool]]:
@@ -271,40 +272,7 @@ def _conditions(listing: NamespaceQuery) -> Iterable[ColumnElement[bool]]:
     if listing.resource_types:
         about = (d.namespace_id == c.id, d.kind == Kind.ASSOCIATION, d.name.in_(listing.resource_types))
         yield select(d.name).where(*about).exists()
-    if listing.after is not None:
-        yield _beyond(listing.sort, listing.after)
-
-
-def _beyond(sort: SortKey, last: Mapping[str, Any]) -> ColumnElement[bool]:
-    """What comes after the last namespace of the page before; no field that is sorted by is ever null."""
-    c = _NAMESPACES.c
-
-    def after(column: Any, value: Any) -> ColumnElement[bool]:
-        return column < value if sort.descending else column > value
-
-    if sort.field == "namespace":
-        return after(c.namespace, last["namespace"])
-    column, value = c[sort.field], last[sort.field]
-    return or_(after(column, value), and_(column == value, after(c.namespace, last["namespace"])))
-
-
-def _namespace(row: Any) -> Namespace:
-    return Namespace(
-        row.id,
-        row.namespace,
-        Visibility(row.visibility),
-        row.protected,
-        row.owner,
-        row.created_at,
-        row.updated_at,
-        row.display_name,
-        row.description,
-    )
 
 
 def _definition(row: Any) -> Definition:
     return Definition(Kind(row.kind), row.name, row.body, row.created_at, row.updated_at)
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

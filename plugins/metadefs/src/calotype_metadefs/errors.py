@@ -1,4 +1,4 @@
-"""What can go wrong with metadata definitions, in the core's kinds of errors: the API knows their status."""
+"""The errors of metadata definitions. They are kinds of the core's errors, whose status the API knows."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ class DuplicateDefinition(Conflict):
 
     def __init__(self, names: Collection[str]):
         given = ", ".join(list(names)[:3])[:200]
-        super().__init__(f"There is one of that name already: {given}")
+        super().__init__(f"The name is taken already: {given}")

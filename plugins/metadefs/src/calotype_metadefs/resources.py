@@ -1,4 +1,4 @@
-"""The part of the tree below /v2/metadefs. What a caller may not see of it is not there."""
+"""The resource tree below /v2/metadefs. It contains only what the caller may see."""
 
 from __future__ import annotations
 
@@ -47,18 +47,22 @@ class Namespaces(Resource):
 
 
 def visible_namespace(request: Request, name: str) -> Namespace | None:
-    """The namespace of that name; None where there is none that the caller may see."""
+    """Return the namespace with this name; None if there is none that the caller may see."""
     found = request.metadefs.definitions.namespace(name) if is_name(name, SHORT_MAX) else None
     seen = found is not None and policy.may(request.caller, policy.VIEW, namespace_grants(found))
     return found if seen else None
 
 
-class NamespaceResource(Resource):
-    """/v2/metadefs/namespaces/NAMESPACE, as it was when the request came"""
+class InNamespace(Resource):
+    """A resource with the namespace as it was when the request arrived."""
 
     def __init__(self, request: Request, name: str, parent: Resource, namespace: Namespace):
         super().__init__(request, name, parent)
         self.namespace = namespace
+
+
+class NamespaceResource(InNamespace):
+    """/v2/metadefs/namespaces/NAMESPACE"""
 
     def __acl__(self) -> list[Any]:
         grants = namespace_grants(self.namespace)
@@ -68,18 +72,14 @@ class NamespaceResource(Resource):
         return _PARTS[name](self.request, name, self, self.namespace)
 
 
-class Part(Resource):
-    """What belongs to a namespace, and is under its rights."""
+class Part(InNamespace):
+    """Definitions of one kind in a namespace. The rights over the namespace apply."""
 
     kind: ClassVar[Kind]
 
-    def __init__(self, request: Request, name: str, parent: Resource, namespace: Namespace):
-        super().__init__(request, name, parent)
-        self.namespace = namespace
-
 
 class Several(Part):
-    """All definitions of a kind; its children are single ones, be they there or not."""
+    """All definitions of a kind. Its children are single ones, which need not exist."""
 
     one: ClassVar[type[Part]]
 

@@ -1,8 +1,8 @@
 """Who may do what with metadata definitions, in the terms of `calotype.model.policy`.
 
-DEFINE - to make, change and remove definitions - is a right of administrators alone.
-A public namespace is VIEWed by everybody who may list; a private one by its owner's project and by
-administrators. A caller who may not VIEW a namespace is told that it is not there.
+Only administrators have the right DEFINE, which is to create, change and remove definitions. Every caller
+that may list may also VIEW a public namespace. Only its owner's project and administrators may VIEW a private
+one. For all others it does not exist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GRANTS = (Grant(ADMIN, frozenset({DEFINE})),)
 
 
 def namespace_grants(namespace: Namespace) -> tuple[Grant, ...]:
-    """Return the rights over one namespace and its contents."""
+    """Return the rights over one namespace and its definitions."""
     grants = [Grant(ADMIN, frozenset({VIEW, DEFINE}))]
     if namespace.owner is not None:
         grants.append(Grant(project_readers(namespace.owner), frozenset({VIEW})))

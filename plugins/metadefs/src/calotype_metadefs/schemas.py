@@ -1,6 +1,6 @@
-"""What documents of metadata definitions look like: the schemas that clients fetch.
+"""The JSON schemas of metadata definitions.
 
-The same ones are held against what clients send; `glance md-*` builds its models from them.
+Clients fetch them, and `glance md-*` builds its models from them. The service checks documents against them.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ _NEW_TAGS = {
 
 
 class MetadefSchemas:
-    """The schemas, made once: `documents` by name, and the checks of what comes in."""
+    """The schemas, built once. `documents` has them by name, for clients."""
 
     def __init__(self) -> None:
         namespace = {
@@ -121,7 +121,7 @@ class MetadefSchemas:
         one_property = {"name": "property", **_named(_PROPERTY, "title", "type")}
         tag = {"name": "tag", **_named(_TAG)}
         properties = several("properties", one_property, paged=True)
-        properties["properties"]["properties"] = _PROPERTIES  # a map, by name
+        properties["properties"]["properties"] = _PROPERTIES  # an object by name, unlike the others
         self.documents: Mapping[str, dict[str, Any]] = {
             "namespace": namespace,
             "namespaces": several("namespaces", namespace, paged=True),
@@ -148,7 +148,7 @@ class MetadefSchemas:
         check_document(self._namespace, document, "namespace")
 
     def check_definition(self, kind: Kind, document: object) -> None:
-        """Return if the document is a definition of that kind; raises InvalidRequest."""
+        """Return if the document is a definition of this kind; raises InvalidRequest."""
         check_document(self._definitions[kind], document, kind)
 
     def check_tags(self, document: object) -> None:
@@ -157,5 +157,5 @@ class MetadefSchemas:
 
 
 def includeme(config: Configurator) -> None:
-    """Make the schemas."""
+    """Build the schemas."""
     config.registry[SCHEMAS] = MetadefSchemas()

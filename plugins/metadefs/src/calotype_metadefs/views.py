@@ -1,4 +1,4 @@
-"""The verbs below /v2/metadefs: a codec in, one verb of `calotype_metadefs.verbs`, a codec out."""
+"""The views below /v2/metadefs. Each decodes the request, calls one verb, and encodes the response."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def resource_types(context: ResourceTypes, request: Request) -> Response:
 
 @view_config(context=Namespaces, method="GET", permission=policy.LIST)
 def namespaces(context: Namespaces, request: Request) -> Response:
-    """GET /v2/metadefs/namespaces: a page of those that the caller sees, and the way to the next."""
+    """GET /v2/metadefs/namespaces: a page of the namespaces that the caller may view."""
     database, settings = request.metadefs.definitions, request.settings
     listing = codec.read_listing(request, settings.list_limit)
     page = database.page(listing)
@@ -59,10 +59,10 @@ def namespaces(context: Namespaces, request: Request) -> Response:
 
 @view_config(context=Namespaces, method="POST", permission=DEFINE)
 def create_namespace(context: Namespaces, request: Request) -> Response:
-    """POST /v2/metadefs/namespaces: a namespace, and what is to stand in it."""
+    """POST /v2/metadefs/namespaces: create a namespace with its definitions."""
     draft = codec.read_namespace(read_document(request), request.registry[SCHEMAS])
     namespace = request.metadefs.create(draft, request.caller)
-    contents = request.metadefs.definitions.contents([namespace])[namespace.id]
+    contents = request.metadefs.listed(namespace)
     response = json_response(codec.namespace_document(namespace, contents), 201)
     response.headers["Location"] = base_url(request) + codec.path_of(namespace)
     return response
@@ -70,15 +70,15 @@ def create_namespace(context: Namespaces, request: Request) -> Response:
 
 @view_config(context=NamespaceResource, method="GET", permission=policy.VIEW, decorator=without_body)
 def show_namespace(context: NamespaceResource, request: Request) -> Response:
-    """GET /v2/metadefs/namespaces/NAMESPACE: with all that stands in it."""
+    """GET /v2/metadefs/namespaces/NAMESPACE: the namespace with its definitions."""
     namespace = context.namespace
-    contents = request.metadefs.definitions.contents([namespace])[namespace.id]
+    contents = request.metadefs.listed(namespace)
     return json_response(codec.namespace_document(namespace, contents, request.GET.get("resource_type")))
 
 
 @view_config(context=NamespaceResource, method="PUT", permission=DEFINE)
 def update_namespace(context: NamespaceResource, request: Request) -> Response:
-    """PUT /v2/metadefs/namespaces/NAMESPACE: what is not given has its default again."""
+    """PUT /v2/metadefs/namespaces/NAMESPACE: set all fields. Missing ones get their defaults."""
     draft = codec.read_namespace_fields(read_document(request), request.registry[SCHEMAS])
     return json_response(
         codec.namespace_document(request.metadefs.update(context.namespace, draft, request.caller), ())
@@ -87,14 +87,14 @@ def update_namespace(context: NamespaceResource, request: Request) -> Response:
 
 @view_config(context=NamespaceResource, method="DELETE", permission=DEFINE, decorator=without_body)
 def delete_namespace(context: NamespaceResource, request: Request) -> Response:
-    """DELETE /v2/metadefs/namespaces/NAMESPACE: with all that stands in it."""
+    """DELETE /v2/metadefs/namespaces/NAMESPACE: delete it with its definitions."""
     request.metadefs.delete(context.namespace, request.caller)
     return nothing()
 
 
 @view_config(context=Associations, method="GET", permission=policy.VIEW, decorator=without_body)
 def associations(context: Associations, request: Request) -> Response:
-    """GET .../resource_types: those that the namespace is about."""
+    """GET .../resource_types: the associations of the namespace."""
     return json_response({"resource_type_associations": _listed(context, request)})
 
 
@@ -106,14 +106,14 @@ def objects(context: Objects, request: Request) -> Response:
 
 @view_config(context=Properties, method="GET", permission=policy.VIEW, decorator=without_body)
 def properties(context: Properties, request: Request) -> Response:
-    """GET .../properties: a map, by their names."""
+    """GET .../properties: an object with the properties by name."""
     listed = request.metadefs.listed(context.namespace, context.kind)
     return json_response({"properties": codec.properties_document(listed)})
 
 
 @view_config(context=Tags, method="GET", permission=policy.VIEW, decorator=without_body)
 def tags(context: Tags, request: Request) -> Response:
-    """GET .../tags: a page of them, where one is asked for."""
+    """GET .../tags: all tags, or a page of them if there is a limit."""
     listed = codec.tags_asked_for(request, request.metadefs.listed(context.namespace, context.kind))
     return json_response({"tags": [{"name": tag.name} for tag in listed]})
 
@@ -127,7 +127,7 @@ def _listed(context: Several, request: Request) -> list[dict[str, Any]]:
 @view_config(context=Objects, method="POST", permission=DEFINE)
 @view_config(context=Properties, method="POST", permission=DEFINE)
 def add(context: Several, request: Request) -> Response:
-    """POST .../KIND: one more of them."""
+    """POST .../KIND: add a definition."""
     draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
     made = request.metadefs.add(context.namespace, draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made), 201)
@@ -135,7 +135,7 @@ def add(context: Several, request: Request) -> Response:
 
 @view_config(context=Tags, method="POST", permission=DEFINE)
 def set_tags(context: Tags, request: Request) -> Response:
-    """POST .../tags: these and no others, or, with `X-Openstack-Append: True`, these too."""
+    """POST .../tags: replace all tags, or add some with `X-Openstack-Append: True`."""
     document = read_document(request)
     request.registry[SCHEMAS].check_tags(document)
     names = [tag["name"] for tag in document["tags"]]
@@ -156,14 +156,14 @@ def add_tag(context: Tag, request: Request) -> Response:
 @view_config(context=Properties, method="DELETE", permission=DEFINE, decorator=without_body)
 @view_config(context=Tags, method="DELETE", permission=DEFINE, decorator=without_body)
 def clear(context: Several, request: Request) -> Response:
-    """DELETE .../KIND: all of them."""
+    """DELETE .../KIND: remove all definitions of the kind."""
     request.metadefs.clear(context.namespace, context.kind, request.caller)
     return nothing()
 
 
 @view_config(context=Property, method="GET", permission=policy.VIEW, decorator=without_body)
 def show_property(context: Property, request: Request) -> Response:
-    """GET .../properties/NAME: with `resource_type`, by the name that it has there."""
+    """GET .../properties/NAME: NAME begins with the prefix for `resource_type` if that is given."""
     name, resource_type = str(context.__name__), request.GET.get("resource_type")
     found = request.metadefs.find_property(context.namespace, name, resource_type)
     return json_response(codec.definition_document(context.namespace, found))
@@ -181,7 +181,7 @@ def show(context: Part, request: Request) -> Response:
 @view_config(context=Property, method="PUT", permission=DEFINE)
 @view_config(context=Tag, method="PUT", permission=DEFINE)
 def replace(context: Part, request: Request) -> Response:
-    """PUT .../KIND/NAME: all of it, its name too."""
+    """PUT .../KIND/NAME: replace the definition, even its name."""
     draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
     made = request.metadefs.replace(context.namespace, str(context.__name__), draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made))

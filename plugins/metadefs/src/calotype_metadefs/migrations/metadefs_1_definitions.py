@@ -1,6 +1,6 @@
-"""Metadata definitions: namespaces, their contents, and the resource types that clients know.
+"""Metadata definitions: namespaces, the definitions in them, and the resource types that clients know.
 
-The tables may be there already: they were part of the core's schema before this was an extension.
+The tables may exist already, because they were part of the core's schema before this was an extension.
 """
 
 import datetime
@@ -17,7 +17,7 @@ branch_labels = None
 depends_on = None
 
 MOMENT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-#: There from the beginning, because clients take the first one of the list.
+#: They exist from the beginning, because clients use the first one of the list.
 RESOURCE_TYPES = (
     "OS::Cinder::Volume",
     "OS::Glance::Image",
