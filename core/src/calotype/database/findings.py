@@ -47,11 +47,6 @@ class FindingQueries(Queries):
         rows = self._all(query)
         return FindingPage(tuple(Finding(*row) for row in rows[:limit]), more=len(rows) > limit)
 
-    def find_finding(self, finding_id: str) -> Finding | None:
-        """Return the finding with this id, whatever its state."""
-        row = self._first(select(_FINDINGS).where(_FINDINGS.c.id == finding_id))
-        return None if row is None else Finding(*row)
-
     def _count_open_findings(self) -> tuple[FindingCount, ...]:
         """Count the open findings by kind and store. A pair without any is left out."""
         pair = (_FINDINGS.c.kind, _FINDINGS.c.store)

@@ -1,1 +1,1 @@
-"""Images, their states, the changes that a caller may ask for, and the rights. No HTTP, SQL or store."""
+"""Images, their states, the changes that callers may ask for, and the rights. No HTTP, SQL or stores."""

@@ -1,4 +1,4 @@
-"""Audit records: which image was changed, by whom, from where, and how that ended."""
+"""Audit records: who changed which image, from where, and with which outcome."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Agent(enum.StrEnum):
     """The part of the service that made a change."""
 
     API = "api"  #: a request
-    JOB = "job"  #: an import or a copy, for whoever asked for it
+    JOB = "job"  #: an import or a copy, for the user who asked for it
     SWEEPER = "sweeper"
     SCRUBBER = "scrubber"
-    COMMAND = "command"  #: `calotype-manage`; the user is the operating system's
+    COMMAND = "command"  #: `calotype-manage`, with the name of the operating system's user
 
 
 class AuditVerb(enum.StrEnum):
@@ -24,10 +24,10 @@ class AuditVerb(enum.StrEnum):
     CREATE = "create"
     UPDATE = "update"
     UPLOAD = "upload"
-    REGISTER = "register"  #: given bytes that lie elsewhere
+    REGISTER = "register"  #: with an external location
     STAGE = "stage"
     IMPORT = "import"
-    COPY = "copy"  #: its bytes, into more stores
+    COPY = "copy"  #: into more stores
     REMOVE_COPY = "remove-copy"
     DEACTIVATE = "deactivate"
     REACTIVATE = "reactivate"
@@ -35,26 +35,26 @@ class AuditVerb(enum.StrEnum):
     UNDELETE = "undelete"
     SHARE = "share"
     UNSHARE = "unshare"
-    ANSWER = "answer"  #: what a member says to an offer
+    ANSWER = "answer"  #: a member accepts or rejects an image
     TAG = "tag"
     UNTAG = "untag"
-    QUARANTINE = "quarantine"  #: a bad copy
+    QUARANTINE = "quarantine"  #: a damaged or missing copy
     UNQUARANTINE = "unquarantine"
-    RESTORE = "restore"  #: a bad copy, from a good one
+    RESTORE = "restore"  #: a damaged copy, from an intact one
 
 
 class Outcome(enum.StrEnum):
-    """How it ended."""
+    """The outcome of a change."""
 
     DONE = "done"
-    ACCEPTED = "accepted"  #: a job will do it, and have a record of its own
+    ACCEPTED = "accepted"  #: a job was created, which will have a record of its own
     FAILED = "failed"
-    REFUSED = "refused"  #: in the log only: whoever is refused must not fill the table
+    REFUSED = "refused"  #: only in the log, so that refused requests do not fill the table
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a change comes from. `token_id` names the token and lets nobody in."""
+    """Where a change comes from. `token_id` identifies the token, but gives no access."""
 
     agent: Agent = Agent.API
     token_id: str | None = None
@@ -64,7 +64,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who makes a change, and where they do so from."""
+    """The user who makes a change, and where it comes from."""
 
     user: str | None = None
     project: str | None = None
@@ -73,7 +73,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One change. `verb` is an AuditVerb, or the method of a refused request. `id`: None until it is read."""
+    """A change. `verb` is an AuditVerb, or the method of a refused request. Stored records have an `id`."""
 
     at: datetime.datetime
     verb: str
@@ -84,7 +84,7 @@ class AuditRecord:
     id: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as JSON values, as the log, the command and the API show it."""
+        """Return the record as JSON values, for the log, the command and the API."""
         origin = self.actor.origin
         return {
             **({} if self.id is None else {"id": self.id}),
@@ -104,7 +104,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """A question for records, newest first; None: whatever it is. `before` is an id."""
+    """A query for records, newest first. None matches every value. `before` is an id."""
 
     image_id: str | None = None
     user: str | None = None
@@ -117,7 +117,7 @@ class AuditQuery:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """A slice of a list of records, and whether more follows."""
+    """A page of a list of records, and whether more follows."""
 
     records: tuple[AuditRecord, ...]
     more: bool

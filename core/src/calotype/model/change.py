@@ -1,4 +1,4 @@
-"""A change: what a caller asks of an image, in one object, and the rules that it must keep."""
+"""A change: one object for a caller's request to change an image, and the rules that it must keep."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from calotype.model.policy import Caller
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A caller's request to change an image. No method writes anything.
+    """A caller's request to change an image, or to create one. No method writes anything.
 
-    `image` is the image as it was read last; None: a new one. `derive` makes the fields from the image
-    where they depend on it, as those of a patch do.
+    Args:
+        caller: The caller, whose rights are checked.
+        fields: The fields that the caller asks for.
+        image: The image as it was read last; None for a new one.
+        derive: The function that makes the fields from the image, if they depend on it like those of a patch.
     """
 
     caller: Caller
@@ -34,7 +37,7 @@ class Change:
         return cls(caller, derive(image), image, derive)
 
     def onto(self, image: Image) -> Change:
-        """Return the same change of the image as it is now."""
+        """Return the same change of the image in its current state."""
         fields = self.derive(image) if self.derive is not None and image != self.image else self.fields
         return replace(self, fields=fields, image=image)
 
@@ -43,30 +46,30 @@ class Change:
         return replace(self, fields=replace(self.fields, **values))
 
     def require_image(self) -> Image:
-        """Return the image that is changed; it must not be a new one."""
+        """Return the image that is changed; raises ValueError if the change creates one."""
         if self.image is None:
-            raise ValueError("this change makes a new image")
+            raise ValueError("this change creates a new image")
         return self.image
 
     @property
     def owner(self) -> str | None:
-        """The project that owns the image once it is changed."""
+        """The project that owns the image after the change."""
         now = self.caller.project if self.image is None else self.image.owner
         owner: str | None = self.fields.fields.get("owner", now)
         return owner
 
     @property
     def properties(self) -> dict[str, str]:
-        """The properties that the image has once it is changed.
+        """The properties that the image has after the change.
 
         Raises:
-            InvalidRequest: headers give one property twice.
+            InvalidRequest: two headers stand for one property.
         """
         return properties_after(self.fields, self.image)
 
     @property
     def changes_metadata(self) -> bool:
-        """Whether it may set anything besides the image's bytes."""
+        """Whether the change may set anything besides the image's bytes."""
         asked = self.fields
         return bool(asked.fields or asked.properties or asked.dropped or asked.replace_properties) or (
             asked.tags is not None
@@ -74,21 +77,21 @@ class Change:
 
     @property
     def size(self) -> int | None:
-        """The number of bytes that was declared, now or when the image was made; None: none was."""
+        """The size in bytes that was declared, now or when the image was created; None if none was."""
         reserved = self.image.size if self.image is not None else None
         return self.fields.size if self.fields.size is not None else reserved or None
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """The digests that the bytes must have: declared now, or else when the image was made."""
+        """The digests that the bytes must have, as declared now, or else when the image was created."""
         reserved = {"md5": self.image.checksum} if self.image is not None and self.image.checksum else {}
         return {**reserved, **self.fields.digests}
 
     def agreed_size(self, stored: int | None) -> int | None:
-        """Return the size in bytes of what lies elsewhere: as its store reports it, or else as declared.
+        """Return the size in bytes of external bytes: as `stored`, or else as declared.
 
         Raises:
-            Conflict: both are known, and differ.
+            Conflict: both are known and differ.
         """
         declared = self.fields.size or (self.image.size if self.image is not None else None) or None
         if None not in (stored, declared) and stored != declared:
@@ -98,21 +101,21 @@ class Change:
         return stored if stored is not None else declared
 
     def check(self, settings: Settings) -> None:
-        """Return if the change keeps every rule that can be judged before the image is locked.
+        """Return if the change keeps all rules that can be checked before the image is locked.
 
         Raises:
             InvalidRequest, RequestTooLarge: it breaks a rule.
-            NotAllowed: the caller may not set a field so.
+            NotAllowed: the caller may not set a field to this value.
         """
         check_fields(self.fields, settings)
         self.check_rights(settings)
 
     def check_rights(self, settings: Settings) -> None:
-        """Return if the caller may make the image, as it was read last, what the change asks for.
+        """Return if the caller may make this change of the image as it was read last.
 
         Raises:
-            NotAllowed: it may not set one of the fields so.
-            RequestTooLarge, ReservedName, InvalidRequest: the properties would break a rule.
+            NotAllowed: the caller may not set a field to this value.
+            RequestTooLarge, ReservedName, InvalidRequest: the properties break a rule.
         """
         before = self.image.properties if self.image is not None else {}
         check_properties(self.properties, settings, before)
@@ -123,9 +126,9 @@ class Change:
             self._require_owner(settings)
 
     def _require_owner(self, settings: Settings) -> None:
-        """Return if a caller without a project may make the image; raises NotAllowed.
+        """Return if a caller without a project may create the image; raises NotAllowed.
 
-        Only administrators could see an image without an owner.
+        Only administrators can see an image without an owner.
         """
         if not self.caller.is_admin:
             raise NotAllowed(
@@ -139,7 +142,7 @@ class Change:
 
 
 def _refused(name: str, value: object, image: Image | None) -> str:
-    """Return why a field may not have the value."""
+    """Return the message for a field that the caller may not set to the value."""
     wanted = "null" if value is None else quoted(str(value))
     refused = f"You are not allowed to set {name} to {wanted}"
     if image is not None and policy.FIELDS.get(name) is policy.FieldRule.UNTIL_DATA:

@@ -1,4 +1,4 @@
-"""Errors that the verbs raise when they cannot do what was asked. `api.http.errors` gives each its status."""
+"""The errors that the verbs raise. `api.http.errors` maps each of them to a status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 from calotype.model.fields import InvalidRequest
 from calotype.model.images import Status
 
-#: What a client can do that needs another status.
+#: What a client can do if it needs another status.
 _CURES: Mapping[Status, str] = {
     Status.QUEUED: "stage its bytes first",
     Status.SAVING: "wait until its upload has ended, or create a new one",
@@ -22,15 +22,15 @@ _CURES: Mapping[Status, str] = {
 
 
 class UnknownStore(InvalidRequest):
-    """The draft names a store that is not there, or none and there is no default."""
+    """The request names a store that does not exist, or none although there is no default."""
 
 
 class UnknownTarget(Exception):
-    """An import or a copy is to go into a store that is not there, or takes no uploads."""
+    """The target of an import or a copy is a store that does not exist, or takes no uploads."""
 
 
 class Conflict(Exception):
-    """The request does not fit the current state."""
+    """The request conflicts with the current state."""
 
 
 class NotAllowed(Exception):
@@ -38,24 +38,24 @@ class NotAllowed(Exception):
 
 
 class CallerExpired(Exception):
-    """The time of the caller's token ended before the request could change anything."""
+    """The caller's token expired before the request could change anything."""
 
     def __init__(self) -> None:
         super().__init__("Authentication is required: the token expired before the request was complete.")
 
 
 class NotFound(Exception):
-    """What the verb is about - a tag, a member - is not there."""
+    """The tag, member or definition does not exist."""
 
 
 class NotQueued(Exception):
-    """Bytes or a location came for an image that is not waiting for any."""
+    """The image is not waiting for bytes or a location."""
 
     @classmethod
     def of(cls, problem: str, status: Status, *, at_work: bool = False) -> Self:
-        """Return the error with the image's status, and with what the client can do about it.
+        """Return the error with the image's status and the client's options.
 
-        `at_work`: a job of the image has been ordered and has not ended.
+        `at_work` says that the image has a job that has not ended.
         """
         if at_work and status is Status.QUEUED:
             return cls(f"{problem}. This image is queued, and its import has been ordered; wait for its end.")
@@ -67,7 +67,7 @@ class Protected(Exception):
 
 
 class ImageGone(Exception):
-    """The image was deleted while its bytes were on their way."""
+    """The image was deleted during its upload."""
 
 
 class TakenOver(Exception):
@@ -78,8 +78,8 @@ class TakenOver(Exception):
 
 
 class NoGoodCopy(Exception):
-    """The image is active, but each of its copies is damaged or gone."""
+    """The image is active, but all its copies are damaged or missing."""
 
 
 class NoData(Exception):
-    """The image has no bytes to read (yet, or any more)."""
+    """The image has no bytes yet, or no bytes any more."""

@@ -1,7 +1,7 @@
-"""A draft: what a client asks of an image, and the rules that any draft must keep.
+"""The fields that a client asks for, and the rules that they must keep, for all dialects.
 
-A dialect turns its own syntax into a ImageFields and stops there; what may be in it is
-decided here, once for all dialects. Which names a property may have stands in `calotype.model.properties`.
+A dialect only translates its own syntax into ImageFields. The rules about the names of properties are in
+`calotype.model.properties`.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from calotype.model.properties import by_folded_name, fold, is_reserved, omitted
 
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII)
 _PROPERTY_NAME = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
-# Control characters would travel into headers, logs and terminals; surrogates into nothing.
+# Control characters would get into headers, logs and terminals, and surrogates cannot be encoded.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LENGTHS = {"name": 255, "owner": 255}
-_INTEGERS = {"min_disk": 2**31 - 1, "min_ram": 2**31 - 1}
+_INTEGERS = ("min_disk", "min_ram")
+_INTEGER_MAX = 2**31 - 1
 _SIZE_MAX = 2**63 - 1
 
 
 class InvalidRequest(Exception):
-    """The draft breaks a rule; the message says which, for the client."""
+    """The request breaks a rule. The message explains it to the client."""
 
 
 class RequestTooLarge(InvalidRequest):
-    """The draft asks for more than a limit allows."""
+    """The request asks for more than a limit allows."""
 
 
 class ReservedName(InvalidRequest):
-    """The draft gives a property a name that clients take for a field of the image."""
+    """A property has a name that clients take for a field of the image."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Attribute '{name[:80]}' is reserved: no property can have that name.")
@@ -43,15 +44,20 @@ class ReservedName(InvalidRequest):
 
 @dataclass(frozen=True, slots=True)
 class ImageFields:
-    """What a client asks for. Only what it named is here; nothing stands for "no change".
+    """The fields that a client asks for. A field that it does not name stays unchanged.
 
-    `fields` maps a column of the image (name, visibility, disk_format ...) to its new
-    value. `properties` are added to those that are there and `dropped` ones taken away,
-    or, with `replace_properties`, they become the only ones: but a draft that is `from_headers` keeps those
-    that headers do not show, because its client cannot have meant them. `tags` is the whole set.
-    `size` (bytes) and `digests` (algorithm -> hex) are declarations about bytes to come.
-    `store` is a store's name, `location` a URI, as the client gave them. `from_headers`: the properties
-    were given in headers, which cannot say all names and values exactly (see `calotype.model.properties`).
+    Args:
+        fields: New values of the image's columns, such as name, visibility and disk_format.
+        properties: They are added to the image's properties, or replace them all with `replace_properties`.
+        size: The declared size in bytes of the bytes to come.
+        digests: The declared digests of these bytes, in hex by algorithm.
+        tags: All tags of the image.
+        dropped: Names of properties to remove.
+        store: The name of a store.
+        location: A URI.
+        from_headers: The properties come from headers, which cannot carry all names and values exactly (see
+            `calotype.model.properties`). Then `replace_properties` keeps the properties that headers do not
+            show, because the client cannot know them.
     """
 
     id: str | None = None
@@ -68,19 +74,19 @@ class ImageFields:
 
 
 def canonical_id(text: str) -> str | None:
-    """The one form of an image id, lower-case and hyphenated; None if the text is no id.
+    """Return the canonical form of an image id, lower-case and hyphenated; None if the text is no id.
 
-    `uuid.UUID` takes braces, URNs and digits of other scripts: it must not be the judge.
+    `uuid.UUID` would also accept braces, URNs and digits of other scripts.
     """
     lowered = text.lower() if text.isascii() else text
     return lowered if _ID.fullmatch(lowered) else None
 
 
 def read_id(text: str) -> str:
-    """The canonical form of an id that a client gave.
+    """Return the canonical form of an id that a client gave.
 
     Raises:
-        InvalidRequest: it is none.
+        InvalidRequest: the text is no id.
     """
     image_id = canonical_id(text)
     if image_id is None:
@@ -89,52 +95,48 @@ def read_id(text: str) -> str:
 
 
 def new_id() -> str:
-    """A fresh image id."""
+    """Return a new image id."""
     return str(uuid.uuid4())
 
 
-def check_fields(draft: ImageFields, settings: Settings) -> None:
-    """Check the rules that depend on the fields alone, and return if they hold.
+def check_fields(asked: ImageFields, settings: Settings) -> None:
+    """Return if the fields keep all rules that do not depend on the image.
 
     Raises:
-        InvalidRequest, RequestTooLarge: with a sentence for the client.
+        InvalidRequest, RequestTooLarge: they break one.
     """
-    _check_counts(draft, settings)
-    for name, value in draft.fields.items():
-        _check_field(name, value, settings)
-    if draft.size is not None:
-        if not 0 <= draft.size <= _SIZE_MAX:
-            raise InvalidRequest(f"Invalid size: {draft.size} is not between 0 and {_SIZE_MAX}.")
-        if draft.size > settings.image_size_cap:
-            raise RequestTooLarge(
-                f"Denying attempt to upload image larger than {settings.image_size_cap} bytes."
-            )
-    for algorithm, digest in draft.digests.items():
-        _check_text(f"{algorithm} digest", digest, 128)
-    for name, value in draft.properties.items():
-        _check_property(name, value, settings)
-    for tag in draft.tags or ():
-        check_tag(tag)
-
-
-def _check_counts(draft: ImageFields, settings: Settings) -> None:
-    """Count before anything is looked at one by one."""
-    if len(draft.tags or ()) > settings.max_tags:
+    # The counts come first, because they bound the work of the rest.
+    if len(asked.tags or ()) > settings.max_tags:
         raise RequestTooLarge(
             f"The limit has been exceeded on the number of allowed image tags: {settings.max_tags}."
         )
-    _check_number_of_properties(draft.properties, settings)
+    _check_number_of_properties(asked.properties, settings)
+    for name, value in asked.fields.items():
+        _check_field(name, value, settings)
+    if asked.size is not None:
+        if not 0 <= asked.size <= _SIZE_MAX:
+            raise InvalidRequest(f"Invalid size: {asked.size} is not between 0 and {_SIZE_MAX}.")
+        if asked.size > settings.image_size_cap:
+            raise RequestTooLarge(
+                f"Denying attempt to upload image larger than {settings.image_size_cap} bytes."
+            )
+    for algorithm, digest in asked.digests.items():
+        _check_text(f"{algorithm} digest", digest, 128)
+    for name, value in asked.properties.items():
+        _check_property(name, value, settings)
+    for tag in asked.tags or ():
+        check_tag(tag)
 
 
-def check_formats(draft: ImageFields, image: Image | None = None) -> None:
-    """Return if an image that gets bytes says what they are: for the dialects that want to know.
+def check_formats(asked: ImageFields, image: Image | None = None) -> None:
+    """Return if the formats of an image that gets bytes are known, which some dialects require.
 
     Raises:
-        InvalidRequest: one of the formats is neither in the draft nor in the image.
+        InvalidRequest: neither the fields nor the image have one of the formats.
     """
     for field_name, label in (("disk_format", "Disk"), ("container_format", "Container")):
         before = getattr(image, field_name) if image is not None else None
-        if draft.fields.get(field_name, before) is None:
+        if asked.fields.get(field_name, before) is None:
             raise InvalidRequest(
                 f"{label} format is not specified. Set {field_name}, because an image with bytes needs it."
             )
@@ -142,39 +144,35 @@ def check_formats(draft: ImageFields, image: Image | None = None) -> None:
 
 def check_tag(tag: str) -> None:
     """Return if an image may have this tag; raises InvalidRequest."""
-    if not tag:
-        raise InvalidRequest("A tag has at least one character.")
-    _check_text("tag", tag, 255)
+    _check_text("tag", tag, 255, least=1)
 
 
 def check_project(project: str) -> None:
-    """Return if this may be a project's id; raises InvalidRequest."""
-    if not project:
-        raise InvalidRequest("A project's id has at least one character.")
-    _check_text("project", project, 255)
+    """Return if this may be the id of a project; raises InvalidRequest."""
+    _check_text("project", project, 255, least=1)
 
 
-def properties_after(draft: ImageFields, image: Image | None) -> dict[str, str]:
-    """Return the properties that an image, or a new one, will have once the draft is applied.
+def properties_after(asked: ImageFields, image: Image | None) -> dict[str, str]:
+    """Return the properties that an image, or a new one, has after the change.
 
     Raises:
-        InvalidRequest: headers give one property twice.
+        InvalidRequest: two headers stand for one property.
     """
     before = image.properties if image is not None else {}
-    if draft.from_headers:
-        draft = _meant(draft, before)
-    if draft.replace_properties:
-        unseen = omitted_from_headers(before) if draft.from_headers else frozenset()
+    if asked.from_headers:
+        asked = _meant(asked, before)
+    if asked.replace_properties:
+        unseen = omitted_from_headers(before) if asked.from_headers else frozenset()
         before = {name: before[name] for name in unseen}
-    return {name: value for name, value in before.items() if name not in draft.dropped} | dict(
-        draft.properties
+    return {name: value for name, value in before.items() if name not in asked.dropped} | dict(
+        asked.properties
     )
 
 
-def _meant(draft: ImageFields, before: Mapping[str, str]) -> ImageFields:
-    """Return a draft from headers with the names and values of an image's properties that it stands for.
+def _meant(asked: ImageFields, before: Mapping[str, str]) -> ImageFields:
+    """Return fields from headers with the names and values of the image's properties that they stand for.
 
-    A client that sends back what it was shown changes nothing: blanks around a value do not survive a header.
+    Headers lose the blanks around a value. So a client that sends back an unchanged header changes nothing.
     """
     known = by_folded_name(before)
 
@@ -182,25 +180,25 @@ def _meant(draft: ImageFields, before: Mapping[str, str]) -> ImageFields:
         return name if name in before or name != fold(name) else known.get(name, name)
 
     properties: dict[str, str] = {}
-    for given, value in draft.properties.items():
+    for given, value in asked.properties.items():
         name = meant(given)
         if name in properties:
             raise InvalidRequest(f"The property {name[:80]} comes twice in the headers, in two spellings.")
         shown = before[name].strip(" ") if name in before else None
         properties[name] = before[name] if shown == value else value
-    dropped = frozenset(meant(name) for name in draft.dropped)
+    dropped = frozenset(meant(name) for name in asked.dropped)
     blank = {name: before[name] for name in dropped if name in before and not before[name].strip(" ")}
-    return replace(draft, properties={**blank, **properties}, dropped=dropped - blank.keys())
+    return replace(asked, properties={**blank, **properties}, dropped=dropped - blank.keys())
 
 
 def check_properties(
     properties: Mapping[str, str], settings: Settings, before: Mapping[str, str] | None = None
 ) -> None:
-    """Return if an image may have all these properties together; `before` are those that it has.
+    """Return if an image may have all these properties together; `before` are those that it has now.
 
     Raises:
         RequestTooLarge: there are too many, or they are too long.
-        ReservedName: one has a reserved name, and is not one that an earlier version let in.
+        ReservedName: one has a reserved name, and was not accepted by an earlier version.
     """
     _check_number_of_properties(properties, settings)
     known = before or {}
@@ -225,17 +223,12 @@ def _check_number_of_properties(properties: Mapping[str, str], settings: Setting
 def _check_field(name: str, value: Any, settings: Settings) -> None:
     if isinstance(value, str):
         _check_text(name, value, _LENGTHS.get(name))
-    if name in _INTEGERS and not 0 <= value <= _INTEGERS[name]:
-        raise InvalidRequest(f"Invalid {name}: {value} is out of range, which is 0 to {_INTEGERS[name]}.")
-    if name == "disk_format" and value is not None and value not in settings.disk_formats:
-        raise InvalidRequest(
-            f"Invalid disk format {quoted(value)} for image; one of: {', '.join(settings.disk_formats)}."
-        )
-    if name == "container_format" and value is not None and value not in settings.container_formats:
-        raise InvalidRequest(
-            f"Invalid container format {quoted(value)} for image; "
-            f"one of: {', '.join(settings.container_formats)}."
-        )
+    if name in _INTEGERS and not 0 <= value <= _INTEGER_MAX:
+        raise InvalidRequest(f"Invalid {name}: {value} is out of range, which is 0 to {_INTEGER_MAX}.")
+    formats = {"disk_format": settings.disk_formats, "container_format": settings.container_formats}.get(name)
+    if formats is not None and value is not None and value not in formats:
+        label = name.replace("_", " ")
+        raise InvalidRequest(f"Invalid {label} {quoted(value)} for image; one of: {', '.join(formats)}.")
 
 
 def _check_property(name: str, value: str, settings: Settings) -> None:
@@ -246,7 +239,9 @@ def _check_property(name: str, value: str, settings: Settings) -> None:
         raise RequestTooLarge(f"Property {name} is longer than {settings.max_property_bytes} bytes.")
 
 
-def _check_text(what: str, value: str, most: int | None) -> None:
+def _check_text(what: str, value: str, most: int | None, least: int = 0) -> None:
+    if len(value) < least:
+        raise InvalidRequest(f"Invalid {what}: it must have at least one character.")
     if _FORBIDDEN.search(value):
         raise InvalidRequest(f"Invalid {what}: control characters are not allowed.")
     if most is not None and len(value) > most:

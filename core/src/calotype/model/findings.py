@@ -1,4 +1,4 @@
-"""Findings: damage that a check has found in a store."""
+"""Findings: damage that a check saw in a store."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from dataclasses import dataclass
 class FindingKind(enum.StrEnum):
     """A kind of damage to a copy of an image's bytes, or of an object in a store."""
 
-    MISSING = "missing"  #: the bytes of an image are not there
-    WRONG_SIZE = "wrong size"  #: there are more or fewer bytes than the image has
+    MISSING = "missing"  #: the store does not have the bytes of an image
+    WRONG_SIZE = "wrong size"  #: the store has more or fewer bytes than the image
     WRONG_DIGEST = "wrong digest"  #: the bytes do not have the image's hash
-    UNREADABLE = "unreadable"  #: the store answers, but cannot read these bytes
+    UNREADABLE = "unreadable"  #: the store answers, but cannot read the bytes
     UNREACHABLE = "unreachable"  #: the store is away, or is not configured
     ORPHAN = "orphan"  #: an object that belongs to no image
-    LEFTOVER = "leftover"  #: parts of an upload that the database does not know
-    SCRUB_STOPPED = "scrub stopped"  #: so many copies of a store are bad that the store itself may be
+    LEFTOVER = "leftover"  #: parts of an upload that is not in the database
+    SCRUB_STOPPED = "scrub stopped"  #: so many copies are bad that the store itself may be broken
 
 
 class FindingState(enum.StrEnum):
     """Where a finding is in its life."""
 
     OPEN = "open"
-    REPAIRED = "repaired"  #: a check removed the cause
-    LIFTED = "lifted"  #: an operator ended it; the next check that sees it opens it again
+    REPAIRED = "repaired"  #: a check repaired the damage
+    LIFTED = "lifted"  #: an operator ended it; the next check may open it again
     CLOSED = "closed"  #: a later check found nothing wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong in a store. `subject`: the key of a copy, or the location of an orphan."""
+    """Something wrong in a store. `subject` is the key of a copy, or the location of an orphan."""
 
     id: str
     kind: FindingKind
@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FindingPage:
-    """A slice of a list of findings, and whether more follows."""
+    """A page of a list of findings, and whether more follows."""
 
     findings: tuple[Finding, ...]
     more: bool
@@ -55,7 +55,7 @@ class FindingPage:
 
 @dataclass(frozen=True, slots=True)
 class FindingCount:
-    """How many findings of a kind are open in a store."""
+    """The number of open findings of a kind in a store."""
 
     kind: FindingKind
     store: str

@@ -1,4 +1,4 @@
-"""What the database hands out: frozen snapshots, with no session behind them."""
+"""Images, their members and locations: frozen snapshots of rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 class Status(enum.StrEnum):
-    """Where an image is in its life; `calotype.images` has the table of what follows what."""
+    """Where an image is in its life. `calotype.model.states.NEXT` is the state table."""
 
     QUEUED = "queued"
     SAVING = "saving"
@@ -22,16 +22,16 @@ class Status(enum.StrEnum):
 
 
 class Visibility(enum.StrEnum):
-    """Who sees an image besides its owner."""
+    """The callers that see an image, besides its owner."""
 
     PUBLIC = "public"  #: everybody, in lists too
-    COMMUNITY = "community"  #: everybody who knows the id, or asks for such images
+    COMMUNITY = "community"  #: everybody, but in lists only on request
     SHARED = "shared"  #: the members
     PRIVATE = "private"  #: nobody
 
 
 class MemberStatus(enum.StrEnum):
-    """What a member says to an image that is shared with it; only accepted ones are in its lists."""
+    """A member's answer to an image that is shared with it. Its lists have only accepted images."""
 
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -39,19 +39,19 @@ class MemberStatus(enum.StrEnum):
 
 
 class LocationState(enum.StrEnum):
-    """What a location row says about the bytes."""
+    """The state of the bytes at a location."""
 
-    INTENDED = "intended"  #: an upload may be writing there
-    STORED = "stored"  #: the image's bytes
-    STAGED = "staged"  #: bytes that wait to be imported; nobody reads them as the image's
-    PENDING_DELETE = "doomed"  #: to be removed
+    INTENDED = "intended"  #: an upload may be writing them
+    STORED = "stored"  #: they are the image's
+    STAGED = "staged"  #: they wait for an import, and are not the image's yet
+    PENDING_DELETE = "doomed"  #: they are to be removed
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where bytes lie: the store's name and the driver's own text. `key` names the upload attempt.
+    """Where a blob is: the store's name, and the driver's own text. `key` is the blob's.
 
-    `counted` bytes of it are held against its owner's limit. A `quarantined` copy is damaged or gone.
+    `counted` bytes count against the owner's limit. A `quarantined` copy is damaged or missing.
     """
 
     key: str
@@ -65,9 +65,9 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class LeasedLocation:
-    """A location that is some process's business until `lease_until`, and the image it is meant for.
+    """A location that a process may hold until `lease_until`, and its image.
 
-    `on_failure`: where an attempt that fails leaves the image.
+    `on_failure` is the status of the image if the upload attempt fails.
     """
 
     image_id: str
@@ -78,7 +78,7 @@ class LeasedLocation:
 
 @dataclass(frozen=True, slots=True)
 class StoredLocation:
-    """Where an image's own bytes lie, with their size in bytes and their SHA-256 in hex, where known."""
+    """Where a stored blob is, with its size in bytes and its SHA-256 in hex if they are known."""
 
     image_id: str
     key: str
@@ -100,10 +100,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as it was when it was read. Sizes in bytes, `min_disk` GiB, `min_ram` MiB, times aware UTC.
+    """An image as it was when it was read. Sizes are bytes, `min_disk` GiB, `min_ram` MiB, times aware UTC.
 
-    `locations` are in the order in which they are read from: copies in quarantine are last. `activated_at` is
-    when it first had its bytes.
+    Downloads try the `locations` in this order: copies in quarantine are last. `activated_at` is when the
+    image first became active.
     """
 
     id: str
@@ -133,15 +133,15 @@ class Image:
     tags: tuple[str, ...] = ()
     members: tuple[Member, ...] = ()
     locations: tuple[Location, ...] = ()
-    #: Whether a job was ever written down for it: most images need not be asked about.
+    #: Whether the image ever had a job. Most images never had one, which saves a query for it.
     has_jobs: bool = False
 
     @property
     def location(self) -> Location | None:
-        """Where the bytes are read from first; None while there are none."""
+        """The first location; None if there are no bytes."""
         return self.locations[0] if self.locations else None
 
     @property
     def store(self) -> str | None:
-        """The name of the store that holds the bytes."""
+        """The name of the first location's store; None if there are no bytes."""
         return self.locations[0].store if self.locations else None

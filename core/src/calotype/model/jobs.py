@@ -1,4 +1,4 @@
-"""Jobs: work that outlives the request which asked for it."""
+"""Jobs: work that outlives the request that asked for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class JobKind(enum.StrEnum):
 
 
 class JobStatus(enum.StrEnum):
-    """How far a job is."""
+    """The status of a job."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -29,8 +29,8 @@ class JobStatus(enum.StrEnum):
 class Job:
     """Work that outlives its request. `pending` and `failed` are names of stores.
 
-    `reasons` says why stores failed, by their names. `waited` is for how many seconds the job has waited for
-    stores that are away, and `waiting_since` when that began; None: it does not wait.
+    `reasons` explains by name why stores failed. `waited` is how long the job waited for unreachable stores,
+    in seconds. `waiting_since` is when it began to wait; None if it does not wait.
     """
 
     id: str
@@ -52,21 +52,21 @@ class Job:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still to be done."""
+        """Whether the job has not ended."""
         return self.status in (JobStatus.PENDING, JobStatus.PROCESSING)
 
     @property
     def makes_image(self) -> bool:
-        """Whether the image was made for the job, as its order's `asked` tells."""
+        """Whether the job was asked for together with a new image, whose fields are the order's `asked`."""
         return "asked" in self.order
 
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job that is not at its end. Somebody's until `lease_until`; None: nobody has taken it yet.
+    """A job that has not ended. A process holds it until `lease_until`; None if no process has taken it yet.
 
-    `waits`: until what a dead process left of it is swept, for the image is not its own until then.
-    `not_before`: when a job that waits for a store is to be tried again.
+    `waits` says that an upload attempt of a dead process must be swept first. `not_before` is when a job that
+    waits for a store may be tried again.
     """
 
     job: Job
@@ -77,7 +77,7 @@ class OpenJob:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A slice of a list of jobs, and whether more follows."""
+    """A page of a list of jobs, and whether more follows."""
 
     jobs: tuple[Job, ...]
     more: bool

@@ -1,13 +1,13 @@
 """Who may do what: the one table of rights.
 
-A right is a permission granted to a principal, on the collection or on one image.
-The resource tree shows the grants as ACLs, and each view names the permission that it needs; a view that
-names none is closed. `calotype.database.rights` asks the same table again in the unit that writes, and
-`may_set` about single fields. The functions named `sees_` decide what a caller is shown besides images.
+A right is a permission that is granted to a principal, on the collection or on one image. The resource tree
+has the grants as ACLs, and each view names the permission that it needs; a view without a permission is
+closed. `calotype.database.rights` checks the same table again in the unit that writes. `may_set` has the
+rights over single fields, and the functions that begin with `sees_` have the rights to look at anything else.
 
-Images v1 has rules of its own, because its clients depend on them: who gets 404 instead of 403
-(`api.v1.resources`), which fields of the server an update may repeat and whose `owner` is ignored
-(`api.v1.views`), and when a list shows all images to an admin (`api.v1.listing`).
+Images v1 has further rules, because its clients depend on them: for 404 instead of 403 (`api.v1.resources`),
+for fields that an update may repeat or that are ignored (`api.v1.views`), and for the lists of administrators
+(`api.v1.listing`).
 
                   VIEW               DOWNLOAD            change (1)    ANSWER  publish, set owner
     admin         always             always              yes           yes     yes
@@ -19,15 +19,15 @@ Images v1 has rules of its own, because its clients depend on them: who gets 404
     anonymous     public (3)         unless deactivated  no            no      no
 
     (1) UPDATE, UPLOAD, DELETE, SHARE, DEACTIVATE
-    (2) SHARE, if the owner said that it may
-    (3) where `allow_anonymous` lets them in at all
+    (2) SHARE, if the owner allows it
+    (3) if `allow_anonymous` is on
 
-OPERATE - copy bytes into more stores, take them out of one, ask how stores are made, see what
-is done for whom and have it done as a task - is an admin's alone.
+Only an admin may OPERATE, which is to copy bytes into more stores, to remove them from one, to see details of
+stores and jobs of other projects, and to start tasks.
 
-A caller who may not VIEW an image is told that it is not there. That
-holds of the time it takes, too, to a microsecond: `scope_of` has the column VIEW in the
-database's words, and what lies outside of a caller's scope is not read.
+For a caller who may not VIEW an image, the image does not exist. The response takes as long as that for an
+image that does not exist, to a microsecond, because `scope_of` translates the column VIEW into a query, and
+images outside of the caller's scope are not read.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ OPERATE = "operate"
 #: A permission that no grant gives.
 NEVER = "never"
 
-#: What an image's owner may do with it, besides looking at its bytes.
+#: The permissions of an image's owner, besides DOWNLOAD.
 OWNING = frozenset({VIEW, UPDATE, UPLOAD, DELETE, SHARE, DEACTIVATE})
 
 AUTHENTICATED = "authenticated"
@@ -64,19 +64,19 @@ WRITER = "writer"
 ANONYMOUS = "anonymous"
 ADMIN = "role:admin"
 
-#: The roles that mean something here; Keystone's tokens may bring others along.
+#: The roles that give rights. Keystone's tokens may have others, too.
 ROLES = ("admin", "member", "reader")
-#: A caller with no other role than these only looks; Keystone's own word for it.
+#: A caller that has only these roles may change nothing. The name is Keystone's.
 _READER_ROLES = frozenset({"reader"})
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: a user of a project, with roles (lower case). Nobody known has neither.
+    """The caller of a request: a user of a project, with roles in lower case. Unknown callers have none.
 
-    `expires` is when the token ends by which the caller is known, and `origin` where the request comes from.
-    Neither is part of who the caller is. `outside`: the token has the scope of something that has no images,
-    such as a domain, and gives no rights.
+    `expires` is when the caller's token expires, and `origin` is where the request comes from. Comparisons of
+    callers ignore both. `outside` says that the token has the scope of something without images, such as a
+    domain, and gives no rights.
     """
 
     user: str | None = None
@@ -94,12 +94,12 @@ class Caller:
 
     @property
     def is_admin(self) -> bool:
-        """Whether every right is the caller's."""
+        """Whether the caller has every right."""
         return "admin" in self.roles and not self.outside
 
     @property
     def principals(self) -> frozenset[str]:
-        """What rights are given to: being somebody, being more than a reader, the project, each role."""
+        """The principals that the caller is: authenticated, a writer, its project, and each of its roles."""
         if self.anonymous:
             return frozenset({ANONYMOUS})
         if self.outside:
@@ -123,7 +123,7 @@ class Grant:
     permissions: frozenset[str]
 
 
-#: Rights over the collection of images; what a list shows is the caller's to see anyway.
+#: The rights over the collection of images. A list has only images that the caller may view.
 COLLECTION_GRANTS = (
     Grant(AUTHENTICATED, frozenset({LIST})),
     Grant(ANONYMOUS, frozenset({LIST})),
@@ -133,7 +133,7 @@ COLLECTION_GRANTS = (
 
 
 def image_grants(image: Image) -> tuple[Grant, ...]:
-    """The rows of the table for one image, in its status and with its visibility."""
+    """Return the rights over one image, which depend on its status and visibility."""
     download = frozenset() if image.status is Status.DEACTIVATED else frozenset({DOWNLOAD})
     grants = [Grant(ADMIN, OWNING | {DOWNLOAD, ANSWER})]
     if image.owner is not None:
@@ -153,52 +153,52 @@ def image_grants(image: Image) -> tuple[Grant, ...]:
 
 
 def scope_of(caller: Caller) -> Scope:
-    """Where to look for what the caller may VIEW."""
+    """Return the scope that has exactly the images that the caller may VIEW."""
     return Scope.ALL if caller.is_admin else Scope.PUBLIC if caller.anonymous else Scope.VISIBLE
 
 
 def may(caller: Caller, permission: str, grants: Iterable[Grant]) -> bool:
-    """Whether one of the grants gives the permission to the caller."""
+    """Return whether one of the grants gives the permission to the caller."""
     principals = caller.principals
     return any(grant.principal in principals and permission in grant.permissions for grant in grants)
 
 
 def visible_members(caller: Caller, image: Image) -> tuple[Member, ...]:
-    """The members that the caller may know of: all of its own images', of others' only itself."""
+    """Return the members that the caller may see: all of its own images', and itself of others'."""
     if caller.is_admin or (image.owner is not None and caller.project == image.owner):
         return image.members
     return tuple(member for member in image.members if member.project == caller.project)
 
 
 def sees_deleted(caller: Caller) -> bool:
-    """Return whether the caller may look at deleted images."""
+    """Return whether the caller may see deleted images."""
     return caller.is_admin
 
 
 def sees_job(caller: Caller, owner: str | None) -> bool:
-    """Return whether the caller may look at a job of this project's."""
+    """Return whether the caller may see a job of this project's."""
     return caller.is_admin or (owner is not None and owner == caller.project)
 
 
 def sees_stores(caller: Caller, image: Image) -> bool:
-    """Return whether the caller may know which stores hold the bytes of the image."""
+    """Return whether the caller may see the names of the stores that hold the bytes of the image."""
     return caller.is_admin or image.status is not Status.DEACTIVATED
 
 
 def sees_processes(caller: Caller) -> bool:
-    """Return whether the caller may know which processes serve."""
+    """Return whether the caller may see the list of serving processes."""
     return caller.is_admin
 
 
 class FieldRule(enum.Enum):
-    """When a client may set a field of an image that it may update."""
+    """The condition under which a client that may UPDATE an image may set a field."""
 
     ALWAYS = enum.auto()
-    ADMIN = enum.auto()  #: by an admin only
-    UNTIL_DATA = enum.auto()  #: while the image has no data, or as long as nothing was set
+    ADMIN = enum.auto()  #: if it is an admin
+    UNTIL_DATA = enum.auto()  #: while the image has no bytes, or the field no value
 
 
-#: Every field that a client may set. A field without a row is the server's own.
+#: Every field that a client may set. The server alone sets all others.
 FIELDS = {
     "name": FieldRule.ALWAYS,
     "visibility": FieldRule.ALWAYS,
@@ -213,7 +213,7 @@ FIELDS = {
 
 
 def may_set(caller: Caller, field: str, value: Any, image: Image | None) -> bool:
-    """Whether the caller may give a field this value; `image` is None for a new one."""
+    """Return whether the caller may set a field to this value; `image` is None for a new one."""
     rule = FIELDS.get(field)
     if rule is FieldRule.ADMIN:
         return caller.is_admin or value == (image.owner if image is not None else caller.project)
@@ -226,15 +226,15 @@ def may_set(caller: Caller, field: str, value: Any, image: Image | None) -> bool
 
 
 def may_name_sources(caller: Caller, allowed: str) -> bool:
-    """Whether the caller may name a place outside to read bytes from; `allowed`: admin, or everyone."""
+    """Return whether the caller may name an external source of bytes; `allowed` is "admin" or "everyone"."""
     return allowed == "everyone" or caller.is_admin
 
 
 def project_readers(project: str) -> str:
-    """The principal that stands for all who work in a project."""
+    """Return the principal for all users of a project."""
     return f"project:{project}"
 
 
 def project_writers(project: str) -> str:
-    """The principal that stands for those of a project who may change things."""
-    return f"writers:{project}"  # no project's name may end in what makes another principal
+    """Return the principal for the users of a project that may change something."""
+    return f"writers:{project}"  # a suffix could be part of another project's name

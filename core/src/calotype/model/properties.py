@@ -1,12 +1,12 @@
-"""The names of properties: which ones are reserved, how headers spell the others, and which fit into headers.
+"""The names of properties: reserved names, the spelling in headers, and which properties fit into headers.
 
-JSON documents carry any name of printable ASCII. Header names have no case, `-` counts as `_` in them, and
-some characters cannot stand in them at all. So the header dialects spell a name in lower case and with `_`,
-and a name read from a header stands for the one property of the image that is spelled so. Where the image
-has several, each but the one that is in that form already is spelled exactly: percent-encoded.
+A JSON document can have any name of printable ASCII. The names of headers have no case, `-` and `_` are the
+same in them, and some characters are not allowed. So the header dialects spell a name in lower case and with
+`_`. That spelling stands for the one property of the image whose name folds to it. If several do, only a name
+that is in this form already is spelled so, and the others are percent-encoded.
 
-JSON documents also carry more than headers can: proxies and clients give up at long header lines, at long
-heads and at many headers. So headers show the properties that fit, and say how many they leave out.
+JSON documents can also be longer than headers, because proxies and clients limit the length of a header, the
+length of all headers, and their number. So headers show the properties that fit, and how many are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 
 from calotype.model.policy import FIELDS
 
-#: Fields of an image that the server alone sets.
+#: Fields of an image that only the server sets.
 SERVER_FIELDS = frozenset(
     [
         "status",
@@ -36,32 +36,32 @@ SERVER_FIELDS = frozenset(
         "stores",
     ]
 )
-#: Names that had, or have, another meaning for clients.
+#: Names that have, or had, another meaning for clients.
 _OTHER_MEANING = frozenset({"location", "locations", "deleted", "deleted_at"})
 _RESERVED = SERVER_FIELDS | _OTHER_MEANING | FIELDS.keys() | {"id", "tags"}
 _RESERVED_PREFIX = "os_glance"
-#: Bytes of one property in headers, name and value: Apache, aiohttp and others refuse lines above 8,190.
+#: The most bytes of a property in headers, with its name. Apache, aiohttp and others refuse over 8,190.
 HEADER_MAX = 8000
-#: Bytes of all properties in headers. The largest head that our nginx.conf takes is twice as long.
+#: The most bytes of all properties in headers. Our nginx.conf allows twice as many for all headers.
 HEADERS_MAX = 32768
-#: Properties in headers: Python's HTTP clients stop reading at 100 headers.
+#: The most properties in headers. Python's HTTP clients refuse more than 100 headers.
 HEADER_COUNT_MAX = 70
-#: What a header name cannot say exactly: all but those token characters of RFC 9110 that have one case.
+#: Characters that are percent-encoded in a header's name: all but the caseless token characters of RFC 9110.
 _ENCODED = re.compile(r"[^a-z0-9!#$&'*+.^_`|~]")
 
 
 def is_reserved(name: str) -> bool:
-    """Return whether a property may not have this name, because clients take it for a field of the image."""
+    """Return whether no property may have this name, because clients take it for a field of the image."""
     return name in _RESERVED or name.startswith(_RESERVED_PREFIX)
 
 
 def fold(name: str) -> str:
-    """Return the form that all spellings share which a header cannot tell apart."""
+    """Return the common form of all names that are the same in a header."""
     return name.lower().replace("-", "_")
 
 
 def by_folded_name(names: Iterable[str]) -> dict[str, str]:
-    """Return the name that each folded form stands for; forms that several names share stand for none.
+    """Return the name that each folded form stands for. A form that several names share stands for none.
 
     A name that is in the folded form itself always stands for itself.
     """
@@ -77,14 +77,14 @@ def by_folded_name(names: Iterable[str]) -> dict[str, str]:
 
 
 def header_names(names: Iterable[str]) -> dict[str, str]:
-    """Return the header spelling of each of an image's properties; no two are alike."""
+    """Return the spelling in headers of each of an image's properties. No two are equal."""
     listed = list(names)
     plain = by_folded_name(listed)
     return {name: _encoded(fold(name) if plain.get(fold(name)) == name else name) for name in listed}
 
 
 def omitted_from_headers(properties: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the properties that headers have no room for: the longest ones."""
+    """Return the names of the properties that do not fit into headers, which are the longest ones."""
     sizes = {
         name: len(spelled) + len(properties[name].encode())
         for name, spelled in header_names(properties).items()
@@ -101,7 +101,7 @@ def omitted_from_headers(properties: Mapping[str, str]) -> frozenset[str]:
 
 
 def from_header(spelled: str) -> str:
-    """Return the name that a header's spelling says, by itself: what it stands for depends on the image."""
+    """Return the name that a header spells. The property that it stands for depends on the image."""
     return urllib.parse.unquote(fold(spelled), encoding="latin-1")
 
 

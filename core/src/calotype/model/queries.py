@@ -1,4 +1,4 @@
-"""Queries: what a list of images or jobs asks for."""
+"""Queries for lists of images and of jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calotype.model.jobs import JobStatus
 
 
 class Scope(enum.Enum):
-    """Which images a list is about, or among which one is looked for."""
+    """The set of images that a list or a search is restricted to."""
 
     PUBLIC = enum.auto()  #: public ones
     #: Public ones, the project's own, those shared with it, and others' community images.
@@ -22,20 +22,20 @@ class Scope(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A field compared with a value; `op` is one of `OPERATORS`."""
+    """A comparison of a field with a value. `op` is one of `calotype.database.queries.OPERATORS`."""
 
     field: str
     op: str
     value: Any
 
 
-#: What every list holds to that does not ask for hidden images.
+#: The condition of lists without hidden images.
 SHOWN = Condition("os_hidden", "eq", False)
 
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """A field to sort by; null sorts before everything."""
+    """A field to sort by. Null sorts before everything."""
 
     field: str
     descending: bool = False
@@ -43,11 +43,11 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class ImageQuery:
-    """What a list asks for. Everything is ANDed; the scope cannot be widened by a condition.
+    """A query for images that are in the scope, and meet all conditions and have all tags and properties.
 
-    `project` is whose view VISIBLE is; `memberships` are the answers by which a shared image
-    counts as visible; `community` lets other projects' community images in. `after` is the
-    `position` of the last image of the page before.
+    VISIBLE is the view of `project`. A shared image is in it if the project's answer is in `memberships`.
+    With `community` the list has community images of other projects. `after` is the `position` of the last
+    image of the page before.
     """
 
     scope: Scope
@@ -65,7 +65,7 @@ class ImageQuery:
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """What a list of jobs asks for; None: whatever it is.
+    """A query for jobs. None matches every value.
 
     `after` is the `job_position` of the last job of the page before.
     """

@@ -1,4 +1,4 @@
-"""The state table, and what a verb says when it cannot do what was asked.
+"""The state table of images.
 
                   upload               bytes are there                 deactivate
 reserve -> queued -------> saving ---------------------> active <-----> deactivated
@@ -14,7 +14,7 @@ reserve -> queued -------> saving ---------------------> active <-----> deactiva
            +------- it fails ------+---------------+
 delete: from any of them -> deleted; an operator can undelete while the bytes are kept
 
-An image that is made together with its bytes, or with an import, begins as saving or importing.
+An image that is created together with its bytes, or with an import, begins as saving or importing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Mapping
 
 from calotype.model.images import Status
 
-#: The state table: what each status may become.
+#: The statuses that may follow each status.
 NEXT: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset(
         {Status.SAVING, Status.UPLOADING, Status.IMPORTING, Status.ACTIVE, Status.DELETED}
@@ -36,7 +36,7 @@ NEXT: Mapping[Status, frozenset[Status]] = {
     Status.KILLED: frozenset({Status.DELETED}),
     Status.DELETED: frozenset(),
 }
-#: The statuses of images that have just been made.
+#: The statuses of new images.
 FIRST = frozenset({Status.QUEUED, Status.SAVING, Status.IMPORTING})
-#: The statuses of images whose metadata may change: all but deleted.
+#: The statuses in which metadata may change: all but deleted.
 ALIVE = frozenset(Status) - {Status.DELETED}

@@ -1,4 +1,4 @@
-"""Upload attempts, and the leases by which processes hold them."""
+"""Upload attempts, the keys of their blobs, and the leases by which processes hold them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\.[0-9a-f]{12}", 
 
 @dataclass(frozen=True, slots=True)
 class UploadAttempt:
-    """One attempt to bring an image's bytes into a store: the image as it waits for them, and how it ends.
+    """One try to write an image's bytes to a store.
 
-    `key` is the blob's, and no other attempt ever has it. `length` is the announced number of bytes;
-    None if there is no announcement. `caller` sends the bytes; None: a job does.
+    `image` waits for the bytes, and its status becomes `on_success` or `on_failure`. `key` is the blob's, and
+    unique to this attempt. `length` is the announced number of bytes, if any. `caller` sends the bytes; None
+    if a job does.
     """
 
     image: Image
@@ -34,17 +35,17 @@ class UploadAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A process's hold on a row: other processes leave the row alone until it expires."""
+    """A process's claim on a row. Other processes leave the row alone until it expires."""
 
     owner: str
     until: datetime.datetime
 
 
 def new_key(image_id: str) -> str:
-    """Return a key that no other attempt ever has."""
+    """Return a new key, which no other upload attempt has."""
     return f"{image_id}.{secrets.token_hex(6)}"
 
 
 def keys_in(location: str) -> set[str]:
-    """Return the keys that a location carries, in whatever form its driver writes locations."""
+    """Return the keys that a location contains, whatever its driver's form of locations."""
     return set(_KEY.findall(unquote(location).lower()))

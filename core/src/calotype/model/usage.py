@@ -1,4 +1,4 @@
-"""Limits and usage of projects, and counts of what there is."""
+"""Limits and usage of projects, and counts of rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calotype.model.findings import FindingCount
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a project may use; None: as much as it likes."""
+    """The most that a project may use; None for no limit."""
 
     bytes: int | None = None
     images: int | None = None
@@ -18,7 +18,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a project's images use: bytes stored or reserved for uploads, and undeleted images."""
+    """The usage of a project: bytes that are stored or reserved for uploads, and undeleted images."""
 
     bytes: int
     images: int
@@ -26,7 +26,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What comes in for a project now: images that are getting bytes, and bytes that wait to be imported."""
+    """The images of a project that are getting bytes now, and its staged bytes."""
 
     images: int
     staged_bytes: int
@@ -34,7 +34,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many rows there are of each status, and how many findings are open."""
+    """The number of rows in each status, and of open findings."""
 
     images: Mapping[str, int]
     locations: Mapping[str, int]
