@@ -19,6 +19,7 @@ from calotype.model.queries import JobQuery, SortKey
 
 _JOBS = JobRow.__table__
 _OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
+_RELEASED: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 _MAKES_IMAGE = JobRow.order["asked"].as_string().is_not(None)
 _SORTED = {
     **{name: _JOBS.c[name] for name in ("id", "status", "created_at", "updated_at")},
@@ -119,17 +120,16 @@ class JobsUnit(UnitPart):
 
     def note_job(self, job_id: str, owner: str, outcome: Mapping[str, Any]) -> bool:
         """Record the progress of a job that waits for nothing; return whether it is still `owner`'s."""
-        mine = _JOBS.c.lease_owner == owner
-        return self._change_job(job_id, mine, outcome=dict(outcome), message="", waiting_since=None)
+        return self._change_own(job_id, owner, outcome, message="", waiting_since=None)
 
     def put_job_off(
         self, job: Job, owner: str, until: datetime.datetime, message: str, outcome: Mapping[str, Any]
     ) -> bool:
         """Release a job that is to be tried again at `until`; return whether it was still `owner`'s."""
-        values: dict[str, Any] = {"not_before": until, "waiting_since": job.waiting_since or now()}
-        values |= {"status": JobStatus.PENDING, "lease_owner": None, "lease_until": None}
-        mine = _JOBS.c.lease_owner == owner
-        return self._change_job(job.id, mine, message=message, outcome=dict(outcome), **values)
+        waits = {"not_before": until, "waiting_since": job.waiting_since or now()}
+        return self._change_own(
+            job.id, owner, outcome, status=JobStatus.PENDING, message=message, **waits, **_RELEASED
+        )
 
     def hurry_jobs(self, image_id: str) -> None:
         """Let the image's jobs that wait for a store be tried again at once."""
@@ -140,9 +140,11 @@ class JobsUnit(UnitPart):
         self, job_id: str, owner: str, status: JobStatus, message: str, outcome: Mapping[str, Any]
     ) -> bool:
         """Record the end of a job; return whether it was still `owner`'s."""
-        values = {"status": status, "message": message, "outcome": dict(outcome), "waiting_since": None}
-        mine = _JOBS.c.lease_owner == owner
-        return self._change_job(job_id, mine, lease_owner=None, lease_until=None, **values)
+        ended = {"status": status, "message": message, "waiting_since": None}
+        return self._change_own(job_id, owner, outcome, **ended, **_RELEASED)
+
+    def _change_own(self, job_id: str, owner: str, outcome: Mapping[str, Any], **values: Any) -> bool:
+        return self._change_job(job_id, _JOBS.c.lease_owner == owner, outcome=dict(outcome), **values)
 
     def _change_job(self, job_id: str, *conditions: ColumnElement[bool], **values: Any) -> bool:
         is_open = (_JOBS.c.id == job_id, _JOBS.c.status.in_(_OPEN))

@@ -6,7 +6,7 @@ or a page of a list, a round trip to the database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,21 +37,17 @@ _TYPES = {"status": Status, "deleted_from": Status, "visibility": Visibility}
 
 def with_parts(connection: Connection, image: Image) -> Image:
     """Return an image with its parts, read now."""
-    parts = _Parts()
-    for row in connection.execute(_PARTS_OF_ONE, {"image_id": image.id}):
-        parts.take(row)
-    return parts.of(image)
+    return _composed(image, connection.execute(_PARTS_OF_ONE, {"image_id": image.id}))
 
 
 def complete(connection: Connection, rows: Sequence[Row[Any]]) -> list[Image]:
     """Return the images that rows of `images` describe, with their parts."""
     if len(rows) == 1:  # one value is bound at once; a list of them is written into the SQL each time
         return [with_parts(connection, bare(rows[0]))]
-    parts: dict[str, _Parts] = {row.id: _Parts() for row in rows}
-    if parts:
-        for row in connection.execute(_PARTS, {"image_ids": list(parts)}):
-            parts[row.image_id].take(row)
-    return [parts[row.id].of(bare(row)) for row in rows]
+    parts: dict[str, list[Any]] = {row.id: [] for row in rows}
+    for part in connection.execute(_PARTS, {"image_ids": list(parts)}) if parts else ():
+        parts[part.image_id].append(part)
+    return [_composed(bare(row), parts[row.id]) for row in rows]
 
 
 def bare(row: Sequence[Any]) -> Image:
@@ -73,42 +69,32 @@ def typed(values: Mapping[str, Any], image: Image | None = None) -> Image:
     return Image(**given) if image is None else replace(image, **given)
 
 
-class _Parts:
-    """The parts of one image, collected from the rows of `_PARTS`."""
-
-    def __init__(self) -> None:
-        self.properties: dict[str, str] = {}
-        self.tags: list[str] = []
-        self.members: list[Member] = []
-        self.locations: list[tuple[Any, Location]] = []
-        self.has_jobs = False
-
-    def take(self, row: Any) -> None:
-        """Add the part that a row describes; `_parts_query` says what its columns mean."""
-        if row.kind == "property":
-            self.properties[row.name] = row.text
-        elif row.kind == "tag":
-            self.tags.append(row.name)
-        elif row.kind == "member":
-            status = MemberStatus(row.text)
-            self.members.append(Member(row.name, status, bool(row.flag), row.first_at, row.last_at))
-        elif row.kind == "job":
-            self.has_jobs = True
-        else:
-            bad, stored = row.last_at is not None, LocationState.STORED
-            location = Location(row.name, row.text, row.extra, stored, bool(row.flag), quarantined=bad)
-            self.locations.append(((bad, row.first_at), location))
-
-    def of(self, image: Image) -> Image:
-        """Return the image with these parts."""
-        return replace(
-            image,
-            properties=dict(sorted(self.properties.items())),
-            tags=tuple(sorted(self.tags)),
-            members=tuple(sorted(self.members, key=lambda member: member.project)),
-            locations=tuple(location for _, location in sorted(self.locations, key=lambda pair: pair[0])),
-            has_jobs=self.has_jobs,
-        )
+def _composed(image: Image, rows: Iterable[Any]) -> Image:
+    """Return the image with the parts that rows of `_PARTS` describe."""
+    parts: dict[str, list[Any]] = {kind: [] for kind in ("property", "tag", "member", "location", "job")}
+    for row in rows:
+        parts[row.kind].append(row)
+    for some in parts.values():
+        some.sort(key=lambda row: row.name)
+    # Copies in quarantine come last.
+    parts["location"].sort(key=lambda row: (row.last_at is not None, row.first_at))
+    stored = LocationState.STORED
+    return replace(
+        image,
+        properties={row.name: row.text for row in parts["property"]},
+        tags=tuple(row.name for row in parts["tag"]),
+        members=tuple(
+            Member(row.name, MemberStatus(row.text), bool(row.flag), row.first_at, row.last_at)
+            for row in parts["member"]
+        ),
+        locations=tuple(
+            Location(
+                row.name, row.text, row.extra, stored, bool(row.flag), quarantined=row.last_at is not None
+            )
+            for row in parts["location"]
+        ),
+        has_jobs=bool(parts["job"]),
+    )
 
 
 def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
