@@ -1,4 +1,4 @@
-"""Databases for single tests, on servers for all of them."""
+"""Fixtures: a database for each test, on servers that all tests share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.database import MAKERS
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The SQLAlchemy URL of an empty database of this test's own."""
+    """The SQLAlchemy URL of an empty database that no other test uses."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/database.sqlite"
     server = "postgres" if request.param == "postgresql" else "mariadb"

@@ -33,14 +33,14 @@ FULL = {f"{META}name": "n", f"{META}is_public": "True", f"{META}property-a": "1"
 
 @dataclass
 class Counter:
-    """An application, and the statements that its requests take, without BEGIN and COMMIT."""
+    """An application, and a counter of the statements of its requests, without BEGIN and COMMIT."""
 
     app: TestApp
     engine: Engine
 
     @contextlib.contextmanager
     def at_most(self, most: int, records: int = 0) -> Iterator[None]:
-        """Count the statements of the block, those of audit records apart."""
+        """Require that the block takes at most `most` statements, and `records` ones for audit records."""
         noted: list[str] = []
 
         def note(connection, cursor, statement, values, context, many) -> None:
@@ -58,7 +58,7 @@ class Counter:
         assert len(audit) == records
 
     def queued(self) -> str:
-        """The path of a v2 image that waits for its bytes, with properties and tags."""
+        """Create a queued image with properties and tags, and return its path in v2."""
         document = {**RAW, "name": "n", "a": "1", "b": "2", "tags": ["x", "y"]}
         made = self.app.post_json("/v2/images", document)
         return f"/v2/images/{made.json['id']}"

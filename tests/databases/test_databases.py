@@ -1,4 +1,4 @@
-"""The service on PostgreSQL and on MariaDB: what the other tests see on SQLite holds there too."""
+"""The service on PostgreSQL and MariaDB, where it does the same as on SQLite."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_migrations_agree_with_the_models(database: str) -> None:
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
 def test_a_database_from_before_the_first_release_keeps_every_row(database: str) -> None:
-    """Its definitions belonged to the core, so there is no branch of theirs in it."""
+    """Its definitions belonged to the core, so they have no branch yet."""
     engine = build_engine(database)
     migrate.upgrade(engine, BRANCHES)
     metadefs = Metadefs(Database(engine))
@@ -64,14 +64,14 @@ def test_a_database_from_before_the_first_release_keeps_every_row(database: str)
 
 
 @pytest.mark.parametrize("database", ["mariadb"], indirect=True)
-def test_an_upgrade_that_was_broken_off_is_simply_done_again(database: str) -> None:
+def test_an_interrupted_upgrade_can_be_repeated(database: str) -> None:
     engine = build_engine(database)
     migrate.upgrade(engine, BRANCHES)
     known = "SELECT count(*) FROM metadef_resource_types"
     with engine.begin() as connection:
         before = connection.scalar(text(known))
         identity = connection.scalar(text("SELECT id FROM registry_identity"))
-        # What is left of upgrades that died half way.
+        # The state that an interrupted upgrade leaves.
         connection.execute(text("DELETE FROM alembic_version"))
         connection.execute(text("DELETE FROM alembic_version_metadefs"))
         connection.execute(text("DROP TABLE audit"))
@@ -115,7 +115,7 @@ def test_an_image_lives_its_life(served: Server) -> None:
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
 def test_a_property_has_64_kib_in_every_database(served: Server) -> None:
-    """r1-G2: MariaDB's TEXT ends one byte before."""
+    """r1-G2: MariaDB's TEXT holds one byte less."""
     properties = {"a": "v" * 65_536, "b": "\N{SNOWMAN}" * 21_845}
     json_type = {"Content-Type": "application/json"}
     made = served.post("/v2/images", json_type, json.dumps(properties).encode())
@@ -158,7 +158,7 @@ def test_pages_by_a_key_that_may_be_null_show_each_image_once(served: Server) ->
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_of_eight_uploads_to_one_image_one_wins(served: Server) -> None:
+def test_one_of_eight_concurrent_uploads_to_an_image_succeeds(served: Server) -> None:
     image_id = served.post("/images").json["image"]["id"]
 
     with ThreadPoolExecutor(8) as pool:
@@ -180,7 +180,7 @@ def test_a_projects_bytes_are_never_exceeded(served: Server) -> None:
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_a_list_finds_exactly_what_it_asks_for_and_may_ask_for_anything(served: Server) -> None:
+def test_filters_match_exactly_and_accept_any_value(served: Server) -> None:
     image_id = served.reserve(name="My Image", is_public="True", min_ram="5")["id"]
 
     def listed(path: str) -> list[str]:
@@ -201,7 +201,7 @@ def test_a_list_finds_exactly_what_it_asks_for_and_may_ask_for_anything(served: 
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_properties_whose_names_differ_in_case_are_two(served: Server) -> None:
+def test_names_of_properties_are_case_sensitive(served: Server) -> None:
     document = b'{"name": "cases", "Key": "1", "key": "2"}'
     made = served.post("/v2/images", {"Content-Type": "application/json"}, document)
     assert (made.status, made.json["Key"], made.json["key"]) == (201, "1", "2")

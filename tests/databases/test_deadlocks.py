@@ -1,4 +1,4 @@
-"""Two that wait for each other's rows: the database undoes one, and the service does it again."""
+"""Deadlocks: the database rolls back one of two units, and the service retries it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conftest import StartServer
 from tests.support.server import OCTETS, meta
 
 BOTH = ("postgresql", "mariadb")
-#: How many transactions wait for a lock.
+#: The query for the number of transactions that wait for a lock.
 _WAITING = {
     "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
     "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
@@ -23,7 +23,7 @@ _WAITING = {
 @pytest.fixture
 def other(database: str) -> Iterator[Connection]:
     """Another program's connection to the same database."""
-    # As the service itself: MariaDB's default would lock rows that are not there yet.
+    # The same level as the service has. MariaDB's default would lock rows that do not exist yet.
     engine = create_engine(database, isolation_level="READ COMMITTED")
     with engine.connect() as connection:
         yield connection
@@ -36,12 +36,12 @@ def await_a_waiter(database: str) -> None:
     with engine.connect() as connection:
         while not connection.scalar(text(_WAITING[engine.dialect.name])):
             assert time.monotonic() < end, "nobody waits for anybody"
-            time.sleep(0.2)  # MariaDB looks anew only if nobody has looked for a tenth of a second
+            time.sleep(0.2)  # MariaDB caches this table until it was not read for a tenth of a second
     engine.dispose()
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_an_update_that_loses_a_deadlock_is_done_again(
+def test_an_update_that_loses_a_deadlock_is_retried(
     database: str, other: Connection, start_server: StartServer
 ) -> None:
     served = start_server({"sqlalchemy.url": database})
@@ -49,7 +49,7 @@ def test_an_update_that_loses_a_deadlock_is_done_again(
     image_id = served.post("/images", {**OCTETS, **fields}, b"bytes").image["id"]
 
     with ThreadPoolExecutor(1) as pool:
-        # Many rows: MariaDB undoes whoever changed fewer.
+        # Many rows, because MariaDB rolls back the transaction that changed fewer.
         other.execute(text("UPDATE image_properties SET value = 'theirs'"))
         answer = pool.submit(served.put, f"/images/{image_id}", meta(name="after", property_p1="after"))
         await_a_waiter(database)
@@ -61,7 +61,7 @@ def test_an_update_that_loses_a_deadlock_is_done_again(
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_an_upload_that_loses_a_deadlock_when_its_bytes_are_there_loses_none(
+def test_an_upload_that_loses_a_deadlock_at_its_end_keeps_its_bytes(
     database: str, other: Connection, start_server: StartServer
 ) -> None:
     served = start_server({"sqlalchemy.url": database})
@@ -73,7 +73,7 @@ def test_an_upload_that_loses_a_deadlock_when_its_bytes_are_there_loses_none(
 
         def halves() -> Iterator[bytes]:
             yield bytes_sent[:1000]
-            # As soon as the upload is on its way somebody holds the row that its end needs.
+            # When the upload has begun, another transaction locks the row that its end needs.
             end = time.monotonic() + 20
             while not other.execute(text("UPDATE image_locations SET store = store")).rowcount:
                 assert time.monotonic() < end, "the upload has not begun"

@@ -1,4 +1,4 @@
-"""Full disks (r1-H1) and jobs that wait (r1-H4) on PostgreSQL and on MariaDB."""
+"""Full disks (r1-H1) and waiting jobs (r1-H4) on PostgreSQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.functional import test_job_outages as outages
 from tests.support.server import OCTETS, Server, meta
 
 BOTH = ("postgresql", "mariadb")
-#: What a server says whose disk is full, said by it itself, of each row that is added to a table.
+#: Triggers that make the server report a full disk for each new image.
 FULL = {
     "postgresql": (
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
@@ -29,7 +29,7 @@ FULL = {
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_a_full_disk_of_the_database_is_called_so(database: str, start_server: StartServer) -> None:
+def test_a_full_disk_of_the_database_gets_507(database: str, start_server: StartServer) -> None:
     """r1-H1"""
     served: Server = start_server({"sqlalchemy.url": database})
     engine = build_engine(database)
@@ -50,8 +50,10 @@ def test_a_full_disk_of_the_database_is_called_so(database: str, start_server: S
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_jobs_wait_for_a_store_and_are_done(database: str, start_server: StartServer, tmp_path: Path) -> None:
-    """r1-H4: the same queries on each database, by two processes."""
+def test_jobs_wait_for_a_store_and_then_succeed(
+    database: str, start_server: StartServer, tmp_path: Path
+) -> None:
+    """r1-H4: two processes use one database of each kind."""
     far = tmp_path / "far"
     settings = {"store.far.driver": "file", "store.far.path": str(far), "store.far.create": "true"}
     app = {"sqlalchemy.url": database, **outages.STORES, **settings}

@@ -1,6 +1,6 @@
-"""A database from before the first release: its last revision is adopted with every row, older ones refused.
+"""Databases from before the first release: the last revision is adopted, and older ones are refused.
 
-`revision_0010.sql` is what that revision's own code has made.
+The code of that revision has made `revision_0010.sql`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def engine(path: Path) -> Iterator[Engine]:
 
 
 def dump(path: Path) -> set[str]:
-    """Everything but the versions."""
+    """Return the dump of the database without the versions."""
     with contextlib.closing(sqlite3.connect(path)) as raw:
         return {line for line in raw.iterdump() if "alembic_version" not in line}
 
@@ -88,7 +88,7 @@ def test_definitions_wait_for_their_extension_to_be_switched_on(engine: Engine, 
 
 
 @pytest.mark.parametrize("revision", ["0001", "0005", "0009"])
-def test_any_other_revision_is_refused_with_one_sentence(engine: Engine, path: Path, revision: str) -> None:
+def test_all_older_revisions_are_refused_with_one_sentence(engine: Engine, path: Path, revision: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as raw:
         raw.execute(f"UPDATE alembic_version SET version_num = '{revision}'")
         raw.commit()

@@ -1,4 +1,4 @@
-"""The upgrade by the command, as docs/operations.md describes it, of a database that holds images."""
+"""Upgrading a database with images by the command, as docs/operations.md describes it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OLD = "0010"
 
 
 def manage(words: str, server: Server) -> subprocess.CompletedProcess[str]:
-    """Run a `calotype-manage` command; INI stands for the server's file and its variables."""
+    """Run a `calotype-manage` command. INI stands for the server's file and its variables."""
     arguments = words.split()
     at = arguments.index("INI")
     arguments[at : at + 1] = [server.ini, *server.variables]
@@ -70,7 +70,7 @@ def test_images_survive_the_upgrade_from_before_the_first_release(
 
 
 def make_old(url: str, revision: str) -> None:
-    """Write a revision from before the first release into a database, when definitions had no branch."""
+    """Set the database to a revision from before the first release, when definitions had no branch."""
     engine = build_engine(url)
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
@@ -78,7 +78,7 @@ def make_old(url: str, revision: str) -> None:
     engine.dispose()
 
 
-def test_there_is_no_way_back_to_what_is_not_older(start_server: StartServer) -> None:
+def test_a_downgrade_to_a_revision_that_is_not_older_is_refused(start_server: StartServer) -> None:
     server = start_server()
     newest = CORE.newest
 
@@ -97,7 +97,7 @@ def test_there_is_no_way_back_to_what_is_not_older(start_server: StartServer) ->
 def test_an_older_database_from_before_the_first_release_is_refused_with_one_sentence(
     revision: str, start_server: StartServer
 ) -> None:
-    """It says which version to upgrade with first."""
+    """The message names the version to upgrade with first."""
     server = start_server()
     server.stop()
     make_old(f"sqlite:///{server.data_dir}/calotype.sqlite", revision)

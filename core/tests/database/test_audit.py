@@ -1,4 +1,4 @@
-"""What the audit trail costs, and how it is forgotten."""
+"""The audit trail: which changes are recorded, what that costs, and the removal of old records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.workbench import CALLER, Bench, make_settings
 
 @contextlib.contextmanager
 def counted(database: Database) -> Iterator[dict[str, int]]:
-    """How many statements units execute: those of the audit trail, and all others."""
+    """Count the statements that units execute: those of the audit trail, and all others."""
     counts = {"audit": 0, "other": 0}
 
     def note(connection, cursor, statement, values, context, many) -> None:
@@ -42,12 +42,12 @@ def counted(database: Database) -> Iterator[dict[str, int]]:
 
 
 def records(bench: Bench) -> list[str]:
-    """The verbs of all records, oldest first."""
+    """Return the verbs of all records, oldest first."""
     return [one.verb for one in bench.database.audit.page(AuditQuery(limit=100)).records][::-1]
 
 
-def test_a_change_costs_one_more_statement_in_each_unit_and_a_read_none(bench: Bench) -> None:
-    """r1-E10: however many records a unit has."""
+def test_records_cost_each_unit_one_statement_and_reads_none(bench: Bench) -> None:
+    """r1-E10: a unit writes all its records by one statement."""
     verbs = {
         "reserve": (1, lambda: bench.lifecycle.reserve(Change(CALLER, ImageFields(tags=("t",))))),
         "upload": (
@@ -63,10 +63,10 @@ def test_a_change_costs_one_more_statement_in_each_unit_and_a_read_none(bench: B
     assert records(bench) == ["create", "create", "upload"]
 
 
-def test_a_change_that_is_undone_leaves_no_record_and_no_line(
+def test_a_unit_that_is_rolled_back_leaves_no_record_and_no_line_in_the_log(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """r1-E10: both come with the commit."""
+    """r1-E10: both are written with the commit."""
     caplog.set_level(logging.INFO, "calotype.audit")
     image = bench.lifecycle.reserve(Change(CALLER, ImageFields()))
     with contextlib.suppress(RuntimeError), bench.database.unit() as unit:
@@ -76,7 +76,7 @@ def test_a_change_that_is_undone_leaves_no_record_and_no_line(
     assert len([one for one in caplog.records if one.name == "calotype.audit"]) == 1
 
 
-#: How an image must be for a verb to change it; queued, unless it stands here.
+#: What must happen to an image before a verb can change it. Other verbs change a queued one.
 BEFORE: dict[str, Callable[[Bench, Image], object]] = {
     "submit: staged": lambda bench, image: VERBS["stage"](bench, image, ADMIN),
     **dict.fromkeys(
@@ -92,13 +92,13 @@ BEFORE: dict[str, Callable[[Bench, Image], object]] = {
 
 @pytest.mark.parametrize("name", sorted(VERBS))
 def test_every_verb_that_changes_an_image_is_recorded(bench: Bench, name: str) -> None:
-    """r1-E10: a new verb that nobody records fails here."""
+    """r1-E10: a new verb without a record fails here."""
     image = make_image(bench)
     BEFORE.get(name, lambda bench, image: None)(bench, image)
     before = len(records(bench))
     change = partial(VERBS[name], bench, bench.database.find(image.id), ADMIN)
     if name in ("submit: copy", "remove_from_store"):
-        # There is one store here: nothing can be copied, and the last copy is not removed.
+        # There is only one store, so nothing can be copied, and the last copy is not removed.
         with pytest.raises((InvalidRequest, NotAllowed)):
             change()
         assert len(records(bench)) == before
@@ -107,10 +107,8 @@ def test_every_verb_that_changes_an_image_is_recorded(bench: Bench, name: str) -
         assert len(records(bench)) == before + 1
 
 
-def test_the_sweeper_forgets_what_is_too_old_in_batches(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """r1-E10: oldest first, and only that."""
+def test_the_sweeper_removes_old_records_in_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """r1-E10: oldest first, and no others."""
     monkeypatch.setattr("calotype.images.audit._BATCH", 2)
     for _ in range(4):
         bench.lifecycle.reserve(Change(CALLER, ImageFields()))
@@ -127,8 +125,8 @@ def test_the_sweeper_forgets_what_is_too_old_in_batches(
     assert records(bench) == []
 
 
-def test_a_record_is_one_line_for_people_whatever_stands_in_it() -> None:
-    """r1-E10: no text of a client's paints a terminal, or begins a line of its own."""
+def test_a_record_is_printed_as_one_line_without_control_characters() -> None:
+    """r1-E10: text of a client can neither control a terminal nor begin a line."""
     at = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
     actor = Actor("a\x1b[31m", "p", Origin(Agent.COMMAND))
     record = AuditRecord(at, AuditVerb.TAG, Outcome.DONE, "id", actor, "[bold]red\n")

@@ -1,4 +1,4 @@
-"""Recognising that the database's disk is full, and the reserve that is given up then (r1-H1)."""
+"""Recognizing a full disk, and giving up the reserve for it (r1-H1)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def of_sqlite(code: int) -> sqlite3.OperationalError:
         pymysql.err.OperationalError(1114, "The table 'images' is full"),
     ],
 )
-def test_each_databases_way_of_saying_so_is_known(raw: Exception) -> None:
+def test_the_error_of_each_database_for_a_full_disk_is_recognized(raw: Exception) -> None:
     assert is_full(raw, URL)
     assert is_full(OperationalError("INSERT", {}, raw), URL)
 
@@ -53,7 +53,7 @@ def test_each_databases_way_of_saying_so_is_known(raw: Exception) -> None:
         pymysql.err.OperationalError(),
     ],
 )
-def test_other_troubles_are_not_called_a_full_disk(raw: Exception, tmp_path: Path) -> None:
+def test_other_errors_are_not_taken_for_a_full_disk(raw: Exception, tmp_path: Path) -> None:
     assert not is_full(raw, make_url(f"sqlite:///{tmp_path}/registry.sqlite"))
 
 
@@ -62,7 +62,7 @@ def reserve(tmp_path: Path):
     return make_reserve(make_url(f"sqlite:///{tmp_path}/registry.sqlite"), SIZE)
 
 
-def test_the_reserve_occupies_its_room_and_gives_it_up(reserve, tmp_path: Path) -> None:
+def test_the_reserve_occupies_space_until_it_is_given_up(reserve, tmp_path: Path) -> None:
     file = tmp_path / "registry.sqlite-reserve"
 
     assert reserve.keep()
@@ -70,10 +70,10 @@ def test_the_reserve_occupies_its_room_and_gives_it_up(reserve, tmp_path: Path) 
     assert reserve.keep()
     assert reserve.give_up()
     assert not file.exists()
-    assert reserve.give_up()  # another process was faster, and there is room
+    assert reserve.give_up()  # another process was faster, and there is space
 
 
-def test_a_reserve_that_was_begun_by_a_process_that_died_is_made_whole(reserve, tmp_path: Path) -> None:
+def test_a_reserve_that_a_dead_process_left_unfinished_is_completed(reserve, tmp_path: Path) -> None:
     file = tmp_path / "registry.sqlite-reserve"
     file.write_bytes(b"")
 
@@ -81,7 +81,7 @@ def test_a_reserve_that_was_begun_by_a_process_that_died_is_made_whole(reserve, 
     assert file.stat().st_size == SIZE
 
 
-def test_a_disk_that_is_gone_is_not_called_full(tmp_path: Path) -> None:
+def test_a_directory_that_is_gone_is_not_called_a_full_disk(tmp_path: Path) -> None:
     reserve = make_reserve(make_url(f"sqlite:///{tmp_path}/gone/registry.sqlite"), SIZE)
 
     assert reserve.keep()
@@ -90,17 +90,17 @@ def test_a_disk_that_is_gone_is_not_called_full(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql+psycopg://host/images"])
-def test_a_database_on_no_disk_of_ours_has_no_reserve(url: str) -> None:
+def test_a_database_that_is_not_a_local_file_has_no_reserve(url: str) -> None:
     assert make_reserve(make_url(url), SIZE) is None
 
 
-def test_there_is_no_reserve_of_no_bytes(tmp_path: Path) -> None:
+def test_a_size_of_zero_means_no_reserve(tmp_path: Path) -> None:
     assert make_reserve(make_url(f"sqlite:///{tmp_path}/registry.sqlite"), 0) is None
 
 
 @pytest.fixture
 def database(tmp_path: Path):
-    """A database with a reserve, whose database cannot grow: SQLite says that it is full."""
+    """A database with a reserve. Tests keep it from growing, so that SQLite reports a full disk."""
     url = f"sqlite:///{make_database(tmp_path / 'registry.sqlite')}"
     engine = build_engine(url, pool_size=1)
     database = Database(engine, make_reserve(engine.url, SIZE))
@@ -119,7 +119,7 @@ def add_much(database: Database, *, frees: bool) -> None:
         unit.add_image("1", {"name": "one"}, {"much": "x" * 100_000})
 
 
-def test_a_unit_that_frees_room_is_done_again_after_the_reserve_was_given_up(database, tmp_path) -> None:
+def test_a_unit_that_frees_space_is_retried_after_the_reserve_was_given_up(database, tmp_path) -> None:
     tries = []
 
     @retry_on_conflict
@@ -151,7 +151,7 @@ def test_any_other_unit_fails_at_once_and_leaves_the_reserve(database, tmp_path)
     assert database.find("1") is None
 
 
-def test_what_stays_full_is_not_tried_for_ever(database) -> None:
+def test_a_disk_that_stays_full_ends_the_retries(database) -> None:
     tries = []
 
     @retry_on_conflict
@@ -166,7 +166,7 @@ def test_what_stays_full_is_not_tried_for_ever(database) -> None:
     assert len(tries) == 4
 
 
-def test_a_registry_without_a_reserve_says_too_that_its_disk_is_full(bench: Bench) -> None:
+def test_a_database_without_a_reserve_reports_a_full_disk_too(bench: Bench) -> None:
     limit_pages(bench.database, 1)
     with pytest.raises(DatabaseFull) as caught:
         add_much(bench.database, frees=True)

@@ -1,4 +1,4 @@
-"""The engine: SQLite as strict as a server, and a database that is away told as such."""
+"""The engine: SQLite is as strict as a server, and an unavailable database is reported as such."""
 
 import contextlib
 import sqlite3
@@ -20,7 +20,7 @@ def pragma(connection, name):
     return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
 
 
-def test_every_connection_is_told_to_be_strict(bench):
+def test_every_connection_to_sqlite_is_strict(bench):
     database = open_database(bench.path)
     with database.engine.connect() as connection:
         found = {name: pragma(connection, name) for name in ("journal_mode", "synchronous", "foreign_keys")}
@@ -29,7 +29,7 @@ def test_every_connection_is_told_to_be_strict(bench):
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
-def test_the_directory_of_the_database_is_made(tmp_path):
+def test_the_directory_of_the_database_is_created(tmp_path):
     database = open_database(tmp_path / "a" / "b" / "registry.sqlite")
     database.check()
     database.close()
@@ -115,7 +115,7 @@ def test_a_read_takes_no_lock_that_a_writer_would_wait_for(template):
             other.execute("COMMIT")
 
 
-def test_a_database_that_is_no_database_is_not_available(tmp_path):
+def test_a_file_that_is_no_database_is_unavailable(tmp_path):
     path = tmp_path / "registry.sqlite"
     path.write_bytes(b"this is a letter, not a database\n" * 100)
     database = open_database(path)
@@ -131,7 +131,7 @@ def test_a_directory_in_place_of_the_database_is_unavailable(tmp_path):
     database.close()
 
 
-def test_a_pool_that_is_used_up_is_unavailable(template):
+def test_an_exhausted_pool_makes_the_database_unavailable(template):
     with make_bench(template, pool_size=1, pool_timeout=0.05) as bench:
         with bench.database.engine.connect(), pytest.raises(DatabaseUnavailable):
             bench.database.check()
@@ -139,14 +139,14 @@ def test_a_pool_that_is_used_up_is_unavailable(template):
         bench.database.check()
 
 
-def test_a_statement_that_is_wrong_is_not_taken_for_a_database_that_is_away(bench):
+def test_a_wrong_statement_is_not_taken_for_an_unavailable_database(bench):
     with pytest.raises(DBAPIError) as caught, bench.database.reading() as connection:
         connection.execute(insert(ImageRow).values(id=None))
 
     assert not isinstance(caught.value, DatabaseUnavailable)
 
 
-def test_a_connection_that_broke_is_unavailable(bench):
+def test_a_broken_connection_makes_the_database_unavailable(bench):
     error = DBAPIError("SELECT 1", {}, Exception("gone"), connection_invalidated=True)
 
     def work():
@@ -168,7 +168,7 @@ def test_readers_of_a_server_run_without_transactions():
     engine.dispose()
 
 
-def test_a_server_that_is_not_there_is_unavailable():
+def test_a_server_that_does_not_run_is_unavailable():
     database = Database(build_engine("postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=2"))
     with pytest.raises(DatabaseUnavailable):
         database.check()

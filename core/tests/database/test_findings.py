@@ -1,4 +1,4 @@
-"""Findings in the database: one row for each thing that is wrong, opened, seen again and ended."""
+"""Findings in the database: each thing that is wrong has one row, which is opened, renewed and ended."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_finding_is_read_back_as_it_was_recorded(bench: Bench) -> None:
     assert found.found_at == found.seen_at
 
 
-def test_a_finding_that_is_open_already_is_only_seen_again(bench: Bench) -> None:
+def test_an_open_finding_that_is_recorded_again_keeps_its_row(bench: Bench) -> None:
     record(bench.database, FindingKind.MISSING)
     (before,) = walk(bench)
 
@@ -92,7 +92,7 @@ def test_a_finding_is_lifted_by_its_id(bench: Bench) -> None:
     assert [one.state for one in walk(bench)] == [FindingState.LIFTED]
 
 
-def test_a_thing_that_goes_wrong_again_reopens_its_finding(bench: Bench) -> None:
+def test_damage_that_comes_back_reopens_its_finding(bench: Bench) -> None:
     record(bench.database, FindingKind.MISSING)
     (before,) = walk(bench)
     close(bench, FindingKind.MISSING)
@@ -105,7 +105,7 @@ def test_a_thing_that_goes_wrong_again_reopens_its_finding(bench: Bench) -> None
 
 
 @given(things=THINGS, limit=st.integers(1, 5))
-def test_pages_are_in_the_order_of_finding_and_neither_repeat_nor_skip(template, things, limit) -> None:
+def test_pages_are_in_the_order_of_recording_and_neither_repeat_nor_skip(template, things, limit) -> None:
     with make_bench(template) as bench:
         for kind, store, subject in things:
             record(bench.database, kind, store, subject)
@@ -117,7 +117,7 @@ def test_pages_are_in_the_order_of_finding_and_neither_repeat_nor_skip(template,
         assert there == [thing for thing in things if thing[1] == "a"]
 
 
-def test_findings_that_share_a_unit_and_so_a_time_are_paged_too(bench: Bench) -> None:
+def test_findings_with_the_same_time_are_paged_too(bench: Bench) -> None:
     with bench.database.unit() as unit:
         for number in range(20):
             unit.record_finding(FindingKind.ORPHAN, "s", f"key{number}", None, "")
@@ -154,7 +154,7 @@ def test_open_findings_are_counted_by_kind_and_store(bench: Bench) -> None:
     )
 
 
-def test_checks_that_run_at_once_write_one_row_for_one_thing(bench: Bench) -> None:
+def test_concurrent_checks_write_one_row_for_the_same_damage(bench: Bench) -> None:
     barrier = threading.Barrier(4)
 
     def check(_: int) -> None:

@@ -1,4 +1,4 @@
-"""Reading jobs: pages of all that there are, by each key and of each kind."""
+"""Reading jobs: pages of all jobs, by each sort key and with each filter."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JOBS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(JobStatus), st.bool
 
 
 def fill(bench: Bench, jobs: list[tuple[int, JobStatus, bool]]) -> None:
-    """Add jobs of one image, each with its second of creation, its status, and whether it makes the image."""
+    """Add jobs of one image, each with its second of creation, its status, and whether it makes an image."""
     image_id = new_id()
     with bench.database.unit() as unit:
         unit.add_image(image_id, {}, {})
@@ -42,7 +42,7 @@ def fill(bench: Bench, jobs: list[tuple[int, JobStatus, bool]]) -> None:
 
 
 def walk(bench: Bench, limit: int, **asked: object) -> list[Job]:
-    """All pages of a listing."""
+    """Return the jobs of all pages of a listing."""
     seen: list[Job] = []
     after = None
     while True:
@@ -69,7 +69,7 @@ def test_pages_by_any_key_neither_repeat_nor_skip(template, key, jobs, limit, de
         assert order == sorted(order, reverse=descending)
 
 
-def test_a_list_holds_the_jobs_of_the_status_and_the_kind_that_it_asks_for(bench: Bench) -> None:
+def test_a_list_has_the_jobs_with_the_status_and_kind_that_it_asks_for(bench: Bench) -> None:
     every = list(itertools.product([0, 1], JobStatus, [False, True]))
     fill(bench, every)
 

@@ -1,4 +1,4 @@
-"""What lists cost: statements, their length, and rows that are read."""
+"""The costs of lists: statements, their length, and the rows that they read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 @contextlib.contextmanager
 def statements(bench: Bench) -> Iterator[list[tuple[str, Any]]]:
-    """The statements that the database reads by, with their values."""
+    """Note the statements that read the database, with their values."""
     noted: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
@@ -45,7 +45,7 @@ def statements(bench: Bench) -> Iterator[list[tuple[str, Any]]]:
 
 
 def fill(bench: Bench, names: list[str]) -> list[Image]:
-    """Public images of these names, oldest first."""
+    """Add public images with these names, and return them oldest first."""
     ids = [new_id() for _ in names]
     with bench.database.unit() as unit:
         for second, (image_id, name) in enumerate(zip(ids, names, strict=True)):
@@ -58,8 +58,8 @@ def ids(bench: Bench, **asked: Any) -> list[str]:
     return [image.id for image in bench.database.page(ImageQuery(Scope.PUBLIC, **asked)).images]
 
 
-def test_the_condition_behind_a_marker_is_as_long_as_its_keys(bench: Bench) -> None:
-    """r1-D1: a key costs two comparisons, however many there are before it."""
+def test_the_condition_of_a_marker_has_two_comparisons_for_each_key(bench: Bench) -> None:
+    """r1-D1: a further key adds two comparisons, however many keys there are."""
     (image,) = fill(bench, ["n"])
     lengths = []
     for count in range(1, len(FIELDS) + 1):
@@ -77,7 +77,7 @@ def test_the_condition_behind_a_marker_is_as_long_as_its_keys(bench: Bench) -> N
     limit=st.integers(1, 3),
 )
 def test_pages_by_several_keys_neither_repeat_nor_skip(template, names, keys, descending, limit) -> None:
-    """r1-D1: the condition still means what it meant."""
+    """r1-D1: the short condition means the same as the long one."""
     with make_bench(template) as bench:
         fill(bench, names)
         sort = tuple(map(SortKey, (*keys, "created_at", "id"), descending))
@@ -94,7 +94,7 @@ def test_pages_by_several_keys_neither_repeat_nor_skip(template, names, keys, de
 
 
 def test_a_long_list_is_read_a_few_images_at_a_time(bench: Bench) -> None:
-    """r1-D6: and whoever stops early reads no more of it."""
+    """r1-D6: a reader that stops early does not read the rest."""
     made = fill(bench, ["n"] * (2 * AT_ONCE + 1))
     with statements(bench) as read:
         page = bench.database.page(ImageQuery(Scope.PUBLIC, limit=1000))
@@ -114,7 +114,7 @@ def test_a_page_of_the_usual_length_takes_two_statements(bench: Bench) -> None:
 
 
 def add_jobs(bench: Bench, image: Image, count: int) -> list[str]:
-    """Jobs of an image, newest first, of large orders."""
+    """Add jobs with large orders to an image, and return their ids, newest first."""
     with bench.database.unit() as unit:
         made = [
             unit.add_job("fetch", image, {"stores": ["a"], "asked": {"x": "y" * 10_000}}, Actor())
@@ -123,8 +123,8 @@ def add_jobs(bench: Bench, image: Image, count: int) -> list[str]:
     return made[::-1]
 
 
-def test_of_an_images_jobs_only_the_newest_is_read_for_its_document(bench: Bench) -> None:
-    """r1-D6: each import that fails leaves a job, so an image may have any number of them."""
+def test_only_the_newest_job_of_an_image_is_read_for_its_document(bench: Bench) -> None:
+    """r1-D6: each failed import leaves a job, so an image may have any number of them."""
     images = fill(bench, ["a", "b", "c"])
     newest = {image.id: add_jobs(bench, image, 5)[0] for image in images[:2]}
     for asked in ([images[0]], images):
@@ -137,7 +137,7 @@ def test_of_an_images_jobs_only_the_newest_is_read_for_its_document(bench: Bench
             assert len(raw.execute(statement, values).fetchall()) == len(wanted)
 
 
-def test_the_jobs_of_an_image_are_bounded_in_number(bench: Bench) -> None:
+def test_the_number_of_jobs_that_are_read_of_an_image_is_limited(bench: Bench) -> None:
     """r1-D6"""
     (image,) = fill(bench, ["a"])
     newest = add_jobs(bench, image, 5)[:3]
@@ -145,7 +145,7 @@ def test_the_jobs_of_an_image_are_bounded_in_number(bench: Bench) -> None:
 
 
 def test_a_list_of_tasks_reads_no_orders(bench: Bench) -> None:
-    """r1-D6: an order may have as many bytes as an image's metadata."""
+    """r1-D6: an order may be as large as an image's metadata."""
     from calotype.model.queries import JobQuery
 
     (image,) = fill(bench, ["a"])
@@ -163,7 +163,7 @@ def test_a_list_of_tasks_reads_no_orders(bench: Bench) -> None:
 
 @pytest.mark.parametrize(("count", "kept"), [(3, 1), (20, 0)])
 def test_statements_with_many_filters_are_not_kept_compiled(bench: Bench, count: int, kept: int) -> None:
-    """r1-D1: a client can make any number of them, and each takes a megabyte of memory."""
+    """r1-D1: a client can send any number of them, and each would take a megabyte of memory."""
     cache = bench.database.engine._compiled_cache
     before = len(cache)
     found = ids(
@@ -173,8 +173,8 @@ def test_statements_with_many_filters_are_not_kept_compiled(bench: Bench, count:
     assert len(cache) - before == kept
 
 
-def test_what_is_shared_with_a_project_is_read_by_one_statement(bench: Bench) -> None:
-    """r1-D6: of an image's other parts nothing is read, however many images there are."""
+def test_the_images_that_are_shared_with_a_project_are_read_by_one_statement(bench: Bench) -> None:
+    """r1-D6: no other parts of the images are read."""
     images = fill(bench, ["n"] * 3)
     for image in images:
         for project in ("theirs", "others"):
@@ -187,8 +187,8 @@ def test_what_is_shared_with_a_project_is_read_by_one_statement(bench: Bench) ->
     ]
 
 
-def test_a_member_that_comes_often_is_written_once(bench: Bench) -> None:
-    """r1-D2: so the cost of a list of members is that of its projects."""
+def test_a_member_that_is_listed_many_times_is_written_once(bench: Bench) -> None:
+    """r1-D2: a list of members costs as much as its different projects."""
     image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     written: list[str] = []
     event.listen(

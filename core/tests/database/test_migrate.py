@@ -1,4 +1,4 @@
-"""The schema: migrations and models agree, up and down, twice, and from several processes at once."""
+"""Migrations: they agree with the models, go up and down, and can run in several processes at once."""
 
 import contextlib
 import sqlite3
@@ -40,7 +40,7 @@ def engine(path):
 
 
 def shape(engine) -> dict:
-    """Tables, columns, keys and indexes, in a form that does not depend on how they came to be."""
+    """Return the tables, columns, keys and indexes, in a form without the order of changes."""
     found = inspect(engine)
     return {
         table: (
@@ -72,7 +72,7 @@ def test_models_and_migrations_agree(engine):
         "DROP TABLE image_properties",
     ],
 )
-def test_a_database_that_differs_is_told(engine, path, damage):
+def test_differences_from_the_models_are_found(engine, path, damage):
     migrate.upgrade(engine)
     with contextlib.closing(sqlite3.connect(path)) as raw:
         raw.execute(damage)
@@ -80,8 +80,8 @@ def test_a_database_that_differs_is_told(engine, path, damage):
     assert migrate.differences(engine) != []
 
 
-def test_a_table_that_is_not_ours_is_not_compared(engine, path):
-    """It may be an extension's that is off."""
+def test_tables_of_others_are_not_compared(engine, path):
+    """They may belong to an extension that is off."""
     migrate.upgrade(engine)
     with contextlib.closing(sqlite3.connect(path)) as raw:
         raw.execute("CREATE TABLE strangers (id INTEGER PRIMARY KEY)")
@@ -89,7 +89,7 @@ def test_a_table_that_is_not_ours_is_not_compared(engine, path):
     assert migrate.differences(engine) == []
 
 
-def test_there_is_one_line_of_migrations():
+def test_the_migrations_of_the_core_are_one_line():
     scripts = ScriptDirectory(str(migrate.CORE.folder.parent), version_locations=[str(migrate.CORE.folder)])
 
     assert len(scripts.get_bases()) == 1
@@ -115,7 +115,7 @@ def downgrade() -> None:
 
 @pytest.fixture
 def branch(tmp_path):
-    """An extension's branch of two migrations."""
+    """The branch of an extension, with two migrations."""
     folder = tmp_path / "100% of it"
     folder.mkdir()
     table = "op.create_table('guests', sa.Column('name', sa.String(9), primary_key=True))"
@@ -177,7 +177,7 @@ def test_the_tables_of_a_branch_are_missing_until_an_upgrade(engine, branch):
     )
 
 
-def test_foreign_keys_are_kept_again_after_a_migration(engine):
+def test_foreign_keys_are_enforced_again_after_a_migration(engine):
     migrate.upgrade(engine)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
@@ -216,7 +216,7 @@ def test_processes_that_upgrade_at_once_take_turns(path):
     database.close()
 
 
-def test_an_empty_database_is_refused_with_the_command_that_mends_it(engine):
+def test_an_empty_database_is_refused_with_the_command_to_run(engine):
     with pytest.raises(SchemaMismatch) as caught:
         migrate.require_newest(engine, ini="production.ini")
 
@@ -246,6 +246,6 @@ def test_a_database_of_a_newer_version_is_not_upgraded(engine, path):
         migrate.upgrade(engine)
 
 
-def test_the_newest_database_is_taken(engine):
+def test_a_database_at_the_newest_revision_is_accepted(engine):
     migrate.upgrade(engine)
     migrate.require_newest(engine, ini="x.ini")

@@ -1,4 +1,4 @@
-"""Reading: pages, parts, times and sizes come out as they went in."""
+"""Reading images: pages, parts, times and sizes are read as they were written."""
 
 import contextlib
 import datetime
@@ -45,7 +45,7 @@ def walk(bench, limit: int) -> list[Image]:
 
 @MANY
 @given(seconds=st.lists(st.integers(0, 2), max_size=12), limit=st.integers(1, 5))
-def test_pages_neither_repeat_nor_skip_though_many_were_made_at_once(template, seconds, limit):
+def test_pages_neither_repeat_nor_skip_images_that_were_created_at_the_same_time(template, seconds, limit):
     with make_bench(template) as bench:
         expected = fill(bench, seconds)
 
@@ -58,7 +58,7 @@ def test_a_page_says_whether_more_follows(bench):
     assert [bench.page(limit).more for limit in (1, 2, 3, 4)] == [True, True, False, False]
 
 
-def test_a_list_holds_what_is_public_and_not_deleted_whatever_its_status(bench):
+def test_a_list_has_all_public_images_that_are_not_deleted_in_any_status(bench):
     shown, killed, deleted, other = fill(bench, [0, 1, 2, 3])
     with bench.database.unit() as unit:
         unit.add_image(new_id(), {"visibility": Visibility.PRIVATE}, {})
@@ -68,7 +68,7 @@ def test_a_list_holds_what_is_public_and_not_deleted_whatever_its_status(bench):
     assert [image.id for image in bench.page(10).images] == [shown, killed, other]
 
 
-def test_a_page_goes_on_after_an_image_that_was_deleted_meanwhile(bench):
+def test_a_page_can_begin_behind_an_image_that_was_deleted_meanwhile(bench):
     _, second, third = fill(bench, [0, 0, 0])
     after = bench.page(2).images[-1]
     with bench.database.unit() as unit:
@@ -106,7 +106,7 @@ def test_a_page_walks_the_index_and_sorts_nothing_itself(bench, paged):
     locations=st.integers(0, 3),
     others=st.integers(0, 2),
 )
-def test_an_image_comes_once_with_all_that_belongs_to_it(template, properties, locations, others):
+def test_an_image_is_listed_once_with_all_its_parts(template, properties, locations, others):
     with make_bench(template) as bench:
         fill(bench, range(others))
         image_id = new_id()
@@ -169,7 +169,7 @@ def test_an_image_that_never_was_is_not_found(bench):
     assert bench.database.find(new_id()) is None
 
 
-def test_updates_by_hand_are_seen_at_once(bench):
+def test_updates_of_other_programs_are_seen_at_once(bench):
     image_id = fill(bench, [0])[0]
     with bench.database.engine.begin() as connection:
         connection.execute(update(ImageRow).values(name="by hand"))
@@ -184,7 +184,7 @@ def test_times_are_kept_without_a_zone_so_that_every_database_sorts_them(bench):
 
 
 @pytest.mark.parametrize("dialect", [mysql, postgresql, sqlite], ids=lambda dialect: dialect.__name__)
-def test_what_belongs_to_images_is_asked_for_in_words_that_every_database_knows(dialect):
+def test_the_statement_for_parts_compiles_for_every_database(dialect):
     statement = str(parts._PARTS.compile(dialect=dialect.dialect()))  # a warning would be an error here
 
     assert statement.count("UNION ALL") == 4

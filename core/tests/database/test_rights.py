@@ -1,4 +1,4 @@
-"""Each verb judges the caller's right in its own unit of work, against the image that the unit has locked."""
+"""Each verb checks the caller's rights in its unit of work, against the image that the unit has locked."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ VERBS: dict[str, Verb] = {
         image, FRIEND, MemberStatus.ACCEPTED, caller
     ),
 }
-#: Verbs that make something.
+#: Verbs that create something, or that take an id.
 OTHERS: dict[str, Verb] = {
     "reserve": lambda bench, image, caller: bench.lifecycle.reserve(Change(caller, ImageFields())),
     "upload": lambda bench, image, caller: bench.lifecycle.upload(
@@ -108,7 +108,7 @@ def make_image(bench: Bench) -> Image:
 
 @pytest.fixture
 def open_bench(bench: Bench) -> Bench:
-    """A bench where everybody may name sources outside."""
+    """A bench where everybody may name external sources."""
     settings = bench.settings.model_copy(update={"external_sources": "everyone"})
     bench.lifecycle._settings = bench.lifecycle.imports._settings = settings
     return bench
@@ -127,7 +127,7 @@ def test_every_verb_that_takes_a_caller_is_in_the_tables() -> None:
 
 
 def outcomes(bench: Bench, verbs: dict[str, Verb], image: Image, caller: Caller) -> dict[str, type | None]:
-    """What each verb raises; None where it does what it is asked."""
+    """Return the type of the error that each verb raises; None if it succeeds."""
     found: dict[str, type | None] = {}
     for name, verb in verbs.items():
         try:
@@ -139,8 +139,8 @@ def outcomes(bench: Bench, verbs: dict[str, Verb], image: Image, caller: Caller)
     return found
 
 
-def test_a_right_that_was_there_at_the_head_is_judged_again_in_the_unit(open_bench: Bench) -> None:
-    """r1-C2: each verb, called with an image as it was when it was still the caller's."""
+def test_every_verb_checks_rights_again_in_its_unit(open_bench: Bench) -> None:
+    """r1-C2: each verb is called with the image as it was when it still was the caller's."""
     stale = make_image(open_bench)
     given_away = open_bench.lifecycle.update(Change(ADMIN, ImageFields(fields={"owner": "elsewhere"}), stale))
     wanted = dict.fromkeys(VERBS, ImageNotFound)
@@ -148,24 +148,24 @@ def test_a_right_that_was_there_at_the_head_is_judged_again_in_the_unit(open_ben
     assert open_bench.database.find(stale.id) == given_away
 
 
-def test_who_still_sees_the_image_is_told_that_it_may_not(open_bench: Bench) -> None:
-    """r1-C2: the owner's reader, whom a view has let pass."""
+def test_a_caller_that_still_sees_the_image_is_not_allowed(open_bench: Bench) -> None:
+    """r1-C2: the caller is the owner's reader, as if a view had let it pass."""
     image = make_image(open_bench)
     wanted = dict.fromkeys(VERBS, NotAllowed)
     assert outcomes(open_bench, VERBS, image, READER) == wanted
     assert open_bench.database.find(image.id) == image
 
 
-def test_a_token_that_has_expired_by_the_time_of_the_unit_counts_no_more(open_bench: Bench) -> None:
-    """r1-C2: its expiry is judged in the unit."""
+def test_a_token_that_has_expired_before_the_unit_gives_no_rights(open_bench: Bench) -> None:
+    """r1-C2: the unit checks the expiry."""
     image = make_image(open_bench)
     wanted = dict.fromkeys(VERBS, CallerExpired)
     assert outcomes(open_bench, VERBS, image, replace(ADMIN, expires=LONG_AGO)) == wanted
     assert open_bench.database.find(image.id) == image
 
 
-def test_what_is_made_anew_is_made_by_who_may_make_it(open_bench: Bench) -> None:
-    """r1-C2: a caller whose role or token was lost makes no image and no task."""
+def test_a_caller_that_has_lost_its_right_creates_nothing(open_bench: Bench) -> None:
+    """r1-C2: a caller that has lost its role or token creates no image and no task."""
     image = make_image(open_bench)
     late = replace(ADMIN, expires=LONG_AGO)
     assert outcomes(open_bench, OTHERS, image, READER) == dict.fromkeys(OTHERS, NotAllowed)
@@ -174,7 +174,7 @@ def test_what_is_made_anew_is_made_by_who_may_make_it(open_bench: Bench) -> None
 
 
 def test_a_token_that_ends_during_an_upload_does_not_end_the_upload(bench: Bench) -> None:
-    """r1-C2, G-27: the token's time counts when the upload begins."""
+    """r1-C2, G-27: the token must be valid when the upload begins."""
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=0.4)
     caller = replace(OWNERS, expires=soon)
 
@@ -189,8 +189,8 @@ def test_a_token_that_ends_during_an_upload_does_not_end_the_upload(bench: Bench
     )
 
 
-def test_registering_asks_again_who_the_caller_is_once_the_source_has_answered(open_bench: Bench) -> None:
-    """r1-C2: a source can be slow to answer, and who asks may have lost its token meanwhile."""
+def test_registering_confirms_the_caller_again_after_the_source_has_answered(open_bench: Bench) -> None:
+    """r1-C2: a source may answer slowly, and the caller's token may be revoked meanwhile."""
 
     def confirm() -> Caller:
         return READER
@@ -203,7 +203,7 @@ def test_registering_asks_again_who_the_caller_is_once_the_source_has_answered(o
 
 
 def test_a_private_image_is_opened_and_shared_in_one_unit(bench: Bench) -> None:
-    """v1 knows no private images: to share one is to make it shared."""
+    """v1 has no private images, so sharing one makes it shared."""
     image = bench.lifecycle.reserve(Change(ADMIN, ImageFields(fields={"owner": OWNER})))
     shared = bench.lifecycle.members.share(image, MemberSpec("new", can_share=True), OWNERS)
     assert (shared.visibility, [one.project for one in shared.members]) == ("shared", ["new"])
@@ -211,7 +211,7 @@ def test_a_private_image_is_opened_and_shared_in_one_unit(bench: Bench) -> None:
 
 
 def test_r1_g4_an_administrator_without_a_project_makes_ownerless_images_where_a_setting_allows_it() -> None:
-    """r1-G4: anybody else without a project makes none in any case."""
+    """r1-G4: other callers without a project cannot create them in any case."""
     system, nobody = Caller("root", None, frozenset({"admin"})), Caller("n", None, frozenset({"member"}))
     Change(system, ImageFields()).check(make_settings(system_scope=True))
     Change(system, ImageFields(fields={"owner": OWNER})).check(make_settings())

@@ -1,4 +1,4 @@
-"""How long a database server may take; what real ones are told is tested with them."""
+"""Timeouts of database servers. The settings of real servers are tested with them in tests/databases."""
 
 import socket
 import time
@@ -19,7 +19,7 @@ def given(url, answer=20.0):
     return timeouts.arguments(make_url(url), 5, answer)
 
 
-def test_a_driver_is_told_how_long_to_wait():
+def test_drivers_get_their_timeouts_as_arguments():
     assert given(POSTGRESQL) == {"connect_timeout": 5}
     told = given(MARIADB)
 
@@ -29,16 +29,16 @@ def test_a_driver_is_told_how_long_to_wait():
     assert told == {"connect_timeout": 5, "read_timeout": 20.0, "write_timeout": 20.0}
 
 
-def test_what_the_url_says_goes_before_it():
+def test_the_url_takes_precedence():
     assert given(f"{POSTGRESQL}?connect_timeout=2") == {}
     assert "read_timeout" not in given(f"{MARIADB}?read_timeout=90")
 
 
-def test_sqlite_is_told_nothing():
+def test_sqlite_gets_no_arguments():
     assert given("sqlite:///file") == {}
 
 
-def test_what_is_not_hurried_waits_for_locks_and_no_clock():
+def test_without_an_answer_timeout_only_locks_have_one():
     assert given(POSTGRESQL, None) == {}
     assert given(MARIADB, None) == {"init_command": "SET SESSION innodb_lock_wait_timeout = 5"}
 
@@ -49,7 +49,7 @@ def test_a_migration_of_sqlite_runs_on_the_same_engine(bench):
 
 
 @pytest.mark.parametrize("url", [f"{POSTGRESQL}?connect_timeout=2", MARIADB], ids=["postgresql", "mariadb"])
-def test_a_server_that_takes_connections_and_says_nothing_is_unavailable_soon(url):
+def test_a_server_that_accepts_connections_and_never_answers_is_unavailable_soon(url):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = make_url(url).set(port=silent.getsockname()[1])
         database = Database(build_engine(there, answer_timeout=0.5))

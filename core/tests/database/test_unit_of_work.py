@@ -1,4 +1,4 @@
-"""Units of work: what is in one comes true together or not at all (facts F9 to F13)."""
+"""Units of work: their changes take effect together or not at all (facts F9 to F13)."""
 
 import ast
 import contextlib
@@ -64,7 +64,7 @@ def test_f10_no_statement_is_text(path):
     keep=st.booleans(),
     name=st.none() | NAMES,
 )
-def test_f10_whatever_a_unit_ends_with_all_of_it_is_kept(bench, properties, change, keep, name):
+def test_f10_all_changes_are_committed_whatever_the_last_one_is(bench, properties, change, keep, name):
     image_id, key = new_id(), new_id()
     steps = [
         lambda unit: unit.add_image(image_id, {"name": "n"}, properties),
@@ -74,7 +74,7 @@ def test_f10_whatever_a_unit_ends_with_all_of_it_is_kept(bench, properties, chan
         lambda unit: unit.move(image_id, {Status.QUEUED}, Status.SAVING),
         lambda unit: unit.doom_location(key, LocationState.INTENDED, EPOCH),
     ]
-    # What stands last in a unit is what a manager that does not see it would lose: each has its turn.
+    # A transaction manager that misses the last change of a unit would lose it, so each is last once.
     with bench.database.unit() as unit:
         steps[0](unit)
     for step in steps[1:]:
@@ -87,7 +87,7 @@ def test_f10_whatever_a_unit_ends_with_all_of_it_is_kept(bench, properties, chan
     assert [row.state for row in bench.locations(image_id)] == [LocationState.PENDING_DELETE]
 
 
-def test_what_a_unit_did_before_an_error_is_undone(bench):
+def test_an_error_rolls_back_the_whole_unit(bench):
     image_id = add(bench, name="before")
 
     class Failed(Exception):
@@ -127,7 +127,7 @@ def test_f11_a_row_whose_commit_failed_at_a_constraint_is_not_committed_by_the_n
     def fail():
         with database.unit() as unit:
             unit._session.connection().exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            begin_upload(unit, new_id(), "failed", "memory")  # of an image that is not there
+            begin_upload(unit, new_id(), "failed", "memory")  # there is no such image
 
     def work():
         image_id = new_id()
@@ -151,7 +151,7 @@ def test_f11_a_row_whose_commit_failed_at_a_lock_is_not_committed_by_the_next_un
     database.check()
     failed, innocent = new_id(), new_id()
     with database.engine.connect() as connection:
-        # Only without WAL does a reader keep a COMMIT from ending.
+        # A reader blocks a COMMIT only without WAL.
         connection.rollback()
         connection.connection.dbapi_connection.execute("PRAGMA journal_mode = DELETE")
     reader = sqlite3.connect(path, isolation_level=None)
@@ -175,7 +175,7 @@ def test_f11_a_row_whose_commit_failed_at_a_lock_is_not_committed_by_the_next_un
 # ---------------------------------------------------------------- F12: compare and swap
 
 
-def test_f12_of_many_that_want_one_image_one_gets_it(bench):
+def test_f12_one_of_many_concurrent_moves_of_an_image_succeeds(bench):
     image_id, begin = add(bench), threading.Barrier(RACERS)
 
     def race(number: int) -> bool:
@@ -194,7 +194,7 @@ def test_f12_of_many_that_want_one_image_one_gets_it(bench):
     assert bench.row(image_id).status_reason == str(won.index(True))
 
 
-def test_of_many_that_want_one_id_one_gets_it(bench):
+def test_one_of_many_concurrent_images_gets_the_id(bench):
     image_id, begin = new_id(), threading.Barrier(RACERS)
 
     def race(number: int) -> bool:
@@ -242,7 +242,7 @@ def test_f13_a_unit_registers_no_listener_of_its_own(bench):
 # ---------------------------------------------------------------- the verbs
 
 
-def test_an_image_begins_queued_with_the_same_time_twice(bench):
+def test_a_new_image_is_queued_and_was_updated_when_it_was_created(bench):
     image = bench.database.find(add(bench, name="n"))
 
     assert (image.status, image.visibility, image.protected) == (Status.QUEUED, Visibility.PRIVATE, False)
@@ -250,7 +250,7 @@ def test_an_image_begins_queued_with_the_same_time_twice(bench):
     assert (image.min_disk, image.min_ram, image.size, image.deleted_at) == (0, 0, None, None)
 
 
-def test_an_id_is_taken_for_ever(bench):
+def test_the_id_of_a_deleted_image_stays_taken(bench):
     image_id = add(bench)
     with bench.database.unit() as unit:
         unit.move(image_id, {Status.QUEUED}, Status.DELETED)
@@ -279,7 +279,7 @@ def test_a_move_from_another_status_changes_nothing(bench):
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_unit_sees_no_image_that_is_not_there(bench, deleted):
+def test_a_unit_sees_no_deleted_and_no_missing_image(bench, deleted):
     image_id = add(bench) if deleted else new_id()
     if deleted:
         with bench.database.unit() as unit:
@@ -293,7 +293,7 @@ def test_a_unit_sees_no_image_that_is_not_there(bench, deleted):
         work()
 
 
-def test_a_unit_sees_what_it_did_itself(bench):
+def test_a_unit_sees_its_own_changes(bench):
     image_id = new_id()
     with bench.database.unit() as unit:
         unit.add_image(image_id, {}, {"a": "1"})
@@ -313,7 +313,7 @@ def test_a_unit_sees_what_it_did_itself(bench):
     }
 
 
-def test_kept_bytes_are_the_images(bench):
+def test_committed_bytes_belong_to_the_image(bench):
     image_id = add(bench)
     with bench.database.unit() as unit:
         begin_upload(unit, image_id, "k", "memory")

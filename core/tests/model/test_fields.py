@@ -1,4 +1,4 @@
-"""Drafts: what a client may ask of an image, in whichever dialect."""
+"""Fields: the rules for all that a client may ask for, in any dialect."""
 
 import uuid
 
@@ -31,7 +31,7 @@ def refused(draft: ImageFields) -> str:
 
 
 @given(st.uuids())
-def test_every_uuid_has_one_form(value):
+def test_every_uuid_has_one_canonical_form(value):
     assert canonical_id(str(value)) == canonical_id(str(value).upper()) == str(value)
 
 
@@ -63,12 +63,12 @@ def test_every_uuid_has_one_form(value):
         "detail",
     ],
 )
-def test_what_is_no_uuid_in_its_usual_form_is_no_id(text):
+def test_an_id_is_a_uuid_in_its_usual_form(text):
     assert canonical_id(text) is None
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_an_id_only_if_it_is_the_uuid_it_reads_as(text):
+def test_any_text_that_is_an_id_is_that_uuid(text):
     found = canonical_id(text)
 
     assert found is None or found == str(uuid.UUID(text))
@@ -84,7 +84,7 @@ def test_new_ids_are_ids_and_differ():
 # ---------------------------------------------------------------- fields
 
 
-def test_an_empty_draft_keeps_every_rule():
+def test_no_fields_break_no_rule():
     check_fields(ImageFields(), SETTINGS)
 
 
@@ -106,7 +106,7 @@ def test_control_characters_are_refused_in_fields_and_properties(bad):
 @pytest.mark.parametrize(
     "fine", ["", " ", "\N{RIGHT-TO-LEFT OVERRIDE}x", "e\u0301", "\xe9", "\xa0", "\U0001f4a9"]
 )
-def test_all_other_text_is_taken_as_it_is(fine):
+def test_all_other_text_is_accepted(fine):
     check_fields(ImageFields(fields={"name": fine}, properties={"k": fine}), SETTINGS)
 
 
@@ -115,7 +115,7 @@ def test_fields_may_be_null():
 
 
 @pytest.mark.parametrize("name", ["disk_format", "container_format"])
-def test_a_format_is_one_of_those_that_are_configured(name):
+def test_a_format_must_be_configured(name):
     check_fields(ImageFields(fields={name: "ami"}), SETTINGS)
     sentence = refused(ImageFields(fields={name: "floppy" * 20}))
 
@@ -138,7 +138,7 @@ def test_small_integers_have_a_range(name, value, fine):
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000])
-def test_a_size_within_the_cap_is_taken(size):
+def test_a_size_within_the_cap_is_accepted(size):
     check_fields(ImageFields(size=size), SETTINGS)
 
 
@@ -146,7 +146,7 @@ def test_a_size_within_the_cap_is_taken(size):
     ("size", "error"),
     [(-1, InvalidRequest), (2**63, InvalidRequest), (1001, RequestTooLarge), (2**63 - 1, RequestTooLarge)],
 )
-def test_a_size_outside_of_it_is_refused(size, error):
+def test_a_size_outside_of_the_cap_is_refused(size, error):
     with pytest.raises(InvalidRequest) as caught:
         check_fields(ImageFields(size=size), SETTINGS)
 
@@ -162,7 +162,7 @@ def test_a_property_name_is_printable_ascii_without_blanks(name):
 
 
 @pytest.mark.parametrize("name", ["a", "__proto__", "owner", "hw-x", "a.b", "!", "a" * 255])
-def test_any_such_name_is_taken(name):
+def test_any_printable_ascii_name_is_accepted(name):
     check_fields(ImageFields(properties={name: "v"}), SETTINGS)
 
 
@@ -172,13 +172,13 @@ def test_a_property_value_is_counted_in_bytes():
         check_fields(ImageFields(properties={"k": "\xe9" * 6}), SETTINGS)
 
 
-def test_properties_have_a_limit_of_number():
+def test_the_number_of_properties_is_limited():
     check_properties({"a": "1", "b": "2"}, SETTINGS)
     with pytest.raises(RequestTooLarge, match="3 of at most 2"):
         check_properties({"a": "1", "b": "2", "c": "3"}, SETTINGS)
 
 
-def test_properties_have_a_limit_together_names_included():
+def test_the_length_of_all_properties_with_their_names_is_limited():
     check_properties({"aa": "x" * 10, "bb": "x" * 10}, SETTINGS)
     with pytest.raises(RequestTooLarge, match="25 bytes together; at most 24"):
         check_properties({"aa": "x" * 10, "bbb": "x" * 10}, SETTINGS)

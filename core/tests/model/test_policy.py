@@ -1,4 +1,4 @@
-"""The table of rights, cell by cell, against the same table written down a second time."""
+"""The table of rights, cell by cell, compared with the same table written a second time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_image(
 
 
 def add_image(bench: Bench, status: Status, visibility: Visibility) -> str:
-    """The image that `make_image` describes, in the database."""
+    """Add the image that `make_image` describes to the database, and return its id."""
     image_id = new_id()
     with bench.database.unit() as unit:
         unit.add_image(image_id, {"visibility": visibility, "owner": OWNER}, {})
@@ -57,7 +57,7 @@ def test_g_29_every_cell_of_the_table_is_as_it_is_documented() -> None:
     assert len(cells) == 11 * 8 * 8 * 4
 
 
-def test_r_09_what_a_caller_may_not_view_is_not_even_read(bench: Bench) -> None:
+def test_r_09_an_image_that_a_caller_may_not_view_is_not_even_read(bench: Bench) -> None:
     cells = list(itertools.product(CALLERS, Status, Visibility))
     wrong = []
     for who, status, visibility in cells:
@@ -70,14 +70,14 @@ def test_r_09_what_a_caller_may_not_view_is_not_even_read(bench: Bench) -> None:
     assert len(cells) == 11 * 8 * 4
 
 
-def test_a_tombstone_is_seen_only_by_who_asks_for_one(bench: Bench) -> None:
+def test_a_tombstone_is_found_only_on_request(bench: Bench) -> None:
     image_id = add_image(bench, Status.DELETED, Visibility.PUBLIC)
     assert bench.database.find_visible(image_id, Scope.PUBLIC, None) is None
     assert bench.database.find_visible(image_id, Scope.PUBLIC, None, deleted=True).id == image_id
 
 
 @pytest.mark.parametrize("permission", [policy.LIST, policy.CREATE, policy.OPERATE])
-def test_the_collection_is_everybodys_to_list_writers_to_add_to_and_admins_to_operate(
+def test_everybody_may_list_writers_may_create_and_admins_may_operate(
     permission: str,
 ) -> None:
     allowed = {who for who in CALLERS if may(CALLERS[who], permission, policy.COLLECTION_GRANTS)}
@@ -92,19 +92,19 @@ def test_the_collection_is_everybodys_to_list_writers_to_add_to_and_admins_to_op
     )
 
 
-def test_an_image_that_nobody_owns_is_an_admins_alone() -> None:
+def test_only_an_admin_may_view_an_image_without_an_owner() -> None:
     image = make_image(owner=None)
     assert {who for who in CALLERS if may(CALLERS[who], policy.VIEW, image_grants(image))} == {"admin"}
 
 
-def test_a_project_cannot_name_itself_into_anothers_rights() -> None:
+def test_no_name_of_a_project_gives_the_rights_of_another() -> None:
     for project in (f"{OWNER}:write", "role:admin", "admin", "", "authenticated", f"project:{OWNER}"):
         caller = Caller("x", project, frozenset({"member"}))
         image = make_image(visibility=Visibility.PRIVATE)
         assert not any(may(caller, permission, image_grants(image)) for permission in PERMISSIONS), project
 
 
-def test_a_project_whose_name_ends_like_a_writers_right_gives_its_reader_none() -> None:
+def test_no_name_of_a_project_makes_its_reader_a_writer() -> None:
     image = make_image(owner="a:write")
     assert not may(Caller("x", "a", frozenset({"member"})), policy.UPDATE, image_grants(image))
     assert not may(Caller("r", "a:write", frozenset({"reader"})), policy.UPDATE, image_grants(image))
@@ -116,7 +116,7 @@ SETTABLE = {"name", "visibility", "protected", "os_hidden", "min_disk", "min_ram
 }
 
 
-def test_defence_2_every_column_that_is_not_listed_is_the_servers() -> None:
+def test_defence_2_only_listed_fields_can_be_set() -> None:
     for caller in CALLERS.values():
         for field in set(Image.__dataclass_fields__) - SETTABLE:
             assert not may_set(caller, field, "anything", None)
@@ -131,7 +131,7 @@ def test_g_16_only_an_admin_publishes(image: Image | None) -> None:
         assert may_set(CALLERS[who], "visibility", other, image)
 
 
-def test_what_is_public_already_stays_so_without_an_admin() -> None:
+def test_a_public_image_may_be_set_to_public_without_an_admin() -> None:
     image = make_image(visibility=Visibility.PUBLIC)
     assert may_set(CALLERS["owner"], "visibility", Visibility.PUBLIC, image)
 
@@ -144,7 +144,7 @@ def test_h_01_only_an_admin_gives_an_image_away() -> None:
 
 
 @pytest.mark.parametrize("field", ["disk_format", "container_format"])
-def test_formats_are_set_until_there_is_data(field: str) -> None:
+def test_formats_can_be_set_until_the_image_has_bytes(field: str) -> None:
     for status in Status:
         image = make_image(status, **{field: "raw"})
         assert may_set(CALLERS["owner"], field, "qcow2", image) is (status is Status.QUEUED)
@@ -164,7 +164,7 @@ def test_formats_are_set_until_there_is_data(field: str) -> None:
         ("anonymous", set()),
     ],
 )
-def test_members_know_of_themselves_and_the_owner_of_all(who: str, seen: set[str]) -> None:
+def test_members_see_themselves_and_the_owner_sees_all(who: str, seen: set[str]) -> None:
     image = make_image(visibility=Visibility.SHARED)
     assert {member.project for member in visible_members(CALLERS[who], image)} == seen
 
@@ -173,10 +173,10 @@ def test_members_know_of_themselves_and_the_owner_of_all(who: str, seen: set[str
     ("roles", "writes"),
     [((), True), (("reader",), False), (("member",), True), (("reader", "member"), True), (("admin",), True)],
 )
-def test_a_reader_is_who_has_that_role_and_no_other(roles: tuple[str, ...], writes: bool) -> None:
+def test_only_the_role_reader_alone_takes_the_right_to_write(roles: tuple[str, ...], writes: bool) -> None:
     assert (policy.WRITER in Caller("u", "p", frozenset(roles)).principals) is writes
 
 
-def test_the_anonymous_are_nothing_else() -> None:
+def test_an_anonymous_caller_has_no_other_principal() -> None:
     caller = Caller("u", OWNER, frozenset({"member"}), anonymous=True)
     assert caller.principals == {policy.ANONYMOUS}

@@ -1,4 +1,4 @@
-"""Names of properties: which are reserved, and how headers spell the others to tell them apart."""
+"""Names of properties: which are reserved, and how headers spell the others."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from calotype.model.properties import (
 )
 from core.tests.model.test_policy import make_image
 
-#: What RFC 9110 5.6.2 lets a header's name be made of.
+#: The characters that RFC 9110 5.6.2 allows in a header's name.
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-#: Any name that a property may have, and such as collide: one word in many spellings.
+#: Any name that a property may have, and names that collide, because they are spellings of one word.
 NAMES = st.text(
     st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=12
 ) | st.from_regex(r"[aA][-_:%][bB]|%[24][015dD]", fullmatch=True)
@@ -40,8 +40,8 @@ PROPERTIES = st.dictionaries(NAMES, VALUES, max_size=8)
 @example(properties={"distro": "1", "distro:x": "2"})
 @example(properties={"a-b": "1", "a_b": "2"})
 @example(properties={"%46oo": "1", "Foo": "2", "foo": "3"})
-def test_no_two_properties_have_headers_that_could_be_taken_for_one(properties: dict[str, str]) -> None:
-    """r1-C4: not by case, not by dashes, and each is the name of a header."""
+def test_no_two_properties_have_headers_that_clients_could_confuse(properties: dict[str, str]) -> None:
+    """r1-C4: they differ in more than case and dashes, and each is a valid name of a header."""
     names = [name for name, _ in encode({}, properties)]
     assert all(TOKEN.fullmatch(name) for name in names)
     assert len({fold(name) for name in names}) == len(properties)
@@ -51,17 +51,17 @@ def test_no_two_properties_have_headers_that_could_be_taken_for_one(properties: 
 @example(properties={"Foo": "1", "foo": "2"})
 @example(properties={"a-b": " blank ", "a_b": ""})
 @example(properties={"%46oo": "1", "Foo": "2", "foo": "3"})
-def test_what_headers_show_of_properties_and_get_back_changes_none_of_them(
+def test_sending_shown_headers_back_changes_no_property(
     properties: dict[str, str],
 ) -> None:
-    """r1-C4: through any client that folds names and cuts blanks off, and with a purge."""
+    """r1-C4: even if the client folds names and strips blanks, and with a purge."""
     image = make_image(properties=properties)
     shown = [(name.title(), value.strip(" ")) for name, value in encode({}, properties)]
     given_back = decode(shown).properties
     for purge in (True, False):
         draft = ImageFields(properties=given_back, from_headers=True, replace_properties=purge)
         assert properties_after(draft, image) == properties
-    # v1 takes an empty value for a wish to drop the property.
+    # In v1 an empty value drops the property.
     empty = frozenset(name for name, value in given_back.items() if not value)
     kept = {name: value for name, value in given_back.items() if value}
     draft = ImageFields(properties=kept, dropped=empty, from_headers=True, replace_properties=True)
@@ -72,7 +72,7 @@ def test_what_headers_show_of_properties_and_get_back_changes_none_of_them(
 def test_a_header_changes_the_one_property_that_is_shown_under_its_name(
     properties: dict[str, str], name: str, value: str
 ) -> None:
-    """r1-C4: whatever else there is."""
+    """r1-C4: whatever other properties the image has."""
     properties = {**properties, name: "before"}
     spelled = header_names(properties)[name]
     given_back = decode([(f"{PROPERTY}{spelled}", value)]).properties
@@ -93,8 +93,8 @@ def test_a_header_changes_the_one_property_that_is_shown_under_its_name(
 )
 @example(sizes={f"p{number:02}": 0 for number in range(HEADER_COUNT_MAX + 1)})
 @example(sizes={f"p{number:02}": 600 for number in range(HEADER_COUNT_MAX)})
-def test_headers_show_what_fits_and_a_purge_keeps_the_rest(sizes: dict[str, int]) -> None:
-    """r1-G2: no shown property is longer than one that is left out, and what fits is shown."""
+def test_headers_show_the_properties_that_fit_and_a_purge_keeps_the_others(sizes: dict[str, int]) -> None:
+    """r1-G2: no shown property is longer than one that is left out, and all are shown if they fit."""
     properties = {name: "v" * size for name, size in sizes.items()}
     headers = dict(encode({}, properties))
     omitted = omitted_from_headers(properties)
@@ -111,8 +111,8 @@ def test_headers_show_what_fits_and_a_purge_keeps_the_rest(sizes: dict[str, int]
     assert properties_after(draft, make_image(properties=properties)).keys() == omitted
 
 
-def test_names_are_spelled_plainly_where_nothing_collides() -> None:
-    """r1-C4: clients of old read what they always did."""
+def test_names_that_do_not_collide_are_spelled_plainly() -> None:
+    """r1-C4: old clients read what they always have."""
     assert header_names(["Foo", "kernel_id", "a-b", "trait:HW_CPU"]) == {
         "Foo": "foo",
         "kernel_id": "kernel_id",
@@ -122,8 +122,8 @@ def test_names_are_spelled_plainly_where_nothing_collides() -> None:
     assert header_names(["Foo", "foo", "FOO"]) == {"Foo": "%46oo", "foo": "foo", "FOO": "%46%4f%4f"}
 
 
-def test_a_new_property_is_named_as_its_header_says() -> None:
-    """r1-C4: also where the image has some that it could be taken for, but does not say which."""
+def test_a_new_property_gets_the_name_that_its_header_spells() -> None:
+    """r1-C4: even if the image has several properties that the header could stand for."""
     image = make_image(properties={"Foo": "1", "FOO": "2"})
     draft = ImageFields(properties={"foo": "3", "%zz": "4"}, from_headers=True)
     assert properties_after(draft, image) == {"Foo": "1", "FOO": "2", "foo": "3", "%zz": "4"}
@@ -131,7 +131,7 @@ def test_a_new_property_is_named_as_its_header_says() -> None:
 
 
 def test_two_spellings_of_one_property_are_refused() -> None:
-    """r1-C4: nobody could say which of the two values is meant."""
+    """r1-C4: it is not clear which of the two values is meant."""
     image = make_image(properties={"Foo": "1"})
     with pytest.raises(InvalidRequest, match="twice"):
         properties_after(ImageFields(properties={"foo": "1", "Foo": "2"}, from_headers=True), image)
@@ -139,8 +139,8 @@ def test_two_spellings_of_one_property_are_refused() -> None:
         decode([(f"{PROPERTY}a.b", "1"), (f"{PROPERTY}a%2eb", "2")])
 
 
-def test_fields_of_an_image_are_no_names_of_properties() -> None:
-    """r1-C3: one list for all dialects."""
+def test_the_names_of_fields_are_reserved() -> None:
+    """r1-C3: all dialects share one list."""
     for name in (
         *SERVER_FIELDS,
         *FIELDS,

@@ -1,4 +1,4 @@
-"""What requests about metadata definitions cost before they reach the database."""
+"""The costs of requests for metadata definitions before they reach the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.workbench import CALLER
 
 
 class Counted(list):
-    """A list that counts how many of its items were looked at."""
+    """A list that counts how many of its items were read."""
 
     seen = 0
 
@@ -39,7 +39,7 @@ def asked(query: str) -> Request:
     return request
 
 
-def test_a_list_asks_for_so_many_resource_types_and_no_more() -> None:
+def test_the_number_of_resource_types_in_a_query_is_limited() -> None:
     """r1-D1"""
     allowed = ",".join(["v"] * VALUES_MAX)
     read_listing(asked(f"resource_types={allowed}"), 1000)
@@ -48,7 +48,7 @@ def test_a_list_asks_for_so_many_resource_types_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("kind", ["objects", "tags", "resource_type_associations"])
-def test_the_contents_of_a_namespace_are_counted_before_they_are_looked_at(kind: str) -> None:
+def test_the_contents_of_a_namespace_are_counted_before_they_are_checked(kind: str) -> None:
     """r1-D2"""
     items = Counted([{"name": 1}] * (ITEMS_MAX + 1))
     with pytest.raises(RequestTooLarge, match="Too many values for"):
@@ -57,8 +57,8 @@ def test_the_contents_of_a_namespace_are_counted_before_they_are_looked_at(kind:
 
 
 @pytest.mark.parametrize("kind", ["required", "operators"])
-def test_what_a_definition_lists_is_counted_before_it_is_looked_at(kind: str) -> None:
-    """r1-D2: a list of things without an order would be compared each with each."""
+def test_the_lists_in_a_definition_are_counted_before_they_are_checked(kind: str) -> None:
+    """r1-D2: items without an order would be compared with each other."""
     items = Counted([{}, "a", []] * ITEMS_MAX)
     with pytest.raises(RequestTooLarge, match="Too many values for"):
         MetadefSchemas().check_definition(

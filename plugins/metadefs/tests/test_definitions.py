@@ -1,4 +1,4 @@
-"""Metadata definitions: what may be in a namespace, who else wants the same name, and what goes with it."""
+"""Metadata definitions: the rules for namespaces, concurrent requests for a name, protection and lists."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def rows(bench: Bench, table: str) -> int:
         return connection.scalar(text(f"SELECT count(*) FROM {table}"))
 
 
-def test_a_namespace_is_its_makers_project_s_unless_it_is_given_to_another(metadefs: Metadefs) -> None:
+def test_a_namespace_belongs_to_its_creators_project_unless_it_names_an_owner(metadefs: Metadefs) -> None:
     assert make(metadefs, "a").owner == CALLER.project
     given = make(metadefs, "b", owner="other")
     assert given.owner == "other"
-    assert metadefs.update(given, NamespaceDraft("b"), CALLER).owner == "other"  # and stays there
+    assert metadefs.update(given, NamespaceDraft("b"), CALLER).owner == "other"  # it keeps its owner
     assert metadefs.update(given, NamespaceDraft("b", owner="third"), CALLER).owner == "third"
 
 
-def test_what_is_refused_leaves_nothing(bench: Bench, metadefs: Metadefs) -> None:
+def test_a_refused_draft_leaves_no_row(bench: Bench, metadefs: Metadefs) -> None:
     for wrong, error in (
         ((tag("a"), tag("a")), Conflict),
         ((tag("a"), tag("")), InvalidRequest),
@@ -85,7 +85,7 @@ def test_what_is_refused_leaves_nothing(bench: Bench, metadefs: Metadefs) -> Non
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "@@x", "a/b", "a\0", "\x1b[1m", "a\nb", "\ud800", "x" * 81])
-def test_what_no_path_leads_to_is_no_name(metadefs: Metadefs, name: str) -> None:
+def test_a_text_that_cannot_be_a_path_segment_is_no_name(metadefs: Metadefs, name: str) -> None:
     assert not is_name(name, 80)
     with pytest.raises(InvalidRequest):
         make(metadefs, name)
@@ -94,13 +94,11 @@ def test_what_no_path_leads_to_is_no_name(metadefs: Metadefs, name: str) -> None
 @pytest.mark.parametrize(
     "name", ["OS::Compute::Hypervisor", "CPU Limits", "hw:cpu", "ü \N{GRINNING FACE}", "...", "@"]
 )
-def test_everything_else_is_a_name(metadefs: Metadefs, name: str) -> None:
+def test_every_other_text_is_a_name(metadefs: Metadefs, name: str) -> None:
     assert make(metadefs, name).name == name
 
 
-def test_a_name_is_taken_once_and_free_again_when_its_namespace_is_gone(
-    bench: Bench, metadefs: Metadefs
-) -> None:
+def test_a_name_is_taken_until_its_namespace_is_deleted(bench: Bench, metadefs: Metadefs) -> None:
     first, other = make(metadefs, "NS", tag("t")), make(metadefs, "other")
     with pytest.raises(DuplicateDefinition):
         make(metadefs, "NS")
@@ -132,7 +130,7 @@ def test_each_kind_has_names_of_its_own(bench: Bench, metadefs: Metadefs) -> Non
         metadefs.remove(namespace, Kind.OBJECT, "a", CALLER)
 
 
-def test_a_definition_is_replaced_whole_and_may_get_another_name(metadefs: Metadefs) -> None:
+def test_a_definition_can_be_replaced_and_renamed(metadefs: Metadefs) -> None:
     namespace = make(metadefs, "NS", thing("a", description="x"), thing("b"))
     assert metadefs.replace(namespace, "a", thing("c", required=["r"]), CALLER).body == {"required": ["r"]}
     with pytest.raises(NotFound):
@@ -142,7 +140,7 @@ def test_a_definition_is_replaced_whole_and_may_get_another_name(metadefs: Metad
     assert [one.name for one in metadefs.listed(namespace, Kind.OBJECT)] == ["b", "c"]
 
 
-def test_nothing_goes_from_a_protected_namespace(bench: Bench, metadefs: Metadefs) -> None:
+def test_nothing_is_removed_from_a_protected_namespace(bench: Bench, metadefs: Metadefs) -> None:
     contents = (tag("t"), thing("o"), about("R"))
     namespace = make(metadefs, "NS", *contents, protected=True)
     before = there(bench, namespace)
@@ -159,14 +157,16 @@ def test_nothing_goes_from_a_protected_namespace(bench: Bench, metadefs: Metadef
     assert there(bench, namespace) == before | {(Kind.TAG, "u")}
 
 
-def test_protection_is_what_it_is_now_and_not_what_it_was_when_the_request_came(metadefs: Metadefs) -> None:
+def test_protection_is_checked_in_the_unit(metadefs: Metadefs) -> None:
     stale = make(metadefs)
     metadefs.update(stale, NamespaceDraft("NS", protected=True), CALLER)
     with pytest.raises(Protected):
         metadefs.delete(stale, CALLER)
 
 
-def test_a_namespace_holds_so_many_of_a_kind(metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_definitions_of_a_kind_is_limited(
+    metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(verbs, "ITEMS_MAX", 3)
     namespace = make(metadefs, "NS", tag("a"), tag("b"))
     metadefs.add(namespace, tag("c"), CALLER)
@@ -183,7 +183,7 @@ def test_a_namespace_holds_so_many_of_a_kind(metadefs: Metadefs, monkeypatch: py
     assert [one.name for one in metadefs.listed(namespace, Kind.TAG)] == ["x", "y", "z"]
 
 
-def test_a_namespace_holds_so_many_bytes(metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_of_a_namespace_are_limited(metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verbs, "BYTES_MAX", 200)
     namespace = make(metadefs, "NS", thing("a", description="x" * 100))
     with pytest.raises(RequestTooLarge):
@@ -193,7 +193,7 @@ def test_a_namespace_holds_so_many_bytes(metadefs: Metadefs, monkeypatch: pytest
         metadefs.replace(namespace, "a", thing("a", description="y" * 250), CALLER)
 
 
-def test_there_are_so_many_resource_types(
+def test_the_number_of_resource_types_is_limited(
     bench: Bench, metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = len(Definitions(bench.database.reading).resource_types())
@@ -207,7 +207,7 @@ def test_there_are_so_many_resource_types(
 @pytest.mark.parametrize(
     ("resource_type", "prefix"), [("R", "hw_"), ("S", ""), ("T", "")], ids=["one", "without one", "other"]
 )
-def test_a_prefix_is_what_the_namespace_says_of_the_resource_type(
+def test_properties_have_the_prefix_of_the_resource_type(
     metadefs: Metadefs, resource_type: str, prefix: str
 ) -> None:
     contents = (about("R", prefix="hw_"), about("S"), DefinitionDraft(Kind.PROPERTY, "p"))
@@ -219,7 +219,7 @@ def test_a_prefix_is_what_the_namespace_says_of_the_resource_type(
             metadefs.find_property(namespace, "p", resource_type)
 
 
-def test_of_many_that_want_one_name_one_gets_it(bench: Bench, metadefs: Metadefs) -> None:
+def test_one_of_many_concurrent_requests_gets_a_name(bench: Bench, metadefs: Metadefs) -> None:
     namespace = make(metadefs)
 
     def attempt(number: int) -> list[bool]:
@@ -242,7 +242,7 @@ def test_of_many_that_want_one_name_one_gets_it(bench: Bench, metadefs: Metadefs
     assert there(bench, namespace) == {(Kind.TAG, "t"), (Kind.ASSOCIATION, "New::Type")}
 
 
-def test_a_resource_type_that_somebody_else_was_faster_with_is_simply_there(
+def test_a_resource_type_that_another_request_has_added_meanwhile_is_used(
     bench: Bench, metadefs: Metadefs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, answers = Definitions.resource_types, [[]]
@@ -258,7 +258,7 @@ def test_pages_show_each_namespace_once_and_in_order(
 ) -> None:
     for name in "cabed":
         make(metadefs, name)
-    # As if all were made at the same time: the name decides.
+    # All have the same times, so that the name decides.
     same = text("UPDATE metadef_namespaces SET created_at = :at, updated_at = :at")
     with bench.database.engine.begin() as connection:
         connection.execute(same, {"at": "2026-01-01 00:00:00.000000"})
@@ -285,7 +285,7 @@ def test_pages_show_each_namespace_once_and_in_order(
         (Scope.VISIBLE, None, "a"),
     ],
 )
-def test_a_list_shows_what_its_scope_has(
+def test_a_list_has_the_namespaces_of_its_scope(
     bench: Bench, metadefs: Metadefs, scope: Scope, project: str | None, seen: str
 ) -> None:
     make(metadefs, "a", visibility=PUBLIC)
@@ -295,14 +295,14 @@ def test_a_list_shows_what_its_scope_has(
     assert "".join(one.name for one in page.namespaces) == seen
 
 
-def test_resource_types_are_there_in_a_new_database_and_come_back_with_it(tmp_path) -> None:
+def test_a_new_database_has_resource_types(tmp_path) -> None:
     with make_bench(make_database(tmp_path / "new.sqlite", MIGRATIONS)) as bench:
         names = [one.name for one in Definitions(bench.database.reading).resource_types()]
     assert "OS::Glance::Image" in names
     assert names == sorted(names)
 
 
-def test_bodies_come_back_as_they_went(metadefs: Metadefs) -> None:
+def test_bodies_are_read_back_as_they_were_written(metadefs: Metadefs) -> None:
     body = {
         "enum": [None, True, 1, 2.5, "ü\N{GRINNING FACE}", {"a": []}],
         "default": 2**70,

@@ -1,4 +1,4 @@
-"""Who may do what with metadata definitions: the table, and each verb at the moment of its write."""
+"""The rights over metadata definitions: the table, and the check of each verb in its unit of work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ADMIN, READER = CALLERS["admin"], CALLERS["owner's reader"]
 
 
 def expected(who: str, permission: str, visibility: Visibility) -> bool:
-    """The documented table for a namespace whose owner's project is OWNER, in the words of an operator."""
+    """Return the documented right over a namespace of the project OWNER."""
     if who == "admin":
         return True
     return permission == policy.VIEW and (visibility is Visibility.PUBLIC or who.startswith("owner"))
@@ -47,7 +47,7 @@ def test_only_administrators_may_define() -> None:
     assert {who for who in CALLERS if may(CALLERS[who], DEFINE, GRANTS)} == {"admin"}
 
 
-def test_a_private_namespace_that_nobody_owns_is_an_admins_alone() -> None:
+def test_only_an_admin_may_view_a_private_namespace_without_an_owner() -> None:
     grants = namespace_grants(Namespace(1, "NS", Visibility.PRIVATE, False, None, NOW, NOW))
     assert {who for who in CALLERS if may(CALLERS[who], policy.VIEW, grants)} == {"admin"}
 
@@ -76,10 +76,10 @@ def test_every_verb_that_takes_a_caller_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("caller", "error"), [(READER, NotAllowed), (replace(ADMIN, expires=LONG_AGO), CallerExpired)]
 )
-def test_a_right_that_was_there_at_the_head_is_judged_again_in_the_unit(
+def test_every_verb_checks_rights_again_in_its_unit(
     verb: str, caller: Caller, error: type[Exception], bench: Bench
 ) -> None:
-    """r1-C2: a caller whose role or token was lost makes and changes no definition."""
+    """r1-C2: a caller that has lost its role or token creates and changes no definition."""
     metadefs = Metadefs(bench.database)
     draft = NamespaceDraft("NS", contents=(DefinitionDraft(Kind.TAG, "old"),))
     namespace = metadefs.create(draft, ADMIN)

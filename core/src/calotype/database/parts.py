@@ -74,8 +74,8 @@ def _composed(image: Image, rows: Iterable[Any]) -> Image:
     parts: dict[str, list[Any]] = {kind: [] for kind in ("property", "tag", "member", "location", "job")}
     for row in rows:
         parts[row.kind].append(row)
-    for some in parts.values():
-        some.sort(key=lambda row: row.name)
+    for kind in ("property", "tag", "member"):
+        parts[kind].sort(key=lambda row: row.name)
     # Copies in quarantine come last.
     parts["location"].sort(key=lambda row: (row.last_at is not None, row.first_at))
     stored = LocationState.STORED
