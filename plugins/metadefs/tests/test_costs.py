@@ -52,7 +52,7 @@ def test_the_contents_of_a_namespace_are_counted_before_they_are_checked(kind: s
     """r1-D2"""
     items = Counted([{"name": 1}] * (ITEMS_MAX + 1))
     with pytest.raises(RequestTooLarge, match="Too many values for"):
-        MetadefSchemas().check_namespace({"namespace": "n", kind: items})
+        MetadefSchemas().check("namespace", {"namespace": "n", kind: items})
     assert items.seen == 0
 
 
@@ -61,7 +61,5 @@ def test_the_lists_in_a_definition_are_counted_before_they_are_checked(kind: str
     """r1-D2: items without an order would be compared with each other."""
     items = Counted([{}, "a", []] * ITEMS_MAX)
     with pytest.raises(RequestTooLarge, match="Too many values for"):
-        MetadefSchemas().check_definition(
-            Kind.PROPERTY, {"name": "n", "title": "", "type": "string", kind: items}
-        )
+        MetadefSchemas().check(Kind.PROPERTY, {"name": "n", "title": "", "type": "string", kind: items})
     assert items.seen == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -14,8 +15,9 @@ from calotype.model.fields import InvalidRequest, RequestTooLarge
 from calotype.model.images import Visibility
 from calotype.model.queries import Scope, SortKey
 from calotype_metadefs import MIGRATIONS, verbs
-from calotype_metadefs.database import Definition, Definitions, Kind, Namespace, NamespaceQuery
+from calotype_metadefs.database import Definition, Definitions, Kind, Namespace, NamespaceQuery, ResourceType
 from calotype_metadefs.errors import DuplicateDefinition, NamespaceNotFound
+from calotype_metadefs.tables import NamespaceRow, ResourceTypeRow
 from calotype_metadefs.verbs import DefinitionDraft, Metadefs, NamespaceDraft, is_name, prefix_for
 from tests.support.workbench import CALLER, Bench, make_bench, make_database
 
@@ -300,6 +302,13 @@ def test_a_new_database_has_resource_types(tmp_path) -> None:
         names = [one.name for one in Definitions(bench.database.reading).resource_types()]
     assert "OS::Glance::Image" in names
     assert names == sorted(names)
+
+
+@pytest.mark.parametrize(("record", "row"), [(Namespace, NamespaceRow), (ResourceType, ResourceTypeRow)])
+def test_the_fields_of_a_record_are_the_columns_of_its_table_in_their_order(record: Any, row: Any) -> None:
+    columns = [column.name for column in row.__table__.c]
+    given = [field.name for field in dataclasses.fields(record)]
+    assert given == ["name" if name == "namespace" else name for name in columns]
 
 
 def test_bodies_are_read_back_as_they_were_written(metadefs: Metadefs) -> None:

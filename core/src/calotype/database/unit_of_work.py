@@ -37,7 +37,7 @@ from calotype.database.tables import (
 )
 from calotype.model.audit import Actor, AuditRecord, AuditVerb, Outcome
 from calotype.model.change import Change
-from calotype.model.images import Image, MemberStatus, Status, Visibility
+from calotype.model.images import Image, MemberStatus, Status
 from calotype.model.states import ALIVE
 
 #: An image that becomes active from one of these statuses was active before.
@@ -46,13 +46,6 @@ _HAD_BYTES = frozenset({Status.DEACTIVATED, Status.DELETED})
 _IMAGES, _LOCATIONS = ImageRow.__table__, LocationRow.__table__
 _PROPERTIES, _TAGS, _MEMBERS = PropertyRow.__table__, TagRow.__table__, MemberRow.__table__
 _JOBS, _SCRUBS = JobRow.__table__, ScrubRow.__table__
-_DEFAULTS = {
-    "visibility": Visibility.PRIVATE,
-    "protected": False,
-    "min_disk": 0,
-    "min_ram": 0,
-    "os_hidden": False,
-}
 
 # Built once, because building a statement costs more than running it.
 _SWAP = update(_IMAGES).where(
@@ -177,13 +170,14 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
             DuplicateImage: the id is taken, even if by a deleted image.
         """
         at = now()
-        row = {"id": image_id, "status": status, "created_at": at, "updated_at": at}
-        values = row | _DEFAULTS | dict(fields)
+        given = {"id": image_id, "status": status, "created_at": at, "updated_at": at, **fields}
+        image = parts.typed(given)
+        row = {column.name: getattr(image, column.name) for column in _IMAGES.c}
         try:
-            self.connection.execute(insert(_IMAGES), values)
+            self.connection.execute(insert(_IMAGES), row)
         except IntegrityError:
             raise DuplicateImage(image_id) from None
-        self._rows[image_id] = self._whole[image_id] = parts.typed(values)
+        self._rows[image_id] = self._whole[image_id] = image
         self._set_properties(image_id, properties)
         return self._whole[image_id]
 

@@ -41,7 +41,7 @@ _CONTENTS = frozenset({"properties", "objects", "tags", "resource_type_associati
 def read_namespace(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
     """Return the draft of a new namespace with its definitions; raises InvalidRequest, NotAllowed."""
     given = _writable(document)
-    schemas.check_namespace(given)
+    schemas.check("namespace", given)
     nested = (
         (Kind.ASSOCIATION, given.get("resource_type_associations", ())),
         (Kind.OBJECT, given.get("objects", ())),
@@ -56,14 +56,14 @@ def read_namespace_fields(document: object, schemas: MetadefSchemas) -> Namespac
     """Return the draft for an update of a namespace, without the definitions that clients may send along."""
     given = _writable(document)
     fields = {name: value for name, value in given.items() if name not in _CONTENTS}
-    schemas.check_namespace(fields)
+    schemas.check("namespace", fields)
     return _namespace_draft(fields, ())
 
 
 def read_definition(kind: Kind, document: object, schemas: MetadefSchemas) -> DefinitionDraft:
     """Return the draft of a definition; raises InvalidRequest, NotAllowed."""
     given = _writable(document)
-    schemas.check_definition(kind, given)
+    schemas.check(kind, given)
     return _draft(kind, given)
 
 

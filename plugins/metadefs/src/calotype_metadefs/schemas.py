@@ -134,26 +134,18 @@ class MetadefSchemas:
             "tag": tag,
             "tags": several("tags", tag, paged=True),
         }
-        self._namespace = compile_schema({"type": "object", **namespace})
-        self._new_tags = compile_schema(_NEW_TAGS)
-        self._definitions = {
+        self._compiled: Mapping[str, Any] = {
+            "namespace": compile_schema({"type": "object", **namespace}),
+            "tags": compile_schema(_NEW_TAGS),
             Kind.OBJECT: compile_schema(thing),
             Kind.PROPERTY: compile_schema(one_property),
             Kind.TAG: compile_schema(tag),
             Kind.ASSOCIATION: compile_schema(association),
         }
 
-    def check_namespace(self, document: object) -> None:
-        """Return if the document is a namespace; raises InvalidRequest."""
-        check_document(self._namespace, document, "namespace")
-
-    def check_definition(self, kind: Kind, document: object) -> None:
-        """Return if the document is a definition of this kind; raises InvalidRequest."""
-        check_document(self._definitions[kind], document, kind)
-
-    def check_tags(self, document: object) -> None:
-        """Return if the document is a list of tags; raises InvalidRequest."""
-        check_document(self._new_tags, document, "tags")
+    def check(self, name: str, document: object) -> None:
+        """Return if the document is a namespace, tags, or a definition of a Kind; raises InvalidRequest."""
+        check_document(self._compiled[name], document, name)
 
 
 def includeme(config: Configurator) -> None:

@@ -137,7 +137,7 @@ def add(context: Several, request: Request) -> Response:
 def set_tags(context: Tags, request: Request) -> Response:
     """POST .../tags: replace all tags, or add some with `X-Openstack-Append: True`."""
     document = read_document(request)
-    request.registry[SCHEMAS].check_tags(document)
+    request.registry[SCHEMAS].check("tags", document)
     names = [tag["name"] for tag in document["tags"]]
     keep = request.headers.get("X-Openstack-Append", "").strip().lower() == "true"
     request.metadefs.tag(context.namespace, names, request.caller, keep=keep)
