@@ -1,7 +1,7 @@
 """Opening an image's bytes."""
 
 from calotype.model.change import Change
-from calotype.model.fields import ImageFields
+from calotype.model.changes import ImageFields
 from calotype.testing import Trickle
 from calotype.transfers.readers import Announced
 from core.tests.images.verbs import DATA

@@ -4,7 +4,7 @@ import pytest
 
 from calotype.database.errors import ImageNotFound
 from calotype.model.change import Change
-from calotype.model.fields import ImageFields, RequestTooLarge
+from calotype.model.changes import ImageFields, RequestTooLarge
 from calotype.testing import Trickle
 from calotype.transfers.readers import Announced
 from core.tests.images.verbs import DATA

@@ -17,7 +17,7 @@ from calotype.cli.ini import load_settings, refusals, takes_ini
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.model.audit import AuditQuery, AuditRecord, AuditVerb
-from calotype.model.fields import canonical_id
+from calotype.model.changes import canonical_id
 
 _PAGE = 500
 

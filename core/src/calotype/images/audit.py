@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from calotype.database.database import Database
 from calotype.database.retry import retry_on_conflict
-from calotype.model.fields import ImageFields
+from calotype.model.changes import ImageFields
 
 #: Fields whose values are told; of others only that they were set.
 _WITH_VALUE = ("visibility", "owner", "protected", "os_hidden")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Self
 
-from calotype.model.fields import InvalidRequest
+from calotype.model.changes import InvalidRequest
 from calotype.model.images import Status
 
 #: What a client can do if it needs another status.

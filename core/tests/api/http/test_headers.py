@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calotype.api.http.headers import META, PROPERTY, decode, encode, read_boolean, read_integer
-from calotype.model.fields import InvalidRequest
+from calotype.model.changes import InvalidRequest
 
 #: A folded name, which an HTTP field name can carry; `property_...` would be read as a property's.
 NAMES = st.from_regex(r"[a-z0-9!#$%&'*+.^`|~_]{1,20}", fullmatch=True).filter(

@@ -15,7 +15,7 @@ from calotype.api.http.headers import header_text, read_boolean, read_integer
 from calotype.api.http.request import Request
 from calotype.api.http.times import without_zone
 from calotype.config.messages import did_you_mean, not_one_of
-from calotype.model.fields import ImageFields, InvalidRequest, read_id
+from calotype.model.changes import ImageFields, InvalidRequest, read_id
 from calotype.model.images import Image, Status, Visibility
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calotype.model.fields import InvalidRequest
+from calotype.model.changes import InvalidRequest
 
 #: Filters of one list, tags and properties among them. Each is a condition that the database looks at.
 FILTERS_MAX = 32

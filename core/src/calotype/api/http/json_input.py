@@ -15,7 +15,7 @@ from pyramid.httpexceptions import HTTPRequestTimeout
 
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import require_plain
-from calotype.model.fields import InvalidRequest, RequestTooLarge
+from calotype.model.changes import InvalidRequest, RequestTooLarge
 
 #: Bytes of a document: metadata of an image fits many times.
 SIZE_MAX = 1 << 20

@@ -18,7 +18,7 @@ from calotype.api.http.headers import META, PROPERTY, header_text, read_boolean,
 from calotype.api.http.request import Request
 from calotype.api.http.times import without_zone
 from calotype.config.messages import did_you_mean
-from calotype.model.fields import ImageFields, InvalidRequest, read_id
+from calotype.model.changes import ImageFields, InvalidRequest, read_id
 from calotype.model.images import Image, Status, Visibility
 
 COPY_FROM = "x-glance-api-copy-from"

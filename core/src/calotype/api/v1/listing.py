@@ -15,7 +15,7 @@ from calotype.api.http.request import Request
 from calotype.api.http.times import not_a_time
 from calotype.api.v1.codec import read_time
 from calotype.config.messages import not_one_of
-from calotype.model.fields import InvalidRequest, canonical_id
+from calotype.model.changes import InvalidRequest, canonical_id
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 

@@ -15,8 +15,8 @@ from calotype.api.v2.views.documents import bodiless_view, nothing
 from calotype.config.messages import quoted
 from calotype.model import policy
 from calotype.model.change import Change
+from calotype.model.changes import ImageFields, InvalidRequest, check_formats
 from calotype.model.errors import Conflict, NoData
-from calotype.model.fields import ImageFields, InvalidRequest, check_formats
 from calotype.model.images import Status
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
