@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from webob.multidict import MultiDict
-
 from calotype.api.http.filters import check_values
 from calotype.api.http.paging import read_position
 from calotype.api.http.request import Request
@@ -99,7 +97,7 @@ def read_listing(request: Request, most: int) -> NamespaceQuery:
     """
     query, caller = request.GET, request.caller
     visibility = read_choice(query, "visibility", ("public", "private"), None)
-    key = _read_sort(query, "namespace")
+    key = _read_sort(request, "namespace")
     types = tuple(query["resource_types"].split(",")) if query.get("resource_types") else ()
     check_values("resource_types", len(types))
     for name in types:
@@ -115,8 +113,9 @@ def read_listing(request: Request, most: int) -> NamespaceQuery:
     return replace(listing, after=_after(request, listing))
 
 
-def _read_sort(query: MultiDict, name: str) -> SortKey:
+def _read_sort(request: Request, name: str) -> SortKey:
     """Return the key that a list is sorted by: its `name`, or one of the times."""
+    query = request.GET
     key = read_choice(query, "sort_key", (name, "created_at", "updated_at"), "created_at")
     return SortKey(str(key), read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc")
 
@@ -137,7 +136,7 @@ def _after(request: Request, listing: NamespaceQuery) -> Mapping[str, Any] | Non
 def tags_asked_for(request: Request, tags: Iterable[Definition]) -> list[Definition]:
     """Return the page of a namespace's tags that a request asks for."""
     query = request.GET
-    key = _read_sort(query, "name")
+    key = _read_sort(request, "name")
     ordered = sorted(tags, key=lambda tag: (getattr(tag, key.field), tag.name), reverse=key.descending)
     if (marker := query.get("marker")) is not None:
         names = [tag.name for tag in ordered]
