@@ -118,14 +118,3 @@ def test_an_orphan_that_is_gone_closes_its_finding(bench: Bench) -> None:
     run(bench)
 
     assert findings(bench) == []
-
-
-def test_what_was_found_is_kept_when_a_run_is_broken_off(bench: Bench) -> None:
-    upload(bench)
-    bench.store.shelf.blobs.clear()
-    steps = Check(bench.database, bench.stores["memory"], AT_ONCE).run()
-    next(steps)
-
-    steps.close()
-
-    assert [one.kind for one in findings(bench)] == ["missing"]

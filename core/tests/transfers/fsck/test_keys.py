@@ -61,19 +61,6 @@ def test_a_row_whose_bytes_have_moved_says_where_they_could_be(bench: Bench) -> 
     assert finding.detail == f"nothing lies at blob:{key}; but obs2:{key} carries its key"
 
 
-def test_an_image_that_is_deleted_during_the_run_misses_nothing(bench: Bench) -> None:
-    for _ in range(2):
-        upload(bench)
-    bench.store.form = "obs2:{}"
-    steps = Check(bench.database, bench.stores["memory"], AT_ONCE).run()
-    first = next(step for step in steps if isinstance(step, Problem))
-    (other,) = set(bench.images()) - {first.image_id}
-
-    bench.lifecycle.delete(bench.database.find(other), bench.caller)
-
-    assert problems(list(steps)) == []
-
-
 def test_a_key_is_compared_with_the_rows_of_all_stores_and_states(bench: Bench) -> None:
     """r1-A3 and r1-A2: the row may say another store, if two stores share a place, and it may be doomed."""
     ids = [upload(bench) for _ in range(3)]

@@ -87,32 +87,6 @@ def test_a_repair_that_would_empty_the_store_removes_nothing_until_the_operator_
     assert bench.store.shelf.blobs == {}
 
 
-@pytest.mark.parametrize(
-    ("orphans", "images", "asks"),
-    [
-        (FEW, 0, False),
-        (FEW + 1, 0, True),
-        (FEW + 1, 9 * (FEW + 1) - 1, True),
-        (FEW + 1, 9 * (FEW + 1), False),
-        (MANY, 9 * MANY, False),
-        (MANY + 1, 10 * MANY, True),
-    ],
-)
-def test_an_operator_is_asked_for_more_than_a_few_that_are_a_great_share_and_for_very_many(
-    bench: Bench, orphans: int, images: int, asks: bool
-) -> None:
-    """r1-A4: what crashes leave behind goes without a word."""
-    fill(bench, images)
-    for _ in range(orphans):
-        stray(bench)
-
-    steps = run(bench, REPAIR)
-
-    assert bool(refusals(steps)) is asks
-    assert len(problems(steps)) == orphans
-    assert len(bench.store.shelf.blobs) == images + (orphans if asks else 0)
-
-
 def test_parts_of_uploads_count_among_what_a_repair_removes(bench: Bench) -> None:
     """r1-A4: they too belong to another database, where the database is the wrong one."""
     for number in range(FEW + 1):
@@ -147,17 +121,3 @@ def test_nothing_is_removed_from_a_store_that_could_not_be_listed_to_the_end(ben
     assert ("unreachable", "") in problems(steps)
     assert reason == "It could not be listed to the end: the listing broke off. Nothing was removed."
     assert bench.store.shelf.blobs.keys() == keys
-
-
-def test_what_a_row_has_claimed_since_it_was_listed_is_not_removed(bench: Bench) -> None:
-    key = stray(bench)
-    image_id = upload(bench)
-    steps = Check(bench.database, bench.stores["memory"], REPAIR).run()
-    next(steps)  # all objects of the first batch have been judged
-    with bench.database.engine.begin() as connection:
-        connection.execute(update(LocationRow).values(key=key, location="elsewhere"))
-
-    list(steps)
-
-    assert key in bench.store.shelf.blobs
-    assert image_id

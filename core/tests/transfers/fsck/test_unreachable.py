@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import update
 
 from calotype.database.tables import LocationRow
-from calotype.model.findings import FindingState
 from calotype.stores import Unavailable
 from calotype.transfers.fsck import checks
 from calotype.transfers.fsck.steps import Plan
@@ -16,7 +15,6 @@ from core.tests.transfers.fsck.stores import (
     REPAIR,
     findings,
     key_of,
-    opened,
     problems,
     refusals,
     run,
@@ -55,17 +53,6 @@ def test_a_store_that_is_away_and_holds_no_image_is_unreachable_too(bench: Bench
     bench.store.is_away = True
 
     assert problems(run(bench)) == [("unreachable", "")]
-
-
-def test_images_are_looked_for_where_only_the_listing_fails(bench: Bench) -> None:
-    """r1-H8"""
-    lost, _ = (key_of(bench, upload(bench)) for _ in range(2))
-    bench.store.lists = 1
-    del bench.store.shelf.blobs[lost]
-    stray(bench)
-
-    assert problems(run(bench))[-1] == ("unreachable", "")
-    assert ("missing", lost) in problems(run(bench))
 
 
 def test_an_error_while_bytes_are_read_makes_one_image_unreadable_and_the_rest_goes_on(bench: Bench) -> None:
@@ -123,34 +110,3 @@ def test_a_place_whose_owner_cannot_be_told_is_not_repaired(bench: Bench) -> Non
 
     assert "the marker cannot be read" in refusals(list(check.run()))[0]
     assert key in bench.store.shelf.blobs
-
-
-def test_what_is_wrong_is_a_finding_until_a_later_run_finds_it_well(bench: Bench) -> None:
-    short, changed, missing = keys = [key_of(bench, upload(bench)) for _ in range(3)]
-    blobs = bench.store.shelf.blobs
-    well = dict(blobs)
-    at = blobs[short][1]
-    blobs |= {short: (b"short", at), changed: (b"Bytes of an image", at)}
-    del blobs[missing]
-    orphan = stray(bench)
-    deep = Plan(window=0, rate=1e9)
-    wrong = sorted(
-        [
-            ("wrong size", short),
-            ("wrong digest", changed),
-            ("missing", missing),
-            ("orphan", f"blob:{orphan}"),
-        ]
-    )
-
-    for _ in range(2):
-        assert problems(run(bench, deep)) == wrong
-        assert opened(bench) == wrong
-    blobs |= well
-    run(bench)
-
-    assert opened(bench) == [("orphan", f"blob:{orphan}"), ("wrong digest", changed)], "nobody read its bytes"
-    run(bench, Plan(window=0, rate=1e9, repair=True))
-    assert opened(bench) == []
-    assert [one.subject for one in findings(bench, FindingState.REPAIRED)] == [f"blob:{orphan}"]
-    assert sorted(one.subject for one in findings(bench, FindingState.CLOSED)) == sorted(keys)

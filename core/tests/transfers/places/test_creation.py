@@ -95,28 +95,6 @@ def test_two_processes_that_create_one_place_at_once_both_have_it(database, opti
     assert ended == [PlaceState.OWN, PlaceState.OWN]
 
 
-def test_two_registries_that_create_one_place_at_once_do_not_both_have_it(database, stranger, options):
-    both = threading.Barrier(2, timeout=10)
-
-    class Racing(MemoryStore):
-        def add(self, key, source, size=None):
-            both.wait()
-            return super().add(key, source, size)
-
-    ended = []
-
-    def create(one):
-        ended.append(open_place(one, Racing("a", options))[1].create())
-
-    threads = [threading.Thread(target=create, args=(one,)) for one in (database, stranger)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sorted(ended) == [PlaceState.FOREIGN, PlaceState.OWN]
-
-
 def test_a_marker_that_another_process_has_not_finished_yet_is_waited_for(database, options, monkeypatch):
     waits = []
 
@@ -153,22 +131,3 @@ def test_a_driver_whose_locate_and_add_differ_is_found_out(database, options):
     with pytest.raises(StoreError, match="locate returns another location than its add"):
         open_place(database, Elsewhere("a", options))[1].create()
     assert options.shelf.blobs == {}
-
-
-def test_a_place_of_another_registry_is_foreign(database, stranger, options):
-    """r1-A4: a fresh database beside a full store."""
-    open_place(stranger, MemoryStore("a", options))[1].create()
-    place = open_place(database, MemoryStore("a", options))[1]
-
-    assert place.look() is PlaceState.FOREIGN
-    assert f"belongs to store 'a' of database {stranger.identity().id}" in place.remark()
-    assert f"--claim a --from {stranger.identity().id}" in place.remark()
-
-
-def test_a_place_of_another_store_of_the_same_registry_is_foreign(database, options):
-    """r1-A2: two store names whose options lead to one place."""
-    open_place(database, MemoryStore("a", options))[1].create()
-    place = open_place(database, MemoryStore("b", options))[1]
-
-    assert place.look() is PlaceState.FOREIGN
-    assert "its place is that of store 'a', and two stores cannot share one" in place.remark()

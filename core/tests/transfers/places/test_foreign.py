@@ -51,15 +51,6 @@ def test_a_foreign_place_is_not_used_at_all(database, stranger, options, use):
     assert place.state is PlaceState.FOREIGN
 
 
-def test_what_is_told_to_clients_names_no_registry(database, stranger, options):
-    open_place(stranger, MemoryStore("a", options))[1].create()
-    places, _ = open_place(database, MemoryStore("a", options))
-    with pytest.raises(Unavailable) as caught:
-        places._stores["a"].check()
-
-    assert str(caught.value) == "store 'a': its place belongs to another database or store"
-
-
 @pytest.mark.parametrize("use", USES)
 def test_a_store_that_comes_back_with_a_foreign_place_stays_degraded(
     database, stranger, options, away, use, caplog

@@ -125,14 +125,6 @@ def test_a_place_that_is_not_marked_is_served_with_a_warning(database, options, 
     assert places._stores["a"].add("new", io.BytesIO(b"x")).size == 1
 
 
-def test_an_own_place_is_not_worth_a_word(database, options, caplog):
-    places, _ = open_place(database, MemoryStore("a", options), create=True)
-    places.start(named=True)
-    places.start(named=True)
-
-    assert caplog.text == ""
-
-
 def test_a_named_store_with_a_foreign_place_stops_the_start_with_one_sentence(
     database, stranger, options, caplog
 ):
@@ -191,44 +183,6 @@ def test_a_driver_that_fails_oddly_does_not_stop_the_start(database, options, ca
     places.start(named=True)
 
     assert "store 'a': its driver failed with OSError" in caplog.text
-
-
-def test_a_silent_store_keeps_the_start_no_longer_than_it_is_waited_for(
-    database, options, caplog, monkeypatch
-):
-    monkeypatch.setattr(module, "START_PATIENCE", 0.2)
-    speaking = threading.Event()
-
-    class Silent(MemoryStore):
-        def get(self, location, offset=0, length=None):
-            speaking.wait(30)
-            return super().get(location, offset, length)
-
-    other = MemoryStore("b", MemoryStore.Options())
-    places = Places(database, catalog(Silent("a", options), other, create=True))
-    with contextlib.closing(places._stores["a"]):
-        places.start(named=True)
-        assert places["b"].state is PlaceState.OWN
-        assert (places["a"].state, "store 'a': it says nothing" in caplog.text) == (PlaceState.UNKNOWN, True)
-        speaking.set()
-
-
-def test_a_registry_that_lost_its_id_stops_the_start(database, options):
-    with database.engine.begin() as connection:
-        connection.execute(IdentityRow.__table__.delete())
-    with pytest.raises(NoIdentity, match="db new-id"):
-        open_place(database, MemoryStore("a", options))[0].start(named=True)
-
-
-def test_a_new_id_is_another_one_and_the_only_one(database):
-    before = database.identity()
-    with database.unit() as unit:
-        made = unit.renew_identity()
-
-    assert database.identity() == made
-    assert made.id != before.id
-    with database.engine.connect() as connection:
-        assert len(connection.execute(IdentityRow.__table__.select()).all()) == 1
 
 
 @pytest.mark.parametrize("method", ["blobs", "attempts", "get"])

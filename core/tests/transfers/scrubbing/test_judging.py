@@ -64,17 +64,6 @@ def test_a_copy_that_cannot_be_read_is_reported_and_holds_up_no_other(place: Pla
     assert place.findings() == set()
 
 
-def test_one_wrong_look_is_not_enough(place: Place) -> None:
-    image_id = place.upload()
-    place.one.glitches = 1
-
-    place.scrubber.run()
-
-    assert len(place.one.read) == 2
-    assert place.quarantined() == set()
-    assert read(place, image_id) == DATA
-
-
 def test_a_bad_copy_is_reported_once_and_not_at_every_pass(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:

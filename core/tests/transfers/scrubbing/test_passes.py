@@ -79,19 +79,6 @@ def test_a_copy_that_is_minutes_old_is_left_alone(place: Place) -> None:
     assert place.database.scrubs.all() == []
 
 
-def test_what_belongs_to_somebody_else_is_not_read(place: Place, bench: Bench) -> None:
-    store = place.one
-    store.schemes = ("memory",)
-    store.shelf.foreign["there"] = DATA
-    single = Lifecycle(place.database, make_catalog(store), make_settings())
-    image = single.register(Change(CALLER, ImageFields(location="memory:there")))
-    place.age(image.id)
-
-    place.scrubber.run()
-
-    assert store.read == []
-
-
 def test_one_process_at_a_time_scrubs_a_store(place: Place) -> None:
     place.upload()
     with place.database.unit() as unit:
@@ -105,20 +92,6 @@ def test_one_process_at_a_time_scrubs_a_store(place: Place) -> None:
         assert unit.scrubs.release("one", "another process")
     place.scrubber.run()
     assert len(place.one.read) == 1
-
-
-def test_two_that_want_a_store_at_once_do_not_both_get_it(place: Place) -> None:
-    seen = place.database.scrubs.find("one")
-    until = datetime.datetime.now(datetime.UTC)
-    with place.database.unit() as unit:
-        assert unit.scrubs.claim("one", "first", until, seen)
-        assert unit.scrubs.release("one", "first", ended=True)
-    seen = place.database.scrubs.find("one")
-    with place.database.unit() as unit:
-        assert unit.scrubs.claim("one", "first", until, seen)
-    with place.database.unit() as unit:
-        assert not unit.scrubs.claim("one", "second", until, seen)
-        assert not unit.scrubs.count("one", "second", failed=False)
 
 
 def test_a_process_that_ends_gives_the_pass_back_and_another_goes_on(place: Place) -> None:
@@ -147,14 +120,6 @@ def test_the_rate_bounds_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         pace.spend(COPY_COST)
 
     assert waited == pytest.approx([2, 4, 6], abs=0.1)
-
-
-def test_a_wait_ends_with_the_process() -> None:
-    ending = threading.Event()
-    ending.set()
-
-    with pytest.raises(Interrupted):
-        Pace(1, ending).spend(1 << 40)
 
 
 def test_a_rate_that_does_not_allow_the_period_is_warned_of_once_a_pass(

@@ -151,15 +151,3 @@ def test_an_image_whose_only_good_copy_is_away_can_come_back(place: Place) -> No
 
     with pytest.raises(Unavailable):
         read(place, image_id)
-
-
-def test_metadata_of_a_bad_image_is_as_before_but_for_the_reason(place: Place) -> None:
-    image_id = place.upload()
-    before = place.image(image_id)
-    place.damage(image_id, DATA[:-1])
-
-    place.scrubber.run()
-
-    after = place.image(image_id)
-    assert (after.status, after.updated_at, after.size) == (before.status, before.updated_at, before.size)
-    assert "wrong size" in after.status_reason
