@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from calotype.model.changes import new_id
-from calotype.model.findings import FindingState
+from calotype.model.findings import FindingKind, FindingState
 from calotype.model.uploads import new_key
 from calotype.transfers.fsck.check import Check
 from calotype.transfers.fsck.steps import Plan
@@ -118,3 +118,14 @@ def test_an_orphan_that_is_gone_closes_its_finding(bench: Bench) -> None:
     run(bench)
 
     assert findings(bench) == []
+
+
+def test_a_check_leaves_the_finding_that_the_scrubber_has_stopped_open(bench: Bench) -> None:
+    """`scrub resume` closes it. A check that closed it would hide that nobody reads the copies again."""
+    upload(bench)
+    with bench.database.unit() as unit:
+        unit.record_finding(FindingKind.SCRUB_STOPPED, "memory", "memory", None, "6 of 9 copies were bad")
+
+    run(bench, Plan(window=0, rate=1e9))
+
+    assert opened(bench) == [("scrub stopped", "memory")]

@@ -13,8 +13,9 @@ from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.testing import Trickle
+from calotype.transfers.comparing import Interrupted, Pace
 from calotype.transfers.readers import Announced
-from calotype.transfers.scrubbing import COPY_COST, Interrupted, Pace
+from calotype.transfers.scrubbing import COPY_COST
 from core.tests.transfers.scrubbing.copies import DATA, LONG_AGO, Place
 from tests.support.workbench import CALLER, Bench, make_catalog, make_settings
 
