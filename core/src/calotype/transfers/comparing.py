@@ -27,7 +27,7 @@ class Pace:
     def __init__(self, rate: float, ending: threading.Event):
         """Count from now on; setting `ending` interrupts a wait."""
         self.rate = rate
-        self.ending = ending
+        self._ending = ending
         self._free_at = time.monotonic()
 
     def spend(self, count: int) -> None:
@@ -38,7 +38,7 @@ class Pace:
         """
         now = time.monotonic()
         self._free_at = max(self._free_at + count / self.rate, now)
-        if self.ending.wait(self._free_at - now):
+        if self._ending.wait(self._free_at - now):
             raise Interrupted
 
 

@@ -69,7 +69,7 @@ class Copies:
     """The records of bad copies in one database; shared by all threads."""
 
     def __init__(self, database: Database):
-        self.observe: Observer | None = None
+        self.observe: Observer = lambda store, kind: None
         self._database = database
         self._reported: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -79,8 +79,7 @@ class Copies:
 
         An external location is only logged, because the scrubber does not read bytes of others.
         """
-        if self.observe is not None:
-            self.observe(location.store, fault.kind)
+        self.observe(location.store, fault.kind)
         if not self._is_news(location.key):
             return
         log.error("image %s: its copy in store '%s' is bad: %s", image.id, location.store, fault)
@@ -133,8 +132,7 @@ class Copies:
                 unit.audit(AuditVerb.QUARANTINE, copy.image_id, actor, reason)
         if copy.quarantined:
             return False
-        if self.observe is not None:
-            self.observe(copy.store, fault.kind)
+        self.observe(copy.store, fault.kind)
         log.error(
             "image %s: its copy in store '%s' is put in quarantine: %s", copy.image_id, copy.store, fault
         )

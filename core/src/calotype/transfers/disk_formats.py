@@ -61,16 +61,8 @@ COMPRESSED = {
 OPAQUE = frozenset({"raw", "gpt", "luks", "iso", *COMPRESSED})
 #: The formats that may be found for each declared one; other declarations are not judged.
 _ACCEPTED = {
-    "raw": OPAQUE,
-    "ami": OPAQUE,
-    "ari": OPAQUE,
-    "aki": OPAQUE,
-    "iso": frozenset({"iso"}),
-    "qcow2": frozenset({"qcow2"}),
-    "vmdk": frozenset({"vmdk"}),
-    "vdi": frozenset({"vdi"}),
-    "vhd": frozenset({"vhd"}),
-    "vhdx": frozenset({"vhdx"}),
+    **dict.fromkeys(("raw", "ami", "ari", "aki"), OPAQUE),
+    **{name: frozenset({name}) for name in ("iso", "qcow2", "vmdk", "vdi", "vhd", "vhdx")},
 }
 
 

@@ -13,6 +13,7 @@ from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.testing import Trickle
+from calotype.transfers import comparing
 from calotype.transfers.comparing import Interrupted, Pace
 from calotype.transfers.readers import Announced
 from calotype.transfers.scrubbing import COPY_COST
@@ -121,6 +122,22 @@ def test_the_rate_bounds_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         pace.spend(COPY_COST)
 
     assert waited == pytest.approx([2, 4, 6], abs=0.1)
+
+
+def test_the_time_that_reading_takes_counts_towards_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a check would never reach its rate, and a pass would take longer than planned."""
+    waited: list[float] = []
+    ending, now = threading.Event(), 1000.0
+    monkeypatch.setattr(ending, "wait", lambda seconds: waited.append(seconds))
+    monkeypatch.setattr(comparing.time, "monotonic", lambda: now)
+    pace = Pace(1 << 20, ending)
+
+    for seconds in (0.5, 3):
+        now += seconds
+        pace.spend(1 << 20)
+    pace.spend(1 << 20)
+
+    assert waited == [0.5, 0, 1], "a slow read was made up for by a read that exceeds the rate"
 
 
 def test_a_rate_that_does_not_allow_the_period_is_warned_of_once_a_pass(
