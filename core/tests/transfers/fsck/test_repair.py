@@ -1,4 +1,4 @@
-"""How much a repair removes, and what it leaves."""
+"""Repairs: which objects they remove, and which they keep."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.support.workbench import Bench
 def test_a_repair_asks_before_it_removes_a_large_share_or_a_large_number(
     bench: Bench, orphans: int, images: int, asks: bool
 ) -> None:
-    """r1-A4: what crashes leave behind goes without a word."""
+    """r1-A4: the few objects that crashes leave are removed without a question."""
     fill(bench, images)
     for _ in range(orphans):
         stray(bench)
@@ -66,7 +66,7 @@ def test_an_object_that_a_row_claimed_after_the_listing_is_not_removed(bench: Be
     assert image_id
 
 
-def test_a_repair_that_would_empty_the_store_removes_nothing_until_the_operator_agrees(bench: Bench) -> None:
+def test_a_repair_that_would_empty_a_store_needs_the_operators_agreement(bench: Bench) -> None:
     """r1-A4: a fresh database beside a full store."""
     ids = [upload(bench) for _ in range(FEW + 1)]
     with bench.database.engine.begin() as connection:
@@ -88,7 +88,7 @@ def test_a_repair_that_would_empty_the_store_removes_nothing_until_the_operator_
 
 
 def test_parts_of_uploads_count_among_what_a_repair_removes(bench: Bench) -> None:
-    """r1-A4: they too belong to another database, where the database is the wrong one."""
+    """r1-A4: they also belong to another database if the database is the wrong one."""
     for number in range(FEW + 1):
         bench.store.shelf.attempts[number] = (new_key(new_id()), io.BytesIO())
 
@@ -96,8 +96,8 @@ def test_parts_of_uploads_count_among_what_a_repair_removes(bench: Bench) -> Non
     assert len(bench.store.shelf.attempts) == FEW + 1
 
 
-def test_nothing_is_removed_from_a_place_that_must_not_be_repaired(bench: Bench) -> None:
-    """r1-A4: the place belongs to another database; what lies there is no finding of this one."""
+def test_a_repair_removes_nothing_from_a_foreign_place(bench: Bench) -> None:
+    """r1-A4: the objects in it are no findings of this database."""
     key = stray(bench)
     reason = "it belongs to another database"
 
@@ -110,8 +110,8 @@ def test_nothing_is_removed_from_a_place_that_must_not_be_repaired(bench: Bench)
     assert refusals(run(bench, AT_ONCE, refusal=reason)) == []
 
 
-def test_nothing_is_removed_from_a_store_that_could_not_be_listed_to_the_end(bench: Bench) -> None:
-    """r1-A4: of a part of the objects nobody can say how great a share would go."""
+def test_a_repair_removes_nothing_from_a_store_whose_listing_broke_off(bench: Bench) -> None:
+    """r1-A4: a part of the listing does not show which share of the objects would be removed."""
     keys = {stray(bench) for _ in range(600)}
     bench.store.lists = 550
 

@@ -1,4 +1,4 @@
-"""Stores that are away, switched off or unreadable."""
+"""Stores that are unavailable, switched off or unreadable."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_images_are_still_checked_if_only_the_listing_fails(bench: Bench) -> Non
     assert ("missing", lost) in problems(run(bench))
 
 
-def test_a_store_that_is_away_is_unreachable_with_all_its_images(bench: Bench) -> None:
-    """r1-H8: it is asked for one image, not for thousands that each end after a timeout."""
+def test_an_unavailable_store_is_unreachable_with_all_its_images(bench: Bench) -> None:
+    """r1-H8: it is asked about one image, not about thousands that each time out."""
     keys = [key_of(bench, upload(bench)) for _ in range(3)]
     bench.store.is_away = True
 
@@ -48,15 +48,15 @@ def test_a_store_that_is_away_is_unreachable_with_all_its_images(bench: Bench) -
     assert (finding.subject, finding.detail) == ("", "it cannot be reached")
 
 
-def test_a_store_that_is_away_and_holds_no_image_is_unreachable_too(bench: Bench) -> None:
+def test_an_unavailable_store_without_images_is_unreachable_too(bench: Bench) -> None:
     """r1-H8"""
     bench.store.is_away = True
 
     assert problems(run(bench)) == [("unreachable", "")]
 
 
-def test_an_error_while_bytes_are_read_makes_one_image_unreadable_and_the_rest_goes_on(bench: Bench) -> None:
-    """r1-H8: an error of the operating system's from a reader is no reason to end the run either."""
+def test_an_error_while_reading_makes_one_image_unreadable_and_the_check_continues(bench: Bench) -> None:
+    """r1-H8: an error of the operating system does not end the check either."""
     keys = [key_of(bench, upload(bench)) for _ in range(2)]
     bench.store.reads = False
 
@@ -64,7 +64,7 @@ def test_an_error_while_bytes_are_read_makes_one_image_unreadable_and_the_rest_g
 
 
 def test_images_of_stores_that_are_off_or_not_configured_are_unreachable(bench: Bench) -> None:
-    """r1-A5: nobody looks at them, and that is not the same as all being well."""
+    """r1-A5: an image that was not checked is not an image without problems."""
     ids = [upload(bench) for _ in range(3)]
     with bench.database.engine.begin() as connection:
         for image_id, store in zip(ids, ("forgotten", "broken"), strict=False):

@@ -1,4 +1,4 @@
-"""Marking a place when it is created."""
+"""Creation: when a place is marked."""
 
 import io
 import threading
@@ -34,13 +34,13 @@ def test_two_databases_that_create_one_place_at_once_do_not_both_get_it(database
     assert sorted(ended) == [PlaceState.FOREIGN, PlaceState.OWN]
 
 
-def test_an_empty_place_is_marked_when_it_is_created(database, options):
+def test_an_empty_place_is_marked_on_creation(database, options):
     assert open_place(database, MemoryStore("a", options))[1].create() is PlaceState.OWN
     assert open_place(database, MemoryStore("a", options))[1].create() is PlaceState.OWN
 
 
 @pytest.mark.parametrize("what", ["blob", "attempt"])
-def test_a_place_that_holds_anything_is_not_marked_when_it_is_created(database, options, what):
+def test_a_place_that_holds_anything_is_not_marked_on_creation(database, options, what):
     if what == "blob":
         put(options)
     else:
@@ -52,7 +52,7 @@ def test_a_place_that_holds_anything_is_not_marked_when_it_is_created(database, 
     assert place.remark().endswith("run calotype-manage stores INI --claim a")
 
 
-def test_a_place_whose_driver_cannot_list_counts_as_full(database, options):
+def test_a_place_whose_driver_cannot_list_is_not_marked_on_creation(database, options):
     class Blind(MemoryStore):
         capabilities = WRITING
 
@@ -62,7 +62,7 @@ def test_a_place_whose_driver_cannot_list_counts_as_full(database, options):
     assert "its driver cannot tell whether it is empty" in place.remark()
 
 
-def test_a_place_is_not_taken_for_empty_while_it_is_away(database, options):
+def test_an_unavailable_place_is_not_considered_empty(database, options):
     class Unmounted(MemoryStore):
         def check(self):
             raise Unavailable(self.name, "not mounted")
@@ -95,7 +95,7 @@ def test_two_processes_that_create_one_place_at_once_both_have_it(database, opti
     assert ended == [PlaceState.OWN, PlaceState.OWN]
 
 
-def test_a_marker_that_another_process_has_not_finished_yet_is_waited_for(database, options, monkeypatch):
+def test_the_start_waits_for_a_marker_that_another_process_is_writing(database, options, monkeypatch):
     waits = []
 
     class Claimed(MemoryStore):
@@ -123,7 +123,7 @@ def test_a_marker_that_is_never_finished_is_an_error_with_a_command(database, op
         open_place(database, Claimed("a", options))[1].create()
 
 
-def test_a_driver_whose_locate_and_add_differ_is_found_out(database, options):
+def test_a_driver_whose_locate_and_add_differ_is_refused(database, options):
     class Elsewhere(MemoryStore):
         def locate(self, key):
             return f"blob:{key}.x"

@@ -1,4 +1,4 @@
-"""Which copies a pass reads, in what order, how fast, and in which process."""
+"""Passes: which copies the scrubber reads, in which order, how fast, and in which process."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_wait_for_the_rate_ends_when_the_process_ends() -> None:
         Pace(1, ending).spend(1 << 40)
 
 
-def test_copies_that_were_never_checked_come_first_and_then_the_oldest_check(place: Place) -> None:
+def test_a_pass_begins_with_unchecked_copies_and_continues_with_the_oldest_check(place: Place) -> None:
     ids = [place.upload() for _ in range(3)]
     row = LocationRow.__table__
     with place.database.engine.begin() as connection:
@@ -69,10 +69,10 @@ def test_copies_that_were_never_checked_come_first_and_then_the_oldest_check(pla
     assert place.one.read == [f"blob:{place.key(ids[number])}" for number in (2, 0, 1)]
     place.one.read.clear()
     place.scrubber.run()
-    assert place.one.read == [], "what was just checked was checked again"
+    assert place.one.read == [], "copies that were just checked are not due"
 
 
-def test_a_copy_that_is_minutes_old_is_left_alone(place: Place) -> None:
+def test_a_copy_that_is_minutes_old_is_not_read(place: Place) -> None:
     place.lifecycle.upload(Change(CALLER, ImageFields(store="one")), Announced(Trickle(DATA), len(DATA)))
 
     place.scrubber.run()
@@ -96,7 +96,7 @@ def test_one_process_at_a_time_scrubs_a_store(place: Place) -> None:
     assert len(place.one.read) == 1
 
 
-def test_a_process_that_ends_gives_the_pass_back_and_another_goes_on(place: Place) -> None:
+def test_a_process_that_ends_releases_the_pass_and_another_continues_it(place: Place) -> None:
     for _ in range(3):
         place.upload()
     place.ending.set()
@@ -112,7 +112,7 @@ def test_a_process_that_ends_gives_the_pass_back_and_another_goes_on(place: Plac
     assert done.ended_at is not None
 
 
-def test_the_rate_bounds_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_waits_for_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     ending = threading.Event()
     monkeypatch.setattr(ending, "wait", lambda seconds: waited.append(seconds))
@@ -140,7 +140,7 @@ def test_the_time_that_reading_takes_counts_towards_the_rate(monkeypatch: pytest
     assert waited == [0.5, 0, 1], "a slow read was made up for by a read that exceeds the rate"
 
 
-def test_a_rate_that_does_not_allow_the_period_is_warned_of_once_a_pass(
+def test_a_rate_too_low_for_the_period_is_logged_once_a_pass(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = Place(bench, scrub_period=1e-9)
@@ -161,7 +161,7 @@ def test_a_rate_that_does_not_allow_the_period_is_warned_of_once_a_pass(
     place.lifecycle.close()
 
 
-def test_a_pass_that_goes_on_for_long_keeps_its_lease(place: Place) -> None:
+def test_the_lease_of_a_pass_can_be_renewed(place: Place) -> None:
     now = datetime.datetime.now(datetime.UTC)
     with place.database.unit() as unit:
         assert unit.scrubs.claim("one", "somebody", now, None)
@@ -186,4 +186,6 @@ def test_a_process_that_lost_its_lease_stops(place: Place) -> None:
     place.scrubber.run()
 
     assert len(place.one.read) == 1
-    assert place.database.scrubs.find("one").lease_until is not None, "the other one's lease was given back"
+    assert place.database.scrubs.find("one").lease_until is not None, (
+        "the lease of the other process was released"
+    )
