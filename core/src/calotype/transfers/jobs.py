@@ -25,19 +25,19 @@ from calotype.database.retry import retry_on_conflict
 from calotype.database.rights import GIVEN_AWAY, require_uploader
 from calotype.database.unit_of_work import Unit
 from calotype.model.audit import Actor, Agent, Origin, Outcome
-from calotype.model.errors import ImageGone, NotAllowed, TakenOver
+from calotype.model.errors import TakenOver
 from calotype.model.images import Image, Status
 from calotype.model.jobs import Job, JobKind, JobStatus
 from calotype.model.uploads import UploadAttempt, new_key
 from calotype.stores.catalog import Catalog
 from calotype.stores.contract import Opened
-from calotype.stores.errors import SourceError, SourceMismatch, SourceTooLarge, StoreError, Unavailable
+from calotype.stores.errors import SourceMismatch, SourceTooLarge, Unavailable
 from calotype.stores.measured import Expectations
 from calotype.transfers import outages
 from calotype.transfers.job_spec import VERBS, JobSpec
 from calotype.transfers.leases import LeaseMonitor
 from calotype.transfers.transfers import Transfers
-from calotype.transfers.uploads import reason
+from calotype.transfers.uploads import WORDED, reason
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 _LOOKED_AT = 100
 #: Errors after which the job is started again when its lease has expired, because nothing is wrong with it.
 _INTERRUPTIONS = (DatabaseUnavailable, TakenOver)
-#: Errors that a job may end with. Any other is a bug, or a driver's.
-_EXPECTED = (SourceError, StoreError, NotAllowed, ImageGone, DatabaseError)
 #: The fields of an image that has no bytes.
 _NO_BYTES = dict.fromkeys(
     ("size", "virtual_size", "detected_format", "checksum", "os_hash_algo", "os_hash_value")
@@ -304,7 +302,7 @@ def _deleted(image_id: str) -> str:
 
 
 def _log(job: Job, error: Exception) -> None:
-    if isinstance(error, _EXPECTED):
+    if isinstance(error, WORDED):
         log.warning("job %s: %s", job.id, error)
     else:
         log.exception("job %s failed", job.id)

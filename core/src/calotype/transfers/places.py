@@ -288,23 +288,6 @@ class Places:
             return error.reason
         return None if state is PlaceState.OWN else place.remark()
 
-    def why_not_claim(self, name: str, owner: str | None) -> str | None:
-        """Return why a store must not take its place over from the database `owner`, or None if it may.
-
-        The place is judged as it was last seen. Without a marker there must be no `owner`.
-        """
-        marker = self._places[name].marker
-        if marker is None:
-            return None if owner is None else "its place has no marker; leave --from out"
-        if owner != marker.database:
-            return self._places[name].remark()
-        if marker.database == self.database_id and marker.store in self._stores:
-            return (
-                f"its place is that of store '{marker.store}', which the ini file has too: "
-                "give each a place of its own"
-            )
-        return None
-
     def open(self, name: str, *, named: bool) -> None:
         """Examine one store, and create its place if it has `create`.
 

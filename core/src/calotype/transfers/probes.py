@@ -29,7 +29,7 @@ class ProbeState(enum.StrEnum):
     """The result of a probe. It holds no reason, because reasons name hosts and paths."""
 
     OK = "ok"
-    FULL = "full"  #: it takes no more bytes, but can be read and deleted from
+    FULL = "full"  #: it takes no bytes; what it has can be read and deleted
     UNAVAILABLE = "unavailable"  #: it fails, or does not answer in time
     UNKNOWN = "unknown"  #: the first check has not returned yet, and is still in time
 

@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 RECEIVING = {Status.SAVING: AuditVerb.UPLOAD, Status.UPLOADING: AuditVerb.STAGE}
 #: The states of an attempt's row once the attempt has succeeded.
 _KEPT = (LocationState.STORED, LocationState.STAGED)
-#: Errors whose sentences are written for readers of the image's record.
-_WORDED = (SourceError, StoreError, DatabaseError, InspectorsUnavailable, NotAllowed, ImageGone, TakenOver)
+#: Errors whose sentences are written for readers of the image's record. Any other is a bug, or a driver's.
+WORDED = (SourceError, StoreError, DatabaseError, InspectorsUnavailable, NotAllowed, ImageGone, TakenOver)
 
 
 class _End(enum.Enum):
@@ -230,6 +230,6 @@ def _audit(unit: Unit, attempt: UploadAttempt, detail: str, outcome: Outcome = O
 
 def reason(error: BaseException) -> str:
     """Return a sentence about a failure that clients may read; it reveals nothing internal."""
-    if isinstance(error, _WORDED):
+    if isinstance(error, WORDED):
         return str(error)
     return f"The upload was broken off by {type(error).__name__}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 from calotype.stores.blob_readers import LimitedReader
@@ -24,9 +23,7 @@ class Verified:
         self._sha256 = sha256
         self._store = store
         self._on_mismatch = on_mismatch
-        self._open = contextlib.ExitStack()
-        self._open.callback(reader.close)
-        self._digests = self._open.enter_context(Digests(["sha256"]))
+        self._digests = Digests(["sha256"])
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes.
@@ -46,7 +43,8 @@ class Verified:
 
     def close(self) -> None:
         """Close the reader, and end the thread that computes the digest."""
-        self._open.close()
+        with self._digests:
+            self._reader.close()
 
 
 def verified(
