@@ -109,13 +109,13 @@ def look_like_another(name: str, declared: str | None, head: bytes, tail: bytes)
         if declared == "ploop" and other in _PLOOP:
             continue
         if other != name and head.startswith(magic):
-            return f"The image begins like {other}, but cannot be judged as one."
+            return f"The image begins like {other}, but cannot be inspected as {other}."
     if name != "vmdk" and _DESCRIPTOR.search(head):
         return "The image reads like a descriptor that names other files."
     if tail.startswith(_DMG_FOOTER) and len(tail) == TAIL:
-        return "The image ends like dmg, but cannot be judged as one."
+        return "The image ends like dmg, but cannot be inspected as dmg."
     if name not in (*OPAQUE, "vhd") and vhd_footer(tail) is not None:
-        return f"The image is several things at once: {name}, vhd."
+        return f"The image looks like several formats at once: {name}, vhd."
     return None
 
 

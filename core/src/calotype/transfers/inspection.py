@@ -186,7 +186,7 @@ class Inspector:
             others = {"iso"} & {name} | ({"mbr"} if self._head[510:512] == BOOTS else set())
             if len(structured | others) > 1:
                 names = ", ".join(sorted(structured | others))
-                return Verdict(None, None, f"The image is several things at once: {names}.")
+                return Verdict(None, None, f"The image looks like several formats at once: {names}.")
             (name,) = structured
             return self._judge_structured(name, found[name])
         if (problem := look_like_another(name, self._declared, self._head, self._tail)) is not None:
@@ -230,7 +230,7 @@ class Inspector:
 
     def _judge_known(self, name: str, virtual_size: int, problem: str | None = None) -> Verdict:
         if name not in OPAQUE and problem is None and virtual_size <= 0:
-            problem = f"The image does not say how large its disk is, as {name} does."
+            problem = f"The image does not state the size of its disk, as {name} must."
         if problem is None and self._cap is not None and not 0 <= virtual_size <= self._cap:
             problem = f"The disk in the image would have more than {self._cap} bytes."
         if problem is None:

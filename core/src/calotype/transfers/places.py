@@ -136,7 +136,7 @@ class Place:
         with self._places.marking:
             self.look()
             if self.marker != seen:
-                raise StoreError(self.name, "somebody else has marked its place meanwhile; look at it again")
+                raise StoreError(self.name, "its place was marked by another process meanwhile; try again")
             if self._driver.can(Capability.DELETE):
                 self._driver.discard(MARKER_KEY)  # also removes the rest of an attempt that was broken off
             elif seen is not None:

@@ -39,7 +39,7 @@ def test_a_place_that_was_marked_after_it_was_shown_cannot_be_claimed(database, 
     theirs = open_place(stranger, MemoryStore("a", options))[1]
     theirs.look()
     theirs.claim(None)
-    with pytest.raises(StoreError, match="somebody else has marked its place meanwhile"):
+    with pytest.raises(StoreError, match="its place was marked by another process meanwhile"):
         place.claim(None)
 
     assert theirs.look() is PlaceState.OWN
