@@ -149,13 +149,9 @@ class Inspector:
         if all(one.complete or one not in self._reading for one in others):
             for inspector in others:
                 if not inspector.format_match:
-                    self._drop(inspector)
-
-    def _drop(self, inspector: format_inspector.FileInspector) -> None:
-        self._inspectors.remove(inspector)
-        if inspector in self._reading:
-            self._reading.remove(inspector)
-        _forget(inspector)
+                    self._inspectors.remove(inspector)
+                    _forget(inspector)
+            self._reading = [one for one in self._reading if one in self._inspectors]
 
     def verdict(self) -> Verdict:
         """Return the verdict on the whole stream. Call this once, because it frees the captured bytes.

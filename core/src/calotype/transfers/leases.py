@@ -15,7 +15,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from calotype.database.database import Database
 from calotype.model.uploads import Lease
@@ -80,14 +79,6 @@ class Leases:
             self.renew()
 
 
-@dataclass(frozen=True, slots=True)
-class _Observation:
-    """A lease as this process saw it: its end by the database, and since when it has it, by our clock."""
-
-    end: datetime.datetime | None
-    since: float
-
-
 class LeaseMonitor:
     """The leases that a process has seen, its own and others', and for how long they were not renewed.
 
@@ -101,7 +92,8 @@ class LeaseMonitor:
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):
         self._seconds = seconds
         self._clock = clock
-        self._seen: dict[str, _Observation] = {}
+        #: Since when, by our clock, each lease has had its end: (key, end) -> seconds.
+        self._since: dict[tuple[str, datetime.datetime | None], float] = {}
         self._lock = threading.Lock()
 
     def expired(self, ends: Mapping[str, datetime.datetime | None]) -> set[str]:
@@ -111,24 +103,25 @@ class LeaseMonitor:
         """
         clock, now = self._clock(), datetime.datetime.now(datetime.UTC)
         with self._lock:
-            before = self._seen
-            self._seen = {
-                key: before[key] if key in before and before[key].end == end else _Observation(end, clock)
-                for key, end in ends.items()
+            self._since = {lease: self._since.get(lease, clock) for lease in ends.items()}
+            return {
+                key for (key, end), since in self._since.items() if self._certain_at(end, since, now) <= clock
             }
-            return {key for key, seen in self._seen.items() if self._left(seen, clock, now) <= 0}
 
     def seconds_until_certain(self) -> float:
         """Return after how many seconds it is certain which of the leases seen so far have expired."""
         clock, now = self._clock(), datetime.datetime.now(datetime.UTC)
         longest = now + datetime.timedelta(seconds=self._seconds)
         with self._lock:
-            doubtful = (one for one in self._seen.values() if one.end and not now <= one.end <= longest)
-            return max((self._left(one, clock, now) for one in doubtful), default=0)
+            certain = (
+                self._certain_at(end, since, now)
+                for (_, end), since in self._since.items()
+                if end and not now <= end <= longest
+            )
+            return max(0.0, max(certain, default=clock) - clock)
 
-    def _left(self, seen: _Observation, clock: float, now: datetime.datetime) -> float:
-        """Return for how many seconds a lease must stay unchanged until it has expired."""
-        if seen.end is None:
-            return 0
-        patience = self._seconds * 2 / 3 if seen.end < now else self._seconds
-        return max(0.0, seen.since + patience - clock)
+    def _certain_at(self, end: datetime.datetime | None, since: float, now: datetime.datetime) -> float:
+        """Return when, by our clock, a lease that stays unchanged has expired."""
+        if end is None:
+            return since
+        return since + (self._seconds * 2 / 3 if end < now else self._seconds)
