@@ -1,6 +1,6 @@
-"""One server with all four stores at once, file, S3, Swift and the web, beside stores that fail.
+"""One server with all four kinds of stores, file, S3, Swift and the web, and with stores that fail.
 
-S3 and Swift are one real Swift, spoken to in both ways; the web server is nginx.
+S3 and Swift are two APIs of one real Swift; the web server is nginx.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ WRITABLE = ("near", "s3", "swift")
 CANARY = "canary-3e8d71"
 S3 = {"part_size": "5MiB", "multipart_threshold": "5MiB", "memory": "10MiB", "retries": "1"}
 SWIFT = {"auth_version": "1", "segment_size": "1048576", "upload_memory": "4194304", "retries": "1"}
-#: Store -> the options in which it differs from one that works, and what its sentence must say. The places
-#: are there when the server starts, and are removed then.
+#: Stores that fail, by name: the options in which each differs from a working one, and a part of the message.
+#: Their places exist when the server starts, and are removed then.
 BROKEN = {
     "s3-place": ({"bucket": "gone-{place}", "create": "true"}, "bucket"),
     "s3-away": ({"endpoint_url": "http://127.0.0.1:{closed}"}, "connected to"),
@@ -40,7 +40,7 @@ BROKEN = {
     "swift-away": ({"auth_url": "http://127.0.0.1:{closed}/auth/v1.0"}, "reached"),
     "swift-name": ({"auth_url": "http://store.invalid/auth/v1.0"}, "reached"),
 }
-#: The same of stores with which no server starts.
+#: The same for stores with which no server starts.
 WRONG = {
     "s3-place": ({"bucket": "missing"}, "bucket"),
     "s3-key": ({"secret_key": CANARY}, "credentials"),
@@ -51,7 +51,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def options(swift: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Driver -> the options of a store of it that works, in a place that no other run has marked."""
+    """The options of a store that works, by the driver, in a place that no other run has marked."""
     place = uuid.uuid4().hex
     return {
         "s3": {
@@ -80,7 +80,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def web(nginx: Callable[..., Mapping[str, str]], source: Path) -> str:
-    """The URL of that folder."""
+    """The URL of the folder that nginx serves."""
     return f"{nginx('http://127.0.0.1:9', source)['NGINX_URL']}/static"
 
 
@@ -88,7 +88,7 @@ def web(nginx: Callable[..., Mapping[str, str]], source: Path) -> str:
 def server(
     options: dict[str, dict[str, str]], web: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server with every store, those that fail beside those that work, and every logger at DEBUG."""
+    """A server with all stores, those that work and those that fail, and every logger at DEBUG."""
     folder = tmp_path_factory.mktemp("all-stores")
     port, closed = web.split("/")[2].partition(":")[2], str(free_ports(1)[0])
     place = uuid.uuid4().hex
@@ -119,7 +119,7 @@ def server(
 
 
 def remove_bucket(options: Mapping[str, str], name: str) -> None:
-    """Remove a bucket and what is in it."""
+    """Remove a bucket and its objects."""
     keys = {"aws_access_key_id": options["access_key"], "aws_secret_access_key": options["secret_key"]}
     s3 = boto3.client("s3", endpoint_url=options["endpoint_url"], region_name=options["region"], **keys)
     for held in s3.list_objects_v2(Bucket=name)["Contents"]:
@@ -128,7 +128,7 @@ def remove_bucket(options: Mapping[str, str], name: str) -> None:
 
 
 def remove_container(options: Mapping[str, str], name: str) -> None:
-    """Remove a container and what is in it."""
+    """Remove a container and its objects."""
     with closing(swiftclient.Connection(options["auth_url"], options["user"], options["key"])) as swift:
         for held in swift.get_container(name)[1]:
             swift.delete_object(name, held["name"])
@@ -137,7 +137,7 @@ def remove_container(options: Mapping[str, str], name: str) -> None:
 
 @pytest.fixture
 def backends(options: dict[str, dict[str, str]]) -> Iterator[dict[str, Store]]:
-    """The S3 and the Swift store as another process would open them, to see what lies there."""
+    """The S3 and the Swift store as another process opens them, to see their content."""
     opened = {
         "s3": S3Store("s3", read_options("s3", S3Options, options["s3"])),
         "swift": SwiftStore("swift", read_options("swift", SwiftOptions, options["swift"])),
@@ -148,7 +148,7 @@ def backends(options: dict[str, dict[str, str]]) -> Iterator[dict[str, Store]]:
 
 
 def bring(server: Server, store: str, source: Path, web: str) -> str:
-    """Bring the bytes into a store in the way it has, and return the image's id."""
+    """Bring the bytes into a store, by upload or from the web, and return the image's id."""
     if store == "web":
         name = uuid.uuid4().hex
         (source / name).write_bytes(BYTES)
@@ -162,12 +162,12 @@ def bring(server: Server, store: str, source: Path, web: str) -> str:
 
 
 def keys_of(backend: Store, image_id: str) -> list[str]:
-    """Locations and attempts in a backend that belong to an image."""
+    """Return the locations and attempts in a backend that belong to an image."""
     return [found.location for found in (*backend.blobs(), *backend.attempts()) if image_id in found.location]
 
 
 @pytest.mark.parametrize("store", [*WRITABLE, "web"])
-def test_an_image_is_stored_read_in_part_and_deleted_in_every_store_alike(
+def test_an_image_can_be_stored_read_in_part_and_deleted_in_every_store(
     server: Server, source: Path, web: str, store: str
 ) -> None:
     path = f"/images/{bring(server, store, source, web)}"
@@ -183,7 +183,7 @@ def test_an_image_is_stored_read_in_part_and_deleted_in_every_store_alike(
 
 
 @pytest.mark.parametrize("store", WRITABLE)
-def test_an_image_of_unknown_length_is_stored_in_every_store_alike(server: Server, store: str) -> None:
+def test_an_image_of_unknown_length_can_be_stored_in_every_store(server: Server, store: str) -> None:
     blocks = (BYTES[at : at + 100_003] for at in range(0, len(BYTES), 100_003))
     image = server.post("/images", {**OCTETS, **meta(store=store)}, blocks).image
     assert (image["store"], image["size"]) == (store, len(BYTES))
@@ -191,7 +191,7 @@ def test_an_image_of_unknown_length_is_stored_in_every_store_alike(server: Serve
     assert server.delete(f"/images/{image['id']}").status == 200
 
 
-def test_the_list_shows_where_each_lies_and_never_its_location(
+def test_the_list_shows_the_store_of_each_image_and_never_its_location(
     server: Server, source: Path, web: str
 ) -> None:
     made = {bring(server, store, source, web): store for store in (*WRITABLE, "web")}
@@ -204,7 +204,7 @@ def test_the_list_shows_where_each_lies_and_never_its_location(
 
 
 @pytest.mark.parametrize("store", ["s3", "swift"])
-def test_bytes_lie_in_the_store_that_was_named_and_go_with_the_image(
+def test_bytes_are_in_the_named_store_and_are_removed_with_the_image(
     server: Server, backends: dict[str, Store], source: Path, web: str, store: str
 ) -> None:
     image_id = bring(server, store, source, web)
@@ -216,7 +216,7 @@ def test_bytes_lie_in_the_store_that_was_named_and_go_with_the_image(
     assert [keys_of(backend, image_id) for backend in backends.values()] == [[], []]
 
 
-def test_deleting_an_image_on_the_web_leaves_its_source(server: Server, source: Path, web: str) -> None:
+def test_deleting_an_image_on_the_web_keeps_its_source(server: Server, source: Path, web: str) -> None:
     image_id = bring(server, "web", source, web)
     before = sorted(source.iterdir())
     assert server.delete(f"/images/{image_id}").status == 200
@@ -224,7 +224,7 @@ def test_deleting_an_image_on_the_web_leaves_its_source(server: Server, source: 
 
 
 @pytest.mark.parametrize("store", ["s3", "swift"])
-def test_a_client_that_goes_away_leaves_nothing_in_the_store(
+def test_a_client_that_disconnects_leaves_nothing_in_the_store(
     server: Server, backends: dict[str, Store], store: str
 ) -> None:
     image_id = str(uuid.uuid4())
@@ -235,15 +235,13 @@ def test_a_client_that_goes_away_leaves_nothing_in_the_store(
     server.speak(head.encode() + BYTES[:6_000_000], hang_up=True, seconds=60)
     end = time.monotonic() + 60
     while server.head(f"/images/{image_id}").meta["status"] != "killed":
-        assert time.monotonic() < end, "the upload was not noticed to have ended"
+        assert time.monotonic() < end, "the server did not notice that the client was gone"
         time.sleep(0.05)
     assert keys_of(backends[store], image_id) == []
 
 
 @pytest.mark.parametrize("store", BROKEN)
-def test_a_store_that_fails_is_named_and_the_image_is_killed_with_the_reason(
-    server: Server, store: str
-) -> None:
+def test_a_failing_store_is_named_and_the_image_is_killed_with_the_reason(server: Server, store: str) -> None:
     image_id = str(uuid.uuid4())
     answer = server.post("/images", {**OCTETS, **meta(id=image_id, store=store)}, BYTES)
     assert answer.status == 503, answer.text
@@ -254,11 +252,11 @@ def test_a_store_that_fails_is_named_and_the_image_is_killed_with_the_reason(
     assert (told["status"], told["status_reason"]) == ("killed", answer.text)
     for inside in (CANARY, "127.0.0.1", "Traceback", "http://", ".invalid", image_id):
         assert inside not in answer.text
-    assert server.upload(b"the others go on")["store"] == "near"
+    assert server.upload(b"the other stores work")["store"] == "near"
 
 
 @pytest.mark.parametrize("store", WRONG)
-def test_a_store_that_is_configured_wrongly_stops_the_start_without_a_word_of_its_secrets(
+def test_a_misconfigured_store_stops_the_start_and_its_secrets_are_not_shown(
     options: dict[str, dict[str, str]], store: str, tmp_path: Path
 ) -> None:
     """r1-E2"""
@@ -274,14 +272,14 @@ def test_a_store_that_is_configured_wrongly_stops_the_start_without_a_word_of_it
     assert CANARY not in ended.stdout
 
 
-def test_a_source_that_is_away_is_named_and_no_image_is_made(server: Server, web: str) -> None:
+def test_a_missing_source_is_reported_and_no_image_is_made(server: Server, web: str) -> None:
     answer = server.post("/images", meta(location=f"{web}/missing"))
     assert answer.status == 404
     assert "store 'web': the source at 127.0.0.1 answers 404" in answer.text
     assert "missing" not in answer.text
 
 
-def test_no_secret_and_no_token_is_in_the_log_even_at_debug(server: Server, source: Path, web: str) -> None:
+def test_the_log_has_no_secret_and_no_token_even_at_debug(server: Server, source: Path, web: str) -> None:
     for store in ("s3", "swift"):
         server.get(f"/images/{bring(server, store, source, web)}")
     (source / "signed").write_bytes(BYTES)

@@ -1,4 +1,4 @@
-"""A plugin that is missing, broken, doubled or no driver: one sentence that names it, and no traceback."""
+"""Plugins that are missing, broken, installed twice or no drivers: one sentence names each, no traceback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMED = {"calotype.stores": "odd", "calotype.default_store": "odd", **WITHOUT_FI
 
 
 def refusal(start_server: StartServer, settings: dict[str, str], *plugins: Path) -> str:
-    """What a server says that does not start: one line, its own."""
+    """Return the only line that a server prints that does not start."""
     with pytest.raises(StartFailed) as failed:
         start_server(settings, env=on_path(*plugins))
     lines = [line for line in str(failed.value).splitlines() if line.startswith("calotype: ")]
@@ -27,7 +27,7 @@ def refusal(start_server: StartServer, settings: dict[str, str], *plugins: Path)
     return lines[0]
 
 
-def test_a_driver_that_is_not_installed_is_named_with_those_that_are(start_server: StartServer) -> None:
+def test_a_driver_that_is_not_installed_is_named_with_the_installed_ones(start_server: StartServer) -> None:
     said = refusal(start_server, NAMED)
     assert "'odd'" in said
     assert "file" in said
@@ -59,7 +59,7 @@ def test_a_named_plugin_that_cannot_be_used_stops_the_start(
 
 
 def manage_stores(folder: Path, settings: dict[str, str], plugin: Path) -> subprocess.CompletedProcess[str]:
-    """`calotype-manage stores`, which loads and builds stores as a start does."""
+    """Run `calotype-manage stores`, which loads and builds stores as a start does."""
     command = Path(sys.executable).with_name("calotype-manage")
     ini = write_ini(folder, settings)
     arguments = [command, "stores", ini, f"data_dir={folder / 'data'}"]
@@ -70,7 +70,7 @@ EXITING = {"odd_driver.py": "import sys\nsys.exit(3)"}
 
 
 def test_the_command_shows_a_driver_that_exits_as_off_with_its_name_and_reason(tmp_path: Path) -> None:
-    """r1-D7: what drivers do otherwise is in core/tests/stores/test_catalog.py."""
+    """r1-D7: core/tests/stores/test_catalog.py has the other ways to fail."""
     plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, EXITING)
     said = manage_stores(tmp_path, {}, plugin)
     reason = "driver 'odd' (odd_driver:Odd of test-odd) cannot be loaded: SystemExit: 3"
@@ -86,7 +86,7 @@ def test_a_named_driver_that_exits_stops_the_start(start_server: StartServer, tm
     assert said.endswith("driver 'odd' (odd_driver:Odd of test-odd) cannot be loaded: SystemExit: 3")
 
 
-def test_a_server_starts_beside_a_driver_that_exits_and_logs_its_name(
+def test_a_server_starts_despite_a_driver_that_exits_and_logs_its_name(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     """r1-D7"""
@@ -98,7 +98,7 @@ def test_a_server_starts_beside_a_driver_that_exits_and_logs_its_name(
     )
 
 
-def test_a_driver_that_two_distributions_bring_is_told_with_both(
+def test_a_driver_of_two_distributions_is_refused_with_both_names(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     one = write_distribution(tmp_path / "one", "test-one", {"odd": "calotype.testing:MemoryStore"})
@@ -108,7 +108,7 @@ def test_a_driver_that_two_distributions_bring_is_told_with_both(
     assert "test-two" in said
 
 
-def test_a_broken_plugin_that_nobody_named_does_not_stop_the_others(
+def test_a_broken_plugin_that_is_not_named_does_not_stop_the_others(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     plugin = write_distribution(
@@ -131,7 +131,7 @@ def test_a_broken_plugin_that_nobody_named_does_not_stop_the_others(
         ({"calotype.stores": "Fast", "calotype.default_store": "Fast", **WITHOUT_FILE}, "Fast"),
     ],
 )
-def test_a_wrong_setting_stops_the_start_with_its_name(
+def test_a_wrong_setting_stops_the_start_and_is_named(
     start_server: StartServer, settings: dict[str, str], told: str
 ) -> None:
     assert told in refusal(start_server, settings)

@@ -1,4 +1,4 @@
-"""Stores through the API: the same walk for every store of a server, whatever its driver."""
+"""Stores through the API: the same requests for every store of a server, whatever its driver."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("store", ["fast", "cold", "lending"])
-def test_an_image_walks_through_every_store_alike(stores: Server, store: str) -> None:
+def test_every_store_answers_the_same_requests_alike(stores: Server, store: str) -> None:
     image = stores.post("/images", {**OCTETS, **meta(store=store, name=f"in {store}")}, BYTES).image
     assert (image["status"], image["store"], image["size"]) == ("active", store, len(BYTES))
     assert image["checksum"] == hashlib.md5(BYTES).hexdigest()
@@ -58,9 +58,7 @@ def test_an_image_walks_through_every_store_alike(stores: Server, store: str) ->
 
 
 @pytest.mark.parametrize(("store", "other"), [("fast", "cold"), ("cold", "fast")])
-def test_bytes_lie_in_the_store_that_was_named_and_nowhere_else(
-    stores: Server, store: str, other: str
-) -> None:
+def test_bytes_are_in_the_named_store_and_in_no_other(stores: Server, store: str, other: str) -> None:
     image = stores.post("/images", {**OCTETS, **meta(store=store)}, BYTES).image
     (blob,) = stores.blobs(image["id"], store)
     assert blob.read_bytes() == BYTES
@@ -69,17 +67,17 @@ def test_bytes_lie_in_the_store_that_was_named_and_nowhere_else(
     assert stores.blobs(image["id"], store) == []
 
 
-def test_without_a_name_the_default_store_is_taken(stores: Server) -> None:
+def test_an_upload_without_a_store_goes_to_the_default_store(stores: Server) -> None:
     assert stores.upload(b"somewhere")["store"] == "fast"
 
 
-def test_a_driver_is_not_a_store(stores: Server) -> None:
+def test_the_name_of_a_driver_is_no_store(stores: Server) -> None:
     answer = stores.post("/images", {**OCTETS, **meta(store="file")}, b"bytes")
     assert answer.status == 400
     assert "Requested store file not available" in answer.text
 
 
-def test_a_broken_store_leaves_the_others_working(stores: Server) -> None:
+def test_the_other_stores_work_while_one_is_broken(stores: Server) -> None:
     in_cold = stores.post("/images", {**OCTETS, **meta(store="cold")}, BYTES).image["id"]
     cold = stores.data_dir / "cold"
     aside = cold.rename(cold.with_name("aside"))
@@ -92,8 +90,8 @@ def test_a_broken_store_leaves_the_others_working(stores: Server) -> None:
     assert stores.get(f"/images/{in_cold}").body == BYTES
 
 
-def test_a_server_with_only_files_loads_no_client_of_remote_stores(tmp_path):
-    """Each takes 10 MiB of every process; nor does it load alembic, where there is nothing to migrate."""
+def test_a_server_with_only_files_loads_no_library_of_remote_stores(tmp_path):
+    """Each would take 10 MiB of every process. Nor does it load alembic if there is nothing to migrate."""
     code = (
         "import sys; from paste.deploy import loadapp; loadapp(f'config:{sys.argv[1]}');"
         "print(*{name.partition('.')[0] for name in sys.modules})"

@@ -1,6 +1,6 @@
-"""One place, one store, one database: with a driver of a third party, with S3, and with Swift.
+"""Places belong to one store of one database: with a third party's driver, with S3, and with Swift.
 
-Each kind leads to a real place that several stores and several registries try to use.
+Each kind has a real place that several stores and several databases try to use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.support.server import OCTETS, Server, StartFailed, meta, write_ini
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of store: its driver, the options that lead to one place, and how to see what lies there."""
+    """A kind of store: its driver, the options of one place, and a way to see the content of the place."""
 
     driver: str
     options: Mapping[str, str]
@@ -36,18 +36,18 @@ class Kind:
     opened: Store | None = None
 
     def held(self) -> set[str]:
-        """The locations of everything in the place, the marker among it."""
+        """Return the locations of everything in the place, including the marker."""
         if self.opened is not None:
             return {blob.location for blob in self.opened.blobs()}
         return {f"plain:{path.name}" for path in Path(self.options["path"]).glob("*")}
 
     def marker(self) -> str:
-        """The location of the marker."""
+        """Return the location of the marker."""
         (location,) = [location for location in self.held() if MARKER_KEY in location]
         return location
 
     def remove_marker(self) -> None:
-        """Make the place what it was before there were markers."""
+        """Remove the marker, as if the place were older than markers."""
         if self.opened is not None:
             self.opened.delete(self.marker())
         else:
@@ -98,7 +98,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 class Site:
-    """A service: an ini file with stores that all lead to one place, and a database of its own."""
+    """A service: an ini file whose stores all share one place, and a database of its own."""
 
     def __init__(self, folder: Path, kind: Kind, *names: str, **settings: str):
         folder.mkdir(exist_ok=True)
@@ -115,17 +115,17 @@ class Site:
         self.ini = write_ini(folder, {**app, **settings})
 
     def start(self) -> Server:
-        """The service, running."""
+        """Return the running service."""
         return Server(self.folder / "run", self.ini, self.folder / "data", self.kind.env)
 
     def manage(self, *words: str, status: int = 0) -> str:
-        """What `calotype-manage WORDS INI` prints, which ends with that status."""
+        """Return the output of `calotype-manage WORDS INI`, which must end with this status."""
         done = run_manage([*words, self.ini, f"data_dir={self.folder}/data"], self.kind.env)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout if status == 0 else done.stdout + done.stderr
 
     def refusal(self) -> str:
-        """The one sentence with which the service does not start."""
+        """Return the sentence with which the service refuses to start."""
         with pytest.raises(StartFailed) as failed:
             self.start()
         assert "Traceback" not in str(failed.value)
@@ -134,11 +134,11 @@ class Site:
         return line
 
     def identity(self) -> str:
-        """The database's id."""
+        """Return the database's id."""
         return json.loads(self.marker_text())["registry"]
 
     def marker_text(self) -> str:
-        """The marker that lies in the place."""
+        """Return the content of the marker."""
         if self.kind.opened is None:
             return (Path(self.kind.options["path"]) / MARKER_KEY).read_text()
         return self.kind.opened.get(self.kind.marker()).read().decode()
@@ -156,8 +156,8 @@ def serve(running: ExitStack, site: Site) -> Server:
     return server
 
 
-def filled(site: Site, data: bytes = b"the bytes of the first registry") -> dict:
-    """An active image in the site's first store; its server has ended."""
+def filled(site: Site, data: bytes = b"the bytes of the first database") -> dict:
+    """Return an active image in the site's first store, whose server has ended."""
     server = site.start()
     try:
         return server.post("/images", {**OCTETS, **meta(is_public="True")}, data).image
@@ -165,7 +165,7 @@ def filled(site: Site, data: bytes = b"the bytes of the first registry") -> dict
         server.stop()
 
 
-def test_two_store_names_that_lead_to_one_place_stop_the_start_and_nothing_is_removed(
+def test_two_stores_with_one_place_stop_the_start_and_nothing_is_removed(
     kind: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     """r1-A2"""
@@ -182,15 +182,15 @@ def test_two_store_names_that_lead_to_one_place_stop_the_start_and_nothing_is_re
     refused = both.manage("stores", "--claim", "two", "--from", both.identity(), "--yes", status=1)
     assert "which the ini file has too" in refused
     server = serve(running, Site(tmp_path / "site", kind, "one"))
-    assert server.get(f"/images/{image['id']}").body == b"the bytes of the first registry"
+    assert server.get(f"/images/{image['id']}").body == b"the bytes of the first database"
 
 
-def test_two_names_of_an_empty_place_do_not_both_have_it(kind: Kind, tmp_path: Path) -> None:
-    """r1-A2, on the very first start."""
+def test_two_stores_with_one_empty_place_stop_the_first_start(kind: Kind, tmp_path: Path) -> None:
+    """r1-A2"""
     assert "two stores cannot share one" in Site(tmp_path / "site", kind, "one", "two").refusal()
 
 
-def test_a_fresh_database_beside_a_full_store_is_refused_until_the_place_is_taken_over(
+def test_a_new_database_is_refused_a_full_store_until_the_place_is_taken_over(
     kind: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     """r1-A4"""
@@ -221,7 +221,7 @@ def test_a_fresh_database_beside_a_full_store_is_refused_until_the_place_is_take
     assert kind.held() >= held
 
 
-def test_a_full_place_without_a_marker_is_served_with_a_warning_and_repaired_only_when_it_is_claimed(
+def test_a_full_place_without_a_marker_is_served_with_a_warning_and_repaired_only_once_it_is_claimed(
     kind: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     site = Site(tmp_path / "site", kind, "main")
@@ -251,7 +251,7 @@ def test_a_full_place_without_a_marker_is_served_with_a_warning_and_repaired_onl
     assert server.get(f"/images/{image['id']}").status == 200
 
 
-def test_two_processes_that_start_at_once_on_an_empty_place_both_come_up(
+def test_processes_that_start_at_once_with_an_empty_place_all_start(
     plain: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     site = Site(tmp_path / "site", plain, "main")
@@ -269,7 +269,7 @@ def test_two_processes_that_start_at_once_on_an_empty_place_both_come_up(
     assert not any("its place" in server.log for server in servers)
 
 
-def test_a_place_that_comes_back_as_another_registrys_is_neither_written_to_nor_read_nor_emptied(
+def test_a_place_that_returns_as_another_databases_is_not_used(
     plain: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     path, aside = Path(plain.options["path"]), tmp_path / "aside"
@@ -296,7 +296,7 @@ def test_a_place_that_comes_back_as_another_registrys_is_neither_written_to_nor_
     assert "take this one over" in server.log
 
 
-def test_a_store_that_nobody_named_is_off_where_its_place_is_anothers(
+def test_an_unnamed_store_with_a_foreign_place_is_off(
     plain: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     filled(Site(tmp_path / "first", plain, "plain"))
@@ -313,7 +313,7 @@ def test_a_store_that_nobody_named_is_off_where_its_place_is_anothers(
     assert plain.held() == held
 
 
-def test_a_database_with_a_new_id_claims_its_copies_of_the_stores(
+def test_a_database_with_a_new_id_can_claim_the_places_of_the_old_one(
     plain: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     site = Site(tmp_path / "site", plain, "main")
@@ -331,9 +331,7 @@ def test_a_database_with_a_new_id_claims_its_copies_of_the_stores(
     assert site.identity() == said.split()[-1]
 
 
-def test_a_store_that_was_renamed_takes_its_place_over(
-    plain: Kind, tmp_path: Path, running: ExitStack
-) -> None:
+def test_a_renamed_store_can_take_its_place_over(plain: Kind, tmp_path: Path, running: ExitStack) -> None:
     filled(Site(tmp_path / "site", plain, "one"))
     renamed = Site(tmp_path / "site", plain, "two")
     said = renamed.refusal()
@@ -343,8 +341,8 @@ def test_a_store_that_was_renamed_takes_its_place_over(
     assert serve(running, renamed).upload(b"more")["store"] == "two"
 
 
-def test_what_is_claimed_is_shown_without_a_database_too(plain: Kind, tmp_path: Path) -> None:
-    """A look makes no database, and says why it does not know whose the place is."""
+def test_stores_are_shown_without_a_database(plain: Kind, tmp_path: Path) -> None:
+    """The command makes no database, and says why the owner of the place is not known."""
     Path(plain.options["path"]).mkdir()
     site = Site(tmp_path / "site", plain, "main")
     said = site.manage("stores")
@@ -354,7 +352,7 @@ def test_what_is_claimed_is_shown_without_a_database_too(plain: Kind, tmp_path: 
     assert "its place belongs to this store" in site.manage("stores", "--create", "main")
 
 
-def test_from_and_yes_belong_to_claim(plain: Kind, tmp_path: Path) -> None:
+def test_from_and_yes_need_claim(plain: Kind, tmp_path: Path) -> None:
     site = Site(tmp_path / "site", plain, "main")
 
     assert "go with --claim NAME" in site.manage("stores", "--yes", status=2)

@@ -1,4 +1,4 @@
-"""The file store is a plugin: without it the service starts and says so; with it again all is as before."""
+"""The file store is a plugin: without it the service starts and reports that; afterwards all is as before."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def installed(tmp_path: Path, wheels: Mapping[str, Path]) -> Environment:
 
 
 @pytest.mark.campaign
-def test_the_store_goes_and_comes_back_with_its_distribution(
+def test_a_store_is_unavailable_while_its_distribution_is_uninstalled(
     installed: Environment, wheels: Mapping[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()

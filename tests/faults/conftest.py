@@ -1,4 +1,4 @@
-"""What the campaigns in short need."""
+"""Fixtures of the short forms of the campaigns."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.servers.common import Unavailable
 
 @pytest.fixture(scope="session")
 def strace() -> str:
-    """strace, where it is or can be installed."""
+    """The path of strace, which is installed first if possible."""
     return _found(program)
 
 
 @pytest.fixture(scope="session")
 def faketime() -> str:
-    """libfaketime, likewise."""
+    """The path of libfaketime, which is installed first if possible."""
     return _found(library)
 
 

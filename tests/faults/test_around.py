@@ -1,4 +1,4 @@
-"""Kills of a server whose clients have tokens, whose images lie in S3, whose database is reached over TLS."""
+"""Kills of servers with tokens, with images in S3, and with a database over TLS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SQLITE = Databases("sqlite")
 
 
 @pytest.mark.campaign
-def test_a_server_that_asks_for_tokens_is_killed_and_has_lost_nothing(tmp_path: Path) -> None:
+def test_a_server_with_tokens_loses_nothing_when_it_is_killed(tmp_path: Path) -> None:
     """r1-H13"""
     with surroundings.running("tokens") as tokens:
         assert strike(SQLITE, tmp_path / "strike", 1, seed=1, surroundings=tokens).violations == []
@@ -24,7 +24,7 @@ def test_a_server_that_asks_for_tokens_is_killed_and_has_lost_nothing(tmp_path: 
 @pytest.mark.campaign
 @pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("name", ["S3", "S3 over TLS", "Ceph"])
-def test_a_server_with_images_in_s3_is_killed_and_has_lost_nothing(name: str, tmp_path: Path) -> None:
+def test_a_server_with_images_in_s3_loses_nothing_when_it_is_killed(name: str, tmp_path: Path) -> None:
     """r1-H13"""
     upload = next(phase for phase in PHASES if phase.name == "upload, chunked")
     with surroundings.running(name) as around:
@@ -36,7 +36,7 @@ def test_a_server_with_images_in_s3_is_killed_and_has_lost_nothing(name: str, tm
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("name", ["postgres", "mariadb"])
-def test_a_server_with_a_database_over_tls_is_killed_and_has_lost_nothing(name: str, tmp_path: Path) -> None:
+def test_a_server_with_a_database_over_tls_loses_nothing_when_it_is_killed(name: str, tmp_path: Path) -> None:
     """r1-H13"""
     with databases.over_tls(name) as on:
         assert strike(on, tmp_path / "strike", 1, seed=1).violations == []

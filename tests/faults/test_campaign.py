@@ -1,4 +1,4 @@
-"""The fault campaign in short, on SQLite; `make faults` kills more often, and on all databases."""
+"""The fault campaign in its short form, on SQLite. `make faults` kills more often, and on all databases."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ BY_NAME = {phase.name: phase for phase in PHASES}
     [BY_NAME["upload, chunked"], pytest.param(BY_NAME["delete"], marks=pytest.mark.campaign)],
     ids=lambda phase: getattr(phase, "name", None),
 )
-def test_a_server_that_is_killed_before_one_of_its_calls_has_lost_nothing(
-    phase: Phase, tmp_path: Path
-) -> None:
+def test_a_server_loses_nothing_when_it_is_killed_before_a_system_call(phase: Phase, tmp_path: Path) -> None:
     calls = ("linkat", "unlinkat", "fdatasync", "sendto")
 
     tally = walk(phase, SQLITE, tmp_path / "walk", 4, calls=calls)
@@ -33,15 +31,15 @@ def test_a_server_that_is_killed_before_one_of_its_calls_has_lost_nothing(
     assert tally.violations == []
 
 
-def test_a_busy_server_that_is_killed_at_any_moment_has_lost_nothing(tmp_path: Path) -> None:
+def test_a_busy_server_loses_nothing_when_it_is_killed_at_any_moment(tmp_path: Path) -> None:
     assert strike(SQLITE, tmp_path / "strike", kills=2, seed=1).violations == []
 
 
 @pytest.mark.campaign
 @pytest.mark.usefixtures("strace")
-def test_an_upgrade_of_the_database_that_is_killed_is_simply_done_again(tmp_path: Path) -> None:
+def test_an_upgrade_of_the_database_that_was_killed_can_be_repeated(tmp_path: Path) -> None:
     assert migrate(SQLITE, tmp_path / "migration", 2).violations == []
 
 
-def test_what_eight_clients_are_answered_by_two_processes_is_what_a_model_says(tmp_path: Path) -> None:
+def test_two_processes_answer_eight_clients_as_a_model_predicts(tmp_path: Path) -> None:
     assert rehearse(SQLITE, tmp_path / "rehearsal", seeds=1).violations == []

@@ -1,4 +1,4 @@
-"""Calls that fail and databases that break off, in short; `make faults` goes through all of them."""
+"""Calls that fail and connections to databases that break: the short form of `make faults`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ campaign = pytest.mark.campaign
         *(pytest.param(name, marks=campaign) for name in ("sweep", "delete", "import", "copy")),
     ],
 )
-def test_what_the_system_refuses_is_told_and_leaves_nothing(phase: str, tmp_path: Path) -> None:
+def test_a_system_call_that_fails_is_reported_and_leaves_nothing(phase: str, tmp_path: Path) -> None:
     tally = fail(BY_NAME[phase], SQLITE, tmp_path / "walk", 3)
 
     assert tally.times > 0
@@ -39,7 +39,7 @@ def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
 
 
 @pytest.mark.parametrize("phase", ["upload to queued", pytest.param("delete", marks=campaign)])
-def test_a_database_that_breaks_off_is_told_and_leaves_nothing(
+def test_a_broken_connection_to_the_database_is_reported_and_leaves_nothing(
     databases: Databases, phase: str, tmp_path: Path
 ) -> None:
     tally = sever(BY_NAME[phase], databases, tmp_path / "walk", 3)

@@ -1,4 +1,4 @@
-"""A disk that is filled and emptied under kills: `make faults` in short."""
+"""A disk that is filled and emptied during kills: the short form of `make faults`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SQLITE = Databases("sqlite")
 
 
 @pytest.mark.campaign
-def test_a_disk_that_is_full_with_images_and_sqlite_is_emptied_through_the_api(tmp_path: Path) -> None:
+def test_a_disk_full_of_images_and_sqlite_can_be_emptied_through_the_api(tmp_path: Path) -> None:
     """r1-H13, r1-H1"""
     try:
         assert fill(SQLITE, tmp_path / "full", 1).violations == []

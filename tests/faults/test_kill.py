@@ -1,7 +1,7 @@
-"""The server is killed in the middle of uploads, as by a power cut, and started again.
+"""Kills of a server in the middle of uploads, like a power cut, and a new start.
 
-Afterwards no active image lacks a byte, and no bytes lie under an image's name without
-a row that says what they are. An upload that was cut off ends as any that fails.
+Afterwards no active image lacks a byte, and each blob has a row. An upload that was cut off ends like any
+other failed upload.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ MOMENTS = [0, *(pytest.param(number, marks=pytest.mark.campaign) for number in (
 
 
 class Uploader(threading.Thread):
-    """Uploads images one after the other until the server is gone; remembers what it was told."""
+    """A client that uploads one image after the other until the server is gone, and records the answers."""
 
     def __init__(self, server: Server, seed: int):
         super().__init__()
         self._server = server
         self._random = random.Random(seed)
-        #: image id -> SHA-256 of its bytes, of every upload that was begun.
+        #: image id -> SHA-256 of its bytes, for every upload that was begun.
         self.begun: dict[str, str] = {}
-        #: The ids whose upload was answered 200.
+        #: The ids of the images whose upload was answered with 200.
         self.answered: set[str] = set()
 
     def run(self) -> None:
@@ -49,12 +49,14 @@ class Uploader(threading.Thread):
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_kill_at_any_moment_leaves_no_lie(start_server: StartServer, moment: int) -> None:
+def test_a_kill_at_any_moment_leaves_only_whole_images_and_known_blobs(
+    start_server: StartServer, moment: int
+) -> None:
     server = start_server()
     uploaders = [Uploader(server, 100 * moment + number) for number in range(UPLOADERS)]
     for uploader in uploaders:
         uploader.start()
-    # Any moment will do; which one it was changes nothing of what must hold.
+    # The same must hold at any moment.
     threading.Event().wait(random.Random(moment).uniform(0.05, 1.5))
     server.kill()
     for uploader in uploaders:
@@ -63,11 +65,11 @@ def test_a_kill_at_any_moment_leaves_no_lie(start_server: StartServer, moment: i
     begun = {image_id: digest for uploader in uploaders for image_id, digest in uploader.begun.items()}
     answered = {image_id for uploader in uploaders for image_id in uploader.answered}
     assert_every_active_image_is_whole(server, begun, answered)
-    assert_every_blob_is_written_down(server)
+    assert_every_blob_has_a_row(server)
 
 
 def assert_every_active_image_is_whole(server: Server, begun: dict[str, str], answered: set[str]) -> None:
-    """Active images have the bytes that were sent; whatever was answered 200 is active."""
+    """Check that active images have the bytes that were sent, and that answered uploads are active."""
     rows = dict(server.query("SELECT id, status FROM images"))
     active = {image_id for image_id, status in rows.items() if status == "active"}
     assert answered <= active
@@ -80,15 +82,15 @@ def assert_every_active_image_is_whole(server: Server, begun: dict[str, str], an
         assert server.get(f"/images/{image_id}").status == 404
 
 
-def assert_every_blob_is_written_down(server: Server) -> None:
-    """A file under an image's name has a row, as the image's own, as intended, or as doomed."""
+def assert_every_blob_has_a_row(server: Server) -> None:
+    """Check that each file has a row: as stored, intended or pending delete."""
     rows = {key for (key,) in server.query("SELECT key FROM image_locations")}
     assert {blob.name for blob in server.blobs()} <= rows
 
 
 SIZE = 4_000_000
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
-#: How each dialect asks for the bytes of an image that waits for them, and where a failure leaves it.
+#: The upload to a queued image in each dialect, and the status in which a failure leaves the image.
 UPLOADS = {
     "classic": ("PUT /images/{}", "killed"),
     "v1": ("PUT /v1/images/{}", "killed"),
@@ -97,7 +99,9 @@ UPLOADS = {
 
 
 @pytest.mark.parametrize("dialect", UPLOADS)
-def test_an_upload_whose_server_died_ends_as_one_that_failed(start_server: StartServer, dialect: str) -> None:
+def test_an_upload_whose_server_died_ends_like_a_failed_upload(
+    start_server: StartServer, dialect: str
+) -> None:
     asked, end = UPLOADS[dialect]
     server = start_server({"calotype.lease": "1", "calotype.sweep_interval": "0.2"})
     image_id = server.reserve(**FORMATS)["id"]
@@ -121,7 +125,7 @@ def test_an_upload_whose_server_died_ends_as_one_that_failed(start_server: Start
 
 @contextlib.contextmanager
 def half_sent(server: Server, asked: str) -> Iterator[None]:
-    """A request whose body has come half way, as long as the `with` lasts."""
+    """Send a request with half of its body, and keep the connection open until the block ends."""
     head = f"{asked} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % SIZE + bytes(SIZE // 2))
@@ -129,12 +133,12 @@ def half_sent(server: Server, asked: str) -> Iterator[None]:
 
 
 def wait_for(server: Server, image_id: str, status: str) -> None:
-    """Until the image has that status."""
+    """Wait until the image has this status."""
     wait_until(lambda: server.query("SELECT status FROM images WHERE id = ?", image_id) == [(status,)])
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Until it is so; a minute is too long."""
+    """Wait until it holds, but no longer than a minute."""
     end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end

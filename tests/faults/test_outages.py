@@ -1,4 +1,4 @@
-"""Stores that are away for seconds, under clients: `make faults` in short."""
+"""Stores that are unavailable for seconds, under clients: the short form of `make faults`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from tests.faults.campaign.surroundings import Surroundings, options_of
 SQLITE = Databases("sqlite")
 
 
-def test_a_store_whose_disk_is_away_for_seconds_costs_nothing(tmp_path: Path) -> None:
+def test_nothing_is_lost_while_the_disk_of_a_store_is_away_for_seconds(tmp_path: Path) -> None:
     """r1-H13"""
     assert unmount(SQLITE, tmp_path / "away", 1).violations == []
 
 
 @pytest.mark.campaign
-def test_an_s3_server_that_refuses_and_hangs_costs_nothing(swift: Mapping[str, str], tmp_path: Path) -> None:
+def test_nothing_is_lost_while_an_s3_server_refuses_or_hangs(
+    swift: Mapping[str, str], tmp_path: Path
+) -> None:
     """r1-H13"""
     assert hang(SQLITE, tmp_path / "hanging", 2, Surroundings("S3", options_of(swift))).violations == []

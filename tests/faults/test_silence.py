@@ -1,4 +1,4 @@
-"""A database server that hangs, or holds what one needs: whoever asks is told so, and soon."""
+"""A database server that hangs or holds a lock: requests get 503 within a bounded time."""
 
 from __future__ import annotations
 
@@ -36,14 +36,12 @@ def served(link: Link, tmp_path: Path) -> Iterator[Victim]:
         yield running
 
 
-def assert_told_to_come_again(answer: Answer) -> None:
+def assert_asks_for_a_retry(answer: Answer) -> None:
     assert answer.status == 503, answer.text
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_a_database_that_says_nothing_is_503_in_bounded_time_until_it_speaks_again(
-    served: Victim, link: Link
-) -> None:
+def test_a_silent_database_is_503_in_bounded_time_until_it_answers_again(served: Victim, link: Link) -> None:
     image_id = served.upload(b"there before")["id"]
     path = f"/images/{image_id}"
     link.arm(1, Break.SILENT)
@@ -56,20 +54,20 @@ def test_a_database_that_says_nothing_is_503_in_bounded_time_until_it_speaks_aga
             clients.submit(served.readyz, lambda told: told.status != 200),
         ]
         for one in asked:
-            assert_told_to_come_again(one.result())
+            assert_asks_for_a_retry(one.result())
     assert time.monotonic() - began < BOUND
     link.heal()
     assert served.get(path).body == b"there before"
     assert served.upload(b"there now")["status"] == "active"
 
 
-def test_a_row_that_another_program_holds_is_503_in_bounded_time(served: Victim, link: Link) -> None:
+def test_a_row_that_another_program_has_locked_is_503_in_bounded_time(served: Victim, link: Link) -> None:
     image_id = served.upload(b"bytes")["id"]
     engine = create_engine(link.real)
     with engine.connect() as other:
         other.execute(text("UPDATE images SET min_ram = 7"))
         began = time.monotonic()
-        assert_told_to_come_again(served.put(f"/images/{image_id}", meta(name="after")))
+        assert_asks_for_a_retry(served.put(f"/images/{image_id}", meta(name="after")))
         assert time.monotonic() - began < BOUND
         other.rollback()
     engine.dispose()

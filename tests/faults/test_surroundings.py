@@ -1,4 +1,4 @@
-"""Clocks that are set, processes that stand still, databases that restart: `make faults` in short."""
+"""Clocks that are set, processes that freeze, databases that restart: the short form of `make faults`."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ SQLITE = Databases("sqlite")
 
 @pytest.mark.campaign
 @pytest.mark.usefixtures("faketime")
-def test_a_clock_that_is_set_ends_no_upload_that_goes_on(tmp_path: Path) -> None:
+def test_setting_a_clock_ends_no_running_upload(tmp_path: Path) -> None:
     assert clocks.jump(SQLITE, tmp_path / "running", 1).violations == []
 
 
 @pytest.mark.campaign
 @pytest.mark.usefixtures("faketime")
-def test_what_dies_while_its_clock_is_wrong_is_kept_no_longer_than_else(tmp_path: Path) -> None:
+def test_an_upload_that_dies_under_a_wrong_clock_is_swept_in_time(tmp_path: Path) -> None:
     assert clocks.die(SQLITE, tmp_path / "running", 1).violations == []
 
 
-def test_a_process_that_stood_still_for_longer_than_its_leases_undoes_nothing(tmp_path: Path) -> None:
+def test_a_process_that_was_frozen_beyond_its_leases_changes_nothing(tmp_path: Path) -> None:
     assert freeze(SQLITE, tmp_path / "running", 1).violations == []
 
 
 @pytest.mark.campaign
-def test_a_process_that_stood_still_leaves_no_orphan_in_s3(swift: Mapping[str, str], tmp_path: Path) -> None:
+def test_a_process_that_was_frozen_leaves_no_orphan_in_s3(swift: Mapping[str, str], tmp_path: Path) -> None:
     """r1-H13"""
     s3 = Surroundings("S3", options_of(swift))
     assert freeze(SQLITE, tmp_path / "running", 2, surroundings=s3).violations == []
@@ -41,7 +41,7 @@ def test_a_process_that_stood_still_leaves_no_orphan_in_s3(swift: Mapping[str, s
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("server", ["postgres", "mariadb"])
-def test_a_database_that_restarts_and_crashes_under_eight_clients_costs_nothing(
+def test_nothing_is_lost_when_a_database_restarts_or_crashes_under_eight_clients(
     server: str, tmp_path: Path
 ) -> None:
     assert restart(server, tmp_path / "restarted", 2).violations == []

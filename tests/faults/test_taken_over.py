@@ -1,4 +1,4 @@
-"""A server that stands still beyond its lease during an upload: a sweep ends it and the client is told."""
+"""A server that is frozen beyond its lease during an upload: a sweep ends the upload, the client gets 503."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from tests.support.server import Server, write_ini
 MIB = 1 << 20
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
 SENTENCE = "The upload was taken over by a sweep after the server stood still: upload again."
-#: What is asked of an image that waits for its bytes, and where a failed upload leaves it.
+#: The upload to a queued image in each dialect, and the status in which a failure leaves the image.
 UPLOADS = {
     "PUT /images/{}": "killed",
     "PUT /v1/images/{}": "killed",
     "PUT /v2/images/{}/file": "queued",
     "PUT /v2/images/{}/stage": "queued",
 }
-#: What each of them is answered when the image was deleted.
+#: The status of each response if the image was deleted.
 DELETED = dict(zip(UPLOADS, (412, 412, 410, 410), strict=True))
-#: Lease and sweeps of the servers: only the command sweeps, as another node would.
+#: The servers do not sweep: only the command does, as another node would.
 SETTINGS = {"calotype.lease": "1", "calotype.sweep_interval": "0", "calotype.busy_timeout": "5"}
 
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose images lie in files."""
+    """A server with images in files."""
     folder = tmp_path_factory.mktemp("standing")
     running = Server(folder, write_ini(folder, SETTINGS))
     yield running
@@ -47,7 +47,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def options(swift: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Driver -> the options of a store in a real Swift."""
+    """The options of a store in a real Swift, by the driver."""
     return {
         "s3": {
             "endpoint_url": swift["S3_ENDPOINT"],
@@ -73,7 +73,7 @@ def options(swift: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def backends(options: dict[str, dict[str, str]]) -> Iterator[dict[str, Store]]:
-    """The stores as another process would open them, to see what lies there."""
+    """The stores as another process opens them, to see their content."""
     with contextlib.ExitStack() as stack:
         opened = {
             "s3": S3Store("s3", read_options("s3", S3Options, options["s3"])),
@@ -86,7 +86,7 @@ def backends(options: dict[str, dict[str, str]]) -> Iterator[dict[str, Store]]:
 
 @pytest.fixture(scope="module")
 def remote(options: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose images lie in Swift, which it speaks to in both ways."""
+    """A server with images in Swift, through the Swift and the S3 API."""
     folder = tmp_path_factory.mktemp("remote")
     stores = {
         "calotype.stores": "s3 swift",
@@ -115,7 +115,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def sweep_ends_it(server: Server) -> bool:
-    """Whether sweeps of other processes end the server's upload, once its lease of a second is over."""
+    """Return whether a sweep of another process ends the server's upload, whose lease is one second."""
     end = time.monotonic() + 3
     while time.monotonic() < end:
         if run_manage(["sweep", server.ini, *server.variables]).stdout.startswith("1 uploads ended"):
@@ -126,9 +126,10 @@ def sweep_ends_it(server: Server) -> bool:
 
 @contextlib.contextmanager
 def taken_over(server: Server) -> Iterator[None]:
-    """The server stands still, and a sweep has ended its upload, as long as the `with` lasts.
+    """Freeze the server until the block ends, after a sweep has ended its upload.
 
-    A server that was stopped within a transaction keeps SQLite locked: it goes on, and is stopped again.
+    A server that is stopped within a transaction keeps SQLite locked. It is continued then, and stopped
+    again.
     """
     try:
         for _ in range(5):
@@ -153,9 +154,9 @@ def upload_over_a_freeze(
     begun: Callable[[], bool] = lambda: True,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Answer:
-    """Send half of an upload, have a sweep end it while the server stands still, and send the rest.
+    """Send half of an upload, have a sweep end it while the server is frozen, and send the rest.
 
-    The server stands still when the upload has `begun`; `meanwhile` is done before it goes on.
+    The server is frozen once the upload has `begun`; `meanwhile` is called before it continues.
     """
     named = f"x-image-meta-store: {store}\r\n" if store else ""
     head = (
@@ -170,7 +171,9 @@ def upload_over_a_freeze(
         wait_until(lambda: status(server, image_id) in ("saving", "uploading") and begun())
         with taken_over(server):
             meanwhile()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # answered before it was all sent
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # the response came before the end of the request
             line.sendall(chunk + b"0\r\n\r\n")
         response = http.client.HTTPResponse(line)
         response.begin()
@@ -213,7 +216,7 @@ def test_an_upload_that_a_sweep_took_over_is_503_in_every_store(
 
 
 def test_an_upload_that_was_taken_over_can_be_sent_again(standing: Server) -> None:
-    """r1-H5: the answer says to upload again, and where the image is queued, that works."""
+    """r1-H5: the response asks to upload again, and that works if the image is queued."""
     image_id = standing.reserve(**FORMATS)["id"]
     assert upload_over_a_freeze(standing, "PUT /v2/images/{}/file", image_id, MIB).status == 503
     octets = {"Content-Type": "application/octet-stream"}
@@ -224,7 +227,7 @@ def test_an_upload_that_was_taken_over_can_be_sent_again(standing: Server) -> No
 def test_the_worker_that_wakes_up_changes_nothing_of_an_upload_that_came_after_its_own(
     standing: Server, tmp_path: Path
 ) -> None:
-    """r1-E23, C-07: the image gets its bytes from another process while the first one stands still."""
+    """r1-E23, C-07: the image gets its bytes from another process while the first one is frozen."""
     image_id = standing.reserve(**FORMATS)["id"]
 
     def upload_elsewhere() -> None:
@@ -245,8 +248,10 @@ def test_the_worker_that_wakes_up_changes_nothing_of_an_upload_that_came_after_i
 
 
 @pytest.mark.parametrize("asked", UPLOADS)
-def test_an_upload_whose_image_is_deleted_after_the_sweep_is_told_so(standing: Server, asked: str) -> None:
-    """r1-H5: an image that was really deleted is answered as before."""
+def test_an_upload_whose_image_is_deleted_after_the_sweep_reports_the_deletion(
+    standing: Server, asked: str
+) -> None:
+    """r1-H5: the response for an image that was really deleted is as before."""
     image_id = standing.reserve(**FORMATS)["id"]
     deleted = "UPDATE images SET status = 'deleted' WHERE id = ?"
     answer = upload_over_a_freeze(

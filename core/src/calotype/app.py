@@ -184,7 +184,6 @@ def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
         return lifecycle.sweep().full
 
     background.add(Work("heartbeat", INTERVAL, heartbeat.beat, Scope.PER_PROCESS))
-    background.add(Work("leases", settings.lease / 3, lifecycle.renewal(), Scope.PER_PROCESS))
     for probe in service.probes:
         background.add(Work(f"probe of {probe.name}", probe.interval, probe.run, Scope.PER_PROCESS))
     for number in range(settings.job_threads):

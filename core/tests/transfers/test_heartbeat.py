@@ -1,4 +1,4 @@
-"""A process says that it lives, by a row that others read."""
+"""The heartbeat: a process records that it is alive, in a row that others read."""
 
 import datetime
 import os
@@ -21,7 +21,7 @@ def heartbeat(bench):
     return Heartbeat(bench.database)
 
 
-def test_a_process_is_written_down_with_where_it_runs(bench, heartbeat):
+def test_a_heartbeat_records_where_the_process_runs(bench, heartbeat):
     before = datetime.datetime.now(datetime.UTC)
     assert bench.database.processes.all() == []
     heartbeat.beat()
@@ -31,7 +31,7 @@ def test_a_process_is_written_down_with_where_it_runs(bench, heartbeat):
     assert found.started_at <= before <= found.seen_at <= datetime.datetime.now(datetime.UTC)
 
 
-def test_the_next_heartbeat_changes_nothing_but_when_it_was_seen(bench, heartbeat):
+def test_the_next_heartbeat_changes_only_when_the_process_was_seen(bench, heartbeat):
     heartbeat.beat()
     (first,) = bench.database.processes.all()
     assert heartbeat.beat() is False
@@ -46,7 +46,7 @@ def test_two_processes_have_two_rows(bench, heartbeat):
     assert len({one.id for one in bench.database.processes.all()}) == 2
 
 
-def test_a_process_that_ends_removes_its_row_and_no_others(bench, heartbeat):
+def test_a_process_that_ends_removes_only_its_own_row(bench, heartbeat):
     other = Heartbeat(bench.database)
     heartbeat.beat()
     other.beat()
@@ -69,7 +69,7 @@ def test_a_process_that_was_not_seen_for_a_day_is_forgotten(bench, heartbeat):
     assert {one.id for one in bench.database.processes.all()} == {"killed lately", heartbeat._process.id}
 
 
-def test_a_row_that_was_forgotten_meanwhile_is_written_anew(bench, heartbeat):
+def test_a_row_that_was_removed_meanwhile_is_written_again(bench, heartbeat):
     heartbeat.beat()
     with bench.database.unit() as unit:
         unit.processes.forget(heartbeat._process.id)
@@ -77,7 +77,9 @@ def test_a_row_that_was_forgotten_meanwhile_is_written_anew(bench, heartbeat):
     assert len(bench.database.processes.all()) == 1
 
 
-def test_a_database_that_is_away_is_one_warning_and_not_one_each_time(bench, heartbeat, monkeypatch, caplog):
+def test_an_unavailable_database_is_logged_once_and_not_at_each_heartbeat(
+    bench, heartbeat, monkeypatch, caplog
+):
     def unit(**given):
         raise DatabaseUnavailable("The image database is not available at the moment.")
 

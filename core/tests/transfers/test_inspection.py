@@ -1,4 +1,4 @@
-"""What the inspector makes of disk images: IMG-1 to IMG-10, from bytes made here and by qemu-img."""
+"""Verdicts on disk images, made here byte by byte and by qemu-img: IMG-1 to IMG-10."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ddb.adapterType = "ide"
 
 
 def judge(data: bytes, declared: str | None = None, step: int = 1 << 18) -> Verdict:
-    """The verdict on bytes that come in blocks of `step`."""
+    """Return the verdict on bytes that come in blocks of `step`."""
     inspector = Inspector(declared, virtual_size_cap=CAP)
     for at in range(0, len(data), step):
         inspector.update(data[at : at + step])
@@ -99,7 +99,7 @@ def vhdx(*, size: int = MIB, parent: bool = False, item_length: int = 8, entries
 
 
 def iso(front: bytes = b"") -> bytes:
-    """An ISO 9660 of 20 sectors; `front` lies where a disc has nothing."""
+    """Return an ISO 9660 of 20 sectors; `front` fills the bytes that a disc does not use."""
     data = bytearray(padded(front, 40 * 1024))
     struct.pack_into("<B5sB", data, 32 * 1024, 1, b"CD001", 1)
     struct.pack_into("<L", data, 32 * 1024 + 80, 20)
@@ -108,7 +108,7 @@ def iso(front: bytes = b"") -> bytes:
 
 
 def with_mbr(data: bytes) -> bytes:
-    """The same with a partition table of one partition in its first sector."""
+    """Return the same with a partition table of one partition in its first sector."""
     sector = bytearray(padded(data[:512], 512))
     struct.pack_into("<B3sB3sII", sector, 446, 0x80, b"\1\1\0", 0x83, b"\xfe\xff\xff", 63, 1000)
     sector[462:510] = bytes(48)
@@ -217,7 +217,7 @@ def test_an_unsafe_image_is_refused_whatever_it_is_declared_and_however_it_is_cu
 
 
 @pytest.mark.parametrize(("data", "declared"), TAKEN.values(), ids=TAKEN.keys())
-def test_a_sound_image_is_taken_as_what_it_is_declared(data: bytes, declared: str) -> None:
+def test_a_safe_image_is_accepted_as_declared(data: bytes, declared: str) -> None:
     assert judge(data, declared).problem is None
     assert judge(data, declared, 4093) == judge(data, declared)
 
@@ -229,8 +229,8 @@ def test_g_47_what_is_declared_raw_and_is_not_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("data", opaque.FILES.values(), ids=opaque.FILES.keys())
-def test_whatever_a_raw_disk_a_kernel_or_a_ramdisk_begins_with_it_is_taken(data: bytes) -> None:
-    """r1-B1: 415 "The image is not safe: mbr"."""
+def test_a_raw_disk_a_kernel_or_a_ramdisk_is_accepted_whatever_its_first_bytes_are(data: bytes) -> None:
+    """r1-B1: it was 415, "The image is not safe: mbr"."""
     for declared in ("raw", "aki", "ari", "ami", None):
         verdict = judge(data, declared)
         assert (verdict.problem, verdict.virtual_size) == (None, len(data)), declared
@@ -239,7 +239,7 @@ def test_whatever_a_raw_disk_a_kernel_or_a_ramdisk_begins_with_it_is_taken(data:
 
 @pytest.mark.parametrize("data", opaque.FILES.values(), ids=opaque.FILES.keys())
 @pytest.mark.parametrize("declared", ["qcow2", "vmdk", "vdi", "vhd", "vhdx"])
-def test_what_is_opaque_is_no_image_of_another_format(data: bytes, declared: str) -> None:
+def test_an_opaque_image_is_refused_as_any_structured_format(data: bytes, declared: str) -> None:
     assert judge(data, declared).problem is not None
 
 
@@ -253,7 +253,7 @@ def test_a_boot_sector_hides_no_other_format(data: bytes) -> None:
 @pytest.mark.parametrize("declared", ["qcow2", "vmdk", "iso"])
 @pytest.mark.parametrize(("name", "data"), opaque.COMPRESSED.items(), ids=opaque.COMPRESSED.keys())
 def test_a_compressed_file_is_told_by_its_compression(name: str, data: bytes, declared: str) -> None:
-    """r1-B10: "it is raw", also when the format is declared later."""
+    """r1-B10: it was "it is raw", also if the format is declared later."""
     verdict = judge(data, declared)
     assert verdict.problem == (
         f"The image is declared as {declared}, but it looks like a file compressed with {name}: "
@@ -265,12 +265,12 @@ def test_a_compressed_file_is_told_by_its_compression(name: str, data: bytes, de
 
 @given(st.binary(max_size=510), st.binary(max_size=2000))
 def test_no_boot_sector_makes_opaque_bytes_unsafe(sector: bytes, rest: bytes) -> None:
-    """r1-B1: the library judged what lies where partitions would be."""
+    """r1-B1: the library judged the bytes where partitions would be."""
     data = b"\0" + sector[1:].ljust(509, b"\0") + b"\x55\xaa" + rest
     assert "not safe" not in (judge(data, "raw").problem or "")
 
 
-def test_a_sound_image_tells_its_format_and_the_size_of_its_disk() -> None:
+def test_the_verdict_on_a_safe_image_has_its_format_and_the_size_of_its_disk() -> None:
     found = {name: judge(data, declared) for name, (data, declared) in TAKEN.items()}
     assert {name: found[name].format for name in ("qcow2", "vmdk", "fixed vhd", "vhdx", "vdi")} == {
         "qcow2": "qcow2",
@@ -289,10 +289,8 @@ def test_a_sound_image_tells_its_format_and_the_size_of_its_disk() -> None:
     [iso() + DISK, with_mbr(DISK), with_mbr(iso()) + DISK],
     ids=["disc", "partitions", "disc and partitions"],
 )
-def test_a_raw_disk_is_as_large_as_its_bytes_whatever_its_first_sectors_say(
-    data: bytes, declared: str | None
-) -> None:
-    """r1-A7: `virtual_size` was what an ISO's descriptor or a partition table claims."""
+def test_the_virtual_size_of_a_raw_disk_is_the_number_of_its_bytes(data: bytes, declared: str | None) -> None:
+    """r1-A7: `virtual_size` was the claim of an ISO's descriptor or of a partition table."""
     verdict = judge(data, declared)
     assert (verdict.virtual_size, verdict.problem) == (len(data), None)
 
@@ -304,7 +302,7 @@ def test_img_10_an_image_cut_at_any_header_boundary_has_a_verdict(name: str) -> 
         for length in {max(boundary + shift, 0) for shift in (-1, 0, 1)}:
             verdict = judge(data[:length], declared)
             assert verdict.format is not None or verdict.problem is not None
-            # A header cut short is never taken for data without a meaning.
+            # A truncated header is never accepted as raw data.
             if 4 <= length < 512 and name in ("qcow2", "vmdk"):
                 assert judge(data[:length], "raw").problem is not None
 
@@ -315,7 +313,7 @@ def test_img_10_an_image_cut_at_any_header_boundary_has_a_verdict(name: str) -> 
     cuts=st.lists(st.integers(0, 3008), max_size=5),
     declared=st.sampled_from(["raw", "qcow2", "vmdk", "vhd", "nonsense", None]),
 )
-def test_no_bytes_make_the_inspector_raise_and_no_cut_changes_its_mind(
+def test_any_bytes_have_a_verdict_that_does_not_depend_on_how_they_are_cut(
     front: bytes, rest: bytes, cuts: list[int], declared: str | None
 ) -> None:
     data = front + rest
@@ -350,8 +348,8 @@ def test_the_inspectors_memory_is_bounded_whatever_a_header_says(data: bytes) ->
     assert peak < 8 * MIB
 
 
-def test_what_is_no_image_of_a_kind_costs_no_memory_once_that_is_clear() -> None:
-    Inspector("raw").verdict()  # what is loaded with the first one
+def test_formats_that_do_not_match_keep_no_memory() -> None:
+    Inspector("raw").verdict()  # the first one loads the library
     block = os.urandom(MIB)
     tracemalloc.start()
     try:
@@ -369,7 +367,7 @@ def test_what_is_no_image_of_a_kind_costs_no_memory_once_that_is_clear() -> None
     assert afterwards < MIB // 8
 
 
-def test_a_failing_inspector_is_a_verdict_and_not_an_exception(
+def test_an_inspector_that_fails_at_the_end_leads_to_a_refusal(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(format_inspector.RawFileInspector, "finish", None)
@@ -381,10 +379,10 @@ def test_a_failing_inspector_is_a_verdict_and_not_an_exception(
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(24, "too many open files")])
 @pytest.mark.parametrize("method", ["eat_chunk", "finish"])
-def test_what_this_process_is_short_of_is_not_held_against_the_image(
+def test_a_shortage_in_the_process_is_not_a_verdict_on_the_image(
     monkeypatch: pytest.MonkeyPatch, method: str, error: Exception
 ) -> None:
-    """r1-H3: 415 would tell the client that its image is at fault."""
+    """r1-H3: 415 would blame the client's image."""
 
     def fail(*_: object) -> None:
         raise error
@@ -394,7 +392,7 @@ def test_what_this_process_is_short_of_is_not_held_against_the_image(
         judge(qcow2(length=2 * MIB), "qcow2")
 
 
-def test_what_an_inspector_stumbles_over_is_not_its_format(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inspector_that_fails_does_not_match(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(format_inspector.QcowInspector, "eat_chunk", None)
     inspector = Inspector("raw")
     inspector.update(bytes(2 * MIB))
@@ -403,7 +401,7 @@ def test_what_an_inspector_stumbles_over_is_not_its_format(monkeypatch: pytest.M
 
 @pytest.fixture(scope="module")
 def qemu_img() -> str:
-    """qemu-img, installed when root; with CI set its absence fails."""
+    """Return qemu-img, which root installs; with CI set, its absence is a failure."""
     try:
         apt("qemu-utils")
     except Unavailable as lack:
@@ -430,7 +428,7 @@ def qemu_img() -> str:
         ("vdi", "static=on", "vdi"),
     ],
 )
-def test_what_qemu_img_makes_is_taken_as_declared(
+def test_images_made_by_qemu_img_are_accepted_as_declared(
     qemu_img: str, tmp_path: Path, driver: str, option: str, declared: str
 ) -> None:
     disk, made = tmp_path / "disk", tmp_path / "made"
@@ -446,7 +444,9 @@ def test_what_qemu_img_makes_is_taken_as_declared(
 
 
 @pytest.mark.parametrize("driver", ["qcow2", "vmdk"])
-def test_what_qemu_img_builds_on_another_file_is_refused(qemu_img: str, tmp_path: Path, driver: str) -> None:
+def test_an_image_that_qemu_img_builds_on_another_file_is_refused(
+    qemu_img: str, tmp_path: Path, driver: str
+) -> None:
     base, child = tmp_path / "base", tmp_path / "child"
     subprocess.run([qemu_img, "create", "-q", "-f", driver, base, "4M"], check=True)
     subprocess.run([qemu_img, "create", "-q", "-f", driver, "-b", base, "-F", driver, child], check=True)

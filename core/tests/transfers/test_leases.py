@@ -1,4 +1,4 @@
-"""Leases are told by a clock that nobody sets, whatever the clocks of those say who wrote them down."""
+"""Leases expire by a monotonic clock, whatever the clock of the process that wrote them says."""
 
 import datetime
 
@@ -16,7 +16,7 @@ HOUR = 3600
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self):
         self.now = 1000.0
@@ -31,7 +31,7 @@ def clock():
 
 
 @pytest.fixture
-def watch(clock):
+def monitor(clock):
     return LeaseMonitor(LEASE, clock)
 
 
@@ -39,63 +39,63 @@ def ends_in(seconds):
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
 
 
-def test_what_was_never_taken_is_free_at_once(watch):
-    assert watch.expired({"job": None}) == {"job"}
+def test_a_lease_that_nobody_has_taken_is_free_at_once(monitor):
+    assert monitor.expired({"job": None}) == {"job"}
 
 
-def test_a_lease_that_is_over_by_the_registry_is_watched_for_two_thirds_of_it(watch, clock):
+def test_a_lease_that_looks_expired_is_watched_for_two_thirds_of_its_length(monitor, clock):
     leases = {"key": ends_in(-1)}
 
-    assert watch.expired(leases) == set()
-    assert watch.seconds_until_certain() == LEASE * 2 / 3
+    assert monitor.expired(leases) == set()
+    assert monitor.seconds_until_certain() == LEASE * 2 / 3
     clock.now += LEASE * 2 / 3 - 1
-    assert watch.expired(leases) == set()
+    assert monitor.expired(leases) == set()
     clock.now += 1
-    assert watch.expired(leases) == {"key"}
-    assert watch.seconds_until_certain() == 0
+    assert monitor.expired(leases) == {"key"}
+    assert monitor.seconds_until_certain() == 0
 
 
-def test_the_watch_begins_before_the_end(watch, clock):
+def test_a_lease_is_watched_before_its_end(monitor, clock):
     end = ends_in(0.05)
-    assert watch.expired({"key": end}) == set()
+    assert monitor.expired({"key": end}) == set()
     clock.now += LEASE
     while datetime.datetime.now(datetime.UTC) <= end:
         pass
 
-    assert watch.expired({"key": end}) == {"key"}
+    assert monitor.expired({"key": end}) == {"key"}
 
 
-def test_a_clock_that_was_set_forwards_ends_no_lease_that_is_renewed(watch, clock):
+def test_a_clock_set_forward_ends_no_lease_that_is_renewed(monitor, clock):
     for turn in range(20):
-        assert watch.expired({"key": ends_in(-HOUR + turn)}) == set()
+        assert monitor.expired({"key": ends_in(-HOUR + turn)}) == set()
         clock.now += LEASE / 3
 
 
-def test_a_clock_that_was_set_back_keeps_no_lease_for_ever(watch, clock):
+def test_a_clock_set_back_keeps_no_lease_for_ever(monitor, clock):
     leases = {"key": ends_in(HOUR)}
 
-    assert watch.expired(leases) == set()
-    assert watch.seconds_until_certain() == LEASE
+    assert monitor.expired(leases) == set()
+    assert monitor.seconds_until_certain() == LEASE
     clock.now += LEASE
-    assert watch.expired(leases) == {"key"}
+    assert monitor.expired(leases) == {"key"}
 
 
-def test_what_looks_alive_is_in_no_doubt(watch):
-    watch.expired({"key": ends_in(LEASE - 1)})
+def test_a_lease_with_an_end_in_the_future_is_not_doubtful(monitor):
+    monitor.expired({"key": ends_in(LEASE - 1)})
 
-    assert watch.seconds_until_certain() == 0
+    assert monitor.seconds_until_certain() == 0
 
 
-def test_what_was_not_seen_in_between_is_seen_for_the_first_time(watch, clock):
+def test_a_lease_that_vanished_in_between_is_watched_anew(monitor, clock):
     end = ends_in(-1)
-    watch.expired({"key": end})
-    watch.expired({})
+    monitor.expired({"key": end})
+    monitor.expired({})
     clock.now += LEASE
 
-    assert watch.expired({"key": end}) == set()
+    assert monitor.expired({"key": end}) == set()
 
 
-def test_an_upload_that_ends_between_a_sweeps_look_and_its_claim_keeps_its_bytes(template, monkeypatch):
+def test_an_upload_that_ends_between_a_sweeps_query_and_its_claim_keeps_its_bytes(template, monkeypatch):
     with make_bench(template, settings=make_settings(lease=1.0)) as bench:
         image_id, key = new_id(), f"{new_id()}.attempt"
         with bench.database.unit() as unit:

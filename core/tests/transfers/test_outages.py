@@ -1,145 +1,30 @@
-"""Jobs wait for stores that are away, and no thread waits with them (r1-H4)."""
+"""Jobs wait for unavailable stores, and no thread waits with them (r1-H4)."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import itertools
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import select, update
 
-from calotype.database.tables import JobRow
-from calotype.images.imports import ImportRequest, Origin
 from calotype.images.lifecycle import Lifecycle
-from calotype.model.audit import Actor
 from calotype.model.change import Change
 from calotype.model.changes import ImageFields
-from calotype.model.images import Image, Status
-from calotype.model.jobs import Job, JobKind, JobStatus
+from calotype.model.images import Status
+from calotype.model.jobs import JobStatus
 from calotype.model.policy import Caller
-from calotype.stores import BadLocation, BlobNotFound, Reader, Stored, StoreFull, Unavailable
+from calotype.stores import BadLocation, StoreFull, Unavailable
 from calotype.stores.errors import SourceBroken, SourceMismatch
 from calotype.testing import Trickle
-from calotype.testing.memory import MemoryStore
 from calotype.transfers import outages
-from calotype.transfers.jobs import JobSpec
-from calotype.transfers.readers import Announced
-from tests.support.workbench import Bench, make_bench, make_catalog, make_settings
+from core.tests.transfers.leaving import AWAY, DATA, LONG_AGO, Leaving, Outages
+from tests.support.workbench import make_bench, make_catalog, make_settings
 
-DATA = b"bytes of an image" * 100
 PATIENCE = 100.0
-AWAY = "it cannot be connected to"
-
-
-class Leaving(MemoryStore):
-    """A store that is away whenever it is told to be."""
-
-    def __init__(self, name: str):
-        super().__init__(name, MemoryStore.Options())
-        self.away: Callable[[], Exception] | None = None
-        self.tries = 0
-        #: Called when bytes are read.
-        self.meanwhile: Callable[[], object] = lambda: None
-
-    def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
-        self._answer()
-        return super().add(key, source, size)
-
-    def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
-        self._answer()
-        self.meanwhile()
-        return super().get(location, offset, length)
-
-    def discard(self, key: str) -> None:
-        self.check()
-        with contextlib.suppress(BlobNotFound):
-            super().discard(key)
-
-    def register(self, uri: str) -> Stored:
-        self._answer()
-        return super().register(uri)
-
-    def check(self) -> None:
-        if self.away is not None:
-            raise self.away()
-
-    def leave(self, error: Callable[[], Exception] | None = None) -> None:
-        self.away = error or (lambda: Unavailable(self.name, AWAY))
-
-    def _answer(self) -> None:
-        self.tries += 1
-        if self.away is not None:
-            raise self.away()
-
-
-@dataclass
-class Outages:
-    """A bench with the stores `near`, `far` and `web`, of which any may be away."""
-
-    bench: Bench
-    near: Leaving
-    far: Leaving
-    web: Leaving
-    lifecycle: Lifecycle
-
-    def job(self) -> Job:
-        """The only job there is."""
-        with self.bench.database.engine.connect() as connection:
-            (job_id,) = connection.scalars(select(JobRow.id))
-        return self.bench.database.find_job(job_id)
-
-    def change_job(self, **values: Any) -> None:
-        with self.bench.database.engine.begin() as connection:
-            connection.execute(update(JobRow).values(**values))
-
-    def row(self) -> JobRow:
-        with self.bench.database.engine.connect() as connection:
-            return connection.execute(select(JobRow.__table__)).one()
-
-    def work_when_due(self) -> bool:
-        """Do the job as soon as its pause is over."""
-        self.change_job(not_before=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
-        return self.lifecycle.work()
-
-    def image(self, **fields: Any) -> Image:
-        return self.bench.database.find(self.job().image_id)
-
-    def importing(self, *stores: str, strict: bool = True) -> Image:
-        """An image whose staged bytes, in `near`, are being imported."""
-        draft = ImageFields(fields={"disk_format": "raw", "container_format": "bare"})
-        image = self.lifecycle.reserve(Change(self.bench.caller, draft))
-        staged = self.lifecycle.imports.stage(
-            Change(self.bench.caller, ImageFields(), image), Announced(Trickle(DATA))
-        )
-        self.lifecycle.imports.submit(
-            Change(self.bench.caller, ImageFields(), staged),
-            ImportRequest(Origin.STAGED, stores, strict=strict),
-        )
-        return staged
-
-    def copying(self, *stores: str) -> Image:
-        """An active image in `near` that is being copied."""
-        image = self.lifecycle.upload(Change(self.bench.caller, ImageFields()), Announced(Trickle(DATA)))
-        self.lifecycle.imports.submit(
-            Change(self.bench.caller, ImageFields(), image), ImportRequest(Origin.COPY, stores)
-        )
-        return image
-
-    def downloading(self) -> Image:
-        """An image whose bytes are fetched from `web`, which belongs to others."""
-        self.web.shelf.foreign["there"] = DATA
-        location = MemoryStore.register(self.web, "memory:there").location
-        image = self.lifecycle.reserve(Change(self.bench.caller, ImageFields()))
-        order = JobSpec(("near",), source="web", location=location, size=len(DATA))
-        with self.bench.database.unit() as unit:
-            unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
-        return image
 
 
 @pytest.fixture
@@ -159,7 +44,7 @@ BEGIN = {
 
 
 @pytest.mark.parametrize("begin", BEGIN.values(), ids=BEGIN)
-def test_a_job_waits_for_its_target_and_is_done_when_that_is_back(there: Outages, begin) -> None:
+def test_a_job_waits_for_its_target_and_succeeds_when_that_is_back(there: Outages, begin) -> None:
     """r1-H4"""
     image = begin(there)
     there.far.leave()
@@ -174,9 +59,8 @@ def test_a_job_waits_for_its_target_and_is_done_when_that_is_back(there: Outages
     there.far.away = None
     assert there.work_when_due()
     assert (there.job().status, there.job().message) == (JobStatus.SUCCESS, "")
-    done = there.bench.database.find(image.id)
-    assert (done.status, done.status_reason) == (Status.ACTIVE, None)
-    assert "far" in {location.store for location in done.locations}
+    assert (there.image().status, there.image().status_reason) == (Status.ACTIVE, None)
+    assert "far" in there.stores_of(image)
 
 
 @pytest.mark.parametrize("begin", BEGIN.values(), ids=BEGIN)
@@ -191,22 +75,20 @@ def test_a_job_waits_for_the_store_it_reads_from(there: Outages, begin) -> None:
     assert there.job().status is JobStatus.SUCCESS
 
 
-def test_a_copy_turns_to_another_store_when_the_first_one_is_away(there: Outages) -> None:
+def test_a_copy_is_made_from_another_store_if_the_first_one_is_away(there: Outages) -> None:
     """r1-H4: the image has a good copy in a store that answers."""
     image = there.copying("far")
     assert there.lifecycle.work()
     there.near.leave()
-    there.lifecycle.imports.submit(
-        Change(there.bench.caller, ImageFields(), there.bench.database.find(image.id)),
-        ImportRequest(Origin.COPY, ("web",)),
-    )
+    there.copy(image, "web")
     assert there.lifecycle.work()
-    held = {location.store for location in there.bench.database.find(image.id).locations}
-    assert held == {"near", "far", "web"}
+    assert there.stores_of(image) == {"near", "far", "web"}
 
 
-def test_a_source_that_breaks_off_in_mid_copy_is_waited_for(there: Outages, monkeypatch) -> None:
-    """r1-H4: the target's driver sees a source that failed, and it is a store of ours that did."""
+def test_a_job_waits_for_a_source_that_breaks_off_in_the_middle_of_a_copy(
+    there: Outages, monkeypatch
+) -> None:
+    """r1-H4: the target's driver sees a broken source, which is another store of ours."""
     there.copying("far")
 
     class Breaking(Trickle):
@@ -221,7 +103,7 @@ def test_a_source_that_breaks_off_in_mid_copy_is_waited_for(there: Outages, monk
     assert there.job().status is JobStatus.SUCCESS
 
 
-def test_nobody_takes_a_job_before_its_pause_is_over(there: Outages) -> None:
+def test_no_process_takes_a_job_before_its_pause_is_over(there: Outages) -> None:
     """r1-H4"""
     there.copying("far")
     there.far.leave()
@@ -231,8 +113,8 @@ def test_nobody_takes_a_job_before_its_pause_is_over(there: Outages) -> None:
     assert there.far.tries == tries
 
 
-def test_a_try_while_the_store_is_still_away_leaves_nothing_to_sweep(there: Outages) -> None:
-    """r1-H4: hours of waiting would leave a row for each try otherwise."""
+def test_a_retry_while_the_store_is_still_away_leaves_nothing_to_sweep(there: Outages) -> None:
+    """r1-H4: otherwise hours of waiting would leave a row for each retry."""
     image = there.copying("far")
     there.far.leave()
     assert there.lifecycle.work()
@@ -243,36 +125,26 @@ def test_a_try_while_the_store_is_still_away_leaves_nothing_to_sweep(there: Outa
     assert len(there.bench.locations(image.id)) == left
 
 
-def test_other_jobs_are_done_while_one_waits_and_go_before_it(there: Outages) -> None:
+def test_other_jobs_are_done_while_one_waits_and_precede_its_retry(there: Outages) -> None:
     """r1-H4"""
-    first = there.lifecycle.upload(Change(there.bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    there.lifecycle.imports.submit(
-        Change(there.bench.caller, ImageFields(), first), ImportRequest(Origin.COPY, ("far",))
-    )
+    there.copying("far")
     there.far.leave()
     assert there.lifecycle.work()
-    there.change_job(not_before=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
-    second = there.lifecycle.upload(Change(there.bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    there.lifecycle.imports.submit(
-        Change(there.bench.caller, ImageFields(), second), ImportRequest(Origin.COPY, ("web",))
-    )
+    there.change_job(not_before=LONG_AGO)
+    second = there.copying("web")
 
     assert there.lifecycle.work()
 
-    assert {location.store for location in there.bench.database.find(second.id).locations} == {"near", "web"}
+    assert there.stores_of(second) == {"near", "web"}
 
 
-def test_a_project_with_a_running_job_comes_after_one_without(there: Outages) -> None:
-    """r1-D5: many imports whose source says nothing do not keep out those of others."""
+def test_a_project_with_a_running_job_comes_after_a_project_without_one(there: Outages) -> None:
+    """r1-D5: many imports with a silent source do not keep out the imports of others."""
     admin = frozenset({"admin"})
     owners = [Caller(user="u", project=project, roles=admin) for project in ("a", "a", "b")]
-    images = [
-        there.lifecycle.upload(Change(owner, ImageFields()), Announced(Trickle(DATA))) for owner in owners
-    ]
+    images = [there.upload(owner) for owner in owners]
     for image, owner in zip(images, owners, strict=True):
-        there.lifecycle.imports.submit(
-            Change(owner, ImageFields(), image), ImportRequest(Origin.COPY, ("far",))
-        )
+        there.copy(image, "far", caller=owner)
     began, release = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -287,13 +159,13 @@ def test_a_project_with_a_running_job_comes_after_one_without(there: Outages) ->
 
     assert there.lifecycle.work()
 
-    copied = [image.id for image in images if len(there.bench.database.find(image.id).locations) == 2]
+    copied = [image.id for image in images if len(there.stores_of(image)) == 2]
     release.set()
     busy.join()
     assert copied == [images[2].id]
 
 
-def test_pauses_double_up_to_a_minute_and_their_sum_is_the_patience(there: Outages) -> None:
+def test_pauses_double_up_to_a_minute_and_add_up_to_the_patience(there: Outages) -> None:
     """r1-H4"""
     there.copying("far")
     there.far.leave()
@@ -313,7 +185,7 @@ def test_pauses_double_up_to_a_minute_and_their_sum_is_the_patience(there: Outag
     assert (job.failed, job.waiting_since) == (("far",), None)
 
 
-def test_a_job_that_may_not_wait_fails_at_once(template: Path) -> None:
+def test_a_job_without_patience_fails_at_once(template: Path) -> None:
     """r1-H4: `calotype.job_patience = 0`."""
     near, far = Leaving("near"), Leaving("far")
     with make_bench(template) as bench:
@@ -336,15 +208,15 @@ FINAL = {
 
 
 @pytest.mark.parametrize("error", FINAL.values(), ids=FINAL)
-def test_what_does_not_pass_by_itself_is_final(there: Outages, error) -> None:
-    """r1-H4: a full store is not away; nobody knows whether it will ever have room."""
+def test_an_error_that_does_not_pass_by_itself_ends_the_job(there: Outages, error) -> None:
+    """r1-H4: a full store is not unavailable, and may never have room again."""
     there.copying("far")
     there.far.leave(error)
     assert there.lifecycle.work()
     assert there.job().status is JobStatus.FAILURE
 
 
-def test_a_source_outside_is_waited_for_within_a_shorter_bound(there: Outages) -> None:
+def test_the_wait_for_an_external_source_has_a_shorter_limit(there: Outages) -> None:
     """r1-H4"""
     image = there.downloading()
     there.web.leave()
@@ -356,7 +228,7 @@ def test_a_source_outside_is_waited_for_within_a_shorter_bound(there: Outages) -
     assert there.job().status is JobStatus.FAILURE
 
 
-def test_a_source_outside_that_does_not_have_it_is_final(there: Outages) -> None:
+def test_an_external_source_without_the_bytes_ends_the_job(there: Outages) -> None:
     """r1-H4"""
     there.downloading()
     del there.web.shelf.foreign["there"]
@@ -373,11 +245,11 @@ def test_an_import_into_all_of_several_stores_waits_for_the_one_that_is_away(the
     assert there.job().pending == ("far", "web")
     there.far.away = None
     assert there.work_when_due()
-    assert {one.store for one in there.bench.database.find(image.id).locations} == {"far", "web"}
+    assert there.stores_of(image) == {"far", "web"}
 
 
-def test_an_import_into_any_of_several_stores_goes_on_with_the_others_and_comes_back(there: Outages) -> None:
-    """r1-H4: the image is active as soon as one store has it."""
+def test_an_import_into_any_of_several_stores_continues_with_the_others_first(there: Outages) -> None:
+    """r1-H4: the image is active as soon as one store has its bytes."""
     image = there.importing("far", "web", strict=False)
     there.far.leave()
     assert there.lifecycle.work()
@@ -387,13 +259,13 @@ def test_an_import_into_any_of_several_stores_goes_on_with_the_others_and_comes_
     assert there.job().pending == ("far",)
     there.far.away = None
     assert there.work_when_due()
-    assert {one.store for one in there.bench.database.find(image.id).locations} == {"far", "web"}
+    assert there.stores_of(image) == {"far", "web"}
     assert there.job().status is JobStatus.SUCCESS
     states = sorted(row.state for row in there.bench.locations(image.id))
-    assert states == ["doomed", "stored", "stored"]  # what the first try may have left is for a sweep
+    assert states == ["doomed", "stored", "stored"]  # a sweep removes the bytes of the first attempt
 
 
-def test_what_failed_for_good_is_not_tried_again_with_what_waits(there: Outages) -> None:
+def test_a_store_that_failed_for_good_is_not_retried_with_a_store_that_waits(there: Outages) -> None:
     """r1-H4"""
     there.importing("far", "web", strict=False)
     there.far.leave()
@@ -411,7 +283,7 @@ def test_what_failed_for_good_is_not_tried_again_with_what_waits(there: Outages)
     assert there.image().status is Status.ACTIVE
 
 
-def test_a_deletion_of_the_image_ends_the_wait_at_once(there: Outages) -> None:
+def test_deleting_the_image_ends_the_wait_at_once(there: Outages) -> None:
     """r1-H4"""
     image = there.importing("far")
     there.far.leave()
@@ -425,7 +297,7 @@ def test_a_deletion_of_the_image_ends_the_wait_at_once(there: Outages) -> None:
     assert {row.store: row.state for row in there.bench.locations(image.id)} == {"far": "doomed"}
 
 
-def test_a_deletion_while_a_store_is_tried_ends_the_wait_at_once(there: Outages) -> None:
+def test_deleting_the_image_during_a_retry_ends_the_wait_at_once(there: Outages) -> None:
     """r1-H4"""
     image = there.importing("far")
 
@@ -439,7 +311,7 @@ def test_a_deletion_while_a_store_is_tried_ends_the_wait_at_once(there: Outages)
     assert there.job().status is JobStatus.FAILURE
 
 
-def test_a_job_whose_image_is_deleted_as_it_begins_says_so(there: Outages) -> None:
+def test_a_job_whose_image_is_deleted_as_it_begins_reports_that(there: Outages) -> None:
     """r1-H13: its message was the id of the image and nothing else."""
     image = there.importing("far")
     there.near.meanwhile = lambda: there.lifecycle.delete(
@@ -449,7 +321,7 @@ def test_a_job_whose_image_is_deleted_as_it_begins_says_so(there: Outages) -> No
     assert there.job().message == f"Image {image.id} was deleted."
 
 
-def test_a_job_that_waits_survives_the_process(there: Outages) -> None:
+def test_a_job_that_waits_outlives_its_process(there: Outages) -> None:
     """r1-H4"""
     there.copying("far")
     there.far.leave()
@@ -463,8 +335,8 @@ def test_a_job_that_waits_survives_the_process(there: Outages) -> None:
 
 
 @pytest.mark.parametrize("days", [-1, 1], ids=["behind", "ahead"])
-def test_a_clock_that_is_wrong_loses_no_job(there: Outages, days: int) -> None:
-    """r1-H4: a moment that lies beyond the longest pause was written down by a clock that is wrong."""
+def test_a_wrong_clock_loses_no_job(there: Outages, days: int) -> None:
+    """r1-H4: a next try that is later than the longest pause was written by a wrong clock."""
     there.copying("far")
     there.far.leave()
     assert there.lifecycle.work()
@@ -475,7 +347,7 @@ def test_a_clock_that_is_wrong_loses_no_job(there: Outages, days: int) -> None:
     assert there.job().status is JobStatus.SUCCESS
 
 
-def test_who_saw_a_job_before_it_was_put_off_does_not_take_it(there: Outages) -> None:
+def test_a_process_that_saw_a_job_before_it_was_put_off_cannot_claim_it(there: Outages) -> None:
     """r1-H4"""
     there.copying("far")
     now = datetime.datetime.now(datetime.UTC)
@@ -496,10 +368,10 @@ GIVE_AWAY = {
 
 @pytest.mark.parametrize("when", ["before the job", "while its bytes are read"])
 @pytest.mark.parametrize(("begin", "after"), GIVE_AWAY.values(), ids=GIVE_AWAY)
-def test_an_image_that_is_given_away_does_not_get_the_bytes_that_its_owner_before_chose(
+def test_an_image_with_a_new_owner_does_not_get_the_bytes_that_the_old_one_chose(
     there: Outages, begin, after: Status, when: str
 ) -> None:
-    """The project that has it now would boot what another one has named. (r1-C2)"""
+    """The new owner would boot bytes that another project has named. (r1-C2)"""
     image = begin(there)
     giver = Caller("root", "default", frozenset({"admin"}))
 

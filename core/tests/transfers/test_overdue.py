@@ -1,4 +1,4 @@
-"""What the lifecycle does about a store whose driver hangs."""
+"""The lifecycle with a store whose driver hangs."""
 
 import threading
 
@@ -19,15 +19,15 @@ SOON = 0.2
 
 @pytest.fixture
 def hurried(bench, monkeypatch):
-    """The bench, with a store that is given up soon."""
+    """The bench, with a store whose calls time out soon."""
     for name, seconds in (("LOOK", 0.02), ("STALLED", 0.05), ("BRIEF", 0.02), ("QUEUE", 0.05)):
         monkeypatch.setattr(bulkheads, name, seconds)
     bench.stores["memory"].bulkhead = Bulkhead("memory", Bounds(call_timeout=SOON, stall_timeout=SOON))
     return bench
 
 
-def test_an_upload_that_is_given_up_is_told_at_once_and_its_bytes_are_left_to_a_sweep(hurried):
-    """r1-D3: asking the store to remove them would take as long again, and its driver is still at work."""
+def test_an_overdue_upload_fails_at_once_and_leaves_its_bytes_to_a_sweep(hurried):
+    """r1-D3: another call would take as long again, and the driver may still be writing the bytes."""
     gate, discarded = threading.Event(), []
     real = hurried.store.add
 
@@ -46,8 +46,8 @@ def test_an_upload_that_is_given_up_is_told_at_once_and_its_bytes_are_left_to_a_
     gate.set()
 
 
-def test_an_upload_that_would_be_refused_at_once_leaves_no_record(hurried):
-    """r1-D3: a crowd that asks a store which hangs must not keep the database busy."""
+def test_an_upload_to_a_crowded_store_leaves_no_record(hurried):
+    """r1-D3: many uploads to a store that hangs must not keep the database busy."""
     hurried.stores["memory"].bulkhead = Bulkhead("memory", Bounds(stall_timeout=SOON, max_uploads=1))
     gate = threading.Event()
     hurried.store.add = lambda key, source, size=None: gate.wait(30)
@@ -65,8 +65,8 @@ def test_an_upload_that_would_be_refused_at_once_leaves_no_record(hurried):
     gate.set()
 
 
-def test_a_delete_is_done_although_the_store_hangs(hurried):
-    """r1-D3: the record is gone, and the bytes are written down to be removed."""
+def test_a_delete_succeeds_although_the_store_hangs(hurried):
+    """r1-D3: the record is deleted, and the bytes are pending delete."""
     image = hurried.lifecycle.upload(Change(CALLER, ImageFields()), Announced(Trickle(b"bytes")))
     gate = threading.Event()
     hurried.store.delete = lambda location: gate.wait(30)

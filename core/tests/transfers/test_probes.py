@@ -1,4 +1,4 @@
-"""Probes: what was last seen is told at once, whatever hangs."""
+"""Probes: the last result is there at once, whatever hangs."""
 
 import threading
 import time
@@ -35,13 +35,13 @@ def raising(error: Exception):
         (raising(DatabaseUnavailable("away")), "unavailable"),
     ],
 )
-def test_a_probe_tells_what_its_last_look_saw(check, state):
+def test_a_probe_reports_the_result_of_its_last_check(check, state):
     looked = probe(check)
     assert looked.run() is False
     assert looked.state == state
 
 
-def test_what_was_never_seen_is_unknown_for_as_long_as_a_look_may_take():
+def test_the_state_is_unknown_until_the_first_check_has_timed_out():
     """r1-D3"""
     unseen = probe(lambda: None)
     assert unseen.state is ProbeState.UNKNOWN
@@ -50,7 +50,7 @@ def test_what_was_never_seen_is_unknown_for_as_long_as_a_look_may_take():
 
 
 @pytest.mark.parametrize("seen_before", [False, True])
-def test_a_look_that_hangs_counts_as_unavailable_after_its_time_until_it_ends(seen_before):
+def test_a_check_that_hangs_counts_as_unavailable_from_its_timeout_until_it_returns(seen_before):
     """r1-D3"""
     gate, calls = threading.Event(), []
 

@@ -1,4 +1,4 @@
-"""What stands before a store: the meter, which never lets unreserved bytes pass, and the inspection."""
+"""The readers before a store: one passes on only reserved bytes, one inspects them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BACKED = b"QFI\xfb" + (3).to_bytes(4, "big") + (104).to_bytes(8, "big") + (4).to
 
 
 @dataclass
-class SegmentBudget:
-    """A project's quota with this many bytes left, and what was asked of it."""
+class Quota:
+    """A project's quota with this many bytes left, and the reservations that were asked for."""
 
     left: int
     reserved: int = 0
@@ -33,7 +33,7 @@ class SegmentBudget:
 
 
 class Slices:
-    """A source that gives what it was made of, slice by slice, and then breaks if told so."""
+    """A source that returns its slices, and then raises its error if it has one."""
 
     def __init__(self, slices: list[bytes], error: Exception | None = None):
         self._slices = list(slices)
@@ -56,31 +56,31 @@ def drain(reader: QuotaReader | InspectingReader, size: int = 1 << 16) -> bytes:
 
 
 def test_bytes_are_reserved_before_they_are_passed_on() -> None:
-    room = SegmentBudget(1 << 40)
-    assert drain(QuotaReader(Slices([b"abc", b"de"]), room.reserve)) == b"abcde"
-    assert room.asked == [3 + RESERVED]
+    quota = Quota(1 << 40)
+    assert drain(QuotaReader(Slices([b"abc", b"de"]), quota.reserve)) == b"abcde"
+    assert quota.asked == [3 + RESERVED]
 
 
-def test_a_long_source_is_reserved_for_piece_by_piece() -> None:
+def test_bytes_of_a_long_source_are_reserved_piece_by_piece() -> None:
     block = bytes(1 << 20)
-    room = SegmentBudget(1 << 40)
-    metered = QuotaReader(Slices([block] * 200), room.reserve)
+    quota = Quota(1 << 40)
+    metered = QuotaReader(Slices([block] * 200), quota.reserve)
     count = 0
     while data := metered.read(1 << 20):
         count += len(data)
-        assert count <= room.reserved
-    assert len(room.asked) <= 200 * len(block) // RESERVED + 1
+        assert count <= quota.reserved
+    assert len(quota.asked) <= 200 * len(block) // RESERVED + 1
 
 
 def test_near_the_limit_the_last_byte_still_fits() -> None:
-    room = SegmentBudget(10)
-    assert drain(QuotaReader(Slices([b"12345", b"67890"]), room.reserve)) == b"1234567890"
-    assert room.reserved == 10
+    quota = Quota(10)
+    assert drain(QuotaReader(Slices([b"12345", b"67890"]), quota.reserve)) == b"1234567890"
+    assert quota.reserved == 10
 
 
 def test_one_byte_more_than_the_limit_is_not_passed_on() -> None:
-    room = SegmentBudget(10)
-    metered = QuotaReader(Slices([b"1234567890", b"1"]), room.reserve)
+    quota = Quota(10)
+    metered = QuotaReader(Slices([b"1234567890", b"1"]), quota.reserve)
     assert metered.read() == b"1234567890"
     with pytest.raises(SourceTooLarge, match="10"):
         metered.read()
@@ -90,23 +90,21 @@ def test_one_byte_more_than_the_limit_is_not_passed_on() -> None:
     sizes=st.lists(st.integers(0, 3 * RESERVED // 2), max_size=12),
     left=st.integers(0, 4 * RESERVED),
 )
-def test_no_byte_passes_that_is_not_reserved_and_none_is_held_back_that_fits(
-    sizes: list[int], left: int
-) -> None:
-    room = SegmentBudget(left)
+def test_exactly_the_bytes_that_fit_the_quota_are_reserved_and_passed_on(sizes: list[int], left: int) -> None:
+    quota = Quota(left)
     passed = 0
-    metered = QuotaReader(Slices([_Sized(size) for size in sizes]), room.reserve)
+    metered = QuotaReader(Slices([_Sized(size) for size in sizes]), quota.reserve)
     for size in sizes:
         if passed + size > left:
             with pytest.raises(SourceTooLarge):
                 metered.read()
             break
         passed += len(metered.read())
-        assert passed <= room.reserved <= left or passed == 0
+        assert passed <= quota.reserved <= left or passed == 0
 
 
 class _Sized(bytes):
-    """Bytes that say they are many, without being so."""
+    """Bytes that pretend to have this length."""
 
     def __new__(cls, size: int) -> _Sized:
         made = super().__new__(cls)
@@ -117,16 +115,16 @@ class _Sized(bytes):
         return self.size
 
 
-def test_what_a_source_raises_is_passed_on() -> None:
+def test_an_error_of_the_source_is_passed_on() -> None:
     with pytest.raises(SourceBroken):
-        drain(QuotaReader(Slices([b"a"], SourceBroken("gone")), SegmentBudget(10).reserve))
+        drain(QuotaReader(Slices([b"a"], SourceBroken("gone")), Quota(10).reserve))
     with pytest.raises(SourceBroken):
         drain(InspectingReader(Slices([b"a"], SourceBroken("gone")), Inspector("raw"), enforce=True))
 
 
-def test_both_close_their_source() -> None:
+def test_both_readers_close_their_source() -> None:
     for wrap in (
-        lambda source: QuotaReader(source, SegmentBudget(1).reserve),
+        lambda source: QuotaReader(source, Quota(1).reserve),
         lambda source: InspectingReader(source, Inspector(None), enforce=True),
     ):
         source = Slices([])
@@ -134,32 +132,32 @@ def test_both_close_their_source() -> None:
         assert source.closed
 
 
-def test_a_sound_image_comes_through_unchanged_with_its_verdict() -> None:
+def test_a_safe_image_is_passed_on_unchanged_with_its_verdict() -> None:
     inspected = InspectingReader(io.BytesIO(b"raw bytes"), Inspector("raw"), enforce=True)
     assert drain(inspected, 4) == b"raw bytes"
     assert (inspected.verdict.format, inspected.verdict.problem) == ("raw", None)
 
 
-def test_an_unsafe_image_breaks_at_its_end_and_never_ends_well() -> None:
+def test_an_unsafe_image_is_refused_at_its_end() -> None:
     inspected = InspectingReader(io.BytesIO(BACKED), Inspector("qcow2"), enforce=True)
     with pytest.raises(SourceRejected, match="not safe: backing_file"):
         drain(inspected)
 
 
-def test_an_unsafe_image_is_only_written_down_when_nothing_is_enforced() -> None:
+def test_an_unsafe_image_is_only_recorded_if_inspection_is_not_enforced() -> None:
     inspected = InspectingReader(io.BytesIO(BACKED), Inspector("qcow2"), enforce=False)
     assert drain(inspected) == BACKED
     assert inspected.verdict.problem == "The image is not safe: backing_file."
 
 
-def test_asking_for_nothing_is_not_the_end() -> None:
+def test_a_read_of_no_bytes_is_not_the_end() -> None:
     inspected = InspectingReader(io.BytesIO(b"abc"), Inspector("raw"), enforce=True)
     assert inspected.read(0) == b""
     assert inspected.verdict is None
     assert drain(inspected) == b"abc"
 
 
-def test_reading_behind_the_end_again_says_the_same() -> None:
+def test_each_read_after_the_end_is_refused_alike() -> None:
     inspected = InspectingReader(io.BytesIO(BACKED), Inspector("qcow2"), enforce=True)
     for _ in range(2):
         with pytest.raises(SourceRejected):

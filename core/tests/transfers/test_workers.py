@@ -9,14 +9,13 @@ import pytest
 from calotype.app import Application, plan_background
 from calotype.transfers.heartbeat import Heartbeat
 from calotype.transfers.workers import Background, Scope, Work
-from tests.support.workbench import make_settings
 
-#: Seconds after which a test fails rather than wait on.
+#: Seconds after which a test fails instead of waiting any longer.
 PATIENCE = 10
 
 
 class Counted:
-    """Work that counts its runs, and says that there is more to do the first `busy` times."""
+    """Work that counts its runs, and reports more to do the first `busy` times."""
 
     def __init__(self, busy=0, error=None):
         self.runs = threading.Semaphore(0)
@@ -58,7 +57,7 @@ def test_nothing_runs_before_the_start_and_everything_after_it(background):
     second.await_runs(1)
 
 
-def test_what_is_registered_after_the_start_starts_at_once(background):
+def test_work_registered_after_the_start_starts_at_once(background):
     background.start()
     late = Counted()
     background.add(work(late))
@@ -74,7 +73,7 @@ def test_a_second_start_starts_nothing_twice(background):
     assert len(run.threads) == 1
 
 
-def test_work_that_says_there_is_more_runs_again_at_once_and_then_waits(background):
+def test_work_that_reports_more_to_do_runs_again_at_once_and_then_waits(background):
     run = Counted(busy=3)
     background.add(work(run))
     background.start()
@@ -82,15 +81,15 @@ def test_work_that_says_there_is_more_runs_again_at_once_and_then_waits(backgrou
     assert not run.runs.acquire(timeout=0.05)
 
 
-def test_work_that_fails_is_logged_by_its_name_and_tried_again(background, caplog):
+def test_work_that_fails_is_logged_by_its_name_and_retried(background, caplog):
     run = Counted(error=RuntimeError("no"))
     background.add(work(run, interval=0.01, name="probe-s3"))
     background.start()
     run.await_runs(2)
-    assert "probe-s3 failed; it is tried again" in caplog.text
+    assert "probe-s3 failed; it will be retried" in caplog.text
 
 
-def test_closing_waits_for_all_work_together_no_longer_than_it_is_told_to():
+def test_closing_waits_no_longer_than_its_limit_for_all_work_together():
     background, hold = Background(), threading.Event()
     for number in range(5):
         background.add(work(lambda: hold.wait(PATIENCE), name=f"hangs-{number}"))
@@ -101,26 +100,24 @@ def test_closing_waits_for_all_work_together_no_longer_than_it_is_told_to():
     hold.set()
 
 
-def test_a_process_says_of_each_kind_of_work_how_often_it_runs(bench):
+def test_each_kind_of_work_has_a_scope(bench):
     background = plan_background(bench.service, Heartbeat(bench.database))
     assert {one.name: one.scope for one in background} == {
         "heartbeat": Scope.PER_PROCESS,
         "probe of database": Scope.PER_PROCESS,
         "probe of store 'memory'": Scope.PER_PROCESS,
-        "leases": Scope.PER_PROCESS,
         "jobs-0": Scope.PER_DEPLOYMENT,
         "jobs-1": Scope.PER_DEPLOYMENT,
         "sweeper": Scope.PER_DEPLOYMENT,
         "scrubber-memory": Scope.PER_DEPLOYMENT,
     }
-    assert make_settings().lease / 3 in {one.interval for one in background}
 
 
 # ---------------------------------------------------------------- the application
 
 
 class Parts:
-    """Stands for the parts of a process: an application, and whether its background started and ended."""
+    """The parts of a process, reduced to the events that they see."""
 
     made = 0
 
@@ -148,14 +145,14 @@ def parts():
     return Made
 
 
-def test_the_background_starts_before_the_first_request_on_a_server_that_says_nothing(parts):
+def test_the_background_starts_before_the_first_request_on_any_server(parts):
     app = Application(parts)
     app({}, None)
     app({}, None)
     assert app._process.events == ["start", "request", "request"]
 
 
-def test_a_server_that_says_that_it_serves_starts_the_background_without_a_request(parts):
+def test_a_server_that_calls_start_serving_starts_the_background_without_a_request(parts):
     app = Application(parts)
     assert app._process.events == []
     app.start_serving()
@@ -164,7 +161,7 @@ def test_a_server_that_says_that_it_serves_starts_the_background_without_a_reque
     assert app._process.events == ["start", "request"]
 
 
-def test_a_fork_serves_with_parts_of_its_own_and_leaves_its_parents_alone(parts):
+def test_a_fork_makes_its_own_parts_and_leaves_those_of_its_parent_alone(parts):
     app = Application(parts)
     first = app._process
     reader, writer = os.pipe()

@@ -17,7 +17,7 @@ from tests.faults.campaign.plan import IN_SURROUNDINGS, OVER_TLS, Plan
 from tests.servers.common import run_folder
 from tests.support.results import RESULTS, write_page
 
-#: What may be left out: a name, how often it happens if nothing else is said, and what it is.
+#: The kinds of faults, each with the number by default and a description.
 KINDS = {
     "kills": (1000, "kills, at a call or at any moment"),
     "errors": (400, "calls that fail"),
@@ -27,29 +27,33 @@ KINDS = {
     "clocks": (8, "times that the clocks are set, on each database"),
     "freezes": (10, "times that one of two processes is frozen, on each database, with files and in S3"),
     "damages": (5, "times that four copies rot, and that four vanish, on each database"),
-    "outages": (6, "times that a store is away for seconds, on each database"),
+    "outages": (6, "times that a store is unavailable for seconds, on each database"),
     "fills": (6, "times that a disk is filled and emptied, on each database"),
     "around": (120, "kills in the surroundings that --in names"),
     "seeds": (50, "rehearsals of eight clients"),
 }
 
-#: What stands above the table of the page.
+#: The text above the table of the page.
 _NOTE = "The promises and the faults are described in [Reliability](../reliability.md)."
 _SURROUNDINGS = (*surroundings.NAMES, OVER_TLS.name)
 
 
 def _options(command: click.Command) -> click.Command:
     for kind, (number, what) in reversed(KINDS.items()):
-        command = click.option(f"--{kind}", default=number, show_default=True, help=f"About so many {what}.")(
-            command
-        )
+        command = click.option(
+            f"--{kind}", default=number, show_default=True, help=f"The approximate number of {what}."
+        )(command)
     return command
 
 
 @click.command()
 @_options
 @click.option(
-    "--database", "names", multiple=True, type=click.Choice(databases.NAMES), help="Only on this one."
+    "--database",
+    "names",
+    multiple=True,
+    type=click.Choice(databases.NAMES),
+    help="Run only on this database.",
 )
 @click.option(
     "--in",
@@ -58,15 +62,15 @@ def _options(command: click.Command) -> click.Command:
     default=_SURROUNDINGS,
     type=click.Choice(_SURROUNDINGS),
     show_default=True,
-    help="Also with clients that have tokens, with images there, or with TLS.",
+    help="Also run with tokens, with images in this store, or with TLS.",
 )
-@click.option("--phase", "only", multiple=True, help="Only in this phase, where there are phases.")
-@click.option("--seed", default=0, show_default=True, help="Of the dice that choose moments and deeds.")
+@click.option("--phase", "only", multiple=True, help="Run only this phase, for kinds that have phases.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random moments and deeds.")
 @click.option(
     "--jobs",
     default=2 * (os.cpu_count() or 1),
     show_default=True,
-    help="Phases at a time: mostly they wait for leases.",
+    help="Phases that run at once: most of the time they wait for leases.",
 )
 def main(
     names: tuple[str, ...],
@@ -76,10 +80,10 @@ def main(
     jobs: int,
     **numbers: int,
 ) -> None:
-    """Let everything fail that can; 0 of a kind leaves it out.
+    """Run the fault campaign. The number 0 leaves a kind of fault out.
 
-    The exit status is 1 when a promise was broken. A run that leaves nothing out and has no kind more seldom
-    than usual writes docs/results/faults.md.
+    The exit status is 1 if a promise was broken. A run that leaves nothing out, with at least the default
+    numbers, writes docs/results/faults.md.
     """
     whole = _is_whole(names, places, only, numbers)
     names = names or databases.NAMES
@@ -92,7 +96,7 @@ def main(
         running = [stack.enter_context(databases.running(name)) for name in names]
         over_tls = [name for name in names if name != "sqlite" and OVER_TLS.name in places]
         running += [stack.enter_context(databases.over_tls(name)) for name in over_tls]
-        # Processes, for each calls the operator's commands, which write to the one standard output.
+        # Processes, because each calls commands of the operator, which write to the only standard output.
         pool = stack.enter_context(ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")))
         parts = [pool.submit(part) for on in running for part in plan.parts(on, folder / on.name)]
         for done in as_completed(parts):
@@ -112,17 +116,17 @@ def main(
 def _is_whole(
     names: Sequence[str], places: Sequence[str], only: Sequence[str], numbers: Mapping[str, int]
 ) -> bool:
-    """Return whether a run leaves nothing out: only such a run is worth a page."""
+    """Return whether a run leaves nothing out; only such a run writes the page."""
     everywhere = not only and set(names or databases.NAMES) == set(databases.NAMES)
     often = all(numbers[kind] >= number for kind, (number, _) in KINDS.items())
     return everywhere and set(places) == set(_SURROUNDINGS) and often
 
 
 def _shared_out(numbers: Mapping[str, int], names: Sequence[str], phases: int, places: int) -> dict[str, int]:
-    """Return how often a kind happens in each of its parts, on each database, if so often in all."""
+    """Return the number of faults of each kind for each of its parts on each database."""
     servers = max(1, len([name for name in names if name != "sqlite"]))
     shares = {
-        "kills": len(names) * (phases + 2),  # there are two that are no phases
+        "kills": len(names) * (phases + 2),  # migration and `anything` are no phases
         "errors": len(names) * phases,
         "breaks": servers * phases,
         "around": len(names) * max(1, places) * (len(IN_SURROUNDINGS) + 1),  # and everything at once

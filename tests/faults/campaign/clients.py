@@ -1,4 +1,4 @@
-"""Clients: each does one thing after the other, as its dice say, until the server is gone."""
+"""Clients: each sends random requests, one after the other, until the server is gone."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.faults.campaign.victim import Victim
 from tests.support.answers import Answer
 from tests.support.server import OCTETS, meta
 
-#: Below and above the size from which a body streams.
+#: Sizes of bodies, below and above the size from which a body is streamed.
 SIZES = (1, 10, 70_000, 400_000, 3_000_000)
 _STREAMING = SIZES[3:]
 JSON = {"Content-Type": "application/json"}
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
-#: What may be answered to any of it while others do the same to the same image: no 500, no 502.
+#: The statuses that any request may get while others change the same image: no 500, no 502.
 _FAIR = {200, 201, 202, 203, 204, 400, 403, 404, 409, 410, 412, 413, 503, 507}
 
 
 class Deeds:
-    """What a client can do; each method is one deed, and keeps the ledger."""
+    """The deeds of a client. Each method is one deed, and keeps the ledger."""
 
     def __init__(self, victim: Victim, ledger: Ledger, dice: random.Random):
         self._victim = victim
@@ -35,27 +35,27 @@ class Deeds:
         self._mine: list[str] = []
 
     def upload(self) -> str:
-        """Classic: one request with a length."""
+        """Upload by the classic API, with a length; return the image's id."""
         return self._post(lambda body: body)
 
     def upload_large(self) -> str:
-        """Classic: one request with a length, of the largest size."""
+        """Upload the largest body by the classic API, with a length."""
         return self._post(lambda body: body, SIZES[-1:])
 
     def upload_chunked(self) -> str:
-        """Classic: one request without a length."""
+        """Upload by the classic API, without a length."""
         return self._post(_pieces)
 
     def upload_slowly(self, seconds: float) -> str:
-        """Classic: one request whose body comes over so many seconds."""
+        """Upload by the classic API, with a body that takes this many seconds."""
         return self._post(lambda body: _slowly(body, seconds), _STREAMING)
 
     def upload_in_halves(self, middle: threading.Event) -> str:
-        """Classic: one request whose second half comes once `middle` is set."""
+        """Upload by the classic API, with a second half that is sent once `middle` is set."""
         return self._post(lambda body: _halves(body, middle), _STREAMING)
 
     def upload_to_queued(self) -> str:
-        """v2: a record first, the bytes after."""
+        """Reserve an image and upload its bytes by v2."""
         image_id = self._reserve()
         promise = self._ledger[image_id]
         if promise.reserved:
@@ -65,7 +65,7 @@ class Deeds:
         return image_id
 
     def stage(self) -> str:
-        """v2: a record first, bytes to be imported after."""
+        """Reserve an image and stage its bytes by v2."""
         image_id = self._reserve()
         promise = self._ledger[image_id]
         if promise.reserved:
@@ -75,7 +75,7 @@ class Deeds:
         return image_id
 
     def import_staged(self) -> str:
-        """v2: have what is staged imported."""
+        """Stage an image's bytes and have them imported by v2."""
         image_id = self.stage()
         promise = self._ledger[image_id]
         if promise.staged:
@@ -85,7 +85,7 @@ class Deeds:
         return image_id
 
     def copy_from(self) -> str:
-        """v1: have the bytes fetched from a web server."""
+        """Have an image's bytes fetched from a web server by v1."""
         body = self._body()
         image_id = self._begin(body)
         promise = self._ledger[image_id]
@@ -97,14 +97,14 @@ class Deeds:
         return image_id
 
     def copy(self) -> None:
-        """v2: have an image's bytes copied into the other store."""
+        """Have an image's bytes copied into the other store by v2."""
         image_id = self._any()
         if image_id is not None:
             order = {"method": {"name": "copy-image"}, "stores": ["cold"]}
             self._send(f"/v2/images/{image_id}/import", order)
 
     def download(self) -> None:
-        """Classic: what comes is what was sent."""
+        """Download by the classic API, and compare the bytes with those that were sent."""
         image_id = self._any()
         if image_id is not None:
             answer = self._ask("GET", f"/images/{image_id}")
@@ -112,7 +112,7 @@ class Deeds:
                 self._ledger.wrong.append(f"{image_id}: other bytes came back than were sent")
 
     def rename(self) -> str | None:
-        """Classic: change a name."""
+        """Change an image's name by the classic API."""
         image_id = self._own()
         if image_id is not None:
             promise, name = self._ledger[image_id], f"n{self._dice.random()}"
@@ -122,7 +122,7 @@ class Deeds:
         return image_id
 
     def delete(self, image_id: str | None = None) -> str | None:
-        """Classic: delete."""
+        """Delete an image by the classic API."""
         image_id = image_id or self._own()
         if image_id is not None:
             promise = self._ledger[image_id]
@@ -131,7 +131,7 @@ class Deeds:
         return image_id
 
     def own(self) -> str | None:
-        """One of all images that are its own, deleted ones too."""
+        """Return one of this client's images, which may be deleted."""
         return self._dice.choice(self._mine) if self._mine else None
 
     def _post(self, carried: Callable[[bytes], bytes | Iterator[bytes]], sizes: Sequence[int] = SIZES) -> str:
@@ -162,12 +162,12 @@ class Deeds:
         return image_id
 
     def _any(self) -> str | None:
-        """Some image, with which others may be busy at the same time."""
+        """Return any image, which other clients may be changing at the same time."""
         known = [image_id for image_id, promise in self._ledger.items() if promise.answered]
         return self._dice.choice(known) if known else None
 
     def _own(self) -> str | None:
-        """One of its own images: what is promised of an image only one client changes."""
+        """Return an image of this client, because only one client changes what was promised of an image."""
         known = [
             one for one in self._mine if self._ledger[one].answered and not self._ledger[one].delete_asked
         ]
@@ -191,12 +191,12 @@ class Deeds:
         if answer.status not in _FAIR:
             self._ledger.wrong.append(f"{method} {path}: {answer.status} {answer.text[:200]}")
         if answer.status == 503 and "Retry-After" not in answer.headers:
-            self._ledger.wrong.append(f"{method} {path}: 503 that does not say when to come again")
+            self._ledger.wrong.append(f"{method} {path}: 503 without Retry-After")
         return answer
 
 
 class Client(threading.Thread):
-    """Does deeds until the server is gone, or `end` is set."""
+    """A client that does deeds until the server is gone, or `end` is set."""
 
     _OFTEN = (Deeds.upload, Deeds.upload_chunked, Deeds.upload_to_queued)
     _ALL = (
@@ -217,14 +217,14 @@ class Client(threading.Thread):
         self.end = threading.Event()
 
     def run(self) -> None:
-        """Roll the dice, do it, and again."""
+        """Do random deeds."""
         with contextlib.suppress(OSError, http.client.HTTPException):
             while not self.end.is_set():
                 self._dice.choice(self._ALL)(self._deeds)
 
 
 class Steadfast(Client):
-    """Goes on after a connection that broke, as a download does whose store goes away in the middle."""
+    """A client that continues after a broken connection, such as a download whose store goes away."""
 
     def run(self) -> None:
         """Do deeds until `end` is set."""
@@ -233,7 +233,7 @@ class Steadfast(Client):
 
 
 class Filler(threading.Thread):
-    """Uploads large images until one is refused; `refusal` says how, and stays None if the server goes."""
+    """A client that uploads large images until one is refused; `refusal` is None if the server is gone."""
 
     def __init__(self, victim: Victim, ledger: Ledger, seed: int):
         super().__init__()
@@ -243,7 +243,7 @@ class Filler(threading.Thread):
         self.end = threading.Event()
 
     def run(self) -> None:
-        """Upload in all ways by turns."""
+        """Upload in all ways in turn."""
         deeds = self._deeds
         ways = itertools.cycle((deeds.upload_large, deeds.upload_chunked, deeds.upload_to_queued))
         with contextlib.suppress(OSError, http.client.HTTPException):

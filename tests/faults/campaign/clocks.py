@@ -1,6 +1,6 @@
-"""Clocks: those of two processes are set by an hour or a day, forwards and back, while they serve and sweep.
+"""Clocks: set those of two serving and sweeping processes by an hour or a day, forward and back.
 
-Nothing that lives may be taken for dead then, and nothing that died may be kept for so long.
+No running upload may be considered dead because of that, and no dead one alive.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tests.faults.campaign.victim import Victim, pause, victim
 from tests.servers.common import Unavailable, apt
 
 _HOUR, _DAY = 3600, 86400
-#: Seconds; long enough for a busy machine to renew it in time, which is not what is tested here.
+#: Seconds. Long enough that a busy machine renews it in time, because that is not tested here.
 _LEASE = 6.0
 _SETTINGS = {"calotype.lease": f"{_LEASE}", "calotype.sweep_interval": "0.25"}
-#: What the two clocks are wrong by, in seconds, one after the other.
+#: The errors of the two clocks in seconds, one step after the other.
 STEPS = (
     (_HOUR, 0),
     (_DAY, _DAY),
@@ -97,7 +97,7 @@ def _upload(deeds: Deeds, scene: Scene) -> None:
 
 @contextmanager
 def _clocked(databases: Databases, folder: Path) -> Iterator[tuple[Victim, tuple[Path, Path]]]:
-    """A victim of two processes, and the files that say what their clocks are wrong by."""
+    """Yield a victim of two processes, and the files that hold the errors of their clocks."""
     folder.mkdir(parents=True)
     clocks = (folder / "clock0", folder / "clock1")
     for clock in clocks:
@@ -106,7 +106,7 @@ def _clocked(databases: Databases, folder: Path) -> Iterator[tuple[Victim, tuple
         "LD_PRELOAD": library(),
         "FAKETIME_TIMESTAMP_FILE": str(clocks[0]),
         "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # nor does anybody who sets a clock
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # setting a clock does not change it either
     }
     with victim(folder / "running", databases.make(), _SETTINGS, {"reuse_port": "true"}, env) as running:
         running.join({"FAKETIME_TIMESTAMP_FILE": str(clocks[1])})
@@ -114,7 +114,7 @@ def _clocked(databases: Databases, folder: Path) -> Iterator[tuple[Victim, tuple
 
 
 def library() -> str:
-    """Where libfaketime is; installed first if need be and allowed."""
+    """Return the path of libfaketime, which is installed first if necessary and allowed."""
     for install in (True, False):
         found = sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))
         if found:

@@ -1,8 +1,8 @@
-"""Damage at rest: bits of stored copies flip, or files vanish, while clients go on with other images.
+"""Damage at rest: flip bits of stored copies or remove their files, while clients use other images.
 
-A damaged copy whose image has a good one elsewhere is written anew. Where there is no other, the image is
-flagged and not served, and what is left of it stays, until an operator brings the bytes back. fsck and the
-scrubber find exactly these copies.
+A damaged copy is restored if the image has a good copy elsewhere. Otherwise the image is flagged and not
+served, and the rest of the copy stays until an operator restores the bytes. fsck and the scrubber find
+exactly these copies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.faults.campaign.victim import Victim, pause, victim
 
 _CLIENTS = 3
 _SETTINGS = {"calotype.sweep_interval": "0.25", "calotype.scrub_rate": "1GiB"}
-#: Seconds in which the scrubber must be done, on a busy machine too.
+#: The time limit for the scrubber in seconds, also on a busy machine.
 _PATIENCE = 60
 _READS = ("/images/{}", "/v1/images/{}", "/v2/images/{}/file")
 _TITLES = {
@@ -36,7 +36,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Damaged:
-    """A copy that was damaged, and what its file held before; `alone`: its image has no other copy."""
+    """A damaged copy, with the former content of its file; `alone`: its image has no other copy."""
 
     image_id: str
     store: str
@@ -49,7 +49,7 @@ class Damaged:
 
 
 def damage(kind: FindingKind, databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally:
-    """Damage four copies in that way, and have them found and made good, `times` times."""
+    """Damage four copies in this way, and have them found and restored, `times` times."""
     tally = Tally(_TITLES[kind], databases.name)
     dice = random.Random(seed)
     with victim(folder, databases.make(), _SETTINGS) as running:
@@ -72,7 +72,7 @@ def damage(kind: FindingKind, databases: Databases, folder: Path, times: int, se
 
 
 def _copies(scene: Scene, dice: random.Random) -> Iterator[Damaged]:
-    """Four new images' copies to be damaged: two have no other, so few that the scrubber goes on."""
+    """Yield copies of four new images. Two are the only ones, which is too few to stop the scrubber."""
     for alone in (True, True, False, False):
         image_id = scene.deeds.upload()
         if not alone:
@@ -85,28 +85,28 @@ def _copies(scene: Scene, dice: random.Random) -> Iterator[Damaged]:
 
 @dataclass(frozen=True)
 class _Round:
-    """What is to be seen of copies that were damaged just now; each method says what is wrong."""
+    """The checks of copies that were just damaged; each method yields what is wrong."""
 
     running: Victim
     kind: FindingKind
     copies: list[Damaged]
 
     def run(self) -> Iterator[str]:
-        """Have them found, scrubbed and brought back."""
+        """Have the copies found, scrubbed and restored."""
         left = {copy: _held(copy.path) for copy in self.copies}
-        if self.kind is FindingKind.MISSING:  # bits that flipped are served until somebody reads them
+        if self.kind is FindingKind.MISSING:  # flipped bits are served until the scrubber reads them
             yield from self._read()
         yield from self._fsck()
         yield from self._scrub()
         yield from self._read()
         for copy in self.copies:
             if copy.alone and _held(copy.path) != left[copy]:
-                yield f"{copy}: what was left of the only copy was changed"
+                yield f"{copy}: the rest of the only copy was changed"
         for copy in self.copies:
             yield from self._bring_back(copy) if copy.alone else self._look_for_restored(copy)
 
     def _read(self) -> Iterator[str]:
-        """An image that has a good copy is served, any other is 5xx: never 404, nor bad bytes."""
+        """Check that an image with a good copy is served, and that any other is 5xx, not 404 or bad bytes."""
         for copy in self.copies:
             for path in _READS:
                 got = self.running.get(path.format(copy.image_id))
@@ -115,14 +115,14 @@ class _Round:
                     yield f"{copy}{' alone' * copy.alone}: GET {path} is {got.status} {got.text[:100]}"
 
     def _fsck(self) -> Iterator[str]:
-        """fsck names these copies and nothing else."""
+        """Check that fsck names these copies and no others."""
         _, said = self.running.run("fsck", "--deep=100GB", "--window=0")
         problems = [json.loads(line) for line in said.splitlines()[:-1]]
         seen = {(one["image_id"], one["store"], one["fault"]) for one in problems}
         yield from self._compare("fsck", seen, lambda copy: True)
 
     def _scrub(self) -> Iterator[str]:
-        """The scrubber restores what it can, and flags the others and nothing else."""
+        """Check that the scrubber restores the copies that it can, and flags the others and nothing else."""
         age(self.running)
         database, end = self.running.service.database, time.monotonic() + _PATIENCE
         while True:
@@ -148,7 +148,7 @@ class _Round:
             yield f"{copy}: it was not restored: {[one and len(one) for one in held]}"
 
     def _bring_back(self, copy: Damaged) -> Iterator[str]:
-        """Do what an operator does who has a backup."""
+        """Restore the bytes like an operator with a backup."""
         copy.path.write_bytes(copy.good)
         status, said = self.running.run("images", "unquarantine", of=copy.image_id)
         if status or "right" not in said:

@@ -1,4 +1,4 @@
-"""The databases that the service runs on: SQLite, PostgreSQL, MariaDB; each service gets an empty one."""
+"""The databases of a service: SQLite, PostgreSQL, MariaDB. Each service gets an empty one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sqlalchemy.exc import OperationalError
 from tests.servers.fixtures import given_or_started, started
 from tests.support.database import MAKERS, Settings
 
-#: A variable that tells of a server that runs already.
+#: A variable that is set if a server is already running.
 _MARKERS = {"postgres": "POSTGRES_URL", "mariadb": "MYSQL_URL"}
 NAMES = ("sqlite", *_MARKERS)
-#: The calls by which a process speaks to the database, and which change nothing else of note.
+#: The system calls by which a process communicates with the database.
 CALLS = {
     "sqlite": ("pwrite64", "fdatasync"),
     "postgres": ("sendto", "recvfrom"),
     "mariadb": ("sendto", "recvfrom"),
 }
 
-#: What a URL says besides for TLS with a look at the server's certificate; {}: the file of the CA.
+#: The part of a URL that asks for TLS with a check of the certificate; {}: the file of the CA.
 _OVER_TLS = {"postgres": "sslmode=verify-full&sslrootcert={}", "mariadb": "ssl_ca={}"}
 
 
@@ -33,22 +33,22 @@ class Databases:
 
     name: str
     settings: Settings | None = None
-    #: The file of the CA that vouches for the server, where it is spoken to over TLS.
+    #: The file of the CA that signed the server's certificate, if connections use TLS.
     ca: str = ""
 
     def make(self) -> str:
-        """The URL of an empty database, as it stands in an ini file."""
+        """Return the URL of an empty database, as an ini file contains it."""
         if self.settings is None:
             return "sqlite:///${data_dir}/calotype.sqlite"
         url = MAKERS[self.name](self.settings, f"t{uuid.uuid4().hex}")
         if not self.ca:
             return url
-        # As it stands in an ini file, where a % would have to be written twice.
+        # For an ini file, in which a % would have to be doubled.
         return f"{url}{'&' if '?' in url else '?'}{_OVER_TLS[self.name].format(self.ca)}"
 
 
 def cut(url: str) -> None:
-    """End every connection that anybody else has to a database on a server, whatever is under way on it."""
+    """End all other connections to a database on a server, whatever they are doing."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
@@ -66,13 +66,13 @@ def cut(url: str) -> None:
             )
         )
         for one in others.all():
-            with contextlib.suppress(OperationalError):  # it has gone by itself
+            with contextlib.suppress(OperationalError):  # it has ended by itself
                 connection.execute(text(f"KILL {int(one)}"))
 
 
 @contextlib.contextmanager
 def running(name: str) -> Iterator[Databases]:
-    """Databases of that kind for as long as the `with` lasts."""
+    """Yield databases of this kind until the block ends."""
     if name == "sqlite":
         yield Databases(name)
     else:
@@ -82,6 +82,6 @@ def running(name: str) -> Iterator[Databases]:
 
 @contextlib.contextmanager
 def over_tls(name: str) -> Iterator[Databases]:
-    """Databases of that kind on a server of their own that is spoken to over TLS."""
+    """Yield databases of this kind on a server of their own, which requires TLS."""
     with started(name, {"DATABASE_TLS": "1"}) as settings:
         yield Databases(name, settings, settings["DATABASE_CACERT"])

@@ -1,7 +1,7 @@
-"""Errors: each call that a phase makes fails in turn, as full disks, broken ones and resets make it fail.
+"""Errors: make each system call of a phase fail in turn, as full or broken disks and connection resets do.
 
-The server lives on. What it could not do it says, in an answer or in the image's reason; then it
-is started again, and nothing may be lost, left over, or stuck.
+The server goes on, and reports the failure in a response or in the image's reason. After a restart nothing
+may be lost, left over, or stuck.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.faults.campaign.killing import FRESH, Tally, count, spread
 from tests.faults.campaign.phases import Phase, opened
 from tests.faults.campaign.strace import Injection, attached
 
-#: What may fail, and how; an error that the call never has in life would prove nothing.
+#: The calls that fail, by the error. Errors that a call never has in practice are left out.
 _ERRORS = {
     "error=EIO": ("read", "pread64", "write", "pwrite64", "fsync", "fdatasync", "linkat", "unlinkat"),
     "error=ENOSPC": ("openat", "mkdirat", "write", "pwrite64", "ftruncate", "linkat"),
@@ -22,7 +22,7 @@ _ERRORS = {
     "error=EACCES": ("openat", "unlinkat"),
     "error=ECONNRESET": ("sendto", "recvfrom"),
 }
-#: After a reset that strace pretends the connection is whole, and PostgreSQL's library waits for an answer.
+#: After a pretended reset the connection is still open, and PostgreSQL's library waits for an answer.
 _SETTINGS = {"calotype.database_timeout": "1.5", "calotype.busy_timeout": "1"}
 
 
@@ -33,7 +33,7 @@ def fail(
     most: int,
     errors: Mapping[str, tuple[str, ...]] = _ERRORS,
 ) -> Tally:
-    """Let each call fail in each way: all, or `most` at even distances."""
+    """Make each call fail in each way: all of them, or `most` at even distances."""
     tally = Tally(f"{phase.name}: a call fails", databases.name)
     settings = {**phase.settings, **_SETTINGS}
     calls = tuple(dict.fromkeys(call for these in errors.values() for call in these))

@@ -1,7 +1,7 @@
 """Full disks: uploads fill a small disk until they are refused, and deletes through the API empty it again.
 
-Everything of the victim lies on that disk, SQLite too. It is killed while the disk fills, and while it is
-emptied; every other round something else takes the last byte.
+All files of the victim are on this disk, including SQLite. It is killed while the disk fills and while it is
+emptied. In every other round a file takes the last byte of the disk.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tests.support.disks import mount_here
 
 _SIZE = "48m"
 _CLIENTS = 3
-#: Seconds in which the disk must be full, and in which what was deleted must be gone.
+#: The time limit in seconds for filling the disk, and for the removal of deleted images.
 _PATIENCE = 60
-#: What an upload to a full disk is answered: the store is full, or the database is.
+#: The statuses of an upload to a full disk: the store is full, or the database is.
 _FULL = {413, 507}
 _SETTINGS = {"calotype.sweep_interval": "0.25"}
 
@@ -37,7 +37,7 @@ def fill(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally
     Raises:
         NoDisk: this process may not mount.
     """
-    # A process of its own sees the disk, and so does all that it starts; nobody has to unmount it.
+    # Only a separate process and its children see the disk, so that it need not be unmounted.
     disk = folder / "victim" / "data"
     disk.mkdir(parents=True)
     context = multiprocessing.get_context("spawn")
@@ -62,7 +62,7 @@ def _fill(databases: Databases, folder: Path, times: int, seed: int) -> Tally:
 
 
 def _until_killed(scene: Scene, moment: float, dice: random.Random) -> list[str]:
-    """Kill it while uploads come."""
+    """Kill the victim during uploads."""
     fillers = _fillers(scene, dice)
     pause(moment)
     scene.victim.kill()
@@ -79,7 +79,7 @@ def _fillers(scene: Scene, dice: random.Random) -> list[Filler]:
 
 
 def _until_full(scene: Scene, dice: random.Random) -> list[str]:
-    """Upload until each client was refused; kill it then, and judge it on the full disk."""
+    """Upload until each client was refused, then kill the victim, and judge it on the full disk."""
     fillers = _fillers(scene, dice)
     for filler in fillers:
         filler.join(_PATIENCE)
@@ -92,9 +92,9 @@ def _until_full(scene: Scene, dice: random.Random) -> list[str]:
 
 @contextlib.contextmanager
 def _taken(running: Victim) -> Iterator[None]:
-    """Let something else have all that is left of the disk, while nobody has SQLite's own files open.
+    """Fill the rest of the disk with a file while no process has SQLite's files open.
 
-    These have room in them, which is gone when the last process closes the database.
+    These contain free space, which is given up when the last process closes the database.
     """
     running.stop()
     running.service.database.engine.dispose()
@@ -109,7 +109,7 @@ def _taken(running: Victim) -> Iterator[None]:
 
 
 def _emptied(scene: Scene, dice: random.Random) -> Iterator[str]:
-    """Delete all images, and kill it after some of them; none may be refused."""
+    """Delete all images, and kill the victim after some of them; no delete may be refused."""
     kept = [key for key, promise in scene.ledger.items() if promise.kept and not promise.deleted]
     last = dice.choice(kept)
     for image_id in kept:
@@ -122,10 +122,10 @@ def _emptied(scene: Scene, dice: random.Random) -> Iterator[str]:
 
 
 def _takes_again(scene: Scene) -> Iterator[str]:
-    """Upload again, as soon as what was deleted is gone."""
+    """Upload again once the deleted images are removed."""
     end = time.monotonic() + _PATIENCE
     while not scene.ledger[image_id := scene.deeds.upload()].kept:
         if time.monotonic() > end:
-            yield f"the disk was emptied, and takes no upload: {scene.ledger[image_id].answer}"
+            yield f"the disk was emptied, but an upload was refused: {scene.ledger[image_id].answer}"
             return
         pause(0.1)

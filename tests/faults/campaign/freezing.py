@@ -1,8 +1,8 @@
-"""Freezes: a process stands still for longer than its leases last, and goes on as if nothing had been.
+"""Freezes: stop a process for longer than its leases last, and let it continue.
 
-So does a machine that is moved, or short of memory. Meanwhile another process took it for dead: what
-the frozen one was about to do must fail, and what it had done must stand. Uploads that it was receiving
-are answered that they were taken over.
+A machine that is migrated or short of memory behaves like this. Meanwhile another process considers the
+frozen one dead: the changes that it was about to make must fail, and those that it has made must remain.
+The uploads that it was receiving are answered as taken over.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tests.faults.campaign.victim import LEASE, pause, victim
 
 _CLIENTS = 6
 _SETTINGS = {"calotype.sweep_interval": "0.25"}
-#: Uploads of which half has been sent when their process is frozen.
+#: The number of uploads that are half sent when their process is frozen.
 _HALF = 3
-#: Seconds that a process stands still, and how often it is stopped until a sweep has taken its uploads over.
+#: Seconds for which a process is frozen, and how often, until a sweep has taken over its uploads.
 _STILL, _TRIES = LEASE * 2.5, 4
 _TAKEN_OVER = "taken over by a sweep"
 
@@ -34,7 +34,7 @@ _TAKEN_OVER = "taken over by a sweep"
 def freeze(
     databases: Databases, folder: Path, times: int, seed: int = 0, surroundings: Surroundings = PLAIN
 ) -> Tally:
-    """Freeze one of two processes under nine clients, and let it go on."""
+    """Freeze one of two processes under nine clients, and let it continue."""
     tally = Tally(surroundings.title("anything: frozen beyond its leases"), databases.name)
     dice, taken_over = random.Random(seed), 0
     server = {"reuse_port": "true"}
@@ -47,7 +47,7 @@ def freeze(
             halves = [_HalfUpload(scene, dice.getrandbits(32)) for _ in range(_HALF)]
             for upload in halves:
                 upload.start()
-            # All that has begun by now is the first process's; what comes after is either's.
+            # The first process has all uploads begun so far; later ones may reach either process.
             scene.await_that(lambda halves=halves: all(upload.is_under_way(scene) for upload in halves))
             running.join()
             moment = dice.uniform(0.1, 1.0)
@@ -63,9 +63,10 @@ def freeze(
 
 
 def _freeze(scene: Scene, halves: list[_HalfUpload], moment: float, dice: random.Random) -> None:
-    """Have the first process stand still until its uploads are taken over, under clients of both.
+    """Freeze the first process until its uploads are taken over, under clients of both.
 
-    One that was stopped within a transaction keeps SQLite locked: it goes on, and is stopped again.
+    A process that is stopped within a transaction keeps SQLite locked. It is continued then, and stopped
+    again.
     """
     clients = [Client(scene.victim, scene.ledger, dice.getrandbits(32)) for _ in range(_CLIENTS)]
     for client in clients:
@@ -105,7 +106,7 @@ class _HalfUpload(threading.Thread):
         return self._ledger[self._deeds.own()]
 
     def is_under_way(self, scene: Scene) -> bool:
-        """Return whether the upload was written down, and not taken over since."""
+        """Return whether the upload was recorded, and not taken over since."""
         image_id = self._deeds.own()
         image = scene.victim.service.database.find(image_id) if image_id else None
         return image is not None and image.status is Status.SAVING
@@ -116,7 +117,7 @@ def _is_taken_over(promise: Promise) -> bool:
 
 
 def _wrong(promise: Promise) -> Iterator[str]:
-    """A sweep may come too late to take an upload over; then it is kept."""
+    """Yield what is wrong. An upload is kept if a sweep comes too late to take it over."""
     answer = promise.answer
     if answer is None:
         yield "an upload was not answered"

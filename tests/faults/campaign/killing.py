@@ -1,4 +1,4 @@
-"""Kills: at each call that a phase makes, and at any moment of a busy server."""
+"""Kills: at each system call of a phase, and at any moment of a busy server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.faults.campaign.strace import KILL, Injection, attached, counting
 from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.faults.campaign.victim import pause
 
-#: The calls by which bytes come into a file store, go out of it, and answers to clients.
+#: The calls by which bytes reach a file store, leave it, and responses reach clients.
 _FILES = ("openat", "mkdirat", "write", "ftruncate", "fchmod", "linkat", "fsync", "unlinkat", "sendto")
 #: Kills after which the victim gets an empty database and empty stores.
 FRESH = 40
@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 @dataclass
 class Tally:
-    """Of one phase on one database: how often something happened to the server, and what was wrong then."""
+    """The faults of one phase on one database: their number, and the promises that they broke."""
 
     phase: str
     database: str
@@ -34,7 +34,7 @@ class Tally:
     violations: list[str] = field(default_factory=list)
 
     def add(self, violations: list[str], where: object) -> None:
-        """Once more, and what was found after it."""
+        """Count one more fault, with the violations found after it."""
         self.times += 1
         self.violations += [f"{self.phase} on {self.database}, at {where}: {one}" for one in violations]
 
@@ -47,7 +47,7 @@ def walk(
     calls: tuple[str, ...] | None = None,
     surroundings: Surroundings = PLAIN,
 ) -> Tally:
-    """Kill before each call that the phase makes: all of them, or `most` at even distances."""
+    """Kill the server before each call of the phase: all of them, or `most` at even distances."""
     tally = Tally(surroundings.title(f"{phase.name}: killed"), databases.name)
     calls = calls or tuple(dict.fromkeys((*_FILES, *CALLS[databases.name])))
     with opened(databases, folder / "counted", phase.settings, surroundings, phase.settle) as scene:
@@ -66,13 +66,13 @@ def walk(
 
 
 def spread(points: list[_T], most: int) -> list[_T]:
-    """All points, or `most` of them at even distances."""
+    """Return all points, or `most` of them at even distances."""
     count = min(most, len(points))
     return [points[number * len(points) // count] for number in range(count)]
 
 
 def count(phase: Phase, scene: Scene, calls: tuple[str, ...], log: Path) -> collections.Counter[str]:
-    """How many of each call one thread makes in the phase, at most."""
+    """Return the largest number of each call that one thread makes in the phase."""
     scene.do(phase.prepare)
     with counting(scene.victim.process.pid, calls, log) as most:
         scene.do(phase.deed)
@@ -83,7 +83,7 @@ def count(phase: Phase, scene: Scene, calls: tuple[str, ...], log: Path) -> coll
 def strike(
     databases: Databases, folder: Path, kills: int, seed: int, surroundings: Surroundings = PLAIN
 ) -> Tally:
-    """Kill a server that is busy with everything at once, at moments that dice choose."""
+    """Kill a server that is busy with everything at once, at random moments."""
     tally = Tally(surroundings.title("anything: killed"), databases.name)
     dice = random.Random(seed)
     for start in range(0, kills, FRESH):
@@ -102,7 +102,7 @@ def strike(
 
 
 def cut_off(databases: Databases, folder: Path, times: int, seed: int) -> Tally:
-    """End all connections to the database of a busy server, three times in a row, at any moment."""
+    """End all connections to the database of a busy server, three times in a row, at random moments."""
     tally = Tally("anything: database cut off", databases.name)
     dice = random.Random(seed)
     with opened(databases, folder, {"calotype.lease": "2"}) as scene:

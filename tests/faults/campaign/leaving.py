@@ -1,8 +1,8 @@
-"""Outages: a store is away for seconds, under six clients, and comes back.
+"""Outages: make a store unavailable for seconds, under six clients.
 
-A file store's directory is moved away, or an empty one is in its place, as where a disk is not mounted; an S3
-server closes each connection, or takes a request and hangs. What needs the store is 503 in bounded time, and
-nothing else is; jobs that are taken meanwhile are done afterwards.
+A file store's directory is moved away, or replaced by an empty one, like a disk that is not mounted. An S3
+server closes each connection, or takes requests and hangs. Requests that need the store get 503 in bounded
+time, and no others do. Jobs that are submitted meanwhile are done afterwards.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from tests.faults.campaign.surroundings import Surroundings
 from tests.faults.campaign.victim import Victim, pause, victim
 
 _CLIENTS = 6
-#: A lease that no busy machine lets lapse, and more patience than an outage lasts.
+#: A lease that does not expire on a busy machine. The patience with jobs is longer than an outage.
 _LEASE = 3.0
 _SETTINGS = {"calotype.lease": f"{_LEASE}", "calotype.sweep_interval": "0.25", "calotype.job_patience": "600"}
-#: Seconds for which a hanging server holds a request; within which any answer must be there; in which a
-#: store that is back must take an upload.
+#: Seconds for which a hanging server holds a request, and the time limits for any response and for the first
+#: upload to a store that is back.
 _HANG, _BOUND, _PATIENCE = 4.0, 30, 15
 _READS = ("/images/{}", "/v1/images/{}", "/v2/images/{}/file")
 
-#: Takes a store away for as long as the `with` lasts.
+#: Makes a store unavailable until the block ends.
 Absence = Callable[[], AbstractContextManager[None]]
 
 
 def unmount(databases: Databases, folder: Path, times: int, seed: int = 0) -> Tally:
-    """Take a file store's directory away, `times` times; every other time an empty one is in its place."""
+    """Move a file store's directory away, `times` times; every other time an empty one replaces it."""
     tally = Tally("anything: a store's disk is away", databases.name)
     with victim(folder, databases.make(), _SETTINGS) as running:
         ways = [partial(_moved, running.data_dir / "fast", empty=empty) for empty in (False, True)]
@@ -53,7 +53,7 @@ def unmount(databases: Databases, folder: Path, times: int, seed: int = 0) -> Ta
 
 
 def hang(databases: Databases, folder: Path, times: int, around: Surroundings, seed: int = 0) -> Tally:
-    """Have an S3 server close each connection, or hang, in turn, `times` times."""
+    """Have an S3 server close each connection or hang, in turn, `times` times."""
     tally = Tally(around.title("anything: a store refuses or hangs"), databases.name)
     server = urlsplit(around.s3["endpoint_url"])
     with FaultProxy(server.hostname, server.port) as proxy:
@@ -65,7 +65,7 @@ def hang(databases: Databases, folder: Path, times: int, around: Surroundings, s
 
 
 def _leave(tally: Tally, running: Victim, ways: list[Absence], times: int, seed: int) -> None:
-    """Take the store away under clients, in each way in turn."""
+    """Make the store unavailable under clients, in each way in turn."""
     scene, dice = Scene(running, seed), random.Random(seed)
     for number in range(times):
         image_id = scene.deeds.upload()
@@ -88,33 +88,33 @@ def _leave(tally: Tally, running: Victim, ways: list[Absence], times: int, seed:
 
 
 def _meanwhile(scene: Scene, image_id: str) -> Iterator[str]:
-    """What needs the store says so in every dialect, and what does not is answered."""
+    """Check that requests that need the store get 503 in every dialect, and that others are answered."""
     for path in _READS:
         got = scene.victim.get(path.format(image_id))
         if got.status != 503 or "Retry-After" not in got.headers:
-            yield f"GET {path} of an image whose store is away is {got.status} {got.text[:100]}"
+            yield f"GET {path} of an image in an unavailable store is {got.status} {got.text[:100]}"
     for deed in (scene.deeds.upload, scene.deeds.upload_chunked, scene.deeds.upload_to_queued):
         answer = scene.ledger[deed()].answer
         if answer is None or answer.status != 503:
-            yield f"{deed.__name__} to a store that is away is {answer and (answer.status, answer.text)}"
+            yield f"{deed.__name__} to an unavailable store is {answer and (answer.status, answer.text)}"
     if not scene.ledger[scene.deeds.copy_from()].importing:
-        yield "a copy-from was refused that could have waited for its store"
+        yield "a copy-from was refused, although its job could wait for the store"
     listed = scene.victim.get("/images").status
     if listed != 200:
-        yield f"a list is {listed} while a store is away"
+        yield f"a list is {listed} while a store is unavailable"
 
 
 def _afterwards(scene: Scene) -> Iterator[str]:
     end = time.monotonic() + _PATIENCE
     while not scene.ledger[image_id := scene.deeds.upload()].kept:
         if time.monotonic() > end:
-            yield f"the store is back, and takes no upload: {scene.ledger[image_id].answer}"
+            yield f"the store is back, but an upload was refused: {scene.ledger[image_id].answer}"
             return
         pause(0.1)
 
 
 def _failed_jobs(running: Victim) -> Iterator[str]:
-    """Return the jobs that did not wait, of images that were not deleted meanwhile."""
+    """Yield the jobs that failed instead of waiting, except those of deleted images."""
     failed = (
         select(JobRow.kind, JobRow.image_id, JobRow.message)
         .join(ImageRow, ImageRow.id == JobRow.image_id)

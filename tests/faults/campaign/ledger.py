@@ -1,7 +1,7 @@
-"""The ledger: what clients sent, and what they were answered, image by image.
+"""The ledger: the requests and responses of all clients, by image.
 
-Something is written down as asked for before its request goes out, and as answered when
-the answer is there: between the two lies whatever a kill may leave open.
+A request is recorded before it is sent, and its response once it is there. If the server is killed between
+the two, either outcome is right.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from tests.support.answers import Answer
 
 @dataclass
 class Promise:
-    """One image: what was asked for it, and what was answered."""
+    """One image: the requests for it, and their responses."""
 
     body: bytes
     digest: str
-    #: A record was answered; bytes were sent, answered as kept; staged bytes likewise.
+    #: The record was made; bytes were sent, and kept; staged bytes were kept.
     reserved: bool = False
     sent: bool = False
     kept: bool = False
@@ -29,14 +29,14 @@ class Promise:
     importing: bool = False
     delete_asked: bool = False
     deleted: bool = False
-    #: What the request that brought its bytes was answered.
+    #: The response to the request that brought its bytes.
     answer: Answer | None = None
-    #: The names it may have: the last one answered, and those asked for since.
+    #: The names that it may have: the last confirmed one, and those requested since.
     names: set[str | None] = field(default_factory=lambda: {None})
 
     @property
     def answered(self) -> bool:
-        """Whether a client knows of the image."""
+        """Whether a client has had a response that promises the image."""
         return self.reserved or self.kept or self.importing
 
 
@@ -46,13 +46,13 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._promises: dict[str, Promise] = {}
-        #: What no kill explains: an answer that is wrong in itself.
+        #: Responses that are wrong in themselves, so that no kill explains them.
         self.wrong: list[str] = []
-        #: Seconds that the slowest answer took.
+        #: The time of the slowest response in seconds.
         self.slowest = 0.0
 
     def begin(self, body: bytes) -> str:
-        """Write down that bytes are about to become an image's; its id."""
+        """Record that a client is about to make an image of these bytes, and return its id."""
         image_id = str(uuid.uuid4())
         with self._lock:
             self._promises[image_id] = Promise(body, hashlib.sha256(body).hexdigest())
@@ -62,11 +62,11 @@ class Ledger:
         return self._promises[image_id]
 
     def items(self) -> list[tuple[str, Promise]]:
-        """All there are at the moment."""
+        """Return all promises at the moment."""
         with self._lock:
             return list(self._promises.items())
 
     def settle(self, image_id: str) -> None:
-        """Forget an image of which nothing more is to be seen."""
+        """Forget an image whose state is final."""
         with self._lock:
             self._promises.pop(image_id, None)

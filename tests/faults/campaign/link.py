@@ -1,7 +1,7 @@
-"""A link to a database server that breaks, or falls silent, at a message that one names.
+"""A link to a database server that breaks, or falls silent, at a chosen message.
 
-It relays what a service and its database say to each other. A message is what one side sends at
-once: to both servers' drivers that is a statement, a commit, or a question whether anybody is there.
+It relays the messages between a service and its database. A message is what one side sends at once: a
+statement, a commit, or a check whether the server answers.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _BLOCK = 65_536
 
 
 class Break(enum.Enum):
-    """What becomes of a message to the database."""
+    """What happens to a message to the database."""
 
-    CUT = "cut before"  #: it does not arrive, and both sides are told that the connection is reset
+    CUT = "cut before"  #: it does not arrive, and both sides see a reset of the connection
     DEAF = "cut after"  #: it arrives, and the connection is reset before the answer does
-    SILENT = "silent"  #: it does not arrive, nor anything else for a while, and nobody is told
+    SILENT = "silent"  #: nothing arrives for a while, and neither side sees an error
 
 
 class Link:
-    """Listens on a free loopback port for as long as the `with` lasts."""
+    """A link that listens on a free loopback port until the block ends."""
 
     def __init__(self, url: str):
         #: The database's own URL.
@@ -47,7 +47,7 @@ class Link:
 
     def __exit__(self, *error: object) -> None:
         self._ended.set()
-        # A socket that is only closed stays a listener until somebody comes.
+        # A socket that is only closed accepts one more connection.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -56,17 +56,17 @@ class Link:
 
     @property
     def url(self) -> str:
-        """The database's URL as it is to be used through the link."""
+        """The database's URL through the link."""
         host, port = self._listener.getsockname()
         return self._target.set(host=host, port=port).render_as_string(hide_password=False)
 
     def arm(self, number: int, how: Break) -> None:
-        """Let the number-th message from now on (1: the next) meet with that."""
+        """Break the message with this number from now on (1: the next) in this way."""
         with self._lock:
             self.messages, self._due = 0, (number, how)
 
     def heal(self) -> None:
-        """Let new connections through; those that fell silent stay so."""
+        """Pass on new connections; those that fell silent stay silent."""
         with self._lock:
             self.messages, self._due, self._silent = 0, None, False
 
@@ -90,7 +90,7 @@ class Link:
             _Relay(self, here, there).start()
 
     def meet(self) -> Break | None:
-        """What becomes of a message that has just come."""
+        """Return what happens to a message that has just arrived."""
         with self._lock:
             self.messages += 1
             if self._silent:
@@ -103,7 +103,7 @@ class Link:
 
     @property
     def silent(self) -> bool:
-        """Whether nothing goes through at the moment."""
+        """Whether no messages are passed on at the moment."""
         return self._silent
 
 
@@ -153,8 +153,8 @@ class _Relay:
 
 
 def _reset(one: socket.socket) -> None:
-    """Close it so that the other side is told of a reset, not of an end."""
+    """Close a socket so that the other side sees a reset, not an end."""
     with contextlib.suppress(OSError):
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        one.shutdown(socket.SHUT_RD)  # wakes whoever reads from it; sends nothing
+        one.shutdown(socket.SHUT_RD)  # wakes the thread that reads from it; sends nothing
     one.close()

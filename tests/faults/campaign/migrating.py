@@ -1,4 +1,4 @@
-"""Migrations: killed at each call by which one speaks to the database; the next one must go through."""
+"""Migrations: kill one at each call to the database; the next one must succeed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.faults.campaign.strace import KILL, Injection, attached, counting
 from tests.support.forked import forks
 from tests.support.server import write_ini
 
-#: To the last revision from before the first release. The upgrade adopts it and makes metadefs' tables.
+#: Back to the last revision before the first release, which the upgrade adopts, without metadefs' tables.
 _BACK = text("UPDATE alembic_version SET version_num = '0010'")
 _ROWS = 20
 _IMAGE = text(
@@ -31,7 +31,7 @@ _SECONDS = 60
 
 
 def migrate(databases: Databases, folder: Path, most: int) -> Tally:
-    """Kill before each call: all of them, or `most` at even distances."""
+    """Kill an upgrade before each call: all of them, or `most` at even distances."""
     tally = Tally("migration: killed", databases.name)
     folder.mkdir(parents=True)
     calls = CALLS[databases.name]
@@ -51,7 +51,7 @@ def migrate(databases: Databases, folder: Path, most: int) -> Tally:
 
 
 class _Upgrade:
-    """One database with rows in it at an older revision, to be brought to the newest."""
+    """A database with rows at an older revision, and its upgrade to the newest one."""
 
     def __init__(self, databases: Databases, folder: Path):
         folder.mkdir()
@@ -69,7 +69,7 @@ class _Upgrade:
 
     @contextlib.contextmanager
     def started(self) -> Iterator[BaseProcess]:
-        """A process that is going to upgrade as soon as it may."""
+        """Yield a process that upgrades once `go` is called."""
         process = forks.Process(target=_upgrade, args=(str(self._ini), self._go))
         process.start()
         try:
@@ -79,11 +79,11 @@ class _Upgrade:
             process.join()
 
     def go(self) -> None:
-        """Let it."""
+        """Let the process upgrade."""
         self._go.set()
 
     def judge(self) -> list[str]:
-        """What is wrong when the upgrade is simply done again."""
+        """Return what is wrong after the upgrade was repeated."""
         for command in ("upgrade", "check"):
             done = CliRunner().invoke(manage, ["db", command, str(self._ini)])
             if done.exit_code:

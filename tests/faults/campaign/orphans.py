@@ -1,8 +1,8 @@
-"""fsck among many: it finds every orphan that was seeded, and nothing else, while clients go on.
+"""fsck among many objects: it finds every seeded orphan, and nothing else, while clients upload.
 
     python -m tests.faults.campaign.orphans --objects 100000 --orphans 10000
 
-No window protects what clients upload and delete meanwhile: only that it is written down.
+There is no window: only their rows protect the objects that clients upload and delete meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.faults.campaign.victim import Victim, victim
 from tests.servers.common import run_folder
 from tests.support.results import RESULTS, write_page
 
-#: How many objects a run has that writes docs/results/fsck.md.
+#: The least number of objects for which a run writes docs/results/fsck.md.
 OBJECTS = 100_000
 _CLIENTS = 3
 _BYTES = b"bytes of an image"
@@ -35,9 +35,9 @@ _BATCH = 1000
 
 @click.command()
 @click.option("--objects", default=OBJECTS, show_default=True, help="Blobs in the store, orphans among them.")
-@click.option("--orphans", default=10_000, show_default=True, help="Blobs that are nobody's.")
+@click.option("--orphans", default=10_000, show_default=True, help="Blobs without a row.")
 def main(objects: int, orphans: int) -> None:
-    """Seed a file store and SQLite, run `calotype-manage fsck` during uploads, and tell what it found."""
+    """Seed a file store and SQLite, run `calotype-manage fsck` during uploads, and print what it found."""
     with (
         run_folder() as folder,
         victim(folder / "v", Databases("sqlite").make(), {"calotype.lease": "30"}) as running,
@@ -72,7 +72,7 @@ def main(objects: int, orphans: int) -> None:
 
 
 def seed(running: Victim, objects: int, orphans: int) -> set[str]:
-    """Lay blobs into the store, and rows into the database for all but the orphans; where those lie."""
+    """Make blobs, and rows for all except the orphans, and return the locations of the orphans."""
     now = datetime.datetime.now(datetime.UTC)
     root = running.data_dir / "fast"
     image_ids = [str(uuid.uuid4()) for _ in range(objects)]

@@ -1,4 +1,4 @@
-"""What the server is killed in: a phase is something it does, begun anew for each call that it may die at."""
+"""Phases: pieces of the server's work, repeated for each call at which it is killed."""
 
 from __future__ import annotations
 
@@ -27,41 +27,41 @@ from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.faults.campaign.verdict import judge
 from tests.faults.campaign.victim import LEASE, Victim, pause, victim
 
-#: Seconds that a deed may take before the campaign goes on without it.
+#: Seconds after which the campaign continues without the end of a deed.
 _PATIENCE = 15
 _OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 _OPERATOR = Caller(project="default", roles=frozenset({"admin"}))
 
 
 class Scene:
-    """A victim and the ledger of those who speak to it."""
+    """A victim, and the ledger of its clients."""
 
     def __init__(self, victim: Victim, seed: int, settle: Callable[[Scene], object] = lambda scene: None):
-        """`settle` is done before each verdict, by a victim that lives."""
+        """`settle` is called before each verdict, while the victim runs."""
         self.victim = victim
         self._settle = settle
         self.ledger = Ledger()
         self.deeds = Deeds(victim, self.ledger, random.Random(seed))
 
     def do(self, deed: Callable[[Scene], None]) -> None:
-        """Do something that the victim may die of."""
+        """Do something during which the victim may be killed."""
         with contextlib.suppress(OSError, http.client.HTTPException):
             deed(self)
 
     def restart(self, *, failed: bool = False) -> list[str]:
-        """Start the dead victim again, and say what is not as promised."""
+        """Start the dead victim again, and return the broken promises."""
         died = time.monotonic()
         self.victim.start()
         self._settle(self)
         return judge(self.victim, self.ledger, died, failed=failed)
 
     def judge(self, *, failed: bool = False, lease: float = LEASE) -> list[str]:
-        """Say what is not as promised while the victim goes on; `failed` as in `verdict.judge`."""
+        """Return the broken promises while the victim runs; `failed` as in `verdict.judge`."""
         self._settle(self)
         return judge(self.victim, self.ledger, time.monotonic(), failed=failed, lease=lease)
 
     def some(self, state: str) -> str:
-        """The id of the newest image that is promised to be in a state, and that nobody deleted."""
+        """Return the id of the newest undeleted image that is promised to be in this state."""
         return next(
             key
             for key, promise in reversed(self.ledger.items())
@@ -69,7 +69,7 @@ class Scene:
         )
 
     def await_that(self, done: Callable[[], bool]) -> None:
-        """Wait until something is so, or the victim is dead."""
+        """Wait until `done` returns True, or the victim is dead."""
         end = time.monotonic() + _PATIENCE
         while self.victim.process.poll() is None and not done() and time.monotonic() < end:
             pause(0.02)
@@ -86,14 +86,14 @@ def opened(
     surroundings: Surroundings = PLAIN,
     settle: Deed = lambda scene: None,
 ) -> Iterator[Scene]:
-    """A scene with a new victim, and an empty database, for as long as the `with` lasts."""
+    """Yield a scene with a new victim and an empty database."""
     with victim(folder, databases.make(), settings, surroundings=surroundings) as running:
         yield Scene(running, 0, settle)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Something that a server does: `prepare` before it may die, `deed` while it may, `settle` afterwards."""
+    """A piece of a server's work: it may be killed during `deed`, not during `prepare` and `settle`."""
 
     name: str
     deed: Deed
@@ -102,7 +102,7 @@ class Phase:
     settings: dict[str, str] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Callable[[str], Phase], tuple[str]]:
-        """Another process has the same phases, but no lambda can be sent to it."""
+        """Send a phase to another process by its name, because lambdas cannot be pickled."""
         return _named, (self.name,)
 
 
@@ -111,7 +111,7 @@ def _named(name: str) -> Phase:
 
 
 def _import(scene: Scene) -> None:
-    """Another process takes the order, so all that is walked through is the work."""
+    """Submit the job in this process, so that the victim only does the work."""
     image_id = scene.some("staged")
     service, promise = scene.victim.service, scene.ledger[image_id]
     image = service.database.find(image_id)
@@ -128,7 +128,7 @@ def _copy(scene: Scene) -> None:
 
 
 def order_copy(scene: Scene, image_id: str) -> None:
-    """Ask for a copy in the second store, as from another process."""
+    """Submit a copy into the second store, as from another process."""
     service = scene.victim.service
     service.lifecycle.imports.submit(
         Change(_OPERATOR, ImageFields(), service.database.find(image_id)),
@@ -137,13 +137,13 @@ def order_copy(scene: Scene, image_id: str) -> None:
 
 
 def await_jobs(scene: Scene, image_id: str) -> None:
-    """Wait until all jobs for an image have come to an end, or the victim is dead."""
+    """Wait until all jobs of an image have ended, or the victim is dead."""
     database = scene.victim.service.database
     scene.await_that(lambda: all(job.status not in _OPEN for job in database.jobs_of(image_id)))
 
 
 def _abandon(scene: Scene) -> None:
-    """Leave what dead servers leave: an upload whose bytes are there, and a removal; under long leases."""
+    """Leave an upload whose bytes are there, and a removal, under long leases, as dead servers do."""
     scene.deeds.delete(scene.deeds.upload())
     image_id = scene.deeds.upload()
     scene.ledger[image_id].kept = False
@@ -156,7 +156,7 @@ def _abandon(scene: Scene) -> None:
 
 
 def _sweep(scene: Scene) -> None:
-    """The victim sweeps four times a second: let it find something, and wait until nothing is left."""
+    """End the leases, and wait until the victim, which sweeps four times a second, has removed all."""
     database = scene.victim.service.database
     left = LocationRow.state.in_([LocationState.INTENDED, LocationState.PENDING_DELETE])
     with database.engine.begin() as connection:
@@ -173,7 +173,7 @@ def _upload(scene: Scene) -> None:
 
 
 def flip(path: Path) -> None:
-    """Flip one bit in the middle of a file, of which the file system knows nothing."""
+    """Flip one bit in the middle of a file."""
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
         (byte,) = file.read(1)
@@ -182,7 +182,7 @@ def flip(path: Path) -> None:
 
 
 def age(running: Victim) -> None:
-    """Have all copies be as old as those that the scrubber takes."""
+    """Make all copies old enough for the scrubber."""
     long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     stored = LocationRow.state == LocationState.STORED
     with running.service.database.engine.begin() as connection:
@@ -190,7 +190,7 @@ def age(running: Victim) -> None:
 
 
 def _let_rot(scene: Scene) -> None:
-    """Leave an image one of whose two copies is damaged."""
+    """Leave an image with a good and a damaged copy."""
     image_id = scene.deeds.upload()
     order_copy(scene, image_id)
     await_jobs(scene, image_id)
@@ -198,13 +198,13 @@ def _let_rot(scene: Scene) -> None:
 
 
 def _scrub(scene: Scene) -> None:
-    """The victim scrubs ten times a second what is old: let it restore the copy."""
+    """Make the copies old, and wait until the victim, which scrubs ten times a second, restores one."""
     age(scene.victim)
     scene.await_that(lambda: _is_restored(scene))
 
 
 def _scrub_again(scene: Scene) -> None:
-    """A scrubber that began anew goes on with what is in quarantine."""
+    """Scrub until the copy is restored: a new scrubber begins with the copies in quarantine."""
     end = time.monotonic() + _PATIENCE
     while not _is_restored(scene) and time.monotonic() < end:
         scene.victim.run("scrub", "run")

@@ -1,4 +1,4 @@
-"""What a campaign does to a database: parts of which each stands alone."""
+"""The plan of a campaign on one database, in independent parts."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tests.faults.campaign.restarting import restart
 from tests.faults.campaign.severing import sever
 from tests.faults.campaign.surroundings import Surroundings
 
-#: The phases that are walked through in other surroundings too.
+#: The phases that are also run in other surroundings.
 IN_SURROUNDINGS = ("upload, chunked", "delete", "copy")
-#: What a database is called that is spoken to so.
+#: Stands for a database over TLS.
 OVER_TLS = Surroundings("database over TLS")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How often each kind of fault happens on one database, in which phases, and by which dice."""
+    """The number of faults of each kind on one database, the phases, and the seed."""
 
     kills: int
     errors: int
@@ -51,7 +51,7 @@ class Plan:
     surroundings: tuple[Surroundings, ...] = ()
 
     def parts(self, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
-        """What there is to do on a database, for any process to do, at any time."""
+        """Yield the parts of the campaign on a database, which any process may run at any time."""
         if on.ca:
             yield from self._in(OVER_TLS, on, folder / "tls")
             return
@@ -83,7 +83,7 @@ class Plan:
             rot, loss = FindingKind.WRONG_DIGEST, FindingKind.MISSING
             yield partial(damage, rot, on, folder / "rot", self.damages, self.seed)
             yield partial(damage, loss, on, folder / "loss", self.damages, self.seed)
-        if self.fills and os.geteuid() == 0:  # nobody else may mount a disk
+        if self.fills and os.geteuid() == 0:  # only root may mount a disk
             yield partial(fill, on, folder / "full", self.fills, self.seed)
         if self.outages:
             yield partial(unmount, on, folder / "unmounted", self.outages, self.seed)
@@ -94,7 +94,7 @@ class Plan:
             yield partial(rehearse, on, folder / "rehearsal", self.seeds)
 
     def _in(self, surroundings: Surroundings, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
-        """Kills in other surroundings: a part of the phases, and everything at once."""
+        """Yield kills in other surroundings: in some phases, and during everything at once."""
         if not self.around:
             return
         for phase in (one for one in self.phases if one.name in IN_SURROUNDINGS):

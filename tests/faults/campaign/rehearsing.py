@@ -1,7 +1,7 @@
-"""Rehearsals: nobody dies, but many speak at once to two processes, and every answer is what it must be.
+"""Rehearsals: many clients of two processes, without a fault, and every response is as predicted.
 
-Each client changes only its own images, one step after the other, so a model of each image
-says what is to be answered; everybody reads and copies those of all others. Both processes sweep.
+Each client changes only its own images, one step after the other, so that a model of each image predicts the
+responses. All clients read and copy the images of all others. Both processes sweep.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tests.faults.campaign.victim import victim
 
 CLIENTS = 8
 _DEEDS = 15
-#: A busy machine must not make a lease lapse: that would be a failure of its own.
+#: A lease that does not expire on a busy machine.
 _SETTINGS = {"calotype.lease": "30", "calotype.sweep_interval": "0.25"}
-#: What a deed on an image of one's own must have brought about.
+#: The promise that each deed on a client's own image must result in.
 _PROMISED = {
     Deeds.upload: "kept",
     Deeds.upload_chunked: "kept",
@@ -32,7 +32,7 @@ _PROMISED = {
 
 
 def rehearse(databases: Databases, folder: Path, seeds: int) -> Tally:
-    """Let eight clients do what their dice say, `seeds` times."""
+    """Let eight clients do random deeds, `seeds` times."""
     tally = Tally(f"{CLIENTS} clients, 2 processes", databases.name)
     with victim(folder, databases.make(), _SETTINGS, {"reuse_port": "true"}) as running:
         running.join()
@@ -49,14 +49,14 @@ def rehearse(databases: Databases, folder: Path, seeds: int) -> Tally:
 
 
 class _Careful(Client):
-    """A client that compares each answer with what its own images must be."""
+    """A client that compares each response with the model of its own images."""
 
     def __init__(self, scene: Scene, seed: int):
         super().__init__(scene.victim, scene.ledger, seed)
         self._scene = scene
 
     def run(self) -> None:
-        """A number of deeds, and a look at an image after each."""
+        """Do a number of deeds, and look at an image after each."""
         try:
             for _ in range(_DEEDS):
                 deed = self._dice.choice(self._ALL)

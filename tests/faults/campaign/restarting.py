@@ -1,7 +1,7 @@
-"""Restarts: the database server ends, or crashes, and comes back, while eight clients are busy.
+"""Restarts: stop or crash the database server under eight clients, and start it again.
 
-It is a server of the phase's own. From its first restart on it keeps what it answered through a crash,
-which test servers otherwise do not.
+The server belongs to this phase. From its first restart on, it keeps committed transactions through a
+crash, which test servers usually do not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.servers.fixtures import started
 
 _CLIENTS = 8
 _LEASE = 2.0
-#: Seconds that any answer may take, and a server to come back: a busy machine takes its time.
+#: The time limits in seconds for any response, and for a start of the server, on a busy machine.
 _BOUND, _PATIENCE = 30, 60
 
 #: The file with the server's process id.
@@ -36,19 +36,19 @@ _PID = {
     "postgres": "SELECT current_setting('data_directory') || '/postmaster.pid'",
     "mariadb": "SELECT @@pid_file",
 }
-#: What makes it keep an answered commit through a crash.
+#: Arguments that make it keep a committed transaction through a crash.
 _DURABLE = {
     "postgres": ("-c", "synchronous_commit=on"),
     "mariadb": ("--innodb-flush-log-at-trx-commit=2",),
 }
-#: What must not be done again.
+#: An argument that must not be repeated.
 _ONLY_ONCE = "--init-file"
-#: What ends it in good order, and what at once.
+#: The signals for an orderly end and for a crash.
 _ENDS = {"postgres": (signal.SIGINT, signal.SIGQUIT), "mariadb": (signal.SIGTERM, signal.SIGKILL)}
 
 
 def restart(name: str, folder: Path, times: int, seed: int = 0) -> Tally:
-    """Restart it `times` times; every other time it crashes."""
+    """Restart the server `times` times; every other time it crashes."""
     tally = Tally("anything: database restarts", name)
     dice = random.Random(seed)
     with (
@@ -81,7 +81,7 @@ def restart(name: str, folder: Path, times: int, seed: int = 0) -> Tally:
 
 
 class _Server:
-    """A database server, as a process that is ended and begun again with the same arguments."""
+    """A database server that is stopped and started again with the same arguments."""
 
     def __init__(self, name: str, url: object, folder: Path):
         self._name = name
@@ -100,7 +100,7 @@ class _Server:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[_Server]:
-        """It, until the `with` ends: nobody else knows how to end what was begun here."""
+        """Yield the server, and stop it at the end of the block if it was started here."""
         try:
             yield self
         finally:
@@ -109,7 +109,7 @@ class _Server:
             self._engine.dispose()
 
     def end(self, *, crash: bool) -> None:
-        """End it, and return when it is gone."""
+        """Stop the server, and return when it is gone."""
         os.kill(self._pid, _ENDS[self._name][crash])
         if self._child is not None:
             self._child.wait(_PATIENCE)
@@ -118,7 +118,7 @@ class _Server:
             pause(0.02)
 
     def begin(self) -> None:
-        """Begin it again, and return when it takes connections."""
+        """Start the server again, and return when it takes connections."""
         end_with, _ = _ENDS[self._name]
         self._child = self._files.spawn(self._name, self._arguments, end_with=end_with, **self._as)
         self._pid = self._child.pid

@@ -1,7 +1,7 @@
-"""Breaks: the connection to the database ends, or falls silent, at each message of what a phase does.
+"""Breaks: end or silence the connection to the database at each message of a phase.
 
-Among the messages are the commits: of one whose answer is lost nobody knows whether it happened,
-until the database is asked. Whoever waits is answered in bounded time, be the database silent or not.
+Commits are among the messages: if the response to a commit is lost, only the database knows whether it
+happened. Each request is answered in bounded time, even if the database is silent.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tests.faults.campaign.link import Break, Link
 from tests.faults.campaign.phases import Phase, Scene
 from tests.faults.campaign.victim import victim
 
-#: A database that does not answer is given up soon, so that a walk takes minutes.
+#: The timeout for the database is short, so that the campaign takes only minutes.
 _ANSWER = 1.5
 SETTINGS = {"calotype.database_timeout": f"{_ANSWER}", "calotype.busy_timeout": "1"}
 #: Seconds for which a link is silent.
 _SILENCE = 4
-#: Seconds in which any answer must be there. A request may meet the silence three times: when it asks
-#: whether a connection lives, when it makes a new one, which takes 5, and when it writes down its failure.
+#: The time limit for any response in seconds. A request may meet the silence three times: when it checks a
+#: connection, when it makes a new one, which takes 5 seconds, and when it records its failure.
 BOUND = 3 * (_ANSWER + 1) + 5
 
 
@@ -53,7 +53,7 @@ def sever(phase: Phase, databases: Databases, folder: Path, most: int) -> Tally:
 
 
 def _count(phase: Phase, scene: Scene, link: Link) -> int:
-    """How many messages the phase sends; others, as of a look for jobs, may be among them."""
+    """Return the number of messages of the phase; others, such as queries for jobs, may be among them."""
     scene.do(phase.prepare)
     link.heal()
     scene.do(phase.deed)
@@ -62,7 +62,7 @@ def _count(phase: Phase, scene: Scene, link: Link) -> int:
 
 @contextlib.contextmanager
 def _linked(databases: Databases, folder: Path, phase: Phase) -> Iterator[tuple[Scene, Link]]:
-    """A victim whose database is behind a link; the campaign itself looks at it directly."""
+    """Yield a victim with a link to its database; the campaign itself uses no link."""
     database = databases.make()
     with Link(database) as link:
         through = {**phase.settings, **SETTINGS, "sqlalchemy.url": link.url}

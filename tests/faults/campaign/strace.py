@@ -1,6 +1,6 @@
-"""strace: a running process is killed at its n-th call of a kind, or that call fails.
+"""strace: kill a running process at its n-th call of a kind, or make that call fail.
 
-Each thread counts its own calls, from when strace comes to it.
+The calls of each thread are counted separately, from the moment at which strace attaches.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tests.servers.common import apt
 
 @dataclass(frozen=True)
 class Injection:
-    """What happens at a call: `signal=KILL` before it is made, or `error=EIO` in its stead.
+    """What happens at a call: `signal=KILL` before it, or `error=EIO` instead of it.
 
-    `when` is strace's: `3` for the third one, `3+` for that and all after it.
+    `when` is strace's option: `3` for the third call, `3+` for the third and all later ones.
     """
 
     calls: tuple[str, ...]
@@ -30,7 +30,7 @@ class Injection:
 
     @property
     def options(self) -> list[str]:
-        """strace's options for it."""
+        """The options of strace."""
         calls = ",".join(self.calls)
         return ["-e", f"trace={calls}", "-e", f"inject={calls}:{self.effect}:when={self.when}"]
 
@@ -44,14 +44,14 @@ KILL = "signal=KILL"
 
 @contextlib.contextmanager
 def attached(pid: int, injection: Injection) -> Iterator[None]:
-    """The injection at work in a running process, for as long as the `with` lasts or the process lives."""
+    """Inject into a running process until the block ends or the process is dead."""
     with _tracing(pid, ["-o", "/dev/null", *injection.options]):
         yield
 
 
 @contextlib.contextmanager
 def counting(pid: int, calls: tuple[str, ...], log: Path) -> Iterator[collections.Counter[str]]:
-    """Count a running process's calls; after the `with`, the most that any one thread made of each."""
+    """Yield a counter that holds, after the block, the largest number of each call by one thread."""
     most: collections.Counter[str] = collections.Counter()
     with _tracing(pid, ["-o", str(log), "-e", f"trace={','.join(calls)}"]):
         yield most
@@ -74,7 +74,7 @@ def _tracing(pid: int, options: list[str]) -> Iterator[None]:
 
 
 def program() -> str:
-    """Where strace is; installed first if need be and allowed."""
+    """Return the path of strace, which is installed first if necessary and allowed."""
     if not shutil.which("strace"):
         apt("strace")
     return shutil.which("strace") or "strace"

@@ -1,4 +1,4 @@
-"""Surroundings: where the victim's images lie besides files, and how its clients prove who they are."""
+"""Surroundings of a victim: other stores than files, and other identities than none."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from tests.servers.fixtures import given_or_started, started
 from tests.support.callers import Tokens
 
-#: What may be said of a victim's surroundings; files and no identity otherwise.
+#: The names of surroundings. Without one, images are in files and there is no identity.
 NAMES = ("tokens", "S3", "S3 over TLS", "Ceph")
-#: A store that does not answer is given up soon; a part is as small as S3 allows.
+#: Short timeouts, and parts as small as S3 allows.
 _SOON = {
     "connect_timeout": "1",
     "read_timeout": "2",
@@ -25,7 +25,7 @@ _SOON = {
 
 @dataclass(frozen=True)
 class Given:
-    """What one victim is given: settings, and headers for all its clients."""
+    """The settings of one victim, and the headers of all its clients."""
 
     settings: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -33,14 +33,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Surroundings whose servers run; `s3` holds the options of the store `fast`, if that is in S3."""
+    """Surroundings with running servers; `s3` holds the options of the store `fast` if it is in S3."""
 
     name: str = ""
     s3: Mapping[str, str] = field(default_factory=dict)
     tokens: bool = False
 
     def make(self, folder: Path) -> Given:
-        """Return what a new victim is given: a bucket of its own, a token that is nobody else's."""
+        """Return the settings and headers of a new victim, with a bucket and a token of its own."""
         given = Given({}, {})
         if self.s3:
             given.settings.update(in_s3({**self.s3, "bucket": f"t{uuid.uuid4().hex}"}))
@@ -52,7 +52,7 @@ class Surroundings:
 
     @property
     def over_http(self) -> bool:
-        """Return whether the images lie in S3 and a proxy can stand in front of it, which TLS forbids."""
+        """Return whether the images are in S3 without TLS, so that a proxy can be put in front of it."""
         return self.s3.get("endpoint_url", "").startswith("http:")
 
     def title(self, what: str) -> str:
@@ -83,14 +83,14 @@ def options_of(server: Mapping[str, str], **others: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def swift() -> Iterator[Mapping[str, str]]:
-    """Swift with its S3 API, for as long as the `with` lasts."""
+    """Yield the settings of a Swift with its S3 API, which runs until the block ends."""
     with given_or_started("swift", "S3_TLS_ENDPOINT", {"KEYSTONE_URL": ""}) as settings:
         yield settings
 
 
 @contextlib.contextmanager
 def running(name: str) -> Iterator[Surroundings]:
-    """Surroundings of that name, for as long as the `with` lasts."""
+    """Yield the surroundings with this name, whose servers run until the block ends."""
     with contextlib.ExitStack() as stack:
         if name == "tokens":
             yield Surroundings(name, tokens=True)

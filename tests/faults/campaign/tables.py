@@ -1,4 +1,4 @@
-"""The table of a campaign, as docs/results/faults.md shows it: how often what happened where."""
+"""The table of a campaign in docs/results/faults.md: the number of faults by kind and database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TITLES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "mariadb": "MariaDB"}
 
 
 def markdown(tallies: Sequence[Tally]) -> str:
-    """A row for each kind of fault, a column for each database, and the violations."""
+    """Return a table with a row for each kind of fault, a column for each database, and the violations."""
     rows = [["what happened", *(_TITLES[name] for name in NAMES), "violations"], ["---"] * (len(NAMES) + 2)]
     for phase in dict.fromkeys(tally.phase for tally in tallies):
         rows.append(_row(phase, [tally for tally in tallies if tally.phase == phase]))

@@ -1,4 +1,4 @@
-"""The verdict: after a restart and a sweep, was every promise kept, and is nothing left over?"""
+"""The verdict: whether every promise was kept, and nothing is left over, after a restart and a sweep."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from calotype.model.jobs import JobStatus
 from tests.faults.campaign.ledger import Ledger, Promise
 from tests.faults.campaign.victim import LEASE, Victim, pause
 
-#: Seconds after its lease in which what died must be at its end; a job is begun again a second after.
+#: Seconds after a lease's expiry within which dead work must end; a job is started again a second later.
 _PATIENCE = 30
-#: In these something is under way; none may be left.
+#: The statuses of work that is under way; none may be left.
 _BUSY = (Status.SAVING, Status.IMPORTING)
 _OPEN_JOBS = (JobStatus.PENDING, JobStatus.PROCESSING)
 
@@ -23,10 +23,10 @@ _OPEN_JOBS = (JobStatus.PENDING, JobStatus.PROCESSING)
 def judge(
     victim: Victim, ledger: Ledger, died: float, *, failed: bool = False, lease: float = LEASE
 ) -> list[str]:
-    """Sweep what a victim left that died at `died` and runs again; say what is not as promised.
+    """Sweep after a victim that died at `died` and runs again, and return the broken promises.
 
-    `failed`: something that a job needs was made to fail, so a job may have, if it says why. What
-    is settled for good is struck from the ledger.
+    `failed`: something that a job needs was made to fail, so that the job may have failed with a reason.
+    Images whose state is final are removed from the ledger.
     """
     pause(died + lease + 0.05 - time.monotonic())
     found = _end_everything(victim, lease + _PATIENCE)
@@ -46,7 +46,7 @@ def judge(
 
 
 def _end_everything(victim: Victim, seconds: float) -> list[str]:
-    """Sweep until nothing is under way any more; what stays so is stuck."""
+    """Sweep until no work is under way, and return the work that is stuck."""
     end = time.monotonic() + seconds
     while True:
         status, said = victim.run("sweep")
@@ -59,7 +59,7 @@ def _end_everything(victim: Victim, seconds: float) -> list[str]:
 
 
 def _under_way(victim: Victim) -> Iterator[str]:
-    """What is neither begun nor ended."""
+    """Yield the images, locations and jobs whose work is under way."""
     leased = (LocationState.INTENDED, LocationState.PENDING_DELETE)
     asked = (
         select(ImageRow.id, ImageRow.status).where(ImageRow.status.in_(_BUSY)),
@@ -77,7 +77,7 @@ def _fsck(victim: Victim) -> list[str]:
 
 
 def _sums(victim: Victim) -> list[str]:
-    """What projects use is what their images have."""
+    """Check that the usage of projects is that of their images."""
     alive = ImageRow.status != Status.DELETED
     images = select(ImageRow.owner, func.count()).where(alive).group_by(ImageRow.owner)
     counted = (
@@ -98,25 +98,25 @@ def _sums(victim: Victim) -> list[str]:
 
 
 def _job_failed(image: Image | None, promise: Promise) -> bool:
-    """Whether an import came to an end that is no success, and a person may read why."""
+    """Return whether an import failed with a reason."""
     ended = image is not None and image.status in (Status.QUEUED, Status.KILLED)
     return ended and promise.importing and bool(image.status_reason)
 
 
 def _broken(victim: Victim, image_id: str, image: Image | None, promise: Promise) -> str | None:
-    """What is not as promised of one image."""
+    """Return the broken promise of one image, or None."""
     if image is None:
-        return None if promise.delete_asked or not promise.answered else "it is gone, and nobody deleted it"
+        return None if promise.delete_asked or not promise.answered else "it is gone, but was not deleted"
     if promise.deleted:
-        return f"it was deleted, and is {image.status}"
+        return f"it was deleted, but is {image.status}"
     if image.name not in promise.names:
         return f"its name is {image.name}, of {promise.names}"
     if image.status is Status.ACTIVE:
         return _broken_bytes(victim, image_id, promise)
     if promise.kept or promise.importing:
-        return f"its bytes were taken, and it is {image.status}: {image.status_reason}"
+        return f"its bytes were accepted, but it is {image.status}: {image.status_reason}"
     if promise.staged and not promise.import_asked and image.status is not Status.UPLOADING:
-        return f"its bytes were staged, and it is {image.status}: {image.status_reason}"
+        return f"its bytes were staged, but it is {image.status}: {image.status_reason}"
     if image.status is Status.KILLED and not image.status_reason:
         return "it is killed without a reason"
     return None
@@ -127,5 +127,5 @@ def _broken_bytes(victim: Victim, image_id: str, promise: Promise) -> str | None
         return "it is active without having been sent"
     got = victim.get(f"/images/{image_id}")
     if got.status != 200 or got.body != promise.body:
-        return f"it is active, and its bytes are not what was sent ({got.status})"
+        return f"it is active, but its bytes are not those that were sent ({got.status})"
     return None

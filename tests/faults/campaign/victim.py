@@ -1,4 +1,4 @@
-"""The server that is killed: `pserve` on a database and two file stores; and the operator's commands."""
+"""The victim: a server that is killed, on a database and two file stores, and the operator's commands."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from tests.support.server import Server, write_ini
 from tests.support.v2 import stores
 from tests.support.web import Web
 
-#: The shortest lease there is: what died is waited for that long.
+#: The shortest possible lease, because a campaign waits for the leases of dead processes.
 LEASE = 1.0
-#: What a server logs once it can be spoken to.
+#: The text that a server logs once it takes connections.
 _LISTENING = "listening on"
 
 
 class Broken(Exception):
-    """A command of the operator's ended with a traceback; the text can be sent to another process."""
+    """A command of the operator ended with a traceback; the error can be sent to another process."""
 
 
 class Victim(Server):
-    """A server that is started again and again; nothing sweeps but what the campaign calls."""
+    """A server that is started again and again. Only the campaign sweeps."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Victim(Server):
         env: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ):
-        """`database` is what the campaign looks into, and the victim too unless its `settings` name one.
+        """`database` is used by the campaign, and by the victim unless its `settings` name another URL.
 
         `headers` are sent with each request.
         """
@@ -67,7 +67,7 @@ class Victim(Server):
     def join(self, env: Mapping[str, str] | None = None) -> None:
         """Start another process on the same port (`reuse_port`), the same database and the same stores.
 
-        `env`: what is other in its environment, where the first one's is not this process's own.
+        `env` holds the variables that differ from those of the first process.
         """
         arguments = [str(self.ini), f"http_port={self.port}", f"data_dir={self.data_dir}"]
         before = self.log.count(_LISTENING)
@@ -90,7 +90,7 @@ class Victim(Server):
 
     @cached_property
     def service(self) -> Service:
-        """The same service without HTTP, in this process: to look into its database, to give it jobs."""
+        """The service without HTTP, in this process, to read its database and submit jobs."""
         settings = load_settings(str(self.ini), {"data_dir": str(self.data_dir)})
         if "${" in self._database:
             return open_service(settings, makes_database=True)
@@ -99,7 +99,7 @@ class Victim(Server):
         )
 
     def run(self, *words: str, of: str = "") -> tuple[int, str]:
-        """The exit status and the output of `calotype-manage WORDS INI [OF] data_dir=...`."""
+        """Return the exit status and the output of `calotype-manage WORDS INI [OF] data_dir=...`."""
         arguments = [*words, str(self.ini), *([of] if of else []), f"data_dir={self.data_dir}"]
         done = CliRunner().invoke(manage, arguments)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -109,14 +109,14 @@ class Victim(Server):
         return done.exit_code, done.output
 
     def await_death(self, seconds: float) -> bool:
-        """Whether it died within so many seconds."""
+        """Return whether the victim dies within this many seconds."""
         with contextlib.suppress(TimeoutError):
             self.process.wait(seconds)
             return True
         return False
 
     def kill_all(self) -> None:
-        """Kill it, and those that joined it."""
+        """Kill the victim and the processes that joined it."""
         self.kill()
         for other in self._others:
             other.send_signal(signal.SIGKILL)
@@ -124,7 +124,7 @@ class Victim(Server):
         self._others.clear()
 
     def close(self) -> None:
-        """End it for good."""
+        """Stop the victim for good."""
         self.kill_all()
         if "service" in self.__dict__:
             self.service.close()
@@ -139,7 +139,7 @@ def victim(
     env: Mapping[str, str] | None = None,
     surroundings: Surroundings = PLAIN,
 ) -> Iterator[Victim]:
-    """A victim and the web server that it fetches from, for as long as the `with` lasts."""
+    """Yield a victim, with a web server that it fetches from; both run until the block ends."""
     (folder / "web").mkdir(parents=True)
     with Web(folder=folder / "web") as web:
         given = surroundings.make(folder)
@@ -152,5 +152,5 @@ def victim(
 
 
 def pause(seconds: float) -> None:
-    """Let the victim live, or a lease lapse, for so long."""
+    """Wait for this many seconds, while the victim works or a lease expires."""
     time.sleep(max(0.0, seconds))

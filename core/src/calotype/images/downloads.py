@@ -14,7 +14,7 @@ from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Reader
 from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError, Unsupported
-from calotype.transfers.copies import Copies, Fault
+from calotype.transfers.copies import Copies, Fault, fault_from
 from calotype.transfers.verified import verified
 
 #: Seconds for which a store's own URL is good: it must only begin to be used in time.
@@ -118,7 +118,7 @@ class Reading:
         try:
             return read(store, location)
         except (BlobNotFound, BlobChanged) as error:
-            self._copies.suspect(image, location, self._copies.fault(store, error))
+            self._copies.suspect(image, location, fault_from(store, error))
             raise
         except (BadLocation, Unsupported) as error:
             # These are the client's fault where it gives the location, but this one is ours.

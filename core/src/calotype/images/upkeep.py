@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 from calotype.config.settings import Settings
@@ -15,6 +14,7 @@ from calotype.model.findings import FindingKind
 from calotype.stores.catalog import Catalog
 from calotype.stores.contract import Capability
 from calotype.stores.errors import StoreError
+from calotype.transfers.comparing import Pace
 from calotype.transfers.copies import Copies
 from calotype.transfers.jobs import Jobs
 from calotype.transfers.leases import Leases
@@ -30,16 +30,11 @@ class Upkeep:
         self._database = database
         self._stores = stores
         self._settings = settings
-        self.copies = Copies(database, stores)
+        self.copies = Copies(database)
         self._leases = Leases(database, settings.lease)
         self._transfers = Transfers(database, stores, settings, self._leases, self.copies)
-        self._sweeper = Sweeper(database, settings, self._leases, self._transfers.removal)
-        self._jobs = Jobs(database, stores, settings, self._leases, self._transfers)
-
-    def renewal(self) -> Callable[[], bool]:
-        """Return what renews leases; the caller runs it three times in each `lease` seconds."""
-        self._leases.renewed_outside()
-        return self._leases.renew
+        self._sweeper = Sweeper(database, self._leases, self._transfers.removal)
+        self._jobs = Jobs(database, stores, settings, self._transfers)
 
     def close(self) -> None:
         """Renew no lease any more."""
@@ -49,20 +44,11 @@ class Upkeep:
         """Return a scrubber for each store that is scrubbed, or for one of them; `ending` ends them."""
         settings = self._settings
         return [
-            Scrubber(
-                self._database,
-                store,
-                settings.scrub_period,
-                store.scrub_rate or settings.scrub_rate,
-                self._leases,
-                self._transfers,
-                self.copies,
-                ending,
-            )
+            Scrubber(self._database, store, self._transfers, settings.scrub_period, Pace(rate, ending))
             for store in self._stores
             if store.scrub
             and only in (None, store.name)
-            and (store.scrub_rate or settings.scrub_rate)
+            and (rate := store.scrub_rate or settings.scrub_rate)
             and Capability.WRITE in store.driver.capabilities  # others hold no bytes but somebody else's
         ]
 
@@ -86,7 +72,7 @@ class Upkeep:
         for copy in self._database.scrubs.copies(image_id):
             if copy.store not in self._stores:
                 raise StoreError(copy.store, "it is not configured on this server")
-            fault = look_twice(self._stores[copy.store], copy, self.copies, lambda count: None)
+            fault = look_twice(self._stores[copy.store], copy, lambda count: None)
             if fault is None:
                 self.copies.keep(copy, actor)
             else:

@@ -1,4 +1,4 @@
-"""Facts about the formats of disk images: how they begin, what they may be declared as, what is unsafe."""
+"""Facts about formats of disk images: magic numbers, acceptable declarations, and dangers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from oslo_utils.imageutils import format_inspector
 
-#: Bytes of a stream's end by which formats with a footer are known.
+#: The number of bytes at the end of a stream by which formats with a footer are recognised.
 TAIL = 512
-#: Beginnings by which some consumer recognises an image: format -> magic.
+#: Magic numbers by which some program recognises an image: format -> magic.
 _MAGIC = {
     "qcow2": b"QFI\xfb",
     "qed": b"QED\0",
@@ -26,30 +26,29 @@ _MAGIC = {
 }
 #: The two magics of a ploop image, which names no other file.
 _PLOOP = ("ploop", "parallels")
-#: A VMDK's descriptor: a line of one, or what qemu looks for behind comments and blank lines.
+#: A line of a VMDK's descriptor, or the line that qemu looks for after comments and blank lines.
 _DESCRIPTOR = re.compile(
     rb"^[ \t]*+#[ \t]*+Disk DescriptorFile|^[ \t]*+createType[ \t]*+="
     rb"|^[ \t]*+(?:RW|RDONLY|NOACCESS)[ \t]++\d++[ \t]++[A-Z]+\b"
     rb"|\A(?:#[^\n]*+\n|\s)*+version[ \t]*+=",
     re.IGNORECASE | re.MULTILINE,
 )
-_VHD_FOOTER = b"conectix"
 _DMG_FOOTER = b"koly"
-#: Kinds of VHD and VDI that hold a whole disk; any other is a difference from another file.
+#: Kinds of VHD and VDI that hold a whole disk; all others hold the difference from another file.
 _VHD_WHOLE = (2, 3)
 _VDI_WHOLE = (1, 2)
 _VHDX_PARENT = uuid.UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c").bytes_le
 _BUILDS_ON = "The image is a {} that builds on another file."
-#: Where the volume descriptors of a disc begin, how far apart they are at least, and how many are looked at.
+#: The offset of a disc's volume descriptors, the least distance between them, and how many are examined.
 VOLUME, VOLUME_STEP, VOLUME_MOST = 32 << 10, 2 << 10, 16
-#: Names in volume descriptors: those that may stand before the one of UDF, and that one itself.
+#: Names of volume descriptors: those that may precede the one of UDF, and those of UDF.
 _VOLUME_NAMES = (b"BEA01", b"BOOT2", b"CD001", b"CDW02")
 _UDF_NAMES = (b"NSR02", b"NSR03")
 #: How a boot sector ends.
 BOOTS = b"\x55\xaa"
-#: A qcow2's incompatible features that name no other file: dirty, corrupt, compression type, extended L2.
+#: Incompatible features of qcow2 that name no other file: dirty, corrupt, compression type, extended L2.
 QCOW2_FEATURES = 0b11011
-#: How compressed files begin: what they are said to be when they are declared as something else.
+#: Magic numbers of compressed files, which are named if such a file is declared as something else.
 COMPRESSED = {
     "gzip": (b"\x1f\x8b\x08",),
     "xz": (b"\xfd7zXZ\0",),
@@ -58,27 +57,19 @@ COMPRESSED = {
     "lz4": (b"\x04\x22\x4d\x18",),
     "zip": (b"PK\3\4",),
 }
-#: What is opaque, as raw is: no consumer follows anything in it. "gpt" is what earlier versions wrote down.
+#: Formats that are as opaque as raw: no program follows anything in them. Earlier versions recorded "gpt".
 OPAQUE = frozenset({"raw", "gpt", "luks", "iso", *COMPRESSED})
-#: What the declared disk formats may turn out to be; other declarations are not judged.
+#: The formats that may be found for each declared one; other declarations are not judged.
 _ACCEPTED = {
-    "raw": OPAQUE,
-    "ami": OPAQUE,
-    "ari": OPAQUE,
-    "aki": OPAQUE,
-    "iso": frozenset({"iso"}),
-    "qcow2": frozenset({"qcow2"}),
-    "vmdk": frozenset({"vmdk"}),
-    "vdi": frozenset({"vdi"}),
-    "vhd": frozenset({"vhd"}),
-    "vhdx": frozenset({"vhdx"}),
+    **dict.fromkeys(("raw", "ami", "ari", "aki"), OPAQUE),
+    **{name: frozenset({name}) for name in ("iso", "qcow2", "vmdk", "vdi", "vhd", "vhdx")},
 }
 
 
 def mismatch(declared: str | None, detected: str | None) -> str | None:
-    """Return a sentence if an image that was found to be `detected` cannot be `declared`, None if it can.
+    """Return a sentence if an image in the format `detected` must not be declared as `declared`.
 
-    None as either of them means that it is not known, and so is not judged.
+    Either may be None if it is not known; then there is nothing to judge.
     """
     accepted = _ACCEPTED.get(declared or "")
     if detected is None or accepted is None or detected in accepted:
@@ -98,7 +89,7 @@ def qcow2_features(header: bytes) -> int:
 
 
 def is_udf(volume: bytes) -> bool:
-    """Return whether volume descriptors are those of UDF; the library knows UDF only behind ISO 9660.
+    """Return whether volume descriptors are those of UDF. The library knows UDF only after ISO 9660.
 
     A descriptor is as large as a sector, but at least 2 KiB (ECMA-167, part 2).
     """
@@ -113,32 +104,30 @@ def is_udf(volume: bytes) -> bool:
 
 
 def look_like_another(name: str, declared: str | None, head: bytes, tail: bytes) -> str | None:
-    """Return a sentence if a stream, inspected as `name`, looks like another format to some consumer."""
+    """Return a sentence if a stream in the format `name` looks like another format to some program."""
     for other, magic in _MAGIC.items():
         if declared == "ploop" and other in _PLOOP:
             continue
         if other != name and head.startswith(magic):
-            return f"The image begins like {other}, but cannot be judged as one."
+            return f"The image begins like {other}, but cannot be inspected as {other}."
     if name != "vmdk" and _DESCRIPTOR.search(head):
         return "The image reads like a descriptor that names other files."
     if tail.startswith(_DMG_FOOTER) and len(tail) == TAIL:
-        return "The image ends like dmg, but cannot be judged as one."
+        return "The image ends like dmg, but cannot be inspected as dmg."
     if name not in (*OPAQUE, "vhd") and vhd_footer(tail) is not None:
-        return f"The image is several things at once: {name}, vhd."
+        return f"The image looks like several formats at once: {name}, vhd."
     return None
 
 
 def vhd_footer(tail: bytes) -> bytes | None:
-    """Return the footer of a VHD, which old versions of its makers wrote one byte short."""
-    return next((part for part in (tail, tail[1:]) if _is_vhd_footer(part)), None)
-
-
-def _is_vhd_footer(tail: bytes) -> bool:
-    return tail.startswith(_VHD_FOOTER) and len(tail) >= TAIL - 1
+    """Return the footer of a VHD if there is one; old programs wrote it one byte short."""
+    return next(
+        (part for part in (tail, tail[1:]) if part.startswith(_MAGIC["vhd"]) and len(part) >= TAIL - 1), None
+    )
 
 
 def vhd_size(footer: bytes) -> int:
-    """Return the larger of the sizes in a VHD's footer, as made and as it is now: consumers differ."""
+    """Return the larger of the original and the current size in a VHD's footer: programs use either."""
     return max(int.from_bytes(footer[40:48], "big"), int.from_bytes(footer[48:56], "big"))
 
 
@@ -149,10 +138,10 @@ def vhd_problem(footer: bytes) -> str | None:
 
 
 def parent_problem(name: str, inspector: format_inspector.FileInspector) -> str | None:
-    """Return a sentence if an image is only a difference from another file, however its format says so."""
+    """Return a sentence if an image is only a difference from another file, in any way of its format."""
     if name == "vmdk":
         descriptor = bytes(inspector.region("descriptor").data)
-        if b"\0" not in descriptor:  # some read on behind its end, up to a NUL
+        if b"\0" not in descriptor:  # some programs read on after its end, up to a NUL
             return "The image is a damaged vmdk."
         builds = b"parentfilenamehint" in descriptor.partition(b"\0")[0].lower()
     elif name == "vhdx":

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two heartbeats.
 INTERVAL = 15
-#: After this time without one, whoever notices removes the row.
+#: After this time without a heartbeat, any other process removes the row.
 _FORGOTTEN_AFTER = datetime.timedelta(days=1)
 
 
@@ -36,9 +36,9 @@ class Heartbeat:
         self._failing = False
 
     def beat(self) -> bool:
-        """Write down that this process lives; always return False, because once is enough.
+        """Record that this process is alive. Return False, because the next run can wait for the interval.
 
-        A failure is logged, but not again before a heartbeat has come through.
+        Only the first of several failures in a row is logged.
         """
         now = datetime.datetime.now(datetime.UTC)
         try:
@@ -54,7 +54,7 @@ class Heartbeat:
         return False
 
     def end(self) -> None:
-        """Remove the row, because this process ends properly."""
+        """Remove the row when this process ends in good order."""
         if self._written:
             try:
                 with self._database.unit(frees=True) as unit:

@@ -1,16 +1,15 @@
-"""What kind of disk image a stream is, and whether it is safe to hand to whoever boots from it.
+"""Inspection: which kind of disk image a stream is, and whether it is safe to open.
 
-A stream is refused for what it is, if whoever opens it would open other files by it or be told a wrong
-size, and for not being what it is declared to be. A raw disk, a kernel, a ramdisk and a disc are opaque:
-whatever their first sectors hold, nobody follows it to another file.
+A stream is refused if its format makes a program that opens it open other files or believe a wrong size,
+and if it is not what it is declared to be. A raw disk, a kernel, a ramdisk and a disc are opaque: no
+program follows their first sectors to another file.
 
-The stream is judged by oslo.utils' inspectors, which Nova and Cinder trust too, and by
-rules of our own. They are stricter on headers cut short, fixed VHDs, text
-descriptors, images that build on another file, formats of other programs, disks
-without a size. They are more lenient on boot sectors, LUKS 2, UDF and qcow2 with extended L2 entries:
-see docs/decisions/0020-own-supplement-to-the-inspectors.md. Nothing is ever run or unpacked, memory is
-bounded, the verdict does not depend on how the stream was cut into blocks, and whatever an inspector
-stumbles over never reaches the copy.
+The stream is judged by the inspectors of oslo.utils, which Nova and Cinder trust too, and by rules of our
+own. Our rules are stricter about truncated headers, fixed VHDs, text descriptors, images that build on
+another file, formats of other programs, and disks without a size. They are more lenient about boot sectors,
+LUKS 2, UDF and qcow2 with extended L2 entries: see docs/decisions/0020-own-supplement-to-the-inspectors.md.
+Nothing is ever run or unpacked, memory is bounded, the verdict does not depend on how the stream was cut
+into blocks, and an error of an inspector never breaks the copy.
 """
 
 from __future__ import annotations
@@ -47,19 +46,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The inspectors see this much in one piece, so that no verdict hangs on how a stream was cut.
+#: The inspectors see this many bytes in one piece, so that no verdict depends on how a stream was cut.
 _FIRST = 1 << 20
 #: Bytes of a stream's head that are kept for the rules of our own.
 _HEAD = 4096
-#: What an inspector raises because this process is short of something, never because of the image.
+#: The errors of an inspector that show a shortage in this process, and nothing about the image.
 _SHORTAGE = (MemoryError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a stream is: its format by oslo.utils' name, the disk's size in bytes if told, and what is wrong.
+    """The format of a stream by oslo.utils' name, the size of its disk in bytes if known, and its problem.
 
-    `problem` is a sentence for the client, None when there is none.
+    `problem` is a sentence for the client, or None.
     """
 
     format: str | None
@@ -68,37 +67,37 @@ class Verdict:
 
 
 class InspectorsUnavailable(Exception):
-    """The inspectors cannot be loaded, or cannot work: the next upload may find them well."""
+    """The inspectors cannot be loaded, or cannot work at the moment. The next upload may succeed."""
 
     def __init__(self) -> None:
         super().__init__("Images cannot be inspected at the moment.")
 
 
 def _library() -> ModuleType:
-    """Loaded with the first upload: it costs every process 15 MiB and a good part of its start."""
+    """Return the inspectors, loaded at the first upload: they take 15 MiB and a good part of a start."""
     try:
         from oslo_utils.imageutils import format_inspector
-    except (ImportError, OSError) as error:  # a process out of descriptors can open no module either
-        importlib.invalidate_caches()  # they keep that a folder could not be read
+    except (ImportError, OSError) as error:  # without a free descriptor no module can be opened
+        importlib.invalidate_caches()  # they remember that a folder could not be read
         raise InspectorsUnavailable from error
     return format_inspector
 
 
 class Inspector:
-    """Judges one stream: give it every block, then ask for the verdict.
+    """The inspection of one stream: give it each block, then ask for the verdict.
 
-    `declared` is the disk format that the image is said to have, `virtual_size_cap` the
-    most bytes that the disk in it may have; None leaves either unjudged.
+    `declared` is the declared disk format of the image, and `virtual_size_cap` the largest size that its disk
+    may have, in bytes; with None, either is not judged.
     """
 
     def __init__(self, declared: str | None, *, virtual_size_cap: int | None = None):
         self._declared = declared
         self._cap = virtual_size_cap
         self._library = _library()
-        # What the library says of partition tables is about opaque bytes.
+        # The library's verdict on partition tables concerns opaque bytes.
         formats = self._library.ALL_FORMATS.items()
         self._inspectors = [inspect() for name, inspect in formats if name != "gpt"]
-        #: Those that want to see more; who stumbles is judged by what it has seen.
+        #: The inspectors that take more blocks; one that fails is judged by what it has seen.
         self._reading = list(self._inspectors)
         self._first: io.BytesIO | None = io.BytesIO()
         self._head = b""
@@ -107,7 +106,7 @@ class Inspector:
         self._count = 0
 
     def update(self, block: bytes) -> None:
-        """Take the next block; whatever is in it is left to the verdict.
+        """Take the next block.
 
         Raises:
             InspectorsUnavailable: this process is short of memory, or of something else.
@@ -140,26 +139,22 @@ class Inspector:
                 inspector.eat_chunk(block)
             except _SHORTAGE as error:
                 raise InspectorsUnavailable from error
-            except Exception as error:  # noqa: BLE001  (theirs may be any, and the copy goes on)
+            except Exception as error:  # noqa: BLE001  (the library may raise any, and the copy goes on)
                 self._reading.remove(inspector)
-                log.debug("an image is no %s: %s", inspector, error)
+                log.debug("an image is not %s: %s", inspector, error)
 
     def _settle(self) -> None:
-        """Once each format has seen what it needs, those that do not match go: one alone keeps a MiB."""
+        """Drop the formats that do not match, once each has seen enough: one of them alone keeps a MiB."""
         others = [one for one in self._inspectors if str(one) != "raw"]
         if all(one.complete or one not in self._reading for one in others):
             for inspector in others:
                 if not inspector.format_match:
-                    self._drop(inspector)
-
-    def _drop(self, inspector: format_inspector.FileInspector) -> None:
-        self._inspectors.remove(inspector)
-        if inspector in self._reading:
-            self._reading.remove(inspector)
-        _forget(inspector)
+                    self._inspectors.remove(inspector)
+                    _forget(inspector)
+            self._reading = [one for one in self._reading if one in self._inspectors]
 
     def verdict(self) -> Verdict:
-        """Return what the whole stream is. To be asked once: what was kept of it is forgotten.
+        """Return the verdict on the whole stream. Call this once, because it frees the captured bytes.
 
         Raises:
             InspectorsUnavailable: this process is short of memory, or of something else.
@@ -187,7 +182,7 @@ class Inspector:
             others = {"iso"} & {name} | ({"mbr"} if self._head[510:512] == BOOTS else set())
             if len(structured | others) > 1:
                 names = ", ".join(sorted(structured | others))
-                return Verdict(None, None, f"The image is several things at once: {names}.")
+                return Verdict(None, None, f"The image looks like several formats at once: {names}.")
             (name,) = structured
             return self._judge_structured(name, found[name])
         if (problem := look_like_another(name, self._declared, self._head, self._tail)) is not None:
@@ -197,7 +192,7 @@ class Inspector:
         return self._judge_known(name, self._count)
 
     def _opaque_name(self, found: Set[str]) -> str:
-        """Return the name of an opaque stream: a disc's, an encrypted or a compressed one's, or just raw."""
+        """Return the format of an opaque stream: a disc, encrypted, compressed, or otherwise raw."""
         if "iso" in found or is_udf(self._volume):
             return "iso"
         if "luks" in found:
@@ -206,7 +201,7 @@ class Inspector:
         return next(looks, "raw")
 
     def _judge_structured(self, name: str, inspector: format_inspector.FileInspector) -> Verdict:
-        """Judge a format that can name other files, or has a size of its own."""
+        """Judge a format that can name other files, or that states the size of its disk."""
         problem = look_like_another(name, self._declared, self._head, self._tail) or self._danger(
             name, inspector
         )
@@ -217,7 +212,7 @@ class Inspector:
         return self._judge_known(name, inspector.virtual_size, parent_problem(name, inspector))
 
     def _danger(self, name: str, inspector: format_inspector.FileInspector) -> str | None:
-        """Return what the library finds unsafe, but for features of a qcow2 that it does not know."""
+        """Return what the library finds unsafe, except for safe features of qcow2 that it does not know."""
         try:
             inspector.safety_check()
         except self._library.SafetyCheckFailed as error:
@@ -231,16 +226,16 @@ class Inspector:
 
     def _judge_known(self, name: str, virtual_size: int, problem: str | None = None) -> Verdict:
         if name not in OPAQUE and problem is None and virtual_size <= 0:
-            problem = f"The image does not say how large its disk is, as {name} does."
+            problem = f"The image does not state the size of its disk, as {name} must."
         if problem is None and self._cap is not None and not 0 <= virtual_size <= self._cap:
             problem = f"The disk in the image would have more than {self._cap} bytes."
         if problem is None:
             problem = mismatch(self._declared, name)
-        # A column has 63 bits; a disk that claims more is none.
+        # The column has 63 bits, and no disk is larger.
         return Verdict(name, virtual_size if 0 <= virtual_size < 1 << 63 else None, problem)
 
 
 def _forget(inspector: format_inspector.FileInspector) -> None:
-    """Let go of what it captured: it refers to itself, and would lie there until garbage is collected."""
+    """Free the captured bytes: an inspector refers to itself, and would stay until garbage is collected."""
     for name in inspector.context_info:
         inspector.region(name).data = b""

@@ -1,4 +1,4 @@
-"""Job specifications: the work that a job is written down for."""
+"""Job specifications: the work of a job, as its row in the database holds it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ VERBS = {JobKind.FETCH: AuditVerb.IMPORT, JobKind.COPY: AuditVerb.COPY}
 class JobSpec:
     """The work of a job.
 
-    FETCH reads `location` of the store `source`, or what lies at `uri`, into the first
-    of `stores`, and copies on from there; COPY copies what the image has. `staged` is the key of
-    bytes that go when the job ends. `strict`: one store that fails fails the whole job. `asked` is the
-    request of the client for whom the job makes the image, to be shown again; it never says where bytes lie.
+    FETCH reads `location` of the store `source`, or the bytes at `uri`, into the first of `stores`, and
+    copies them into the others; COPY copies the image's bytes. `staged` is the key of staged bytes that are
+    removed when the job ends. `strict`: one store that fails fails the whole job. `asked` is the request of
+    the client for which the job makes the image, to be shown again; it never contains a location.
     """
 
     stores: tuple[str, ...]
@@ -38,7 +38,7 @@ class JobSpec:
     asked: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the specification as the database keeps it; older versions do not know `asked`."""
+        """Return the specification as the database holds it; older versions do not know `asked`."""
         values = asdict(self)
         if self.asked is None:
             del values["asked"]
@@ -46,13 +46,13 @@ class JobSpec:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> JobSpec:
-        """Return the specification that the database keeps."""
+        """Return the specification that the database holds."""
         given = {**values, "stores": tuple(values["stores"]), "on_failure": Status(values["on_failure"])}
         return cls(**given)
 
 
 def add_job(unit: Unit, kind: JobKind, image: Image, spec: JobSpec, caller: Caller) -> str:
-    """Write a job down for the caller, so that some process takes it, and return its id."""
+    """Record a job for the caller, which any process may take, and return its id."""
     detail = f"stores {', '.join(spec.stores)}"
     unit.audit(VERBS[kind], image.id, caller.actor, detail, Outcome.ACCEPTED)
     return unit.add_job(kind, image, spec.to_json(), caller.actor)

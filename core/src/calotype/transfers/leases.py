@@ -1,9 +1,9 @@
-"""Leases: a process that carries something says so in the database, again and again, while it lives.
+"""Leases: a process states in the database, again and again, that it still works on something.
 
-What is leased is a location row (an upload) or a job, by its key. A lease that is over
-tells every other process that the work may be ended or taken over; whoever lost it
-finds out at its next change, which asks for the row as it left it. No clock that can be
-set says alone that a lease is over (see `LeaseMonitor`).
+A lease belongs to a row of an upload, a job or a scrubber's pass, and is named by the row's key. Once it
+has expired, any other process may end the work or take it over. The process that lost the lease notices at
+its next change, which requires the row to be as it left it. A clock that someone can set is never the only
+evidence that a lease has expired (see `LeaseMonitor`).
 """
 
 from __future__ import annotations
@@ -15,21 +15,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from calotype.database.database import Database
-from calotype.database.errors import DatabaseError
 from calotype.model.uploads import Lease
 
 log = logging.getLogger(__name__)
 
 
 class Leases:
-    """The leases that this process holds.
-
-    A process that serves renews them beside its requests (`renew`, once `renewed_outside` was called).
-    In others, such as commands, the first lease starts a thread that does it.
-    """
+    """The leases that this process holds. The first one starts a thread that renews them all."""
 
     def __init__(self, database: Database, seconds: float):
         self.owner = str(uuid.uuid4())
@@ -39,10 +33,9 @@ class Leases:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._needs_thread = True
 
     def end(self, seconds: float | None = None) -> datetime.datetime:
-        """When a lease ends that is taken now."""
+        """Return when a lease that is taken now expires, after `seconds` or the usual time."""
         wait = self.seconds if seconds is None else seconds
         return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=wait)
 
@@ -52,10 +45,10 @@ class Leases:
 
     @contextlib.contextmanager
     def held(self, key: str) -> Iterator[None]:
-        """Renew the lease of that key until the block is left."""
+        """Renew the lease of this key until the block ends."""
         with self._lock:
             self._held.add(key)
-            if self._thread is None and self._needs_thread:
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._renew_all, name="leases", daemon=True)
                 self._thread.start()
         try:
@@ -64,79 +57,71 @@ class Leases:
             with self._lock:
                 self._held.discard(key)
 
-    def renewed_outside(self) -> None:
-        """Start no thread, because the caller sees to it that `renew` is called three times in each lease."""
-        self._needs_thread = False
-
-    def renew(self) -> bool:
-        """Renew all leases that are held now; always return False, because once is enough."""
+    def renew(self) -> None:
+        """Renew all leases that are held now."""
         with self._lock:
             held = sorted(self._held)
         if held:
             try:
                 with self._database.unit(frees=True) as unit:
                     unit.renew_leases(held, self.owner, self.end())
-            except DatabaseError:
-                log.exception("leases could not be renewed; they are tried again")
-        return False
+            except Exception:  # without a thread that renews them, all uploads of this process would be lost
+                log.exception("leases could not be renewed; the process will retry")
 
     def close(self, seconds: float = 2) -> None:
-        """Renew nothing any more; wait at most `seconds` for a renewal that runs."""
+        """Stop renewing; wait at most `seconds` for a renewal that is running."""
         self._ended.set()
-        thread = self._thread
-        if thread is not None:
-            thread.join(seconds)
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     def _renew_all(self) -> None:
         while not self._ended.wait(self.seconds / 3):
             self.renew()
 
 
-@dataclass(frozen=True, slots=True)
-class _Observation:
-    """A lease as it was seen: when it ends by the database, and since when it says so, by our own clock."""
-
-    end: datetime.datetime | None
-    since: float
-
-
 class LeaseMonitor:
-    """What a process has seen of leases, its own and others', and since when they were not renewed.
+    """The leases that a process has seen, its own and others', and for how long they were not renewed.
 
-    Their ends are times by the clock of whoever wrote them down, and clocks are set, forwards and
-    back. A lease that is over by them is so only if nobody renewed it while one watched for two thirds
-    of what it lasts, in which all who live renew theirs twice; and what nobody renewed for as long
-    as it lasts is over, whatever its end. That time is told by a clock that nobody sets.
+    The end of a lease is a time by the clock of the process that wrote it, and someone may set that clock,
+    forward or back. Therefore an end in the past counts only if the lease was not renewed while this
+    process watched for two thirds of a lease, because a living process renews twice in this time. A lease
+    that was not renewed for a whole lease has expired whatever its end. Both times are measured by a
+    monotonic clock, which nobody can set.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):
         self._seconds = seconds
         self._clock = clock
-        self._sights: dict[str, _Observation] = {}
+        #: Since when, by our clock, each lease has had its end: (key, end) -> seconds.
+        self._since: dict[tuple[str, datetime.datetime | None], float] = {}
         self._lock = threading.Lock()
 
     def expired(self, ends: Mapping[str, datetime.datetime | None]) -> set[str]:
-        """Look at all leases there are, by their ends; the keys of those that are over, or never were."""
+        """Return the keys of the leases that have expired, or that nobody has taken.
+
+        `ends` holds the end of each lease that there is now, by its key; None: nobody has taken it.
+        """
         clock, now = self._clock(), datetime.datetime.now(datetime.UTC)
         with self._lock:
-            before = self._sights
-            self._sights = {
-                key: before[key] if key in before and before[key].end == end else _Observation(end, clock)
-                for key, end in ends.items()
+            self._since = {lease: self._since.get(lease, clock) for lease in ends.items()}
+            return {
+                key for (key, end), since in self._since.items() if self._certain_at(end, since, now) <= clock
             }
-            return {key for key, sight in self._sights.items() if self._left(sight, clock, now) <= 0}
 
     def seconds_until_certain(self) -> float:
-        """Seconds after which it will be certain of all that looked so far as if it could be over."""
+        """Return after how many seconds it is certain which of the leases seen so far have expired."""
         clock, now = self._clock(), datetime.datetime.now(datetime.UTC)
         longest = now + datetime.timedelta(seconds=self._seconds)
         with self._lock:
-            doubtful = (one for one in self._sights.values() if one.end and not now <= one.end <= longest)
-            return max((self._left(one, clock, now) for one in doubtful), default=0)
+            certain = (
+                self._certain_at(end, since, now)
+                for (_, end), since in self._since.items()
+                if end and not now <= end <= longest
+            )
+            return max(0.0, max(certain, default=clock) - clock)
 
-    def _left(self, sight: _Observation, clock: float, now: datetime.datetime) -> float:
-        """Seconds for which it must still be seen as it is until it is over."""
-        if sight.end is None:
-            return 0
-        patience = self._seconds * 2 / 3 if sight.end < now else self._seconds
-        return max(0.0, sight.since + patience - clock)
+    def _certain_at(self, end: datetime.datetime | None, since: float, now: datetime.datetime) -> float:
+        """Return when, by our clock, a lease that stays unchanged has expired."""
+        if end is None:
+            return since
+        return since + (self._seconds * 2 / 3 if end < now else self._seconds)

@@ -1,4 +1,4 @@
-"""Markers of places: whose a store's place is, and what an operator is told about it."""
+"""Markers of places: the owner of a store's place, and sentences about it for operators."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import enum
 import json
 from dataclasses import dataclass
 
-#: What `--from` names where a place has a marker that cannot be read.
+#: The owner that `--from` names if the marker of a place cannot be read.
 UNREADABLE = "unreadable"
 
 
 class PlaceState(enum.StrEnum):
-    """The state of a store's place, as far as it is known."""
+    """What is known of a store's place."""
 
-    UNKNOWN = "unknown"  #: not looked at yet, or it could not be reached
+    UNKNOWN = "unknown"  #: not examined yet, or it could not be reached
     OWN = "own"
     EMPTY = "empty"  #: no marker, and nothing else
     UNMARKED = "unmarked"  #: no marker, but blobs; or the driver cannot list
-    FOREIGN = "foreign"  #: another database's, or another store's of this database
+    FOREIGN = "foreign"  #: it belongs to another database, or to another store of this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Marker:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Marker:
-        """Return the marker; bytes that cannot be read are a marker of nobody, and so foreign."""
+        """Return the marker; bytes that are none are a marker of the owner UNREADABLE, and so foreign."""
         try:
             fields = json.loads(data)
             moment = datetime.datetime.fromisoformat(fields["marked_at"]).astimezone(datetime.UTC)

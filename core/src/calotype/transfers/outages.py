@@ -1,7 +1,7 @@
-"""Outages that a job waits out: which failures pass by themselves, and when the job is tried again.
+"""Outages that a job waits out: which errors pass by themselves, and when the job is retried.
 
-The time that a job has waited is the sum of its pauses, as they were planned. No two clocks are compared for
-it, so a clock that is wrong neither ends the patience with an outage nor prolongs it.
+A job's waiting time is the sum of its planned pauses. It does not compare two clocks, so a wrong clock
+neither cuts the wait short nor prolongs it.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import random
 
 from calotype.stores.errors import SourceBroken, Unavailable
 
-#: Seconds of the first pause, about; each one is twice as long as the one before it.
+#: Seconds of the first pause, approximately; each pause is twice as long as the one before it.
 _FIRST = 1.0
-#: Seconds of a pause at most, but for what is added by chance.
+#: The longest pause in seconds, without the random share.
 _MOST = 60.0
-#: The share of a pause that chance may add: jobs that failed together should not all come back together.
+#: The random share added to a pause, so that jobs that failed together do not all come back together.
 _SCATTER = 0.25
-#: Seconds of a pause at most. A job that is to wait longer was written down by a clock that is wrong.
+#: The longest pause in seconds. If a job's next try is later, the clock that wrote it was wrong.
 LONGEST = _MOST * (1 + _SCATTER)
-#: Seconds of waiting for a source outside, at most: it is not ours, and may be gone for good.
+#: The longest wait for an external source, in seconds: it is not ours, and may be gone for good.
 SOURCE_PATIENCE = 60.0
 
 
 def outage(error: BaseException) -> Unavailable | None:
-    """Return the error of the store that is away, target or source, if that is why a job failed."""
+    """Return the error of the unavailable store, target or source, if it is why a job failed."""
     if isinstance(error, Unavailable):
         return error
-    # The target's driver sees a source that breaks off, which may be another store of ours.
+    # The target's driver sees a broken source, which may be another store of ours.
     if isinstance(error, SourceBroken) and isinstance(error.__cause__, Unavailable):
         return error.__cause__
     return None
 
 
 def pause(waited: float) -> float:
-    """Return after how many seconds a job is tried again that has waited for so many."""
+    """Return the pause before the next try of a job that has waited for so long, both in seconds."""
     return min(_MOST, waited + _FIRST) * random.uniform(1, 1 + _SCATTER)  # noqa: S311 - it protects nothing

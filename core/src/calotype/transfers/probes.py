@@ -1,7 +1,7 @@
-"""Probes: what was last seen of the database and of each store, for those who ask whether all is well.
+"""Probes: periodic checks whether the database and each store answer, for `/readyz` and the metrics.
 
-A look can hang, so nobody who asks waits for one. A thread for each part looks again and again, and `/readyz`
-and the metrics tell what it saw, or that it has not come back in time.
+A check can hang, so no request waits for one. One thread per probe repeats its check, and `/readyz` and the
+metrics report the last result, or that the check has not returned in time.
 """
 
 from __future__ import annotations
@@ -20,43 +20,44 @@ from calotype.stores.errors import StoreError, StoreFull
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at the database at most: a machine that has lost it must be left out soon.
+#: The longest time between two checks of the database, in seconds: a load balancer must soon stop using a
+#: machine that has lost its database.
 _DATABASE_INTERVAL = 2
 
 
 class ProbeState(enum.StrEnum):
-    """What a watcher may know: no reason, for reasons name hosts and paths."""
+    """The result of a probe. It holds no reason, because reasons name hosts and paths."""
 
     OK = "ok"
     FULL = "full"  #: it takes no bytes; what it has can be read and deleted
     UNAVAILABLE = "unavailable"  #: it fails, or does not answer in time
-    UNKNOWN = "unknown"  #: it was not seen yet, and the time for that is not over
+    UNKNOWN = "unknown"  #: the first check has not returned yet, and is still in time
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a look saw, and when it ended."""
+class _Result:
+    """The result of a check, and when the check returned."""
 
     state: ProbeState
     at: float
 
 
 class Probe:
-    """Looks at one part, in one thread; any thread may ask for the state."""
+    """The probe of the database or of one store. One thread runs it, and any thread may read the state."""
 
     def __init__(self, name: str, check: Callable[[], None], interval: float, timeout: float):
-        """`check` returns, or raises what a request would get; times are in seconds."""
+        """`check` raises the error that a request would get; times are in seconds."""
         self.name = name
         self.interval = interval
         self._check = check
         self._timeout = timeout
-        #: When the last look began: until one has ended, the time for it is counted from there.
+        #: When the last check began; the first check's timeout counts from here.
         self._since = time.monotonic()
-        self._seen: _Seen | None = None
+        self._last: _Result | None = None
         self._logged = ProbeState.OK
 
     def run(self) -> bool:
-        """Look once, for however long it takes; False, as there is nothing more to do at once."""
+        """Check once, however long it takes. Return False, because the next run can wait for the interval."""
         self._since = time.monotonic()
         try:
             self._check()
@@ -65,7 +66,7 @@ class Probe:
             state, why = ProbeState.FULL, f": {error}"
         except (StoreError, DatabaseError) as error:
             state, why = ProbeState.UNAVAILABLE, f": {error}"
-        self._seen = _Seen(state, time.monotonic())
+        self._last = _Result(state, time.monotonic())
         if state is not self._logged:
             self._logged = state
             log.warning("%s is %s%s", self.name, state, why)
@@ -73,12 +74,12 @@ class Probe:
 
     @property
     def state(self) -> ProbeState:
-        """The state as far as it is known now."""
-        seen, now = self._seen, time.monotonic()
-        if seen is not None and now < seen.at + self.interval + self._timeout:
-            return seen.state
-        # No look has ended for so long: the one that runs hangs, or the first one has not ended yet.
-        is_new = seen is None and now < self._since + self._timeout
+        """The state as it is known now."""
+        last, now = self._last, time.monotonic()
+        if last is not None and now < last.at + self.interval + self._timeout:
+            return last.state
+        # No check has returned for so long: the running one hangs, or it is the first.
+        is_new = last is None and now < self._since + self._timeout
         return ProbeState.UNKNOWN if is_new else ProbeState.UNAVAILABLE
 
 
@@ -94,5 +95,5 @@ class Probes:
         }
 
     def __iter__(self) -> Iterator[Probe]:
-        """Each probe; it needs a thread of its own, so that one that hangs stops no other."""
+        """Return the probes; each needs a thread of its own, because a check can hang."""
         return iter((self.database, *self.stores.values()))

@@ -1,4 +1,4 @@
-"""What stands between a client's bytes and a store: they are inspected, and counted against the quota."""
+"""Readers between a client's bytes and a store: one inspects the bytes, one counts them against a quota."""
 
 from __future__ import annotations
 
@@ -17,52 +17,56 @@ RESERVED = 64 << 20
 
 
 def declared_format(image: Image) -> str | None:
-    """Return the disk format that an image's bytes must have, None if they are not the disk itself."""
+    """Return the disk format that an image's bytes must have, or None if they are not the disk itself."""
     return image.disk_format if image.container_format in (None, "bare") else None
 
 
 def redeclared(before: Image, after: Image, detected: str | None) -> str | None:
-    """Return a sentence if `after` declares another format than `before`, and bytes that it cannot be.
+    """Return a sentence if `after` declares another format than `before`, which the bytes do not have.
 
-    A declaration that stays as it was has been judged with the bytes, or is older than their inspection.
+    A declaration that has not changed was judged with the bytes, or is older than the inspection.
     """
     declared = declared_format(after)
     return mismatch(declared, detected) if declared != declared_format(before) else None
 
 
 class Source(Reader, Protocol):
-    """Bytes of an image that come in, and how many were announced; None: there was no announcement."""
+    """An image's incoming bytes, and their announced number; None: it was not announced."""
 
     @property
     def length(self) -> int | None:
         """The number of bytes that the transport announced."""
 
 
-class Announced:
-    """A source made of a reader and the number of its bytes that was announced."""
+class _Wrapper:
+    """A reader that passes on the bytes of another one."""
 
-    def __init__(self, reader: Reader, length: int | None = None):
-        self.length = length
-        self._reader = reader
+    def __init__(self, source: Reader):
+        self._source = source
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes."""
-        return self._reader.read(size)
+        return self._source.read(size)
 
     def close(self) -> None:
-        """Close the reader."""
-        self._reader.close()
+        """Close the source."""
+        self._source.close()
 
 
-class InspectingReader:
-    """A source whose end is held back when its bytes turn out to be what is refused.
+class Announced(_Wrapper):
+    """A source made of a reader and the announced number of its bytes."""
 
-    The store sees a source that breaks, and leaves nothing.
-    """
+    def __init__(self, reader: Reader, length: int | None = None):
+        super().__init__(reader)
+        self.length = length
+
+
+class InspectingReader(_Wrapper):
+    """A source that ends with an error if its bytes are refused, so that the store keeps nothing of them."""
 
     def __init__(self, source: Reader, inspector: Inspector, *, enforce: bool):
+        super().__init__(source)
         self.verdict: Verdict | None = None
-        self._source = source
         self._inspector = inspector
         self._enforce = enforce
 
@@ -70,7 +74,7 @@ class InspectingReader:
         """Return the next bytes.
 
         Raises:
-            SourceRejected: at the end, however often it is asked for, with what is wrong with the image.
+            SourceRejected: each read at the end raises this, with the image's problem.
         """
         block = self._source.read(size)
         if block:
@@ -82,19 +86,15 @@ class InspectingReader:
                 raise SourceRejected(self.verdict.problem)
         return block
 
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
 
-
-class QuotaReader:
+class QuotaReader(_Wrapper):
     """A source of unknown length whose bytes are reserved before they are passed on.
 
-    `reserve(total)` makes the reservation that many bytes in all, or raises LimitReached.
+    `reserve(total)` sets the reservation to that many bytes, or raises LimitReached.
     """
 
     def __init__(self, source: Reader, reserve: Callable[[int], None]):
-        self._source = source
+        super().__init__(source)
         self._reserve = reserve
         self._reserved = 0
         self._count = 0
@@ -112,7 +112,7 @@ class QuotaReader:
         return block
 
     def _extend(self) -> None:
-        """Reserve ahead; near the limit, what is needed."""
+        """Reserve ahead, or only the bytes that have come if the limit is near."""
         try:
             self._reserve(self._count + RESERVED)
             self._reserved = self._count + RESERVED
@@ -122,7 +122,3 @@ class QuotaReader:
                 self._reserved = self._count
             except LimitReached as error:
                 raise SourceTooLarge(str(error)) from None
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()

@@ -1,4 +1,4 @@
-"""Removal: bytes go only after a committed unit of work has marked them for it."""
+"""Removal: bytes are removed only after a committed unit of work has marked them for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
-from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
 from calotype.database.retry import retry_on_conflict
@@ -22,19 +21,20 @@ log = logging.getLogger(__name__)
 
 
 class Removal:
-    """The verbs on bytes that are to go; shared by all threads."""
+    """Mark blobs for removal, and remove them; shared by all threads."""
 
-    def __init__(self, database: Database, stores: Catalog, settings: Settings, leases: Leases):
+    def __init__(self, database: Database, stores: Catalog, limits: Limits, leases: Leases):
+        """`limits` are those of projects, under which the unit that marks a blob counts as well."""
         self._database = database
         self._stores = stores
-        self._limits = Limits(settings.project_bytes, settings.project_images)
+        self._limits = limits
         self._leases = leases
 
     def mark(self, unit: Unit, image: Image, locations: Iterable[Location], grace: float = 0) -> None:
-        """Mark some of an image's bytes for removal; rows of bytes that belong to somebody else just go.
+        """Mark some of an image's blobs for removal; of external locations only the rows are removed.
 
-        Without a grace, which is in seconds, this process removes the bytes once the unit is committed, and
-        sweepers leave them alone for the time of a lease.
+        Without a grace period, which is in seconds, this process removes the blobs once the unit is
+        committed, and sweepers leave them alone for the length of a lease.
         """
         for location in locations:
             if location.external:
@@ -47,9 +47,9 @@ class Removal:
                 unit.after_commit(partial(self.remove, location))
 
     def remove(self, location: Location) -> bool:
-        """Remove bytes that are marked for removal, and then their row; return whether that succeeded.
+        """Remove a blob that is marked for removal, and then its row; return whether that succeeded.
 
-        Bytes that could not be removed stay marked, and a sweep tries again.
+        If it fails, the blob stays marked, and a sweep retries.
         """
         if location.store not in self._stores:
             log.error("store '%s' is not configured: bytes of a deleted image stay in it", location.store)
@@ -63,10 +63,10 @@ class Removal:
                     store.delete(location.location)
             self._forget(location)
         except Unavailable as error:
-            log.warning("doomed bytes could not be removed; a sweep will try again: %s", error)
+            log.warning("a blob that is pending delete could not be removed; a sweep will retry: %s", error)
             return False
         except (StoreError, DatabaseError):
-            log.exception("store '%s': doomed bytes could not be removed", location.store)
+            log.exception("store '%s': a blob that is pending delete could not be removed", location.store)
             return False
         return True
 

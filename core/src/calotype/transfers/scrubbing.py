@@ -1,18 +1,15 @@
-"""The scrubber: reads stored copies again, slowly, and compares them with what was stored.
+"""The scrubber: read stored copies again, slowly, and compare them with their records.
 
-One process at a time scrubs a store, under the lease of the store's row in `scrubs`. It takes the
-copies that were never checked first, then those whose check is the longest ago, and is idle while
-all were checked within the period. A copy is judged only while its store is there; when too many
-are bad it is the store that is suspect, and the scrubber stops there until an operator has looked.
+One process at a time scrubs a store, under the lease of the store's row in `scrubs`. It reads copies that
+were never checked first, then those with the oldest check, and is idle while all were checked within the
+period. A copy is judged only while its store is available. If too many copies are bad, the store itself is
+suspect, and the scrubber stops there until an operator has looked.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import hashlib
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,102 +19,70 @@ from calotype.database.errors import DatabaseError
 from calotype.database.retry import LockConflict, retry_on_conflict
 from calotype.database.scrubs import Copy, Scrub
 from calotype.model.errors import ImageGone, TakenOver
-from calotype.model.findings import FindingKind, FindingState
+from calotype.model.findings import FindingKind
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
-from calotype.stores.errors import BlobChanged, BlobNotFound, SourceError, StoreError, named_errors
-from calotype.stores.measured import BLOCK
-from calotype.transfers.copies import KINDS, Copies, Fault
-from calotype.transfers.leases import LeaseMonitor, Leases
+from calotype.stores.errors import BlobChanged, BlobNotFound, SourceError, StoreError
+from calotype.transfers.comparing import Interrupted, Pace, compare
+from calotype.transfers.copies import KINDS, Fault, fault_from
+from calotype.transfers.fsck.ledger import open_findings
+from calotype.transfers.leases import LeaseMonitor
 from calotype.transfers.transfers import Transfers
 
 log = logging.getLogger(__name__)
 
-#: Bytes that a copy costs at the least: to open it, and to write down what was found.
+#: The least that a copy costs, in bytes: it is opened, and the result is recorded.
 COPY_COST = 2 << 20
-#: Copies asked of the database at a time.
+#: The number of copies that one query returns.
 _BATCH = 100
-#: Seconds for which a new copy is left alone: its bytes were hashed on their way in.
+#: Seconds for which a new copy is not checked, because its bytes were hashed on their way in.
 _SETTLE = 600
-#: Seconds after which a copy is tried again that its store could not read, or that is in quarantine.
+#: Seconds until the scrubber retries a copy that its store could not read, and the copies in quarantine.
 _AGAIN = 3600
 _AGAIN_QUARANTINED = datetime.timedelta(days=1)
-#: A pass stops when more copies than this, and more than this share of those it checked, are bad.
+#: A pass stops when more copies than this, and more than this share of the checked ones, are bad.
 _MOST_BAD = 5
 _MOST_BAD_SHARE = 0.05
-
-
-class Interrupted(Exception):
-    """The process ends, so the check at hand is given up."""
+_DAY = 86400
 
 
 @dataclass(frozen=True, slots=True)
 class Rechecked:
-    """The result of checking one copy for an operator; `fault` None: nothing is wrong with it."""
+    """The result of checking one copy for an operator; `fault` is None if nothing is wrong."""
 
     copy: Copy
     fault: Fault | None
-
-
-class Pace:
-    """Makes a thread wait so that it reads no more than `rate` bytes a second; None: as fast as it can."""
-
-    def __init__(self, rate: float | None, ending: threading.Event):
-        self._rate = rate
-        self._ending = ending
-        self._free_at = 0.0
-
-    def spend(self, count: int) -> None:
-        """Wait until `count` more bytes may be read.
-
-        Raises:
-            Interrupted: the process ends.
-        """
-        now = time.monotonic()
-        self._free_at = max(self._free_at, now) + (count / self._rate if self._rate else 0)
-        if self._ending.wait(self._free_at - now):
-            raise Interrupted
 
 
 class Scrubber:
     """The scrubber of one store in this process; one thread runs it."""
 
     def __init__(
-        self,
-        database: Database,
-        store: CheckedStore,
-        period: float,
-        rate: float,
-        leases: Leases,
-        transfers: Transfers,
-        copies: Copies,
-        ending: threading.Event,
+        self, database: Database, store: CheckedStore, transfers: Transfers, period: float, pace: Pace
     ):
-        """`period`: seconds between two checks of a copy; `rate`: bytes a second to read at."""
+        """`period` is the time between two checks of a copy, in seconds; `pace` slows the reading down."""
         self.store = store
         self._database = database
-        self._period = datetime.timedelta(seconds=period)
-        self._rate = rate
-        self._leases = leases
         self._transfers = transfers
-        self._copies = copies
-        self._ending = ending
-        self._pace = Pace(rate, ending)
-        self._watch = LeaseMonitor(leases.seconds)
-        self._away = False
+        self._copies = transfers.copies
+        self._leases = transfers.leases
+        self._period = datetime.timedelta(seconds=period)
+        self._pace = pace
+        self._monitor = LeaseMonitor(self._leases.seconds)
+        self._is_away = False
         self._warned_of: datetime.datetime | None = None
         self._deferred: dict[str, float] = {}
         self._next_quarantined = 0.0
 
     def run(self) -> bool:
-        """Check the copies that are due until none is. Return False: there is nothing more to do at once."""
+        """Check copies until none is due. Return False, because the next run can wait for the interval."""
         seen = self._database.scrubs.find(self.store.name)
         if seen is not None and seen.stopped is not None:
             return False
-        copies, going_on = self._due(), seen is not None and seen.ended_at is None
-        if not copies and not going_on:
+        copies = self._due()
+        if not copies and (seen is None or seen.ended_at is not None):
             return False
-        if self._is_there() and self._take(seen):
+        if self._is_available() and self._claim(seen):
             with self._leases.held(self.store.name):
                 self._scrub(copies)
         else:
@@ -125,7 +90,7 @@ class Scrubber:
         return False
 
     def _due(self) -> list[Copy]:
-        """Return the next copies to check: now and then those in quarantine, otherwise those that are due."""
+        """Return the next copies to check: once an hour those in quarantine, otherwise those that are due."""
         now, clock, name = datetime.datetime.now(datetime.UTC), time.monotonic(), self.store.name
         self._deferred = {key: until for key, until in self._deferred.items() if until > clock}
         if clock >= self._next_quarantined:
@@ -136,20 +101,21 @@ class Scrubber:
         found = self._database.scrubs.due(name, stored_before, now - self._period, limit)
         return [copy for copy in found if copy.key not in self._deferred]
 
-    def _is_there(self) -> bool:
+    def _is_available(self) -> bool:
         try:
             self.store.require_own()
         except StoreError as error:
-            if not self._away:
-                log.warning("the scrubber leaves a store alone that is away: %s", error)
-            self._away = True
+            if not self._is_away:
+                log.warning("the scrubber skips a store that is unavailable: %s", error)
+            self._is_away = True
             return False
-        self._away = False
+        self._is_away = False
         return True
 
-    def _take(self, seen: Scrub | None) -> bool:
+    def _claim(self, seen: Scrub | None) -> bool:
+        """Take the lease of the store's pass, and return whether this process has it now."""
         name = self.store.name
-        if not self._watch.expired({name: seen.lease_until if seen else None}):
+        if not self._monitor.expired({name: seen.lease_until if seen else None}):
             return False
         try:
             with self._database.unit() as unit:
@@ -158,7 +124,7 @@ class Scrubber:
             return False
 
     def _scrub(self, copies: list[Copy]) -> None:
-        """Do the pass that was taken, these copies first, and give it back however it ends."""
+        """Do the claimed pass, beginning with these copies, and release the lease however it ends."""
         ended, stopped = False, None
         try:
             began = self._database.scrubs.find(self.store.name)
@@ -177,14 +143,19 @@ class Scrubber:
         except Interrupted:
             return
         finally:
-            self._give_back(ended, stopped)
+            try:
+                self._release(ended, stopped)
+            except DatabaseError:
+                log.exception(
+                    "store '%s': the scrubber's lease could not be released; it will expire", self.store.name
+                )
 
     def _check(self, copy: Copy) -> bool:
-        """Check one copy, and write down what was found; return whether the pass can go on."""
+        """Check one copy, record the result, and return whether the pass can continue."""
         try:
-            fault = look_twice(self.store, copy, self._copies, self._pace.spend)
+            fault = look_twice(self.store, copy, self._pace.spend)
         except StoreError as error:
-            if not self._is_there():
+            if not self._is_available():
                 return False
             self._deferred[copy.key] = time.monotonic() + _AGAIN
             self._copies.unreadable(copy, error)
@@ -203,7 +174,7 @@ class Scrubber:
             return unit.scrubs.count(self.store.name, self._leases.owner, failed=failed)
 
     def _restore(self, copy: Copy) -> None:
-        """Write a bad copy anew where the image has a good one in another store."""
+        """Replace a bad copy if the image has a good one in another store."""
         image = self._database.find(copy.image_id)
         damaged = next((one for one in image.locations if one.key == copy.key), None) if image else None
         if image is None or damaged is None or all(one.quarantined for one in image.locations):
@@ -216,7 +187,7 @@ class Scrubber:
             self._copies.replaced(copy)
 
     def _too_many_bad(self) -> str | None:
-        """Return why the pass must stop; None while few enough copies are bad."""
+        """Return why the pass must stop, or None while few enough copies are bad."""
         scrub = self._database.scrubs.find(self.store.name)
         if scrub is None or scrub.failed <= max(_MOST_BAD, scrub.checked * _MOST_BAD_SHARE):
             return None
@@ -227,34 +198,21 @@ class Scrubber:
 
     @retry_on_conflict
     def _close_stale_findings(self) -> None:
-        """End the findings about copies that are no longer there."""
-        name, after = self.store.name, None
-        while True:
-            page = self._database.findings(FindingState.OPEN, name, after=after)
-            for finding in page.findings:
-                if finding.kind in KINDS and not self._database.has_stored(finding.subject):
-                    with self._database.unit() as unit:
-                        unit.close_findings(name, finding.kind, finding.subject)
-            if not page.more:
-                return
-            after = page.findings[-1]
-
-    def _give_back(self, ended: bool, stopped: str | None) -> None:
-        try:
-            self._release(ended, stopped)
-        except DatabaseError:
-            log.exception(
-                "store '%s': the scrubber's lease could not be given back; it runs out", self.store.name
-            )
+        """Close the findings about copies that no longer exist."""
+        for finding in open_findings(self._database, self.store.name):
+            if finding.kind in KINDS and not self._database.has_stored(finding.subject):
+                with self._database.unit() as unit:
+                    unit.close_findings(finding.store, finding.kind, finding.subject)
 
     @retry_on_conflict
     def _release(self, ended: bool, stopped: str | None) -> None:
+        """Release the lease, and report why the pass stopped if it did."""
         name = self.store.name
         with self._database.unit() as unit:
-            mine = unit.scrubs.release(name, self._leases.owner, ended=ended, stopped=stopped)
-            if stopped is not None and mine:
+            is_ours = unit.scrubs.release(name, self._leases.owner, ended=ended, stopped=stopped)
+            if stopped is not None and is_ours:
                 unit.record_finding(FindingKind.SCRUB_STOPPED, name, name, None, stopped)
-        if stopped is not None and mine:
+        if stopped is not None and is_ours:
             log.error(
                 "store '%s': the scrubber has stopped, because %s. When the store is in order: "
                 "calotype-manage scrub resume INI %s",
@@ -264,71 +222,47 @@ class Scrubber:
             )
 
     def _warn_of_the_rate(self, scrub: Scrub | None) -> None:
-        """Say at the beginning of a pass when it will take longer than the period."""
-        if scrub is None or scrub.checked or self._warned_of == scrub.began_at:
-            return
-        seconds = self._database.scrubs.count_bytes(self.store.name) / self._rate
-        if seconds > self._period.total_seconds():
-            self._warn(scrub, f"reading all its copies takes {seconds / 86400:.1f} days at this rate")
+        """Warn at the beginning of a pass if the rate is too low for the period."""
+        if scrub is not None and not scrub.checked:
+            seconds = self._database.scrubs.count_bytes(self.store.name) / self._pace.rate
+            self._warn_if_longer(scrub, seconds, "reading all its copies takes %.1f days at this rate")
 
     def _warn_if_behind(self, scrub: Scrub | None) -> None:
-        """Say once a pass that it goes on for longer than the period."""
-        now = datetime.datetime.now(datetime.UTC)
-        if scrub is not None and self._warned_of != scrub.began_at and now - scrub.began_at > self._period:
-            self._warn(
-                scrub, f"its pass has gone on for {(now - scrub.began_at).total_seconds() / 86400:.1f} days"
-            )
+        if scrub is not None:
+            seconds = (datetime.datetime.now(datetime.UTC) - scrub.began_at).total_seconds()
+            self._warn_if_longer(scrub, seconds, "its pass has taken %.1f days so far")
 
-    def _warn(self, scrub: Scrub, why: str) -> None:
+    def _warn_if_longer(self, scrub: Scrub, seconds: float, why: str) -> None:
+        """Warn if this is longer than the period, at most once in a pass."""
+        period, name = self._period.total_seconds(), self.store.name
+        if seconds <= period or self._warned_of == scrub.began_at:
+            return
         self._warned_of = scrub.began_at
         log.warning(
             "store '%s': the scrubber cannot keep to its period of %.1f days: %s. "
             "Raise calotype.scrub_rate or store.%s.scrub_rate, or calotype.scrub_period.",
-            self.store.name,
-            self._period.total_seconds() / 86400,
-            why,
-            self.store.name,
+            name,
+            period / _DAY,
+            why % (seconds / _DAY),
+            name,
         )
 
 
-def look_twice(store: CheckedStore, copy: Copy, copies: Copies, spend: Callable[[int], None]) -> Fault | None:
-    """Return what is wrong with a copy, if two looks agree that something is.
+def look_twice(store: CheckedStore, copy: Copy, spend: Callable[[int], None]) -> Fault | None:
+    """Return the fault of a copy if it shows in two reads.
 
-    A bit can also flip on the way here, and a store can lose track of an object for a moment.
+    A bit can flip on the way from the store, and a store can lose an object from sight for a moment.
 
     Raises:
-        StoreError: the store is away or cannot read the copy; nothing is known about it.
+        StoreError: the store is unavailable or cannot read the copy; nothing is known about it.
     """
-    fault = look(store, copy, copies, spend)
-    return fault and look(store, copy, copies, spend)
+    return _look(store, copy, spend) and _look(store, copy, spend)
 
 
-def look(store: CheckedStore, copy: Copy, copies: Copies, spend: Callable[[int], None]) -> Fault | None:
-    """Read a copy whole, and return what is wrong with it; raises as `look_twice`."""
+def _look(store: CheckedStore, copy: Copy, spend: Callable[[int], None]) -> Fault | None:
+    """Read a whole copy, and return its fault; raises as `look_twice`."""
     spend(COPY_COST)
     try:
-        size = store.size(copy.location)
-        if None not in (size, copy.size) and size != copy.size:
-            return Fault(FindingKind.WRONG_SIZE, f"it has {size} bytes instead of {copy.size}")
-        digest = _digest(store, copy, spend)
+        return compare(store, copy, spend, COPY_COST)
     except (BlobNotFound, BlobChanged) as error:
-        return copies.fault(store, error)
-    if copy.sha256 is not None and digest != copy.sha256:
-        return Fault(FindingKind.WRONG_DIGEST, f"its SHA-256 is {digest} instead of {copy.sha256}")
-    return None
-
-
-def _digest(store: CheckedStore, copy: Copy, spend: Callable[[int], None]) -> str:
-    """Return the SHA-256 in hex of the copy's first `size` bytes."""
-    digest, paid = hashlib.sha256(), COPY_COST
-    with contextlib.closing(store.get(copy.location, size=copy.size)) as reader:
-        while True:
-            with named_errors(store.name):
-                block = reader.read(BLOCK)
-            if not block:
-                return digest.hexdigest()
-            digest.update(block)
-            paid -= len(block)
-            if paid < 0:
-                spend(-paid)
-                paid = 0
+        return fault_from(store, error)

@@ -23,9 +23,8 @@ from calotype.stores.errors import (
     Unavailable,
 )
 from calotype.stores.measured import Expectations, UploadResult
-from calotype.transfers.copies import Copies, Fault
+from calotype.transfers.copies import Copies, Fault, fault_from
 from calotype.transfers.leases import Leases
-from calotype.transfers.removal import Removal
 from calotype.transfers.uploads import Uploads
 
 
@@ -35,16 +34,15 @@ class Transfers(Uploads):
     def __init__(
         self, database: Database, stores: Catalog, settings: Settings, leases: Leases, copies: Copies
     ):
-        self.removal = Removal(database, stores, settings, leases)
-        super().__init__(database, stores, settings, leases, self.removal)
-        self._copies = copies
+        super().__init__(database, stores, settings, leases)
+        self.copies = copies
 
     def copy(self, image: Image, target: CheckedStore, *, instead_of: Location | None = None) -> Image:
-        """Put an active image's bytes into one more store; they must be the same there.
+        """Copy an active image's bytes into one more store, compare them there, and return the image.
 
-        They come from the first copy that is good and whose store answers. `instead_of` is a bad copy in
-        the target that the new one replaces: it goes once the new one is there, and does not count
-        against the project's limit meanwhile.
+        The bytes come from the first good copy whose store answers. `instead_of` is a bad copy in the
+        target that the new one replaces: it is removed once the new copy is complete, and the new copy does
+        not count against the project's limit meanwhile.
 
         Raises:
             StoreError, LimitReached: it failed; the image is as before.
@@ -61,23 +59,22 @@ class Transfers(Uploads):
                 try:
                     return self._copy_from(location, image, target, instead_of)
                 except StoreError as failure:
-                    if isinstance(failure, Unavailable) and failure.store == location.store:
+                    if failure.store != location.store:
+                        raise
+                    if isinstance(failure, Unavailable):
                         away = away or failure
                         continue
-                    fault = self._fault_of_source(location, failure)
-                    if fault is None:
-                        raise
-                    self._copies.suspect(image, location, fault)
+                    self.copies.suspect(image, location, self._fault_of_source(location, failure))
                     error = failure
-        raise away or error  # a store that is away may come back with a good copy
+        raise away or error  # an unavailable store may come back with a good copy
 
-    def _fault_of_source(self, location: Location, error: StoreError) -> Fault | None:
-        """Return what a failed copy says about where it was read from; None if it says nothing."""
-        if not isinstance(error, (BlobNotFound, BlobChanged)) or error.store != location.store:
-            return None
+    def _fault_of_source(self, location: Location, error: StoreError) -> Fault:
+        """Return the fault of a copy that a copy was made from; raises the error if it shows none."""
+        if not isinstance(error, (BlobNotFound, BlobChanged)):
+            raise error
         if isinstance(error.__cause__, SourceMismatch):
             return Fault(FindingKind.WRONG_DIGEST, "a copy made from it has another SHA-256 than the image")
-        return self._copies.fault(self._stores[location.store], error)
+        return fault_from(self._stores[location.store], error)
 
     def _copy_from(
         self, location: Location, image: Image, target: CheckedStore, instead_of: Location | None
@@ -85,14 +82,13 @@ class Transfers(Uploads):
         digests = {"sha256": image.os_hash_value} if image.os_hash_value else None
         limits = Limits() if instead_of is not None else None
         attempt = self._begin_copy(image, target, limits)
-        vanished = f"Image {image.id} was deleted while it was copied."
-        with self._leases.held(attempt.key), self._failing(attempt, vanished):
+        with self._attempting(attempt, f"Image {image.id} was deleted while it was copied."):
             source = self._stores[location.store].get(location.location or "", size=image.size)
             with contextlib.closing(source):
                 demands = Expectations(length=image.size, size=image.size, digests=digests)
                 try:
                     received = target.add(attempt.key, source, demands)
-                except SourceError as error:  # the source is one of our stores, and no client's
+                except SourceError as error:  # the source is one of our stores, not a client
                     raise BlobChanged(location.store, "it holds other bytes than the image's") from error
             self._keep_copy(attempt, received, instead_of)
         return self._database.find(image.id) or image
@@ -106,9 +102,9 @@ class Transfers(Uploads):
 
     @retry_on_conflict
     def _keep_copy(self, attempt: UploadAttempt, received: UploadResult, instead_of: Location | None) -> None:
-        """Keep the new copy, and mark the bad one that it replaces for removal."""
+        """Commit the new copy, and mark the bad one that it replaces for removal."""
         with self._database.unit() as unit:
-            image = unit.image(attempt.image.id)  # a deleted one gets no bytes
-            unit.commit_location(attempt.key, self._leases.owner, received.location)
+            image = unit.image(attempt.image.id)  # raises if it was deleted
+            unit.commit_location(attempt.key, self.leases.owner, received.location)
             if instead_of is not None:
                 self.removal.mark(unit, image, [instead_of])

@@ -1,8 +1,8 @@
 """Uploads: how bytes come into a store, and how that ends.
 
-An attempt is written down before its first byte moves, with a lease. It ends in one
-unit of work, which changes the attempt's row only if it is as the attempt left it: a process whose
-lease expired, and whose attempt was ended by others, changes nothing any more.
+An attempt is recorded with a lease before its first byte moves. It ends in one unit of work, which changes
+the attempt's row only if it is as the attempt left it: a process whose lease expired, and whose attempt was
+ended by another process, cannot change anything.
 """
 
 from __future__ import annotations
@@ -35,69 +35,74 @@ from calotype.transfers.removal import Removal
 
 log = logging.getLogger(__name__)
 
-#: The statuses of images that a client's bytes, or a job's, are coming in for.
+#: The statuses of images that are receiving bytes, and what the audit trail calls that.
 RECEIVING = {Status.SAVING: AuditVerb.UPLOAD, Status.UPLOADING: AuditVerb.STAGE}
 #: The states of an attempt's row once the attempt has succeeded.
 _KEPT = (LocationState.STORED, LocationState.STAGED)
-#: Failures whose sentences are written for readers of the image's record.
-_WORDED = (SourceError, StoreError, DatabaseError, InspectorsUnavailable, NotAllowed, ImageGone, TakenOver)
+#: Errors whose sentences are written for readers of the image's record. Any other is a bug, or a driver's.
+WORDED = (SourceError, StoreError, DatabaseError, InspectorsUnavailable, NotAllowed, ImageGone, TakenOver)
 
 
 class _End(enum.Enum):
-    """How an attempt that failed has ended in the database."""
+    """How a failed attempt has ended in the database."""
 
-    FAILED = enum.auto()  # by ourselves
-    KEPT = enum.auto()  # it succeeded after all, by a commit whose answer got lost
-    TAKEN_OVER = enum.auto()  # a sweep took this process for dead
+    FAILED = enum.auto()  # this process ended it
+    KEPT = enum.auto()  # it succeeded after all, by a commit whose answer was lost
+    TAKEN_OVER = enum.auto()  # a sweep considered this process dead
     DELETED = enum.auto()  # a sweep did so, and the image was deleted
 
 
 class Uploads:
     """Upload attempts over one database and one catalog; shared by all threads."""
 
-    def __init__(
-        self, database: Database, stores: Catalog, settings: Settings, leases: Leases, removal: Removal
-    ):
+    def __init__(self, database: Database, stores: Catalog, settings: Settings, leases: Leases):
+        self.leases = leases
         self._database = database
         self._stores = stores
         self._settings = settings
-        self._leases = leases
-        self._removal = removal
         self._limits = Limits(settings.project_bytes, settings.project_images)
+        self.removal = Removal(database, stores, self._limits, leases)
 
     def begin(self, unit: Unit, attempt: UploadAttempt, limits: Limits | None = None) -> UploadAttempt:
-        """Write an attempt down before its bytes come.
+        """Record an attempt before its bytes come, and return it.
 
-        `limits` are the project's unless others are given. The unit raises LimitReached if the project may
-        not have the bytes that were announced.
+        `limits` replaces the project's limits. The unit raises LimitReached if the project may not have the
+        announced bytes.
         """
         unit.count(attempt.image.owner, limits or self._limits, size=attempt.length or 0)
-        unit.begin_upload(attempt, self._leases.lease())
+        unit.begin_upload(attempt, self.leases.lease())
         return attempt
 
     def run(self, attempt: UploadAttempt, source: Reader, demands: Expectations) -> Image:
-        """Move the bytes, and make the image active with them.
+        """Move the bytes into the store, make the image active with them, and return it.
 
         Raises:
             SourceError, StoreError, LimitReached: it failed; `status_reason` says why, nothing is left.
-            NotAllowed: the caller lost its right over the image meanwhile; nothing is left.
+            NotAllowed: the caller lost its right to the image meanwhile; nothing is left.
             ImageGone: the image was deleted meanwhile; nothing is left.
             TakenOver: this process lost its lease; nothing is left.
         """
-        vanished = f"Image {attempt.image.id} could not be found after upload: it was deleted."
-        with self._leases.held(attempt.key), self._failing(attempt, vanished):
-            intake = self._intake(attempt, source)
-            received = self._stores[attempt.store].add(attempt.key, intake, demands)
-            return self._activate(attempt, received, intake)
+        gone = f"Image {attempt.image.id} could not be found after upload: it was deleted."
+        with self._attempting(attempt, gone):
+            reader = self._inspected(attempt, self._metered(attempt, source))
+            received = self._stores[attempt.store].add(attempt.key, reader, demands)
+            verdict = reader.verdict if isinstance(reader, InspectingReader) else None
+            try:
+                return self._keep(attempt, received, verdict)
+            except DatabaseUnavailable:
+                # The commit may have happened all the same: only the database can tell.
+                image = self._database.find(attempt.image.id)
+                if image is not None and any(location.key == attempt.key for location in image.locations):
+                    return image
+                raise
 
     def stage(self, attempt: UploadAttempt, source: Reader, demands: Expectations) -> Image:
-        """Move bytes to where they wait to be imported; they are looked at when they are.
+        """Move bytes to where they wait for an import, and return the image. The import inspects them.
 
         Raises:
             SourceError, StoreError, LimitReached, NotAllowed, ImageGone, TakenOver: as `run`.
         """
-        vanished = f"Image {attempt.image.id} was deleted while its bytes were staged."
-        with self._leases.held(attempt.key), self._failing(attempt, vanished):
+        with self._attempting(attempt, f"Image {attempt.image.id} was deleted while its bytes were staged."):
             metered = self._metered(attempt, source)
             return self._keep_staged(attempt, self._stores[attempt.store].add(attempt.key, metered, demands))
 
@@ -106,14 +111,14 @@ class Uploads:
         with self._database.unit() as unit:
             unit.change(attempt.image.id, {attempt.image.status}, {"size": received.size})
             unit.count_location(attempt.key, attempt.image.owner, self._limits, received.size)
-            unit.commit_location(attempt.key, self._leases.owner, received.location, LocationState.STAGED)
+            unit.commit_location(attempt.key, self.leases.owner, received.location, LocationState.STAGED)
             staged = unit.image(attempt.image.id)
             require_uploader(attempt.caller, attempt.image.owner, staged)
             _audit(unit, attempt, f"{received.size} bytes")
             return staged
 
-    def _intake(self, attempt: UploadAttempt, source: Reader) -> Reader:
-        source = self._metered(attempt, source)
+    def _inspected(self, attempt: UploadAttempt, source: Reader) -> Reader:
+        """Return the source with its inspection, if the settings ask for one."""
         if self._settings.inspection == "off":
             return source
         declared = declared_format(attempt.image)
@@ -121,6 +126,7 @@ class Uploads:
         return InspectingReader(source, inspector, enforce=self._settings.inspection == "enforce")
 
     def _metered(self, attempt: UploadAttempt, source: Reader) -> Reader:
+        """Return the source with a quota on its bytes, if they were not counted when the attempt began."""
         if attempt.length is None and self._limits.bytes is not None:
             return QuotaReader(source, lambda total: self._recount(attempt, total))
         return source
@@ -129,17 +135,6 @@ class Uploads:
     def _recount(self, attempt: UploadAttempt, total: int) -> None:
         with self._database.unit() as unit:
             unit.count_location(attempt.key, attempt.image.owner, self._limits, total)
-
-    def _activate(self, attempt: UploadAttempt, received: UploadResult, intake: Reader) -> Image:
-        verdict = intake.verdict if isinstance(intake, InspectingReader) else None
-        try:
-            return self._keep(attempt, received, verdict)
-        except DatabaseUnavailable:
-            # The commit may have happened all the same: only the database can tell.
-            image = self._database.find(attempt.image.id)
-            if image is not None and any(location.key == attempt.key for location in image.locations):
-                return image
-            raise
 
     @retry_on_conflict
     def _keep(self, attempt: UploadAttempt, received: UploadResult, verdict: Verdict | None) -> Image:
@@ -156,55 +151,55 @@ class Uploads:
                 detected_format=verdict.format if verdict else None,
                 virtual_size=verdict.virtual_size if verdict else None,
             )
-            unit.commit_location(attempt.key, self._leases.owner, received.location)
+            unit.commit_location(attempt.key, self.leases.owner, received.location)
             kept = unit.image(image_id)  # its owner and formats may have changed since the upload began
             require_uploader(attempt.caller, attempt.image.owner, kept)
-            self._check_redeclared(attempt, kept)
+            problem = redeclared(attempt.image, kept, kept.detected_format)
+            if problem is not None and self._settings.inspection == "enforce":
+                raise SourceRejected(problem)
             if received.size != attempt.length:
                 unit.count_location(attempt.key, kept.owner, self._limits, received.size)
             _audit(unit, attempt, f"{received.size} bytes in store {attempt.store}")
             return kept
 
-    def _check_redeclared(self, attempt: UploadAttempt, kept: Image) -> None:
-        """Refuse bytes that are not of the format that was declared while they came."""
-        problem = redeclared(attempt.image, kept, kept.detected_format)
-        if problem is not None and self._settings.inspection == "enforce":
-            raise SourceRejected(problem)
-
     @contextlib.contextmanager
-    def _failing(self, attempt: UploadAttempt, vanished: str) -> Iterator[None]:
-        """End the attempt if the block raises; `vanished` is the sentence for an image that was deleted."""
-        try:
-            yield
-        except BaseException as error:
-            told = self._fail(attempt, error, ImageGone(vanished))
-            if told is error:
-                raise
-            raise told from error
+    def _attempting(self, attempt: UploadAttempt, gone: str) -> Iterator[None]:
+        """Hold the attempt's lease, and end the attempt if the block raises.
 
-    def _fail(self, attempt: UploadAttempt, error: BaseException, vanished: ImageGone) -> BaseException:
-        """Write down why the attempt failed, remove what it left, and return the error to raise.
-
-        An attempt that a sweep ended fails because of that, whatever its store says about bytes
-        that the sweep removed.
+        `gone` is the sentence for an image that was deleted.
         """
-        told = vanished if isinstance(error, (StatusConflict, ImageNotFound)) else error
+        with self.leases.held(attempt.key):
+            try:
+                yield
+            except BaseException as error:
+                told = self._fail(attempt, error, ImageGone(gone))
+                if told is error:
+                    raise
+                raise told from error
+
+    def _fail(self, attempt: UploadAttempt, error: BaseException, gone: ImageGone) -> BaseException:
+        """Record why the attempt failed, remove what it left, and return the error to raise.
+
+        An attempt that a sweep ended fails because of that, whatever its store says about bytes that the
+        sweep removed.
+        """
+        told = gone if isinstance(error, (StatusConflict, ImageNotFound)) else error
         if isinstance(told, NotAllowed):
-            # The image is somebody else's now, who may go on with it.
+            # The image has another owner now, who may go on with it.
             attempt = replace(attempt, on_failure=Status.QUEUED)
         try:
             end = self._write_failure(attempt, reason(told))
-        except DatabaseError as away:
-            log.exception("image %s: its failed upload stays written down until a sweep", attempt.image.id)
-            return away if told is vanished else told
-        # Bytes in a store that does not answer are left to a sweep, because another try would take as long
-        # again, and its driver may still be at work on them.
+        except DatabaseError as unavailable:
+            log.exception("image %s: its failed upload stays recorded until a sweep", attempt.image.id)
+            return unavailable if told is gone else told
+        # A sweep removes bytes from a store that does not answer, because another call would take as long
+        # again, and the driver may still be writing them.
         if end is not _End.KEPT and not isinstance(error, Overdue):
-            self._removal.remove(
+            self.removal.remove(
                 Location(attempt.key, attempt.store, None, LocationState.PENDING_DELETE, external=False)
             )
         if isinstance(told, (StoreError, ImageGone)):
-            return {_End.TAKEN_OVER: TakenOver(), _End.DELETED: vanished}.get(end, told)
+            return {_End.TAKEN_OVER: TakenOver(), _End.DELETED: gone}.get(end, told)
         return told
 
     @retry_on_conflict
@@ -213,7 +208,7 @@ class Uploads:
         image_id = attempt.image.id
         with self._database.unit(frees=True) as unit:
             image = unit.any_image(image_id)
-            if not unit.doom_location(attempt.key, LocationState.INTENDED, self._leases.end()):
+            if not unit.doom_location(attempt.key, LocationState.INTENDED, self.leases.end()):
                 states = [one.state for one in unit.locations(image_id) if one.key == attempt.key]
                 if any(state in _KEPT for state in states):
                     return _End.KEPT
@@ -234,7 +229,7 @@ def _audit(unit: Unit, attempt: UploadAttempt, detail: str, outcome: Outcome = O
 
 
 def reason(error: BaseException) -> str:
-    """Return the sentence about a failure that clients may read; it says nothing of the inside."""
-    if isinstance(error, _WORDED):
+    """Return a sentence about a failure that clients may read; it reveals nothing internal."""
+    if isinstance(error, WORDED):
         return str(error)
     return f"The upload was broken off by {type(error).__name__}."

@@ -1,8 +1,7 @@
-"""A whole image that passes through this process, hashed on its way and never completed if it is wrong."""
+"""Downloads that pass through this process: hold a whole image to its SHA-256."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 from calotype.stores.blob_readers import LimitedReader
@@ -12,9 +11,9 @@ from calotype.stores.hashing import Digests
 
 
 class Verified:
-    """A reader of a whole image that keeps the last block back until the SHA-256 of all is right.
+    """A reader of a whole image that passes on the last block only if the SHA-256 of all bytes is right.
 
-    So whoever reads bytes that are not the image's gets fewer than were announced, and knows.
+    A client that is sent other bytes than the image's therefore gets fewer than were announced, and notices.
     """
 
     def __init__(
@@ -24,15 +23,13 @@ class Verified:
         self._sha256 = sha256
         self._store = store
         self._on_mismatch = on_mismatch
-        self._open = contextlib.ExitStack()
-        self._open.callback(reader.close)
-        self._digests = self._open.enter_context(Digests(["sha256"]))
+        self._digests = Digests(["sha256"])
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes.
 
         Raises:
-            BlobChanged: these would be the last ones, and the whole is not what it should be.
+            BlobChanged: these would be the last bytes, and the SHA-256 is wrong.
             StoreError: the store broke off, or failed.
         """
         block = self._reader.read(size)
@@ -45,14 +42,15 @@ class Verified:
         return block
 
     def close(self) -> None:
-        """Close the reader behind, and end the thread that hashes."""
-        self._open.close()
+        """Close the reader, and end the thread that computes the digest."""
+        with self._digests:
+            self._reader.close()
 
 
 def verified(
     reader: Reader, sha256: str | None, store: str, on_mismatch: Callable[[BlobChanged], None]
 ) -> Reader:
-    """Return a reader that holds the bytes to their SHA-256, where both that and their number are known."""
+    """Return a reader that holds the bytes to their SHA-256, if that and their number are known."""
     if sha256 is None or not isinstance(reader, LimitedReader):
         return reader
     return Verified(reader, sha256, store, on_mismatch)

@@ -1,4 +1,4 @@
-"""Work that a serving process does beside requests: jobs, sweeping, scrubbing, renewing leases.
+"""Work that a serving process does beside requests: jobs, sweeping, scrubbing, probes, heartbeats.
 
 Each kind of work is registered once, as a `Work`, and all of it starts in one call, when the process
 begins to serve. After that the process must not fork, because a fork has no threads.
@@ -17,25 +17,25 @@ log = logging.getLogger(__name__)
 
 
 class Scope(enum.StrEnum):
-    """How often a kind of work runs where several processes share a database."""
+    """How often a kind of work runs if several processes share a database."""
 
-    #: Each process does it for itself.
+    #: Each process does its own.
     PER_PROCESS = "process"
-    #: Each process offers to do it, and leases in the database let one process at a time do each piece of it.
+    #: Each process can do it, and leases in the database let one process at a time do each piece of it.
     PER_DEPLOYMENT = "deployment"
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Something to do again and again.
+    """Work that is repeated.
 
     Args:
-        name: The name of its thread, which the log shows.
-        interval: Seconds between the end of one run and the beginning of the next one.
-        run: Does it once. Returns True to be called again at once. When it raises, that is logged, and it
-            is called again after the interval. It runs in a thread of its own, so it may take long, but it
-            should return soon after `Background.ending` is set.
-        scope: Whether it runs once in each process, or once in the whole deployment.
+        name: The name of its thread, which the log shows. interval: Seconds between the end of one run and
+        the beginning of the next one. run: Does the work once. It returns True to be called again at once.
+        If it raises, the error is logged,
+            and it is called again after the interval. It runs in a thread of its own, so it may take long,
+            but it should return soon after `Background.ending` is set.
+        scope: Whether the work runs once in each process, or once in the whole deployment.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Work:
 
 
 class Background:
-    """The work of one process: nothing runs before `start`, and nothing begins after `close`."""
+    """The repeated work of one process: nothing runs before `start`, and no run begins after `close`."""
 
     def __init__(self) -> None:
-        #: Set when the process ends: long work should stop where it can be taken up again.
+        #: Set when the process ends: long work should stop at a point from which it can continue later.
         self.ending = threading.Event()
         self._works: list[Work] = []
         self._threads: list[threading.Thread] = []
@@ -59,7 +59,7 @@ class Background:
         return iter(tuple(self._works))
 
     def add(self, work: Work) -> None:
-        """Register work. It starts with the others, or at once if they have been started."""
+        """Register work. It starts with the rest, or at once if the rest has been started."""
         with self._lock:
             self._works.append(work)
             if self._started:
@@ -75,7 +75,7 @@ class Background:
                 self._begin(work)
 
     def close(self, seconds: float = 2) -> None:
-        """Begin nothing new, and wait at most `seconds` in all for what runs; its threads are daemons."""
+        """Begin no more runs, and wait at most `seconds` in all for those that are under way."""
         self.ending.set()
         end = time.monotonic() + seconds
         for thread in self._threads:
@@ -91,7 +91,7 @@ class Background:
             try:
                 busy = work.run()
             except Exception:
-                log.exception("%s failed; it is tried again", work.name)
+                log.exception("%s failed; it will be retried", work.name)
                 busy = False
             if not busy:
                 self.ending.wait(work.interval)

@@ -1,4 +1,4 @@
-"""Fixtures of fsck's tests."""
+"""Fixtures of the tests of fsck."""
 
 from __future__ import annotations
 

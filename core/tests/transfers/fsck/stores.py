@@ -1,4 +1,4 @@
-"""A store that changes, goes away and fails as a test says, and runs of fsck over it."""
+"""A store that a test changes, breaks or makes unavailable, and runs of fsck over it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,18 @@ from calotype.transfers.readers import Announced
 from tests.support.workbench import Bench, Moody
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-
-
 AT_ONCE = Plan(window=0)
-
-
 REPAIR = Plan(window=0, repair=True)
 
 
 class Changing(Moody):
-    """A store whose location form changes with `form`, and that can be away, or fail to list or read."""
+    """A store whose locations have a changing form, and that can be unavailable, or fail to list or read."""
 
     form = "blob:{}"
-    #: Whether it still understands the form of its first version.
+    #: Whether it still reads locations in the form of its first version.
     remembers = False
     is_away = False
-    #: After how many objects its listing breaks off.
+    #: The number of objects after which its listing breaks off.
     lists: float = math.inf
     reads = True
     asked = 0
@@ -75,7 +71,7 @@ class Changing(Moody):
         super().delete(self._old(location))
 
     def _old(self, location: str) -> str:
-        """Return the first version's location, by which MemoryStore finds its blobs."""
+        """Return the location in the form of the first version, which MemoryStore reads."""
         before, after = self.form.split("{}")
         if location.startswith(before) and location.endswith(after):
             return "blob:" + location[len(before) : len(location) - len(after)]
@@ -89,7 +85,7 @@ class Changing(Moody):
 
 
 class Failing(io.RawIOBase):
-    """A reader that fails with an error of the operating system, as a bad disk's does."""
+    """A reader that fails with an error of the operating system, like that of a bad disk."""
 
     def read(self, size: int = -1) -> bytes:
         raise OSError(5, "Input/output error")
@@ -105,14 +101,14 @@ def key_of(bench: Bench, image_id: str) -> str:
 
 
 def stray(bench: Bench, key: str | None = None) -> str:
-    """Put an object into the store that no row is about; return its key."""
+    """Put an object without a row into the store, and return its key."""
     key = key or new_key(str(uuid.uuid4()))
     bench.store.shelf.blobs[key] = (b"nobody's", LONG_AGO)
     return key
 
 
 def fill(bench: Bench, count: int) -> None:
-    """Give the store so many objects that are known, by rows of one image."""
+    """Put this many objects into the store that have a row, all of one image."""
     image_id, now = upload(bench), datetime.datetime.now(datetime.UTC)
     bench.lifecycle.delete(bench.database.find(image_id), bench.caller)
     keys = [new_key(image_id) for _ in range(count)]

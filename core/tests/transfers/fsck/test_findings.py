@@ -1,11 +1,11 @@
-"""Findings: when they open and when they close."""
+"""Findings of fsck: when they open and when they close."""
 
 from __future__ import annotations
 
 import io
 
 from calotype.model.changes import new_id
-from calotype.model.findings import FindingState
+from calotype.model.findings import FindingKind, FindingState
 from calotype.model.uploads import new_key
 from calotype.transfers.fsck.check import Check
 from calotype.transfers.fsck.steps import Plan
@@ -47,7 +47,9 @@ def test_a_finding_stays_open_until_a_later_run_finds_the_copy_sound(bench: Benc
     blobs |= well
     run(bench)
 
-    assert opened(bench) == [("orphan", f"blob:{orphan}"), ("wrong digest", changed)], "nobody read its bytes"
+    assert opened(bench) == [("orphan", f"blob:{orphan}"), ("wrong digest", changed)], (
+        "its bytes were not read"
+    )
     run(bench, Plan(window=0, rate=1e9, repair=True))
     assert opened(bench) == []
     assert [one.subject for one in findings(bench, FindingState.REPAIRED)] == [f"blob:{orphan}"]
@@ -77,10 +79,10 @@ def test_findings_stay_open_where_a_run_could_not_look(bench: Bench) -> None:
 
     bench.store.is_away = False
     run(bench, after=key)
-    assert opened(bench) == before, "the store answers; the image was not among those looked at"
+    assert opened(bench) == before, "the store answers, but this image was not checked"
     bench.store.shelf.blobs[key] = data
     run(bench, Plan(window=1e9))
-    assert opened(bench) == [("orphan", f"blob:{orphan}")], "it is still there, and too young to be judged"
+    assert opened(bench) == [("orphan", f"blob:{orphan}")], "it is still there, but too young to be judged"
 
 
 def test_a_wrong_digest_stays_open_while_its_bytes_cannot_be_read(bench: Bench) -> None:
@@ -95,7 +97,7 @@ def test_a_wrong_digest_stays_open_while_its_bytes_cannot_be_read(bench: Bench) 
     assert opened(bench) == [("unreadable", key), ("wrong digest", key)]
 
 
-def test_findings_about_an_image_end_with_the_image(bench: Bench) -> None:
+def test_deleting_an_image_closes_the_findings_about_it(bench: Bench) -> None:
     image_id = upload(bench)
     bench.store.shelf.blobs.clear()
     run(bench)
@@ -107,7 +109,7 @@ def test_findings_about_an_image_end_with_the_image(bench: Bench) -> None:
     assert findings(bench) == []
 
 
-def test_an_orphan_that_is_gone_closes_its_finding(bench: Bench) -> None:
+def test_a_finding_about_an_orphan_closes_once_the_orphan_is_gone(bench: Bench) -> None:
     stray(bench)
     bench.store.shelf.attempts[1] = (new_key(new_id()), io.BytesIO())
     run(bench)
@@ -120,12 +122,12 @@ def test_an_orphan_that_is_gone_closes_its_finding(bench: Bench) -> None:
     assert findings(bench) == []
 
 
-def test_what_was_found_is_kept_when_a_run_is_broken_off(bench: Bench) -> None:
+def test_a_check_leaves_the_finding_that_the_scrubber_has_stopped_open(bench: Bench) -> None:
+    """`scrub resume` closes it. A check that closed it would hide that nobody reads the copies again."""
     upload(bench)
-    bench.store.shelf.blobs.clear()
-    steps = Check(bench.database, bench.stores["memory"], AT_ONCE).run()
-    next(steps)
+    with bench.database.unit() as unit:
+        unit.record_finding(FindingKind.SCRUB_STOPPED, "memory", "memory", None, "6 of 9 copies were bad")
 
-    steps.close()
+    run(bench, Plan(window=0, rate=1e9))
 
-    assert [one.kind for one in findings(bench)] == ["missing"]
+    assert opened(bench) == [("scrub stopped", "memory")]

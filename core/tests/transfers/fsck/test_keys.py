@@ -1,4 +1,4 @@
-"""An object that carries the key of a row is no orphan."""
+"""Keys: an object that carries the key of a row is no orphan."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_an_image_that_is_deleted_during_the_run_is_not_reported_as_missing(benc
 
 @pytest.mark.parametrize("form", ["obs2:{}", "v2/{}/data", "x{}0", "S3%3A%2F{}%2Fimage", "bucket:ab/{}.raw"])
 @pytest.mark.parametrize("remembers", [False, True])
-def test_an_object_with_the_key_of_a_living_row_is_no_orphan_whatever_its_location(
+def test_an_object_with_the_key_of_a_row_is_no_orphan_whatever_its_location(
     bench: Bench, form: str, remembers: bool
 ) -> None:
     """r1-A3: a driver's new version lists locations in another form than the rows have."""
@@ -48,7 +48,7 @@ def test_an_object_with_the_key_of_a_living_row_is_no_orphan_whatever_its_locati
     assert list(bench.store.shelf.blobs) == [key_of(bench, image_id)]
 
 
-def test_a_row_whose_bytes_have_moved_says_where_they_could_be(bench: Bench) -> None:
+def test_the_finding_about_a_moved_copy_says_where_its_bytes_could_be(bench: Bench) -> None:
     """r1-A3: the row is reported unreadable."""
     image_id = upload(bench)
     bench.store.form = "obs2:{}"
@@ -61,21 +61,8 @@ def test_a_row_whose_bytes_have_moved_says_where_they_could_be(bench: Bench) -> 
     assert finding.detail == f"nothing lies at blob:{key}; but obs2:{key} carries its key"
 
 
-def test_an_image_that_is_deleted_during_the_run_misses_nothing(bench: Bench) -> None:
-    for _ in range(2):
-        upload(bench)
-    bench.store.form = "obs2:{}"
-    steps = Check(bench.database, bench.stores["memory"], AT_ONCE).run()
-    first = next(step for step in steps if isinstance(step, Problem))
-    (other,) = set(bench.images()) - {first.image_id}
-
-    bench.lifecycle.delete(bench.database.find(other), bench.caller)
-
-    assert problems(list(steps)) == []
-
-
-def test_a_key_is_compared_with_the_rows_of_all_stores_and_states(bench: Bench) -> None:
-    """r1-A3 and r1-A2: the row may say another store, if two stores share a place, and it may be doomed."""
+def test_an_objects_key_is_looked_up_in_the_rows_of_all_stores_and_states(bench: Bench) -> None:
+    """r1-A3, r1-A2: the row may name another store that shares the place, and it may be pending delete."""
     ids = [upload(bench) for _ in range(3)]
     with bench.database.engine.begin() as connection:
         moved = update(LocationRow).where(LocationRow.image_id == ids[0])
@@ -89,8 +76,8 @@ def test_a_key_is_compared_with_the_rows_of_all_stores_and_states(bench: Bench) 
     assert len(bench.store.shelf.blobs) == 3
 
 
-def test_parts_of_an_upload_are_no_leftover_if_they_carry_the_key_of_a_row(bench: Bench) -> None:
-    """r1-A3: what holds for blobs holds for what unfinished uploads left."""
+def test_parts_of_an_upload_with_the_key_of_a_row_are_no_leftover(bench: Bench) -> None:
+    """r1-A3: the rule for blobs also holds for parts that unfinished uploads left."""
     key = key_of(bench, upload(bench))
     bench.store.shelf.attempts[1] = (f"obs2:{key}", io.BytesIO())
     bench.store.shelf.attempts[2] = (gone := new_key(new_id()), io.BytesIO())
@@ -99,8 +86,8 @@ def test_parts_of_an_upload_are_no_leftover_if_they_carry_the_key_of_a_row(bench
     assert list(bench.store.shelf.attempts) == [1]
 
 
-def test_an_orphan_that_carries_no_key_stays_while_an_image_is_not_where_its_row_says(bench: Bench) -> None:
-    """r1-A3: it could be the bytes of that image, under a name that hides the key."""
+def test_an_orphan_without_a_key_stays_while_an_image_is_not_where_its_row_says(bench: Bench) -> None:
+    """r1-A3: the orphan could be the bytes of that image, under a name that hides the key."""
     image_id = upload(bench)
     stray(bench, "nameless")
     data = bench.store.shelf.blobs.pop(key_of(bench, image_id))
@@ -117,7 +104,7 @@ def test_an_orphan_that_carries_no_key_stays_while_an_image_is_not_where_its_row
     assert "nameless" not in bench.store.shelf.blobs
 
 
-def test_a_location_carries_the_keys_that_the_core_makes_and_no_others() -> None:
+def test_a_location_contains_only_keys_of_the_form_that_the_core_makes() -> None:
     image_id = new_id()
     key = new_key(image_id)
 

@@ -1,4 +1,4 @@
-"""How much a repair removes, and what it leaves."""
+"""Repairs: which objects they remove, and which they keep."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.support.workbench import Bench
 def test_a_repair_asks_before_it_removes_a_large_share_or_a_large_number(
     bench: Bench, orphans: int, images: int, asks: bool
 ) -> None:
-    """r1-A4: what crashes leave behind goes without a word."""
+    """r1-A4: the few objects that crashes leave are removed without a question."""
     fill(bench, images)
     for _ in range(orphans):
         stray(bench)
@@ -66,7 +66,7 @@ def test_an_object_that_a_row_claimed_after_the_listing_is_not_removed(bench: Be
     assert image_id
 
 
-def test_a_repair_that_would_empty_the_store_removes_nothing_until_the_operator_agrees(bench: Bench) -> None:
+def test_a_repair_that_would_empty_a_store_needs_the_operators_agreement(bench: Bench) -> None:
     """r1-A4: a fresh database beside a full store."""
     ids = [upload(bench) for _ in range(FEW + 1)]
     with bench.database.engine.begin() as connection:
@@ -87,34 +87,8 @@ def test_a_repair_that_would_empty_the_store_removes_nothing_until_the_operator_
     assert bench.store.shelf.blobs == {}
 
 
-@pytest.mark.parametrize(
-    ("orphans", "images", "asks"),
-    [
-        (FEW, 0, False),
-        (FEW + 1, 0, True),
-        (FEW + 1, 9 * (FEW + 1) - 1, True),
-        (FEW + 1, 9 * (FEW + 1), False),
-        (MANY, 9 * MANY, False),
-        (MANY + 1, 10 * MANY, True),
-    ],
-)
-def test_an_operator_is_asked_for_more_than_a_few_that_are_a_great_share_and_for_very_many(
-    bench: Bench, orphans: int, images: int, asks: bool
-) -> None:
-    """r1-A4: what crashes leave behind goes without a word."""
-    fill(bench, images)
-    for _ in range(orphans):
-        stray(bench)
-
-    steps = run(bench, REPAIR)
-
-    assert bool(refusals(steps)) is asks
-    assert len(problems(steps)) == orphans
-    assert len(bench.store.shelf.blobs) == images + (orphans if asks else 0)
-
-
 def test_parts_of_uploads_count_among_what_a_repair_removes(bench: Bench) -> None:
-    """r1-A4: they too belong to another database, where the database is the wrong one."""
+    """r1-A4: they also belong to another database if the database is the wrong one."""
     for number in range(FEW + 1):
         bench.store.shelf.attempts[number] = (new_key(new_id()), io.BytesIO())
 
@@ -122,8 +96,8 @@ def test_parts_of_uploads_count_among_what_a_repair_removes(bench: Bench) -> Non
     assert len(bench.store.shelf.attempts) == FEW + 1
 
 
-def test_nothing_is_removed_from_a_place_that_must_not_be_repaired(bench: Bench) -> None:
-    """r1-A4: the place belongs to another database; what lies there is no finding of this one."""
+def test_a_repair_removes_nothing_from_a_foreign_place(bench: Bench) -> None:
+    """r1-A4: the objects in it are no findings of this database."""
     key = stray(bench)
     reason = "it belongs to another database"
 
@@ -136,8 +110,8 @@ def test_nothing_is_removed_from_a_place_that_must_not_be_repaired(bench: Bench)
     assert refusals(run(bench, AT_ONCE, refusal=reason)) == []
 
 
-def test_nothing_is_removed_from_a_store_that_could_not_be_listed_to_the_end(bench: Bench) -> None:
-    """r1-A4: of a part of the objects nobody can say how great a share would go."""
+def test_a_repair_removes_nothing_from_a_store_whose_listing_broke_off(bench: Bench) -> None:
+    """r1-A4: a part of the listing does not show which share of the objects would be removed."""
     keys = {stray(bench) for _ in range(600)}
     bench.store.lists = 550
 
@@ -147,17 +121,3 @@ def test_nothing_is_removed_from_a_store_that_could_not_be_listed_to_the_end(ben
     assert ("unreachable", "") in problems(steps)
     assert reason == "It could not be listed to the end: the listing broke off. Nothing was removed."
     assert bench.store.shelf.blobs.keys() == keys
-
-
-def test_what_a_row_has_claimed_since_it_was_listed_is_not_removed(bench: Bench) -> None:
-    key = stray(bench)
-    image_id = upload(bench)
-    steps = Check(bench.database, bench.stores["memory"], REPAIR).run()
-    next(steps)  # all objects of the first batch have been judged
-    with bench.database.engine.begin() as connection:
-        connection.execute(update(LocationRow).values(key=key, location="elsewhere"))
-
-    list(steps)
-
-    assert key in bench.store.shelf.blobs
-    assert image_id

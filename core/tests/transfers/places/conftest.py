@@ -1,4 +1,4 @@
-"""Two databases, and the place that both could claim."""
+"""Two databases, and a place that both could claim."""
 
 import shutil
 
@@ -28,13 +28,13 @@ def stranger(template, tmp_path):
 
 @pytest.fixture
 def options():
-    """The options that lead to one place."""
+    """The options of stores that share one place."""
     return MemoryStore.Options()
 
 
 @pytest.fixture
 def away(options):
-    """A store that cannot be reached until its class says that it is back."""
+    """A store that is unavailable until a test sets `away` on its class."""
 
     class Store(Away):
         pass

@@ -1,4 +1,4 @@
-"""Places as tests open them, over drivers that keep their bytes in memory."""
+"""Open places over drivers that keep their bytes in memory."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""An operator claims a place."""
+"""Claiming: an operator takes a place over."""
 
 import io
 
@@ -12,7 +12,7 @@ from calotype.transfers.markers import PlaceState
 from core.tests.transfers.places.opening import open_place, put
 
 
-def test_a_full_place_is_claimed(database, options):
+def test_a_place_that_holds_blobs_can_be_claimed(database, options):
     location = put(options)
     place = open_place(database, MemoryStore("a", options))[1]
     place.look()
@@ -22,7 +22,7 @@ def test_a_full_place_is_claimed(database, options):
     assert options.shelf.blobs.keys() == {"k", MARKER_KEY}
 
 
-def test_a_foreign_place_is_claimed_and_its_owner_finds_out(database, stranger, options):
+def test_a_foreign_place_can_be_claimed_and_is_then_foreign_to_its_former_owner(database, stranger, options):
     theirs = open_place(stranger, MemoryStore("a", options))[1]
     theirs.create()
     place = open_place(database, MemoryStore("a", options))[1]
@@ -32,20 +32,20 @@ def test_a_foreign_place_is_claimed_and_its_owner_finds_out(database, stranger, 
     assert theirs.look() is PlaceState.FOREIGN
 
 
-def test_a_place_that_somebody_else_marked_after_it_was_shown_is_not_claimed(database, stranger, options):
+def test_a_place_that_was_marked_after_it_was_shown_cannot_be_claimed(database, stranger, options):
     put(options)
     place = open_place(database, MemoryStore("a", options))[1]
     place.look()
     theirs = open_place(stranger, MemoryStore("a", options))[1]
     theirs.look()
     theirs.claim(None)
-    with pytest.raises(StoreError, match="somebody else has marked its place meanwhile"):
+    with pytest.raises(StoreError, match="its place was marked by another process meanwhile"):
         place.claim(None)
 
     assert theirs.look() is PlaceState.OWN
 
 
-def test_a_place_with_the_rest_of_a_broken_attempt_to_mark_it_is_claimed(database, options):
+def test_a_place_with_an_unfinished_marker_can_be_claimed(database, options):
     put(options)
     options.shelf.attempts[1] = (MARKER_KEY, io.BytesIO(b"half"))
     place = open_place(database, MemoryStore("a", options))[1]
@@ -54,7 +54,7 @@ def test_a_place_with_the_rest_of_a_broken_attempt_to_mark_it_is_claimed(databas
     assert options.shelf.attempts == {}
 
 
-def test_a_driver_that_deletes_nothing_can_be_claimed_but_not_taken_over(database, stranger, options):
+def test_a_place_whose_driver_deletes_nothing_can_be_marked_but_not_taken_over(database, stranger, options):
     class Keeping(MemoryStore):
         capabilities = Capability.WRITE | Capability.LISTING
 

@@ -1,4 +1,4 @@
-"""Marking a place when it is created."""
+"""Creation: when a place is marked."""
 
 import io
 import threading
@@ -34,13 +34,13 @@ def test_two_databases_that_create_one_place_at_once_do_not_both_get_it(database
     assert sorted(ended) == [PlaceState.FOREIGN, PlaceState.OWN]
 
 
-def test_an_empty_place_is_marked_when_it_is_created(database, options):
+def test_an_empty_place_is_marked_on_creation(database, options):
     assert open_place(database, MemoryStore("a", options))[1].create() is PlaceState.OWN
     assert open_place(database, MemoryStore("a", options))[1].create() is PlaceState.OWN
 
 
 @pytest.mark.parametrize("what", ["blob", "attempt"])
-def test_a_place_that_holds_anything_is_not_marked_when_it_is_created(database, options, what):
+def test_a_place_that_holds_anything_is_not_marked_on_creation(database, options, what):
     if what == "blob":
         put(options)
     else:
@@ -52,7 +52,7 @@ def test_a_place_that_holds_anything_is_not_marked_when_it_is_created(database, 
     assert place.remark().endswith("run calotype-manage stores INI --claim a")
 
 
-def test_a_place_whose_driver_cannot_list_counts_as_full(database, options):
+def test_a_place_whose_driver_cannot_list_is_not_marked_on_creation(database, options):
     class Blind(MemoryStore):
         capabilities = WRITING
 
@@ -62,7 +62,7 @@ def test_a_place_whose_driver_cannot_list_counts_as_full(database, options):
     assert "its driver cannot tell whether it is empty" in place.remark()
 
 
-def test_a_place_is_not_taken_for_empty_while_it_is_away(database, options):
+def test_an_unavailable_place_is_not_considered_empty(database, options):
     class Unmounted(MemoryStore):
         def check(self):
             raise Unavailable(self.name, "not mounted")
@@ -95,29 +95,7 @@ def test_two_processes_that_create_one_place_at_once_both_have_it(database, opti
     assert ended == [PlaceState.OWN, PlaceState.OWN]
 
 
-def test_two_registries_that_create_one_place_at_once_do_not_both_have_it(database, stranger, options):
-    both = threading.Barrier(2, timeout=10)
-
-    class Racing(MemoryStore):
-        def add(self, key, source, size=None):
-            both.wait()
-            return super().add(key, source, size)
-
-    ended = []
-
-    def create(one):
-        ended.append(open_place(one, Racing("a", options))[1].create())
-
-    threads = [threading.Thread(target=create, args=(one,)) for one in (database, stranger)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sorted(ended) == [PlaceState.FOREIGN, PlaceState.OWN]
-
-
-def test_a_marker_that_another_process_has_not_finished_yet_is_waited_for(database, options, monkeypatch):
+def test_the_start_waits_for_a_marker_that_another_process_is_writing(database, options, monkeypatch):
     waits = []
 
     class Claimed(MemoryStore):
@@ -145,7 +123,7 @@ def test_a_marker_that_is_never_finished_is_an_error_with_a_command(database, op
         open_place(database, Claimed("a", options))[1].create()
 
 
-def test_a_driver_whose_locate_and_add_differ_is_found_out(database, options):
+def test_a_driver_whose_locate_and_add_differ_is_refused(database, options):
     class Elsewhere(MemoryStore):
         def locate(self, key):
             return f"blob:{key}.x"
@@ -153,22 +131,3 @@ def test_a_driver_whose_locate_and_add_differ_is_found_out(database, options):
     with pytest.raises(StoreError, match="locate returns another location than its add"):
         open_place(database, Elsewhere("a", options))[1].create()
     assert options.shelf.blobs == {}
-
-
-def test_a_place_of_another_registry_is_foreign(database, stranger, options):
-    """r1-A4: a fresh database beside a full store."""
-    open_place(stranger, MemoryStore("a", options))[1].create()
-    place = open_place(database, MemoryStore("a", options))[1]
-
-    assert place.look() is PlaceState.FOREIGN
-    assert f"belongs to store 'a' of database {stranger.identity().id}" in place.remark()
-    assert f"--claim a --from {stranger.identity().id}" in place.remark()
-
-
-def test_a_place_of_another_store_of_the_same_registry_is_foreign(database, options):
-    """r1-A2: two store names whose options lead to one place."""
-    open_place(database, MemoryStore("a", options))[1].create()
-    place = open_place(database, MemoryStore("b", options))[1]
-
-    assert place.look() is PlaceState.FOREIGN
-    assert "its place is that of store 'a', and two stores cannot share one" in place.remark()

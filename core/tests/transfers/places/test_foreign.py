@@ -1,4 +1,4 @@
-"""A place of another database or store is not used."""
+"""Foreign places, which belong to another database or store, are not used."""
 
 import io
 
@@ -51,17 +51,8 @@ def test_a_foreign_place_is_not_used_at_all(database, stranger, options, use):
     assert place.state is PlaceState.FOREIGN
 
 
-def test_what_is_told_to_clients_names_no_registry(database, stranger, options):
-    open_place(stranger, MemoryStore("a", options))[1].create()
-    places, _ = open_place(database, MemoryStore("a", options))
-    with pytest.raises(Unavailable) as caught:
-        places._stores["a"].check()
-
-    assert str(caught.value) == "store 'a': its place belongs to another database or store"
-
-
 @pytest.mark.parametrize("use", USES)
-def test_a_store_that_comes_back_with_a_foreign_place_stays_degraded(
+def test_a_store_that_returns_with_a_foreign_place_stays_unavailable(
     database, stranger, options, away, use, caplog
 ):
     open_place(stranger, MemoryStore("a", options))[1].create()
@@ -78,7 +69,7 @@ def test_a_store_that_comes_back_with_a_foreign_place_stays_degraded(
     assert caplog.text.count("take this one over") == 1
 
 
-def test_a_store_that_comes_back_with_its_own_place_is_served(database, options, away):
+def test_a_store_that_returns_with_its_own_place_is_served(database, options, away):
     open_place(database, MemoryStore("a", options))[1].create()
     places, place = open_place(database, away)
     places.start(named=True)
@@ -88,7 +79,7 @@ def test_a_store_that_comes_back_with_its_own_place_is_served(database, options,
     assert place.state is PlaceState.OWN
 
 
-def test_a_place_that_was_seen_costs_no_more_io(database, options):
+def test_a_known_place_costs_no_further_io(database, options):
     asked = []
 
     class Counting(MemoryStore):
@@ -106,7 +97,7 @@ def test_a_place_that_was_seen_costs_no_more_io(database, options):
     assert asked == ["blob:k"]
 
 
-def test_a_place_that_an_operator_took_over_meanwhile_is_used_again(database, stranger, options):
+def test_a_place_that_an_operator_has_taken_over_is_used_again(database, stranger, options):
     open_place(stranger, MemoryStore("a", options))[1].create()
     places, place = open_place(database, MemoryStore("a", options))
     with pytest.raises(Unavailable):

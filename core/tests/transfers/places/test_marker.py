@@ -1,4 +1,4 @@
-"""The marker in a place: its key, its text, and that it is not listed."""
+"""The marker of a place: its key, its content, and that no listing shows it."""
 
 import dataclasses
 import io
@@ -13,12 +13,12 @@ from calotype.transfers.markers import Marker, PlaceState
 from core.tests.transfers.places.opening import open_place, put
 
 
-def test_the_markers_key_is_a_key_that_no_upload_ever_has():
+def test_the_markers_key_is_valid_and_no_upload_ever_has_it():
     assert KEY.fullmatch(MARKER_KEY)
     assert not new_key("0" * 36).startswith(MARKER_KEY[:8])
 
 
-def test_a_marker_comes_back_as_it_was_written(database, options):
+def test_a_marker_is_read_as_it_was_written(database, options):
     place = open_place(database, MemoryStore("a", options))[1]
     place.create()
 

@@ -1,4 +1,4 @@
-"""Where fsck may repair."""
+"""Places in which fsck may remove objects."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_an_unmarked_place_may_not_be_repaired(database, options, held):
     assert "not marked as this database's" in places.may_repair(places._stores["a"])
 
 
-def test_a_place_that_was_taken_over_since_it_was_seen_may_not_be_repaired(database, stranger, options):
+def test_a_place_that_was_taken_over_meanwhile_may_not_be_repaired(database, stranger, options):
     places, place = open_place(database, MemoryStore("a", options))
     place.create()
     theirs = open_place(stranger, MemoryStore("a", options))[1]
@@ -34,7 +34,7 @@ def test_a_place_that_was_taken_over_since_it_was_seen_may_not_be_repaired(datab
     assert "belongs to store 'a' of database" in places.may_repair(places._stores["a"])
 
 
-def test_a_store_that_is_away_may_not_be_repaired(database, away):
+def test_an_unavailable_store_may_not_be_repaired(database, away):
     places, _ = open_place(database, away)
 
     assert places.may_repair(places._stores["a"]) == "away"

@@ -1,4 +1,4 @@
-"""What a store's place means for the start of the service."""
+"""The start of the service: places that are created, refused or examined later."""
 
 import contextlib
 import io
@@ -41,7 +41,8 @@ def test_a_silent_store_delays_the_start_no_longer_than_its_timeout(database, op
     with contextlib.closing(places._stores["a"]):
         places.start(named=True)
         assert places["b"].state is PlaceState.OWN
-        assert (places["a"].state, "store 'a': it says nothing" in caplog.text) == (PlaceState.UNKNOWN, True)
+        assert places["a"].state is PlaceState.UNKNOWN
+        assert "store 'a': it does not answer" in caplog.text
         speaking.set()
 
 
@@ -70,14 +71,14 @@ class Wrong(MemoryStore):
         raise Misconfigured(self.name, "its bucket does not exist: calotype-manage stores INI --create a")
 
 
-def test_a_named_store_that_is_configured_wrongly_stops_the_start(database, options):
-    """r1-E2: the command in its reason is the one to type."""
+def test_a_named_misconfigured_store_stops_the_start(database, options):
+    """r1-E2: the command in the reason can be copied to the command line."""
     places = Places(database, catalog(Wrong("a", options)), "x.ini data_dir=/d")
     with pytest.raises(ConfigurationError, match=r"stores x\.ini data_dir=/d --create a"):
         places.start(named=True)
 
 
-def test_a_named_store_without_uploads_is_looked_at_too(database, options):
+def test_a_named_read_only_store_that_is_misconfigured_stops_the_start(database, options):
     """r1-E2"""
 
     class Wrong(MemoryStore):
@@ -91,10 +92,8 @@ def test_a_named_store_without_uploads_is_looked_at_too(database, options):
 
 
 @pytest.mark.parametrize(("named", "kind"), [(True, Away), (False, Wrong)])
-def test_a_store_that_is_away_or_that_nobody_named_does_not_stop_the_start(
-    database, options, caplog, named, kind
-):
-    """r1-E2: a driver of before Misconfigured raises Unavailable for all of it, and stops no start either."""
+def test_an_unavailable_or_unnamed_store_does_not_stop_the_start(database, options, caplog, named, kind):
+    """r1-E2: nor does a driver from before Misconfigured, which raises Unavailable instead."""
     places = Places(database, catalog(kind("a", options)))
     places.start(named=named)
 
@@ -125,14 +124,6 @@ def test_a_place_that_is_not_marked_is_served_with_a_warning(database, options, 
     assert places._stores["a"].add("new", io.BytesIO(b"x")).size == 1
 
 
-def test_an_own_place_is_not_worth_a_word(database, options, caplog):
-    places, _ = open_place(database, MemoryStore("a", options), create=True)
-    places.start(named=True)
-    places.start(named=True)
-
-    assert caplog.text == ""
-
-
 def test_a_named_store_with_a_foreign_place_stops_the_start_with_one_sentence(
     database, stranger, options, caplog
 ):
@@ -145,7 +136,7 @@ def test_a_named_store_with_a_foreign_place_stops_the_start_with_one_sentence(
     assert str(caught.value).startswith("store 'a': its place belongs to store 'a' of database")
 
 
-def test_a_store_that_nobody_named_is_off_where_its_place_is_foreign(database, stranger, options, caplog):
+def test_an_unnamed_store_with_a_foreign_place_is_switched_off(database, stranger, options, caplog):
     closed = []
 
     class Closing(MemoryStore):
@@ -164,8 +155,8 @@ def test_a_store_that_nobody_named_is_off_where_its_place_is_foreign(database, s
     assert "a" not in places
 
 
-def test_of_two_names_for_one_empty_place_one_has_it_and_the_start_stops(database, options):
-    """r1-A2, on the first start of all."""
+def test_two_stores_with_one_empty_place_stop_the_start(database, options):
+    """r1-A2, at the very first start."""
     both = catalog(MemoryStore("a", options), MemoryStore("b", options), create=True)
     with pytest.raises(ConfigurationError, match="two stores cannot share one"):
         Places(database, both).start(named=True)
@@ -182,7 +173,7 @@ def test_a_place_that_cannot_be_created_does_not_stop_the_start(database, away, 
     assert places["b"].state is PlaceState.OWN
 
 
-def test_a_driver_that_fails_oddly_does_not_stop_the_start(database, options, caplog):
+def test_an_unexpected_error_of_a_driver_does_not_stop_the_start(database, options, caplog):
     class Odd(MemoryStore):
         def create(self):
             raise OSError("no")
@@ -193,47 +184,9 @@ def test_a_driver_that_fails_oddly_does_not_stop_the_start(database, options, ca
     assert "store 'a': its driver failed with OSError" in caplog.text
 
 
-def test_a_silent_store_keeps_the_start_no_longer_than_it_is_waited_for(
-    database, options, caplog, monkeypatch
-):
-    monkeypatch.setattr(module, "START_PATIENCE", 0.2)
-    speaking = threading.Event()
-
-    class Silent(MemoryStore):
-        def get(self, location, offset=0, length=None):
-            speaking.wait(30)
-            return super().get(location, offset, length)
-
-    other = MemoryStore("b", MemoryStore.Options())
-    places = Places(database, catalog(Silent("a", options), other, create=True))
-    with contextlib.closing(places._stores["a"]):
-        places.start(named=True)
-        assert places["b"].state is PlaceState.OWN
-        assert (places["a"].state, "store 'a': it says nothing" in caplog.text) == (PlaceState.UNKNOWN, True)
-        speaking.set()
-
-
-def test_a_registry_that_lost_its_id_stops_the_start(database, options):
-    with database.engine.begin() as connection:
-        connection.execute(IdentityRow.__table__.delete())
-    with pytest.raises(NoIdentity, match="db new-id"):
-        open_place(database, MemoryStore("a", options))[0].start(named=True)
-
-
-def test_a_new_id_is_another_one_and_the_only_one(database):
-    before = database.identity()
-    with database.unit() as unit:
-        made = unit.renew_identity()
-
-    assert database.identity() == made
-    assert made.id != before.id
-    with database.engine.connect() as connection:
-        assert len(connection.execute(IdentityRow.__table__.select()).all()) == 1
-
-
 @pytest.mark.parametrize("method", ["blobs", "attempts", "get"])
-def test_a_place_that_cannot_be_looked_at_in_time_is_away(database, options, method):
-    """Each request for a blob that is gone looks there, so a driver that hangs must not keep it. (r1-D3)"""
+def test_a_place_that_cannot_be_read_in_time_is_unavailable(database, options, method):
+    """Each request for a missing blob reads the marker, so a driver that hangs must not block it. (r1-D3)"""
     gate = threading.Event()
 
     class Hanging(MemoryStore):

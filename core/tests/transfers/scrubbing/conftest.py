@@ -1,4 +1,4 @@
-"""Fixtures of the scrubber's tests."""
+"""Fixtures of the tests of the scrubber."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images with copies in several stores, which a test damages and scrubs."""
+"""Images with copies in several stores, which a test damages and has scrubbed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,11 @@ from calotype.transfers.readers import Announced
 from tests.support.workbench import CALLER, Bench, Moody, make_catalog, make_settings
 
 DATA = pattern(3000)
-
-
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 
 class Watched(Moody):
-    """A store that tells what is read from it, and whose reads and checks fail when they are told to."""
+    """A store that records which locations are read, and whose reads and checks fail if a test says so."""
 
     def __init__(self, name: str):
         super().__init__(name)
@@ -50,7 +48,7 @@ class Watched(Moody):
 
 
 class Place:
-    """A lifecycle over two stores, and the means to damage what lies in them."""
+    """A lifecycle over three stores, and the means to damage the blobs in two of them."""
 
     def __init__(self, bench: Bench, **settings: object):
         self.database = bench.database
@@ -63,7 +61,7 @@ class Place:
         self.scrubber = self.another()
 
     def another(self):
-        """The scrubber of the first store, as another process has it."""
+        """Return the first store's scrubber of another process."""
         return self.lifecycle.scrubbers(self.ending, only="one")[0]
 
     def upload(self, data: bytes = DATA, *, twice: bool = False) -> str:

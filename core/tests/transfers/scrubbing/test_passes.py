@@ -1,4 +1,4 @@
-"""Which copies a pass reads, in what order, how fast, and in which process."""
+"""Passes: which copies the scrubber reads, in which order, how fast, and in which process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
 from calotype.model.changes import ImageFields
 from calotype.testing import Trickle
+from calotype.transfers import comparing
+from calotype.transfers.comparing import Interrupted, Pace
 from calotype.transfers.readers import Announced
-from calotype.transfers.scrubbing import COPY_COST, Interrupted, Pace
+from calotype.transfers.scrubbing import COPY_COST
 from core.tests.transfers.scrubbing.copies import DATA, LONG_AGO, Place
 from tests.support.workbench import CALLER, Bench, make_catalog, make_settings
 
@@ -54,7 +56,7 @@ def test_the_wait_for_the_rate_ends_when_the_process_ends() -> None:
         Pace(1, ending).spend(1 << 40)
 
 
-def test_copies_that_were_never_checked_come_first_and_then_the_oldest_check(place: Place) -> None:
+def test_a_pass_begins_with_unchecked_copies_and_continues_with_the_oldest_check(place: Place) -> None:
     ids = [place.upload() for _ in range(3)]
     row = LocationRow.__table__
     with place.database.engine.begin() as connection:
@@ -67,29 +69,16 @@ def test_copies_that_were_never_checked_come_first_and_then_the_oldest_check(pla
     assert place.one.read == [f"blob:{place.key(ids[number])}" for number in (2, 0, 1)]
     place.one.read.clear()
     place.scrubber.run()
-    assert place.one.read == [], "what was just checked was checked again"
+    assert place.one.read == [], "copies that were just checked are not due"
 
 
-def test_a_copy_that_is_minutes_old_is_left_alone(place: Place) -> None:
+def test_a_copy_that_is_minutes_old_is_not_read(place: Place) -> None:
     place.lifecycle.upload(Change(CALLER, ImageFields(store="one")), Announced(Trickle(DATA), len(DATA)))
 
     place.scrubber.run()
 
     assert place.one.read == []
     assert place.database.scrubs.all() == []
-
-
-def test_what_belongs_to_somebody_else_is_not_read(place: Place, bench: Bench) -> None:
-    store = place.one
-    store.schemes = ("memory",)
-    store.shelf.foreign["there"] = DATA
-    single = Lifecycle(place.database, make_catalog(store), make_settings())
-    image = single.register(Change(CALLER, ImageFields(location="memory:there")))
-    place.age(image.id)
-
-    place.scrubber.run()
-
-    assert store.read == []
 
 
 def test_one_process_at_a_time_scrubs_a_store(place: Place) -> None:
@@ -107,21 +96,7 @@ def test_one_process_at_a_time_scrubs_a_store(place: Place) -> None:
     assert len(place.one.read) == 1
 
 
-def test_two_that_want_a_store_at_once_do_not_both_get_it(place: Place) -> None:
-    seen = place.database.scrubs.find("one")
-    until = datetime.datetime.now(datetime.UTC)
-    with place.database.unit() as unit:
-        assert unit.scrubs.claim("one", "first", until, seen)
-        assert unit.scrubs.release("one", "first", ended=True)
-    seen = place.database.scrubs.find("one")
-    with place.database.unit() as unit:
-        assert unit.scrubs.claim("one", "first", until, seen)
-    with place.database.unit() as unit:
-        assert not unit.scrubs.claim("one", "second", until, seen)
-        assert not unit.scrubs.count("one", "second", failed=False)
-
-
-def test_a_process_that_ends_gives_the_pass_back_and_another_goes_on(place: Place) -> None:
+def test_a_process_that_ends_releases_the_pass_and_another_continues_it(place: Place) -> None:
     for _ in range(3):
         place.upload()
     place.ending.set()
@@ -137,7 +112,7 @@ def test_a_process_that_ends_gives_the_pass_back_and_another_goes_on(place: Plac
     assert done.ended_at is not None
 
 
-def test_the_rate_bounds_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_waits_for_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     ending = threading.Event()
     monkeypatch.setattr(ending, "wait", lambda seconds: waited.append(seconds))
@@ -149,15 +124,23 @@ def test_the_rate_bounds_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waited == pytest.approx([2, 4, 6], abs=0.1)
 
 
-def test_a_wait_ends_with_the_process() -> None:
-    ending = threading.Event()
-    ending.set()
+def test_the_time_that_reading_takes_counts_towards_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a check would never reach its rate, and a pass would take longer than planned."""
+    waited: list[float] = []
+    ending, now = threading.Event(), 1000.0
+    monkeypatch.setattr(ending, "wait", lambda seconds: waited.append(seconds))
+    monkeypatch.setattr(comparing.time, "monotonic", lambda: now)
+    pace = Pace(1 << 20, ending)
 
-    with pytest.raises(Interrupted):
-        Pace(1, ending).spend(1 << 40)
+    for seconds in (0.5, 3):
+        now += seconds
+        pace.spend(1 << 20)
+    pace.spend(1 << 20)
+
+    assert waited == [0.5, 0, 1], "a slow read was made up for by a read that exceeds the rate"
 
 
-def test_a_rate_that_does_not_allow_the_period_is_warned_of_once_a_pass(
+def test_a_rate_too_low_for_the_period_is_logged_once_a_pass(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = Place(bench, scrub_period=1e-9)
@@ -178,7 +161,7 @@ def test_a_rate_that_does_not_allow_the_period_is_warned_of_once_a_pass(
     place.lifecycle.close()
 
 
-def test_a_pass_that_goes_on_for_long_keeps_its_lease(place: Place) -> None:
+def test_the_lease_of_a_pass_can_be_renewed(place: Place) -> None:
     now = datetime.datetime.now(datetime.UTC)
     with place.database.unit() as unit:
         assert unit.scrubs.claim("one", "somebody", now, None)
@@ -203,4 +186,6 @@ def test_a_process_that_lost_its_lease_stops(place: Place) -> None:
     place.scrubber.run()
 
     assert len(place.one.read) == 1
-    assert place.database.scrubs.find("one").lease_until is not None, "the other one's lease was given back"
+    assert place.database.scrubs.find("one").lease_until is not None, (
+        "the lease of the other process was released"
+    )

@@ -1,11 +1,10 @@
-"""Look at a store that can be asked: its objects, the images in it, and what belongs to nobody."""
+"""The check of one store: its objects, the images in it, and the removal of objects without a row."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import itertools
-import time
+import threading
 from collections.abc import Iterator
 
 from calotype.database.database import Database
@@ -14,16 +13,16 @@ from calotype.model.images import StoredLocation
 from calotype.model.uploads import keys_in
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Blob, Capability
-from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError, named_errors
-from calotype.stores.measured import BLOCK
+from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError
+from calotype.transfers.comparing import Pace, compare
 from calotype.transfers.fsck.ledger import Ledger
 from calotype.transfers.fsck.steps import Plan, Problem, Progress, Refused, Step
 
 _BATCH = 500
 
 #: A repair that would remove more than MANY objects, or more than FEW that are more than SHARE of the
-#: store, needs an operator's agreement. A wrong database or a wrong place makes everything an orphan,
-#: while what crashes leave behind is a handful; and MANY is too many to lose by mistake in any store.
+#: store, needs an operator's agreement. With a wrong database or a wrong place every object is an orphan,
+#: while crashes leave a handful; and MANY is too many to lose by mistake in any store.
 FEW = 20
 SHARE = 0.10
 MANY = 1000
@@ -39,30 +38,31 @@ class Check:
         self._store = store
         self._plan = plan
         self._refusal = refusal
+        self._spend = None if plan.rate is None else Pace(plan.rate, threading.Event()).spend
         self._oldest = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=plan.window)
         self._objects = 0
         self._parts: set[str] = set()
-        #: What belongs to nobody and waits for its removal.
+        #: Objects without a row, which a repair removes.
         self._strays: dict[FindingKind, list[str]] = {FindingKind.ORPHAN: [], FindingKind.LEFTOVER: []}
-        #: key -> where an object that carries it lies, though the key's row says something else.
+        #: key -> the location of an object that carries this key, though the key's row says something else.
         self._elsewhere: dict[str, str] = {}
-        #: The keys of copies that could not be looked at, and of those that are not as they should be.
+        #: The keys of copies that could not be checked, and of copies that have a problem.
         self._unread: set[str] = set()
         self._unwell: set[str] = set()
-        #: Why the store could not be listed, and why it does not answer at all.
+        #: Why the store could not be listed, and why it is unavailable.
         self._unlisted: str | None = None
         self._away: str | None = None
 
     def run(self, after: str = "") -> Iterator[Step]:
-        """Look in both directions, then repair; `after`: the key after which the images go on."""
+        """Check in both directions, then repair; images are checked from the key `after` on."""
         self._after = after
         self._ledger = Ledger(self._database, self.name, at_once=self._plan.rate is not None)
         try:
             if self._store.can(Capability.LISTING):
-                yield from self._look_at_objects()
-            yield from self._look_at_images()
+                yield from self._check_objects()
+            yield from self._check_images()
             if reason := self._away or self._unlisted:
-                yield self._problem(FindingKind.UNREACHABLE, "", detail=reason)
+                yield self._ledger.note(Problem(self.name, FindingKind.UNREACHABLE, "", detail=reason))
             yield from self._repair()
         finally:
             self._ledger.flush()
@@ -70,34 +70,34 @@ class Check:
 
     # ---------------------------------------------------------------- store to database
 
-    def _look_at_objects(self) -> Iterator[Step]:
+    def _check_objects(self) -> Iterator[Step]:
         try:
-            yield from self._look_for_owners(FindingKind.ORPHAN, self._store.blobs())
-            yield from self._look_for_owners(FindingKind.LEFTOVER, self._store.attempts())
+            yield from self._check_listed(FindingKind.ORPHAN, self._store.blobs())
+            yield from self._check_listed(FindingKind.LEFTOVER, self._store.attempts())
         except StoreError as error:
             self._unlisted = error.reason
 
-    def _look_for_owners(self, fault: FindingKind, listed: Iterator[Blob]) -> Iterator[Step]:
+    def _check_listed(self, fault: FindingKind, listed: Iterator[Blob]) -> Iterator[Step]:
         while batch := list(itertools.islice(listed, _BATCH)):
             self._objects += len(batch)
             if fault is FindingKind.LEFTOVER:
                 self._parts.update(blob.location for blob in batch)
             old = [blob.location for blob in batch if blob.modified < self._oldest]
-            nobodys = self._nobodys(fault, old)
+            unowned = self._without_row(fault, old)
             for location in old:
-                if location not in nobodys or (fault is FindingKind.ORPHAN and self._is_gone(location)):
+                if location not in unowned or (fault is FindingKind.ORPHAN and self._is_gone(location)):
                     yield Progress(self.name, location)
                 elif self._plan.repair:
                     self._strays[fault].append(location)
                 else:
                     yield self._stray(fault, location)
 
-    def _nobodys(self, fault: FindingKind, locations: list[str]) -> set[str]:
-        """Return those locations that belong to no row, neither as they are nor by a key they carry."""
-        # Attempts first: one that is kept meanwhile is found among the locations.
+    def _without_row(self, fault: FindingKind, locations: list[str]) -> set[str]:
+        """Return the locations that no row names, neither as they are nor by a key that they carry."""
+        # Attempts first: one that succeeds meanwhile is found among the locations.
         known = {self._store.locate(key) for key in self._database.unplaced_keys(self.name)}
         known |= self._database.known_locations(self.name, locations)
-        # A driver's new version may write locations in another form; the key in them stays the same.
+        # A new version of a driver may write locations in another form; the key in them stays the same.
         keys = {location: keys_in(location) | {location} for location in locations if location not in known}
         living = self._database.known_keys(sorted(set().union(*keys.values())))
         if fault is FindingKind.ORPHAN:
@@ -105,7 +105,7 @@ class Check:
         return {location for location in keys if not keys[location] & living}
 
     def _is_gone(self, location: str) -> bool:
-        """Return whether an object was deleted since it was listed, as its image's row was."""
+        """Return whether an object was deleted since it was listed, together with its row."""
         try:
             self._store.size(location)
         except BlobNotFound:
@@ -116,41 +116,29 @@ class Check:
 
     # ---------------------------------------------------------------- database to store
 
-    def _look_at_images(self) -> Iterator[Step]:
-        """Look for each copy of an image's bytes, in the order of keys."""
+    def _check_images(self) -> Iterator[Step]:
         after = self._after
         while batch := self._database.stored_locations(self.name, after, _BATCH):
             for stored in batch:
                 after = stored.key
-                yield self._examine(stored) or Progress(self.name, stored.key)
+                yield self._check_copy(stored) or Progress(self.name, stored.key)
 
-    def _examine(self, stored: StoredLocation) -> Problem | None:
+    def _check_copy(self, stored: StoredLocation) -> Problem | None:
         if self._away is None:
             try:
-                return self._compare(stored)
+                fault = compare(self._store, stored, self._spend if stored.sha256 else None)
+                return self._of_image(fault.kind, stored, fault.detail) if fault else None
             except BlobNotFound:
                 return self._missing(stored)
             except StoreError as error:
                 if not self._is_away(error):
                     self._unread.add(stored.key)
                     return self._of_image(FindingKind.UNREADABLE, stored, error.reason + self._hint(stored))
-        # No finding of its own: that of the store stands for all images in it.
+        # Not a finding of its own: the finding about the store stands for all images in it.
         return Problem(self.name, FindingKind.UNREACHABLE, stored.key, stored.image_id, self._away or "")
 
-    def _compare(self, stored: StoredLocation) -> Problem | None:
-        size = self._store.size(stored.location)
-        if size is not None and stored.size is not None and size != stored.size:
-            detail = f"the store holds {size} bytes of an image of {stored.size}"
-            return self._of_image(FindingKind.WRONG_SIZE, stored, detail)
-        if self._plan.rate is None or stored.sha256 is None:
-            return None
-        digest = self._digest(stored.location, self._plan.rate)
-        if digest == stored.sha256:
-            return None
-        return self._of_image(FindingKind.WRONG_DIGEST, stored, f"the bytes have the SHA-256 {digest}")
-
     def _missing(self, stored: StoredLocation) -> Problem | None:
-        # An image that was deleted since its row was read misses nothing.
+        # The image may have been deleted since its row was read.
         if not self._database.has_stored(stored.key):
             return None
         detail, hint = f"nothing lies at {stored.location}", self._hint(stored)
@@ -165,7 +153,7 @@ class Check:
         return f"; but {where} carries its key" if where and where != stored.location else ""
 
     def _is_away(self, error: StoreError) -> bool:
-        """Return whether the store as a whole does not answer; remember it, and so ask it no more."""
+        """Return whether the whole store is unavailable, and remember that, so that it is not asked again."""
         if not isinstance(error, (BadLocation, BlobChanged)):
             try:
                 self._store.check()
@@ -173,24 +161,10 @@ class Check:
                 self._away = reason.reason
         return self._away is not None
 
-    def _digest(self, location: str, rate: float) -> str:
-        digest = hashlib.sha256()
-        began, count = time.monotonic(), 0
-        reader = self._store.get(location)
-        try:
-            with named_errors(self.name):
-                while block := reader.read(BLOCK):
-                    digest.update(block)
-                    count += len(block)
-                    time.sleep(max(0, count / rate - (time.monotonic() - began)))
-        finally:
-            reader.close()
-        return digest.hexdigest()
-
     # ---------------------------------------------------------------- repair
 
     def _repair(self) -> Iterator[Step]:
-        """Remove what belongs to nobody, all of it or nothing."""
+        """Remove all objects without a row, or none."""
         orphans, leftovers = self._strays[FindingKind.ORPHAN], self._strays[FindingKind.LEFTOVER]
         for location in itertools.filterfalse(self._may_go, orphans):
             detail = "it carries no key, so it could belong to an image that was not found where its row says"
@@ -208,10 +182,11 @@ class Check:
                 )
 
     def _may_go(self, location: str) -> bool:
-        """Return whether an orphan can be nobody's: it carries a key, or all images were found."""
+        """Return whether an orphan belongs to no image: it carries a key, or all images were found."""
         return bool(keys_in(location)) or not (self._unwell or self._away or self._after)
 
     def _why_not(self, count: int) -> str | None:
+        """Return why that many objects must not be removed, or None if they may be."""
         if self._refusal:
             return f"{self._refusal}. Nothing was removed."
         if self._unlisted:
@@ -226,10 +201,10 @@ class Check:
         )
 
     def _remove(self, fault: FindingKind, locations: list[str]) -> Iterator[Step]:
-        """Remove a batch of strays, except for what a row has claimed since they were listed."""
-        nobodys = self._nobodys(fault, locations)
+        """Remove a batch of objects, except those that have got a row since they were listed."""
+        unowned = self._without_row(fault, locations)
         for location in locations:
-            if location not in nobodys:
+            if location not in unowned:
                 yield Progress(self.name, location)
             else:
                 yield self._stray(fault, location, repaired=self._has_removed(fault, location))
@@ -250,36 +225,28 @@ class Check:
 
     def _of_image(self, fault: FindingKind, stored: StoredLocation, detail: str) -> Problem:
         self._unwell.add(stored.key)
-        return self._problem(fault, stored.key, stored.image_id, detail)
+        return self._ledger.note(Problem(self.name, fault, stored.key, stored.image_id, detail))
 
     def _stray(
         self, fault: FindingKind, location: str, detail: str = "", *, repaired: bool = False
     ) -> Problem:
         if self._refusal:
-            # In a place of another database these are no orphans: show them, but keep no findings of them.
+            # In a place of another database these are no orphans: show them, but record no findings.
             return Problem(self.name, fault, location, detail=self._refusal)
-        return self._problem(fault, location, detail=detail, repaired=repaired)
-
-    def _problem(
-        self,
-        fault: FindingKind,
-        key: str,
-        image_id: str | None = None,
-        detail: str = "",
-        repaired: bool = False,
-    ) -> Problem:
-        return self._ledger.note(Problem(self.name, fault, key, image_id, detail, repaired))
+        return self._ledger.note(Problem(self.name, fault, location, detail=detail, repaired=repaired))
 
     def _is_over(self, finding: Finding) -> bool:
-        """Return whether a finding that this run did not see again is no longer true."""
+        """Return whether a finding that this run did not see again no longer holds."""
         subject = finding.subject
+        if finding.kind is FindingKind.SCRUB_STOPPED:
+            return False  # `scrub resume` closes it
         if finding.kind is FindingKind.UNREACHABLE:
-            return True  # it is seen again whenever it is true
+            return True  # a run sees it again whenever it holds
         if finding.kind is FindingKind.LEFTOVER:
             listed = self._unlisted is None and self._store.can(Capability.LISTING)
-            return listed and (subject not in self._parts or not self._nobodys(finding.kind, [subject]))
+            return listed and (subject not in self._parts or not self._without_row(finding.kind, [subject]))
         if finding.kind is FindingKind.ORPHAN:
-            return self._is_gone(subject) or not self._nobodys(finding.kind, [subject])
+            return self._is_gone(subject) or not self._without_row(finding.kind, [subject])
         if not self._database.has_stored(subject):
             return True
         if self._away or subject in self._unread or subject <= self._after:

@@ -1,4 +1,4 @@
-"""Keep the database's findings about one store in step with what a check sees."""
+"""The ledger of a check: keep the database's findings about a store in step with what the check sees."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from calotype.model.findings import Finding, FindingState
 from calotype.transfers.fsck.steps import Problem
 
 _BATCH = 100
+_PAGE = 500
 
 
 class Ledger:
-    """Write a check's problems down as findings, and close the findings that are no longer true."""
+    """Record a check's problems as findings, and close the findings that no longer hold."""
 
     def __init__(self, database: Database, store: str, *, at_once: bool = False):
-        """Begin with the findings that are open now; `at_once`: let no problem wait to be written."""
+        """Read the findings that are open now. With `at_once`, each problem is recorded when it is noted."""
         self._database = database
-        self._store = store
-        self._room = 1 if at_once else _BATCH
-        self._opened = list(self._open_findings())
+        self._batch = 1 if at_once else _BATCH
+        self._opened = list(open_findings(database, store))
         self._waiting: list[Problem] = []
         self._seen: set[str] = set()
 
     def note(self, problem: Problem) -> Problem:
-        """Write a problem down, soon; return it."""
+        """Return the problem, which is recorded with the next batch."""
         self._waiting.append(problem)
         self._seen.add(f"{problem.fault}\0{problem.key}")
-        if len(self._waiting) >= self._room:
+        if len(self._waiting) >= self._batch:
             self.flush()
         return problem
 
     def flush(self) -> None:
-        """Write down what still waits."""
+        """Record the problems that wait for their batch."""
         if self._waiting:
             self._write(self._waiting)
             self._waiting = []
 
     def settle(self, is_over: Callable[[Finding], bool]) -> None:
-        """Close each finding that was open before, was not seen again, and is over by this test."""
+        """Close each finding that was open before, was not seen again, and is over."""
         over = [
             finding
             for finding in self._opened
@@ -62,9 +62,11 @@ class Ledger:
             for finding in findings:
                 unit.close_findings(finding.store, finding.kind, finding.subject)
 
-    def _open_findings(self) -> Iterator[Finding]:
-        page = self._database.findings(FindingState.OPEN, self._store, limit=500)
+
+def open_findings(database: Database, store: str) -> Iterator[Finding]:
+    """Return the open findings about a store, read page by page."""
+    page = database.findings(FindingState.OPEN, store, _PAGE)
+    yield from page.findings
+    while page.more:
+        page = database.findings(FindingState.OPEN, store, _PAGE, page.findings[-1])
         yield from page.findings
-        while page.more:
-            page = self._database.findings(FindingState.OPEN, self._store, 500, page.findings[-1])
-            yield from page.findings

@@ -11,9 +11,9 @@ from calotype.model.findings import FindingKind
 class Plan:
     """The options of a check.
 
-    `window`: objects younger than so many seconds are left alone. `rate`: bytes a second to read
-    all bytes at; None reads none. `repair`: remove what belongs to nobody. `agreed`: how many
-    objects of a store an operator agreed to lose, where that must be asked.
+    Objects younger than `window` seconds are not judged. `rate` is how many bytes a second the check reads;
+    None: it reads no bytes. `repair` removes objects without a row. `agreed` is how many objects of a store
+    the operator has agreed to lose, if that many must be confirmed.
     """
 
     window: float = 3600
@@ -24,9 +24,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is wrong in a store.
+    """Something wrong in a store.
 
-    `key`: that of the image's copy, the location of an orphan, or "" for the store as a whole.
+    `key` is the key of an image's copy, the location of an orphan, or "" for the store as a whole.
     """
 
     store: str
@@ -39,7 +39,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Something that was looked at and is well; `key` is where to go on after an interruption."""
+    """Something that was checked and is right; an interrupted check can continue after `key`."""
 
     store: str
     key: str
@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A repair that was asked for and not done; `reason` says why and what to do, as full sentences."""
+    """A repair that was not done; `reason` says why and what to do, in full sentences."""
 
     store: str
     reason: str
