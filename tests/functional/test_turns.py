@@ -76,7 +76,7 @@ def test_a_turn_is_waited_for_with_a_sentence_and_not_for_ever(
         with pytest.raises(SchemaMismatch, match="another process has been changing the database's schema"):
             migrate.downgrade(other, "base", tell=told.append)
     assert len(told) == 1
-    assert "waiting for it to end" in told[0]
+    assert "is changing the database's schema; waiting up to" in told[0]
     migrate.upgrade(other, [migrate.CORE, MIGRATIONS], tell=told.append)
     assert len(told) == 1
 

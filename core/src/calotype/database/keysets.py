@@ -1,6 +1,6 @@
-"""Keyset pagination: each page begins behind the last row of the page before, whose values the client brings.
+"""Keyset pagination: each page begins behind the last row of the page before, whose values the client sends.
 
-So a page costs the same however far down the list it is, and rows that come and go meanwhile shift nothing.
+So a page costs the same at each place of the list, and rows that come or go meanwhile shift nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The queries for images: those that a list asks for, as far as the caller may see them.
+"""The queries for images: single ones and lists, restricted to the caller's scope.
 
-Any number of images is read by two statements: one for the rows of `images`, one for their parts.
+Two statements read any number of images: one for the rows of `images`, and one for their parts.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class ScrubsUnit(UnitPart):
         return self._change(store, _SCRUBS.c.lease_owner == owner, **values)
 
     def resume(self, store: str) -> bool:
-        """Let a stopped pass begin anew; return whether there was one."""
+        """Let a stopped pass begin again; return whether there was one."""
         return self._change(store, _SCRUBS.c.stopped.is_not(None), stopped=None, ended_at=now())
 
     def _change(self, store: str, *conditions: ColumnElement[bool], **values: Any) -> bool:

@@ -30,7 +30,7 @@ PATIENCE = 1800.0
 _PAUSE = 0.1
 #: The number of PostgreSQL's advisory lock, which is unique within one database.
 _NUMBER = int.from_bytes(hashlib.sha256(b"calotype schema").digest()[:8], "big", signed=True)
-_WAITING = "another process changes the database's schema; waiting for it to end, %g minutes at most"
+_WAITING = "another process is changing the database's schema; waiting up to %g minutes for it to end"
 
 
 @contextlib.contextmanager
@@ -46,7 +46,7 @@ def turn(engine: Engine, tell: Tell) -> Iterator[None]:
             if time.monotonic() > end:
                 raise SchemaMismatch(
                     f"another process has been changing the database's schema for {PATIENCE / 60:g} minutes: "
-                    "see whether it still works, and try again"
+                    "check whether it is still running, and try again"
                 )
             if not is_told:
                 is_told = True

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class JobKind(enum.StrEnum):
-    """What a job does."""
+    """A kind of job."""
 
     FETCH = "fetch"  #: bytes from an external source into stores
     COPY = "copy"  #: an image's bytes into more stores

@@ -25,7 +25,7 @@ for fields that an update may repeat or that are ignored (`api.v1.views`), and f
 Only an admin may OPERATE, which is to copy bytes into more stores, to remove them from one, to see details of
 stores and jobs of other projects, and to start tasks.
 
-For a caller who may not VIEW an image, the image does not exist. The response takes as long as that for an
+For a caller that may not VIEW an image, the image does not exist. The response takes as long as that for an
 image that does not exist, to a microsecond, because `scope_of` translates the column VIEW into a query, and
 images outside of the caller's scope are not read.
 """
