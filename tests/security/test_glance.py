@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import itertools
 import socket
-import threading
 import uuid
 from collections.abc import Iterator
 
@@ -19,6 +18,7 @@ import pytest
 from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded, Person
 from tests.support.server import OCTETS, meta
+from tests.support.waiting import wait_for
 
 MIB = 1 << 20
 BOTH = ("/images", "/v1/images")
@@ -266,19 +266,24 @@ def test_g_20_an_endless_upload_ends_at_the_cap(capped: Guarded) -> None:
     assert capped.server.blobs(image_id) == []
 
 
+@contextlib.contextmanager
+def begun_upload(guarded: Guarded, image_id: str, token: str, size: int) -> Iterator[socket.socket]:
+    """Begin an upload of `size` bytes: the first MiB is sent, and the test sends the rest."""
+    with socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30) as upload:
+        upload.sendall(
+            f"PUT /v1/images/{image_id} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {token}\r\n"
+            f"Content-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n".encode()
+        )
+        upload.sendall(bytes(MIB))
+        yield upload
+
+
 def test_g_22_deleting_an_image_while_it_comes_frees_no_room_before_its_bytes_are_gone(
     start_guarded: StartGuarded,
 ) -> None:
     guarded = start_guarded({"calotype.project_bytes": str(4 * MIB)})
     image_id = guarded.attacker.reserve(disk_format="raw", container_format="bare")["id"]
-    with contextlib.closing(
-        socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30)
-    ) as upload:
-        upload.sendall(
-            f"PUT /v1/images/{image_id} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {guarded.attacker.token}\r\n"
-            f"Content-Type: application/octet-stream\r\nContent-Length: {3 * MIB}\r\n\r\n".encode()
-        )
-        upload.sendall(bytes(MIB))
+    with begun_upload(guarded, image_id, guarded.attacker.token, 3 * MIB) as upload:
         wait_for(lambda: usage(guarded, "A")[0] == 3 * MIB)
         assert guarded.attacker.delete(f"/v1/images/{image_id}").status == 200
         refused = guarded.attacker.try_upload(bytes(3 * MIB))
@@ -289,16 +294,6 @@ def test_g_22_deleting_an_image_while_it_comes_frees_no_room_before_its_bytes_ar
     wait_for(lambda: usage(guarded, "A")[0] == 0)
     assert guarded.server.blobs() == guarded.server.leftovers() == []
     assert guarded.attacker.upload(bytes(3 * MIB))["size"] == 3 * MIB
-
-
-def wait_for(condition: object, seconds: float = 20) -> None:
-    """Return when the condition holds."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.05)):
-        if condition():
-            return
-        pause.wait(0.05)
-    pytest.fail("what was waited for did not happen")
 
 
 @pytest.mark.parametrize("public", ["True", "true", "1", "yes", "on", "t", "TRUE"])
@@ -458,14 +453,7 @@ def test_g_53_an_image_is_active_only_with_its_bytes(guarded: Guarded) -> None:
 def test_g_27_an_upload_that_began_under_a_token_may_end_without_it(guarded: Guarded) -> None:
     text = guarded.tokens.add("mallory", "A", ("member",))
     image_id = guarded.attacker.reserve(disk_format="raw", container_format="bare")["id"]
-    with contextlib.closing(
-        socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30)
-    ) as upload:
-        upload.sendall(
-            f"PUT /v1/images/{image_id} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {text}\r\n"
-            f"Content-Type: application/octet-stream\r\nContent-Length: {2 * MIB}\r\n\r\n".encode()
-        )
-        upload.sendall(bytes(MIB))
+    with begun_upload(guarded, image_id, text, 2 * MIB) as upload:
         state = "SELECT status FROM images WHERE id = ?"
         wait_for(lambda: guarded.server.query(state, image_id) == [("saving",)])
         assert guarded.tokens.revoke(text.partition(".")[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -13,6 +12,7 @@ import pytest
 from tests.security.audited import Audit
 from tests.security.people import Guarded
 from tests.support.server import OCTETS, meta
+from tests.support.waiting import wait_for
 
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
@@ -104,10 +104,7 @@ def test_g_14_g_33_no_verb_starts_a_process(watched: tuple[Guarded, Audit]) -> N
     assert admin.ask("PUT", f"/v2/images/{queued}/stage", OCTETS, b"bytes").status == 204
     direct = {"method": {"name": "glance-direct"}}
     assert admin.ask("POST", f"/v2/images/{queued}/import", JSON, json.dumps(direct).encode()).status == 202
-    end = time.monotonic() + 30
-    while admin.get(f"/v2/images/{queued}").json["status"] != "active":
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_for(lambda: admin.get(f"/v2/images/{queued}").json["status"] == "active", seconds=30)
     web = {"method": {"name": "web-download", "uri": "http://127.0.0.1:1/$(touch x)"}}
     waiting = admin.reserve(disk_format="raw", container_format="bare")["id"]
     admin.ask("POST", f"/v2/images/{waiting}/import", JSON, json.dumps(web).encode())

@@ -6,7 +6,6 @@ server answers 100 (Continue) when a view begins to read a body, so then its hea
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from tests.support.callers import Tokens
 from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from tests.support.server import Server, write_ini
 from tests.support.v2 import stores
+from tests.support.waiting import wait_for
 from tests.support.web import Web
 from tests.support.workbench import make_bench, make_database
 
@@ -330,10 +330,8 @@ def test_r1_c2_an_upload_into_an_image_that_was_given_away_leaves_it_waiting(hou
     target = house.target(write.state)
     spoken = house.speak(write, target, "owner", house.given["owner"])
     spoken.begin(b"by")
-    end = time.monotonic() + 15
-    while house.server.query("SELECT status FROM images WHERE id = ?", target.image) == [("queued",)]:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    state = "SELECT status FROM images WHERE id = ?"
+    wait_for(lambda: house.server.query(state, target.image) != [("queued",)], seconds=15)
     house.patch(target.image, "owner", "elsewhere")
     status = spoken.finish(b"tes")
     house.use_up(write.state)

@@ -16,9 +16,7 @@ from core.tests.images.verbs import ACTIVE, DATA, DELETED, KILLED, SAVING
 def test_if_the_database_is_away_at_the_kill_the_attempt_stays_recorded(bench, doors):
     doors["commits"] = 1
     with pytest.raises(SourceBroken):  # the error that led here is the one that is told
-        bench.lifecycle.upload(
-            Change(bench.caller, ImageFields()), Announced(Exploding(DATA, SourceBroken("gone")))
-        )
+        bench.upload(Exploding(DATA, SourceBroken("gone")))
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is SAVING
@@ -28,7 +26,7 @@ def test_if_the_database_is_away_at_the_kill_the_attempt_stays_recorded(bench, d
 def test_if_the_database_is_away_from_activation_on_the_attempt_stays_recorded(bench, doors):
     doors |= {"commits": 1, "fails": 2}
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
     (row,) = bench.locations()
 
     assert row.state == LocationState.INTENDED
@@ -36,7 +34,7 @@ def test_if_the_database_is_away_from_activation_on_the_attempt_stays_recorded(b
 
 
 def test_if_the_row_of_a_removed_blob_cannot_be_deleted_it_stays_pending_delete(bench, doors):
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.upload(DATA)
     doors["commits"] = 1  # the delete; forgetting its location fails
     bench.lifecycle.delete(image, bench.caller)
 
@@ -62,7 +60,7 @@ def test_f9_a_unit_that_is_left_with_an_error_keeps_neither_record_nor_bytes(ben
 def test_f9_a_commit_that_fails_takes_the_bytes_with_it(bench, doors):
     doors["commits"] = 1  # the reservation; the activation fails
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is KILLED
@@ -72,7 +70,7 @@ def test_f9_a_commit_that_fails_takes_the_bytes_with_it(bench, doors):
 
 def test_f9_a_commit_that_fails_only_in_its_answer_keeps_the_bytes(bench, doors):
     doors |= {"commits": 1, "after": True}
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.upload(DATA)
 
     assert image.status is ACTIVE
     assert bench.status(image.id) is ACTIVE
@@ -80,7 +78,7 @@ def test_f9_a_commit_that_fails_only_in_its_answer_keeps_the_bytes(bench, doors)
 
 
 def test_f9_staged_bytes_stay_when_only_the_answer_to_their_commit_is_lost(bench, doors):
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    image = bench.reserve()
     doors |= {"commits": 1, "after": True}
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.imports.stage(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA)))
@@ -96,7 +94,7 @@ def test_f9_a_commit_that_is_still_under_way_when_it_is_looked_for_keeps_the_byt
     # Whoever looks without waiting for the commit finds the image as it was before.
     monkeypatch.setattr(bench.database, "find", lambda image_id: None)
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
     monkeypatch.undo()
     (image_id,) = bench.images()
 
@@ -105,14 +103,14 @@ def test_f9_a_commit_that_is_still_under_way_when_it_is_looked_for_keeps_the_byt
 
 
 def test_f9_a_commit_that_succeeds_keeps_the_bytes(bench):
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.upload(DATA)
 
     assert list(bench.blobs.values()) == [DATA]
     assert [row.state for row in bench.locations(image.id)] == [LocationState.STORED]
 
 
 def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.upload(DATA)
     doors["commits"] = 0
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.delete(image, bench.caller)
@@ -122,7 +120,7 @@ def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
 
 
 def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.upload(DATA)
     bench.lifecycle.delete(image, bench.caller)
 
     assert bench.status(image.id) is DELETED

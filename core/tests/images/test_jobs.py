@@ -8,14 +8,11 @@ import pytest
 
 from calotype.database.errors import DatabaseUnavailable
 from calotype.model.audit import Actor
-from calotype.model.change import Change
-from calotype.model.changes import ImageFields, new_id
+from calotype.model.changes import new_id
 from calotype.model.errors import TakenOver
 from calotype.model.jobs import JobKind
 from calotype.model.uploads import Lease, UploadAttempt
-from calotype.testing import Trickle
 from calotype.transfers.jobs import JobSpec
-from calotype.transfers.readers import Announced
 from core.tests.images.verbs import (
     ACTIVE,
     DATA,
@@ -39,8 +36,8 @@ def test_a_job_spec_survives_storage_and_only_a_tasks_has_fields_that_older_vers
 
 def test_a_job_during_which_the_database_was_away_is_begun_again(hasty, monkeypatch):
     bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
-    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    source = bench.upload(DATA)
+    image = bench.reserve()
     order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
     with bench.database.unit() as unit:
         unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
@@ -77,8 +74,8 @@ def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(
 
 def test_a_job_during_which_the_registry_was_away_is_begun_again(hasty, monkeypatch):
     bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
-    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    source = bench.upload(DATA)
+    image = bench.reserve()
     order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
     with bench.database.unit() as unit:
         unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
@@ -100,8 +97,8 @@ def test_a_job_whose_bytes_were_swept_while_its_process_stood_still_is_begun_aga
     hasty, monkeypatch, before
 ):
     bench = hasty
-    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    source = bench.upload(DATA)
+    image = bench.reserve()
     order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
     with bench.database.unit() as unit:
         unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())

@@ -35,7 +35,7 @@ def test_a_registered_image_is_active_and_reads_from_where_it_lies(bench, there)
 
 
 def test_a_queued_image_can_be_registered_and_only_once(bench, there):
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    image = bench.reserve()
     done = bench.lifecycle.register(
         Change(bench.caller, ImageFields(location=there, fields={"name": "n"}), image)
     )

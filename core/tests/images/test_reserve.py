@@ -2,7 +2,6 @@
 
 import pytest
 
-from calotype.model.change import Change
 from calotype.model.changes import ImageFields, InvalidRequest
 from calotype.model.images import Visibility
 from calotype.testing import Trickle
@@ -10,9 +9,7 @@ from core.tests.images.verbs import DATA, QUEUED, begin
 
 
 def test_a_reserved_image_waits_for_its_bytes(bench):
-    image = bench.lifecycle.reserve(
-        Change(bench.caller, ImageFields(fields={"name": "a"}, size=7, properties={"k": "v"}))
-    )
+    image = bench.reserve(ImageFields(fields={"name": "a"}, size=7, properties={"k": "v"}))
 
     assert (image.status, image.name, image.size, image.properties) == (QUEUED, "a", 7, {"k": "v"})
     assert image.visibility is Visibility.PRIVATE
@@ -20,10 +17,8 @@ def test_a_reserved_image_waits_for_its_bytes(bench):
 
 
 def test_an_image_belongs_to_the_project_of_its_maker_unless_the_draft_says_otherwise(bench):
-    assert bench.lifecycle.reserve(Change(bench.caller, ImageFields())).owner == "default"
-    assert (
-        bench.lifecycle.reserve(Change(bench.caller, ImageFields(fields={"owner": "other"}))).owner == "other"
-    )
+    assert bench.reserve().owner == "default"
+    assert bench.reserve(ImageFields(fields={"owner": "other"})).owner == "other"
 
 
 @pytest.mark.parametrize("verb", ["reserve", "upload", "register"])

@@ -62,15 +62,13 @@ def current_roles(environ: Mapping[str, Any]) -> frozenset[str] | None:
             raise_exc=False,
             log=False,
         )
-        if answer.status_code == 404:
-            return None
-        if answer.status_code != 200:
-            raise Unanswered(f"Keystone answered {answer.status_code} about a token.")
-        return frozenset(role["name"].lower() for role in answer.json()["token"].get("roles", ()))
-    except Unanswered:
-        raise
+        if answer.status_code == 200:
+            return frozenset(role["name"].lower() for role in answer.json()["token"].get("roles", ()))
     except Exception as error:  # of keystoneauth1, which the core does not import, or about the document
         raise Unanswered(f"Keystone could not be asked about a token: {type(error).__name__}.") from error
+    if answer.status_code == 404:
+        return None
+    raise Unanswered(f"Keystone answered {answer.status_code} about a token.")
 
 
 def _by_service(environ: Mapping[str, Any]) -> bool:

@@ -72,22 +72,19 @@ def identify_sole(head: Head) -> Caller:
     return SOLE_CALLER
 
 
-def identify_by_tokens(tokens: TokenFile) -> Identify:
-    """Identity `tokens`: return a function that returns the caller of a token, or None without a token.
+def identify_by_token(head: Head, *, tokens: TokenFile) -> Caller | None:
+    """Identity `tokens`: return the caller of the request's token, or None without a token.
 
-    The function raises Unauthenticated if the token is unknown.
+    Raises:
+        Unauthenticated: the token is unknown.
     """
-
-    def identify(head: Head) -> Caller | None:
-        text = head.headers.get("X-Auth-Token")
-        if text is None:
-            return None
-        caller = tokens.caller(text)
-        if caller is None:
-            raise Unauthenticated
-        return caller
-
-    return identify
+    text = head.headers.get("X-Auth-Token")
+    if text is None:
+        return None
+    caller = tokens.caller(text)
+    if caller is None:
+        raise Unauthenticated
+    return caller
 
 
 def identify_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | None:
@@ -197,7 +194,7 @@ def make_security(settings: Settings) -> SecurityPolicy:
     identify: Identify = identify_sole
     confirm: Identify = identify_sole
     if settings.identity == "tokens":
-        identify = confirm = identify_by_tokens(TokenFile(settings.tokens_path()))
+        identify = confirm = partial(identify_by_token, tokens=TokenFile(settings.tokens_path()))
     elif settings.identity == "keystone":
         identify = partial(identify_by_keystone, system_scope=settings.system_scope)
         confirm = partial(confirm_by_keystone, system_scope=settings.system_scope)
