@@ -8,7 +8,6 @@ from calotype.model.changes import ImageFields, new_id
 from calotype.model.images import LocationState, Status
 from calotype.stores import SourceBroken
 from calotype.testing import Exploding, Trickle
-from calotype.transfers.jobs import JobSpec
 from calotype.transfers.readers import Announced
 from core.tests.images.verbs import ACTIVE, DATA, DELETED, KILLED, SAVING
 
@@ -126,11 +125,3 @@ def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
     assert bench.status(image.id) is DELETED
     assert bench.row(image.id).deleted_at is not None
     assert (bench.blobs, bench.locations()) == ({}, [])
-
-
-@pytest.mark.parametrize("asked", [None, {"image_properties": {"name": "x"}}])
-def test_an_order_comes_back_as_it_was_and_only_a_tasks_has_what_older_versions_do_not_read(asked):
-    order = JobSpec(("memory",), source="web", uri="http://example.com/", asked=asked)
-
-    assert JobSpec.from_json(order.to_json()) == order
-    assert ("asked" in order.to_json()) is (asked is not None)

@@ -72,26 +72,6 @@ def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(
     assert bench.lifecycle.work()
 
 
-def test_a_job_during_which_the_registry_was_away_is_begun_again(hasty, monkeypatch):
-    bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
-    source = bench.upload(DATA)
-    image = bench.reserve()
-    order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
-    with bench.database.unit() as unit:
-        unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
-    doors["commits"] = 2  # it is taken, it begins; its end fails
-    with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.work()
-    assert bench.status(image.id) is QUEUED
-    with contextlib.closing(bench.raw()) as database:
-        database.execute("UPDATE jobs SET lease_until = '2020-01-01 00:00:00.000000'")
-
-    assert not bench.lifecycle.work()  # its process may live, and have another clock
-    time.sleep(LEASE * 2 / 3)
-    assert bench.lifecycle.work()
-    assert bench.read(bench.database.find(image.id)) == DATA
-
-
 @pytest.mark.parametrize("before", [QUEUED, IMPORTING])
 def test_a_job_whose_bytes_were_swept_while_its_process_stood_still_is_begun_again(
     hasty, monkeypatch, before

@@ -71,20 +71,3 @@ def test_a_declared_size_that_is_not_the_stored_one_is_refused(bench, there):
         bench.lifecycle.register(Change(bench.caller, ImageFields(location=there, size=len(DATA)))).status
         is ACTIVE
     )
-
-
-def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there):
-    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
-    bench.store.failing["delete"] = AssertionError("the bytes of others were touched")
-    bench.lifecycle.delete(image, bench.caller)
-
-    assert bench.store.shelf.foreign["there"] == DATA
-    assert "delete" in bench.store.failing
-    assert bench.locations() == []
-
-
-def test_a_registered_source_that_changed_is_not_given_out(bench, there):
-    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
-    bench.store.shelf.foreign["there"] = DATA[::-1]
-    with pytest.raises(NoGoodCopy):
-        bench.lifecycle.reading.open(image)

@@ -23,7 +23,6 @@ from core.tests.images.verbs import (
     DELETED,
     KILLED,
     QUEUED,
-    SAVING,
     Interrupted,
     bring,
     sweep_during_the_next_add,
@@ -113,14 +112,6 @@ def test_each_attempt_has_a_key_of_its_own(bench):
     assert all(image.location.key.startswith(f"{image.id}.") for image in images)
 
 
-def test_the_intent_stands_in_the_registry_before_the_first_byte_moves(bench):
-    seen = []
-    source = Paused(DATA, 0, lambda: seen.extend(bench.locations()))
-    image = bench.upload(source)
-
-    assert [(row.state, row.key) for row in seen] == [(LocationState.INTENDED, image.location.key)]
-
-
 def test_no_transaction_is_open_while_bytes_move(bench):
     def write_elsewhere():
         with contextlib.closing(bench.raw()) as raw:
@@ -169,20 +160,6 @@ def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
     assert len(bench.blobs) == 1
 
 
-@pytest.mark.parametrize("verb", ["upload", "stage"])
-@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TypeError("hunter2")])
-def test_what_our_own_readers_raise_is_not_called_a_fault_of_the_source(bench, verb, error):
-    """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
-    image, source = bench.reserve(), Exploding(DATA, error)
-    with pytest.raises(type(error)) as caught:
-        bring(bench, verb, image, source)
-
-    assert caught.value is error
-    assert bench.status(image.id) is QUEUED
-    assert "hunter2" not in bench.row(image.id).status_reason
-    assert (bench.blobs, bench.locations()) == ({}, [])
-
-
 def test_a_copy_whose_source_store_fails_names_that_store(bench, monkeypatch):
     """r1-H3: the store that the bytes are copied from is no client's source."""
     image = bench.upload(DATA)
@@ -210,32 +187,6 @@ def test_a_reserved_size_holds_for_the_upload_that_follows(bench):
         bench.lifecycle.upload(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA)))
 
 
-@pytest.mark.parametrize("error", [RuntimeError("password=hunter2"), Interrupted("hunter2")])
-@pytest.mark.parametrize("late", [False, True])
-def test_what_a_driver_raises_kills_the_image_and_its_text_stays_inside(bench, error, late):
-    bench.store.failing["add"], bench.store.late = error, late
-    with pytest.raises((StoreError, Interrupted)):
-        bench.upload(DATA)
-    (image_id,) = bench.images()
-    reason = bench.row(image_id).status_reason
-
-    assert bench.status(image_id) is KILLED
-    assert type(error).__name__ in reason
-    assert "hunter2" not in reason
-    assert (bench.blobs, bench.locations()) == ({}, [])
-
-
-def test_bytes_that_cannot_be_removed_stay_written_down_as_doomed(bench):
-    bench.store.failing |= {"add": Unavailable("memory", "away"), "discard": Unavailable("memory", "away")}
-    bench.store.late = True
-    with pytest.raises(Unavailable):
-        bench.upload(DATA)
-    (row,) = bench.locations()
-
-    assert row.state == LocationState.PENDING_DELETE
-    assert set(bench.blobs) == {f"blob:{row.key}"}
-
-
 @pytest.mark.parametrize(
     "draft", [ImageFields(store="attic"), ImageFields(store="memory2")], ids=["unknown", "almost"]
 )
@@ -259,20 +210,6 @@ def test_a_store_that_takes_no_uploads_is_refused(bench):
     checked.capabilities = type(checked.capabilities)(0)
     with pytest.raises(UnknownStore, match="takes no uploads"):
         bench.upload(DATA)
-
-
-def test_a_second_upload_is_refused_and_its_metadata_is_not_taken(bench):
-    image = bench.upload(DATA, ImageFields(fields={"name": "first"}))
-    source = Trickle(pattern(100, seed=9))
-    with pytest.raises(NotQueued):
-        bench.lifecycle.upload(
-            Change(bench.caller, ImageFields(fields={"name": "second"}), image), Announced(source)
-        )
-    after = bench.database.find(image.id)
-
-    assert source.given == 0
-    assert after == image
-    assert bench.read(after) == DATA
 
 
 def test_of_two_uploads_to_one_queued_image_one_wins_and_the_other_reads_nothing(bench):
@@ -378,32 +315,3 @@ def test_a_reservation_that_is_not_committed_reads_no_byte(bench, doors):
         bench.upload(source)
 
     assert (source.given, bench.images(), bench.blobs) == (0, [], {})
-
-
-def test_when_the_registry_is_away_at_the_kill_the_intent_stays_written_down(bench, doors):
-    doors["commits"] = 1
-    with pytest.raises(SourceBroken):  # the error that led here is the one that is told
-        bench.upload(Exploding(DATA, SourceBroken("gone")))
-    (image_id,) = bench.images()
-
-    assert bench.status(image_id) is SAVING
-    assert [row.state for row in bench.locations()] == [LocationState.INTENDED]
-
-
-def test_when_the_registry_is_away_at_activation_and_after_it_the_intent_stays_written_down(bench, doors):
-    doors |= {"commits": 1, "fails": 2}
-    with pytest.raises(DatabaseUnavailable):
-        bench.upload(DATA)
-    (row,) = bench.locations()
-
-    assert row.state == LocationState.INTENDED
-    assert set(bench.blobs) == {f"blob:{row.key}"}
-
-
-def test_when_the_registry_forgets_to_forget_the_row_stays_doomed(bench, doors):
-    image = bench.upload(DATA)
-    doors["commits"] = 1  # the delete; forgetting its location fails
-    bench.lifecycle.delete(image, bench.caller)
-
-    assert bench.blobs == {}
-    assert [row.state for row in bench.locations()] == [LocationState.PENDING_DELETE]
