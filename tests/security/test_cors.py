@@ -84,7 +84,7 @@ def test_pages_of_a_named_origin_may_use_the_service_and_others_may_not(start_gu
         assert (answer.status, cors_headers(answer), answer.headers["Vary"]) == (200, [], "Origin")
 
 
-def test_with_identity_none_a_page_of_a_named_origin_is_let_in_too(start_server: StartServer) -> None:
+def test_with_identity_none_pages_of_a_named_origin_are_served(start_server: StartServer) -> None:
     """Issue 15.5: without the setting its Origin would be refused, and other origins still are."""
     server = start_server({"calotype.cors_origins": f"http://localhost:3000 {PAGE}"})
     assert preflight(server, "/images").status == 204
@@ -95,7 +95,7 @@ def test_with_identity_none_a_page_of_a_named_origin_is_let_in_too(start_server:
     assert "calotype.cors_origins does not name it" in refused.text
 
 
-def test_without_the_setting_a_preflight_is_told_so_and_nothing_else_tells_of_origins(
+def test_without_the_setting_a_preflight_is_refused_and_no_response_has_cors_headers(
     server: Server, guarded: Guarded
 ) -> None:
     """Issue 15.5: no token is asked for, because a browser sends none with a preflight."""
@@ -116,7 +116,7 @@ def test_without_the_setting_a_preflight_is_told_so_and_nothing_else_tells_of_or
         (f"{PAGE}/", "nothing behind"),
     ],
 )
-def test_an_origin_that_cannot_be_meant_stops_the_start(origins: str, said: str) -> None:
+def test_an_impossible_origin_stops_the_start(origins: str, said: str) -> None:
     """Issue 15.5: the error is one sentence, which names the setting."""
     given = {"sqlalchemy.url": "sqlite://", "calotype.cors_origins": origins}
     with pytest.raises(SettingsError, match=f"calotype.cors_origins: .*{said}"):
@@ -125,7 +125,7 @@ def test_an_origin_that_cannot_be_meant_stops_the_start(origins: str, said: str)
     assert read_settings({}, {**given, **named}).cors_origins == ("*", PAGE)
 
 
-def test_balancers_of_openstack_find_the_path_that_they_ask_for(server: Server) -> None:
+def test_health_checks_of_openstack_load_balancers_get_200(server: Server) -> None:
     """Issue 15.5: as oslo.middleware's."""
     answer = server.get("/healthcheck")
     assert (answer.status, answer.text) == (200, "OK")

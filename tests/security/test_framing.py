@@ -85,7 +85,7 @@ def test_headers_without_an_end_are_refused(server: Server) -> None:
     assert statuses(spoken) in ([400], [431])
 
 
-def test_two_honest_requests_on_one_connection_are_both_served(server: Server) -> None:
+def test_two_valid_requests_on_one_connection_are_both_served(server: Server) -> None:
     first = b"GET /versions HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert statuses(server.speak(first + first.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))) == [
         200,
@@ -93,7 +93,7 @@ def test_two_honest_requests_on_one_connection_are_both_served(server: Server) -
     ]
 
 
-def test_http_1_0_is_still_spoken(server: Server) -> None:
+def test_http_1_0_is_still_served(server: Server) -> None:
     assert statuses(server.speak(b"GET /images HTTP/1.0\r\n\r\n")) == [200]
 
 
@@ -103,7 +103,7 @@ def test_w_17_only_a_whole_prefix_makes_a_meta_header(server: Server, name: str)
     assert image["name"] == ("given" if name == "X-Image-Meta-Name" else None)
 
 
-def test_w_17_an_underscore_never_passes_for_another_header(server: Server) -> None:
+def test_w_17_a_header_with_an_underscore_never_counts_as_another_header(server: Server) -> None:
     answer = server.post("/images", {"Content_Type": "application/octet-stream"}, b"bytes")
     assert answer.status == 400
     assert "Content-Type must be application/octet-stream" in answer.text

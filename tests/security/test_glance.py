@@ -44,7 +44,7 @@ def endless(block: bytes = bytes(65536), most: int = 4096) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("store", ["file", "vault"])
-def test_g_01_no_answer_says_where_bytes_lie(guarded: Guarded, store: str) -> None:
+def test_g_01_no_response_contains_a_location(guarded: Guarded, store: str) -> None:
     image = guarded.admin.reserve(name="where", is_public="True")
     guarded.admin.try_upload(b"bytes", store=store)
     for path in BOTH:
@@ -79,7 +79,7 @@ def test_g_01_no_answer_says_where_bytes_lie(guarded: Guarded, store: str) -> No
     ],
 )
 @pytest.mark.parametrize("who", ["attacker", "admin"])
-def test_g_02_g_14_g_18_g_21_no_scheme_but_an_outside_one_is_a_location(
+def test_g_02_g_14_g_18_g_21_only_external_schemes_are_accepted_as_locations(
     guarded: Guarded, who: str, location: str
 ) -> None:
     person: Person = getattr(guarded, who)
@@ -97,7 +97,7 @@ def test_g_02_g_14_g_18_g_21_no_scheme_but_an_outside_one_is_a_location(
 
 
 @pytest.mark.parametrize("path", BOTH)
-def test_g_02_a_queued_image_takes_no_location_and_no_two_sources(guarded: Guarded, path: str) -> None:
+def test_g_02_a_queued_image_accepts_neither_a_location_nor_two_sources(guarded: Guarded, path: str) -> None:
     image = guarded.attacker.reserve(disk_format="raw", container_format="bare")
     before = row(guarded, image["id"])
     given = {"x-image-meta-location": "file:///etc/passwd"}
@@ -107,7 +107,7 @@ def test_g_02_a_queued_image_takes_no_location_and_no_two_sources(guarded: Guard
     assert row(guarded, image["id"]) == before
 
 
-def test_g_04_a_delete_that_is_refused_touches_no_byte(guarded: Guarded) -> None:
+def test_g_04_a_refused_delete_removes_no_bytes(guarded: Guarded) -> None:
     data = b"precious" * 1000
     public, private = guarded.admin.upload(data, is_public="True"), guarded.victim.upload(data)
     shared = guarded.victim.upload(data)
@@ -150,7 +150,7 @@ FILTERS = (
 )
 
 
-def test_g_05_o_24_no_filter_lists_what_one_may_not_see(guarded: Guarded) -> None:
+def test_g_05_o_24_no_filter_lists_images_that_the_caller_may_not_see(guarded: Guarded) -> None:
     hidden = {
         guarded.victim.reserve(name="secret", property_x="y")["id"],
         guarded.victim.upload(b"secret", name="secret", protected="True")["id"],
@@ -174,7 +174,7 @@ def test_g_05_o_24_no_filter_lists_what_one_may_not_see(guarded: Guarded) -> Non
         assert told[0].body == told[1].body
 
 
-def test_g_06_a_store_that_is_away_is_named_by_its_name_and_no_more(guarded: Guarded) -> None:
+def test_g_06_an_error_of_a_store_contains_only_the_stores_name(guarded: Guarded) -> None:
     for path in BOTH:
         fields = {"disk_format": "raw", "container_format": "bare", "store": "vault"}
         answer = guarded.attacker.ask("POST", path, {**OCTETS, **meta(**fields)}, b"bytes")
@@ -193,7 +193,7 @@ def test_g_06_a_store_that_is_away_is_named_by_its_name_and_no_more(guarded: Gua
     ids=["over the cap", "longer than said", "shorter than said", "another checksum", "another format"],
 )
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_g_12_g_20_a_failed_upload_leaves_no_byte_and_costs_nothing(
+def test_g_12_g_20_a_failed_upload_leaves_no_bytes_and_uses_no_quota(
     capped: Guarded, fields: dict[str, str], body: int, status: int, chunked: bool
 ) -> None:
     image_id = str(uuid.uuid4())
@@ -224,7 +224,7 @@ def failed(guarded: Guarded, image_id: str, left: str) -> bool:
     ],
 )
 @pytest.mark.parametrize("cut", [False, True], ids=["too large", "cut short"])
-def test_g_39_a_failed_upload_in_any_dialect_leaves_no_byte_and_costs_nothing(
+def test_g_39_a_failed_upload_in_any_dialect_leaves_no_bytes_and_uses_no_quota(
     capped: Guarded, asked: str, left: str, cut: bool
 ) -> None:
     """r1-E23: only v1 was tried. In v2 the image waits again, and takes other bytes.
@@ -278,7 +278,7 @@ def begun_upload(guarded: Guarded, image_id: str, token: str, size: int) -> Iter
         yield upload
 
 
-def test_g_22_deleting_an_image_while_it_comes_frees_no_room_before_its_bytes_are_gone(
+def test_g_22_deleting_an_image_during_its_upload_frees_no_quota_until_its_bytes_are_removed(
     start_guarded: StartGuarded,
 ) -> None:
     guarded = start_guarded({"calotype.project_bytes": str(4 * MIB)})
@@ -298,7 +298,7 @@ def test_g_22_deleting_an_image_while_it_comes_frees_no_room_before_its_bytes_ar
 
 @pytest.mark.parametrize("public", ["True", "true", "1", "yes", "on", "t", "TRUE"])
 @pytest.mark.parametrize("path", BOTH)
-def test_g_16_only_an_admin_publishes(guarded: Guarded, path: str, public: str) -> None:
+def test_g_16_only_an_admin_can_publish(guarded: Guarded, path: str, public: str) -> None:
     image_id = str(uuid.uuid4())
     refused = guarded.attacker.ask("POST", path, meta(id=image_id, is_public=public))
     assert refused.status == 403
@@ -325,7 +325,7 @@ SERVERS_OWN = {
 
 @pytest.mark.parametrize("state", ["queued", "active", "deactivated"])
 @pytest.mark.parametrize("path", BOTH)
-def test_g_26_o_16_h_02_no_header_sets_what_the_server_owns(guarded: Guarded, path: str, state: str) -> None:
+def test_g_26_o_16_h_02_no_header_sets_a_field_of_the_server(guarded: Guarded, path: str, state: str) -> None:
     if state == "queued":
         image = guarded.attacker.reserve(name="mine", disk_format="raw", container_format="bare")
     else:
@@ -366,7 +366,7 @@ def without_time(after: list[tuple], before: list[tuple]) -> list[tuple]:
     return [before[0], *after[1:]]
 
 
-def test_g_11_a_share_is_not_in_lists_before_it_is_accepted_in_v2(guarded: Guarded) -> None:
+def test_g_11_v2_lists_a_shared_image_only_after_the_member_accepts_it(guarded: Guarded) -> None:
     image_id = guarded.attacker.reserve(name="pushed")["id"]
     assert guarded.attacker.ask("PUT", f"/v1/images/{image_id}/members/V").status == 204
     assert image_id.encode() not in guarded.victim.get("/v2/images?limit=1000").body
@@ -374,7 +374,7 @@ def test_g_11_a_share_is_not_in_lists_before_it_is_accepted_in_v2(guarded: Guard
 
 
 @pytest.mark.parametrize("count", [129])
-def test_g_11_g_30_an_image_is_shared_with_so_many_and_no_more(guarded: Guarded, count: int) -> None:
+def test_g_11_g_30_the_number_of_members_is_limited(guarded: Guarded, count: int) -> None:
     image_id = guarded.attacker.reserve()["id"]
     members = ",".join(f'{{"member_id": "project{number}"}}' for number in range(count))
     body = f'{{"memberships": [{members}]}}'.encode()
@@ -384,7 +384,7 @@ def test_g_11_g_30_an_image_is_shared_with_so_many_and_no_more(guarded: Guarded,
     assert guarded.attacker.get(path).json == {"members": []}
 
 
-def test_g_30_a_project_has_so_many_images_and_no_more_whatever_the_dialect(
+def test_g_30_the_number_of_a_projects_images_is_limited_in_every_dialect(
     start_guarded: StartGuarded,
 ) -> None:
     guarded = start_guarded({"calotype.project_images": "3"})
@@ -402,7 +402,7 @@ def test_g_30_a_project_has_so_many_images_and_no_more_whatever_the_dialect(
     assert usage(guarded, "A") == (0, 3)
 
 
-def test_g_37_an_id_is_never_given_again_not_even_in_another_spelling(guarded: Guarded) -> None:
+def test_g_37_an_id_is_never_used_again_in_any_spelling(guarded: Guarded) -> None:
     image_id = guarded.admin.reserve(is_public="True")["id"]
     assert guarded.admin.delete(f"/v1/images/{image_id}").status == 200
     spelled = (image_id, image_id.upper())
@@ -415,7 +415,7 @@ def test_g_37_an_id_is_never_given_again_not_even_in_another_spelling(guarded: G
         assert who.ask("POST", "/v2/images", {"Content-Type": "application/json"}, body).status == 409
 
 
-def test_r_19_bytes_are_given_once(guarded: Guarded) -> None:
+def test_r_19_bytes_cannot_be_overwritten(guarded: Guarded) -> None:
     image = guarded.attacker.upload(b"first")
     for path, status in (
         (f"/images/{image['id']}", 409),
@@ -426,7 +426,7 @@ def test_r_19_bytes_are_given_once(guarded: Guarded) -> None:
     assert guarded.attacker.get(f"/v1/images/{image['id']}").body == b"first"
 
 
-def test_g_34_no_way_leads_from_active_back_to_queued(guarded: Guarded) -> None:
+def test_g_34_an_active_image_cannot_become_queued_again(guarded: Guarded) -> None:
     image_id = guarded.attacker.upload(b"first")["id"]
     patch = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
     for change in (
@@ -440,7 +440,7 @@ def test_g_34_no_way_leads_from_active_back_to_queued(guarded: Guarded) -> None:
     assert guarded.attacker.get(f"/v1/images/{image_id}").body == b"first"
 
 
-def test_g_53_an_image_is_active_only_with_its_bytes(guarded: Guarded) -> None:
+def test_g_53_an_image_becomes_active_only_with_its_bytes(guarded: Guarded) -> None:
     answer = guarded.attacker.try_upload(bytes(MIB), size="0")
     assert answer.status == 400
     empty = guarded.attacker.ask(
@@ -450,7 +450,7 @@ def test_g_53_an_image_is_active_only_with_its_bytes(guarded: Guarded) -> None:
         assert (empty["size"], empty["checksum"]) == (0, hashlib.md5(b"").hexdigest())
 
 
-def test_g_27_an_upload_that_began_under_a_token_may_end_without_it(guarded: Guarded) -> None:
+def test_g_27_an_upload_may_outlast_its_token(guarded: Guarded) -> None:
     text = guarded.tokens.add("mallory", "A", ("member",))
     image_id = guarded.attacker.reserve(disk_format="raw", container_format="bare")["id"]
     with begun_upload(guarded, image_id, text, 2 * MIB) as upload:

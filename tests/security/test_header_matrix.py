@@ -13,13 +13,13 @@ from tests.support.answers import statuses
 from tests.support.server import OCTETS, Server, meta
 
 
-def test_h_01_the_owner_is_the_callers_project_and_not_what_a_header_says(server: Server) -> None:
+def test_h_01_the_owner_is_the_callers_project_whatever_a_header_says(server: Server) -> None:
     image = server.reserve(owner="victim")
     assert image["owner"] == "default"
     assert server.put(f"/images/{image['id']}", meta(owner="victim")).image["owner"] == "default"
 
 
-def test_h_06_blanks_and_two_forms_of_one_text_are_kept_as_given(server: Server) -> None:
+def test_h_06_blanks_and_unicode_forms_are_kept_as_given(server: Server) -> None:
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     for name in (composed, decomposed, "\u202eevil"):
         image = server.request("POST", "/images", {"x-image-meta-name": name.encode()}).image
@@ -27,14 +27,14 @@ def test_h_06_blanks_and_two_forms_of_one_text_are_kept_as_given(server: Server)
 
 
 @pytest.mark.parametrize("name", ["\u2028", "\u2029", "\x9b31m"])
-def test_h_06_what_ends_a_line_or_paints_a_terminal_is_400(server: Server, name: str) -> None:
+def test_h_06_control_characters_in_a_name_are_400(server: Server, name: str) -> None:
     image_id = str(uuid.uuid4())
     headers = {"x-image-meta-id": image_id, "x-image-meta-name": f"a{name}b".encode()}
     assert server.request("POST", "/images", headers).status == 400
     assert server.head(f"/images/{image_id}").status == 404
 
 
-def test_h_08_a_block_of_headers_without_measure_is_refused(server: Server) -> None:
+def test_h_08_too_many_or_too_long_headers_are_refused(server: Server) -> None:
     many = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 1000) for number in range(400))
     spoken = server.speak(b"GET /images HTTP/1.1\r\nHost: localhost\r\n" + many + b"\r\n")
     assert statuses(spoken) in ([400], [431])
@@ -54,7 +54,7 @@ FORMATS = {"disk_format": "raw", "container_format": "bare"}
 
 @pytest.mark.parametrize("asked", UPLOADS)
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "GZIP", "gzip, identity"])
-def test_h_10_a_coded_body_is_415_in_every_dialect_and_nothing_is_recorded(
+def test_h_10_an_encoded_body_is_415_in_every_dialect_and_leaves_no_record(
     server: Server, asked: str, coding: str
 ) -> None:
     """r1-E23: only the classic POST was tried."""
@@ -84,7 +84,7 @@ def smuggling(spared: str, form: str) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize("path", ["/images/{}", "/v1/images/{}", "/v2/images/{}"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 @pytest.mark.parametrize("form", ["short", "long", "chunked"])
-def test_h_13_a_body_where_none_belongs_is_not_taken_for_the_next_request(
+def test_h_13_an_unexpected_body_is_never_read_as_the_next_request(
     server: Server, path: str, method: str, form: str
 ) -> None:
     """r1-E23: the connection is one that stays open, so that what follows could be a request.
@@ -102,7 +102,7 @@ def test_h_13_a_body_where_none_belongs_is_not_taken_for_the_next_request(
     assert server.query("SELECT status FROM images WHERE id = ?", spared) == [("queued",)]
 
 
-def test_h_16_names_that_are_equal_after_folding_are_400(server: Server) -> None:
+def test_h_16_names_that_are_equal_after_normalization_are_400(server: Server) -> None:
     for other in ("x-image-meta-property-a_b", "x-image-meta-property-A-B"):
         headers = [("x-image-meta-property-a-b", "1"), (other, "2")]
         assert server.request("POST", "/images", headers).status == 400
@@ -113,7 +113,7 @@ def test_h_16_a_name_of_more_than_255_characters_is_400(server: Server) -> None:
     assert server.post("/images", {f"x-image-meta-property-{'n' * 256}": "v"}).status == 400
 
 
-def test_p_08_a_given_id_that_is_taken_tells_nothing_of_its_owner(server: Server) -> None:
+def test_p_08_a_taken_id_is_refused_without_naming_its_owner(server: Server) -> None:
     image_id = server.reserve(name="whose?")["id"]
     answer = server.post("/images", meta(id=image_id))
     assert (answer.status, "whose?" in answer.text, "default" in answer.text) == (409, False, False)

@@ -95,7 +95,7 @@ def people(server: Server, keystone: Mapping[str, str]) -> dict[str, Person]:
     }
 
 
-def test_a_member_owns_what_it_makes_and_another_project_sees_nothing_of_it(
+def test_a_members_image_belongs_to_its_project_and_is_invisible_to_others(
     people: dict[str, Person],
 ) -> None:
     member, other = people["member"], people["other"]
@@ -115,7 +115,7 @@ def test_a_member_owns_what_it_makes_and_another_project_sees_nothing_of_it(
     assert token not in str(member.token)
 
 
-def test_a_reader_looks_and_does_no_more(people: dict[str, Person]) -> None:
+def test_a_reader_can_only_read(people: dict[str, Person]) -> None:
     image = people["member"].upload(b"bytes")
     path = f"/v1/images/{image['id']}"
     reader = people["reader"]
@@ -138,7 +138,7 @@ def test_o_05_no_token_or_a_bad_one_is_401(server: Server, token: str | None) ->
 
 
 @pytest.mark.parametrize("forged", SPELLINGS, ids=["-", "_", "upper", "lower"])
-def test_o_01_r_37_what_a_client_says_of_itself_is_worth_nothing(
+def test_o_01_r_37_identity_headers_of_a_client_have_no_effect_with_keystone(
     server: Server, people: dict[str, Person], forged: dict[str, str]
 ) -> None:
     nobody = Person(server, None, None)
@@ -153,13 +153,13 @@ def test_o_01_r_37_what_a_client_says_of_itself_is_worth_nothing(
     assert other.ask("POST", "/v1/images", {**forged, **meta(is_public="True")}).status in (401, 403)
 
 
-def test_o_07_no_token_is_in_the_log(server: Server, people: dict[str, Person]) -> None:
+def test_o_07_the_log_contains_no_token(server: Server, people: dict[str, Person]) -> None:
     people["member"].get("/v1/images")
     assert [user for user, person in people.items() if person.token in server.log] == []
 
 
 @pytest.mark.parametrize("forged", [{}, *SPELLINGS], ids=["none", "-", "_", "upper", "lower"])
-def test_without_the_filter_nobody_gets_in_whatever_they_send(
+def test_without_the_filter_every_request_is_401(
     unfiltered: Server, keystone: Mapping[str, str], forged: dict[str, str]
 ) -> None:
     for token in (None, token_of(keystone, "admin")):
@@ -176,7 +176,7 @@ def unfiltered(keystone: Mapping[str, str], tmp_path_factory: pytest.TempPathFac
     running.stop()
 
 
-def test_the_anonymous_are_let_in_only_to_what_is_public(
+def test_anonymous_callers_see_only_public_images(
     keystone: Mapping[str, str], tmp_path: Path, people: dict[str, Person]
 ) -> None:
     running = serve(tmp_path / "open", keystone, with_filter=True, delay=True)
@@ -193,7 +193,7 @@ def test_the_anonymous_are_let_in_only_to_what_is_public(
         running.stop()
 
 
-def test_r1_c2_a_token_that_keystone_has_revoked_since_the_head_writes_nothing(
+def test_r1_c2_a_token_revoked_after_the_head_changes_nothing(
     people: dict[str, Person], keystone: Mapping[str, str]
 ) -> None:
     """r1-C2: Keystone itself is asked, because the filter knows the token from its cache."""
@@ -220,7 +220,7 @@ CREATIONS = (
 )
 
 
-def test_r1_g4_a_token_of_the_system_or_of_a_domain_gives_no_right_over_images(
+def test_r1_g4_a_token_scoped_to_the_system_or_a_domain_gives_no_right_over_images(
     people: dict[str, Person], keystone: Mapping[str, str]
 ) -> None:
     """r1-G4: or an administrator of the system makes images of nobody, and that of one domain sees all."""
@@ -249,7 +249,7 @@ def test_r1_g4_a_token_of_the_system_or_of_a_domain_gives_no_right_over_images(
         assert [answer.status for answer in lists] == [403] * 4
 
 
-def test_r1_g4_a_token_without_a_scope_makes_no_image(
+def test_r1_g4_an_unscoped_token_cannot_make_images(
     people: dict[str, Person], keystone: Mapping[str, str]
 ) -> None:
     """r1-G4: it has no roles either, so it sees what everybody sees."""

@@ -82,7 +82,7 @@ def app(bench: Bench) -> TestApp:
 
 
 @pytest.mark.parametrize("header", PROXY_HEADERS)
-def test_what_a_proxy_has_passed_on_is_refused(server: Server, header: str) -> None:
+def test_a_request_with_headers_of_a_proxy_is_refused(server: Server, header: str) -> None:
     """A proxy on this machine connects from a loopback address, whoever asks it."""
     for path in PATHS:
         answer = server.get(path, {header: PROXY_HEADERS[header]})
@@ -92,7 +92,7 @@ def test_what_a_proxy_has_passed_on_is_refused(server: Server, header: str) -> N
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
-def test_another_name_for_this_machine_is_refused(server: Server, host: str) -> None:
+def test_a_host_that_is_not_a_loopback_name_is_refused(server: Server, host: str) -> None:
     """DNS rebinding: a page's own name has come to mean 127.0.0.1, so the browser takes us for its site."""
     for path in PATHS:
         spoken = ask(server, host, path=path)
@@ -103,12 +103,12 @@ def test_another_name_for_this_machine_is_refused(server: Server, host: str) -> 
 
 
 @pytest.mark.parametrize("host", OWN_HOSTS)
-def test_this_machines_own_names_are_served(server: Server, host: str) -> None:
+def test_loopback_names_and_addresses_are_served(server: Server, host: str) -> None:
     assert statuses(ask(server, host)) == [200]
     assert statuses(ask(server, host, f"Origin: http://{host}")) == [200]
 
 
-def test_the_host_of_a_whole_url_counts_and_not_the_header(server: Server) -> None:
+def test_the_host_of_an_absolute_url_overrides_the_header(server: Server) -> None:
     """r1-B8: RFC 9112 3.2.2; links begin with it, and no page gets past the header's guard by it."""
     own = f"http://localhost:{server.port}"
     links = ask(server, f"127.0.0.1:{server.port}", path=f"{own}/versions")
@@ -122,7 +122,7 @@ def test_the_host_of_a_whole_url_counts_and_not_the_header(server: Server) -> No
         assert statuses(ask(server, "localhost", path=target)) == [400], target
 
 
-def test_a_client_of_http_1_0_may_leave_the_host_out(server: Server) -> None:
+def test_a_client_of_http_1_0_may_omit_the_host(server: Server) -> None:
     """No browser does, so there is no page behind it."""
     assert statuses(ask(server, None)) == [200]
 
@@ -175,7 +175,7 @@ def test_each_dialect_refuses_in_its_own_form(server: Server) -> None:
 @pytest.mark.parametrize(
     "peer", ["192.0.2.7", "10.0.0.1", "2001:db8::1", "::ffff:192.0.2.7", "fe80::1%eth0", "unknown"]
 )
-def test_another_machine_is_refused_whichever_server_there_is(app: TestApp, peer: str) -> None:
+def test_another_machine_is_refused_on_any_wsgi_server(app: TestApp, peer: str) -> None:
     """Our server does not even start on an address that others can reach; another WSGI server does."""
     for path in PATHS:
         answer = app.get(path, extra_environ={"REMOTE_ADDR": peer}, status=403)
@@ -210,7 +210,7 @@ def test_a_unix_socket_is_served(bench: Bench, tmp_path: Path) -> None:
 @example("127.0.0.1:80:80")
 @example("[127.0.0.1]:x")
 @example("localhost:")
-def test_only_a_loopback_name_or_address_is_one(app: TestApp, host: str) -> None:
+def test_any_other_host_is_refused_and_never_ends_in_500(app: TestApp, host: str) -> None:
     """Whatever else stands in Host is refused, and never a fault of ours."""
     answer = app.get("/healthz", extra_environ={"HTTP_HOST": host}, expect_errors=True)
     name = host.lower().rpartition(":")[0] or host.lower()

@@ -70,7 +70,7 @@ def public(guarded: Guarded) -> Iterator[str]:
     assert guarded.admin.delete(f"{ROOT}/{name}").status == 204
 
 
-def test_g_41_only_an_admin_writes_definitions(guarded: Guarded, public: str, private: str) -> None:
+def test_g_41_only_an_admin_can_change_definitions(guarded: Guarded, public: str, private: str) -> None:
     before = [guarded.admin.get(f"{ROOT}/{name}").json for name in (public, private)]
     types = guarded.admin.get("/v2/metadefs/resource_types").json
     for person, on_public, on_private in (
@@ -91,7 +91,9 @@ def test_g_41_only_an_admin_writes_definitions(guarded: Guarded, public: str, pr
     assert guarded.admin.get("/v2/metadefs/resource_types").json == types
 
 
-def test_g_41_a_hidden_namespace_is_answered_as_one_that_is_not_there(guarded: Guarded, private: str) -> None:
+def test_g_41_a_hidden_namespace_gets_the_same_response_as_a_missing_one(
+    guarded: Guarded, private: str
+) -> None:
     missing = f"NS-{uuid.uuid4()}"
     for person in (guarded.attacker, guarded.reader, guarded.friend):
         for path in READS:
@@ -112,7 +114,7 @@ def test_g_41_a_hidden_namespace_is_answered_as_one_that_is_not_there(guarded: G
         assert guarded.victim.get(f"{ROOT}/{private}{path}").status == 200
 
 
-def test_g_41_where_the_anonymous_are_let_in_they_see_what_is_public_and_write_nothing(
+def test_g_41_anonymous_callers_see_only_public_namespaces_and_change_nothing(
     start_guarded,
 ) -> None:
     guarded = start_guarded({"calotype.allow_anonymous": "true"})

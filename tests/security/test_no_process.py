@@ -58,7 +58,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Guarded,
     guarded.stop()
 
 
-def test_the_hook_sees_the_start_which_starts_no_process(watched: tuple[Guarded, Audit]) -> None:
+def test_the_audit_hook_is_active_and_the_start_starts_no_process(watched: tuple[Guarded, Audit]) -> None:
     """The server tells the C library to keep little memory before it serves, so the hook is there."""
     _, audit = watched
     events = audit.begin()

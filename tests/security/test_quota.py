@@ -28,7 +28,7 @@ from tests.support.workbench import Bench, make_bench, make_database, make_setti
 MIB = 1 << 20
 
 
-def test_c_10_fifty_uploads_of_unknown_length_never_exceed_a_projects_bytes(
+def test_c_10_fifty_uploads_of_unknown_length_never_exceed_a_projects_quota(
     start_guarded: StartGuarded,
 ) -> None:
     most, size = 10 * MIB, MIB - 7

@@ -207,9 +207,7 @@ def test_every_view_that_writes_is_in_the_table_of_writes(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-def test_r1_c1_every_write_is_for_those_who_have_the_right_and_others_are_refused_at_the_head(
-    house: House, who: str
-) -> None:
+def test_r1_c1_every_write_without_its_right_is_refused_at_the_head(house: House, who: str) -> None:
     """r1-C1, r1-C6: nobody else's body is read, and nothing changes."""
     for state in sorted({write.state for write in WRITES}):
         house.target(state)
@@ -298,7 +296,7 @@ WITHDRAWALS = (
 
 
 @pytest.mark.parametrize("withdrawal", WITHDRAWALS, ids=str)
-def test_r1_c2_a_right_that_is_withdrawn_before_the_body_has_come_is_a_right_no_more(
+def test_r1_c2_a_right_withdrawn_before_the_body_is_complete_no_longer_counts(
     house: House, withdrawal: Withdrawal
 ) -> None:
     """r1-C2: judged again, when the body is complete, and nothing is done when the answer is no."""
@@ -359,7 +357,7 @@ BECOMES: dict[str, tuple[Callable[[House, Target, str], None], Callable[[str], s
 @pytest.mark.campaign
 @pytest.mark.parametrize("visibility", list(Visibility))
 @pytest.mark.parametrize("who", ["admin", "owner", "member", "member who may share", "stranger"])
-def test_r1_c2_every_write_with_every_change_as_everybody_who_may_write_anything(
+def test_r1_c2_every_write_with_every_change_by_every_caller_who_may_write(
     house: House, who: str, visibility: Visibility
 ) -> None:
     """r1-C2: the whole product of writes, callers, visibilities and changes."""
@@ -415,7 +413,7 @@ def meanwhile(house: House, write: Write, change: Callable[[str], None], state: 
     return spoken.finish(write.body)
 
 
-def test_r1_c2_what_was_public_at_the_head_is_not_published_again_by_its_owner(house: House) -> None:
+def test_r1_c2_an_owner_cannot_publish_again_an_image_that_was_unpublished_meanwhile(house: House) -> None:
     """r1-C2: the field rules are held against the image in the unit that writes."""
     house.patch(house.target("active").image, "visibility", "public")
     write = patch_write(operation("replace", "visibility", "public"))
@@ -429,13 +427,13 @@ def test_r1_c2_what_was_public_at_the_head_is_not_published_again_by_its_owner(h
     assert house.server.query("SELECT visibility FROM images WHERE id = ?", made[0]) == [("private",)]
 
 
-def test_r1_c2_a_former_owner_does_not_take_its_image_back(house: House) -> None:
+def test_r1_c2_a_former_owner_cannot_take_its_image_back(house: House) -> None:
     """r1-C2: to name oneself the owner is allowed to the owner alone, and that is somebody else now."""
     write = patch_write(operation("replace", "owner", OWNER))
     assert meanwhile(house, write, lambda image: house.patch(image, "owner", "elsewhere")) == 404
 
 
-def test_r1_c2_a_format_is_not_set_any_more_when_bytes_have_come(house: House) -> None:
+def test_r1_c2_a_format_cannot_be_set_after_bytes_have_arrived(house: House) -> None:
     """r1-C2: formats are set until there is data."""
     write = patch_write(operation("replace", "disk_format", "qcow2"))
 
@@ -445,7 +443,7 @@ def test_r1_c2_a_format_is_not_set_any_more_when_bytes_have_come(house: House) -
     assert meanwhile(house, write, upload) == 403
 
 
-def test_r1_c2_a_patch_says_what_it_says_of_the_image_in_the_unit(house: House) -> None:
+def test_r1_c2_a_patch_applies_to_the_image_as_the_unit_of_work_finds_it(house: House) -> None:
     """r1-C2: what it replaces has to be there, and what it sets is set, whatever others did meanwhile."""
     told: list[str] = []
 

@@ -53,7 +53,7 @@ def production(tmp_path: Path) -> Iterator[Server]:
     running.stop()
 
 
-def test_r_17_production_ini_lets_nobody_in_before_there_is_a_token(production: Server) -> None:
+def test_r_17_production_ini_admits_nobody_until_a_token_exists(production: Server) -> None:
     for token in (None, "", "admin", "0" * 12 + "." + "x" * 43):
         nobody = Person(production, None, token)
         for path in ("/images", "/v1/images", "/v2/images"):
@@ -65,7 +65,7 @@ def test_r_17_production_ini_lets_nobody_in_before_there_is_a_token(production: 
     assert member.get("/v1/images").status == 200
 
 
-def test_a_damaged_file_of_tokens_is_503_and_lets_nobody_in(production: Server) -> None:
+def test_a_damaged_file_of_tokens_is_503_for_everybody(production: Server) -> None:
     tokens = TokenFile(production.data_dir / "tokens.json")
     member = Person(production, "P", tokens.add("u", "P", ("member",)))
     whole = tokens.path.read_bytes()
@@ -80,7 +80,7 @@ def test_a_damaged_file_of_tokens_is_503_and_lets_nobody_in(production: Server) 
 
 
 @pytest.mark.parametrize("sources", ["admin", "everyone"])
-def test_g_38_g_48_who_may_name_an_outside_source_is_the_operators_choice(
+def test_g_38_g_48_the_operator_decides_who_may_name_external_sources(
     start_guarded: StartGuarded, sources: str
 ) -> None:
     """Beyond that, every source is held against the rules of the way out: this one never is asked."""
@@ -114,7 +114,7 @@ def test_g_38_g_48_who_may_name_an_outside_source_is_the_operators_choice(
     [({}, "127.0.0.1"), ({"trusted_proxy": "127.0.0.1"}, "192.0.2.9")],
     ids=["none", "ours"],
 )
-def test_w_10_only_what_a_trusted_proxy_says_of_the_client_is_believed(
+def test_w_10_forwarding_headers_are_believed_only_from_trusted_proxies(
     start_server: StartServer, trusted: dict[str, str], seen: str
 ) -> None:
     headers = {"trusted_proxy_headers": "x-forwarded-for"} if trusted else {}

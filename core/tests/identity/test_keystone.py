@@ -45,7 +45,7 @@ def a_request(session: Session, **headers: str) -> Request:
     return request
 
 
-def test_a_token_that_keystone_still_knows_gives_the_roles_that_it_gives_now() -> None:
+def test_a_valid_token_gives_its_current_roles() -> None:
     """r1-C2: and the service's credentials ask, within seconds."""
     session = Session(document={"token": {"roles": [{"name": "Reader"}]}})
     caller = confirm_by_keystone(a_request(session))
@@ -56,7 +56,7 @@ def test_a_token_that_keystone_still_knows_gives_the_roles_that_it_gives_now() -
     assert given["timeout"] <= 5
 
 
-def test_a_token_that_keystone_does_not_know_any_more_is_no_token() -> None:
+def test_a_token_that_keystone_no_longer_accepts_is_unauthenticated() -> None:
     """r1-C2: revoked, or expired."""
     with pytest.raises(Unauthenticated):
         confirm_by_keystone(a_request(Session(status=404)))
@@ -74,13 +74,13 @@ def test_a_token_that_keystone_does_not_know_any_more_is_no_token() -> None:
     ],
     ids=["refused", "away", "unreachable", "empty", "none", "odd"],
 )
-def test_without_an_answer_nothing_is_written(session: Session) -> None:
+def test_without_an_answer_of_keystone_identity_is_unavailable(session: Session) -> None:
     """r1-C2: who cannot be known changes nothing, and may try again."""
     with pytest.raises(IdentityUnavailable):
         confirm_by_keystone(a_request(session))
 
 
-def test_a_filter_that_has_no_session_is_as_good_as_no_answer() -> None:
+def test_if_the_filter_has_no_session_identity_is_unavailable() -> None:
     """r1-C2: another version of keystonemiddleware, whose inside is another one."""
     request = a_request(Session())
     del request.environ["keystone.token_auth"]._session
@@ -88,7 +88,7 @@ def test_a_filter_that_has_no_session_is_as_good_as_no_answer() -> None:
         confirm_by_keystone(request)
 
 
-def test_a_service_may_speak_for_a_user_whose_token_has_expired() -> None:
+def test_a_service_may_send_requests_for_a_user_whose_token_has_expired() -> None:
     """The filter has let it in because of the service's own token, and so do we."""
     session = Session(document={"token": {"roles": []}})
     request = a_request(session, **{"X-Service-Identity-Status": "Confirmed"})
@@ -99,14 +99,14 @@ def test_a_service_may_speak_for_a_user_whose_token_has_expired() -> None:
     assert session.asked[0][0] == "/auth/tokens?allow_expired=1"
 
 
-def test_nobody_is_asked_about_where_there_is_no_token() -> None:
+def test_without_a_token_keystone_is_not_asked() -> None:
     """The anonymous stay what they are."""
     assert confirm_by_keystone(Request.blank("/")) is None
 
 
 @pytest.mark.parametrize("header", ["X-Domain-Id", "OpenStack-System-Scope"])
 @pytest.mark.parametrize("allowed", [False, True])
-def test_r1_g4_a_role_outside_of_projects_gives_no_right(header: str, allowed: bool) -> None:
+def test_r1_g4_a_role_on_the_system_or_a_domain_gives_no_right(header: str, allowed: bool) -> None:
     """r1-G4: at the head and when Keystone is asked again; one on the system does where a setting says so."""
     request = a_request(Session(document={"token": {"roles": [{"name": "admin"}]}}), **{header: "all"})
     request.headers["X-Roles"] = "admin"

@@ -20,7 +20,7 @@ def test_a_delete_whose_store_fails_leaves_the_row_pending_delete(bench):
     assert (row.state, set(bench.blobs)) == (LocationState.PENDING_DELETE, {f"blob:{row.key}"})
 
 
-def test_a_protected_image_is_not_deleted_though_the_request_saw_it_unprotected(bench):
+def test_an_image_protected_during_the_request_is_not_deleted(bench):
     image = bench.upload(DATA)
     bench.update(image, ImageFields(fields={"protected": True}))
     with pytest.raises(Protected):
@@ -29,7 +29,7 @@ def test_a_protected_image_is_not_deleted_though_the_request_saw_it_unprotected(
     assert bench.read(bench.database.find(image.id)) == DATA
 
 
-def test_a_delete_of_bytes_that_are_gone_already_is_a_delete(bench):
+def test_an_image_whose_bytes_are_missing_can_be_deleted(bench):
     image = bench.upload(DATA)
     bench.store.shelf.blobs.clear()
     bench.lifecycle.delete(image, bench.caller)
@@ -37,14 +37,14 @@ def test_a_delete_of_bytes_that_are_gone_already_is_a_delete(bench):
     assert (bench.status(image.id), bench.locations()) == (DELETED, [])
 
 
-def test_a_second_delete_finds_nothing(bench):
+def test_a_second_delete_is_not_found(bench):
     image = bench.reserve()
     bench.lifecycle.delete(image, bench.caller)
     with pytest.raises(ImageNotFound):
         bench.lifecycle.delete(image, bench.caller)
 
 
-def test_an_image_whose_store_is_not_configured_any_more_can_be_deleted_but_not_read(bench):
+def test_an_image_of_a_store_that_is_no_longer_configured_can_be_deleted_but_not_read(bench):
     image = bench.upload(DATA)
     del bench.stores.entries["memory"]
     with pytest.raises(StoreError, match="not configured"):

@@ -12,7 +12,7 @@ from calotype.transfers.readers import Announced
 from core.tests.images.verbs import ACTIVE, DATA, DELETED, KILLED, SAVING
 
 
-def test_if_the_database_is_away_at_the_kill_the_attempt_stays_recorded(bench, doors):
+def test_if_the_database_fails_at_the_kill_the_attempt_stays_recorded(bench, doors):
     doors["commits"] = 1
     with pytest.raises(SourceBroken):  # the error that led here is the one that is told
         bench.upload(Exploding(DATA, SourceBroken("gone")))
@@ -22,7 +22,7 @@ def test_if_the_database_is_away_at_the_kill_the_attempt_stays_recorded(bench, d
     assert [row.state for row in bench.locations()] == [LocationState.INTENDED]
 
 
-def test_if_the_database_is_away_from_activation_on_the_attempt_stays_recorded(bench, doors):
+def test_if_the_database_fails_from_activation_on_the_attempt_stays_recorded(bench, doors):
     doors |= {"commits": 1, "fails": 2}
     with pytest.raises(DatabaseUnavailable):
         bench.upload(DATA)
@@ -41,7 +41,7 @@ def test_if_the_row_of_a_removed_blob_cannot_be_deleted_it_stays_pending_delete(
     assert [row.state for row in bench.locations()] == [LocationState.PENDING_DELETE]
 
 
-def test_f9_a_unit_that_is_left_with_an_error_keeps_neither_record_nor_bytes(bench):
+def test_f9_a_unit_of_work_that_raises_keeps_neither_record_nor_bytes(bench):
     class ViewFailed(Exception):
         pass
 
@@ -56,7 +56,7 @@ def test_f9_a_unit_that_is_left_with_an_error_keeps_neither_record_nor_bytes(ben
     assert bench.images() == []
 
 
-def test_f9_a_commit_that_fails_takes_the_bytes_with_it(bench, doors):
+def test_f9_bytes_are_removed_if_their_commit_fails(bench, doors):
     doors["commits"] = 1  # the reservation; the activation fails
     with pytest.raises(DatabaseUnavailable):
         bench.upload(DATA)
@@ -67,7 +67,7 @@ def test_f9_a_commit_that_fails_takes_the_bytes_with_it(bench, doors):
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
-def test_f9_a_commit_that_fails_only_in_its_answer_keeps_the_bytes(bench, doors):
+def test_f9_bytes_are_kept_if_only_the_answer_to_their_commit_is_lost(bench, doors):
     doors |= {"commits": 1, "after": True}
     image = bench.upload(DATA)
 
@@ -76,7 +76,7 @@ def test_f9_a_commit_that_fails_only_in_its_answer_keeps_the_bytes(bench, doors)
     assert bench.read(image) == DATA
 
 
-def test_f9_staged_bytes_stay_when_only_the_answer_to_their_commit_is_lost(bench, doors):
+def test_f9_staged_bytes_are_kept_if_only_the_answer_to_their_commit_is_lost(bench, doors):
     image = bench.reserve()
     doors |= {"commits": 1, "after": True}
     with pytest.raises(DatabaseUnavailable):
@@ -88,7 +88,7 @@ def test_f9_staged_bytes_stay_when_only_the_answer_to_their_commit_is_lost(bench
     assert list(bench.blobs.values()) == [DATA]
 
 
-def test_f9_a_commit_that_is_still_under_way_when_it_is_looked_for_keeps_the_bytes(bench, doors, monkeypatch):
+def test_f9_bytes_are_kept_if_their_commit_is_still_running_when_it_is_checked(bench, doors, monkeypatch):
     doors |= {"commits": 1, "after": True}
     # Whoever looks without waiting for the commit finds the image as it was before.
     monkeypatch.setattr(bench.database, "find", lambda image_id: None)
@@ -108,7 +108,7 @@ def test_f9_a_commit_that_succeeds_keeps_the_bytes(bench):
     assert [row.state for row in bench.locations(image.id)] == [LocationState.STORED]
 
 
-def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
+def test_f9_a_delete_whose_commit_fails_keeps_the_bytes(bench, doors):
     image = bench.upload(DATA)
     doors["commits"] = 0
     with pytest.raises(DatabaseUnavailable):
@@ -118,7 +118,7 @@ def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
     assert bench.read(bench.database.find(image.id)) == DATA
 
 
-def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
+def test_f9_a_committed_delete_removes_the_bytes(bench):
     image = bench.upload(DATA)
     bench.lifecycle.delete(image, bench.caller)
 

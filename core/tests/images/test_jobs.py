@@ -34,7 +34,7 @@ def test_a_job_spec_survives_storage_and_only_a_tasks_has_fields_that_older_vers
     assert ("asked" in order.to_json()) is (asked is not None)
 
 
-def test_a_job_during_which_the_database_was_away_is_begun_again(hasty, monkeypatch):
+def test_a_job_that_lost_the_database_is_run_again(hasty, monkeypatch):
     bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
     source = bench.upload(DATA)
     image = bench.reserve()
@@ -54,7 +54,7 @@ def test_a_job_during_which_the_database_was_away_is_begun_again(hasty, monkeypa
     assert bench.read(bench.database.find(image.id)) == DATA
 
 
-def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(hasty):
+def test_a_job_of_a_dead_process_is_run_again_only_after_its_attempt_is_swept(hasty):
     bench = hasty
     image_id, key = new_id(), f"{new_id()}.attempt"
     past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)
@@ -73,9 +73,7 @@ def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(
 
 
 @pytest.mark.parametrize("before", [QUEUED, IMPORTING])
-def test_a_job_whose_bytes_were_swept_while_its_process_stood_still_is_begun_again(
-    hasty, monkeypatch, before
-):
+def test_a_job_whose_bytes_were_swept_while_its_process_was_frozen_is_run_again(hasty, monkeypatch, before):
     bench = hasty
     source = bench.upload(DATA)
     image = bench.reserve()

@@ -16,13 +16,13 @@ def test_a_reserved_image_waits_for_its_bytes(bench):
     assert bench.database.find(image.id) == image
 
 
-def test_an_image_belongs_to_the_project_of_its_maker_unless_the_draft_says_otherwise(bench):
+def test_an_image_belongs_to_its_makers_project_unless_the_fields_name_an_owner(bench):
     assert bench.reserve().owner == "default"
     assert bench.reserve(ImageFields(fields={"owner": "other"})).owner == "other"
 
 
 @pytest.mark.parametrize("verb", ["reserve", "upload", "register"])
-def test_a_draft_that_breaks_a_rule_records_nothing(bench, verb):
+def test_invalid_fields_leave_no_record(bench, verb):
     draft, source = ImageFields(fields={"disk_format": "floppy"}, location="memory:there"), Trickle(DATA)
     with pytest.raises(InvalidRequest):
         begin(bench.lifecycle, verb, draft, source)

@@ -332,7 +332,7 @@ class ImageLives(RuleBasedStateMachine):
         return inner
 
 
-def test_no_sequence_of_verbs_leaves_the_state_table(template):
+def test_every_sequence_of_verbs_stays_within_the_state_table(template):
     class Lives(ImageLives):
         pass
 

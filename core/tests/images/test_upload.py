@@ -136,7 +136,9 @@ def test_no_transaction_is_open_while_bytes_move(bench):
     ],
     ids=["broken", "short", "long", "smaller", "larger", "sha256", "md5"],
 )
-def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, source, draft, length, error):
+def test_an_upload_that_differs_from_its_declaration_is_killed_with_the_reason(
+    bench, source, draft, length, error
+):
     source.given, source._reads = 0, 0
     with pytest.raises(error) as caught:
         bench.lifecycle.upload(Change(bench.caller, draft), Announced(source, length))
@@ -147,7 +149,7 @@ def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, sour
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
-def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
+def test_a_copy_from_a_store_with_other_bytes_names_that_store(bench):
     """r1-H3: the image's own bytes have changed, so nobody supplied a wrong checksum."""
     image = bench.upload(DATA)
     bench.store.shelf.blobs[image.location.key] = (
@@ -160,7 +162,7 @@ def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
     assert len(bench.blobs) == 1
 
 
-def test_a_copy_whose_source_store_fails_names_that_store(bench, monkeypatch):
+def test_a_copy_from_a_store_that_fails_names_that_store(bench, monkeypatch):
     """r1-H3: the store that the bytes are copied from is no client's source."""
     image = bench.upload(DATA)
     away = Exploding(DATA[:100], Unavailable("memory", "it is away"))
@@ -171,7 +173,7 @@ def test_a_copy_whose_source_store_fails_names_that_store(bench, monkeypatch):
     assert len(bench.blobs) == 1
 
 
-def test_an_upload_over_the_limit_is_cut_off_and_killed(template):
+def test_an_upload_over_the_size_limit_is_killed(template):
     with make_bench(template, settings=make_settings(image_size_cap=100)) as bench:
         with pytest.raises(SourceTooLarge):
             bench.upload(DATA)
@@ -181,7 +183,7 @@ def test_an_upload_over_the_limit_is_cut_off_and_killed(template):
         assert bench.blobs == {}
 
 
-def test_a_reserved_size_holds_for_the_upload_that_follows(bench):
+def test_an_upload_must_have_the_size_declared_at_reservation(bench):
     image = bench.reserve(ImageFields(size=10))
     with pytest.raises(SourceMismatch):
         bench.lifecycle.upload(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA)))
@@ -212,7 +214,7 @@ def test_a_store_that_takes_no_uploads_is_refused(bench):
         bench.upload(DATA)
 
 
-def test_of_two_uploads_to_one_queued_image_one_wins_and_the_other_reads_nothing(bench):
+def test_of_two_uploads_to_a_queued_image_only_one_reads_its_body(bench):
     image = bench.reserve()
     begin, sources = threading.Barrier(2), [Trickle(pattern(3000, seed=n)) for n in range(2)]
 
@@ -234,7 +236,7 @@ def test_of_two_uploads_to_one_queued_image_one_wins_and_the_other_reads_nothing
     assert len(bench.blobs) == 1
 
 
-def test_an_image_deleted_while_its_upload_runs_vanishes_with_its_bytes(bench):
+def test_an_image_deleted_during_its_upload_leaves_no_bytes(bench):
     image = bench.reserve()
     reached, go_on = threading.Event(), threading.Event()
 
@@ -261,7 +263,7 @@ def test_an_image_deleted_while_its_upload_runs_vanishes_with_its_bytes(bench):
 @pytest.mark.parametrize("store_error", [None, Unavailable("memory", "the parts are gone")])
 @pytest.mark.parametrize("deleted", [False, True])
 @pytest.mark.parametrize("verb", ["upload", "stage"])
-def test_an_upload_that_a_sweep_ended_is_taken_over_whatever_its_store_raises(
+def test_an_upload_ended_by_a_sweep_is_taken_over_whatever_its_store_raises(
     hasty, monkeypatch, verb, deleted, store_error
 ):
     """r1-H5: only an image that was really deleted is called deleted."""
@@ -296,7 +298,7 @@ def test_an_upload_that_fails_after_its_image_was_deleted_leaves_it_deleted(benc
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
-def test_an_upload_that_cannot_be_inspected_is_killed_and_the_next_one_tries_again(bench, monkeypatch):
+def test_if_the_inspector_is_missing_an_upload_is_killed_and_the_next_one_tries_again(bench, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setitem(sys.modules, "oslo_utils.imageutils", None)  # it cannot be imported
         with pytest.raises(InspectorsUnavailable):
@@ -309,7 +311,7 @@ def test_an_upload_that_cannot_be_inspected_is_killed_and_the_next_one_tries_aga
     assert bench.upload(DATA).status is ACTIVE
 
 
-def test_a_reservation_that_is_not_committed_reads_no_byte(bench, doors):
+def test_an_upload_whose_reservation_fails_reads_no_bytes(bench, doors):
     doors["commits"], source = 0, Trickle(DATA)
     with pytest.raises(DatabaseUnavailable):
         bench.upload(source)
