@@ -1,6 +1,6 @@
-"""Where one request ends and the next begins: what two readers could understand differently is refused.
+"""Framing of requests: any form that two servers could read differently is refused.
 
-The names carry the row of the threat catalogue that the request replays.
+The names of cases begin with the row of the threat catalogue that they replay.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_an_ambiguous_request_is_refused_and_the_connection_closed(server: Serve
     spoken = server.speak(sent)  # returns only when the server closes
     assert statuses(spoken) in ([400], [501], [505])
     assert b"Traceback" not in spoken
-    # What is found wrong behind the head, in a chunk, comes when the image is recorded: it is killed then.
+    # An error in a chunk is found after the image is recorded, so the image is killed.
     assert server.query("SELECT count(*) FROM images WHERE status <> 'killed'") == before
     assert server.leftovers() == []
 

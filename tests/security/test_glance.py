@@ -1,7 +1,7 @@
-"""What was published against Glance, replayed against a server that knows people by their tokens.
+"""Published vulnerabilities of Glance, replayed against a server with static tokens.
 
-The names carry the row of the threat catalogue. What another test holds already is not repeated;
-docs/security.md says which one.
+The names of tests begin with the row of the threat catalogue. docs/security.md names the tests in other
+modules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BOTH = ("/images", "/v1/images")
 
 
 def row(guarded: Guarded, image_id: str) -> list[tuple]:
-    """The image's whole record, and its locations, as they lie in the database."""
+    """Return the image's rows in the database."""
     return [
         *guarded.server.query("SELECT * FROM images WHERE id = ?", image_id),
         *guarded.server.query("SELECT * FROM image_locations WHERE image_id = ?", image_id),
@@ -34,7 +34,7 @@ def row(guarded: Guarded, image_id: str) -> list[tuple]:
 
 
 def usage(guarded: Guarded, project: str) -> tuple[int, int]:
-    """The bytes and images that count against a project."""
+    """Return the bytes and images that count against a project's quota."""
     found = guarded.server.query("SELECT bytes, images FROM project_usage WHERE project = ?", project)
     return found[0] if found else (0, 0)
 
@@ -208,7 +208,7 @@ def test_g_12_g_20_a_failed_upload_leaves_no_bytes_and_uses_no_quota(
 
 
 def failed(guarded: Guarded, image_id: str, left: str) -> bool:
-    """Whether an upload that was under way has ended, and left the image so."""
+    """Return whether the upload has ended and has left the image in this status."""
     rows = guarded.server.query("SELECT status FROM images WHERE id = ?", image_id)
     intended = guarded.server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id)
     return rows == [(left,)] and intended == []
@@ -227,9 +227,9 @@ def failed(guarded: Guarded, image_id: str, left: str) -> bool:
 def test_g_39_a_failed_upload_in_any_dialect_leaves_no_bytes_and_uses_no_quota(
     capped: Guarded, asked: str, left: str, cut: bool
 ) -> None:
-    """r1-E23: only v1 was tried. In v2 the image waits again, and takes other bytes.
+    """r1-E23: in v2, the image is queued again and accepts other bytes.
 
-    One of a known length counts against its project from the beginning, and must not any more.
+    An upload of a known length counts against the quota from its beginning, so the count must go back.
     """
     image_id = capped.attacker.reserve(disk_format="raw", container_format="bare")["id"]
     before = usage(capped, "A")
@@ -356,7 +356,7 @@ def test_g_26_o_16_h_02_no_header_sets_a_field_of_the_server(guarded: Guarded, p
 
 
 def without_time(after: list[tuple], before: list[tuple]) -> list[tuple]:
-    """The rows, with the time of the last change set back: a change to the same values counts as one."""
+    """Return the rows after setting the time of change back, so that every update shows."""
     assert len(after) == len(before)
     changed = {
         position for position, pair in enumerate(zip(after[0], before[0], strict=True)) if len(set(pair)) > 1

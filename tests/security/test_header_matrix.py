@@ -1,6 +1,6 @@
-"""The header matrix of the threat catalogue, as the classic dialect answers it; some rows in every dialect.
+"""The headers of the threat catalogue, in the classic dialect; some rows in every dialect.
 
-What stands in the functional tests already (sizes, names, lengths, content types) is not repeated.
+Functional tests cover sizes, names, lengths and content types.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def test_h_08_too_many_or_too_long_headers_are_refused(server: Server) -> None:
     assert statuses(spoken) in ([400], [431])
 
 
-#: Every way to send an image's bytes: a new image, or one that waits for them.
+#: Every request that sends bytes, for a new or a queued image.
 UPLOADS = (
     "POST /images",
     "PUT /images/{}",
@@ -57,7 +57,7 @@ FORMATS = {"disk_format": "raw", "container_format": "bare"}
 def test_h_10_an_encoded_body_is_415_in_every_dialect_and_leaves_no_record(
     server: Server, asked: str, coding: str
 ) -> None:
-    """r1-E23: only the classic POST was tried."""
+    """r1-E23: this applies to every upload and not only to the classic POST."""
     waiting, fresh = server.reserve(**FORMATS)["id"], str(uuid.uuid4())
     method, path = asked.format(waiting).split()
     headers = {
@@ -73,7 +73,7 @@ def test_h_10_an_encoded_body_is_415_in_every_dialect_and_leaves_no_record(
 
 
 def smuggling(spared: str, form: str) -> tuple[bytes, bytes]:
-    """The header and the bytes of a body that reads as requests to delete an image."""
+    """Return the header and the bytes of a body that looks like requests to delete an image."""
     inner = f"DELETE /images/{spared} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     if form == "chunked":
         return b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(inner), inner)
@@ -87,9 +87,9 @@ def smuggling(spared: str, form: str) -> tuple[bytes, bytes]:
 def test_h_13_an_unexpected_body_is_never_read_as_the_next_request(
     server: Server, path: str, method: str, form: str
 ) -> None:
-    """r1-E23: the connection is one that stays open, so that what follows could be a request.
+    """r1-E23: the connection stays open, so the server could read the body as a request.
 
-    A short body is read with its head, a long or chunked one by nobody.
+    The server reads a short body together with its head, but a long or chunked one not at all.
     """
     image_id, spared = server.upload(b"bytes", **FORMATS)["id"], server.reserve()["id"]
     header, body = smuggling(spared, form)
@@ -98,7 +98,7 @@ def test_h_13_an_unexpected_body_is_never_read_as_the_next_request(
 
     answered = statuses(server.speak(first + header + b"\r\n\r\n" + body + last))
     assert answered[0] in (200, 204, 400, 405)  # v2 refuses a body there
-    assert answered[1:] in ([], [200])  # the connection was closed, or the body passed over
+    assert answered[1:] in ([], [200])  # the connection was closed, or the body was skipped
     assert server.query("SELECT status FROM images WHERE id = ?", spared) == [("queued",)]
 
 

@@ -72,7 +72,7 @@ HOSTS = [b"evil.example", b"evil.example/x", b"", b"\xff", b"a b", b"x:99999999"
 
 
 def ask(server: Server, path: bytes, host: bytes) -> bytes:
-    """The whole answer to a GET that names that host."""
+    """Return the whole response to a GET request with this Host header."""
     return server.speak(b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
 
 

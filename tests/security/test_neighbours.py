@@ -1,4 +1,4 @@
-"""What was published against Glance's neighbours (O-) and comparable registries (R-), replayed here."""
+"""Published vulnerabilities of other OpenStack services (O) and comparable registries (R), replayed here."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_r_40_no_label_of_a_metric_comes_from_a_client(start_guarded: StartGuard
     assert "CANARY" not in told.text
 
 
-#: What may open a connection: the way out, and what knows nothing of clients.
+#: Modules that may open connections: egress, and modules that get no URL from a client.
 _WAYS_OUT = {"egress", "serving", "testing"}
 
 
@@ -302,14 +302,14 @@ def test_g_49_only_one_function_gives_a_clients_uri_to_a_store() -> None:
     assert found == {"imports.py"}
 
 
-#: What runs C functions, and where it may: the C library is told to keep little memory.
+#: Modules that may call C functions: one configures the C library to keep little memory.
 _ALLOWED = {"ctypes": "server/src/calotype_server/process.py"}
-#: Ways of the module os to start a process.
+#: Functions of the module os that start a process.
 _STARTS = re.compile(r"(exec|spawn|posix_spawn|fork|popen|system|startfile)")
 
 
 def test_g_14_g_19_g_33_no_code_starts_a_process_or_evaluates_text() -> None:
-    """r1-E23: by whichever module; tests/security/test_no_process.py looks at a server that runs."""
+    """r1-E23: in the source of every module. tests/security/test_no_process.py checks a running server."""
     forbidden = {"subprocess", "pickle", "marshal", "shelve", "pty", "commands", "xml"}
     forbidden |= {"multiprocessing", "_posixsubprocess"}
     calls = {"eval", "exec", "system", "popen", "compile_command"}
@@ -330,7 +330,7 @@ def test_g_14_g_19_g_33_no_code_starts_a_process_or_evaluates_text() -> None:
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports."""
+    """Return the modules that a file imports."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

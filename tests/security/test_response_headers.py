@@ -1,4 +1,4 @@
-"""W-20, H-15: what a client writes never forges a header of an answer, nor a line of the log."""
+"""W-20, H-15: text from a client never forges a response header or a line of the log."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Who may do what, over HTTP: every caller, every verb of every dialect, every state and visibility.
+"""Rights over HTTP: every caller, every verb of every dialect, every status and visibility.
 
-What is expected is the table in the words of an operator (`tests.support.rights`), not the
-code's own. A request that is refused must leave the record as it was.
+The expected rights come from the documented table (`tests.support.rights`), not from the code's own.
+A refused request must leave the record unchanged.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 
 @dataclass(frozen=True)
 class Verb:
-    """One request, the permission it needs, and what comes when it is allowed, by the image's status.
+    """A request, the permission that it requires, and its status if it is allowed, by the image's status.
 
-    `hides`: where this dialect says 404 instead of 403, to whom it refuses. `shared_only`: it is
-    refused for other images.
+    `hides`: the visibilities for which this dialect refuses with 404 instead of 403. `shared_only`: the
+    request is refused for images that are not shared.
     """
 
     method: str
@@ -74,7 +74,7 @@ def if_queued(status: int, otherwise: int) -> dict[Status, int]:
     return {state: status if state is Status.QUEUED else otherwise for state in STATES}
 
 
-#: v1 says that a change is forbidden only to the owner's people, and where everybody sees the image.
+#: v1 answers 403 to a forbidden change only for the owner's project and for public images.
 ALL = frozenset(Visibility)
 UNLESS_PUBLIC = ALL - {Visibility.PUBLIC}
 NAME = {"x-image-meta-name": "changed"}
@@ -118,7 +118,7 @@ VERBS = (
 
 
 class House:
-    """An application in tokens mode, a token for every caller, and images that are made anew when used up."""
+    """An application with a token for every caller, and images that are replaced after a change."""
 
     def __init__(self, bench: Bench, folder: Path, *, allow_anonymous: bool):
         self.bench = bench
@@ -139,11 +139,11 @@ class House:
         path = verb.path.replace("ID", image_id)
         request = Request.blank(path, method=verb.method, headers=headers, body=verb.body)
         answer = request.get_response(self.app)
-        _ = answer.body  # a server reads it, and closes it
+        _ = answer.body  # reads and closes it, like a server
         return answer
 
     def image(self, status: Status, visibility: Visibility, *, protected: bool = False) -> str:
-        """The id of such an image of OWNER's, with two members."""
+        """Return the id of an image of OWNER with this status and visibility, and with two members."""
         key = (status, visibility, protected)
         if key not in self._images:
             self._images[key] = self._make(*key)
@@ -185,7 +185,7 @@ def closed_house(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Hous
 
 
 def should_be(who: str, verb: Verb, status: Status, visibility: Visibility) -> int:
-    """The status that this request must get."""
+    """Return the expected status of the response."""
     if not expected(who, policy.VIEW, status, visibility):
         return 404
     if not expected(who, verb.permission, status, visibility):
@@ -234,7 +234,7 @@ def test_without_a_token_every_request_is_401(closed_house: House, verb: Verb) -
         assert (answer.status_int, "WWW-Authenticate" in answer.headers) == (401, True), image_id
 
 
-#: Requests about tasks, of one that is there (ID) and of none: each needs the right to operate.
+#: Requests about an existing task (ID) and a missing one. Each requires the right to operate.
 TASKS = tuple(
     (Verb(method, path, policy.OPERATE, {}, JSON if body else {}, body), allowed)
     for method, path, body, allowed in (
@@ -348,7 +348,7 @@ def test_g_10_a_withdrawn_image_cannot_be_read_by_a_former_reader(house: House) 
 
 
 def test_r1_c1_a_reader_of_the_member_project_cannot_answer_an_offer(house: House) -> None:
-    """r1-C1: 403, as the owner gets; others do not see the image, and a member with a role may answer."""
+    """r1-C1: it gets 403 like the owner; strangers get 404, and a member with a role may answer."""
     image_id = house.image(Status.ACTIVE, Visibility.SHARED)
     answer = Verb(
         *("PUT", f"/v2/images/ID/members/{FRIEND}", policy.ANSWER, {}, JSON), b'{"status": "accepted"}'
@@ -385,7 +385,7 @@ FIXED = "because the image is active: its formats are fixed; create a new image.
 def test_a_value_that_the_caller_may_not_set_is_refused_with_the_reason(
     guarded: Guarded, asked: tuple[str, str, dict[str, str]], told: str
 ) -> None:
-    """The sentence is the same in each dialect, whatever surrounds it."""
+    """Each dialect has the same sentence in its own form."""
     method, path, given = asked
     victim = guarded.victim
     if "ID" in path:

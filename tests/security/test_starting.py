@@ -1,4 +1,4 @@
-"""What an operator may and may not start, and what a server says that knows nobody, or cannot know."""
+"""Configurations that start or are refused, and servers without tokens or with a damaged file of tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRODUCTION = (ROOT / "production.ini").read_text()
 
 
 def prepare(folder: Path, text: str) -> tuple[Path, dict[str, str]]:
-    """An ini file, and the environment with the database that it asks for."""
+    """Write an ini file, and return it with an environment that has its database."""
     ini = folder / "production.ini"
     ini.write_text(text)
     (folder / "data").mkdir()
@@ -46,7 +46,7 @@ def test_identity_none_is_refused_on_a_public_address_in_one_sentence(tmp_path: 
 
 @pytest.fixture
 def production(tmp_path: Path) -> Iterator[Server]:
-    """production.ini as it ships, over an empty database and without a token."""
+    """A server with production.ini as it ships, an empty database and no token."""
     ini, env = prepare(tmp_path, PRODUCTION)
     running = Server(tmp_path, ini, tmp_path / "data", env)
     yield running
@@ -83,7 +83,7 @@ def test_a_damaged_file_of_tokens_is_503_for_everybody(production: Server) -> No
 def test_g_38_g_48_the_operator_decides_who_may_name_external_sources(
     start_guarded: StartGuarded, sources: str
 ) -> None:
-    """Beyond that, every source is held against the rules of the way out: this one never is asked."""
+    """Egress checks the source in any case, so nothing is sent to this one."""
     guarded = start_guarded(
         {"calotype.external_sources": sources, "calotype.stores": "file vault http"}, level="WARNING"
     )
@@ -125,7 +125,7 @@ def test_w_10_forwarding_headers_are_believed_only_from_trusted_proxies(
 
 
 def test_a_start_warns_of_secrets_and_databases_that_others_could_read_or_change(tmp_path: Path) -> None:
-    """r1-C8: with a line for each; the files stay as their owner left them."""
+    """r1-C8: each file has a line, and its permissions stay unchanged."""
     tokens, database = tmp_path / "data" / "tokens.json", tmp_path / "data" / "calotype.sqlite"
     TokenFile(tokens).add("u", "P", ("member",))
     database.touch()
