@@ -1,4 +1,4 @@
-"""The list of mutants fits the code: each text is there once, and each test is. `make mutants` runs them."""
+"""The list of mutants matches the code: each text occurs once, and each test exists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_every_mutant_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.id for mutant in MUTANTS])
 def test_a_mutant_changes_existing_code_into_code_that_still_parses(mutant: Mutant) -> None:
-    """A test that fails because its server does not start, or its module cannot be read, proves nothing."""
+    """Otherwise the mutant's test would fail because of a syntax error, which proves nothing."""
     for edit in mutant.edits:
         text = (ROOT / edit.file).read_text()
         assert text.count(edit.text) == 1, edit

@@ -1,4 +1,4 @@
-"""Rights when a write happens: every write of every dialect, by every caller, with and without it.
+"""Rights at the moment of a write: every write of every dialect, by every caller, with and without the right.
 
 `tests.security.writes` has the table of writes, and a test compares it with the application's views. The
 server answers 100 (Continue) when a view begins to read a body, so the head has then been checked.

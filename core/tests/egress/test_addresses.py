@@ -1,4 +1,4 @@
-"""Which addresses are connected to, whatever name stands for them."""
+"""Addresses: which ones are allowed, as literals and behind names."""
 
 import ipaddress
 import socket
@@ -87,7 +87,7 @@ def test_a_public_address_passes_the_check(address):
 
 
 def test_each_way_to_be_unreachable_has_its_own_reason(source, certificates):
-    """r1-E11: "cannot be reached now, or broke off" for refused, unknown host and closed port alike."""
+    """r1-E11: an unknown host, a closed port and a broken connection have different messages."""
     source.pages |= {
         "/loop": redirect("/loop"),
         "/down": redirect(f"http://gone.example:{source.port}/"),

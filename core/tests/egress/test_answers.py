@@ -1,4 +1,4 @@
-"""Answers: which ones are read, and how far."""
+"""Responses: which ones are accepted, and how much of them is read."""
 
 import socket
 
@@ -19,7 +19,7 @@ def test_an_encoded_body_is_refused(coding, source):
 
 @pytest.mark.parametrize("coding", ["", "identity"])
 def test_an_identity_encoding_is_accepted(coding, source):
-    """r1-B5: an empty Content-Encoding is as good as an absent one."""
+    """r1-B5: an empty Content-Encoding counts as an absent one."""
     source.pages["/"] = reply(body=b"x", Content_Encoding=coding)
 
     assert read(Egress(policy(source)).open("GET", source.url())) == b"x"
@@ -44,7 +44,7 @@ def test_a_body_without_a_recognizable_end_is_refused(head, source):
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
 def test_a_body_that_ends_with_its_connection_is_read_if_the_caller_asks_for_it(head, source):
-    """r1-B2: sources of HTTP/1.0 may have no other way to say where a body ends."""
+    """r1-B2: HTTP/1.0 has no other way to end a body without a length."""
     source.pages |= {
         "/": verbatim(head, b"hello"),
         "/empty": verbatim(head),
@@ -62,7 +62,7 @@ def test_a_body_that_ends_with_its_connection_is_read_if_the_caller_asks_for_it(
 
 @pytest.mark.parametrize("says_so", [True, False])
 def test_over_tls_a_body_without_a_length_ends_only_with_a_close_notify(says_so, certificates):
-    """r1-B2: an attacker on the way can cut a connection, but cannot end it in the name of the source."""
+    """r1-B2: an attacker on the network can cut a connection, but cannot send the source's close_notify."""
 
     def page(handler):
         handler.close_connection = True
@@ -124,7 +124,7 @@ def test_no_more_than_the_announced_length_is_read(source):
 def test_a_malformed_head_is_an_error(head, source):
     source.pages["/"] = verbatim(head)
 
-    # Which of the two depends on how much of the head has come when it is given up.
+    # The error depends on how much of the head has arrived.
     with pytest.raises((Unreachable, BadAnswer)):
         Egress(policy(source)).open("GET", source.url())
 

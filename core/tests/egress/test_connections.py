@@ -1,4 +1,4 @@
-"""Where a connection goes, and what it tells the source."""
+"""Connections: their address, and the names that the source sees."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""TLS: which certificates and versions are accepted."""
+"""TLS: accepted certificates and versions."""
 
 import ssl
 import subprocess
@@ -12,7 +12,7 @@ from tests.support.web import Web, redirect, reply
 
 
 def test_the_tests_own_certificates_pass_the_strict_verification_of_newer_pythons(certificates):
-    """r1-E24: Python 3.13 sets VERIFY_X509_STRICT by itself; here an older one tells what it would say."""
+    """r1-E24: Python 3.13 sets VERIFY_X509_STRICT by default. This test sets it in older versions."""
     issue(certificates, "strict")
     verify = ("openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem", "strict.pem")
     done = subprocess.run(verify, cwd=certificates, capture_output=True, text=True)
@@ -27,7 +27,7 @@ def test_certificates_are_verified_with_the_given_authorities(host, certificates
         egress = Egress(policy(source, ca_bundle=str(certificates / "ca.pem")), Names(**MIRROR))
 
         assert read(egress.open("GET", source.url(host=host))) == b"hello"
-        with pytest.raises(Unreachable):  # the system does not know that authority
+        with pytest.raises(Unreachable):  # the system does not trust this authority
             Egress(policy(source), Names(**MIRROR)).open("GET", source.url(host=host))
 
 

@@ -1,4 +1,4 @@
-"""Which URLs are fetched, and what a refusal says."""
+"""URLs: which ones are allowed, and the messages of refusals."""
 
 import contextlib
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from calotype.egress import Egress, EgressPolicy, Forbidden, parse
 from core.tests.egress.sources import FILTER, Names, policy
 
-#: URLs whose very form is refused; {port} is a port that is allowed and that something listens on.
+#: URLs whose form is refused. {port} is an allowed port with a listening server.
 BAD_FORMS = [
     "http://127.1:{port}/",
     "http://2130706433:{port}/",
@@ -146,7 +146,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("url", "why"), REFUSALS.items())
 def test_a_refusal_names_the_host_and_the_reason(url, why):
-    """r1-E11, r1-G9: neither host nor reason; a port read as "External sources are not supported"."""
+    """r1-E11, r1-G9: for example, a forbidden port must not read "External sources are not supported"."""
     egress = Egress(EgressPolicy(), Names(inside_example=[["10.1.2.3"]], localhost=[["127.0.0.1"]]))
     with pytest.raises(Forbidden) as refusal:
         egress.open("GET", url)

@@ -1,4 +1,4 @@
-"""Which files the service warns of, because other users of the machine could read or change them."""
+"""Warnings about files that other users of the machine could read or change."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ store.vault.secret_key = {secret}
 
 
 class Place:
-    """An installation in a directory, as tight as it should be, which tests loosen."""
+    """A secure installation in a directory, whose permissions tests change."""
 
     def __init__(self, folder: Path, **changes: str):
         given = {"folder": folder, "identity": "tokens", "secret": f"${{file:{folder}/secret}}"}
@@ -60,7 +60,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def test_a_secure_installation_gets_no_warning(place: Place) -> None:
-    """An ini file without a secret may be read by everybody, as the documentation says."""
+    """Everybody may read its ini file, because it contains no secret."""
     assert place.warnings() == []
 
 
@@ -79,7 +79,7 @@ def test_a_secure_installation_gets_no_warning(place: Place) -> None:
 def test_a_file_that_others_can_read_or_change_is_named_with_the_fix(
     place: Place, name: str, mode: int, done: str, cure: str
 ) -> None:
-    """r1-C8: `tokens.json` of mode 0666 was taken without a word."""
+    """r1-C8: for example `tokens.json` with mode 0666."""
     path: Path = getattr(place, name)
     path.chmod(mode)
     assert place.warnings() == [f"{path} can be {done} by every user of this machine: chmod {cure} {path}"]
@@ -112,7 +112,7 @@ def test_a_readable_ini_file_with_a_secret_is_named(tmp_path: Path, changes: dic
 
 
 def test_a_directory_whose_files_others_can_replace_is_named(tmp_path: Path, place: Place) -> None:
-    """A file of mode 0600 in a directory of mode 0777 is anybody's to put another one in its place."""
+    """Everybody can replace a file of mode 0600 in a directory of mode 0777."""
     tmp_path.chmod(0o777)
     (warning,) = place.warnings()
     assert warning.startswith(f"{tmp_path} can be written by every user of this machine")
@@ -133,7 +133,7 @@ def test_missing_files_get_no_warning(place: Place) -> None:
 
 
 def test_the_command_stores_prints_the_warnings(place: Place) -> None:
-    """r1-C8: beside the stores, and without a change of the exit status."""
+    """r1-C8: they do not change its exit status."""
     place.tokens.chmod(0o666)
     place.database.unlink()
     shown = CliRunner().invoke(manage, ["stores", str(place.ini)])

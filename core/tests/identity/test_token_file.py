@@ -1,4 +1,4 @@
-"""Static tokens: who is known by them, when the file changes, and when it is not what it should be."""
+"""Static tokens: identification, changes of the file, and damaged files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commits that fail, or whose answer is lost: neither a record without bytes nor bytes without a record."""
+"""Commits that fail, or whose answer is lost, leave no record without bytes and no bytes without a record."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from core.tests.images.verbs import ACTIVE, DATA, DELETED, KILLED, SAVING
 
 def test_if_the_database_fails_at_the_kill_the_attempt_stays_recorded(bench, doors):
     doors["commits"] = 1
-    with pytest.raises(SourceBroken):  # the error that led here is the one that is told
+    with pytest.raises(SourceBroken):  # the first error is reported
         bench.upload(Exploding(DATA, SourceBroken("gone")))
     (image_id,) = bench.images()
 
@@ -34,7 +34,7 @@ def test_if_the_database_fails_from_activation_on_the_attempt_stays_recorded(ben
 
 def test_if_the_row_of_a_removed_blob_cannot_be_deleted_it_stays_pending_delete(bench, doors):
     image = bench.upload(DATA)
-    doors["commits"] = 1  # the delete; forgetting its location fails
+    doors["commits"] = 1  # the delete succeeds, and removing its location row fails
     bench.lifecycle.delete(image, bench.caller)
 
     assert bench.blobs == {}
@@ -57,7 +57,7 @@ def test_f9_a_unit_of_work_that_raises_keeps_neither_record_nor_bytes(bench):
 
 
 def test_f9_bytes_are_removed_if_their_commit_fails(bench, doors):
-    doors["commits"] = 1  # the reservation; the activation fails
+    doors["commits"] = 1  # the reservation succeeds, and the activation fails
     with pytest.raises(DatabaseUnavailable):
         bench.upload(DATA)
     (image_id,) = bench.images()
@@ -90,7 +90,7 @@ def test_f9_staged_bytes_are_kept_if_only_the_answer_to_their_commit_is_lost(ben
 
 def test_f9_bytes_are_kept_if_their_commit_is_still_running_when_it_is_checked(bench, doors, monkeypatch):
     doors |= {"commits": 1, "after": True}
-    # Whoever looks without waiting for the commit finds the image as it was before.
+    # A read that does not wait for the commit returns the image as it was before.
     monkeypatch.setattr(bench.database, "find", lambda image_id: None)
     with pytest.raises(DatabaseUnavailable):
         bench.upload(DATA)

@@ -1,4 +1,4 @@
-"""Jobs whose process died, stood still or lost its database are begun again."""
+"""Jobs whose process died, was frozen or lost its database are run again."""
 
 import contextlib
 import datetime
@@ -41,14 +41,14 @@ def test_a_job_that_lost_the_database_is_run_again(hasty, monkeypatch):
     order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
     with bench.database.unit() as unit:
         unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
-    doors["commits"] = 2  # it is taken, it begins; its end fails
+    doors["commits"] = 2  # taking and beginning the job succeed, and ending it fails
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.work()
     assert bench.status(image.id) is QUEUED
     with contextlib.closing(bench.raw()) as database:
         database.execute("UPDATE jobs SET lease_until = '2020-01-01 00:00:00.000000'")
 
-    assert not bench.lifecycle.work()  # its process may live, and have another clock
+    assert not bench.lifecycle.work()  # its process may be alive, with a clock that differs
     time.sleep(LEASE * 2 / 3)
     assert bench.lifecycle.work()
     assert bench.read(bench.database.find(image.id)) == DATA

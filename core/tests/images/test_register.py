@@ -1,4 +1,4 @@
-"""Registering a location: an image whose bytes stay where they lie."""
+"""Registering an external location, where the image's bytes stay."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Reserving an image: a record that waits for its bytes."""
+"""Reserving an image, whose record waits for its bytes."""
 
 import pytest
 

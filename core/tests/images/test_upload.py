@@ -1,4 +1,4 @@
-"""Uploading an image: what is recorded, what is refused, and who wins a race."""
+"""Uploading an image: records, refusals and races."""
 
 import contextlib
 import hashlib
@@ -41,7 +41,7 @@ def test_the_attempt_is_in_the_database_before_the_first_byte_moves(bench):
 @pytest.mark.parametrize("verb", ["upload", "stage"])
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TypeError("hunter2")])
 def test_an_error_of_our_own_readers_is_not_blamed_on_the_source(bench, verb, error):
-    """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
+    """r1-H3: the caller gets the original error, and the upload leaves nothing."""
     image, source = bench.reserve(), Exploding(DATA, error)
     with pytest.raises(type(error)) as caught:
         bring(bench, verb, image, source)
@@ -150,7 +150,7 @@ def test_an_upload_that_differs_from_its_declaration_is_killed_with_the_reason(
 
 
 def test_a_copy_from_a_store_with_other_bytes_names_that_store(bench):
-    """r1-H3: the image's own bytes have changed, so nobody supplied a wrong checksum."""
+    """r1-H3: the stored bytes have changed, so the error is no wrong checksum of a client."""
     image = bench.upload(DATA)
     bench.store.shelf.blobs[image.location.key] = (
         bytes(len(DATA)),
@@ -163,7 +163,7 @@ def test_a_copy_from_a_store_with_other_bytes_names_that_store(bench):
 
 
 def test_a_copy_from_a_store_that_fails_names_that_store(bench, monkeypatch):
-    """r1-H3: the store that the bytes are copied from is no client's source."""
+    """r1-H3: the error is no SourceError, because no client sent these bytes."""
     image = bench.upload(DATA)
     away = Exploding(DATA[:100], Unavailable("memory", "it is away"))
     monkeypatch.setattr(bench.store, "get", lambda *_: away)
@@ -266,7 +266,7 @@ def test_an_image_deleted_during_its_upload_leaves_no_bytes(bench):
 def test_an_upload_ended_by_a_sweep_is_taken_over_whatever_its_store_raises(
     hasty, monkeypatch, verb, deleted, store_error
 ):
-    """r1-H5: only an image that was really deleted is called deleted."""
+    """r1-H5: the error says that the image was deleted only if it was."""
     bench = hasty
     image = bench.reserve()
     sweep_during_the_next_add(bench, monkeypatch)
