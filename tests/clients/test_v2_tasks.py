@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
 from tests.clients.clients import Clients
 from tests.support.v2 import RAW, fresh
+from tests.support.waiting import wait_for
 from tests.support.web import Web
 
 BYTES = bytes(range(256)) * 40
@@ -25,11 +25,10 @@ def begin(clients: Clients, uri: str, name: str) -> str:
 
 def ended(clients: Clients, task_id: str) -> str:
     """What glance prints of the task when it is done, or has failed."""
-    end = time.monotonic() + 60
-    while " pending " in (shown := clients.glance("task-show", task_id)) or " processing " in shown:
-        assert time.monotonic() < end, shown
-        time.sleep(0.1)
-    return shown
+    return wait_for(
+        lambda: clients.glance("task-show", task_id),
+        lambda shown: " pending " not in shown and " processing " not in shown,
+    )
 
 
 @pytest.mark.campaign

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.conftest import StartServer
 from tests.docs.test_writing_a_store import app_lines, run
 from tests.support.pages import DOCS, block_called, read_blocks
 from tests.support.server import Server
+from tests.support.waiting import wait_for
 
 PAGE = DOCS / "writing-an-extension.md"
 JSON = {"Content-Type": "application/json"}
@@ -63,11 +63,8 @@ def test_the_pages_extension_keeps_notes(server: Server, env: dict[str, str]) ->
 
 def assert_forgotten(server: Server) -> None:
     """Wait for the work beside requests, which removes notes of deleted images."""
-    end = time.monotonic() + 20
     with sqlite3.connect(server.data_dir / "calotype.sqlite") as raw:
-        while raw.execute("SELECT count(*) FROM notes").fetchone() != (0,):
-            assert time.monotonic() < end, "the note is kept"
-            time.sleep(0.1)
+        wait_for(lambda: raw.execute("SELECT count(*) FROM notes").fetchone() == (0,), seconds=20)
 
 
 def test_the_pages_extension_is_off_without_its_lines(start_server: StartServer, env: dict[str, str]) -> None:

@@ -126,7 +126,7 @@ def test_a_location_that_its_driver_does_not_take_any_more_is_no_fault_of_the_cl
     for path in (f"/images/{image_id}", f"/v1/images/{image_id}/file", f"/v2/images/{image_id}/file"):
         answer = server.get(path)
         assert answer.status == 502, path
-        assert "does not take the location" in answer.text
+        assert "does not accept the recorded location" in answer.text
         assert "elsewhere" not in answer.text
         assert server.head(path).status == 200
 

@@ -1,7 +1,7 @@
-"""Any header, any query, any body, of every dialect: a clear answer, and never a 500.
+"""Random headers, queries and bodies in every dialect never end in 500.
 
-Runs in process, over a real database and a real policy. The number of examples is small
-in `make test`; `make fuzz` sets CALOTYPE_FUZZ to a larger one.
+The application runs in this process, with a real database and the real rights. `make test` tries few
+examples; `make fuzz` sets CALOTYPE_FUZZ to a larger number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.workbench import Bench, make_bench, make_database, make_setti
 EXAMPLES = int(os.environ.get("CALOTYPE_FUZZ", "60"))
 fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
-#: A value that some parser stumbles over, or any at all; bytes as they come over the wire.
+#: Values that parsers often fail on, or random ones, as bytes.
 WIRE = st.one_of(
     st.sampled_from(
         [
@@ -121,7 +121,7 @@ PATHS = (
     *("/v2/tasks/JOB", "/v2/schemas/task"),
     *("/v2/schemas/metadefs/namespace", "/v2/schemas/metadefs/none"),
 )
-#: Of metadata definitions; NS is a namespace that is there, with an `a` of each kind.
+#: Requests about metadata definitions. NS is an existing namespace with a definition `a` of each kind.
 METADEFS = (
     *("/v2/metadefs", "/v2/metadefs/resource_types", "/v2/metadefs/namespaces"),
     *("/v2/metadefs/namespaces/NS", "/v2/metadefs/namespaces/none"),
@@ -212,7 +212,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def app(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Router:
-    """An application that knows an admin and a member, and lets the anonymous in."""
+    """An application with an administrator, a member and anonymous callers."""
     tokens = Tokens(tmp_path_factory.mktemp("tokens"))
     settings = make_settings(
         identity="tokens", tokens_file=tokens.path, allow_anonymous=True, external_sources="everyone"
@@ -228,7 +228,7 @@ def app(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Router:
 
 
 def check(answer: Response) -> None:
-    """A client gets a status that blames it, or none; a body that is what it says; and one line a header."""
+    """Check that the status is below 500, that JSON can be parsed, and that each header is one line."""
     assert answer.status_int < 500, (answer.status, answer.text)
     assert b"Traceback" not in answer.body
     for name, value in answer.headers.items():
@@ -240,19 +240,19 @@ def check(answer: Response) -> None:
 
 
 def ask(app: Router, who: int, method: str, path: str, **given: object) -> Response:
-    """One request, with an existing image's id for ID half of the time (there is one for each caller)."""
+    """Send a request. Half of the time ID is an existing image, of which there is one for each caller."""
     headers = dict(given.pop("headers", {}))
     if app.test_tokens[who] is not None:
         headers.setdefault("X-Auth-Token", app.test_tokens[who])
     request = Request.blank(path, method=method, headers=headers, **given)
     answer = request.get_response(app)
-    answer.body  # noqa: B018 - reads what is streamed
+    answer.body  # noqa: B018 - reads a streamed body
     return answer
 
 
 @pytest.fixture(scope="module")
 def ids(app: Router) -> list[str]:
-    """Images that are there, one with bytes, and one id that is not."""
+    """The ids of existing images, one of which has bytes, and one unused id."""
     octets = {"Content-Type": "application/octet-stream", "x-image-meta-is_public": "True"}
     formats = {"x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare"}
     made = [
@@ -265,7 +265,7 @@ def ids(app: Router) -> list[str]:
 
 @pytest.fixture(scope="module")
 def jobs(bench: Bench, ids: list[str]) -> list[str]:
-    """A task that is there, and one id of none."""
+    """The id of an existing task, and an unused id."""
     with bench.database.unit() as unit:
         order = JobSpec((), asked={}).to_json()
         made = unit.add_job(JobKind.FETCH, unit.image(ids[0]), order, Actor())
@@ -305,7 +305,7 @@ def test_no_request_ends_in_500(
     check(ask(app, who, method, where, headers=fields, **given_body))
 
 
-#: Keys of definitions, with values that fit them or come near.
+#: Keys of definitions, with valid or nearly valid values.
 DEFINITION = st.dictionaries(
     st.sampled_from(
         [
@@ -388,7 +388,7 @@ def test_no_request_about_definitions_ends_in_500(
     words = "&".join(f"{name}={quote_from_bytes(value)}" for name, value in query)
     given_body = {"body": body} if body is not None and method not in ("GET", "HEAD") else {}
     check(ask(app, who, method, f"{path}?{words}", headers={"X-Openstack-Append": append}, **given_body))
-    check(ask(app, 1, "GET", "/v2/metadefs/namespaces/NS"))  # what was taken can be shown
+    check(ask(app, 1, "GET", "/v2/metadefs/namespaces/NS"))  # everything that was accepted can be shown
     check(ask(app, 1, "GET", "/v2/metadefs/namespaces?limit=1000"))
 
 

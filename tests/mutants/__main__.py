@@ -1,10 +1,10 @@
-"""Make each change of the list in a copy of the project, and run the test that must go red.
+"""Make each change of the list in a copy of the project, and run the test that must fail.
 
-    python -m tests.mutants [WORD ...]      only those mutants whose names have one of the words
+    python -m tests.mutants [WORD ...]      only the mutants whose names contain one of the words
 
-First all these tests run on the unchanged code, where they must pass. A run of all mutants writes
-docs/results/mutants.md. Exit status 1 when a mutant survives,
-when its text is no longer in the file, or when its test could not run.
+First, all these tests run on the unchanged code, where they must pass. A run of all mutants writes
+docs/results/mutants.md. The exit status is 1 if a mutant survives, if its text is no longer in the file, or
+if its test could not run.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from xml.etree import ElementTree
 from tests.mutants.table import ROOT, Mutant, load
 from tests.support.results import RESULTS, write_page
 
-#: Mutants that are run at a time, each in a copy of its own.
+#: How many mutants run at a time, each in its own copy.
 AT_ONCE = 2
-#: Seconds after which a single test has failed, because a mutant may well make it wait for ever; and after
-#: which a run counts as broken.
+#: Timeouts in seconds. A test that exceeds the first has failed, because a mutant may make it wait forever. A
+#: run that exceeds the second is broken.
 TEST_PATIENCE = 150
 PATIENCE = 900
 
 
 class Outcome(enum.Enum):
-    """What became of a mutant."""
+    """The outcome of a mutant."""
 
     CAUGHT = "caught"
     SURVIVED = "SURVIVED"
@@ -45,7 +45,7 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True)
 class Result:
-    """A mutant's outcome, the seconds it took, and what the test printed."""
+    """A mutant's outcome, its time in seconds, and the output of the test."""
 
     mutant: Mutant
     outcome: Outcome
@@ -73,7 +73,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def copy_of_the_project(to: Path) -> Path:
-    """Copy what git knows of the project, and what it would take in."""
+    """Copy the files that git tracks, and the untracked files that it does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -89,7 +89,7 @@ def copy_of_the_project(to: Path) -> Path:
 
 
 def run_all(mutants: Sequence[Mutant], trees: queue.Queue[Path]) -> Iterator[Result]:
-    """Run the mutants, as many at a time as there are copies; each result is printed as it comes."""
+    """Run as many mutants at a time as there are copies, and print each result."""
     with ThreadPoolExecutor(trees.qsize()) as pool:
         for done in as_completed(pool.submit(try_out, mutant, trees) for mutant in mutants):
             result = done.result()
@@ -98,7 +98,7 @@ def run_all(mutants: Sequence[Mutant], trees: queue.Queue[Path]) -> Iterator[Res
 
 
 def try_out(mutant: Mutant, trees: queue.Queue[Path]) -> Result:
-    """Run a mutant's test in a copy that has been changed, and change the copy back."""
+    """Change a copy, run the mutant's test in it, and restore the copy."""
     tree, began = trees.get(), time.monotonic()
     try:
         with changed(tree, mutant):
@@ -113,7 +113,7 @@ def try_out(mutant: Mutant, trees: queue.Queue[Path]) -> Result:
 
 @contextlib.contextmanager
 def changed(tree: Path, mutant: Mutant) -> Iterator[None]:
-    """The copy with the mutant's changes, as long as the `with` lasts."""
+    """Make the mutant's changes in the copy for the block, and undo them after it."""
     files = {edit.file for edit in mutant.edits}
     try:
         for edit in mutant.edits:
@@ -125,9 +125,9 @@ def changed(tree: Path, mutant: Mutant) -> Iterator[None]:
 
 
 def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
-    """Run tests of a copy, with the copy's own code; return pytest's exit status and what it printed."""
+    """Run tests of a copy with the copy's own code, and return pytest's exit status and output."""
     sources = [tree / "core/src", tree / "server/src", *sorted(tree.glob("plugins/*/src"))]
-    # Bytecode of a changed file could be taken for that of the file as it was.
+    # Python could use the bytecode of the unchanged file for the changed one.
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sources)), "PYTHONDONTWRITEBYTECODE": "1"}
     report = tree / "report.xml"
     report.unlink(missing_ok=True)
@@ -149,7 +149,7 @@ def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
 
 
 def outcome_of(status: int, report: Path) -> Outcome:
-    """Judge a run: a test must have failed. An error around it, or in its collection, proves nothing."""
+    """Return the outcome of a run. Only a failed test notices a mutant; an error in its set-up does not."""
     if status == 0:
         return Outcome.SURVIVED
     if status != 1 or not report.exists():
@@ -160,7 +160,7 @@ def outcome_of(status: int, report: Path) -> Outcome:
 
 
 def page_of(results: Sequence[Result]) -> tuple[str, str]:
-    """Return the sum and the table of a page, sorted by the mutants' names."""
+    """Return the summary and the table of the page, sorted by the mutants' names."""
     caught = sum(result.outcome is Outcome.CAUGHT for result in results)
     rows = [
         f"| {one.mutant.id} | {one.outcome.value} | `{one.mutant.test}` |"
@@ -171,7 +171,7 @@ def page_of(results: Sequence[Result]) -> tuple[str, str]:
 
 
 def report(results: Sequence[Result]) -> int:
-    """Print what did not go as it should, and the sum; return the exit status."""
+    """Print the mutants that were not noticed, and a summary, and return the exit status."""
     bad = [result for result in results if result.outcome is not Outcome.CAUGHT]
     for result in bad:
         print(f"\n{result.outcome.value} {result.mutant.id}: {result.mutant.test}\n{result.printed[-3000:]}")

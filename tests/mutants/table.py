@@ -1,4 +1,4 @@
-"""The list of mutants, as `mutants.toml` holds it."""
+"""The list of mutants in `mutants.toml`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TABLE = Path(__file__).with_name("mutants.toml")
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of a file below the project's root: `text`, which occurs there once, becomes `replacement`."""
+    """A change of a file below the project's root. `text` must occur once, and becomes `replacement`."""
 
     file: str
     text: str
@@ -33,7 +33,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A sabotage: its name begins with the row of docs/security.md or the case that its test stands for."""
+    """Code without a guard. Its name begins with the row of docs/security.md, or the case, of its test."""
 
     id: str
     test: str
@@ -41,7 +41,7 @@ class Mutant:
 
 
 def load(path: Path = TABLE) -> list[Mutant]:
-    """Read the list."""
+    """Return the mutants of the list."""
     entries = tomllib.loads(path.read_text())["mutant"]
     return [
         Mutant(entry["id"], entry["test"], tuple(Edit(**edit) for edit in entry["edit"])) for entry in entries

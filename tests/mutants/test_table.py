@@ -1,4 +1,4 @@
-"""The list of mutants fits the code: each text is there once, and each test is. `make mutants` runs them."""
+"""The list of mutants matches the code: each text occurs once, and each test exists."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def test_every_mutant_has_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.id for mutant in MUTANTS])
-def test_a_mutant_changes_what_is_there_into_what_still_can_be_read(mutant: Mutant) -> None:
-    """A test that fails because its server does not start, or its module cannot be read, proves nothing."""
+def test_a_mutant_changes_existing_code_into_code_that_still_parses(mutant: Mutant) -> None:
+    """Otherwise the mutant's test would fail because of a syntax error, which proves nothing."""
     for edit in mutant.edits:
         text = (ROOT / edit.file).read_text()
         assert text.count(edit.text) == 1, edit
@@ -29,14 +29,14 @@ def test_a_mutant_changes_what_is_there_into_what_still_can_be_read(mutant: Muta
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.id for mutant in MUTANTS])
-def test_the_test_of_a_mutant_is_there(mutant: Mutant) -> None:
+def test_the_test_of_a_mutant_exists(mutant: Mutant) -> None:
     path, _, name = mutant.test.partition("::")
     functions = (ast.FunctionDef, ast.ClassDef)
     tree = ast.parse((ROOT / path).read_text())
     assert name.partition("[")[0] in {node.name for node in ast.walk(tree) if isinstance(node, functions)}
 
 
-def test_an_edit_whose_text_is_gone_is_an_error(tmp_path: Path) -> None:
+def test_an_edit_whose_text_is_missing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("one two two")
     Edit("file", "one", "three").apply(tmp_path)
     assert (tmp_path / "file").read_text() == "three two two"
@@ -57,7 +57,7 @@ def test_an_edit_whose_text_is_gone_is_an_error(tmp_path: Path) -> None:
         (5, 0, 0, Outcome.BROKEN),
     ],
 )
-def test_only_a_failure_counts_and_not_an_error(
+def test_only_a_failure_counts_as_noticing_and_not_an_error(
     tmp_path: Path, status: int, failures: int, errors: int, outcome: Outcome
 ) -> None:
     report = tmp_path / "report.xml"

@@ -1,7 +1,7 @@
-"""A folder for PYTHONPATH: a Python process writes down each process that it starts, and each C function.
+"""A folder for PYTHONPATH that makes a Python process record each process and C function that it starts.
 
-An audit hook sees what subprocess, os and ctypes are asked for, by whatever spelling and from any library.
-multiprocessing starts programs without an audit event, by the function that is wrapped here.
+An audit hook sees every call of subprocess, os and ctypes, also from libraries. multiprocessing starts
+programs without an audit event, so the function that it uses is wrapped here.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ sys.addaudithook(hook)
 
 
 class Audit:
-    """What a server has started, from the beginning or since `begin`."""
+    """The processes and C functions that a server has started."""
 
     def __init__(self, folder: Path):
         folder.mkdir()
         (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE)
         self._events = folder / "events"
-        # Read by the interpreter when it begins, so that the server is started and not forked.
+        # With a variable that the interpreter reads at its start, the server is started and not forked.
         begun = {"PYTHONNOUSERSITE": "1"}
         self.env = {**on_path(folder), **begun, "CALOTYPE_TEST_AUDIT": str(self._events)}
         self._seen = 0
 
     def begin(self) -> list[str]:
-        """Return what there was so far, a line for each event, and look at later ones only."""
+        """Return the events up to now, one a line, and leave them out of later results."""
         events = self.events()
         self._seen += len(events)
         return events
 
     def events(self) -> list[str]:
-        """Return what there was since `begin`."""
+        """Return the events since `begin`."""
         return self._events.read_text().splitlines()[self._seen :]

@@ -15,9 +15,9 @@ StartGuarded = Callable[..., Guarded]
 
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """A shared server that knows people by tokens; a test must not count on its being empty.
+    """A shared server with callers who have tokens. Other tests leave images on it.
 
-    When it ends, its whole log, written at DEBUG, is searched for secrets.
+    When it ends, its whole DEBUG log is searched for secrets.
     """
     started = Guarded(tmp_path_factory.mktemp("guarded"))
     yield started
@@ -26,7 +26,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 @pytest.fixture
 def start_guarded(tmp_path: Path) -> Iterator[StartGuarded]:
-    """start_guarded(app={}, env={}): such a server of this test's own."""
+    """Return a function `start_guarded(app={}, env={})` that starts such a server for one test."""
     with ExitStack() as stack:
 
         def start(app: Mapping[str, str] | None = None, **given: object) -> Guarded:

@@ -1,4 +1,4 @@
-"""People who speak to a server that knows them by their tokens, and the secrets that nobody may be told."""
+"""Callers with tokens, their server, and the secrets that may appear in no response and no log."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.answers import Answer
 from tests.support.callers import Body, Caller, Headers
 from tests.support.server import OCTETS, Server, meta, write_ini
 
-#: What stands in the configuration of the guarded server, and never in an answer or a log.
+#: Secrets in the configuration of the guarded server, which may appear in no response and no log.
 SECRETS = ("CANARY-access-7f3a", "CANARY-secret-7f3a", "CANARY-variable-7f3a")
-#: The name under which an S3 client signs: it stands in each of its requests, as DEBUG shows them.
+#: The access key of the S3 client. Each of its requests contains it, and so does the DEBUG log.
 ACCESS_KEY = SECRETS[0]
-#: What may stand in the log, and never in an answer: where a store is, and what lies where.
+#: Text that may appear in the log, but in no response: where stores and blobs are.
 PLACES = ("canary-host-7f3a", "/images/", "Traceback", "sqlite", "SELECT ")
 
-#: Who there is: user, project, roles.
+#: The user, project and roles of each caller.
 PEOPLE = {
     "admin": ("root", "ops", ("admin",)),
     "attacker": ("mallory", "A", ("member",)),
@@ -31,7 +31,7 @@ PEOPLE = {
 
 @dataclass(frozen=True)
 class Person(Caller):
-    """Somebody with a token, or with none; every answer is searched for what must not be told."""
+    """A caller with or without a token. Every response is searched for secrets."""
 
     server: Server
     project: str | None
@@ -45,17 +45,17 @@ class Person(Caller):
         headers: Headers | None = None,
         body: Body | None = None,
     ) -> Answer:
-        """One request under this person's token."""
+        """Send a request with this caller's token."""
         answer = self.request_as(method, path, headers, body)
         check_answer(answer, self.secrets)
         return answer
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """GET"""
+        """Send a GET request."""
         return self.ask("GET", path, headers)
 
     def delete(self, path: str) -> Answer:
-        """DELETE"""
+        """Send a DELETE request."""
         return self.ask("DELETE", path)
 
     def reserve(self, **fields: str) -> dict:
@@ -65,25 +65,25 @@ class Person(Caller):
         return answer.json["image"]
 
     def upload(self, body: bytes | Iterable[bytes], **fields: str) -> dict:
-        """Store an image by v1, of raw bytes unless the fields say otherwise, and return its record."""
+        """Store a raw image by v1, unless the fields have another format, and return its record."""
         answer = self.try_upload(body, **fields)
         assert answer.status == 201, answer.text
         return answer.json["image"]
 
     def try_upload(self, body: bytes | Iterable[bytes], **fields: str) -> Answer:
-        """Try to store an image by v1."""
+        """Send a request that stores an image by v1, and return the response."""
         formats = {"disk_format": "raw", "container_format": "bare"}
         return self.ask("POST", "/v1/images", {**OCTETS, **meta(**{**formats, **fields})}, body)
 
     def listed(self, query: str = "", path: str = "/v1/images/detail") -> set[str]:
-        """The ids in one answer to a list."""
+        """Return the ids in one page of a list."""
         answer = self.get(f"{path}?{query}")
         assert answer.status in (200, 400), answer.text
         return {image["id"] for image in answer.json.get("images", [])}
 
 
 def check_answer(answer: Answer, secrets: Iterable[str]) -> None:
-    """Fail if an answer's head or body tells what must not be told."""
+    """Fail if a response contains a secret or a location."""
     told = str(answer.headers).encode() + answer.body[:65536]
     for text in (*secrets, *PLACES):
         own = text == "/images/" and re.search(rb'(/v[12][.0-9]*|"|\s)/images/', told)
@@ -93,7 +93,7 @@ def check_answer(answer: Answer, secrets: Iterable[str]) -> None:
 
 
 class Guarded:
-    """A server in tokens mode whose configuration is full of secrets, and the people it knows."""
+    """A server with static tokens whose configuration is full of secrets, and its callers."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class Guarded:
     friend: Person
 
     def stop(self) -> None:
-        """End the server; fail if its log tells a secret."""
+        """End the server, and fail if its log contains a secret."""
         self.server.stop()
         log = self.server.log
         assert [secret for secret in self.secrets if secret in log and secret != ACCESS_KEY] == []

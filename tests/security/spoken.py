@@ -1,4 +1,4 @@
-"""Requests in two halves: the head, which the server judges, and the body, sent when a test likes."""
+"""Requests in two halves: the head, which the server checks first, and the body, which a test sends later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.answers import statuses
 
 
 class Spoken:
-    """A request on a connection of its own; `held` while the server waits for the body."""
+    """A request on its own connection. It is `held` while the server waits for the body."""
 
     def __init__(self, port: int, write: Write, path: str, headers: dict[str, str]):
         self._connection = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -28,12 +28,12 @@ class Spoken:
         return self.said.startswith(b"HTTP/1.1 100 ") and len(statuses(self.said)) == 1
 
     def begin(self, piece: bytes) -> None:
-        """Send a first part of the body, which the server must be waiting for."""
+        """Send the first part of the body, for which the server must be waiting."""
         assert self.held
         self._connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
 
     def finish(self, body: bytes = b"") -> int:
-        """Send the body if the server waits for it, and return the status of the answer."""
+        """Send the body if the server waits for it, and return the status of the response."""
         if self.held:
             self._connection.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
         self.said += self._read(lambda said: False)

@@ -1,4 +1,4 @@
-"""docs/security.md has a row for each entry of the threat catalogue, and each row's test is there."""
+"""docs/security.md has a row for each entry of the threat catalogue, and each row's test exists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.support.server import ROOT
 
 PAGE = ROOT / "docs/security.md"
-#: How many entries each part of the catalogue has, numbered from 1, and the digits of a number.
+#: The number of entries in each part of the catalogue, and the digits of their numbers.
 PARTS = {
     "G": (54, 2),
     "W": (26, 2),
@@ -36,19 +36,19 @@ ROWS = {match[1]: (match[2], match[3]) for match in _ROW.finditer(PAGE.read_text
 
 
 def names(path: Path) -> set[str]:
-    """The functions and classes that a file defines, in classes too."""
+    """Return the names of all functions and classes that a file defines."""
     kinds = (ast.FunctionDef, ast.ClassDef)
     return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)}
 
 
-def test_every_entry_has_one_row_and_no_row_is_of_none() -> None:
+def test_every_entry_has_exactly_one_row() -> None:
     found = [match[1] for match in _ROW.finditer(PAGE.read_text())]
     assert sorted(found) == sorted(ENTRIES)
-    assert len(ENTRIES) == 224 + 23  # those of the published catalogue, and our own
+    assert len(ENTRIES) == 224 + 23  # from published catalogues, and found in this project
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_a_row_names_a_test_that_is_there_or_says_why_there_is_none(entry: str) -> None:
+def test_a_row_names_an_existing_test_or_says_why_there_is_none(entry: str) -> None:
     test, _ = ROWS[entry]
     if test.startswith("not applicable: "):
         assert len(test) > len("not applicable: ") + 10

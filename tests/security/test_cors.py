@@ -1,4 +1,4 @@
-"""Web pages of other origins: those that the settings name, and no others, and never with credentials."""
+"""CORS: only pages of the configured origins may use the service, and never with credentials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OCTETS = "application/octet-stream"
 
 
 def preflight(server: Server, path: str, origin: str = PAGE, headers: str = "X-Auth-Token") -> Answer:
-    """What a browser asks before it sends the request itself; it sends no token with it."""
+    """Send the preflight request of a browser, which has no token."""
     asked = {
         "Origin": origin,
         "Access-Control-Request-Method": "PUT",
@@ -28,7 +28,7 @@ def preflight(server: Server, path: str, origin: str = PAGE, headers: str = "X-A
 
 
 def exposed(answer: Answer) -> set[str]:
-    """The headers that a page may read."""
+    """Return the response headers that a page may read."""
     return {name.strip() for name in answer.headers["Access-Control-Expose-Headers"].split(",")}
 
 
@@ -37,7 +37,7 @@ def cors_headers(answer: Answer) -> list[str]:
 
 
 def test_pages_of_a_named_origin_may_use_the_service_and_others_may_not(start_guarded: StartGuarded) -> None:
-    """Issue 15.5: a preflight needs no token, errors carry the headers too, and none allow credentials."""
+    """Issue 15.5: a preflight needs no token, errors have CORS headers, and none allows credentials."""
     guarded = start_guarded({"calotype.cors_origins": PAGE, "calotype.image_size_cap": "100"}, level="INFO")
     server, victim = guarded.server, guarded.victim
     image_id = victim.reserve()["id"]
@@ -84,8 +84,8 @@ def test_pages_of_a_named_origin_may_use_the_service_and_others_may_not(start_gu
         assert (answer.status, cors_headers(answer), answer.headers["Vary"]) == (200, [], "Origin")
 
 
-def test_with_identity_none_a_page_of_a_named_origin_is_let_in_too(start_server: StartServer) -> None:
-    """Issue 15.5: without the setting its Origin would be refused, and other origins still are."""
+def test_with_identity_none_pages_of_a_named_origin_are_served(start_server: StartServer) -> None:
+    """Issue 15.5: other origins are still refused."""
     server = start_server({"calotype.cors_origins": f"http://localhost:3000 {PAGE}"})
     assert preflight(server, "/images").status == 204
     made = server.post("/images", {"Origin": PAGE, "x-image-meta-name": "from a page"})
@@ -95,10 +95,10 @@ def test_with_identity_none_a_page_of_a_named_origin_is_let_in_too(start_server:
     assert "calotype.cors_origins does not name it" in refused.text
 
 
-def test_without_the_setting_a_preflight_is_told_so_and_nothing_else_tells_of_origins(
+def test_without_the_setting_a_preflight_is_refused_and_no_response_has_cors_headers(
     server: Server, guarded: Guarded
 ) -> None:
-    """Issue 15.5: no token is asked for, because a browser sends none with a preflight."""
+    """Issue 15.5: the refusal is no 401, because a browser sends no token with a preflight."""
     for asked, path in ((server, "/images"), (guarded.server, "/images"), (guarded.server, "/v2/images")):
         answer = preflight(asked, path)
         assert (answer.status, cors_headers(answer), answer.headers["Vary"]) == (403, [], None)
@@ -116,8 +116,8 @@ def test_without_the_setting_a_preflight_is_told_so_and_nothing_else_tells_of_or
         (f"{PAGE}/", "nothing behind"),
     ],
 )
-def test_an_origin_that_cannot_be_meant_stops_the_start(origins: str, said: str) -> None:
-    """Issue 15.5: the error is one sentence, which names the setting."""
+def test_an_impossible_origin_stops_the_start(origins: str, said: str) -> None:
+    """Issue 15.5: the error is one sentence that names the setting."""
     given = {"sqlalchemy.url": "sqlite://", "calotype.cors_origins": origins}
     with pytest.raises(SettingsError, match=f"calotype.cors_origins: .*{said}"):
         read_settings({}, given)
@@ -125,8 +125,8 @@ def test_an_origin_that_cannot_be_meant_stops_the_start(origins: str, said: str)
     assert read_settings({}, {**given, **named}).cors_origins == ("*", PAGE)
 
 
-def test_balancers_of_openstack_find_the_path_that_they_ask_for(server: Server) -> None:
-    """Issue 15.5: as oslo.middleware's."""
+def test_health_checks_of_openstack_load_balancers_get_200(server: Server) -> None:
+    """Issue 15.5: the path and the response are those of oslo.middleware."""
     answer = server.get("/healthcheck")
     assert (answer.status, answer.text) == (200, "OK")
     assert answer.headers.get_content_type() == "text/plain"

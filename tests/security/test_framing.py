@@ -1,6 +1,6 @@
-"""Where one request ends and the next begins: what two readers could understand differently is refused.
+"""Framing of requests: any form that two servers could read differently is refused.
 
-The names carry the row of the threat catalogue that the request replays.
+The names of cases begin with the row of the threat catalogue that they replay.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_an_ambiguous_request_is_refused_and_the_connection_closed(server: Serve
     spoken = server.speak(sent)  # returns only when the server closes
     assert statuses(spoken) in ([400], [501], [505])
     assert b"Traceback" not in spoken
-    # What is found wrong behind the head, in a chunk, comes when the image is recorded: it is killed then.
+    # An error in a chunk is found after the image is recorded, so the image is killed.
     assert server.query("SELECT count(*) FROM images WHERE status <> 'killed'") == before
     assert server.leftovers() == []
 
@@ -85,7 +85,7 @@ def test_headers_without_an_end_are_refused(server: Server) -> None:
     assert statuses(spoken) in ([400], [431])
 
 
-def test_two_honest_requests_on_one_connection_are_both_served(server: Server) -> None:
+def test_two_valid_requests_on_one_connection_are_both_served(server: Server) -> None:
     first = b"GET /versions HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert statuses(server.speak(first + first.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))) == [
         200,
@@ -93,7 +93,7 @@ def test_two_honest_requests_on_one_connection_are_both_served(server: Server) -
     ]
 
 
-def test_http_1_0_is_still_spoken(server: Server) -> None:
+def test_http_1_0_is_still_served(server: Server) -> None:
     assert statuses(server.speak(b"GET /images HTTP/1.0\r\n\r\n")) == [200]
 
 
@@ -103,7 +103,7 @@ def test_w_17_only_a_whole_prefix_makes_a_meta_header(server: Server, name: str)
     assert image["name"] == ("given" if name == "X-Image-Meta-Name" else None)
 
 
-def test_w_17_an_underscore_never_passes_for_another_header(server: Server) -> None:
+def test_w_17_a_header_with_an_underscore_never_counts_as_another_header(server: Server) -> None:
     answer = server.post("/images", {"Content_Type": "application/octet-stream"}, b"bytes")
     assert answer.status == 400
     assert "Content-Type must be application/octet-stream" in answer.text

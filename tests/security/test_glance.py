@@ -1,7 +1,7 @@
-"""What was published against Glance, replayed against a server that knows people by their tokens.
+"""Published vulnerabilities of Glance, replayed against a server with static tokens.
 
-The names carry the row of the threat catalogue. What another test holds already is not repeated;
-docs/security.md says which one.
+The names of tests begin with the row of the threat catalogue. docs/security.md names the tests in other
+modules.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import itertools
 import socket
-import threading
 import uuid
 from collections.abc import Iterator
 
@@ -19,13 +18,14 @@ import pytest
 from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded, Person
 from tests.support.server import OCTETS, meta
+from tests.support.waiting import wait_for
 
 MIB = 1 << 20
 BOTH = ("/images", "/v1/images")
 
 
 def row(guarded: Guarded, image_id: str) -> list[tuple]:
-    """The image's whole record, and its locations, as they lie in the database."""
+    """Return the image's rows in the database."""
     return [
         *guarded.server.query("SELECT * FROM images WHERE id = ?", image_id),
         *guarded.server.query("SELECT * FROM image_locations WHERE image_id = ?", image_id),
@@ -34,7 +34,7 @@ def row(guarded: Guarded, image_id: str) -> list[tuple]:
 
 
 def usage(guarded: Guarded, project: str) -> tuple[int, int]:
-    """The bytes and images that count against a project."""
+    """Return the bytes and images that count against a project's quota."""
     found = guarded.server.query("SELECT bytes, images FROM project_usage WHERE project = ?", project)
     return found[0] if found else (0, 0)
 
@@ -44,7 +44,7 @@ def endless(block: bytes = bytes(65536), most: int = 4096) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("store", ["file", "vault"])
-def test_g_01_no_answer_says_where_bytes_lie(guarded: Guarded, store: str) -> None:
+def test_g_01_no_response_contains_a_location(guarded: Guarded, store: str) -> None:
     image = guarded.admin.reserve(name="where", is_public="True")
     guarded.admin.try_upload(b"bytes", store=store)
     for path in BOTH:
@@ -79,7 +79,7 @@ def test_g_01_no_answer_says_where_bytes_lie(guarded: Guarded, store: str) -> No
     ],
 )
 @pytest.mark.parametrize("who", ["attacker", "admin"])
-def test_g_02_g_14_g_18_g_21_no_scheme_but_an_outside_one_is_a_location(
+def test_g_02_g_14_g_18_g_21_only_external_schemes_are_accepted_as_locations(
     guarded: Guarded, who: str, location: str
 ) -> None:
     person: Person = getattr(guarded, who)
@@ -97,7 +97,7 @@ def test_g_02_g_14_g_18_g_21_no_scheme_but_an_outside_one_is_a_location(
 
 
 @pytest.mark.parametrize("path", BOTH)
-def test_g_02_a_queued_image_takes_no_location_and_no_two_sources(guarded: Guarded, path: str) -> None:
+def test_g_02_a_queued_image_accepts_neither_a_location_nor_two_sources(guarded: Guarded, path: str) -> None:
     image = guarded.attacker.reserve(disk_format="raw", container_format="bare")
     before = row(guarded, image["id"])
     given = {"x-image-meta-location": "file:///etc/passwd"}
@@ -107,7 +107,7 @@ def test_g_02_a_queued_image_takes_no_location_and_no_two_sources(guarded: Guard
     assert row(guarded, image["id"]) == before
 
 
-def test_g_04_a_delete_that_is_refused_touches_no_byte(guarded: Guarded) -> None:
+def test_g_04_a_refused_delete_removes_no_bytes(guarded: Guarded) -> None:
     data = b"precious" * 1000
     public, private = guarded.admin.upload(data, is_public="True"), guarded.victim.upload(data)
     shared = guarded.victim.upload(data)
@@ -150,7 +150,7 @@ FILTERS = (
 )
 
 
-def test_g_05_o_24_no_filter_lists_what_one_may_not_see(guarded: Guarded) -> None:
+def test_g_05_o_24_no_filter_lists_images_that_the_caller_may_not_see(guarded: Guarded) -> None:
     hidden = {
         guarded.victim.reserve(name="secret", property_x="y")["id"],
         guarded.victim.upload(b"secret", name="secret", protected="True")["id"],
@@ -174,7 +174,7 @@ def test_g_05_o_24_no_filter_lists_what_one_may_not_see(guarded: Guarded) -> Non
         assert told[0].body == told[1].body
 
 
-def test_g_06_a_store_that_is_away_is_named_by_its_name_and_no_more(guarded: Guarded) -> None:
+def test_g_06_an_error_of_a_store_contains_only_the_stores_name(guarded: Guarded) -> None:
     for path in BOTH:
         fields = {"disk_format": "raw", "container_format": "bare", "store": "vault"}
         answer = guarded.attacker.ask("POST", path, {**OCTETS, **meta(**fields)}, b"bytes")
@@ -193,7 +193,7 @@ def test_g_06_a_store_that_is_away_is_named_by_its_name_and_no_more(guarded: Gua
     ids=["over the cap", "longer than said", "shorter than said", "another checksum", "another format"],
 )
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_g_12_g_20_a_failed_upload_leaves_no_byte_and_costs_nothing(
+def test_g_12_g_20_a_failed_upload_leaves_no_bytes_and_uses_no_quota(
     capped: Guarded, fields: dict[str, str], body: int, status: int, chunked: bool
 ) -> None:
     image_id = str(uuid.uuid4())
@@ -208,7 +208,7 @@ def test_g_12_g_20_a_failed_upload_leaves_no_byte_and_costs_nothing(
 
 
 def failed(guarded: Guarded, image_id: str, left: str) -> bool:
-    """Whether an upload that was under way has ended, and left the image so."""
+    """Return whether the upload has ended and has left the image in this status."""
     rows = guarded.server.query("SELECT status FROM images WHERE id = ?", image_id)
     intended = guarded.server.query("SELECT key FROM image_locations WHERE image_id = ?", image_id)
     return rows == [(left,)] and intended == []
@@ -224,12 +224,12 @@ def failed(guarded: Guarded, image_id: str, left: str) -> bool:
     ],
 )
 @pytest.mark.parametrize("cut", [False, True], ids=["too large", "cut short"])
-def test_g_39_a_failed_upload_in_any_dialect_leaves_no_byte_and_costs_nothing(
+def test_g_39_a_failed_upload_in_any_dialect_leaves_no_bytes_and_uses_no_quota(
     capped: Guarded, asked: str, left: str, cut: bool
 ) -> None:
-    """r1-E23: only v1 was tried. In v2 the image waits again, and takes other bytes.
+    """r1-E23: in v2, the image is queued again and accepts other bytes.
 
-    One of a known length counts against its project from the beginning, and must not any more.
+    An upload of a known length counts against the quota from its beginning, so the count must go back.
     """
     image_id = capped.attacker.reserve(disk_format="raw", container_format="bare")["id"]
     before = usage(capped, "A")
@@ -266,19 +266,24 @@ def test_g_20_an_endless_upload_ends_at_the_cap(capped: Guarded) -> None:
     assert capped.server.blobs(image_id) == []
 
 
-def test_g_22_deleting_an_image_while_it_comes_frees_no_room_before_its_bytes_are_gone(
+@contextlib.contextmanager
+def begun_upload(guarded: Guarded, image_id: str, token: str, size: int) -> Iterator[socket.socket]:
+    """Begin an upload of `size` bytes: the first MiB is sent, and the test sends the rest."""
+    with socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30) as upload:
+        upload.sendall(
+            f"PUT /v1/images/{image_id} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {token}\r\n"
+            f"Content-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n".encode()
+        )
+        upload.sendall(bytes(MIB))
+        yield upload
+
+
+def test_g_22_deleting_an_image_during_its_upload_frees_no_quota_until_its_bytes_are_removed(
     start_guarded: StartGuarded,
 ) -> None:
     guarded = start_guarded({"calotype.project_bytes": str(4 * MIB)})
     image_id = guarded.attacker.reserve(disk_format="raw", container_format="bare")["id"]
-    with contextlib.closing(
-        socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30)
-    ) as upload:
-        upload.sendall(
-            f"PUT /v1/images/{image_id} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {guarded.attacker.token}\r\n"
-            f"Content-Type: application/octet-stream\r\nContent-Length: {3 * MIB}\r\n\r\n".encode()
-        )
-        upload.sendall(bytes(MIB))
+    with begun_upload(guarded, image_id, guarded.attacker.token, 3 * MIB) as upload:
         wait_for(lambda: usage(guarded, "A")[0] == 3 * MIB)
         assert guarded.attacker.delete(f"/v1/images/{image_id}").status == 200
         refused = guarded.attacker.try_upload(bytes(3 * MIB))
@@ -291,19 +296,9 @@ def test_g_22_deleting_an_image_while_it_comes_frees_no_room_before_its_bytes_ar
     assert guarded.attacker.upload(bytes(3 * MIB))["size"] == 3 * MIB
 
 
-def wait_for(condition: object, seconds: float = 20) -> None:
-    """Return when the condition holds."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.05)):
-        if condition():
-            return
-        pause.wait(0.05)
-    pytest.fail("what was waited for did not happen")
-
-
 @pytest.mark.parametrize("public", ["True", "true", "1", "yes", "on", "t", "TRUE"])
 @pytest.mark.parametrize("path", BOTH)
-def test_g_16_only_an_admin_publishes(guarded: Guarded, path: str, public: str) -> None:
+def test_g_16_only_an_admin_can_publish(guarded: Guarded, path: str, public: str) -> None:
     image_id = str(uuid.uuid4())
     refused = guarded.attacker.ask("POST", path, meta(id=image_id, is_public=public))
     assert refused.status == 403
@@ -330,7 +325,7 @@ SERVERS_OWN = {
 
 @pytest.mark.parametrize("state", ["queued", "active", "deactivated"])
 @pytest.mark.parametrize("path", BOTH)
-def test_g_26_o_16_h_02_no_header_sets_what_the_server_owns(guarded: Guarded, path: str, state: str) -> None:
+def test_g_26_o_16_h_02_no_header_sets_a_field_of_the_server(guarded: Guarded, path: str, state: str) -> None:
     if state == "queued":
         image = guarded.attacker.reserve(name="mine", disk_format="raw", container_format="bare")
     else:
@@ -361,7 +356,7 @@ def test_g_26_o_16_h_02_no_header_sets_what_the_server_owns(guarded: Guarded, pa
 
 
 def without_time(after: list[tuple], before: list[tuple]) -> list[tuple]:
-    """The rows, with the time of the last change set back: a change to the same values counts as one."""
+    """Return the rows after setting the time of change back, so that every update shows."""
     assert len(after) == len(before)
     changed = {
         position for position, pair in enumerate(zip(after[0], before[0], strict=True)) if len(set(pair)) > 1
@@ -371,7 +366,7 @@ def without_time(after: list[tuple], before: list[tuple]) -> list[tuple]:
     return [before[0], *after[1:]]
 
 
-def test_g_11_a_share_is_not_in_lists_before_it_is_accepted_in_v2(guarded: Guarded) -> None:
+def test_g_11_v2_lists_a_shared_image_only_after_the_member_accepts_it(guarded: Guarded) -> None:
     image_id = guarded.attacker.reserve(name="pushed")["id"]
     assert guarded.attacker.ask("PUT", f"/v1/images/{image_id}/members/V").status == 204
     assert image_id.encode() not in guarded.victim.get("/v2/images?limit=1000").body
@@ -379,7 +374,7 @@ def test_g_11_a_share_is_not_in_lists_before_it_is_accepted_in_v2(guarded: Guard
 
 
 @pytest.mark.parametrize("count", [129])
-def test_g_11_g_30_an_image_is_shared_with_so_many_and_no_more(guarded: Guarded, count: int) -> None:
+def test_g_11_g_30_the_number_of_members_is_limited(guarded: Guarded, count: int) -> None:
     image_id = guarded.attacker.reserve()["id"]
     members = ",".join(f'{{"member_id": "project{number}"}}' for number in range(count))
     body = f'{{"memberships": [{members}]}}'.encode()
@@ -389,7 +384,7 @@ def test_g_11_g_30_an_image_is_shared_with_so_many_and_no_more(guarded: Guarded,
     assert guarded.attacker.get(path).json == {"members": []}
 
 
-def test_g_30_a_project_has_so_many_images_and_no_more_whatever_the_dialect(
+def test_g_30_the_number_of_a_projects_images_is_limited_in_every_dialect(
     start_guarded: StartGuarded,
 ) -> None:
     guarded = start_guarded({"calotype.project_images": "3"})
@@ -407,7 +402,7 @@ def test_g_30_a_project_has_so_many_images_and_no_more_whatever_the_dialect(
     assert usage(guarded, "A") == (0, 3)
 
 
-def test_g_37_an_id_is_never_given_again_not_even_in_another_spelling(guarded: Guarded) -> None:
+def test_g_37_an_id_is_never_used_again_in_any_spelling(guarded: Guarded) -> None:
     image_id = guarded.admin.reserve(is_public="True")["id"]
     assert guarded.admin.delete(f"/v1/images/{image_id}").status == 200
     spelled = (image_id, image_id.upper())
@@ -420,7 +415,7 @@ def test_g_37_an_id_is_never_given_again_not_even_in_another_spelling(guarded: G
         assert who.ask("POST", "/v2/images", {"Content-Type": "application/json"}, body).status == 409
 
 
-def test_r_19_bytes_are_given_once(guarded: Guarded) -> None:
+def test_r_19_bytes_cannot_be_overwritten(guarded: Guarded) -> None:
     image = guarded.attacker.upload(b"first")
     for path, status in (
         (f"/images/{image['id']}", 409),
@@ -431,7 +426,7 @@ def test_r_19_bytes_are_given_once(guarded: Guarded) -> None:
     assert guarded.attacker.get(f"/v1/images/{image['id']}").body == b"first"
 
 
-def test_g_34_no_way_leads_from_active_back_to_queued(guarded: Guarded) -> None:
+def test_g_34_an_active_image_cannot_become_queued_again(guarded: Guarded) -> None:
     image_id = guarded.attacker.upload(b"first")["id"]
     patch = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
     for change in (
@@ -445,7 +440,7 @@ def test_g_34_no_way_leads_from_active_back_to_queued(guarded: Guarded) -> None:
     assert guarded.attacker.get(f"/v1/images/{image_id}").body == b"first"
 
 
-def test_g_53_an_image_is_active_only_with_its_bytes(guarded: Guarded) -> None:
+def test_g_53_an_image_becomes_active_only_with_its_bytes(guarded: Guarded) -> None:
     answer = guarded.attacker.try_upload(bytes(MIB), size="0")
     assert answer.status == 400
     empty = guarded.attacker.ask(
@@ -455,17 +450,10 @@ def test_g_53_an_image_is_active_only_with_its_bytes(guarded: Guarded) -> None:
         assert (empty["size"], empty["checksum"]) == (0, hashlib.md5(b"").hexdigest())
 
 
-def test_g_27_an_upload_that_began_under_a_token_may_end_without_it(guarded: Guarded) -> None:
+def test_g_27_an_upload_may_outlast_its_token(guarded: Guarded) -> None:
     text = guarded.tokens.add("mallory", "A", ("member",))
     image_id = guarded.attacker.reserve(disk_format="raw", container_format="bare")["id"]
-    with contextlib.closing(
-        socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30)
-    ) as upload:
-        upload.sendall(
-            f"PUT /v1/images/{image_id} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {text}\r\n"
-            f"Content-Type: application/octet-stream\r\nContent-Length: {2 * MIB}\r\n\r\n".encode()
-        )
-        upload.sendall(bytes(MIB))
+    with begun_upload(guarded, image_id, text, 2 * MIB) as upload:
         state = "SELECT status FROM images WHERE id = ?"
         wait_for(lambda: guarded.server.query(state, image_id) == [("saving",)])
         assert guarded.tokens.revoke(text.partition(".")[0])

@@ -1,6 +1,6 @@
-"""The header matrix of the threat catalogue, as the classic dialect answers it; some rows in every dialect.
+"""The headers of the threat catalogue, in the classic dialect; some rows in every dialect.
 
-What stands in the functional tests already (sizes, names, lengths, content types) is not repeated.
+Functional tests cover sizes, names, lengths and content types.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from tests.support.answers import statuses
 from tests.support.server import OCTETS, Server, meta
 
 
-def test_h_01_the_owner_is_the_callers_project_and_not_what_a_header_says(server: Server) -> None:
+def test_h_01_the_owner_is_the_callers_project_whatever_a_header_says(server: Server) -> None:
     image = server.reserve(owner="victim")
     assert image["owner"] == "default"
     assert server.put(f"/images/{image['id']}", meta(owner="victim")).image["owner"] == "default"
 
 
-def test_h_06_blanks_and_two_forms_of_one_text_are_kept_as_given(server: Server) -> None:
+def test_h_06_blanks_and_unicode_forms_are_kept_as_given(server: Server) -> None:
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     for name in (composed, decomposed, "\u202eevil"):
         image = server.request("POST", "/images", {"x-image-meta-name": name.encode()}).image
@@ -27,20 +27,20 @@ def test_h_06_blanks_and_two_forms_of_one_text_are_kept_as_given(server: Server)
 
 
 @pytest.mark.parametrize("name", ["\u2028", "\u2029", "\x9b31m"])
-def test_h_06_what_ends_a_line_or_paints_a_terminal_is_400(server: Server, name: str) -> None:
+def test_h_06_control_characters_in_a_name_are_400(server: Server, name: str) -> None:
     image_id = str(uuid.uuid4())
     headers = {"x-image-meta-id": image_id, "x-image-meta-name": f"a{name}b".encode()}
     assert server.request("POST", "/images", headers).status == 400
     assert server.head(f"/images/{image_id}").status == 404
 
 
-def test_h_08_a_block_of_headers_without_measure_is_refused(server: Server) -> None:
+def test_h_08_too_many_or_too_long_headers_are_refused(server: Server) -> None:
     many = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 1000) for number in range(400))
     spoken = server.speak(b"GET /images HTTP/1.1\r\nHost: localhost\r\n" + many + b"\r\n")
     assert statuses(spoken) in ([400], [431])
 
 
-#: Every way to send an image's bytes: a new image, or one that waits for them.
+#: Every request that sends bytes, for a new or a queued image.
 UPLOADS = (
     "POST /images",
     "PUT /images/{}",
@@ -54,10 +54,10 @@ FORMATS = {"disk_format": "raw", "container_format": "bare"}
 
 @pytest.mark.parametrize("asked", UPLOADS)
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "GZIP", "gzip, identity"])
-def test_h_10_a_coded_body_is_415_in_every_dialect_and_nothing_is_recorded(
+def test_h_10_an_encoded_body_is_415_in_every_dialect_and_leaves_no_record(
     server: Server, asked: str, coding: str
 ) -> None:
-    """r1-E23: only the classic POST was tried."""
+    """r1-E23: this applies to every upload and not only to the classic POST."""
     waiting, fresh = server.reserve(**FORMATS)["id"], str(uuid.uuid4())
     method, path = asked.format(waiting).split()
     headers = {
@@ -73,7 +73,7 @@ def test_h_10_a_coded_body_is_415_in_every_dialect_and_nothing_is_recorded(
 
 
 def smuggling(spared: str, form: str) -> tuple[bytes, bytes]:
-    """The header and the bytes of a body that reads as requests to delete an image."""
+    """Return the header and the bytes of a body that looks like requests to delete an image."""
     inner = f"DELETE /images/{spared} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     if form == "chunked":
         return b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(inner), inner)
@@ -84,12 +84,12 @@ def smuggling(spared: str, form: str) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize("path", ["/images/{}", "/v1/images/{}", "/v2/images/{}"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 @pytest.mark.parametrize("form", ["short", "long", "chunked"])
-def test_h_13_a_body_where_none_belongs_is_not_taken_for_the_next_request(
+def test_h_13_an_unexpected_body_is_never_read_as_the_next_request(
     server: Server, path: str, method: str, form: str
 ) -> None:
-    """r1-E23: the connection is one that stays open, so that what follows could be a request.
+    """r1-E23: the connection stays open, so the server could read the body as a request.
 
-    A short body is read with its head, a long or chunked one by nobody.
+    The server reads a short body together with its head, but a long or chunked one not at all.
     """
     image_id, spared = server.upload(b"bytes", **FORMATS)["id"], server.reserve()["id"]
     header, body = smuggling(spared, form)
@@ -98,11 +98,11 @@ def test_h_13_a_body_where_none_belongs_is_not_taken_for_the_next_request(
 
     answered = statuses(server.speak(first + header + b"\r\n\r\n" + body + last))
     assert answered[0] in (200, 204, 400, 405)  # v2 refuses a body there
-    assert answered[1:] in ([], [200])  # the connection was closed, or the body passed over
+    assert answered[1:] in ([], [200])  # the connection was closed, or the body was skipped
     assert server.query("SELECT status FROM images WHERE id = ?", spared) == [("queued",)]
 
 
-def test_h_16_names_that_are_equal_after_folding_are_400(server: Server) -> None:
+def test_h_16_names_that_are_equal_after_normalization_are_400(server: Server) -> None:
     for other in ("x-image-meta-property-a_b", "x-image-meta-property-A-B"):
         headers = [("x-image-meta-property-a-b", "1"), (other, "2")]
         assert server.request("POST", "/images", headers).status == 400
@@ -113,7 +113,7 @@ def test_h_16_a_name_of_more_than_255_characters_is_400(server: Server) -> None:
     assert server.post("/images", {f"x-image-meta-property-{'n' * 256}": "v"}).status == 400
 
 
-def test_p_08_a_given_id_that_is_taken_tells_nothing_of_its_owner(server: Server) -> None:
+def test_p_08_a_taken_id_is_refused_without_naming_its_owner(server: Server) -> None:
     image_id = server.reserve(name="whose?")["id"]
     answer = server.post("/images", meta(id=image_id))
     assert (answer.status, "whose?" in answer.text, "default" in answer.text) == (409, False, False)

@@ -33,7 +33,7 @@ from tests.support.server import Server
         b"/images/@@detail/x",
     ],
 )
-def test_a_path_that_leads_nowhere_is_a_plain_400_or_404(server: Server, method: bytes, path: bytes) -> None:
+def test_an_unusual_path_is_a_plain_400_or_404(server: Server, method: bytes, path: bytes) -> None:
     spoken = server.speak(
         method
         + b" "
@@ -52,7 +52,7 @@ def test_a_path_that_leads_nowhere_is_a_plain_400_or_404(server: Server, method:
 @pytest.mark.parametrize(
     "query", [b"limit=%ff", b"marker=%ff", b"%ff=1", b"limit=%00", b"marker=..", b"a=%zz"]
 )
-def test_bytes_of_a_query_that_are_not_text_never_end_in_500(server: Server, query: bytes) -> None:
+def test_invalid_bytes_in_a_query_never_end_in_500(server: Server, query: bytes) -> None:
     spoken = server.speak(
         b"GET /images?" + query + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )
@@ -62,7 +62,7 @@ def test_bytes_of_a_query_that_are_not_text_never_end_in_500(server: Server, que
 @pytest.mark.parametrize(
     "target", [b"http://evil.example/images", b"evil.example:443", b"*", b"images", b"?x", b"\xff"]
 )
-def test_other_forms_of_a_target_never_end_in_500(server: Server, target: bytes) -> None:
+def test_unusual_forms_of_a_target_never_end_in_500(server: Server, target: bytes) -> None:
     spoken = server.speak(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert statuses(spoken)[0] < 500
     assert b"evil.example" not in spoken
@@ -72,12 +72,12 @@ HOSTS = [b"evil.example", b"evil.example/x", b"", b"\xff", b"a b", b"x:99999999"
 
 
 def ask(server: Server, path: bytes, host: bytes) -> bytes:
-    """The whole answer to a GET that names that host."""
+    """Return the whole response to a GET request with this Host header."""
     return server.speak(b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_the_host_is_reflected_by_nothing_but_the_links_of_versions(guarded: Guarded, host: bytes) -> None:
+def test_only_links_in_lists_of_versions_contain_the_requests_host(guarded: Guarded, host: bytes) -> None:
     server = guarded.server
     for path in (b"/images", b"/images/detail", b"/nothing"):
         spoken = ask(server, path, host)
@@ -89,7 +89,7 @@ def test_the_host_is_reflected_by_nothing_but_the_links_of_versions(guarded: Gua
         assert b"<x>" not in spoken
 
 
-def test_with_a_public_endpoint_no_client_decides_what_the_links_say(start_server) -> None:
+def test_with_a_public_endpoint_no_client_can_change_the_links(start_server) -> None:
     public = {"calotype.public_endpoint": "https://images.example.org", "calotype.identity": "tokens"}
     server = start_server(public)
     for path in (b"/", b"/versions"):
@@ -98,7 +98,7 @@ def test_with_a_public_endpoint_no_client_decides_what_the_links_say(start_serve
         assert b"evil.example" not in spoken
 
 
-def test_no_answer_tells_which_software_serves(server: Server) -> None:
+def test_no_response_names_the_software_of_the_server(server: Server) -> None:
     for answer in (server.get("/images"), server.get("/nothing")):
         assert answer.headers["Server"] in (None, "calotype")
     spoken = server.speak(b"nonsense\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Identity keystone, against a real Keystone: who it knows gets in, and whoever only says so does not."""
+"""Identity keystone, with a real Keystone: tokens are checked, and identity headers have no effect."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FORGED = {
     "Remote-User": "admin",
     "Keystone.Token-Auth": "x",
 }
-#: The same, in the spellings that a careless server folds into one.
+#: The same headers, in spellings that a careless server treats as equal.
 SPELLINGS = [
     FORGED,
     {name.replace("-", "_"): value for name, value in FORGED.items()},
@@ -63,7 +63,7 @@ SPELLINGS = [
 
 
 def serve(folder: Path, keystone: Mapping[str, str], *, with_filter: bool, delay: bool = False) -> Server:
-    """A server whose callers are known by Keystone, or would be if the filter were there."""
+    """A server with identity keystone, with or without the filter."""
     folder.mkdir()
     app = {
         "calotype.identity": "keystone",
@@ -79,7 +79,7 @@ def serve(folder: Path, keystone: Mapping[str, str], *, with_filter: bool, delay
 
 @pytest.fixture(scope="module")
 def server(keystone: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server behind the filter, which turns away whoever has no token."""
+    """A server with the filter, without anonymous callers."""
     running = serve(tmp_path_factory.mktemp("keystone") / "strict", keystone, with_filter=True)
     yield running
     running.stop()
@@ -87,7 +87,7 @@ def server(keystone: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def people(server: Server, keystone: Mapping[str, str]) -> dict[str, Person]:
-    """Keystone's users, with a token each."""
+    """Keystone's users, each with a token."""
     projects = dict(pair.split(":") for pair in keystone["KEYSTONE_USERS"].split(","))
     return {
         user: Person(server, keystone.get(f"KEYSTONE_PROJECT_{project.upper()}"), token_of(keystone, user))
@@ -95,7 +95,7 @@ def people(server: Server, keystone: Mapping[str, str]) -> dict[str, Person]:
     }
 
 
-def test_a_member_owns_what_it_makes_and_another_project_sees_nothing_of_it(
+def test_a_members_image_belongs_to_its_project_and_is_invisible_to_others(
     people: dict[str, Person],
 ) -> None:
     member, other = people["member"], people["other"]
@@ -106,7 +106,7 @@ def test_a_member_owns_what_it_makes_and_another_project_sees_nothing_of_it(
     assert [other.ask(method, path).status for method in ("GET", "HEAD", "PUT", "DELETE")] == [404] * 4
     assert people["admin"].get(path).body == b"bytes"
     assert member.delete(path).status == 200
-    # r1-E10: Keystone's audit id names the token, and is no part of it.
+    # r1-E10: Keystone's audit id identifies the token, and is no part of it.
     records = people["admin"].get(f"/v2/audit?image={image['id']}").json["audit"]
     assert [one["verb"] for one in records] == ["delete", "upload", "create"]
     ((user, project, token),) = {(one["user_id"], one["project_id"], one["token_id"]) for one in records}
@@ -115,7 +115,7 @@ def test_a_member_owns_what_it_makes_and_another_project_sees_nothing_of_it(
     assert token not in str(member.token)
 
 
-def test_a_reader_looks_and_does_no_more(people: dict[str, Person]) -> None:
+def test_a_reader_can_only_read(people: dict[str, Person]) -> None:
     image = people["member"].upload(b"bytes")
     path = f"/v1/images/{image['id']}"
     reader = people["reader"]
@@ -138,13 +138,13 @@ def test_o_05_no_token_or_a_bad_one_is_401(server: Server, token: str | None) ->
 
 
 @pytest.mark.parametrize("forged", SPELLINGS, ids=["-", "_", "upper", "lower"])
-def test_o_01_r_37_what_a_client_says_of_itself_is_worth_nothing(
+def test_o_01_r_37_identity_headers_of_a_client_have_no_effect_with_keystone(
     server: Server, people: dict[str, Person], forged: dict[str, str]
 ) -> None:
     nobody = Person(server, None, None)
     assert nobody.ask("GET", "/v1/images", forged).status == 401
     other = people["other"]
-    # A service's token that is none is refused by itself.
+    # The filter refuses an invalid service token by itself.
     rest = {name: value for name, value in forged.items() if "service" not in name.lower()}
     assert (
         other.ask("POST", "/v1/images", {**rest, **meta(name="mine")}).json["image"]["owner"] == other.project
@@ -153,13 +153,13 @@ def test_o_01_r_37_what_a_client_says_of_itself_is_worth_nothing(
     assert other.ask("POST", "/v1/images", {**forged, **meta(is_public="True")}).status in (401, 403)
 
 
-def test_o_07_no_token_is_in_the_log(server: Server, people: dict[str, Person]) -> None:
+def test_o_07_the_log_contains_no_token(server: Server, people: dict[str, Person]) -> None:
     people["member"].get("/v1/images")
     assert [user for user, person in people.items() if person.token in server.log] == []
 
 
 @pytest.mark.parametrize("forged", [{}, *SPELLINGS], ids=["none", "-", "_", "upper", "lower"])
-def test_without_the_filter_nobody_gets_in_whatever_they_send(
+def test_without_the_filter_every_request_is_401(
     unfiltered: Server, keystone: Mapping[str, str], forged: dict[str, str]
 ) -> None:
     for token in (None, token_of(keystone, "admin")):
@@ -170,13 +170,13 @@ def test_without_the_filter_nobody_gets_in_whatever_they_send(
 
 @pytest.fixture(scope="module")
 def unfiltered(keystone: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that its operator forgot to put behind the filter."""
+    """A server whose operator has forgotten the filter."""
     running = serve(tmp_path_factory.mktemp("keystone") / "unfiltered", keystone, with_filter=False)
     yield running
     running.stop()
 
 
-def test_the_anonymous_are_let_in_only_to_what_is_public(
+def test_anonymous_callers_see_only_public_images(
     keystone: Mapping[str, str], tmp_path: Path, people: dict[str, Person]
 ) -> None:
     running = serve(tmp_path / "open", keystone, with_filter=True, delay=True)
@@ -193,10 +193,10 @@ def test_the_anonymous_are_let_in_only_to_what_is_public(
         running.stop()
 
 
-def test_r1_c2_a_token_that_keystone_has_revoked_since_the_head_writes_nothing(
+def test_r1_c2_a_token_revoked_after_the_head_changes_nothing(
     people: dict[str, Person], keystone: Mapping[str, str]
 ) -> None:
-    """r1-C2: Keystone itself is asked, because the filter knows the token from its cache."""
+    """r1-C2: Keystone itself is asked, because the filter has the token in its cache."""
     member = replace(people["member"], token=token_of(keystone, "member"))
     path = f"/v2/images/{member.reserve(name='before')['id']}"
     write = Write(("", "", ""), "PATCH", path, policy.UPDATE, PATCH, RENAMED)
@@ -207,11 +207,11 @@ def test_r1_c2_a_token_that_keystone_has_revoked_since_the_head_writes_nothing(
     revoke_token(keystone, str(member.token))
     assert spoken.finish(RENAMED.replace(b"changed", b"too late")) == 401
     assert people["admin"].get(path).json["name"] == "changed"
-    # The cache still knows it: without the second look the write would have been done.
+    # The filter's cache still has the token, so only the second check prevents the change.
     assert member.get(path).status == 200
 
 
-#: How a client asks for an image in each dialect, and the status of one that was made.
+#: The request that makes an image in each dialect, and its status on success.
 CREATIONS = (
     ("/images", {}, b"", 200),
     ("/v1/images", {}, b"", 201),
@@ -220,10 +220,10 @@ CREATIONS = (
 )
 
 
-def test_r1_g4_a_token_of_the_system_or_of_a_domain_gives_no_right_over_images(
+def test_r1_g4_a_token_scoped_to_the_system_or_a_domain_gives_no_right_over_images(
     people: dict[str, Person], keystone: Mapping[str, str]
 ) -> None:
-    """r1-G4: or an administrator of the system makes images of nobody, and that of one domain sees all."""
+    """r1-G4: such an administrator must neither make images without an owner nor see all images."""
     admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])
     user, role = admin.ids("user")["other"], admin.ids("role")["admin"]
     admin.call("PUT", f"/domains/default/users/{user}/roles/{role}")
@@ -249,10 +249,10 @@ def test_r1_g4_a_token_of_the_system_or_of_a_domain_gives_no_right_over_images(
         assert [answer.status for answer in lists] == [403] * 4
 
 
-def test_r1_g4_a_token_without_a_scope_makes_no_image(
+def test_r1_g4_an_unscoped_token_cannot_make_images(
     people: dict[str, Person], keystone: Mapping[str, str]
 ) -> None:
-    """r1-G4: it has no roles either, so it sees what everybody sees."""
+    """r1-G4: it has no roles, so it sees only what everybody sees."""
     public = people["admin"].upload(b"bytes", is_public="True")["id"]
     person = replace(people["other"], token=token_of(keystone, "other", "unscoped"))
     for path, headers, body, _ in CREATIONS:

@@ -1,6 +1,6 @@
-"""Identity `none` serves programs of this machine only: nothing that a proxy or a browser passes on.
+"""Identity `none` serves only programs on this machine, and no request from a proxy or a web page.
 
-Whoever gets through is an administrator: a web page that could reach 127.0.0.1:9292 could delete all images.
+Every caller is an administrator, so a web page that reached 127.0.0.1:9292 could delete all images.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ FOREIGN_HOSTS = (
     *("127.0.0.1.evil.example", "1.127.0.0", "0.0.0.0:9292", "[::]:9292", "192.0.2.1"),
     *("[2001:db8::1]", "169.254.169.254", "127.0.0.256", "localhos", ""),
 )  # fmt: skip
-#: {} stands for the host that is asked.
+#: {} stands for the host and port of the server.
 FOREIGN_ORIGINS = (
     *("http://evil.example", "https://{}", "http://127.0.0.1:1", "http://localhost", "null", ""),
     *("http://{}.evil.example", "{}"),
@@ -63,7 +63,7 @@ OWN_HOSTS = (
 
 
 def ask(server: Server, host: str | None, *lines: str, method: str = "GET", path: str = "/images") -> bytes:
-    """All that is answered to a request with that Host, or to one of HTTP/1.0 without any."""
+    """Return the whole response to a request with this Host, or to an HTTP/1.0 request without one."""
     first = f"{method} {path} HTTP/1.{0 if host is None else 1}"
     hosts = [] if host is None else [f"Host: {host}"]
     return server.speak("\r\n".join([first, *hosts, *lines, "Connection: close", "", ""]).encode())
@@ -77,13 +77,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def app(bench: Bench) -> TestApp:
-    """The application itself, for peers that no test can be."""
+    """The application without a server, because a test cannot connect from other addresses."""
     return TestApp(make_app(bench.service))
 
 
 @pytest.mark.parametrize("header", PROXY_HEADERS)
-def test_what_a_proxy_has_passed_on_is_refused(server: Server, header: str) -> None:
-    """A proxy on this machine connects from a loopback address, whoever asks it."""
+def test_a_request_with_headers_of_a_proxy_is_refused(server: Server, header: str) -> None:
+    """A proxy on this machine connects from a loopback address, whoever its client is."""
     for path in PATHS:
         answer = server.get(path, {header: PROXY_HEADERS[header]})
         assert answer.status == 403, (path, answer.text)
@@ -92,8 +92,8 @@ def test_what_a_proxy_has_passed_on_is_refused(server: Server, header: str) -> N
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
-def test_another_name_for_this_machine_is_refused(server: Server, host: str) -> None:
-    """DNS rebinding: a page's own name has come to mean 127.0.0.1, so the browser takes us for its site."""
+def test_a_host_that_is_not_a_loopback_name_is_refused(server: Server, host: str) -> None:
+    """DNS rebinding: a page's name resolves to 127.0.0.1, so the browser takes the server for its site."""
     for path in PATHS:
         spoken = ask(server, host, path=path)
         assert statuses(spoken) == [403], (path, spoken)
@@ -103,13 +103,13 @@ def test_another_name_for_this_machine_is_refused(server: Server, host: str) -> 
 
 
 @pytest.mark.parametrize("host", OWN_HOSTS)
-def test_this_machines_own_names_are_served(server: Server, host: str) -> None:
+def test_loopback_names_and_addresses_are_served(server: Server, host: str) -> None:
     assert statuses(ask(server, host)) == [200]
     assert statuses(ask(server, host, f"Origin: http://{host}")) == [200]
 
 
-def test_the_host_of_a_whole_url_counts_and_not_the_header(server: Server) -> None:
-    """r1-B8: RFC 9112 3.2.2; links begin with it, and no page gets past the header's guard by it."""
+def test_the_host_of_an_absolute_url_overrides_the_header(server: Server) -> None:
+    """r1-B8: RFC 9112 3.2.2. Links begin with that host, and the guard checks it."""
     own = f"http://localhost:{server.port}"
     links = ask(server, f"127.0.0.1:{server.port}", path=f"{own}/versions")
     assert statuses(links) == [200]
@@ -122,15 +122,15 @@ def test_the_host_of_a_whole_url_counts_and_not_the_header(server: Server) -> No
         assert statuses(ask(server, "localhost", path=target)) == [400], target
 
 
-def test_a_client_of_http_1_0_may_leave_the_host_out(server: Server) -> None:
-    """No browser does, so there is no page behind it."""
+def test_a_client_of_http_1_0_may_omit_the_host(server: Server) -> None:
+    """Browsers always send it, so such a request is not from a web page."""
     assert statuses(ask(server, None)) == [200]
 
 
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
 def test_a_page_of_another_site_is_refused(server: Server, origin: str, method: str) -> None:
-    """A browser sends a page's POST to any address, and says only by Origin whose page it is."""
+    """A browser sends a page's POST to any address, and only its Origin header tells which page it is."""
     host = f"127.0.0.1:{server.port}"
     spoken = ask(server, host, f"Origin: {origin.format(host)}", "Content-Length: 0", method=method)
     assert statuses(spoken) == [403]
@@ -175,8 +175,8 @@ def test_each_dialect_refuses_in_its_own_form(server: Server) -> None:
 @pytest.mark.parametrize(
     "peer", ["192.0.2.7", "10.0.0.1", "2001:db8::1", "::ffff:192.0.2.7", "fe80::1%eth0", "unknown"]
 )
-def test_another_machine_is_refused_whichever_server_there_is(app: TestApp, peer: str) -> None:
-    """Our server does not even start on an address that others can reach; another WSGI server does."""
+def test_another_machine_is_refused_on_any_wsgi_server(app: TestApp, peer: str) -> None:
+    """Our server refuses to start on a public address, but other WSGI servers do not."""
     for path in PATHS:
         answer = app.get(path, extra_environ={"REMOTE_ADDR": peer}, status=403)
         assert "another machine" in answer.text
@@ -210,8 +210,8 @@ def test_a_unix_socket_is_served(bench: Bench, tmp_path: Path) -> None:
 @example("127.0.0.1:80:80")
 @example("[127.0.0.1]:x")
 @example("localhost:")
-def test_only_a_loopback_name_or_address_is_one(app: TestApp, host: str) -> None:
-    """Whatever else stands in Host is refused, and never a fault of ours."""
+def test_any_other_host_is_refused_and_never_ends_in_500(app: TestApp, host: str) -> None:
+    """A malformed Host is refused, too."""
     answer = app.get("/healthz", extra_environ={"HTTP_HOST": host}, expect_errors=True)
     name = host.lower().rpartition(":")[0] or host.lower()
     local = name.endswith("localhost") or name.startswith(("127.", "[127.", "[::", "localhost", "[0"))

@@ -1,4 +1,4 @@
-"""Metadata definitions: an administrator's to write; and what is hidden is answered as what is not there."""
+"""Rights over metadata definitions: only administrators write them, hidden ones seem missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.answers import Answer
 ROOT = "/v2/metadefs/namespaces"
 JSON = {"Content-Type": "application/json"}
 PROPERTY = {"title": "t", "type": "string"}
-#: Every request that would change a namespace or what stands in it: method, path below it, document.
+#: Every request that changes a namespace or its contents: method, path below it, document.
 WRITES = (
     ("PUT", "", {"namespace": "NS"}),
     ("DELETE", "", None),
@@ -41,7 +41,7 @@ def send(person: Person, method: str, path: str, document: object = None) -> Ans
 
 
 def make(guarded: Guarded, visibility: str) -> str:
-    """The name of a new namespace of the victim's project, with one of everything in it."""
+    """Make a namespace of the victim's project with one definition of each kind, and return its name."""
     document = {
         "namespace": f"NS-{uuid.uuid4()}",
         "visibility": visibility,
@@ -70,7 +70,7 @@ def public(guarded: Guarded) -> Iterator[str]:
     assert guarded.admin.delete(f"{ROOT}/{name}").status == 204
 
 
-def test_g_41_only_an_admin_writes_definitions(guarded: Guarded, public: str, private: str) -> None:
+def test_g_41_only_an_admin_can_change_definitions(guarded: Guarded, public: str, private: str) -> None:
     before = [guarded.admin.get(f"{ROOT}/{name}").json for name in (public, private)]
     types = guarded.admin.get("/v2/metadefs/resource_types").json
     for person, on_public, on_private in (
@@ -91,7 +91,9 @@ def test_g_41_only_an_admin_writes_definitions(guarded: Guarded, public: str, pr
     assert guarded.admin.get("/v2/metadefs/resource_types").json == types
 
 
-def test_g_41_a_hidden_namespace_is_answered_as_one_that_is_not_there(guarded: Guarded, private: str) -> None:
+def test_g_41_a_hidden_namespace_gets_the_same_response_as_a_missing_one(
+    guarded: Guarded, private: str
+) -> None:
     missing = f"NS-{uuid.uuid4()}"
     for person in (guarded.attacker, guarded.reader, guarded.friend):
         for path in READS:
@@ -102,7 +104,7 @@ def test_g_41_a_hidden_namespace_is_answered_as_one_that_is_not_there(guarded: G
             answers = [person.get(f"{ROOT}?{query.format(name)}") for name in (private, missing)]
             assert [answer.status for answer in answers] == [400, 400]
             assert answers[0].body == answers[1].body
-        # Whether a name is taken is told to nobody who may not take it.
+        # Callers who may not create namespaces must not learn which names are taken.
         answers = [send(person, "POST", ROOT, {"namespace": name}) for name in (private, missing)]
         assert [answer.status for answer in answers] == [403, 403]
         assert answers[0].body == answers[1].body
@@ -112,7 +114,7 @@ def test_g_41_a_hidden_namespace_is_answered_as_one_that_is_not_there(guarded: G
         assert guarded.victim.get(f"{ROOT}/{private}{path}").status == 200
 
 
-def test_g_41_where_the_anonymous_are_let_in_they_see_what_is_public_and_write_nothing(
+def test_g_41_anonymous_callers_see_only_public_namespaces_and_change_nothing(
     start_guarded,
 ) -> None:
     guarded = start_guarded({"calotype.allow_anonymous": "true"})

@@ -1,4 +1,4 @@
-"""What was published against Glance's neighbours (O-) and comparable registries (R-), replayed here."""
+"""Published vulnerabilities of other OpenStack services (O) and comparable registries (R), replayed here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LISTS = ("/images", "/images/detail", "/v1/images", "/v1/images/detail", "/v2/im
 
 
 @pytest.mark.parametrize("forged", SPELLINGS, ids=["-", "_", "upper", "lower"])
-def test_o_01_r_37_identity_headers_of_a_client_are_worth_nothing(
+def test_o_01_r_37_identity_headers_of_a_client_have_no_effect(
     guarded: Guarded, forged: dict[str, str]
 ) -> None:
     for path in LISTS:
@@ -35,7 +35,7 @@ def test_o_01_r_37_identity_headers_of_a_client_are_worth_nothing(
     assert guarded.reader.ask("POST", "/v1/images", forged).status == 403
 
 
-def test_o_02_no_one_gets_anothers_identity_under_load(guarded: Guarded) -> None:
+def test_o_02_under_load_no_caller_gets_anothers_identity(guarded: Guarded) -> None:
     people = [
         Person(guarded.server, f"P{number}", guarded.tokens.add(f"u{number}", f"P{number}", ("member",)))
         for number in range(12)
@@ -61,7 +61,7 @@ def test_o_02_no_one_gets_anothers_identity_under_load(guarded: Guarded) -> None
     ["", " ", "x", "x" * 60_000, "0" * 12 + "." + "x" * 43, "0" * 12 + ".", "\u00e9", "a.b.c", "' OR 1=1 --"],
     ids=["empty", "blank", "short", "60 KB", "well-formed", "cut", "Latin-1", "dots", "SQL"],
 )
-def test_o_05_a_bad_token_is_401_and_not_a_line_of_an_error(guarded: Guarded, token: str) -> None:
+def test_o_05_an_invalid_token_is_401_and_logs_no_error(guarded: Guarded, token: str) -> None:
     before = guarded.server.log.count("ERROR")
     for path in LISTS:
         answer = guarded.server.request("GET", path, {"X-Auth-Token": token.encode("latin-1")})
@@ -69,7 +69,7 @@ def test_o_05_a_bad_token_is_401_and_not_a_line_of_an_error(guarded: Guarded, to
     assert guarded.server.log.count("ERROR") == before
 
 
-def test_o_05_two_tokens_are_none(guarded: Guarded) -> None:
+def test_o_05_two_tokens_in_one_request_are_401(guarded: Guarded) -> None:
     both = [("X-Auth-Token", guarded.admin.token), ("X-Auth-Token", guarded.attacker.token)]
     assert guarded.server.request("GET", "/v1/images", both).status in (400, 401)
 
@@ -81,7 +81,7 @@ def test_o_07_o_12_the_challenge_is_a_constant(guarded: Guarded) -> None:
 
 
 @pytest.mark.parametrize("path", ["/images", "/v1/images"])
-def test_o_14_h_14_limits_hold_for_the_sum_of_many_changes(guarded: Guarded, path: str) -> None:
+def test_o_14_h_14_limits_apply_to_the_sum_of_many_changes(guarded: Guarded, path: str) -> None:
     image_id = guarded.attacker.reserve()["id"]
     keep = {"x-glance-registry-purge-props": "false"}
     for number in range(7):
@@ -99,7 +99,7 @@ def test_o_14_h_14_limits_hold_for_the_sum_of_many_changes(guarded: Guarded, pat
     assert answers == [200] * 3 + [413, 413]
 
 
-def test_o_14_tags_have_a_limit_one_by_one_too(guarded: Guarded) -> None:
+def test_o_14_the_limit_of_tags_applies_when_they_are_added_one_by_one(guarded: Guarded) -> None:
     image_id = guarded.attacker.reserve()["id"]
     tags = ",".join(f'"t{number}"' for number in range(128)).encode()
     patch = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
@@ -119,7 +119,7 @@ def test_o_19_r_23_control_headers_of_a_client_have_no_effect(guarded: Guarded) 
         assert answer.status == 401
 
 
-def test_o_24_a_path_acts_on_the_image_that_it_names(guarded: Guarded) -> None:
+def test_o_24_a_request_changes_only_the_image_in_its_path(guarded: Guarded) -> None:
     mine, other = guarded.attacker.reserve()["id"], guarded.victim.reserve()["id"]
     assert guarded.victim.ask("PUT", f"/v1/images/{other}/members/F").status == 204
     assert guarded.attacker.delete(f"/v1/images/{mine}/members/F").status == 404
@@ -129,7 +129,7 @@ def test_o_24_a_path_acts_on_the_image_that_it_names(guarded: Guarded) -> None:
     assert other not in guarded.attacker.get("/v1/shared-images/F").text
 
 
-def test_o_25_who_is_nobody_leaves_nothing(guarded: Guarded) -> None:
+def test_o_25_requests_without_a_token_leave_no_record(guarded: Guarded) -> None:
     tables = ("images", "image_locations", "image_members", "image_properties", "jobs", "project_usage")
     count = [f"SELECT count(*) FROM {table}" for table in tables]
     before = [guarded.server.query(statement) for statement in count]
@@ -149,7 +149,7 @@ def test_o_25_who_is_nobody_leaves_nothing(guarded: Guarded) -> None:
 
 @pytest.mark.parametrize("path", ["/images", "/v1/images", f"/v2/images/{uuid.UUID(int=7)}/file"])
 @pytest.mark.parametrize("token", [None, "wrong", "reader"])
-def test_w_16_who_may_not_upload_is_told_so_before_a_byte_of_the_body(
+def test_w_16_an_upload_without_the_right_is_refused_before_its_body_is_read(
     guarded: Guarded, path: str, token: str | None
 ) -> None:
     text = guarded.reader.token if token == "reader" else token
@@ -164,7 +164,7 @@ def test_w_16_who_may_not_upload_is_told_so_before_a_byte_of_the_body(
     assert status == (404 if method == "PUT" else 403) if token == "reader" else status == 401
 
 
-def test_o_26_no_text_of_a_client_comes_back_as_a_page(guarded: Guarded) -> None:
+def test_o_26_no_response_is_html(guarded: Guarded) -> None:
     script = "<script>alert(1)</script>"
     image = guarded.attacker.reserve(name=script, property_x=script)
     for path in (
@@ -210,7 +210,7 @@ def test_r_02_r_26_nothing_is_allocated_by_a_clients_number(guarded: Guarded, li
         *("//images", "/images;a=b", "/images/.", "/v2//images", "/v2.0/images", "/@@index/images"),
     ],
 )
-def test_r_10_no_spelling_of_a_path_goes_past_the_door(guarded: Guarded, path: str) -> None:
+def test_r_10_no_spelling_of_a_path_bypasses_authentication(guarded: Guarded, path: str) -> None:
     guarded.victim.reserve(name="behind-the-door")
     answer = guarded.anonymous.get(path)
     assert answer.status in (400, 401, 404)
@@ -229,7 +229,7 @@ def test_r_10_no_spelling_of_a_path_goes_past_the_door(guarded: Guarded, path: s
         *("sort_key=store", "location=x", "store=file", "locations=x", "sort=locations:asc", "checksum=%25"),
     ],
 )
-def test_r_12_r_13_a_query_is_a_value_and_never_a_statement(guarded: Guarded, query: str) -> None:
+def test_r_12_r_13_a_query_is_never_executed_as_sql(guarded: Guarded, query: str) -> None:
     guarded.attacker.reserve(name="plain", property_x="y")
     for path in ("/v1/images/detail", "/v2/images"):
         answer = guarded.attacker.get(f"{path}?{query}")
@@ -238,7 +238,7 @@ def test_r_12_r_13_a_query_is_a_value_and_never_a_statement(guarded: Guarded, qu
             assert answer.json["images"] == []
 
 
-def test_r_18_the_same_bytes_are_each_owners_own(guarded: Guarded) -> None:
+def test_r_18_equal_bytes_of_two_owners_are_stored_separately(guarded: Guarded) -> None:
     data = uuid.uuid4().bytes * 100
     victims, mine = guarded.victim.upload(data), guarded.attacker.upload(data, checksum=None or "")
     (first,), (second,) = (guarded.server.blobs(image["id"]) for image in (victims, mine))
@@ -247,7 +247,7 @@ def test_r_18_the_same_bytes_are_each_owners_own(guarded: Guarded) -> None:
     assert guarded.victim.get(f"/v1/images/{victims['id']}").body == data
 
 
-def test_r_20_a_revoked_token_is_worth_nothing_within_a_second(guarded: Guarded) -> None:
+def test_r_20_a_revoked_token_is_401_within_a_second(guarded: Guarded) -> None:
     text = guarded.tokens.add("tim", "T", ("member",))
     person = Person(guarded.server, "T", text)
     assert person.get("/v1/images").status == 200
@@ -255,12 +255,12 @@ def test_r_20_a_revoked_token_is_worth_nothing_within_a_second(guarded: Guarded)
     assert person.get("/v1/images").status == 401
 
 
-def test_r_30_a_store_is_one_of_those_configured(guarded: Guarded) -> None:
+def test_r_30_only_configured_stores_can_be_named(guarded: Guarded) -> None:
     for store in ("other", "../file", "file/../vault", "s3", "images"):
         assert guarded.attacker.try_upload(b"bytes", store=store).status == 400
 
 
-def test_w_24_r_39_no_header_costs_more_than_a_moment(guarded: Guarded) -> None:
+def test_w_24_r_39_no_header_takes_long_to_parse(guarded: Guarded) -> None:
     for value in (",".join(["a/b;q=0.1"] * 3000), "," * 30_000, '"' * 30_000, ";=" * 15_000):
         for name in ("Accept", "Accept-Language", "Accept-Encoding", "Cookie", "Range", "If-None-Match"):
             began = time.monotonic()
@@ -279,11 +279,11 @@ def test_r_40_no_label_of_a_metric_comes_from_a_client(start_guarded: StartGuard
     assert "CANARY" not in told.text
 
 
-#: What may open a connection: the way out, and what knows nothing of clients.
+#: Modules that may open connections: egress, and modules that get no URL from a client.
 _WAYS_OUT = {"egress", "serving", "testing"}
 
 
-def test_g_49_only_the_way_out_opens_connections() -> None:
+def test_g_49_only_egress_opens_connections() -> None:
     package = ROOT / "core/src/calotype"
     doors = {"socket", "urllib.request", "http.client", "requests", "urllib3", "httpx", "ftplib", "boto3"}
     found = [
@@ -296,20 +296,20 @@ def test_g_49_only_the_way_out_opens_connections() -> None:
     assert found == []
 
 
-def test_g_49_a_clients_uri_comes_to_a_store_by_one_way_only() -> None:
+def test_g_49_only_one_function_gives_a_clients_uri_to_a_store() -> None:
     sources = (ROOT / "core/src/calotype").rglob("*.py")
     found = {str(path.name) for path in sources if ".external(" in path.read_text()}
     assert found == {"imports.py"}
 
 
-#: What runs C functions, and where it may: the C library is told to keep little memory.
+#: Modules that may call C functions: one configures the C library to keep little memory.
 _ALLOWED = {"ctypes": "server/src/calotype_server/process.py"}
-#: Ways of the module os to start a process.
+#: Functions of the module os that start a process.
 _STARTS = re.compile(r"(exec|spawn|posix_spawn|fork|popen|system|startfile)")
 
 
-def test_g_14_g_19_g_33_nothing_of_ours_starts_a_process_or_evaluates_text() -> None:
-    """r1-E23: by whichever module; tests/security/test_no_process.py looks at a server that runs."""
+def test_g_14_g_19_g_33_no_code_starts_a_process_or_evaluates_text() -> None:
+    """r1-E23: in the source of every module. tests/security/test_no_process.py checks a running server."""
     forbidden = {"subprocess", "pickle", "marshal", "shelve", "pty", "commands", "xml"}
     forbidden |= {"multiprocessing", "_posixsubprocess"}
     calls = {"eval", "exec", "system", "popen", "compile_command"}
@@ -330,7 +330,7 @@ def test_g_14_g_19_g_33_nothing_of_ours_starts_a_process_or_evaluates_text() -> 
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports."""
+    """Return the modules that a file imports."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""The server under `python -O`, where no assert is left: rights and limits hold all the same (G-24)."""
+"""Rights and limits also apply under `python -O`, which removes asserts (G-24)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JSON = {"Content-Type": "application/json"}
     scope="module", params=["1", pytest.param("2", marks=pytest.mark.campaign)], ids=["-O", "-OO"]
 )
 def optimised(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """A server that runs without asserts, with tight limits."""
+    """A server without asserts, with low limits."""
     limits = {
         "calotype.image_size_cap": str(MIB),
         "calotype.project_bytes": str(2 * MIB),

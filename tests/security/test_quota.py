@@ -1,4 +1,4 @@
-"""Quotas: never exceeded, whatever runs side by side; and what counts is what is there (R-33, C-10)."""
+"""Quotas: concurrent uploads never exceed them, and the count equals the rows (R-33, C-10)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.workbench import Bench, make_bench, make_database, make_setti
 MIB = 1 << 20
 
 
-def test_c_10_fifty_uploads_of_unknown_length_never_exceed_a_projects_bytes(
+def test_c_10_fifty_uploads_of_unknown_length_never_exceed_a_projects_quota(
     start_guarded: StartGuarded,
 ) -> None:
     most, size = 10 * MIB, MIB - 7
@@ -70,7 +70,7 @@ def test_c_10_fifty_uploads_of_unknown_length_never_exceed_a_projects_bytes(
 
 
 class Accounts(RuleBasedStateMachine):
-    """Any order of verbs on two projects' images; the count is always the sum over the rows."""
+    """Verbs on two projects' images in random order. The count always equals the sum over the rows."""
 
     template: Path
 

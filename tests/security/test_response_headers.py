@@ -1,4 +1,4 @@
-"""W-20, H-15: what a client writes never forges a header of an answer, nor a line of the log."""
+"""W-20, H-15: text from a client never forges a response header or a line of the log."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_h_15_a_long_path_does_not_make_a_long_line(server: Server) -> None:
 @pytest.mark.parametrize(
     "text", ["%(asctime)s", "${jndi:ldap://x}", "{0.__class__}", "%s%s%n", "' OR 1=1 --"]
 )
-def test_text_of_a_client_is_only_text(server: Server, text: str) -> None:
+def test_error_messages_that_quote_a_client_are_plain_text(server: Server, text: str) -> None:
     image = server.reserve(name=text, property_note=text)
     told = server.head(f"/images/{image['id']}", {"User-Agent": text}).meta
     assert (told["name"], told["property-note"]) == (text, text)
 
 
-def test_w_20_unicode_beyond_latin_1_goes_out_as_utf_8(server: Server) -> None:
+def test_w_20_unicode_beyond_latin_1_is_sent_as_utf_8(server: Server) -> None:
     name = "日本 \N{PENGUIN}"
     image = server.request("POST", "/images", {"x-image-meta-name": name.encode()}).image
     spoken = server.speak(
@@ -42,7 +42,7 @@ def test_w_20_unicode_beyond_latin_1_goes_out_as_utf_8(server: Server) -> None:
     assert b": " + name.encode() + b"\r\n" in spoken
 
 
-def test_w_21_a_property_that_no_client_could_read_as_a_header_is_in_none(server: Server) -> None:
+def test_w_21_a_property_too_long_for_clients_is_in_no_header(server: Server) -> None:
     assert server.post("/images", meta(property_long="v" * 66_000)).status == 413
     image_id = server.reserve(property_long="v" * 65_000, property_short="v")["id"]
     for path in (f"/images/{image_id}", f"/v1/images/{image_id}"):

@@ -1,7 +1,7 @@
-"""Who may do what, over HTTP: every caller, every verb of every dialect, every state and visibility.
+"""Rights over HTTP: every caller, every verb of every dialect, every status and visibility.
 
-What is expected is the table in the words of an operator (`tests.support.rights`), not the
-code's own. A request that is refused must leave the record as it was.
+The expected rights come from the documented table (`tests.support.rights`), not from the code's own.
+A refused request must leave the record unchanged.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 
 @dataclass(frozen=True)
 class Verb:
-    """One request, the permission it needs, and what comes when it is allowed, by the image's status.
+    """A request, the permission that it requires, and its status if it is allowed, by the image's status.
 
-    `hides`: where this dialect says 404 instead of 403, to whom it refuses. `shared_only`: it is
-    refused for other images.
+    `hides`: the visibilities for which this dialect refuses with 404 instead of 403. `shared_only`: the
+    request is refused for images that are not shared.
     """
 
     method: str
@@ -74,7 +74,7 @@ def if_queued(status: int, otherwise: int) -> dict[Status, int]:
     return {state: status if state is Status.QUEUED else otherwise for state in STATES}
 
 
-#: v1 says that a change is forbidden only to the owner's people, and where everybody sees the image.
+#: v1 answers 403 to a forbidden change only for the owner's project and for public images.
 ALL = frozenset(Visibility)
 UNLESS_PUBLIC = ALL - {Visibility.PUBLIC}
 NAME = {"x-image-meta-name": "changed"}
@@ -118,7 +118,7 @@ VERBS = (
 
 
 class House:
-    """An application in tokens mode, a token for every caller, and images that are made anew when used up."""
+    """An application with a token for every caller, and images that are replaced after a change."""
 
     def __init__(self, bench: Bench, folder: Path, *, allow_anonymous: bool):
         self.bench = bench
@@ -139,11 +139,11 @@ class House:
         path = verb.path.replace("ID", image_id)
         request = Request.blank(path, method=verb.method, headers=headers, body=verb.body)
         answer = request.get_response(self.app)
-        _ = answer.body  # a server reads it, and closes it
+        _ = answer.body  # reads and closes it, like a server
         return answer
 
     def image(self, status: Status, visibility: Visibility, *, protected: bool = False) -> str:
-        """The id of such an image of OWNER's, with two members."""
+        """Return the id of an image of OWNER with this status and visibility, and with two members."""
         key = (status, visibility, protected)
         if key not in self._images:
             self._images[key] = self._make(*key)
@@ -185,7 +185,7 @@ def closed_house(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Hous
 
 
 def should_be(who: str, verb: Verb, status: Status, visibility: Visibility) -> int:
-    """The status that this request must get."""
+    """Return the expected status of the response."""
     if not expected(who, policy.VIEW, status, visibility):
         return 404
     if not expected(who, verb.permission, status, visibility):
@@ -223,7 +223,7 @@ def test_g_29_every_cell_of_the_rights_table_over_http(
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.method} {verb.path}")
-def test_without_a_token_there_is_nothing_but_401(closed_house: House, verb: Verb) -> None:
+def test_without_a_token_every_request_is_401(closed_house: House, verb: Verb) -> None:
     for image_id in (
         closed_house.image(Status.ACTIVE, Visibility.PUBLIC),
         closed_house.image(Status.ACTIVE, Visibility.PRIVATE),
@@ -234,7 +234,7 @@ def test_without_a_token_there_is_nothing_but_401(closed_house: House, verb: Ver
         assert (answer.status_int, "WWW-Authenticate" in answer.headers) == (401, True), image_id
 
 
-#: Requests about tasks, of one that is there (ID) and of none: each needs the right to operate.
+#: Requests about an existing task (ID) and a missing one. Each requires the right to operate.
 TASKS = tuple(
     (Verb(method, path, policy.OPERATE, {}, JSON if body else {}, body), allowed)
     for method, path, body, allowed in (
@@ -253,9 +253,7 @@ TASKS = tuple(
 
 
 @pytest.mark.parametrize("who", CALLERS)
-def test_g_29_tasks_are_told_to_who_may_operate_and_to_others_not_even_what_is_not_there(
-    house: House, who: str
-) -> None:
+def test_g_29_tasks_are_visible_only_to_callers_who_may_operate(house: House, who: str) -> None:
     image_id = house.image(Status.ACTIVE, Visibility.PUBLIC)
     with house.bench.database.unit() as unit:
         job_id = unit.add_job(JobKind.COPY, unit.image(image_id), JobSpec(()).to_json(), Actor())
@@ -268,13 +266,13 @@ def test_g_29_tasks_are_told_to_who_may_operate_and_to_others_not_even_what_is_n
 @pytest.mark.parametrize(
     "verb", [verb for verb, _ in TASKS], ids=lambda verb: f"{verb.method} {verb.path[:12]}"
 )
-def test_without_a_token_no_task_is_told_of(closed_house: House, verb: Verb) -> None:
+def test_without_a_token_requests_about_tasks_are_401(closed_house: House, verb: Verb) -> None:
     assert closed_house.ask("nobody", verb, new_id()).status_int == 401
 
 
 @pytest.mark.parametrize("who", ["admin", "owner"])
 @pytest.mark.parametrize("dialect", ["/images/ID", "/v1/images/ID", "/v2/images/ID"])
-def test_what_is_protected_is_deleted_by_nobody(house: House, who: str, dialect: str) -> None:
+def test_nobody_can_delete_a_protected_image(house: House, who: str, dialect: str) -> None:
     verb = Verb("DELETE", dialect, policy.DELETE, {})
     for status in STATES:
         image_id = house.image(status, Visibility.PRIVATE, protected=True)
@@ -284,7 +282,9 @@ def test_what_is_protected_is_deleted_by_nobody(house: House, who: str, dialect:
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.method} {verb.path}")
 @pytest.mark.parametrize("who", ["stranger", "stranger's reader", "member", "anonymous"])
-def test_r_09_what_one_may_not_see_answers_as_what_is_not_there(house: House, who: str, verb: Verb) -> None:
+def test_r_09_an_invisible_image_gets_the_same_response_as_a_missing_one(
+    house: House, who: str, verb: Verb
+) -> None:
     hidden, missing = house.image(Status.ACTIVE, Visibility.PRIVATE), new_id()
     answers = [house.ask(who, verb, image_id) for image_id in (hidden, missing)]
     told = [
@@ -314,7 +314,7 @@ def test_r_09_what_one_may_not_see_answers_as_what_is_not_there(house: House, wh
     ids=str,
 )
 @pytest.mark.parametrize("path", ["/images/ID", "/v1/images/ID", "/v1/images/ID/file", "/v2/images/ID/file"])
-def test_r_22_a_condition_is_judged_after_the_right(house: House, path: str, condition: dict) -> None:
+def test_r_22_conditions_are_evaluated_after_rights(house: House, path: str, condition: dict) -> None:
     verb = Verb("GET", path, policy.DOWNLOAD, {}, condition)
     assert house.ask("stranger", verb, house.image(Status.ACTIVE, Visibility.PRIVATE)).status_int == 404
     reader = house.ask("stranger's reader", verb, house.image(Status.ACTIVE, Visibility.PUBLIC))
@@ -324,7 +324,7 @@ def test_r_22_a_condition_is_judged_after_the_right(house: House, path: str, con
 
 
 @pytest.mark.parametrize("path", ["/images/ID", "/v1/images/ID", "/v1/images/ID/file", "/v2/images/ID/file"])
-def test_r_20_a_membership_that_ends_ends_at_once(house: House, path: str) -> None:
+def test_r_20_a_removed_member_loses_access_at_once(house: House, path: str) -> None:
     image_id = house.image(Status.ACTIVE, Visibility.SHARED)
     verb = Verb("GET", path, policy.DOWNLOAD, {})
     assert house.ask("member", verb, image_id).status_int == 200
@@ -336,7 +336,7 @@ def test_r_20_a_membership_that_ends_ends_at_once(house: House, path: str) -> No
     assert image_id not in listed.text
 
 
-def test_g_10_what_is_withdrawn_is_not_given_out_to_who_has_read_it_before(house: House) -> None:
+def test_g_10_a_withdrawn_image_cannot_be_read_by_a_former_reader(house: House) -> None:
     image_id = house.image(Status.ACTIVE, Visibility.PUBLIC)
     verb = Verb("GET", "/images/ID", policy.DOWNLOAD, {})
     assert house.ask("stranger", verb, image_id).status_int == 200
@@ -347,8 +347,8 @@ def test_g_10_what_is_withdrawn_is_not_given_out_to_who_has_read_it_before(house
     assert house.ask("owner", verb, image_id).status_int == 200
 
 
-def test_r1_c1_a_reader_of_the_member_project_answers_no_share(house: House) -> None:
-    """r1-C1: 403, as the owner gets; others do not see the image, and a member with a role may answer."""
+def test_r1_c1_a_reader_of_the_member_project_cannot_answer_an_offer(house: House) -> None:
+    """r1-C1: it gets 403 like the owner; strangers get 404, and a member with a role may answer."""
     image_id = house.image(Status.ACTIVE, Visibility.SHARED)
     answer = Verb(
         *("PUT", f"/v2/images/ID/members/{FRIEND}", policy.ANSWER, {}, JSON), b'{"status": "accepted"}'
@@ -382,10 +382,10 @@ FIXED = "because the image is active: its formats are fixed; create a new image.
         ),
     ],
 )
-def test_a_value_that_one_may_not_set_is_told_with_the_reason(
+def test_a_value_that_the_caller_may_not_set_is_refused_with_the_reason(
     guarded: Guarded, asked: tuple[str, str, dict[str, str]], told: str
 ) -> None:
-    """The sentence is the same in each dialect, whatever surrounds it."""
+    """Each dialect has the same sentence in its own form."""
     method, path, given = asked
     victim = guarded.victim
     if "ID" in path:

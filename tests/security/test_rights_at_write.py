@@ -1,12 +1,11 @@
-"""Rights at the moment of the write: every write of every dialect, as everybody, and with the right gone.
+"""Rights at the moment of a write: every write of every dialect, by every caller, with and without the right.
 
-`tests.security.writes` has the table of writes, which is held against the application's own views. The
-server answers 100 (Continue) when a view begins to read a body, so then its head has been judged.
+`tests.security.writes` has the table of writes, and a test compares it with the application's views. The
+server answers 100 (Continue) when a view begins to read a body, so the head has then been checked.
 """
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from tests.support.callers import Tokens
 from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from tests.support.server import Server, write_ini
 from tests.support.v2 import stores
+from tests.support.waiting import wait_for
 from tests.support.web import Web
 from tests.support.workbench import make_bench, make_database
 
@@ -34,7 +34,7 @@ EVERYBODY = (
 )
 WITH_BODY = tuple(write for write in WRITES if write.body is not None)
 DONE = (200, 201, 202, 204)
-#: What a write could change.
+#: The tables that a write may change.
 TABLES = (
     *("images", "image_members", "image_properties", "image_tags", "jobs"),
     *("metadef_namespaces", "metadef_definitions", "metadef_resource_types"),
@@ -43,14 +43,14 @@ TABLES = (
 
 @dataclass(frozen=True)
 class Target:
-    """What a write is about."""
+    """The image and the namespace that a write changes."""
 
     image: str
     namespace: str
 
 
 class House:
-    """A server with a token for everybody, which confirms each caller whose request has a body."""
+    """A server with a token for every caller, which confirms each caller whose request has a body."""
 
     def __init__(self, folder: Path, web: Web):
         self.tokens = Tokens(folder)
@@ -70,12 +70,12 @@ class House:
         self._made: dict[str, Target] = {}
 
     def token(self, who: str) -> str | None:
-        """A new token for somebody; None for who has none."""
+        """Return a new token for a caller, or None for an anonymous one."""
         caller = CALLERS[who]
         return self.tokens.add(caller.user, caller.project, tuple(caller.roles)) if caller.user else None
 
     def give_role(self, token: str, role: str) -> None:
-        """Let a token give this role alone."""
+        """Give a token this role and no other."""
         changed = [
             entry.model_copy(update={"roles": (role,)}) if token.startswith(f"{entry.id}.") else entry
             for entry in self.tokens.entries()
@@ -83,25 +83,25 @@ class House:
         self.tokens._write(changed)
 
     def admin(self, method: str, path: str, body: bytes | None = None, **headers: str) -> None:
-        """A request of the administrator's, which goes well."""
+        """Send a request of the administrator, which must succeed."""
         given = {"X-Auth-Token": self.given["admin"], **headers}
         answer = self.server.request(method, path, given, body)
         assert answer.status < 300, answer.text
 
     def patch(self, image: str, field: str, value: str) -> None:
-        """Have the administrator set a field."""
+        """Set a field as the administrator."""
         change = f'[{{"op": "replace", "path": "/{field}", "value": "{value}"}}]'
         self.admin("PATCH", f"/v2/images/{image}", change.encode(), **PATCH)
 
     def speak(self, write: Write, target: Target, who: str, token: str | None) -> Spoken:
-        """Begin a write."""
+        """Send the head of a write."""
         headers = {name: value.replace("SOURCE", self.source) for name, value in write.headers.items()}
         if token is not None:
             headers["X-Auth-Token"] = token
         return Spoken(self.server.port, write, self._about(write.path, target, who), headers)
 
     def body(self, write: Write, target: Target, who: str) -> bytes:
-        """The body of a write; what is made gets a name of its own."""
+        """Return the body of a write, with a unique name for new objects."""
         told = self._about((write.body or b"").decode(), target, who).replace("SOURCE", self.source)
         return told.replace("NEW", f"new-{uuid.uuid4()}").encode()
 
@@ -111,13 +111,13 @@ class House:
         return found.replace("/ID", f"/{target.image}")
 
     def target(self, state: str) -> Target:
-        """A shared image of OWNER's in that state, with two members, and a namespace that everybody sees."""
+        """Return a shared image of OWNER in this status, with two members, and a public namespace."""
         if state not in self._made:
             self._made[state] = Target(self._image(state), self._namespace())
         return self._made[state]
 
     def use_up(self, state: str) -> None:
-        """Have the next target of that state made anew."""
+        """Make a new target of this status for the next write."""
         self._made.pop(state, None)
 
     def _image(self, state: str) -> str:
@@ -158,7 +158,7 @@ class House:
         return name
 
     def rows(self) -> list[list[tuple]]:
-        """All that a write could change."""
+        """Return all rows that a write may change."""
         return [
             sorted(map(tuple, self._connection.execute(text(f"SELECT * FROM {table}"))), key=repr)
             for table in TABLES
@@ -179,7 +179,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def may(who: str, permission: str, visibility: Visibility = Visibility.SHARED) -> bool:
-    """Whether somebody has a right, in the words of an operator."""
+    """Return whether a caller has a right, from the documented table."""
     if who == "nobody":
         return False
     if permission in (policy.OPERATE, DEFINE):
@@ -189,11 +189,11 @@ def may(who: str, permission: str, visibility: Visibility = Visibility.SHARED) -
     return expected(who, permission, Status.QUEUED, visibility)
 
 
-# ---------------------------------------------------------------- every write there is
+# ---------------------------------------------------------------- every write
 
 
 def test_every_view_that_writes_is_in_the_table_of_writes(tmp_path: Path) -> None:
-    """r1-C1, r1-C2: a new write without a row in `tests.security.writes` fails here."""
+    """r1-C1, r1-C2: this fails for a new write without a row in `tests.security.writes`."""
     with make_bench(make_database(tmp_path / "registry.sqlite")) as bench:
         views = make_app(bench.service).registry.introspector.get_category("views")
     found = set()
@@ -207,13 +207,11 @@ def test_every_view_that_writes_is_in_the_table_of_writes(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-def test_r1_c1_every_write_is_for_those_who_have_the_right_and_others_are_refused_at_the_head(
-    house: House, who: str
-) -> None:
-    """r1-C1, r1-C6: nobody else's body is read, and nothing changes."""
+def test_r1_c1_every_write_without_its_right_is_refused_at_the_head(house: House, who: str) -> None:
+    """r1-C1, r1-C6: the body of a refused request is not read, and nothing changes."""
     for state in sorted({write.state for write in WRITES}):
         house.target(state)
-    # Those who may do something come last: nothing has changed until then.
+    # Callers with the right come last, because their requests change the target.
     refused = [write for write in WRITES if not may(who, write.permission)]
     before, wrong = house.rows(), []
     for write in (*refused, *(write for write in WRITES if write not in refused)):
@@ -231,14 +229,14 @@ def test_r1_c1_every_write_is_for_those_who_have_the_right_and_others_are_refuse
     assert wrong == []
 
 
-# ---------------------------------------------------------------- with the right withdrawn before the body
+# ---------------------------------------------------------------- the right is withdrawn during the body
 
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """What happens while the body of somebody's request is on its way, and the answer to it.
+    """A change while the body of a caller's request arrives, and the expected statuses of the response.
 
-    `late`: the answer to an upload, which keeps the right that its token gave it at the head.
+    `late`: the statuses for an upload, which keeps the right that its token had at the head.
     """
 
     who: str
@@ -278,7 +276,7 @@ _OPERATORS = frozenset({policy.OPERATE, DEFINE})
 _OWN, _MADE = frozenset(_OWNERS), frozenset({policy.CREATE})
 _SHARES, _ANSWERS = frozenset({policy.SHARE}), frozenset({policy.ANSWER})
 WITHDRAWALS = (
-    # In v2 an upload has begun when its body is asked for; in the others when the body's first byte is there.
+    # An upload begins in v2 when the server asks for the body, otherwise with the first byte of the body.
     Withdrawal("owner", "the image is given away", (404,), give_away, _OWN, late=(403, 404)),
     Withdrawal("owner", "the token is revoked", (401,), revoke, _OWN | _MADE, late=DONE),
     Withdrawal("owner", "the role is lost", (403,), lose_role("reader"), _OWN | _MADE, late=DONE),
@@ -298,10 +296,10 @@ WITHDRAWALS = (
 
 
 @pytest.mark.parametrize("withdrawal", WITHDRAWALS, ids=str)
-def test_r1_c2_a_right_that_is_withdrawn_before_the_body_has_come_is_a_right_no_more(
+def test_r1_c2_a_right_withdrawn_before_the_body_is_complete_no_longer_counts(
     house: House, withdrawal: Withdrawal
 ) -> None:
-    """r1-C2: judged again, when the body is complete, and nothing is done when the answer is no."""
+    """r1-C2: rights are checked again when the body is complete, and a refused request changes nothing."""
     wrong, tried = [], 0
     for write in WITH_BODY:
         if write.permission not in withdrawal.permissions:
@@ -325,15 +323,13 @@ def test_r1_c2_a_right_that_is_withdrawn_before_the_body_has_come_is_a_right_no_
 
 @pytest.mark.parametrize("path", ["/images/ID", "/v1/images/ID", "/v2/images/ID/file", "/v2/images/ID/stage"])
 def test_r1_c2_an_upload_into_an_image_that_was_given_away_leaves_it_waiting(house: House, path: str) -> None:
-    """r1-C2: the new owner's image has no bytes of somebody else's, and can still be given some."""
+    """r1-C2: the new owner's image gets no bytes from the former owner, and stays queued."""
     write = next(one for one in WRITES if one.method == "PUT" and one.path == path and one.uploads)
     target = house.target(write.state)
     spoken = house.speak(write, target, "owner", house.given["owner"])
     spoken.begin(b"by")
-    end = time.monotonic() + 15
-    while house.server.query("SELECT status FROM images WHERE id = ?", target.image) == [("queued",)]:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    state = "SELECT status FROM images WHERE id = ?"
+    wait_for(lambda: house.server.query(state, target.image) != [("queued",)], seconds=15)
     house.patch(target.image, "owner", "elsewhere")
     status = spoken.finish(b"tes")
     house.use_up(write.state)
@@ -344,7 +340,7 @@ def test_r1_c2_an_upload_into_an_image_that_was_given_away_leaves_it_waiting(hou
     assert house.server.blobs(target.image, "fast") == []
 
 
-#: Changes during a request -> who somebody is after them, to the table of rights.
+#: Changes during a request, and the row of the table of rights that then applies to a caller.
 BECOMES: dict[str, tuple[Callable[[House, Target, str], None], Callable[[str], str]]] = {
     "nothing": (lambda house, target, token: None, lambda who: who),
     "given away": (give_away, lambda who: "stranger" if who == "owner" else who),
@@ -361,10 +357,10 @@ BECOMES: dict[str, tuple[Callable[[House, Target, str], None], Callable[[str], s
 @pytest.mark.campaign
 @pytest.mark.parametrize("visibility", list(Visibility))
 @pytest.mark.parametrize("who", ["admin", "owner", "member", "member who may share", "stranger"])
-def test_r1_c2_every_write_with_every_change_as_everybody_who_may_write_anything(
+def test_r1_c2_every_write_with_every_change_by_every_caller_who_may_write(
     house: House, who: str, visibility: Visibility
 ) -> None:
-    """r1-C2: the whole product of writes, callers, visibilities and changes."""
+    """r1-C2: all combinations of writes, callers, visibilities and changes."""
     wrong = []
     for write in WITH_BODY:
         for what, (change, becomes) in BECOMES.items():
@@ -388,7 +384,7 @@ def test_r1_c2_every_write_with_every_change_as_everybody_who_may_write_anything
             if write.about_members and after is not Visibility.SHARED:
                 allowed = False
             if write.permission == policy.ANSWER and what == "no members":
-                allowed = False  # not the administrator's either, for there is nobody to answer for
+                allowed = False  # not even an administrator can answer for a member who is gone
             if (status in DONE) is not allowed:
                 wrong.append((str(write), what, status))
     assert wrong == []
@@ -398,7 +394,7 @@ def test_r1_c2_every_write_with_every_change_as_everybody_who_may_write_anything
 
 
 def patch_write(*operations: str) -> Write:
-    """A PATCH of v2 with these operations."""
+    """Return a PATCH request of v2 with these operations."""
     body = f"[{', '.join(operations)}]".encode()
     return Write(("", "", ""), "PATCH", "/v2/images/ID", policy.UPDATE, PATCH, body)
 
@@ -408,7 +404,7 @@ def operation(op: str, name: str, value: str = "x") -> str:
 
 
 def meanwhile(house: House, write: Write, change: Callable[[str], None], state: str = "queued") -> int:
-    """The answer to a write of the owner's, during which something happens to the image."""
+    """Return the status of a write by the owner, during which the image is changed."""
     target = house.target(state)
     spoken = house.speak(write, target, "owner", house.given["owner"])
     assert spoken.held, spoken.said
@@ -417,8 +413,8 @@ def meanwhile(house: House, write: Write, change: Callable[[str], None], state: 
     return spoken.finish(write.body)
 
 
-def test_r1_c2_what_was_public_at_the_head_is_not_published_again_by_its_owner(house: House) -> None:
-    """r1-C2: the field rules are held against the image in the unit that writes."""
+def test_r1_c2_an_owner_cannot_publish_again_an_image_that_was_unpublished_meanwhile(house: House) -> None:
+    """r1-C2: the unit of work checks the values of fields against the current image."""
     house.patch(house.target("active").image, "visibility", "public")
     write = patch_write(operation("replace", "visibility", "public"))
     made: list[str] = []
@@ -431,14 +427,14 @@ def test_r1_c2_what_was_public_at_the_head_is_not_published_again_by_its_owner(h
     assert house.server.query("SELECT visibility FROM images WHERE id = ?", made[0]) == [("private",)]
 
 
-def test_r1_c2_a_former_owner_does_not_take_its_image_back(house: House) -> None:
-    """r1-C2: to name oneself the owner is allowed to the owner alone, and that is somebody else now."""
+def test_r1_c2_a_former_owner_cannot_take_its_image_back(house: House) -> None:
+    """r1-C2: only the owner may set itself as the owner, and the image has another owner now."""
     write = patch_write(operation("replace", "owner", OWNER))
     assert meanwhile(house, write, lambda image: house.patch(image, "owner", "elsewhere")) == 404
 
 
-def test_r1_c2_a_format_is_not_set_any_more_when_bytes_have_come(house: House) -> None:
-    """r1-C2: formats are set until there is data."""
+def test_r1_c2_a_format_cannot_be_set_after_bytes_have_arrived(house: House) -> None:
+    """r1-C2: formats are fixed once there is data."""
     write = patch_write(operation("replace", "disk_format", "qcow2"))
 
     def upload(image: str) -> None:
@@ -447,8 +443,8 @@ def test_r1_c2_a_format_is_not_set_any_more_when_bytes_have_come(house: House) -
     assert meanwhile(house, write, upload) == 403
 
 
-def test_r1_c2_a_patch_says_what_it_says_of_the_image_in_the_unit(house: House) -> None:
-    """r1-C2: what it replaces has to be there, and what it sets is set, whatever others did meanwhile."""
+def test_r1_c2_a_patch_applies_to_the_image_as_the_unit_of_work_finds_it(house: House) -> None:
+    """r1-C2: a replaced property must still exist, and values are set whatever others changed meanwhile."""
     told: list[str] = []
 
     def set_to(name: str, value: str | None) -> Callable[[str], None]:

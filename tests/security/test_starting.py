@@ -1,4 +1,4 @@
-"""What an operator may and may not start, and what a server says that knows nobody, or cannot know."""
+"""Configurations that start or are refused, and servers without tokens or with a damaged file of tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRODUCTION = (ROOT / "production.ini").read_text()
 
 
 def prepare(folder: Path, text: str) -> tuple[Path, dict[str, str]]:
-    """An ini file, and the environment with the database that it asks for."""
+    """Write an ini file, and return it with an environment that has its database."""
     ini = folder / "production.ini"
     ini.write_text(text)
     (folder / "data").mkdir()
@@ -46,14 +46,14 @@ def test_identity_none_is_refused_on_a_public_address_in_one_sentence(tmp_path: 
 
 @pytest.fixture
 def production(tmp_path: Path) -> Iterator[Server]:
-    """production.ini as it ships, over an empty database and without a token."""
+    """A server with production.ini as it ships, an empty database and no token."""
     ini, env = prepare(tmp_path, PRODUCTION)
     running = Server(tmp_path, ini, tmp_path / "data", env)
     yield running
     running.stop()
 
 
-def test_r_17_production_ini_lets_nobody_in_before_there_is_a_token(production: Server) -> None:
+def test_r_17_production_ini_admits_nobody_until_a_token_exists(production: Server) -> None:
     for token in (None, "", "admin", "0" * 12 + "." + "x" * 43):
         nobody = Person(production, None, token)
         for path in ("/images", "/v1/images", "/v2/images"):
@@ -65,7 +65,7 @@ def test_r_17_production_ini_lets_nobody_in_before_there_is_a_token(production: 
     assert member.get("/v1/images").status == 200
 
 
-def test_a_damaged_file_of_tokens_is_503_and_lets_nobody_in(production: Server) -> None:
+def test_a_damaged_file_of_tokens_is_503_for_everybody(production: Server) -> None:
     tokens = TokenFile(production.data_dir / "tokens.json")
     member = Person(production, "P", tokens.add("u", "P", ("member",)))
     whole = tokens.path.read_bytes()
@@ -80,10 +80,10 @@ def test_a_damaged_file_of_tokens_is_503_and_lets_nobody_in(production: Server) 
 
 
 @pytest.mark.parametrize("sources", ["admin", "everyone"])
-def test_g_38_g_48_who_may_name_an_outside_source_is_the_operators_choice(
+def test_g_38_g_48_the_operator_decides_who_may_name_external_sources(
     start_guarded: StartGuarded, sources: str
 ) -> None:
-    """Beyond that, every source is held against the rules of the way out: this one never is asked."""
+    """Egress checks the source in any case, so nothing is sent to this one."""
     guarded = start_guarded(
         {"calotype.external_sources": sources, "calotype.stores": "file vault http"}, level="WARNING"
     )
@@ -114,7 +114,7 @@ def test_g_38_g_48_who_may_name_an_outside_source_is_the_operators_choice(
     [({}, "127.0.0.1"), ({"trusted_proxy": "127.0.0.1"}, "192.0.2.9")],
     ids=["none", "ours"],
 )
-def test_w_10_only_what_a_trusted_proxy_says_of_the_client_is_believed(
+def test_w_10_forwarding_headers_are_believed_only_from_trusted_proxies(
     start_server: StartServer, trusted: dict[str, str], seen: str
 ) -> None:
     headers = {"trusted_proxy_headers": "x-forwarded-for"} if trusted else {}
@@ -125,7 +125,7 @@ def test_w_10_only_what_a_trusted_proxy_says_of_the_client_is_believed(
 
 
 def test_a_start_warns_of_secrets_and_databases_that_others_could_read_or_change(tmp_path: Path) -> None:
-    """r1-C8: with a line for each; the files stay as their owner left them."""
+    """r1-C8: each file has a line, and its permissions stay unchanged."""
     tokens, database = tmp_path / "data" / "tokens.json", tmp_path / "data" / "calotype.sqlite"
     TokenFile(tokens).add("u", "P", ("member",))
     database.touch()

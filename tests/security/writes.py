@@ -1,7 +1,6 @@
-"""Every request that changes something, by the view that answers it, and what it needs to be allowed.
+"""Every request that changes something, with its view and the permission that it requires.
 
-`test_rights_at_write` holds this table against the views of the application: a new write without a row
-here is a failing test.
+`test_rights_at_write` compares this table with the views of the application, so a new write needs a row.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ METADEFS = "calotype_metadefs.resources"
 
 @dataclass(frozen=True)
 class Write:
-    """One request. In `path`, `headers` and `body`, ID, NS, MEMBER and SOURCE stand for what it is about.
+    """A request. In `path`, `headers` and `body`, ID, NS, MEMBER and SOURCE stand for the target's values.
 
-    `view`: module and class of the context, the view's name, the method. `permission`: what it needs,
-    besides seeing the image, and `before_body` what it needs before the server reads its body, where that is
-    another one. `body` None: it has none. `state`: how the image must be.
+    `view`: module and class of the context, the view's name, the method. `permission`: the right that the
+    request requires besides seeing the image. `before_body`: the right that it requires before the server
+    reads its body, if that differs. `body`: None if it has none. `state`: the required status of the image.
     """
 
     view: tuple[str, str, str]
@@ -44,17 +43,17 @@ class Write:
 
     @property
     def uploads(self) -> bool:
-        """Whether the body is an image's bytes."""
+        """Return whether the body is an image's bytes."""
         return self.headers.get("Content-Type") == OCTETS["Content-Type"]
 
     @property
     def about_members(self) -> bool:
-        """Whether it is v2's, on members, which only shared images have there."""
+        """Return whether it is a request of v2 about members, which only shared images have there."""
         return self.path.startswith("/v2") and "/members" in self.path
 
     @property
     def at_head(self) -> str:
-        """What it needs before the server reads its body."""
+        """The right that it requires before the server reads its body."""
         return self.before_body or self.permission
 
     def __str__(self) -> str:
@@ -146,7 +145,7 @@ _V2 = [
         *(_IMAGE, "import", "POST", "/v2/images/ID/import", policy.OPERATE),
         document={**_import("copy-image"), "stores": ["cold"]},
         state="active",
-        before_body=policy.UPLOAD,  # only the body says that it is a copy
+        before_body=policy.UPLOAD,  # only the body tells that it is a copy
     ),
     _write(f"{V2}.Tag", "", "PUT", "/v2/images/ID/tags/new", policy.UPDATE),
     _write(f"{V2}.Tag", "", "DELETE", "/v2/images/ID/tags/old", policy.UPDATE),
@@ -233,7 +232,7 @@ _METADEFS = [
 ]
 
 WRITES = (*_CLASSIC, *_V1, *_V2, *_METADEFS)
-#: Views for methods that change things elsewhere, and here always refuse.
+#: Views that always refuse, for methods that change something elsewhere.
 REFUSING = {
     (f"{V1}.V1Tombstone", "", "PUT"),
     (f"{V1}.V1Tombstone", "", "DELETE"),

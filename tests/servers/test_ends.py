@@ -9,13 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers import common
 from tests.servers.test_fixtures import listens
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds, on a busy machine, for servers to start and for a run to end.
@@ -73,7 +74,7 @@ class World:
         """The program, once all that it starts is there."""
         with subprocess.Popen(command, cwd=ROOT, env=self.env, start_new_session=True) as program:
             try:
-                await_that(lambda: self.ready.exists() or program.poll() is not None)
+                wait_for(lambda: self.ready.exists() or program.poll() is not None, seconds=PATIENCE)
                 assert program.poll() is None
                 yield program
             finally:
@@ -100,14 +101,6 @@ class World:
         return [line for line in lines if str(self.folder) in line]
 
 
-def await_that(true: Callable[[], bool]) -> None:
-    """Return once it is so."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def world() -> Iterator[World]:
     """Not below pytest's own folder, which PostgreSQL's user may not enter; nothing of it runs afterwards."""
@@ -125,7 +118,7 @@ def assert_all_ends(world: World, program: subprocess.Popen[bytes], how: signal.
     program.send_signal(how)
     program.wait(PATIENCE)
     with contextlib.suppress(AssertionError):  # what is left says more
-        await_that(lambda: not world.processes() and not world.folders())
+        wait_for(lambda: not world.processes() and not world.folders(), seconds=PATIENCE)
     assert world.processes() == {}
     assert world.folders() == []
 

@@ -15,5 +15,6 @@
 | disks | small disks, which are soon full |
 | debian, opaque | files of Debian packages; the first bytes of raw disks and kernels |
 | distributions, environment | drivers made on the spot; virtual environments with wheels of this checkout |
+| waiting | waits for something that happens elsewhere |
 | pages, results | reads pages of the documentation; writes those of docs/results |
 """

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.ini import ROOT
+
 DOCS = ROOT / "docs"
 
 _FENCE = re.compile(r"^```(?:\{code-block\} )?(\w+)\n(?::caption: (.*)\n\n?)?((?:.*\n)*?)```$", re.M)

@@ -22,6 +22,7 @@ from tests.support.answers import Answer, read_answer
 from tests.support.database import KIND, make_database
 from tests.support.forked import Forked, may_fork, start_pserve
 from tests.support.ini import INI, ROOT, change_ini
+from tests.support.waiting import wait_for
 from tests.support.wire import read_to_end
 
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -158,13 +159,12 @@ class Server:
 
         Waits for the access line, which is written after the response.
         """
-        end = time.monotonic() + 10
-        while True:
-            lines = [line for line in self.log.splitlines() if request_id in line]
-            if any("calotype.access" in line for line in lines):
-                return lines
-            assert time.monotonic() < end, f"no access line for {request_id}"
-            time.sleep(0.01)
+        return wait_for(
+            lambda: [line for line in self.log.splitlines() if request_id in line],
+            lambda lines: any("calotype.access" in line for line in lines),
+            seconds=10,
+            pause=0.01,
+        )
 
     def query(self, statement: str, *values: str) -> list[tuple]:
         """Return rows of its database; each `?` stands for a value."""
@@ -255,11 +255,7 @@ class Server:
 
         /readyz reports what the last probe saw, so a change shows only after a while.
         """
-        end = time.monotonic() + 20
-        while not wanted(answer := self.get("/readyz")):
-            assert time.monotonic() < end, answer.text
-            time.sleep(0.02)
-        return answer
+        return wait_for(lambda: self.get("/readyz"), wanted, seconds=20)
 
     def head(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Send a HEAD request."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from tests.support.answers import Answer
 from tests.support.callers import Caller
 from tests.support.server import OCTETS, Server, meta
+from tests.support.waiting import wait_for
 
 #: The bytes of an image, where any do.
 BYTES = b"chunk00000remainder"
@@ -95,11 +95,9 @@ class V1(Caller):
 
     def wait(self, image_id: str, *statuses: str) -> dict[str, str]:
         """Wait until the image has one of these statuses, and return its meta headers."""
-        end = time.monotonic() + 30
-        while (seen := self.head(image_id).meta)["status"] not in statuses:
-            assert time.monotonic() < end, seen
-            time.sleep(0.05)
-        return seen
+        return wait_for(
+            lambda: self.head(image_id).meta, lambda seen: seen["status"] in statuses, seconds=30, pause=0.05
+        )
 
 
 def made(answer: Answer) -> dict[str, Any]:

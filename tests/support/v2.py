@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from tests.support.answers import Answer
 from tests.support.callers import Caller, Tokens
 from tests.support.server import Server, write_ini
+from tests.support.waiting import wait_for
 from tests.support.web import Web
 
 V20 = "application/openstack-images-v2.0-json-patch"
@@ -122,20 +122,17 @@ class Person(Caller):
 
     def settled(self, image_id: str) -> dict[str, Any]:
         """Wait until no import is running, and return the image."""
-        end = time.monotonic() + 60
-        while "os_glance_import_task" in (image := self.show(image_id)):
-            assert time.monotonic() < end, image
-            time.sleep(0.05)
-        return image
+        return wait_for(
+            lambda: self.show(image_id), lambda image: "os_glance_import_task" not in image, pause=0.05
+        )
 
     def done(self, image_id: str) -> dict[str, Any]:
         """Wait until none of its jobs is waiting or running, and return the image."""
-        end = time.monotonic() + 60
-        while unfinished := [
-            one for one in self.tasks(image_id) if one["status"] in ("pending", "processing")
-        ]:
-            assert time.monotonic() < end, unfinished
-            time.sleep(0.05)
+        wait_for(
+            lambda: self.tasks(image_id),
+            lambda tasks: all(one["status"] not in ("pending", "processing") for one in tasks),
+            pause=0.05,
+        )
         return self.show(image_id)
 
     def tasks(self, image_id: str) -> list[dict[str, Any]]:

@@ -35,9 +35,11 @@ from calotype.stores import BlobNotFound, Reader, Store, Stored
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.checked import CheckedStore
 from calotype.stores.discovery import Driver
+from calotype.testing import Trickle
 from calotype.testing.memory import MemoryStore
 from calotype.transfers.places import Places
 from calotype.transfers.probes import Probes
+from calotype.transfers.readers import Announced
 
 #: Who holds the leases of what tests write down themselves.
 OWNER = "tests"
@@ -160,6 +162,15 @@ class Bench:
     def blobs(self) -> dict[str, bytes]:
         """What lies in the store: location -> bytes."""
         return {f"blob:{key}": data for key, (data, _) in self.store.shelf.blobs.items()}
+
+    def reserve(self, draft: ImageFields | None = None) -> Image:
+        """Make a queued image."""
+        return self.lifecycle.reserve(Change(self.caller, draft or ImageFields()))
+
+    def upload(self, source: Reader | bytes, draft: ImageFields | None = None) -> Image:
+        """Make an image of these bytes, which arrive a few at a time."""
+        reader = Trickle(source) if isinstance(source, bytes) else source
+        return self.lifecycle.upload(Change(self.caller, draft or ImageFields()), Announced(reader))
 
     def update(self, image: Image, draft: ImageFields) -> Image:
         return self.lifecycle.update(Change(self.caller, draft, image))

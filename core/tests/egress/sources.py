@@ -1,4 +1,4 @@
-"""What a fetch meets: policies, resolvers that answer as a test says, and certificates."""
+"""Helpers of these tests: policies, resolvers with prepared answers, and certificates."""
 
 import contextlib
 import ipaddress
@@ -25,7 +25,7 @@ def policy(*sources, **given):
 
 
 class Names:
-    """A resolver: names and the answers they give, one after the other, the last for ever."""
+    """A resolver with prepared answers for each name. The last one is repeated."""
 
     def __init__(self, **names):
         self.names = {name.replace("_", "."): answers for name, answers in names.items()}
@@ -45,14 +45,14 @@ FILTER = "is refused by the filter of this service: "
 def issue(
     folder, name, *, subject="/CN=mirror.example", san="DNS:mirror.example,IP:127.0.0.1", days=2, ca="ca"
 ):
-    """A server context whose certificate the CA of that name has signed."""
+    """Return a server's TLS context with a certificate signed by the CA with this name."""
 
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     if not (folder / f"{ca}.pem").exists():
-        # Python takes no authority from 3.13 on that does not say that it signs.
+        # From 3.13 on, Python accepts only CA certificates with this extension.
         signs = ("-subj", f"/CN={ca}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         openssl("req", "-x509", *key, "-keyout", f"{ca}.key", "-out", f"{ca}.pem", *signs)
     openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)

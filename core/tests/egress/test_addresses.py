@@ -1,4 +1,4 @@
-"""Which addresses are connected to, whatever name stands for them."""
+"""Addresses: which ones are allowed, as literals and behind names."""
 
 import ipaddress
 import socket
@@ -87,7 +87,7 @@ def test_a_public_address_passes_the_check(address):
 
 
 def test_each_way_to_be_unreachable_has_its_own_reason(source, certificates):
-    """r1-E11: "cannot be reached now, or broke off" for refused, unknown host and closed port alike."""
+    """r1-E11: an unknown host, a closed port and a broken connection have different messages."""
     source.pages |= {
         "/loop": redirect("/loop"),
         "/down": redirect(f"http://gone.example:{source.port}/"),
@@ -143,13 +143,13 @@ def test_this_machines_names_are_refused_with_the_systems_resolver(name, source)
     assert source.connections == 0
 
 
-def test_an_address_of_this_machine_is_known_as_its_own():
+def test_an_address_of_this_machine_is_recognized():
     assert is_own(ipaddress.ip_address("127.0.0.1"))
     assert not is_own(ipaddress.ip_address(PUBLIC))
     assert not is_own(ipaddress.ip_address("2606:4700:4700::1111"))
 
 
-def test_this_machines_own_address_is_refused_even_if_it_were_public(monkeypatch, source):
+def test_this_machines_own_address_is_refused_even_if_it_is_public(monkeypatch, source):
     monkeypatch.setattr("calotype.egress.targets.PRIVATE", ())
     egress = Egress(EgressPolicy(ports=(source.port,)))
 
@@ -159,7 +159,7 @@ def test_this_machines_own_address_is_refused_even_if_it_were_public(monkeypatch
     assert source.connections == 0
 
 
-def test_one_bad_address_among_good_ones_refuses_the_name():
+def test_a_name_with_one_forbidden_address_is_refused():
     for addresses in ([PUBLIC, "10.0.0.1"], ["10.0.0.1", PUBLIC], [PUBLIC, "fd00::1"]):
         with pytest.raises(Forbidden):
             Egress(EgressPolicy(), Names(a_example=[addresses])).check("http://a.example/")
@@ -174,7 +174,7 @@ def test_a_network_that_is_both_denied_and_allowed_is_refused():
         Egress(EgressPolicy(denied_networks=network, allowed_networks=network)).check(f"http://{PUBLIC}/")
 
 
-def test_an_allowed_host_may_be_private_and_another_name_may_not():
+def test_an_allowed_host_may_have_a_private_address():
     names = Names(mirror_example=[["10.0.0.1"]], other_example=[["10.0.0.1"]])
     egress = Egress(EgressPolicy(allowed_hosts=("mirror.example",)), names)
 
@@ -185,7 +185,7 @@ def test_an_allowed_host_may_be_private_and_another_name_may_not():
         egress.check("http://10.0.0.1/")
 
 
-def test_a_mapped_address_is_checked_and_used_as_the_address_that_it_wraps(source):
+def test_a_mapped_address_is_checked_and_used_as_the_address_that_it_contains(source):
     names = Names(a_example=[["::ffff:127.0.0.1"]])
 
     assert read(Egress(policy(source), names).open("GET", source.url(host="a.example"))) == b"hello"

@@ -1,4 +1,4 @@
-"""Answers: which ones are read, and how far."""
+"""Responses: which ones are accepted, and how much of them is read."""
 
 import socket
 
@@ -18,8 +18,8 @@ def test_an_encoded_body_is_refused(coding, source):
 
 
 @pytest.mark.parametrize("coding", ["", "identity"])
-def test_a_coding_that_changes_nothing_counts_as_none(coding, source):
-    """r1-B5: an empty Content-Encoding is as good as an absent one."""
+def test_an_identity_encoding_is_accepted(coding, source):
+    """r1-B5: an empty Content-Encoding counts as an absent one."""
     source.pages["/"] = reply(body=b"x", Content_Encoding=coding)
 
     assert read(Egress(policy(source)).open("GET", source.url())) == b"x"
@@ -35,7 +35,7 @@ def test_a_transfer_coding_that_is_not_chunked_is_refused(source):
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-A"]
 )
-def test_a_body_whose_end_cannot_be_told_from_a_break_is_refused(head, source):
+def test_a_body_without_a_recognizable_end_is_refused(head, source):
     source.pages["/"] = verbatim(head, b"hello")
 
     with pytest.raises(BadAnswer):
@@ -44,7 +44,7 @@ def test_a_body_whose_end_cannot_be_told_from_a_break_is_refused(head, source):
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
 def test_a_body_that_ends_with_its_connection_is_read_if_the_caller_asks_for_it(head, source):
-    """r1-B2: sources of HTTP/1.0 may have no other way to say where a body ends."""
+    """r1-B2: HTTP/1.0 has no other way to end a body without a length."""
     source.pages |= {
         "/": verbatim(head, b"hello"),
         "/empty": verbatim(head),
@@ -62,7 +62,7 @@ def test_a_body_that_ends_with_its_connection_is_read_if_the_caller_asks_for_it(
 
 @pytest.mark.parametrize("says_so", [True, False])
 def test_over_tls_a_body_without_a_length_ends_only_with_a_close_notify(says_so, certificates):
-    """r1-B2: an attacker on the way can cut a connection, but cannot end it in the name of the source."""
+    """r1-B2: an attacker on the network can cut a connection, but cannot send the source's close_notify."""
 
     def page(handler):
         handler.close_connection = True
@@ -97,7 +97,7 @@ def test_a_chunked_body_is_read_to_its_end(source):
         b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n",
     ],
 )
-def test_a_body_that_ends_before_its_end_is_an_error(body, source):
+def test_a_body_shorter_than_announced_is_an_error(body, source):
     source.pages["/"] = verbatim(b"HTTP/1.1 200 OK\r\n" + body)
     opened = Egress(policy(source)).open("GET", source.url())
 
@@ -124,7 +124,7 @@ def test_no_more_than_the_announced_length_is_read(source):
 def test_a_malformed_head_is_an_error(head, source):
     source.pages["/"] = verbatim(head)
 
-    # Which of the two depends on how much of the head has come when it is given up.
+    # The error depends on how much of the head has arrived.
     with pytest.raises((Unreachable, BadAnswer)):
         Egress(policy(source)).open("GET", source.url())
 
@@ -140,7 +140,7 @@ def test_a_malformed_head_is_an_error(head, source):
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"a"),
     ],
 )
-def test_a_source_that_drips_for_ever_is_cut(start, drip, source):
+def test_a_source_that_sends_too_slowly_is_cut_off(start, drip, source):
     source.pages["/"] = verbatim(start, drip, pause=0.02, forever=True)
 
     with pytest.raises(Unreachable):
@@ -150,7 +150,7 @@ def test_a_source_that_drips_for_ever_is_cut(start, drip, source):
 @pytest.mark.parametrize(
     "start", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"]
 )
-def test_a_dripping_tls_source_is_cut_too(start, certificates):
+def test_a_tls_source_that_sends_too_slowly_is_cut_off(start, certificates):
     page = verbatim(start, b"a", pause=0.02, forever=True)
     with Web({"/": page}, issue(certificates, "drip")) as source:
         egress = Egress(
@@ -161,7 +161,7 @@ def test_a_dripping_tls_source_is_cut_too(start, certificates):
             read(egress.open("GET", source.url()))
 
 
-def test_a_source_that_falls_silent_is_cut():
+def test_a_source_that_stops_sending_is_cut_off():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
 
@@ -174,7 +174,7 @@ def test_a_source_that_falls_silent_is_cut():
                 ).open("GET", f"{scheme}://127.0.0.1:{port}/")
 
 
-def test_an_answer_can_be_closed_before_its_end_and_twice(source):
+def test_a_response_can_be_closed_before_its_end_and_twice(source):
     source.pages["/"] = verbatim(
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", b"a" * 100_000, forever=True
     )

@@ -1,4 +1,4 @@
-"""Where a connection goes, and what it tells the source."""
+"""Connections: their address, and the names that the source sees."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from core.tests.egress.sources import LOOPBACK, Names, policy, read
 from tests.support.web import Web, reply
 
 
-def test_the_connection_goes_to_the_checked_address_under_the_name(source):
+def test_the_connection_goes_to_the_checked_address_with_the_urls_name(source):
     names = Names(mirror_example=[["127.0.0.1"]])
 
     got = read(
@@ -37,7 +37,7 @@ def test_a_name_is_resolved_once_for_each_connection(source):
     assert names.asked == ["mirror.example"]
 
 
-def test_a_name_that_moves_to_a_forbidden_address_is_refused_the_next_time(source):
+def test_a_name_that_later_resolves_to_a_forbidden_address_is_refused(source):
     egress = Egress(policy(source), Names(mirror_example=[["127.0.0.1"], ["169.254.169.254"]]))
     read(egress.open("GET", source.url(host="mirror.example")))
 
@@ -46,7 +46,7 @@ def test_a_name_that_moves_to_a_forbidden_address_is_refused_the_next_time(sourc
     assert source.connections == 1
 
 
-def test_an_address_that_does_not_answer_is_followed_by_the_next(source):
+def test_if_an_address_does_not_answer_the_next_one_is_tried(source):
     egress = Egress(policy(source), Names(mirror_example=[["127.0.0.2", "127.0.0.1"]]))
 
     assert read(egress.open("GET", source.url(host="mirror.example"))) == b"hello"
@@ -65,7 +65,7 @@ def test_environment_proxies_and_netrc_are_ignored(source, monkeypatch, tmp_path
     assert "Authorization" not in source.requests[0]
 
 
-def test_a_port_where_nobody_listens_is_unreachable():
+def test_a_closed_port_is_unreachable():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -76,7 +76,7 @@ def test_a_port_where_nobody_listens_is_unreachable():
     assert "127.0.0.1" not in failure.value.anonymous
 
 
-def test_many_threads_may_share_the_way_out(source):
+def test_many_threads_may_share_one_egress(source):
     source.pages["/"] = reply(body=os.urandom(300_000))
     egress = Egress(policy(source))
     got = []
@@ -92,7 +92,7 @@ def test_many_threads_may_share_the_way_out(source):
     assert len(set(got)) == 1
 
 
-def test_the_way_out_needs_neither_pyramid_nor_the_stores():
+def test_egress_imports_neither_pyramid_nor_the_stores():
     code = "import sys, calotype.egress; sys.exit(bool({'pyramid', 'calotype.stores'} & set(sys.modules)))"
 
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,4 +1,4 @@
-"""Redirects, each of which is checked like a first URL."""
+"""Redirects, each of which is checked like the first URL."""
 
 import pytest
 

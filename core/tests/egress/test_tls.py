@@ -1,4 +1,4 @@
-"""TLS: which certificates and versions are accepted."""
+"""TLS: accepted certificates and versions."""
 
 import ssl
 import subprocess
@@ -11,8 +11,8 @@ from core.tests.egress.sources import MIRROR, Names, issue, policy, read
 from tests.support.web import Web, redirect, reply
 
 
-def test_a_certificate_of_ours_passes_the_strict_verification_of_newer_pythons(certificates):
-    """r1-E24: Python 3.13 sets VERIFY_X509_STRICT by itself; here an older one tells what it would say."""
+def test_the_tests_own_certificates_pass_the_strict_verification_of_newer_pythons(certificates):
+    """r1-E24: Python 3.13 sets VERIFY_X509_STRICT by default. This test sets it in older versions."""
     issue(certificates, "strict")
     verify = ("openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem", "strict.pem")
     done = subprocess.run(verify, cwd=certificates, capture_output=True, text=True)
@@ -21,13 +21,13 @@ def test_a_certificate_of_ours_passes_the_strict_verification_of_newer_pythons(c
 
 
 @pytest.mark.parametrize("host", ["mirror.example", "127.0.0.1"])
-def test_tls_is_verified_by_the_given_authorities(host, certificates):
+def test_certificates_are_verified_with_the_given_authorities(host, certificates):
     san = f"DNS:{host}" if host.endswith("e") else f"IP:{host}"
     with Web({"/": reply(body=b"hello")}, issue(certificates, "good", san=san)) as source:
         egress = Egress(policy(source, ca_bundle=str(certificates / "ca.pem")), Names(**MIRROR))
 
         assert read(egress.open("GET", source.url(host=host))) == b"hello"
-        with pytest.raises(Unreachable):  # the system does not know that authority
+        with pytest.raises(Unreachable):  # the system does not trust this authority
             Egress(policy(source), Names(**MIRROR)).open("GET", source.url(host=host))
 
 

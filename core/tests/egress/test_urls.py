@@ -1,4 +1,4 @@
-"""Which URLs are fetched, and what a refusal says."""
+"""URLs: which ones are allowed, and the messages of refusals."""
 
 import contextlib
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from calotype.egress import Egress, EgressPolicy, Forbidden, parse
 from core.tests.egress.sources import FILTER, Names, policy
 
-#: URLs whose very form is refused; {port} is a port that is allowed and that something listens on.
+#: URLs whose form is refused. {port} is an allowed port with a listening server.
 BAD_FORMS = [
     "http://127.1:{port}/",
     "http://2130706433:{port}/",
@@ -94,7 +94,7 @@ BAD_FORMS = [
 
 
 @pytest.mark.parametrize("url", BAD_FORMS)
-def test_an_odd_url_is_refused_before_anything_is_asked_for(url, source):
+def test_a_malformed_url_is_refused_before_anything_is_sent(url, source):
     resolver = Names()
 
     with pytest.raises(Forbidden):
@@ -106,7 +106,7 @@ def test_an_odd_url_is_refused_before_anything_is_asked_for(url, source):
 
 
 @given(st.text(max_size=60))
-def test_the_parser_raises_nothing_but_a_refusal(text):
+def test_for_any_text_the_parser_raises_only_forbidden(text):
     for url in (text, f"http://{text}", f"http://a.example/{text}", f"http://a.example:{text}"):
         with contextlib.suppress(Forbidden):
             target = parse(url)
@@ -128,7 +128,7 @@ def test_the_parser_raises_nothing_but_a_refusal(text):
         ("https://xn--bcher-kva.example/", "https://xn--bcher-kva.example/"),
     ],
 )
-def test_a_plain_url_is_taken_apart(url, normal):
+def test_a_valid_url_is_parsed(url, normal):
     assert parse(url).url == normal
 
 
@@ -145,8 +145,8 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("url", "why"), REFUSALS.items())
-def test_a_refusal_names_the_host_and_what_the_filter_refuses(url, why):
-    """r1-E11, r1-G9: neither host nor reason; a port read as "External sources are not supported"."""
+def test_a_refusal_names_the_host_and_the_reason(url, why):
+    """r1-E11, r1-G9: for example, a forbidden port must not read "External sources are not supported"."""
     egress = Egress(EgressPolicy(), Names(inside_example=[["10.1.2.3"]], localhost=[["127.0.0.1"]]))
     with pytest.raises(Forbidden) as refusal:
         egress.open("GET", url)

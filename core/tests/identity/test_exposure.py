@@ -1,4 +1,4 @@
-"""Which files the service warns of, because other users of the machine could read or change them."""
+"""Warnings about files that other users of the machine could read or change."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ store.vault.secret_key = {secret}
 
 
 class Place:
-    """An installation in a directory, as tight as it should be, which tests loosen."""
+    """A secure installation in a directory, whose permissions tests change."""
 
     def __init__(self, folder: Path, **changes: str):
         given = {"folder": folder, "identity": "tokens", "secret": f"${{file:{folder}/secret}}"}
@@ -59,8 +59,8 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_an_installation_as_it_should_be_has_no_warning(place: Place) -> None:
-    """An ini file without a secret may be read by everybody, as the documentation says."""
+def test_a_secure_installation_gets_no_warning(place: Place) -> None:
+    """Everybody may read its ini file, because it contains no secret."""
     assert place.warnings() == []
 
 
@@ -76,10 +76,10 @@ def test_an_installation_as_it_should_be_has_no_warning(place: Place) -> None:
         ("ini", 0o646, "changed", "o-w"),
     ],
 )
-def test_a_file_that_others_can_read_or_change_is_named_with_the_cure(
+def test_a_file_that_others_can_read_or_change_is_named_with_the_fix(
     place: Place, name: str, mode: int, done: str, cure: str
 ) -> None:
-    """r1-C8: `tokens.json` of mode 0666 was taken without a word."""
+    """r1-C8: for example `tokens.json` with mode 0666."""
     path: Path = getattr(place, name)
     path.chmod(mode)
     assert place.warnings() == [f"{path} can be {done} by every user of this machine: chmod {cure} {path}"]
@@ -89,7 +89,7 @@ def test_a_file_that_others_can_read_or_change_is_named_with_the_cure(
 @pytest.mark.parametrize(
     ("name", "mode"), [("tokens", 0o660), ("database", 0o664), ("ini", 0o600), ("secret", 0o440)]
 )
-def test_what_an_operator_lets_a_group_do_is_no_warning(place: Place, name: str, mode: int) -> None:
+def test_permissions_of_a_group_get_no_warning(place: Place, name: str, mode: int) -> None:
     getattr(place, name).chmod(mode)
     assert place.warnings() == []
 
@@ -103,9 +103,7 @@ def test_what_an_operator_lets_a_group_do_is_no_warning(place: Place, name: str,
     ],
     ids=["a store's secret", "the database's password", "the password of a filter"],
 )
-def test_an_ini_file_that_holds_a_secret_and_can_be_read_by_others_is_named(
-    tmp_path: Path, changes: dict[str, str]
-) -> None:
+def test_a_readable_ini_file_with_a_secret_is_named(tmp_path: Path, changes: dict[str, str]) -> None:
     place = Place(tmp_path, **changes)
     (warning,) = place.warnings()
     assert warning == f"{place.ini} can be read by every user of this machine: chmod o-r {place.ini}"
@@ -113,8 +111,8 @@ def test_an_ini_file_that_holds_a_secret_and_can_be_read_by_others_is_named(
     assert place.warnings() == []
 
 
-def test_a_directory_in_which_others_can_replace_the_files_is_named(tmp_path: Path, place: Place) -> None:
-    """A file of mode 0600 in a directory of mode 0777 is anybody's to put another one in its place."""
+def test_a_directory_whose_files_others_can_replace_is_named(tmp_path: Path, place: Place) -> None:
+    """Everybody can replace a file of mode 0600 in a directory of mode 0777."""
     tmp_path.chmod(0o777)
     (warning,) = place.warnings()
     assert warning.startswith(f"{tmp_path} can be written by every user of this machine")
@@ -122,20 +120,20 @@ def test_a_directory_in_which_others_can_replace_the_files_is_named(tmp_path: Pa
     assert place.warnings() == []
 
 
-def test_a_file_of_tokens_that_nobody_reads_is_no_warning(tmp_path: Path) -> None:
+def test_an_unused_file_of_tokens_gets_no_warning(tmp_path: Path) -> None:
     place = Place(tmp_path, identity="none")
     place.tokens.chmod(0o666)
     assert place.warnings() == []
 
 
-def test_what_is_not_there_is_no_warning(place: Place) -> None:
+def test_missing_files_get_no_warning(place: Place) -> None:
     place.tokens.unlink()
     place.database.unlink()
     assert place.warnings() == []
 
 
 def test_the_command_stores_prints_the_warnings(place: Place) -> None:
-    """r1-C8: beside the stores, and without a change of the exit status."""
+    """r1-C8: they do not change its exit status."""
     place.tokens.chmod(0o666)
     place.database.unlink()
     shown = CliRunner().invoke(manage, ["stores", str(place.ini)])

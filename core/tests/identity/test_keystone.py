@@ -1,4 +1,4 @@
-"""Asking Keystone once more: what its answers mean, and what is done when there is none."""
+"""Asking Keystone about a token again: its answers, and missing answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AT = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 
 
 class Session:
-    """A session as keystonemiddleware has it, that answers what it was made with."""
+    """A session like keystonemiddleware's, with a prepared answer."""
 
     def __init__(self, status: int = 200, document: Any = None, error: Exception | None = None):
         self.asked: list[tuple[str, dict[str, Any]]] = []
@@ -35,7 +35,7 @@ class Session:
 
 
 def a_request(session: Session, **headers: str) -> Request:
-    """A request as it comes out of the filter."""
+    """Return a request as the filter passes it on."""
     request = Request.blank(
         "/", headers={"X-Auth-Token": " token ", "X-Identity-Status": "Confirmed", **headers}
     )
@@ -45,8 +45,8 @@ def a_request(session: Session, **headers: str) -> Request:
     return request
 
 
-def test_a_token_that_keystone_still_knows_gives_the_roles_that_it_gives_now() -> None:
-    """r1-C2: and the service's credentials ask, within seconds."""
+def test_a_valid_token_gives_its_current_roles() -> None:
+    """r1-C2: the service asks with its own credentials and a short timeout."""
     session = Session(document={"token": {"roles": [{"name": "Reader"}]}})
     caller = confirm_by_keystone(a_request(session))
     assert caller is not None
@@ -56,8 +56,8 @@ def test_a_token_that_keystone_still_knows_gives_the_roles_that_it_gives_now() -
     assert given["timeout"] <= 5
 
 
-def test_a_token_that_keystone_does_not_know_any_more_is_no_token() -> None:
-    """r1-C2: revoked, or expired."""
+def test_a_token_that_keystone_no_longer_accepts_is_unauthenticated() -> None:
+    """r1-C2: it was revoked, or has expired."""
     with pytest.raises(Unauthenticated):
         confirm_by_keystone(a_request(Session(status=404)))
 
@@ -74,22 +74,22 @@ def test_a_token_that_keystone_does_not_know_any_more_is_no_token() -> None:
     ],
     ids=["refused", "away", "unreachable", "empty", "none", "odd"],
 )
-def test_without_an_answer_nothing_is_written(session: Session) -> None:
-    """r1-C2: who cannot be known changes nothing, and may try again."""
+def test_without_an_answer_of_keystone_identity_is_unavailable(session: Session) -> None:
+    """r1-C2: so the request changes nothing and gets 503."""
     with pytest.raises(IdentityUnavailable):
         confirm_by_keystone(a_request(session))
 
 
-def test_a_filter_that_has_no_session_is_as_good_as_no_answer() -> None:
-    """r1-C2: another version of keystonemiddleware, whose inside is another one."""
+def test_if_the_filter_has_no_session_identity_is_unavailable() -> None:
+    """r1-C2: another version of keystonemiddleware may lack these private names."""
     request = a_request(Session())
     del request.environ["keystone.token_auth"]._session
     with pytest.raises(IdentityUnavailable):
         confirm_by_keystone(request)
 
 
-def test_a_service_may_speak_for_a_user_whose_token_has_expired() -> None:
-    """The filter has let it in because of the service's own token, and so do we."""
+def test_a_service_may_send_requests_for_a_user_whose_token_has_expired() -> None:
+    """The filter accepts such a request because of the service's own token."""
     session = Session(document={"token": {"roles": []}})
     request = a_request(session, **{"X-Service-Identity-Status": "Confirmed"})
     caller = identify_by_keystone(request)
@@ -99,15 +99,15 @@ def test_a_service_may_speak_for_a_user_whose_token_has_expired() -> None:
     assert session.asked[0][0] == "/auth/tokens?allow_expired=1"
 
 
-def test_nobody_is_asked_about_where_there_is_no_token() -> None:
-    """The anonymous stay what they are."""
+def test_without_a_token_keystone_is_not_asked() -> None:
+    """An anonymous caller stays anonymous."""
     assert confirm_by_keystone(Request.blank("/")) is None
 
 
 @pytest.mark.parametrize("header", ["X-Domain-Id", "OpenStack-System-Scope"])
 @pytest.mark.parametrize("allowed", [False, True])
-def test_r1_g4_a_role_outside_of_projects_gives_no_right(header: str, allowed: bool) -> None:
-    """r1-G4: at the head and when Keystone is asked again; one on the system does where a setting says so."""
+def test_r1_g4_a_role_on_the_system_or_a_domain_gives_no_right(header: str, allowed: bool) -> None:
+    """r1-G4: except a role on the system if `calotype.system_scope` is set."""
     request = a_request(Session(document={"token": {"roles": [{"name": "admin"}]}}), **{header: "all"})
     request.headers["X-Roles"] = "admin"
     del request.headers["X-Project-Id"]

@@ -1,4 +1,4 @@
-"""Who is asking, and when that is asked again."""
+"""The security policy: when callers are identified, and when again."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def a_request(policy: SecurityPolicy) -> SimpleNamespace:
     return request
 
 
-def test_a_caller_is_asked_about_again_when_the_request_was_long_in_coming() -> None:
-    """r1-C2: and what the token gives then is what counts from then on."""
+def test_the_caller_of_a_slow_request_is_identified_again() -> None:
+    """r1-C2: the rights that the token gives then are those of the request."""
     policy = make_policy(iter([SECOND]), after=0)
     request = a_request(policy)
     assert policy.confirm(request) == SECOND
     assert request.caller == SECOND
 
 
-def test_a_caller_is_not_asked_about_again_when_the_request_was_quick() -> None:
-    """r1-C2: most requests take milliseconds, and are to cost no more than they did."""
+def test_the_caller_of_a_quick_request_is_identified_once() -> None:
+    """r1-C2: most requests take milliseconds, and need no second check."""
     policy = make_policy(iter([]), after=5)
     request = a_request(policy)
     assert policy.confirm(request) == FIRST
 
 
-def test_the_seconds_begin_anew_when_a_caller_was_confirmed() -> None:
-    """r1-C2: one answer is good for as many seconds again."""
+def test_a_confirmed_caller_is_not_identified_again_for_the_same_time() -> None:
+    """r1-C2: the time begins again with each confirmation."""
     policy = make_policy(iter([SECOND]), after=0.05)
     request = a_request(policy)
     request.identified_at -= 1
@@ -54,8 +54,8 @@ def test_the_seconds_begin_anew_when_a_caller_was_confirmed() -> None:
 
 
 @pytest.mark.parametrize("allow_anonymous", [False, True])
-def test_a_caller_who_is_nobody_any_more_is_treated_as_nobody(allow_anonymous: bool) -> None:
-    """r1-C2: as at the head, where there was no token."""
+def test_a_caller_whose_token_is_gone_is_treated_like_one_without_a_token(allow_anonymous: bool) -> None:
+    """r1-C2: it is anonymous or refused, as the setting says."""
     policy = make_policy(iter([None]), after=0, allow_anonymous=allow_anonymous)
     request = a_request(policy)
     if allow_anonymous:

@@ -1,4 +1,4 @@
-"""Static tokens: who is known by them, when the file changes, and when it is not what it should be."""
+"""Static tokens: identification, changes of the file, and damaged files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def tokens(tmp_path: Path) -> TokenFile:
     return TokenFile(tmp_path / "tokens.json")
 
 
-def test_a_token_says_who_its_bearer_is(tokens: TokenFile) -> None:
+def test_a_token_identifies_its_caller(tokens: TokenFile) -> None:
     text = tokens.add("alice", "demo", ("Member", "reader"))
     assert tokens.caller(text) == Caller("alice", "demo", frozenset({"member", "reader"}))
 
 
-def test_the_file_holds_no_token(tokens: TokenFile) -> None:
+def test_the_file_contains_no_token(tokens: TokenFile) -> None:
     secret = tokens.add("alice", "demo", ()).partition(".")[2]
     assert secret not in tokens.path.read_text()
     assert secret not in repr(tokens.entries())
@@ -49,7 +49,7 @@ def test_without_a_file_nobody_has_a_token(tokens: TokenFile) -> None:
     assert tokens.caller("0" * 12 + "." + "x" * 43) is None
 
 
-def test_a_file_that_is_taken_away_takes_its_tokens_with_it(tokens: TokenFile) -> None:
+def test_if_the_file_is_removed_its_tokens_are_invalid(tokens: TokenFile) -> None:
     text = tokens.add("alice", "demo", ())
     assert tokens.caller(text) is not None
     tokens.path.unlink()
@@ -69,7 +69,7 @@ def test_a_file_that_is_taken_away_takes_its_tokens_with_it(tokens: TokenFile) -
     ],
     ids=["empty", "cut", "no fields", "no list", "no text", "an unknown field", "a time without a zone"],
 )
-def test_with_a_damaged_file_nobody_can_be_known(tokens: TokenFile, text: bytes) -> None:
+def test_with_a_damaged_file_no_caller_can_be_identified(tokens: TokenFile, text: bytes) -> None:
     token = tokens.add("alice", "demo", ())
     assert tokens.caller(token) is not None
     tokens.path.write_bytes(text)
@@ -77,7 +77,7 @@ def test_with_a_damaged_file_nobody_can_be_known(tokens: TokenFile, text: bytes)
         tokens.caller(token)
 
 
-def test_with_something_else_in_the_files_place_nobody_can_be_known(tokens: TokenFile) -> None:
+def test_with_a_directory_in_the_files_place_no_caller_can_be_identified(tokens: TokenFile) -> None:
     tokens.path.mkdir()
     with pytest.raises(TokensUnreadable, match=f"{tokens.path} cannot be read"):
         tokens.caller("0" * 12 + "." + "x" * 43)
@@ -92,7 +92,7 @@ def test_another_process_adds_and_revokes_without_a_restart(tokens: TokenFile) -
     assert not elsewhere.revoke(text.partition(".")[0])
 
 
-def test_the_file_is_read_only_when_it_has_changed(
+def test_the_file_is_read_again_only_after_a_change(
     tokens: TokenFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = tokens.add("alice", "demo", ())
@@ -102,7 +102,7 @@ def test_the_file_is_read_only_when_it_has_changed(
 
 
 @pytest.mark.parametrize(("seconds", "known"), [(-1, False), (0, False), (60, True)])
-def test_a_token_is_good_until_it_expires(tokens: TokenFile, seconds: int, known: bool) -> None:
+def test_a_token_is_valid_until_it_expires(tokens: TokenFile, seconds: int, known: bool) -> None:
     now = datetime.datetime.now(datetime.UTC)
     text = tokens.add("alice", "demo", (), now + datetime.timedelta(seconds=seconds))
     assert (tokens.caller(text) is not None) is known
@@ -127,17 +127,17 @@ def test_o_09_secrets_are_compared_in_constant_time_and_an_unknown_id_costs_the_
     assert compared == [(64, 64)] * 3
 
 
-def test_a_token_with_another_tokens_secret_is_none(tokens: TokenFile) -> None:
+def test_a_token_with_another_tokens_secret_is_unknown(tokens: TokenFile) -> None:
     first, second = tokens.add("alice", "demo", ()), tokens.add("bob", "demo", ())
     assert tokens.caller(first.partition(".")[0] + "." + second.partition(".")[2]) is None
 
 
 @given(text=st.text() | st.text("0123456789abcdef.-_", max_size=80))
-def test_any_other_text_is_no_token(tokens: TokenFile, text: str) -> None:
+def test_a_malformed_token_is_unknown(tokens: TokenFile, text: str) -> None:
     assert tokens.caller(text) is None
 
 
-def test_two_writers_lose_nothing(tokens: TokenFile) -> None:
+def test_two_concurrent_writers_lose_no_token(tokens: TokenFile) -> None:
     made: list[str] = []
 
     def add(user: str) -> None:

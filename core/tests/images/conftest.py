@@ -8,7 +8,7 @@ from tests.support.workbench import make_bench, make_settings
 
 @pytest.fixture
 def hasty(template):
-    """A bench with the shortest lease."""
+    """A bench with a short lease."""
     with make_bench(template, settings=make_settings(lease=LEASE)) as made:
         yield made
 

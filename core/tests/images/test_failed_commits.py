@@ -1,4 +1,4 @@
-"""Commits that fail, or whose answer is lost: neither a record without bytes nor bytes without a record."""
+"""Commits that fail, or whose answer is lost, leave no record without bytes and no bytes without a record."""
 
 import pytest
 
@@ -8,27 +8,24 @@ from calotype.model.changes import ImageFields, new_id
 from calotype.model.images import LocationState, Status
 from calotype.stores import SourceBroken
 from calotype.testing import Exploding, Trickle
-from calotype.transfers.jobs import JobSpec
 from calotype.transfers.readers import Announced
 from core.tests.images.verbs import ACTIVE, DATA, DELETED, KILLED, SAVING
 
 
-def test_if_the_database_is_away_at_the_kill_the_attempt_stays_recorded(bench, doors):
+def test_if_the_database_fails_at_the_kill_the_attempt_stays_recorded(bench, doors):
     doors["commits"] = 1
-    with pytest.raises(SourceBroken):  # the error that led here is the one that is told
-        bench.lifecycle.upload(
-            Change(bench.caller, ImageFields()), Announced(Exploding(DATA, SourceBroken("gone")))
-        )
+    with pytest.raises(SourceBroken):  # the first error is reported
+        bench.upload(Exploding(DATA, SourceBroken("gone")))
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is SAVING
     assert [row.state for row in bench.locations()] == [LocationState.INTENDED]
 
 
-def test_if_the_database_is_away_from_activation_on_the_attempt_stays_recorded(bench, doors):
+def test_if_the_database_fails_from_activation_on_the_attempt_stays_recorded(bench, doors):
     doors |= {"commits": 1, "fails": 2}
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
     (row,) = bench.locations()
 
     assert row.state == LocationState.INTENDED
@@ -36,15 +33,15 @@ def test_if_the_database_is_away_from_activation_on_the_attempt_stays_recorded(b
 
 
 def test_if_the_row_of_a_removed_blob_cannot_be_deleted_it_stays_pending_delete(bench, doors):
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    doors["commits"] = 1  # the delete; forgetting its location fails
+    image = bench.upload(DATA)
+    doors["commits"] = 1  # the delete succeeds, and removing its location row fails
     bench.lifecycle.delete(image, bench.caller)
 
     assert bench.blobs == {}
     assert [row.state for row in bench.locations()] == [LocationState.PENDING_DELETE]
 
 
-def test_f9_a_unit_that_is_left_with_an_error_keeps_neither_record_nor_bytes(bench):
+def test_f9_a_unit_of_work_that_raises_keeps_neither_record_nor_bytes(bench):
     class ViewFailed(Exception):
         pass
 
@@ -59,10 +56,10 @@ def test_f9_a_unit_that_is_left_with_an_error_keeps_neither_record_nor_bytes(ben
     assert bench.images() == []
 
 
-def test_f9_a_commit_that_fails_takes_the_bytes_with_it(bench, doors):
-    doors["commits"] = 1  # the reservation; the activation fails
+def test_f9_bytes_are_removed_if_their_commit_fails(bench, doors):
+    doors["commits"] = 1  # the reservation succeeds, and the activation fails
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is KILLED
@@ -70,17 +67,17 @@ def test_f9_a_commit_that_fails_takes_the_bytes_with_it(bench, doors):
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
-def test_f9_a_commit_that_fails_only_in_its_answer_keeps_the_bytes(bench, doors):
+def test_f9_bytes_are_kept_if_only_the_answer_to_their_commit_is_lost(bench, doors):
     doors |= {"commits": 1, "after": True}
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.upload(DATA)
 
     assert image.status is ACTIVE
     assert bench.status(image.id) is ACTIVE
     assert bench.read(image) == DATA
 
 
-def test_f9_staged_bytes_stay_when_only_the_answer_to_their_commit_is_lost(bench, doors):
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+def test_f9_staged_bytes_are_kept_if_only_the_answer_to_their_commit_is_lost(bench, doors):
+    image = bench.reserve()
     doors |= {"commits": 1, "after": True}
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.imports.stage(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA)))
@@ -91,12 +88,12 @@ def test_f9_staged_bytes_stay_when_only_the_answer_to_their_commit_is_lost(bench
     assert list(bench.blobs.values()) == [DATA]
 
 
-def test_f9_a_commit_that_is_still_under_way_when_it_is_looked_for_keeps_the_bytes(bench, doors, monkeypatch):
+def test_f9_bytes_are_kept_if_their_commit_is_still_running_when_it_is_checked(bench, doors, monkeypatch):
     doors |= {"commits": 1, "after": True}
-    # Whoever looks without waiting for the commit finds the image as it was before.
+    # A read that does not wait for the commit returns the image as it was before.
     monkeypatch.setattr(bench.database, "find", lambda image_id: None)
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
     monkeypatch.undo()
     (image_id,) = bench.images()
 
@@ -105,14 +102,14 @@ def test_f9_a_commit_that_is_still_under_way_when_it_is_looked_for_keeps_the_byt
 
 
 def test_f9_a_commit_that_succeeds_keeps_the_bytes(bench):
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+    image = bench.upload(DATA)
 
     assert list(bench.blobs.values()) == [DATA]
     assert [row.state for row in bench.locations(image.id)] == [LocationState.STORED]
 
 
-def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+def test_f9_a_delete_whose_commit_fails_keeps_the_bytes(bench, doors):
+    image = bench.upload(DATA)
     doors["commits"] = 0
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.delete(image, bench.caller)
@@ -121,18 +118,10 @@ def test_f9_a_delete_that_is_not_committed_keeps_the_bytes(bench, doors):
     assert bench.read(bench.database.find(image.id)) == DATA
 
 
-def test_f9_a_delete_that_is_committed_takes_the_bytes(bench):
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+def test_f9_a_committed_delete_removes_the_bytes(bench):
+    image = bench.upload(DATA)
     bench.lifecycle.delete(image, bench.caller)
 
     assert bench.status(image.id) is DELETED
     assert bench.row(image.id).deleted_at is not None
     assert (bench.blobs, bench.locations()) == ({}, [])
-
-
-@pytest.mark.parametrize("asked", [None, {"image_properties": {"name": "x"}}])
-def test_an_order_comes_back_as_it_was_and_only_a_tasks_has_what_older_versions_do_not_read(asked):
-    order = JobSpec(("memory",), source="web", uri="http://example.com/", asked=asked)
-
-    assert JobSpec.from_json(order.to_json()) == order
-    assert ("asked" in order.to_json()) is (asked is not None)

@@ -1,4 +1,4 @@
-"""Jobs whose process died, stood still or lost its database are begun again."""
+"""Jobs whose process died, was frozen or lost its database are run again."""
 
 import contextlib
 import datetime
@@ -8,14 +8,11 @@ import pytest
 
 from calotype.database.errors import DatabaseUnavailable
 from calotype.model.audit import Actor
-from calotype.model.change import Change
-from calotype.model.changes import ImageFields, new_id
+from calotype.model.changes import new_id
 from calotype.model.errors import TakenOver
 from calotype.model.jobs import JobKind
 from calotype.model.uploads import Lease, UploadAttempt
-from calotype.testing import Trickle
 from calotype.transfers.jobs import JobSpec
-from calotype.transfers.readers import Announced
 from core.tests.images.verbs import (
     ACTIVE,
     DATA,
@@ -37,27 +34,27 @@ def test_a_job_spec_survives_storage_and_only_a_tasks_has_fields_that_older_vers
     assert ("asked" in order.to_json()) is (asked is not None)
 
 
-def test_a_job_during_which_the_database_was_away_is_begun_again(hasty, monkeypatch):
+def test_a_job_that_lost_the_database_is_run_again(hasty, monkeypatch):
     bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
-    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    source = bench.upload(DATA)
+    image = bench.reserve()
     order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
     with bench.database.unit() as unit:
         unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
-    doors["commits"] = 2  # it is taken, it begins; its end fails
+    doors["commits"] = 2  # taking and beginning the job succeed, and ending it fails
     with pytest.raises(DatabaseUnavailable):
         bench.lifecycle.work()
     assert bench.status(image.id) is QUEUED
     with contextlib.closing(bench.raw()) as database:
         database.execute("UPDATE jobs SET lease_until = '2020-01-01 00:00:00.000000'")
 
-    assert not bench.lifecycle.work()  # its process may live, and have another clock
+    assert not bench.lifecycle.work()  # its process may be alive, with a clock that differs
     time.sleep(LEASE * 2 / 3)
     assert bench.lifecycle.work()
     assert bench.read(bench.database.find(image.id)) == DATA
 
 
-def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(hasty):
+def test_a_job_of_a_dead_process_is_run_again_only_after_its_attempt_is_swept(hasty):
     bench = hasty
     image_id, key = new_id(), f"{new_id()}.attempt"
     past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)
@@ -75,33 +72,11 @@ def test_a_job_whose_process_died_is_begun_again_only_when_its_attempt_is_swept(
     assert bench.lifecycle.work()
 
 
-def test_a_job_during_which_the_registry_was_away_is_begun_again(hasty, monkeypatch):
-    bench, doors = hasty, doors_of_the_database(hasty, monkeypatch)
-    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
-    order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
-    with bench.database.unit() as unit:
-        unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())
-    doors["commits"] = 2  # it is taken, it begins; its end fails
-    with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.work()
-    assert bench.status(image.id) is QUEUED
-    with contextlib.closing(bench.raw()) as database:
-        database.execute("UPDATE jobs SET lease_until = '2020-01-01 00:00:00.000000'")
-
-    assert not bench.lifecycle.work()  # its process may live, and have another clock
-    time.sleep(LEASE * 2 / 3)
-    assert bench.lifecycle.work()
-    assert bench.read(bench.database.find(image.id)) == DATA
-
-
 @pytest.mark.parametrize("before", [QUEUED, IMPORTING])
-def test_a_job_whose_bytes_were_swept_while_its_process_stood_still_is_begun_again(
-    hasty, monkeypatch, before
-):
+def test_a_job_whose_bytes_were_swept_while_its_process_was_frozen_is_run_again(hasty, monkeypatch, before):
     bench = hasty
-    source = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    source = bench.upload(DATA)
+    image = bench.reserve()
     order = JobSpec(("memory",), source="memory", location=source.location.location, size=len(DATA))
     with bench.database.unit() as unit:
         unit.add_job(JobKind.FETCH, image, order.to_json(), Actor())

@@ -1,4 +1,4 @@
-"""Registering a location: an image whose bytes stay where they lie."""
+"""Registering an external location, where the image's bytes stay."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_a_registered_source_that_changed_is_not_served(bench, there):
         bench.lifecycle.reading.open(image)
 
 
-def test_a_registered_image_is_active_and_reads_from_where_it_lies(bench, there):
+def test_a_registered_image_is_active_and_is_read_from_its_source(bench, there):
     image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
 
     assert (image.status, image.size, image.checksum) == (ACTIVE, len(DATA), None)
@@ -35,7 +35,7 @@ def test_a_registered_image_is_active_and_reads_from_where_it_lies(bench, there)
 
 
 def test_a_queued_image_can_be_registered_and_only_once(bench, there):
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    image = bench.reserve()
     done = bench.lifecycle.register(
         Change(bench.caller, ImageFields(location=there, fields={"name": "n"}), image)
     )
@@ -55,14 +55,14 @@ def test_a_queued_image_can_be_registered_and_only_once(bench, there):
         (None, BadLocation),
     ],
 )
-def test_a_location_that_no_store_takes_records_nothing(bench, uri, error):
+def test_a_location_that_no_store_accepts_leaves_no_record(bench, uri, error):
     with pytest.raises(error):
         bench.lifecycle.register(Change(bench.caller, ImageFields(location=uri)))
 
     assert bench.images() == []
 
 
-def test_a_declared_size_that_is_not_the_stored_one_is_refused(bench, there):
+def test_a_declared_size_that_differs_from_the_sources_is_refused(bench, there):
     with pytest.raises(Conflict, match="must match"):
         bench.lifecycle.register(Change(bench.caller, ImageFields(location=there, size=1)))
 
@@ -71,20 +71,3 @@ def test_a_declared_size_that_is_not_the_stored_one_is_refused(bench, there):
         bench.lifecycle.register(Change(bench.caller, ImageFields(location=there, size=len(DATA)))).status
         is ACTIVE
     )
-
-
-def test_deleting_a_registered_image_leaves_what_is_somebody_elses(bench, there):
-    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
-    bench.store.failing["delete"] = AssertionError("the bytes of others were touched")
-    bench.lifecycle.delete(image, bench.caller)
-
-    assert bench.store.shelf.foreign["there"] == DATA
-    assert "delete" in bench.store.failing
-    assert bench.locations() == []
-
-
-def test_a_registered_source_that_changed_is_not_given_out(bench, there):
-    image = bench.lifecycle.register(Change(bench.caller, ImageFields(location=there)))
-    bench.store.shelf.foreign["there"] = DATA[::-1]
-    with pytest.raises(NoGoodCopy):
-        bench.lifecycle.reading.open(image)

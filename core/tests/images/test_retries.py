@@ -1,4 +1,4 @@
-"""Units of work that are repeated after a lock conflict repeat nothing that went out to a foreign server."""
+"""A unit of work that is retried after a lock conflict repeats no request to a foreign server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ URI = "memory:there"
 
 
 class Conflicts:
-    """Units of work that lose against others: the next `left` ones of the database are undone."""
+    """Lock conflicts: the next `left` units of work of the database are undone."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.left = 0
@@ -46,7 +46,7 @@ def conflicts(monkeypatch: pytest.MonkeyPatch) -> Conflicts:
 
 @pytest.fixture
 def asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The requests that the store sends to a foreign server."""
+    """The requests that the store has sent to a foreign server."""
     made: list[str] = []
     kind = type(bench.store)
     bench.store.shelf.foreign["there"] = b"bytes"

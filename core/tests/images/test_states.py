@@ -1,4 +1,4 @@
-"""Any sequence of verbs keeps an image within the state table."""
+"""Every sequence of verbs keeps an image within the state table."""
 
 import contextlib
 import hashlib
@@ -32,7 +32,7 @@ from tests.support.workbench import Moody, make_bench, make_settings
 CAP = 5000
 
 
-#: What can happen to an upload: a name, the source, the draft's declarations, what the store raises.
+#: Cases of an upload: a name, the source, the declared fields, and the error that the store raises.
 SOURCES = {
     "fine": lambda data: Trickle(data),
     "explodes": lambda data: Exploding(data, SourceBroken("gone")),
@@ -54,7 +54,7 @@ STORE_ERRORS = (
 
 
 class ImageLives(RuleBasedStateMachine):
-    """Any sequence of verbs, held against the state table and a model of what should be there."""
+    """Random sequences of verbs, compared with the state table and a model of the expected images."""
 
     template = None
     images = Bundle("images")
@@ -67,7 +67,7 @@ class ImageLives(RuleBasedStateMachine):
             make_bench(self.template, store=store, settings=make_settings(image_size_cap=CAP))
         )
         store.shelf.foreign["there"] = DATA
-        # The database itself writes down each step: what no snapshot between two calls could show.
+        # A trigger of the database records each step, also those between two reads of the test.
         self.raw = raw = self.stack.enter_context(contextlib.closing(self.bench.raw()))
         raw.execute("CREATE TABLE steps (image_id, before, after)")
         raw.execute(
@@ -235,7 +235,7 @@ class ImageLives(RuleBasedStateMachine):
     @precondition(lambda self: self.statuses)
     @rule(image_id=consumes(images))
     def forget(self, image_id):
-        """Nobody asks for it again; the invariants still look at it."""
+        """Stop using the image in further verbs. The invariants still check it."""
 
     @rule(image_id=images)
     def read(self, image_id):
@@ -247,7 +247,7 @@ class ImageLives(RuleBasedStateMachine):
             with pytest.raises(NoData):
                 self.bench.lifecycle.reading.open(image)
 
-    # -- invariants; they read the database from outside, which is quick
+    # -- invariants, which read the database directly, because that is quick
 
     @invariant()
     def statuses_are_those_of_the_model(self):
@@ -277,7 +277,7 @@ class ImageLives(RuleBasedStateMachine):
             if self.statuses[image_id] is ACTIVE:
                 assert state == LocationState.STORED
                 assert external or blobs[location] == self.bytes[image_id]  # they never change
-            else:  # what the store refused to give up
+            else:  # the store has refused to remove these bytes
                 assert state == LocationState.PENDING_DELETE
         held = {image_id for image_id, *_ in rows}
         assert {i for i, status in self.statuses.items() if status is ACTIVE} <= held
@@ -298,7 +298,7 @@ class ImageLives(RuleBasedStateMachine):
         return Image(image_id, Status(row.status), row.created_at, row.updated_at)
 
     def _interfere(self, reader, image_id, what, events):
-        """Do something to the image while its bytes are on their way, in the same thread."""
+        """Change the image while its bytes arrive, in the same thread."""
         lifecycle, caller = self.bench.lifecycle, self.bench.caller
 
         def act():
@@ -332,7 +332,7 @@ class ImageLives(RuleBasedStateMachine):
         return inner
 
 
-def test_no_sequence_of_verbs_leaves_the_state_table(template):
+def test_every_sequence_of_verbs_stays_within_the_state_table(template):
     class Lives(ImageLives):
         pass
 

@@ -1,4 +1,4 @@
-"""Uploading an image: what is recorded, what is refused, and who wins a race."""
+"""Uploading an image: records, refusals and races."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,6 @@ from core.tests.images.verbs import (
     DELETED,
     KILLED,
     QUEUED,
-    SAVING,
     Interrupted,
     bring,
     sweep_during_the_next_add,
@@ -34,7 +33,7 @@ from tests.support.workbench import make_bench, make_settings
 def test_the_attempt_is_in_the_database_before_the_first_byte_moves(bench):
     seen = []
     source = Paused(DATA, 0, lambda: seen.extend(bench.locations()))
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source))
+    image = bench.upload(source)
 
     assert [(row.state, row.key) for row in seen] == [(LocationState.INTENDED, image.location.key)]
 
@@ -42,8 +41,8 @@ def test_the_attempt_is_in_the_database_before_the_first_byte_moves(bench):
 @pytest.mark.parametrize("verb", ["upload", "stage"])
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TypeError("hunter2")])
 def test_an_error_of_our_own_readers_is_not_blamed_on_the_source(bench, verb, error):
-    """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
-    image, source = bench.lifecycle.reserve(Change(bench.caller, ImageFields())), Exploding(DATA, error)
+    """r1-H3: the caller gets the original error, and the upload leaves nothing."""
+    image, source = bench.reserve(), Exploding(DATA, error)
     with pytest.raises(type(error)) as caught:
         bring(bench, verb, image, source)
 
@@ -58,7 +57,7 @@ def test_an_error_of_our_own_readers_is_not_blamed_on_the_source(bench, verb, er
 def test_an_error_of_a_driver_kills_the_image_and_its_text_is_not_shown(bench, error, late):
     bench.store.failing["add"], bench.store.late = error, late
     with pytest.raises((StoreError, Interrupted)):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
     (image_id,) = bench.images()
     reason = bench.row(image_id).status_reason
 
@@ -72,7 +71,7 @@ def test_bytes_that_cannot_be_removed_stay_recorded_as_pending_delete(bench):
     bench.store.failing |= {"add": Unavailable("memory", "away"), "discard": Unavailable("memory", "away")}
     bench.store.late = True
     with pytest.raises(Unavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
     (row,) = bench.locations()
 
     assert row.state == LocationState.PENDING_DELETE
@@ -80,9 +79,7 @@ def test_bytes_that_cannot_be_removed_stay_recorded_as_pending_delete(bench):
 
 
 def test_a_second_upload_is_refused_and_its_metadata_is_ignored(bench):
-    image = bench.lifecycle.upload(
-        Change(bench.caller, ImageFields(fields={"name": "first"})), Announced(Trickle(DATA))
-    )
+    image = bench.upload(DATA, ImageFields(fields={"name": "first"}))
     source = Trickle(pattern(100, seed=9))
     with pytest.raises(NotQueued):
         bench.lifecycle.upload(
@@ -108,22 +105,11 @@ def test_an_uploaded_image_has_its_size_and_digests(bench):
 
 
 def test_each_attempt_has_a_key_of_its_own(bench):
-    images = [
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-        for _ in range(3)
-    ]
+    images = [bench.upload(DATA) for _ in range(3)]
     keys = {image.location.key for image in images}
 
     assert len(keys) == 3
     assert all(image.location.key.startswith(f"{image.id}.") for image in images)
-
-
-def test_the_intent_stands_in_the_registry_before_the_first_byte_moves(bench):
-    seen = []
-    source = Paused(DATA, 0, lambda: seen.extend(bench.locations()))
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source))
-
-    assert [(row.state, row.key) for row in seen] == [(LocationState.INTENDED, image.location.key)]
 
 
 def test_no_transaction_is_open_while_bytes_move(bench):
@@ -134,7 +120,7 @@ def test_no_transaction_is_open_while_bytes_move(bench):
 
     source = Paused(DATA, 1000, write_elsewhere)
 
-    assert bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source)).status is ACTIVE
+    assert bench.upload(source).status is ACTIVE
 
 
 @pytest.mark.parametrize(
@@ -150,7 +136,9 @@ def test_no_transaction_is_open_while_bytes_move(bench):
     ],
     ids=["broken", "short", "long", "smaller", "larger", "sha256", "md5"],
 )
-def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, source, draft, length, error):
+def test_an_upload_that_differs_from_its_declaration_is_killed_with_the_reason(
+    bench, source, draft, length, error
+):
     source.given, source._reads = 0, 0
     with pytest.raises(error) as caught:
         bench.lifecycle.upload(Change(bench.caller, draft), Announced(source, length))
@@ -161,9 +149,9 @@ def test_an_upload_that_breaks_its_promise_is_killed_with_the_reason(bench, sour
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
-def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
-    """r1-H3: the image's own bytes have changed, so nobody supplied a wrong checksum."""
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+def test_a_copy_from_a_store_with_other_bytes_names_that_store(bench):
+    """r1-H3: the stored bytes have changed, so the error is no wrong checksum of a client."""
+    image = bench.upload(DATA)
     bench.store.shelf.blobs[image.location.key] = (
         bytes(len(DATA)),
         bench.store.shelf.blobs[image.location.key][1],
@@ -174,23 +162,9 @@ def test_a_copy_whose_source_store_holds_other_bytes_says_so(bench):
     assert len(bench.blobs) == 1
 
 
-@pytest.mark.parametrize("verb", ["upload", "stage"])
-@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TypeError("hunter2")])
-def test_what_our_own_readers_raise_is_not_called_a_fault_of_the_source(bench, verb, error):
-    """r1-H3: the caller gets the error itself, and nothing of the upload is left."""
-    image, source = bench.lifecycle.reserve(Change(bench.caller, ImageFields())), Exploding(DATA, error)
-    with pytest.raises(type(error)) as caught:
-        bring(bench, verb, image, source)
-
-    assert caught.value is error
-    assert bench.status(image.id) is QUEUED
-    assert "hunter2" not in bench.row(image.id).status_reason
-    assert (bench.blobs, bench.locations()) == ({}, [])
-
-
-def test_a_copy_whose_source_store_fails_names_that_store(bench, monkeypatch):
-    """r1-H3: the store that the bytes are copied from is no client's source."""
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+def test_a_copy_from_a_store_that_fails_names_that_store(bench, monkeypatch):
+    """r1-H3: the error is no SourceError, because no client sent these bytes."""
+    image = bench.upload(DATA)
     away = Exploding(DATA[:100], Unavailable("memory", "it is away"))
     monkeypatch.setattr(bench.store, "get", lambda *_: away)
     with pytest.raises(Unavailable, match="it is away"):
@@ -199,46 +173,20 @@ def test_a_copy_whose_source_store_fails_names_that_store(bench, monkeypatch):
     assert len(bench.blobs) == 1
 
 
-def test_an_upload_over_the_limit_is_cut_off_and_killed(template):
+def test_an_upload_over_the_size_limit_is_killed(template):
     with make_bench(template, settings=make_settings(image_size_cap=100)) as bench:
         with pytest.raises(SourceTooLarge):
-            bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+            bench.upload(DATA)
         (image_id,) = bench.images()
 
         assert bench.status(image_id) is KILLED
         assert bench.blobs == {}
 
 
-def test_a_reserved_size_holds_for_the_upload_that_follows(bench):
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields(size=10)))
+def test_an_upload_must_have_the_size_declared_at_reservation(bench):
+    image = bench.reserve(ImageFields(size=10))
     with pytest.raises(SourceMismatch):
         bench.lifecycle.upload(Change(bench.caller, ImageFields(), image), Announced(Trickle(DATA)))
-
-
-@pytest.mark.parametrize("error", [RuntimeError("password=hunter2"), Interrupted("hunter2")])
-@pytest.mark.parametrize("late", [False, True])
-def test_what_a_driver_raises_kills_the_image_and_its_text_stays_inside(bench, error, late):
-    bench.store.failing["add"], bench.store.late = error, late
-    with pytest.raises((StoreError, Interrupted)):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    (image_id,) = bench.images()
-    reason = bench.row(image_id).status_reason
-
-    assert bench.status(image_id) is KILLED
-    assert type(error).__name__ in reason
-    assert "hunter2" not in reason
-    assert (bench.blobs, bench.locations()) == ({}, [])
-
-
-def test_bytes_that_cannot_be_removed_stay_written_down_as_doomed(bench):
-    bench.store.failing |= {"add": Unavailable("memory", "away"), "discard": Unavailable("memory", "away")}
-    bench.store.late = True
-    with pytest.raises(Unavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    (row,) = bench.locations()
-
-    assert row.state == LocationState.PENDING_DELETE
-    assert set(bench.blobs) == {f"blob:{row.key}"}
 
 
 @pytest.mark.parametrize(
@@ -246,7 +194,7 @@ def test_bytes_that_cannot_be_removed_stay_written_down_as_doomed(bench):
 )
 def test_an_unknown_store_is_refused_before_anything_is_recorded(bench, draft):
     with pytest.raises(UnknownStore, match=draft.store):
-        bench.lifecycle.upload(Change(bench.caller, draft), Announced(Trickle(DATA)))
+        bench.upload(DATA, draft)
 
     assert bench.images() == []
 
@@ -254,41 +202,20 @@ def test_an_unknown_store_is_refused_before_anything_is_recorded(bench, draft):
 def test_without_a_default_an_upload_must_name_its_store(bench):
     bench.stores.default = None
     with pytest.raises(UnknownStore, match="no default"):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
 
-    assert (
-        bench.lifecycle.upload(
-            Change(bench.caller, ImageFields(store="memory")), Announced(Trickle(DATA))
-        ).store
-        == "memory"
-    )
+    assert bench.upload(DATA, ImageFields(store="memory")).store == "memory"
 
 
 def test_a_store_that_takes_no_uploads_is_refused(bench):
     checked = bench.stores["memory"]
     checked.capabilities = type(checked.capabilities)(0)
     with pytest.raises(UnknownStore, match="takes no uploads"):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+        bench.upload(DATA)
 
 
-def test_a_second_upload_is_refused_and_its_metadata_is_not_taken(bench):
-    image = bench.lifecycle.upload(
-        Change(bench.caller, ImageFields(fields={"name": "first"})), Announced(Trickle(DATA))
-    )
-    source = Trickle(pattern(100, seed=9))
-    with pytest.raises(NotQueued):
-        bench.lifecycle.upload(
-            Change(bench.caller, ImageFields(fields={"name": "second"}), image), Announced(source)
-        )
-    after = bench.database.find(image.id)
-
-    assert source.given == 0
-    assert after == image
-    assert bench.read(after) == DATA
-
-
-def test_of_two_uploads_to_one_queued_image_one_wins_and_the_other_reads_nothing(bench):
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+def test_of_two_uploads_to_a_queued_image_only_one_reads_its_body(bench):
+    image = bench.reserve()
     begin, sources = threading.Barrier(2), [Trickle(pattern(3000, seed=n)) for n in range(2)]
 
     def race(number):
@@ -309,8 +236,8 @@ def test_of_two_uploads_to_one_queued_image_one_wins_and_the_other_reads_nothing
     assert len(bench.blobs) == 1
 
 
-def test_an_image_deleted_while_its_upload_runs_vanishes_with_its_bytes(bench):
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+def test_an_image_deleted_during_its_upload_leaves_no_bytes(bench):
+    image = bench.reserve()
     reached, go_on = threading.Event(), threading.Event()
 
     def gate():
@@ -336,12 +263,12 @@ def test_an_image_deleted_while_its_upload_runs_vanishes_with_its_bytes(bench):
 @pytest.mark.parametrize("store_error", [None, Unavailable("memory", "the parts are gone")])
 @pytest.mark.parametrize("deleted", [False, True])
 @pytest.mark.parametrize("verb", ["upload", "stage"])
-def test_an_upload_that_a_sweep_ended_is_taken_over_whatever_its_store_raises(
+def test_an_upload_ended_by_a_sweep_is_taken_over_whatever_its_store_raises(
     hasty, monkeypatch, verb, deleted, store_error
 ):
-    """r1-H5: only an image that was really deleted is called deleted."""
+    """r1-H5: the error says that the image was deleted only if it was."""
     bench = hasty
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    image = bench.reserve()
     sweep_during_the_next_add(bench, monkeypatch)
     swept = bench.store.add
 
@@ -362,7 +289,7 @@ def test_an_upload_that_a_sweep_ended_is_taken_over_whatever_its_store_raises(
 
 
 def test_an_upload_that_fails_after_its_image_was_deleted_leaves_it_deleted(bench):
-    image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
+    image = bench.reserve()
     source = Paused(DATA, 0, lambda: bench.lifecycle.delete(image, bench.caller))
     with pytest.raises(SourceMismatch):
         bench.lifecycle.upload(Change(bench.caller, ImageFields(size=1), image), Announced(source))
@@ -371,55 +298,22 @@ def test_an_upload_that_fails_after_its_image_was_deleted_leaves_it_deleted(benc
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
-def test_an_upload_that_cannot_be_inspected_is_killed_and_the_next_one_tries_again(bench, monkeypatch):
+def test_if_the_inspector_is_missing_an_upload_is_killed_and_the_next_one_tries_again(bench, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setitem(sys.modules, "oslo_utils.imageutils", None)  # it cannot be imported
         with pytest.raises(InspectorsUnavailable):
-            bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
+            bench.upload(DATA)
     (image_id,) = bench.images()
 
     assert bench.status(image_id) is KILLED
     assert bench.row(image_id).status_reason == "Images cannot be inspected at the moment."
     assert (bench.blobs, bench.locations()) == ({}, [])
-    assert (
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA))).status is ACTIVE
-    )
+    assert bench.upload(DATA).status is ACTIVE
 
 
-def test_a_reservation_that_is_not_committed_reads_no_byte(bench, doors):
+def test_an_upload_whose_reservation_fails_reads_no_bytes(bench, doors):
     doors["commits"], source = 0, Trickle(DATA)
     with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(source))
+        bench.upload(source)
 
     assert (source.given, bench.images(), bench.blobs) == (0, [], {})
-
-
-def test_when_the_registry_is_away_at_the_kill_the_intent_stays_written_down(bench, doors):
-    doors["commits"] = 1
-    with pytest.raises(SourceBroken):  # the error that led here is the one that is told
-        bench.lifecycle.upload(
-            Change(bench.caller, ImageFields()), Announced(Exploding(DATA, SourceBroken("gone")))
-        )
-    (image_id,) = bench.images()
-
-    assert bench.status(image_id) is SAVING
-    assert [row.state for row in bench.locations()] == [LocationState.INTENDED]
-
-
-def test_when_the_registry_is_away_at_activation_and_after_it_the_intent_stays_written_down(bench, doors):
-    doors |= {"commits": 1, "fails": 2}
-    with pytest.raises(DatabaseUnavailable):
-        bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    (row,) = bench.locations()
-
-    assert row.state == LocationState.INTENDED
-    assert set(bench.blobs) == {f"blob:{row.key}"}
-
-
-def test_when_the_registry_forgets_to_forget_the_row_stays_doomed(bench, doors):
-    image = bench.lifecycle.upload(Change(bench.caller, ImageFields()), Announced(Trickle(DATA)))
-    doors["commits"] = 1  # the delete; forgetting its location fails
-    bench.lifecycle.delete(image, bench.caller)
-
-    assert bench.blobs == {}
-    assert [row.state for row in bench.locations()] == [LocationState.PENDING_DELETE]

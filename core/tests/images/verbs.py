@@ -1,4 +1,4 @@
-"""The verbs on images as tests call them, and the ways to make a commit or a worker fail."""
+"""Helpers of these tests: calls of verbs, and ways to make a commit or a worker fail."""
 
 import sqlite3
 
@@ -30,20 +30,21 @@ QUEUED, SAVING, IMPORTING, ACTIVE, KILLED, DELETED = (
 
 
 def begin(lifecycle, verb: str, draft: ImageFields, source: Trickle) -> Image:
-    """Make an image in one of the three ways."""
+    """Make an image by this verb: reserve, upload or register."""
     if verb == "upload":
         return lifecycle.upload(Change(CALLER, draft), Announced(source))
     return getattr(lifecycle, verb)(Change(CALLER, draft))
 
 
 class Interrupted(BaseException):
-    """A worker that is shut down."""
+    """Raised in a worker that is shut down."""
 
 
 def doors_of_the_database(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict:
-    """Let COMMITs fail: set `doors["commits"]` to the number that still succeed, and `doors["after"]`
+    """Return switches that let COMMITs fail.
 
-    to say that the one that fails has been carried out all the same.
+    `doors["commits"]` is the number of COMMITs that still succeed, and `doors["fails"]` the number that fail
+    afterwards. With `doors["after"]`, a failing COMMIT is carried out all the same.
     """
     doors = {"commits": None, "after": False, "fails": 1}
     dialect = bench.database.engine.dialect
@@ -67,7 +68,7 @@ def doors_of_the_database(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict
 
 
 def bring(bench: Bench, verb: str, image: Image, source) -> None:
-    """Upload or stage a queued image's bytes; what fails leaves it queued."""
+    """Upload or stage a queued image's bytes. After a failure it is queued again."""
     if verb == "upload":
         bench.lifecycle.upload(
             Change(bench.caller, ImageFields(), image), Announced(source), on_failure=QUEUED
@@ -77,7 +78,7 @@ def bring(bench: Bench, verb: str, image: Image, source) -> None:
 
 
 def sweep_during_the_next_add(bench: Bench, monkeypatch) -> None:
-    """Have another process take whoever adds bytes next for dead, as one that was frozen is taken."""
+    """During the next `add`, let another process end the upload, as if this process were frozen."""
     other = Lifecycle(bench.database, bench.stores, bench.settings)
     added = bench.store.add
 

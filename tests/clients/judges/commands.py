@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from tests.clients.clients import Clients
 from tests.clients.judges.judging import Verdict
 from tests.support.v2 import fresh
+from tests.support.waiting import wait_for
 
 BYTES = bytes(range(256)) * 400
 JSON = {"Content-Type": "application/json"}
@@ -45,10 +45,10 @@ class Commands:
 
 
 def _settle(clients: Clients, image_id: str) -> None:
-    end = time.monotonic() + 60
-    while "os_glance_import_task" in clients.server.get(f"/v2/images/{image_id}").json:
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait_for(
+        lambda: clients.server.get(f"/v2/images/{image_id}").json,
+        lambda image: "os_glance_import_task" not in image,
+    )
 
 
 def _task(uri: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 import uuid
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from calotype.identity.token_file import TokenFile
 from tests.clients.v1.programs_of import Programs
 from tests.support.pages import DOCS, read_blocks
 from tests.support.v1 import V1
+from tests.support.waiting import wait_for
 from tests.support.web import Halves, Web
 
 BYTES = os.urandom(300_000)
@@ -37,13 +37,6 @@ def unique(name: str) -> str:
 def create(programs: Programs, name: str, *more: str, stdin: str | bytes = "closed") -> dict[str, str]:
     """image-create with formats, and the table it prints."""
     return programs.record("image-create", "--name", name, *FORMATS, *more, stdin=stdin)
-
-
-def wait_for(programs: Programs, image_id: str, status: str) -> None:
-    """Until the image has that status."""
-    end = time.monotonic() + 60
-    while programs.record("image-show", image_id)["status"] != status:
-        assert time.monotonic() < end
 
 
 def test_119_an_image_is_made_found_by_name_and_downloaded(programs: Programs, disk: str) -> None:
@@ -98,7 +91,7 @@ def test_119_an_image_lies_elsewhere_or_is_copied_from_there(programs: Programs,
     lying = create(programs, unique("lying"), "--location", url)
     assert (lying["status"], lying["size"]) == ("active", str(len(BYTES)))
     copied = create(programs, unique("copied"), "--copy-from", url)
-    wait_for(programs, copied["id"], "active")
+    wait_for(lambda: programs.record("image-show", copied["id"])["status"] == "active")
     assert programs.record("image-show", copied["id"])["checksum"] == MD5
 
 

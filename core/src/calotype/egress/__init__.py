@@ -1,10 +1,9 @@
-"""The one way out: every outgoing fetch of something that a client named.
+"""The one way out: every outgoing request to a URL that a client named.
 
-A client's URL must not become a way into the network that the service stands in.
-So every fetch, and every hop of a redirect, passes the same gate: one strict parse
-of the URL, one resolution of its name, a check of every address that came of it,
-and a connection to one of those very addresses, under the URL's name. Nothing is
-looked up a second time, and nothing in the environment (proxies, netrc) is heard.
+A client must not reach the service's own network by naming a URL. So every request, and every redirect,
+passes the same check: the URL is parsed strictly, its name is resolved once, every resolved address is
+checked, and the connection goes to one of these addresses, with the URL's name for TLS and the Host header.
+No name is resolved a second time, and the environment (proxies, netrc) is ignored.
 """
 
 from calotype.egress.answer import Answer

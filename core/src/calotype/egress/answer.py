@@ -1,4 +1,4 @@
-"""The answer of a source: its head, a body to read forward, and what its failures mean."""
+"""The response of a source: its head, a body to read forward, and the meaning of connection errors."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from calotype.egress.errors import Unreachable
 from calotype.egress.policy import EgressPolicy
 from calotype.egress.targets import Target
 
-#: Bytes asked of a connection at a time.
+#: The most bytes read from a connection at a time.
 BLOCK = 1 << 20
-#: What a connection may raise.
+#: The errors that a connection may raise.
 FAILURES = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 
 _BREAK = "breaks the connection off before the end"
-#: Errors of a network that has no way to an address.
+#: Errors of a network that has no route to an address.
 _NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EACCES})
 
 
 class Answer:
-    """A source's answer: status, headers, the final URL, and a body to read forward.
+    """A source's response: status, headers, the final URL, and a body to read forward.
 
-    `endless`: nothing announces where the body ends, so the end of the connection is its end.
+    `endless`: the head does not say where the body ends, so the end of the connection is its end.
     """
 
     def __init__(self, connection: HTTPConnection, target: Target, policy: EgressPolicy):
@@ -41,27 +41,27 @@ class Answer:
         self.host = target.host
         self._policy = policy
         self._connection = connection
-        self._socket = connection.sock  # the connection lets go of it once it knows that it will close
+        self._socket = connection.sock  # the connection drops it when it will be closed
         with deadline(self._socket, policy.read_timeout):
             self._response = connection.getresponse()
         self.status: int = self._response.status
         self.headers: HTTPHeaderDict = self._response.headers
         self.endless = not ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers)
-        #: TLS records and chunks are small, so that a block is many of them; each may be waited for.
+        #: TLS records and chunks are small, so one block needs many of them, and each may take time.
         self._gathers = self._response.chunked or isinstance(self._socket, ssl.SSLSocket)
         self._is_empty = True
         self._came = 0
         self._waited = 0.0
         if self.endless and isinstance(self._socket, ssl.SSLSocket):
-            # Only TLS's own closing message tells the end of such a body from an attacker's cut.
+            # Only TLS's own closing message distinguishes the end of such a body from a cut by an attacker.
             # The attribute has neither documentation nor a type.
             vars(self._socket)["suppress_ragged_eofs"] = False
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes as they come, at most `size`, b"" only at the end.
+        """Return the next bytes as they arrive, at most `size`, and b"" only at the end.
 
         Raises:
-            Unreachable: it broke off before its announced end, or is too slow.
+            Unreachable: the source broke off before the announced end, or is too slow.
         """
         wanted = BLOCK if size is None or size < 0 else min(size, BLOCK)
         started = time.monotonic()
@@ -70,20 +70,20 @@ class Answer:
         except FAILURES as error:
             raise unreachable(error, self.host, self._policy.read_timeout) from error
         if self.endless and self._is_empty and wanted and not block:
-            # A head that was cut short looks the same, because its end is not announced either.
+            # A head that was cut short looks the same, because nothing announces its end either.
             raise Unreachable("closes the connection without a length or a byte", self.host)
         self._is_empty = self._is_empty and not block
         self._hold_to_rate(len(block), time.monotonic() - started)
         return block
 
     def close(self) -> None:
-        """Let go of the connection; may be called twice, and before the end."""
+        """Close the connection; may be called twice, and before the end of the body."""
         self._response.close()
         self._connection.close()
 
     def _next(self, wanted: int) -> bytes:
         if not self._gathers:
-            return self._response.read1(wanted)  # waits once, and the socket's timeout holds
+            return self._response.read1(wanted)  # waits once, for at most the socket's timeout
         with deadline(self._socket, self._policy.read_timeout + wanted / self._policy.min_rate):
             return self._response.read(wanted)
 
@@ -99,13 +99,13 @@ class Answer:
 
 @contextlib.contextmanager
 def deadline(sock: socket.socket, seconds: float) -> Iterator[None]:
-    """Cut the connection when the block takes longer, however its bytes drip; raises TimeoutError then."""
-    cut = threading.Event()  # the cut alone does not tell: to http.client a head may end anywhere
+    """Cut the connection and raise TimeoutError if the block takes longer, even if bytes keep arriving."""
+    cut = threading.Event()  # http.client may take the cut for the end of a head, and raise nothing
 
     def cut_off() -> None:
         cut.set()
         with contextlib.suppress(OSError):
-            # Not sock.shutdown: a TLS socket would forget its session under the reader's hands.
+            # Not sock.shutdown: a TLS socket would drop its session while another thread reads from it.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     timer = threading.Timer(seconds, cut_off)
@@ -115,7 +115,7 @@ def deadline(sock: socket.socket, seconds: float) -> Iterator[None]:
         yield
     except FAILURES as error:
         if cut.is_set():
-            raise TimeoutError from error  # the cut looks like a break by the other side
+            raise TimeoutError from error  # the cut looks like an error of the other side
         raise
     finally:
         timer.cancel()
@@ -124,17 +124,17 @@ def deadline(sock: socket.socket, seconds: float) -> Iterator[None]:
 
 
 def unreachable(error: BaseException, host: str, seconds: float) -> Unreachable:
-    """Say what an error of a connection means, in words that hold nothing of what the other side has sent."""
-    if isinstance(error, urllib3.exceptions.HTTPError) and error.__cause__ is not None:
-        return unreachable(error.__cause__, host, seconds)  # theirs hides what happened
-    return Unreachable(_what_happened(error, seconds), host)
+    """Return our error for an error of a connection. Its text contains nothing that the other side sent."""
+    while isinstance(error, urllib3.exceptions.HTTPError) and error.__cause__ is not None:
+        error = error.__cause__  # urllib3's own error hides the reason
+    return Unreachable(_meaning(error, seconds), host)
 
 
-def _what_happened(error: BaseException, seconds: float) -> str:
+def _meaning(error: BaseException, seconds: float) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"has a certificate that is not accepted ({error.verify_message.rstrip('.')})"
-        case ssl.SSLEOFError():
+        case ssl.SSLEOFError() | http.client.RemoteDisconnected() | http.client.IncompleteRead():
             return _BREAK
         case ssl.SSLError():
             return f"fails in TLS ({error.reason or 'no reason given'})"
@@ -144,8 +144,6 @@ def _what_happened(error: BaseException, seconds: float) -> str:
             return "refuses the connection"
         case OSError(errno=number) if number in _NO_WAY:
             return f"cannot be reached ({os.strerror(number)})"
-        case http.client.RemoteDisconnected() | http.client.IncompleteRead():
-            return _BREAK
         case http.client.HTTPException():
             return "does not answer in HTTP"
         case _:

@@ -1,25 +1,25 @@
-"""What can keep a fetch from succeeding.
+"""The errors of a fetch.
 
     EgressError
-    ├── Forbidden     not a URL to fetch from: its form, its port, an address; nothing was sent
+    ├── Forbidden     the URL's form, its port or an address is not allowed; nothing was sent
     ├── Unreachable   no such name, no connection, no valid certificate, too slow, broken off
-    └── BadAnswer     an answer that cannot be used: encoded, one redirect too many
-        └── BadStatus a status that says that there are no bytes
+    └── BadAnswer     a response that cannot be used: encoded, one redirect too many
+        └── BadStatus a status that means that there are no bytes
 
-The texts reach clients. They are made of constants, of what the client itself has named, and of numbers:
-never of an address that a name led to, and never of anything that a source has written.
+Clients can read the texts. They consist of constants, numbers and names from the client's own request: they
+never contain an address to which a name resolved, nor anything that a source has sent.
 """
 
 from __future__ import annotations
 
-import http
+import http.client
 
 
 class EgressError(Exception):
-    """A fetch that did not succeed. The text names the source's host, `anonymous` leaves it out.
+    """A fetch that failed. The text names the source's host; `anonymous` leaves it out.
 
-    `what` goes on after "the source ", as in "refuses the connection". `host` is the host that failed,
-    which is another than in the URL after a redirect; it is empty where a URL could not be read.
+    `what` continues the sentence "the source ...", as in "refuses the connection". `host` is the host that
+    failed, which after a redirect differs from the URL's. It is empty if a URL could not be parsed.
     """
 
     def __init__(self, what: str, host: str = ""):
@@ -29,12 +29,12 @@ class EgressError(Exception):
 
     @property
     def anonymous(self) -> str:
-        """The text for whoever need not know where the bytes lie."""
+        """The text for clients that must not learn the source's host."""
         return f"the source {self.what}"
 
 
 class Forbidden(EgressError):
-    """The URL is not one to fetch from; nothing was sent to its target."""
+    """Fetching from the URL is not allowed; nothing was sent to its target."""
 
     def __init__(self, why: str, host: str = ""):
         super().__init__(f"is refused by the filter of this service: {why}", host)
@@ -45,14 +45,13 @@ class Unreachable(EgressError):
 
 
 class BadAnswer(EgressError):
-    """The source answered, but not in a way that can be used."""
+    """The source sent a response that cannot be used."""
 
 
 class BadStatus(BadAnswer):
-    """The source answered with a status that has no bytes of the image; `retry_after` is in seconds."""
+    """The status of the source's response means that it has no bytes; `retry_after` is in seconds."""
 
     def __init__(self, status: int, host: str = "", retry_after: int | None = None):
-        known = {one.value: one.phrase for one in http.HTTPStatus}
-        super().__init__(f"answers {status} {known.get(status, '')}".rstrip(), host)
+        super().__init__(f"answers {status} {http.client.responses.get(status, '')}".rstrip(), host)
         self.status = status
         self.retry_after = retry_after

@@ -1,4 +1,4 @@
-"""A fetch: the one gate that every connection passes."""
+"""Fetches: the check that every outgoing connection passes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from calotype.egress.targets import LOCALHOST, LOOPBACK, Address, Target, follow
 
 log = logging.getLogger(__name__)
 
-#: From a name and a port to the addresses of the name, as text; raises OSError.
+#: Returns the addresses of a name as text, from the name and a port; raises OSError.
 Resolver = Callable[[str, int], Iterable[str]]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: At most so many addresses of one name are tried.
+#: How many addresses of one name are tried.
 ADDRESSES_MAX = 4
-#: What is said of a name that has no address.
+#: The error of a name without an address.
 _UNKNOWN = "is unknown: there is no address for its name"
 
 
@@ -33,17 +33,17 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Egress:
-    """The way out under one policy; shared by all threads. Every `open` is a connection of its own."""
+    """Outgoing fetches under one policy; shared by all threads. Every `open` makes a new connection."""
 
     def __init__(self, policy: EgressPolicy, resolver: Resolver = resolve):
         self.policy = policy
         self._resolve = resolver
 
     def check(self, url: str) -> None:
-        """Return if the URL may be fetched from, now; nothing is sent to its target.
+        """Resolve the URL's name, and return if fetching from it is allowed. Send nothing to its target.
 
         Raises:
-            Forbidden: it may not.
+            Forbidden: fetching from this URL is not allowed.
             Unreachable: its name does not resolve.
         """
         self._addresses(parse(url))
@@ -65,19 +65,18 @@ class Egress:
     def open(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, *, endless: bool = False
     ) -> Answer:
-        """Send a request without a body, and return the answer; the caller closes it.
+        """Send a request without a body, and return the response, which the caller closes.
 
-        With `endless`, a body may end with its connection: HTTP/1.0 has no other end where the length is
-        not known. A cut looks the same, so this is for copies whose bytes are looked at when they are here.
+        With `endless`, a body may end with its connection, as in HTTP/1.0 without a length. A cut connection
+        looks the same, so this is only for copies whose bytes are checked afterwards.
 
-        Redirects are followed as the policy allows, each through the whole check, and
-        with the same headers: they must not hold credentials. Any other status is the
-        caller's to judge.
+        Redirects are followed as the policy allows. Each one passes the whole check and gets the same
+        headers, so these must not contain credentials. The caller handles all other statuses.
 
         Raises:
-            Forbidden: the URL, or one it redirects to, may not be fetched from.
-            Unreachable: no usable answer came in time.
-            BadAnswer: too many redirects, or a body that is encoded, or whose end cannot be told.
+            Forbidden: fetching from the URL, or from a URL that it redirects to, is not allowed.
+            Unreachable: no usable response came in time.
+            BadAnswer: too many redirects, an encoded body, or a body without a recognizable end.
         """
         target = parse(url)
         for _ in range(self.policy.max_redirects + 1):
@@ -108,7 +107,7 @@ class Egress:
             raise unreachable(error, target.host, self.policy.read_timeout) from error
 
     def _connect(self, target: Target) -> HTTPConnection:
-        """Connect to the first address that takes us, under the target's name."""
+        """Connect to the first address that accepts the connection, with the target's name for TLS."""
         failure: Exception = OSError()
         for address in self._addresses(target)[:ADDRESSES_MAX]:
             try:
@@ -146,7 +145,10 @@ class Egress:
         return context
 
     def _addresses(self, target: Target) -> list[Address]:
-        """The addresses to connect to. One bad address spoils them all: it is chosen by the name's owner."""
+        """Return the addresses to connect to.
+
+        If one address is not allowed, none is, because the name's owner chooses which one is used.
+        """
         self.policy.check_port(target)
         try:
             found = [target.literal] if target.literal else self._resolve(target.host, target.port)
@@ -166,16 +168,15 @@ class Egress:
 
 
 def _unresolved(error: Exception, host: str) -> Unreachable:
-    """Tell a name that does not exist from a resolver that does not answer."""
+    """Return the error for an unknown name, or for a resolver that does not answer."""
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
         return Unreachable("cannot be looked up now: the resolver gives no answer", host)
     return Unreachable(_UNKNOWN, host)
 
 
 def _usable(answer: Answer, *, endless: bool) -> Answer:
-    """Let an answer through whose body is the bytes themselves, and whose end can be told from a break."""
-    has_bytes = answer.status < 300 and answer.status != 204
-    problem = _problem(answer, endless=endless) if has_bytes else None
+    """Return the response if its body is unencoded and has a recognizable end; raises BadAnswer."""
+    problem = _problem(answer, endless=endless)
     if problem is not None:
         answer.close()
         raise BadAnswer(problem, answer.host)
@@ -183,6 +184,8 @@ def _usable(answer: Answer, *, endless: bool) -> Answer:
 
 
 def _problem(answer: Answer, *, endless: bool) -> str | None:
+    if answer.status >= 300 or answer.status == 204:
+        return None  # the body is not the image's
     content = answer.headers.get("Content-Encoding", "").strip().lower()
     transfer = answer.headers.get("Transfer-Encoding", "").strip().lower()
     if content not in ("", "identity"):

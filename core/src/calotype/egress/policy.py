@@ -1,4 +1,4 @@
-"""The rules of the way out, which an operator sets."""
+"""The rules for outgoing requests, which an operator sets."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from calotype.egress.targets import Address, Network, Target, is_own, is_public
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """Which sources may be fetched from, and how long a fetch waits.
+    """The sources from which the service may fetch, and its timeouts.
 
-    Public addresses may be fetched from, except `denied_networks` and this machine's own; so may the private
-    ones in `allowed_networks` and of `allowed_hosts` (names in lower case, whose DNS is trusted).
+    Public addresses are allowed, except `denied_networks` and this machine's own addresses. Private addresses
+    are allowed in `allowed_networks` and for `allowed_hosts` (names in lower case, whose DNS is trusted).
 
-    Times are in seconds: `connect_timeout` for each address, `read_timeout` for the head of an answer and for
-    each wait for more bytes. `min_rate` is in bytes a second, at least 1, over waits that add up to
-    `read_timeout`. `ca_bundle` is a file of certificates (None: the system's).
+    Times are in seconds: `connect_timeout` for each address, `read_timeout` for the head of a response and
+    for each wait for more bytes. `min_rate` is in bytes per second, at least 1, averaged over waits that add
+    up to `read_timeout`. `ca_bundle` is a file of certificates (None: the system's).
     """
 
     schemes: tuple[str, ...] = ("https", "http")
@@ -34,11 +34,7 @@ class EgressPolicy:
     verify: bool = True
 
     def check_port(self, target: Target) -> None:
-        """Return if scheme and port of the target are allowed.
-
-        Raises:
-            Forbidden: they are not.
-        """
+        """Return if the target's scheme and port are allowed; raises Forbidden."""
         if target.scheme not in self.schemes:
             raise Forbidden(
                 f"{target.scheme} is not in the option schemes ({_listed(self.schemes)})", target.host
@@ -49,7 +45,7 @@ class EgressPolicy:
             )
 
     def refusal(self, host: str, address: Address) -> str | None:
-        """Return why nothing may be fetched from the address of this host; None if it may."""
+        """Return why fetching from this address of the host is not allowed, or None if it is allowed."""
         if any(address in network for network in self.denied_networks):
             return "its address is in the option denied_networks"
         if host in self.allowed_hosts or any(address in network for network in self.allowed_networks):

@@ -1,6 +1,6 @@
-"""What may be fetched from: the strict form of a URL, and which addresses are public.
+"""Targets of fetches: the strict form of a URL, and the rule for public addresses.
 
-Nothing here sends anything.
+No function of this module sends anything.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _UNRESERVED = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]"
-_ESCAPED = r"%(?!7[Ff])[2-9A-Fa-f][0-9A-Fa-f]"  # no control character hides behind an escape
-#: All of a URL that may be fetched. The name's last label starts with a letter, so that no
-#: spelling of a number (127.1, 0x7f000001, 017700000001) passes for a name.
+_ESCAPED = r"%(?!7[Ff])[2-9A-Fa-f][0-9A-Fa-f]"  # no escaped control characters
+#: The form of an allowed URL. The last label of a name starts with a letter, so that no
+#: spelling of a number (127.1, 0x7f000001, 017700000001) counts as a name.
 URL = re.compile(
     r"(?P<scheme>[A-Za-z]{4,5})://"
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]"
@@ -31,7 +31,7 @@ URL = re.compile(
     rf"(?P<path>(?:/(?:{_UNRESERVED}|{_ESCAPED})*)?(?:\?(?:{_UNRESERVED}|\?|{_ESCAPED})*)?)",
     re.ASCII,
 )
-#: The longest URL that is looked at, in characters. Signed URLs have some 1,800 of them.
+#: Maximum length of a URL in characters. Signed URLs have about 1,800.
 URL_MAX = 8000
 PORTS = types.MappingProxyType({"http": 80, "https": 443})
 _FORM = (
@@ -39,8 +39,8 @@ _FORM = (
     "without a user name, a fragment, blanks or control characters"
 )
 
-#: What is not the public internet. Our own lists, for `ipaddress.is_global` differs from one
-#: Python to the next, and calls some metadata services global (192.0.0.192, 168.63.129.16).
+#: Networks that are not part of the public internet. This is our own list, because `ipaddress.is_global`
+#: differs between versions of Python, and calls some metadata services global (192.0.0.192, 168.63.129.16).
 PRIVATE = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -70,18 +70,18 @@ PRIVATE = tuple(
         "3fff::/20",
     )
 )
-#: The only part of IPv6 that is routed: loopback, mapped, translated, local and multicast forms lie outside.
+#: The routed part of IPv6. Loopback, mapped, translated, local and multicast addresses are outside of it.
 IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
-#: Names that lead to this machine wherever they are looked up (RFC 6761), and an address to judge them by.
+#: Names that every resolver resolves to its own machine (RFC 6761), and the address for checking them.
 LOCALHOST = re.compile(r"(?:^|\.)localhost$", re.ASCII)
 LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
-#: A documentation address: no machine has it, so that being able to bind to it tells nothing.
+#: A documentation address, which no machine has. If a socket can be bound to it, binding proves nothing.
 NOBODY = ipaddress.IPv4Address("192.0.2.1")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL, taken apart: `host` in lower case and without brackets, `path` with the query."""
+    """A parsed URL: `host` is in lower case and without brackets, and `path` includes the query."""
 
     scheme: str
     host: str
@@ -91,7 +91,7 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Host and port as a URL and the Host header write them."""
+        """Host and port as in a URL and in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -102,7 +102,7 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """Take a URL apart; what any part of the way out could read differently is refused.
+    """Parse a URL strictly: refuse any form that two parsers could read differently.
 
     Raises:
         Forbidden: it is not an absolute http or https URL of the strict form.
@@ -112,8 +112,12 @@ def parse(url: str) -> Target:
     match = URL.fullmatch(url)
     if match is None or (scheme := match["scheme"].lower()) not in PORTS:
         raise Forbidden(_FORM)
+    address: Address | None = None
     try:
-        address = _literal(match["ipv4"], match["ipv6"])
+        if match["ipv4"]:
+            address = ipaddress.IPv4Address(match["ipv4"])
+        elif match["ipv6"]:
+            address = ipaddress.IPv6Address(match["ipv6"])
     except ValueError as error:
         raise Forbidden(_FORM) from error
     host = str(address) if address else match["name"].lower()
@@ -124,21 +128,15 @@ def parse(url: str) -> Target:
     return Target(scheme, host, port, path, address)
 
 
-def _literal(ipv4: str | None, ipv6: str | None) -> Address | None:
-    if ipv4:
-        return ipaddress.IPv4Address(ipv4)
-    return ipaddress.IPv6Address(ipv6) if ipv6 else None
-
-
 def follow(target: Target, location: str) -> Target:
-    """Take apart where a redirect leads, seen from the target that answered it.
+    """Return the target of a redirect, relative to the target that sent it.
 
     Raises:
-        Forbidden: it is not a URL of the strict form, or leads from https back to http.
+        Forbidden: it is not a URL of the strict form, or leads from https to http.
     """
-    if not re.fullmatch(rf"[!-~]{{1,{URL_MAX}}}", location) or "\\" in location:
-        raise Forbidden("it redirects to something that is no URL", target.host)
     try:
+        if not re.fullmatch(rf"[!-~]{{1,{URL_MAX}}}", location) or "\\" in location:
+            raise ValueError
         following = parse(urllib.parse.urljoin(target.url, location.partition("#")[0]))
     except ValueError as error:
         raise Forbidden("it redirects to something that is no URL", target.host) from error
@@ -148,23 +146,23 @@ def follow(target: Target, location: str) -> Target:
 
 
 def unmapped(address: Address | str) -> Address:
-    """The address itself: without a zone, and as IPv4 where IPv6 only wraps it."""
+    """Return the address without a zone, and as IPv4 if it is an IPv6 address that contains one."""
     address = ipaddress.ip_address(str(address).partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address is one of the public internet's."""
+    """Return whether the address belongs to the public internet."""
     if any(address in network for network in PRIVATE):
         return False
     return address.version == 4 or address in IPV6_GLOBAL
 
 
 def is_own(address: Address) -> bool:
-    """Whether this machine has the address: only then can a socket be bound to it. Sends nothing.
+    """Return whether this machine has the address, because only then can a socket be bound to it.
 
-    Where the kernel lets sockets bind to any address (`ip_nonlocal_bind`), nothing can
-    be told so, and the answer is no: there `denied_networks` has to name them.
+    If the kernel lets sockets bind to any address (`ip_nonlocal_bind`), return False. On such a machine,
+    `denied_networks` must name its addresses.
     """
     return _binds(address) and not _binds(NOBODY)
 

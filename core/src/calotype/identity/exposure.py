@@ -1,6 +1,7 @@
-"""Secrets and databases that other users of the machine could read or write: found at start and by `stores`.
+"""Find secrets and databases that other users of the machine could read or write.
 
-Nothing is changed, because an operator may have meant it so; each finding is a sentence that names the cure.
+The start and `calotype-manage stores` report each finding as a sentence with the command that fixes it. They
+change nothing, because an operator may have set the permissions on purpose.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import SecretStr
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from calotype.config.settings import Settings
 from calotype.stores.catalog import Catalog
 
-#: A key of a filter in the ini file that holds a password, such as keystonemiddleware's.
+#: A password or secret of a filter in the ini file, such as keystonemiddleware's, that is no variable.
 _FILTER_SECRET = re.compile(r"^\s*\w*(password|secret)\s*[=:]\s*(?!\$\{)\S", re.M | re.I)
 
 
@@ -37,7 +37,7 @@ def find_exposed(settings: Settings, stores: Catalog) -> list[str]:
 
 
 def _exposed_ini(settings: Settings, stores: Catalog) -> Iterator[str]:
-    """Everybody may read an ini file that holds no secret, as the documentation advises."""
+    """Return a sentence if the ini file is too open. Without a secret in it, everybody may read it."""
     path = settings.ini_file
     if path is None:
         return
@@ -50,20 +50,16 @@ def _exposed_ini(settings: Settings, stores: Catalog) -> Iterator[str]:
 
 
 def _secrets(settings: Settings, stores: Catalog) -> Iterator[str]:
-    """The values of all secret settings that are set."""
+    """Return the values of all secret settings that are set."""
     url = _database_url(settings)
     if url is not None and url.password:
         yield str(url.password)
     for entry in stores.entries.values():
-        options = entry.store.driver.options
-        for name in type(options).model_fields:
-            value = getattr(options, name)
-            if isinstance(value, SecretStr) and value.get_secret_value():
-                yield value.get_secret_value()
+        yield from filter(None, entry.store.driver.options.secrets())
 
 
 def _database_url(settings: Settings) -> URL | None:
-    """The database's URL; None where it is none, which whoever opens the database says."""
+    """Return the database's URL, or None if it is invalid: opening the database reports that."""
     try:
         return make_url(settings.database_url.get_secret_value())
     except ArgumentError:
@@ -72,18 +68,13 @@ def _database_url(settings: Settings) -> URL | None:
 
 def _database_files(settings: Settings) -> Iterator[Path]:
     url = _database_url(settings)
-    if url is None:
-        return
-    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+    if url and url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         yield from (Path(url.database + suffix) for suffix in ("", "-wal", "-shm", "-journal"))
 
 
 def _open_to_others(path: Path, bits: int) -> Iterator[str]:
-    """Name the bits, of these, that the file's mode has; what cannot be looked at is passed over."""
-    try:
-        mode = path.stat().st_mode & bits
-    except OSError:
-        return
+    """Return a sentence about the bits that the file's mode has of these."""
+    mode = _mode(path) & bits
     words = {stat.S_IROTH: ("read", "r"), stat.S_IWOTH: ("changed", "w")}
     open_ = [word for bit, word in words.items() if mode & bit]
     if open_:
@@ -92,13 +83,18 @@ def _open_to_others(path: Path, bits: int) -> Iterator[str]:
 
 
 def _replaceable(directory: Path) -> Iterator[str]:
-    """Whoever may write to a directory may put another file in the place of one of its files."""
-    try:
-        mode = directory.stat().st_mode
-    except OSError:
-        return
+    """Return a sentence if every user may write to the directory, and so replace its files."""
+    mode = _mode(directory)
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         yield (
             f"{directory} can be written by every user of this machine, who can so replace the files in it: "
             f"chmod o-w {directory}"
         )
+
+
+def _mode(path: Path) -> int:
+    """Return the mode of a path, or 0 if it does not exist or cannot be examined."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0

@@ -1,8 +1,8 @@
-"""What keystonemiddleware's filter leaves in the WSGI environment, and asking Keystone once more by it.
+"""Read what keystonemiddleware's filter leaves in the WSGI environment, and ask Keystone about a token again.
 
-The filter knows a token from its cache for `token_cache_time`, so only Keystone itself can say that it
-was revoked. It is asked by the session and the service credentials that the filter has, over which
-it lays its own settings (certificates, proxies): see docs/decisions/0014-confirming-keystone-tokens.md.
+The filter caches tokens for `token_cache_time`, so only Keystone itself knows that a token was revoked. It
+is asked with the filter's own session and service credentials, because these have the operator's settings
+(certificates, proxies): see docs/decisions/0014-confirming-keystone-tokens.md.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-#: Seconds in which Keystone must accept a connection, and begin to answer.
+#: Timeout in seconds for a connection to Keystone, and for the beginning of its response.
 _TIMEOUT = 5
-#: Where Keystone is, as its own catalog says.
+#: How to find Keystone's endpoint in its own catalog.
 _IDENTITY = {
     "service_type": "identity",
     "interface": ["internal", "admin", "public"],
@@ -25,31 +25,34 @@ _IDENTITY = {
 
 
 class Unanswered(Exception):
-    """Keystone did not say whether a token still counts."""
+    """Keystone did not report whether a token is still valid."""
 
 
 def expiry(environ: Mapping[str, Any]) -> datetime.datetime | None:
-    """Return when the user's token ends; None where a service speaks for the user, and it may have ended."""
+    """Return when the user's token expires.
+
+    Return None if a service sends the request for the user, because the user's token may then have expired.
+    """
     user = getattr(environ["keystone.token_auth"], "user", None)
     return None if user is None or _by_service(environ) else user.expires
 
 
 def audit_id(environ: Mapping[str, Any]) -> str | None:
-    """Return Keystone's own name for the user's token, which lets nobody in; None where it is not told."""
+    """Return Keystone's audit id of the user's token, which is not a credential, or None if there is none."""
     user = getattr(environ["keystone.token_auth"], "user", None)
     return getattr(user, "audit_id", None)
 
 
 def current_roles(environ: Mapping[str, Any]) -> frozenset[str] | None:
-    """Return the roles that the user's token gives now, in lower case; None: it was revoked, or has expired.
+    """Return the current roles of the user's token in lower case, or None if it was revoked or has expired.
 
     Raises:
-        Unanswered: Keystone is away, or does not let us ask.
+        Unanswered: Keystone is unreachable, or does not allow the service to ask.
     """
     asking = environ["keystone.token_auth"]
     try:
-        # keystonemiddleware has no public way to ask past its cache. A test on a real Keystone holds it to
-        # these names.
+        # keystonemiddleware has no public way to bypass its cache. A test on a real Keystone checks these
+        # private names.
         answer = asking._session.get(
             "/auth/tokens?allow_expired=1" if _by_service(environ) else "/auth/tokens",
             auth=asking._auth,
@@ -59,15 +62,13 @@ def current_roles(environ: Mapping[str, Any]) -> frozenset[str] | None:
             raise_exc=False,
             log=False,
         )
-        if answer.status_code == 404:
-            return None
-        if answer.status_code != 200:
-            raise Unanswered(f"Keystone answered {answer.status_code} about a token.")
-        return frozenset(role["name"].lower() for role in answer.json()["token"].get("roles", ()))
-    except Unanswered:
-        raise
-    except Exception as error:  # an error of keystoneauth1, which the core does not import, or no document
+        if answer.status_code == 200:
+            return frozenset(role["name"].lower() for role in answer.json()["token"].get("roles", ()))
+    except Exception as error:  # of keystoneauth1, which the core does not import, or about the document
         raise Unanswered(f"Keystone could not be asked about a token: {type(error).__name__}.") from error
+    if answer.status_code == 404:
+        return None
+    raise Unanswered(f"Keystone answered {answer.status_code} about a token.")
 
 
 def _by_service(environ: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
-"""Find out who is asking. `calotype.model.policy` says what a caller may do.
+"""Identify callers. `calotype.model.policy` says what each caller may do.
 
-The setting `calotype.identity` chooses one of three ways. Identity headers count only after the middleware
-that checks tokens has run. It leaves an entry in the WSGI environment, which no client can do.
+The setting `calotype.identity` selects one of three methods. Identity headers are believed only if the
+middleware that checks tokens has run: it leaves an entry in the WSGI environment, which no client can do.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from calotype.identity.token_file import TokenFile
 from calotype.model.audit import Origin
 from calotype.model.policy import Caller
 
-#: Every caller with identity `none`: the administrator of the only project.
+#: Every caller of identity `none`: the administrator of the only project.
 SOLE_CALLER = Caller(user=None, project="default", roles=frozenset({"admin"}))
-#: A caller without credentials, where anonymous callers are let in.
+#: A caller without credentials, if anonymous callers are allowed.
 NOBODY = Caller(anonymous=True)
 
 #: The WWW-Authenticate header of a 401.
@@ -31,7 +31,7 @@ CHALLENGE = 'X-Auth-Token realm="calotype"'
 
 
 class Head(Protocol):
-    """The part of a request that says who sends it."""
+    """The part of a request that identifies its sender."""
 
     @property
     def environ(self) -> dict[str, Any]: ...
@@ -41,7 +41,7 @@ class Head(Protocol):
 
 
 class Asking(Head, Protocol):
-    """A request whose caller is found out once, and confirmed after a while."""
+    """A request whose caller is identified once, and confirmed later if the request takes long."""
 
     caller: Caller
     identified_at: float
@@ -54,14 +54,14 @@ Identify = Callable[[Head], Caller | None]
 
 
 class Unauthenticated(Exception):
-    """The request has no credentials, or wrong ones."""
+    """The request has no credentials, or invalid ones."""
 
     def __init__(self) -> None:
         super().__init__("Authentication is required: the token is missing, unknown or expired.")
 
 
 class IdentityUnavailable(Exception):
-    """The identity service does not say at the moment whether a token is still valid."""
+    """The identity service cannot report at the moment whether a token is still valid."""
 
     def __init__(self) -> None:
         super().__init__("The identity service cannot be asked about the token at the moment: try again.")
@@ -72,36 +72,31 @@ def identify_sole(head: Head) -> Caller:
     return SOLE_CALLER
 
 
-def identify_by_tokens(tokens: TokenFile) -> Identify:
-    """Identity `tokens`: return a function that looks a token up in the file; None without a token.
+def identify_by_token(head: Head, *, tokens: TokenFile) -> Caller | None:
+    """Identity `tokens`: return the caller of the request's token, or None without a token.
 
     Raises:
         Unauthenticated: the token is unknown.
     """
-
-    def identify(head: Head) -> Caller | None:
-        text = head.headers.get("X-Auth-Token")
-        if text is None:
-            return None
-        caller = tokens.caller(text)
-        if caller is None:
-            raise Unauthenticated
-        return caller
-
-    return identify
+    text = head.headers.get("X-Auth-Token")
+    if text is None:
+        return None
+    caller = tokens.caller(text)
+    if caller is None:
+        raise Unauthenticated
+    return caller
 
 
 def identify_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | None:
     """Identity `keystone`: return the caller whose token keystonemiddleware's auth_token has checked.
 
-    Args:
-        system_scope: whether a system-scoped token gives the rights of its roles.
+    With `system_scope`, a system-scoped token gives the rights of its roles.
     """
     headers = head.headers
     if "keystone.token_auth" not in head.environ or headers.get("X-Identity-Status") != "Confirmed":
         return None
     roles = (role.strip().lower() for role in headers.get("X-Roles", "").split(","))
-    # Images belong to projects. The administrator of one customer's domain must not be one of all images.
+    # Images belong to projects, so the administrator of one customer's domain is no administrator of images.
     of_system = bool(headers.get("OpenStack-System-Scope"))
     return Caller(
         headers.get("X-User-Id"),
@@ -114,11 +109,11 @@ def identify_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | 
 
 
 def confirm_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | None:
-    """Identity `keystone`: ask Keystone about the token again, past the cache of the middleware.
+    """Identity `keystone`: return the caller after asking Keystone again, without the middleware's cache.
 
     Raises:
         Unauthenticated: the token was revoked, or has expired.
-        IdentityUnavailable: Keystone does not answer in time, or not about the token.
+        IdentityUnavailable: Keystone does not answer in time, or refuses to answer.
     """
     caller = identify_by_keystone(head, system_scope=system_scope)
     if caller is None:
@@ -135,9 +130,8 @@ def confirm_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | N
 class SecurityPolicy:
     """Pyramid's security policy: checks callers against the ACLs of the resource tree.
 
-    Args:
-        identify: finds the caller from the head of a request.
-        confirm: the same again for a request that took longer than `confirm_after` seconds since.
+    `identify` returns the caller of a request. `confirm` returns it again for a request that has taken longer
+    than `confirm_after` seconds.
     """
 
     def __init__(self, identify: Identify, confirm: Identify, *, allow_anonymous: bool, confirm_after: float):
@@ -151,7 +145,7 @@ class SecurityPolicy:
         """Return the caller of the request.
 
         Raises:
-            Unauthenticated: there is no valid token, and anonymous callers are not let in.
+            Unauthenticated: there is no valid token, and anonymous callers are not allowed.
         """
         request.identified_at = time.monotonic()
         caller = self._identify(request)
@@ -161,18 +155,15 @@ class SecurityPolicy:
         return self._known(request, caller)
 
     def confirm(self, request: Asking) -> Caller:
-        """Return the caller, identified again if the last time is too long ago.
-
-        From then on this is the request's caller.
+        """Return the request's caller, identified again if the last time is more than `confirm_after` ago.
 
         Raises:
             Unauthenticated: the token was revoked meanwhile, or has expired.
         """
-        caller = request.caller
         if time.monotonic() - request.identified_at >= self._confirm_after:
-            caller = request.caller = self._known(request, self._confirm(request))
+            request.caller = self._known(request, self._confirm(request))
             request.identified_at = time.monotonic()
-        return caller
+        return request.caller
 
     def _known(self, request: Asking, caller: Caller | None) -> Caller:
         if caller is None and not self._allow_anonymous:
@@ -182,7 +173,7 @@ class SecurityPolicy:
         return replace(known, origin=replace(known.origin, address=address, request_id=request.id))
 
     def authenticated_userid(self, request: Asking) -> str | None:
-        """Return the caller's user; None where there are no users."""
+        """Return the caller's user, or None if the identity method has no users."""
         return request.caller.user
 
     def permits(self, request: Asking, context: object, permission: str) -> Allowed | Denied:
@@ -199,11 +190,11 @@ class SecurityPolicy:
 
 
 def make_security(settings: Settings) -> SecurityPolicy:
-    """Make the policy that the settings choose."""
+    """Return the policy that the settings select."""
     identify: Identify = identify_sole
     confirm: Identify = identify_sole
     if settings.identity == "tokens":
-        identify = confirm = identify_by_tokens(TokenFile(settings.tokens_path()))
+        identify = confirm = partial(identify_by_token, tokens=TokenFile(settings.tokens_path()))
     elif settings.identity == "keystone":
         identify = partial(identify_by_keystone, system_scope=settings.system_scope)
         confirm = partial(confirm_by_keystone, system_scope=settings.system_scope)

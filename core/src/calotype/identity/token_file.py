@@ -1,10 +1,9 @@
-"""Static tokens: a file of who may come in, holding hashes of the tokens and never a token.
+"""Static tokens: a file that holds the hash of each token, with its user, project and roles.
 
-A token is `ID.SECRET`, the secret 256 random bits; with that many, one round of
-SHA-256 is enough, and a thief of the file has nothing to try. The file is read again
-whenever it has changed, without a restart, and written by rename. A new file is readable
-by its owner only, and one that exists keeps its owner, group and mode. Without a file
-nobody has a token; with a damaged one nobody can be known.
+A token is `ID.SECRET`. The secret has 256 random bits, so one round of SHA-256 is enough: nobody can guess
+a secret from its hash. The file is read again whenever it has changed, without a restart, and is written by
+rename. A new file is readable by its owner only, and an existing file keeps its owner, group and mode.
+Without a file nobody has a token. If the file is damaged, no caller can be identified.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ _TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 class TokensUnreadable(Exception):
-    """The tokens' file cannot be read, or is not what it should be."""
+    """The file of tokens cannot be read, or is damaged."""
 
 
 class TokensNotWritten(Exception):
-    """The tokens' file cannot be changed; it is as it was."""
+    """The file of tokens cannot be changed, and stays as it was."""
 
 
 class Token(BaseModel):
@@ -51,12 +50,12 @@ class Token(BaseModel):
 
     @property
     def caller(self) -> Caller:
-        """Who the token says its bearer is."""
+        """The caller who sends the token."""
         roles = frozenset(role.lower() for role in self.roles)
         return Caller(self.user, self.project, roles, expires=self.expires, origin=Origin(token_id=self.id))
 
     def expired(self, now: datetime.datetime) -> bool:
-        """Whether the token's time is over."""
+        """Return whether the token has expired."""
         return self.expires is not None and now >= self.expires
 
 
@@ -72,10 +71,10 @@ class TokenFile:
         self._tokens: dict[str, Token] = {}
 
     def caller(self, text: str) -> Caller | None:
-        """Who a token's bearer is; None when it is unknown, revoked or expired.
+        """Return the caller who sends a token, or None if the token is unknown, revoked or expired.
 
         Raises:
-            TokensUnreadable: nobody can be known at the moment.
+            TokensUnreadable: the file is damaged or cannot be read.
         """
         match = _TOKEN.fullmatch(text)
         if match is None:
@@ -89,13 +88,13 @@ class TokenFile:
         return entry.caller
 
     def entries(self) -> list[Token]:
-        """What the file holds."""
+        """Return the entries of the file."""
         return list(self._read().values())
 
     def add(
         self, user: str, project: str | None, roles: tuple[str, ...], expires: datetime.datetime | None = None
     ) -> str:
-        """Make a token and return it: the only time that it is ever seen.
+        """Add a new token and return its text, which is not stored anywhere.
 
         Raises:
             TokensUnreadable: the file is damaged.
@@ -115,7 +114,7 @@ class TokenFile:
         return f"{token_id}.{secret}"
 
     def revoke(self, token_id: str) -> bool:
-        """Take a token out; whether there was one of that id.
+        """Remove the token with this id, and return whether there was one.
 
         Raises:
             TokensUnreadable: the file is damaged.
@@ -130,7 +129,10 @@ class TokenFile:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Two commands at the same time must not lose each other's change, whichever link they name it by."""
+        """Lock the file for the block, so that two commands cannot lose each other's change.
+
+        The lock is beside the file that a link leads to, because the commands may name different links.
+        """
         try:
             file = self.path.resolve()
             private_files.make_directory(file.parent)
@@ -165,7 +167,7 @@ class TokenFile:
         return self._tokens
 
     def _write(self, entries: list[Token]) -> None:
-        # A link stays one: what it leads to is rewritten.
+        # Replace the file that a link leads to, and not the link.
         file = self.path.resolve()
         try:
             private_files.rewrite(file, _ENTRIES.dump_json(entries, indent=1))

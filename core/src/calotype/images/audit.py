@@ -1,4 +1,4 @@
-"""Descriptions of changed metadata for the audit trail, and its forgetting; see `calotype.database.audit`."""
+"""The audit trail of images: describe changes of metadata, and remove old records."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from calotype.database.database import Database
 from calotype.database.retry import retry_on_conflict
 from calotype.model.changes import ImageFields
 
-#: Fields whose values are told; of others only that they were set.
+#: Fields whose new values are recorded. For all other fields, only their names are.
 _WITH_VALUE = ("visibility", "owner", "protected", "os_hidden")
-#: Records that are removed at a time.
+#: Records that one unit of work removes.
 _BATCH = 1000
 
 
@@ -25,7 +25,7 @@ def describe(draft: ImageFields, before: Mapping[str, str], after: Mapping[str, 
 
 @retry_on_conflict
 def forget_old(database: Database, seconds: float) -> bool:
-    """Remove some records that are older than so many seconds; return whether there may be more."""
+    """Remove a batch of records older than `seconds`, and return whether there may be more."""
     moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
     old = database.audit.older_than(moment, _BATCH)
     if old:

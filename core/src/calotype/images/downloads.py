@@ -1,4 +1,4 @@
-"""Reading an image's bytes: from the first of its copies that is good and can be reached."""
+"""Read an image's bytes from the first of its copies that is undamaged and whose store answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, Store
 from calotype.transfers.copies import Copies, Fault, fault_from
 from calotype.transfers.verified import verified
 
-#: Seconds for which a store's own URL is good: it must only begin to be used in time.
+#: Lifetime of a direct URL in seconds. The client must begin the download in this time, not complete it.
 _URL_EXPIRES = 300
 
 _Result = TypeVar("_Result")
@@ -25,21 +25,21 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class DirectAccess:
-    """Either a URL that a client is sent to, or a path that the proxy in front serves."""
+    """Either a URL to which the client is redirected, or a path that the proxy in front serves."""
 
     url: str | None = None
     path: str | None = None
 
 
 class Reading:
-    """The verbs on an image's bytes; shared by all threads."""
+    """The verbs that read an image's bytes; shared by all threads."""
 
     def __init__(self, stores: Catalog, copies: Copies):
         self._stores = stores
         self._copies = copies
 
     def require_data(self, image: Image) -> None:
-        """Return if the image's record says that there are bytes to read; no store is asked.
+        """Return if the image's record says that it has readable bytes. No store is asked.
 
         Raises:
             NoData: the image is not active.
@@ -53,10 +53,10 @@ class Reading:
             raise _no_good_copy(image)
 
     def preferring(self, image: Image, stores: Sequence[str]) -> Image:
-        """Return the image with its copies in these stores first, in that order, and the others behind them.
+        """Return the image with its copies in these stores first, in this order, and the others after them.
 
         Raises:
-            UnknownStore: there is no store of one of the names.
+            UnknownStore: there is no store with one of the names.
         """
         for name in stores:
             if name not in self._stores:
@@ -68,21 +68,21 @@ class Reading:
         return replace(image, locations=tuple(ranked))
 
     def shortcut(self, image: Image) -> DirectAccess | None:
-        """A way to an image's bytes that goes past this process, if its store has one and may give it out.
+        """Return direct access to the image's bytes, or None if its store has none or may not give it out.
 
         Raises as `open`.
         """
-        return self._from_any(image, lambda store, location: _shortcut(store, location, image.size))
+        return self._from_any(image, lambda store, location: _direct_access(store, location, image.size))
 
     def open(self, image: Image, offset: int = 0, length: int | None = None) -> Reader:
-        """Open an image's bytes: `length` of them from `offset`, or all from there on.
+        """Open `length` bytes of an image from `offset` on, or all bytes from there if `length` is None.
 
-        A whole image that comes from a remote store is held to its SHA-256: see `Verified`.
+        The bytes of a whole image from a remote store must have its SHA-256: see `Verified`.
 
         Raises:
             NoData: the image is not active.
-            NoGoodCopy: each of its copies is damaged or gone.
-            StoreError: a store that has a copy is away.
+            NoGoodCopy: each of its copies is damaged or missing.
+            StoreError: a store that has a copy is unavailable.
         """
         sha256 = image.os_hash_value if offset == 0 and length is None else None
 
@@ -90,13 +90,13 @@ class Reading:
             reader = store.get(location.location or "", offset, length, size=image.size)
             if store.keeps_files:
                 return reader
-            return verified(reader, sha256, store.name, partial(self._tell_of_mismatch, image, location))
+            return verified(reader, sha256, store.name, partial(self._report_mismatch, image, location))
 
         return self._from_any(image, read)
 
     def _from_any(self, image: Image, read: Callable[[CheckedStore, Location], _Result]) -> _Result:
         self.require_data(image)
-        away: StoreError | None = None
+        unavailable: StoreError | None = None
         bad: StoreError | None = None
         for location in image.locations:
             try:
@@ -105,36 +105,33 @@ class Reading:
             except (BlobNotFound, BlobChanged) as error:
                 bad = bad or error
             except StoreError as error:
-                away = away or error
-        if away is not None:
-            raise away
+                unavailable = unavailable or error
+        if unavailable is not None:
+            raise unavailable
         raise _no_good_copy(image, bad) from bad
 
     def _read_one(
         self, image: Image, location: Location, read: Callable[[CheckedStore, Location], _Result]
     ) -> _Result:
-        """Read one copy, and report it if it is bad; raises a store's other errors where it is away."""
-        store = self._store(location)
+        """Read one copy, and report it if it is bad; raises StoreError if its store is unavailable."""
+        if location.store not in self._stores:
+            raise StoreError(location.store, "it is not configured on this server")
+        store = self._stores[location.store]
         try:
             return read(store, location)
         except (BlobNotFound, BlobChanged) as error:
             self._copies.suspect(image, location, fault_from(store, error))
             raise
         except (BadLocation, Unsupported) as error:
-            # These are the client's fault where it gives the location, but this one is ours.
+            # Elsewhere these errors blame a client's location, but this location is from our database.
             raise StoreError(
                 store.name,
-                "its driver does not take the location that is recorded for this image any more: an "
-                "administrator must look at the store's driver and options",
+                "its driver does not accept the recorded location of this image any more: an "
+                "administrator must check the store's driver and options",
             ) from error
 
-    def _tell_of_mismatch(self, image: Image, location: Location, error: BlobChanged) -> None:
+    def _report_mismatch(self, image: Image, location: Location, error: BlobChanged) -> None:
         self._copies.suspect(image, location, Fault(FindingKind.WRONG_DIGEST, error.reason))
-
-    def _store(self, location: Location) -> CheckedStore:
-        if location.store not in self._stores:
-            raise StoreError(location.store, "it is not configured on this server")
-        return self._stores[location.store]
 
 
 def _no_good_copy(image: Image, error: StoreError | None = None) -> NoGoodCopy:
@@ -142,19 +139,17 @@ def _no_good_copy(image: Image, error: StoreError | None = None) -> NoGoodCopy:
     return NoGoodCopy(f"The bytes of image {image.id} are damaged or gone ({why}).")
 
 
-def _shortcut(store: CheckedStore, location: Location, size: int | None) -> DirectAccess | None:
+def _direct_access(store: CheckedStore, location: Location, size: int | None) -> DirectAccess | None:
+    """Return direct access to a copy whose size has been checked.
+
+    The store or the proxy sends the bytes, so its 404 for a missing copy would look like ours.
+    """
     text = location.location or ""
-    if store.redirect and (url := store.direct_url(text, _URL_EXPIRES)) is not None:
-        _look(store, text, size)
-        return DirectAccess(url=url)
-    if (path := store.accel_path(text)) is not None:
-        _look(store, text, size)
-        return DirectAccess(path=path)
-    return None
-
-
-def _look(store: CheckedStore, location: str, size: int | None) -> None:
-    """See that a copy is there that somebody else is going to send, whose 404 would look like ours."""
-    held = store.size(location)
+    url = store.direct_url(text, _URL_EXPIRES) if store.redirect else None
+    path = store.accel_path(text) if url is None else None
+    if url is None and path is None:
+        return None
+    held = store.size(text)
     if None not in (held, size) and held != size:
         raise BlobChanged(store.name, f"it holds {held} bytes of an image of {size}")
+    return DirectAccess(url, path)

@@ -1,8 +1,7 @@
-"""Imports: bytes that a client stages, that lie elsewhere or in another store become an image's by a job.
+"""Imports: a job brings staged bytes, bytes at a URI, or an image's own bytes into stores.
 
-An image that is being imported stays so until all its stores have the bytes, or, where
-that was not asked for, until every store was tried. One that cannot be imported is
-queued again, with nothing of it left anywhere.
+An image stays `importing` until all stores of the import have the bytes, or, if the import is not strict,
+until each store was tried. After a failed import the image is queued again and no bytes are left.
 """
 
 from __future__ import annotations
@@ -37,26 +36,26 @@ from calotype.transfers.job_spec import JobSpec, add_job
 from calotype.transfers.readers import Source
 from calotype.transfers.transfers import Transfers
 
-#: Characters of a URI that is imported. Signed URLs have some 1,800 of them.
+#: Maximum length of an imported URI in characters. Signed URLs have about 1,800.
 URI_MAX = 8000
 
 
 class Origin(enum.Enum):
     """Where an import's bytes come from."""
 
-    STAGED = enum.auto()  #: a client staged them
-    URI = enum.auto()  #: they lie at the URI that the change names as the location
-    COPY = enum.auto()  #: the active image has them, in other stores
+    STAGED = enum.auto()  #: a client has staged them
+    URI = enum.auto()  #: they are at the URI that is the change's location
+    COPY = enum.auto()  #: the active image has them in other stores
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
     """A client's request for an import.
 
-    `stores` get the bytes; none: the default one. `strict`: one store that fails fails the whole import.
-    `on_failure` is the status that a failed import leaves the image in. `waits`: the image stays queued until
-    the job begins. `asked` is the request that the image is made for, to be shown again. `skip_held`: stores
-    that have the bytes of the image are passed over instead of refused.
+    `stores` get the bytes; if there are none, the default store does. `strict`: if one store fails, the whole
+    import fails. `on_failure` is the image's status after a failed import. `waits`: the image stays queued
+    until the job begins. `asked` is the client's document, which the task shows again. `skip_held`: skip
+    stores that already have the image's bytes, instead of refusing the request.
     """
 
     origin: Origin
@@ -70,14 +69,14 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """An image, and the job that was written down for it; None: there was nothing to do."""
+    """An image and the id of its new job, or None if there was nothing to do."""
 
     image: Image
     job_id: str | None
 
 
 class Imports:
-    """Staging and importing, over one database and one catalog; shared by all threads."""
+    """The verbs that stage and import, over one database and one catalog; shared by all threads."""
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings, transfers: Transfers):
         self._database = database
@@ -87,15 +86,15 @@ class Imports:
         self._writer = ChangeWriter(settings)
 
     def stage(self, change: Change, source: Source) -> Image:
-        """Take bytes of a queued image that are to be imported later: uploading.
+        """Stage bytes for a queued image, which becomes uploading, for a later import.
 
         Raises:
-            NotQueued: the image has bytes already, or is being given some.
-            SourceError, StoreError, LimitReached: it failed; the image is queued again, nothing is left.
+            NotQueued: the image already has bytes, or is getting them.
+            SourceError, StoreError, LimitReached: staging failed; the image is queued again, nothing is left.
             ImageGone: the image was deleted meanwhile; nothing is left.
         """
         store = writable_store(self._stores, self._settings.staging_store)
-        store.bulkhead.require_room()  # before anything is recorded
+        store.bulkhead.require_room()  # a refused upload leaves no record
         attempt = self._begin_staging(change, store, source.length)
         size, limit = change.fields.size, self._settings.image_size_cap
         demands = Expectations(length=source.length, size=size, limit=limit)
@@ -110,12 +109,12 @@ class Imports:
             return self._transfers.begin(unit, attempt)
 
     def submit(self, change: Change, request: ImportRequest) -> Submitted:
-        """Write a job down that brings bytes into stores. Only the job looks at the bytes.
+        """Add a job that brings bytes into stores. Only the job reads the bytes.
 
         Raises:
             InvalidRequest, NotAllowed, UnknownStore, UnknownTarget, BadLocation: nothing was recorded.
             DuplicateImage, LimitReached: nothing was recorded.
-            NotQueued: the image is in a status that does not allow it, or another job is at work on it.
+            NotQueued: the image's status does not allow it, or another job of the image is open.
         """
         if request.origin is Origin.STAGED:
             return self._submit_staged(change, request)
@@ -125,40 +124,38 @@ class Imports:
 
     @retry_on_conflict
     def _submit_staged(self, change: Change, request: ImportRequest) -> Submitted:
-        targets = self._targets(request)
+        targets = self._targets(change, request)
         with self._database.unit() as unit:
             image = _take(unit, change, Status.UPLOADING, Status.IMPORTING)
             staged = unit.staged(image.id)
             if not staged:
                 raise NotQueued("The bytes of the image are still being staged. Import it afterwards.")
-            spec = JobSpec(
-                stores=targets,
+            spec = self._fetch_spec(
+                request,
+                targets,
                 source=staged[0].store,
                 location=staged[0].location,
                 staged=staged[0].key,
                 size=image.size,
-                limit=self._settings.image_size_cap,
-                on_failure=request.on_failure,
-                strict=request.strict,
             )
             return Submitted(image, add_job(unit, JobKind.FETCH, image, spec, change.caller))
 
     def _submit_uri(self, change: Change, request: ImportRequest) -> Submitted:
-        gives_new = change.image is None or request.waits
-        if gives_new:
+        if _sets_metadata(change, request):
             change.check(self._settings)
         if request.asked is not None:
             check_formats(change.fields)
-        source = external_store(self._stores, self._settings, change.caller, change.fields.location or "")
-        targets = self._targets(request, named_in_change=gives_new, store=change.fields.store)
-        if not gives_new:
-            image = change.require_image()
-            _require_formats(image)
-            if image.status is not Status.QUEUED:
-                raise NotQueued.of(_wanted(Status.QUEUED), image.status)
-        elif request.waits:
+        uri = change.fields.location or ""
+        source = external_store(self._stores, self._settings, change.caller, uri)
+        targets = self._targets(change, request)
+        if request.waits:
             change = self._with_agreed_size(change)
-        spec = self._spec(source, change.fields.location or "", targets, request)
+        if len(uri) > URI_MAX:
+            raise BadLocation(
+                source.name, f"the URI has {len(uri)} characters, and an import takes up to {URI_MAX}"
+            )
+        source.check_uri(uri)  # only the job asks the source itself, because that may take long
+        spec = self._fetch_spec(request, targets, source=source.name, uri=uri)
         self._database.start_usage(change.owner)
         return self._write_uri(change, request, spec)
 
@@ -183,41 +180,27 @@ class Imports:
                 image = _take(unit, change, Status.QUEUED, Status.IMPORTING)
             return Submitted(image, add_job(unit, JobKind.FETCH, image, spec, change.caller))
 
-    def _spec(
-        self, source: CheckedStore, uri: str, targets: tuple[str, ...], request: ImportRequest
-    ) -> JobSpec:
-        """Return the specification to import what lies at a URI. Only the job asks the source, because that
-        may take long.
-
-        Raises:
-            BadLocation: it must not be fetched, as far as that can be judged without asking anybody.
-        """
-        if len(uri) > URI_MAX:
-            raise BadLocation(
-                source.name, f"the URI has {len(uri)} characters, and an import takes up to {URI_MAX}"
-            )
-        source.check_uri(uri)
+    def _fetch_spec(self, request: ImportRequest, targets: tuple[str, ...], **source: Any) -> JobSpec:
         return JobSpec(
             stores=targets,
-            source=source.name,
-            uri=uri,
             limit=self._settings.image_size_cap,
             on_failure=request.on_failure,
             strict=request.strict,
             asked=request.asked,
+            **source,
         )
 
     @retry_on_conflict
     def _submit_copy(self, change: Change, request: ImportRequest) -> Submitted:
-        targets = self._targets(request)
+        targets = self._targets(change, request)
         image_id = change.require_image().id
         with self._database.unit() as unit:
             image = locked_for(unit, image_id, change.caller, policy.OPERATE)
             at_work = unit.has_open_job(image_id)
             if image.status is not Status.ACTIVE or at_work:
-                busy = ", and an import or a copy of it is under way: wait for its end" if at_work else ""
+                busy = ", and an import or a copy of it is running: wait until it ends" if at_work else ""
                 raise NotQueued(
-                    "Only an active image that nothing else is done with can be copied. "
+                    "Only an active image without a running import or copy can be copied. "
                     f"This image is {image.status}{busy}."
                 )
             held = {location.store for location in image.locations}
@@ -231,18 +214,18 @@ class Imports:
 
     @retry_on_conflict
     def remove_from_store(self, image: Image, store: str, caller: Caller) -> None:
-        """Take an image's bytes out of one of its stores, but never its last ones.
+        """Remove an image's bytes from one of its stores, but never its last undamaged copy.
 
         Raises:
             NotQueued: the image is not active.
-            NotFound: the store does not hold the image.
-            NotAllowed: it is the only one that does.
+            NotFound: the store has no copy of the image.
+            NotAllowed: no other store has one, or only damaged ones.
         """
         with self._database.unit(frees=True) as unit:
             current = locked_for(unit, image.id, caller, policy.OPERATE)
             if current.status is not Status.ACTIVE:
                 raise NotQueued(
-                    f"Only an active image can be taken out of a store. This image is {current.status}."
+                    f"Only an active image can be removed from a store. This image is {current.status}."
                 )
             there = [location for location in current.locations if location.store == store]
             if not there:
@@ -258,30 +241,33 @@ class Imports:
             unit.audit(AuditVerb.REMOVE_COPY, image.id, caller.actor, f"store {store}")
             self._transfers.removal.mark(unit, current, there)
 
-    def _targets(
-        self, request: ImportRequest, *, named_in_change: bool = False, store: str | None = None
-    ) -> tuple[str, ...]:
+    def _targets(self, change: Change, request: ImportRequest) -> tuple[str, ...]:
         """Return the names of the stores that get the bytes.
 
-        A store that the image's own metadata names is a wrong value; one that an import names is not there.
-
         Raises:
-            UnknownStore, UnknownTarget: there is no such store, or it takes no uploads.
+            UnknownStore: the image's metadata name a store that does not exist or takes no uploads.
+            UnknownTarget: the import names such a store.
         """
         try:
-            return tuple(writable_store(self._stores, name).name for name in request.stores or (store,))
+            names = request.stores or (change.fields.store,)
+            return tuple(writable_store(self._stores, name).name for name in names)
         except UnknownStore as error:
-            if named_in_change:
+            if _sets_metadata(change, request):
                 raise
             raise UnknownTarget(str(error)) from None
 
 
+def _sets_metadata(change: Change, request: ImportRequest) -> bool:
+    """Return whether the change makes an image or changes metadata, and does not only name a URI."""
+    return change.image is None or request.waits
+
+
 def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str) -> CheckedStore:
-    """Return the store that reads what lies at a URI: the only way by which a client's URI comes to one.
+    """Return the store that reads from a URI. A client's URI reaches a store only through this function.
 
     Raises:
-        NotAllowed: the caller may name no source outside of this service.
-        BadLocation: no store takes the URI.
+        NotAllowed: the caller may not name a source outside of this service.
+        BadLocation: no store accepts the URI.
     """
     if not policy.may_name_sources(caller, settings.external_sources):
         raise NotAllowed(
@@ -292,45 +278,39 @@ def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str
 
 
 def writable_store(stores: Catalog, name: str | None) -> CheckedStore:
-    """Return the store of that name, or the default one; raises UnknownStore."""
+    """Return the store with this name, or the default store; raises UnknownStore."""
     name = name or stores.default
-    if name is None or name not in stores:
-        raise UnknownStore(
-            f"Requested store {name or '(none, and there is no default)'} "
-            f"not available for storage on this Glance node{_one_of(stores)}"
-        )
-    if not stores[name].can(Capability.WRITE):
-        raise UnknownStore(
-            f"Requested store {name} not available for storage: it takes no uploads{_one_of(stores)}"
-        )
-    return stores[name]
-
-
-def _one_of(stores: Catalog) -> str:
-    """Return the names that a client can use instead."""
-    names = [store.name for store in stores if store.can(Capability.WRITE)]
-    return f"; one of: {', '.join(names)}." if names else ""
+    known = name is not None and name in stores
+    if name is not None and known and stores[name].can(Capability.WRITE):
+        return stores[name]
+    why = ": it takes no uploads" if known else " on this Glance node"
+    names = ", ".join(store.name for store in stores if store.can(Capability.WRITE))
+    raise UnknownStore(
+        f"Requested store {name or '(none, and there is no default)'} not available for storage{why}"
+        + (f"; one of: {names}." if names else "")
+    )
 
 
 def _take(unit: Unit, change: Change, before: Status, after: Status) -> Image:
-    """Move an image on whose bytes are to be staged or imported; return it, with its row alone."""
+    """Move an image to the status in which its bytes are staged or imported, and return its row."""
     image_id = change.require_image().id
     current = locked_for(unit, image_id, change.caller, policy.UPLOAD, whole=False)
     if after is Status.IMPORTING:
         _require_formats(current)
     if unit.has_open_job(image_id):
-        raise NotQueued("The image is being imported already. Wait for the end of that import.")
+        raise NotQueued("The image is being imported already. Wait until that import ends.")
     try:
         unit.move(image_id, {before}, after, status_reason=None)
     except StatusConflict:
-        raise NotQueued.of(_wanted(before), current.status) from None
+        raise NotQueued.of(_NEEDED[before], current.status) from None
     return unit.row(image_id)
 
 
-def _wanted(before: Status) -> str:
-    if before is Status.UPLOADING:
-        return "Only an image whose bytes are staged can be imported by glance-direct"
-    return "Only a queued image can be given bytes"
+#: Which statuses an import or a staging needs, as a sentence for the client.
+_NEEDED = {
+    Status.UPLOADING: "Only an image whose bytes are staged can be imported by glance-direct",
+    Status.QUEUED: "Only a queued image can be given bytes",
+}
 
 
 def _require_formats(image: Image) -> None:

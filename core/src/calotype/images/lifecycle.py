@@ -1,9 +1,8 @@
-"""The verbs on images and their metadata. Bytes are the business of `calotype.transfers`.
+"""The verbs on images and their metadata. `calotype.transfers` moves the bytes.
 
-Each verb is one or two short units of work around what takes long. A status is changed
-by a compare-and-swap, so that one of two processes that want the same image gets it. Each unit judges
-the caller's right, and the values it sets, against the image that it has locked: see
-`calotype.database.rights`. No HTTP here.
+Each verb is one or two short units of work, and bytes move only between them. A status changes by
+compare-and-swap, so only one of two processes gets an image. Each unit of work checks the caller's
+right, and the values that it sets, against the image that it has locked: see `calotype.database.rights`.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ from calotype.transfers.readers import Source
 class Lifecycle(Upkeep):
     """The verbs, over one database and one catalog of stores; shared by all threads.
 
-    `members` has those on whom an image is shared with, `reading` those on its bytes, `imports` those
-    that jobs carry out.
+    `members` has the verbs that share images, `reading` those that read bytes, and `imports` those that
+    stage and import bytes.
     """
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
@@ -52,37 +51,34 @@ class Lifecycle(Upkeep):
         self.reading = Reading(stores, self.copies)
         self.imports = Imports(database, stores, settings, self._transfers)
 
+    @retry_on_conflict
     def reserve(self, change: Change) -> Image:
-        """Make an image that waits for its bytes: queued.
+        """Make a queued image, which waits for its bytes.
 
         Raises:
             InvalidRequest, NotAllowed: the change breaks a rule.
             DuplicateImage: its id is taken.
-            LimitReached: the project has as many images as it may.
+            LimitReached: the project has the maximum number of images.
         """
         self._check(change)
-        return self._reserve(change)
-
-    @retry_on_conflict
-    def _reserve(self, change: Change) -> Image:
         with self._database.unit() as unit:
             return self._writer.add(unit, change)
 
     def upload(self, change: Change, source: Source, *, on_failure: Status = Status.KILLED) -> Image:
-        """Take an image's bytes, of a new image or of a queued one: saving, then active.
+        """Store the bytes of a new or queued image, which becomes saving and then active.
 
-        `on_failure` is where a failed upload leaves the image: killed, or queued again.
+        `on_failure` is the status after a failed upload: killed, or queued again.
 
         Raises:
             InvalidRequest, NotAllowed, UnknownStore, DuplicateImage: nothing was recorded.
             LimitReached: the project's quota does not allow it; nothing was recorded.
-            NotQueued: the image has bytes already, or is getting them.
+            NotQueued: the image already has bytes, or an upload to it is running.
             SourceError, StoreError: the upload failed; `status_reason` says why.
             ImageGone: the image was deleted meanwhile; nothing is left.
         """
         self._check(change)
         store = writable_store(self._stores, change.fields.store)
-        store.bulkhead.require_room()  # before anything is recorded
+        store.bulkhead.require_room()  # a refused upload leaves no record
         expectations = Expectations(
             length=source.length,
             size=change.size,
@@ -103,14 +99,14 @@ class Lifecycle(Upkeep):
             return self._transfers.begin(unit, attempt)
 
     def register(self, change: Change, *, confirm: Callable[[], Caller] | None = None) -> Image:
-        """Make an image, or a queued one, active whose bytes lie elsewhere, at the change's `location`.
+        """Make a new or queued image active with the bytes at the change's external `location`.
 
-        `confirm` says again who the caller is, once the source has answered, which may have taken long.
+        `confirm` identifies the caller again after the source has answered, because that may take long.
 
         Raises:
             InvalidRequest, NotAllowed, DuplicateImage, LimitReached: nothing was recorded.
             BadLocation, BlobNotFound, Unavailable: nothing was recorded.
-            NotQueued: the image has bytes already.
+            NotQueued: the image already has bytes.
         """
         self._check(change)
         uri = change.fields.location or ""
@@ -125,7 +121,7 @@ class Lifecycle(Upkeep):
         with self._database.unit() as unit:
             image = self._writer.write(unit, change)
             try:
-                # A digest that a client declared proves nothing: these bytes were never read.
+                # The service has not read these bytes, so a digest that the client declared is not stored.
                 values = {"status_reason": None, "size": size, "checksum": None}
                 unit.move(image.id, {Status.QUEUED}, Status.ACTIVE, **values)
             except StatusConflict:
@@ -134,21 +130,18 @@ class Lifecycle(Upkeep):
             unit.audit(AuditVerb.REGISTER, image.id, change.caller.actor, f"store {store}")
             return unit.image(image.id)
 
+    @retry_on_conflict
     def update(self, change: Change) -> Image:
-        """Change metadata: what the change names, and nothing else.
+        """Change the metadata that the change names, and nothing else.
 
         Raises:
             InvalidRequest, NotAllowed: the change breaks a rule.
-            Conflict: it declares a format that the image's bytes do not have.
-            ImageNotFound: the image was deleted meanwhile, or the caller may not know of it any more.
+            Conflict: it declares a format that contradicts the image's bytes.
+            ImageNotFound: the image was deleted meanwhile, or the caller may not see it any more.
         """
         self._check(change)
-        return self._update(change)
-
-    @retry_on_conflict
-    def _update(self, change: Change) -> Image:
         image = change.require_image()
-        # A protected image can be deleted only after this.
+        # Only after this can a protected image be deleted, so the unit may use the reserve of a full disk.
         unprotects = image.protected and change.fields.fields.get("protected") is False
         with self._database.unit(frees=unprotects) as unit:
             before = locked_for(unit, image.id, change.caller, policy.UPDATE)
@@ -158,7 +151,7 @@ class Lifecycle(Upkeep):
 
     @retry_on_conflict
     def add_tag(self, image: Image, tag: str, caller: Caller) -> None:
-        """Give an image a tag; it is no error if it has that tag already."""
+        """Add a tag to an image. If the image already has it, this is no error."""
         check_tag(tag)
         with self._database.unit() as unit:
             tags = {*locked_for(unit, image.id, caller, policy.UPDATE).tags, tag}
@@ -166,27 +159,27 @@ class Lifecycle(Upkeep):
                 raise RequestTooLarge(
                     f"The limit has been exceeded on the number of allowed image tags: {most}."
                 )
-            unit.change(image.id, ALIVE, {})  # the time of change
+            unit.change(image.id, ALIVE, {})  # sets the time of change
             unit.set_tags(image.id, tags)
             unit.audit(AuditVerb.TAG, image.id, caller.actor, tag)
 
     @retry_on_conflict
     def remove_tag(self, image: Image, tag: str, caller: Caller) -> None:
-        """Take a tag from an image; raises NotFound if it has no tag of that name."""
+        """Remove a tag from an image; raises NotFound if the image does not have it."""
         with self._database.unit(frees=True) as unit:
             tags = set(locked_for(unit, image.id, caller, policy.UPDATE).tags)
             if tag not in tags:
                 raise NotFound(f"Image {image.id} has no such tag.")
-            unit.change(image.id, ALIVE, {})  # the time of change
+            unit.change(image.id, ALIVE, {})  # sets the time of change
             unit.set_tags(image.id, tags - {tag})
             unit.audit(AuditVerb.UNTAG, image.id, caller.actor, tag)
 
     def deactivate(self, image: Image, caller: Caller) -> Image:
-        """Withhold an image's bytes from all but administrators; no error if they are withheld already."""
+        """Let only administrators read an image's bytes. If it is already so, this is no error."""
         return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller, AuditVerb.DEACTIVATE)
 
     def reactivate(self, image: Image, caller: Caller) -> Image:
-        """Give an image's bytes out again."""
+        """Let all who may see an image read its bytes again."""
         return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE, caller, AuditVerb.REACTIVATE)
 
     @retry_on_conflict
@@ -203,9 +196,9 @@ class Lifecycle(Upkeep):
 
     @retry_on_conflict
     def delete(self, image: Image, caller: Caller) -> None:
-        """Delete an image: the record first, the bytes after; bytes of others are never touched.
+        """Delete an image: first the record, then its bytes, but never bytes at an external location.
 
-        Bytes that cannot be removed now stay marked for removal.
+        If bytes cannot be removed now, they stay pending delete.
 
         Raises:
             Protected: the image is protected.
@@ -224,22 +217,22 @@ class Lifecycle(Upkeep):
             unit.audit(AuditVerb.DELETE, image.id, caller.actor, f"was {image.status}")
             unit.count(image.owner, self._limits, images=-1)
             if image.has_jobs:
-                unit.hurry_jobs(image.id)  # none of them waits any longer for the sake of this image
+                unit.hurry_jobs(image.id)  # they need not wait for a retry, because they end now
             self._transfers.removal.mark(unit, image, staged)
             self._transfers.removal.mark(unit, image, image.locations, self._settings.delete_grace)
 
     @retry_on_conflict
     def undelete(self, image_id: str, caller: Caller) -> Image:
-        """Bring a deleted image back whose bytes are still kept (`delete_grace`), as it was.
+        """Restore a deleted image within the grace period of its bytes (`delete_grace`).
 
         Raises:
-            NotAllowed: the caller is no administrator.
-            NotFound: there is no such image, or its bytes are gone.
+            NotAllowed: the caller is not an administrator.
+            NotFound: there is no such image, or its bytes have been removed.
         """
         with self._database.unit() as unit:
             require(caller, policy.OPERATE)
             kept = [one for one in unit.locations(image_id) if one.location and unit.revive_location(one.key)]
-            # Without a digest there were only staged bytes, or parts of an import.
+            # An image without a digest had only staged bytes, or parts of an import.
             before = unit.any_image(image_id) if kept else None
             if before is None or before.os_hash_value is None or before.deleted_from is None:
                 raise NotFound(f"There is no deleted image {image_id} whose bytes are kept.")

@@ -1,6 +1,6 @@
-"""Members: the projects that an image is shared with, and what they say to it.
+"""Members: the projects that an image is shared with, and their answers.
 
-Each verb judges the caller's right in its unit of work: see `calotype.database.rights`.
+Each verb checks the caller's right in its unit of work: see `calotype.database.rights`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from calotype.model.states import ALIVE
 
 @dataclass(frozen=True, slots=True)
 class MemberSpec:
-    """A project to share with, and whether it may share further (None: as before, or not)."""
+    """A project to share with, and whether it may share further.
+
+    With `can_share` None, a member keeps that right as it is, and a new member does not get it.
+    """
 
     project: str
     can_share: bool | None = None
@@ -43,8 +46,8 @@ class Members:
 
         Raises:
             InvalidRequest: the project's name is invalid.
-            NotAllowed: the caller may not share it, or its visibility is another one.
-            Conflict: it is shared with the project already.
+            NotAllowed: the caller may not share the image, or its visibility is not `shared`.
+            Conflict: the image is already shared with the project.
             RequestTooLarge: the image has the maximum number of members.
         """
         check_project(project)
@@ -66,38 +69,29 @@ class Members:
         The visibility of a private image becomes `shared`.
 
         Raises:
-            InvalidRequest: no project can be called that.
-            NotAllowed: the caller may not share it.
-            RequestTooLarge: the image has as many members as it may.
+            InvalidRequest: the project's name is invalid.
+            NotAllowed: the caller may not share the image.
+            RequestTooLarge: the image has the maximum number of members.
         """
         check_project(member.project)
         with self._database.unit() as unit:
             current = locked_for(unit, image.id, caller, policy.SHARE)
             self.check_number({one.project for one in current.members} | {member.project})
-            self._open(unit, current)
-            self._set(unit, image.id, member)
+            _set(unit, current, [member])
             unit.audit(AuditVerb.SHARE, image.id, caller.actor, member.project)
             return unit.image(image.id)
 
     def check_number(self, projects: Collection[str]) -> None:
-        """Return if an image may have so many members; raises RequestTooLarge."""
+        """Return if an image may have this many members; raises RequestTooLarge."""
         if len(projects) > self._most:
             raise RequestTooLarge(
                 f"The limit has been exceeded on the number of allowed image members: {self._most}."
             )
 
-    def _open(self, unit: Unit, image: Image) -> None:
-        if image.visibility is Visibility.PRIVATE:
-            unit.change(image.id, ALIVE, {"visibility": Visibility.SHARED})
-
-    def _set(self, unit: Unit, image_id: str, member: MemberSpec) -> None:
-        values = {} if member.can_share is None else {"can_share": member.can_share}
-        unit.set_member(image_id, member.project, **values)
-
     @retry_on_conflict
     def share_with(self, image: Image, members: list[MemberSpec], caller: Caller) -> Image:
-        """Share an image with these projects and no others; otherwise as `share`."""
-        wanted = {member.project: member for member in members}  # of one that comes twice the last counts
+        """Share an image with these projects and no others; otherwise like `share`."""
+        wanted = {member.project: member for member in members}  # the last entry of a project counts
         self.check_number(wanted.keys())
         for project in wanted:
             check_project(project)
@@ -106,15 +100,13 @@ class Members:
             for one in current.members:
                 if one.project not in wanted:
                     unit.remove_member(image.id, one.project)
-            self._open(unit, current)
-            for member in wanted.values():
-                self._set(unit, image.id, member)
+            _set(unit, current, wanted.values())
             unit.audit(AuditVerb.SHARE, image.id, caller.actor, f"only {', '.join(wanted) or 'nobody'}")
             return unit.image(image.id)
 
     @retry_on_conflict
     def unshare(self, image: Image, project: str, caller: Caller) -> None:
-        """End a membership at once; raises NotFound when there is none."""
+        """End a membership at once; raises NotFound if there is none."""
         with self._database.unit(frees=True) as unit:
             locked_for(unit, image.id, caller, policy.SHARE)
             if not unit.remove_member(image.id, project):
@@ -123,11 +115,11 @@ class Members:
 
     @retry_on_conflict
     def answer(self, image: Image, project: str, status: MemberStatus, caller: Caller) -> Image:
-        """Say what a member thinks of an image: accepted ones are in its lists.
+        """Record a member's answer to the offer of an image. Accepted images appear in the member's lists.
 
         Raises:
             NotAllowed: the caller may not answer for any member.
-            NotFound: there is no such member that the caller could answer for.
+            NotFound: there is no such member for whom the caller may answer.
         """
         with self._database.unit() as unit:
             current = locked_for(unit, image.id, caller, policy.ANSWER)
@@ -140,12 +132,21 @@ class Members:
 
 
 def check_shared(image: Image) -> None:
-    """Return if an image has members; raises NotAllowed.
+    """Return if the image's visibility is `shared`; raises NotAllowed.
 
-    Memberships outlive the visibility that gives them a meaning; meanwhile they are not touched.
+    Members remain recorded when the visibility changes, and cannot be changed until it is `shared` again.
     """
     if image.visibility is not Visibility.SHARED:
         raise NotAllowed(
             f"Only shared images have members. This image is {image.visibility}; "
             "set visibility to shared first."
         )
+
+
+def _set(unit: Unit, image: Image, members: Collection[MemberSpec]) -> None:
+    """Write members of an image. If the image is private, it becomes shared."""
+    if image.visibility is Visibility.PRIVATE:
+        unit.change(image.id, ALIVE, {"visibility": Visibility.SHARED})
+    for member in members:
+        values = {} if member.can_share is None else {"can_share": member.can_share}
+        unit.set_member(image.id, member.project, **values)

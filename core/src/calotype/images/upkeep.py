@@ -1,4 +1,4 @@
-"""Upkeep: what runs beside requests, and what operators have done at once."""
+"""Upkeep: the work of background workers, and checks that operators run at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from calotype.transfers.transfers import Transfers
 
 
 class Upkeep:
-    """The verbs that no request asks for; shared by all threads. `copies` has those on bad copies."""
+    """The verbs of workers and operators; shared by all threads. `copies` has the verbs on bad copies."""
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
         self._database = database
@@ -37,11 +37,14 @@ class Upkeep:
         self._jobs = Jobs(database, stores, settings, self._transfers)
 
     def close(self) -> None:
-        """Renew no lease any more."""
+        """Stop renewing leases."""
         self._leases.close()
 
     def scrubbers(self, ending: threading.Event, *, only: str | None = None) -> list[Scrubber]:
-        """Return a scrubber for each store that is scrubbed, or for one of them; `ending` ends them."""
+        """Return a scrubber for each store that is scrubbed, or only for the store `only`.
+
+        Setting `ending` ends the scrubbers.
+        """
         settings = self._settings
         return [
             Scrubber(self._database, store, self._transfers, settings.scrub_period, Pace(rate, ending))
@@ -49,12 +52,15 @@ class Upkeep:
             if store.scrub
             and only in (None, store.name)
             and (rate := store.scrub_rate or settings.scrub_rate)
-            and Capability.WRITE in store.driver.capabilities  # others hold no bytes but somebody else's
+            and Capability.WRITE in store.driver.capabilities  # the bytes of other stores are not ours
         ]
 
     @retry_on_conflict
     def resume_scrub(self, store: str) -> bool:
-        """Let the scrubber go on where it stopped, with bad copies first; return whether it had stopped."""
+        """Let a store's scrubber continue where it stopped, and return whether it had stopped.
+
+        It checks the copies in quarantine first.
+        """
         with self._database.unit() as unit:
             if not unit.scrubs.resume(store):
                 return False
@@ -63,10 +69,10 @@ class Upkeep:
             return True
 
     def recheck(self, image_id: str, actor: Actor) -> list[Rechecked]:
-        """Read all copies of an image now, because somebody asks, and quarantine each or take it out.
+        """Read all copies of an image now, quarantine the bad ones, and release the good ones.
 
         Raises:
-            StoreError: a store is away or cannot read its copy; that copy is as before.
+            StoreError: a store is unavailable or cannot read its copy; that copy stays unchanged.
         """
         checked = []
         for copy in self._database.scrubs.copies(image_id):
@@ -81,11 +87,11 @@ class Upkeep:
         return checked
 
     def work(self) -> bool:
-        """Do the oldest job that nobody does; whether there was one."""
+        """Do the oldest job that no process works on, and return whether there was one."""
         return self._jobs.run_next()
 
     def sweep(self, *, once: bool = False) -> Swept:
-        """End what died half way, anywhere, and remove what is doomed, and audit records that are too old.
+        """End abandoned attempts and jobs, and remove bytes pending delete and old audit records.
 
         See `Sweeper.sweep`.
         """

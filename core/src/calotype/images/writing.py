@@ -1,9 +1,8 @@
-"""Writing changes: what the verbs on images do within their units of work."""
+"""Write changes of images: the steps that the verbs share within their units of work."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from calotype.config.settings import Settings
 from calotype.database.errors import StatusConflict
@@ -19,13 +18,13 @@ from calotype.model.images import Image, Status
 from calotype.model.usage import Limits
 from calotype.transfers.readers import redeclared
 
-#: The beginning is a sentence of the first API server, by which clients know the error.
+#: The beginning is the sentence of the first API server, by which clients recognize the error.
 UNQUEUED = "Cannot upload to an unqueued image"
 _FORMATS = ("disk_format", "container_format")
 
 
 class ChangeWriter:
-    """Writes changes; the caller has checked them and begun a unit of work."""
+    """Writes changes. The caller has checked them and begun a unit of work."""
 
     def __init__(self, settings: Settings):
         self.limits = Limits(settings.project_bytes, settings.project_images)
@@ -35,7 +34,7 @@ class ChangeWriter:
         """Insert the image that a change makes.
 
         Raises:
-            NotAllowed: the caller may make no images.
+            NotAllowed: the caller may not make images.
             DuplicateImage: its id is taken.
         """
         require(change.caller, policy.CREATE)
@@ -49,21 +48,23 @@ class ChangeWriter:
         unit.audit(AuditVerb.CREATE, image.id, change.caller.actor, describe(asked, {}, properties))
         return unit.image(image.id)
 
-    def change(self, unit: Unit, change: Change, **values: Any) -> str:
-        """Change an image that the unit has locked, and set values too; return a text for the audit trail.
+    def change(self, unit: Unit, change: Change, status: Status | None = None) -> str:
+        """Change an image that the unit has locked, and return a text for the audit trail.
+
+        With a `status`, also move the image from `queued` to that status.
 
         Raises:
-            InvalidRequest, NotAllowed, Conflict: the change breaks a rule, with the image as it is now.
-            StatusConflict: the values move the image out of a status that it is not in.
+            InvalidRequest, NotAllowed, Conflict: the change breaks a rule for the image as it is now.
+            StatusConflict: the image must be queued and is not.
         """
         before = change.require_image()
         change.check_rights(self._settings)
         self._check_redeclared(change, before)
         detail = describe(change.fields, before.properties, change.properties)
-        if "status" in values:
-            unit.apply(change, {Status.QUEUED}, **values)
+        if status is None:
+            unit.apply(change)
         else:
-            unit.apply(change, **values)
+            unit.apply(change, {Status.QUEUED}, status=status, status_reason=None)
         if change.owner != before.owner:
             counted = sum(location.counted for location in unit.locations(before.id))
             unit.count(before.owner, self.limits, images=-1, size=-counted)
@@ -75,12 +76,11 @@ class ChangeWriter:
         if change.image is None:
             return self.add(unit, change)
         before = locked_for(unit, change.image.id, change.caller, policy.UPLOAD)
-        if detail := self.change(unit, change.onto(before)):
-            unit.audit(AuditVerb.UPDATE, before.id, change.caller.actor, detail)
+        self._change_audited(unit, change.onto(before))
         return unit.image(before.id)
 
     def take(self, unit: Unit, change: Change, status: Status) -> Image:
-        """Give a new image, or a queued one, a status in which its bytes come in, and change it.
+        """Make a new image with a status in which its bytes arrive, or move a queued image to that status.
 
         Raises:
             NotQueued: the image is not queued.
@@ -88,21 +88,24 @@ class ChangeWriter:
         """
         if change.image is None:
             return self.add(unit, change, status)
-        image_id, caller = change.image.id, change.caller
-        before = locked_for(unit, image_id, caller, policy.UPLOAD, whole=change.changes_metadata)
+        image_id, whole = change.image.id, change.changes_metadata
+        before = locked_for(unit, image_id, change.caller, policy.UPLOAD, whole=whole)
         try:
-            if change.changes_metadata:
-                detail = self.change(unit, change.onto(before), status=status, status_reason=None)
-                if detail:
-                    unit.audit(AuditVerb.UPDATE, image_id, caller.actor, detail)
+            if whole:
+                self._change_audited(unit, change.onto(before), status)
             else:
                 unit.move(image_id, {Status.QUEUED}, status, status_reason=None)
         except StatusConflict:
             raise NotQueued.of(UNQUEUED, before.status) from None
         return unit.row(image_id)
 
+    def _change_audited(self, unit: Unit, change: Change, status: Status | None = None) -> None:
+        """Change an image as `change` does, and record it in the audit trail if it sets any metadata."""
+        if detail := self.change(unit, change, status):
+            unit.audit(AuditVerb.UPDATE, change.require_image().id, change.caller.actor, detail)
+
     def _check_redeclared(self, change: Change, before: Image) -> None:
-        """Refuse a format that the image's bytes, which have been inspected, do not have."""
+        """Refuse a format that contradicts the inspection of the image's bytes."""
         fields = change.fields.fields
         formats = {name: fields[name] for name in _FORMATS if name in fields}
         problem = redeclared(before, replace(before, **formats), before.detected_format)
