@@ -324,9 +324,14 @@ class CheckedStore:
             self.bulkhead.call(self.driver.check)
 
     def check_here(self) -> None:
-        """As `check`, but in the calling thread and without a timeout: a probe has a thread of its own."""
+        """As `check`, but in the calling thread and without a timeout, because a probe has its own thread.
+
+        Raises:
+            Overdue, Busy: the store answers this call, but no further upload or download.
+        """
         with self._using():
             self.driver.check()
+        self.bulkhead.require_free()
 
     def require_own(self) -> None:
         """Return if the store is available and its place is its own: only then is a missing blob really gone.
