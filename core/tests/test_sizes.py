@@ -24,7 +24,6 @@ LARGE_FUNCTIONS = {
     "core/src/calotype/cli/tokens.py add",
     "core/src/calotype/database/findings.py record",
     "core/src/calotype/transfers/scrubbing.py __init__",
-    "plugins/store_http/src/calotype_store_http/reading.py __init__",
     "plugins/store_swift/src/calotype_store_swift/reader.py __init__",
     "plugins/store_swift/src/calotype_store_swift/upload.py __init__",
 }
