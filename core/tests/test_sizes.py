@@ -24,8 +24,6 @@ LARGE_FUNCTIONS = {
     "core/src/calotype/cli/tokens.py add",
     "core/src/calotype/database/findings.py record",
     "core/src/calotype/transfers/scrubbing.py __init__",
-    "plugins/store_swift/src/calotype_store_swift/reader.py __init__",
-    "plugins/store_swift/src/calotype_store_swift/upload.py __init__",
 }
 
 MODULES = {str(path.relative_to(ROOT)): path for _, source in distributions() for path in modules(source)}

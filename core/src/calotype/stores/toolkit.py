@@ -6,7 +6,7 @@ Everything here is public, for authors of drivers; docs/writing-a-store.md shows
 from __future__ import annotations
 
 import abc
-import contextlib
+import io
 import logging
 import re
 import tempfile
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from calotype.stores.contract import KEY, Reader
 from calotype.stores.errors import BadLocation, StoreError, StoreFull, Unavailable
@@ -138,7 +138,7 @@ class ResumingReader(abc.ABC):
 class Part:
     """Consecutive bytes of a source, in memory or in a file; `last` if the source ended with them."""
 
-    data: bytearray | BinaryIO
+    data: bytearray | io.BufferedRandom
     size: int
     last: bool
 
@@ -176,6 +176,7 @@ class Parts:
         self._cut = 0
         self._ahead = b""
         self._spare: list[bytearray] = []
+        self._files: set[io.BufferedRandom] = set()
 
     def next(self, room: Callable[[int], object] = lambda size: None) -> Part:
         """Return the next part; what the source raises is let through.
@@ -211,7 +212,13 @@ class Parts:
         if isinstance(part.data, bytearray):
             self._spare.append(part.data)
         else:
+            self._files.discard(part.data)
             part.data.close()
+
+    def close(self) -> None:
+        """Close the files of parts that were not released."""
+        for file in self._files:
+            file.close()
 
     def send(self, first: Part, send: Callable[[int, Part], Receipt]) -> list[Receipt]:
         """Send a part and all after it, several at a time, and return the receipts in the parts' order.
@@ -257,13 +264,12 @@ class Parts:
         return Part(data, filled, last=not self._ahead)
 
     def _on_disk(self, size: int) -> Part:
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(tempfile.TemporaryFile(dir=self._limits.folder))
-            for block in self._blocks(size):
-                file.write(block)
-            written = file.tell()
-            file.seek(0)
-            stack.pop_all()
+        file = tempfile.TemporaryFile(dir=self._limits.folder)  # noqa: SIM115 - released with the part
+        self._files.add(file)
+        for block in self._blocks(size):
+            file.write(block)
+        written = file.tell()
+        file.seek(0)
         return Part(file, written, last=not self._ahead)
 
     def _blocks(self, size: int) -> Iterator[bytes]:
