@@ -22,9 +22,6 @@ LARGE_FUNCTIONS = {
     "core/src/calotype/cli/fsck.py fsck",
     "core/src/calotype/cli/stores.py stores",
     "core/src/calotype/cli/tokens.py add",
-    "plugins/store_http/src/calotype_store_http/reading.py __init__",
-    "plugins/store_swift/src/calotype_store_swift/reader.py __init__",
-    "plugins/store_swift/src/calotype_store_swift/upload.py __init__",
 }
 
 MODULES = {str(path.relative_to(ROOT)): path for _, source in distributions() for path in modules(source)}

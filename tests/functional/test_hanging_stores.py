@@ -186,6 +186,28 @@ def test_downloads_from_a_store_that_hangs_are_told_so_and_others_go_on(gates: G
     eventually(lambda: server.get(f"/images/{far}").body == BYTES)
 
 
+def test_slow_clients_of_a_healthy_store_make_it_busy_and_not_unavailable(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    few = {**settings(tmp_path), "store.slow.max_downloads": "2"}
+    server = start_server(few, env=install(tmp_path))
+    far = upload_to(server, "slow", bytes(64 << 20)).image["id"]
+    reason = "it is busy: all 2 of its slots for downloads (max_downloads) are in use; try again later"
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            slow = stack.enter_context(contextlib.closing(server.connect()))
+            slow.request("GET", f"/images/{far}")
+            slow.getresponse()
+        server.readyz(lambda answer: answer.json["stores"]["slow"] == "busy")
+        refused = server.get(f"/images/{far}")
+
+    assert_told([refused], 1)
+    assert reason in refused.text
+    assert f"store 'slow' is busy: store 'slow': {reason}" in server.log
+    server.readyz(lambda answer: answer.json["stores"]["slow"] == "ok")
+    assert server.head(f"/images/{far}").status == 200
+
+
 def test_deletes_in_a_store_that_hangs_are_left_to_a_sweep(gates: Gates) -> None:
     """r1-D3: the record is gone at once; the bytes go when the store is back."""
     server = gates.server

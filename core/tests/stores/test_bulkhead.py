@@ -13,6 +13,7 @@ from calotype.stores import BadLocation, SourceBroken, Stored, StoreError, Unava
 from calotype.stores import bulkhead as bulkheads
 from calotype.stores.bulkhead import STAND_IN, Bounds, Bulkhead
 from calotype.stores.checked import CheckedStore
+from calotype.stores.errors import Busy, Overdue
 from calotype.stores.measured import Expectations
 from calotype.testing import MemoryStore, Trickle, pattern
 
@@ -107,9 +108,9 @@ def test_when_as_many_calls_hang_as_may_be_others_are_refused_at_once_and_let_in
             CALLS[method](store)
     began = time.monotonic()
     if method == "get":
-        with pytest.raises(Unavailable, match="2 calls wait for it"):
+        with pytest.raises(Unavailable, match=r"it does not answer: all 2 of its slots for calls"):
             store.size("blob:k")
-    with pytest.raises(Unavailable, match=r"2 (calls|uploads) wait for it"):
+    with pytest.raises(Unavailable, match=r"does not answer: all 2 of its slots for (calls|uploads)"):
         CALLS[method](store)
 
     assert time.monotonic() - began < SOON
@@ -118,6 +119,50 @@ def test_when_as_many_calls_hang_as_may_be_others_are_refused_at_once_and_let_in
     wait_until(lambda: store.bulkhead.hanging == 0)
     put(store, "other")
     assert store.size("blob:other") == len(DATA)
+
+
+def test_downloads_that_wait_for_their_clients_make_a_store_busy(hanging):
+    store = hanging()
+    location = put(store)
+    readers = [store.get(location) for _ in range(2)]
+    with pytest.raises(Busy) as refused:
+        store.get(location)
+
+    assert str(refused.value) == (
+        "store 'hanging': it is busy: all 2 of its slots for downloads (max_downloads) are in use; "
+        "try again later"
+    )
+    assert store.size(location) == len(DATA)
+    with pytest.raises(Busy):
+        store.check_here()
+    readers[0].close()
+    store.check_here()
+    store.get(location).close()
+
+
+def test_the_refusal_counts_the_downloads_that_hang(hanging):
+    store = hanging()
+    store.driver.get = lambda location: Stuck(store.driver.gate)
+    readers = [store.get("blob:k", size=5) for _ in range(2)]
+    with pytest.raises(Overdue):
+        readers[0].read(5)
+    with pytest.raises(Busy, match="are in use, 1 of them by calls that hang; try again later"):
+        store.get("blob:k")
+    assert store.bulkhead.hanging == 1
+
+
+def test_a_store_does_not_answer_if_all_reads_wait_for_it(hanging):
+    store = hanging(bounds=QUICK.model_copy(update={"stall_timeout": 30}))
+    store.driver.get = lambda location: Stuck(store.driver.gate)
+    readers = [store.get("blob:k", size=5) for _ in range(2)]
+    threads = [threading.Thread(target=reader.read, args=(5,)) for reader in readers]
+    for thread in threads:
+        thread.start()
+    with pytest.raises(Overdue, match="it does not answer: all 2 of its slots for downloads"):
+        store.get("blob:k")
+    store.driver.gate.set()
+    for thread in threads:
+        thread.join()
 
 
 def test_who_waits_for_a_place_gets_the_one_that_is_left(hanging):
@@ -236,7 +281,7 @@ def test_a_download_that_hangs_is_given_up_and_keeps_its_place_until_the_driver_
             reader.read(5)
         reader.close()
         reader.close()
-    with pytest.raises(Unavailable, match="2 downloads wait for it"):
+    with pytest.raises(Unavailable, match="does not answer: all 2 of its slots for downloads"):
         store.get("blob:k")
     assert not any(one.closed for one in opened)
 

@@ -54,10 +54,10 @@ def test_an_upload_to_a_crowded_store_leaves_no_record(hurried):
     with pytest.raises(Overdue):
         hurried.lifecycle.upload(Change(CALLER, ImageFields()), Announced(Trickle(b"bytes")))
     known = hurried.images()
-    with pytest.raises(Overdue, match="1 uploads wait for it"):
+    with pytest.raises(Overdue, match="all 1 of its slots for uploads"):
         hurried.lifecycle.upload(Change(CALLER, ImageFields()), Announced(Trickle(b"bytes")))
     queued = hurried.lifecycle.reserve(Change(CALLER, ImageFields()))
-    with pytest.raises(Overdue, match="1 uploads wait for it"):
+    with pytest.raises(Overdue, match="all 1 of its slots for uploads"):
         hurried.lifecycle.imports.stage(Change(CALLER, ImageFields(), queued), Announced(Trickle(b"bytes")))
 
     assert set(hurried.images()) == {*known, queued.id}

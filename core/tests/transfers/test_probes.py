@@ -7,6 +7,7 @@ import pytest
 
 from calotype.database.errors import DatabaseFull, DatabaseUnavailable
 from calotype.stores import StoreError, StoreFull, Unavailable
+from calotype.stores.errors import Busy
 from calotype.transfers.probes import Probe, Probes, ProbeState
 from tests.support.workbench import make_settings
 
@@ -97,3 +98,14 @@ def test_there_is_a_probe_for_the_database_and_for_each_store(bench):
 
     assert {one.name: one.interval for one in probes} == {"database": 2, "store 'memory'": 7}
     assert probes.database.state is probes.stores["memory"].state is ProbeState.OK
+
+
+def test_a_store_whose_download_slots_are_all_in_use_is_busy(caplog):
+    def check():
+        raise Busy("x", "it is busy")
+
+    busy = probe(check)
+    busy.run()
+
+    assert busy.state is ProbeState.BUSY
+    assert "store 'x' is busy: store 'x': it is busy" in caplog.text

@@ -83,33 +83,6 @@ def test_a_download_that_breaks_off_again_and_again_is_an_error(script, uri, mak
     assert len(script.requests) == 1 + 3
 
 
-def test_what_changed_meanwhile_is_not_gone_on_with(store, script, uri):
-    location = store.register(uri).location
-    script.page = in_turn(cut(serve(), 1000), serve(DATA[::-1], etag='"v2"'))
-    reader = store.get(location)
-
-    with pytest.raises(BlobChanged):
-        read_all(reader, limit=len(DATA))
-
-
-def test_a_source_without_a_validator_is_not_gone_on_with(store, script, uri):
-    script.page = serve(etag=None)
-    location = store.register(uri).location
-    script.page = in_turn(cut(serve(etag=None), 1000), serve(etag=None))
-
-    with pytest.raises(Unavailable):
-        read_all(store.get(location), limit=len(DATA))
-
-
-def test_a_short_body_is_never_taken_for_the_whole(script, uri, make_store):
-    store = make_store(script.port, retries=0)
-    location = store.register(uri).location
-    script.page = raw('HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nETag: "v1"\n', b"3\r\nabc\r\n0\r\n\r\n")
-
-    with pytest.raises(Unavailable):
-        read_all(store.get(location), limit=len(DATA))
-
-
 def test_a_source_that_is_too_slow_is_given_up(script, uri, make_store):
     store = make_store(script.port, read_timeout=0.2, retries=0)
     location = store.register(uri).location

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from calotype.stores import ConfigurationError
 from calotype.stores.options import read_options
-from calotype.testing import Trickle
 from calotype_store_s3 import S3Options, S3Store
-from calotype_store_s3.parts import PARTS, PartReader, part_sizes
+from calotype_store_s3.parts import PARTS, part_sizes
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 KEYS = {"access_key": "us", "secret_key": "a-canary-of-a-secret", "region": "eu-west-1"}
@@ -117,33 +116,6 @@ def test_any_unknown_length_fits_into_growing_parts(first: int | None) -> None:
     assert sizes == sorted(sizes)
     assert sizes[0] == (first or 12 * MIB)
     assert sizes[-1] <= max(first or 0, GIB)
-
-
-@given(st.binary(max_size=60), st.lists(st.integers(1, 9), min_size=60, max_size=60))
-def test_the_parts_of_a_source_are_the_source_although_their_memory_serves_again(
-    data: bytes, sizes: list[int]
-) -> None:
-    cutter, parts = PartReader(Trickle(data)), []
-    for size in sizes:
-        part = cutter.part(size)
-        parts.append(bytes(part.data))
-        cutter.reuse(part)
-        if part.last:
-            break
-
-    assert part.last
-    assert b"".join(parts) == data
-    assert all(len(part) == size for part, size in zip(parts[:-1], sizes, strict=False))
-
-
-def test_a_part_lies_where_one_of_its_size_lay_that_was_sent() -> None:
-    cutter = PartReader(Trickle(bytes(30)))
-    first = cutter.part(10)
-    held = cutter.part(10)
-    cutter.reuse(first)
-
-    assert cutter.part(10).data is first.data
-    assert held.data is not first.data
 
 
 def test_eight_gibibytes_of_unknown_length_need_parts_of_which_three_fit_into_memory() -> None:

@@ -28,14 +28,14 @@ def put(store: SwiftStore, data: bytes, size: int | None = None) -> str:
 
 def listed(store: SwiftStore, suffix: str = "") -> list[str]:
     """The names of all objects in the store's container, or in the one of its segments."""
-    with store._connections.lent() as connection:
+    with store._account.lent() as connection:
         return [entry["name"] for entry in connection.get_container(store.options.container + suffix)[1]]
 
 
 def expiries(store: SwiftStore) -> list[str | None]:
     """When Swift will remove each of the store's segments."""
     container = f"{store.options.container}_segments"
-    with store._connections.lent() as connection:
+    with store._account.lent() as connection:
         return [
             connection.head_object(container, name).get("x-delete-at") for name in listed(store, "_segments")
         ]
@@ -48,6 +48,6 @@ def assert_empty(store: SwiftStore) -> None:
 
 def expire_tokens(store: SwiftStore) -> None:
     """Swap all tokens at hand for one that Swift does not know, as it knows none after a while."""
-    store._connections.identity._session.auth.auth_ref.auth_token = "AUTH_tk-expired"
-    for connection in store._connections._idle:
+    store._account.identity._session.auth.auth_ref.auth_token = "AUTH_tk-expired"
+    for connection in store._account._idle:
         connection.token = "AUTH_tk-expired"

@@ -26,7 +26,7 @@ class SwiftConformance(StoreConformance):
 
     def leftovers(self, store: Store) -> list[str]:
         """The names of all segments that no object is made of, those below a taken key included."""
-        with store._connections.lent() as connection:
+        with store._account.lent() as connection:
             listing = connection.get_container(f"{store.options.container}_segments", full_listing=True)[1]
             made = {blob.location: None for blob in store.blobs()}
             for location in made:
@@ -41,7 +41,7 @@ class TestTempauth(SwiftConformance):
     @pytest.fixture
     def store(self, make_store: Callable[..., SwiftStore], container: str) -> SwiftStore:
         store = make_store(temp_url_key=TEMP_URL_KEY, container=container)
-        with store._connections.lent() as connection:
+        with store._account.lent() as connection:
             connection.post_account({"X-Account-Meta-Temp-URL-Key": TEMP_URL_KEY})
         return store
 

@@ -52,7 +52,7 @@ def test_an_upload_whose_last_answer_is_lost_is_no_duplicate(
     proxied: SwiftStore, proxy: FaultProxy, size: int
 ) -> None:
     key = new_key()
-    path = f"PUT {urlsplit(proxied._connections.identity.get_endpoint()).path}/{proxied.options.container}/"
+    path = f"PUT {urlsplit(proxied._account.identity.get_endpoint()).path}/{proxied.options.container}/"
     proxy.inject(Fault(path, deaf=True))
     stored = proxied.add(key, Trickle(pattern(size)))
 

@@ -88,7 +88,7 @@ def test_an_upload_too_long_for_its_manifest_is_refused_and_leaves_nothing(
 
 def test_an_object_whose_segment_is_gone_is_an_error_and_no_short_read(store: SwiftStore) -> None:
     location = put(store, pattern(LARGE))
-    with store._connections.lent() as connection:
+    with store._account.lent() as connection:
         connection.delete_object(f"{store.options.container}_segments", listed(store, "_segments")[1])
 
     with pytest.raises((BlobChanged, Unavailable)):
@@ -98,7 +98,7 @@ def test_an_object_whose_segment_is_gone_is_an_error_and_no_short_read(store: Sw
 def test_segments_without_an_object_are_attempts_that_discard_removes(store: SwiftStore) -> None:
     put(store, pattern(LARGE))
     kept, key = listed(store, "_segments"), new_key()
-    with store._connections.lent() as connection:
+    with store._account.lent() as connection:
         for number in range(3):
             connection.put_object(f"{store.options.container}_segments", f"{key}/a/{number:08d}", b"12345")
     found = [(attempt.location, attempt.size) for attempt in store.attempts()]
@@ -130,7 +130,7 @@ def test_shards_spread_objects_over_containers(make_store: MakeStore) -> None:
 def dynamic(store: SwiftStore) -> str:
     """The location of a dynamic large object as Glance writes it: "0123456789" in two segments beside it."""
     key = str(uuid.uuid4())
-    with store._connections.lent() as connection:
+    with store._account.lent() as connection:
         for number, part in enumerate((b"01234", b"56789"), start=1):
             connection.put_object(store.options.container, f"{key}-{number:05d}", part)
         manifest = {"X-Object-Manifest": f"{store.options.container}/{key}-"}

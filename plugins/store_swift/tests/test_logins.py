@@ -46,7 +46,7 @@ def test_one_login_and_few_connections_serve_many_requests(proxied: SwiftStore, 
         read_all(proxied.get(location), limit=10)
 
     assert [line.split()[1] for line in proxy.requests].count("/auth/v1.0") == 1
-    assert len(proxied._connections._idle) <= proxied.options.segment_concurrency
+    assert len(proxied._account._idle) <= proxied.options.segment_concurrency
 
 
 def test_a_wrong_key_is_told_in_plain_words(make_store: MakeStore) -> None:
@@ -89,7 +89,7 @@ def test_a_private_ca_has_to_be_named(make_store: MakeStore, swift: Mapping[str,
 
 def test_another_user_may_not_write_here(make_store: MakeStore, swift: Mapping[str, str]) -> None:
     owner = make_store()
-    endpoint = owner._connections.identity.get_endpoint()
+    endpoint = owner._account.identity.get_endpoint()
     stranger = make_store(
         user=swift["SWIFT_OTHER_USER"],
         key=swift["SWIFT_OTHER_KEY"],

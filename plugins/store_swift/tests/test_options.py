@@ -39,7 +39,7 @@ def test_no_secret_and_no_token_is_logged(
         read_all(store.get(location), limit=LARGE)
         expire_tokens(store) if store.options.auth_version == "1" else None
         store.delete(location)
-        secrets += [*store.options.secrets(), store._connections.identity.get_token()]
+        secrets += [*store.options.secrets(), store._account.identity.get_token()]
     secrets.remove("testing")  # the word stands in the names of modules
 
     assert len(secrets) == 4

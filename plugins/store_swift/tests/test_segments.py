@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
-import mmap
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calotype.stores import Unavailable
+from calotype.stores.toolkit import PartLimits, Parts
 from calotype.testing import Trickle, pattern
-from calotype_store_swift.options import OBJECT_MAX, SwiftOptions
-from calotype_store_swift.segments import SEGMENT, SegmentReader, room_for, segment_sizes
+from calotype_store_swift.options import OBJECT_MAX
+from calotype_store_swift.segments import SEGMENT, PartBody, md5_of, segment_sizes
 
 TIB = 1 << 40
-
-
-def options(**given: object) -> SwiftOptions:
-    return SwiftOptions(auth_url="http://swift.invalid", auth_version="1", user="a:b", key="c", **given)
 
 
 @given(st.integers(0, 4 * TIB), st.sampled_from([None, SEGMENT, OBJECT_MAX]))
@@ -50,34 +47,21 @@ def test_the_first_14_gibibytes_of_unknown_size_go_in_the_usual_segments() -> No
     assert set(itertools.islice(segment_sizes(None, None, 1000), 450)) == {SEGMENT}
 
 
-@given(st.integers(1, OBJECT_MAX), st.integers(1, 1 << 32), st.integers(1, 64))
-def test_what_is_held_in_memory_keeps_its_bound(size: int, memory: int, concurrency: int) -> None:
-    room = room_for(size, options(upload_memory=memory, segment_concurrency=concurrency))
-
-    assert 2 <= room.count <= concurrency + 1
-    assert room.on_disk or room.count * size <= memory
-
-
-@given(st.binary(max_size=40), st.lists(st.integers(1, 7), min_size=40, max_size=40))
-def test_the_pieces_of_a_source_are_the_source(data: bytes, sizes: list[int]) -> None:
-    cutter, pieces = SegmentReader(Trickle(data), options()), []
-    for size in sizes:
-        with contextlib.closing(cutter.cut(size)) as piece:
-            pieces.append(piece.body.read(piece.size))
-        assert len(pieces[-1]) <= size
-        if cutter.ended:
-            break
-
-    assert cutter.ended
-    assert b"".join(pieces) == data
-    assert all(len(piece) == size for piece, size in zip(pieces[:-1], sizes, strict=False))
-
-
-def test_a_segment_that_does_not_fit_into_memory_waits_on_disk(tmp_path) -> None:
+@pytest.mark.parametrize("spool", [False, True])
+def test_a_part_can_be_sent_again_until_bytes_after_it_were_read(spool: bool, tmp_path) -> None:
     data = pattern(100_000)
-    cutter = SegmentReader(Trickle(data), options(upload_memory=1000, spool_dir=tmp_path))
-    with contextlib.closing(cutter.cut(200_000)) as piece:
-        assert not isinstance(piece.body, mmap.mmap)
-        assert piece.size == len(data)
-        assert piece.md5 == hashlib.md5(data).hexdigest()
-        assert piece.body.read() == data
+    limits = PartLimits(1, 1000 if spool else 1 << 20, spool=True, folder=tmp_path)
+    parts = Parts("swift", Trickle(data), iter([60_000]), limits)
+    part = parts.next()
+    body = PartBody("swift", part, parts)
+
+    assert part.in_memory is not spool
+    assert md5_of(part) == hashlib.md5(data[:60_000]).hexdigest()
+    for _ in range(2):
+        assert b"".join(body.read(1000) for _ in range(60)) == data[:60_000]
+        assert body.tell() == 60_000
+        body.seek(0)
+    assert b"".join(iter(lambda: body.read(999), b"")) == data
+    with pytest.raises(Unavailable, match="broke off"):
+        body.seek(0)
+    parts.close()

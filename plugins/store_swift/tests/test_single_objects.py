@@ -9,7 +9,7 @@ from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import Expectations
 from calotype.testing import Fault, FaultProxy, Trickle, pattern, read_all
 from calotype_store_swift import SwiftStore
-from calotype_store_swift.client import BLOCK
+from calotype_store_swift.account import BLOCK
 from plugins.store_swift.tests.objects import (
     LARGE,
     SEGMENT,
@@ -40,7 +40,7 @@ def test_a_source_of_known_length_is_one_object_without_segments(whole: SwiftSto
 
 def test_bodies_go_out_in_large_blocks(whole: SwiftStore) -> None:
     put(whole, b"x")
-    with whole._connections.lent() as connection:
+    with whole._account.lent() as connection:
         adapter = connection.http_conn[1].request_session.get_adapter(connection.url)
 
     assert adapter.poolmanager.connection_pool_kw["blocksize"] == BLOCK

@@ -22,8 +22,9 @@ from pydantic import Field
 from calotype.config.quantities import Seconds
 from calotype.stores.contract import Reader
 from calotype.stores.daemon_threads import DaemonThreads
-from calotype.stores.errors import Overdue
+from calotype.stores.errors import Busy, Overdue, Unavailable
 from calotype.stores.options import StoreOptions
+from calotype.stores.slots import Clock, Slot, Slots
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +94,15 @@ class Bulkhead:
         self.bounds = bounds or Bounds()
         self._store = store
         self._threads = DaemonThreads(f"store-{store}")
-        self._calls = _Slots(self.bounds.max_calls)
-        self._uploads = _Slots(self.bounds.max_uploads)
-        self._downloads = _Slots(self.bounds.max_downloads)
+        self._calls = Slots("calls", self.bounds.max_calls)
+        self._uploads = Slots("uploads", self.bounds.max_uploads)
+        self._downloads = Slots("downloads", self.bounds.max_downloads)
         self._here = threading.BoundedSemaphore(HERE)
 
     @property
     def hanging(self) -> int:
-        """The number of calls and uploads that were given up and have not returned."""
-        return self._calls.lost + self._uploads.lost
+        """The number of calls, uploads and downloads that were given up and have not returned."""
+        return self._calls.lost + self._uploads.lost + self._downloads.lost
 
     def require_room(self) -> None:
         """Return if an upload would be tried.
@@ -109,9 +110,20 @@ class Bulkhead:
         Raises:
             Overdue: all slots for calls, or for uploads, are held by calls that hang.
         """
-        for slots, what in ((self._calls, "calls"), (self._uploads, "uploads")):
-            if slots.lost >= slots.number:
-                raise self._full(slots, what)
+        self._require_some(self._calls)
+        self._require_some(self._uploads)
+
+    def require_free(self) -> None:
+        """Return if the store has a slot for an upload and one for a download at this moment.
+
+        Raises:
+            Overdue: all slots of one kind are held by calls that hang.
+            Busy: all are in use.
+        """
+        self._require_some(self._calls)
+        for slots in (self._uploads, self._downloads):
+            if slots.are_taken:
+                raise self._refusal(slots)
 
     def call(self, work: Work[Result], drop: Drop[Result] = _forget) -> Result:
         """Run a short call in a thread of the store, and return its result.
@@ -120,14 +132,17 @@ class Bulkhead:
 
         Raises:
             Overdue: too many calls hang, or this one has not answered within `call_timeout` seconds.
+            Busy: too many calls are running.
             BaseException: what the work raises.
         """
-        self._enter(self._calls, "calls")
-        future = self._begin(work, self._calls, drop)
-        if not _has_ended(future, BRIEF):
-            with STAND_IN.get()():
-                if not _has_ended(future, self.bounds.call_timeout):
-                    self._give_up(future, self._calls, self.bounds.call_timeout)
+        clock = Clock()
+        slot = self._take(self._calls, clock.idle)
+        with clock.running():
+            future = self._begin(work, slot, drop)
+            if not _has_ended(future, BRIEF):
+                with STAND_IN.get()():
+                    if not _has_ended(future, self.bounds.call_timeout):
+                        self._give_up(future, slot, self.bounds.call_timeout)
         return future.result()
 
     def call_here(self, work: Work[Result], drop: Drop[Result] = _forget) -> Result:
@@ -149,29 +164,32 @@ class Bulkhead:
         Raises:
             Overdue: too many uploads hang, or this one made no progress for `stall_timeout` seconds.
                 From then on the driver gets no more bytes of the source.
+            Busy: too many uploads are running.
             BaseException: what the work raises.
         """
-        self._enter(self._uploads, "uploads")
-        future = self._begin(work, self._uploads, drop)
+        slot = self._take(self._uploads, progress.idle)
+        future = self._begin(work, slot, drop)
         while not _has_ended(future, LOOK):
             if progress.idle() >= STALLED:
                 with STAND_IN.get()():
-                    self._await_progress(future, progress)
+                    self._await_progress(future, slot, progress)
         return future.result()
 
     def open(self, work: Work[Reader]) -> Reader:
         """Open a reader whose reads run in threads of the store; it holds a slot until it is closed.
 
         Raises:
-            Overdue: as `call`.
+            Overdue, Busy: as `call`.
         """
-        self._enter(self._downloads, "downloads")
+        clock = Clock()
+        slot = self._take(self._downloads, clock.idle)
         try:
-            reader = self.call(work, lambda late: late.close())
+            with clock.running():
+                reader = self.call(work, lambda late: late.close())
         except BaseException:
-            self._downloads.leave()
+            slot.leave()
             raise
-        return _Lent(reader, self)
+        return _Lent(reader, self, slot, clock)
 
     def close(self, work: Work[object]) -> None:
         """Run the driver's last call without waiting long for it, and end idle threads."""
@@ -182,132 +200,111 @@ class Bulkhead:
         if future.done():
             future.result()
 
-    def read(self, work: Work[bytes]) -> bytes:
-        """Run a read of a reader that holds a slot; raises Overdue after `stall_timeout` seconds."""
+    def read(self, work: Work[bytes], slot: Slot) -> bytes:
+        """Run a read of a reader that holds the slot; raises Overdue after `stall_timeout` seconds."""
         future = self._begin(work, None)
-        if not _has_ended(future, self.bounds.stall_timeout) and future.cancel():
-            raise self._silent(self.bounds.stall_timeout)
+        if not _has_ended(future, self.bounds.stall_timeout):
+            self._give_up(future, slot, self.bounds.stall_timeout)
         return future.result()
 
-    def end_reading(self, work: Work[object]) -> None:
+    def end_reading(self, work: Work[object], slot: Slot) -> None:
         """Close a reader, and free its slot afterwards; a driver that hangs is not waited for."""
-        future = self._begin(work, self._downloads)
+        future = self._begin(work, slot)
         if _has_ended(future, BRIEF):
             future.result()
 
-    def _enter(self, slots: _Slots, what: str) -> None:
-        if not slots.take():
-            raise self._full(slots, what)
+    def _take(self, slots: Slots, idle: Callable[[], float]) -> Slot:
+        """Take a slot, waiting up to QUEUE seconds for one, but not if all are lost.
 
-    def _full(self, slots: _Slots, what: str) -> Overdue:
-        return Overdue(
-            self._store, f"it does not answer: {slots.number} {what} wait for it, and it may have no more"
-        )
+        Raises:
+            Overdue: all are held by calls that hang.
+            Busy: all are in use.
+        """
+        self._require_some(slots)
+        slot = slots.take(idle, BRIEF)
+        if slot is None:
+            with STAND_IN.get()():
+                slot = slots.take(idle, QUEUE)
+        if slot is None:
+            raise self._refusal(slots)
+        return slot
 
-    def _begin(
-        self, work: Work[Result], slots: _Slots | None, drop: Drop[Result] = _forget
-    ) -> Future[Result]:
+    def _require_some(self, slots: Slots) -> None:
+        """Raise Overdue if all slots are lost: waiting for one is then useless."""
+        if slots.lost >= slots.number:
+            raise self._refusal(slots)
+
+    def _refusal(self, slots: Slots) -> Unavailable:
+        """Return the error for a caller that gets no slot: the store hangs, or it is only in demand."""
+        hanging = slots.hanging(STALLED)
+        every = f"all {slots.number} of its slots for {slots.kind} (max_{slots.kind}) are"
+        if hanging >= slots.number:
+            return Overdue(self._store, f"it does not answer: {every} held by calls that hang")
+        some = f", {hanging} of them by calls that hang" if hanging else ""
+        return Busy(self._store, f"it is busy: {every} in use{some}; try again later")
+
+    def _begin(self, work: Work[Result], slot: Slot | None, drop: Drop[Result] = _forget) -> Future[Result]:
         future: Future[Result] = Future()
         try:
-            self._threads.run(partial(self._run, work, future, slots, drop))
+            self._threads.run(partial(self._run, work, future, slot, drop))
         except BaseException:  # no thread can be started
-            if slots is not None:
-                slots.leave()
+            if slot is not None:
+                slot.leave()
             raise
         return future
 
-    def _run(
-        self, work: Work[Result], future: Future[Result], slots: _Slots | None, drop: Drop[Result]
-    ) -> None:
+    def _run(self, work: Work[Result], future: Future[Result], slot: Slot | None, drop: Drop[Result]) -> None:
         """Run the work in a thread of the store, free its slot, and hand over its outcome."""
         try:
             result = work()
-        except BaseException as error:  # noqa: BLE001 - SystemExit too: it is the caller's to judge
-            self._leave(slots)
-            if not _tell(future.set_exception, error) and slots is not None:
-                slots.find()
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: the caller decides what it means
+            if slot is not None:
+                slot.leave()
+            if not _tell(future.set_exception, error) and slot is not None:
                 log.warning("store '%s': a call that hung has failed with %r", self._store, error)
         else:
-            self._leave(slots)
+            if slot is not None:
+                slot.leave()
             if not _tell(future.set_result, result):
-                if slots is not None:
-                    slots.find()
                 drop(result)
 
-    @staticmethod
-    def _leave(slots: _Slots | None) -> None:
-        if slots is not None:
-            slots.leave()
-
-    def _await_progress(self, future: Future[Result], progress: Progress) -> None:
+    def _await_progress(self, future: Future[Result], slot: Slot, progress: Progress) -> None:
         """Return when the driver makes progress or has ended."""
         while not _has_ended(future, LOOK) and (idle := progress.idle()) >= STALLED:
             if idle >= self.bounds.stall_timeout and progress.cut():
-                self._give_up(future, self._uploads, self.bounds.stall_timeout)
+                self._give_up(future, slot, self.bounds.stall_timeout)
 
-    def _give_up(self, future: Future[Result], slots: _Slots, seconds: float) -> None:
+    def _give_up(self, future: Future[Result], slot: Slot, seconds: float) -> None:
         """Raise Overdue, unless the work has just ended."""
         if future.cancel():
-            slots.lose()
-            raise self._silent(seconds)
-
-    def _silent(self, seconds: float) -> Overdue:
-        return Overdue(self._store, f"it has not answered for {seconds:g} seconds")
+            slot.is_lost = True
+            raise Overdue(self._store, f"it has not answered for {seconds:g} seconds")
 
 
 class _Lent:
     """A driver's reader, used only in threads of the store and by one of them at a time."""
 
-    def __init__(self, reader: Reader, bulkhead: Bulkhead):
+    def __init__(self, reader: Reader, bulkhead: Bulkhead, slot: Slot, clock: Clock):
         self._reader = reader
         self._bulkhead = bulkhead
+        self._slot = slot
+        self._clock = clock
         self._turn = threading.Lock()
         self._closed = False
 
     def read(self, size: int = -1, /) -> bytes:
-        return self._bulkhead.read(partial(self._in_turn, self._reader.read, size))
+        with self._clock.running():
+            return self._bulkhead.read(partial(self._in_turn, self._reader.read, size), self._slot)
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._bulkhead.end_reading(partial(self._in_turn, self._reader.close))
+            self._bulkhead.end_reading(partial(self._in_turn, self._reader.close), self._slot)
 
     def _in_turn(self, method: Callable[..., Result], *arguments: object) -> Result:
         """Call one method at a time: a reader that hangs is closed when its read returns."""
         with self._turn:
             return method(*arguments)
-
-
-class _Slots:
-    """A number of slots; `lost` of them are held by calls that hang and were given up."""
-
-    def __init__(self, number: int):
-        self.number = number
-        self.lost = 0
-        self._free = threading.BoundedSemaphore(number)
-        self._lock = threading.Lock()
-
-    def take(self) -> bool:
-        """Take a slot, waiting briefly for one; return whether there was one."""
-        if self._free.acquire(blocking=False):
-            return True
-        if self.lost >= self.number:
-            return False
-        if self._free.acquire(timeout=BRIEF):
-            return True
-        with STAND_IN.get()():
-            return self._free.acquire(timeout=QUEUE)
-
-    def leave(self) -> None:
-        self._free.release()
-
-    def lose(self) -> None:
-        with self._lock:
-            self.lost += 1
-
-    def find(self) -> None:
-        with self._lock:
-            self.lost -= 1
 
 
 def _has_ended(future: Future[Result], seconds: float) -> bool:

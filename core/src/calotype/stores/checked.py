@@ -275,14 +275,11 @@ class CheckedStore:
 
     def accel_path(self, location: str) -> str | None:
         """Return where the proxy in front finds the blob's file; None without the option `accel`."""
-        path = None if self.accel is None else self._file_path(location)
-        return None if path is None else f"{self.accel}{path}"
-
-    def _file_path(self, location: str) -> str | None:
-        if not self.keeps_files:
+        if self.accel is None or not self.keeps_files:
             return None
         with self._using():
-            return self.bulkhead.call_here(partial(self.driver.file_path, location))
+            path = self.bulkhead.call_here(partial(self.driver.file_path, location))
+        return None if path is None else f"{self.accel}{path}"
 
     def blobs(self) -> Iterator[Blob]:
         """Return everything the store holds except the marker of its place."""
@@ -324,9 +321,14 @@ class CheckedStore:
             self.bulkhead.call(self.driver.check)
 
     def check_here(self) -> None:
-        """As `check`, but in the calling thread and without a timeout: a probe has a thread of its own."""
+        """As `check`, but in the calling thread and without a timeout, because a probe has its own thread.
+
+        Raises:
+            Overdue, Busy: the store answers this call, but no further upload or download.
+        """
         with self._using():
             self.driver.check()
+        self.bulkhead.require_free()
 
     def require_own(self) -> None:
         """Return if the store is available and its place is its own: only then is a missing blob really gone.

@@ -12,7 +12,8 @@
     ├── StoreFull               no room, or over the store's own quota
     └── Unavailable             cannot be reached or used now; ask again in `retry_after` seconds
         ├── Misconfigured       an operator has to change something: a named store stops the start
-        └── Overdue             does not answer, and its driver may still be at work; drivers never raise it
+        ├── Overdue             does not answer, and its driver may still be at work; drivers never raise it
+        └── Busy                answers, but serves as much as it may; drivers never raise it
 
     SourceError                 the fault of whoever sends the bytes, never of the store
     ├── SourceBroken            the source failed, or ended before its announced length
@@ -115,6 +116,13 @@ class Overdue(Unavailable):
 
     The core raises it. What was asked for may still happen, whenever the driver comes back.
     """
+
+
+class Busy(Unavailable):
+    """The store answers, and all its slots for calls, uploads or downloads are in use. The core raises it."""
+
+    def __init__(self, store: str, reason: str):
+        super().__init__(store, reason, retry_after=5)
 
 
 class SourceError(Exception):

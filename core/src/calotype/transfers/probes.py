@@ -16,7 +16,7 @@ from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.database.errors import DatabaseError, DatabaseFull
 from calotype.stores.catalog import Catalog
-from calotype.stores.errors import StoreError, StoreFull
+from calotype.stores.errors import Busy, StoreError, StoreFull
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class ProbeState(enum.StrEnum):
 
     OK = "ok"
     FULL = "full"  #: it takes no bytes; what it has can be read and deleted
+    BUSY = "busy"  #: it answers, but all its slots for uploads or downloads are in use
     UNAVAILABLE = "unavailable"  #: it fails, or does not answer in time
     UNKNOWN = "unknown"  #: the first check has not returned yet, and is still in time
 
@@ -64,6 +65,8 @@ class Probe:
             state, why = ProbeState.OK, ""
         except (StoreFull, DatabaseFull) as error:
             state, why = ProbeState.FULL, f": {error}"
+        except Busy as error:
+            state, why = ProbeState.BUSY, f": {error}"
         except (StoreError, DatabaseError) as error:
             state, why = ProbeState.UNAVAILABLE, f": {error}"
         self._last = _Result(state, time.monotonic())

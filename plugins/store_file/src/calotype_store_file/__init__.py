@@ -24,7 +24,6 @@ from pathlib import Path
 from pydantic import Field
 
 from calotype.stores import (
-    BadLocation,
     Blob,
     BlobChanged,
     BlobNotFound,
@@ -42,7 +41,7 @@ from calotype.stores import (
     give_to_owner_of,
     make_directory,
 )
-from calotype.stores.contract import KEY
+from calotype.stores.toolkit import key_of
 from calotype_store_file import layout, marker
 from calotype_store_file.incoming import ATTEMPT, INCOMING, Incoming
 
@@ -168,10 +167,7 @@ class FileStore(Store[FileOptions]):
     # Where things lie.
 
     def _key(self, location: str) -> str:
-        scheme, _, key = location.partition(":")
-        if scheme != "file" or not KEY.fullmatch(key):
-            raise BadLocation(self.name, "not a location of this store")
-        return key
+        return key_of(self.name, location, "file:")
 
     @contextlib.contextmanager
     def _at(self, location: str) -> Iterator[tuple[int, str]]:

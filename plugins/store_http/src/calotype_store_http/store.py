@@ -6,10 +6,8 @@ import contextlib
 import io
 import ipaddress
 import logging
-import re
 import ssl
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import ByteSize, Field, StringConstraints
@@ -40,7 +38,8 @@ from calotype.stores import (
     StoreError,
     StoreOptions,
 )
-from calotype_store_http.reading import CHANGED, RETRY_AFTER, SourceReader, store_errors
+from calotype.stores.toolkit import retry_after
+from calotype_store_http.reading import CHANGED, Reading, SourceReader
 from calotype_store_http.source import Source, describe, first_byte
 
 log = logging.getLogger(__name__)
@@ -100,13 +99,15 @@ class HttpStore(Store[HttpOptions]):
         self.schemes = options.schemes
         if not options.verify:
             log.warning("store '%s': certificates of sources are not checked (option verify)", name)
+        self._for_namer = Reading(name, options.retries, to_its_namer=True)
+        self._for_reader = Reading(name, options.retries, to_its_namer=False)
         policy = options.policy()
         self._egress = Egress(policy, resolver)
         self._public = Egress(replace(policy, allowed_networks=(), allowed_hosts=()), resolver)
 
     def check_uri(self, uri: str) -> None:
         """Refuse what the options forbid to fetch, as far as the URL itself tells; nothing is looked up."""
-        with store_errors(self.name, to_its_namer=True):
+        with self._for_namer.errors():
             self._egress.check_form(uri)
 
     def register(self, uri: str) -> Stored:
@@ -123,7 +124,7 @@ class HttpStore(Store[HttpOptions]):
                 f"the URL has {len(uri)} characters, and one that an image is read from may have "
                 f"{KEPT_URL_MAX}: import the image, so that its bytes are copied",
             )
-        with store_errors(self.name, to_its_namer=True):
+        with self._for_namer.errors():
             source = self._look(uri, {})
         return Stored(source.written(), source.size)
 
@@ -135,7 +136,7 @@ class HttpStore(Store[HttpOptions]):
         Raises:
             BadLocation, BlobNotFound, Unavailable: as `register`.
         """
-        with store_errors(self.name, to_its_namer=True):
+        with self._for_namer.errors():
             answer = self._ask(uri, {}, endless=True)
             try:
                 source = describe(answer.url, answer)
@@ -143,16 +144,12 @@ class HttpStore(Store[HttpOptions]):
             except BaseException:
                 answer.close()
                 raise
-            reader = SourceReader(
-                self.name,
-                source,
-                partial(self._resume, source, uri),
-                self.options.retries,
-                end=source.size,
-                answer=answer,
-                to_its_namer=True,
-            )
-            return Opened(reader, source.size)
+            opened = [answer]
+
+            def fetch(position: int) -> Answer:
+                return opened.pop() if opened else self._resume(source, uri, position)
+
+            return Opened(SourceReader(self._for_namer, source, fetch, 0, source.size), source.size)
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         """Open the source at `offset`; a source without ranges is read up to there.
@@ -165,19 +162,19 @@ class HttpStore(Store[HttpOptions]):
         if source.size is not None and 0 < offset >= source.size:
             self.size(location)
             return io.BytesIO()
-        ends = [end for end in (source.size, None if length is None else offset + length) if end is not None]
-        end = min(ends, default=None)
+        size = source.size
+        end = size if length is None else offset + length if size is None else min(size, offset + length)
 
         def fetch(position: int) -> Answer:
             return self._fetch(source, position, end)
 
-        with store_errors(self.name, to_its_namer=False):
-            return SourceReader(self.name, source, fetch, self.options.retries, offset=offset, end=end)
+        with self._for_reader.errors():
+            return SourceReader(self._for_reader, source, fetch, offset, None if size is None else end)
 
     def size(self, location: str) -> int | None:
         """The size in bytes, after a look whether the source is still the same; raises as `get`."""
         source = self._source(location)
-        with store_errors(self.name, to_its_namer=False):
+        with self._for_reader.errors():
             now = self._look(source.url, source.conditions())
         self._hold_to(source, now)
         return now.size if source.size is None else source.size
@@ -253,10 +250,4 @@ class HttpStore(Store[HttpOptions]):
         answer.close()
         if answer.status == 416 and "Range" in headers:  # an empty source has no first byte
             return self._ask(url, {name: value for name, value in headers.items() if name != "Range"})
-        raise BadStatus(answer.status, answer.host, _retry_after(answer))
-
-
-def _retry_after(answer: Answer) -> int:
-    """Seconds until the source wants to be asked again, an hour at most."""
-    value = answer.headers.get("Retry-After", "")
-    return min(max(int(value), 1), 3600) if re.fullmatch(r"[0-9]{1,6}", value, re.ASCII) else RETRY_AFTER
+        raise BadStatus(answer.status, answer.host, retry_after(answer.headers.get("Retry-After")))

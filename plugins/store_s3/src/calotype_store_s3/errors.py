@@ -12,6 +12,7 @@ from typing import Any
 from botocore import exceptions as aws
 
 from calotype.stores import BlobNotFound, Misconfigured, StoreError, StoreFull, Unavailable
+from calotype.stores.toolkit import retry_after
 
 NO_BUCKET = "its bucket does not exist (set bucket, or create = true)"
 REFUSES = "it refuses our credentials"
@@ -114,7 +115,9 @@ def _refusal(store: str, error: aws.ClientError) -> StoreError:
     metadata = error.response.get("ResponseMetadata", {})
     status, code = metadata.get("HTTPStatusCode", 0), code_of(error)
     if code in SLOW or status in (429, 503):
-        return Unavailable(store, "it asks us to slow down", _retry_after(metadata))
+        return Unavailable(
+            store, "it asks us to slow down", retry_after(metadata.get("HTTPHeaders", {}).get("retry-after"))
+        )
     if code in FULL or status in (413, 507):
         return StoreFull(store, FULL.get(code, "it is full, or takes no image of that size"))
     if code in MISCONFIGURED:
@@ -133,11 +136,6 @@ def _refusal(store: str, error: aws.ClientError) -> StoreError:
     if status >= 500:
         return Unavailable(store, f"it failed with {shown}")
     return StoreError(store, f"it refuses the request with {shown}")
-
-
-def _retry_after(metadata: dict) -> int:
-    value = metadata.get("HTTPHeaders", {}).get("retry-after", "")
-    return min(int(value), 3600) if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) else 30
 
 
 def _tls_reason(text: str, virtual: bool) -> str:

@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterator
 
 from calotype.stores import (
-    BadLocation,
     Blob,
     BlobNotFound,
     Capability,
@@ -18,6 +17,7 @@ from calotype.stores import (
     StoreError,
 )
 from calotype.stores.contract import KEY
+from calotype.stores.toolkit import key_of
 from calotype_store_s3.bucket import Bucket
 from calotype_store_s3.errors import NO_BUCKET, code_of
 from calotype_store_s3.options import S3Options
@@ -126,10 +126,7 @@ class S3Store(Store[S3Options]):
         self._bucket.close()
 
     def _object(self, location: str) -> str:
-        key = location.removeprefix(SCHEME)
-        if not location.startswith(SCHEME) or not KEY.fullmatch(key):
-            raise BadLocation(self.name, "a location is s3: and a key")
-        return self.options.prefix + key
+        return self.options.prefix + key_of(self.name, location, SCHEME)
 
     def _key(self, name: str) -> str | None:
         key = name.removeprefix(self.options.prefix)

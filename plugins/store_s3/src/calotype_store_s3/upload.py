@@ -11,14 +11,14 @@ import contextlib
 import itertools
 import logging
 import secrets
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any
 
-from calotype.stores import BlobNotFound, Duplicate, Reader, StoreError, StoreFull
+from calotype.stores import BlobNotFound, Duplicate, Reader, StoreError
+from calotype.stores.toolkit import Part, PartLimits, Parts
 from calotype_store_s3.bucket import Bucket
 from calotype_store_s3.errors import code_of, lost_answers
-from calotype_store_s3.parts import Part, PartReader, part_sizes
+from calotype_store_s3.parts import part_sizes
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,14 @@ ABORTS = 4
 GONE = {"NoSuchUpload", "NoSuchKey", "404"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A part that was sent: its size in bytes, and its entry in the request that completes the upload."""
+
+    size: int
+    receipt: dict
+
+
 class Upload:
     """One upload of one key. `run` stores the source and returns how many bytes it had."""
 
@@ -38,11 +46,8 @@ class Upload:
         self._bucket = bucket
         self._name = name
         self._token = secrets.token_hex(16)
-        self._threads = ThreadPoolExecutor(bucket.options.max_concurrency, thread_name_prefix="s3-part")
         self._upload_id: str | None = None
         self._written = False
-        self._sending: dict[Future[dict], int] = {}
-        self._sent: list[Future[dict]] = []
 
     def run(self, source: Reader, size: int | None) -> int:
         """Store all bytes, or leave nothing."""
@@ -51,36 +56,26 @@ class Upload:
         sizes = part_sizes(size, options.part_size)
         if size is not None and size < options.multipart_threshold:
             sizes = itertools.chain([size or 1], sizes)
+        limits = PartLimits(options.max_concurrency, options.part_memory)
+        parts = Parts(self._bucket.store, source, sizes, limits)
         try:
-            return self._store(PartReader(source), sizes)
+            return self._store(parts)
         except BaseException:
             self._undo()
             raise
-        finally:
-            self._threads.shutdown()
 
-    def _store(self, cutter: PartReader, sizes: Iterator[int]) -> int:
-        part = cutter.part(next(sizes))
+    def _store(self, parts: Parts) -> int:
+        part = parts.next()
         if part.last:
             self._write("put_object", Body=part.data, **self._settings())
-            return len(part.data)
+            return part.size
         self._begin()
-        total = self._send(cutter, part)
-        while not part.last:
-            size = next(sizes, None)
-            if size is None:
-                raise StoreFull(
-                    self._bucket.store, f"the image has more than {len(self._sent)} parts (set part_size)"
-                )
-            self._make_room(size)
-            part = cutter.part(size)
-            total += self._send(cutter, part)
-        self._complete()
-        return total
-
-    def _complete(self) -> None:
-        parts = [_receipt(number, sent.result()) for number, sent in enumerate(self._sent, 1)]
-        self._write("complete_multipart_upload", UploadId=self._upload_id, MultipartUpload={"Parts": parts})
+        sent = parts.send(part, self._put)
+        receipts = [one.receipt for one in sent]
+        self._write(
+            "complete_multipart_upload", UploadId=self._upload_id, MultipartUpload={"Parts": receipts}
+        )
+        return sum(one.size for one in sent)
 
     def _begin(self) -> None:
         try:
@@ -97,26 +92,11 @@ class Upload:
             with contextlib.suppress(StoreError):
                 abort_all(self._bucket, self._name, spare=self._upload_id)
 
-    def _send(self, cutter: PartReader, part: Part) -> int:
-        sending = self._threads.submit(self._put, cutter, part, len(self._sent) + 1)
-        self._sent.append(sending)
-        self._sending[sending] = len(part.data)
-        return len(part.data)
-
-    def _put(self, cutter: PartReader, part: Part, number: int) -> dict:
+    def _put(self, number: int, part: Part) -> _Sent:
         answer = self._bucket.call(
             "upload_part", Key=self._name, UploadId=self._upload_id, PartNumber=number, Body=part.data
         )
-        cutter.reuse(part)
-        return answer
-
-    def _make_room(self, size: int) -> None:
-        """Wait until `size` more bytes may be held; raise what a part that failed has raised."""
-        while self._sending and sum(self._sending.values()) + size > self._bucket.options.part_memory:
-            done, _ = wait(self._sending, return_when=FIRST_COMPLETED)
-            for sent in done:
-                del self._sending[sent]
-                sent.result()
+        return _Sent(part.size, _receipt(number, answer))
 
     def _write(self, operation: str, **arguments: Any) -> None:
         """Do what makes the object appear, provided that the key is free."""
@@ -173,10 +153,7 @@ class Upload:
         return False
 
     def _undo(self) -> None:
-        """Leave nothing. A part that lands after the abort would stay, so those under way end first."""
-        for sent in self._sent:
-            sent.cancel()
-        wait(self._sent)
+        """Leave nothing."""
         if self._upload_id is not None:
             try:
                 abort(self._bucket, self._name, self._upload_id)

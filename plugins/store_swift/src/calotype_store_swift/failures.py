@@ -1,14 +1,17 @@
-"""What Swift, the identity service and the network answer, as errors of the driver contract.
+"""The map from what Swift, the identity service and the network answer to the contract's errors.
 
-Reasons reach clients: they name options, never hosts, paths or credentials. The
-original error is chained. What swiftclient and keystoneauth1 define is imported where
-it is looked at: they take 11 MiB, which a server without a Swift store need not have.
+Reasons reach clients: they name options, never hosts, paths or credentials. The original error is chained.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+
+import requests
+from keystoneauth1 import exceptions as identity
+from swiftclient.exceptions import ClientException
+from urllib3.exceptions import HTTPError
 
 from calotype.stores import (
     BlobChanged,
@@ -19,7 +22,11 @@ from calotype.stores import (
     StoreFull,
     Unavailable,
 )
+from calotype.stores.toolkit import retry_after
+from calotype_store_swift.options import MISSING
 
+#: What swiftclient, keystoneauth1, or a body that is being read raises. requests' errors are OSErrors.
+FAILURES = (ClientException, identity.ClientException, HTTPError, OSError)
 REFUSED = (
     "it refuses our credentials (options user and key, username and password, or application_credential_*)"
 )
@@ -31,37 +38,11 @@ def explained(store: str, *, writing: bool = False) -> Iterator[None]:
     """Turn what fails inside into a StoreError; `writing` says that a 404 means the container."""
     try:
         yield
-    except Exception as error:
-        if not is_failure(error):
-            raise
-        raise explain(store, error, writing=writing) from error
+    except FAILURES as error:
+        raise _explain(store, error, writing) from error
 
 
-def is_failure(error: Exception) -> bool:
-    """Whether it is what comes out of swiftclient, keystoneauth1, or a body that is being read."""
-    import requests
-    from keystoneauth1.exceptions import ClientException as IdentityFailure
-    from swiftclient.exceptions import ClientException
-    from urllib3.exceptions import HTTPError
-
-    return isinstance(
-        error, (ClientException, IdentityFailure, requests.RequestException, HTTPError, OSError)
-    )
-
-
-def status_of(error: Exception) -> int:
-    """The status of Swift's answer; 0 for what is no answer."""
-    from swiftclient.exceptions import ClientException
-
-    return (error.http_status or 0) if isinstance(error, ClientException) else 0
-
-
-def explain(store: str, error: Exception, *, writing: bool = False) -> StoreError:
-    """The one map from failures to the contract's errors."""
-    import requests
-    from keystoneauth1 import exceptions as identity
-    from swiftclient.exceptions import ClientException
-
+def _explain(store: str, error: Exception, writing: bool) -> StoreError:
     if isinstance(error, ClientException) and error.http_status:
         return _answer(store, error.http_status, error.http_response_headers or {}, writing)
     if isinstance(error, (identity.SSLError, requests.exceptions.SSLError)):
@@ -88,22 +69,15 @@ def _answer(store: str, status: int, headers: dict, writing: bool) -> StoreError
     if status == 403:
         return Misconfigured(store, "its user may not do that (roles, or the container's ACL)")
     if status == 404:
-        return missing(store) if writing else BlobNotFound(store, "there is no such object")
+        return Misconfigured(store, MISSING) if writing else BlobNotFound(store, "there is no such object")
     if status in (409, 412):
-        kind = Duplicate if writing else BlobChanged
-        return kind(
-            store, "the key is taken" if writing else "the object, or a segment of it, is another now"
-        )
+        if writing:
+            return Duplicate(store, "the key is taken")
+        return BlobChanged(store, "the object, or a segment of it, is another now")
     if status in (413, 507):
         return StoreFull(store, "it is full: it has no room for these bytes, or its quota is used up")
     if status == 422:
         return Unavailable(store, "the bytes were damaged on their way to it", retry_after=1)
     if status in (408, 429, 498) or status >= 500:
-        after = headers.get("Retry-After", "")
-        return Unavailable(store, f"it answered {status}", int(after) if after.isdecimal() else 30)
+        return Unavailable(store, f"it answered {status}", retry_after(headers.get("Retry-After")))
     return StoreError(store, f"it answered {status}")
-
-
-def missing(store: str) -> Misconfigured:
-    """A container is not there."""
-    return Misconfigured(store, "its container is missing (option container; `create = true` makes it)")

@@ -11,6 +11,7 @@ from calotype.stores import Seconds, Size, StoreOptions
 
 #: The largest object that Swift takes in one PUT, unless its operator changed that.
 OBJECT_MAX = 5 << 30
+MISSING = "its container is missing (option container; `create = true` makes it)"
 
 
 class SwiftOptions(StoreOptions):

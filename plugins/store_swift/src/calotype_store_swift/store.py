@@ -10,10 +10,8 @@ import itertools
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from calotype.stores import (
-    BadLocation,
     Blob,
     BlobNotFound,
     Capability,
@@ -22,18 +20,18 @@ from calotype.stores import (
     Reader,
     Store,
     Stored,
+    StoreError,
     Unavailable,
 )
 from calotype.stores.contract import KEY
-from calotype_store_swift.connections import Connections
-from calotype_store_swift.failures import explained, missing, status_of
-from calotype_store_swift.options import SwiftOptions, text_of
+from calotype.stores.toolkit import key_of
+from calotype_store_swift.options import MISSING, SwiftOptions
 from calotype_store_swift.reader import SwiftReader
 from calotype_store_swift.segments import SEGMENT, segment_sizes
-from calotype_store_swift.upload import Upload
+from calotype_store_swift.upload import Place, Upload
 
 if TYPE_CHECKING:
-    import swiftclient
+    from calotype_store_swift.account import Account
 
 PREFIX = "swift:"
 #: Segments a manifest may have where Swift does not tell.
@@ -55,37 +53,27 @@ class SwiftStore(Store[SwiftOptions]):
         super().__init__(name, options)
         if options.temp_url_key is not None:
             self.capabilities = type(self).capabilities | Capability.DIRECT_URL
-        self._connections = Connections(options)
         self._lock = threading.Lock()
+        self._opened: Account | None = None
         self._adding: set[str] = set()
         self._manifest_max: int | None = None
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         """Open an object, plain, SLO or DLO; as `Store.get`."""
         key = self._key(location)
-        with explained(self.name):
-            if length == 0:
-                self._head(key)
+        if length == 0:
+            self._head(key)
+            return io.BytesIO()
+        try:
+            return SwiftReader(self._account, self._container(key), key, offset, length)
+        except StoreError as error:
+            if self._account.status_of(error) == 416:
                 return io.BytesIO()
-            try:
-                return SwiftReader(
-                    self.name,
-                    self._connections,
-                    self._container(key),
-                    key,
-                    offset,
-                    length,
-                    self.options.retries,
-                )
-            except Exception as error:
-                if status_of(error) == 416:
-                    return io.BytesIO()
-                raise
+            raise
 
     def size(self, location: str) -> int | None:
         """The object's size in bytes; None for a DLO of so many segments that Swift does not add them up."""
-        with explained(self.name):
-            length = self._head(self._key(location)).get("content-length")
+        length = self._head(self._key(location)).get("content-length")
         return None if length is None else int(length)
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
@@ -95,21 +83,14 @@ class SwiftStore(Store[SwiftOptions]):
         others are Duplicates. Swift's own `If-None-Match` does not decide a race.
         """
         location = self.locate(key)
+        self._key(location)
         with self._lock:
             if key in self._adding:
                 raise Duplicate(self.name, "the key is being written")
             self._adding.add(key)
         try:
-            upload = Upload(
-                self.name,
-                self.options,
-                self._connections,
-                self._container(key),
-                self._segments(key),
-                key,
-                location,
-            )
-            return upload.run(source, size, self._sizes(size))
+            place = Place(location, key, self._container(key), self._segments(key))
+            return Upload(self._account, place).run(source, size, self._sizes(size))
         finally:
             with self._lock:
                 self._adding.discard(key)
@@ -126,13 +107,7 @@ class SwiftStore(Store[SwiftOptions]):
         self._sweep(key)
 
     def locate(self, key: str) -> str:
-        """`swift:<key>`.
-
-        Raises:
-            BadLocation: not a key.
-        """
-        if not KEY.fullmatch(key):
-            raise BadLocation(self.name, "not a key")
+        """Return `swift:<key>`."""
         return PREFIX + key
 
     def direct_url(self, location: str, expires: int) -> str | None:
@@ -140,20 +115,19 @@ class SwiftStore(Store[SwiftOptions]):
         key = self._key(location)
         if self.options.temp_url_key is None:
             return None
-        with explained(self.name):
-            return self._temp_url(self._container(key), key, expires)
+        return self._account.temp_url(self._container(key), key, expires)
 
     def blobs(self) -> Iterator[Blob]:
         """The objects whose names are keys; an SLO has the size of its segments together."""
         for shard in self._shards():
-            for entry in self._listing(self.options.container + shard):
+            for entry in self._account.listing(self.options.container + shard):
                 if KEY.fullmatch(entry["name"]):
                     yield Blob(PREFIX + entry["name"], entry["bytes"], _time(entry))
 
     def attempts(self) -> Iterator[Blob]:
         """The keys that have segments and no object, with the bytes of all their segments."""
         for shard in self._shards():
-            entries = self._listing(f"{self.options.container}_segments{shard}")
+            entries = self._account.listing(f"{self.options.container}_segments{shard}")
             for key, group in itertools.groupby(entries, lambda entry: entry["name"].partition("/")[0]):
                 segments = list(group)
                 if KEY.fullmatch(key) and not self._exists(key):
@@ -162,31 +136,41 @@ class SwiftStore(Store[SwiftOptions]):
 
     def create(self) -> None:
         """Make the containers that are not there yet."""
-        with explained(self.name):
-            self._connections.for_each(lambda connection, name: connection.put_container(name), self._all())
+        account = self._account
+        account.for_each(lambda name: account.call("put_container", name), self._all())
 
     def check(self) -> None:
         """Ask for every container, and try the TempURL key; as `Store.check`."""
+        account = self._account
         try:
-            with explained(self.name):
-                self._connections.for_each(
-                    lambda connection, name: connection.head_container(name), self._all()
-                )
+            account.for_each(lambda name: account.call("head_container", name), self._all())
         except BlobNotFound as error:
-            raise missing(self.name) from error.__cause__
-        if self.options.temp_url_key is not None:
-            with explained(self.name):
-                self._check_temp_url_key()
+            raise Misconfigured(self.name, MISSING) from error.__cause__
+        if self.options.temp_url_key is None:
+            return
+        if not account.accepts(account.temp_url(self._all()[0], "probe", 60)):
+            raise Misconfigured(
+                self.name,
+                "it refuses our TempURLs (options temp_url_key, temp_url_digest; the account's Temp-URL-Key)",
+            )
 
     def close(self) -> None:
         """Close the connections; may be called twice."""
-        self._connections.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    @property
+    def _account(self) -> Account:
+        with self._lock:
+            if self._opened is None:
+                # Its libraries take 11 MiB, which a process without a Swift store need not have.
+                from calotype_store_swift.account import Account
+
+                self._opened = Account(self.name, self.options)
+            return self._opened
 
     def _key(self, location: str) -> str:
-        key = location.removeprefix(PREFIX)
-        if not location.startswith(PREFIX) or not KEY.fullmatch(key):
-            raise BadLocation(self.name, "not a location of this store")
-        return key
+        return key_of(self.name, location, PREFIX)
 
     def _shard(self, key: str) -> str:
         digits = self.options.shards
@@ -218,86 +202,35 @@ class SwiftStore(Store[SwiftOptions]):
     def _most_segments(self) -> int:
         """How many segments a manifest may have, as /info says; asked once."""
         if self._manifest_max is None:
-            with explained(self.name), self._connections.lent() as connection:
-                try:
-                    url = self._connections.identity.get_endpoint()
-                    limits = connection.get_capabilities(url).get("slo", {})
-                except Exception as error:
-                    if not status_of(error):
-                        raise
-                    limits = {}
+            limits = self._account.slo_limits()
             self._manifest_max = int(limits.get("max_manifest_segments", MANIFEST_MAX))
         return self._manifest_max
 
     def _head(self, key: str) -> dict[str, str]:
-        with self._connections.lent() as connection:
-            return connection.head_object(self._container(key), key)
+        return self._account.call("head_object", self._container(key), key)
 
     def _exists(self, key: str) -> bool:
-        try:
-            with explained(self.name):
-                self._head(key)
-        except BlobNotFound:
-            return False
-        return True
+        return self._account.find(self._container(key), key) is not None
 
     def _remove(self, key: str) -> None:
-        with explained(self.name), self._connections.lent() as connection:
-            container = self._container(key)
-            static = "x-static-large-object" in connection.head_object(container, key)
-            query = "multipart-manifest=delete" if static else None
-            connection.delete_object(container, key, query_string=query)
+        static = "x-static-large-object" in self._head(key)
+        query = "multipart-manifest=delete" if static else None
+        self._account.call("delete_object", self._container(key), key, query_string=query)
         if static:
-            # Swift answers 200 whatever became of the parts, and swiftclient drops the body that tells.
+            # Swift answers 200 whatever became of the parts, and swiftclient drops the body that says it.
             if self._exists(key):
                 raise Unavailable(self.name, "it did not remove all of the object")
             self._sweep(key)
 
     def _sweep(self, key: str) -> None:
-        """Remove what lies under the key in the container of segments."""
-        container = self._segments(key)
+        """Remove everything under the key in the container of segments."""
+        account, container = self._account, self._segments(key)
 
-        def remove(connection: swiftclient.Connection, entry: dict) -> None:
-            try:
-                connection.delete_object(container, entry["name"])
-            except Exception as error:
-                if status_of(error) != 404:
-                    raise
+        def remove(entry: dict) -> None:
+            with contextlib.suppress(BlobNotFound):
+                account.call("delete_object", container, entry["name"])
 
-        with explained(self.name, writing=True):
-            self._connections.for_each(remove, self._listing(container, prefix=f"{key}/"))
-
-    def _listing(self, container: str, prefix: str | None = None) -> Iterator[dict]:
-        """The entries of a container in the order of their names, a page at a time."""
-        marker = ""
-        while True:
-            with explained(self.name, writing=True), self._connections.lent() as connection:
-                page = connection.get_container(container, marker=marker, prefix=prefix)[1]
-            if not page:
-                return
-            yield from page
-            marker = page[-1]["name"]
-
-    def _temp_url(self, container: str, name: str, expires: int) -> str:
-        from swiftclient.utils import generate_temp_url
-
-        url = urlsplit(self._connections.identity.get_endpoint())
-        signed = generate_temp_url(
-            f"{url.path}/{container}/{name}",
-            expires,
-            text_of(self.options.temp_url_key),
-            "GET",
-            digest=self.options.temp_url_digest,
-        )
-        return f"{url.scheme}://{url.netloc}{signed}"
-
-    def _check_temp_url_key(self) -> None:
-        probe = self._temp_url(self._all()[0], "probe", 60)
-        if not self._connections.identity.accepts(probe):
-            raise Misconfigured(
-                self.name,
-                "it refuses our TempURLs (options temp_url_key, temp_url_digest; the account's Temp-URL-Key)",
-            )
+        account.for_each(remove, account.listing(container, prefix=f"{key}/"))
 
 
 def _time(entry: dict) -> datetime.datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -138,12 +139,15 @@ def test_an_upload_that_breaks_leaves_nothing(
 
 
 @pytest.mark.parametrize("fault", [Fault("GET ", reset_down=1000), Fault("GET ", truncate_down=1000)])
-def test_a_download_that_breaks_is_an_error_and_never_short(
+def test_a_download_that_breaks_continues_and_is_never_short(
     through: WebdavStore, proxy: FaultProxy, options: dict[str, str], fault: Fault
 ) -> None:
     location = through.add("key.4", io.BytesIO(DATA), len(DATA)).location
     try:
         proxy.inject(fault)
+        assert_same(read_all(through.get(location), limit=len(DATA)), DATA)
+        proxy.inject(fault)
+        proxy.inject(replace(fault, reset_down=0, truncate_down=None), times=2)
         reader = through.get(location)
         refused(lambda: read_all(reader, limit=len(DATA)), options)
         assert_same(read_all(through.get(location), limit=len(DATA)), DATA)

@@ -37,7 +37,7 @@ def healthcheck(context: Root | AdminRoot, request: Request) -> Response:
 
 
 def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
-    """Return the state of the database and of each store: "ok", "full", "unavailable", or "unknown" at first.
+    """Return the state of the database and of each store: "ok", "full", "busy", "unavailable", or "unknown".
 
     503 unless the database is ok: without room it takes no image, though it lets images be read and deleted.
     503 too while a store was not seen yet, which is so for `calotype.probe_timeout` seconds at most.

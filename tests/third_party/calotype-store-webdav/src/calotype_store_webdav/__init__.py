@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import io
 from urllib.parse import urlsplit
 
 import urllib3
 from pydantic import Field, FilePath, SecretStr
 from urllib3 import exceptions as broken
 
-from calotype.stores import KEY, Capability, Reader, Store, Stored, StoreOptions
-from calotype.stores.errors import BadLocation, BlobNotFound, Duplicate, StoreError, StoreFull, Unavailable
+from calotype.stores import Capability, Reader, Store, Stored, StoreOptions
+from calotype.stores.errors import BlobChanged, BlobNotFound, Duplicate, StoreError, StoreFull, Unavailable
+from calotype.stores.toolkit import ResumingReader, key_of
 
 SCHEME = "dav:"
 BLOCK = 1 << 20
@@ -79,21 +79,11 @@ class WebdavStore(Store[WebdavOptions]):
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         """Stream the file, or a part of it by Range; past its end there is nothing."""
-        path = self._folder(location) + "image"
-        if offset == 0 and length is None:
-            return _Body(self.name, self._ask("GET", path, 200))
-        last = "" if length is None else offset + length - 1
-        answer = self._ask("GET", path, 200, 206, 416, Range=f"bytes={offset}-{last}")
-        if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
-            return _Body(self.name, answer)
-        answer.close()
-        if answer.status == 416:
-            return io.BytesIO()
-        raise Unavailable(self.name, "it does not answer ranges as asked")
+        return WebdavReader(self, self._folder(location) + "image", offset, length)
 
     def size(self, location: str) -> int | None:
         """What HEAD says."""
-        length = self._ask("HEAD", self._folder(location) + "image", 200).headers.get("Content-Length")
+        length = self.ask("HEAD", self._folder(location) + "image", 200).headers.get("Content-Length")
         return int(length) if length and length.isdecimal() else None
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
@@ -102,25 +92,25 @@ class WebdavStore(Store[WebdavOptions]):
         self._claim(folder)
         try:
             length = {} if size is None else {"Content-Length": str(size)}
-            self._ask("PUT", f"{folder}part", 201, 204, body=source, **length)
+            self.ask("PUT", f"{folder}part", 201, 204, body=source, **length)
             target = urlsplit(self._base).path + f"{folder}image"
-            self._ask("MOVE", f"{folder}part", 201, 204, Destination=target, Overwrite="F")
+            self.ask("MOVE", f"{folder}part", 201, 204, Destination=target, Overwrite="F")
             return Stored(SCHEME + key, self.size(SCHEME + key))
         except BaseException:  # even an interrupted upload leaves nothing
             with contextlib.suppress(StoreError):
-                self._ask("DELETE", folder, 200, 204)
+                self.ask("DELETE", folder, 200, 204)
             raise
 
     def delete(self, location: str) -> None:
         """Remove the image's collection and all in it."""
-        self._ask("DELETE", self._folder(location), 200, 204)
+        self.ask("DELETE", self._folder(location), 200, 204)
 
     def locate(self, key: str) -> str:
         return SCHEME + key
 
     def create(self) -> None:
         """Make the collection; the one that it lies in must be there."""
-        self._ask("MKCOL", "", 201, 405)
+        self.ask("MKCOL", "", 201, 405)
 
     def check(self) -> None:
         """Look whether the collection is there, and lets us in."""
@@ -130,25 +120,22 @@ class WebdavStore(Store[WebdavOptions]):
         self._pool.clear()
 
     def _folder(self, location: str) -> str:
-        key = location.removeprefix(SCHEME)
-        if not location.startswith(SCHEME) or not KEY.fullmatch(key):
-            raise BadLocation(self.name, f"a location is {SCHEME} and a key")
-        return f"{key}/"
+        return key_of(self.name, location, SCHEME) + "/"
 
     def _claim(self, folder: str) -> None:
         """MKCOL answers 405 for what exists, but so does a server that knows no MKCOL."""
-        if self._ask("MKCOL", folder, 201, 405).status == 405:
+        if self.ask("MKCOL", folder, 201, 405).status == 405:
             self._see(folder, REASONS[405])
             raise Duplicate(self.name, "the key is taken")
 
     def _see(self, folder: str, otherwise: str) -> None:
         """A server that does not list a collection answers 403, or 405, when it is there."""
         try:
-            self._ask("HEAD", folder, 200, 204, 403, 405)
+            self.ask("HEAD", folder, 200, 204, 403, 405)
         except BlobNotFound as error:
             raise Unavailable(self.name, otherwise) from error
 
-    def _ask(
+    def ask(
         self, method: str, path: str, *expected: int, body: Reader | None = None, **headers: str
     ) -> urllib3.BaseHTTPResponse:
         """Send one request; the body of a GET's answer is still to be read, and closed."""
@@ -175,20 +162,42 @@ class WebdavStore(Store[WebdavOptions]):
         raise Unavailable(self.name, REASONS.get(answer.status, f"it answered {answer.status}"))
 
 
-class _Body:
-    """A GET's body as a Reader: what breaks it is an error of the store's."""
+class WebdavReader(ResumingReader):
+    """The bytes of a file; after a break, the server must still have the same file under the same ETag."""
 
-    def __init__(self, store: str, answer: urllib3.BaseHTTPResponse):
-        self._store, self._answer = store, answer
+    broken = (broken.HTTPError,)
 
-    def read(self, size: int = -1, /) -> bytes:
-        try:
-            return self._answer.read(None if size < 0 else size)
-        except broken.HTTPError as error:
-            raise _failure(self._store, error) from error
+    def __init__(self, store: WebdavStore, path: str, offset: int, length: int | None):
+        self._webdav, self._path, self._etag = store, path, ""
+        self._is_whole = offset == 0 and length is None
+        super().__init__(store.name, offset, None if length is None else offset + length, retries=1)
 
-    def close(self) -> None:
-        self._answer.close()
+    def open(self) -> urllib3.BaseHTTPResponse:
+        if self._is_whole and not self.position:
+            answer = self._webdav.ask("GET", self._path, 200)
+        else:
+            last = "" if self.end is None else self.end - 1
+            pin = {"If-Match": self._etag} if self._etag else {}
+            span = f"bytes={self.position}-{last}"
+            answer = self._webdav.ask("GET", self._path, 200, 206, 412, 416, Range=span, **pin)
+        etag, begins = answer.headers.get("ETag", ""), answer.headers.get("Content-Range", "")
+        if answer.status == 412 or etag != (self._etag or etag):
+            answer.close()
+            raise BlobChanged(self.store, "the image was replaced while it was read")
+        if answer.status == 416:
+            self.end = self.position
+        elif answer.status == 206 and begins.startswith(f"bytes {self.position}-"):
+            self.end = self.position + int(answer.headers["Content-Length"])
+        elif not self._is_whole or self.position:
+            answer.close()
+            raise Unavailable(self.store, "it does not answer ranges as asked")
+        elif "Content-Length" in answer.headers:
+            self.end = int(answer.headers["Content-Length"])
+        self._etag = etag
+        return answer
+
+    def failure(self, error: Exception | None) -> StoreError:
+        return _failure(self.store, error) if isinstance(error, broken.HTTPError) else super().failure(error)
 
 
 def _failure(store: str, error: broken.HTTPError) -> Unavailable:
