@@ -76,7 +76,7 @@ def test_without_a_name_the_default_store_is_taken(stores: Server) -> None:
 def test_a_driver_is_not_a_store(stores: Server) -> None:
     answer = stores.post("/images", {**OCTETS, **meta(store="file")}, b"bytes")
     assert answer.status == 400
-    assert "Requested store file not available" in answer.text
+    assert "There is no store 'file'; use one of: " in answer.text
 
 
 def test_a_broken_store_leaves_the_others_working(stores: Server) -> None:

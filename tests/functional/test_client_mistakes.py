@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.support.answers import Answer
 from tests.support.server import OCTETS, Server, meta
 
 BYTES_WANTED = "Cannot convert size to an integer: it is a number of bytes in digits, not '5GB'."
+NO_STORE = "There is no store 'fiel'; use one of: file."
+TAKES_NONE = "Store 'http' takes no uploads; use one of: file."
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
@@ -137,8 +140,12 @@ def test_bytes_that_are_not_there_are_refused_with_the_status(server: Server) ->
         (CLASSIC, meta(disk_format="foo"), "Invalid disk format 'foo' for image; one of: ami, "),
         (V1, meta(container_format="foo"), "Invalid container format 'foo' for image; one of: "),
         (CLASSIC, meta(type="foo"), "Invalid type: 'foo'; one of: kernel, machine, ramdisk, raw."),
-        (CLASSIC, {**OCTETS, **meta(store="fst")}, "on this Glance node; one of: "),
-        (V1, {**OCTETS, **FORMATS, **meta(store="fst", **FORMATS)}, "on this Glance node; one of: "),
+        (CLASSIC, {**OCTETS, **meta(store="fiel")}, NO_STORE),
+        (V1, {**OCTETS, **meta(store="fiel", **FORMATS)}, NO_STORE),
+        (CLASSIC, meta(store="fiel"), NO_STORE),
+        (V1, meta(store="fiel"), NO_STORE),
+        (CLASSIC, meta(store="http"), TAKES_NONE),
+        (V1, meta(store="http"), TAKES_NONE),
         (V1, meta(nmae="x"), "Bad header: x-image-meta-nmae (did you mean name?); metadata of your own is "),
         (CLASSIC, meta(min_disk="2147483648"), "2147483648 is out of range, which is 0 to 2147483647."),
         (V1, meta(disk_format="aki", container_format="bare"), "aki, ari or ami, both must be the same."),
@@ -151,6 +158,52 @@ def test_a_header_that_cannot_be_read_is_shown_with_what_it_may_be(
 ) -> None:
     refused = server.post(path, headers, b"bytes" if "Content-Type" in headers else None)
     assert (refused.status, told in refused.text) == (400, True), refused.text
+
+
+@pytest.mark.parametrize("path", [CLASSIC, V1])
+@pytest.mark.parametrize(("store", "told"), [("fiel", NO_STORE), ("http", TAKES_NONE)])
+def test_an_unknown_or_read_only_store_is_refused_although_no_bytes_come(
+    server: Server, path: str, store: str, told: str
+) -> None:
+    """It used to be forgotten, and the bytes went into the default store later."""
+    image_id = str(uuid.uuid4())
+    made = server.post(path, meta(id=image_id, store=store))
+    assert (made.status, told in made.text) == (400, True), made.text
+    assert server.query("SELECT id FROM images WHERE id = ?", image_id) == []
+    reserved = server.reserve(name="kept")["id"]
+    changed = server.put(f"{path}/{reserved}", meta(name="lost", store=store))
+    assert (changed.status, told in changed.text) == (400, True), changed.text
+    assert server.head(f"{CLASSIC}/{reserved}").meta["name"] == "kept"
+
+
+@pytest.mark.parametrize("path", [CLASSIC, V1])
+def test_a_location_of_another_store_than_the_named_one_is_refused(server: Server, path: str) -> None:
+    fields = meta(location="http://192.0.2.1/disk.raw", **FORMATS)
+    unknown = server.post(path, {**fields, **meta(store="fiel")})
+    assert (unknown.status, "There is no store 'fiel'" in unknown.text) == (400, True), unknown.text
+    other = server.post(path, {**fields, **meta(store="file")})
+    told = "The location belongs to store 'http', not to store 'file'"
+    assert (other.status, told in other.text) == (400, True), other.text
+
+
+def test_the_store_of_an_image_may_be_sent_back(server: Server) -> None:
+    image_id = server.upload(b"bytes")["id"]
+    server.execute("UPDATE image_locations SET store = 'gone' WHERE image_id = ?", image_id)
+    for path in (CLASSIC, V1):
+        assert server.put(f"{path}/{image_id}", meta(name="other", store="gone")).status == 200
+
+
+def test_an_import_into_an_unknown_or_read_only_store_is_a_conflict(server: Server) -> None:
+    image_id = server.reserve(**FORMATS)["id"]
+    assert server.put(f"{V2}/{image_id}/stage", OCTETS, b"bytes").status == 204
+    for store, told in (("fiel", NO_STORE), ("http", TAKES_NONE)):
+        order = {"method": {"name": "glance-direct"}, "stores": [store]}
+        refused = ask(server, "POST", f"{V2}/{image_id}/import", order, JSON)
+        assert (refused.status, refused.json["error"]["message"]) == (409, told)
+    uploaded = server.upload(b"bytes")["id"]
+    refused = server.delete(f"/v2/stores/fiel/{uploaded}")
+    assert refused.status == 409
+    assert "There is no store 'fiel'; use one of: file, http." in refused.text
 
 
 @pytest.mark.parametrize(

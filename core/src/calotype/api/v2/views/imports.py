@@ -21,7 +21,7 @@ from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.changes import ImageFields, InvalidRequest
-from calotype.model.errors import UnknownTarget
+from calotype.model.errors import UnknownTarget, no_store
 from calotype.stores.contract import Capability
 
 
@@ -74,7 +74,6 @@ def remove_from_store(context: StoreImage, request: Request) -> Response:
     """DELETE /v2/stores/STORE/ID: the bytes in one of several stores."""
     store = context.__parent__.name
     if store not in request.stores:
-        names = ", ".join(one.name for one in request.stores)
-        raise UnknownTarget(f"There is no store {store[:63]}; one of: {names}.")
+        raise UnknownTarget(no_store(store, request.stores.entries))
     request.lifecycle.imports.remove_from_store(context.image, store, request.caller)
     return nothing()
