@@ -59,7 +59,6 @@ def cors_tween_factory(
 
 def _preflight(request: Request, settings: Settings) -> Response:
     response = Response(status=204)
-    del response.content_type
     asked = request.headers.get("Access-Control-Request-Headers", "").split(",")
     wanted = [name.strip().lower() for name in asked]
     response.headers["Access-Control-Allow-Methods"] = ", ".join(settings.cors_methods)

@@ -57,5 +57,4 @@ def includeme(config: Configurator) -> None:
         config.registry[VERSIONS].append(Version(version, "v1", "SUPPORTED"))
     config.add_subscriber(negotiate, NewRequest)
     config.add_subscriber(refuse_blank_ids, ContextFound)
-    config.include("calotype.api.v1.views")
-    config.include("calotype.api.v1.members")
+    config.scan("calotype.api.v1")

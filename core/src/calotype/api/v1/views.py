@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
@@ -210,8 +209,3 @@ def gone(context: V1Tombstone, request: Request) -> Response:
 def gone_for_ever(context: V1Tombstone, request: Request) -> Response:
     """A deleted image does not change."""
     raise NotAllowed("Forbidden to update deleted image. Create a new one.")
-
-
-def includeme(config: Configurator) -> None:
-    """Register the views."""
-    config.scan("calotype.api.v1.views")

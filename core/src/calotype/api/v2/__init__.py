@@ -42,4 +42,4 @@ def includeme(config: Configurator) -> None:
         config.registry[VERSIONS].append(Version(version, "v2", status))
     config.add_subscriber(refuse_slashes, ContextFound)
     config.include("calotype.api.v2.schemas")
-    config.include("calotype.api.v2.views")
+    config.scan("calotype.api.v2.views")
