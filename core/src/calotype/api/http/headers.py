@@ -72,11 +72,6 @@ def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tup
     ]
 
 
-def header_text(value: object) -> str:
-    """Return a value as text without line breaks, which a reason may have."""
-    return str(value).replace("\r", " ").replace("\n", " ")
-
-
 def read_integer(name: str, text: str) -> int:
     """Return a value of at most 19 ASCII digits as an integer; raises InvalidRequest that names the field."""
     if text.startswith("-") and _INTEGER.fullmatch(text[1:]):
@@ -89,8 +84,9 @@ def read_integer(name: str, text: str) -> int:
 
 
 def number_of(name: str) -> str:
-    """Return what the field or filter of that name counts, such as "a number of bytes"."""
-    unit = {"min_disk": "GiB", "min_ram": "MiB", "limit": "entries"}.get(name, "bytes")
+    """Return what a field or filter counts, such as "a number of bytes in digits"."""
+    field = name.removesuffix("_min").removesuffix("_max")
+    unit = {"min_disk": "GiB", "min_ram": "MiB"}.get(field, "bytes")
     return f"a number of {unit} in digits"
 
 

@@ -43,6 +43,6 @@ def whole_seconds(moment: datetime.datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def without_zone(moment: datetime.datetime | None, timespec: str = "auto") -> str | None:
-    """Write a UTC time without its zone, as clients of the older dialects expect; None for None."""
-    return None if moment is None else moment.replace(tzinfo=None).isoformat(timespec=timespec)
+def without_zone(moment: datetime.datetime | None) -> str | None:
+    """Write a UTC time in microseconds without its zone, as older clients expect; None for None."""
+    return None if moment is None else moment.replace(tzinfo=None).isoformat(timespec="microseconds")

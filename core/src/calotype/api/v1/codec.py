@@ -14,34 +14,32 @@ from dataclasses import replace
 from typing import Any
 
 from calotype.api.http import headers, times
-from calotype.api.http.headers import META, PROPERTY, header_text, read_boolean, read_integer
+from calotype.api.http.headers import META, PROPERTY, read_integer
+from calotype.api.http.records import header_fields, read_fields, record_headers
 from calotype.api.http.request import Request
-from calotype.api.http.times import without_zone
 from calotype.config.messages import did_you_mean
 from calotype.model.changes import ImageFields, InvalidRequest, read_id
-from calotype.model.images import Image, Status, Visibility
+from calotype.model.images import Image, Visibility
 
 COPY_FROM = "x-glance-api-copy-from"
 PURGE = "x-glance-registry-purge-props"
 
 _BRIEF = ("id", "name", "size", "disk_format", "container_format", "checksum")
-_INTEGERS = ("min_disk", "min_ram")
+_TEXTS = ("name", "disk_format", "container_format", "owner")
 _TIMES = ("created_at", "updated_at", "deleted_at")
 #: Headers that are accepted and ignored, because the server sets these fields.
 _IGNORED = frozenset({"deleted", "copy_from", "uri", "status", "status_reason", "virtual_size", *_TIMES})
 _KNOWN = _IGNORED | {
+    *_TEXTS,
     "id",
-    "name",
-    "disk_format",
-    "container_format",
     "size",
     "checksum",
     "is_public",
     "protected",
-    "owner",
     "location",
     "store",
-    *_INTEGERS,
+    "min_disk",
+    "min_ram",
 }
 _AMAZON = ("aki", "ari", "ami")
 _TIME = re.compile(
@@ -131,7 +129,7 @@ def _draft(
         raise InvalidRequest("Invalid checksum: it is longer than 32 characters.")
     return ImageFields(
         id=read_id(image_id) if image_id is not None else None,
-        fields=_read_fields(given),
+        fields=_pair_amazon(read_fields(given, _TEXTS, Visibility.SHARED)),
         properties=properties,
         dropped=dropped,
         size=size,
@@ -139,19 +137,6 @@ def _draft(
         store=given.get("store"),
         location=given.get("location") if given.get("location") or "location" not in given else "",
     )
-
-
-def _read_fields(given: Mapping[str, str | None]) -> dict[str, Any]:
-    texts = ("name", "disk_format", "container_format", "owner")
-    fields: dict[str, Any] = {name: given[name] for name in texts if name in given}
-    if "is_public" in given:
-        fields["visibility"] = (
-            Visibility.PUBLIC if read_boolean(given["is_public"] or "") else Visibility.SHARED
-        )
-    if "protected" in given:
-        fields["protected"] = read_boolean(given["protected"] or "")
-    fields |= {name: _integer(given, name) for name in _INTEGERS if name in given}
-    return _pair_amazon(fields)
 
 
 def _integer(given: Mapping[str, str | None], name: str) -> int | None:
@@ -187,27 +172,7 @@ def read_time(text: str) -> datetime.datetime:
 def image_document(image: Image) -> dict[str, Any]:
     """Return the record as JSON values, without location and store."""
     reason = {} if image.status_reason is None else {"status_reason": image.status_reason}
-    return {
-        "id": image.id,
-        "name": image.name,
-        "disk_format": image.disk_format,
-        "container_format": image.container_format,
-        "size": image.size or 0,
-        "virtual_size": image.virtual_size,
-        "status": str(image.status),
-        **reason,
-        "is_public": image.visibility is Visibility.PUBLIC,
-        "protected": image.protected,
-        "min_disk": image.min_disk,
-        "min_ram": image.min_ram,
-        "owner": image.owner,
-        "checksum": image.checksum,
-        "created_at": without_zone(image.created_at, "microseconds"),
-        "updated_at": without_zone(image.updated_at, "microseconds"),
-        "deleted_at": without_zone(image.deleted_at, "microseconds"),
-        "deleted": image.status is Status.DELETED,
-        "properties": dict(image.properties),
-    }
+    return {**header_fields(image), "virtual_size": image.virtual_size, **reason}
 
 
 def image_brief(image: Image) -> dict[str, Any]:
@@ -218,6 +183,4 @@ def image_brief(image: Image) -> dict[str, Any]:
 
 def image_headers(image: Image) -> list[tuple[str, str]]:
     """Return the record as response headers, without null."""
-    fields = {name: value for name, value in image_document(image).items() if value is not None}
-    properties = fields.pop("properties")
-    return headers.encode({name: header_text(value) for name, value in fields.items()}, properties)
+    return record_headers({name: value for name, value in image_document(image).items() if value is not None})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from calotype.api.http.records import shared_fields
 from calotype.api.http.times import whole_seconds as moment
 from calotype.api.v2.schemas import Schemas
 from calotype.model.changes import ImageFields, InvalidRequest, ReservedName
@@ -95,10 +96,8 @@ def read_import(document: object, schemas: Schemas, header_store: str | None) ->
     given = read_object(document)
     schemas.check("import", given)
     stores, everywhere = given.get("stores"), given.get("all_stores", False)
-    if stores is not None and (everywhere or header_store):
+    if (stores is not None) + bool(everywhere) + bool(header_store) > 1:
         raise InvalidRequest("Give the stores in one way only: stores, all_stores, or X-Image-Meta-Store.")
-    if everywhere and header_store:
-        raise InvalidRequest("Give the stores in one way only: all_stores, or X-Image-Meta-Store.")
     if stores is None and header_store:
         stores = [header_store]
     return ImportOrder(
@@ -124,20 +123,11 @@ def image_document(
     """
     document: dict[str, Any] = {
         **{name: value for name, value in image.properties.items() if not is_reserved(name)},
-        "id": image.id,
-        "name": image.name,
-        "status": str(image.status),
-        "visibility": str(image.visibility),
-        "owner": image.owner,
-        "protected": image.protected,
+        **shared_fields(image),
+        "visibility": image.visibility,
         "os_hidden": image.os_hidden,
-        "container_format": image.container_format,
-        "disk_format": image.disk_format,
-        "min_disk": image.min_disk,
-        "min_ram": image.min_ram,
         "size": image.size,
         "virtual_size": image.virtual_size,
-        "checksum": image.checksum,
         "os_hash_algo": image.os_hash_algo if image.os_hash_value else None,
         "os_hash_value": image.os_hash_value,
         "tags": list(image.tags),

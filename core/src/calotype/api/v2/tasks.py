@@ -106,8 +106,8 @@ def image_task(job: Job) -> dict[str, Any]:
     return {
         **_common(job),
         **_details(job),
-        "created_at": without_zone(job.created_at, "microseconds"),
-        "updated_at": without_zone(job.updated_at, "microseconds"),
+        "created_at": without_zone(job.created_at),
+        "updated_at": without_zone(job.updated_at),
         "deleted": False,
         "deleted_at": None,
     }
