@@ -212,7 +212,7 @@ def test_an_import_into_an_unknown_or_read_only_store_is_a_conflict(server: Serv
         (f"{CLASSIC}?limit=ten", "limit param must be an integer, and positive, not 'ten'."),
         (f"{V1}?limit=ten", "limit param must be an integer, not 'ten'."),
         (f"{V1}?size_min=5GB", "got 5GB: it is a number of bytes in digits."),
-        (f"{V1}?sort_key=foo", "Unsupported sort_key: 'foo'; one of: name, "),
+        (f"{V1}?sort_key=foo", "Unsupported sort_key: 'foo'; one of: container_format, "),
         (f"{V1}?sort_dir=up", "Unsupported sort_dir: 'up'; one of: asc, desc."),
         (f"{V1}?is_public=maybe", "got maybe; one of: true, 1, false, 0, none."),
         (f"{V1}?changes-since=now", "'now' is no ISO 8601 time"),
@@ -318,7 +318,7 @@ def test_an_id_that_is_taken_and_a_list_of_members_that_is_none_are_told_the_cur
 def test_the_size_of_an_upload_and_the_op_of_a_patch_are_shown(server: Server) -> None:
     path = f"{V2}/{server.reserve(**FORMATS)['id']}"
     sized = server.put(f"{path}/file", {**OCTETS, "X-OpenStack-Image-Size": "5GB"}, b"bytes")
-    assert (sized.status, "it is a number of bytes, not '5GB'." in sized.text) == (400, True)
+    assert (sized.status, "it is a number of bytes in digits, not '5GB'." in sized.text) == (400, True)
     patched = ask(server, "PATCH", path, [{"op": "test", "path": "/name", "value": ""}], PATCH)
     assert (patched.status, "'test'; one of: add, replace, remove." in patched.text) == (400, True)
 

@@ -32,11 +32,6 @@ class _Counted:
         self.count += len(block)
         return block
 
-    def readline(self, size: int = -1, /) -> bytes:
-        line: bytes = self._body.readline(size)
-        self.count += len(line)
-        return line
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
 

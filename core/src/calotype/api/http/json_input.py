@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import chain
 from typing import Any
 
 from pyramid.httpexceptions import HTTPRequestTimeout
@@ -24,7 +25,7 @@ VALUES_MAX = 50_000
 #: A string, with or without its end, so that the pattern always matches and reads each byte once.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 DEPTH_MAX = 20
-_INTEGER_MAX = 10**30
+_DIGITS_MAX = 30
 
 
 def has_document(request: Request) -> bool:
@@ -74,12 +75,18 @@ def parse_document(body: bytes) -> Any:
     if _signs(body) > VALUES_MAX and _signs(_TEXT.sub(b"", body)) > VALUES_MAX:
         raise RequestTooLarge(f"The document has too many values: at most {VALUES_MAX} are allowed.")
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_refuse_constant,
+        )
     except InvalidRequest:
         raise
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"Malformed JSON: {_problem(body, error)}.") from None
-    _check_values(value)
+    _check_depth(value)
     return value
 
 
@@ -107,21 +114,24 @@ def _refuse_constant(text: str) -> None:
     raise InvalidRequest(f"Malformed JSON: {text} is not a number.")
 
 
-def _check_values(value: Any) -> None:
-    """Check each value of a document, level by level; raises InvalidRequest."""
+def _integer(text: str) -> int:
+    if len(text.removeprefix("-")) > _DIGITS_MAX:
+        raise InvalidRequest("Malformed JSON: a number has too many digits.")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise InvalidRequest("Malformed JSON: a number is too large.")
+    return number
+
+
+def _check_depth(value: Any) -> None:
+    """Check that arrays and objects are nested at most `DEPTH_MAX` deep; raises InvalidRequest."""
     level = [value]
     for _ in range(DEPTH_MAX):
-        below: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                below.extend(one.values())
-            elif isinstance(one, list):
-                below.extend(one)
-            elif isinstance(one, int) and not -_INTEGER_MAX < one < _INTEGER_MAX:
-                raise InvalidRequest("Malformed JSON: a number has too many digits.")
-            elif isinstance(one, float) and math.isinf(one):
-                raise InvalidRequest("Malformed JSON: a number is too large.")
-        if not below:
+        objects = [one.values() for one in level if isinstance(one, dict)]
+        level = [*chain.from_iterable([*objects, *(one for one in level if isinstance(one, list))])]
+        if not level:
             return
-        level = below
     raise InvalidRequest("The JSON document is nested too deeply.")

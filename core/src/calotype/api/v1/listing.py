@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webob.multidict import MultiDict
 
-from calotype.api.http.filters import check_filters
+from calotype.api.http.filters import INTEGER, SORT_KEYS, check_filters, read_sort
 from calotype.api.http.headers import number_of
 from calotype.api.http.paging import read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.times import not_a_time
 from calotype.api.v1.codec import read_time
-from calotype.config.messages import not_one_of
 from calotype.model.changes import InvalidRequest, canonical_id
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 
 _EXACT = ("name", "status", "container_format", "disk_format")
-_SORT_KEYS = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
-_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
     """Read the query of at most `most` images; raises InvalidRequest, but ignores unknown parameters."""
     query = request.GET
-    direction = query.get("sort_dir", "desc")
-    key = query.get("sort_key", "created_at")
-    if key not in _SORT_KEYS:
-        raise InvalidRequest(not_one_of("Unsupported sort_key", key, _SORT_KEYS))
-    if direction not in ("asc", "desc"):
-        raise InvalidRequest(not_one_of("Unsupported sort_dir", direction, ("asc", "desc")))
-    down = direction == "desc"
-    sort = tuple(SortKey(name, down) for name in dict.fromkeys((key, "created_at", "id")))
+    sort = read_sort(query, {name: name for name in SORT_KEYS}, "Unsupported")
     deleted = "changes-since" in query
     properties = {
         name.removeprefix("property-"): value for name, value in query.items() if name.startswith("property-")
@@ -61,15 +50,9 @@ def read_listing(request: Request, most: int) -> ImageQuery:
 
 def _is_public(query: MultiDict) -> bool | None:
     """Return True (also if absent), False, or None for images of both kinds."""
-    text = query.get("is_public", "true").lower()
-    if text == "none":
+    if query.get("is_public", "true").lower() == "none":
         return None
-    if text not in _FLAGS:
-        given = query["is_public"][:40]
-        raise InvalidRequest(
-            f"Bad value passed to filter is_public got {given}; one of: {', '.join(_FLAGS)}, none."
-        )
-    return _FLAGS[text]
+    return _flag("is_public", query.get("is_public", "true"), ", none")
 
 
 def _scope(request: Request, query: MultiDict) -> Scope:
@@ -106,24 +89,23 @@ def _changes_since(text: str) -> Any:
         raise not_a_time("Unrecognized changes-since value", text) from None
 
 
-def _flag(name: str, text: str) -> bool:
+def _flag(name: str, text: str, others: str = "") -> bool:
     if text.lower() not in _FLAGS:
         raise InvalidRequest(
-            f"Bad value passed to filter {name} got {text[:40]}; one of: {', '.join(_FLAGS)}."
+            f"Bad value passed to filter {name} got {text[:40]}; one of: {', '.join(_FLAGS)}{others}."
         )
     return _FLAGS[text.lower()]
 
 
 def _number(name: str, text: str) -> int:
-    if not _INTEGER.fullmatch(text) or int(text) < 0:
-        told = number_of(name.removesuffix("_min").removesuffix("_max"))
-        raise InvalidRequest(f"Bad value passed to filter {name} got {text[:40]}: it is {told}.")
+    if not INTEGER.fullmatch(text) or int(text) < 0:
+        raise InvalidRequest(f"Bad value passed to filter {name} got {text[:40]}: it is {number_of(name)}.")
     return int(text)
 
 
 def _limit(query: MultiDict, most: int) -> int:
     text = query.get("limit", "")
-    if text.startswith("-") and _INTEGER.fullmatch(text):
+    if text.startswith("-") and INTEGER.fullmatch(text):
         raise InvalidRequest(f"limit param must be positive, not {text}.")
     return read_limit(query, most, rule="limit param must be an integer")
 

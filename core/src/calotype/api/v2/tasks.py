@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from calotype.api.http.filters import read_choice, read_sort
 from calotype.api.http.paging import read_limit, read_marker
 from calotype.api.http.request import Request
 from calotype.api.http.times import whole_seconds, without_zone
 from calotype.api.v2.codec import read_draft
-from calotype.api.v2.listing import read_choice
 from calotype.api.v2.schemas import Schemas, TaskType
 from calotype.database.jobs import job_position
 from calotype.model.changes import ImageFields, InvalidRequest, canonical_id
@@ -62,9 +62,7 @@ def read_listing(request: Request, most: int) -> JobQuery:
     query = request.GET
     status = read_choice(query, "status", tuple(map(str, JobStatus)), None)
     kind = read_choice(query, "type", tuple(map(str, TaskType)), None)
-    key = _SORT_KEYS[str(read_choice(query, "sort_key", tuple(_SORT_KEYS), "created_at"))]
-    descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
-    sort = tuple(SortKey(name, descending) for name in dict.fromkeys((key, "created_at", "id")))
+    sort = read_sort(query, _SORT_KEYS)
     return JobQuery(
         status=JobStatus(status) if status else None,
         makes_image=kind == TaskType.IMPORT if kind else None,

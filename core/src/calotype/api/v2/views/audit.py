@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pyramid.response import Response
 
+from calotype.api.http.filters import read_choice
 from calotype.api.http.lists import fit
 from calotype.api.http.paging import read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.times import read_query_time
-from calotype.api.v2.listing import read_choice
 from calotype.api.v2.resources import Audit
 from calotype.api.v2.views.documents import bodiless_view, page_response
 from calotype.model import policy

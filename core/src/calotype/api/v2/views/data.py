@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.body import image_response
+from calotype.api.http.headers import read_integer
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import bodiless_view, nothing
-from calotype.config.messages import quoted
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, InvalidRequest, check_formats
+from calotype.model.changes import ImageFields, check_formats
 from calotype.model.errors import Conflict, NoData
 from calotype.model.images import Status
 
-_SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
+_SIZE = "X-OpenStack-Image-Size"
 
 
 @view_config(context=V2Image, name="file", method="PUT", permission=policy.UPLOAD)
@@ -88,17 +86,6 @@ def refuse_to_undelete(context: Actions, request: Request) -> Response:
 
 
 def declared_size(request: Request) -> int | None:
-    """The bytes that X-OpenStack-Image-Size announces; 0 says nothing.
-
-    Raises:
-        InvalidRequest: it is no integer.
-    """
-    text = request.headers.get("X-OpenStack-Image-Size")
-    if text is None:
-        return None
-    if not _SIZE.fullmatch(text):
-        raise InvalidRequest(
-            "X-OpenStack-Image-Size must be an integer, and not negative: it is a number of bytes, "
-            f"not {quoted(text)}."
-        )
-    return int(text) or None
+    """Return the announced number of bytes, None if there is no header or it is 0; raises InvalidRequest."""
+    text = request.headers.get(_SIZE)
+    return None if text is None else read_integer(_SIZE, text) or None
