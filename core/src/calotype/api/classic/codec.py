@@ -1,7 +1,7 @@
-"""The forms of the classic dialect: headers are read into fields, images are written as headers and JSON.
+"""The codec of the classic dialect: read headers into fields, and write images as headers and JSON.
 
-As in the first API, `type` is a view of disk and container format, null is `None` in headers, and fields that
-the server sets are ignored, like unknown ones.
+As in the first API, `type` is a view of the disk and container formats, null is `None` in headers, and fields
+that the server sets are ignored, like unknown ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FORMATS = {
 }
 _INTEGERS = ("min_disk", "min_ram")
 _TEXTS = ("name", "disk_format", "container_format")
-#: Fields that a client can set; below, fields that it may send back and that are ignored.
+#: Fields that a client can set. Those in `_IGNORED` may be sent back, and are ignored.
 _SETTABLE = frozenset({"id", "type", "is_public", "protected", "size", "store", "location"}).union(
     _INTEGERS, _TEXTS
 )
@@ -51,7 +51,7 @@ _TYPES = {"aki": "kernel", "ari": "ramdisk", "raw": "raw"}
 
 
 def read_draft(request: Request) -> ImageFields:
-    """Read the fields from the headers, and log an unknown name; raises InvalidRequest for a bad value."""
+    """Return the fields in the headers, and log an unknown name; raises InvalidRequest for a bad value."""
     meta = headers.decode(request.headers.items())
     given = meta.fields
     if unknown := sorted(given.keys() - _SETTABLE - _IGNORED):

@@ -1,7 +1,7 @@
-"""The forms of v1: headers or JSON are read into fields, images are written as headers and JSON.
+"""The codec of v1: read headers or JSON into fields, and write images as headers and JSON.
 
-Unknown headers are refused, and null is left out of answers. Only python-glanceclient percent-encodes the
-names and values of its headers, so they are decoded for its requests alone.
+Unknown headers are refused, and null is omitted from responses. Only python-glanceclient percent-encodes the
+names and values of its headers, so only its requests are decoded.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _TIME = re.compile(
 
 
 def read_draft(request: Request) -> ImageFields:
-    """Read the fields from the headers; raises InvalidRequest for an unknown header or a bad value."""
+    """Return the fields in the headers; raises InvalidRequest for an unknown header or a bad value."""
     meta = headers.decode(_given(request))
     unknown = sorted(set(meta.fields) - _KNOWN)
     if unknown:
@@ -62,7 +62,7 @@ def read_draft(request: Request) -> ImageFields:
 
 
 def read_document_draft(document: Any) -> ImageFields:
-    """Read the fields from a JSON document, wrapped in `image` or not; unknown keys are ignored."""
+    """Return the fields in a JSON document, wrapped in `image` or not; unknown keys are ignored."""
     values = document.get("image", document) if isinstance(document, dict) else None
     if not isinstance(values, dict):
         raise InvalidRequest("The document is not an object.")
@@ -76,13 +76,19 @@ def read_document_draft(document: Any) -> ImageFields:
     )
 
 
-def with_visibility(draft: ImageFields, image: Image | None) -> ImageFields:
-    """Add the visibility: v1 sets public and shared only, and keeps what is private or community."""
-    wanted = draft.fields.get("visibility", Visibility.SHARED if image is None else None)
-    stays = image is not None and image.visibility is not Visibility.PUBLIC and wanted is Visibility.SHARED
-    if wanted is None or stays:
-        return replace(draft, fields={k: v for k, v in draft.fields.items() if k != "visibility"})
-    return replace(draft, fields={**draft.fields, "visibility": wanted})
+def with_defaults(draft: ImageFields, image: Image | None, *, is_admin: bool) -> ImageFields:
+    """Return the fields as v1 means them: with a visibility, and with an owner only from an administrator.
+
+    v1 sets public and shared only, and keeps private and community.
+    """
+    fields = dict(draft.fields)
+    if image is None:
+        fields.setdefault("visibility", Visibility.SHARED)
+    elif image.visibility is not Visibility.PUBLIC and fields.get("visibility") is Visibility.SHARED:
+        del fields["visibility"]
+    if not is_admin:
+        fields.pop("owner", None)
+    return replace(draft, fields=fields)
 
 
 def copy_source(request: Request) -> str | None:
@@ -96,7 +102,7 @@ def _given(request: Request) -> Iterator[tuple[str, str]]:
     for name, value in request.headers.items():
         lowered = name.lower()
         if decode and lowered.startswith(META):
-            # Latin-1 is how WSGI hands over the bytes.
+            # WSGI passes the bytes as latin-1.
             yield (
                 urllib.parse.unquote(lowered, encoding="latin-1"),
                 urllib.parse.unquote(value, encoding="latin-1"),
@@ -144,7 +150,7 @@ def _integer(given: Mapping[str, str | None], name: str) -> int | None:
 
 
 def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
-    """Set the other format if only one is aki, ari or ami; raises InvalidRequest if both are and differ."""
+    """Set both formats if one is aki, ari or ami; raises InvalidRequest if the other one differs."""
     disk, container = fields.get("disk_format"), fields.get("container_format")
     if disk in _AMAZON and "container_format" not in fields:
         return {**fields, "container_format": disk}
@@ -159,7 +165,7 @@ def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_time(text: str) -> datetime.datetime:
-    """Return an ISO 8601 date or time in UTC; raises InvalidRequest, also before the year 1900."""
+    """Return an ISO 8601 date or time in UTC; raises InvalidRequest, also for years before 1900."""
     match = _TIME.fullmatch(text)
     try:
         if match is None or int(match[1]) < 1900:

@@ -22,7 +22,7 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
-    """Read the query of at most `most` images; raises InvalidRequest, but ignores unknown parameters."""
+    """Return the query for at most `most` images; raises InvalidRequest, but ignores unknown parameters."""
     query = request.GET
     sort = read_sort(query, {name: name for name in SORT_KEYS}, "Unsupported")
     deleted = "changes-since" in query
@@ -56,7 +56,7 @@ def _is_public(query: MultiDict) -> bool | None:
 
 
 def _scope(request: Request, query: MultiDict) -> Scope:
-    """Return all images only for an admin who asks for more than the public ones."""
+    """Return the scope: an administrator who asks for more than public images gets all of them."""
     return Scope.ALL if _is_public(query) is not True and request.caller.is_admin else Scope.VISIBLE
 
 
@@ -114,6 +114,6 @@ def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | Non
     marker = request.GET.get("marker")
     if marker is not None and canonical_id(marker) is None:
         raise InvalidRequest(
-            "Invalid marker format: a marker is the id of the last image of the page before."
+            "Invalid marker format: a marker is the id of the last image on the previous page."
         )
     return read_image_marker(request, sort, "Invalid marker. Image could not be found.", deleted=True)

@@ -1,6 +1,6 @@
-"""The views of v1 on members, the projects that an image is shared with.
+"""The views of v1 on members: the projects that an image is shared with.
 
-A caller who may see the image but not share it gets 404 (`V1Members.hides`).
+A caller who may see the image but not share it gets 404.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def remove(context: V1Member, request: Request) -> Response:
 
 @view_config(context=V1SharedWith, renderer="json", method="GET", permission=NO_PERMISSION_REQUIRED)
 def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
-    """GET /v1/shared-images/PROJECT: the images shared with a project that the caller may know of."""
+    """GET /v1/shared-images/PROJECT: the images shared with a project, as far as the caller may see them."""
     caller = request.caller
     check_project(context.name)
     shared = request.db.shared_with(context.name)
@@ -98,5 +98,5 @@ def _read_project(membership: Any) -> str:
 def _read_can_share(document: dict[str, Any]) -> bool | None:
     value = document.get("can_share")
     if value is not None and not isinstance(value, bool):
-        raise InvalidRequest("can_share is true or false.")
+        raise InvalidRequest("can_share must be true or false.")
     return value

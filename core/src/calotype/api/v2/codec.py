@@ -1,4 +1,4 @@
-"""The forms of v2: JSON documents are read into fields, records are written as JSON documents."""
+"""The codec of v2: read JSON documents into fields, and write records as JSON documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from calotype.model.images import Image, Member, Visibility
 from calotype.model.jobs import Job
 from calotype.model.properties import SERVER_FIELDS, is_reserved
 
-#: Fields that a document may set, besides `id` and `tags`.
+#: Fields that a document can set, besides `id` and `tags`.
 FIELDS = frozenset(
     [
         "name",
@@ -33,7 +33,7 @@ FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ImportOrder:
-    """What a client asks of an import; `strict`: it fails when one of the stores does."""
+    """The parameters of an import; if `strict`, it fails when one of the stores fails."""
 
     method: str
     uri: str | None
@@ -43,7 +43,7 @@ class ImportOrder:
 
 
 def check_key(name: str) -> None:
-    """Return if a client may set the key of an image; raises NotAllowed, ReservedName."""
+    """Check that a client may set this key of an image; raises NotAllowed, ReservedName."""
     if name in SERVER_FIELDS:
         raise NotAllowed(f"Attribute '{name}' is read-only.")
     if is_reserved(name) and name not in FIELDS | {"id", "tags"}:
@@ -51,18 +51,18 @@ def check_key(name: str) -> None:
 
 
 def read_object(document: object) -> dict[str, Any]:
-    """Return a JSON document that is an object; raises InvalidRequest for any other."""
+    """Return the document, which must be a JSON object; raises InvalidRequest."""
     if not isinstance(document, dict):
         raise InvalidRequest("The JSON document must be an object.")
     return document
 
 
 def read_draft(document: object, schemas: Schemas) -> ImageFields:
-    """Read the fields of a new image.
+    """Return the fields of a new image.
 
     Raises:
-        NotAllowed, ReservedName: it sets a field of the server.
-        InvalidRequest: a value is of the wrong type.
+        NotAllowed, ReservedName: the document sets a field that only the server sets.
+        InvalidRequest: a value has the wrong type.
     """
     given = read_object(document)
     for name in given:
@@ -70,7 +70,7 @@ def read_draft(document: object, schemas: Schemas) -> ImageFields:
     for name, value in given.items():
         schemas.check_value(name, value)
     fields = {name: read_value(value) for name, value in given.items() if name in FIELDS}
-    # Null removes a property, where the schema allows null.
+    # Null removes a property if the schema allows null.
     properties = {
         name: value for name, value in given.items() if not schemas.is_base(name) and value is not None
     }
@@ -83,15 +83,15 @@ def read_draft(document: object, schemas: Schemas) -> ImageFields:
 
 
 def read_value(value: Any) -> Any:
-    """Return a JSON value as its column holds it, which has 5 for 5.0."""
+    """Return a JSON value as its column stores it, with 5 for 5.0."""
     return int(value) if isinstance(value, float) else value
 
 
 def read_import(document: object, schemas: Schemas, header_store: str | None) -> ImportOrder:
-    """Read an import, with X-Image-Meta-Store as `header_store`.
+    """Return the parameters of an import; `header_store` is the header X-Image-Meta-Store.
 
     Raises:
-        InvalidRequest: the document is not an import, or names its stores in two ways.
+        InvalidRequest: the document is not an import, or the stores are named in two ways.
     """
     given = read_object(document)
     schemas.check("import", given)
@@ -118,7 +118,7 @@ def image_document(
 ) -> dict[str, Any]:
     """Return an image as JSON values, with its last job; `weights` are those of the stores.
 
-    Earlier versions allowed properties with the name of a field. They are left out, because a client would
+    Properties with the name of a field, which earlier versions allowed, are omitted, because a client would
     take them for the field.
     """
     document: dict[str, Any] = {

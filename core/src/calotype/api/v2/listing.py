@@ -1,6 +1,6 @@
 """Read the query string of `GET /v2/images`.
 
-A parameter that is not a filter is the name of a property. A value may begin with an operator (`in:a,b`,
+Every other parameter filters by the property with this name. A value can begin with an operator (`in:a,b`,
 `gte:2026-01-01`).
 """
 
@@ -44,7 +44,7 @@ _SECOND = datetime.timedelta(seconds=1)
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
-    """Read the query of at most `most` images; raises InvalidRequest."""
+    """Return the query for at most `most` images; raises InvalidRequest."""
     query = request.GET
     caller = request.caller
     visibility = read_choice(query, "visibility", (*map(str, Visibility), "all"), None)
@@ -132,7 +132,7 @@ def _items(name: str, text: str) -> list[str]:
 
 
 def _moment_condition(name: str, text: str) -> Condition:
-    """Compare times in whole seconds, because they are shown so."""
+    """Return a condition that compares times in whole seconds, as documents show them."""
     operator, value = _operator(text)
     first = read_query_time(f"Invalid filter {name}", value).replace(microsecond=0)
     try:
@@ -158,9 +158,9 @@ def _integer(name: str, text: str) -> int:
 
 
 def _sort(query: MultiDict) -> tuple[SortKey, ...]:
-    """Return the sort keys of the query, and two that make the order total, in the last key's direction.
+    """Return the sort keys of the query, with two more in the last key's direction that make the order total.
 
-    A field that comes again is ignored, because it cannot change the order any more.
+    A repeated field is ignored, because it cannot change the order.
     """
     keys: dict[str, SortKey] = {}
     for key in _sort_pairs(query):
