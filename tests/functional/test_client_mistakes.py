@@ -210,7 +210,7 @@ def test_an_import_into_an_unknown_or_read_only_store_is_a_conflict(server: Serv
     ("path", "told"),
     [
         (f"{CLASSIC}?limit=ten", "limit param must be an integer, and positive, not 'ten'."),
-        (f"{V1}?limit=ten", "limit param must be an integer, not 'ten'."),
+        (f"{V1}?limit=ten", "limit param must be an integer, and positive, not 'ten'."),
         (f"{V1}?size_min=5GB", "got 5GB: it is a number of bytes in digits."),
         (f"{V1}?sort_key=foo", "Unsupported sort_key: 'foo'; one of: container_format, "),
         (f"{V1}?sort_dir=up", "Unsupported sort_dir: 'up'; one of: asc, desc."),

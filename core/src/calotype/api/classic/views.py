@@ -20,7 +20,7 @@ from calotype.api.classic.resources import ClassicImage, ClassicImages
 from calotype.api.http import errors
 from calotype.api.http.body import image_response, metadata_response
 from calotype.api.http.lists import stream_images
-from calotype.api.http.paging import next_of_page, read_image_marker, read_limit
+from calotype.api.http.paging import LIMIT_RULE, NO_MARKER, read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
 from calotype.api.http.uploads import upload_body
@@ -52,23 +52,21 @@ def root(context: Root, request: Request) -> Response:
     versions = version_document(request)
     try:
         if request.has_permission(policy.LIST):
-            return _page(request, codec.image_brief, status=300, versions=versions)
+            response = _page(request, codec.image_brief, versions=versions)
+            response.status_int = 300
+            return response
     except Unauthenticated:
         pass
     return Response(json={"versions": versions, "images": []}, status=300)
 
 
-def _page(
-    request: Request, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any
-) -> Response:
+def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
     """Return a page of the public images that are not hidden."""
-    most, rule = request.settings.list_limit, "limit param must be an integer, and positive"
-    limit = read_limit(request.GET, most, default=most, rule=rule)
+    most = request.settings.list_limit
+    limit = read_limit(request.GET, most, default=most, rule=LIMIT_RULE)
     query = ImageQuery(Scope.PUBLIC, conditions=(SHOWN,), limit=limit)
-    after = read_image_marker(request, query.sort, "Invalid marker. Image could not be found.")
-    whole = form is not codec.image_brief
-    page = request.db.page(replace(query, after=after), whole=whole)
-    return stream_images(page, form, {**rest, **next_of_page(request, page, limit)}, status)
+    query = replace(query, after=read_image_marker(request, query.sort, NO_MARKER))
+    return stream_images(request, query, form, whole=form is not codec.image_brief, **rest)
 
 
 @view_config(context=Root, name="versions", method="GET", renderer="json", permission=NO_PERMISSION_REQUIRED)

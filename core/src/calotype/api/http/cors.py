@@ -61,9 +61,10 @@ def _preflight(request: Request, settings: Settings) -> Response:
     response = Response(status=204)
     asked = request.headers.get("Access-Control-Request-Headers", "").split(",")
     wanted = [name.strip().lower() for name in asked]
+    patterns = [allowed.lower() for allowed in settings.cors_headers]  # such as `NAME*`
     response.headers["Access-Control-Allow-Methods"] = ", ".join(settings.cors_methods)
     response.headers["Access-Control-Allow-Headers"] = ", ".join(
-        name for name in wanted if _may_be_sent(name, settings)
+        name for name in wanted if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     )
     response.headers["Access-Control-Max-Age"] = str(_REMEMBERED)
     return response
@@ -76,11 +77,6 @@ def _refused(origin: str) -> Response:
         "where the operator can add it.\n"
     )
     return Response(text, status=403, content_type="text/plain", charset="utf-8")
-
-
-def _may_be_sent(name: str, settings: Settings) -> bool:
-    """Return whether a page may send the header; the settings can contain patterns such as `NAME*`."""
-    return any(fnmatch.fnmatchcase(name, allowed.lower()) for allowed in settings.cors_headers)
 
 
 def _names(response: Response) -> str:

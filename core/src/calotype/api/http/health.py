@@ -84,19 +84,18 @@ def includeme(config: Configurator) -> None:
     """Add the health views to both roots, and the metrics to the one that the settings choose."""
     settings: Settings = Parts.of(config.registry).settings
     for root in (Root, AdminRoot):
-        _add(config, healthz, root)
-        _add(config, healthcheck, root)
-        _add(config, readyz, root, renderer="json")
+        for view in (healthz, healthcheck, readyz):
+            _add(config, view, root)
     if settings.metrics:
         _add(config, metrics, AdminRoot if settings.admin_listen else Root)
 
 
-def _add(config: Configurator, view: Callable[..., Any], root: type, renderer: str | None = None) -> None:
+def _add(config: Configurator, view: Callable[..., Any], root: type) -> None:
     config.add_view(
         view,
         context=root,
         name=view.__name__,
         method="GET",
-        renderer=renderer,
+        renderer="json",
         permission=NO_PERMISSION_REQUIRED,
     )

@@ -13,8 +13,11 @@ from typing import Any
 
 from pyramid.response import Response
 
-from calotype.database.pages import AT_ONCE, Page
+from calotype.api.http.paging import next_of_page
+from calotype.api.http.request import Request
+from calotype.database.pages import AT_ONCE
 from calotype.model.images import Image
+from calotype.model.queries import ImageQuery
 from calotype.stores.bulkhead import STAND_IN, StandIn
 
 #: Shared, because `json.dumps` creates a new encoder for each call with `ensure_ascii=False`.
@@ -59,15 +62,18 @@ def list_response(name: str, texts: Sequence[bytes], rest: Mapping[str, Any]) ->
 
 
 def stream_images(
-    page: Page, form: Callable[[Image], Any], rest: Mapping[str, Any], status: int = 200
+    request: Request, query: ImageQuery, form: Callable[[Image], Any], *, whole: bool, **rest: Any
 ) -> Response:
-    """Return a response with a JSON object: the page's images under `images`, and the keys of `rest`.
+    """Return a response with the images of a query under `images`, a link to the next page, and `rest`.
+
+    `whole`: the form shows more than the columns of the table of images.
 
     The first images are read at once, so an error there still gets its own response. Further images are read
     while they are sent, and an error closes the connection before the end of the document.
     """
-    pieces = _pieces(iter(page), form, rest)
-    response = Response(status=status, content_type="application/json")
+    page = request.db.page(query, whole=whole)
+    pieces = _pieces(iter(page), form, {**rest, **next_of_page(request, page, query.limit)})
+    response = Response(content_type="application/json")
     if len(page) <= AT_ONCE:
         response.body = b"".join(pieces)
     else:

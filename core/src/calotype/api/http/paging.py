@@ -29,6 +29,9 @@ VALUES = "marker_values"
 VALUES_MAX = 4096
 #: Entries of a page if the client does not give a limit.
 DEFAULT_LIMIT = 25
+#: Messages of classic and v1; the second is the beginning of one.
+NO_MARKER = "Invalid marker. Image could not be found."
+LIMIT_RULE = "limit param must be an integer, and positive"
 _LIMIT_DIGITS = 18
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)

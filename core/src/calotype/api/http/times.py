@@ -30,12 +30,9 @@ def read_query_time(problem: str, text: str) -> datetime.datetime:
     try:
         return read_time(text.replace(" ", "+"))
     except ValueError:
-        raise not_a_time(problem, text) from None
-
-
-def not_a_time(problem: str, text: str) -> InvalidRequest:
-    """Return the error for a text that is not a time."""
-    return InvalidRequest(f"{problem}: {quoted(text)} is not an ISO 8601 time, such as 2026-01-31T12:00:00Z.")
+        raise InvalidRequest(
+            f"{problem}: {quoted(text)} is not an ISO 8601 time, such as 2026-01-31T12:00:00Z."
+        ) from None
 
 
 def whole_seconds(moment: datetime.datetime) -> str:

@@ -17,7 +17,6 @@ from calotype.api.http.body import image_response, metadata_response
 from calotype.api.http.headers import META, read_boolean
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import stream_images
-from calotype.api.http.paging import next_of_page
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import base_url, version_document
@@ -53,9 +52,8 @@ def detail(context: V1Images, request: Request) -> Response:
 
 def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
     query = read_listing(request, request.settings.list_limit)
-    page = request.db.page(query, whole=form is not codec.image_brief)
     # openstacksdk follows `next`; a Link header would break it.
-    return stream_images(page, form, {**rest, **next_of_page(request, page, query.limit)})
+    return stream_images(request, query, form, whole=form is not codec.image_brief, **rest)
 
 
 @view_config(context=V1Images, method="POST", permission=policy.CREATE)

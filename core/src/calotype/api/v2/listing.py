@@ -24,7 +24,7 @@ from calotype.api.http.filters import (
 from calotype.api.http.headers import number_of
 from calotype.api.http.paging import VALUES, read_image_marker, read_limit
 from calotype.api.http.request import Request
-from calotype.api.http.times import not_a_time, read_query_time
+from calotype.api.http.times import read_query_time
 from calotype.config.messages import quoted
 from calotype.model.changes import InvalidRequest
 from calotype.model.images import MemberStatus, Visibility
@@ -41,6 +41,7 @@ _FLAGS = ("true", "false")
 _BOUNDS = {"_min": "gte", "_max": "lte"}
 _ITEM = re.compile(r'"([^"]*)"|([^",]*)')
 _SECOND = datetime.timedelta(seconds=1)
+_LAST_SECOND = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
@@ -135,10 +136,7 @@ def _moment_condition(name: str, text: str) -> Condition:
     """Return a condition that compares times in whole seconds, as documents show them."""
     operator, value = _operator(text)
     first = read_query_time(f"Invalid filter {name}", value).replace(microsecond=0)
-    try:
-        after = first + _SECOND
-    except OverflowError:
-        raise not_a_time(f"Invalid filter {name}", value) from None
+    after = first + _SECOND if first < _LAST_SECOND else _LAST_SECOND
     meaning: dict[str, tuple[str, object]] = {
         "gt": ("gte", after),
         "gte": ("gte", first),
