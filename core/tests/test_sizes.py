@@ -17,7 +17,6 @@ LONG_MODULES = {
 #: Functions that have more lines, or more parameters besides self. This list only gets shorter, except for
 #: commands: their parameters are the options of the command line.
 LARGE_FUNCTIONS = {
-    "core/src/calotype/api/v2/codec.py image_document",
     "core/src/calotype/cli/audit.py audit",
     "core/src/calotype/cli/fsck.py fsck",
     "core/src/calotype/cli/stores.py stores",

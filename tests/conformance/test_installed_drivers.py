@@ -74,7 +74,7 @@ def test_an_upload_without_a_store_goes_to_the_default_store(stores: Server) -> 
 def test_the_name_of_a_driver_is_no_store(stores: Server) -> None:
     answer = stores.post("/images", {**OCTETS, **meta(store="file")}, b"bytes")
     assert answer.status == 400
-    assert "Requested store file not available" in answer.text
+    assert "There is no store 'file'; use one of: " in answer.text
 
 
 def test_the_other_stores_work_while_one_is_broken(stores: Server) -> None:

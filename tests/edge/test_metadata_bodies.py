@@ -83,7 +83,7 @@ def test_r1_d4_metadata_is_bounded_in_seconds_and_bytes(narrow: Server):
             status, body = answer(waiting)
             assert (status, json.loads(body)["error"]["message"]) == (
                 408,
-                "The document came too slowly; send it again.",
+                "The document arrived too slowly; send it again.",
             )
     for one in documents(image_id):
         with begun(server, one, *[chunk(b" " * 65536)] * 16, chunk(b" " * 10)) as waiting:

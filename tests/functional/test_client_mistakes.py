@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.support.answers import Answer
 from tests.support.server import OCTETS, Server, meta
 
 BYTES_WANTED = "Cannot convert size to an integer: it is a number of bytes in digits, not '5GB'."
+NO_STORE = "There is no store 'fiel'; use one of: file."
+TAKES_NONE = "Store 'http' takes no uploads; use one of: file."
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
@@ -137,8 +140,12 @@ def test_bytes_that_are_not_there_are_refused_with_the_status(server: Server) ->
         (CLASSIC, meta(disk_format="foo"), "Invalid disk format 'foo' for image; one of: ami, "),
         (V1, meta(container_format="foo"), "Invalid container format 'foo' for image; one of: "),
         (CLASSIC, meta(type="foo"), "Invalid type: 'foo'; one of: kernel, machine, ramdisk, raw."),
-        (CLASSIC, {**OCTETS, **meta(store="fst")}, "on this Glance node; one of: "),
-        (V1, {**OCTETS, **FORMATS, **meta(store="fst", **FORMATS)}, "on this Glance node; one of: "),
+        (CLASSIC, {**OCTETS, **meta(store="fiel")}, NO_STORE),
+        (V1, {**OCTETS, **meta(store="fiel", **FORMATS)}, NO_STORE),
+        (CLASSIC, meta(store="fiel"), NO_STORE),
+        (V1, meta(store="fiel"), NO_STORE),
+        (CLASSIC, meta(store="http"), TAKES_NONE),
+        (V1, meta(store="http"), TAKES_NONE),
         (V1, meta(nmae="x"), "Bad header: x-image-meta-nmae (did you mean name?); metadata of your own is "),
         (CLASSIC, meta(min_disk="2147483648"), "2147483648 is out of range, which is 0 to 2147483647."),
         (V1, meta(disk_format="aki", container_format="bare"), "aki, ari or ami, both must be the same."),
@@ -153,16 +160,62 @@ def test_a_header_that_cannot_be_read_is_shown_with_what_it_may_be(
     assert (refused.status, told in refused.text) == (400, True), refused.text
 
 
+@pytest.mark.parametrize("path", [CLASSIC, V1])
+@pytest.mark.parametrize(("store", "told"), [("fiel", NO_STORE), ("http", TAKES_NONE)])
+def test_an_unknown_or_read_only_store_is_refused_although_no_bytes_come(
+    server: Server, path: str, store: str, told: str
+) -> None:
+    """It used to be forgotten, and the bytes went into the default store later."""
+    image_id = str(uuid.uuid4())
+    made = server.post(path, meta(id=image_id, store=store))
+    assert (made.status, told in made.text) == (400, True), made.text
+    assert server.query("SELECT id FROM images WHERE id = ?", image_id) == []
+    reserved = server.reserve(name="kept")["id"]
+    changed = server.put(f"{path}/{reserved}", meta(name="lost", store=store))
+    assert (changed.status, told in changed.text) == (400, True), changed.text
+    assert server.head(f"{CLASSIC}/{reserved}").meta["name"] == "kept"
+
+
+@pytest.mark.parametrize("path", [CLASSIC, V1])
+def test_a_location_of_another_store_than_the_named_one_is_refused(server: Server, path: str) -> None:
+    fields = meta(location="http://192.0.2.1/disk.raw", **FORMATS)
+    unknown = server.post(path, {**fields, **meta(store="fiel")})
+    assert (unknown.status, "There is no store 'fiel'" in unknown.text) == (400, True), unknown.text
+    other = server.post(path, {**fields, **meta(store="file")})
+    told = "The location belongs to store 'http', not to store 'file'"
+    assert (other.status, told in other.text) == (400, True), other.text
+
+
+def test_the_store_of_an_image_may_be_sent_back(server: Server) -> None:
+    image_id = server.upload(b"bytes")["id"]
+    server.execute("UPDATE image_locations SET store = 'gone' WHERE image_id = ?", image_id)
+    for path in (CLASSIC, V1):
+        assert server.put(f"{path}/{image_id}", meta(name="other", store="gone")).status == 200
+
+
+def test_an_import_into_an_unknown_or_read_only_store_is_a_conflict(server: Server) -> None:
+    image_id = server.reserve(**FORMATS)["id"]
+    assert server.put(f"{V2}/{image_id}/stage", OCTETS, b"bytes").status == 204
+    for store, told in (("fiel", NO_STORE), ("http", TAKES_NONE)):
+        order = {"method": {"name": "glance-direct"}, "stores": [store]}
+        refused = ask(server, "POST", f"{V2}/{image_id}/import", order, JSON)
+        assert (refused.status, refused.json["error"]["message"]) == (409, told)
+    uploaded = server.upload(b"bytes")["id"]
+    refused = server.delete(f"/v2/stores/fiel/{uploaded}")
+    assert refused.status == 409
+    assert "There is no store 'fiel'; use one of: file, http." in refused.text
+
+
 @pytest.mark.parametrize(
     ("path", "told"),
     [
         (f"{CLASSIC}?limit=ten", "limit param must be an integer, and positive, not 'ten'."),
-        (f"{V1}?limit=ten", "limit param must be an integer, not 'ten'."),
+        (f"{V1}?limit=ten", "limit param must be an integer, and positive, not 'ten'."),
         (f"{V1}?size_min=5GB", "got 5GB: it is a number of bytes in digits."),
-        (f"{V1}?sort_key=foo", "Unsupported sort_key: 'foo'; one of: name, "),
+        (f"{V1}?sort_key=foo", "Unsupported sort_key: 'foo'; one of: container_format, "),
         (f"{V1}?sort_dir=up", "Unsupported sort_dir: 'up'; one of: asc, desc."),
         (f"{V1}?is_public=maybe", "got maybe; one of: true, 1, false, 0, none."),
-        (f"{V1}?changes-since=now", "'now' is no ISO 8601 time"),
+        (f"{V1}?changes-since=now", "'now' is not an ISO 8601 time"),
         (f"{V2}?limit=ten", "Invalid limit: it must be an integer of at least 0, not 'ten'."),
         (f"{V2}?sort=name&sort_key=name", "but not by both."),
         (f"{V2}?size_min=5GB", "Invalid filter size_min: it is a number of bytes in digits, not '5GB'."),
@@ -170,7 +223,7 @@ def test_a_header_that_cannot_be_read_is_shown_with_what_it_may_be(
         (f"{V2}?sort=name:up", "Invalid sort direction: 'up'; one of: asc, desc."),
         (f"{V2}?visibility=foo", "Invalid visibility: 'foo'; one of: "),
         (f"{V2}?member_status=foo", "Invalid member_status: 'foo'; one of: "),
-        (f"{V2}?created_at=now", "'now' is no ISO 8601 time"),
+        (f"{V2}?created_at=now", "'now' is not an ISO 8601 time"),
         (f"{V2}?name=gt:x", "Invalid operator of the filter name: 'gt'; one of: in, eq."),
         ("/v2/tasks?status=foo", "Invalid status: 'foo'; one of: "),
         ("/v2/audit?verb=foo", "Invalid verb: 'foo'; one of: "),
@@ -265,7 +318,7 @@ def test_an_id_that_is_taken_and_a_list_of_members_that_is_none_are_told_the_cur
 def test_the_size_of_an_upload_and_the_op_of_a_patch_are_shown(server: Server) -> None:
     path = f"{V2}/{server.reserve(**FORMATS)['id']}"
     sized = server.put(f"{path}/file", {**OCTETS, "X-OpenStack-Image-Size": "5GB"}, b"bytes")
-    assert (sized.status, "it is a number of bytes, not '5GB'." in sized.text) == (400, True)
+    assert (sized.status, "it is a number of bytes in digits, not '5GB'." in sized.text) == (400, True)
     patched = ask(server, "PATCH", path, [{"op": "test", "path": "/name", "value": ""}], PATCH)
     assert (patched.status, "'test'; one of: add, replace, remove." in patched.text) == (400, True)
 

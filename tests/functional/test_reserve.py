@@ -72,8 +72,10 @@ def test_an_id_in_upper_case_means_the_same_image(server: Server) -> None:
     assert server.head(f"/images/{image_id.upper()}").meta["id"] == image_id
 
 
-def test_check_20_an_unknown_store_does_not_matter_without_a_body(server: Server) -> None:
-    assert server.reserve(store="bad")["status"] == "queued"
+def test_check_20_an_unknown_store_is_refused_without_a_body_too(server: Server) -> None:
+    """The first API server ignored it: a misspelt name showed only when the bytes were in another store."""
+    assert server.post("/images", meta(store="bad")).status == 400
+    assert server.reserve(store="file")["status"] == "queued"
 
 
 def test_check_28_a_propertys_name_is_folded(server: Server) -> None:

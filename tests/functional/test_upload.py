@@ -55,7 +55,7 @@ def test_check_19_an_unknown_store_with_bytes_is_400_and_nothing_is_recorded(ser
     image_id = str(uuid.uuid4())
     answer = server.post("/images", {**OCTETS, **meta(id=image_id, store="bad")}, BYTES)
     assert (answer.status, answer.headers.get_content_type()) == (400, "text/plain")
-    assert "Requested store bad not available" in answer.text
+    assert "There is no store 'bad'; use one of: file." in answer.text
     assert server.head(f"/images/{image_id}").status == 404
 
 

@@ -210,7 +210,7 @@ def test_without_a_default_an_upload_must_name_its_store(bench):
 def test_a_store_that_takes_no_uploads_is_refused(bench):
     checked = bench.stores["memory"]
     checked.capabilities = type(checked.capabilities)(0)
-    with pytest.raises(UnknownStore, match="takes no uploads"):
+    with pytest.raises(UnknownStore, match="no store that takes uploads"):
         bench.upload(DATA)
 
 

@@ -135,7 +135,7 @@ def test_two_spellings_of_one_property_are_refused() -> None:
     image = make_image(properties={"Foo": "1"})
     with pytest.raises(InvalidRequest, match="twice"):
         properties_after(ImageFields(properties={"foo": "1", "Foo": "2"}, from_headers=True), image)
-    with pytest.raises(InvalidRequest, match="came twice"):
+    with pytest.raises(InvalidRequest, match="occurs twice"):
         decode([(f"{PROPERTY}a.b", "1"), (f"{PROPERTY}a%2eb", "2")])
 
 

@@ -79,7 +79,7 @@ def test_073_the_service_caps_what_a_caller_asks_for(start_server) -> None:
     [
         ("limit=abc", "limit param must be an integer"),
         ("limit=", "limit param must be an integer"),
-        ("limit=-1", "limit param must be positive"),
+        ("limit=-1", "limit param must be an integer, and positive, not '-1'"),
         ("limit=%EF%BC%91", "limit param must be an integer"),
         ("marker=zz", "Invalid marker format"),
         ("marker=", "Invalid marker format"),

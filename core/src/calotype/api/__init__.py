@@ -1,1 +1,1 @@
-"""The HTTP side: one package a dialect, and beside them what the dialects share."""
+"""The HTTP APIs: one package for each dialect, and `http` with everything that they share."""

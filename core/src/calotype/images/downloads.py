@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from calotype.model.errors import NoData, NoGoodCopy, UnknownStore
+from calotype.model.errors import NoData, NoGoodCopy, UnknownStore, no_store
 from calotype.model.findings import FindingKind
 from calotype.model.images import Image, Location, Status
 from calotype.stores.catalog import Catalog
@@ -60,9 +60,7 @@ class Reading:
         """
         for name in stores:
             if name not in self._stores:
-                raise UnknownStore(
-                    f"There is no store {name[:63]}; one of: {', '.join(self._stores.entries)}."
-                )
+                raise UnknownStore(no_store(name, self._stores.entries))
         ranks = {name: rank for rank, name in reversed([*enumerate(stores)])}
         ranked = sorted(image.locations, key=lambda location: ranks.get(location.store, len(stores)))
         return replace(image, locations=tuple(ranked))

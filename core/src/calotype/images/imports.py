@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from calotype.config.messages import quoted
 from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.database.errors import StatusConflict
@@ -22,7 +23,7 @@ from calotype.model import policy
 from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
 from calotype.model.changes import InvalidRequest, RequestTooLarge, check_formats
-from calotype.model.errors import NotAllowed, NotFound, NotQueued, UnknownStore, UnknownTarget
+from calotype.model.errors import NotAllowed, NotFound, NotQueued, UnknownStore, UnknownTarget, no_store
 from calotype.model.images import Image, Status
 from calotype.model.jobs import JobKind
 from calotype.model.policy import Caller
@@ -280,15 +281,16 @@ def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str
 def writable_store(stores: Catalog, name: str | None) -> CheckedStore:
     """Return the store with this name, or the default store; raises UnknownStore."""
     name = name or stores.default
-    known = name is not None and name in stores
-    if name is not None and known and stores[name].can(Capability.WRITE):
-        return stores[name]
-    why = ": it takes no uploads" if known else " on this Glance node"
-    names = ", ".join(store.name for store in stores if store.can(Capability.WRITE))
-    raise UnknownStore(
-        f"Requested store {name or '(none, and there is no default)'} not available for storage{why}"
-        + (f"; one of: {names}." if names else "")
-    )
+    writable = [store.name for store in stores if store.can(Capability.WRITE)]
+    if not writable:
+        raise UnknownStore("This service has no store that takes uploads.")
+    if name is None:
+        raise UnknownStore(f"No store is named, and there is no default; use one of: {', '.join(writable)}.")
+    if name not in stores:
+        raise UnknownStore(no_store(name, writable))
+    if name not in writable:
+        raise UnknownStore(f"Store {quoted(name)} takes no uploads; use one of: {', '.join(writable)}.")
+    return stores[name]
 
 
 def _take(unit: Unit, change: Change, before: Status, after: Status) -> Image:

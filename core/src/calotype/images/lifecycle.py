@@ -11,6 +11,7 @@ import datetime
 from collections.abc import Callable
 from dataclasses import replace
 
+from calotype.config.messages import quoted
 from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.database.errors import StatusConflict
@@ -25,7 +26,7 @@ from calotype.model import policy
 from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
 from calotype.model.changes import RequestTooLarge, check_tag
-from calotype.model.errors import NotAllowed, NotFound, NotQueued, Protected
+from calotype.model.errors import NotAllowed, NotFound, NotQueued, Protected, UnknownStore, no_store
 from calotype.model.images import Image, Status
 from calotype.model.policy import Caller
 from calotype.model.states import ALIVE, NEXT
@@ -56,11 +57,12 @@ class Lifecycle(Upkeep):
         """Make a queued image, which waits for its bytes.
 
         Raises:
-            InvalidRequest, NotAllowed: the change breaks a rule.
+            InvalidRequest, NotAllowed, UnknownStore: the change breaks a rule.
             DuplicateImage: its id is taken.
             LimitReached: the project has the maximum number of images.
         """
         self._check(change)
+        self._check_store(change)
         with self._database.unit() as unit:
             return self._writer.add(unit, change)
 
@@ -105,12 +107,19 @@ class Lifecycle(Upkeep):
 
         Raises:
             InvalidRequest, NotAllowed, DuplicateImage, LimitReached: nothing was recorded.
+            UnknownStore: the change names another store than the location's; nothing was recorded.
             BadLocation, BlobNotFound, Unavailable: nothing was recorded.
             NotQueued: the image already has bytes.
         """
         self._check(change)
         uri = change.fields.location or ""
         store = external_store(self._stores, self._settings, change.caller, uri)
+        if (named := change.fields.store) not in (None, store.name):
+            raise UnknownStore(
+                f"The location belongs to store {quoted(store.name)}, not to store {quoted(named)}."
+                if named in self._stores
+                else no_store(named, [store.name])
+            )
         stored = store.register(uri)
         size = change.agreed_size(stored.size)
         caller = change.caller if confirm is None else confirm()
@@ -135,11 +144,12 @@ class Lifecycle(Upkeep):
         """Change the metadata that the change names, and nothing else.
 
         Raises:
-            InvalidRequest, NotAllowed: the change breaks a rule.
+            InvalidRequest, NotAllowed, UnknownStore: the change breaks a rule.
             Conflict: it declares a format that contradicts the image's bytes.
             ImageNotFound: the image was deleted meanwhile, or the caller may not see it any more.
         """
         self._check(change)
+        self._check_store(change)
         image = change.require_image()
         # Only after this can a protected image be deleted, so the unit may use the reserve of a full disk.
         unprotects = image.protected and change.fields.fields.get("protected") is False
@@ -247,3 +257,9 @@ class Lifecycle(Upkeep):
     def _check(self, change: Change) -> None:
         change.check(self._settings)
         self._database.start_usage(change.owner)
+
+    def _check_store(self, change: Change) -> None:
+        """Refuse a named store that could not take the bytes later, unless it is the one that has them."""
+        named = change.fields.store
+        if named is not None and (change.image is None or change.image.store != named):
+            writable_store(self._stores, named)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Self
 
+from calotype.config.messages import quoted
 from calotype.model.changes import InvalidRequest
 from calotype.model.images import Status
 
@@ -27,6 +28,11 @@ class UnknownStore(InvalidRequest):
 
 class UnknownTarget(Exception):
     """The target of an import or a copy is a store that does not exist, or takes no uploads."""
+
+
+def no_store(name: str, others: Iterable[str]) -> str:
+    """Return the sentence about a store that does not exist, with the stores that could be named instead."""
+    return f"There is no store {quoted(name)}; use one of: {', '.join(others)}."
 
 
 class Conflict(Exception):

@@ -61,7 +61,7 @@ def test_a_property_never_shadows_a_field():
     ],
 )
 def test_a_name_that_comes_twice_in_whatever_spelling_is_refused(first, second):
-    with pytest.raises(InvalidRequest, match="came twice"):
+    with pytest.raises(InvalidRequest, match="occurs twice"):
         decode([(first, "1"), (second, "1")])
 
 

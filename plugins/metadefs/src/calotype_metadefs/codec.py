@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from calotype.api.http.filters import check_values
-from calotype.api.http.paging import read_position
+from calotype.api.http.filters import check_values, read_choice
+from calotype.api.http.paging import read_limit, read_position
 from calotype.api.http.request import Request
 from calotype.api.v2.codec import moment, read_object
-from calotype.api.v2.listing import read_choice, read_limit
 from calotype.model.changes import InvalidRequest
 from calotype.model.errors import NotAllowed
 from calotype.model.images import Visibility

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from calotype.api.http.resources import ImageCollection, ImageResource
 
 
@@ -12,6 +10,6 @@ class ClassicImage(ImageResource):
 
 
 class ClassicImages(ImageCollection):
-    """/images: the collection of images."""
+    """/images: the collection of images"""
 
-    image_class: ClassVar[type[ImageResource]] = ClassicImage
+    image_class = ClassicImage

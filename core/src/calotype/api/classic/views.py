@@ -1,7 +1,7 @@
-"""The views of the classic dialect: each reads headers, calls one verb of the lifecycle, and answers.
+"""The views of the classic dialect: each reads headers, calls one verb, and returns the response.
 
-There are three ways to create an image, or to complete a reserved one: the request has a body, it names a
-location, or it has neither. An empty body in chunks counts as none.
+A request that creates an image, or completes a reserved one, has a body, names a location, or has neither. An
+empty chunked body counts as none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from calotype.api.classic.resources import ClassicImage, ClassicImages
 from calotype.api.http import errors
 from calotype.api.http.body import image_response, metadata_response
 from calotype.api.http.lists import stream_images
-from calotype.api.http.paging import next_of_page, read_image_marker, read_limit
+from calotype.api.http.paging import LIMIT_RULE, NO_MARKER, read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
 from calotype.api.http.uploads import upload_body
@@ -42,66 +42,55 @@ def index(context: ClassicImages, request: Request) -> Response:
 
 @view_config(context=ClassicImages, name="detail", method="GET", permission=policy.LIST)
 def detail(context: ClassicImages, request: Request) -> Response:
-    """GET /images/detail: the whole records."""
+    """GET /images/detail: the complete records."""
     return _page(request, codec.image_detail)
 
 
 @view_config(context=Root, method="GET", permission=NO_PERMISSION_REQUIRED)
 def root(context: Root, request: Request) -> Response:
-    """GET /: the brief list, and the versions, which clients ask for before they have a token."""
+    """GET /: the brief list, and the versions, which clients request before they have a token."""
     versions = version_document(request)
     try:
         if request.has_permission(policy.LIST):
-            return _page(request, codec.image_brief, status=300, versions=versions)
+            response = _page(request, codec.image_brief, versions=versions)
+            response.status_int = 300
+            return response
     except Unauthenticated:
         pass
     return Response(json={"versions": versions, "images": []}, status=300)
 
 
-def _page(
-    request: Request, form: Callable[[Image], dict[str, Any]], status: int = 200, **rest: Any
-) -> Response:
-    """Answer with a page of the public images; hidden ones are left out."""
-    most, rule = request.settings.list_limit, "limit param must be an integer, and positive"
-    limit = read_limit(request.GET, most, default=most, rule=rule)
+def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
+    """Return a page of the public images that are not hidden."""
+    most = request.settings.list_limit
+    limit = read_limit(request.GET, most, default=most, rule=LIMIT_RULE)
     query = ImageQuery(Scope.PUBLIC, conditions=(SHOWN,), limit=limit)
-    after = read_image_marker(request, query.sort, "Invalid marker. Image could not be found.")
-    whole = form is not codec.image_brief
-    page = request.db.page(replace(query, after=after), whole=whole)
-    return stream_images(page, form, {**rest, **next_of_page(request, page, limit)}, status)
+    query = replace(query, after=read_image_marker(request, query.sort, NO_MARKER))
+    return stream_images(request, query, form, whole=form is not codec.image_brief, **rest)
 
 
 @view_config(context=Root, name="versions", method="GET", renderer="json", permission=NO_PERMISSION_REQUIRED)
 def versions(context: Root, request: Request) -> dict[str, Any]:
-    """GET /versions: the implemented versions of the API, for everybody."""
+    """GET /versions: the implemented versions of the API."""
     return {"versions": version_document(request)}
 
 
 @view_config(context=ClassicImages, method="POST", permission=policy.CREATE, renderer="json")
 def create(context: ClassicImages, request: Request) -> dict[str, Any]:
-    """POST /images: the bytes are in the body, or lie elsewhere, or come later."""
-    if request.has_body:
-        return _upload(request, None)
-    if LOCATION in request.headers:
-        return _register(request, None)
-    draft = codec.read_draft(request)
-    return _image(request.lifecycle.reserve(Change(request.caller, draft)))
+    """POST /images: upload the body, register a location, or reserve an image for later."""
+    return _give(request, None) or _image(request.lifecycle.reserve(_change(request, None)))
 
 
 @view_config(context=ClassicImage, method="PUT", permission=policy.UPDATE, renderer="json")
 def update(context: ClassicImage, request: Request) -> dict[str, Any]:
-    """PUT /images/ID: the bytes of a reserved image, or where they lie, or metadata only."""
-    if request.has_body:
-        return _upload(request, context.image)
-    if LOCATION in request.headers:
-        return _register(request, context.image)
-    draft = codec.read_draft(request)
-    return _image(request.lifecycle.update(Change(request.caller, draft, context.image)))
+    """PUT /images/ID: upload the bytes of a reserved image, register its location, or change metadata."""
+    image = context.image
+    return _give(request, image) or _image(request.lifecycle.update(_change(request, image)))
 
 
 @view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
 def meta(context: ClassicImage, request: Request) -> Response:
-    """HEAD /images/ID: metadata as headers."""
+    """HEAD /images/ID: the metadata as headers."""
     response = metadata_response(request, context.image)
     response.headers.extend(codec.image_headers(context.image))
     return response
@@ -109,7 +98,7 @@ def meta(context: ClassicImage, request: Request) -> Response:
 
 @view_config(context=ClassicImage, method=("GET",), permission=policy.DOWNLOAD)
 def show(context: ClassicImage, request: Request) -> Response:
-    """GET /images/ID: the bytes, and metadata as headers."""
+    """GET /images/ID: the bytes, and the metadata as headers."""
     image = context.image
     response = image_response(request, image)
     response.headers.extend(codec.image_headers(image))
@@ -118,20 +107,24 @@ def show(context: ClassicImage, request: Request) -> Response:
 
 @view_config(context=ClassicImage, method="DELETE", permission=policy.DELETE)
 def delete(context: ClassicImage, request: Request) -> Response:
-    """DELETE /images/ID: 200 and nothing."""
+    """DELETE /images/ID: 200 without a body."""
     request.lifecycle.delete(context.image, request.caller)
     return Response(content_type="text/plain", charset="utf-8")
 
 
-def _upload(request: Request, image: Image | None) -> dict[str, Any]:
-    body = upload_body(request)
-    change = Change(request.caller, codec.read_draft(request), image)
-    return _image(request.lifecycle.upload(change, body))
+def _give(request: Request, image: Image | None) -> dict[str, Any] | None:
+    """Give an image the bytes that the request has or names; return None if it does neither."""
+    if request.has_body:
+        body = upload_body(request)
+        return _image(request.lifecycle.upload(_change(request, image), body))
+    if LOCATION in request.headers:
+        change = _change(request, image)
+        return _image(request.lifecycle.register(change, confirm=request.confirm_caller))
+    return None
 
 
-def _register(request: Request, image: Image | None) -> dict[str, Any]:
-    change = Change(request.caller, codec.read_draft(request), image)
-    return _image(request.lifecycle.register(change, confirm=request.confirm_caller))
+def _change(request: Request, image: Image | None) -> Change:
+    return Change(request.caller, codec.read_draft(request), image)
 
 
 def _image(image: Image) -> dict[str, Any]:
@@ -139,12 +132,12 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _error_form(request: Request, status: int, text: str) -> Response:
-    """Answer errors like the first API: in text/plain, and with one sentence for every 404."""
+    """Return an error like the first API: in text/plain, and with one sentence for every 404."""
     return errors.plain_text(request, status, "Image not found" if text == "Not found" else text)
 
 
 def includeme(config: Configurator) -> None:
-    """Hang /images under the root, and register the views."""
+    """Add /images to the root, and register the views."""
     config.add_child(Root, "images", ClassicImages)
     config.add_error_form("images", _error_form)
     config.scan("calotype.api.classic.views")

@@ -1,1 +1,1 @@
-"""The parts that all dialects share: resources, errors, headers, bodies, JSON, pages, metrics."""
+"""The parts that all dialects share: resources, errors, headers, bodies, JSON, paging, metrics."""

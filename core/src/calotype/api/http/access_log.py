@@ -1,4 +1,4 @@
-"""The tween around every request: writes its line in the access log, and lets its worker be replaced."""
+"""The tween around every request: it writes the access log, and makes the worker replaceable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("calotype.access")
 
 
 class _Counted:
-    """A body that counts the bytes that are read, because fewer than announced may come."""
+    """A request body that counts the bytes read, because fewer than announced may arrive."""
 
     def __init__(self, body: Any):
         self.count = 0
@@ -31,11 +31,6 @@ class _Counted:
         block: bytes = self._body.read(size)
         self.count += len(block)
         return block
-
-    def readline(self, size: int = -1, /) -> bytes:
-        line: bytes = self._body.readline(size)
-        self.count += len(line)
-        return line
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
@@ -49,12 +44,12 @@ _PATH_SHOWN = 300
 def access_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """Log caller, method, path, status, bytes and milliseconds of each request."""
+    """Log the caller, method, path, status, bytes and milliseconds of each request."""
 
     def access_tween(request: Request) -> Response:
         began = time.perf_counter()
         body = request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"])
-        # Our own server lets another worker do the work of one that waits; others have no such thing.
+        # Only our own server can replace a worker that waits.
         token = STAND_IN.set(request.environ.get("calotype_server.release_worker", contextlib.nullcontext))
         try:
             response = handler(request)
@@ -84,10 +79,11 @@ def access_tween_factory(
 
 
 def shown(text: str) -> str:
+    """Return a text of a client for the log: shortened, and with unsafe characters escaped."""
     cut = text[:_PATH_SHOWN] + ("..." if len(text) > _PATH_SHOWN else "")
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", cut)
 
 
 def includeme(config: Configurator) -> None:
-    """Install the tween outside of the exception views, so that errors are logged too."""
+    """Install the tween outside the exception views, so that errors are logged too."""
     config.add_tween("calotype.api.http.access_log.access_tween_factory", over=EXCVIEW)

@@ -1,4 +1,4 @@
-"""405 and its header Allow, derived from the views that are registered."""
+"""405 responses and their header Allow, derived from the registered views."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def refuse_other_methods(config: Configurator) -> None:
-    """Answer 405 wherever a resource has views, but none for the method of the request.
+    """Answer 405 for every resource that has views, but none for the method of the request.
 
-    Must be called when all views are registered. A caller without the resource's `methods_shown_with`
-    gets the answer of a resource that is not there, or not the caller's.
+    Call this after all views are registered. A caller without the permission `methods_shown_with` of the
+    resource gets the same 401, 403 or 404 as for an allowed method.
     """
     config.commit()
     for (context, name), methods in _find_methods(config).items():
@@ -28,7 +28,7 @@ def refuse_other_methods(config: Configurator) -> None:
 
 
 def _find_methods(config: Configurator) -> dict[tuple[type[Resource], str], set[str]]:
-    """Return the methods of each resource and view name, without those where a view takes every method."""
+    """Return the methods by resource class and view name, except where a view accepts every method."""
     found: dict[tuple[type[Resource], str], set[str]] = {}
     takes_all = set()
     for entry in config.introspector.get_category("views"):

@@ -1,7 +1,7 @@
 """Responses with the bytes of an image.
 
-At most one block is in memory. A file is handed to the server by `wsgi.file_wrapper`, which sends it, or a
-part of it, without a worker.
+At most one block is in memory. Files are passed to the server by `wsgi.file_wrapper`, and it sends them, or
+a part of them, without a worker.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from calotype.stores.bulkhead import STAND_IN, StandIn
 from calotype.stores.contract import Reader
 from calotype.stores.measured import BLOCK
 
-#: "The last 0 bytes", which WebOb reads as "from byte 0 on".
+#: "The last 0 bytes", which WebOb takes for "from byte 0 on".
 _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
-#: Characters of a Range header; a longer one is ignored (RFC 9110 14.2), because WebOb's pattern takes
-#: quadratic time for blanks.
+#: Maximum characters of a Range header. A longer one is ignored (RFC 9110 14.2), because WebOb's pattern
+#: takes quadratic time for blanks.
 RANGE_MAX = 1000
 _OCTETS = "application/octet-stream"
 
 
 class ReaderIterator:
-    """A reader as an iterable of blocks for WSGI; the server closes it."""
+    """An iterable over the blocks of a reader, for WSGI; the server closes it."""
 
     def __init__(self, reader: Reader, release_worker: StandIn):
         self._reader = reader
@@ -49,7 +49,7 @@ class ReaderIterator:
 
 
 class RangeNotSatisfiable(Exception):
-    """The requested range lies outside of the image."""
+    """The requested range is outside the image."""
 
     def __init__(self, size: int):
         super().__init__(f"The image has {size} bytes; the range lies outside of them.")
@@ -57,15 +57,15 @@ class RangeNotSatisfiable(Exception):
 
 
 def image_response(request: Request, image: Image) -> Response:
-    """Answer with an image's bytes, or the requested range, or 304, as RFC 9110 13 and 14 say.
+    """Return a response with an image's bytes, the requested range, or 304 (RFC 9110 13 and 14).
 
-    Only the first of several ranges counts. If the store gives direct access, the answer is a redirect, or a
-    header for the proxy in front. Errors in opening the bytes are raised before any header is sent. A HEAD is
-    answered from the record and opens nothing.
+    Of several ranges, only the first counts. If the store gives direct access, the response is a redirect, or
+    has a header for the proxy in front. The bytes are opened before any header is sent, so errors get a
+    response of their own. A HEAD is answered from the record and opens nothing.
 
     Raises:
         NoData, StoreError: there are no bytes to read.
-        PreconditionFailed: the request is about other bytes.
+        PreconditionFailed: the request asks for other bytes.
         RangeNotSatisfiable: no byte of the image is in the range.
     """
     request.lifecycle.reading.require_data(image)
@@ -86,24 +86,26 @@ def image_response(request: Request, image: Image) -> Response:
 
 
 def metadata_response(request: Request, image: Image, content_type: str = _OCTETS) -> Response:
-    """Answer a HEAD for metadata, with the headers of the bytes if the image is active.
+    """Return the response to a HEAD for metadata, with the headers of the bytes if the image is active.
 
     Raises:
-        PreconditionFailed: the request is about other bytes.
+        PreconditionFailed: the request asks for other bytes.
     """
     if image.status is Status.ACTIVE:
         return _described(request, image, Validators.of(image), content_type)
-    # Content-Length is left out, because 0 would not be the size of the bytes.
+    # Without Content-Length, because 0 would be taken for the size of the bytes.
     return Response(headerlist=[("Content-Type", content_type)], app_iter=())
 
 
 def _described(
     request: Request, image: Image, validators: Validators, content_type: str = _OCTETS
 ) -> Response:
-    """Answer with the headers of the bytes, or with 304; WebOb's setters would take a tenth of the time.
+    """Return a response with the headers of the bytes, or 304.
+
+    The headers are set directly, because WebOb's setters would take a tenth of the request's time.
 
     Raises:
-        PreconditionFailed: the request is about other bytes.
+        PreconditionFailed: the request asks for other bytes.
     """
     headers = [
         ("Accept-Ranges", "bytes"),
@@ -130,12 +132,12 @@ def _send_elsewhere(response: Response, shortcut: DirectAccess) -> Response:
 
 
 def _wanted_range(request: Request, validators: Validators, size: int | None) -> range | None:
-    """Return the offsets of the requested range, None for the whole image; raises RangeNotSatisfiable."""
+    """Return the requested range, or None for the whole image; raises RangeNotSatisfiable."""
     if len(request.headers.get("Range", "")) > RANGE_MAX:
         return None
     try:
         asked = request.range
-    except ValueError:  # more digits than Python reads
+    except ValueError:  # more digits than Python parses
         return None
     if asked is None or size is None or not validators.allow_range(request):
         return None
@@ -152,10 +154,10 @@ def _wanted_range(request: Request, validators: Validators, size: int | None) ->
 def _send(request: Request, response: Response, reader: Reader, length: int | None) -> Response:
     file = reader.file if isinstance(reader, LimitedReader) else None
     wrap = request.environ.get("wsgi.file_wrapper")
-    # The server sends a real file by itself, from its position to Content-Length.
+    # The server sends a real file itself, from its position on, up to Content-Length.
     if wrap is not None and file is not None:
         response.app_iter = wrap(file, BLOCK)
     else:
         response.app_iter = ReaderIterator(reader, STAND_IN.get())
-    response.content_length = length  # only now: a new app_iter makes WebOb forget it
+    response.content_length = length  # last, because setting app_iter resets it
     return response

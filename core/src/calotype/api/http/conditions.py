@@ -1,4 +1,4 @@
-"""Conditional requests for an image's bytes: If-Match and its kin, in the order of RFC 9110 13.2.2."""
+"""Conditional requests for an image's bytes: If-Match and so on, in the order of RFC 9110 13.2.2."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ _TAGS = re.compile(r'(W/)?"([^"]*)"')
 
 
 class PreconditionFailed(Exception):
-    """The bytes are not those that the request is about."""
+    """The image has other bytes than the request asks for."""
 
     def __init__(self) -> None:
-        super().__init__("The image's bytes are others than If-Match or If-Unmodified-Since asks for.")
+        super().__init__("The image has other bytes than If-Match or If-Unmodified-Since asks for.")
 
 
 @dataclass(frozen=True, slots=True)
 class Validators:
     """The ETag and the date of an image's bytes. Both are strong: an active image's bytes never change.
 
-    `etag` is without quotes; None: no digest is known. `modified` has whole seconds, as dates in headers do.
+    `etag` has no quotes, and is None if no digest is known. `modified` has whole seconds, like dates in
+    headers.
     """
 
     etag: str | None
@@ -33,15 +34,15 @@ class Validators:
 
     @classmethod
     def of(cls, image: Image) -> Validators:
-        """Return those of an image; `created_at` stands for an `activated_at` that was not recorded yet."""
+        """Return the validators of an image; without `activated_at`, the date is `created_at`."""
         since = image.activated_at or image.created_at
         return cls(image.checksum or image.os_hash_value, since.replace(microsecond=0))
 
     def are_current(self, request: Request) -> bool:
-        """Return whether the client has these bytes already, so that the answer to its GET or HEAD is 304.
+        """Return whether the client already has these bytes, so that its GET or HEAD gets 304.
 
         Raises:
-            PreconditionFailed: the client is interested in other bytes only.
+            PreconditionFailed: the client asks for other bytes.
         """
         given = request.environ.get
         if tags := given("HTTP_IF_MATCH"):
@@ -57,11 +58,11 @@ class Validators:
         return date is not None and self.modified <= date
 
     def allow_range(self, request: Request) -> bool:
-        """Return whether If-Range, if the request has it, names these bytes; otherwise Range is ignored."""
+        """Return whether Range counts: If-Range is absent, or names these bytes."""
         given = request.environ.get("HTTP_IF_RANGE")
         if not given:
             return True
-        # Images v1 sends the ETag without quotes, and its clients send it back like that.
+        # Images v1 sends the ETag without quotes, and its clients return it unchanged.
         return given.strip('"') == self.etag or _read_date(given) == self.modified
 
     def _is_in(self, tags: str, *, weakly: bool = False) -> bool:
@@ -71,7 +72,7 @@ class Validators:
 
 
 def _read_date(text: str | None) -> datetime.datetime | None:
-    """Return an HTTP date; None for any other text, which is ignored."""
+    """Return an HTTP date, or None for any other text."""
     try:
         return parse_date(text)
     except (ValueError, OverflowError):

@@ -1,8 +1,8 @@
-"""Requests of web pages from other origins (CORS, as the Fetch standard says), where the settings name them.
+"""Requests of web pages from other origins (CORS, as in the Fetch standard), if the settings name them.
 
-A page sets the token itself as a header, so browsers send no credentials of their own, and none are allowed.
-A preflight is answered before the caller is identified, because browsers send no token with it. Every other
-answer, also an error, lets the page read all of its headers.
+A page sets the token itself as a header, so no credentials of the browser are needed or allowed. A preflight
+is answered before the caller is identified, because browsers send no token with it. Every other response,
+including errors, lets the page read all headers.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pyramid.tweens import EXCVIEW
 from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 
-#: Seconds for which a browser may remember the answer to a preflight.
+#: Seconds for which a browser may cache the response to a preflight.
 _REMEMBERED = 3600
-#: Characters of an origin that are told again.
+#: Maximum characters of an origin that a message shows.
 _SHOWN_MAX = 300
-#: Added to the answer after this.
+#: The access log adds this header later.
 _REQUEST_ID = "x-openstack-request-id"
 
 
@@ -34,7 +34,7 @@ def allows(settings: Settings, origin: str) -> bool:
 def cors_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """Answer preflights, and give every other answer the headers by which a browser shows it to a page."""
+    """Answer preflights, and add the headers to other responses without which a page cannot read them."""
     settings: Settings = Parts.of(registry).settings
     configured = bool(settings.cors_origins)
 
@@ -46,7 +46,7 @@ def cors_tween_factory(
             response = handler(request)
         else:
             response = _preflight(request, settings) if allowed else _refused(origin)
-        if configured:  # so that a cache does not give the answer for one origin to another
+        if configured:  # or a cache would serve the response for one origin to another
             response.vary = (*(response.vary or ()), "Origin")
         if allowed:
             response.headers["Access-Control-Allow-Origin"] = origin
@@ -59,29 +59,24 @@ def cors_tween_factory(
 
 def _preflight(request: Request, settings: Settings) -> Response:
     response = Response(status=204)
-    del response.content_type
     asked = request.headers.get("Access-Control-Request-Headers", "").split(",")
     wanted = [name.strip().lower() for name in asked]
+    patterns = [allowed.lower() for allowed in settings.cors_headers]  # such as `NAME*`
     response.headers["Access-Control-Allow-Methods"] = ", ".join(settings.cors_methods)
     response.headers["Access-Control-Allow-Headers"] = ", ".join(
-        name for name in wanted if _may_be_sent(name, settings)
+        name for name in wanted if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     )
     response.headers["Access-Control-Max-Age"] = str(_REMEMBERED)
     return response
 
 
 def _refused(origin: str) -> Response:
-    """Answer a person who looks at the request in a browser; no page may read it."""
-    told = (
+    """Return a response for a person who looks at the request in a browser; no page can read it."""
+    text = (
         f"The origin {origin[:_SHOWN_MAX]} is not among those of calotype.cors_origins, "
         "where the operator can add it.\n"
     )
-    return Response(told, status=403, content_type="text/plain", charset="utf-8")
-
-
-def _may_be_sent(name: str, settings: Settings) -> bool:
-    """Return whether a page may send the header; the settings may have patterns such as `NAME*`."""
-    return any(fnmatch.fnmatchcase(name, allowed.lower()) for allowed in settings.cors_headers)
+    return Response(text, status=403, content_type="text/plain", charset="utf-8")
 
 
 def _names(response: Response) -> str:
@@ -92,7 +87,7 @@ def _names(response: Response) -> str:
 def includeme(config: Configurator) -> None:
     """Install the tween between the access log and the exception views.
 
-    It is needed even if no origins are named, because a preflight would get a misleading 401.
+    It is needed without origins, too, because a preflight would get a misleading 401.
     """
     config.add_tween(
         "calotype.api.http.cors.cors_tween_factory",

@@ -1,8 +1,8 @@
-"""Turn every exception into a response: the map from exceptions to statuses, and the forms of the dialects.
+"""Turn every exception into a response: the statuses of exceptions, and the error forms of the dialects.
 
-A dialect registers how its errors look, and which statuses differ (`config.add_error_form`). Besides the
-exceptions of the map, views and guards raise Pyramid's own for what only HTTP knows, such as 404 for a path.
-Any other exception is a bug: the client gets 500 without details, and the log the traceback with the
+A dialect registers the form of its errors, and the statuses that differ (`config.add_error_form`). Besides
+the exceptions in `STATUS`, views and guards raise Pyramid's own for errors of HTTP, such as 404 for a path.
+Any other exception is a bug: the client gets 500 without details, and the log gets the traceback with the
 request id.
 """
 
@@ -85,18 +85,18 @@ _SENTENCE = {
     UnicodeDecodeError: "The request is not UTF-8.",
     database.ImageNotFound: "Image not found",
     database.StatusConflict: (
-        "Another request has changed the image meanwhile, and its status does not allow this any more. "
-        "Read the image again, and decide anew."
+        "Another request has changed the image, and its status no longer allows this. "
+        "Read the image again, and then decide."
     ),
-    token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # its own names the file
+    token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # its own sentence names the file
 }
-#: Exceptions that were logged where they were found, once for each copy and not for each request.
+#: Exceptions that are logged where they occur, once for each copy instead of each request.
 _REPORTED = (model.NoGoodCopy,)
 _NOT_FOUND = "Not found"
-#: The headers of an exception that its response gets.
+#: The headers that a response takes from its exception.
 _HEADERS = ("Allow", "Accept-Patch", "Content-Range")
 _READING = ("GET", "HEAD", "OPTIONS")
-#: Seconds after which a client may ask again when the database is away.
+#: Seconds after which a client may retry while the database is unavailable.
 DATABASE_RETRY_AFTER = 5
 
 ErrorForm = Callable[[Request, int, str], Response]
@@ -104,21 +104,21 @@ ErrorForm = Callable[[Request, int, str], Response]
 
 @dataclass(frozen=True, slots=True)
 class _Errors:
-    """How one dialect answers errors."""
+    """The form and the statuses of one dialect's errors."""
 
     form: ErrorForm
     statuses: Mapping[type[BaseException], int]
 
 
 def respond(error: Exception, request: Request) -> Response:
-    """Turn any exception into a response in the form of the request's dialect."""
+    """Return the response to an exception, in the form of the request's dialect."""
     dialect = _dialect(request)
     kind = next((kind for kind in type(error).__mro__ if kind in dialect.statuses), None)
     if isinstance(error, HTTPException):
         status, text = _of_pyramid(error, request)
     elif kind is None:
         log.exception("request %s: unexpected error", request.id)
-        status, text = 500, "The server failed; its log tells more under this request's id."
+        status, text = 500, "The server failed; its log has the details under this request's id."
     else:
         status, text = dialect.statuses[kind], _SENTENCE.get(kind, str(error))
         if status >= 500 and kind not in _REPORTED:
@@ -137,7 +137,7 @@ def respond(error: Exception, request: Request) -> Response:
 
 
 def _log_refusal(request: Request, detail: str) -> None:
-    """Write a refused change into the audit log; the audit table has only changes that were made."""
+    """Write a refused change to the audit log, because the audit table contains only completed changes."""
     caller = request.known_caller
     unknown = Actor(origin=Origin(address=request.environ.get("REMOTE_ADDR"), request_id=request.id))
     context = getattr(request, "context", None)
@@ -147,22 +147,22 @@ def _log_refusal(request: Request, detail: str) -> None:
 
 
 def plain_text(request: Request, status: int, text: str) -> Response:
-    """Answer with the sentence alone."""
+    """Return an error as one sentence of plain text."""
     return Response(text, status=status, content_type="text/plain", charset="utf-8")
 
 
 def json_document(request: Request, status: int, text: str) -> Response:
-    """Answer with nested JSON, because a flat document crashes some clients."""
+    """Return an error as nested JSON, because a flat document crashes some clients."""
     error = {"code": status, "title": http.HTTPStatus(status).phrase, "message": text}
     return Response(json={"error": error}, status=status)
 
 
 def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
-    """Return the status and sentence of an exception of Pyramid's, raised by a view or by Pyramid itself."""
+    """Return the status and the sentence of one of Pyramid's exceptions."""
     if isinstance(error, HTTPForbidden):
         permission = getattr(error.result, "permission", "")
         if isinstance(request.context, Resource) and request.context.hides(permission):
-            return 404, _NOT_FOUND  # the same words as for an id that does not exist
+            return 404, _NOT_FOUND  # the same sentence as for an unknown id
         if request.caller.outside:
             return 403, "Images belong to projects: use a token that is scoped to a project."
         return 403, "You are not allowed to do this."
@@ -182,7 +182,7 @@ _PLAIN = _Errors(plain_text, STATUS)
 
 
 def includeme(config: Configurator) -> None:
-    """Register the exception view, and the directive by which a dialect sets how its errors look."""
+    """Register the exception view, and the directive `add_error_form` for dialects and extensions."""
     config.registry[FORMS] = {}
     config.add_directive("add_error_form", _add_error_form)
     config.add_exception_view(respond, context=Exception)
@@ -196,5 +196,5 @@ def _add_error_form(
     form: ErrorForm,
     statuses: Mapping[type[BaseException], int] | None = None,
 ) -> None:
-    """Set the form of errors below a path segment, and the statuses that differ from `STATUS` there."""
+    """Set the form of errors below a path segment, and the statuses there that differ from `STATUS`."""
     config.registry[FORMS][segment] = _Errors(form, {**STATUS, **(statuses or {})})

@@ -1,8 +1,7 @@
 """Read and write the headers x-image-meta-*.
 
-Header text is UTF-8, which WSGI hands over as latin-1. Names are case-insensitive and `-` equals `_`, so a
-name is folded to lower case and `_`. `calotype.model.properties` has the spelling of property names that this
-would change.
+Header values are UTF-8, which WSGI passes as latin-1. Names are case-insensitive and `-` equals `_`, so names
+are folded to lower case and `_`. `calotype.model.properties` spells property names that folding would change.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from calotype.model.properties import from_header, header_names, omitted_from_he
 
 META = "x-image-meta-"
 PROPERTY = "x-image-meta-property-"
-#: The number of properties that the headers leave out. It is not metadata, and so has another prefix.
+#: The number of omitted properties. It is not metadata, so it has another prefix.
 OMITTED = "x-calotype-properties-omitted"
 
 _INTEGER = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -26,17 +25,17 @@ _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 
 @dataclass(frozen=True, slots=True)
 class MetaHeaders:
-    """The meta headers of a request: folded field names and property names, with their text."""
+    """The meta headers of a request: folded names of fields and properties, with their values."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
 def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
-    """Return the meta headers among those of a request.
+    """Return the meta headers of a request.
 
     Raises:
-        InvalidRequest: a value is not UTF-8, or a name was given twice in two spellings.
+        InvalidRequest: a value is not UTF-8, or a name occurs in two spellings.
     """
     fields: dict[str, str] = {}
     properties: dict[str, str] = {}
@@ -49,15 +48,15 @@ def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
         else:
             continue
         if key in into:
-            raise InvalidRequest(f"The header {META}{key[:80]} came twice.")
+            raise InvalidRequest(f"The header {META}{key[:80]} occurs twice.")
         into[key] = _text(key, value)
     return MetaHeaders(fields, properties)
 
 
 def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return field and property texts as WSGI headers; the inverse of `decode`.
+    """Return fields and properties as WSGI headers; the inverse of `decode`.
 
-    Properties that do not fit are left out, and one more header has their number.
+    Properties that do not fit are omitted, and another header has their number.
     """
     spelled = header_names(properties)
     omitted = omitted_from_headers(properties)
@@ -72,13 +71,8 @@ def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tup
     ]
 
 
-def header_text(value: object) -> str:
-    """Return a value as text without line breaks, which a reason may have."""
-    return str(value).replace("\r", " ").replace("\n", " ")
-
-
 def read_integer(name: str, text: str) -> int:
-    """Return a value of at most 19 ASCII digits as an integer; raises InvalidRequest that names the field."""
+    """Return a field's value of at most 19 ASCII digits as an integer; raises InvalidRequest."""
     if text.startswith("-") and _INTEGER.fullmatch(text[1:]):
         raise InvalidRequest(f"Invalid {name}: it cannot be negative.")
     if not _INTEGER.fullmatch(text):
@@ -89,13 +83,14 @@ def read_integer(name: str, text: str) -> int:
 
 
 def number_of(name: str) -> str:
-    """Return what the field or filter of that name counts, such as "a number of bytes"."""
-    unit = {"min_disk": "GiB", "min_ram": "MiB", "limit": "entries"}.get(name, "bytes")
+    """Return what a field or filter counts, such as "a number of bytes in digits"."""
+    field = name.removesuffix("_min").removesuffix("_max")
+    unit = {"min_disk": "GiB", "min_ram": "MiB"}.get(field, "bytes")
     return f"a number of {unit} in digits"
 
 
 def read_boolean(text: str) -> bool:
-    """Return whether a value is one of the words for true; every other word is false."""
+    """Return whether a value is one of the words for true; any other word is false."""
     return text.strip().lower() in _TRUE
 
 

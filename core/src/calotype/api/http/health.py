@@ -1,9 +1,9 @@
-"""/healthz and /healthcheck (the process lives), /readyz (it can serve), and /metrics.
+"""/healthz and /healthcheck (the process is alive), /readyz (it can serve), and /metrics.
 
-None of them needs a token. /metrics exists only if the settings say so, and with `calotype.admin_listen`
-only below the root of the admin listener. Readiness depends on the database only, because without one store
-the rest still works. The answers are what `calotype.transfers.probes` last saw. Only an administrator's list
-of processes is read from the database.
+None of them needs a token. /metrics exists only if the settings enable it, and with `calotype.admin_listen`
+only at the admin listener. Readiness depends on the database alone, because the service works without a
+single store, too. Responses have the last results of `calotype.transfers.probes`. Only the list of
+processes, which administrators get, is read from the database.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from calotype.transfers.probes import ProbeState
 
 
 def healthz(context: Root | AdminRoot, request: Request) -> Response:
-    """Answer that the process lives."""
+    """Return 200, because the process is alive."""
     return Response("ok\n", content_type="text/plain", charset="utf-8")
 
 
 def healthcheck(context: Root | AdminRoot, request: Request) -> Response:
-    """Answer as oslo.middleware does at this path, which balancers of OpenStack deployments ask for."""
+    """Return 200 like oslo.middleware at this path, which the load balancers of OpenStack request."""
     return Response("OK", content_type="text/plain", charset="utf-8")
 
 
 def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
     """Return the state of the database and of each store: "ok", "full", "busy", "unavailable", or "unknown".
 
-    503 unless the database is ok: without room it takes no image, though it lets images be read and deleted.
-    503 too while a store was not seen yet, which is so for `calotype.probe_timeout` seconds at most.
+    The status is 503 unless the database is "ok": while its disk is full, no image can be created. It is also
+    503 until each store was probed once, which takes `calotype.probe_timeout` seconds at most.
     """
     probes = request.parts.probes
     database = probes.database.state
@@ -53,13 +53,13 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
 
 
 def metrics(context: Root | AdminRoot, request: Request) -> Response:
-    """Return the counters of this process, and gauges that are read from the database now."""
+    """Return the counters of this process, and gauges that are read from the database for each request."""
     collected = request.parts.metrics
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
 
 
 def _processes(request: Request) -> dict[str, Any]:
-    """Return the processes that serve, for an administrator; nothing for others, or without a token."""
+    """Return the running processes to an administrator, and nothing to anybody else."""
     try:
         if not policy.sees_processes(request.caller):
             return {}
@@ -81,22 +81,21 @@ def _processes(request: Request) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the views to the roots: health to both, metrics as the settings say."""
+    """Add the health views to both roots, and the metrics to the one that the settings choose."""
     settings: Settings = Parts.of(config.registry).settings
     for root in (Root, AdminRoot):
-        _add(config, healthz, root)
-        _add(config, healthcheck, root)
-        _add(config, readyz, root, renderer="json")
+        for view in (healthz, healthcheck, readyz):
+            _add(config, view, root)
     if settings.metrics:
         _add(config, metrics, AdminRoot if settings.admin_listen else Root)
 
 
-def _add(config: Configurator, view: Callable[..., Any], root: type, renderer: str | None = None) -> None:
+def _add(config: Configurator, view: Callable[..., Any], root: type) -> None:
     config.add_view(
         view,
         context=root,
         name=view.__name__,
         method="GET",
-        renderer=renderer,
+        renderer="json",
         permission=NO_PERMISSION_REQUIRED,
     )

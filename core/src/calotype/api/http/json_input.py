@@ -1,7 +1,7 @@
 """Read JSON documents, strictly.
 
-Besides invalid JSON, documents are refused that are too large, have too many values or are nested too deeply,
-and duplicate keys, NaN, infinity and numbers of more than 30 digits.
+Documents that are too large, have too many values or are nested too deeply are refused, and so are duplicate
+keys, NaN, infinity and numbers of more than 30 digits.
 """
 
 from __future__ import annotations
@@ -9,26 +9,27 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import chain
 from typing import Any
 
 from pyramid.httpexceptions import HTTPRequestTimeout
 
 from calotype.api.http.request import Request
-from calotype.api.http.uploads import require_plain
+from calotype.api.http.uploads import DISCONNECTED, require_plain
 from calotype.model.changes import InvalidRequest, RequestTooLarge
 
-#: Bytes of a document: metadata of an image fits many times.
+#: Maximum bytes of a document, many times the metadata of an image.
 SIZE_MAX = 1 << 20
-#: Values of a document, counted by commas and brackets; each costs a microsecond or more to check.
+#: Maximum values of a document, counted by commas and brackets. Checking a value takes a microsecond or more.
 VALUES_MAX = 50_000
-#: A string, with or without its end, so that the pattern always matches and reads each byte once.
+#: A string, even without its end, so that the pattern always matches and reads each byte once.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 DEPTH_MAX = 20
-_INTEGER_MAX = 10**30
+_DIGITS_MAX = 30
 
 
 def has_document(request: Request) -> bool:
-    """Return whether a request that may have a JSON document has a body, as `request.has_body`."""
+    """Return `request.has_body` for a request that can have a JSON document."""
     if not request.announces_body:
         return False
     _expect_document(request)
@@ -36,19 +37,19 @@ def has_document(request: Request) -> bool:
 
 
 def _expect_document(request: Request) -> None:
-    """Tell our server that a document comes, because it gives uploads more time."""
+    """Tell our server that the body is a document, because uploads get more time."""
     request.environ.get("calotype_server.expect_document", bool)()
 
 
 def read_document(request: Request) -> Any:
-    """Return the body of the request as a JSON value, and confirm the caller if it was long in coming.
+    """Return the body of the request as a JSON value, and confirm the caller, because reading can take long.
 
     Raises:
         Unauthenticated: the token is no longer valid.
-        InvalidRequest: it is not JSON, or JSON that is refused, or the client went away.
+        InvalidRequest: it is not JSON, or JSON that is refused, or the client disconnected.
         RequestTooLarge: it is longer than `SIZE_MAX`, or has more values than `VALUES_MAX`.
         HTTPRequestTimeout: the client sends it too slowly.
-        HTTPUnsupportedMediaType: it is compressed, or coded in another way.
+        HTTPUnsupportedMediaType: it has a Content-Encoding.
     """
     if request.content_length is not None and request.content_length > SIZE_MAX:
         raise RequestTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
@@ -59,9 +60,9 @@ def read_document(request: Request) -> Any:
             SIZE_MAX + 1 if request.content_length is None else request.content_length
         )
     except TimeoutError:
-        raise HTTPRequestTimeout("The document came too slowly; send it again.") from None
+        raise HTTPRequestTimeout("The document arrived too slowly; send it again.") from None
     except OSError:
-        raise InvalidRequest("Client disconnected before sending all data to the server.") from None
+        raise InvalidRequest(DISCONNECTED) from None
     if len(body) > SIZE_MAX:
         raise RequestTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
     request.confirm_caller()
@@ -70,16 +71,22 @@ def read_document(request: Request) -> Any:
 
 def parse_document(body: bytes) -> Any:
     """Return bytes as a JSON value; raises InvalidRequest, RequestTooLarge."""
-    # Commas within strings are left out only if there are too many, because that takes time.
+    # Commas in strings are removed only if there are too many commas, because that takes time.
     if _signs(body) > VALUES_MAX and _signs(_TEXT.sub(b"", body)) > VALUES_MAX:
         raise RequestTooLarge(f"The document has too many values: at most {VALUES_MAX} are allowed.")
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_refuse_constant,
+        )
     except InvalidRequest:
         raise
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"Malformed JSON: {_problem(body, error)}.") from None
-    _check_values(value)
+    _check_depth(value)
     return value
 
 
@@ -99,7 +106,7 @@ def _signs(body: bytes) -> int:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        raise InvalidRequest("Malformed JSON: a key comes twice in an object.")
+        raise InvalidRequest("Malformed JSON: a key occurs twice in an object.")
     return result
 
 
@@ -107,21 +114,24 @@ def _refuse_constant(text: str) -> None:
     raise InvalidRequest(f"Malformed JSON: {text} is not a number.")
 
 
-def _check_values(value: Any) -> None:
-    """Check each value of a document, level by level; raises InvalidRequest."""
+def _integer(text: str) -> int:
+    if len(text.removeprefix("-")) > _DIGITS_MAX:
+        raise InvalidRequest("Malformed JSON: a number has too many digits.")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise InvalidRequest("Malformed JSON: a number is too large.")
+    return number
+
+
+def _check_depth(value: Any) -> None:
+    """Check that arrays and objects are nested at most `DEPTH_MAX` deep; raises InvalidRequest."""
     level = [value]
     for _ in range(DEPTH_MAX):
-        below: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                below.extend(one.values())
-            elif isinstance(one, list):
-                below.extend(one)
-            elif isinstance(one, int) and not -_INTEGER_MAX < one < _INTEGER_MAX:
-                raise InvalidRequest("Malformed JSON: a number has too many digits.")
-            elif isinstance(one, float) and math.isinf(one):
-                raise InvalidRequest("Malformed JSON: a number is too large.")
-        if not below:
+        objects = [one.values() for one in level if isinstance(one, dict)]
+        level = [*chain.from_iterable([*objects, *(one for one in level if isinstance(one, list))])]
+        if not level:
             return
-        level = below
     raise InvalidRequest("The JSON document is nested too deeply.")

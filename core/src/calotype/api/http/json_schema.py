@@ -1,4 +1,4 @@
-"""JSON schemas that documents of clients are checked against."""
+"""Check the documents of clients against JSON schemas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calotype.config.messages import quoted
 from calotype.model.changes import InvalidRequest, RequestTooLarge
 
 IMAGE_ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-#: The same with capitals too, for properties, which are kept as they are given.
+#: The same, also with capitals, for properties, which are stored as given.
 ANY_IMAGE_ID = "^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 
 #: A compiled schema.
@@ -22,17 +22,18 @@ Check = Callable[[Any], Any]
 def compile_schema(schema: Mapping[str, Any]) -> Check:
     """Compile a schema into a function that raises at the first error.
 
-    It counts the items of arrays and objects before it checks them, and takes a microsecond for a value.
+    The function counts the items of arrays and objects before it checks them. It takes a microsecond for
+    each value.
     """
-    plain = json.loads(json.dumps(schema))  # without enums, because the values become literals in code
+    plain = json.loads(json.dumps(schema))  # without enums, because the values become literals in the code
     return fastjsonschema.compile(plain, use_default=False, use_formats=False)
 
 
 def check_document(check: Check, value: object, what: str) -> None:
-    """Return if a value satisfies the schema that `check` was compiled from.
+    """Check a value, which messages call `what`, with a compiled schema.
 
     Raises:
-        InvalidRequest: it does not; the message says where, and what the schema asks for.
+        InvalidRequest: the value does not satisfy the schema; the message says where and why.
         RequestTooLarge: an array or an object has too many items.
     """
     try:
@@ -43,8 +44,9 @@ def check_document(check: Check, value: object, what: str) -> None:
             most = error.rule_definition
             raise RequestTooLarge(f"Too many values for {where}: at most {most} are allowed.") from None
         if error.rule == "pattern" and error.rule_definition in (IMAGE_ID, ANY_IMAGE_ID):
-            told = f"Invalid value for {where}: it must be an image's id, which is a UUID."
-            raise InvalidRequest(told) from None
+            raise InvalidRequest(
+                f"Invalid value for {where}: it must be an image's id, which is a UUID."
+            ) from None
         raise InvalidRequest(_sentence(where, str(error.rule), error.rule_definition, error.value)) from None
 
 
@@ -62,7 +64,7 @@ def _sentence(where: str, rule: str, definition: Any, value: Any) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value for a message, as JSON writes it; arrays and objects can be large."""
+    """Return a value as a message shows it; arrays and objects are only named, because they can be large."""
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, (dict, list)):

@@ -1,7 +1,7 @@
-"""Responses with lists, which take little memory however large their images are.
+"""Responses with lists, which need little memory even if the records are large.
 
-A page of v2 may end early, because its clients follow `next`. Clients of classic and v1 take a page that is
-shorter than requested for the last one, so theirs are streamed.
+A page of v2 can end early, because its clients follow `next`. Clients of classic and v1 take a page that is
+shorter than requested for the last one, so their pages are streamed.
 """
 
 from __future__ import annotations
@@ -13,19 +13,23 @@ from typing import Any
 
 from pyramid.response import Response
 
-from calotype.database.pages import AT_ONCE, Page
+from calotype.api.http.paging import next_of_page
+from calotype.api.http.request import Request
+from calotype.database.pages import AT_ONCE
 from calotype.model.images import Image
+from calotype.model.queries import ImageQuery
 from calotype.stores.bulkhead import STAND_IN, StandIn
 
-#: Made once, because `json.dumps` makes a new encoder for each document with `ensure_ascii=False`.
+#: Shared, because `json.dumps` creates a new encoder for each call with `ensure_ascii=False`.
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """The first documents of a page, as JSON in UTF-8.
+    """The documents at the beginning of a page that fit into a response, as JSON in UTF-8.
 
-    `last` has the parameters of a link to what follows them; `cut` is set if more documents had no room.
+    `last` has the parameters of the link that continues after them. `cut` is true if further documents of the
+    page did not fit.
     """
 
     texts: Sequence[bytes]
@@ -34,9 +38,10 @@ class Fitting:
 
 
 def fit(documents: Iterable[tuple[Mapping[str, str], Any]], room: int) -> Fitting:
-    """Take documents until they have `room` bytes; at least one, if there is one.
+    """Return the first documents that fit into `room` bytes, but at least one, if there is one.
 
-    Each comes with the parameters of a link to what follows it.
+    Args:
+        documents: each with the parameters of the link that continues after it.
     """
     texts: list[bytes] = []
     last, size = None, 0
@@ -51,21 +56,24 @@ def fit(documents: Iterable[tuple[Mapping[str, str], Any]], room: int) -> Fittin
 
 
 def list_response(name: str, texts: Sequence[bytes], rest: Mapping[str, Any]) -> Response:
-    """Answer with an object: the list under its name, and the rest beside it."""
+    """Return a response with a JSON object: the list under its name, and the keys of `rest`."""
     body = b"".join([_beginning(name), b", ".join(texts), _end(rest)])
     return Response(body, content_type="application/json", charset="UTF-8")
 
 
 def stream_images(
-    page: Page, form: Callable[[Image], Any], rest: Mapping[str, Any], status: int = 200
+    request: Request, query: ImageQuery, form: Callable[[Image], Any], *, whole: bool, **rest: Any
 ) -> Response:
-    """Answer with an object: a page's images under `images`, read as they are sent, and the rest beside them.
+    """Return a response with the images of a query under `images`, a link to the next page, and `rest`.
 
-    The first images are read at once: what goes wrong there still has an answer of its own. What goes wrong
-    later ends the connection before the document's end.
+    `whole`: the form shows more than the columns of the table of images.
+
+    The first images are read at once, so an error there still gets its own response. Further images are read
+    while they are sent, and an error closes the connection before the end of the document.
     """
-    pieces = _pieces(iter(page), form, rest)
-    response = Response(status=status, content_type="application/json")
+    page = request.db.page(query, whole=whole)
+    pieces = _pieces(iter(page), form, {**rest, **next_of_page(request, page, query.limit)})
+    response = Response(content_type="application/json")
     if len(page) <= AT_ONCE:
         response.body = b"".join(pieces)
     else:
@@ -95,6 +103,6 @@ def _beginning(name: str) -> bytes:
 
 
 def _end(rest: Mapping[str, Any]) -> bytes:
-    """The end of a list and, behind it, the rest of its object."""
+    """Return the end of a list and of its object, with the keys of `rest`."""
     text = _encode(rest).encode()[1:]
     return b"]" + (b", " + text if rest else text)

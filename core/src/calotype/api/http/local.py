@@ -1,8 +1,8 @@
-"""Identity `none` serves this machine only, because with it every caller is an administrator.
+"""Serve only this machine with identity `none`, because then every caller is an administrator.
 
-Listening on a loopback address is not enough. A proxy on this machine passes on requests from elsewhere. A
-browser on this machine sends what a web page tells it to: across origins, or under the page's own name for a
-loopback address (DNS rebinding). So each request is judged by its peer and its headers, whatever its path.
+Listening on a loopback address is not enough. A proxy on this machine can forward requests from elsewhere. A
+web page in a browser on this machine can send requests across origins, or to its own host name with a
+loopback address (DNS rebinding). So each request is checked by its peer and its headers, on every path.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from calotype.api.http import cors
 from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 
-#: The peer's address on a Unix socket, as waitress and most other servers give it.
+#: The peer's address on a Unix socket, in waitress and most other servers.
 _UNIX_PEERS = ("localhost", "")
-#: Headers that proxies add, as the WSGI environment spells them, and the prefix of others.
+#: Headers that proxies add, as WSGI spells them, and the prefix of others.
 _PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
 _PROXY_PREFIX = "HTTP_X_FORWARDED"
 _HOST = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?")
 
 
 class NotLocal(Exception):
-    """The request may come from elsewhere; the message names the sign, and what to do."""
+    """The request may come from another machine; the message names the sign, and the remedy."""
 
     def __init__(self, sign: str):
         super().__init__(
@@ -41,7 +41,7 @@ class NotLocal(Exception):
 def local_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """Refuse each request that may come from elsewhere, before anything else is done about it."""
+    """Refuse each request that may come from another machine, before anything else happens."""
     settings: Settings = Parts.of(registry).settings
 
     def local_tween(request: Request) -> Response:
@@ -53,7 +53,7 @@ def local_tween_factory(
 
 
 def _require_local_peer(request: Request) -> None:
-    # A caller within the process, such as WebTest, gives no address at all.
+    # A caller in this process, such as WebTest, gives no address.
     peer = request.environ.get("REMOTE_ADDR", "")
     if peer not in _UNIX_PEERS and not _is_loopback(peer):
         raise NotLocal("The request comes from another machine")
@@ -64,7 +64,7 @@ def _require_local_peer(request: Request) -> None:
 
 
 def _require_local_names(request: Request, settings: Settings) -> None:
-    # Only clients of HTTP/1.0 may leave Host out; no browser does.
+    # Only HTTP/1.0 allows a request without Host, and browsers do not use it.
     host = request.environ.get("HTTP_HOST")
     if host is not None and not _is_loopback_host(host):
         raise NotLocal(
@@ -93,7 +93,7 @@ def _is_loopback_host(host: str) -> bool:
 
 
 def _is_loopback(text: str) -> bool:
-    if text == "127.0.0.1":  # nearly always; to parse an address takes longer than the rest
+    if text == "127.0.0.1":  # the usual case, because parsing an address takes longer than all other checks
         return True
     try:
         address = ipaddress.ip_address(text)
@@ -103,6 +103,6 @@ def _is_loopback(text: str) -> bool:
 
 
 def includeme(config: Configurator) -> None:
-    """Install the tween if identity is `none`, inside of the exception views, which answer the refusal."""
+    """Install the tween if identity is `none`, inside the exception views, which answer refusals."""
     if Parts.of(config.registry).settings.identity == "none":
         config.add_tween("calotype.api.http.local.local_tween_factory", under=EXCVIEW)

@@ -1,9 +1,11 @@
-"""Counters and gauges for Prometheus. Labels come from fixed sets only, so that no client can add series."""
+"""Counters and gauges for Prometheus. All labels have fixed sets of values, so clients cannot add series."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -20,7 +22,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class Metrics:
-    """One process's metrics; safe to use by all threads."""
+    """The metrics of one process; safe to use from all threads."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -28,141 +30,138 @@ class Metrics:
         self._collected = CollectorRegistry()
         self._requests = Histogram(
             "calotype_request_seconds",
-            "Time from a request's head to its answer's.",
+            "Time from the head of a request to the head of its response.",
             ("method", "status"),
             buckets=_SECONDS,
             registry=self._collected,
         )
         self._bytes = Counter(
-            "calotype_image_bytes", "Bytes of bodies.", ("direction",), registry=self._collected
+            "calotype_image_bytes",
+            "Bytes of request and response bodies.",
+            ("direction",),
+            registry=self._collected,
         )
         self._stores = Histogram(
             "calotype_store_seconds",
-            "Time that a store took for an operation.",
+            "Duration of operations in a store.",
             ("store", "operation", "outcome"),
             buckets=_SECONDS,
             registry=self._collected,
         )
         self._bad_copies = Counter(
             "calotype_bad_copies",
-            "Times that a download or the scrubber came across a copy that is damaged or gone.",
+            "Damaged or missing copies that downloads and the scrubber came across.",
             ("store", "kind"),
             registry=self._collected,
         )
-        self._collected.register(_Registered(database))
-        self._collected.register(_Scrubs(database, scrub_period))
+        self._add(partial(_database_gauges, database))
+        self._add(partial(_scrub_gauges, database, scrub_period))
 
     def collect_stores(self, stores: Catalog, probes: Probes) -> None:
-        """Tell what was last seen of each store, and how many of its calls hang."""
-        self._collected.register(_Stores(stores, probes))
+        """Add the gauges of the stores: the state last seen, and the number of hanging calls."""
+        self._add(partial(_store_gauges, stores, probes))
+
+    def _add(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
+        self._collected.register(_Gauges(read))
 
     def observe_request(self, method: str, status: int, seconds: float, received: int, sent: int) -> None:
-        """Count an answered request; sizes of the bodies in bytes."""
+        """Count an answered request; `received` and `sent` are the sizes of the bodies in bytes."""
         known = method if method in _METHODS else "other"
         self._requests.labels(known, f"{status // 100}xx").observe(seconds)
         self._bytes.labels("in").inc(received)
         self._bytes.labels("out").inc(sent)
 
     def observe_store(self, store: str, operation: str, outcome: str, seconds: float) -> None:
-        """Count an operation of a store; `outcome` is ok or the name of an error's class."""
+        """Count an operation of a store; `outcome` is "ok" or the name of an error's class."""
         self._stores.labels(store, operation, outcome).observe(seconds)
 
     def observe_bad_copy(self, store: str, kind: FindingKind) -> None:
-        """Count that a copy was found damaged or gone."""
+        """Count a copy that was found damaged or missing."""
         self._bad_copies.labels(store, kind).inc()
 
     def render(self) -> bytes:
-        """Everything in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._collected)
 
 
-class _Stores(Collector):
-    """Gauges of what this process knows of its stores; asks none of them."""
+class _Gauges(Collector):
+    """Gauges that are read for each scrape, and are absent while the database does not answer."""
 
-    def __init__(self, stores: Catalog, probes: Probes):
-        self._stores = stores
-        self._probes = probes
+    def __init__(self, read: Callable[[], Iterator[GaugeMetricFamily]]):
+        self._read = read
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        state = GaugeMetricFamily(
-            "calotype_store_state",
-            "1 for the state in which the store was last seen.",
-            labels=["store", "state"],
-        )
-        hanging = GaugeMetricFamily(
-            "calotype_store_hanging_calls",
-            "Calls that never came back and still have a place.",
-            labels=["store"],
-        )
-        for store in self._stores:
-            seen = self._probes.stores[store.name].state
-            for one in ProbeState:
-                state.add_metric([store.name, one], int(one is seen))
-            hanging.add_metric([store.name], store.bulkhead.hanging)
-        yield state
-        yield hanging
-
-
-class _Registered(Collector):
-    """Gauges that are read from the database when they are asked for."""
-
-    def __init__(self, database: Database):
-        self._database = database
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> list[GaugeMetricFamily]:
         try:
-            census = self._database.census()
+            return [*self._read()]
         except DatabaseError:
-            return
-        for name, help_, counts in (
-            ("calotype_images", "Images by status.", census.images),
-            ("calotype_locations", "Blobs by what the database knows of them.", census.locations),
-            ("calotype_jobs", "Jobs by status.", census.jobs),
-        ):
-            gauge = GaugeMetricFamily(name, help_, labels=["status"])
-            for status, count in counts.items():
-                gauge.add_metric([status], count)
-            yield gauge
-        found = GaugeMetricFamily(
-            "calotype_findings", "Open findings of fsck and the scrubber.", labels=["kind", "store"]
-        )
-        for counted in census.findings:
-            found.add_metric([counted.kind, counted.store], counted.count)
-        yield found
+            return []
 
 
-class _Scrubs(Collector):
-    """How far the scrubber is with each store, by all processes' doing."""
+def _gauge(name: str, description: str, labels: str, values: Mapping[Any, float]) -> GaugeMetricFamily:
+    """Return a gauge; the keys of `values` are the value of its label, or a tuple if there are several."""
+    gauge = GaugeMetricFamily(name, description, labels=labels.split())
+    for key, value in values.items():
+        gauge.add_metric([key] if isinstance(key, str) else key, value)
+    return gauge
 
-    def __init__(self, database: Database, period: float):
-        self._database = database
-        self._period = period
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        try:
-            passes, quarantined = self._database.scrubs.all(), self._database.scrubs.count_quarantined()
-        except DatabaseError:
-            return
-        now = datetime.datetime.now(datetime.UTC)
-        behind = {
-            one.store: 0 if one.ended_at else max(0, (now - one.began_at).total_seconds() - self._period)
+def _store_gauges(stores: Catalog, probes: Probes) -> Iterator[GaugeMetricFamily]:
+    """Yield what this process knows of its stores, without calling any of them."""
+    yield _gauge(
+        "calotype_store_state",
+        "1 for the state in which the store was last seen.",
+        "store state",
+        {
+            (store.name, state): int(state is probes.stores[store.name].state)
+            for store in stores
+            for state in ProbeState
+        },
+    )
+    yield _gauge(
+        "calotype_store_hanging_calls",
+        "Calls that have not returned and still occupy a slot.",
+        "store",
+        {store.name: store.bulkhead.hanging for store in stores},
+    )
+
+
+def _database_gauges(database: Database) -> Iterator[GaugeMetricFamily]:
+    """Yield the numbers of records; raises DatabaseError."""
+    census = database.census()
+    yield _gauge("calotype_images", "Images by status.", "status", census.images)
+    yield _gauge("calotype_locations", "Blobs by their state in the database.", "status", census.locations)
+    yield _gauge("calotype_jobs", "Jobs by status.", "status", census.jobs)
+    yield _gauge(
+        "calotype_findings",
+        "Open findings of fsck and the scrubber.",
+        "kind store",
+        {(found.kind, found.store): found.count for found in census.findings},
+    )
+
+
+def _scrub_gauges(database: Database, period: float) -> Iterator[GaugeMetricFamily]:
+    """Yield the scrubber's progress in each store, over all processes; raises DatabaseError."""
+    passes, quarantined = database.scrubs.all(), database.scrubs.count_quarantined()
+    now = datetime.datetime.now(datetime.UTC)
+    yield _gauge("calotype_quarantined_copies", "Copies that are damaged or missing.", "store", quarantined)
+    yield _gauge(
+        "calotype_scrub_checked_copies",
+        "Copies checked in this pass of the scrubber.",
+        "store",
+        {one.store: one.checked for one in passes},
+    )
+    yield _gauge(
+        "calotype_scrub_behind_seconds",
+        "How much longer a pass has taken than the period.",
+        "store",
+        {
+            one.store: 0 if one.ended_at else max(0, (now - one.began_at).total_seconds() - period)
             for one in passes
-        }
-        for name, help_, values in (
-            ("calotype_quarantined_copies", "Copies that are damaged or gone.", quarantined),
-            (
-                "calotype_scrub_checked_copies",
-                "Copies checked in this pass of the scrubber.",
-                {one.store: one.checked for one in passes},
-            ),
-            ("calotype_scrub_behind_seconds", "How much longer a pass has taken than the period.", behind),
-            (
-                "calotype_scrub_stopped",
-                "1 where the scrubber has stopped because too many copies are bad.",
-                {one.store: int(one.stopped is not None) for one in passes},
-            ),
-        ):
-            gauge = GaugeMetricFamily(name, help_, labels=["store"])
-            for store, value in values.items():
-                gauge.add_metric([store], value)
-            yield gauge
+        },
+    )
+    yield _gauge(
+        "calotype_scrub_stopped",
+        "1 where the scrubber has stopped because too many copies are bad.",
+        "store",
+        {one.store: int(one.stopped is not None) for one in passes},
+    )

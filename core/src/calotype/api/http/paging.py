@@ -1,8 +1,8 @@
-"""Pages of lists: how many entries, where a page begins, and the link to the next one.
+"""Pages of lists: their size, where a page begins, and the link to the next page.
 
-A `next` link carries the marker and the values that the list is sorted by. With the values a walk goes on
-even if the marker was deleted, or has changed, since the page was read. They are only a position in the list.
-What the list shows is decided as for every other request. A marker without values must exist.
+A `next` link has the marker and the values that the list is sorted by. With the values, the next page can be
+read even if the marker was deleted or changed since. They are only a position in the list, and grant no
+rights. A marker without values must exist.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ from calotype.model.changes import InvalidRequest
 from calotype.model.queries import SortKey
 
 VALUES = "marker_values"
-#: Characters of the values. A name of 255 characters takes 1,400 with all that a list can be sorted by.
+#: Maximum characters of the values. All sort fields with a name of 255 characters take 1,400.
 VALUES_MAX = 4096
-#: Entries of a page, where the client does not say how many.
+#: Entries of a page if the client does not give a limit.
 DEFAULT_LIMIT = 25
+#: Messages of classic and v1; the second is the beginning of one.
+NO_MARKER = "Invalid marker. Image could not be found."
+LIMIT_RULE = "limit param must be an integer, and positive"
 _LIMIT_DIGITS = 18
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -43,10 +46,10 @@ def read_limit(
     default: int = DEFAULT_LIMIT,
     rule: str = "Invalid limit: it must be an integer of at least 0",
 ) -> int:
-    """Return how many entries a page has, at most `most`.
+    """Return the number of entries of a page, at most `most`.
 
     Raises:
-        InvalidRequest: the limit is not such a number; the message begins with `rule`.
+        InvalidRequest: the limit is not a number; the message begins with `rule`.
     """
     text = query.get("limit", str(default))
     if not (text.isascii() and text.isdigit() and len(text) <= _LIMIT_DIGITS):
@@ -60,14 +63,15 @@ def read_marker(
     find: Callable[[str], Mapping[str, Any] | None],
     missing: str,
 ) -> Mapping[str, Any] | None:
-    """Return the position after which the page begins, None for the first page.
+    """Return the position after which the page begins, or None for the first page.
 
     Args:
-        fields: what the list is sorted by; `id` is among them.
-        find: returns the position of the entry with a marker, or None.
+        fields: the fields that the list is sorted by, including `id`.
+        find: returns the position of the entry with this marker, or None.
+        missing: the message if there is no such entry.
 
     Raises:
-        InvalidRequest: there is no entry with this marker (`missing`), or the values were not written here.
+        InvalidRequest: there is no such entry, or the values are not ours.
     """
     marker = query.get("marker")
     if marker is None:
@@ -81,10 +85,10 @@ def read_marker(
 def read_image_marker(
     request: Request, sort: Sequence[SortKey], missing: str, *, deleted: bool = False
 ) -> Mapping[str, Any] | None:
-    """Return the position of the image that the marker names, as `read_marker`.
+    """Return the position of the image that the marker names, like `read_marker`.
 
     Args:
-        deleted: whether the marker may name a deleted image.
+        deleted: whether the marker can name a deleted image.
     """
 
     def find(text: str) -> Mapping[str, Any] | None:
@@ -95,7 +99,7 @@ def read_image_marker(
 
 
 def next_of_page(request: Request, page: Page, limit: int) -> dict[str, str]:
-    """Return the link to the next page of images as `next`, or nothing at the end of the list."""
+    """Return the link to the next page of images under `next`, or nothing on the last page."""
     if not page.more or page.last is None:
         return {}
     following = link_parameters(page.last["id"], page.last)
@@ -104,18 +108,18 @@ def next_of_page(request: Request, page: Page, limit: int) -> dict[str, str]:
 
 
 def kept_parameters(request: Request, *dropped: str) -> list[tuple[str, str]]:
-    """Return the parameters of the query, without the dropped ones."""
+    """Return the parameters of the query without the dropped ones."""
     return [(name, value) for name, value in request.GET.items() if name not in dropped]
 
 
 def link(path: str, query: Iterable[tuple[str, str]]) -> str:
-    """Return the path with the parameters as its query."""
+    """Return the path with these parameters."""
     text = urlencode([*query])
     return f"{path}?{text}" if text else path
 
 
 def link_parameters(marker: str, position: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters of a `next` link: the marker, and the values that the list is sorted by."""
+    """Return the parameters of a `next` link: the marker and the values of the sort fields."""
     values = [
         (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime.datetime) else value
         for value in position.values()
@@ -125,12 +129,12 @@ def link_parameters(marker: str, position: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_position(query: MultiDict, marker_field: str, fields: Sequence[str]) -> dict[str, Any] | None:
-    """Return the values of the sort fields that a `next` link carries, by field.
+    """Return the values of the sort fields in a `next` link, by field.
 
-    None if there are none, or if they belong to another marker than the one in the query.
+    Return None if there are none, or if they belong to another marker than the one in the query.
 
     Raises:
-        InvalidRequest: this service has not written them, or for a list with another order.
+        InvalidRequest: they were not written by this service, or for another sort order.
     """
     text = query.get(VALUES)
     if text is None or "marker" not in query:
@@ -156,7 +160,7 @@ def _decoded(text: str) -> list[Any]:
 
 
 def _value(name: str, value: Any) -> Any:
-    """Return a value as its column holds it; raises InvalidRequest if a database cannot compare with it."""
+    """Return a value as its column stores it; raises InvalidRequest if a database cannot compare with it."""
     number = type(value) is int and -(2**63) <= value < 2**63
     if name in _INTEGERS and number:
         return value
@@ -172,4 +176,4 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _invalid() -> InvalidRequest:
-    return InvalidRequest(f"Invalid {VALUES}: follow the `next` link of a list as it is.")
+    return InvalidRequest(f"Invalid {VALUES}: follow the `next` link of a list unchanged.")

@@ -8,10 +8,10 @@ from calotype.api.http.request import Request
 
 
 class Method:
-    """Matches one method, or each of a tuple. `"GET"` matches HEAD too, and `("GET",)` does not.
+    """Match one method, or each method of a tuple; `"GET"` also matches HEAD, and `("GET",)` does not.
 
-    The answer to a HEAD is that to a GET without its body, which WebOb leaves out (RFC 9110 9.3.2).
-    Unlike Pyramid's `request_method`, this lets a context have views of its own for GET and for HEAD.
+    For a HEAD, WebOb omits the body of the response to a GET (RFC 9110 9.3.2). Unlike Pyramid's
+    `request_method`, this predicate allows separate views for GET and for HEAD.
     """
 
     def __init__(self, value: str | tuple[str, ...], config: Configurator):
@@ -20,7 +20,7 @@ class Method:
         self._methods = (value,) if isinstance(value, str) else tuple(value)
 
     def text(self) -> str:
-        """What `pviews` shows."""
+        """Return the predicate as `pviews` shows it."""
         return f"method = {', '.join(self._methods)}"
 
     phash = text

@@ -1,6 +1,6 @@
-"""The request that every view, tween and resource gets: who asks, and the parts of the service that answer.
+"""The request that every view, tween and resource gets, with the caller and the parts of the service.
 
-`app.make_app` puts one `Parts` into the registry. Everything that answers requests reads it from there.
+`app.make_app` puts one `Parts` into the registry, from which all code that handles requests reads it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PARTS = "calotype.parts"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of one process that requests use."""
+    """The parts of a process that requests use."""
 
     settings: Settings
     database: Database
@@ -44,7 +44,7 @@ class Parts:
     security: SecurityPolicy
 
     def install(self, registry: Registry) -> None:
-        """Let the requests of this application find the parts."""
+        """Put the parts into the registry of an application."""
         registry[_PARTS] = self
 
     @staticmethod
@@ -55,9 +55,9 @@ class Parts:
 
 
 class Request(pyramid.request.Request):
-    """A request, with what it needs of the service as typed attributes."""
+    """A request, with the parts of the service as typed attributes."""
 
-    # WebOb has no types. These are the attributes of it that this package uses.
+    # Types for those of WebOb's attributes that this package uses, because WebOb declares none.
     environ: dict[str, Any]
     headers: MutableMapping[str, str]
     method: str
@@ -76,12 +76,12 @@ class Request(pyramid.request.Request):
 
     @cached_property
     def id(self) -> str:
-        """A new id for each request. A client cannot choose it, because it is written into the log."""
+        """The id of this request. A client cannot choose it, because it is written to the log."""
         return f"req-{uuid.uuid4()}"
 
     @property
     def parts(self) -> Parts:
-        """The parts of the application that this request came to."""
+        """The parts of the application that handles this request."""
         return Parts.of(self.registry)
 
     @property
@@ -109,22 +109,22 @@ class Request(pyramid.request.Request):
         """The caller, identified at the first use.
 
         Raises:
-            Unauthenticated: the request has no valid token, and anonymous callers are not let in.
+            Unauthenticated: the request has no valid token, and anonymous callers are not allowed.
         """
         return self.parts.security.identity(self)
 
     @property
     def known_caller(self) -> Caller | None:
-        """The caller if it was found out already, otherwise None."""
+        """The caller if it is identified already, otherwise None."""
         return vars(self).get("caller")
 
     def confirm_caller(self) -> Caller:
-        """Return the caller, and check the token again if the head of the request came too long ago.
+        """Return the caller, and check the token again if the last check was too long ago.
 
-        A view calls this after it has read a body or waited for others, and before it changes anything.
+        A view calls this after it has read a body or waited, and before it changes anything.
 
         Raises:
-            Unauthenticated: the token was revoked meanwhile, or has expired.
+            Unauthenticated: the token was revoked or has expired.
         """
         return self.parts.security.confirm(self)
 
@@ -135,17 +135,17 @@ class Request(pyramid.request.Request):
 
     @property
     def announces_body(self) -> bool:
-        """Whether the head says that a body follows. A chunked body may still turn out to be empty."""
+        """Whether the head announces a body. A chunked body can still turn out to be empty."""
         if self.content_length is not None:
             return self.content_length > 0
         return "HTTP_TRANSFER_ENCODING" in self.environ
 
     @cached_property
     def has_body(self) -> bool:
-        """Whether the request carries bytes, however they are framed; waits for the first chunk.
+        """Whether the request has bytes, in any framing; waits for the first chunk.
 
-        A view asks this only after the caller's rights are checked, because a client may wait for
-        100 Continue before it sends a body.
+        A view reads this only after the caller's rights are checked, because a client may wait for
+        100 Continue before it sends the body.
         """
         if not self.announces_body or self.content_length is not None:
             return self.announces_body
@@ -157,17 +157,17 @@ class Request(pyramid.request.Request):
         if first:
             self.environ["wsgi.input"] = _Rejoined(first, rest)
         else:
-            self.confirm_caller()  # the end of an empty body may have taken long to come
+            self.confirm_caller()  # the end of an empty body can arrive late
         return bool(first)
 
     def visible_image(self, text: str, *, deleted: bool = False) -> Image | None:
-        """Return the image with this id, or None if there is none that the caller may see.
+        """Return the image with this id, or None if the caller can see no such image.
 
         Args:
-            deleted: whether to return a deleted image too.
+            deleted: whether to return a deleted image, too.
 
         Raises:
-            Unauthenticated: an unknown caller is told nothing, not even that an image does not exist.
+            Unauthenticated: an unknown caller does not even learn whether an image exists.
         """
         caller, image_id = self.caller, canonical_id(text)
         if image_id is None:
@@ -176,7 +176,7 @@ class Request(pyramid.request.Request):
 
 
 class _Rejoined:
-    """A body whose first byte was read ahead, and is returned again with the next read."""
+    """A body whose first byte was read ahead; the next read returns it."""
 
     def __init__(self, first: bytes, rest: Reader):
         self._first = first

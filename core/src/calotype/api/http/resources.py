@@ -2,14 +2,14 @@
 
 The tree of objects is the tree of URLs. A dialect adds its own subclasses of `ImageCollection` and
 `ImageResource` as children of Root (`config.add_child(Root, name, factory)`) and registers views for them. An
-extension does the same, below Root or below any other class of the tree whose names are not all taken.
-A name that is not there raises KeyError, which becomes 404.
+extension does the same, below Root or any other class that does not accept every name. An unknown name
+raises KeyError, which becomes 404.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from pyramid.authorization import Allow
@@ -22,17 +22,21 @@ from calotype.model.images import Image, Status
 
 log = logging.getLogger(__name__)
 
-#: Parent class -> name -> what makes the child.
+#: The registry's key for the children that dialects and extensions add: parent class -> name -> factory.
 CHILDREN = "calotype.children"
-#: The key by which the server says whether a request came through its admin listener.
+#: The key in the WSGI environment by which the server marks requests of its admin listener.
 ADMIN = "calotype_server.is_admin"
 
 
 class Resource:
     """A node of the tree."""
 
-    #: The permission without which a 405 does not tell a caller the methods of the resource.
+    #: The permission that a caller needs to get a 405 with the methods of the resource.
     methods_shown_with: ClassVar[str] = NO_PERMISSION_REQUIRED
+    #: The classes of the children by name, besides those that `add_child` registers.
+    children: ClassVar[Mapping[str, type[Resource]]] = {}
+    #: The class of a child with any other name; None: there is no such child.
+    any_child: ClassVar[type[Resource] | None] = None
 
     __name__: str | None
     __parent__: Resource | None
@@ -44,32 +48,36 @@ class Resource:
 
     @property
     def name(self) -> str:
-        """The path segment of the resource; "" of the root."""
+        """The path segment of the resource; "" for the root."""
         return self.__name__ or ""
 
     def __getitem__(self, name: str) -> Resource:
-        """Return the child that a dialect or an extension has added to this class under that name."""
-        return self.request.registry[CHILDREN].get(type(self), {})[name](self.request, name, self)
+        """Return the child with this name; raises KeyError if there is none."""
+        added = self.request.registry[CHILDREN].get(type(self), {})
+        child = self.children.get(name) or added.get(name) or self.any_child
+        if child is None:
+            raise KeyError(name)
+        return child(self.request, name, self)
 
     def hides(self, permission: str) -> bool:
-        """Return whether a caller who lacks the permission gets 404, as if nothing were here, and not 403."""
+        """Return whether a caller without the permission gets 404 instead of 403, as if nothing were here."""
         return False
 
 
 class Root(Resource):
-    """The root, with one child for each path segment that a dialect or an extension has claimed."""
+    """The root, whose children are the dialects and extensions."""
 
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
 
 class AdminRoot(Resource):
-    """The root for requests that come through the admin listener; it has views, and no children."""
+    """The root of requests that come through the admin listener; it has views, and no children."""
 
     __acl__: ClassVar = Root.__acl__
 
 
 class _Roots:
-    """Choose the root by the listener that the request came through."""
+    """The root factory: it chooses the root by the listener that the request came through."""
 
     def __init__(self, admin_listen: str | None):
         self._awaited = admin_listen
@@ -87,10 +95,10 @@ class _Roots:
 
 
 class ImageCollection(Resource):
-    """The images. Its children are images by id; any other name may be the name of a view."""
+    """A collection of images, whose children are images by id. Any other name can be the name of a view."""
 
     image_class: ClassVar[type[ImageResource]]
-    #: The class of deleted images, which only administrators see; None where nobody does.
+    #: The class of deleted images, which only administrators see; None: nobody sees them.
     tombstone_class: ClassVar[type[ImageResource] | None] = None
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
@@ -105,7 +113,7 @@ class ImageCollection(Resource):
 
 
 class ImageResource(Resource):
-    """One image, as it was when the request came. A caller who may not VIEW it gets 404."""
+    """An image as it was when the request arrived. A caller who may not VIEW it gets 404."""
 
     __parent__: Resource
     methods_shown_with: ClassVar[str] = policy.VIEW
@@ -121,8 +129,15 @@ class ImageResource(Resource):
         return not self.request.has_permission(policy.VIEW, self)
 
 
+class ImagePart(ImageResource):
+    """A resource below an image, with the same image."""
+
+    def __init__(self, request: Request, name: str, parent: ImageResource):
+        super().__init__(request, name, parent, parent.image)
+
+
 def includeme(config: Configurator) -> None:
-    """Install the root, and the directive by which dialects and extensions add children."""
+    """Install the root factory, and the directive `add_child` for dialects and extensions."""
     config.registry[CHILDREN] = {}
     config.set_root_factory(_Roots(Parts.of(config.registry).settings.admin_listen))
     config.add_directive("add_child", _add_child)
@@ -131,7 +146,7 @@ def includeme(config: Configurator) -> None:
 def _add_child(
     config: Configurator, parent: type[Resource], name: str, factory: Callable[..., Resource]
 ) -> None:
-    """Hang a resource under each resource of the class `parent`; `factory` is a subclass of Resource."""
+    """Add a child to every resource of the class `parent`; `factory` is a subclass of Resource."""
     children = config.registry[CHILDREN].setdefault(parent, {})
 
     def add() -> None:

@@ -1,4 +1,4 @@
-"""Times as clients send and get them: ISO 8601, in UTC."""
+"""Times in requests and responses: ISO 8601, in UTC."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from calotype.model.changes import InvalidRequest
 
 
 def read_time(text: str) -> datetime.datetime:
-    """Return a date or a time in UTC, which is also the zone of a text without one.
+    """Return a date or a time in UTC; a text without a zone is in UTC already.
 
     Raises:
-        ValueError: the text is not ISO 8601, or not in the years 1 to 9999.
+        ValueError: the text is not ISO 8601, or outside the years 1 to 9999.
     """
     moment = datetime.datetime.fromisoformat(text)
     try:
@@ -22,20 +22,17 @@ def read_time(text: str) -> datetime.datetime:
 
 
 def read_query_time(problem: str, text: str) -> datetime.datetime:
-    """Return a time from a query string, where a `+` before the zone may have become a blank.
+    """Return a time of a query string, in which a `+` before the zone may have become a blank.
 
     Raises:
-        InvalidRequest: it cannot be read; the message begins with `problem`.
+        InvalidRequest: it is not a time; the message begins with `problem`.
     """
     try:
         return read_time(text.replace(" ", "+"))
     except ValueError:
-        raise not_a_time(problem, text) from None
-
-
-def not_a_time(problem: str, text: str) -> InvalidRequest:
-    """Return the error for a text that is not a time."""
-    return InvalidRequest(f"{problem}: {quoted(text)} is no ISO 8601 time, as 2026-01-31T12:00:00Z.")
+        raise InvalidRequest(
+            f"{problem}: {quoted(text)} is not an ISO 8601 time, such as 2026-01-31T12:00:00Z."
+        ) from None
 
 
 def whole_seconds(moment: datetime.datetime) -> str:
@@ -43,6 +40,6 @@ def whole_seconds(moment: datetime.datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def without_zone(moment: datetime.datetime | None, timespec: str = "auto") -> str | None:
-    """Write a UTC time without its zone, as clients of the older dialects expect; None for None."""
-    return None if moment is None else moment.replace(tzinfo=None).isoformat(timespec=timespec)
+def without_zone(moment: datetime.datetime | None) -> str | None:
+    """Write a UTC time in microseconds without its zone, as older clients expect; None for None."""
+    return None if moment is None else moment.replace(tzinfo=None).isoformat(timespec="microseconds")

@@ -1,7 +1,7 @@
 """The body of an upload, and the headers that describe it, for all dialects.
 
-An image is stored whole, exactly as it comes. If the headers say that the body is only a part of the image,
-or coded, the upload is refused before a byte is read.
+An image is stored exactly as it arrives. If the headers say that the body is encoded, or only a part of the
+image, the upload is refused before a byte is read.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from calotype.stores.errors import SourceBroken
 from calotype.stores.measured import BLOCK
 
 OCTETS = "application/octet-stream"
+DISCONNECTED = "Client disconnected before sending all data to the server."
 
 
 class NotOctets(InvalidRequest):
-    """The body is not declared as an image's bytes."""
+    """The Content-Type is not that of an image's bytes."""
 
     def __init__(self, given: str) -> None:
         found = f"it is {quoted(given)}" if given else "it is missing"
@@ -28,7 +29,7 @@ class NotOctets(InvalidRequest):
 
 
 class UploadBody:
-    """The body as a Reader that ends where the request's Content-Length says."""
+    """The body as a Reader that ends at the request's Content-Length."""
 
     def __init__(self, request: Request):
         self.length: int | None = request.content_length
@@ -39,7 +40,7 @@ class UploadBody:
         """Return the next bytes of the body.
 
         Raises:
-            SourceBroken: the client went away before it had sent them all.
+            SourceBroken: the client disconnected before the end of the body.
         """
         wanted = BLOCK if size is None or size < 0 else size
         if self._left is not None:
@@ -49,15 +50,15 @@ class UploadBody:
         try:
             block = self._input.read(wanted)
         except OSError as error:
-            raise SourceBroken("Client disconnected before sending all data to the server.") from error
+            raise SourceBroken(DISCONNECTED) from error
         if self._left is not None:
             if not block:
-                raise SourceBroken("Client disconnected before sending all data to the server.")
+                raise SourceBroken(DISCONNECTED)
             self._left -= len(block)
         return block
 
     def close(self) -> None:
-        """The server closes its own input."""
+        """Do nothing, because the server closes its own input."""
 
 
 def upload_body(request: Request, *, needs_type: bool = True) -> UploadBody:
@@ -69,24 +70,25 @@ def upload_body(request: Request, *, needs_type: bool = True) -> UploadBody:
     Raises:
         NotOctets: the Content-Type is another one.
         InvalidRequest: the body is only a part of the image (RFC 9110 14.5).
-        HTTPUnsupportedMediaType: the body is compressed, or coded in another way.
+        HTTPUnsupportedMediaType: the body has a Content-Encoding.
     """
     if (given := request.media_type) != OCTETS and (needs_type or given):
         raise NotOctets(given)
     if "Content-Range" in request.headers:
         raise InvalidRequest(
             "Content-Range is not supported in an upload, because an image is stored whole: "
-            "send all of its bytes, without that header."
+            "send all bytes, without that header."
         )
     require_plain(request)
     return UploadBody(request)
 
 
 def require_plain(request: Request) -> None:
-    """Raise HTTPUnsupportedMediaType if the body is compressed, or coded in another way."""
-    codings = request.headers.get("Content-Encoding", "").split(",")
+    """Raise HTTPUnsupportedMediaType if the body has a Content-Encoding."""
+    given = request.headers.get("Content-Encoding", "")
+    codings = given.split(",")
     if any(one.strip().lower() not in ("", "identity") for one in codings):
         raise HTTPUnsupportedMediaType(
-            "Content-Encoding is not supported, because bodies are taken as they are: "
-            "send the body without that encoding."
+            f"Content-Encoding is not supported, and it is {quoted(given)}: send the body uncompressed, "
+            "without that header. A charset belongs in Content-Type."
         )

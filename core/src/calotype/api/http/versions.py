@@ -1,7 +1,7 @@
-"""The versions that are implemented, and the document by which clients find them.
+"""The implemented versions of the API, and the document that shows them to clients.
 
-The document is made for each request, for its links are absolute: they begin with
-`calotype.public_endpoint`, or with the scheme and host that the client itself used.
+The document is made for each request, because its links are absolute: they begin with
+`calotype.public_endpoint`, or with the scheme and the host of the request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ VERSIONS = "calotype.versions"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version: its id (`v2.15`), the segment it hangs under (`v2`), and what may be expected of it."""
+    """A version: its id (`v2.15`), its path segment (`v2`), and its status."""
 
     id: str
     segment: str
@@ -26,12 +26,12 @@ class Version:
 
 
 def base_url(request: Request) -> str:
-    """Where clients find the service, without a slash at the end."""
+    """Return the URL of the service for clients, without a slash at the end."""
     return request.settings.public_endpoint or request.host_url
 
 
 def version_document(request: Request) -> list[dict[str, Any]]:
-    """The implemented versions, newest first."""
+    """Return the implemented versions, newest first."""
     base = base_url(request)
     return [
         {
@@ -48,5 +48,5 @@ def _order(version: Version) -> list[int]:
 
 
 def includeme(config: Configurator) -> None:
-    """Begin without any version: each dialect adds its own to `config.registry[VERSIONS]`."""
+    """Start with an empty list, `config.registry[VERSIONS]`, to which each dialect adds its versions."""
     config.registry[VERSIONS] = []

@@ -1,6 +1,6 @@
 """Images v1, with metadata in headers, for python-glanceclient and openstacksdk.
 
-`resources` is its tree, `views` and `members` are its views, `codec` its headers and JSON, `listing` its
+`resources` has its tree, `views` and `members` its views, `codec` its headers and JSON, and `listing` its
 query strings. The rules are those of `calotype.images`.
 """
 
@@ -26,7 +26,7 @@ _IMAGE_PATH = re.compile(r"/v1[.01]*/images/([^/]+)")
 
 
 def error_form(request: Request, status: int, text: str) -> Response:
-    """Answer with nested JSON that names a missing image, because clients print it."""
+    """Return an error as nested JSON that names a missing image, because clients print it."""
     match = _IMAGE_PATH.match(request.environ.get("PATH_INFO", ""))
     if match and text in ("Not found", "Image not found"):
         text = f"Image with identifier {match[1][:80]} not found"
@@ -34,14 +34,14 @@ def error_form(request: Request, status: int, text: str) -> Response:
 
 
 def negotiate(event: NewRequest) -> None:
-    """Serve a path without a version as v1 if the request accepts v1's own media type first."""
+    """Serve a path without a version as v1 if the first accepted media type is that of v1."""
     request = event.request
     if _MEDIA_TYPE.match(request.headers.get("Accept", "")) and _UNVERSIONED.match(request.path_info):
         request.path_info = f"/v1{request.path_info}"
 
 
 def refuse_blank_ids(event: ContextFound) -> None:
-    """Answer 404 to DELETE /v1/images/, because no image has a blank id; without the slash it is 405."""
+    """Answer 404 to DELETE /v1/images/, because no image has an empty id; without the slash it is 405."""
     request = event.request
     asks_for_image = isinstance(request.context, V1Images) and not request.view_name
     if request.method == "DELETE" and asks_for_image and request.path_info.endswith("/"):
@@ -49,7 +49,7 @@ def refuse_blank_ids(event: ContextFound) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Add /v1 and its aliases to the root, and advertise the versions."""
+    """Add /v1 and its aliases to the root, advertise the versions, and register the views."""
     for segment in _SEGMENTS:
         config.add_child(Root, segment, V1)
         config.add_error_form(segment, error_form)
@@ -57,5 +57,4 @@ def includeme(config: Configurator) -> None:
         config.registry[VERSIONS].append(Version(version, "v1", "SUPPORTED"))
     config.add_subscriber(negotiate, NewRequest)
     config.add_subscriber(refuse_blank_ids, ContextFound)
-    config.include("calotype.api.v1.views")
-    config.include("calotype.api.v1.members")
+    config.scan("calotype.api.v1")

@@ -1,7 +1,7 @@
-"""The forms of v1: headers or JSON are read into fields, images are written as headers and JSON.
+"""The codec of v1: read headers or JSON into fields, and write images as headers and JSON.
 
-Unknown headers are refused, and null is left out of answers. Only python-glanceclient percent-encodes the
-names and values of its headers, so they are decoded for its requests alone.
+Unknown headers are refused, and null is omitted from responses. Only python-glanceclient percent-encodes the
+names and values of its headers, so only its requests are decoded.
 """
 
 from __future__ import annotations
@@ -14,34 +14,32 @@ from dataclasses import replace
 from typing import Any
 
 from calotype.api.http import headers, times
-from calotype.api.http.headers import META, PROPERTY, header_text, read_boolean, read_integer
+from calotype.api.http.headers import META, PROPERTY, read_integer
+from calotype.api.http.records import header_fields, read_fields, record_headers
 from calotype.api.http.request import Request
-from calotype.api.http.times import without_zone
 from calotype.config.messages import did_you_mean
 from calotype.model.changes import ImageFields, InvalidRequest, read_id
-from calotype.model.images import Image, Status, Visibility
+from calotype.model.images import Image, Visibility
 
 COPY_FROM = "x-glance-api-copy-from"
 PURGE = "x-glance-registry-purge-props"
 
 _BRIEF = ("id", "name", "size", "disk_format", "container_format", "checksum")
-_INTEGERS = ("min_disk", "min_ram")
+_TEXTS = ("name", "disk_format", "container_format", "owner")
 _TIMES = ("created_at", "updated_at", "deleted_at")
 #: Headers that are accepted and ignored, because the server sets these fields.
 _IGNORED = frozenset({"deleted", "copy_from", "uri", "status", "status_reason", "virtual_size", *_TIMES})
 _KNOWN = _IGNORED | {
+    *_TEXTS,
     "id",
-    "name",
-    "disk_format",
-    "container_format",
     "size",
     "checksum",
     "is_public",
     "protected",
-    "owner",
     "location",
     "store",
-    *_INTEGERS,
+    "min_disk",
+    "min_ram",
 }
 _AMAZON = ("aki", "ari", "ami")
 _TIME = re.compile(
@@ -50,7 +48,7 @@ _TIME = re.compile(
 
 
 def read_draft(request: Request) -> ImageFields:
-    """Read the fields from the headers; raises InvalidRequest for an unknown header or a bad value."""
+    """Return the fields in the headers; raises InvalidRequest for an unknown header or a bad value."""
     meta = headers.decode(_given(request))
     unknown = sorted(set(meta.fields) - _KNOWN)
     if unknown:
@@ -64,7 +62,7 @@ def read_draft(request: Request) -> ImageFields:
 
 
 def read_document_draft(document: Any) -> ImageFields:
-    """Read the fields from a JSON document, wrapped in `image` or not; unknown keys are ignored."""
+    """Return the fields in a JSON document, wrapped in `image` or not; unknown keys are ignored."""
     values = document.get("image", document) if isinstance(document, dict) else None
     if not isinstance(values, dict):
         raise InvalidRequest("The document is not an object.")
@@ -78,13 +76,19 @@ def read_document_draft(document: Any) -> ImageFields:
     )
 
 
-def with_visibility(draft: ImageFields, image: Image | None) -> ImageFields:
-    """Add the visibility: v1 sets public and shared only, and keeps what is private or community."""
-    wanted = draft.fields.get("visibility", Visibility.SHARED if image is None else None)
-    stays = image is not None and image.visibility is not Visibility.PUBLIC and wanted is Visibility.SHARED
-    if wanted is None or stays:
-        return replace(draft, fields={k: v for k, v in draft.fields.items() if k != "visibility"})
-    return replace(draft, fields={**draft.fields, "visibility": wanted})
+def with_defaults(draft: ImageFields, image: Image | None, *, is_admin: bool) -> ImageFields:
+    """Return the fields as v1 means them: with a visibility, and with an owner only from an administrator.
+
+    v1 sets public and shared only, and keeps private and community.
+    """
+    fields = dict(draft.fields)
+    if image is None:
+        fields.setdefault("visibility", Visibility.SHARED)
+    elif image.visibility is not Visibility.PUBLIC and fields.get("visibility") is Visibility.SHARED:
+        del fields["visibility"]
+    if not is_admin:
+        fields.pop("owner", None)
+    return replace(draft, fields=fields)
 
 
 def copy_source(request: Request) -> str | None:
@@ -98,7 +102,7 @@ def _given(request: Request) -> Iterator[tuple[str, str]]:
     for name, value in request.headers.items():
         lowered = name.lower()
         if decode and lowered.startswith(META):
-            # Latin-1 is how WSGI hands over the bytes.
+            # WSGI passes the bytes as latin-1.
             yield (
                 urllib.parse.unquote(lowered, encoding="latin-1"),
                 urllib.parse.unquote(value, encoding="latin-1"),
@@ -131,7 +135,7 @@ def _draft(
         raise InvalidRequest("Invalid checksum: it is longer than 32 characters.")
     return ImageFields(
         id=read_id(image_id) if image_id is not None else None,
-        fields=_read_fields(given),
+        fields=_pair_amazon(read_fields(given, _TEXTS, Visibility.SHARED)),
         properties=properties,
         dropped=dropped,
         size=size,
@@ -141,25 +145,12 @@ def _draft(
     )
 
 
-def _read_fields(given: Mapping[str, str | None]) -> dict[str, Any]:
-    texts = ("name", "disk_format", "container_format", "owner")
-    fields: dict[str, Any] = {name: given[name] for name in texts if name in given}
-    if "is_public" in given:
-        fields["visibility"] = (
-            Visibility.PUBLIC if read_boolean(given["is_public"] or "") else Visibility.SHARED
-        )
-    if "protected" in given:
-        fields["protected"] = read_boolean(given["protected"] or "")
-    fields |= {name: _integer(given, name) for name in _INTEGERS if name in given}
-    return _pair_amazon(fields)
-
-
 def _integer(given: Mapping[str, str | None], name: str) -> int | None:
     return read_integer(name, given[name] or "") if name in given else None
 
 
 def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
-    """Set the other format if only one is aki, ari or ami; raises InvalidRequest if both are and differ."""
+    """Set both formats if one is aki, ari or ami; raises InvalidRequest if the other one differs."""
     disk, container = fields.get("disk_format"), fields.get("container_format")
     if disk in _AMAZON and "container_format" not in fields:
         return {**fields, "container_format": disk}
@@ -174,7 +165,7 @@ def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_time(text: str) -> datetime.datetime:
-    """Return an ISO 8601 date or time in UTC; raises InvalidRequest, also before the year 1900."""
+    """Return an ISO 8601 date or time in UTC; raises InvalidRequest, also for years before 1900."""
     match = _TIME.fullmatch(text)
     try:
         if match is None or int(match[1]) < 1900:
@@ -187,27 +178,7 @@ def read_time(text: str) -> datetime.datetime:
 def image_document(image: Image) -> dict[str, Any]:
     """Return the record as JSON values, without location and store."""
     reason = {} if image.status_reason is None else {"status_reason": image.status_reason}
-    return {
-        "id": image.id,
-        "name": image.name,
-        "disk_format": image.disk_format,
-        "container_format": image.container_format,
-        "size": image.size or 0,
-        "virtual_size": image.virtual_size,
-        "status": str(image.status),
-        **reason,
-        "is_public": image.visibility is Visibility.PUBLIC,
-        "protected": image.protected,
-        "min_disk": image.min_disk,
-        "min_ram": image.min_ram,
-        "owner": image.owner,
-        "checksum": image.checksum,
-        "created_at": without_zone(image.created_at, "microseconds"),
-        "updated_at": without_zone(image.updated_at, "microseconds"),
-        "deleted_at": without_zone(image.deleted_at, "microseconds"),
-        "deleted": image.status is Status.DELETED,
-        "properties": dict(image.properties),
-    }
+    return {**header_fields(image), "virtual_size": image.virtual_size, **reason}
 
 
 def image_brief(image: Image) -> dict[str, Any]:
@@ -218,6 +189,4 @@ def image_brief(image: Image) -> dict[str, Any]:
 
 def image_headers(image: Image) -> list[tuple[str, str]]:
     """Return the record as response headers, without null."""
-    fields = {name: value for name, value in image_document(image).items() if value is not None}
-    properties = fields.pop("properties")
-    return headers.encode({name: header_text(value) for name, value in fields.items()}, properties)
+    return record_headers({name: value for name, value in image_document(image).items() if value is not None})

@@ -2,84 +2,60 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webob.multidict import MultiDict
 
-from calotype.api.http.filters import check_filters
+from calotype.api.http.filters import INTEGER, SORT_KEYS, check_filters, read_sort
 from calotype.api.http.headers import number_of
-from calotype.api.http.paging import read_image_marker, read_limit
+from calotype.api.http.paging import LIMIT_RULE, NO_MARKER, read_image_marker, read_limit
 from calotype.api.http.request import Request
-from calotype.api.http.times import not_a_time
-from calotype.api.v1.codec import read_time
-from calotype.config.messages import not_one_of
+from calotype.api.http.times import read_query_time
 from calotype.model.changes import InvalidRequest, canonical_id
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 
 _EXACT = ("name", "status", "container_format", "disk_format")
-_SORT_KEYS = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
-_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
-    """Read the query of at most `most` images; raises InvalidRequest, but ignores unknown parameters."""
+    """Return the query for at most `most` images; raises InvalidRequest, but ignores unknown parameters."""
     query = request.GET
-    direction = query.get("sort_dir", "desc")
-    key = query.get("sort_key", "created_at")
-    if key not in _SORT_KEYS:
-        raise InvalidRequest(not_one_of("Unsupported sort_key", key, _SORT_KEYS))
-    if direction not in ("asc", "desc"):
-        raise InvalidRequest(not_one_of("Unsupported sort_dir", direction, ("asc", "desc")))
-    down = direction == "desc"
-    sort = tuple(SortKey(name, down) for name in dict.fromkeys((key, "created_at", "id")))
+    sort = read_sort(query, {name: name for name in SORT_KEYS}, "Unsupported")
     deleted = "changes-since" in query
+    public = _is_public(query)
+    sees_all = public is not True and request.caller.is_admin
     properties = {
         name.removeprefix("property-"): value for name, value in query.items() if name.startswith("property-")
     }
-    conditions = [*_conditions(query), *_visibility(request, query)]
+    conditions = _conditions(query)
+    if sees_all and public is False:
+        conditions.append(Condition("visibility", "neq", Visibility.PUBLIC))
     check_filters(len(conditions) + len(properties))
     conditions.append(SHOWN)
     if not deleted:
         conditions.append(Condition("status", "neq", Status.KILLED))
     return ImageQuery(
-        scope=_scope(request, query),
+        scope=Scope.ALL if sees_all else Scope.VISIBLE,
         project=request.caller.project,
         memberships=frozenset(MemberStatus),
-        community=_scope(request, query) is Scope.ALL,
+        community=sees_all,
         deleted=deleted,
         conditions=tuple(conditions),
         properties=properties,
         sort=sort,
-        limit=_limit(query, most),
+        limit=read_limit(query, most, rule=LIMIT_RULE),
         after=_after(request, sort),
     )
 
 
 def _is_public(query: MultiDict) -> bool | None:
     """Return True (also if absent), False, or None for images of both kinds."""
-    text = query.get("is_public", "true").lower()
-    if text == "none":
+    if query.get("is_public", "true").lower() == "none":
         return None
-    if text not in _FLAGS:
-        given = query["is_public"][:40]
-        raise InvalidRequest(
-            f"Bad value passed to filter is_public got {given}; one of: {', '.join(_FLAGS)}, none."
-        )
-    return _FLAGS[text]
-
-
-def _scope(request: Request, query: MultiDict) -> Scope:
-    """Return all images only for an admin who asks for more than the public ones."""
-    return Scope.ALL if _is_public(query) is not True and request.caller.is_admin else Scope.VISIBLE
-
-
-def _visibility(request: Request, query: MultiDict) -> list[Condition]:
-    hides_public = _is_public(query) is False and request.caller.is_admin
-    return [Condition("visibility", "neq", Visibility.PUBLIC)] if hides_public else []
+    return _flag("is_public", query.get("is_public", "true"), ", none")
 
 
 def _conditions(query: MultiDict) -> list[Condition]:
@@ -95,43 +71,29 @@ def _conditions(query: MultiDict) -> list[Condition]:
     if "protected" in query:
         found.append(Condition("protected", "eq", _flag("protected", query["protected"])))
     if "changes-since" in query:
-        found.append(Condition("updated_at", "gt", _changes_since(query["changes-since"])))
+        since = read_query_time("Unrecognized changes-since value", query["changes-since"])
+        found.append(Condition("updated_at", "gt", since))
     return found
 
 
-def _changes_since(text: str) -> Any:
-    try:
-        return read_time(text)
-    except InvalidRequest:
-        raise not_a_time("Unrecognized changes-since value", text) from None
-
-
-def _flag(name: str, text: str) -> bool:
+def _flag(name: str, text: str, others: str = "") -> bool:
     if text.lower() not in _FLAGS:
         raise InvalidRequest(
-            f"Bad value passed to filter {name} got {text[:40]}; one of: {', '.join(_FLAGS)}."
+            f"Bad value passed to filter {name} got {text[:40]}; one of: {', '.join(_FLAGS)}{others}."
         )
     return _FLAGS[text.lower()]
 
 
 def _number(name: str, text: str) -> int:
-    if not _INTEGER.fullmatch(text) or int(text) < 0:
-        told = number_of(name.removesuffix("_min").removesuffix("_max"))
-        raise InvalidRequest(f"Bad value passed to filter {name} got {text[:40]}: it is {told}.")
+    if not INTEGER.fullmatch(text) or int(text) < 0:
+        raise InvalidRequest(f"Bad value passed to filter {name} got {text[:40]}: it is {number_of(name)}.")
     return int(text)
-
-
-def _limit(query: MultiDict, most: int) -> int:
-    text = query.get("limit", "")
-    if text.startswith("-") and _INTEGER.fullmatch(text):
-        raise InvalidRequest(f"limit param must be positive, not {text}.")
-    return read_limit(query, most, rule="limit param must be an integer")
 
 
 def _after(request: Request, sort: Sequence[SortKey]) -> Mapping[str, Any] | None:
     marker = request.GET.get("marker")
     if marker is not None and canonical_id(marker) is None:
         raise InvalidRequest(
-            "Invalid marker format: a marker is the id of the last image of the page before."
+            "Invalid marker format: a marker is the id of the last image on the previous page."
         )
-    return read_image_marker(request, sort, "Invalid marker. Image could not be found.", deleted=True)
+    return read_image_marker(request, sort, NO_MARKER, deleted=True)

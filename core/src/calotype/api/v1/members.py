@@ -1,13 +1,12 @@
-"""The views of v1 on members, the projects that an image is shared with.
+"""The views of v1 on members: the projects that an image is shared with.
 
-A caller who may see the image but not share it gets 404 (`V1Members.hides`).
+A caller who may see the image but not share it gets 404.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
@@ -48,7 +47,7 @@ def replace_all(context: V1Members, request: Request) -> Response:
     request.lifecycle.members.check_number(named)
     members = [MemberSpec(project, _read_can_share(one)) for project, one in named.items()]
     request.lifecycle.members.share_with(context.image, members, request.caller)
-    return _nothing()
+    return Response(status=204)
 
 
 @view_config(context=V1Member, method="PUT", permission=policy.SHARE)
@@ -62,7 +61,7 @@ def add(context: V1Member, request: Request) -> Response:
             raise InvalidRequest("Unexpected body type: member is not an object.")
         can_share = _read_can_share(member)
     request.lifecycle.members.share(context.image, MemberSpec(context.name, can_share), request.caller)
-    return _nothing()
+    return Response(status=204)
 
 
 @view_config(context=V1Member, method="DELETE", permission=policy.SHARE)
@@ -70,12 +69,12 @@ def remove(context: V1Member, request: Request) -> Response:
     """DELETE .../members/PROJECT: stop sharing."""
     check_project(context.name)
     request.lifecycle.members.unshare(context.image, context.name, request.caller)
-    return _nothing()
+    return Response(status=204)
 
 
 @view_config(context=V1SharedWith, renderer="json", method="GET", permission=NO_PERMISSION_REQUIRED)
 def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
-    """GET /v1/shared-images/PROJECT: the images shared with a project that the caller may know of."""
+    """GET /v1/shared-images/PROJECT: the images shared with a project, as far as the caller may see them."""
     caller = request.caller
     check_project(context.name)
     shared = request.db.shared_with(context.name)
@@ -99,16 +98,5 @@ def _read_project(membership: Any) -> str:
 def _read_can_share(document: dict[str, Any]) -> bool | None:
     value = document.get("can_share")
     if value is not None and not isinstance(value, bool):
-        raise InvalidRequest("can_share is true or false.")
+        raise InvalidRequest("can_share must be true or false.")
     return value
-
-
-def _nothing() -> Response:
-    response = Response(status=204)
-    del response.content_type
-    return response
-
-
-def includeme(config: Configurator) -> None:
-    """Register the views."""
-    config.scan("calotype.api.v1.members")

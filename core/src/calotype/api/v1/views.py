@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
@@ -18,7 +17,6 @@ from calotype.api.http.body import image_response, metadata_response
 from calotype.api.http.headers import META, read_boolean
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import stream_images
-from calotype.api.http.paging import next_of_page
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import base_url, version_document
@@ -36,7 +34,7 @@ from calotype.transfers.readers import Announced
 
 @view_config(context=V1, method="GET", permission=policy.LIST)
 def root(context: V1, request: Request) -> Response:
-    """GET /v1: the brief list, and the versions, for clients whose endpoint is this."""
+    """GET /v1: the brief list, and the versions for clients whose endpoint ends here."""
     return _page(request, codec.image_brief, versions=version_document(request))
 
 
@@ -48,20 +46,19 @@ def index(context: Any, request: Request) -> Response:
 
 @view_config(context=V1Images, name="detail", method="GET", permission=policy.LIST)
 def detail(context: V1Images, request: Request) -> Response:
-    """GET /v1/images/detail: the whole records."""
+    """GET /v1/images/detail: the complete records."""
     return _page(request, codec.image_document)
 
 
 def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
     query = read_listing(request, request.settings.list_limit)
-    page = request.db.page(query, whole=form is not codec.image_brief)
     # openstacksdk follows `next`; a Link header would break it.
-    return stream_images(page, form, {**rest, **next_of_page(request, page, query.limit)})
+    return stream_images(request, query, form, whole=form is not codec.image_brief, **rest)
 
 
 @view_config(context=V1Images, method="POST", permission=policy.CREATE)
 def create(context: V1Images, request: Request) -> Response:
-    """POST /v1/images: reserve, upload, register or copy, as the request's sources say."""
+    """POST /v1/images: reserve, upload, register or copy an image, depending on the request's sources."""
     if _has_document(request):
         given = codec.read_document_draft(read_document(request))
         image = request.lifecycle.reserve(Change(request.caller, _drafted(request, given, None)))
@@ -75,7 +72,7 @@ def create(context: V1Images, request: Request) -> Response:
 
 @view_config(context=V1Image, method="PUT", permission=policy.UPDATE)
 def update(context: V1Image, request: Request) -> Response:
-    """PUT /v1/images/ID: change metadata, and give a queued image its bytes."""
+    """PUT /v1/images/ID: change metadata, or give a queued image its bytes."""
     image = context.image
     if _has_document(request):
         given = codec.read_document_draft(read_document(request))
@@ -94,20 +91,16 @@ def update(context: V1Image, request: Request) -> Response:
 
 
 def _has_document(request: Request) -> bool:
-    """Return whether the metadata is in a JSON body; some clients announce JSON, but send only headers."""
+    """Return whether the metadata is in a JSON body; some clients announce JSON but send only headers."""
     return request.media_type == "application/json" and request.has_body
 
 
 def _drafted(request: Request, draft: ImageFields, image: Image | None) -> ImageFields:
-    """Return the fields as v1 means them: with a visibility, and with an owner only from an admin."""
-    draft = codec.with_visibility(draft, image)
-    if request.caller.is_admin or "owner" not in draft.fields:
-        return draft
-    return replace(draft, fields={k: v for k, v in draft.fields.items() if k != "owner"})
+    return codec.with_defaults(draft, image, is_admin=request.caller.is_admin)
 
 
 def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
-    """Refuse values of fields that the server sets, unless they are the present ones; raises NotAllowed."""
+    """Refuse new values for fields that only the server sets; raises NotAllowed."""
     status = request.headers.get(f"{META}status")
     if draft.id not in (None, image.id):
         raise NotAllowed("Forbidden to modify 'id' of image.")
@@ -121,7 +114,7 @@ def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
 
 
 def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
-    """Create or complete an image from the one source that the request names, if it names any."""
+    """Create or complete an image from the request's only source, or without one."""
     lifecycle = request.lifecycle
     given, draft = draft, _drafted(request, draft, image)
     change = Change(request.caller, draft, image)
@@ -133,7 +126,7 @@ def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
     if body or draft.location or source:
         check_formats(draft, image)
     if body:
-        # A body without a type is what openstacksdk sends after it made the image by JSON.
+        # openstacksdk creates the image by JSON, and then sends the body without a Content-Type.
         reader = upload_body(request, needs_type=image is None)
         return lifecycle.upload(change, reader)
     if source is not None:
@@ -163,21 +156,21 @@ def _document(image: Image) -> Response:
 @view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
 def meta(context: V1Image, request: Request) -> Response:
-    """HEAD /v1/images/ID: metadata as headers; the type is not JSON, because an empty body is not JSON."""
+    """HEAD /v1/images/ID: the metadata as headers; the type is HTML, because an empty body is not JSON."""
     response = metadata_response(request, context.image, "text/html; charset=UTF-8")
     return _with_headers(response, context.image)
 
 
 @view_config(context=V1Image, method=("GET",), permission=policy.DOWNLOAD)
 def show(context: V1Image, request: Request) -> Response:
-    """GET /v1/images/ID: bytes and headers; openstacksdk gets the record, because it asks for /file later."""
+    """GET /v1/images/ID: the bytes and headers, but the record for openstacksdk, which then gets /file."""
     if (request.user_agent or "").startswith("openstacksdk/"):
         return _document(context.image)
     return _with_headers(image_response(request, context.image), context.image)
 
 
 def _with_headers(response: Response, image: Image) -> Response:
-    """Add the record to the headers, and make an ETag the bare checksum."""
+    """Add the metadata to the headers, and remove the quotes of the ETag."""
     if response.headers.pop("ETag", None) and image.checksum:
         response.headers["ETag"] = image.checksum
     response.headers.extend(codec.image_headers(image))
@@ -195,23 +188,18 @@ def file(context: V1Image, request: Request) -> Response:
 
 @view_config(context=V1Image, method="DELETE", permission=policy.DELETE)
 def delete(context: V1Image, request: Request) -> Response:
-    """DELETE /v1/images/ID: 200 and nothing."""
+    """DELETE /v1/images/ID: 200 without a body."""
     request.lifecycle.delete(context.image, request.caller)
     return Response(content_type="text/html", charset="utf-8")
 
 
 @view_config(context=V1Tombstone, method=("GET", "DELETE"), permission=NO_PERMISSION_REQUIRED)
 def gone(context: V1Tombstone, request: Request) -> Response:
-    """A deleted image has no bytes, and cannot be deleted again."""
+    """GET and DELETE of a deleted image: 404."""
     raise HTTPNotFound
 
 
 @view_config(context=V1Tombstone, method="PUT", permission=NO_PERMISSION_REQUIRED)
 def gone_for_ever(context: V1Tombstone, request: Request) -> Response:
-    """A deleted image does not change."""
+    """PUT of a deleted image: 403."""
     raise NotAllowed("Forbidden to update deleted image. Create a new one.")
-
-
-def includeme(config: Configurator) -> None:
-    """Register the views."""
-    config.scan("calotype.api.v1.views")

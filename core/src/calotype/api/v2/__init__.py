@@ -1,7 +1,7 @@
 """Images v2, the dialect of today's clients, with JSON documents and JSON patches.
 
-`resources` is its tree, `views` has its views by noun; `codec`, `patch` and `listing` read requests, `codec`
-and `schemas` write answers. The rules are those of `calotype.images`.
+`resources` has its tree and `views` its views by noun. `codec`, `patch` and `listing` read requests; `codec`
+and `tasks` write responses, and `schemas` describes both. The rules are those of `calotype.images`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from calotype.api.http.versions import VERSIONS, Version
 from calotype.api.v2.resources import V2
 from calotype.model.errors import ImageGone
 
-#: The implemented versions: all but the image cache (2.14, 2.16, 2.18) and the locations API (2.17).
+#: The implemented versions: all except the image cache (2.14, 2.16, 2.18) and the locations API (2.17).
 IDS = (*(f"v2.{minor}" for minor in range(14)), "v2.15")
-#: The statuses of errors that differ from those of the other dialects.
+#: The statuses of errors that differ from the other dialects.
 STATUS: Mapping[type[BaseException], int] = {ImageGone: 410, NotOctets: 415}
 
 
@@ -33,7 +33,7 @@ def refuse_slashes(event: ContextFound) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Add /v2 and its aliases to the root, and advertise the versions."""
+    """Add /v2 and its aliases to the root, advertise the versions, and register the views."""
     for segment in ("v2", *IDS):
         config.add_child(Root, segment, V2)
         config.add_error_form(segment, errors.json_document, STATUS)
@@ -42,4 +42,4 @@ def includeme(config: Configurator) -> None:
         config.registry[VERSIONS].append(Version(version, "v2", status))
     config.add_subscriber(refuse_slashes, ContextFound)
     config.include("calotype.api.v2.schemas")
-    config.include("calotype.api.v2.views")
+    config.scan("calotype.api.v2.views")

@@ -1,4 +1,4 @@
-"""The forms of v2: JSON documents are read into fields, records are written as JSON documents."""
+"""The codec of v2: read JSON documents into fields, and write records as JSON documents."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from calotype.api.http.records import shared_fields
 from calotype.api.http.times import whole_seconds as moment
 from calotype.api.v2.schemas import Schemas
 from calotype.model.changes import ImageFields, InvalidRequest, ReservedName
@@ -14,7 +15,7 @@ from calotype.model.images import Image, Member, Visibility
 from calotype.model.jobs import Job
 from calotype.model.properties import SERVER_FIELDS, is_reserved
 
-#: Fields that a document may set, besides `id` and `tags`.
+#: Fields that a document can set, besides `id` and `tags`.
 FIELDS = frozenset(
     [
         "name",
@@ -32,7 +33,7 @@ FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ImportOrder:
-    """What a client asks of an import; `strict`: it fails when one of the stores does."""
+    """The parameters of an import; if `strict`, it fails when one of the stores fails."""
 
     method: str
     uri: str | None
@@ -42,7 +43,7 @@ class ImportOrder:
 
 
 def check_key(name: str) -> None:
-    """Return if a client may set the key of an image; raises NotAllowed, ReservedName."""
+    """Check that a client may set this key of an image; raises NotAllowed, ReservedName."""
     if name in SERVER_FIELDS:
         raise NotAllowed(f"Attribute '{name}' is read-only.")
     if is_reserved(name) and name not in FIELDS | {"id", "tags"}:
@@ -50,18 +51,18 @@ def check_key(name: str) -> None:
 
 
 def read_object(document: object) -> dict[str, Any]:
-    """Return a JSON document that is an object; raises InvalidRequest for any other."""
+    """Return the document, which must be a JSON object; raises InvalidRequest."""
     if not isinstance(document, dict):
         raise InvalidRequest("The JSON document must be an object.")
     return document
 
 
 def read_draft(document: object, schemas: Schemas) -> ImageFields:
-    """Read the fields of a new image.
+    """Return the fields of a new image.
 
     Raises:
-        NotAllowed, ReservedName: it sets a field of the server.
-        InvalidRequest: a value is of the wrong type.
+        NotAllowed, ReservedName: the document sets a field that only the server sets.
+        InvalidRequest: a value has the wrong type.
     """
     given = read_object(document)
     for name in given:
@@ -69,7 +70,7 @@ def read_draft(document: object, schemas: Schemas) -> ImageFields:
     for name, value in given.items():
         schemas.check_value(name, value)
     fields = {name: read_value(value) for name, value in given.items() if name in FIELDS}
-    # Null removes a property, where the schema allows null.
+    # Null removes a property if the schema allows null.
     properties = {
         name: value for name, value in given.items() if not schemas.is_base(name) and value is not None
     }
@@ -82,23 +83,21 @@ def read_draft(document: object, schemas: Schemas) -> ImageFields:
 
 
 def read_value(value: Any) -> Any:
-    """Return a JSON value as its column holds it, which has 5 for 5.0."""
+    """Return a JSON value as its column stores it, with 5 for 5.0."""
     return int(value) if isinstance(value, float) else value
 
 
 def read_import(document: object, schemas: Schemas, header_store: str | None) -> ImportOrder:
-    """Read an import, with X-Image-Meta-Store as `header_store`.
+    """Return the parameters of an import; `header_store` is the header X-Image-Meta-Store.
 
     Raises:
-        InvalidRequest: the document is not an import, or names its stores in two ways.
+        InvalidRequest: the document is not an import, or the stores are named in two ways.
     """
     given = read_object(document)
     schemas.check("import", given)
     stores, everywhere = given.get("stores"), given.get("all_stores", False)
-    if stores is not None and (everywhere or header_store):
+    if (stores is not None) + bool(everywhere) + bool(header_store) > 1:
         raise InvalidRequest("Give the stores in one way only: stores, all_stores, or X-Image-Meta-Store.")
-    if everywhere and header_store:
-        raise InvalidRequest("Give the stores in one way only: all_stores, or X-Image-Meta-Store.")
     if stores is None and header_store:
         stores = [header_store]
     return ImportOrder(
@@ -119,25 +118,16 @@ def image_document(
 ) -> dict[str, Any]:
     """Return an image as JSON values, with its last job; `weights` are those of the stores.
 
-    Earlier versions allowed properties with the name of a field. They are left out, because a client would
+    Properties with the name of a field, which earlier versions allowed, are omitted, because a client would
     take them for the field.
     """
     document: dict[str, Any] = {
         **{name: value for name, value in image.properties.items() if not is_reserved(name)},
-        "id": image.id,
-        "name": image.name,
-        "status": str(image.status),
-        "visibility": str(image.visibility),
-        "owner": image.owner,
-        "protected": image.protected,
+        **shared_fields(image),
+        "visibility": image.visibility,
         "os_hidden": image.os_hidden,
-        "container_format": image.container_format,
-        "disk_format": image.disk_format,
-        "min_disk": image.min_disk,
-        "min_ram": image.min_ram,
         "size": image.size,
         "virtual_size": image.virtual_size,
-        "checksum": image.checksum,
         "os_hash_algo": image.os_hash_algo if image.os_hash_value else None,
         "os_hash_value": image.os_hash_value,
         "tags": list(image.tags),

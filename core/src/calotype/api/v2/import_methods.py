@@ -1,4 +1,4 @@
-"""The import methods that the configured stores allow, and those that the caller may use."""
+"""The import methods that the stores support, and those that the caller may use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from calotype.stores.contract import Capability
 
 
 def import_methods(stores: Catalog) -> list[str]:
-    """Return the methods; each needs a store to write to, and web-download one that reads the web."""
+    """Return the methods that the stores support: all need a writable store, and web-download a web store."""
     writable = [store for store in stores if store.can(Capability.WRITE)]
     if not writable:
         return []
@@ -18,9 +18,9 @@ def import_methods(stores: Catalog) -> list[str]:
 
 
 def methods_for_caller(request: Request) -> list[str]:
-    """Return the methods without `web-download` if the caller may not use it.
+    """Return the methods, without `web-download` if the caller may not use it.
 
-    `copy-image` is shown to everybody, because Tempest asks as a member and copies as an admin.
+    `copy-image` is shown to everybody, because Tempest reads this list as a member and copies as an admin.
     """
     methods = import_methods(request.stores)
     if not policy.may_name_sources(request.caller, request.settings.external_sources):

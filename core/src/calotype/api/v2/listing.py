@@ -1,6 +1,6 @@
 """Read the query string of `GET /v2/images`.
 
-A parameter that is not a filter is the name of a property. A value may begin with an operator (`in:a,b`,
+Every other parameter filters by the property with this name. A value can begin with an operator (`in:a,b`,
 `gte:2026-01-01`).
 """
 
@@ -8,42 +8,48 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from webob.multidict import MultiDict
 
-from calotype.api.http.filters import check_filters, check_values
+from calotype.api.http.filters import (
+    DIRECTIONS,
+    INTEGER,
+    SORT_KEYS,
+    check_filters,
+    check_values,
+    choose,
+    read_choice,
+)
 from calotype.api.http.headers import number_of
 from calotype.api.http.paging import VALUES, read_image_marker, read_limit
 from calotype.api.http.request import Request
-from calotype.api.http.times import not_a_time, read_query_time
-from calotype.config.messages import not_one_of, quoted
+from calotype.api.http.times import read_query_time
+from calotype.config.messages import quoted
 from calotype.model.changes import InvalidRequest
 from calotype.model.images import MemberStatus, Visibility
 from calotype.model.policy import scope_of
 from calotype.model.queries import Condition, ImageQuery, SortKey
 
 _PAGING = frozenset({"limit", "marker", VALUES, "sort", "sort_key", "sort_dir"})
-SORT_KEYS = frozenset(
-    ["name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"]
-)
 _TEXTS = frozenset({"name", "id", "status", "container_format", "disk_format"})
 _PLAIN_TEXTS = frozenset({"owner", "checksum", "os_hash_algo", "os_hash_value"})
 _INTEGERS = frozenset({"size", "virtual_size", "min_disk", "min_ram"})
 _MOMENTS = frozenset({"created_at", "updated_at"})
 _OPERATORS = frozenset({"in", "eq", "neq", "gt", "gte", "lt", "lte"})
+_FLAGS = ("true", "false")
 _BOUNDS = {"_min": "gte", "_max": "lte"}
-_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _ITEM = re.compile(r'"([^"]*)"|([^",]*)')
 _SECOND = datetime.timedelta(seconds=1)
+_LAST_SECOND = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
-    """Read the query of at most `most` images; raises InvalidRequest."""
+    """Return the query for at most `most` images; raises InvalidRequest."""
     query = request.GET
     caller = request.caller
     visibility = read_choice(query, "visibility", (*map(str, Visibility), "all"), None)
-    hidden = read_choice(query, "os_hidden", ("true", "false"), "false", fold=True) == "true"
+    hidden = choose("Invalid os_hidden", query.get("os_hidden", "false").lower(), _FLAGS) == "true"
     conditions = [Condition("os_hidden", "eq", hidden)]
     if visibility not in (None, "all"):
         conditions.append(Condition("visibility", "eq", visibility))
@@ -64,22 +70,6 @@ def read_listing(request: Request, most: int) -> ImageQuery:
     )
 
 
-def read_choice(
-    query: MultiDict, name: str, choices: tuple[str, ...], default: str | None, *, fold: bool = False
-) -> str | None:
-    """Return the parameter, which must be one of the choices; raises InvalidRequest."""
-    text = query.get(name)
-    if text is None:
-        return default
-    return _choice(name, text.lower() if fold else text, choices)
-
-
-def _choice(name: str, text: str, choices: tuple[str, ...]) -> str:
-    if text not in choices:
-        raise InvalidRequest(not_one_of(f"Invalid {name}", text, choices))
-    return text
-
-
 def _memberships(query: MultiDict) -> frozenset[MemberStatus]:
     asked = read_choice(query, "member_status", (*map(str, MemberStatus), "all"), "accepted")
     return frozenset(MemberStatus) if asked == "all" else frozenset({MemberStatus(str(asked))})
@@ -92,7 +82,7 @@ def _conditions(query: MultiDict) -> Iterator[Condition]:
                 "changes-since is not a filter of this version. Use updated_at=gt:TIME instead."
             )
         if name == "protected":
-            yield Condition(name, "eq", _choice(name, text, ("true", "false")) == "true")
+            yield Condition(name, "eq", choose(f"Invalid {name}", text, _FLAGS) == "true")
         elif name in _TEXTS:
             yield _text_condition(name, text)
         elif name in _PLAIN_TEXTS:
@@ -117,8 +107,7 @@ def _text_condition(name: str, text: str) -> Condition:
     operator, value = _operator(text)
     if operator == "in":
         return Condition(name, "in", _items(name, value))
-    if operator != "eq":
-        raise InvalidRequest(not_one_of(f"Invalid operator of the filter {name}", operator, ("in", "eq")))
+    choose(f"Invalid operator of the filter {name}", operator, ("in", "eq"))
     return Condition(name, "eq", value)
 
 
@@ -144,37 +133,32 @@ def _items(name: str, text: str) -> list[str]:
 
 
 def _moment_condition(name: str, text: str) -> Condition:
-    """Compare times in whole seconds, because they are shown so."""
+    """Return a condition that compares times in whole seconds, as documents show them."""
     operator, value = _operator(text)
     first = read_query_time(f"Invalid filter {name}", value).replace(microsecond=0)
-    try:
-        after = first + _SECOND
-    except OverflowError:
-        raise not_a_time(f"Invalid filter {name}", value) from None
-    build: dict[str, Callable[[], Condition]] = {
-        "gt": lambda: Condition(name, "gte", after),
-        "gte": lambda: Condition(name, "gte", first),
-        "lt": lambda: Condition(name, "lt", first),
-        "lte": lambda: Condition(name, "lt", after),
-        "eq": lambda: Condition(name, "within", (first, after)),
-        "neq": lambda: Condition(name, "outside", (first, after)),
+    after = first + _SECOND if first < _LAST_SECOND else _LAST_SECOND
+    meaning: dict[str, tuple[str, object]] = {
+        "gt": ("gte", after),
+        "gte": ("gte", first),
+        "lt": ("lt", first),
+        "lte": ("lt", after),
+        "eq": ("within", (first, after)),
+        "neq": ("outside", (first, after)),
     }
-    if operator not in build:
-        raise InvalidRequest(not_one_of(f"Invalid operator of the filter {name}", operator, build))
-    return build[operator]()
+    choose(f"Invalid operator of the filter {name}", operator, tuple(meaning))
+    return Condition(name, *meaning[operator])
 
 
 def _integer(name: str, text: str) -> int:
-    if not _INTEGER.fullmatch(text):
-        told = number_of(name.removesuffix("_min").removesuffix("_max"))
-        raise InvalidRequest(f"Invalid filter {name[:80]}: it is {told}, not {quoted(text)}.")
+    if not INTEGER.fullmatch(text):
+        raise InvalidRequest(f"Invalid filter {name[:80]}: it is {number_of(name)}, not {quoted(text)}.")
     return int(text)
 
 
 def _sort(query: MultiDict) -> tuple[SortKey, ...]:
-    """Return the sort keys of the query, and two that make the order total, in the last key's direction.
+    """Return the sort keys of the query, with two more in the last key's direction that make the order total.
 
-    A field that comes again is ignored, because it cannot change the order any more.
+    A repeated field is ignored, because it cannot change the order.
     """
     keys: dict[str, SortKey] = {}
     for key in _sort_pairs(query):
@@ -203,8 +187,5 @@ def _sort_pairs(query: MultiDict) -> list[SortKey]:
 
 
 def _sort_key(name: str, direction: str) -> SortKey:
-    if name not in SORT_KEYS:
-        raise InvalidRequest(not_one_of("Invalid sort key", name, sorted(SORT_KEYS)))
-    if direction not in ("asc", "desc"):
-        raise InvalidRequest(not_one_of("Invalid sort direction", direction, ("asc", "desc")))
-    return SortKey(name, direction == "desc")
+    choose("Invalid sort key", name, SORT_KEYS)
+    return SortKey(name, choose("Invalid sort direction", direction, DIRECTIONS) == "desc")

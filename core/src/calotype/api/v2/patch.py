@@ -1,7 +1,7 @@
 """Read JSON patches of an image, in both media types.
 
-A patch has paths of one segment only, and the operations add, replace and remove. The older media type
-writes `{"add": "/x"}`, and an `add` of an existing key is a conflict. The newer one writes
+Paths have one segment, and the operations are add, replace and remove. In the older media type, an operation
+is `{"add": "/x"}`, and to add an existing key is a conflict. In the newer one, it is
 `{"op": "add", "path": "/x"}`, and overwrites.
 """
 
@@ -23,8 +23,8 @@ V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"
 MEDIA_TYPES = (V20, V21)
 
-#: Keys that the server adds to an image. openstacksdk takes them for properties and removes them with all
-#: properties that a program did not name, so their removal is ignored.
+#: Keys that the server adds to a document. openstacksdk takes them for properties, and removes them together
+#: with all properties that a program does not name, so their removal is ignored.
 _ADDED = frozenset(
     {
         "stores",
@@ -40,7 +40,7 @@ CHANGES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One operation on a key; with `strict` an `add` does not overwrite."""
+    """An operation on a key; if `strict`, `add` does not overwrite."""
 
     op: str
     key: str
@@ -49,7 +49,7 @@ class Change:
 
 
 def read_patch(document: object, media_type: str) -> list[Change]:
-    """Return the operations of a patch, in order; raises InvalidRequest."""
+    """Return the operations of a patch; raises InvalidRequest."""
     if not isinstance(document, list):
         raise InvalidRequest("A patch is a JSON array of operations.")
     if len(document) > CHANGES_MAX:
@@ -67,7 +67,7 @@ def read_patch(document: object, media_type: str) -> list[Change]:
 def _read_v20(item: Mapping[str, Any]) -> Change:
     verbs = [verb for verb in _VERBS if verb in item]
     if len(verbs) != 1:
-        raise InvalidRequest("An operation is exactly one of add, replace and remove.")
+        raise InvalidRequest("An operation must have exactly one of add, replace and remove.")
     return Change(verbs[0], _read_path(item[verbs[0]]), item.get("value"), strict=True)
 
 
@@ -80,12 +80,12 @@ def _read_v21(item: Mapping[str, Any]) -> Change:
 def _read_path(path: object) -> str:
     """Return the key that a JSON pointer names; raises InvalidRequest, NotAllowed."""
     if not isinstance(path, str) or not path.startswith("/"):
-        raise InvalidRequest("An operation's path is a JSON pointer: it begins with /.")
+        raise InvalidRequest("An operation's path must be a JSON pointer, which begins with /.")
     segment, *rest = path[1:].split("/")
     if segment == "locations":
         raise NotAllowed("Locations cannot be changed, and are not shown.")
     if rest or not segment:
-        raise InvalidRequest("An operation's path names one attribute.")
+        raise InvalidRequest("An operation's path must name one attribute.")
     if re.search(r"~(?![01])", segment):
         raise InvalidRequest("An operation's path has a ~ that is neither ~0 nor ~1.")
     return segment.replace("~1", "/").replace("~0", "~")
@@ -95,8 +95,8 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> ImageFiel
     """Return the fields that the patch changes. Only the last value of a key is checked.
 
     Raises:
-        NotAllowed: it changes a field of the server, or removes one that every image has.
-        InvalidRequest: a value is of the wrong type.
+        NotAllowed: it changes a field that only the server sets, or removes one that every image has.
+        InvalidRequest: a value has the wrong type.
         Conflict: it replaces or removes a missing key, or adds an existing one.
     """
     properties: dict[str, Any] = dict(image.properties)
@@ -107,9 +107,9 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> ImageFiel
         codec.check_key(change.key)
         base = schemas.is_base(change.key)
         if change.key == "id" or (base and change.op == "remove"):
-            told = "changed or removed" if change.key == "id" else "removed, because every image has it"
-            raise NotAllowed(f"Attribute '{change.key}' cannot be {told}.")
-        _check_there(change, there=base or change.key in properties)
+            action = "changed or removed" if change.key == "id" else "removed, because every image has it"
+            raise NotAllowed(f"Attribute '{change.key}' cannot be {action}.")
+        _check_existence(change, exists=base or change.key in properties)
         if change.op == "remove":
             del properties[change.key]
             changed.pop(change.key, None)
@@ -119,7 +119,7 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> ImageFiel
             properties[change.key] = change.value
     for key, value in changed.items():
         schemas.check_value(key, value)
-    # Null removes a property, where the schema allows null.
+    # Null removes a property if the schema allows null.
     properties = {key: value for key, value in properties.items() if value is not None}
     return ImageFields(
         fields={key: codec.read_value(value) for key, value in changed.items() if key in codec.FIELDS},
@@ -129,9 +129,9 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> ImageFiel
     )
 
 
-def _check_there(change: Change, *, there: bool) -> None:
-    if change.op == "add" and change.strict and there:
-        raise Conflict(f"Property {change.key[:80]} is there already. Use replace.")
-    if change.op != "add" and not there:
+def _check_existence(change: Change, *, exists: bool) -> None:
+    if change.op == "add" and change.strict and exists:
+        raise Conflict(f"Property {change.key[:80]} exists already. Use replace.")
+    if change.op != "add" and not exists:
         cure = " Use add." if change.op == "replace" else ""
         raise Conflict(f"Property {change.key[:80]} does not exist.{cure}")

@@ -1,81 +1,78 @@
-"""The v2 dialect's part of the tree."""
+"""The v2 dialect's part of the tree, from the leaves up."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from calotype.api.http.request import Request
-from calotype.api.http.resources import ImageCollection, ImageResource, Resource
+from calotype.api.http.resources import ImageCollection, ImagePart, ImageResource, Resource
 from calotype.api.v2 import schemas
 from calotype.model import policy
-from calotype.model.images import Image, Member, Visibility
+from calotype.model.images import Member, Visibility
 
 
-class V2(Resource):
-    """/v2; without a valid token every path below it is 401"""
+class Tag(ImagePart):
+    """/v2/images/ID/tags/TAG, whether or not the image has the tag"""
+
+
+class Tags(ImagePart):
+    """/v2/images/ID/tags"""
+
+    any_child = Tag
+
+
+class Actions(ImagePart):
+    """/v2/images/ID/actions"""
+
+
+class ImageMember(ImagePart):
+    """/v2/images/ID/members/PROJECT"""
+
+    def __init__(self, request: Request, name: str, parent: ImageResource, member: Member):
+        super().__init__(request, name, parent)
+        self.member = member
+
+
+class Members(ImagePart):
+    """/v2/images/ID/members, with the members that the caller may see"""
 
     def __getitem__(self, name: str) -> Resource:
-        _ = self.request.caller  # raises Unauthenticated
-        return _CHILDREN[name](self.request, name, self) if name in _CHILDREN else super().__getitem__(name)
-
-
-class V2Images(ImageCollection):
-    """/v2/images"""
+        if self.image.visibility is Visibility.SHARED:
+            for member in policy.visible_members(self.request.caller, self.image):
+                if member.project == name:
+                    return ImageMember(self.request, name, self, member)
+        raise KeyError(name)
 
 
 class V2Image(ImageResource):
     """/v2/images/ID"""
 
-    def __getitem__(self, name: str) -> Resource:
-        return _PARTS[name](self.request, name, self, self.image)
+    children: ClassVar = {"tags": Tags, "actions": Actions, "members": Members}
 
 
-class V2Tombstone(ImageResource):
-    """/v2/images/ID of a deleted image, which only an administrator finds, to undelete it"""
-
-    def __getitem__(self, name: str) -> Resource:
-        if name != "actions":
-            raise KeyError(name)
-        return TombstoneActions(self.request, name, self, self.image)
-
-
-class TombstoneActions(ImageResource):
+class TombstoneActions(ImagePart):
     """/v2/images/ID/actions of a deleted image"""
 
 
-class Tags(ImageResource):
-    """/v2/images/ID/tags"""
+class V2Tombstone(ImageResource):
+    """/v2/images/ID of a deleted image, which only an administrator sees, to undelete it"""
 
-    def __getitem__(self, name: str) -> Resource:
-        return Tag(self.request, name, self, self.image)
-
-
-class Tag(ImageResource):
-    """/v2/images/ID/tags/TAG, whether the image has it or not"""
+    children: ClassVar = {"actions": TombstoneActions}
 
 
-class Actions(ImageResource):
-    """/v2/images/ID/actions"""
+class V2Images(ImageCollection):
+    """/v2/images"""
+
+    image_class = V2Image
+    tombstone_class = V2Tombstone
 
 
-class Members(ImageResource):
-    """/v2/images/ID/members, with the members that the caller may know of"""
+class Schema(Resource):
+    """/v2/schemas/NAME, or a schema of an extension below /v2/schemas"""
 
-    def __getitem__(self, name: str) -> Resource:
-        if self.image.visibility is not Visibility.SHARED:
-            raise KeyError(name)
-        for member in policy.visible_members(self.request.caller, self.image):
-            if member.project == name:
-                return ImageMember(self.request, name, self, self.image, member)
-        raise KeyError(name)
-
-
-class ImageMember(ImageResource):
-    """/v2/images/ID/members/PROJECT"""
-
-    def __init__(self, request: Request, name: str, parent: Resource, image: Image, member: Member):
-        super().__init__(request, name, parent, image)
-        self.member = member
+    def __init__(self, request: Request, name: str, parent: Resource, document: dict[str, Any]):
+        super().__init__(request, name, parent)
+        self.document = document
 
 
 class Schemas(Resource):
@@ -88,71 +85,64 @@ class Schemas(Resource):
         return Schema(self.request, name, self, documents[name])
 
 
-class Schema(Resource):
-    """/v2/schemas/NAME, or a schema of an extension's below /v2/schemas"""
-
-    def __init__(self, request: Request, name: str, parent: Resource, document: dict[str, Any]):
-        super().__init__(request, name, parent)
-        self.document = document
+class InfoStores(Resource):
+    """/v2/info/stores"""
 
 
 class Info(Resource):
     """/v2/info"""
 
-    def __getitem__(self, name: str) -> Resource:
-        if name != "stores":
-            raise KeyError(name)
-        return InfoStores(self.request, name, self)
-
-
-class InfoStores(Resource):
-    """/v2/info/stores"""
-
-
-class Stores(Resource):
-    """/v2/stores"""
-
-    def __getitem__(self, name: str) -> Resource:
-        return StoreImages(self.request, name, self)
-
-
-class StoreImages(ImageCollection):
-    """/v2/stores/STORE, with every image, in this store or not"""
+    children: ClassVar = {"stores": InfoStores}
 
 
 class StoreImage(ImageResource):
     """/v2/stores/STORE/ID"""
 
 
-class Audit(Resource):
+class StoreImages(ImageCollection):
+    """/v2/stores/STORE, with every image, whether or not it is in this store"""
+
+    image_class = StoreImage
+
+
+class Stores(Resource):
+    """/v2/stores"""
+
+    any_child = StoreImages
+
+
+class _ForAdministrators(Resource):
+    """A resource whose methods only administrators learn."""
+
+    methods_shown_with = policy.OPERATE
+
+
+class Audit(_ForAdministrators):
     """/v2/audit"""
 
-    methods_shown_with: ClassVar[str] = policy.OPERATE
 
-
-class Tasks(Resource):
-    """/v2/tasks"""
-
-    methods_shown_with: ClassVar[str] = policy.OPERATE
-
-    def __getitem__(self, name: str) -> Resource:
-        return Task(self.request, name, self)
-
-
-class Task(Resource):
+class Task(_ForAdministrators):
     """/v2/tasks/ID, even if there is no such task, so that only administrators learn whether there is"""
 
-    methods_shown_with: ClassVar[str] = policy.OPERATE
+
+class Tasks(_ForAdministrators):
+    """/v2/tasks"""
+
+    any_child = Task
 
 
-V2Images.image_class, V2Images.tombstone_class = V2Image, V2Tombstone
-StoreImages.image_class = StoreImage
-_CHILDREN: dict[str, type[Resource]] = {
-    "images": V2Images,
-    "schemas": Schemas,
-    "info": Info,
-    "stores": Stores,
-    "tasks": Tasks,
-    "audit": Audit,
-}
-_PARTS: dict[str, type[ImageResource]] = {"tags": Tags, "actions": Actions, "members": Members}
+class V2(Resource):
+    """/v2; without a valid token every path below it is 401"""
+
+    children: ClassVar = {
+        "images": V2Images,
+        "schemas": Schemas,
+        "info": Info,
+        "stores": Stores,
+        "tasks": Tasks,
+        "audit": Audit,
+    }
+
+    def __getitem__(self, name: str) -> Resource:
+        _ = self.request.caller  # raises Unauthenticated
+        return super().__getitem__(name)

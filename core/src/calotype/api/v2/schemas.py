@@ -1,7 +1,7 @@
-"""The JSON schemas of v2: clients fetch them, and their documents are checked against the same ones.
+"""The JSON schemas of v2, which clients fetch, and by which their documents are checked.
 
-glanceclient builds its model of an image from `/v2/schemas/image`, and nova its choice of formats, so they
-must describe exactly what the service accepts and returns.
+glanceclient builds its model of an image from `/v2/schemas/image`, and nova its choice of formats, so the
+schemas must describe exactly what the service accepts and returns.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.jobs import JobStatus
 
 _SCHEMAS = "calotype.v2.schemas"
-#: Stores that one import may name.
+#: Maximum number of stores that an import can name.
 STORES_MAX = 64
 
 
 def array(items: Mapping[str, Any], *, most: int, **more: Any) -> dict[str, Any]:
-    """The schema of an array of at most so many items."""
+    """Return the schema of an array with at most `most` items."""
     return {"type": "array", "maxItems": most, "items": items, **more}
 
 
@@ -34,7 +34,7 @@ _STRING = {"type": "string"}
 _READ_ONLY = {"type": "string", "readOnly": True}
 
 
-def _told(description: str) -> dict[str, Any]:
+def _described(description: str) -> dict[str, Any]:
     return {"type": "string", "description": description}
 
 
@@ -50,31 +50,31 @@ def _gigabytes(description: str) -> dict[str, Any]:
     return {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "description": description}
 
 
-#: Properties that clients know by name: glance makes options of them, such as `--os-distro`. Other programs
-#: read them: nova the kernel and the ramdisk, cinder the key of an encrypted volume.
+#: Properties that programs know: glance has options for them, such as `--os-distro`, nova reads the kernel
+#: and the ramdisk, and cinder the key of an encrypted volume.
 _WELL_KNOWN: Mapping[str, Mapping[str, Any]] = {
     "kernel_id": {
         "type": ["null", "string"],
         "pattern": ANY_IMAGE_ID,
-        "description": "Id of the image whose kernel a machine made of this image boots",
+        "description": "Id of the image with the kernel that machines of this image boot",
     },
     "ramdisk_id": {
         "type": ["null", "string"],
         "pattern": ANY_IMAGE_ID,
-        "description": "Id of the image whose ramdisk a machine made of this image boots with",
+        "description": "Id of the image with the ramdisk that machines of this image boot",
     },
-    "instance_uuid": _told("Id of the machine that this image is a snapshot of"),
-    "architecture": _told("Processors that the image is made for, such as x86_64"),
-    "os_distro": _told("Distribution in the image, such as debian"),
-    "os_version": _told("Version of the distribution, such as 12"),
-    "description": _told("What people should know about the image"),
-    "cinder_encryption_key_id": _told(
-        "Id, in the key manager, of the key that a volume in the image is encrypted with"
+    "instance_uuid": _described("Id of the machine that this image is a snapshot of"),
+    "architecture": _described("Processor architecture of the image, such as x86_64"),
+    "os_distro": _described("Operating system distribution in the image, such as debian"),
+    "os_version": _described("Version of the distribution, such as 12"),
+    "description": _described("Description of the image for people"),
+    "cinder_encryption_key_id": _described(
+        "Id, in the key manager, of the key that encrypts the volume in the image"
     ),
     "cinder_encryption_key_deletion_policy": {
         "type": "string",
         "enum": ["on_image_deletion", "do_not_delete"],
-        "description": "Whether the key of an encrypted volume is meant to go when the image is deleted",
+        "description": "Whether to delete the key of an encrypted volume together with the image",
     },
 }
 #: The schemas of documents that are not images, by name.
@@ -123,14 +123,14 @@ _INPUTS = {
 
 
 class TaskType(enum.StrEnum):
-    """What a task is: of an image that was made for it, or of one that was there."""
+    """The type of a task: of an image that it created, or of an image that existed before."""
 
     IMPORT = "import"
     API_IMAGE_IMPORT = "api_image_import"
 
 
 _MEMBER: Mapping[str, Any] = {
-    "member_id": _told("Project that the image is shared with"),
+    "member_id": _described("Project that the image is shared with"),
     "image_id": {"type": "string", "pattern": IMAGE_ID},
     "status": {"type": "string", "enum": [*MemberStatus]},
     "created_at": _STRING,
@@ -141,13 +141,13 @@ _TASK: Mapping[str, Any] = {
     "id": {"type": "string", "pattern": IMAGE_ID},
     "type": {"type": "string", "enum": [*TaskType]},
     "status": {"type": "string", "enum": [*JobStatus]},
-    "owner": _text(255, description="Project whose image it is"),
+    "owner": _text(255, description="Project that owns the image"),
     "image_id": {"type": "string", "pattern": IMAGE_ID},
-    "request_id": _told("Request that the task began with"),
-    "user_id": _text(255, description="User who began it"),
-    "input": {"type": ["null", "object"], "description": "What was asked for"},
-    "result": {"type": ["null", "object"], "description": "What came of it"},
-    "message": _told("Why it failed"),
+    "request_id": _described("Request that started the task"),
+    "user_id": _text(255, description="User who started the task"),
+    "input": {"type": ["null", "object"], "description": "Input of the task"},
+    "result": {"type": ["null", "object"], "description": "Result of the task"},
+    "message": _described("Reason of a failure"),
     "expires_at": {"type": ["null", "string"]},
     "created_at": _STRING,
     "updated_at": _STRING,
@@ -156,14 +156,14 @@ _TASK: Mapping[str, Any] = {
 }
 _AUDIT_RECORD: Mapping[str, Any] = {
     "id": {"type": "integer"},
-    "time": _told("UTC, in microseconds"),
-    "verb": _told("What was done"),
+    "time": _described("Time in UTC, with microseconds"),
+    "verb": _described("Action"),
     "outcome": {"type": "string", "enum": [*Outcome]},
     "image_id": {"type": ["null", "string"]},
-    "user_id": _text(255, description="User who did it"),
+    "user_id": _text(255, description="User who performed the action"),
     "project_id": _text(255, description="Project of the user"),
-    "token_id": _text(64, description="Names the token of the user; nobody can log in with it"),
-    "address": _text(64, description="Address that the request came from"),
+    "token_id": _text(64, description="Id of the user's token, which is not the token itself"),
+    "address": _text(64, description="Address of the client"),
     "request_id": _text(80, description="x-openstack-request-id of the request"),
     "agent": {"type": "string", "enum": [*Agent]},
     "detail": _STRING,
@@ -171,7 +171,7 @@ _AUDIT_RECORD: Mapping[str, Any] = {
 
 
 class Schemas:
-    """All schemas of a service: `documents` by name for clients, and compiled ones for their documents."""
+    """The schemas of a service: `documents` by name for clients, and compiled ones for checks."""
 
     def __init__(self, settings: Settings):
         image, task = _image(settings), _object("task", _TASK)
@@ -193,25 +193,26 @@ class Schemas:
 
     @staticmethod
     def of(request: Request) -> Schemas:
-        """Return the schemas of the application that the request came to."""
+        """Return the schemas of the application that handles the request."""
         schemas: Schemas = request.registry[_SCHEMAS]
         return schemas
 
     def is_base(self, name: str) -> bool:
-        """Whether an image always has that key."""
+        """Return whether every image has this key."""
         return name in self._base
 
     def check_value(self, name: str, value: object) -> None:
-        """Return if an image's key may have the value; raises InvalidRequest."""
+        """Check that an image's key can have the value; raises InvalidRequest."""
         validator = self._properties.get(name)
         if validator is not None:
             check_document(validator, value, name)
-        elif not isinstance(value, str):  # the schema's additionalProperties, at a hundredth of the cost
-            told = f"Invalid value for {name[:120]}: the schema asks for type string"
-            raise InvalidRequest(f"{told}, not {shown(value)}.")
+        elif not isinstance(value, str):  # additionalProperties of the schema, at a hundredth of the cost
+            raise InvalidRequest(
+                f"Invalid value for {name[:120]}: the schema asks for type string, not {shown(value)}."
+            )
 
     def check(self, name: str, document: object) -> None:
-        """Return if the document satisfies the schema of that name; raises InvalidRequest."""
+        """Check a document with the input schema of this name; raises InvalidRequest."""
         check_document(self._inputs[name], document, name.partition(" ")[0])
 
 
@@ -241,9 +242,9 @@ def _image(settings: Settings) -> dict[str, Any]:
         "schema": _READ_ONLY,
         "stores": {"type": "string", "readOnly": True, "description": "Stores that hold the bytes"},
         "status_reason": _text(
-            65535, readOnly=True, description="Why the image has no bytes, or a copy of them is bad"
+            65535, readOnly=True, description="Why the image has no bytes, or a damaged copy"
         ),
-        # Clients take what is not marked for a field that every image has.
+        # Without this mark, clients take a property for a field that every image has.
         **{name: {**schema, "is_base": False} for name, schema in _WELL_KNOWN.items()},
     }
     links = [
@@ -264,6 +265,7 @@ def _object(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
+    """Return the schema of a list of documents, with links to pages if it is `paged`."""
     properties: dict[str, Any] = {name: {"type": "array", "items": one}, "schema": {"type": "string"}}
     links = [{"rel": "describedby", "href": "{schema}"}]
     if paged:
@@ -273,5 +275,5 @@ def several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """Make the schemas."""
+    """Create the schemas and put them into the registry."""
     config.registry[_SCHEMAS] = Schemas(Parts.of(config.registry).settings)

@@ -1,7 +1,7 @@
-"""Tasks, the form in which v2 shows jobs and takes new ones.
+"""Tasks, the form in which v2 shows jobs and accepts new ones.
 
-A job whose image was created by POST /v2/tasks is an `import`, any other an `api_image_import`. A task does
-not show where its bytes come from.
+A job whose image was created by POST /v2/tasks is an `import`, and any other job an `api_image_import`. A
+task does not show the source of its bytes.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from calotype.api.http.filters import read_choice, read_sort
 from calotype.api.http.paging import read_limit, read_marker
 from calotype.api.http.request import Request
 from calotype.api.http.times import whole_seconds, without_zone
 from calotype.api.v2.codec import read_draft
-from calotype.api.v2.listing import read_choice
 from calotype.api.v2.schemas import Schemas, TaskType
 from calotype.database.jobs import job_position
 from calotype.model.changes import ImageFields, InvalidRequest, canonical_id
@@ -28,15 +28,15 @@ _SORT_KEYS = {
     "status": "status",
     "created_at": "created_at",
     "updated_at": "updated_at",
-    "expires_at": "created_at",  # tasks never expire, so all are equal in it: the next key decides
+    "expires_at": "created_at",  # no task expires, so created_at decides
 }
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRequest:
-    """A client's request for a task: an image whose source is at `draft.location`.
+    """A client's request for a task: an image from the source at `draft.location`.
 
-    `asked` is the task's input, as far as it is shown again.
+    `asked` is the part of the task's input that is shown again.
     """
 
     draft: ImageFields
@@ -44,27 +44,25 @@ class TaskRequest:
 
 
 def read_task(document: object, schemas: Schemas) -> TaskRequest:
-    """Read a new task; raises InvalidRequest, and NotAllowed for an image with fields of the server."""
+    """Return a new task; raises InvalidRequest, or NotAllowed for fields that only the server sets."""
     schemas.check("task", document)
     asked: dict[str, Any] = dict(document["input"])  # type: ignore[index]
     uri = asked.pop("import_from")
     draft = read_draft(asked["image_properties"], schemas)
-    told = {name: asked[name] for name in ("import_from_format", "image_properties")}
+    shown = {name: asked[name] for name in ("import_from_format", "image_properties")}
     source_format = asked["import_from_format"]
     if draft.fields.get("disk_format") not in (None, source_format):
-        raise InvalidRequest("Nothing is converted here: the image's disk format is that of its source.")
+        raise InvalidRequest("Imports convert nothing: disk_format must be the same as import_from_format.")
     fields = {**draft.fields, "disk_format": source_format}
-    return TaskRequest(replace(draft, fields=fields, location=uri), told)
+    return TaskRequest(replace(draft, fields=fields, location=uri), shown)
 
 
 def read_listing(request: Request, most: int) -> JobQuery:
-    """Read the query of at most `most` tasks; raises InvalidRequest."""
+    """Return the query for at most `most` tasks; raises InvalidRequest."""
     query = request.GET
     status = read_choice(query, "status", tuple(map(str, JobStatus)), None)
     kind = read_choice(query, "type", tuple(map(str, TaskType)), None)
-    key = _SORT_KEYS[str(read_choice(query, "sort_key", tuple(_SORT_KEYS), "created_at"))]
-    descending = read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc"
-    sort = tuple(SortKey(name, descending) for name in dict.fromkeys((key, "created_at", "id")))
+    sort = read_sort(query, _SORT_KEYS)
     return JobQuery(
         status=JobStatus(status) if status else None,
         makes_image=kind == TaskType.IMPORT if kind else None,
@@ -102,12 +100,12 @@ def task_document(job: Job) -> dict[str, Any]:
 
 
 def image_task(job: Job) -> dict[str, Any]:
-    """Return a job as a task of an image, which has a form of its own."""
+    """Return a job as a task of an image, which has other fields."""
     return {
         **_common(job),
         **_details(job),
-        "created_at": without_zone(job.created_at, "microseconds"),
-        "updated_at": without_zone(job.updated_at, "microseconds"),
+        "created_at": without_zone(job.created_at),
+        "updated_at": without_zone(job.updated_at),
         "deleted": False,
         "deleted_at": None,
     }

@@ -1,27 +1,27 @@
-"""The audit trail, for administrators: who changed which image."""
+"""The audit records, for administrators: who changed which image."""
 
 from __future__ import annotations
 
 from pyramid.response import Response
 
+from calotype.api.http.filters import read_choice
 from calotype.api.http.lists import fit
 from calotype.api.http.paging import read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.times import read_query_time
-from calotype.api.v2.listing import read_choice
 from calotype.api.v2.resources import Audit
 from calotype.api.v2.views.documents import bodiless_view, page_response
 from calotype.model import policy
 from calotype.model.audit import AuditQuery, AuditVerb
 from calotype.model.changes import InvalidRequest, canonical_id
 
-#: Digits of a record's id.
+#: Maximum digits of a record's id.
 _ID_DIGITS = 18
 
 
 @bodiless_view(context=Audit, method="GET", permission=policy.OPERATE)
 def index(context: Audit, request: Request) -> Response:
-    """GET /v2/audit: a page of the changes, newest first, and the link to the next one."""
+    """GET /v2/audit: a page of audit records, newest first."""
     page = request.db.audit.page(_read_query(request))
     documents = (({"marker": str(record.id)}, record.to_json()) for record in page.records)
     shown = fit(documents, request.settings.list_bytes)
@@ -33,11 +33,11 @@ def _read_query(request: Request) -> AuditQuery:
     image, marker = query.get("image"), query.get("marker")
     verb = read_choice(query, "verb", (*map(str, AuditVerb),), None)
     for name in ("user", "project"):
-        if "\0" in query.get(name, ""):  # PostgreSQL compares no text with one
+        if "\0" in query.get(name, ""):  # PostgreSQL cannot compare with it
             raise InvalidRequest(f"Invalid {name}: control characters are not allowed.")
     if image is not None and canonical_id(image) is None:
         raise InvalidRequest("Invalid image: it is not the id of an image.")
-    # A record's id is a position, even if the record itself was removed since.
+    # A record's id is a position, even after the record was removed.
     if marker is not None and not (marker.isascii() and marker.isdigit() and len(marker) <= _ID_DIGITS):
         raise InvalidRequest("Invalid marker: it is not the id of a record.")
     return AuditQuery(

@@ -1,30 +1,28 @@
-"""The bytes of images, in and out, and whether they are given out at all."""
+"""Uploading and downloading the bytes of images; deactivating, reactivating and undeleting images."""
 
 from __future__ import annotations
-
-import re
 
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.body import image_response
+from calotype.api.http.headers import read_integer
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import bodiless_view, nothing
-from calotype.config.messages import quoted
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, InvalidRequest, check_formats
+from calotype.model.changes import ImageFields, check_formats
 from calotype.model.errors import Conflict, NoData
 from calotype.model.images import Status
 
-_SIZE = re.compile(r"[0-9]{1,19}", re.ASCII)
+_SIZE = "X-OpenStack-Image-Size"
 
 
 @view_config(context=V2Image, name="file", method="PUT", permission=policy.UPLOAD)
 def upload(context: V2Image, request: Request) -> Response:
-    """PUT /v2/images/ID/file: the bytes of a queued image; one that fails is queued again."""
+    """PUT /v2/images/ID/file: upload the bytes; after a failure, the image is queued again."""
     body = upload_body(request)
     draft = ImageFields(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
     check_formats(draft, context.image)
@@ -35,7 +33,7 @@ def upload(context: V2Image, request: Request) -> Response:
 
 @view_config(context=V2Image, name="stage", method="PUT", permission=policy.UPLOAD)
 def stage(context: V2Image, request: Request) -> Response:
-    """PUT /v2/images/ID/stage: bytes that are to be imported."""
+    """PUT /v2/images/ID/stage: upload bytes for an import."""
     body = upload_body(request)
     change = Change(request.caller, ImageFields(size=declared_size(request)), context.image)
     request.lifecycle.imports.stage(change, body)
@@ -44,9 +42,9 @@ def stage(context: V2Image, request: Request) -> Response:
 
 @bodiless_view(context=V2Image, name="file", method="GET", permission=policy.DOWNLOAD)
 def download(context: V2Image, request: Request) -> Response:
-    """GET /v2/images/ID/file: the bytes, or 204 as long as there are none.
+    """GET /v2/images/ID/file: the bytes, or 204 while there are none.
 
-    `prefer=STORE,STORE` names the stores whose copies are tried first.
+    `prefer=STORE,STORE` names the stores to read from first.
     """
     image = context.image
     if wanted := request.GET.get("prefer"):
@@ -56,7 +54,7 @@ def download(context: V2Image, request: Request) -> Response:
     except NoData:
         return nothing()
     if image.checksum:
-        response.headers["Content-MD5"] = image.checksum  # hex, as clients expect it, not base64
+        response.headers["Content-MD5"] = image.checksum  # clients expect hex, not base64
     return response
 
 
@@ -76,29 +74,18 @@ def reactivate(context: Actions, request: Request) -> Response:
 
 @bodiless_view(context=TombstoneActions, name="undelete", method="POST", permission=policy.OPERATE)
 def undelete(context: TombstoneActions, request: Request) -> Response:
-    """POST /v2/images/ID/actions/undelete: a deleted image, as long as its bytes are kept."""
+    """POST /v2/images/ID/actions/undelete: restore a deleted image while its bytes are kept."""
     request.lifecycle.undelete(context.image.id, request.caller)
     return nothing()
 
 
 @bodiless_view(context=Actions, name="undelete", method="POST", permission=policy.OPERATE)
 def refuse_to_undelete(context: Actions, request: Request) -> Response:
-    """Say that the image was not deleted."""
+    """POST .../actions/undelete of an image that is not deleted: 409."""
     raise Conflict(f"Image {context.image.id} is {context.image.status}: it is not deleted.")
 
 
 def declared_size(request: Request) -> int | None:
-    """The bytes that X-OpenStack-Image-Size announces; 0 says nothing.
-
-    Raises:
-        InvalidRequest: it is no integer.
-    """
-    text = request.headers.get("X-OpenStack-Image-Size")
-    if text is None:
-        return None
-    if not _SIZE.fullmatch(text):
-        raise InvalidRequest(
-            "X-OpenStack-Image-Size must be an integer, and not negative: it is a number of bytes, "
-            f"not {quoted(text)}."
-        )
-    return int(text) or None
+    """Return the announced number of bytes, None if there is no header or it is 0; raises InvalidRequest."""
+    text = request.headers.get(_SIZE)
+    return None if text is None else read_integer(_SIZE, text) or None

@@ -1,4 +1,4 @@
-"""What the v2 views share: documents of images, and answers without a body."""
+"""The parts that the views of v2 share: documents of images, pages, and responses without a body."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ View = Callable[[Any, Request], Any]
 
 
 def bodiless_view(**predicates: Any) -> view_config:
-    """Register a view whose requests have no body; one with a body was meant for something else: 400."""
+    """Register a view that answers 400 to requests with a body, because the client wants something else."""
     return view_config(decorator=without_body, **predicates)
 
 
 def without_body(view: View) -> View:
-    """Make a view refuse requests with a body."""
+    """Return the view, changed to refuse requests with a body."""
 
     def bodiless(context: Any, request: Request) -> Any:
         if has_document(request):
-            raise InvalidRequest("A request of this kind has no body.")
+            raise InvalidRequest("This request must not have a body.")
         return view(context, request)
 
     return bodiless
 
 
 def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str, Any]]:
-    """The images as the caller may see them, each with what became of its last import."""
+    """Return the documents of images, as far as the caller may see them, with their last import."""
     listed = list(images)
     database: Database = request.db
     jobs = database.latest_jobs([image.id for image in listed if image.has_jobs])
@@ -59,7 +59,7 @@ def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str,
 
 
 def _ended_since(job: Job, image: Image) -> bool:
-    """Whether the job has ended after the image was read: whoever waits for its end must see what it did."""
+    """Return whether the job ended after the image was read, so that the image must be read again."""
     if job.is_open:
         return False
     if image.status in (Status.SAVING, Status.IMPORTING):
@@ -69,14 +69,14 @@ def _ended_since(job: Job, image: Image) -> bool:
 
 
 def image_document(request: Request, image: Image) -> dict[str, Any]:
-    """One image as the caller may see it."""
+    """Return the document of an image, as far as the caller may see it."""
     return image_documents(request, [image])[0]
 
 
 def page_response(request: Request, name: str, path: str, shown: Fitting, *, more: bool) -> Response:
-    """Answer with a page of a list: what fits of it, and links to its first page and to the next, if any.
+    """Return a response with a page of a list, and links to the first page and to the next one, if any.
 
-    `more`: something follows the documents that `shown` was made of.
+    `more`: the list continues after the documents from which `shown` was made.
     """
     query = kept_parameters(request, "marker", VALUES)
     links = {"first": link(path, query)}
@@ -86,13 +86,13 @@ def page_response(request: Request, name: str, path: str, shown: Fitting, *, mor
 
 
 def json_response(document: Any, status: int = 200) -> Response:
-    """A document as it goes over the wire: UTF-8, nothing escaped that need not be."""
+    """Return a response with a document as JSON in UTF-8, without escaped letters."""
     body = json.dumps(document, ensure_ascii=False).encode()
     return Response(body, status=status, content_type="application/json", charset="UTF-8")
 
 
 def nothing(status: int = 204) -> Response:
-    """An answer with no body."""
+    """Return a response without a body."""
     response = Response(status=status)
     response.headers.pop("Content-Type", None)
     return response

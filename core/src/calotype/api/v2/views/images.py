@@ -41,7 +41,7 @@ def versions(context: V2, request: Request) -> Response:
 
 @view_config(context=V2Images, method="GET", permission=policy.LIST)
 def index(context: V2Images, request: Request) -> Response:
-    """GET /v2/images: a page of those that the caller sees, and the way to the next."""
+    """GET /v2/images: a page of the images that the caller may see."""
     settings = request.settings
     page = request.db.page(read_listing(request, settings.list_limit))
     documents = (
@@ -54,7 +54,7 @@ def index(context: V2Images, request: Request) -> Response:
 
 @view_config(context=V2Images, method="POST", permission=policy.CREATE)
 def create(context: V2Images, request: Request) -> Response:
-    """POST /v2/images: a queued image."""
+    """POST /v2/images: create a queued image."""
     draft = codec.read_draft(read_document(request), Schemas.of(request))
     image = request.lifecycle.reserve(Change(request.caller, draft))
     response = json_response(codec.image_document(image), 201)
@@ -73,11 +73,11 @@ def show(context: V2Image, request: Request) -> Response:
 
 @view_config(context=V2Image, method="PATCH", permission=policy.UPDATE)
 def update(context: V2Image, request: Request) -> Response:
-    """PATCH /v2/images/ID: a JSON patch, all of it or nothing; an empty one changes not even the time."""
+    """PATCH /v2/images/ID: apply a JSON patch, or nothing of it; an empty patch changes nothing at all."""
     given = request.media_type
     if given not in patch.MEDIA_TYPES:
         raise HTTPUnsupportedMediaType(
-            f"A patch is {' or '.join(patch.MEDIA_TYPES)}.",
+            f"The Content-Type of a patch must be {' or '.join(patch.MEDIA_TYPES)}.",
             headers={"Accept-Patch": ", ".join(patch.MEDIA_TYPES)},
         )
     changes = patch.read_patch(read_document(request), given)

@@ -1,4 +1,4 @@
-"""Imports and copies, by jobs; the tasks by which clients watch them; images in single stores."""
+"""Imports and copies, and their tasks; removing an image from one of its stores."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.changes import ImageFields, InvalidRequest
-from calotype.model.errors import UnknownTarget
+from calotype.model.errors import UnknownTarget, no_store
 from calotype.stores.contract import Capability
 
 
 @view_config(context=V2Image, name="import", method="POST", permission=policy.UPLOAD)
 def begin(context: V2Image, request: Request) -> Response:
-    """POST /v2/images/ID/import: whoever may upload may import; who may operate, may copy."""
+    """POST /v2/images/ID/import: start an import or, with the permission OPERATE, a copy."""
     header_store = request.headers.get("X-Image-Meta-Store") or None
     order = codec.read_import(read_document(request), Schemas.of(request), header_store)
     if order.method not in import_methods(request.stores):
@@ -52,7 +52,7 @@ _ORIGINS = {"glance-direct": Origin.STAGED, "web-download": Origin.URI, "copy-im
 
 
 def _targets(request: Request, order: codec.ImportOrder) -> tuple[str, ...]:
-    """The stores asked for; none stands for the default one."""
+    """Return the requested stores; an empty tuple stands for the default store."""
     if order.all_stores:
         return tuple(store.name for store in request.stores if store.can(Capability.WRITE))
     return order.stores or ()
@@ -60,7 +60,7 @@ def _targets(request: Request, order: codec.ImportOrder) -> tuple[str, ...]:
 
 @view_config(context=V2Image, name="tasks", method="GET", permission=policy.VIEW)
 def tasks(context: V2Image, request: Request) -> Response:
-    """GET /v2/images/ID/tasks: what was and is done for the image, as far as it is the caller's."""
+    """GET /v2/images/ID/tasks: the jobs of the image that the caller may see."""
     documents: list[dict[str, Any]] = [
         image_task(job)
         for job in request.db.jobs_of(context.image.id, request.settings.list_limit)
@@ -71,10 +71,9 @@ def tasks(context: V2Image, request: Request) -> Response:
 
 @bodiless_view(context=StoreImage, method="DELETE", permission=policy.OPERATE)
 def remove_from_store(context: StoreImage, request: Request) -> Response:
-    """DELETE /v2/stores/STORE/ID: the bytes in one of several stores."""
+    """DELETE /v2/stores/STORE/ID: remove the bytes from one of several stores."""
     store = context.__parent__.name
     if store not in request.stores:
-        names = ", ".join(one.name for one in request.stores)
-        raise UnknownTarget(f"There is no store {store[:63]}; one of: {names}.")
+        raise UnknownTarget(no_store(store, request.stores.entries))
     request.lifecycle.imports.remove_from_store(context.image, store, request.caller)
     return nothing()

@@ -1,4 +1,4 @@
-"""What the service says of itself: schemas, import methods, stores, usage."""
+"""Information about the service: schemas, import methods, stores, usage."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def imports(context: Info, request: Request) -> Response:
 
 @bodiless_view(context=InfoStores, method="GET", permission=policy.LIST)
 def stores(context: InfoStores, request: Request) -> Response:
-    """GET /v2/info/stores: names, descriptions, and flags where they are true."""
+    """GET /v2/info/stores: names, descriptions, and flags that are true."""
     return json_response({"stores": [_store(request, entry) for entry in request.stores.entries.values()]})
 
 
 @bodiless_view(context=InfoStores, name="detail", method="GET", permission=policy.OPERATE)
 def stores_in_detail(context: InfoStores, request: Request) -> Response:
-    """GET /v2/info/stores/detail: drivers too; where a store lies is nobody's business here."""
+    """GET /v2/info/stores/detail: also drivers and weights, but no store's place."""
     listed = [
         {
             **_store(request, entry),
@@ -69,9 +69,9 @@ def _store(request: Request, entry: Entry) -> dict[str, Any]:
 
 @bodiless_view(context=Info, name="usage", method="GET", permission=policy.LIST)
 def usage(context: Info, request: Request) -> Response:
-    """GET /v2/info/usage: what the caller's project uses of what it may, in MiB and images; -1 is no limit.
+    """GET /v2/info/usage: usage and limits of the caller's project, in MiB and images; -1 is no limit.
 
-    Staged bytes are part of `image_size_total` too.
+    `image_size_total` includes staged bytes.
     """
     settings, project = request.settings, request.caller.project
     if project is None:

@@ -1,4 +1,4 @@
-"""Tags, and the projects that images are shared with."""
+"""Tags and members: the projects that images are shared with."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def remove_tag(context: Tag, request: Request) -> Response:
 
 @bodiless_view(context=Members, method="GET", permission=policy.VIEW)
 def members(context: Members, request: Request) -> Response:
-    """GET /v2/images/ID/members: those that the caller may know of."""
+    """GET /v2/images/ID/members: the members that the caller may see."""
     check_shared(context.image)
     seen = policy.visible_members(request.caller, context.image)
     listed = [codec.member_document(context.image, member) for member in seen]
@@ -57,7 +57,7 @@ def member(context: ImageMember, request: Request) -> Response:
 
 @view_config(context=ImageMember, method="PUT", permission=policy.ANSWER)
 def answer(context: ImageMember, request: Request) -> Response:
-    """PUT /v2/images/ID/members/PROJECT: what the member says to the offer."""
+    """PUT /v2/images/ID/members/PROJECT: accept or reject the offer."""
     document = read_document(request)
     Schemas.of(request).check("member status", document)
     project = context.member.project

@@ -1,4 +1,4 @@
-"""Tasks: what is done and was done for everybody's images; an administrator's to see, and to add to."""
+"""Tasks: the jobs of all images, which only administrators can list and add to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from calotype.model.errors import NotFound
 
 @view_config(context=Tasks, method="GET", permission=policy.OPERATE)
 def index(context: Tasks, request: Request) -> Response:
-    """GET /v2/tasks: a page of them, and the way to the next."""
+    """GET /v2/tasks: a page of tasks."""
     settings = request.settings
     listing = tasks.read_listing(request, settings.list_limit)
     page = request.db.job_page(listing)
@@ -38,7 +38,7 @@ def index(context: Tasks, request: Request) -> Response:
 
 @view_config(context=Tasks, method="POST", permission=policy.OPERATE)
 def create(context: Tasks, request: Request) -> Response:
-    """POST /v2/tasks: an image, made of bytes that lie elsewhere."""
+    """POST /v2/tasks: create an image from bytes at a URI."""
     order = tasks.read_task(read_document(request), Schemas.of(request))
     asked = ImportRequest(Origin.URI, asked=order.asked)
     job_id = request.lifecycle.imports.submit(Change(request.caller, order.draft), asked).job_id
