@@ -1,4 +1,4 @@
-"""What several folders of tests and the benchmarks share. Each module has one noun:
+"""Helpers for several folders of tests and for the benchmarks:
 
 | module | holds |
 | --- | --- |

@@ -1,4 +1,4 @@
-"""A response, as it was read off the wire."""
+"""Responses, as a client reads them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """Return the body as JSON, which its Content-Type must say that it is."""
+        """Return the parsed JSON body. Its Content-Type must be JSON."""
         assert self.headers.get_content_type() == "application/json", (self.status, self.text[:300])
         return json.loads(self.body)
 
     @property
     def image(self) -> dict[str, Any]:
-        """Return the record in the body of a POST or PUT that succeeded."""
+        """Return the record in the response to a successful POST or PUT."""
         assert self.status == 200, (self.status, self.text[:300])
         return self.json["image"]
 
@@ -53,5 +53,5 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 
 
 def statuses(spoken: bytes) -> list[int]:
-    """Return the status of each response in the bytes that a connection gave."""
+    """Return the status of each response in the bytes from a connection."""
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] ([1-5][0-9]{2}) ", spoken)]

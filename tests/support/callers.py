@@ -1,4 +1,4 @@
-"""Callers that a server knows by static tokens."""
+"""Callers with static tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Body = bytes | Iterable[bytes]
 
 
 class Tokens(TokenFile):
-    """A file of tokens, and the settings of a server that knows its callers by it."""
+    """A file of tokens, and the settings of a server that uses it."""
 
     def __init__(self, folder: Path):
         super().__init__(folder / "tokens.json")
@@ -34,7 +34,7 @@ class Caller:
     def request_as(
         self, method: str, path: str, headers: Headers | None = None, body: Body | None = None
     ) -> Answer:
-        """Send one request with the token, unless the headers have another one."""
+        """Send a request with the token, unless the headers have another one."""
         fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
         if self.token is not None and not any(name.lower() == "x-auth-token" for name, _ in fields):
             fields.append(("X-Auth-Token", self.token))

@@ -1,8 +1,8 @@
-"""Empty databases on real servers, and which database the servers of tests run on.
+"""Empty databases for the servers that tests start.
 
-They run on SQLite beside their data, or on a database of their own if `CALOTYPE_TEST_DATABASE` is `postgres`
-or `mariadb`: `make databases` sets it, and `tests/servers/run` puts the address of the server into the
-environment.
+A server uses SQLite in its data directory, or a new database if `CALOTYPE_TEST_DATABASE` is `postgres` or
+`mariadb`. `make databases` sets the variable, and `tests/servers/run` puts the database server's address into
+the environment.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def make_on_mariadb(settings: Settings, name: str) -> str:
     return f"mysql+pymysql://{server}/{name}?charset=utf8mb4"
 
 
-#: How a database is made, by the name of the fixture of its server.
+#: Functions that make a database, by the name of the server's fixture.
 MAKERS: Mapping[str, Callable[[Settings, str], str]] = {
     "postgres": make_on_postgresql,
     "mariadb": make_on_mariadb,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def unpack(package: str, folder: Path) -> Path:
-    """Fetch a Debian package, without installing it, and return the folder with its files."""
+    """Download a Debian package without installing it, and return the folder with its files."""
     folder.mkdir(parents=True)
-    # The user that apt downloads as cannot write to a test's folder.
+    # apt's own user for downloads cannot write to a test's folder.
     apt = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root"]
     subprocess.run([*apt, "download", package], cwd=folder, check=True)
     (archive,) = folder.glob("*.deb")

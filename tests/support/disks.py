@@ -1,4 +1,4 @@
-"""Small disks, which are soon full."""
+"""Small disks, which fill up quickly."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _HOLD = 'mount -t tmpfs -o "size=$2,mode=0700" calotype-test "$1" && echo mounte
 
 
 class NoDisk(Exception):
-    """This process may not mount; the text is what `mount` said."""
+    """This process may not mount; the text is the error of `mount`."""
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """The path of an empty file system of that size (`4m`), for as long as the `with` lasts.
+    """Mount an empty file system of this size (`4m`) for the block, and return its path.
 
-    It is mounted on the folder, but in the namespace of a process that holds it, where the path leads:
-    elsewhere the folder stays what it was, and a run that is killed leaves no mount.
+    It is mounted on the folder only in the namespace of a helper process, to which the path leads. For other
+    processes the folder stays as it was, and a killed run leaves no mount.
 
     Raises:
         NoDisk: this process may not mount.
     """
-    # Root in a container may have the right to mount, but not to make a namespace of users; others need one.
+    # Root in a container may mount, but may not make a user namespace. Other users need one.
     users = ["--map-root-user"] if os.geteuid() else []
     command = ["unshare", "--mount", *users, "sh", "-c", _HOLD, "sh", folder, size]
     with subprocess.Popen(
@@ -39,12 +39,12 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         yield Path(f"/proc/{holder.pid}/root{folder}")
 
 
-#: unshare(2): give this process mounts of its own.
+#: A flag of unshare(2): a new mount namespace.
 _CLONE_NEWNS = 0x00020000
 
 
 def mount_here(folder: Path, size: str) -> None:
-    """Mount an empty file system of that size (`4m`) on the folder, for this process and what it starts.
+    """Mount an empty file system of this size (`4m`) on the folder, for this process and its children.
 
     The mount ends with the last of these processes.
 

@@ -1,4 +1,4 @@
-"""Small distributions made on the spot: what pip would have installed, in a folder for PYTHONPATH."""
+"""Small distributions that tests write into a folder for PYTHONPATH, as if pip had installed them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-#: A driver that takes locations: beside its own blobs it knows the bytes of somebody else, at `memory:lent`.
+#: A driver that accepts locations: besides its own blobs it reads external bytes at `memory:lent`.
 LENT = b"somebody else's bytes"
 LENDING = {
     "lending_driver.py": f"""
@@ -20,7 +20,7 @@ class LendingStore(MemoryStore):
 """
 }
 
-#: A driver as a third party may write one: files in one directory, with nothing that guards the directory.
+#: A driver as a third party may write it: files in one directory, without any guard.
 PLAIN = {
     "plain_driver.py": """
 import datetime
@@ -91,8 +91,8 @@ class PlainStore(Store):
 }
 
 
-#: A driver that hangs in a method for as long as a file `hang-METHOD` lies in the directory `gates`, and in
-#: its readers while `hang-read` does. The file `in-METHOD` has a byte for each call that has begun to hang.
+#: A driver that hangs in a method while the directory `gates` has a file `hang-METHOD`, and in its readers
+#: while it has `hang-read`. The file `in-METHOD` has a byte for each call that has begun to hang.
 HANGING = {
     "hanging_driver.py": """
 import threading
@@ -175,6 +175,6 @@ def write_distribution(
 
 
 def on_path(*folders: Path) -> dict[str, str]:
-    """The environment in which these folders' distributions count as installed."""
+    """Return an environment in which these folders' distributions count as installed."""
     inherited = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": os.pathsep.join([*map(str, folders), *([inherited] if inherited else [])])}

@@ -1,4 +1,4 @@
-"""Environments with released wheels in them, as an operator's are, and the wheels of this checkout."""
+"""Virtual environments like an operator's, and the wheels of this checkout."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ GUESTBOOK = "tests/third_party/calotype-guestbook"
 DRIVERS = [f"plugins/store_{name}" for name in ("file", "s3", "swift", "http")]
 EXTENSIONS = ["plugins/metadefs"]
 PLUGINS = [*DRIVERS, *EXTENSIONS]
-#: What others have made.
+#: Distributions that third parties would write.
 STRANGERS = [WEBDAV, GUESTBOOK]
 #: The folder of the meta distribution: the checkout's root.
 META = "."
-#: What the core cannot be installed without.
+#: The distributions that every installation needs.
 BASE = ["server", "core"]
-#: What a build would leave in the checkout, and what a wheel has no use for.
+#: Files that a build would leave in the checkout, and files that a wheel does not need.
 _LEFT_OUT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "tests")
 
 
 class Environment:
-    """A virtual environment of its own, with nothing of this process's in it.
+    """A virtual environment, separate from this process's.
 
-    `linked`: what others published, pip included, are links to what this process runs with, which
-    takes a second; otherwise there is pip, and the package index has the rest.
+    If `linked`, it has links to the installed distributions of others, pip included, which takes a second.
+    Otherwise it has pip, which installs everything else from the package index.
     """
 
     def __init__(self, home: Path, *, linked: bool):
@@ -44,11 +44,11 @@ class Environment:
             _link_what_others_published(Path(sysconfig.get_path("purelib", vars={"base": str(home)})))
 
     def run(self, command: str, *arguments: str | Path, cwd: Path | None = None) -> str:
-        """Run a command that is installed there; return what it printed, which a failure shows."""
+        """Run a command of the environment, and return its output. A failure shows the output."""
         return _run([self.bin / command, *arguments], cwd)
 
     def pip(self, *arguments: str | Path) -> str:
-        """Run pip there."""
+        """Run pip in the environment."""
         return self.run("python", "-m", "pip", "--disable-pip-version-check", *arguments)
 
 
@@ -74,9 +74,9 @@ def _run(command: list[str | Path], cwd: Path | None = None) -> str:
 
 
 def build_wheels(folder: Path) -> dict[str, Path]:
-    """Return the wheel of each source folder: meta distribution, server, core, each plugin.
+    """Return the wheel of each source folder: meta distribution, server, core and each plugin.
 
-    They lie in `folder`; processes that share it build them once.
+    They are built into `folder`, and only once by all processes that share it.
     """
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -102,7 +102,7 @@ def _wheel_of(source: str, folder: Path) -> Path:
 
 
 def distribution_of(source: str) -> str:
-    """Return the name of the distribution whose sources lie in this folder of the checkout."""
+    """Return the name of the distribution in this folder of the checkout."""
     if source == META:
         return "calotype"
     return tomllib.loads((ROOT / source / "pyproject.toml").read_text())["project"]["name"]

@@ -1,8 +1,8 @@
-"""`pserve` and `calotype-manage` in processes that start at once.
+"""`pserve` and `calotype-manage` in processes that start quickly.
 
-A start costs mostly imports, a second of processor time. So these processes are forked from one that has
-made them (`preloaded`), and then do what the commands do. What needs another environment, interpreter or
-command line from its very beginning is started as an operator starts it instead.
+Imports take most of a start: a second of processor time. These processes are forked from one that has already
+imported the code (`preloaded`), and then do what the commands do. A process that needs another interpreter,
+or variables that the interpreter reads at its start, is started as an operator does.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import MappingProxyType
 
-#: Names the configuration by which a process measures its own coverage.
+#: The variable with the configuration by which a process measures its own coverage.
 TRACE = "COVERAGE_PROCESS_CONFIG"
 
-#: Variables with which the interpreter, the loader or the C library begins.
+#: Variables that the interpreter, the loader or the C library reads at its start.
 _READ_AT_START = ("PYTHON", "LD_", "GLIBC_", "MALLOC_")
-#: Seconds for which a command may run.
+#: Timeout of a command in seconds.
 _PATIENCE = 120
 
-#: Processes that are forked from one that has made all imports.
+#: The context whose processes are forked from one that has made all imports.
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(["tests.support.preloaded"])
 
 
 class Forked:
-    """A forked process with the verbs of a `subprocess.Popen` that tests use."""
+    """A forked process with the methods of `subprocess.Popen` that tests use."""
 
     def __init__(self, process: BaseProcess):
         self._process = process
         self.pid = process.pid
 
     def poll(self) -> int | None:
-        """Return the exit status, None while the process runs."""
+        """Return the exit status, or None while the process runs."""
         return self._process.exitcode
 
     def send_signal(self, how: signal.Signals) -> None:
-        """Send a signal; one that has ended gets none."""
+        """Send a signal, unless the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, how)
 
     def wait(self, timeout: float) -> int:
-        """Return the exit status; raises TimeoutError after so many seconds."""
+        """Wait for the end and return the exit status; raises TimeoutError."""
         self._process.join(timeout)
         if self._process.exitcode is None:
             raise TimeoutError
@@ -59,7 +59,7 @@ class Forked:
 
 
 def may_fork(env: Mapping[str, str]) -> bool:
-    """Return whether a process can still take these variables when it has been running for a while."""
+    """Return whether these variables also take effect in a running process."""
     return not any(name.startswith(_READ_AT_START) and name != "PYTHONPATH" for name in env)
 
 
@@ -72,7 +72,7 @@ def start_pserve(arguments: Sequence[str | Path], log: Path, folder: Path, env: 
 def run_pserve(
     arguments: Sequence[str | Path], env: Mapping[str, str] = MappingProxyType({})
 ) -> subprocess.CompletedProcess[str]:
-    """Run `pserve ARGUMENTS`, which cannot start, to its end; `stdout` has all that it printed.
+    """Run `pserve ARGUMENTS`, which must fail to start, to its end. `stdout` has all of its output.
 
     Raises:
         TimeoutError: it has not ended after two minutes.
@@ -86,7 +86,7 @@ def run_pserve(
 def run_manage(
     arguments: Sequence[str | Path], env: Mapping[str, str] = MappingProxyType({})
 ) -> subprocess.CompletedProcess[str]:
-    """Run `calotype-manage ARGUMENTS` to its end, without a terminal; `env` adds to its environment.
+    """Run `calotype-manage ARGUMENTS` to its end, without a terminal. `env` is added to its environment.
 
     Raises:
         TimeoutError, subprocess.TimeoutExpired: it has not ended after two minutes.
@@ -124,7 +124,7 @@ def _start(
     out: Path,
     err: Path,
 ) -> Forked:
-    # Whoever starts it first may be traced. Each child that is to be traced begins that itself.
+    # The server of forks must not be traced, even if this process is. Its children begin tracing themselves.
     trace = os.environ.pop(TRACE, None)
     try:
         multiprocessing.forkserver.ensure_running()
@@ -145,7 +145,7 @@ def _become(
     out: Path,
     err: Path,
 ) -> None:
-    """Do what the command does that `argv` calls, as if it had been started with that environment."""
+    """Run the command in this process, as if it had been started with these arguments and environment."""
     for path, number in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
     sys.stdout.reconfigure(write_through=True)
@@ -154,7 +154,7 @@ def _become(
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     os.chdir(folder)
     sys.argv = argv
-    Path("/proc/self/comm").write_text(argv[0][:15])  # what it is called in a list of processes
+    Path("/proc/self/comm").write_text(argv[0][:15])  # its name in a list of processes
     if TRACE in environment:
         import coverage
 

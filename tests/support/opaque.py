@@ -1,6 +1,6 @@
-"""Small files that begin byte for byte as real kernels, disks, volumes and compressed files do.
+"""Small files with the first bytes of real kernels, disks, volumes and compressed files.
 
-No tool is needed to make them; tests/functional/test_real_opaque_images.py tries what real tools make.
+tests/functional/test_real_opaque_images.py uses files that real tools make.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SIZE = 128 * _SECTOR
 
 
 def _file(sectors: dict[int, bytes], size: int = _SIZE) -> bytes:
-    """A file with these bytes at these offsets."""
+    """Return a file with these bytes at these offsets."""
     data = bytearray(size)
     for offset, content in sectors.items():
         data[offset : offset + len(content)] = content
@@ -29,13 +29,13 @@ def _partition(kind: int, start: int, sectors: int, boot: int = 0, chs: bytes = 
 
 
 def kernel() -> bytes:
-    """A bzImage: a jump, a PE header for UEFI, `55 AA` where a boot sector ends, and `HdrS` behind."""
+    """Return a bzImage: a jump, a PE header for UEFI, `55 AA` at the end of the boot sector, then `HdrS`."""
     return _file(
         {
             0: b"MZ\xea\x07\x00\xc0\x07\x8c\xc8\x8e\xd8\x8e\xc0\x8e\xd0\x31\xe4\xfb\xfc\xbe\x40\x00",
             0x3C: struct.pack("<I", 0x82),
             0x82: b"PE\0\0\x64\x86\x04\x00",
-            # Code lies where partitions would be: their boot flags are no flags.
+            # Code in the place of partitions, with bytes that are no valid boot flags.
             0x1BE: bytes(range(1, 0x30)),
             0x1F1: b"\x1e\x01\x00\x60\xea\x07\x00\x00\x00\xff\xff\x00\x00\x55\xaa\xeb\x6a",
             0x202: b"HdrS\x0f\x02",
@@ -44,7 +44,7 @@ def kernel() -> bytes:
 
 
 def hybrid_gpt() -> bytes:
-    """A GPT whose protective MBR has other partitions too, as `sgdisk --hybrid` makes it."""
+    """Return a GPT whose protective MBR has other partitions, too, as `sgdisk --hybrid` makes it."""
     return _file(
         {
             446: _partition(0x0C, 34, 20, boot=0x80) + _partition(0xEE, 1, 33, chs=b"\xff\xff\xff"),
@@ -55,12 +55,12 @@ def hybrid_gpt() -> bytes:
 
 
 def protective_gpt() -> bytes:
-    """A GPT behind the MBR that protects it."""
+    """Return a GPT with its protective MBR."""
     return _file({446: _partition(0xEE, 1, 127), 510: b"\x55\xaa", 512: b"EFI PART\0\0\1\0\x5c\0\0\0"})
 
 
 def floppy() -> bytes:
-    """A FAT12 floppy: two tables, but the media descriptor of no fixed disk."""
+    """Return a FAT12 floppy, whose media descriptor is not that of a fixed disk."""
     fields = struct.pack("<HBHBHHBHHHII", 512, 1, 1, 2, 224, 2880, 0xF0, 9, 18, 2, 0, 0)
     return _file(
         {0: b"\xeb\x3c\x90mkfs.fat" + fields, 54: b"FAT12   \x0e\x1f\xbe\x5b\x7c\xac", 510: b"\x55\xaa"}
@@ -87,7 +87,7 @@ COMPRESSED = {
     "gzip": gzip.compress(bytes(_SIZE)),
     "xz": lzma.compress(bytes(_SIZE)),
     "bzip2": bz2.compress(bytes(_SIZE)),
-    # The standard library has neither of these two: a frame of one empty block each.
+    # The standard library cannot make these two, which are frames of one empty block.
     "zstd": b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00" + bytes(600),
     "lz4": b"\x04\x22\x4d\x18\x60\x40\x82\x00\x00\x00\x00" + bytes(600),
 }
@@ -104,13 +104,13 @@ COMPRESSED["zip"] = _zip()
 
 
 def udf(sector: int = 2048) -> bytes:
-    """A disc with the descriptors of UDF, and none of ISO 9660."""
+    """Return a disc with UDF descriptors and without ISO 9660."""
     names = (b"BEA01", b"NSR03", b"TEA01")
     step = max(sector, 2048)
     return _file({0x8000 + step * at: b"\0" + name + b"\1" for at, name in enumerate(names)}, 96 << 10)
 
 
 def qcow2(features: int = 0) -> bytes:
-    """An empty disk of 1 MiB: a qcow2 of version 3 with these incompatible features."""
+    """Return an empty disk of 1 MiB as qcow2 version 3 with these incompatible features."""
     header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 3, 0, 0, 16, 1 << 20, 0, 1, 3 << 16, 1 << 16, 1, 0, 0)
     return (header + struct.pack(">QQQII", features, 0, 0, 4, 104)).ljust(4 << 16, b"\0")

@@ -1,4 +1,4 @@
-"""Pages of the documentation: their fenced blocks, which tests run as readers type them."""
+"""The fenced blocks of documentation pages, which tests run as readers type them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FENCE = re.compile(r"^```(?:\{code-block\} )?(\w+)\n(?::caption: (.*)\n\n?)?((?
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its caption where it has one, and its text."""
+    """A fenced block: its language, its caption if it has one, and its text."""
 
     language: str
     caption: str | None

@@ -1,4 +1,4 @@
-"""What a server's start imports, so that a process forked from one that has imported this starts at once."""
+"""Import the modules that a server imports, so that processes forked from this one start quickly."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""Pages of docs/results, which commands write: what was measured, and when, where and how."""
+"""Write pages of docs/results, which say when, where and how something was measured."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.support.ini import ROOT
 
 RESULTS = ROOT / "docs" / "results"
 
-#: Distributions that a measurement depends on.
+#: Distributions whose versions a page names.
 _VERSIONS = ("calotype-core", "pyramid", "waitress", "SQLAlchemy")
 _GIB = 1 << 30
 
 
 def write_page(page: Path, title: str, command: str, *parts: str) -> None:
-    """Write a page of results: a title, how they came about, and the parts, which are Markdown.
+    """Write a page of results: a title, the circumstances, and the parts, which are Markdown.
 
-    `command` is what to type to get the page anew. The arguments of this process are noted beside it.
+    `command` is the command that writes the page again. The page also names the arguments of this process.
     """
     rows = {
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
@@ -39,7 +39,7 @@ def write_page(page: Path, title: str, command: str, *parts: str) -> None:
 
 
 def machine() -> str:
-    """Describe this machine in a few words."""
+    """Return a short description of this machine."""
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     kernel = ".".join(platform.release().split(".")[:2])
@@ -47,20 +47,20 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """Name the versions of what is measured."""
+    """Return the versions of Python and the measured distributions."""
     named = [f"{name} {version(name)}" for name in _VERSIONS]
     return ", ".join([f"Python {platform.python_version()}", *named])
 
 
 def _command_line() -> str:
-    """Return the arguments that this process was started with, without the machine's own paths."""
+    """Return the command line of this process, without paths of this machine."""
     program, *arguments = sys.orig_argv
     words = [Path(program).name, *(word.removeprefix(f"{ROOT}/") for word in arguments)]
     return shlex.join(words)
 
 
 def _commit() -> str:
-    """Return the commit of the checkout, and whether something was changed since."""
+    """Return the commit of the checkout, and whether there are uncommitted changes."""
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""Who there is, and what each may do: the table of `calotype.model.policy` in the words of an operator."""
+"""Callers and their rights, as docs/security.md has them, independent of `calotype.model.policy`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CALLERS = {
 
 
 def expected(who: str, permission: str, status: Status, visibility: Visibility) -> bool:
-    """The documented table, in the words of an operator."""
+    """Return whether the documented table gives the caller this permission."""
     writes = not who.endswith("reader") and who != "anonymous"
     belongs = who.startswith("member") and visibility is Visibility.SHARED
     sees = (

@@ -1,4 +1,4 @@
-"""A Calotype server in a process of its own, as `pserve INI name=value` starts it."""
+"""A Calotype server in its own process, as `pserve INI name=value` starts it."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _SECRET_HEADERS = ("x-auth-token", "x-service-token", "authorization", "cookie")
 _COOKIE = "session=canary-91d2f07c55"
 #: Shorter secrets may occur in responses by chance.
 _SECRET_MIN = 16
-#: What a blob's file is called: the image's id and a part for the attempt.
+#: The name of a blob's file: the image's id and a part for the attempt.
 _BLOB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9a-f]{12}")
 
-#: What a file store's directory holds beside blobs: the driver's own marker, and the core's.
+#: Other files in a file store's directory: the driver's own marker and the core's.
 _MARKERS = (".calotype-store", MARKER_KEY)
 
 
 class StartFailed(Exception):
-    """The server ended before it answered; the text is what it printed."""
+    """The server ended before it answered; the text is its output."""
 
 
 def write_ini(
@@ -69,7 +69,7 @@ class Server:
         python: Path | None = None,
         within: Iterable[str] = (),
     ):
-        """Start a server. `within` is put before its command line, to enter a namespace, say."""
+        """Start a server. `within` precedes its command line, for example to enter a namespace."""
         folder.mkdir(parents=True, exist_ok=True)
         self.ini = ini
         self.data_dir = data_dir or folder / "data"
@@ -81,7 +81,7 @@ class Server:
         self._python = python
         self.start()
 
-    # -- its life
+    # -- start and end
 
     def start(self) -> None:
         """Start the server on a new port, and return when it answers.
@@ -96,7 +96,7 @@ class Server:
 
     @property
     def variables(self) -> list[str]:
-        """Return the variables that stand behind the ini file, in commands too: where the data is."""
+        """Return the variables for the ini file, which tell servers and commands where the data is."""
         data_dir = f"data_dir={self.data_dir}"
         # SQLite's file is below data_dir already, and an ini file of another kind keeps its own URL.
         return [data_dir] if KIND == "sqlite" else [data_dir, f"database_url={self.database_url}"]
@@ -139,10 +139,10 @@ class Server:
             self.process.send_signal(how)
         status = self.process.wait(timeout=30)
         log = self.log
-        assert [secret for secret in self._secrets if secret in log] == [], "a secret stands in the log"
+        assert [secret for secret in self._secrets if secret in log] == [], "the log contains a secret"
         return status
 
-    # -- what it wrote
+    # -- log, database and files
 
     @property
     def base(self) -> str:
@@ -151,7 +151,7 @@ class Server:
 
     @property
     def log(self) -> str:
-        """Return everything that it has logged."""
+        """Return the whole log."""
         return self.log_path.read_text(errors="replace")
 
     def log_lines(self, request_id: str) -> list[str]:
@@ -167,11 +167,11 @@ class Server:
         )
 
     def query(self, statement: str, *values: str) -> list[tuple]:
-        """Return rows of its database; each `?` stands for a value."""
+        """Return rows of the database. Each `?` stands for a value."""
         return self._run(statement, values)
 
     def execute(self, statement: str, *values: str) -> None:
-        """Change its database without its knowledge."""
+        """Change the database behind the server's back."""
         self._run(statement, values)
 
     def _run(self, statement: str, values: tuple[str, ...]) -> list[tuple]:
@@ -185,7 +185,7 @@ class Server:
             return [tuple(row) for row in result] if result.returns_rows else []
 
     def blobs(self, image_id: str = "", store: str = "images") -> list[Path]:
-        """Return the files in its file store that hold bytes of this image, or of any image."""
+        """Return the files with bytes of this image, or of any image, in a file store."""
         return [
             path
             for path in (self.data_dir / store).rglob("*")
@@ -193,17 +193,17 @@ class Server:
         ]
 
     def leftovers(self, store: str = "images") -> list[Path]:
-        """Return the files in its file store that are neither blobs nor markers: what uploads left."""
+        """Return the files in a file store that are neither blobs nor markers, such as parts of uploads."""
         return [
             path
             for path in (self.data_dir / store).rglob("*")
             if path.is_file() and not _BLOB.fullmatch(path.name) and path.name not in _MARKERS
         ]
 
-    # -- speaking to it
+    # -- requests
 
     def connect(self) -> http.client.HTTPConnection:
-        """Return a connection to it, which the caller closes."""
+        """Return a connection to the server, which the caller closes."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def request(
@@ -213,7 +213,7 @@ class Server:
         headers: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]] | None = None,
         body: bytes | Iterable[bytes] | None = None,
     ) -> Answer:
-        """Send one request on a connection of its own. An iterable body is sent in chunks."""
+        """Send a request on a new connection. An iterable body is sent in chunks."""
         fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
         if not any(name.lower() == "cookie" for name, _ in fields):
             fields.append(("Cookie", _COOKIE))
@@ -241,9 +241,10 @@ class Server:
                 self._secrets.add(text)
 
     def _without_secrets(self, answer: Answer) -> Answer:
-        """Return the answer, after checking that it has no secret that was ever sent."""
+        """Return the response after checking that it contains no secret of any request."""
         told = f"{answer.headers}".encode("utf-8", "replace") + answer.body
-        assert [secret for secret in self._secrets if secret.encode() in told] == [], "an answer has a secret"
+        found = [secret for secret in self._secrets if secret.encode() in told]
+        assert found == [], "a response contains a secret"
         return answer
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
@@ -251,9 +252,9 @@ class Server:
         return self.request("GET", path, headers)
 
     def readyz(self, wanted: Callable[[Answer], bool]) -> Answer:
-        """Wait until the answer of /readyz is as wanted, and return it.
+        """Wait until the response of /readyz is as wanted, and return it.
 
-        /readyz reports what the last probe saw, so a change shows only after a while.
+        /readyz reports the result of the last probe, so changes appear after a while.
         """
         return wait_for(lambda: self.get("/readyz"), wanted, seconds=20)
 
@@ -289,9 +290,9 @@ class Server:
         return self.post("/images", {**OCTETS, **meta(**fields)}, body).image
 
     def speak(self, sent: bytes, *, hang_up: bool = False, seconds: float = 15) -> bytes:
-        """Send bytes as they are, and return everything that arrives until the server closes.
+        """Send raw bytes, and return everything that arrives until the server closes.
 
-        `hang_up` ends our side of the connection first, as the death of a client does.
+        With `hang_up`, close our side of the connection first, like a client that dies.
 
         Raises:
             TimeoutError: the server neither answered nor closed.

@@ -12,7 +12,7 @@ from tests.support.callers import Caller
 from tests.support.server import OCTETS, Server, meta
 from tests.support.waiting import wait_for
 
-#: The bytes of an image, where any do.
+#: The bytes of an image if their content does not matter.
 BYTES = b"chunk00000remainder"
 #: The two formats that an image with bytes must have.
 FORMATS = {"disk_format": "raw", "container_format": "ovf"}
@@ -20,7 +20,7 @@ FORMATS = {"disk_format": "raw", "container_format": "ovf"}
 
 @dataclass(frozen=True)
 class V1(Caller):
-    """Requests below /v1, with the token of a caller who has one."""
+    """A client of /v1, with a token or without one."""
 
     server: Server
     token: str | None = None
@@ -88,7 +88,7 @@ class V1(Caller):
         return [image["id"] for image in self.list(query)]
 
     def detail(self, image_id: str) -> dict[str, Any]:
-        """Return the whole record of an image, or of a deleted one, as an administrator sees it."""
+        """Return the record of an image, which may be deleted, as an administrator sees it."""
         everything = self.list("is_public=none&limit=1000&changes-since=1970-01-01")
         (found,) = [image for image in everything if image["id"] == image_id]
         return found
@@ -101,13 +101,13 @@ class V1(Caller):
 
 
 def made(answer: Answer) -> dict[str, Any]:
-    """Return the record in the answer to a POST that succeeded."""
+    """Return the record in the response to a successful POST."""
     assert answer.status == 201, (answer.status, answer.text[:300])
     return answer.json["image"]
 
 
 def changed(answer: Answer) -> dict[str, Any]:
-    """Return the record in the answer to a PUT that succeeded."""
+    """Return the record in the response to a successful PUT."""
     assert answer.status == 200, (answer.status, answer.text[:300])
     return answer.json["image"]
 

@@ -1,4 +1,4 @@
-"""A client of Images v2, and a server with three stores that knows four people by their tokens."""
+"""A client of Images v2, and a server with three stores and four callers with tokens."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Body = bytes | Iterable[bytes] | None
 
 @dataclass(frozen=True)
 class Person(Caller):
-    """A client of Images v2 with a token, in a project; every refusal must be a JSON error."""
+    """A client of Images v2 with a token for a project. Every refusal must be a JSON error."""
 
     server: Server
     project: str
@@ -151,7 +151,7 @@ class People:
     adm: Person
 
 
-#: An id that no image gets. It is the same in each run, so that tests keep their names.
+#: An id that no image has. It is constant, so that the names of tests are.
 NOBODY = "00000000-0000-4000-8000-00000000dead"
 
 
@@ -175,7 +175,7 @@ def stores(web: Web) -> dict[str, str]:
 
 
 def start(folder: Path, web: Web, **settings: str) -> People:
-    """Start a server in the folder that knows four people by their tokens."""
+    """Start a server in the folder with four callers who have tokens."""
     who = {"u1": ("P1", "member"), "u2": ("P2", "member"), "r1": ("P1", "reader"), "adm": ("P0", "admin")}
     tokens = Tokens(folder)
     given = {name: tokens.add(name, project, (role,)) for name, (project, role) in who.items()}

@@ -1,7 +1,7 @@
-"""A web server that images are fetched from, and the pages that a test gives it.
+"""A web server from which images are fetched, and its pages.
 
-A page is a function of the request's handler that writes the whole response. Pages are the functions below,
-or a test's own.
+A page is a function of the request's handler that writes the whole response. Tests use the functions below,
+or their own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Web(ThreadingHTTPServer):
         self.connections = 0
         self._closed = socket.socket()
         self._closed.bind(("127.0.0.1", 0))
-        #: A port where nobody listens, and nobody will as long as this server runs.
+        #: A port on which no server listens, as long as this server runs.
         self.closed: int = self._closed.getsockname()[1]
         self._thread = threading.Thread(target=self.serve_forever, args=[0.01])
 
@@ -84,7 +84,7 @@ class Web(ThreadingHTTPServer):
         return self.url(f"/{name}")
 
     def remove(self, url: str) -> None:
-        """Remove the page at a URL, which is 404 from now on."""
+        """Remove the page at a URL, which then gets 404."""
         del self.pages[url.removeprefix(self.url(""))]
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -109,7 +109,7 @@ class Web(ThreadingHTTPServer):
 
 class _Handler(SimpleHTTPRequestHandler):
     server: Web
-    #: Seconds after which a silent client is dropped, so that no thread outlives the tests.
+    #: Timeout for a silent client in seconds, so that no thread outlives the tests.
     timeout = 60
 
     def __init__(self, request: Any, client_address: Any, server: Web):
@@ -165,7 +165,7 @@ def redirect(location: str, status: int = 302) -> Page:
 
 
 def raw(head: str, body: bytes = b"") -> Page:
-    """Make a page that writes a head (whose lines end with `\\n` here) and a body as they are, and closes."""
+    """Make a page that writes a raw head (whose lines end with `\\n` here) and body, and closes."""
     return verbatim(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
 
 
@@ -184,7 +184,7 @@ def verbatim(*pieces: bytes, pause: float = 0.0, forever: bool = False) -> Page:
 
 
 def in_turn(*pages: Page) -> Page:
-    """Make a page that is each of these in turn, and the last one from then on."""
+    """Make a page that answers with each of these pages in turn, and then always with the last one."""
     left = list(pages)
 
     def page(handler: BaseHTTPRequestHandler) -> None:

@@ -1,4 +1,4 @@
-"""HTTP byte by byte: what goes out and comes back on one connection."""
+"""HTTP as bytes on one connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-#: Seconds after which a test fails instead of waiting on.
+#: Timeout of tests in seconds.
 PATIENCE = 15
 
 

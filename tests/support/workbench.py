@@ -1,4 +1,4 @@
-"""What these tests stand on: a real SQLite database on disk, a store in memory, the lifecycle over both."""
+"""A service without HTTP: a real SQLite database on disk, a store in memory, and the verbs over both."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ from calotype.transfers.places import Places
 from calotype.transfers.probes import Probes
 from calotype.transfers.readers import Announced
 
-#: Who holds the leases of what tests write down themselves.
+#: The owner of leases that tests write into the database.
 OWNER = "tests"
 CALLER = Caller(user=None, project="default", roles=frozenset({"admin"}))
 
 
 def make_settings(**values: Any) -> Settings:
-    """Settings with one value that a database test never looks at, and the rest as given."""
+    """Return settings with these values, and a database URL that is never opened."""
     return Settings(**{"database_url": "sqlite://", **values})
 
 
 def make_database(path: Path, *branches: migrate.Branch) -> Path:
-    """Make a database at the newest schema of the core and of these branches; its connections are closed."""
+    """Make a database with the newest schema of the core and of these branches, and close its connections."""
     engine = build_engine(f"sqlite:///{path}")
     migrate.upgrade(engine, [migrate.CORE, *branches])
     engine.dispose()
@@ -72,9 +72,9 @@ def make_catalog(*drivers: Store, default: str | None = None) -> Catalog:
 
 
 class Moody(MemoryStore):
-    """A MemoryStore that fails when it is told to: `failing` maps a method to what it raises, once.
+    """A MemoryStore that fails on demand: `failing` maps a method to the error that it raises once.
 
-    `late` makes `add` fail when it has already kept the bytes, as a store does whose answer got lost.
+    With `late`, `add` fails after it has stored the bytes, like a store whose answer is lost.
     """
 
     def __init__(self, name: str = "memory", options: MemoryStore.Options | None = None):
@@ -107,7 +107,7 @@ class Moody(MemoryStore):
 
 
 def begin_upload(unit: Unit, image_id: str, key: str, store: str) -> None:
-    """Write an intent down, as an upload does that has just begun."""
+    """Record an upload attempt, like an upload that has just begun."""
     now = datetime.datetime.now(datetime.UTC)
     image = Image(image_id, Status.QUEUED, now, now)
     lease = Lease(OWNER, now + datetime.timedelta(minutes=1))
@@ -116,7 +116,7 @@ def begin_upload(unit: Unit, image_id: str, key: str, store: str) -> None:
 
 @dataclass
 class Bench:
-    """A database, a store and a lifecycle, and the means to look behind them."""
+    """A database, a store and the verbs over them, with direct access to rows and blobs."""
 
     path: Path
     database: Database
@@ -127,7 +127,7 @@ class Bench:
     caller: Caller = field(default=CALLER)
 
     def __post_init__(self) -> None:
-        # Tests count commits: the one that begins a project's usage is not among them.
+        # Tests count commits, without the one that begins to count a project's usage.
         self.database.start_usage(self.caller.project)
 
     @property
@@ -139,7 +139,7 @@ class Bench:
         return Service(self.settings, self.database, self.stores, self.lifecycle, places, probes, extensions)
 
     def row(self, image_id: str) -> ImageRow:
-        """The image's row, be it a tombstone."""
+        """Return the image's row, which may be a tombstone."""
         with self.database.engine.connect() as connection:
             return connection.execute(select(ImageRow.__table__).where(ImageRow.id == image_id)).one()
 
@@ -147,7 +147,7 @@ class Bench:
         return Status(self.row(image_id).status)
 
     def locations(self, image_id: str | None = None) -> list[Any]:
-        """All location rows, or those of one image, whatever their state."""
+        """Return all location rows, or those of one image, in any state."""
         rows = select(LocationRow.__table__)
         if image_id is not None:
             rows = rows.where(LocationRow.image_id == image_id)
@@ -160,7 +160,7 @@ class Bench:
 
     @property
     def blobs(self) -> dict[str, bytes]:
-        """What lies in the store: location -> bytes."""
+        """The blobs in the store: location -> bytes."""
         return {f"blob:{key}": data for key, (data, _) in self.store.shelf.blobs.items()}
 
     def reserve(self, draft: ImageFields | None = None) -> Image:
@@ -176,7 +176,7 @@ class Bench:
         return self.lifecycle.update(Change(self.caller, draft, image))
 
     def page(self, limit: int, after: Image | None = None) -> Page:
-        """A page of the public images, oldest first."""
+        """Return a page of the public images, oldest first."""
         listing = ImageQuery(Scope.PUBLIC, limit=limit)
         behind = None if after is None else position(after, listing.sort)
         return self.database.page(replace(listing, after=behind))
@@ -189,7 +189,7 @@ class Bench:
             reader.close()
 
     def raw(self) -> sqlite3.Connection:
-        """Another program's connection to the same database; the caller closes it."""
+        """Return a connection to the database like another program's; the caller closes it."""
         return sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
 
 
@@ -197,11 +197,11 @@ class Bench:
 def make_bench(
     template: Path, store: Moody | None = None, settings: Settings | None = None, **options: Any
 ) -> Iterator[Bench]:
-    """A bench over a copy of the database `template`."""
+    """Make a bench over a copy of the database `template`, for the block."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(shutil.copy(template, Path(directory) / "registry.sqlite"))
         database = open_database(path, **options)
-        # Nothing here survives the test, so nothing waits for the disk.
+        # No data must survive the test, so no write waits for the disk.
         event.listen(database.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
         store, settings = store or Moody(), settings or make_settings()
         stores = make_catalog(store)
