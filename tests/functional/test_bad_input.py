@@ -113,13 +113,13 @@ def test_a_size_that_is_none_is_400_and_leaves_no_record(server: Server, size: b
     assert_never_recorded(server, image_id)
 
 
-def test_the_largest_size_there_is_is_over_the_cap(server: Server) -> None:
+def test_the_largest_size_exceeds_the_cap(server: Server) -> None:
     image_id = str(uuid.uuid4())
     assert_refused(send(server, "x-image-meta-size", b"9223372036854775807", image_id), 413)
     assert_never_recorded(server, image_id)
 
 
-def test_a_name_has_at_most_255_characters_whatever_their_bytes(server: Server) -> None:
+def test_a_name_has_at_most_255_characters_of_any_width(server: Server) -> None:
     name = "日" * 255
     image = server.request("POST", "/images", {"x-image-meta-name": name.encode()}).image
     assert image["name"] == name
@@ -139,7 +139,7 @@ def test_a_name_of_10_kb_is_400(server: Server) -> None:
 @pytest.mark.parametrize(
     "text", ["Küche", "日本語", "\N{PENGUIN} boot", "a%0Ab", "a%0D%0AX-Evil: 1", "100 %"]
 )
-def test_text_comes_back_as_it_was_given(server: Server, text: str) -> None:
+def test_text_is_returned_unchanged(server: Server, text: str) -> None:
     headers = {"x-image-meta-name": text.encode(), "x-image-meta-property-note": text.encode()}
     image = server.request("POST", "/images", headers).image
     assert (image["name"], image["properties"]["note"]) == (text, text)
@@ -193,7 +193,7 @@ def test_more_headers_than_any_image_needs_are_431_and_leave_no_record(server: S
     assert_never_recorded(server, image_id)
 
 
-def test_as_many_properties_as_allowed_can_be_read_by_a_common_client(server: Server) -> None:
+def test_a_common_client_can_read_the_maximum_of_properties(server: Server) -> None:
     properties = {f"x-image-meta-property-p{number}": "v" * 400 for number in range(70)}
     image = server.post("/images", properties).image
     assert len(image["properties"]) == 70
@@ -204,7 +204,7 @@ def test_as_many_properties_as_allowed_can_be_read_by_a_common_client(server: Se
     assert server.put(f"/images/{image['id']}", meta(property_p1="w")).status == 200
 
 
-def test_properties_that_are_long_one_by_one_or_together_are_413(server: Server) -> None:
+def test_properties_that_are_too_long_alone_or_together_are_413(server: Server) -> None:
     image_id = str(uuid.uuid4())
     headers = {"x-image-meta-property-a": "v" * 65537}
     assert_refused(server.post("/images", {"x-image-meta-id": image_id, **headers}), 413)
@@ -241,7 +241,7 @@ def test_a_property_never_shadows_a_field(server: Server, name: str) -> None:
         {"min_disk": "many"},
     ],
 )
-def test_a_field_outside_of_its_range_is_400(server: Server, fields: dict[str, str]) -> None:
+def test_a_field_outside_its_range_is_400(server: Server, fields: dict[str, str]) -> None:
     image_id = str(uuid.uuid4())
     assert_refused(server.post("/images", meta(id=image_id, **fields)))
     assert_never_recorded(server, image_id)
@@ -264,7 +264,7 @@ def assert_killed_or_never_recorded(server: Server, image_id: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [0, 10, 3 << 20], ids=["nothing", "little", "much"])
-def test_a_client_that_hangs_up_half_way_leaves_nothing(server: Server, sent: int) -> None:
+def test_a_client_that_disconnects_halfway_leaves_nothing(server: Server, sent: int) -> None:
     image_id = str(uuid.uuid4())
     server.speak(
         b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
@@ -275,7 +275,7 @@ def test_a_client_that_hangs_up_half_way_leaves_nothing(server: Server, sent: in
     assert_killed_or_never_recorded(server, image_id)
 
 
-def test_chunks_that_break_off_leave_nothing(server: Server) -> None:
+def test_interrupted_chunks_leave_nothing(server: Server) -> None:
     image_id = str(uuid.uuid4())
     server.speak(
         b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
@@ -308,7 +308,7 @@ def test_a_client_that_resets_the_connection_leaves_nothing(server: Server) -> N
     assert_killed_or_never_recorded(server, image_id)
 
 
-def test_bytes_past_the_announced_length_are_not_the_images(server: Server) -> None:
+def test_bytes_after_the_announced_length_are_not_stored(server: Server) -> None:
     spoken = server.speak(
         b"POST /images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
         b"Content-Length: 5\r\n\r\nhello, and more\r\n\r\n",

@@ -69,7 +69,7 @@ def test_a_full_disk_is_413_and_the_next_smaller_image_is_taken(
     assert server.get(f"/images/{kept['id']}").body == b"k" * MIB
 
 
-def test_a_used_up_quota_is_413_and_room_comes_back_with_a_delete(start_server: StartServer) -> None:
+def test_an_exhausted_quota_is_413_until_an_image_is_deleted(start_server: StartServer) -> None:
     server = start_server({"store.file.quota": "3000"})
     first = server.upload(b"x" * 2000)["id"]
     image_id = str(uuid.uuid4())
@@ -80,13 +80,13 @@ def test_a_used_up_quota_is_413_and_room_comes_back_with_a_delete(start_server: 
     assert server.upload(b"y" * 2000)["status"] == "active"
 
 
-def test_a_disk_without_the_room_that_must_stay_free_takes_no_upload(start_server: StartServer) -> None:
+def test_an_upload_is_refused_if_it_would_use_the_reserved_space(start_server: StartServer) -> None:
     server = start_server({"store.file.min_free": "1000000 TB"})
     assert_told_plainly(server.post("/images", OCTETS, b"bytes"), 413)
     assert server.reserve()["status"] == "queued"
 
 
-def test_a_data_directory_that_goes_away_is_503_until_it_comes_back(start_server: StartServer) -> None:
+def test_a_missing_data_directory_is_503_until_it_returns(start_server: StartServer) -> None:
     server = start_server()
     image = server.upload(b"on that disk")
     reserved = server.reserve()["id"]
@@ -118,7 +118,7 @@ def test_an_unmounted_disk_is_503_and_not_an_empty_store(start_server: StartServ
     assert server.get(f"/images/{image['id']}").body == b"on that disk"
 
 
-def test_a_delete_while_the_disk_is_away_leaves_the_bytes_written_down(start_server: StartServer) -> None:
+def test_a_delete_without_the_disk_leaves_the_bytes_pending(start_server: StartServer) -> None:
     server = start_server()
     image_id = server.upload(b"on that disk")["id"]
     images = server.data_dir / "images"
@@ -171,7 +171,7 @@ def test_a_locked_database_is_503_with_retry_after_and_nothing_happened(impatien
 
 
 @only_sqlite
-def test_a_database_that_is_locked_when_the_bytes_are_there_leaves_no_lie(impatient: Server) -> None:
+def test_a_database_that_is_locked_during_an_upload_keeps_a_true_record(impatient: Server) -> None:
     image_id = str(uuid.uuid4())
     sent_half, locked = threading.Event(), threading.Event()
 
@@ -201,7 +201,7 @@ def test_a_database_that_is_locked_when_the_bytes_are_there_leaves_no_lie(impati
 
 
 @only_sqlite
-def test_a_database_without_its_tables_is_503_until_they_come_back(start_server: StartServer) -> None:
+def test_a_database_without_tables_is_503_until_they_return(start_server: StartServer) -> None:
     server = start_server()
     image = server.upload(b"bytes", is_public="True")
     with contextlib.closing(sqlite3.connect(server.data_dir / "calotype.sqlite", timeout=30)) as database:
@@ -221,7 +221,7 @@ def test_a_database_without_its_tables_is_503_until_they_come_back(start_server:
 
 
 @only_sqlite
-def test_a_database_that_is_none_stops_the_start_with_one_sentence(start_server: StartServer) -> None:
+def test_a_file_that_is_not_a_database_stops_the_start_with_one_sentence(start_server: StartServer) -> None:
     server = start_server()
     server.upload(b"bytes")
     server.stop()

@@ -53,7 +53,7 @@ def test_bug_5_no_file_of_the_machine_is_read_or_deleted_through_a_location(serv
     assert precious.read_text() == "keep me"
 
 
-def test_bug_6_a_client_cannot_write_what_the_server_owns(server: Server) -> None:
+def test_bug_6_a_client_cannot_write_the_servers_fields(server: Server) -> None:
     image = server.upload(b"owned")
     path = f"/images/{image['id']}"
     for headers in (
@@ -95,11 +95,11 @@ def test_bug_9_every_image_can_be_deleted(lending_server: Server) -> None:
     assert server.get(f"/images/{other}").body == LENT
 
 
-def test_bug_10_an_image_without_bytes_breaks_off_no_200(server: Server) -> None:
+def test_bug_10_an_image_without_bytes_interrupts_no_200(server: Server) -> None:
     assert server.get(f"/images/{server.reserve()['id']}").status == 404
 
 
-def test_bug_11_properties_stand_in_their_own_headers_only(server: Server) -> None:
+def test_bug_11_properties_have_only_headers_of_their_own(server: Server) -> None:
     image = server.reserve(property_a="1")
     told = server.head(f"/images/{image['id']}").meta
     assert told["property-a"] == "1"
@@ -125,7 +125,7 @@ def peak_memory(server: Server) -> int:
 
 
 @pytest.mark.parametrize("size", ["many", "", "1.5", "12 bytes"])
-def test_bug_13_a_size_that_is_no_number_is_400(server: Server, size: str) -> None:
+def test_bug_13_a_size_that_is_not_a_number_is_400(server: Server, size: str) -> None:
     answer = server.post("/images", meta(size=size))
     assert answer.status == 400
     assert "size" in answer.text
@@ -136,7 +136,7 @@ def test_bug_13_a_declared_size_is_verified(server: Server) -> None:
     assert answer.status == 400
 
 
-def test_bug_14_bytes_and_json_are_typed_and_measured(server: Server) -> None:
+def test_bug_14_bytes_and_json_have_a_type_and_a_length(server: Server) -> None:
     created = server.post("/images", OCTETS, b"typed")
     assert created.headers.get_content_type() == "application/json"
     got = server.get(f"/images/{created.image['id']}")
@@ -145,7 +145,7 @@ def test_bug_14_bytes_and_json_are_typed_and_measured(server: Server) -> None:
     assert server.get("/images").headers.get_content_type() == "application/json"
 
 
-def test_bug_15_a_failed_upload_leaves_nothing_that_stops_the_next(server: Server) -> None:
+def test_bug_15_a_failed_upload_does_not_prevent_the_next_one(server: Server) -> None:
     image_id = str(uuid.uuid4())
     server.post("/images", {**OCTETS, **meta(id=image_id, size="99")}, b"too few")
     assert server.blobs(image_id) == []

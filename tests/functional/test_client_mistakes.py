@@ -25,7 +25,7 @@ def ask(server: Server, method: str, path: str, document: object, headers: dict[
 
 
 @pytest.mark.parametrize("path", [f"{CLASSIC}/{{}}", f"{V1}/{{}}", f"{V2}/{{}}/file", f"{V2}/{{}}/stage"])
-def test_the_access_log_counts_the_bytes_of_a_body_that_came(server: Server, path: str) -> None:
+def test_the_access_log_counts_the_bytes_that_arrived(server: Server, path: str) -> None:
     """An upload that breaks off in the middle is not logged with the length that it announced."""
     path, sent = path.format(server.reserve(**FORMATS)["id"]), 1 << 20
     head = (
@@ -37,7 +37,7 @@ def test_the_access_log_counts_the_bytes_of_a_body_that_came(server: Server, pat
     assert f" status=400 in={sent} " in line
 
 
-def test_the_access_log_counts_chunks_and_not_the_bytes_that_were_refused_unread(server: Server) -> None:
+def test_the_access_log_counts_chunks_but_no_unread_bytes(server: Server) -> None:
     chunked = server.post(CLASSIC, OCTETS, iter([b"eleven", b" byte"]))
     assert access_line(server, chunked)["in"] == "11"
     refused = server.post(CLASSIC, {**OCTETS, **meta(type="nonsense")}, b"eleven byte")
@@ -61,7 +61,7 @@ def upload(server: Server, asked: str, image_id: str) -> Answer:
         ("deactivated", "; its bytes never change, so create a new one."),
     ],
 )
-def test_an_upload_in_the_wrong_status_is_told_the_status_and_the_cure(
+def test_an_upload_in_the_wrong_status_gets_the_status_and_a_remedy(
     server: Server, asked: str, status: str, cure: str
 ) -> None:
     image_id = server.reserve(**FORMATS)["id"]
@@ -103,7 +103,7 @@ def test_an_upload_in_the_wrong_status_is_told_the_status_and_the_cure(
         ),
     ],
 )
-def test_staging_and_importing_in_the_wrong_status_too(
+def test_staging_and_importing_in_the_wrong_status_get_the_status_and_a_remedy(
     server: Server, asked: str, document: object, status: str, told: str
 ) -> None:
     image_id = server.reserve(**FORMATS)["id"]
@@ -115,7 +115,7 @@ def test_staging_and_importing_in_the_wrong_status_too(
     assert told in refused.json["error"]["message"]
 
 
-def test_bytes_that_are_not_there_are_refused_with_the_status(server: Server) -> None:
+def test_a_download_without_bytes_is_refused_with_the_status(server: Server) -> None:
     image_id = server.reserve(**FORMATS)["id"]
     for path in (CLASSIC, V1):
         refused = server.get(f"{path}/{image_id}")
@@ -153,7 +153,7 @@ def test_bytes_that_are_not_there_are_refused_with_the_status(server: Server) ->
         (CLASSIC, JSON, "is an image's bytes; it is 'application/json'."),
     ],
 )
-def test_a_header_that_cannot_be_read_is_shown_with_what_it_may_be(
+def test_an_invalid_header_is_quoted_with_the_valid_values(
     server: Server, path: str, headers: dict[str, str], told: str
 ) -> None:
     refused = server.post(path, headers, b"bytes" if "Content-Type" in headers else None)
@@ -162,7 +162,7 @@ def test_a_header_that_cannot_be_read_is_shown_with_what_it_may_be(
 
 @pytest.mark.parametrize("path", [CLASSIC, V1])
 @pytest.mark.parametrize(("store", "told"), [("fiel", NO_STORE), ("http", TAKES_NONE)])
-def test_an_unknown_or_read_only_store_is_refused_although_no_bytes_come(
+def test_an_unknown_or_read_only_store_is_refused_without_bytes(
     server: Server, path: str, store: str, told: str
 ) -> None:
     """It used to be forgotten, and the bytes went into the default store later."""
@@ -230,9 +230,7 @@ def test_an_import_into_an_unknown_or_read_only_store_is_a_conflict(server: Serv
         ("/v2/metadefs/namespaces?sort_key=foo", "'foo'; one of: "),
     ],
 )
-def test_a_parameter_that_cannot_be_read_is_shown_with_what_it_may_be(
-    server: Server, path: str, told: str
-) -> None:
+def test_an_invalid_parameter_is_quoted_with_the_valid_values(server: Server, path: str, told: str) -> None:
     refused = server.get(path)
     assert (refused.status, told in refused.text) == (400, True), refused.text
 
@@ -253,7 +251,7 @@ def test_a_parameter_that_cannot_be_read_is_shown_with_what_it_may_be(
         (V1, {"image": {"size": "5GB"}}, "it is a number of bytes in digits, not '5GB'."),
     ],
 )
-def test_a_value_of_a_document_is_shown_with_what_it_may_be(
+def test_an_invalid_value_of_a_document_is_quoted_with_the_valid_values(
     server: Server, path: str, document: object, told: str
 ) -> None:
     if "/ID/" in path:
@@ -263,7 +261,7 @@ def test_a_value_of_a_document_is_shown_with_what_it_may_be(
 
 
 @pytest.mark.parametrize("path", [CLASSIC, V1, V2])
-def test_a_limit_beyond_all_numbers_of_images_is_taken(server: Server, path: str) -> None:
+def test_a_huge_limit_is_accepted(server: Server, path: str) -> None:
     assert server.get(f"{path}?limit=99999999999999").status == 200
 
 
@@ -276,7 +274,7 @@ def test_a_limit_beyond_all_numbers_of_images_is_taken(server: Server, path: str
         (b'{"name": "\xff"}', "not a JSON document in UTF-8."),
     ],
 )
-def test_a_body_that_is_no_document_is_told_where(server: Server, body: bytes, told: str) -> None:
+def test_a_malformed_document_is_refused_with_its_place(server: Server, body: bytes, told: str) -> None:
     refused = server.post(V2, JSON, body)
     message = refused.json["error"]["message"]
     assert (refused.status, message.startswith("Malformed JSON: "), told in message) == (400, True, True)
@@ -297,7 +295,7 @@ def test_a_body_that_is_no_document_is_told_where(server: Server, body: bytes, t
         ("DELETE {}", None, 403, "is protected and cannot be deleted. Set protected to false first."),
     ],
 )
-def test_what_an_image_does_not_allow_is_refused_with_the_cure(
+def test_a_change_that_the_image_forbids_is_refused_with_a_remedy(
     server: Server, asked: str, document: object, status: int, told: str
 ) -> None:
     method, path = asked.format(f"{V2}/{server.reserve(protected='true')['id']}").split()
@@ -306,7 +304,7 @@ def test_what_an_image_does_not_allow_is_refused_with_the_cure(
     assert (refused.status, told in refused.json["error"]["message"]) == (status, True), refused.text
 
 
-def test_an_id_that_is_taken_and_a_list_of_members_that_is_none_are_told_the_cure(server: Server) -> None:
+def test_a_taken_id_and_a_missing_list_of_members_get_a_remedy(server: Server) -> None:
     image_id = server.reserve()["id"]
     for path in (CLASSIC, V1):
         taken = server.post(path, meta(id=image_id))
@@ -315,7 +313,7 @@ def test_an_id_that_is_taken_and_a_list_of_members_that_is_none_are_told_the_cur
     assert (refused.status, 'Send {"memberships": [' in refused.json["error"]["message"]) == (400, True)
 
 
-def test_the_size_of_an_upload_and_the_op_of_a_patch_are_shown(server: Server) -> None:
+def test_an_invalid_upload_size_and_patch_operation_are_quoted(server: Server) -> None:
     path = f"{V2}/{server.reserve(**FORMATS)['id']}"
     sized = server.put(f"{path}/file", {**OCTETS, "X-OpenStack-Image-Size": "5GB"}, b"bytes")
     assert (sized.status, "it is a number of bytes in digits, not '5GB'." in sized.text) == (400, True)

@@ -53,9 +53,7 @@ def formats(server: Server, image_id: str) -> tuple[str | None, str | None]:
 
 @every_dialect
 @pytest.mark.parametrize("other", ["raw", "vmdk", "iso"])
-def test_an_image_cannot_be_declared_to_be_what_its_bytes_are_not(
-    server: Server, declare: Declare, other: str
-) -> None:
+def test_a_wrong_format_cannot_be_declared(server: Server, declare: Declare, other: str) -> None:
     """r1-A8: a qcow2 that came without a format was declared raw later."""
     image_id = server.upload(qcow2())["id"]
     answer = declare(server, image_id, disk_format=other)
@@ -65,7 +63,7 @@ def test_an_image_cannot_be_declared_to_be_what_its_bytes_are_not(
 
 
 @every_dialect
-def test_an_image_can_be_declared_to_be_what_its_bytes_are(server: Server, declare: Declare) -> None:
+def test_the_right_format_can_be_declared(server: Server, declare: Declare) -> None:
     image_id = server.upload(qcow2())["id"]
     answer = declare(server, image_id, disk_format="qcow2", container_format="bare")
     assert answer.status == 200, answer.text
@@ -84,7 +82,7 @@ def test_the_container_decides_whether_the_bytes_are_the_disk(
 
 
 @every_dialect
-def test_other_metadata_may_be_sent_with_a_declaration_that_stays(server: Server, declare: Declare) -> None:
+def test_other_metadata_can_change_beside_an_unchanged_declaration(server: Server, declare: Declare) -> None:
     """An image whose declaration was wrong before it was judged can still be renamed."""
     image_id = server.upload(qcow2(), disk_format="qcow2", container_format="bare")["id"]
     server.execute("UPDATE images SET disk_format = 'raw' WHERE id = ?", image_id)
@@ -92,9 +90,7 @@ def test_other_metadata_may_be_sent_with_a_declaration_that_stays(server: Server
 
 
 @every_dialect
-def test_a_format_that_is_declared_while_the_bytes_come_is_compared_too(
-    server: Server, declare: Declare
-) -> None:
+def test_a_format_that_is_declared_during_the_upload_is_compared(server: Server, declare: Declare) -> None:
     """r1-A8: the order in which the declaration and the bytes come makes no difference."""
     image_id, data = server.reserve()["id"], qcow2()
     begun, declared = threading.Event(), threading.Event()
@@ -121,13 +117,13 @@ def test_a_format_that_is_declared_while_the_bytes_come_is_compared_too(
     assert server.blobs(image_id) == []
 
 
-def test_nothing_is_compared_where_findings_are_only_recorded(start_server: StartServer) -> None:
+def test_nothing_is_compared_if_inspection_only_records(start_server: StartServer) -> None:
     server = start_server({"calotype.inspection": "record"})
     image_id = server.upload(qcow2())["id"]
     assert by_v2(server, image_id, disk_format="raw").status == 200
 
 
-def test_a_raw_image_that_looks_like_a_disc_is_as_large_as_its_bytes(server: Server) -> None:
+def test_a_raw_image_that_looks_like_a_disc_has_the_size_of_its_bytes(server: Server) -> None:
     """r1-A7: the size in the descriptor of a disc was taken for that of the disk."""
     disc = bytearray((DISK * 8)[: 40 * 1024])
     struct.pack_into("<B5sB", disc, 32 * 1024, 1, b"CD001", 1)

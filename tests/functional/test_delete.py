@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.server import OCTETS, Server, meta
 
 
-def test_check_31_a_deleted_image_is_gone_and_so_are_its_bytes(server: Server) -> None:
+def test_check_31_a_delete_removes_the_image_and_its_bytes(server: Server) -> None:
     image_id = server.upload(b"soon gone", is_public="True")["id"]
     assert len(server.blobs(image_id)) == 1
     answer = server.delete(f"/images/{image_id}")
@@ -41,7 +41,7 @@ def test_a_killed_image_can_be_deleted(server: Server) -> None:
     assert server.delete(f"/images/{image_id}").status == 200
 
 
-def test_a_protected_image_is_deleted_only_when_it_is_no_longer(server: Server) -> None:
+def test_a_protected_image_can_be_deleted_after_unprotecting_it(server: Server) -> None:
     image_id = server.upload(b"kept", protected="True")["id"]
     refused = server.delete(f"/images/{image_id}")
     assert refused.status == 403

@@ -48,7 +48,7 @@ def test_a_range_is_206_with_exactly_these_bytes(
 
 
 @pytest.mark.parametrize("asked", ["bytes=1024-", "bytes=5000-6000", "bytes=-0"])
-def test_a_range_outside_is_416_and_tells_the_size(server: Server, path: str, asked: str) -> None:
+def test_a_range_outside_the_image_is_416_with_the_size(server: Server, path: str, asked: str) -> None:
     answer = server.get(path, {"Range": asked})
     assert answer.status == 416
     assert answer.headers["Content-Range"] == "bytes */1024"
@@ -66,7 +66,7 @@ def test_a_range_outside_is_416_and_tells_the_size(server: Server, path: str, as
         "bytes=--1",
     ],
 )
-def test_what_is_no_range_is_ignored(server: Server, path: str, asked: str) -> None:
+def test_an_invalid_range_is_ignored(server: Server, path: str, asked: str) -> None:
     answer = server.get(path, {"Range": asked})
     assert (answer.status, answer.body) == (200, BYTES)
 
@@ -85,7 +85,7 @@ def test_if_none_match_with_the_etag_is_304_without_bytes(server: Server, path: 
     assert server.get(path, {"If-None-Match": '"other"'}).status == 200
 
 
-def test_if_range_gives_the_range_only_while_the_etag_holds(server: Server, path: str) -> None:
+def test_if_range_allows_the_range_only_with_the_right_etag(server: Server, path: str) -> None:
     etag = server.get(path).headers["ETag"]
     same = server.get(path, {"Range": "bytes=0-1", "If-Range": etag})
     assert (same.status, same.body) == (206, BYTES[:2])
@@ -100,7 +100,7 @@ def test_check_33_an_image_without_bytes_is_a_clean_404(server: Server) -> None:
     assert "x-image-meta-status" not in answer.headers
 
 
-def test_an_image_whose_file_is_gone_is_an_error_before_any_byte(server: Server) -> None:
+def test_a_missing_file_is_an_error_before_any_byte(server: Server) -> None:
     image_id = server.upload(b"gone")["id"]
     (blob,) = server.blobs(image_id)
     blob.unlink()
@@ -109,7 +109,7 @@ def test_an_image_whose_file_is_gone_is_an_error_before_any_byte(server: Server)
     assert str(server.data_dir) not in answer.text
 
 
-def test_an_image_whose_file_is_short_is_an_error_before_any_byte(server: Server) -> None:
+def test_a_truncated_file_is_an_error_before_any_byte(server: Server) -> None:
     image_id = server.upload(b"whole bytes")["id"]
     (blob,) = server.blobs(image_id)
     blob.chmod(0o600)
@@ -119,7 +119,7 @@ def test_an_image_whose_file_is_short_is_an_error_before_any_byte(server: Server
     assert b"whole" not in answer.body.splitlines()
 
 
-def test_a_location_that_its_driver_does_not_take_any_more_is_no_fault_of_the_client(server: Server) -> None:
+def test_a_location_that_the_driver_no_longer_accepts_is_a_5xx(server: Server) -> None:
     """r1-E15: as when an operator has given a store's name to another driver."""
     image_id = server.upload(b"somewhere")["id"]
     server.execute("UPDATE image_locations SET location = 'elsewhere:x' WHERE image_id = ?", image_id)
@@ -131,7 +131,7 @@ def test_a_location_that_its_driver_does_not_take_any_more_is_no_fault_of_the_cl
         assert server.head(path).status == 200
 
 
-def test_two_downloads_on_one_connection(server: Server, path: str) -> None:
+def test_one_connection_serves_two_downloads(server: Server, path: str) -> None:
     connection = server.connect()
     try:
         for _ in range(2):
@@ -143,6 +143,6 @@ def test_two_downloads_on_one_connection(server: Server, path: str) -> None:
         connection.close()
 
 
-def test_a_get_with_a_body_is_answered_all_the_same(server: Server, path: str) -> None:
+def test_a_get_with_a_body_is_answered(server: Server, path: str) -> None:
     answer = server.request("GET", path, {}, b"a body that means nothing")
     assert (answer.status, answer.body) == (200, BYTES)

@@ -99,7 +99,7 @@ def two_stores(start_server: StartServer) -> Server:
     return start_server(TWO_STORES)
 
 
-def test_a_drivers_new_form_of_location_makes_no_orphans(start_server: StartServer, tmp_path: Path) -> None:
+def test_a_new_form_of_location_makes_no_orphans(start_server: StartServer, tmp_path: Path) -> None:
     """r1-A3: `ob:KEY` becomes `obs2:KEY`, and a repair removed the bytes of all living images."""
     plugin = write_distribution(
         tmp_path / "plugin",
@@ -157,7 +157,7 @@ def test_a_fresh_database_beside_a_full_store_removes_nothing_without_agreement(
     assert [json.loads(line).get("repaired") for line in done.stdout.splitlines()] == [False] * 21 + [None]
 
 
-def test_a_repair_removes_what_its_operator_agreed_to(start_server: StartServer) -> None:
+def test_a_repair_removes_the_confirmed_number_of_objects(start_server: StartServer) -> None:
     """r1-A4: --yes-remove with the number that the refusal named."""
     server = start_server()
     kept = upload(server, b"kept")
@@ -197,7 +197,7 @@ def test_images_in_a_store_that_no_setting_names_are_unreachable(two_stores: Ser
     assert [one["kind"] for one in findings(two_stores)] == ["missing"]
 
 
-def test_a_store_that_is_away_is_exit_status_2_and_the_others_are_looked_at(two_stores: Server) -> None:
+def test_an_unavailable_store_is_exit_status_2_and_the_others_are_checked(two_stores: Server) -> None:
     """r1-H8: the run ended at the first store that did not answer."""
     away = upload(two_stores, b"in the first")
     missing = upload(two_stores, b"in the second", "second")

@@ -135,9 +135,7 @@ def assert_database_full(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_full_disk_is_emptied_through_the_api_and_takes_images_again(
-    server: Server, disk: Disk, dialect: Dialect
-) -> None:
+def test_a_full_disk_can_be_emptied_through_the_api(server: Server, disk: Disk, dialect: Dialect) -> None:
     """r1-H1"""
     paths = fill_with_images(server, dialect)
     disk.fill()
@@ -150,9 +148,7 @@ def test_a_full_disk_is_emptied_through_the_api_and_takes_images_again(
     assert dialect.upload(server, os.urandom(4 * MIB)).status in (200, 201)
 
 
-def test_only_deletes_are_taken_until_the_disk_has_room_for_the_reserve_again(
-    server: Server, disk: Disk
-) -> None:
+def test_only_deletes_are_accepted_until_the_reserve_fits_again(server: Server, disk: Disk) -> None:
     """r1-H1"""
     image = server.upload(b"bytes")
     filler = disk.fill()
@@ -167,7 +163,7 @@ def test_only_deletes_are_taken_until_the_disk_has_room_for_the_reserve_again(
     assert disk.reserve.exists()
 
 
-def test_the_reserve_comes_back_by_itself_when_there_is_room(start_server: StartServer, disk: Disk) -> None:
+def test_the_reserve_is_restored_when_there_is_room(start_server: StartServer, disk: Disk) -> None:
     """r1-H1"""
     server = start_server({"calotype.sweep_interval": "0.05"}, data_dir=disk.data_dir, within=disk.within)
     server.upload(b"bytes")

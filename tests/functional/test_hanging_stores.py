@@ -166,7 +166,7 @@ def test_uploads_to_a_store_that_hangs_are_told_so_and_others_go_on(
     assert len(server.query("SELECT id FROM images WHERE status = 'active'")) == before + 1
 
 
-def test_downloads_from_a_store_that_hangs_are_told_so_and_others_go_on(gates: Gates) -> None:
+def test_downloads_from_a_hanging_store_get_503_and_others_succeed(gates: Gates) -> None:
     """r1-D3: with readers that hang, and then with a get() that does."""
     server = gates.server
     near, far = server.upload(BYTES)["id"], upload_to(server, "slow").image["id"]
@@ -208,7 +208,7 @@ def test_slow_clients_of_a_healthy_store_make_it_busy_and_not_unavailable(
     assert server.head(f"/images/{far}").status == 200
 
 
-def test_deletes_in_a_store_that_hangs_are_left_to_a_sweep(gates: Gates) -> None:
+def test_deletes_in_a_hanging_store_are_left_to_a_sweep(gates: Gates) -> None:
     """r1-D3: the record is gone at once; the bytes go when the store is back."""
     server = gates.server
     near = server.upload(BYTES)["id"]
@@ -229,7 +229,7 @@ def test_deletes_in_a_store_that_hangs_are_left_to_a_sweep(gates: Gates) -> None
     assert [answer.status for answer in answers] == [200] * 4
 
 
-def test_a_location_whose_source_says_nothing_is_told_so_and_others_go_on(gates: Gates) -> None:
+def test_a_location_with_a_silent_source_gets_503_and_others_succeed(gates: Gates) -> None:
     """r1-D3: registering is part of the request, under the store's deadline."""
     server = gates.server
     near = server.upload(BYTES)["id"]
@@ -256,7 +256,7 @@ def copy_from(server: Server, uri: str) -> Answer:
 
 
 @pytest.mark.parametrize("order", [web_download, import_task, copy_from])
-def test_an_import_is_taken_before_its_source_is_asked(
+def test_an_import_is_accepted_before_its_source_is_contacted(
     gates: Gates, order: Callable[[Server, str], Answer]
 ) -> None:
     """r1-D5: what the URL itself forbids is told at once, and without a look-up."""
@@ -275,7 +275,7 @@ def test_an_import_is_taken_before_its_source_is_asked(
 
 
 @pytest.mark.campaign
-def test_an_s3_endpoint_that_says_nothing_stops_neither_the_start_nor_others(
+def test_a_silent_s3_endpoint_stops_neither_the_start_nor_other_requests(
     gates: Gates, start_server: StartServer
 ) -> None:
     """r1-D3: with boto3's own timeouts far away; and a start that asks each store."""
@@ -299,7 +299,7 @@ def test_an_s3_endpoint_that_says_nothing_stops_neither_the_start_nor_others(
 
 
 @pytest.mark.campaign
-def test_a_store_that_hangs_does_not_keep_the_process_from_ending(
+def test_a_hanging_store_does_not_prevent_the_process_from_stopping(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     """r1-D3: SIGTERM ends it within `drain_timeout`, and the little that closing may take."""

@@ -105,7 +105,7 @@ def told(headers: http.client.HTTPMessage) -> dict[str, str]:
     return {name.lower(): text for name, text in headers.items() if name.lower() not in PASSING}
 
 
-def test_head_says_of_every_resource_what_get_says(server: Server, stored: Stored) -> None:
+def test_head_of_every_resource_has_the_headers_of_get(server: Server, stored: Stored) -> None:
     """r1-B4, r1-G10: and leaves the connection fit for the next request, which shows that no body came."""
     server.readyz(lambda answer: answer.status == 200)  # from now on it says the same each time
     with contextlib.closing(server.connect()) as connection:
@@ -125,7 +125,7 @@ def test_head_says_of_every_resource_what_get_says(server: Server, stored: Store
 
 
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_head_of_an_active_image_describes_its_bytes_as_get_does(
+def test_head_of_an_active_image_has_the_headers_of_its_bytes(
     server: Server, stored: Stored, mount: str
 ) -> None:
     """r1-B4: what qemu-img, wget --spider and nbdkit read an image by."""
@@ -142,9 +142,7 @@ def test_head_of_an_active_image_describes_its_bytes_as_get_does(
 
 
 @pytest.mark.parametrize("mount", METADATA)
-def test_head_of_an_image_without_bytes_is_its_metadata_and_says_nothing_of_bytes(
-    server: Server, mount: str
-) -> None:
+def test_head_of_an_image_without_bytes_has_only_metadata(server: Server, mount: str) -> None:
     """r1-B4: 200 in every state, without a length, be it 0."""
     queued = server.reserve(checksum=MD5, size="5")["id"]
     killed, withheld = str(uuid.uuid4()), server.upload(b"withheld")["id"]
@@ -163,7 +161,7 @@ def test_head_of_an_image_without_bytes_is_its_metadata_and_says_nothing_of_byte
                 assert connection.sock is used
 
 
-def test_head_of_bytes_that_are_not_there_is_what_get_is(server: Server) -> None:
+def test_head_of_missing_bytes_gets_the_same_error_as_get(server: Server) -> None:
     """r1-B4"""
     queued = server.reserve()["id"]
     for path in (f"/v1/images/{queued}/file", f"/v2/images/{queued}/file", f"/v2/images/{uuid.uuid4()}/file"):
@@ -182,7 +180,7 @@ def dated(stored: Stored, seconds: int) -> str:
 
 @pytest.mark.parametrize("mount", MOUNTS)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_conditions_are_judged_in_the_order_of_rfc_9110(
+def test_conditions_are_checked_in_the_order_of_rfc_9110(
     server: Server, stored: Stored, method: str, mount: str
 ) -> None:
     """r1-B4, r1-B8, r1-G6: whatever is not about these bytes is 412, and what the client has already 304."""
@@ -222,7 +220,7 @@ def test_conditions_are_judged_in_the_order_of_rfc_9110(
 
 
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_a_range_is_given_only_of_the_bytes_that_if_range_names(
+def test_a_range_is_sent_only_if_if_range_names_these_bytes(
     server: Server, stored: Stored, mount: str
 ) -> None:
     """r1-B4: by the ETag, as each dialect spells it, or by exactly the date of Last-Modified."""
@@ -241,7 +239,7 @@ def test_a_range_is_given_only_of_the_bytes_that_if_range_names(
         assert (answer.status, answer.body) == (status, BYTES[1:3] if status == 206 else BYTES), named
 
 
-def test_last_modified_is_when_the_bytes_became_active_and_stays(server: Server) -> None:
+def test_last_modified_is_the_time_of_activation(server: Server) -> None:
     """r1-G6: a client that has the bytes does not fetch them again because their name has changed."""
     image_id = server.reserve()["id"]
     path, now = f"/images/{image_id}", time.time()
@@ -259,7 +257,7 @@ def test_last_modified_is_when_the_bytes_became_active_and_stays(server: Server)
     assert server.head(path).headers["Last-Modified"] == "Sat, 03 Feb 2001 04:05:06 GMT"
 
 
-def test_an_image_that_was_active_before_such_moments_were_kept_has_its_own_age(server: Server) -> None:
+def test_the_last_modified_of_older_images_is_their_creation(server: Server) -> None:
     """r1-G6: as a server of the previous release leaves it in the same database."""
     path = f"/images/{server.upload(BYTES)['id']}"
     server.execute("UPDATE images SET activated_at = NULL WHERE id = ?", path.removeprefix("/images/"))

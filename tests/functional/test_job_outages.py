@@ -143,7 +143,7 @@ def assert_there(server: Server, image_id: str) -> None:
     assert server.get(f"/v2/images/{image_id}/file").body == BYTES
 
 
-def test_two_processes_wait_with_their_jobs_for_a_store_and_lose_none(
+def test_two_processes_keep_their_jobs_while_a_store_is_unavailable(
     start_server: StartServer, data_dir: Path, far: Far
 ) -> None:
     """r1-H4"""
@@ -165,7 +165,7 @@ def test_two_processes_wait_with_their_jobs_for_a_store_and_lose_none(
     assert "Traceback" not in one.log + two.log
 
 
-def test_a_job_that_waits_goes_on_after_a_restart(
+def test_a_waiting_job_continues_after_a_restart(
     start_server: StartServer, data_dir: Path, far_file: Far
 ) -> None:
     """r1-H4"""
@@ -191,9 +191,7 @@ def test_a_deletion_ends_the_wait(start_server: StartServer, data_dir: Path, far
     wait_for(server, lambda task: task["status"] == "failure" and "was deleted" in task["message"])
 
 
-def test_a_job_gives_up_when_it_has_waited_as_long_as_it_may(
-    start_server: StartServer, data_dir: Path, far_file: Far
-) -> None:
+def test_a_job_gives_up_after_its_patience(start_server: StartServer, data_dir: Path, far_file: Far) -> None:
     """r1-H4"""
     server = start_server({**STORES, **far_file.settings, "calotype.job_patience": "2"}, data_dir=data_dir)
     far_file.leave()

@@ -82,14 +82,14 @@ def test_pages_follow_each_other_by_next(fresh_server: Server, path: str) -> Non
     assert lengths == [2, 2, 1]
 
 
-def test_a_marker_gives_what_comes_after_it(fresh_server: Server) -> None:
+def test_a_marker_selects_the_images_after_it(fresh_server: Server) -> None:
     made = [fresh_server.reserve(is_public="True")["id"] for _ in range(3)]
     assert ids(fresh_server, f"/images?marker={made[0]}") == made[1:]
     assert ids(fresh_server, f"/images?marker={made[0].upper()}") == made[1:]
     assert ids(fresh_server, f"/images?marker={made[-1]}") == []
 
 
-def test_one_answer_has_no_more_images_than_the_limit_of_the_settings(start_server) -> None:
+def test_a_page_has_at_most_list_limit_images(start_server) -> None:
     server = start_server({"calotype.list_limit": "2"})
     made = [server.reserve(is_public="True")["id"] for _ in range(3)]
     for path in ("/images", "/images?limit=1000"):
@@ -98,7 +98,7 @@ def test_one_answer_has_no_more_images_than_the_limit_of_the_settings(start_serv
         assert ids(server, page["next"]) == made[2:]
 
 
-def test_a_limit_of_zero_lists_nothing_and_says_no_next(server: Server) -> None:
+def test_a_limit_of_zero_lists_nothing_and_has_no_next(server: Server) -> None:
     server.reserve(is_public="True")
     assert server.get("/images?limit=0").json == {"images": []}
 
@@ -119,7 +119,7 @@ def test_a_limit_of_zero_lists_nothing_and_says_no_next(server: Server) -> None:
         "marker=%ff",
     ],
 )
-def test_a_limit_or_marker_that_is_none_is_400(server: Server, path: str, query: str) -> None:
+def test_an_invalid_limit_or_marker_is_400(server: Server, path: str, query: str) -> None:
     answer = server.get(f"{path}?{query}")
     assert answer.status == 400
     assert answer.headers.get_content_type() == "text/plain"

@@ -31,7 +31,7 @@ def request_id(answer: Answer) -> str:
     return answer.headers["x-openstack-request-id"]
 
 
-def test_a_request_has_one_access_line_with_id_status_bytes_and_time(server: Server) -> None:
+def test_each_request_has_one_access_line_with_id_status_bytes_and_time(server: Server) -> None:
     uploaded = server.post("/images", OCTETS, b"eleven byte")
     path = f"/images/{uploaded.image['id']}"
     line = access_line(server, uploaded)
@@ -49,7 +49,7 @@ def test_a_request_has_one_access_line_with_id_status_bytes_and_time(server: Ser
     ("method", "path", "status"),
     [("GET", "/nothing", "404"), ("PUT", "/images", "405"), ("GET", "/images?limit=x", "400")],
 )
-def test_a_refused_request_has_its_line_too_and_no_error(
+def test_a_refused_request_has_an_access_line_and_no_error(
     server: Server, method: str, path: str, status: str
 ) -> None:
     answer = server.request(method, path)

@@ -36,7 +36,7 @@ def test_check_30_bytes_for_an_unknown_id_are_404_and_nothing_is_recorded(server
         ("BREW", "/images", "GET, HEAD, POST"),
     ],
 )
-def test_check_33_a_method_that_is_not_served_is_405_with_allow(
+def test_check_33_an_unsupported_method_is_405_with_allow(
     server: Server, method: str, path: str, allowed: str
 ) -> None:
     answer = server.request(method, path)
@@ -58,7 +58,7 @@ def test_check_33_paths_that_were_never_meant_are_404(server: Server, method: st
     assert server.request(method, path).status == 404
 
 
-def test_nothing_hangs_under_an_image(server: Server) -> None:
+def test_there_are_no_paths_below_an_image(server: Server) -> None:
     image_id = server.upload(b"leaf")["id"]
     for path in (f"/images/{image_id}/edit", f"/images/{image_id}.json", f"/images/{image_id}/file"):
         assert server.get(path).status == 404, path

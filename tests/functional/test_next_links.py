@@ -41,7 +41,7 @@ def delete_namespace(server: Server, name: str) -> None:
         ("/v2/metadefs/namespaces?sort_dir=asc&", "namespaces", make_namespace, delete_namespace),
     ],
 )
-def test_a_walk_goes_on_although_its_marker_was_deleted(
+def test_a_next_link_works_after_its_marker_was_deleted(
     fresh_server: Server,
     path: str,
     key: str,

@@ -70,7 +70,7 @@ def test_a_body_of_one_byte_in_chunks_is_a_body(server: Server) -> None:
             assert server.get(f"/images/{image['id']}").body == whole
 
 
-def test_a_location_counts_where_the_body_is_empty(lending_server: Server) -> None:
+def test_a_location_counts_with_an_empty_body(lending_server: Server) -> None:
     """r1-H9: as it does where there is none."""
     located = {**OCTETS, **meta(location="memory:lent", **FORMATS)}
     assert lending_server.post("/images", located, iter(())).image["status"] == "active"
@@ -79,7 +79,7 @@ def test_a_location_counts_where_the_body_is_empty(lending_server: Server) -> No
     assert lending_server.put(f"/images/{queued}", located, iter(())).image["status"] == "active"
 
 
-def test_in_v2_an_empty_body_is_none_where_none_belongs_and_no_bytes_where_some_do(server: Server) -> None:
+def test_in_v2_an_empty_body_is_no_document_but_an_image_of_no_bytes(server: Server) -> None:
     """r1-H9: an image of no bytes is one, as nova's snapshots of volumes are."""
     for framing in FRAMINGS:
         empty = (lambda: iter(())) if framing == "chunks" else (lambda: b"")
@@ -91,7 +91,7 @@ def test_in_v2_an_empty_body_is_none_where_none_belongs_and_no_bytes_where_some_
         assert server.request("DELETE", path, {}, empty()).status == 204
 
 
-def test_a_document_of_v1_may_be_missing_and_its_headers_count(server: Server) -> None:
+def test_without_a_document_v1_reads_the_headers(server: Server) -> None:
     """r1-G5: fog-openstack announces JSON with every request."""
     for empty in (b"", None, iter(())):
         made = server.post("/v1/images", {**JSON, **meta(name="fog")}, empty)

@@ -111,7 +111,7 @@ def check_iso(path: Path) -> None:
     ],
     ids=["raw", "qcow2", "vmdk", "iso"],
 )
-def test_a_real_image_comes_back_whole_and_its_tools_find_no_fault(
+def test_a_real_image_is_returned_unchanged(
     server: Server,
     tmp_path: Path,
     disk_format: str,

@@ -227,7 +227,7 @@ def try_all(
 
 
 @pytest.mark.parametrize(("name", "kind"), KERNELS.items())
-def test_a_kernel_or_a_ramdisk_is_taken(images: Images, server: Server, name: str, kind: str) -> None:
+def test_a_kernel_or_a_ramdisk_is_accepted(images: Images, server: Server, name: str, kind: str) -> None:
     """r1-B1"""
     data = images.from_package(name)
     try_all(images, server, name, data, {kind: kind, "raw": "bare"}, "qcow2")
@@ -235,39 +235,39 @@ def test_a_kernel_or_a_ramdisk_is_taken(images: Images, server: Server, name: st
 
 
 @pytest.mark.parametrize("name", DISCS)
-def test_a_disc_that_also_boots_from_a_disk_is_taken(images: Images, server: Server, name: str) -> None:
+def test_a_disc_that_also_boots_from_a_disk_is_accepted(images: Images, server: Server, name: str) -> None:
     """r1-B1"""
     try_all(images, server, name, images.from_package(name), {"iso": "bare", "raw": "bare"}, "vmdk")
 
 
 @pytest.mark.parametrize("name", RAW)
-def test_a_boot_disk_is_taken(images: Images, server: Server, name: str) -> None:
+def test_a_boot_disk_is_accepted(images: Images, server: Server, name: str) -> None:
     """r1-B1"""
     try_all(images, server, name, images.from_package(name), {"raw": "bare"}, "vdi")
 
 
 @pytest.mark.parametrize("name", VOLUMES)
-def test_a_disk_or_a_volume_is_taken(images: Images, server: Server, name: str) -> None:
+def test_a_disk_or_a_volume_is_accepted(images: Images, server: Server, name: str) -> None:
     """r1-B1"""
     data = images.made(name, VOLUMES[name])
     try_all(images, server, name, data, {"raw": "bare", "ami": "ami"}, "vhdx")
 
 
 @pytest.mark.parametrize("name", UDF)
-def test_a_disc_of_udf_alone_is_taken_as_a_disc(images: Images, server: Server, name: str) -> None:
+def test_a_disc_with_only_udf_is_accepted_as_a_disc(images: Images, server: Server, name: str) -> None:
     """r1-B7"""
     data = images.made(name, UDF[name])
     try_all(images, server, name, data, {"iso": "bare", "raw": "bare"}, "qcow2")
 
 
 @pytest.mark.parametrize("name", QCOW2)
-def test_a_qcow2_is_taken_and_not_as_raw(images: Images, server: Server, name: str) -> None:
+def test_a_qcow2_is_accepted_but_not_as_raw(images: Images, server: Server, name: str) -> None:
     """r1-B7"""
     try_all(images, server, name, images.qcow2(name), {"qcow2": "bare", "raw": "ovf"}, "raw")
 
 
 @pytest.mark.parametrize("name", PACKED)
-def test_a_compressed_disk_is_told_by_its_compression(images: Images, server: Server, name: str) -> None:
+def test_a_compressed_disk_is_named_by_its_compression(images: Images, server: Server, name: str) -> None:
     """r1-B10, r1-G3"""
     images.qcow2("qcow2")
     command = PACKED[name].format(images.folder / "qcow2")

@@ -41,14 +41,14 @@ def test_deleting_a_lent_image_leaves_the_bytes_to_their_owner(lending_server: S
     assert lending_server.get(f"/images/{second}").body == LENT
 
 
-def test_a_reserved_image_takes_a_location(lending_server: Server) -> None:
+def test_a_location_completes_a_reserved_image(lending_server: Server) -> None:
     image_id = lending_server.reserve(name="later")["id"]
     image = lending_server.put(f"/images/{image_id}", meta(location="memory:lent")).image
     assert (image["status"], image["name"]) == ("active", "later")
     assert lending_server.get(f"/images/{image_id}").body == LENT
 
 
-def test_an_active_image_takes_no_location(lending_server: Server) -> None:
+def test_an_active_image_refuses_a_location(lending_server: Server) -> None:
     image_id = lending_server.upload(b"mine")["id"]
     answer = lending_server.put(f"/images/{image_id}", meta(location="memory:lent"))
     assert answer.status == 409
@@ -71,7 +71,7 @@ def test_an_active_image_takes_no_location(lending_server: Server) -> None:
         "x" * 5000,
     ],
 )
-def test_check_22_a_location_that_no_store_takes_is_400_and_nothing_is_recorded(
+def test_check_22_a_location_that_no_store_accepts_is_400_and_nothing_is_recorded(
     lending_server: Server, location: str
 ) -> None:
     image_id = str(uuid.uuid4())
@@ -81,27 +81,27 @@ def test_check_22_a_location_that_no_store_takes_is_400_and_nothing_is_recorded(
     assert lending_server.head(f"/images/{image_id}").status == 404
 
 
-def test_a_location_where_nothing_lies_is_refused_and_nothing_is_recorded(lending_server: Server) -> None:
+def test_a_location_without_bytes_is_refused_and_nothing_is_recorded(lending_server: Server) -> None:
     image_id = str(uuid.uuid4())
     answer = lending_server.post("/images", meta(id=image_id, location="memory:nothing"))
     assert answer.status == 404
     assert lending_server.head(f"/images/{image_id}").status == 404
 
 
-def test_a_declared_size_that_is_not_the_sources_is_refused(lending_server: Server) -> None:
+def test_another_size_than_that_of_the_source_is_refused(lending_server: Server) -> None:
     image_id = str(uuid.uuid4())
     answer = lending_server.post("/images", meta(id=image_id, location="memory:lent", size="5"))
     assert answer.status in (400, 409)
     assert lending_server.head(f"/images/{image_id}").status == 404
 
 
-def test_without_a_store_for_it_no_location_is_taken(server: Server) -> None:
+def test_without_a_suitable_store_a_location_is_refused(server: Server) -> None:
     answer = server.post("/images", meta(location="file:///etc/passwd"))
     assert answer.status == 400
     assert answer.text == "External sources are not supported: no store takes file locations"
 
 
-def test_bytes_can_be_given_to_the_other_store_by_its_name(lending_server: Server) -> None:
+def test_a_header_selects_the_store_of_an_upload(lending_server: Server) -> None:
     image = lending_server.post("/images", {**OCTETS, **meta(store="lending")}, b"kept in memory").image
     assert image["store"] == "lending"
     assert lending_server.blobs(image["id"]) == []

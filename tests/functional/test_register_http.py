@@ -34,7 +34,7 @@ def fetching(source: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     running.stop()
 
 
-def test_check_22_an_image_is_read_where_it_lies(fetching: Server, source: Web) -> None:
+def test_check_22_an_image_is_read_from_its_location(fetching: Server, source: Web) -> None:
     url = source.place(BYTES)
     answer = fetching.post("/images", meta(name="far", location=url))
     image = answer.image
@@ -64,7 +64,7 @@ def test_a_source_that_changed_is_an_error_and_not_other_bytes(fetching: Server,
     assert url not in got.text
 
 
-def test_a_source_that_went_away_is_an_error_in_plain_words(fetching: Server, source: Web) -> None:
+def test_an_unreachable_source_is_an_error_in_one_sentence(fetching: Server, source: Web) -> None:
     url = source.place(BYTES)
     image_id = fetching.post("/images", meta(location=url)).image["id"]
     (source.folder / url.rpartition("/")[2]).unlink()
@@ -87,9 +87,7 @@ def test_a_source_that_went_away_is_an_error_in_plain_words(fetching: Server, so
         "http://127.0.0.1:{port}/nothing",
     ],
 )
-def test_what_may_not_be_fetched_or_is_not_there_leaves_no_record(
-    fetching: Server, source: Web, location: str
-) -> None:
+def test_a_forbidden_or_missing_source_leaves_no_record(fetching: Server, source: Web, location: str) -> None:
     image_id = str(uuid.uuid4())
     answer = fetching.post("/images", meta(id=image_id, location=location.format(port=source.port)))
     assert answer.status in (400, 404)
@@ -97,5 +95,5 @@ def test_what_may_not_be_fetched_or_is_not_there_leaves_no_record(
     assert fetching.head(f"/images/{image_id}").status == 404
 
 
-def test_as_shipped_nothing_on_this_machine_is_fetched(server: Server, source: Web) -> None:
+def test_the_default_settings_forbid_fetching_from_this_machine(server: Server, source: Web) -> None:
     assert server.post("/images", meta(location=source.place(BYTES))).status == 400

@@ -74,7 +74,7 @@ def halted(server: Server, source: Halting, path: str) -> Iterator[list[http.cli
         yield readers
 
 
-def test_a_store_that_stops_takes_no_worker_from_others_and_a_bounded_number_at_all(
+def test_a_stalled_store_blocks_a_limited_number_of_downloads_and_nobody_else(
     server: Server, web: Web, source: Halting
 ) -> None:
     far = server.post("/images", meta(location=web.url("/disk"))).image["id"]

@@ -53,7 +53,7 @@ def test_check_17_an_unknown_type_is_400_and_leaves_no_record(server: Server) ->
     assert server.post("/images", meta(id=image_id)).status == 200
 
 
-def test_check_18_a_given_id_is_kept_and_never_given_twice(server: Server) -> None:
+def test_check_18_a_given_id_is_used_and_never_reused(server: Server) -> None:
     image_id = str(uuid.uuid4())
     assert server.reserve(id=image_id)["id"] == image_id
     again = server.post("/images", meta(id=image_id))
@@ -87,7 +87,7 @@ def test_check_28_a_propertys_name_is_folded(server: Server) -> None:
 @pytest.mark.parametrize(
     "spelled", ["x-image-meta-is-public", "x-image-meta-is_public", "X-IMAGE-META-Is_Public"]
 )
-def test_a_meta_header_may_be_spelled_with_either_mark(server: Server, spelled: str) -> None:
+def test_meta_headers_can_be_written_with_dashes_or_underscores(server: Server, spelled: str) -> None:
     assert server.post("/images", {spelled: "True"}).image["is_public"] is True
 
 

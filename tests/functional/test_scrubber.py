@@ -99,7 +99,7 @@ def errors(server: Server) -> list[str]:
 PATHS = ("/images/{}", "/v1/images/{}", "/v2/images/{}/file")
 
 
-def test_a_copy_that_rotted_is_found_and_never_served_again(plain: Server) -> None:
+def test_a_damaged_copy_is_found_and_never_served_again(plain: Server) -> None:
     """r1-A6"""
     image_id = plain.upload(DATA)["id"]
     sound = plain.upload(b"sound")["id"]
@@ -141,7 +141,7 @@ def test_the_service_scrubs_by_itself(start_server: StartServer) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip, lambda path: path.write_bytes(DATA[:-1]), Path.unlink])
-def test_another_copy_is_served_and_the_bad_one_is_written_anew(
+def test_another_copy_is_served_and_the_damaged_one_rewritten(
     server: Server, tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
     """r1-A6, r1-H6"""
@@ -180,7 +180,7 @@ def test_a_read_only_store_is_checked_but_not_changed(start_server: StartServer,
     assert server.get(f"/images/{image_id}").body == DATA
 
 
-def test_a_copy_restored_from_backup_is_served_again_once_it_was_read(plain: Server) -> None:
+def test_a_copy_restored_from_backup_is_served_after_a_scrub(plain: Server) -> None:
     """r1-A6"""
     image_id = plain.upload(DATA)["id"]
     (path,) = plain.blobs(image_id)
@@ -216,7 +216,7 @@ def test_a_missing_copy_is_an_error_of_the_service_in_every_dialect(plain: Serve
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_another_copy_is_served_where_one_is_missing(server: Server, tmp_path: Path, path: str) -> None:
+def test_another_copy_is_served_if_one_is_missing(server: Server, tmp_path: Path, path: str) -> None:
     """r1-H6"""
     image_id = in_both(server, tmp_path)
     server.blobs(image_id)[0].unlink()
@@ -229,7 +229,7 @@ def test_another_copy_is_served_where_one_is_missing(server: Server, tmp_path: P
     assert findings(server) == [("missing", "file", image_id, "open")]
 
 
-def test_nothing_is_judged_in_a_store_whose_disk_is_not_mounted(plain: Server) -> None:
+def test_no_copy_is_checked_in_a_store_whose_disk_is_not_mounted(plain: Server) -> None:
     """r1-A6"""
     image_id = plain.upload(DATA)["id"]
     images = plain.data_dir / "images"
@@ -245,7 +245,7 @@ def test_nothing_is_judged_in_a_store_whose_disk_is_not_mounted(plain: Server) -
     assert findings(plain) == []
 
 
-def test_the_scrubber_stops_where_too_many_copies_are_bad_until_it_is_told_to_go_on(plain: Server) -> None:
+def test_the_scrubber_stops_at_too_many_bad_copies_until_it_is_resumed(plain: Server) -> None:
     """r1-A6"""
     ids = [plain.upload(DATA[:1000] + bytes([number]))["id"] for number in range(8)]
     moved = {path: path.read_bytes() for path in plain.blobs()}
@@ -266,14 +266,14 @@ def test_the_scrubber_stops_where_too_many_copies_are_bad_until_it_is_told_to_go
     assert "not stopped" in manage(plain, "scrub", "resume", of="file", status=1)
 
 
-def test_a_store_can_be_left_out(start_server: StartServer) -> None:
+def test_a_store_can_be_excluded_from_scrubbing(start_server: StartServer) -> None:
     """r1-A6"""
     server = start_server({"store.file.scrub": "false"})
 
     assert "no store that is scrubbed" in manage(server, "scrub", "run", status=1)
 
 
-def test_the_last_good_copy_cannot_be_taken_away(server: Server, tmp_path: Path) -> None:
+def test_the_last_good_copy_cannot_be_removed(server: Server, tmp_path: Path) -> None:
     """r1-A6"""
     image_id = in_both(server, tmp_path)
     server.execute("UPDATE image_locations SET quarantined_at = ? WHERE store = 'file'", OLD)
@@ -286,7 +286,7 @@ def test_the_last_good_copy_cannot_be_taken_away(server: Server, tmp_path: Path)
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(DATA[:-1])])
-def test_a_proxy_in_front_is_not_sent_for_a_file_that_is_gone_or_short(
+def test_a_missing_or_truncated_file_is_not_passed_to_the_proxy(
     start_server: StartServer, damage: Callable[[Path], object]
 ) -> None:
     """r1-H6: nginx would answer 404, or 200 with fewer bytes."""

@@ -63,7 +63,7 @@ def rotten(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_whole_image_with_a_wrong_hash_never_arrives_whole(
+def test_an_image_with_a_wrong_hash_never_arrives_completely(
     server: Server, bucket: Bucket, path: str
 ) -> None:
     """r1-A6"""
@@ -98,7 +98,7 @@ def test_a_small_image_with_a_wrong_hash_is_an_error_of_the_service(server: Serv
 
 
 @pytest.mark.parametrize("redirect", ["false", "true"])
-def test_an_object_that_is_gone_is_an_error_of_the_service(
+def test_a_missing_object_is_an_error_of_the_service(
     start_server: StartServer, swift: Mapping[str, str], bucket: Bucket, redirect: str
 ) -> None:
     """r1-H6: the store would answer the redirected client with 404."""
@@ -112,7 +112,7 @@ def test_an_object_that_is_gone_is_an_error_of_the_service(
     assert "missing" in line
 
 
-def test_a_bucket_that_is_gone_makes_no_image_missing(server: Server, bucket: Bucket) -> None:
+def test_a_missing_bucket_makes_no_image_missing(server: Server, bucket: Bucket) -> None:
     """r1-H6"""
     image_id = server.upload(DATA)["id"]
     for one in bucket.objects.all():

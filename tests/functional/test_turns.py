@@ -38,7 +38,7 @@ def upgrade_at_once(database: str) -> list[str]:
     return sorted(one.stdout for one in done)
 
 
-def test_commands_that_upgrade_at_once_take_turns(database: str) -> None:
+def test_concurrent_upgrades_take_turns(database: str) -> None:
     """r1-H2: on an empty database, and on one that is from before the first release."""
     engine = build_engine(database)
     upgrade_at_once(database)
@@ -61,7 +61,7 @@ def engines(database: str) -> tuple[Engine, Engine]:
         engine.dispose()
 
 
-def test_a_turn_is_waited_for_with_a_sentence_and_not_for_ever(
+def test_waiting_for_a_turn_is_reported_and_limited(
     engines: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """r1-H2: and nobody waits where there is nothing to do."""
@@ -83,7 +83,7 @@ def test_a_turn_is_waited_for_with_a_sentence_and_not_for_ever(
 
 @only_sqlite
 @pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.campaign)])
-def test_servers_that_start_at_once_and_migrate_all_start(count: int, tmp_path: Path) -> None:
+def test_servers_that_start_and_migrate_concurrently_all_start(count: int, tmp_path: Path) -> None:
     """r1-H2: on an empty database of SQLite."""
     ini = write_ini(tmp_path, {"calotype.migrate": "true"})
     with ThreadPoolExecutor(count) as threads:

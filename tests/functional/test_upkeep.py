@@ -47,7 +47,7 @@ def test_a_deleted_image_comes_back_as_it_was(keeping: Server) -> None:
     assert "no deleted image" in run(keeping, "images", "undelete", of=str(uuid.uuid4()), status=1)
 
 
-def test_a_sweep_ends_what_died_and_leaves_what_is_kept(keeping: Server) -> None:
+def test_a_sweep_ends_abandoned_uploads_and_keeps_deleted_bytes_for_the_grace_period(keeping: Server) -> None:
     kept = upload(keeping, b"kept")
     keeping.delete(f"/images/{kept}")
     image_id = keeping.post("/images").json["image"]["id"]
@@ -75,7 +75,7 @@ def test_a_sweep_ends_what_died_and_leaves_what_is_kept(keeping: Server) -> None
     assert "0 uploads ended, 0 blobs removed" in run(keeping, "sweep")
 
 
-def test_fsck_finds_what_is_missing_wrong_and_nobodys_and_removes_only_the_last(keeping: Server) -> None:
+def test_fsck_finds_missing_and_damaged_bytes_and_removes_only_orphans(keeping: Server) -> None:
     well, short, changed, missing = (upload(keeping, bytes([65 + number]) * 1000) for number in range(4))
     files = {path.name.partition(".")[0]: path for path in keeping.data_dir.glob("images/*/*")}
     files[short].write_bytes(b"B" * 999)
@@ -98,7 +98,7 @@ def test_fsck_finds_what_is_missing_wrong_and_nobodys_and_removes_only_the_last(
     assert "there is no store 'x'" in run(keeping, "fsck", "--store=x", status=1)
 
 
-def test_fsck_leaves_alone_what_is_young(keeping: Server) -> None:
+def test_fsck_ignores_recent_objects(keeping: Server) -> None:
     upload(keeping, b"x")
     path = next(keeping.data_dir.glob("images/*/*"))
     path.with_name(path.name[:-1] + "z").write_bytes(b"just coming")
@@ -106,7 +106,7 @@ def test_fsck_leaves_alone_what_is_young(keeping: Server) -> None:
     assert json.loads(run(keeping, "fsck").splitlines()[-1])["wrong"] == 0
 
 
-def test_fsck_takes_no_upload_that_runs_for_an_orphan_whatever_its_age(keeping: Server) -> None:
+def test_fsck_never_reports_a_running_upload_as_an_orphan(keeping: Server) -> None:
     image_id = upload(keeping, b"whole, and not yet the image's own")
     keeping.execute(
         "UPDATE image_locations SET state = 'intended', location = NULL, lease_until = '2999-01-01 00:00:00'"
@@ -116,7 +116,7 @@ def test_fsck_takes_no_upload_that_runs_for_an_orphan_whatever_its_age(keeping: 
     assert len(keeping.blobs(image_id)) == 1
 
 
-def test_metrics_and_readiness_tell_of_stores_and_images(keeping: Server) -> None:
+def test_metrics_and_readiness_show_stores_and_images(keeping: Server) -> None:
     upload(keeping, b"counted")
 
     keeping.readyz(lambda told: told.json["stores"]["file"] == "ok")
@@ -129,11 +129,11 @@ def test_metrics_and_readiness_tell_of_stores_and_images(keeping: Server) -> Non
     assert keeping.get("/healthz").text == "ok\n"
 
 
-def test_metrics_are_not_there_unless_asked_for(server: Server) -> None:
+def test_metrics_are_off_by_default(server: Server) -> None:
     assert server.get("/metrics").status == 404
 
 
-def test_tokens_are_made_listed_and_revoked(keeping: Server) -> None:
+def test_tokens_can_be_added_listed_and_revoked(keeping: Server) -> None:
     said = run(keeping, "token", "add", "--user=u", "--project=p", "--role=member", "--days=2")
     token_id, _, secret = said.split()[-1].partition(".")
 

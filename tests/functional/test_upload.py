@@ -41,7 +41,7 @@ def test_check_12_the_same_bytes_come_back(server: Server) -> None:
     assert (told["status"], told["size"]) == ("active", "19")
 
 
-def test_check_13_head_tells_the_same_without_bytes(server: Server) -> None:
+def test_check_13_head_has_the_same_headers_without_bytes(server: Server) -> None:
     image = server.upload(BYTES, name="head", property_arch="x86_64")
     head, get = server.head(f"/images/{image['id']}"), server.get(f"/images/{image['id']}")
     assert (head.status, head.body) == (200, b"")
@@ -94,7 +94,7 @@ def test_check_24_another_size_than_declared_is_400_and_killed(
     assert killed_reason(server, image_id) == answer.text
 
 
-def test_check_25_a_reserved_image_takes_its_bytes_once(server: Server) -> None:
+def test_check_25_a_reserved_image_can_be_uploaded_once(server: Server) -> None:
     image = server.reserve(name="reserved", property_os="linux")
     path = f"/images/{image['id']}"
     done = server.put(path, {**OCTETS, **meta(name="complete")}, BYTES).image
@@ -108,13 +108,13 @@ def test_check_25_a_reserved_image_takes_its_bytes_once(server: Server) -> None:
     assert len(server.blobs(image["id"])) == 1
 
 
-def test_a_reservations_size_binds_the_upload(server: Server) -> None:
+def test_an_upload_must_have_the_size_of_the_reservation(server: Server) -> None:
     image_id = server.reserve(size="5")["id"]
     assert server.put(f"/images/{image_id}", OCTETS, BYTES).status == 400
     killed_reason(server, image_id)
 
 
-def test_a_killed_image_takes_no_more_bytes(server: Server) -> None:
+def test_a_killed_image_refuses_bytes(server: Server) -> None:
     image_id = server.reserve(size="5")["id"]
     server.put(f"/images/{image_id}", OCTETS, BYTES)
     assert server.put(f"/images/{image_id}", OCTETS, b"12345").status == 409
@@ -133,13 +133,13 @@ def test_an_upload_to_a_reserved_image_with_another_content_type_leaves_it_queue
     assert server.head(f"/images/{image_id}").meta["status"] == "queued"
 
 
-def test_bytes_win_over_a_location(server: Server) -> None:
+def test_a_body_counts_more_than_a_location(server: Server) -> None:
     image = server.upload(BYTES, location="file:///etc/passwd")
     assert (image["status"], image["store"]) == ("active", "file")
     assert server.get(f"/images/{image['id']}").body == BYTES
 
 
-def test_a_given_id_that_is_taken_leaves_its_image_as_it_is(server: Server) -> None:
+def test_an_upload_with_a_taken_id_does_not_change_the_image(server: Server) -> None:
     image = server.upload(BYTES)
     answer = server.post("/images", {**OCTETS, **meta(id=image["id"])}, b"others")
     assert (answer.status, "already exists" in answer.text) == (409, True)
@@ -154,7 +154,7 @@ def test_a_compressed_body_is_415(server: Server) -> None:
     assert server.head(f"/images/{image_id}").status == 404
 
 
-def test_expect_100_continue_is_served(server: Server) -> None:
+def test_expect_100_continue_is_answered(server: Server) -> None:
     spoken = server.speak(
         b"POST /images HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\n"
         b"Content-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc"
@@ -163,7 +163,7 @@ def test_expect_100_continue_is_served(server: Server) -> None:
     assert b'"active"' in spoken
 
 
-def test_a_body_of_many_blocks_comes_back_whole(server: Server) -> None:
+def test_a_body_of_many_blocks_is_returned_unchanged(server: Server) -> None:
     blocks = [hashlib.sha256(str(number).encode()).digest() * 8192 for number in range(40)]
     image = server.post("/images", OCTETS, iter(blocks)).image
     assert image["size"] == 40 * 262144

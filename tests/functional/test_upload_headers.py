@@ -60,7 +60,7 @@ def test_a_part_of_an_image_is_refused_and_the_image_waits_as_before(server: Ser
 
 
 @pytest.mark.parametrize("asked", [*NEW, *WAITING])
-def test_a_part_of_an_image_is_refused_before_its_bytes_are_asked_for(server: Server, asked: str) -> None:
+def test_a_part_of_an_image_is_refused_before_100_continue(server: Server, asked: str) -> None:
     """r1-A1: a client that waits for `100 Continue` sends no byte."""
     image_id = str(uuid.uuid4()) if asked in NEW else server.reserve(**FORMATS)["id"]
     path = asked.format(image_id)
@@ -74,7 +74,7 @@ def test_a_part_of_an_image_is_refused_before_its_bytes_are_asked_for(server: Se
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "gzip, identity", "identity,deflate"])
 @pytest.mark.parametrize("asked", [*NEW, *WAITING])
-def test_a_coded_body_is_415_in_every_dialect(server: Server, asked: str, coding: str) -> None:
+def test_an_encoded_body_is_415_in_every_dialect(server: Server, asked: str, coding: str) -> None:
     """r1-E17: v1 kept compressed bytes as the image."""
     image_id = str(uuid.uuid4()) if asked in NEW else server.reserve(**FORMATS)["id"]
     answer = send(server, asked, image_id, {"Content-Encoding": coding})
@@ -87,7 +87,7 @@ def test_a_coded_body_is_415_in_every_dialect(server: Server, asked: str, coding
 
 @pytest.mark.parametrize("coding", ["", "identity", " Identity , "])
 @pytest.mark.parametrize("asked", [*NEW, *WAITING])
-def test_a_coding_that_changes_nothing_counts_as_none(server: Server, asked: str, coding: str) -> None:
+def test_an_encoding_that_changes_nothing_is_accepted(server: Server, asked: str, coding: str) -> None:
     """r1-B5: an empty Content-Encoding is as good as an absent one."""
     image_id = str(uuid.uuid4()) if asked in NEW else server.reserve(**FORMATS)["id"]
     assert send(server, asked, image_id, {"Content-Encoding": coding}).status in (200, 201, 204)

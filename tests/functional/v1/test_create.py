@@ -59,7 +59,7 @@ def test_036_a_name_alone_reserves_an_image(v1: V1) -> None:
     }
 
 
-def test_037_where_the_bytes_are_is_never_told(v1: V1) -> None:
+def test_037_no_response_contains_a_location(v1: V1) -> None:
     answer = v1.post(BYTES, **FORMATS)
     image = made(answer)
     (listed,) = [one for one in v1.list() if one["id"] == image["id"]]
@@ -70,7 +70,7 @@ def test_037_where_the_bytes_are_is_never_told(v1: V1) -> None:
         assert not {"location", "store"} & set(told.meta)
 
 
-def test_038_dashes_and_underscores_are_the_same_on_the_wire(v1: V1) -> None:
+def test_038_dashes_and_underscores_are_equal_in_headers(v1: V1) -> None:
     fields = {**FORMATS, "is_public": "True", "min_ram": "5", "min_disk": "6"}
     answers = [
         made(v1.request("POST", "/images", {**OCTETS, **headers}, BYTES))
@@ -105,7 +105,7 @@ def test_040_unknown_formats_are_refused(v1: V1, body: bytes | None) -> None:
 
 
 @pytest.mark.parametrize("amazon", ["ami", "aki", "ari"])
-def test_041_one_amazon_format_says_the_other(v1: V1, amazon: str) -> None:
+def test_041_one_amazon_format_sets_the_other(v1: V1, amazon: str) -> None:
     for given in ("disk_format", "container_format"):
         image = v1.make(BYTES, **{given: amazon})
         assert (image["disk_format"], image["container_format"]) == (amazon, amazon)
@@ -117,20 +117,20 @@ def test_041_amazon_formats_do_not_mix(v1: V1) -> None:
     refuse(v1, 400, "Invalid mix", disk_format="ari", container_format="aki")
 
 
-def test_042_bytes_want_both_formats(v1: V1) -> None:
+def test_042_an_upload_needs_both_formats(v1: V1) -> None:
     refuse(v1, 400, "Disk format is not specified", body=BYTES, container_format="ovf")
     refuse(v1, 400, "Container format is not specified", body=BYTES, disk_format="raw")
 
 
 @pytest.mark.parametrize("typed", [{"Content-Type": "not octet-stream"}, {"Content-Type": "text/plain"}, {}])
-def test_043_bytes_are_octets_or_nothing(v1: V1, typed: dict[str, str]) -> None:
+def test_043_an_upload_needs_the_right_content_type(v1: V1, typed: dict[str, str]) -> None:
     image_id = str(uuid.uuid4())
     answer = v1.request("POST", "/images", {**typed, **meta(id=image_id, **FORMATS)}, BYTES)
     assert_refused(answer, 400, "Content-Type must be application/octet-stream")
     assert_not_recorded(v1, image_id)
 
 
-def test_043_parameters_of_the_type_are_passed_over(v1: V1) -> None:
+def test_043_parameters_of_the_content_type_are_ignored(v1: V1) -> None:
     typed = {"Content-Type": "application/octet-stream; x=y"}
     made(v1.request("POST", "/images", {**typed, **meta(**FORMATS)}, BYTES))
 
@@ -173,11 +173,11 @@ def test_045_a_checksum_has_at_most_32_characters(v1: V1) -> None:
         ("virtual_size", "junk", "Cannot convert"),
     ],
 )
-def test_046_numbers_are_numbers_in_their_range(v1: V1, field: str, value: str, word: str) -> None:
+def test_046_invalid_numbers_are_refused(v1: V1, field: str, value: str, word: str) -> None:
     refuse(v1, 400, word, **{field: value})
 
 
-def test_046_the_largest_number_is_taken(v1: V1) -> None:
+def test_046_the_largest_number_is_accepted(v1: V1) -> None:
     image = v1.make(min_disk="2147483647", min_ram="2147483647")
     assert (image["min_disk"], image["min_ram"]) == (2147483647, 2147483647)
 
@@ -194,7 +194,7 @@ def test_048_an_unknown_header_is_refused(v1: V1) -> None:
 
 
 @pytest.mark.parametrize("field", ["is_public", "protected"])
-def test_049_words_of_truth(v1: V1, field: str) -> None:
+def test_049_words_for_true_are_true_and_all_others_false(v1: V1, field: str) -> None:
     for word in ("True", "true", "1", "on", "yes", "y", "t", " TRUE "):
         image = v1.make(**{field: word})
         assert image[field] is True, word
@@ -227,19 +227,19 @@ def test_058_a_property_too_many_is_refused(v1: V1) -> None:
     )
 
 
-def test_058_a_property_without_a_value_is_none(v1: V1) -> None:
+def test_058_a_property_without_a_value_is_absent(v1: V1) -> None:
     image = v1.make(property_empty="", property_full="x")
     assert image["properties"].get("empty") is None
     assert "property-empty" not in v1.head(image["id"]).meta
 
 
 @pytest.mark.parametrize("moment", ["foo", "-42", "1100", "", "1899-12-31", "2012-13-01", "2012-01-01T25:00"])
-def test_059_times_must_be_times(v1: V1, moment: str) -> None:
+def test_059_invalid_times_are_refused(v1: V1, moment: str) -> None:
     for field in ("created_at", "updated_at", "deleted_at"):
         refuse(v1, 400, "Invalid time format", **{field: moment})
 
 
-def test_059_an_image_is_not_born_deleted_or_in_another_year(v1: V1) -> None:
+def test_059_a_client_cannot_set_deleted_or_times(v1: V1) -> None:
     old = "2001-01-01T00:00:00.000000"
     image = v1.make(deleted="True", created_at=old, updated_at=old, deleted_at=old)
     assert (image["deleted"], image["deleted_at"]) == (False, None)
@@ -252,12 +252,12 @@ def test_060_a_status_cannot_be_chosen(v1: V1) -> None:
     assert v1.store(status="queued")["status"] == "active"
 
 
-def test_061_the_size_need_not_be_known(v1: V1) -> None:
+def test_061_an_upload_of_unknown_size_is_accepted(v1: V1) -> None:
     image = v1.make(iter([BYTES, BYTES]), **FORMATS)
     assert (image["status"], image["size"]) == ("active", 2 * len(BYTES))
 
 
-def test_061_more_than_the_cap_is_413_however_it_comes(start_server: StartServer) -> None:
+def test_061_more_than_the_cap_is_413_in_any_framing(start_server: StartServer) -> None:
     v1 = V1(start_server({"calotype.image_size_cap": "18"}))
     assert v1.post(BYTES, **FORMATS).status == 413
     assert v1.post(iter([BYTES]), **FORMATS).status == 413

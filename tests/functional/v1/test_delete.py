@@ -14,7 +14,7 @@ from tests.functional.v1.conftest import Tenants
 from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed
 
 
-def test_094_a_deleted_image_is_a_memory_that_admins_have(tenants: Tenants) -> None:
+def test_094_only_administrators_see_a_deleted_image(tenants: Tenants) -> None:
     image_id = tenants.a.store()["id"]
     answer = tenants.a.delete(f"/images/{image_id}")
     assert (answer.status, answer.body) == (200, b"")
@@ -30,7 +30,7 @@ def test_094_a_deleted_image_is_a_memory_that_admins_have(tenants: Tenants) -> N
     assert tenants.a.server.blobs(image_id) == []
 
 
-def test_095_a_protected_image_stays(v1: V1) -> None:
+def test_095_a_protected_image_cannot_be_deleted(v1: V1) -> None:
     image_id = v1.store(protected="True")["id"]
     assert_refused(v1.delete(f"/images/{image_id}"), 403, "is protected")
     assert v1.get(f"/images/{image_id}").body == BYTES
@@ -48,7 +48,7 @@ def test_096_images_without_bytes_can_be_deleted(v1: V1) -> None:
         assert v1.head(image_id).meta["status"] == "deleted"
 
 
-def test_098_bytes_that_cannot_be_removed_now_go_later(start_server: StartServer) -> None:
+def test_098_bytes_that_cannot_be_removed_now_are_removed_later(start_server: StartServer) -> None:
     v1 = V1(start_server({"calotype.lease": "1", "calotype.sweep_interval": "0"}))
     image_id = v1.store()["id"]
     images = v1.server.data_dir / "images"
@@ -83,7 +83,7 @@ def test_099_a_delete_wins_over_an_upload(v1: V1) -> None:
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same bytes", "other bytes"])
-def test_100_of_two_uploads_one_wins(v1: V1, same: bool) -> None:
+def test_100_one_of_two_concurrent_uploads_succeeds(v1: V1, same: bool) -> None:
     image_id = v1.make(**FORMATS)["id"]
     bodies = [b"a" * 3_000_000, (b"a" if same else b"b") * 3_000_000]
     with ThreadPoolExecutor() as pool:

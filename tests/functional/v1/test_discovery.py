@@ -11,7 +11,7 @@ from tests.support.v1 import V1
 V1_TYPE = "application/vnd.openstack.images-v1"
 
 
-def test_001_the_root_names_both_versions_and_where_they_are(server: Server) -> None:
+def test_001_the_root_lists_both_versions_with_their_links(server: Server) -> None:
     answer = server.get("/")
     assert answer.status == 300
     links = {version["id"]: version["links"][0] for version in answer.json["versions"]}
@@ -20,7 +20,7 @@ def test_001_the_root_names_both_versions_and_where_they_are(server: Server) -> 
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": "unknown"}])
-def test_002_the_root_answers_whatever_is_accepted(server: Server, headers: dict[str, str]) -> None:
+def test_002_the_root_ignores_the_accept_header(server: Server, headers: dict[str, str]) -> None:
     answer = server.get("/", headers)
     assert answer.status == 300
     assert answer.json["versions"] == server.get("/").json["versions"]
@@ -42,7 +42,7 @@ def test_004_the_minor_versions_are_aliases(v1: V1, alias: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v9/images", "/v1.a/images", "/v1.2/images", "/V1/images"])
-def test_005_any_other_version_is_not_there(server: Server, path: str) -> None:
+def test_005_any_other_version_is_404(server: Server, path: str) -> None:
     assert server.get(path).status == 404
 
 
@@ -57,7 +57,7 @@ def test_006_the_media_type_chooses_v1_for_a_path_without_a_version(fresh: V1, a
     assert "disk_format" not in fresh.server.get("/images", {"Accept": "application/json"}).json["images"][0]
 
 
-def test_007_the_version_itself_is_the_brief_list(fresh: V1) -> None:
+def test_007_the_root_of_v1_is_the_brief_list(fresh: V1) -> None:
     assert fresh.get("/").json["images"] == []
     image = fresh.store()
     for path in ("", "/"):
@@ -66,12 +66,12 @@ def test_007_the_version_itself_is_the_brief_list(fresh: V1) -> None:
         assert [listed["id"] for listed in answer.json["images"]] == [image["id"]]
 
 
-def test_007_the_version_cannot_be_written(v1: V1) -> None:
+def test_007_the_root_of_v1_is_read_only(v1: V1) -> None:
     answer = v1.request("POST", "/")
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
-def test_links_begin_where_the_operator_says_that_clients_come_in(start_server: StartServer) -> None:
+def test_links_begin_with_the_public_endpoint(start_server: StartServer) -> None:
     v1 = V1(start_server({"calotype.public_endpoint": "https://images.example.com/at"}))
     answer = v1.post()
     made = f"https://images.example.com/at/v1/images/{answer.json['image']['id']}"
@@ -79,6 +79,6 @@ def test_links_begin_where_the_operator_says_that_clients_come_in(start_server: 
     assert v1.get("/").json["versions"] == v1.server.get("/versions").json["versions"]
 
 
-def test_008_every_answer_has_a_request_id(v1: V1) -> None:
+def test_008_every_response_has_a_request_id(v1: V1) -> None:
     for answer in (v1.get("/images"), v1.post(), v1.get("/images/nosuch"), v1.post(disk_format="bad")):
         assert answer.headers["x-openstack-request-id"].startswith("req-")

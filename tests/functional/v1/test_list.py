@@ -32,7 +32,7 @@ def test_070_entries_have_these_keys(v1: V1) -> None:
     assert detail["properties"] == {"os": "linux"}
 
 
-def test_071_the_newest_comes_first_or_what_the_caller_says(fresh: V1, three: tuple[str, ...]) -> None:
+def test_071_the_order_is_newest_first_or_as_requested(fresh: V1, three: tuple[str, ...]) -> None:
     b, c, a = three
     assert fresh.ids() == [a, c, b]
     assert fresh.ids("sort_key=name&sort_dir=asc") == [a, b, c]
@@ -42,7 +42,7 @@ def test_071_the_newest_comes_first_or_what_the_caller_says(fresh: V1, three: tu
     assert fresh.ids("sort_key=id") == sorted(three, reverse=True)
 
 
-def test_072_a_marker_is_where_a_page_begins(fresh: V1, three: tuple[str, ...]) -> None:
+def test_072_a_page_begins_after_the_marker(fresh: V1, three: tuple[str, ...]) -> None:
     first, second, third = reversed(three)
     assert fresh.ids("limit=2") == [first, second]
     assert fresh.ids(f"marker={first}") == [second, third]
@@ -50,7 +50,7 @@ def test_072_a_marker_is_where_a_page_begins(fresh: V1, three: tuple[str, ...]) 
     assert fresh.ids(f"marker={third}") == []
 
 
-def test_072_the_next_page_has_a_link_while_there_is_one(fresh: V1, three: tuple[str, ...]) -> None:
+def test_072_a_page_links_to_the_next_one_if_there_is_one(fresh: V1, three: tuple[str, ...]) -> None:
     page = fresh.get("/images/detail?limit=2&sort_key=name&sort_dir=asc&property-x=").json
     assert "next" not in page  # nothing has that property
     page = fresh.get("/images/detail?limit=2&sort_key=name&sort_dir=asc").json
@@ -67,7 +67,7 @@ def test_073_a_page_has_25_images_at_most_1000(fresh: V1) -> None:
     assert fresh.ids("limit=0") == []
 
 
-def test_073_the_service_caps_what_a_caller_asks_for(start_server) -> None:
+def test_073_the_service_caps_the_limit(start_server) -> None:
     v1 = V1(start_server({"calotype.list_limit": "2"}))
     for _ in range(3):
         v1.make()
@@ -100,7 +100,7 @@ def test_073_the_service_caps_what_a_caller_asks_for(start_server) -> None:
         ("changes-since=yesterday", "Unrecognized changes-since value"),
     ],
 )
-def test_074_a_query_that_cannot_be_read_is_refused(v1: V1, query: str, word: str) -> None:
+def test_074_an_invalid_query_is_refused(v1: V1, query: str, word: str) -> None:
     for path in ("/images", "/images/detail"):
         assert_refused(v1.get(f"{path}?{query}"), 400, word)
 
@@ -127,20 +127,20 @@ def test_075_filters_are_exact(fresh: V1) -> None:
         assert fresh.ids(nothing) == []
 
 
-def test_076_sizes_are_inclusive(fresh: V1, three: tuple[str, ...]) -> None:
+def test_076_bounds_of_size_are_inclusive(fresh: V1, three: tuple[str, ...]) -> None:
     b, c, a = three
     assert fresh.ids("size_min=20") == [a, b]
     assert fresh.ids("size_max=20") == [c, b]
     assert fresh.ids("size_min=20&size_max=20") == [b]
 
 
-def test_076_needs_are_equal(fresh: V1) -> None:
+def test_076_min_disk_and_min_ram_are_compared_for_equality(fresh: V1) -> None:
     image_id = fresh.make(min_ram="512", min_disk="5")["id"]
     assert fresh.ids("min_ram=512") == fresh.ids("min_disk=5") == [image_id]
     assert fresh.ids("min_ram=511") == fresh.ids("min_disk=4") == []
 
 
-def test_077_an_admin_chooses_public_private_or_all(fresh: V1) -> None:
+def test_077_an_administrator_chooses_public_private_or_all(fresh: V1) -> None:
     public, private = fresh.make(is_public="True")["id"], fresh.make()["id"]
     for everything in ("is_public=None", "is_public=none"):
         assert set(fresh.ids(everything)) == {public, private}
@@ -150,7 +150,7 @@ def test_077_an_admin_chooses_public_private_or_all(fresh: V1) -> None:
         assert set(fresh.ids(usual)) == {public, private}  # the private one is the caller's own
 
 
-def test_078_protected_ones_and_others(fresh: V1) -> None:
+def test_078_protected_is_a_filter(fresh: V1) -> None:
     protected, other = fresh.make(protected="True")["id"], fresh.make()["id"]
     for yes in ("True", "1", "true"):
         assert fresh.ids(f"protected={yes}") == [protected]
@@ -169,7 +169,7 @@ def test_079_properties_are_filters(fresh: V1) -> None:
     assert fresh.ids("property-nosuch=1") == []
 
 
-def test_080_what_changed_since_counts_the_deleted(fresh: V1) -> None:
+def test_080_changes_since_includes_deleted_images(fresh: V1) -> None:
     now = datetime.datetime.now(datetime.UTC)
     yesterday, tomorrow = ((now + datetime.timedelta(days=days)).date() for days in (-1, 1))
     image_id = fresh.make(property_mark=str(uuid.uuid4()))["id"]
@@ -181,7 +181,7 @@ def test_080_what_changed_since_counts_the_deleted(fresh: V1) -> None:
     assert fresh.ids(f"changes-since={tomorrow}") == []
 
 
-def test_080_an_offset_counts(fresh: V1) -> None:
+def test_080_changes_since_respects_the_offset(fresh: V1) -> None:
     image_id = fresh.make()["id"]
     hour_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=30)
     local = f"{hour_ago:%Y-%m-%dT%H:%M:%S}"
@@ -191,7 +191,7 @@ def test_080_an_offset_counts(fresh: V1) -> None:
     assert image_id not in fresh.ids(f"changes-since={local}-01:00")
 
 
-def test_081_a_killed_image_is_found_by_id_alone(v1: V1) -> None:
+def test_081_a_killed_image_is_not_listed(v1: V1) -> None:
     image_id = str(uuid.uuid4())
     assert v1.post(BYTES, id=image_id, size="1", is_public="True", **FORMATS).status == 400
     assert v1.head(image_id).meta["status"] == "killed"
@@ -200,12 +200,12 @@ def test_081_a_killed_image_is_found_by_id_alone(v1: V1) -> None:
     assert image_id in v1.ids("changes-since=2020-01-01&limit=1000&status=killed")
 
 
-def test_082_other_parameters_are_passed_over(fresh: V1) -> None:
+def test_082_other_parameters_are_ignored(fresh: V1) -> None:
     image_id = fresh.make()["id"]
     assert fresh.ids("foo=bar&deleted=True&owner=x&Limit=0") == [image_id]
 
 
-def test_bug_40_pages_by_a_field_that_may_be_null_skip_and_repeat_nothing(fresh: V1) -> None:
+def test_bug_40_paging_by_a_nullable_field_skips_and_repeats_nothing(fresh: V1) -> None:
     made = {fresh.make(**({"name": f"n{number}"} if number % 3 else {}))["id"] for number in range(12)}
     for key in ("name", "disk_format", "size"):
         for direction in ("asc", "desc"):

@@ -29,7 +29,7 @@ def members(v1: V1, image_id: str) -> dict[str, bool]:
     return {member["member_id"]: member["can_share"] for member in listed}
 
 
-def test_107_a_member_sees_the_image_and_no_more(tenants: Tenants) -> None:
+def test_107_a_member_can_only_read_the_image(tenants: Tenants) -> None:
     name = uuid.uuid4().hex
     image_id = tenants.a.store(name=name)["id"]
     answer = tenants.a.request("PUT", f"/images/{image_id}/members/Bt")
@@ -42,7 +42,7 @@ def test_107_a_member_sees_the_image_and_no_more(tenants: Tenants) -> None:
     assert tenants.c.head(image_id).status == 404
 
 
-def test_108_a_member_shares_if_it_may(tenants: Tenants) -> None:
+def test_108_a_member_with_can_share_can_share(tenants: Tenants) -> None:
     image_id = tenants.a.store()["id"]
     assert share(tenants.a, image_id, "Bt") == 204
     assert share(tenants.b, image_id, "C") == 404
@@ -56,7 +56,7 @@ def test_108_a_member_shares_if_it_may(tenants: Tenants) -> None:
     assert members(tenants.c, image_id) == {"C": False}
 
 
-def test_109_a_project_asks_what_is_shared_with_it(tenants: Tenants) -> None:
+def test_109_a_project_lists_the_images_shared_with_it(tenants: Tenants) -> None:
     project = uuid.uuid4().hex
     image_id = tenants.a.make()["id"]
     assert share(tenants.a, image_id, project, True) == 204
@@ -73,7 +73,7 @@ def test_109_a_project_asks_what_is_shared_with_it(tenants: Tenants) -> None:
     assert tenants.a.get(f"/shared-images/{project}").json == {"shared_images": []}
 
 
-def test_110_all_members_at_once(tenants: Tenants) -> None:
+def test_110_all_members_can_be_replaced_at_once(tenants: Tenants) -> None:
     image_id = tenants.a.make()["id"]
     path = f"/images/{image_id}/members"
     assert share(tenants.a, image_id, "old") == 204
@@ -104,7 +104,7 @@ def test_a_private_image_of_another_dialect_can_be_shared(tenants: Tenants) -> N
         *({"memberships": [given]} for given in ({"can_share": True}, {"member_id": 5}, {"member_id": ""})),
     ],
 )
-def test_110_members_that_cannot_be_read_change_nothing(tenants: Tenants, document: object) -> None:
+def test_110_invalid_members_change_nothing(tenants: Tenants, document: object) -> None:
     image_id = tenants.a.make()["id"]
     share(tenants.a, image_id, "old")
     assert_refused(tenants.a.put_json(f"/images/{image_id}/members", document), 400)
@@ -112,7 +112,7 @@ def test_110_members_that_cannot_be_read_change_nothing(tenants: Tenants, docume
     assert members(tenants.a, image_id) == {"old": False}
 
 
-def test_111_a_membership_ends_and_begins_again(tenants: Tenants) -> None:
+def test_111_a_membership_can_end_and_begin_again(tenants: Tenants) -> None:
     image_id = tenants.a.make()["id"]
     path = f"/images/{image_id}/members/x"
     assert share(tenants.a, image_id, "x", True) == 204
@@ -123,7 +123,7 @@ def test_111_a_membership_ends_and_begins_again(tenants: Tenants) -> None:
     assert members(tenants.a, image_id) == {"x": False}
 
 
-def test_112_what_is_not_there_has_no_members(tenants: Tenants) -> None:
+def test_112_a_missing_image_has_no_members(tenants: Tenants) -> None:
     deleted = tenants.a.make()["id"]
     tenants.a.delete(f"/images/{deleted}")
     for caller in (tenants.a, tenants.admin):
@@ -135,7 +135,7 @@ def test_112_what_is_not_there_has_no_members(tenants: Tenants) -> None:
             assert_refused(caller.delete(f"{path}/x"), 404)
 
 
-def test_112_members_are_limited_and_an_old_one_is_no_new_one(tenants: Tenants) -> None:
+def test_112_the_number_of_members_is_limited(tenants: Tenants) -> None:
     image_id = tenants.a.make()["id"]
     path = f"/images/{image_id}/members"
     words = "limit has been exceeded on the number of allowed image members"
@@ -148,7 +148,7 @@ def test_112_members_are_limited_and_an_old_one_is_no_new_one(tenants: Tenants) 
     assert len(members(tenants.a, image_id)) == 128
 
 
-def test_112_somebody_without_a_project_shares_nothing(tenants: Tenants) -> None:
+def test_112_a_caller_without_a_project_cannot_share(tenants: Tenants) -> None:
     private, public = tenants.a.make()["id"], tenants.admin.make(is_public="True")["id"]
     assert share(tenants.homeless, private, "x") == 404
     assert share(tenants.homeless, public, "x") == 404
@@ -165,14 +165,14 @@ def test_112_malformed_json_is_400(tenants: Tenants, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("can_share", ["false", "true", 1, [], {}])
-def test_bug_25_only_true_is_true(tenants: Tenants, can_share: object) -> None:
+def test_bug_25_can_share_must_be_a_boolean(tenants: Tenants, can_share: object) -> None:
     image_id = tenants.a.make()["id"]
     assert share(tenants.a, image_id, "x", can_share) == 400
     assert members(tenants.a, image_id) == {}
 
 
 @pytest.mark.parametrize("project", ["%00", "%0a", "x" * 256, "%e2%80%a8"])
-def test_no_project_is_called_that(tenants: Tenants, project: str) -> None:
+def test_an_invalid_project_is_refused(tenants: Tenants, project: str) -> None:
     image_id = tenants.a.make()["id"]
     assert share(tenants.a, image_id, project) == 400
     assert tenants.a.delete(f"/images/{image_id}/members/{project}").status == 400

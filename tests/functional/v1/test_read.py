@@ -13,7 +13,7 @@ MD5 = hashlib.md5(BYTES).hexdigest()
 UNKNOWN = [str(uuid.UUID(int=7)), "42", "nosuch", "-1", f"{uuid.UUID(int=7)}0", "%00", "x" * 500]
 
 
-def test_063_head_tells_all_but_null(v1: V1) -> None:
+def test_063_head_has_all_fields_except_null(v1: V1) -> None:
     image = v1.store(is_public="True", min_ram="5", property_os="linux")
     answer = v1.head(image["id"])
     assert (answer.status, answer.body) == (200, b"")
@@ -31,7 +31,7 @@ def test_063_an_image_without_bytes_has_no_etag(v1: V1) -> None:
     assert v1.head(v1.make()["id"]).headers["ETag"] is None
 
 
-def test_064_get_gives_octets_of_known_length(v1: V1) -> None:
+def test_064_get_has_the_type_and_length_of_the_bytes(v1: V1) -> None:
     name = "Bücher \U0001f4da"
     image = v1.store(name=name.encode().decode("latin-1"))
     answer = v1.get(f"/images/{image['id']}")
@@ -47,14 +47,14 @@ def test_a_part_of_the_bytes_can_be_read(v1: V1) -> None:
 
 
 @pytest.mark.parametrize("image_id", UNKNOWN)
-def test_065_what_is_not_there_is_404(v1: V1, image_id: str) -> None:
+def test_065_a_missing_image_is_404(v1: V1, image_id: str) -> None:
     assert v1.head(image_id).status == 404
     assert_refused(v1.get(f"/images/{image_id}"), 404)
     assert_refused(v1.put(image_id, name="x"), 404)
     assert_refused(v1.delete(f"/images/{image_id}"), 404)
 
 
-def test_065_what_is_not_there_is_named(v1: V1) -> None:
+def test_065_a_missing_image_is_named(v1: V1) -> None:
     image_id = str(uuid.uuid4())
     assert_refused(v1.get(f"/images/{image_id}"), 404, f"Image with identifier {image_id} not found")
 
@@ -96,11 +96,11 @@ def test_068_other_paths_are_404(v1: V1, path: str) -> None:
     assert_refused(v1.get(path), 404)
 
 
-def test_068_an_image_with_a_blank_id_is_not_there(v1: V1) -> None:
+def test_068_a_delete_without_an_id_is_404(v1: V1) -> None:
     assert_refused(v1.delete("/images/"), 404)
 
 
-def test_069_a_link_cannot_delete(v1: V1) -> None:
+def test_069_a_get_cannot_delete(v1: V1) -> None:
     image_id = v1.store()["id"]
     assert v1.get(f"/images/{image_id}?_method=DELETE").body == BYTES
     v1.request("POST", f"/images/{image_id}?_method=DELETE", {"X-HTTP-Method-Override": "DELETE"})

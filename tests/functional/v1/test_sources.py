@@ -36,15 +36,15 @@ def refuse_both(v1: V1, url: str, status: int, *words: str, **fields: str) -> No
 
 
 @pytest.mark.parametrize("uri", NO_SOURCES)
-def test_052_only_what_a_store_takes_is_a_source(fetching: V1, uri: str) -> None:
+def test_052_only_a_uri_that_a_store_accepts_is_a_source(fetching: V1, uri: str) -> None:
     refuse_both(fetching, uri, 400, "External sources are not supported", **FORMATS)
 
 
-def test_052_an_empty_source_is_none(fetching: V1) -> None:
+def test_052_an_empty_source_is_refused(fetching: V1) -> None:
     refuse_both(fetching, "", 400, "External source should not be empty", **FORMATS)
 
 
-def test_053_a_location_is_read_where_it_is_and_left_there(fetching: V1, source: Web) -> None:
+def test_053_a_location_is_read_and_never_deleted(fetching: V1, source: Web) -> None:
     url = source.answer(Halves(BYTES))
     answer = fetching.post(location=url, **FORMATS)
     image = made(answer)
@@ -55,7 +55,7 @@ def test_053_a_location_is_read_where_it_is_and_left_there(fetching: V1, source:
     assert fetching.make(location=url, **FORMATS)["size"] == len(BYTES)
 
 
-def test_054_a_location_without_anything_is_404(fetching: V1, source: Web) -> None:
+def test_054_a_missing_location_is_404(fetching: V1, source: Web) -> None:
     url, image_id = source.answer(Halves(BYTES)), str(uuid.uuid4())
     source.remove(url)
     assert_refused(fetching.post(id=image_id, location=url, **FORMATS), 404)
@@ -69,7 +69,7 @@ def killed(v1: V1, answer: Answer) -> str:
     return v1.server.query("SELECT status_reason FROM images WHERE id = ?", image_id)[0][0]
 
 
-def test_054_a_copy_of_what_is_not_there_kills_the_image(fetching: V1, source: Web) -> None:
+def test_054_a_copy_of_a_missing_source_kills_the_image(fetching: V1, source: Web) -> None:
     """r1-D5: the job finds that out, because the request asks no source."""
     url = source.answer(Halves(BYTES))
     source.remove(url)
@@ -98,7 +98,7 @@ def test_054_a_copy_of_another_size_than_declared_or_reserved_kills_the_image(
     assert "must match" in killed(fetching, fetching.request("PUT", f"/images/{image_id}", {COPY: url}))
 
 
-def test_055_a_source_wants_both_formats(fetching: V1, source: Web) -> None:
+def test_055_a_source_needs_both_formats(fetching: V1, source: Web) -> None:
     url = source.answer(Halves(BYTES))
     refuse_both(fetching, url, 400, "Disk format is not specified", container_format="ovf")
     refuse_both(fetching, url, 400, "Container format is not specified", disk_format="raw")
@@ -115,7 +115,7 @@ def test_056_an_image_has_one_source(fetching: V1, source: Web) -> None:
     assert fetching.head(image_id).status == 404
 
 
-def test_057_a_copy_is_queued_at_first_and_then_our_own(fetching: V1, source: Web) -> None:
+def test_057_a_copy_is_queued_first_and_stored_later(fetching: V1, source: Web) -> None:
     url = source.answer(Halves(BYTES))
     image = made(copy(fetching, url, **FORMATS))
     assert (image["status"], image["size"]) == ("queued", 0)  # the source has not been asked yet
@@ -125,7 +125,7 @@ def test_057_a_copy_is_queued_at_first_and_then_our_own(fetching: V1, source: We
     assert fetching.get(f"/images/{image['id']}").body == BYTES
 
 
-def test_057_a_source_that_breaks_off_kills_the_image(fetching: V1, source: Web) -> None:
+def test_057_an_interrupted_source_kills_the_image(fetching: V1, source: Web) -> None:
     image = made(copy(fetching, source.answer(Halves(BYTES, broken=True)), **FORMATS))
     assert fetching.wait(image["id"], "active", "killed")["status"] == "killed"
     assert fetching.server.blobs(image["id"]) == []
@@ -140,7 +140,7 @@ def test_057_a_copy_of_another_checksum_than_declared_kills_the_image(fetching: 
     assert fetching.wait(image["id"], "active", "killed")["status"] == "active"
 
 
-def test_057_a_copy_can_come_into_a_reserved_image(fetching: V1, source: Web) -> None:
+def test_057_a_copy_can_complete_a_reserved_image(fetching: V1, source: Web) -> None:
     image_id = fetching.make(**FORMATS)["id"]
     url = source.answer(Halves(BYTES))
     changed(fetching.request("PUT", f"/images/{image_id}", {COPY: url}))
@@ -149,7 +149,7 @@ def test_057_a_copy_can_come_into_a_reserved_image(fetching: V1, source: Web) ->
     assert_refused(refused, 400, "queued status")
 
 
-def test_057_a_copy_goes_on_after_the_server_was_killed(start_server: StartServer, source: Web) -> None:
+def test_057_a_copy_continues_after_the_server_was_killed(start_server: StartServer, source: Web) -> None:
     served = Halves(BYTES * 100_000, gate=threading.Event())
     server: Server = start_server(
         {**fetching_settings(source), "calotype.lease": "2", "calotype.sweep_interval": "1"}
@@ -215,7 +215,7 @@ def test_057_an_image_that_is_deleted_before_or_after_it_is_copied_leaves_no_byt
         assert fetching.get(f"/images/{image['id']}").status == 404
 
 
-def test_bug_39_addresses_inside_are_not_fetched(v1: V1, source: Web) -> None:
+def test_bug_39_internal_addresses_are_not_fetched(v1: V1, source: Web) -> None:
     url = source.answer(Halves(BYTES))  # this server has no network allowed
     refuse_both(v1, url, 400, **FORMATS)
     for inside in ("http://[::1]/", "http://169.254.169.254/latest/meta-data", "http://localhost/"):

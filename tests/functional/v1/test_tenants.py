@@ -15,7 +15,7 @@ def marked() -> str:
     return uuid.uuid4().hex
 
 
-def test_101_a_private_image_is_its_owners(tenants: Tenants) -> None:
+def test_101_only_the_owner_sees_a_private_image(tenants: Tenants) -> None:
     name = marked()
     image = tenants.a.store(name=name)
     assert (image["owner"], image["is_public"]) == ("A", False)
@@ -31,7 +31,7 @@ def test_101_a_private_image_is_its_owners(tenants: Tenants) -> None:
     assert tenants.a.get(path).body == BYTES
 
 
-def test_102_a_public_image_is_everybodys_to_read(tenants: Tenants) -> None:
+def test_102_everybody_can_read_a_public_image(tenants: Tenants) -> None:
     image_id = tenants.admin.store(is_public="True", owner="A")["id"]
     assert tenants.b.get(f"/images/{image_id}").body == BYTES
     assert_refused(tenants.b.put(image_id, name="mine"), 403)
@@ -39,7 +39,7 @@ def test_102_a_public_image_is_everybodys_to_read(tenants: Tenants) -> None:
     assert changed(tenants.a.put(image_id, name="ours"))["is_public"] is True
 
 
-def test_103_an_owner_is_set_by_admins(tenants: Tenants) -> None:
+def test_103_only_administrators_set_an_owner(tenants: Tenants) -> None:
     assert tenants.admin.make(owner="X")["owner"] == "X"
     image = tenants.a.make(owner="X")
     assert image["owner"] == "A"
@@ -48,7 +48,7 @@ def test_103_an_owner_is_set_by_admins(tenants: Tenants) -> None:
     assert tenants.a.head(image["id"]).status == 404
 
 
-def test_104_publishing_is_for_admins(tenants: Tenants) -> None:
+def test_104_only_administrators_publish(tenants: Tenants) -> None:
     image_id = str(uuid.uuid4())
     assert_refused(tenants.a.post(id=image_id, is_public="True"), 403)
     assert_refused(tenants.a.post(BYTES, id=image_id, is_public="True", **FORMATS), 403)
@@ -58,7 +58,7 @@ def test_104_publishing_is_for_admins(tenants: Tenants) -> None:
     assert changed(tenants.admin.put(image_id, is_public="True"))["is_public"] is True
 
 
-def test_105_others_than_admins_cannot_ask_for_more(tenants: Tenants) -> None:
+def test_105_only_administrators_list_other_projects_images(tenants: Tenants) -> None:
     name = marked()
     hidden = tenants.a.make(name=name)["id"]
     public = tenants.admin.make(name=name, is_public="True")["id"]
@@ -69,7 +69,7 @@ def test_105_others_than_admins_cannot_ask_for_more(tenants: Tenants) -> None:
     assert_refused(tenants.b.get(f"/images?marker={hidden}"), 400, "Image could not be found")
 
 
-def test_106_an_admin_asks_for_all_or_sees_what_others_see(tenants: Tenants) -> None:
+def test_106_an_administrator_sees_all_images_only_on_request(tenants: Tenants) -> None:
     name = marked()
     private = tenants.a.make(name=name)["id"]
     public = tenants.admin.make(name=name, is_public="True", owner="A")["id"]
@@ -79,7 +79,7 @@ def test_106_an_admin_asks_for_all_or_sees_what_others_see(tenants: Tenants) -> 
     assert set(tenants.admin.ids(f"name={name}&is_public=false")) == {private, own}
 
 
-def test_066_a_deactivated_image_is_read_by_admins_alone(tenants: Tenants) -> None:
+def test_066_only_administrators_read_a_deactivated_image(tenants: Tenants) -> None:
     image_id = tenants.a.store()["id"]
     tenants.a.server.execute("UPDATE images SET status = 'deactivated' WHERE id = ?", image_id)
     assert tenants.a.head(image_id).meta["status"] == "deactivated"
@@ -88,14 +88,14 @@ def test_066_a_deactivated_image_is_read_by_admins_alone(tenants: Tenants) -> No
     assert tenants.admin.get(f"/images/{image_id}").body == BYTES
 
 
-def test_bug_37_an_image_without_an_owner_is_not_everybodys(tenants: Tenants) -> None:
+def test_bug_37_an_image_without_an_owner_is_not_visible_to_everybody(tenants: Tenants) -> None:
     image = tenants.admin.store(owner="")
     assert image["owner"] is None
     assert tenants.a.head(image["id"]).status == 404
     assert tenants.homeless.head(image["id"]).status == 404
 
 
-def test_bug_27_an_admin_without_a_project_lists_what_is_public_or_what_it_asks_for(tenants: Tenants) -> None:
+def test_bug_27_an_administrator_without_a_project_can_list_images(tenants: Tenants) -> None:
     name = marked()
     shared = tenants.a.make(name=name)["id"]
     assert tenants.a.request("PUT", f"/images/{shared}/members/Bt").status == 204
@@ -122,7 +122,7 @@ def test_a_wrong_token_is_401_in_the_dialects_form(tenants: Tenants, token: str)
         assert_refused(stranger.get(path), 401)
 
 
-def test_somebody_without_a_project_owns_nothing(tenants: Tenants) -> None:
+def test_a_caller_without_a_project_owns_nothing(tenants: Tenants) -> None:
     assert_refused(tenants.homeless.post(), 403)
     public = made(tenants.admin.post(BYTES, is_public="True", **FORMATS))["id"]
     assert tenants.homeless.get(f"/images/{public}").body == BYTES

@@ -21,7 +21,7 @@ def test_083_properties_are_replaced(v1: V1) -> None:
     assert changed(v1.put(image_id, name="bare"))["properties"] == {}
 
 
-def test_084_properties_are_kept_where_the_header_says_so(v1: V1) -> None:
+def test_084_properties_are_kept_without_a_purge(v1: V1) -> None:
     image_id = v1.make(property_key1="1", property_key2="2")["id"]
     kept = changed(v1.put(image_id, purge=False, property_key3="3", property_key1="one"))
     assert kept["properties"] == {"key1": "one", "key2": "2", "key3": "3"}
@@ -29,7 +29,7 @@ def test_084_properties_are_kept_where_the_header_says_so(v1: V1) -> None:
     assert changed(v1.put(image_id, purge=True, property_key3="3"))["properties"] == {"key3": "3"}
 
 
-def test_085_bytes_purge_nothing(v1: V1) -> None:
+def test_085_an_upload_purges_no_properties(v1: V1) -> None:
     image_id = v1.make(property_key1="1", **FORMATS)["id"]
     answer = v1.put(image_id, BYTES, property_key2="2")
     image = changed(answer)
@@ -37,7 +37,7 @@ def test_085_bytes_purge_nothing(v1: V1) -> None:
     assert (image["status"], image["checksum"], answer.headers["ETag"]) == ("active", MD5, MD5)
 
 
-def test_086_what_is_not_named_stays(v1: V1) -> None:
+def test_086_other_fields_do_not_change(v1: V1) -> None:
     before = v1.store(is_public="True", protected="True", min_disk="3", property_os="linux")
     after = changed(v1.put(before["id"], purge=False, name="named"))
     assert after["updated_at"] > before["created_at"]
@@ -50,19 +50,19 @@ def test_086_a_property_alone_is_a_change_too(v1: V1) -> None:
     assert changed(v1.put(before["id"], property_a="1"))["updated_at"] > before["updated_at"]
 
 
-def test_087_an_image_is_published_and_taken_back(v1: V1) -> None:
+def test_087_an_image_can_be_published_and_unpublished(v1: V1) -> None:
     image_id = v1.make()["id"]
     assert changed(v1.put(image_id, is_public="True"))["is_public"] is True
     assert changed(v1.put(image_id, is_public="False"))["is_public"] is False
 
 
-def test_what_the_bytes_are_said_to_be_stays(v1: V1) -> None:
+def test_the_formats_of_an_active_image_cannot_change(v1: V1) -> None:
     image_id = v1.store()["id"]
     assert_refused(v1.put(image_id, disk_format="iso"), 403, "disk_format")
     assert changed(v1.put(image_id, disk_format="raw"))["disk_format"] == "raw"
 
 
-def test_088_bytes_come_once(v1: V1) -> None:
+def test_088_an_active_image_refuses_bytes(v1: V1) -> None:
     image_id = v1.store()["id"]
     assert_refused(v1.put(image_id, b"other"), 409, "Cannot upload to an unqueued image")
     assert_refused(v1.put(image_id, location="http://127.0.0.1/x"), 400, "queued status")
@@ -75,7 +75,7 @@ def test_088_a_location_completes_a_queued_image(fetching: V1, source: Web) -> N
     assert (image["status"], image["size"]) == ("active", len(BYTES))
 
 
-def test_089_what_the_service_says_cannot_be_gainsaid(v1: V1) -> None:
+def test_089_fields_of_the_server_cannot_be_changed(v1: V1) -> None:
     image_id = v1.make()["id"]
     assert_refused(v1.put(image_id, id=str(uuid.uuid4())), 403, "Forbidden to modify 'id'")
     assert_refused(v1.put(image_id, status="active"), 403, "Forbidden to modify 'status'")
@@ -83,7 +83,7 @@ def test_089_what_the_service_says_cannot_be_gainsaid(v1: V1) -> None:
     assert changed(v1.put(image_id, id=image_id.upper()))["id"] == image_id
 
 
-def test_090_size_and_checksum_of_bytes_that_are_there_are_an_admins(tenants: Tenants) -> None:
+def test_090_size_and_checksum_of_an_active_image_cannot_be_changed(tenants: Tenants) -> None:
     image = tenants.a.store()
     for field, value in (("size", "20"), ("checksum", "0" * 32)):
         assert_refused(tenants.a.put(image["id"], **{field: value}), 403, f"Forbidden to modify '{field}'")
@@ -92,7 +92,7 @@ def test_090_size_and_checksum_of_bytes_that_are_there_are_an_admins(tenants: Te
     changed(tenants.a.put(image["id"], size="19", checksum=MD5))
 
 
-def test_091_what_a_reservation_declares_is_held_against_the_bytes(v1: V1) -> None:
+def test_091_the_bytes_must_match_the_reservation(v1: V1) -> None:
     for declared in ({"size": "5"}, {"checksum": "0" * 32}):
         image_id = v1.make(**declared, **FORMATS)["id"]
         assert_refused(v1.put(image_id, BYTES), 400, "did not match")
@@ -102,7 +102,7 @@ def test_091_what_a_reservation_declares_is_held_against_the_bytes(v1: V1) -> No
     assert changed(v1.put(image_id, BYTES))["status"] == "active"
 
 
-def test_092_what_is_deleted_does_not_change(tenants: Tenants) -> None:
+def test_092_a_deleted_image_cannot_be_changed(tenants: Tenants) -> None:
     image_id = tenants.a.make()["id"]
     tenants.a.delete(f"/images/{image_id}")
     assert_refused(tenants.admin.put(image_id, name="x"), 403, "Forbidden to update deleted image")
@@ -110,7 +110,7 @@ def test_092_what_is_deleted_does_not_change(tenants: Tenants) -> None:
     assert_refused(tenants.a.put(str(uuid.uuid4()), name="x"), 404)
 
 
-def test_093_properties_that_are_kept_count(v1: V1) -> None:
+def test_093_kept_properties_count_towards_the_limit(v1: V1) -> None:
     most = {f"property_p{number}": "x" for number in range(70)}
     image_id = v1.make(**most)["id"]
     words = "limit has been exceeded on the number of allowed image properties"

@@ -63,7 +63,7 @@ def test_every_change_by_images_v2_is_a_record_and_a_line_of_the_log(
     assert logged(u1, image_id) == without_ids
 
 
-def test_the_other_dialects_are_recorded_alike(u1: Person, adm: Person) -> None:
+def test_changes_by_the_other_dialects_are_recorded_too(u1: Person, adm: Person) -> None:
     """r1-E10"""
     owner = {"X-Auth-Token": u1.token, "Content-Type": OCTETS}
     formats = {"x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare"}
@@ -83,7 +83,7 @@ def test_the_other_dialects_are_recorded_alike(u1: Person, adm: Person) -> None:
         assert verbs == ["create", "upload", "update", "share", "delete"]
 
 
-def test_a_job_is_recorded_when_it_is_asked_for_and_when_it_ends(u1: Person, adm: Person, web: Web) -> None:
+def test_a_job_is_recorded_at_its_start_and_its_end(u1: Person, adm: Person, web: Web) -> None:
     """r1-E10, r1-E11, r1-E12: for whoever asked for it; a failure has its reason everywhere."""
     copied, failed = u1.make(), u1.make()
     sources = {copied: web.place(b"bytes"), failed: f"http://127.0.0.1:{web.port}/not-there"}
@@ -137,7 +137,7 @@ def test_an_upload_that_fails_is_recorded_and_leaves_a_reason_until_the_image_is
     ]
 
 
-def test_a_change_that_is_refused_is_in_the_log_and_not_in_the_table(
+def test_a_refused_change_is_in_the_log_but_not_in_the_table(
     u1: Person, u2: Person, r1: Person, adm: Person
 ) -> None:
     """r1-E10: whoever is refused cannot fill the table."""
@@ -151,7 +151,7 @@ def test_a_change_that_is_refused_is_in_the_log_and_not_in_the_table(
     ]
 
 
-def test_the_audit_trail_is_an_administrators_and_comes_in_pages(u1: Person, adm: Person) -> None:
+def test_only_administrators_read_audit_records_in_pages(u1: Person, adm: Person) -> None:
     """r1-E10: filtered, and walked on although the marker is gone."""
     assert u1.get("/audit").status == 403
     assert u1.server.get("/v2/audit").status == 401
@@ -229,7 +229,7 @@ def test_the_access_log_names_user_and_project_in_every_line(u1: Person, adm: Pe
     ]
 
 
-def test_nothing_is_kept_where_the_settings_say_so(start_people) -> None:
+def test_without_audit_retention_only_the_log_has_records(start_people) -> None:
     """r1-E10: the log has it all the same."""
     people = start_people(**{"calotype.audit_retention": "0"})
     image_id = people.u1.make()

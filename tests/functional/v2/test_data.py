@@ -47,14 +47,14 @@ def test_065_uploaded_bytes_are_measured_and_hashed(u1: Person) -> None:
     assert image["stores"] == "fast"
 
 
-def test_066_bytes_may_come_in_chunks(u1: Person) -> None:
+def test_066_an_upload_can_be_chunked(u1: Person) -> None:
     image_id = u1.make()
     assert u1.put(image_id, iter([BYTES[:7], BYTES[7:]])).status == 204
     assert u1.get(f"/images/{image_id}/file").body == BYTES
 
 
 @pytest.mark.parametrize("body", [b"", None, iter([])])
-def test_067_no_bytes_are_bytes_too(u1: Person, body: bytes | Iterator[bytes] | None) -> None:
+def test_067_an_image_can_have_zero_bytes(u1: Person, body: bytes | Iterator[bytes] | None) -> None:
     image_id = u1.make()
     assert u1.put(image_id, body).status == 204
     image = u1.show(image_id)
@@ -66,20 +66,20 @@ def test_067_no_bytes_are_bytes_too(u1: Person, body: bytes | Iterator[bytes] | 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}])
 @pytest.mark.parametrize("part", ["file", "stage"])
-def test_068_bytes_say_that_they_are_bytes(u1: Person, headers: dict[str, str], part: str) -> None:
+def test_068_an_upload_needs_the_right_content_type(u1: Person, headers: dict[str, str], part: str) -> None:
     assert u1.ask("PUT", f"/images/{u1.make()}/{part}", BYTES, headers).status == 415
     encoded = {"Content-Type": "application/octet-stream", "Content-Encoding": "gzip"}
     assert u1.ask("PUT", f"/images/{u1.make()}/{part}", BYTES, encoded).status == 415
 
 
 @pytest.mark.parametrize("unset", ["disk_format", "container_format"])
-def test_068_an_image_says_what_it_is_before_its_bytes_come(u1: Person, unset: str) -> None:
+def test_068_an_upload_needs_both_formats(u1: Person, unset: str) -> None:
     image_id = u1.make(**{unset: None})
     assert u1.put(image_id, BYTES).status == 400
     assert without_bytes(u1, image_id)
 
 
-def test_069_bytes_come_once(u1: Person) -> None:
+def test_069_an_active_image_refuses_bytes(u1: Person) -> None:
     image_id = u1.active(BYTES)
     assert u1.put(image_id, b"others").status == 409
     u1.ask("POST", f"/images/{image_id}/actions/deactivate")
@@ -93,7 +93,7 @@ def test_069_bytes_come_once(u1: Person) -> None:
 
 @pytest.mark.parametrize("size", ["2559", "2561"])
 @pytest.mark.parametrize("chunked", [True, False])
-def test_070_a_wrong_size_is_400_and_can_be_tried_again(u1: Person, size: str, chunked: bool) -> None:
+def test_070_a_wrong_size_is_400_and_can_be_retried(u1: Person, size: str, chunked: bool) -> None:
     image_id = u1.make()
     body = iter([BYTES]) if chunked else BYTES
     assert u1.put(image_id, body, X_OpenStack_Image_Size=size).status == 400
@@ -102,7 +102,7 @@ def test_070_a_wrong_size_is_400_and_can_be_tried_again(u1: Person, size: str, c
 
 
 @pytest.mark.parametrize("size", ["abc", "-1", "1.5", "9" * 30])
-def test_070_a_size_is_an_integer_and_0_says_nothing(u1: Person, size: str) -> None:
+def test_070_a_declared_size_is_an_integer_and_0_is_ignored(u1: Person, size: str) -> None:
     image_id = u1.make()
     assert u1.put(image_id, BYTES, X_OpenStack_Image_Size=size).status == 400
     assert u1.put(image_id, BYTES, X_OpenStack_Image_Size="0").status == 204
@@ -119,7 +119,7 @@ def test_071_too_many_bytes_are_413_and_leave_nothing(start_people, setting: str
         u1.delete(f"/images/{image_id}")
 
 
-def test_072_bytes_of_another_format_are_415_and_can_be_tried_again(u1: Person) -> None:
+def test_072_bytes_of_another_format_are_415_and_can_be_retried(u1: Person) -> None:
     image_id = u1.make(disk_format="qcow2")
     assert u1.put(image_id, os.urandom(70000)).status == 415
     assert without_bytes(u1, image_id)
@@ -127,13 +127,13 @@ def test_072_bytes_of_another_format_are_415_and_can_be_tried_again(u1: Person) 
     assert u1.show(image_id)["virtual_size"] == 1 << 30
 
 
-def test_073_a_disk_that_is_declared_raw_is_no_qcow2(u1: Person) -> None:
+def test_073_a_qcow2_cannot_be_declared_raw(u1: Person) -> None:
     image_id = u1.make()
     assert u1.put(image_id, qcow2(1 << 30)).status == 415
     assert without_bytes(u1, image_id)
 
 
-def test_075_who_may_upload(u1: Person, u2: Person, r1: Person, adm: Person) -> None:
+def test_075_the_owner_and_administrators_may_upload(u1: Person, u2: Person, r1: Person, adm: Person) -> None:
     image_id = u1.make(visibility="private")
     assert r1.put(image_id, BYTES).status == 403
     assert u2.put(image_id, BYTES).status == 404
@@ -141,7 +141,7 @@ def test_075_who_may_upload(u1: Person, u2: Person, r1: Person, adm: Person) -> 
     assert adm.show(image_id)["owner"] == "P1"
 
 
-def test_076_a_download_says_what_it_is(u1: Person) -> None:
+def test_076_a_download_has_length_type_and_checksum(u1: Person) -> None:
     answer = u1.get(f"/images/{u1.active(BYTES)}/file")
     assert (answer.status, answer.body) == (200, BYTES)
     assert answer.headers["Content-Type"] == "application/octet-stream"
@@ -166,7 +166,7 @@ def test_078_a_range_outside_of_the_image_is_416(u1: Person, asked: str) -> None
     assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */2560")
 
 
-def test_078_what_is_no_range_is_passed_over_and_of_several_the_first_is_answered(u1: Person) -> None:
+def test_078_an_invalid_range_is_ignored_and_only_the_first_of_several_counts(u1: Person) -> None:
     path = f"/images/{u1.active(BYTES)}/file"
     for asked in ("bytes=abc", "bytes=5-2", "lines=0-1"):
         answer = u1.get(path, Range=asked)
@@ -175,14 +175,14 @@ def test_078_what_is_no_range_is_passed_over_and_of_several_the_first_is_answere
     assert (answer.status, answer.body, answer.headers["Content-Range"]) == (206, BYTES[:2], "bytes 0-1/2560")
 
 
-def test_079_a_reader_looks_at_no_bytes(u1: Person, u2: Person, r1: Person) -> None:
+def test_079_a_reader_cannot_download(u1: Person, u2: Person, r1: Person) -> None:
     image_id = u1.active(BYTES, visibility="community")
     assert r1.get(f"/images/{image_id}/file").status == 403
     assert u2.get(f"/images/{image_id}/file").body == BYTES
     assert u2.get(f"/images/{u1.active(visibility='private')}/file").status == 404
 
 
-def test_081_a_deactivated_image_is_withheld_from_all_but_admins(u1: Person, adm: Person) -> None:
+def test_081_only_administrators_download_a_deactivated_image(u1: Person, adm: Person) -> None:
     image_id = u1.active(BYTES)
     for verb, status, mine, stores in (
         ("deactivate", "deactivated", 403, False),
@@ -198,7 +198,7 @@ def test_081_a_deactivated_image_is_withheld_from_all_but_admins(u1: Person, adm
         assert "stores" in adm.show(image_id)
 
 
-def test_081_only_an_image_with_bytes_is_deactivated(u1: Person, r1: Person) -> None:
+def test_081_only_an_image_with_bytes_can_be_deactivated(u1: Person, r1: Person) -> None:
     image_id = u1.make()
     assert u1.ask("POST", f"/images/{image_id}/actions/deactivate").status == 403
     assert u1.ask("POST", f"/images/{image_id}/actions/reactivate").status == 403
@@ -238,7 +238,7 @@ def wait_until(person: Person, image_id: str, status: str) -> None:
     raise AssertionError(person.show(image_id))
 
 
-def test_105_of_two_uploads_at_once_one_goes_through(u1: Person) -> None:
+def test_105_one_of_two_concurrent_uploads_succeeds(u1: Person) -> None:
     image_id, body, statuses = u1.make(), Halting(), []
     first = threading.Thread(target=lambda: statuses.append(u1.put(image_id, body).status))
     first.start()

@@ -47,13 +47,13 @@ def test_091_the_service_tells_how_and_where_it_imports(u1: Person) -> None:
     ]
 
 
-def test_091_where_nothing_can_be_imported_the_header_is_left_out(start_people) -> None:
+def test_091_without_import_methods_the_header_is_absent(start_people) -> None:
     found = start_people(**{"store.fast.read_only": "true", "store.cold.read_only": "true"})
     assert "OpenStack-image-import-methods" not in found.adm.create().headers
     assert found.adm.get("/info/import").json["import-methods"]["value"] == []
 
 
-def test_092_usage_is_told_in_mebibytes_and_stores_with_description_and_weight(start_people) -> None:
+def test_092_usage_is_in_mebibytes_and_stores_have_description_and_weight(start_people) -> None:
     """Issue 15.5"""
     limits = {"calotype.project_bytes": str(5 << 20), "calotype.project_images": "7"}
     people = start_people(**limits, **{"store.fast.description": "SSD, for now", "store.cold.weight": "-1"})
@@ -82,7 +82,7 @@ def test_092_usage_is_told_in_mebibytes_and_stores_with_description_and_weight(s
     assert (told["image_stage_total"]["usage"], told["image_count_uploading"]["usage"]) == (1, 1)
 
 
-def test_104_how_stores_are_made_is_an_admins_to_know(u1: Person, adm: Person) -> None:
+def test_104_only_administrators_see_the_drivers_of_stores(u1: Person, adm: Person) -> None:
     assert u1.get("/info/stores/detail").status == 403
     detail = adm.get("/info/stores/detail").json["stores"]
     assert [(store["id"], store["type"]) for store in detail] == [
@@ -114,7 +114,7 @@ def begin(person: Person, image_id: str, document: Any, **headers: str) -> int:
     return person.send("POST", f"/images/{image_id}/import", document, **headers).status
 
 
-def test_093_staged_bytes_are_nobodys_to_read(u1: Person) -> None:
+def test_093_nobody_can_read_staged_bytes(u1: Person) -> None:
     assert u1.show(stage(u1, disk_format=None))["status"] == "uploading"
     image_id = stage(u1)
     image = u1.show(image_id)
@@ -126,7 +126,7 @@ def test_093_staged_bytes_are_nobodys_to_read(u1: Person) -> None:
     assert u1.put(image_id, BYTES).status == 409
 
 
-def test_093_a_stage_that_fails_can_be_tried_again(u1: Person) -> None:
+def test_093_a_failed_stage_can_be_retried(u1: Person) -> None:
     image_id = u1.make()
     assert u1.put(image_id, BYTES, part="stage", X_OpenStack_Image_Size="7").status == 400
     assert u1.show(image_id)["status"] == "queued"
@@ -134,7 +134,7 @@ def test_093_a_stage_that_fails_can_be_tried_again(u1: Person) -> None:
     assert u1.put(image_id, BYTES, part="stage").status == 204
 
 
-def test_093_staged_bytes_go_with_their_image(u1: Person) -> None:
+def test_093_staged_bytes_are_removed_with_their_image(u1: Person) -> None:
     image_id = stage(u1)
     assert len(u1.server.blobs(image_id, "fast")) == 1
     assert u1.delete(f"/images/{image_id}").status == 204
@@ -155,20 +155,20 @@ def test_094_staged_bytes_are_imported_into_all_stores(u1: Person) -> None:
     assert [len(u1.server.blobs(image_id, store)) for store in ("fast", "cold")] == [1, 1]
 
 
-def test_094_without_stores_it_is_the_default_one(u1: Person) -> None:
+def test_094_without_stores_the_default_store_is_used(u1: Person) -> None:
     image_id = stage(u1)
     assert begin(u1, image_id, order("glance-direct")) == 202
     assert u1.settled(image_id)["stores"] == "fast"
 
 
-def test_094_the_header_names_a_store_too(u1: Person) -> None:
+def test_094_a_header_can_name_the_store(u1: Person) -> None:
     image_id = stage(u1)
     assert begin(u1, image_id, order("glance-direct"), **{"X-Image-Meta-Store": "cold"}) == 202
     assert u1.settled(image_id)["stores"] == "cold"
     assert u1.server.blobs(image_id, "fast") == []
 
 
-def test_094_bytes_that_are_not_what_they_should_be_leave_nothing(u1: Person) -> None:
+def test_094_bytes_of_another_format_leave_nothing(u1: Person) -> None:
     image_id = stage(u1, disk_format="qcow2")
     assert begin(u1, image_id, order("glance-direct", stores=["cold", "fast"])) == 202
     image = u1.settled(image_id)
@@ -182,7 +182,7 @@ def test_094_bytes_that_are_not_what_they_should_be_leave_nothing(u1: Person) ->
     assert u1.put(image_id, BYTES, part="stage").status == 204
 
 
-def test_095_an_import_asks_for_what_can_be_done(u1: Person) -> None:
+def test_095_an_import_that_cannot_be_done_is_refused(u1: Person) -> None:
     direct = order("glance-direct")
     queued, staged, active = u1.make(), stage(u1), u1.active()
     assert begin(u1, queued, direct) == 409
@@ -214,7 +214,7 @@ def test_095_an_import_of_the_wrong_form_is_400(u1: Person, document: Any) -> No
     assert begin(u1, stage(u1), document) == 400
 
 
-def test_095_stores_are_named_in_one_way(u1: Person) -> None:
+def test_095_stores_can_be_named_in_one_way_only(u1: Person) -> None:
     image_id = stage(u1)
     for more in ({"stores": ["fast"]}, {"all_stores": True}):
         assert begin(u1, image_id, order("glance-direct", **more), **{"X-Image-Meta-Store": "cold"}) == 400
@@ -228,7 +228,7 @@ def test_095_only_who_may_upload_may_import(u1: Person, u2: Person, r1: Person) 
     assert r1.put(u1.make(), BYTES, part="stage").status == 403
 
 
-def test_096_two_imports_at_once_are_one(start_people) -> None:
+def test_096_one_of_two_concurrent_imports_succeeds(start_people) -> None:
     u1 = start_people(**{"calotype.job_threads": "0"}).u1
     image_id, statuses = stage(u1), []
     both = [
@@ -272,14 +272,14 @@ def test_097_bytes_are_downloaded_from_the_web(u1: Person, web: Web) -> None:
         "text",
     ],
 )
-def test_097_what_must_not_be_fetched_is_refused_at_once(u1: Person, uri: str | None) -> None:
+def test_097_a_forbidden_source_is_refused_at_once(u1: Person, uri: str | None) -> None:
     image_id = u1.make()
     assert begin(u1, image_id, order("web-download", **({"_uri": uri} if uri else {}))) == 400
     assert u1.show(image_id)["status"] == "queued"
     assert u1.get(f"/images/{image_id}/tasks").json["tasks"] == []
 
 
-def test_097_the_operator_may_keep_the_web_to_admins(start_people, web: Web) -> None:
+def test_097_the_operator_can_restrict_web_download_to_administrators(start_people, web: Web) -> None:
     found = start_people(**{"calotype.external_sources": "admin"})
     assert "web-download" in methods_of(found.adm)
     assert "web-download" not in methods_of(found.u1)
@@ -288,7 +288,7 @@ def test_097_the_operator_may_keep_the_web_to_admins(start_people, web: Web) -> 
     assert begin(found.adm, image_id, document) == 202
 
 
-def test_097_what_is_not_there_fails_by_and_by(u1: Person, web: Web) -> None:
+def test_097_a_missing_source_fails_later(u1: Person, web: Web) -> None:
     image_id = u1.make()
     assert begin(u1, image_id, order("web-download", _uri=f"http://127.0.0.1:{web.port}/nosuch")) == 202
     image = u1.settled(image_id)
@@ -300,7 +300,7 @@ def test_097_what_is_not_there_fails_by_and_by(u1: Person, web: Web) -> None:
     assert u1.put(image_id, BYTES).status == 204
 
 
-def test_098_tasks_tell_of_imports(u1: Person, u2: Person, adm: Person) -> None:
+def test_098_imports_are_shown_as_tasks(u1: Person, u2: Person, adm: Person) -> None:
     image_id = stage(u1, visibility="community")
     answer = u1.send("POST", f"/images/{image_id}/import", order("glance-direct"))
     u1.settled(image_id)
@@ -319,7 +319,7 @@ def test_098_tasks_tell_of_imports(u1: Person, u2: Person, adm: Person) -> None:
 # -- several stores
 
 
-def test_099_an_admin_copies_an_image_into_another_store(u1: Person, adm: Person) -> None:
+def test_099_an_administrator_copies_an_image_into_another_store(u1: Person, adm: Person) -> None:
     image_id = u1.active(BYTES)
     assert begin(u1, image_id, order("copy-image", stores=["cold"])) == 403
     assert begin(adm, u1.make(), order("copy-image", stores=["cold"])) == 409
@@ -333,7 +333,7 @@ def test_099_an_admin_copies_an_image_into_another_store(u1: Person, adm: Person
     assert adm.settled(image_id)["stores"] == "cold,fast"
 
 
-def test_100_an_admin_takes_an_image_out_of_one_of_its_stores(u1: Person, adm: Person) -> None:
+def test_100_an_administrator_removes_an_image_from_one_store(u1: Person, adm: Person) -> None:
     image_id = u1.active(BYTES)
     begin(adm, image_id, order("copy-image", all_stores=True))
     adm.settled(image_id)
@@ -349,7 +349,7 @@ def test_100_an_admin_takes_an_image_out_of_one_of_its_stores(u1: Person, adm: P
     assert adm.delete(f"/stores/fast/{u1.make()}").status == 409
 
 
-def test_102_stores_are_told_in_alphabetical_order(u1: Person, adm: Person) -> None:
+def test_102_stores_are_listed_in_alphabetical_order(u1: Person, adm: Person) -> None:
     image_id = u1.active(BYTES)
     begin(adm, image_id, order("copy-image", stores=["cold"]))
     assert adm.settled(image_id)["stores"] == "cold,fast"
@@ -364,7 +364,7 @@ def test_103_locations_are_neither_shown_nor_changed(u1: Person, adm: Person) ->
         assert person.get(f"/images/{image_id}/locations").status == 404
 
 
-def test_107_an_import_goes_on_after_a_restart(start_people) -> None:
+def test_107_an_import_continues_after_a_restart(start_people) -> None:
     found = start_people(**{"calotype.job_threads": "0"})
     u1, server = found.u1, found.server
     image_id = stage(u1)

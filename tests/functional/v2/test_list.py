@@ -31,7 +31,7 @@ def test_032_a_limit_is_an_integer(u1: Person, limit: str) -> None:
     assert u1.get(f"/images?limit={quote(limit)}").status == 400
 
 
-def test_032_a_limit_may_be_zero_or_absurd(u1: Person) -> None:
+def test_032_a_limit_can_be_zero_or_huge(u1: Person) -> None:
     u1.make()
     nothing = u1.get("/images?limit=0").json
     assert nothing["images"] == []
@@ -39,7 +39,7 @@ def test_032_a_limit_may_be_zero_or_absurd(u1: Person) -> None:
     assert u1.get("/images?limit=5000").status == 200
 
 
-def test_033_there_is_a_next_page_only_where_something_follows(u1: Person) -> None:
+def test_033_a_page_links_to_the_next_one_only_if_there_is_one(u1: Person) -> None:
     query, made = mark(u1, 4)
     first = u1.get(f"/images{query}&limit=2").json
     second = u1.get(first["next"]).json
@@ -52,11 +52,11 @@ def test_034_an_unknown_marker_is_400(u1: Person, marker: str) -> None:
     assert u1.get(f"/images?marker={marker}").status == 400
 
 
-def test_034_a_marker_that_one_may_not_see_is_as_unknown_as_any(u1: Person, u2: Person) -> None:
+def test_034_an_invisible_image_is_an_unknown_marker(u1: Person, u2: Person) -> None:
     assert u2.get(f"/images?marker={u1.make(visibility='private')}").status == 400
 
 
-def test_035_all_tags_must_be_there_and_links_keep_them(u1: Person) -> None:
+def test_035_all_tags_must_match_and_links_keep_them(u1: Person) -> None:
     a, b = fresh(), fresh()
     both = [u1.make(tags=[a, b]) for _ in range(3)]
     u1.make(tags=[a])
@@ -65,7 +65,7 @@ def test_035_all_tags_must_be_there_and_links_keep_them(u1: Person) -> None:
     assert u1.ids(f"?tag={a}&tag={b}&limit=2") == both[::-1]
 
 
-def test_036_names_may_be_several_and_quoted(u1: Person) -> None:
+def test_036_a_name_filter_can_have_several_quoted_names(u1: Person) -> None:
     word = fresh()
     names = [f"{word},b", f"{word}c", f"{word}:d"]
     ids = [u1.make(name=name) for name in names]
@@ -78,7 +78,7 @@ def test_036_a_broken_name_filter_is_400(u1: Person, name: str) -> None:
     assert u1.get(f"/images?name={quote(name)}").status == 400
 
 
-def test_037_a_status_nobody_knows_finds_nothing(u1: Person) -> None:
+def test_037_an_unknown_status_finds_nothing(u1: Person) -> None:
     word = fresh()
     queued, active = u1.make(word=word), u1.active(word=word)
     assert u1.ids(f"?word={word}&status=in:active,queued") == [active, queued]
@@ -97,7 +97,7 @@ def test_038_bounds_of_size_are_inclusive(u1: Person) -> None:
         assert u1.get(f"/images?{query}").status == 400, query
 
 
-def test_039_hidden_images_are_listed_only_when_asked_for(u1: Person) -> None:
+def test_039_hidden_images_are_listed_only_on_request(u1: Person) -> None:
     query, (image_id,) = mark(u1, 1, os_hidden=True)
     assert u1.ids(query) == []
     assert u1.ids(f"{query}&os_hidden=True") == u1.ids(f"{query}&os_hidden=true") == [image_id]
@@ -111,7 +111,7 @@ def test_040_protected_is_true_or_false(u1: Person) -> None:
     assert u1.get("/images?protected=True").status == 400
 
 
-def test_041_visibility_narrows_or_widens(u1: Person, u2: Person) -> None:
+def test_041_a_visibility_filter_can_narrow_or_widen_a_list(u1: Person, u2: Person) -> None:
     word = fresh()
     ids = {kind: u1.make(word=word, visibility=kind) for kind in ("private", "shared", "community")}
     for kind, image_id in ids.items():
@@ -123,7 +123,7 @@ def test_041_visibility_narrows_or_widens(u1: Person, u2: Person) -> None:
     assert u1.get("/images?visibility=Public").status == 400
 
 
-def test_042_times_compare_in_whole_seconds(u1: Person) -> None:
+def test_042_times_are_compared_in_whole_seconds(u1: Person) -> None:
     query, (image_id,) = mark(u1, 1)
     at = u1.show(image_id)["created_at"]
     moment = datetime.datetime.fromisoformat(at)
@@ -141,7 +141,7 @@ def test_042_times_compare_in_whole_seconds(u1: Person) -> None:
         assert u1.get(f"/images?created_at={quote(text)}").status == 400, text
 
 
-def test_043_lists_are_sorted_by_what_is_asked(u1: Person) -> None:
+def test_043_lists_are_sorted_as_requested(u1: Person) -> None:
     word = fresh()
     b, a, c = (u1.make(word=word, name=name) for name in "bac")
     assert u1.ids(f"?word={word}&sort=name:asc") == [a, b, c]
@@ -155,12 +155,12 @@ def test_043_lists_are_sorted_by_what_is_asked(u1: Person) -> None:
     "query",
     ["sort=owner", "sort=", "sort=name:up", "sort=name&sort_key=id", "sort_key=id&sort_dir=asc&sort_dir=asc"],
 )
-def test_043_a_sort_that_cannot_be_is_400(u1: Person, query: str) -> None:
+def test_043_an_invalid_sort_is_400(u1: Person, query: str) -> None:
     assert u1.get(f"/images?{query}").status == 400
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
-def test_044_sorting_by_size_pages_through_images_without_one(u1: Person, direction: str) -> None:
+def test_044_paging_by_size_includes_images_without_a_size(u1: Person, direction: str) -> None:
     word = fresh()
     made = [u1.make(word=word) for _ in range(3)] + [u1.active(b"x" * n, word=word) for n in (2, 1)]
     ids = u1.ids(f"?word={word}&sort=size:{direction}&limit=2")
@@ -169,7 +169,7 @@ def test_044_sorting_by_size_pages_through_images_without_one(u1: Person, direct
     assert sizes == sorted(sizes, reverse=direction == "desc")
 
 
-def test_045_any_other_parameter_is_a_property(u1: Person) -> None:
+def test_045_any_other_parameter_filters_by_property(u1: Person) -> None:
     query, (image_id,) = mark(u1, 1)
     assert u1.ids(query) == [image_id]
     for nothing in ("nosuch=1", "locations=x", "properties=x", "stores=fast"):
@@ -181,7 +181,7 @@ def test_046_filters_of_other_versions_are_400(u1: Person, query: str) -> None:
     assert u1.get(f"/images?{query}").status == 400
 
 
-def test_047_a_list_has_what_is_public_ones_own_and_accepted(u1: Person, u2: Person, adm: Person) -> None:
+def test_047_a_list_has_public_own_and_accepted_images(u1: Person, u2: Person, adm: Person) -> None:
     word = fresh()
     public = adm.make(word=word, visibility="public")
     community = u1.make(word=word, visibility="community")
@@ -190,6 +190,6 @@ def test_047_a_list_has_what_is_public_ones_own_and_accepted(u1: Person, u2: Per
     assert u2.ids(f"?word={word}&visibility=community") == [community]
 
 
-def test_048_an_admin_sees_what_is_private(u1: Person, adm: Person) -> None:
+def test_048_an_administrator_sees_private_images(u1: Person, adm: Person) -> None:
     query, (image_id,) = mark(u1, 1, visibility="private")
     assert adm.ids(query) == [image_id]

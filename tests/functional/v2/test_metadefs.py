@@ -79,18 +79,18 @@ def test_088_a_schema_of_definitions_has_its_name(r1: Person, path: str, name: s
 @pytest.mark.parametrize(
     "path", ["/schemas/metadefs", "/schemas/metadefs/none", "/metadefs", "/metadefs/none"]
 )
-def test_where_nothing_is_the_answer_is_404(u1: Person, path: str) -> None:
+def test_unknown_paths_are_404(u1: Person, path: str) -> None:
     assert u1.get(path).status == 404
 
 
-def test_there_are_resource_types_from_the_beginning(r1: Person) -> None:
+def test_a_new_database_has_resource_types(r1: Person) -> None:
     answer = r1.get("/metadefs/resource_types")
     known = {one["name"] for one in answer.json["resource_types"]}
     assert known >= {TYPE, "OS::Nova::Flavor", "OS::Cinder::Volume"}
     assert all(one["created_at"].endswith("Z") for one in answer.json["resource_types"])
 
 
-def test_a_namespace_is_made_whole_and_shown_whole(adm: Person, r1: Person) -> None:
+def test_a_namespace_is_created_and_shown_with_its_content(adm: Person, r1: Person) -> None:
     name = f"OS::{fresh()}"
     answer = adm.send("POST", ROOT, {"namespace": name, **WHOLE})
 
@@ -112,14 +112,14 @@ def test_a_namespace_is_made_whole_and_shown_whole(adm: Person, r1: Person) -> N
     ]
 
 
-def test_what_is_not_said_of_a_namespace_is_not_shown_and_has_its_default(adm: Person) -> None:
+def test_unset_fields_of_a_namespace_are_absent_or_default(adm: Person) -> None:
     name = f"NS::{fresh()}"
     document = adm.send("POST", ROOT, {"namespace": name}).json
     assert (document["visibility"], document["protected"]) == ("private", False)
     assert not {"description", "display_name", "objects", "properties", "tags"} & document.keys()
 
 
-def test_a_name_is_given_once(adm: Person) -> None:
+def test_a_name_can_be_used_once(adm: Person) -> None:
     one, other = make(adm), make(adm)
     assert adm.send("POST", ROOT, {"namespace": one}).status == 409
     assert adm.send("PUT", f"{ROOT}/{one}", {"namespace": other}).status == 409
@@ -134,7 +134,7 @@ def test_a_name_is_given_once(adm: Person) -> None:
     assert adm.ask("POST", f"{ROOT}/{one}/tags/n").status == 409
 
 
-def test_names_that_differ_in_case_are_two(adm: Person) -> None:
+def test_names_are_case_sensitive(adm: Person) -> None:
     name = make(adm)
     assert adm.send("POST", ROOT, {"namespace": name.lower()}).status == 201
     for tag in ("a", "A", "a "):
@@ -142,7 +142,7 @@ def test_names_that_differ_in_case_are_two(adm: Person) -> None:
     assert sorted(names(adm, f"{ROOT}/{name}/tags", "tags")) == ["A", "a", "a "]
 
 
-def test_an_update_says_all_of_a_namespace_and_leaves_what_stands_in_it(adm: Person, u1: Person) -> None:
+def test_an_update_replaces_the_fields_of_a_namespace_but_not_its_content(adm: Person, u1: Person) -> None:
     name = make(adm, **WHOLE)
     answer = adm.send("PUT", f"{ROOT}/{name}", {"namespace": name, "protected": True, "objects": []})
 
@@ -153,7 +153,7 @@ def test_an_update_says_all_of_a_namespace_and_leaves_what_stands_in_it(adm: Per
     assert u1.get(f"{ROOT}/{name}").status == 404
 
 
-def test_a_namespace_can_be_renamed_with_all_that_stands_in_it(adm: Person) -> None:
+def test_a_namespace_can_be_renamed_with_its_content(adm: Person) -> None:
     old, new = make(adm, **WHOLE), f"NS::{fresh()}"
     # As glance does it: the whole namespace as it was shown, without what is the server's.
     shown = adm.get(f"{ROOT}/{old}").json
@@ -171,7 +171,7 @@ def test_a_namespace_can_be_renamed_with_all_that_stands_in_it(adm: Person) -> N
     }
 
 
-def test_a_prefix_stands_before_the_properties_of_a_resource_type(adm: Person, r1: Person) -> None:
+def test_a_prefix_is_added_to_the_properties_of_a_resource_type(adm: Person, r1: Person) -> None:
     name = make(adm, **WHOLE)
     there = f"{ROOT}/{name}"
     assert set(r1.get(f"{there}?resource_type={TYPE}").json["properties"]) == {"hw_cpu_cores", "hw_cpu_model"}
@@ -190,7 +190,7 @@ def test_a_prefix_stands_before_the_properties_of_a_resource_type(adm: Person, r
         ("properties", {"name": "a b", **PROPERTY}, {"name": "c", "title": "t", "type": "string"}),
     ],
 )
-def test_objects_and_properties_are_made_shown_replaced_and_removed(
+def test_objects_and_properties_can_be_added_shown_replaced_and_removed(
     adm: Person, r1: Person, kind: str, document: dict[str, Any], changed: dict[str, Any]
 ) -> None:
     there = f"{ROOT}/{make(adm)}/{kind}"
@@ -219,7 +219,7 @@ def test_objects_and_properties_are_made_shown_replaced_and_removed(
     assert not r1.get(there).json[kind]
 
 
-def test_tags_are_set_added_renamed_and_removed(adm: Person, r1: Person) -> None:
+def test_tags_can_be_set_added_renamed_and_removed(adm: Person, r1: Person) -> None:
     there = f"{ROOT}/{make(adm)}/tags"
 
     def send(*given: str, **headers: str) -> int:
@@ -241,7 +241,7 @@ def test_tags_are_set_added_renamed_and_removed(adm: Person, r1: Person) -> None
     assert names(r1, there, "tags") == []
 
 
-def test_tags_come_in_pages_and_sorted_where_that_is_asked_for(adm: Person) -> None:
+def test_tags_are_paged_and_sorted_on_request(adm: Person) -> None:
     there = f"{ROOT}/{make(adm, tags=[{'name': name} for name in 'bdac'])}/tags"
     assert names(adm, f"{there}?sort_key=name&sort_dir=asc", "tags") == ["a", "b", "c", "d"]
     assert names(adm, f"{there}?sort_key=name&limit=2", "tags") == ["d", "c"]
@@ -250,7 +250,7 @@ def test_tags_come_in_pages_and_sorted_where_that_is_asked_for(adm: Person) -> N
         assert adm.get(f"{there}?{query}").status == 400, query
 
 
-def test_a_resource_type_comes_into_being_when_it_is_first_associated(adm: Person, r1: Person) -> None:
+def test_the_first_association_creates_a_resource_type(adm: Person, r1: Person) -> None:
     there, kind = f"{ROOT}/{make(adm)}/resource_types", f"My::{fresh()}"
     made = adm.send("POST", there, {"name": kind, "prefix": "p:", "properties_target": "image"})
     assert made.status == 201
@@ -284,7 +284,7 @@ def test_nothing_is_removed_from_a_protected_namespace(adm: Person) -> None:
     assert "objects" not in adm.get(there).json
 
 
-def test_readers_and_members_change_nothing(people: People) -> None:
+def test_readers_and_members_cannot_change_definitions(people: People) -> None:
     name = make(people.adm, **WHOLE)
     there = f"{ROOT}/{name}"
     before = people.adm.get(there).json
@@ -314,7 +314,7 @@ def test_readers_and_members_change_nothing(people: People) -> None:
         assert person.get(there).json == before
 
 
-def test_a_private_namespace_is_its_owners_to_see_and_nobody_elses(people: People) -> None:
+def test_only_the_owner_sees_a_private_namespace(people: People) -> None:
     name = make(people.adm, visibility="private", owner="P1", **{k: WHOLE[k] for k in ("objects", "tags")})
     for person, seen in ((people.adm, True), (people.u1, True), (people.r1, True), (people.u2, False)):
         for path in (
@@ -334,7 +334,7 @@ def test_a_private_namespace_is_its_owners_to_see_and_nobody_elses(people: Peopl
     assert people.u2.get(f"{ROOT}?marker={name}").status == 400
 
 
-def test_namespaces_come_in_pages_sorted_and_filtered(start_people) -> None:
+def test_namespaces_are_paged_sorted_and_filtered(start_people) -> None:
     people = start_people()
     adm, u1 = people.adm, people.u1
     for name, fields in (
@@ -410,11 +410,11 @@ def test_namespaces_come_in_pages_sorted_and_filtered(start_people) -> None:
         {"namespace": "ok", "resource_type_associations": [{"name": "x" * 81}]},
     ],
 )
-def test_a_namespace_that_is_none_is_refused(adm: Person, document: Any) -> None:
+def test_an_invalid_namespace_is_refused(adm: Person, document: Any) -> None:
     assert adm.send("POST", ROOT, document).status == 400
 
 
-def test_what_is_the_servers_is_nobodys_to_set(adm: Person) -> None:
+def test_fields_of_the_server_cannot_be_set(adm: Person) -> None:
     name = make(adm)
     for key in ("self", "schema", "created_at", "updated_at"):
         assert adm.send("POST", ROOT, {"namespace": fresh(), key: "x"}).status == 403
@@ -422,7 +422,7 @@ def test_what_is_the_servers_is_nobodys_to_set(adm: Person) -> None:
         assert adm.send("POST", f"{ROOT}/{name}/objects", {"name": "x", key: "x"}).status == 403
 
 
-def test_a_namespace_holds_so_much_and_no_more(adm: Person) -> None:
+def test_the_content_of_a_namespace_is_limited(adm: Person) -> None:
     there = f"{ROOT}/{make(adm, tags=[{'name': str(number)} for number in range(1000)])}"
     assert adm.ask("POST", f"{there}/tags/more").status == 413
     large = {"name": "large", "description": "x" * 600_000}
@@ -444,7 +444,7 @@ def test_a_namespace_holds_so_much_and_no_more(adm: Person) -> None:
         (f"{ROOT}/NS/tags/x", "GET, HEAD, POST, PUT, DELETE"),
     ],
 )
-def test_other_methods_are_told_which_there_are(adm: Person, u2: Person, path: str, allowed: str) -> None:
+def test_other_methods_are_405_with_allow(adm: Person, u2: Person, path: str, allowed: str) -> None:
     name = make(adm, visibility="private")
     answer = adm.ask("PATCH", path.replace("NS", name))
     assert (answer.status, answer.headers["Allow"]) == (405, allowed)
@@ -452,7 +452,7 @@ def test_other_methods_are_told_which_there_are(adm: Person, u2: Person, path: s
         assert u2.ask("PATCH", path.replace("NS", name)).status == 404
 
 
-def test_a_body_where_none_belongs_is_refused(adm: Person) -> None:
+def test_an_unexpected_body_is_refused(adm: Person) -> None:
     there = f"{ROOT}/{make(adm, **WHOLE)}"
     for method, path in (("DELETE", ""), ("GET", ""), ("POST", "/tags/x"), ("DELETE", "/objects")):
         assert adm.send(method, there + path, {"a": 1}).status == 400, (method, path)

@@ -9,7 +9,7 @@ import pytest
 from tests.support.v2 import V20, V21, Person, op
 
 
-def test_049_a_patch_in_another_media_type_is_told_which_there_are(u1: Person) -> None:
+def test_049_a_patch_in_another_media_type_gets_the_supported_ones(u1: Person) -> None:
     answer = u1.patch(u1.make(), media_type="application/json")
     assert answer.status == 415
     assert answer.headers["Accept-Patch"] == f"{V20}, {V21}"
@@ -30,7 +30,7 @@ def test_051_the_older_replace_replaces(u1: Person) -> None:
     assert (answer.status, answer.json["name"]) == (200, "b")
 
 
-def test_052_what_is_not_there_is_neither_replaced_nor_removed(u1: Person) -> None:
+def test_052_a_missing_key_is_neither_replaced_nor_removed(u1: Person) -> None:
     image_id = u1.make(prop="p")
     assert u1.patch(image_id, op("replace", "/nosuch", "x")).status == 409
     assert u1.patch(image_id, op("remove", "/nosuch")).status == 409
@@ -58,11 +58,11 @@ def test_052_what_is_not_there_is_neither_replaced_nor_removed(u1: Person) -> No
     ],
 )
 @pytest.mark.parametrize("verb", ["add", "replace", "remove"])
-def test_053_what_is_the_servers_own_is_not_changed(u1: Person, key: str, verb: str) -> None:
+def test_053_fields_of_the_server_cannot_be_changed(u1: Person, key: str, verb: str) -> None:
     assert u1.patch(u1.make(), op(verb, f"/{key}", "x")).status == 403
 
 
-def test_053_openstacksdk_may_remove_what_the_server_has_added(u1: Person) -> None:
+def test_053_removing_the_servers_keys_is_ignored(u1: Person) -> None:
     image_id = u1.active(prop="p")
     answer = u1.patch(image_id, op("remove", "/stores"), op("remove", "/os_glance_failed_import"))
     assert (answer.status, answer.json["stores"], answer.json["prop"]) == (200, "fast", "p")
@@ -89,7 +89,7 @@ def test_053_openstacksdk_may_remove_what_the_server_has_added(u1: Person) -> No
         ["list"],
     ],
 )
-def test_054_an_operation_that_is_none_is_400(u1: Person, change: Any) -> None:
+def test_054_an_invalid_operation_is_400(u1: Person, change: Any) -> None:
     assert u1.patch(u1.make(), change).status == 400
 
 
@@ -102,7 +102,7 @@ def test_054_a_patch_is_a_list(u1: Person) -> None:
     assert u1.send("PATCH", f"/images/{u1.make()}", {}, **{"Content-Type": V21}).status == 400
 
 
-def test_055_a_path_may_hold_escapes(u1: Person) -> None:
+def test_055_a_path_can_have_escapes(u1: Person) -> None:
     assert u1.patch(u1.make(), op("add", "/a~1b~0c", "v")).json["a/b~c"] == "v"
 
 
@@ -113,7 +113,7 @@ def test_056_an_empty_patch_changes_nothing(u1: Person) -> None:
     assert u1.server.query("SELECT updated_at FROM images WHERE id = ?", image_id) == before
 
 
-def test_056_a_patch_is_done_whole_or_not_at_all(u1: Person) -> None:
+def test_056_a_patch_is_applied_completely_or_not_at_all(u1: Person) -> None:
     image_id = u1.make(name="a")
     assert u1.patch(image_id, op("replace", "/name", "b"), op("replace", "/min_ram", -1)).status == 400
     assert u1.patch(image_id, op("add", "/x", "y"), op("remove", "/nosuch")).status == 409
@@ -134,14 +134,14 @@ def test_056_operations_build_upon_each_other(u1: Person) -> None:
 
 
 @pytest.mark.parametrize("verb", ["add", "replace"])
-def test_057_only_an_admin_gives_an_image_away(u1: Person, adm: Person, verb: str) -> None:
+def test_057_only_an_administrator_changes_the_owner(u1: Person, adm: Person, verb: str) -> None:
     image_id = u1.make()
     assert u1.patch(image_id, op(verb, "/owner", "P2")).status == 403
     assert adm.show(image_id)["owner"] == "P1"
     assert adm.patch(image_id, op(verb, "/owner", "P2")).json["owner"] == "P2"
 
 
-def test_058_a_format_is_set_until_the_bytes_come(u1: Person) -> None:
+def test_058_a_format_can_be_set_until_the_upload(u1: Person) -> None:
     image_id = u1.make()
     assert u1.patch(image_id, op("replace", "/disk_format", "iso")).status == 200
     u1.patch(image_id, op("replace", "/disk_format", "raw"))
@@ -150,14 +150,14 @@ def test_058_a_format_is_set_until_the_bytes_come(u1: Person) -> None:
     assert u1.patch(image_id, op("replace", "/container_format", "ovf")).status == 403
 
 
-def test_059_only_those_of_the_owner_who_write_change_an_image(u1: Person, u2: Person, r1: Person) -> None:
+def test_059_only_writers_of_the_owning_project_change_an_image(u1: Person, u2: Person, r1: Person) -> None:
     change = op("replace", "/name", "x")
     assert u2.patch(u1.make(visibility="community"), change).status == 403
     assert u2.patch(u1.make(visibility="private"), change).status == 404
     assert r1.patch(u1.make(), change).status == 403
 
 
-def test_060_values_of_a_patch_are_held_to_the_same_rules(u1: Person) -> None:
+def test_060_values_of_a_patch_follow_the_same_rules(u1: Person) -> None:
     image_id = u1.make()
     assert u1.patch(image_id, op("replace", "/tags", [f"t{n}" for n in range(129)])).status == 413
     for path in ("/visibility", "/protected", "/min_disk", "/tags"):
@@ -181,7 +181,7 @@ def test_061_a_deleted_image_is_gone_for_everybody(u1: Person, adm: Person) -> N
     assert u1.get(f"/images/{image_id}/file").status == 404
 
 
-def test_062_a_protected_image_stays(u1: Person, adm: Person) -> None:
+def test_062_a_protected_image_cannot_be_deleted(u1: Person, adm: Person) -> None:
     image_id = u1.make(protected=True)
     assert u1.delete(f"/images/{image_id}").status == 403
     assert adm.delete(f"/images/{image_id}").status == 403
@@ -189,7 +189,9 @@ def test_062_a_protected_image_stays(u1: Person, adm: Person) -> None:
     assert u1.delete(f"/images/{image_id}").status == 204
 
 
-def test_063_nobody_deletes_what_is_anothers(u1: Person, u2: Person, r1: Person, adm: Person) -> None:
+def test_063_nobody_deletes_the_image_of_another_project(
+    u1: Person, u2: Person, r1: Person, adm: Person
+) -> None:
     assert u2.delete(f"/images/{adm.make(visibility='public')}").status == 403
     assert u2.delete(f"/images/{u1.make(visibility='community')}").status == 403
     assert u2.delete(f"/images/{u1.make(visibility='private')}").status == 404

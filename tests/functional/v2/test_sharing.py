@@ -11,7 +11,7 @@ from tests.support.v2 import Person, fresh, op
 
 
 @pytest.mark.parametrize("tag", ["plain", "v1.2", "a.json", "größe", "two words", "a+b", "☃", "@at", "%"])
-def test_082_a_tag_is_put_and_taken_away(u1: Person, tag: str) -> None:
+def test_082_a_tag_can_be_added_and_removed(u1: Person, tag: str) -> None:
     path = f"/images/{(image_id := u1.make())}/tags/{quote(tag)}"
     assert u1.ask("PUT", path).status == 204
     assert u1.ask("PUT", path).status == 204
@@ -22,7 +22,7 @@ def test_082_a_tag_is_put_and_taken_away(u1: Person, tag: str) -> None:
     assert u1.show(image_id)["tags"] == []
 
 
-def test_082_tags_are_short_few_and_the_owners(u1: Person, u2: Person, r1: Person) -> None:
+def test_082_tags_are_limited_and_belong_to_the_owner(u1: Person, u2: Person, r1: Person) -> None:
     image_id = u1.make(tags=[f"t{n}" for n in range(128)], visibility="community")
     assert u1.ask("PUT", f"/images/{image_id}/tags/{'t' * 256}").status == 400
     assert u1.ask("PUT", f"/images/{image_id}/tags/one-more").status == 413
@@ -33,7 +33,7 @@ def test_082_tags_are_short_few_and_the_owners(u1: Person, u2: Person, r1: Perso
     assert u1.ask("PUT", f"/images/{fresh()}/tags/x").status == 404
 
 
-def test_083_a_project_is_made_a_member_once(u1: Person) -> None:
+def test_083_a_project_can_be_added_once(u1: Person) -> None:
     image_id = u1.make()
     answer = u1.send("POST", f"/images/{image_id}/members", {"member": "P2"})
     member = answer.json
@@ -46,7 +46,7 @@ def test_083_a_project_is_made_a_member_once(u1: Person) -> None:
 @pytest.mark.parametrize(
     "document", [{}, {"member": ""}, {"member_id": "P2"}, [], "P2", {"member": 5}, {"member": "p" * 256}]
 )
-def test_083_a_member_is_named_as_such(u1: Person, document: Any) -> None:
+def test_083_an_invalid_member_is_refused(u1: Person, document: Any) -> None:
     assert u1.send("POST", f"/images/{u1.make()}/members", document).status == 400
 
 
@@ -71,7 +71,7 @@ def shared(u1: Person, u2: Person, **document: Any) -> str:
     return image_id
 
 
-def test_084_a_member_sees_at_once_and_lists_what_it_accepted(u1: Person, u2: Person) -> None:
+def test_084_a_member_sees_the_image_at_once_and_lists_it_after_accepting(u1: Person, u2: Person) -> None:
     word = fresh()
     image_id = shared(u1, u2, word=word)
     assert u2.show(image_id)["id"] == image_id
@@ -85,7 +85,7 @@ def test_084_a_member_sees_at_once_and_lists_what_it_accepted(u1: Person, u2: Pe
     assert u2.get(f"/images/{image_id}/file").status == 204
 
 
-def test_085_only_the_member_answers(u1: Person, u2: Person, r1: Person, adm: Person) -> None:
+def test_085_only_the_member_accepts_or_rejects(u1: Person, u2: Person, r1: Person, adm: Person) -> None:
     path = f"/images/{shared(u1, u2)}/members/P2"
     assert u1.send("PUT", path, {"status": "accepted"}).status == 403
     assert r1.send("PUT", path, {"status": "accepted"}).status == 403
@@ -95,7 +95,7 @@ def test_085_only_the_member_answers(u1: Person, u2: Person, r1: Person, adm: Pe
     assert adm.send("PUT", path, {"status": "rejected"}).json["status"] == "rejected"
 
 
-def test_086_a_member_knows_of_itself_only(u1: Person, u2: Person, r1: Person) -> None:
+def test_086_a_member_sees_only_itself(u1: Person, u2: Person, r1: Person) -> None:
     image_id = shared(u1, u2)
     path = f"/images/{image_id}/members"
     u1.send("POST", path, {"member": "P3"})
@@ -114,7 +114,7 @@ def test_086_a_member_knows_of_itself_only(u1: Person, u2: Person, r1: Person) -
     assert u2.get(path).status == 404
 
 
-def test_087_memberships_outlive_a_while_of_privacy(u1: Person, u2: Person) -> None:
+def test_087_memberships_survive_a_private_period(u1: Person, u2: Person) -> None:
     image_id = shared(u1, u2)
     u1.patch(image_id, op("replace", "/visibility", "private"))
     assert u1.get(f"/images/{image_id}/members").status == 403

@@ -75,7 +75,7 @@ def several(people: People, web: Web) -> list[str]:
 # -- an image is made by a task
 
 
-def test_a_task_makes_an_image_of_bytes_that_lie_elsewhere(adm: Person, web: Web) -> None:
+def test_a_task_creates_an_image_from_a_uri(adm: Person, web: Web) -> None:
     asked = task(web.place(BYTES), name="made", visibility="public", os_distro="linux", tags=["new"])
     answer = adm.send("POST", "/tasks", asked)
 
@@ -94,7 +94,7 @@ def test_a_task_makes_an_image_of_bytes_that_lie_elsewhere(adm: Person, web: Web
     assert adm.get(f"/images/{image['id']}/file").body == BYTES
 
 
-def test_a_task_is_told_whole_but_for_where_the_bytes_were(adm: Person, web: Web) -> None:
+def test_a_task_shows_everything_but_the_source(adm: Person, web: Web) -> None:
     found = done(adm, web.place(BYTES), name="told")
 
     assert set(found) == BRIEF | DETAILS
@@ -108,7 +108,7 @@ def test_a_task_is_told_whole_but_for_where_the_bytes_were(adm: Person, web: Web
     assert str(web.port) not in str(found)
 
 
-def test_a_task_is_one_of_its_images_too(adm: Person, web: Web) -> None:
+def test_a_task_is_listed_with_its_image(adm: Person, web: Web) -> None:
     found = done(adm, web.place(BYTES))
     (same,) = adm.get(f"/images/{found['image_id']}/tasks").json["tasks"]
 
@@ -117,7 +117,7 @@ def test_a_task_is_one_of_its_images_too(adm: Person, web: Web) -> None:
     }
 
 
-def test_the_format_of_the_source_is_the_images_where_none_is_given(adm: Person, web: Web) -> None:
+def test_the_format_of_the_source_is_the_default_format(adm: Person, web: Web) -> None:
     asked = task(web.place(BYTES))
     del asked["input"]["image_properties"]["disk_format"]
     answer = adm.send("POST", "/tasks", asked)
@@ -128,9 +128,7 @@ def test_the_format_of_the_source_is_the_images_where_none_is_given(adm: Person,
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "nowhere.invalid:{port}"])
-def test_a_source_that_is_not_there_fails_by_and_by_and_leaves_a_queued_image(
-    adm: Person, web: Web, host: str
-) -> None:
+def test_a_missing_source_fails_later_and_leaves_a_queued_image(adm: Person, web: Web, host: str) -> None:
     """r1-E11: the host is the one that the administrator has named; the path may hold secrets."""
     found = done(adm, f"http://{host.format(port=web.port)}/nosuch")
 
@@ -142,7 +140,7 @@ def test_a_source_that_is_not_there_fails_by_and_by_and_leaves_a_queued_image(
     assert adm.put(image["id"], BYTES).status == 204
 
 
-def test_bytes_that_are_not_what_they_are_said_to_be_fail_the_task(adm: Person, web: Web) -> None:
+def test_bytes_of_another_format_fail_the_task(adm: Person, web: Web) -> None:
     header = b"QFI\xfb\0\0\0\3" + bytes(1016)
     found = done(adm, web.place(header))
 
@@ -190,7 +188,7 @@ def without(name: str) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_a_document_that_is_wrong_leaves_neither_a_task_nor_an_image(adm: Person, document: Any) -> None:
+def test_an_invalid_document_leaves_neither_a_task_nor_an_image(adm: Person, document: Any) -> None:
     before = (len(listed(adm)), len(adm.ids("?visibility=all")))
     assert adm.send("POST", "/tasks", document).status == 400
     assert (len(listed(adm)), len(adm.ids("?visibility=all"))) == before
@@ -230,18 +228,18 @@ def test_g_49_a_task_fetches_nothing_that_an_import_does_not(adm: Person, uri: s
     ],
     ids=["the server's own", "reserved", "too many tags"],
 )
-def test_an_image_of_a_task_keeps_the_rules_of_any_other(
+def test_an_image_of_a_task_follows_the_usual_rules(
     adm: Person, web: Web, properties: Mapping[str, Any], status: int
 ) -> None:
     assert adm.send("POST", "/tasks", task(web.place(BYTES), **properties)).status == status
 
 
-def test_an_id_that_is_taken_is_not_given_again(adm: Person, web: Web) -> None:
+def test_a_taken_id_is_refused(adm: Person, web: Web) -> None:
     image_id = adm.make()
     assert adm.send("POST", "/tasks", task(web.place(BYTES), id=image_id)).status == 409
 
 
-def test_a_task_is_neither_changed_nor_deleted(adm: Person, several: list[str]) -> None:
+def test_a_task_can_be_neither_changed_nor_deleted(adm: Person, several: list[str]) -> None:
     for method in ("DELETE", "PUT", "PATCH", "POST"):
         answer = adm.server.request(method, f"/v2/tasks/{several[0]}", {"X-Auth-Token": adm.token})
         assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
@@ -249,14 +247,12 @@ def test_a_task_is_neither_changed_nor_deleted(adm: Person, several: list[str]) 
 
 
 @pytest.mark.parametrize("name", [NOBODY, "text", "%00", "a" * 300, ".."])
-def test_a_task_that_never_was_is_not_there(adm: Person, name: str) -> None:
+def test_an_unknown_task_is_404(adm: Person, name: str) -> None:
     assert adm.get(f"/tasks/{name}").status == 404
 
 
 @pytest.mark.parametrize("who", ["u1", "u2", "r1"])
-def test_104_tasks_are_an_administrators_to_know(
-    people: People, several: list[str], web: Web, who: str
-) -> None:
+def test_104_only_administrators_see_tasks(people: People, several: list[str], web: Web, who: str) -> None:
     person: Person = getattr(people, who)
     before = len(listed(people.adm))
     for path in ("/tasks", f"/tasks/{several[0]}", f"/tasks/{several[3]}", f"/tasks/{fresh()}"):
@@ -270,9 +266,7 @@ def test_104_tasks_are_an_administrators_to_know(
 # -- lists
 
 
-def test_a_list_tells_of_what_was_done_for_everybodys_images_newest_first(
-    adm: Person, several: list[str]
-) -> None:
+def test_a_list_has_the_tasks_of_all_images_newest_first(adm: Person, several: list[str]) -> None:
     answer = adm.get("/tasks?limit=1000")
     found = {one["id"]: one for one in answer.json["tasks"]}
 
@@ -288,7 +282,7 @@ def test_a_list_tells_of_what_was_done_for_everybodys_images_newest_first(
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("key", ["id", "type", "status", "created_at", "updated_at"])
-def test_pages_of_tasks_show_each_once_in_the_order_asked_for(
+def test_pages_of_tasks_show_each_once_in_the_requested_order(
     adm: Person, several: list[str], key: str, direction: str
 ) -> None:
     found = listed(adm, f"?limit=2&sort_key={key}&sort_dir={direction}")
@@ -300,7 +294,7 @@ def test_pages_of_tasks_show_each_once_in_the_order_asked_for(
     assert values == sorted(values, reverse=direction == "desc")
 
 
-def test_r1_g8_tasks_are_sorted_by_when_they_expire(adm: Person, several: list[str]) -> None:
+def test_r1_g8_tasks_can_be_sorted_by_expires_at(adm: Person, several: list[str]) -> None:
     """r1-G8: never, all of them, so they come in the order in which they were made."""
     for direction, wanted in (("asc", several), ("desc", several[::-1])):
         found = listed(adm, f"?limit=2&sort_key=expires_at&sort_dir={direction}")
@@ -308,7 +302,7 @@ def test_r1_g8_tasks_are_sorted_by_when_they_expire(adm: Person, several: list[s
         assert {one["expires_at"] for one in found} == {None}
 
 
-def test_a_list_is_of_the_type_and_the_status_asked_for(adm: Person, several: list[str]) -> None:
+def test_a_list_can_be_filtered_by_type_and_status(adm: Person, several: list[str]) -> None:
     def of(query: str) -> list[str]:
         return [one["id"] for one in listed(adm, query) if one["id"] in several]
 
@@ -319,7 +313,7 @@ def test_a_list_is_of_the_type_and_the_status_asked_for(adm: Person, several: li
     assert of("?status=processing") == []
 
 
-def test_the_way_to_the_next_page_keeps_what_was_asked_for(adm: Person, several: list[str]) -> None:
+def test_the_link_to_the_next_page_keeps_the_query(adm: Person, several: list[str]) -> None:
     page = adm.get("/tasks?type=import&limit=1&sort_dir=asc").json
 
     assert page["next"].startswith("/v2/tasks?type=import&limit=1&sort_dir=asc&marker=")
@@ -338,14 +332,14 @@ def test_a_marker_is_an_id_in_any_spelling(adm: Person, several: list[str]) -> N
         *("type=export", "sort_key=owner", "sort_key=input", "sort_dir=up", "status=in:success,failure"),
     ],
 )
-def test_a_query_that_cannot_be_read_is_refused(adm: Person, query: str) -> None:
+def test_an_invalid_query_is_refused(adm: Person, query: str) -> None:
     assert adm.get(f"/tasks?{query}").status == 400
 
 
 # -- schemas
 
 
-def test_the_schema_of_a_task_has_what_a_task_has(u1: Person) -> None:
+def test_the_schema_of_a_task_has_the_keys_of_a_task(u1: Person) -> None:
     one, many = u1.get("/schemas/task").json, u1.get("/schemas/tasks").json
 
     assert (one["name"], set(one["properties"])) == ("task", BRIEF | DETAILS)

@@ -53,7 +53,7 @@ def test_r1_g1_well_known_properties_are_properties_in_every_dialect(u1: Person)
     assert (changed["os_distro"], "kernel_id" in changed) == ("debian", False)
 
 
-def test_r1_g1_a_property_that_may_be_null_is_not_there_when_it_is(u1: Person) -> None:
+def test_r1_g1_a_property_that_is_null_is_absent(u1: Person) -> None:
     """r1-G1: as in v1, where a property without a value is none."""
     image_id = u1.make(kernel_id=None, ramdisk_id=fresh())
     assert "kernel_id" not in u1.show(image_id)
@@ -81,7 +81,7 @@ def test_r1_g1_a_property_that_may_be_null_is_not_there_when_it_is(u1: Person) -
         ),
     ],
 )
-def test_r1_g1_a_well_known_property_of_a_wrong_kind_is_400_and_says_so(
+def test_r1_g1_a_well_known_property_of_a_wrong_type_is_400(
     u1: Person, name: str, value: object, said: str
 ) -> None:
     """r1-G1: when an image is made, and when it is changed."""

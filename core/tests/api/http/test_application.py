@@ -92,13 +92,13 @@ def test_any_range_is_the_same_bytes_as_slicing(served, size, first, last):
 @pytest.mark.parametrize(
     "text", ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "lines=0-1", "bytes=5-2", f"bytes={'9' * 5000}-"]
 )
-def test_what_is_no_range_is_passed_over(app, image, text):
+def test_an_invalid_range_gets_the_whole_image(app, image, text):
     answer = app.get(f"/images/{image.id}", headers={"Range": text}, expect_errors=True)
 
     assert (answer.status_int, answer.body) == (200, DATA)
 
 
-def test_a_range_of_bytes_that_have_changed_is_the_whole(app, image):
+def test_if_range_with_another_etag_gets_the_whole_image(app, image):
     path, range_ = f"/images/{image.id}", {"Range": "bytes=0-1"}
     etag = app.get(path).headers["ETag"]
 
@@ -106,7 +106,7 @@ def test_a_range_of_bytes_that_have_changed_is_the_whole(app, image):
     assert app.get(path, headers={**range_, "If-Range": '"other"'}).body == DATA
 
 
-def test_bytes_that_the_client_has_already_are_not_sent(app, image):
+def test_bytes_that_the_client_already_has_are_not_sent(app, image):
     path, app.lint = f"/images/{image.id}", False  # which would have a 304 without a Content-Type
     etag = app.get(path).headers["ETag"]
 
@@ -152,7 +152,7 @@ def test_every_exception_that_can_reach_a_view_has_a_status(kind):
 
 
 @pytest.mark.parametrize("kind", STATUS, ids=lambda kind: kind.__qualname__)
-def test_the_fault_of_the_client_is_400_and_that_of_a_store_500_or_more(kind):
+def test_errors_of_clients_are_4xx_and_errors_of_stores_5xx(kind):
     if issubclass(kind, SourceError):
         assert 400 <= STATUS[kind] < 500
     elif kind is StoreError:
@@ -197,7 +197,7 @@ def test_each_request_is_one_line_with_its_id_status_and_bytes(app, image, caplo
     assert f'method=GET path="/images/{image.id}" status=200 in=0 out={SIZE} ' in line
 
 
-def test_a_head_sends_no_bytes_in_the_log_either(app, image, caplog):
+def test_the_log_counts_no_bytes_for_a_head(app, image, caplog):
     caplog.set_level(logging.INFO, "calotype.access")
     app.head(f"/images/{image.id}")
 

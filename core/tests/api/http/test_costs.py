@@ -89,7 +89,7 @@ def test_a_sort_key_that_comes_again_is_the_first_one(query: str) -> None:
     assert sort == (SortKey("name"), SortKey("created_at"), SortKey("id"))
 
 
-def test_all_fields_may_be_sort_keys_once() -> None:
+def test_each_field_can_be_a_sort_key_once() -> None:
     """r1-D1"""
     fields = "status,container_format,disk_format,size,name,updated_at,created_at,id"
     sort = listing.read_listing(asked(f"sort={fields},{fields}"), 1000).sort
@@ -97,7 +97,7 @@ def test_all_fields_may_be_sort_keys_once() -> None:
 
 
 @pytest.mark.parametrize("kind", ["tag={}", "p{}=x", "name=n{}", "size=1{}"])
-def test_a_list_has_so_many_filters_and_no_more(kind: str) -> None:
+def test_the_number_of_filters_is_limited(kind: str) -> None:
     """r1-D1: tags, properties and fields count alike."""
     allowed = "&".join(kind.format(number) for number in range(FILTERS_MAX))
     listing.read_listing(asked(allowed), 1000)
@@ -105,7 +105,7 @@ def test_a_list_has_so_many_filters_and_no_more(kind: str) -> None:
         listing.read_listing(asked(f"{allowed}&{kind.format(FILTERS_MAX)}"), 1000)
 
 
-def test_a_list_of_v1_has_so_many_filters_and_no_more() -> None:
+def test_the_number_of_filters_is_limited_in_v1() -> None:
     """r1-D1: the conditions that it adds by itself are none of them."""
     allowed = "&".join(f"property-p{number}=x" for number in range(FILTERS_MAX))
     v1_listing.read_listing(asked(allowed), 1000)
@@ -113,7 +113,7 @@ def test_a_list_of_v1_has_so_many_filters_and_no_more() -> None:
         v1_listing.read_listing(asked(f"{allowed}&name=n"), 1000)
 
 
-def test_a_filter_has_so_many_values_and_no_more() -> None:
+def test_the_number_of_values_of_a_filter_is_limited() -> None:
     """r1-D1: of `in:`, in each field that has it."""
     allowed = ",".join(["v"] * FILTER_VALUES_MAX)
     for name in ("id", "name", "status", "disk_format", "container_format"):
@@ -127,12 +127,12 @@ def test_a_filter_has_so_many_values_and_no_more() -> None:
 
 
 @given(value=JSON)
-def test_a_document_comes_out_as_it_went_in(value: Any) -> None:
+def test_a_valid_document_is_read_unchanged(value: Any) -> None:
     assert parse_document(json.dumps(value).encode()) == value
 
 
 @pytest.mark.parametrize("item", [b"1", b"{}", b"[]", b'""', b"null"])
-def test_a_document_has_so_many_values_and_no_more(item: bytes) -> None:
+def test_the_number_of_values_of_a_document_is_limited(item: bytes) -> None:
     """r1-D2: they are counted before they are parsed."""
     many = b"[" + b",".join([item] * (VALUES_MAX + 1)) + b"]"
     with pytest.raises(RequestTooLarge, match=f"at most {VALUES_MAX}"):
@@ -143,7 +143,7 @@ def test_a_document_has_so_many_values_and_no_more(item: bytes) -> None:
 @given(text=st.lists(st.sampled_from([",", "[{", '"', "\\", '\\"', "v", "\n"]), max_size=9).map("".join))
 @example(text='"\\",[{')
 @settings(max_examples=10)
-def test_commas_within_texts_are_no_values(text: str) -> None:
+def test_commas_within_texts_do_not_count(text: str) -> None:
     """r1-G2: a property may be a document of its own, with more commas than a document has values."""
     long = (text + ",") * (VALUES_MAX + 1)
     assert parse_document(json.dumps({"p": long, "q": [text]}).encode()) == {"p": long, "q": [text]}
@@ -164,13 +164,13 @@ def test_a_text_that_does_not_end_is_read_once(end: str) -> None:
 @pytest.mark.parametrize(
     "number", ["1" * 31, "-" + "1" * 31, "1" * 5000, "1e400", "-1e400", "NaN", "Infinity"]
 )
-def test_an_absurd_number_is_refused_wherever_it_stands(number: str) -> None:
+def test_an_absurd_number_is_refused_at_any_depth(number: str) -> None:
     for form in ("{}", "[{}]", '{{"a": [{{"b": {}}}]}}'):
         with pytest.raises(InvalidRequest, match="Malformed JSON"):
             parse_document(form.format(number).encode())
 
 
-def test_a_document_may_be_nested_twenty_deep() -> None:
+def test_a_document_can_be_nested_twenty_deep() -> None:
     parse_document(b"[" * 20 + b"]" * 20)
     for deep in (21, 5000, 90_000):
         with pytest.raises(InvalidRequest):
@@ -204,7 +204,7 @@ def test_an_array_is_counted_before_its_items_are_looked_at(kind: str, item: obj
     assert items.seen == 0
 
 
-def test_clients_see_how_many_tags_an_image_may_have() -> None:
+def test_the_schema_shows_the_limit_on_tags() -> None:
     """r1-D2"""
     documents = Schemas(make_settings(max_tags=7)).documents
     assert documents["image"]["properties"]["tags"]["maxItems"] == 7
@@ -213,7 +213,7 @@ def test_clients_see_how_many_tags_an_image_may_have() -> None:
 # -- drafts
 
 
-def test_a_value_that_a_patch_overwrites_is_not_looked_at() -> None:
+def test_a_value_that_a_patch_overwrites_is_not_checked() -> None:
     """r1-D2: a thousand lists of tags are validated once."""
     schemas = CountedSchemas()
     changes = [{"op": "replace", "path": "/tags", "value": [f"{number}"]} for number in range(1000)]
@@ -221,7 +221,7 @@ def test_a_value_that_a_patch_overwrites_is_not_looked_at() -> None:
     assert (draft.tags, schemas.checked) == (("999",), ["tags"])
 
 
-def test_a_patch_is_what_its_last_values_make_of_it() -> None:
+def test_only_the_final_values_of_a_patch_are_checked() -> None:
     """r1-D2: what is wrong in the end is refused, what is taken back is not."""
     schemas = Schemas(SETTINGS)
     put = [{"op": "add", "path": "/p", "value": 1}, {"op": "add", "path": "/p", "value": "v"}]
@@ -232,7 +232,7 @@ def test_a_patch_is_what_its_last_values_make_of_it() -> None:
         patch.draft_of(patch.read_patch(put[::-1], patch.V21), IMAGE, schemas)
 
 
-def test_an_error_quotes_no_more_of_a_key_than_fits_a_line() -> None:
+def test_an_error_quotes_only_the_beginning_of_a_long_key() -> None:
     """r1-D2: an answer is never as long as the request."""
     schemas, key = Schemas(SETTINGS), "k" * 100_000
     for change in ({"op": "remove", "path": f"/{key}"}, {"op": "add", "path": f"/{key}", "value": 1}):
@@ -247,7 +247,7 @@ def test_an_error_quotes_no_more_of_a_key_than_fits_a_line() -> None:
 @pytest.mark.parametrize(
     "draft", [ImageFields(properties=dict.fromkeys("abc", "\0")), ImageFields(tags=("\0",) * 3)]
 )
-def test_what_a_draft_has_is_counted_before_it_is_looked_at(draft: ImageFields) -> None:
+def test_fields_are_counted_before_they_are_checked(draft: ImageFields) -> None:
     """r1-D2"""
     with pytest.raises(RequestTooLarge, match="limit has been exceeded"):
         check_fields(draft, make_settings(max_properties=2, max_tags=2))
@@ -257,7 +257,7 @@ def test_what_a_draft_has_is_counted_before_it_is_looked_at(draft: ImageFields) 
 
 
 @given(sizes=st.lists(st.integers(0, 40), max_size=12), room=st.integers(1, 200))
-def test_a_page_has_what_fits_and_one_document_at_least(sizes: list[int], room: int) -> None:
+def test_a_page_has_the_documents_that_fit_but_at_least_one(sizes: list[int], room: int) -> None:
     """r1-D6: what did not fit begins behind the last that did."""
     documents = [(f"{number}", "x" * size) for number, size in enumerate(sizes)]
     shown = fit(iter(documents), room)

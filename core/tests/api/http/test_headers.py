@@ -18,14 +18,14 @@ FIELDS = st.dictionaries(NAMES, TEXTS, max_size=5)
 
 
 @given(fields=FIELDS, properties=FIELDS)
-def test_what_is_encoded_is_decoded(fields, properties):
+def test_encoded_headers_are_decoded_unchanged(fields, properties):
     found = decode(encode(fields, properties))
 
     assert (found.fields, found.properties) == (fields, properties)
 
 
 @given(fields=FIELDS, properties=FIELDS)
-def test_what_goes_over_the_wire_is_latin_1_in_name_and_value(fields, properties):
+def test_encoded_names_and_values_are_latin_1(fields, properties):
     for name, value in encode(fields, properties):
         name.encode("ascii")
         value.encode("latin-1")
@@ -39,7 +39,7 @@ def test_dashes_and_capitals_in_a_name_are_folded(name, value, upper):
     assert {**found.fields, **found.properties} == {name.removeprefix("property_"): value}
 
 
-def test_other_headers_are_passed_over():
+def test_other_headers_are_ignored():
     found = decode([("Host", "x"), ("X-Image-Met", "y"), ("X-Glance-Registry-Purge-Props", "true")])
 
     assert (found.fields, found.properties) == ({}, {})
@@ -60,13 +60,13 @@ def test_a_property_never_shadows_a_field():
         ("x-image-meta-name", "x-image-meta-name"),
     ],
 )
-def test_a_name_that_comes_twice_in_whatever_spelling_is_refused(first, second):
+def test_a_name_that_occurs_in_two_spellings_is_refused(first, second):
     with pytest.raises(InvalidRequest, match="occurs twice"):
         decode([(first, "1"), (second, "1")])
 
 
 @pytest.mark.parametrize("value", ["\xff", "\xe9", "\xc3", "\xed\xa0\x80", "\u20ac"])
-def test_a_value_that_is_not_utf_8_is_refused_by_its_name(value):
+def test_a_value_that_is_not_utf_8_is_refused(value):
     with pytest.raises(InvalidRequest, match="The header x-image-meta-name is not UTF-8"):
         decode([("x-image-meta-name", value)])
 
@@ -102,13 +102,13 @@ def test_ascii_digits_are_an_integer(text, value):
         "-1.5",
     ],
 )
-def test_nothing_else_is(text):
+def test_other_texts_are_not_integers(text):
     with pytest.raises(InvalidRequest, match="Cannot convert size to an integer"):
         read_integer("size", text)
 
 
 @pytest.mark.parametrize("text", ["-1", "-0", "-9223372036854775808"])
-def test_a_negative_number_is_told_as_such(text):
+def test_a_negative_number_is_refused(text):
     with pytest.raises(InvalidRequest, match="size: it cannot be negative"):
         read_integer("size", text)
 

@@ -34,7 +34,7 @@ def token(path, role):
     return TokenFile(path).add("u", "p", (role,))
 
 
-def test_an_administrator_sees_the_processes_that_serve(app, tokens):
+def test_an_administrator_sees_the_running_processes(app, tokens):
     answer = app.get("/readyz", headers={"X-Auth-Token": token(tokens, "admin")}).json
     (process,) = answer.pop("processes")
     assert answer == {"database": "ok", "stores": {"memory": "ok"}}
@@ -44,12 +44,12 @@ def test_an_administrator_sees_the_processes_that_serve(app, tokens):
     assert MOMENT.fullmatch(process["last_seen"])
 
 
-def test_nobody_else_sees_them_and_no_token_is_needed(app, tokens):
+def test_other_callers_need_no_token_and_see_no_processes(app, tokens):
     for headers in ({}, {"X-Auth-Token": token(tokens, "member")}, {"X-Auth-Token": "wrong"}):
         assert app.get("/readyz", headers=headers).json.keys() == {"database", "stores"}
 
 
-def test_tokens_that_cannot_be_read_do_not_make_a_process_unready(app, tokens):
+def test_an_unreadable_token_file_does_not_affect_readiness(app, tokens):
     tokens.write_text("no JSON")
     answer = app.get("/readyz", headers={"X-Auth-Token": "any"})
     assert (answer.status_int, answer.json.keys()) == (200, {"database", "stores"})

@@ -43,7 +43,7 @@ def encoded(value: Any) -> str:
 
 
 @given(st.fixed_dictionaries(VALUES_OF))
-def test_a_position_comes_back_as_it_was(values: dict[str, Any]) -> None:
+def test_a_position_is_read_back_unchanged(values: dict[str, Any]) -> None:
     """r1-H7"""
     values = {name: values[name] for name in FIELDS}
     parameters = link_parameters(values["id"], values)
@@ -58,7 +58,7 @@ def test_a_position_comes_back_as_it_was(values: dict[str, Any]) -> None:
         st.text(max_size=60), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(encoded)
     )
 )
-def test_whatever_else_is_sent_is_refused(text: str) -> None:
+def test_any_other_position_is_refused(text: str) -> None:
     """r1-H7: nothing of it reaches the database."""
     with pytest.raises(InvalidRequest, match="follow the `next` link"):
         read({"marker": new_id(), VALUES: text})
@@ -72,7 +72,7 @@ def test_whatever_else_is_sent_is_refused(text: str) -> None:
         *(("created_at", value) for value in ("2026-01-01", 10**18, -(10**18), True)),
     ],
 )
-def test_a_value_that_no_column_holds_is_refused(field: str, value: Any) -> None:
+def test_a_value_that_does_not_fit_its_column_is_refused(field: str, value: Any) -> None:
     """r1-H7"""
     with pytest.raises(InvalidRequest):
         read({"marker": "x", VALUES: encoded([value])}, (field,))
@@ -82,7 +82,7 @@ def test_a_value_that_no_column_holds_is_refused(field: str, value: Any) -> None
 
 @settings(max_examples=25)
 @given(data=st.data(), count=st.integers(1, 12), limit=st.integers(1, 4))
-def test_a_walk_shows_each_image_that_stays_once_whatever_is_deleted_between_its_pages(
+def test_paging_shows_each_remaining_image_once_despite_deletes(
     template: Path, data: st.DataObject, count: int, limit: int
 ) -> None:
     """r1-H7: the marker itself, too."""

@@ -107,7 +107,7 @@ def test_each_view_names_its_permission(application: Router) -> None:
     assert [described(view) for view, permissions in views if len(permissions) != 1] == []
 
 
-def test_the_views_that_need_no_permission_are_these(application: Router) -> None:
+def test_only_these_views_need_no_permission(application: Router) -> None:
     found = {
         described(view)
         for view, names in views_of(application)
@@ -158,7 +158,7 @@ class Stranger(Resource):
         ({"request_method": ("GET", "PUT")}, {"PUT": "200", "BREW": "405 GET, HEAD, PUT"}),
     ],
 )
-def test_a_view_of_somebody_else_keeps_its_methods(
+def test_a_view_of_an_extension_keeps_its_methods(
     predicates: dict[str, Any], answers: dict[str, str]
 ) -> None:
     config = Configurator(root_factory=Stranger)

@@ -34,7 +34,7 @@ def told(bench: Bench, image: Image) -> tuple[str, str, str]:
     return document["status"], document["stores"], document["os_glance_importing_to_stores"]
 
 
-def test_an_import_that_ends_while_its_image_is_read_is_seen_whole(
+def test_an_import_that_ends_while_the_image_is_read_is_shown_completely(
     bench: Bench, lifecycle: Lifecycle
 ) -> None:
     image = lifecycle.reserve(Change(bench.caller, ImageFields(fields=RAW)))
@@ -47,7 +47,9 @@ def test_an_import_that_ends_while_its_image_is_read_is_seen_whole(
     assert told(bench, read_before) == ("active", "memory", "")
 
 
-def test_a_copy_that_ends_while_its_image_is_read_is_seen_whole(bench: Bench, lifecycle: Lifecycle) -> None:
+def test_a_copy_that_ends_while_the_image_is_read_is_shown_completely(
+    bench: Bench, lifecycle: Lifecycle
+) -> None:
     image = lifecycle.upload(Change(bench.caller, ImageFields(fields=RAW)), Announced(Trickle(DATA)))
     lifecycle.imports.submit(
         Change(bench.caller, ImageFields(), image), ImportRequest(Origin.COPY, ("cold",))
