@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from calotype.app import open_database
 from calotype.config.interpolation import SettingsError
 from calotype.config.settings import Settings
+from calotype.database.opening import open_database
 
 #: The user that owns nothing.
 NOBODY = 65534
@@ -52,8 +52,8 @@ def test_a_database_that_its_user_may_not_change_is_refused_by_name(open_folder:
     settings = Settings(**{"sqlalchemy.url": f"sqlite:///{file}"})
 
     told = opened_by_nobody(settings)
-    assert f"the user with the id {NOBODY} may not read and write {file}" in told
-    assert "the owner 0 and the mode 0644" in told
+    assert f"(id {NOBODY}) may not read and write {file}" in told
+    assert f"because {file} has the owner 0 and the mode 0644" in told
 
     file.chmod(0o666)
     assert opened_by_nobody(settings) == ""

@@ -134,6 +134,20 @@ def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers
             yield listener
 
 
+def is_shared(place: tuple[str, int | None]) -> bool:
+    """Return whether another process listens at a place, where `reuse_port` lets several do so."""
+    host, port = place
+    if not port:
+        return False
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
 @contextlib.contextmanager
 def _named(place: str) -> Iterator[None]:
     """Name the place, and a remedy, when the server cannot listen there.

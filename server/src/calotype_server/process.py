@@ -68,10 +68,22 @@ def serve_paste(app: WSGIApplication, global_conf: Mapping[str, str], **settings
 
 
 def _admin_settings(hooks: Hooks, settings: ServerSettings) -> ServerSettings | None:
+    """Return the settings of the admin listener; None if the application asks for none.
+
+    Raises:
+        ServerSettingsError: its place is not valid, or is also one of the other listeners'.
+    """
+    if not hooks.admin_listen:
+        return None
     try:
-        return settings.listening_at(hooks.admin_listen) if hooks.admin_listen else None
+        admin = settings.listening_at(hooks.admin_listen)
     except ServerSettingsError as error:
         raise ServerSettingsError(f"admin_listen: {error.reason}") from None
+    if admin.overlaps(settings):  # with reuse_port, either would get requests for the other
+        raise ServerSettingsError(
+            f"admin_listen: {hooks.admin_listen} is also the address of listen: choose another port"
+        )
+    return admin
 
 
 def _refuse_other_machines(hooks: Hooks, settings: ServerSettings, admin: ServerSettings | None) -> None:

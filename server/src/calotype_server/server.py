@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from typing import Any
@@ -12,7 +13,7 @@ from waitress import wasyncore
 
 from calotype_server.channel import Channel
 from calotype_server.errors import CannotListen
-from calotype_server.listeners import listen
+from calotype_server.listeners import is_shared, listen
 from calotype_server.poller import Poller
 from calotype_server.settings import ServerSettings
 from calotype_server.workers import Workers
@@ -22,6 +23,10 @@ log = logging.getLogger(__name__)
 _DRAINING = (
     "requests under way: %d; the server ends when they have ended, in %g seconds at the latest. "
     "A second SIGTERM or Ctrl-C ends it at once, and them with it"
+)
+_SHARED = (
+    "admin_listen: another process listens on %s:%d too, because of reuse_port. Either that "
+    "process or this one (%d) answers a request there: give each process an admin address of its own"
 )
 
 
@@ -50,6 +55,9 @@ class Server:
             raise
 
     def _add_admin_listeners(self, app: WSGIApplication, admin: ServerSettings) -> None:
+        for host, port in admin.places() if admin.reuse_port else ():
+            if is_shared((host, port)):
+                log.warning(_SHARED, host, port, os.getpid())
         try:
             added = list(listen(app, admin, self._sockets, self._workers))
         except CannotListen as error:

@@ -9,70 +9,37 @@ from __future__ import annotations
 
 import copy
 import ipaddress
-import math
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
-from waitress.adjustments import Adjustments, asbool, str_iftruthy
+from waitress.adjustments import Adjustments, asbool, asoctal, str_iftruthy
 
 from calotype_server.errors import ServerSettingsError
+from calotype_server.kinds import (
+    UNIX_PEER,
+    addresses,
+    count,
+    flag,
+    mode,
+    names,
+    proxy,
+    proxy_headers,
+    seconds,
+    size,
+)
 
 T = TypeVar("T")
 
-#: Where the server listens when no setting says so.
+#: Where the server listens if no setting says otherwise.
 LISTEN = "127.0.0.1:9292"
 _LAST_PORT = 65535
 _WHERE = frozenset({"listen", "host", "port", "sockets", "unix_socket"})
-_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
-_FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
+_EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing listens there by this
 
 
 class _WrongPlace(ValueError):
-    """A place to listen at is wrong; the message shows the value."""
-
-
-def count(value: Any) -> int:
-    """Read a whole number."""
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise ValueError("must be a whole number") from None
-
-
-def size(value: Any) -> int:
-    """Read a number of bytes."""
-    return count(value)
-
-
-def seconds(value: Any) -> float:
-    """Read a number of seconds."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError("must be a number of seconds")
-    return number
-
-
-def flag(value: Any) -> bool:
-    """Read a boolean; refuse text that waitress's own cast would take for false."""
-    text = str(value).strip().lower()
-    if text not in _TRUE | _FALSE:
-        raise ValueError("must be true or false")
-    return text in _TRUE
-
-
-def names(value: str | Iterable[str]) -> tuple[str, ...]:
-    """Read names, given as text with blanks between them or one by one."""
-    return tuple(value.split() if isinstance(value, str) else value)
-
-
-def addresses(value: str | Iterable[str]) -> frozenset[str]:
-    """Read IP addresses, given as `names` are."""
-    return frozenset(str(ipaddress.ip_address(address)) for address in names(value))
+    """A place to listen at is wrong; the message already shows the value."""
 
 
 class Setting(Generic[T]):
@@ -222,6 +189,9 @@ class ServerSettings(Adjustments):
             given["listen"] = LISTEN
         for name, value in given.items():
             _check(name, value)
+        if given.get("trusted_proxy") == UNIX_PEER and not given.get("unix_socket"):
+            reason = f"must be an IP address, such as 127.0.0.1, not the name {UNIX_PEER!r}"
+            raise ServerSettingsError(f"trusted_proxy of the server: {reason}", "trusted_proxy", reason)
         try:
             super().__init__(**{name: one.default for name, one in self.declared.items()} | given)
         except ValueError as error:
@@ -253,15 +223,28 @@ class ServerSettings(Adjustments):
         place = ServerSettings(**({"unix_socket": path} if kind == "unix" else {"listen": where}))
         return self.changed(listen=place.listen, unix_socket=place.unix_socket, sockets=[])
 
+    def places(self) -> list[tuple[str, int | None]]:
+        """Return the hosts and ports to listen at; those of a Unix socket are its path and None."""
+        if self.unix_socket:
+            return [(self.unix_socket, None)]
+        named = [given.getsockname() for given in self.sockets] or [sockaddr for *_, sockaddr in self.listen]
+        return [(name, None) if isinstance(name, str) else name[:2] for name in named]
+
     def beyond_loopback(self) -> Iterator[str]:
         """Yield the addresses to listen on that other machines can reach."""
-        is_tcp = not (self.sockets or self.unix_socket)
-        hosts = [sockaddr[0] for *_, sockaddr in self.listen] if is_tcp else []
-        internet = (listener for listener in self.sockets if listener.family != socket.AF_UNIX)
-        for host in (*hosts, *(listener.getsockname()[0] for listener in internet)):
-            address = ipaddress.ip_address(host.partition("%")[0])
-            if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
-                yield host
+        for host, port in self.places():
+            if port is not None:
+                address = ipaddress.ip_address(host.partition("%")[0])
+                if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
+                    yield host
+
+    def overlaps(self, other: ServerSettings) -> bool:
+        """Return whether one of the places to listen at is also one of the other settings."""
+        return any(
+            port == other_port != 0 and (host == other_host or (port and {host, other_host} & _EVERY_HOST))
+            for host, port in self.places()
+            for other_host, other_port in other.places()
+        )
 
 
 def _check(name: str, value: Any) -> None:
@@ -281,12 +264,12 @@ def _check(name: str, value: Any) -> None:
 
 
 def _check_places(value: str | Iterable[str]) -> None:
-    """Refuse HOST:PORT with a wrong port. A host may stand alone; an IPv6 address stands in brackets."""
+    """Refuse anything but HOST:PORT, because waitress has a default port that nobody expects here."""
     for where in names(value):
-        if where.isdecimal():  # the system would take it for an address
-            raise _WrongPlace(f"it must be HOST:PORT, as {LISTEN}, not {where!r}")
-        if ":" in where and not where.endswith("]"):
-            _check_port(where.rpartition(":")[2], f" in {where!r}")
+        host, colon, port = where.rpartition(":")
+        if not (host and colon) or where.endswith("]"):
+            raise _WrongPlace(f"must be HOST:PORT, such as {LISTEN}, not {where!r}")
+        _check_port(port, f" in {where!r}")
 
 
 def _check_port(text: str, within: str = "") -> None:
@@ -299,9 +282,10 @@ def _check_port(text: str, within: str = "") -> None:
 
 def _refused_by_waitress(error: ValueError, given: dict[str, Any]) -> ServerSettingsError:
     """Return the error for settings that waitress refuses together, or whose host it cannot look up."""
-    key = next((name for name in ("listen", "host", "port") if name in given), "")
     if "Invalid host/port" not in str(error):
-        return ServerSettingsError(f"settings of the server: {error}", key)
+        named = [name for name in sorted(given, key=len) if name in str(error)]
+        return ServerSettingsError(f"settings of the server: {error}", named[-1] if named else "")
+    key = next(name for name in ("listen", "host", "port") if name in given)
     reason = (
         f"a host in {str(given[key])!r} has no address: write an address of this machine, "
         "as 127.0.0.1, or a name of it"
@@ -313,5 +297,8 @@ ServerSettings.declared = {
     name: setting for name, setting in vars(ServerSettings).items() if isinstance(setting, Setting)
 }
 ServerSettings._param_map = {
-    name: {asbool: flag, int: count}.get(cast, cast) for name, cast in Adjustments._params
-} | {name: setting.read for name, setting in ServerSettings.declared.items()}
+    **{name: {asbool: flag, int: count, asoctal: mode}.get(cast, cast) for name, cast in Adjustments._params},
+    **{name: setting.read for name, setting in ServerSettings.declared.items()},
+    "trusted_proxy": proxy,
+    "trusted_proxy_headers": proxy_headers,
+}
