@@ -9,7 +9,7 @@ import importlib.util
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,15 +155,16 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     service = open_service(settings, makes_database=settings.migrate)
     prepare_schema(service.database, settings, service.extensions)
     service.places.start(named=settings.stores is not None)
-    for sentence in (*find_exposed(settings, service.stores), *_find_unidentified(settings)):
+    for sentence in find_exposed(settings, service.stores):
         log.warning("%s", sentence)
+    _warn_of_no_filter(settings)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
     heartbeat = Heartbeat(service.database)
     return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
 
 
-def _find_unidentified(settings: Settings) -> Iterator[str]:
-    """Yield a sentence if `identity = keystone` has no filter before the application, so that all get 401."""
+def _warn_of_no_filter(settings: Settings) -> None:
+    """Log a warning if `identity = keystone` has no filter before the application, so that all get 401."""
     if settings.identity != "keystone" or settings.ini_file is None:
         return
     ini = configparser.ConfigParser(interpolation=None, strict=False)
@@ -173,13 +174,13 @@ def _find_unidentified(settings: Settings) -> Iterator[str]:
         for name in ini.sections()
         if name.startswith("filter") and any("keystonemiddleware" in value for value in ini[name].values())
     }
-    used = (ini[name].get(key, "") for name in ini.sections() for key in ("pipeline", "filter-with", "next"))
+    used = (ini[name].get(key, "") for name in ini.sections() for key in ("pipeline", "filter-with"))
     if not filters & {word for text in used for word in text.split()}:
-        installed = "" if importlib.util.find_spec("keystonemiddleware") else ", which is not installed,"
-        yield (
-            f"{located(settings.ini_file, 'calotype.identity')}calotype.identity: keystone needs the filter "
-            f"of keystonemiddleware{installed} in the pipeline before the application. Without it, every "
-            "request that needs a token gets 401: see docs/keystone.md"
+        log.warning(
+            "%scalotype.identity: keystone needs the filter of keystonemiddleware%s in the pipeline, before "
+            "the application. Without it, every request that needs a token gets 401: see docs/keystone.md",
+            located(settings.ini_file, "calotype.identity"),
+            "" if importlib.util.find_spec("keystonemiddleware") else ", which is not installed,",
         )
 
 

@@ -1,7 +1,8 @@
 """Callers: the senders of requests, as far as the server knows them before the application runs.
 
-The application names the caller of a token after it has checked the token. From then on requests with this
-token count as that caller's. All others count as their address's, so inventing tokens makes no more callers.
+The application names the caller of a token after it has checked the token. From then on, requests with this
+token count as that caller's. All others count as their address's, so a client gains nothing by inventing
+tokens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A WSGI server: its listeners, their connections, the workers behind them, and its end."""
+"""A WSGI server: its listeners, their connections, its workers, and its shutdown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SHARED = (
 
 
 class Server:
-    """Listens from the start, and serves while `run` runs."""
+    """A server that listens from the start, and serves while `run` runs."""
 
     def __init__(self, app: WSGIApplication, settings: ServerSettings, admin: ServerSettings | None = None):
         """Listen at the places of the settings, and as an admin listener at those of `admin`.
@@ -43,7 +43,7 @@ class Server:
         self._sockets = Poller()
         self._workers = Workers(settings)
         self._ending = False
-        #: Held to wake the loop and to close what wakes it. A signal's handler may interrupt its holder.
+        #: Held to wake the loop and to close the trigger for it. A signal handler may interrupt the holder.
         self._open = threading.RLock()
         try:
             self.listeners = list(listen(app, settings, self._sockets, self._workers))
@@ -70,7 +70,7 @@ class Server:
 
     @property
     def addresses(self) -> list[str]:
-        """The places where it listens, as URLs."""
+        """The addresses of all listeners, as URLs."""
         return [listener.address for listener in self.listeners]
 
     @property
@@ -80,7 +80,7 @@ class Server:
 
     @property
     def workers_left(self) -> bool:
-        """Whether a request still runs though the server is closed."""
+        """Whether a request still runs although the server is closed."""
         return bool(self._workers.threads)
 
     def run(self) -> None:
@@ -94,7 +94,7 @@ class Server:
         self.close()
 
     def stop(self) -> None:
-        """Make `run` end; other threads and signal handlers may call this."""
+        """Make `run` return; other threads and signal handlers may call this."""
         with self._open:
             if not self._ending:
                 self._ending = True
@@ -107,7 +107,7 @@ class Server:
         return [channel for listener in self.listeners for channel in listener.active_channels.values()]
 
     def _drain(self) -> None:
-        """Accept no more, close idle connections, and wait `drain_timeout` for busy ones."""
+        """Stop listening, close idle connections, and wait `drain_timeout` for busy ones."""
         for listener in self.listeners:
             listener.ending = True
             wasyncore.dispatcher.close(listener)
@@ -142,7 +142,7 @@ class Server:
 
 
 def create_server(app: WSGIApplication, **settings: Any) -> Server:
-    """Make a server that listens; its `run` serves.
+    """Return a server that listens; its `run` serves.
 
     Raises:
         ServerSettingsError: a setting is unknown or wrong.

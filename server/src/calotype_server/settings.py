@@ -1,8 +1,8 @@
 """The server's settings: name, kind, default and meaning of each.
 
-They extend waitress's adjustments. A setting that ServerSettings does not declare, such as `listen`,
-`unix_socket` or `trusted_proxy`, is waitress's and keeps its meaning. Values are plain: numbers, booleans and
-lists, or their text, as PasteDeploy gives it.
+They extend waitress's adjustments. The settings that ServerSettings does not declare, such as `listen`,
+`unix_socket` or `trusted_proxy`, are waitress's. Values are numbers, booleans and lists, or their text, as
+PasteDeploy gives it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _WrongPlace(ValueError):
 
 
 class Setting(Generic[T]):
-    """One setting, declared as an attribute of ServerSettings, of which an instance has the value.
+    """A setting, declared as an attribute of ServerSettings, whose instances have the value.
 
     `kind` is the function that reads a plain value, or its text: `count`, `size`, `seconds`, `flag`, ...
     """
@@ -58,10 +58,10 @@ class Setting(Generic[T]):
         return self.default
 
     def read(self, value: Any) -> T:
-        """Return the value.
+        """Return the value of a setting from a plain value or its text.
 
         Raises:
-            ValueError: it is wrong; the message says what it must be.
+            ValueError: it is not valid; the message says what it must be.
         """
         read = self.kind(value)
         if isinstance(read, (int, float)) and read < self._least:
@@ -70,7 +70,7 @@ class Setting(Generic[T]):
 
 
 class ServerSettings(Adjustments):
-    """waitress's adjustments with further settings and other defaults.
+    """waitress's adjustments, with more settings and other defaults.
 
     Raises:
         ServerSettingsError: a setting is unknown or its value is wrong.
@@ -102,25 +102,35 @@ class ServerSettings(Adjustments):
     blocked_threads = Setting(
         count,
         128,
-        "Workers replaced while they wait for slow readers, or for what the application waits for.",
+        "Workers that other workers replace while they wait for slow clients, or for backends of the "
+        "application.",
     )
     stream_over = Setting(
-        size, 262144, "Longer bodies stream, and chunked ones. Shorter ones are cheaper when read first."
+        size,
+        262144,
+        "Bodies with more bytes than this stream, and so do chunked ones. Shorter ones are cheaper to "
+        "read first.",
     )
     recv_bytes = Setting(
-        size, 262144, "Bytes read at once. With waitress's 8 KiB, uploads are half as fast.", least=1
+        size,
+        262144,
+        "Bytes read at once. With waitress's default of 8 KiB, uploads are half as fast.",
+        least=1,
     )
     max_request_body_size = Setting(
-        size, (1 << 40) + 1, "Longest body. Above 1 TiB, so that an application may set that limit.", least=1
+        size,
+        (1 << 40) + 1,
+        "Maximum bytes of a body. Above 1 TiB, so that an application may set that limit.",
+        least=1,
     )
-    max_request_header_size = Setting(size, 262144, "Longest head of a request.", least=1)
-    max_request_headers = Setting(count, 256, "Most headers of a request.", least=1)
+    max_request_header_size = Setting(size, 262144, "Maximum bytes of a request's head.", least=1)
+    max_request_headers = Setting(count, 256, "Maximum number of headers of a request.", least=1)
     underscore_headers = Setting[tuple[str, ...]](
         names,
         (),
         "Prefixes of header names in which `_` counts as `-`, such as `x-object-meta-`. All other headers "
         "with `_` in their names are dropped, because they could pass for headers with `-`. A header with "
-        "one of these prefixes may come only once.",
+        "one of these prefixes may occur only once.",
     )
     header_timeout = Setting[float](
         seconds, 5, "How long a head may take from its first byte to its last, in seconds.", least=1
@@ -128,57 +138,62 @@ class ServerSettings(Adjustments):
     body_timeout = Setting[float](
         seconds, 60, "How long the server waits for the next byte of a body, in seconds.", least=1
     )
-    min_rate = Setting(size, 1024, "Bytes a second that a body must bring while the server waits for it.")
+    min_rate = Setting(size, 1024, "Minimum bytes per second of a body while the server waits for it.")
     send_timeout = Setting[float](
-        seconds, 60, "How long a client may take no byte of a response before it is cut, in seconds.", least=1
+        seconds,
+        60,
+        "How long a client may accept no byte of a response before its connection is cut, in seconds.",
+        least=1,
     )
     channel_timeout = Setting[float](
         seconds, 120, "How long to keep an idle connection, in seconds.", least=1
     )
     linger_timeout = Setting[float](
-        seconds, 2, "How long a client whose body was refused gets to read the answer, in seconds."
+        seconds, 2, "How long a client whose body was refused has to read the response, in seconds."
     )
     drain_timeout = Setting[float](
-        seconds, 30, "How long requests get to finish after SIGTERM, in seconds. systemd kills after 90."
+        seconds, 30, "How long requests have to finish after SIGTERM, in seconds. systemd kills after 90."
     )
     end_timeout = Setting[float](
         seconds,
         10,
-        "How long the application gets to close after that, in seconds. Then the process ends, even if "
+        "How long the application has to close after that, in seconds. Then the process ends, even if "
         "something hangs.",
         least=1,
     )
     connection_limit = Setting(
-        count, 1000, "Most connections. Each costs a descriptor and some 10 KiB.", least=1
+        count, 1000, "Maximum connections. Each takes a descriptor and some 10 KiB.", least=1
     )
     connections_per_address = Setting(
-        count, 100, "Most connections from one address (in IPv6: from one /64). 0: any number."
+        count, 100, "Maximum connections from one address (in IPv6: from one /64). 0: no limit."
     )
     uncounted_addresses = Setting(
         addresses,
         frozenset({"127.0.0.1", "::1"}),
-        "Addresses without that limit, such as proxies'. Unix sockets never have it.",
+        "Addresses without that limit, such as those of proxies. Unix sockets never have it.",
     )
-    reuse_port = Setting(flag, False, "Whether several processes may share the port, if all set this.")
+    reuse_port = Setting(
+        flag, False, "Whether several processes may share the port; all of them must set this."
+    )
     cleanup_interval = Setting[float](
         seconds, 1, "How often all these deadlines are checked, in seconds.", least=1
     )
     outbuf_high_watermark = Setting(
         size,
         1048576,
-        "Bytes of a response that may wait for their reader; then the application waits.",
+        "Bytes of a response that may wait for the client. When more do, the application waits.",
         least=1,
     )
     outbuf_overflow = Setting(
         size,
         4194304,
-        "Bytes of a response from which on a file is used. Above the watermark, so that none does.",
+        "Bytes of a response above which a temporary file is used. Above the watermark, so that none is.",
         least=1,
     )
     clear_untrusted_proxy_headers = Setting(
-        flag, True, "Whether to remove proxies' headers unless they come from `trusted_proxy`."
+        flag, True, "Whether to remove the headers that proxies set, unless they come from `trusted_proxy`."
     )
-    ident = Setting[str | None](str_iftruthy, None, "The Server header. Unset, there is none.")
+    ident = Setting[str | None](str_iftruthy, None, "The Server header. Unset: none.")
 
     #: The settings that this class declares, by name and in this order.
     declared: ClassVar[dict[str, Setting[Any]]]
@@ -199,7 +214,7 @@ class ServerSettings(Adjustments):
 
     @cached_property
     def underscore_prefixes(self) -> tuple[bytes, ...]:
-        """`underscore_headers` as they begin a line."""
+        """`underscore_headers` in lower case, as bytes."""
         return tuple(prefix.lower().encode("latin-1") for prefix in self.underscore_headers)
 
     @classmethod
@@ -208,7 +223,7 @@ class ServerSettings(Adjustments):
         return list(cls._param_map)
 
     def changed(self, **values: Any) -> ServerSettings:
-        """Return a copy with other values, which are not checked."""
+        """Return a copy with these values, which are not checked."""
         settings = copy.copy(self)
         settings.__dict__.update(values)
         return settings
