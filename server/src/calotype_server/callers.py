@@ -10,6 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from calotype_server.channel import Channel
 
 #: How many tokens are remembered; the oldest are forgotten first.
 _MOST = 10_000
@@ -21,6 +25,14 @@ class Caller:
 
     name: str
     known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A connection whose request waits, and since when, by time.monotonic()."""
+
+    task: Channel
+    since: float
 
 
 class Callers:
