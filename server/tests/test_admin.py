@@ -118,7 +118,7 @@ def test_the_admin_listener_may_be_a_unix_socket(tmp_path: Path):
 @pytest.mark.parametrize(
     "app", [Asking("nowhere.invalid:80"), Filter(Asking("nowhere.invalid:80"))], ids=["plain", "filtered"]
 )
-def test_an_admin_address_that_is_none_stops_the_start(app):
+def test_an_invalid_admin_address_stops_the_start(app):
     with pytest.raises(
         ServerError,
         match=r"^admin_listen: a host in 'nowhere.invalid:80' has no address: write an address of",
@@ -164,7 +164,7 @@ def test_an_application_for_this_machine_only_has_no_public_admin_address(wrap):
                 serve(wrap(Asking(admin, "nobody is asked who they are")), ServerSettings(listen=listen))
 
 
-def test_the_rest_of_the_settings_is_that_of_the_public_address(tmp_path: Path):
+def test_an_admin_listener_has_the_other_settings_of_the_public_one(tmp_path: Path):
     settings = ServerSettings(unix_socket=str(tmp_path / "public.sock"), threads=3)
     elsewhere = settings.listening_at("127.0.0.1:0")
     assert (elsewhere.threads, elsewhere.unix_socket, elsewhere.sockets) == (3, None, [])

@@ -48,7 +48,7 @@ def connection() -> Iterator[Connection]:
             yield Connection(client, server)
 
 
-def test_answers_of_one_size_are_not_taken_for_one_that_nobody_reads(connection: Connection) -> None:
+def test_responses_of_one_size_are_not_taken_for_a_stalled_one(connection: Connection) -> None:
     """Each is taken at once, but the looks fall on a moment when it still waits."""
     channel = Answering(connection.server)
     for second in range(100, 200):
@@ -57,7 +57,7 @@ def test_answers_of_one_size_are_not_taken_for_one_that_nobody_reads(connection:
         assert len(connection.client.recv(500)) == 500
 
 
-def test_an_answer_that_begins_after_a_long_silence_has_its_own_time(connection: Connection) -> None:
+def test_a_response_after_a_long_silence_has_the_whole_timeout(connection: Connection) -> None:
     channel = Answering(connection.server)
     channel.last_activity = 1e9
     assert not channel.look(100, waiting=500)
@@ -66,7 +66,7 @@ def test_an_answer_that_begins_after_a_long_silence_has_its_own_time(connection:
     assert not channel.look(151, waiting=500)
 
 
-def test_an_answer_of_which_nothing_is_taken_is_cut(connection: Connection) -> None:
+def test_a_response_that_the_client_does_not_read_is_cut(connection: Connection) -> None:
     channel = Answering(connection.server)
     assert not channel.look(100, waiting=500)
     assert not channel.look(109, waiting=500)

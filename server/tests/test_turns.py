@@ -165,7 +165,7 @@ def test_a_heavy_caller_who_is_alone_has_several(world: World) -> None:
     assert [world.take() for _ in range(5)] == ["at 192.0.2.1", "a", "a", "a", "a"]
 
 
-def test_nobody_waits_for_long_while_others_are_served(world: World) -> None:
+def test_no_caller_waits_for_long_while_others_are_served(world: World) -> None:
     world.most, world.queue = 1, Turns(1, kept=0)
     world.wait("a")
     world.take()
@@ -184,7 +184,7 @@ def test_nobody_waits_for_long_while_others_are_served(world: World) -> None:
     assert waited == 4
 
 
-def test_what_a_caller_used_is_forgotten(world: World) -> None:
+def test_used_processor_time_is_forgotten(world: World) -> None:
     world.queue = Turns(9, kept=1)
     world.wait("a", "b")
     assert [world.take(), world.take()] == ["a", "b"]
@@ -227,7 +227,7 @@ def test_a_request_that_has_released_its_worker_keeps_nobody_waiting(world: Worl
     assert len(world.workers) == 3
 
 
-def test_callers_of_whom_there_is_nothing_to_remember_are_forgotten(world: World) -> None:
+def test_callers_without_requests_or_used_time_are_forgotten(world: World) -> None:
     world.wait("a", "b")
     world.take()
     world.take()
@@ -276,7 +276,7 @@ def test_every_request_runs_in_the_end(steps: list[tuple[str, object]]) -> None:
         assert ran == came
 
 
-def test_a_token_is_its_callers_once_the_application_has_said_so() -> None:
+def test_a_token_belongs_to_a_caller_once_the_application_has_named_the_caller() -> None:
     callers = Callers()
     assert callers.of(1, "192.0.2.1") == callers.of(2, "192.0.2.1") == callers.of(None, "192.0.2.1")
 

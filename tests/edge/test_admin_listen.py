@@ -104,7 +104,7 @@ def test_the_start_says_where_it_listens(watched: tuple[Server, int]) -> None:
     assert f"listening on http://127.0.0.1:{server.port} http://127.0.0.1:{port}" in server.log
 
 
-def test_another_server_is_warned_about_and_answers_no_metrics_at_all(
+def test_another_server_serves_no_metrics_and_the_log_warns(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     """On stock waitress or gunicorn nothing listens there: it is closed, and the log says why."""

@@ -61,7 +61,7 @@ def test_a_file_that_is_going_out_arrives_whole(start_edge: StartEdge):
     assert len(said.partition(b"\r\n\r\n")[2]) == 20 << 20
 
 
-def test_a_request_that_runs_on_is_ended(start_edge: StartEdge):
+def test_a_request_that_exceeds_the_drain_timeout_is_ended(start_edge: StartEdge):
     edge = start_edge(drain_timeout=1)
     with edge.connect() as connection:
         connection.sendall(head("/sum", "Content-Length: 1000000") + b"x" * 1000)

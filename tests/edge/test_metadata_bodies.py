@@ -91,7 +91,7 @@ def test_r1_d4_metadata_is_bounded_in_seconds_and_bytes(narrow: Server):
     assert "unexpected error" not in server.log
 
 
-def test_a_client_that_goes_away_within_a_document_is_no_fault_of_the_server(narrow: Server):
+def test_a_client_that_leaves_within_a_document_is_not_logged_as_an_error(narrow: Server):
     server, logged = narrow, len(narrow.log)
     with begun(server, head("/v2/images", CHUNKED, JSON), chunk(b"{")) as waiting:
         waiting.shutdown(socket.SHUT_WR)

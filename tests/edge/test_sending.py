@@ -37,7 +37,7 @@ def test_a_file_goes_out_from_its_position_as_far_as_the_length_says(edge: Edge,
             assert body == content[at : at + length]
 
 
-def test_files_asked_for_in_one_breath_come_in_order(edge: Edge, content: bytes):
+def test_pipelined_requests_for_files_are_answered_in_order(edge: Edge, content: bytes):
     last = head("/file?length=3000000", "Connection: close", method="GET")
     said = edge.speak(head("/file", method="GET") + head("/ok", method="GET") + last)
     assert statuses(said)[:1] == [200]
@@ -107,7 +107,7 @@ def test_a_file_that_is_cut_short_while_it_goes_out_ends_the_connection(edge: Ed
     assert edge.get() == 200
 
 
-def test_what_is_no_real_file_is_read_as_waitress_does():
+def test_other_objects_than_real_files_are_read_as_waitress_does():
     buffer = FileBuffer(io.BytesIO(b"0123456789"))
     assert buffer.prepare(4) == 4
     assert bytes(buffer.get(100)) == b"0123"

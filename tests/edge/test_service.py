@@ -19,7 +19,7 @@ def upload_head(size: int, *lines: str, **fields: str) -> bytes:
     return head("/images", *(f"{name}: {value}" for name, value in headers.items()), *lines)
 
 
-def test_an_upload_that_will_be_refused_is_not_asked_for_its_body(server: Server):
+def test_an_upload_that_will_be_refused_gets_no_100_continue(server: Server):
     taken = server.upload(b"bytes")["id"]
     for fields in ({"id": taken}, {"store": "nowhere"}, {"disk_format": "floppy"}):
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
@@ -28,7 +28,7 @@ def test_an_upload_that_will_be_refused_is_not_asked_for_its_body(server: Server
             assert status in (400, 409)
 
 
-def test_an_upload_that_is_welcome_is_asked_for_its_body(server: Server):
+def test_an_upload_that_will_be_accepted_gets_100_continue(server: Server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(upload_head(3, "Expect: 100-continue", "Connection: close", name="small"))
         assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"

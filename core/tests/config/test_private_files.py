@@ -124,7 +124,7 @@ def test_root_and_the_service_take_turns(shared: Path) -> None:
 
 
 @as_root
-def test_an_owner_that_cannot_be_kept_is_said_and_nothing_is_changed(shared: Path) -> None:
+def test_an_owner_that_cannot_be_kept_is_an_error_and_nothing_changes(shared: Path) -> None:
     """r1-C8: a user who may write to the directory would make the file its own, and lock the service out."""
     shared.chmod(0o777)
     tokens = TokenFile(shared / "tokens.json")
@@ -175,7 +175,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
 
 
-def test_a_directory_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         TokensNotWritten, match=r"^the file of tokens \S+/file/tokens\.json cannot be locked: "
@@ -221,7 +221,7 @@ def sqlite_files(folder: Path) -> dict[str, int]:
     return found
 
 
-def test_a_new_database_and_what_lies_beside_it_is_nobody_elses(tmp_path: Path, umask: int) -> None:
+def test_a_new_database_and_its_journals_are_closed_to_others(tmp_path: Path, umask: int) -> None:
     """r1-C8: it was readable by everybody under the usual umask, and writable without one."""
     found = sqlite_files(tmp_path)
     assert found.keys() == {"", "-wal", "-shm", "-reserve", "-upgrade.lock"}
@@ -271,7 +271,7 @@ def test_creating_the_database_ends_no_lock_of_sqlites(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+def test_a_rewritten_file_has_the_new_content(tmp_path: Path) -> None:
     tokens = TokenFile(tmp_path / "tokens.json")
     tokens.add("u", "P", ())
     assert [entry["user"] for entry in json.loads(tokens.path.read_text())] == ["u"]

@@ -93,7 +93,7 @@ def test_a_value_of_the_wrong_type_is_named_with_its_ini_key(key, text):
     assert text not in str(caught.value).removeprefix(key).split() or text.isdigit()
 
 
-def test_all_wrong_values_are_told_at_once():
+def test_all_invalid_values_are_reported_at_once():
     with pytest.raises(SettingsError, match=r"calotype\.migrate: .*; .*calotype\.md5: |md5.*migrate"):
         read(calotype__migrate="perhaps", calotype__md5="perhaps")
 
@@ -218,14 +218,14 @@ def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
         ),
     ],
 )
-def test_a_variable_without_a_value_is_told_with_the_cure(text, said):
+def test_a_variable_without_a_value_is_refused_with_the_remedy(text, said):
     with pytest.raises(SettingsError) as caught:
         expand("key", text, {"name": "x"})
     assert str(caught.value).startswith("key: ")
     assert said in str(caught.value)
 
 
-def test_a_mistake_in_a_variables_value_is_told_where_the_variable_is_set(tmp_path):
+def test_a_mistake_in_a_variables_value_is_located_where_the_variable_is_set(tmp_path):
     ini = tmp_path / "test.ini"
     ini.write_text("[DEFAULT]\nplace = ${env:NOWHERE_X}\n[app:main]\ncalotype.default_store = ${place}\n")
     given = {"__file__": str(ini), "place": "${env:NOWHERE_X}"}
@@ -235,7 +235,7 @@ def test_a_mistake_in_a_variables_value_is_told_where_the_variable_is_set(tmp_pa
         assert str(caught.value).startswith(f"{where}place: '${{env:NOWHERE_X}}' needs")
 
 
-def test_a_wrong_value_is_told_with_the_variable_it_comes_from(tmp_path):
+def test_an_invalid_value_is_shown_with_the_variable_it_comes_from(tmp_path):
     ini = tmp_path / "test.ini"
     ini.write_text("[DEFAULT]\nlong = 5 weeks\n[app:main]\ncalotype.lease = ${long}\n")
     with pytest.raises(
@@ -246,7 +246,7 @@ def test_a_wrong_value_is_told_with_the_variable_it_comes_from(tmp_path):
         )
 
 
-def test_a_file_that_is_no_text_is_one_sentence_too(tmp_path):
+def test_a_file_that_is_not_text_is_one_sentence_too(tmp_path):
     (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match=r"store\.s3\.secret_key: '\$\{file:.*is not a text file"):
         read(store__s3__secret_key=f"${{file:{tmp_path}/key}}")
