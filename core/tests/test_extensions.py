@@ -1,4 +1,4 @@
-"""Extensions: which are on, what they bring, and one sentence for each way to be broken."""
+"""Extensions: which are on, what they add, and one sentence for each defect."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def extend(install: Install) -> Install:
 
 
 def configure(**keys: str) -> Settings:
-    """Settings with these ini keys; `__` stands for a point."""
+    """Return settings with these ini keys; `__` stands for a dot."""
     given = {key.replace("__", "."): text for key, text in keys.items()}
     return read_settings({}, {"sqlalchemy.url": "sqlite://", **given})
 

@@ -1,4 +1,4 @@
-"""What packages export and load, and that the core names no driver; `make lint` checks who imports whom."""
+"""Exports and imports of packages; the core names no driver. `make lint` checks which layer imports which."""
 
 import ast
 import importlib
@@ -48,7 +48,7 @@ def test_importing_the_package_is_light():
 
 
 def code_strings(path: Path) -> set[str]:
-    """The string constants of a file that are not documentation."""
+    """Return the string constants of a file that are not docstrings."""
     tree = ast.parse(path.read_text())
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return {

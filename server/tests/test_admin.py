@@ -1,4 +1,4 @@
-"""The admin listener: a second place to listen at, whose requests an application can tell from others."""
+"""The admin listener: a second place to listen at, whose requests an application can recognize."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Asking:
 
 
 class Filter:
-    """What a pipeline of an ini file puts before the application, as keystonemiddleware does."""
+    """A filter before the application, such as keystonemiddleware in a pipeline."""
 
     def __init__(self, app):
         self._app = app
@@ -45,7 +45,7 @@ class Filter:
 
 
 class Line(http.client.HTTPConnection):
-    """HTTP over a socket that is given."""
+    """An HTTP client over a given socket."""
 
     def __init__(self, connection: socket.socket):
         super().__init__("localhost")
@@ -156,7 +156,7 @@ def test_an_admin_address_that_processes_share_is_logged(caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("wrap", [lambda app: app, Filter, lambda app: Filter(Filter(app))])
 def test_an_application_for_this_machine_only_has_no_public_admin_address(wrap):
-    """A filter in the pipeline does not hide what the application asks for."""
+    """A filter in the pipeline does not hide the application's hooks."""
     with socket.create_server(("127.0.0.1", 0)) as taken:  # a server that is not refused cannot listen
         port = taken.getsockname()[1]
         for admin, listen in (("0.0.0.0:0", f"127.0.0.1:{port}"), (None, f"0.0.0.0:{port}")):

@@ -1,4 +1,4 @@
-"""The server serves somebody else's application, in an environment that has nothing else of this project."""
+"""The server serves any application, in an environment without the rest of this project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A body is read as it was sent, however the connection cuts it, and never a byte too much."""
+"""Bodies are read exactly as they were sent, wherever the connection cuts them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def body_of(
     settings: ServerSettings = SETTINGS,
     invited: list[str] | None = None,
 ) -> Iterator[RequestBody]:
-    """A body of which `came` came with the head; the rest is sent in pieces; then the client hangs up."""
+    """Return a body of which `came` arrived with the head; the client sends the rest, and hangs up."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
@@ -62,19 +62,19 @@ def body_of(
 
 
 def framed(chunks: list[bytes], extension: bytes = b"", trailers: bytes = b"") -> bytes:
-    """Chunks as they go over the wire."""
+    """Return the framing of chunks."""
     lines = (b"%x%s\r\n%s\r\n" % (len(chunk), extension, chunk) for chunk in chunks)
     return b"".join(lines) + b"0\r\n" + trailers + b"\r\n"
 
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
-    """The data in pieces, the first of which came with the head."""
+    """Strategies for data in pieces, the first of which arrives with the head."""
     edges = [0, *sorted(at % (len(data) + 1) for at in cuts), len(data)]
     return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def read_all(body: RequestBody, size: int) -> bytes:
-    """The body, read as an application does: through a buffer, so many bytes at once."""
+    """Return the body, read through a buffer as by an application, so many bytes at once."""
     reader = io.BufferedReader(body, 16)
     return b"".join(iter(lambda: reader.read(size), b""))
 

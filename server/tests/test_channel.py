@@ -1,4 +1,4 @@
-"""When a connection's client is late, as the looks at its deadlines see it."""
+"""Deadlines of a connection: when its client counts as late."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calotype_server.settings import ServerSettings
 
 
 class Answering(Channel):
-    """A connection with an answer on its way, without a server behind it."""
+    """A connection with a pending response, without a server."""
 
     def __init__(self, connection: socket.socket):
         self.socket = connection
@@ -26,7 +26,7 @@ class Answering(Channel):
         self.is_cut = True
 
     def look(self, now: float, waiting: int) -> bool:
-        """Return whether it is cut when so many bytes wait for the reader at that time."""
+        """Return whether the connection is cut at a time when so many bytes are unacknowledged."""
         self.total_outbufs_len = waiting
         self.enforce_deadlines(now)
         return self.is_cut
@@ -34,7 +34,7 @@ class Answering(Channel):
 
 @dataclass(frozen=True)
 class Connection:
-    """Both ends of a connection."""
+    """Return both ends of a connection."""
 
     client: socket.socket
     server: socket.socket
@@ -49,7 +49,7 @@ def connection() -> Iterator[Connection]:
 
 
 def test_responses_of_one_size_are_not_taken_for_a_stalled_one(connection: Connection) -> None:
-    """Each is taken at once, but the looks fall on a moment when it still waits."""
+    """The client reads each response at once, but each check happens before that."""
     channel = Answering(connection.server)
     for second in range(100, 200):
         assert not channel.look(second, waiting=500)

@@ -1,4 +1,4 @@
-"""The parser's rules, to the byte: what is refused, what is kept, and who is to read the body."""
+"""The parser's rules: which requests are refused, which bytes are kept, and who reads the body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SETTINGS = ServerSettings(listen="127.0.0.1:0", underscore_headers="x-image-meta
 
 
 def parse(*pieces: bytes, settings: ServerSettings = SETTINGS) -> RequestParser:
-    """A parser that was given the pieces, as far as it takes them."""
+    """Return a parser that has received the pieces, as far as it consumes them."""
     parser = RequestParser(settings)
     for piece in pieces:
         while piece and not parser.completed:
@@ -24,7 +24,7 @@ def parse(*pieces: bytes, settings: ServerSettings = SETTINGS) -> RequestParser:
 
 
 def head(*lines: bytes, first: bytes = b"POST /images HTTP/1.1", host: bytes = b"Host: x") -> bytes:
-    """A request's head."""
+    """Return the head of a request."""
     return b"\r\n".join([first, *([host] if host else []), *lines, b"", b""])
 
 

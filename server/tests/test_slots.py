@@ -1,4 +1,4 @@
-"""Slots are shared fairly: whoever has fewest gets the next, and nobody keeps out all others."""
+"""Slots are shared fairly: the caller with the fewest gets the next one, and no caller can take all."""
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +24,7 @@ def test_r1_d4_a_caller_who_has_none_gets_a_slot_that_is_kept_for_such_callers()
 
 
 def test_r1_d4_the_next_slot_goes_to_the_caller_with_the_fewest():
-    """r1-D4: who came first with many requests is not served before the others."""
+    """r1-D4: the caller who came first with many requests is not served before the others."""
     slots = Slots(3, 0)
     for number in range(6):
         slots.admit("a", f"a{number}")

@@ -1,4 +1,4 @@
-"""Responses: files by the kernel, from any position, without a worker; blocks at the reader's pace."""
+"""Responses: the kernel sends files, without a worker; blocks are sent at the client's pace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def content(file: Path) -> bytes:
-    """What the file holds."""
+    """The content of the file."""
     return file.read_bytes()
 
 
@@ -49,7 +49,7 @@ def test_pipelined_requests_for_files_are_answered_in_order(edge: Edge, content:
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 def test_a_head_says_what_its_application_says_and_leaves_the_connection_open(edge: Edge, version: str):
-    """r1-B4: a length without a body; and without a length neither chunks, nor their end, nor a close."""
+    """r1-B4: a length without a body; and without a length, neither chunks nor a close."""
     with edge.connect() as connection:
         for path in ("/file", "/unmeasured", "/blocks", "/unmeasured"):
             request = head(path, "Connection: keep-alive", method="HEAD").replace(
@@ -129,7 +129,7 @@ def test_a_file_that_sendfile_cannot_take_is_read_from_where_it_stood(tmp_path: 
 
 @pytest.fixture
 def greedy(start_edge: StartEdge) -> Iterator[Edge]:
-    """A server with two threads, four clients of which take nothing of what they asked for."""
+    """A server with two threads, and four clients that do not read their responses."""
     edge = start_edge(threads=2, upload_threads=1, send_timeout=2)
     readers = []
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""Sizes and seconds: one syntax, for every place where one is written (r1-E5)."""
+"""Sizes and times have one syntax everywhere (r1-E5)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 class Options(StoreOptions):
-    """Options as a third-party driver declares them."""
+    """Options of a third-party driver."""
 
     room: Size = ByteSize(0)
     patience: Seconds = 1

@@ -1,4 +1,4 @@
-"""Settings: every key, its type, its variables; and the ini file that ships."""
+"""Settings: every key, its type, its variables; and the ini file that we ship."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ def key_of(name: str) -> str:
 
 
 def read(**given: str) -> Settings:
-    """Settings from keys whose dots are written `__`."""
+    """Return settings from keys whose dots are written `__`."""
     return read_settings({}, {**DATABASE, **{key.replace("__", "."): value for key, value in given.items()}})
 
 
@@ -56,12 +56,22 @@ def test_every_setting_says_what_it_is_for(name):
         ("calotype.max_metadata_bytes", "9", "max_metadata_bytes", 9),
         ("calotype.list_limit", "10", "list_limit", 10),
         ("calotype.disk_formats", "raw qcow2", "disk_formats", ("raw", "qcow2")),
+        ("calotype.disk_formats", "raw, +root-tar", "disk_formats", ("raw", "root-tar")),
         ("calotype.container_formats", "bare", "container_formats", ("bare",)),
         ("calotype.md5", "off", "md5", False),
     ],
 )
 def test_a_key_sets_its_field(key, text, name, value):
     assert getattr(read_settings({}, {**DATABASE, key: text}), name) == value
+
+
+def test_a_format_with_a_plus_is_added_to_the_known_ones():
+    known = Settings.model_fields["disk_formats"].default
+    assert read(calotype__disk_formats="+root-tar").disk_formats == (*known, "root-tar")
+    assert read(calotype__disk_formats="+raw").disk_formats == known
+    for text in ("qcow3", "raw qcow3", "raw +"):
+        with pytest.raises(SettingsError, match=r"^calotype\.disk_formats: '\S+' (names )?(is )?no format"):
+            read(calotype__disk_formats=text)
 
 
 def test_the_database_url_is_the_only_setting_that_has_no_default():
@@ -211,6 +221,10 @@ def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
         ("${file:}", "'${file:}' names no file: write one behind the colon"),
         ("${file:/proc}", "'${file:/proc}' needs the file /proc, which cannot be read (Is a directory): "),
         ("${file:/nowhere/x}", "'${file:/nowhere/x}' needs the file /nowhere/x, which does not exist: "),
+        (
+            "${fil:/x}",
+            "'${fil:/x}': there is no source fil (did you mean file?); write ${env:NAME} or ${file:",
+        ),
         ("${env:NOWHERE_X}", "needs the environment variable NOWHERE_X, which is not set: set it before"),
         (
             "${nam}",

@@ -146,7 +146,7 @@ def _explain(ini: str, error: Exception) -> str | None:
         kind, name = match[2], match[1]
         if name in _eggs():  # `use = NAME` means another section of the file
             return f"{_place_of_use(ini, name)}use: there is no section [{kind}:{name}]: write egg:{name}"
-        sections = _parse(ini, Path(ini).read_text()).sections()
+        sections = re.findall(r"^\[(.+?)\]", _text_of(ini), re.M)
         return f"{ini}: there is no section [{kind}:{name}]{did_you_mean(f'{kind}:{name}', sections)}"
     return None
 
@@ -161,9 +161,17 @@ def _eggs() -> dict[str, list[str]]:
     return found
 
 
+def _text_of(ini: str) -> str:
+    """Return the text of the ini file; "" if it is none, but a distribution, as in `pserve egg:NAME`."""
+    try:
+        return Path(ini).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def _place_of_use(ini: str, value: str) -> str:
     """Return "FILE, line N: " for the first `use` whose value contains the text, or else "FILE: "."""
-    for number, line in enumerate(Path(ini).read_text().splitlines(), 1):
+    for number, line in enumerate(_text_of(ini).splitlines(), 1):
         if re.match(rf"use\s*[=:].*{re.escape(value)}", line):
             return f"{ini}, line {number}: "
     return f"{ini}: "
