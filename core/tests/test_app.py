@@ -1,4 +1,4 @@
-"""What the application refuses to open."""
+"""Databases that cannot be opened are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from calotype.app import open_database
+from calotype.app import _warn_of_no_filter
 from calotype.config.interpolation import SettingsError
 from calotype.config.settings import Settings
+from calotype.database.opening import open_database
 
 #: The user that owns nothing.
 NOBODY = 65534
 
 
 def opened_by_nobody(settings: Settings) -> str:
-    """What a user who owns nothing is told; "" if the database can be opened."""
+    """Return the error that a user who owns nothing gets; "" if the database can be opened."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -37,7 +38,7 @@ def opened_by_nobody(settings: Settings) -> str:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that everybody may enter; pytest's own is closed to others."""
+    """A folder that every user may enter, because pytest's own is closed to others."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
@@ -45,15 +46,15 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
 def test_a_database_that_its_user_may_not_change_is_refused_by_name(open_folder: Path) -> None:
-    """Whoever looks at such a service finds it well, and nothing can be changed."""
+    """Such a service would look healthy, but no request could change anything."""
     file = open_folder / "registry.sqlite"
     file.touch()
     file.chmod(0o644)
     settings = Settings(**{"sqlalchemy.url": f"sqlite:///{file}"})
 
     told = opened_by_nobody(settings)
-    assert f"the user with the id {NOBODY} may not read and write {file}" in told
-    assert "the owner 0 and the mode 0644" in told
+    assert f"(id {NOBODY}) may not read and write {file}" in told
+    assert f"because {file} has the owner 0 and the mode 0644" in told
 
     file.chmod(0o666)
     assert opened_by_nobody(settings) == ""
@@ -71,7 +72,7 @@ def test_a_database_that_its_user_may_not_change_is_refused_by_name(open_folder:
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_with_the_scheme_that_works(url: str, works: str) -> None:
-    """Others write these; SQLAlchemy named a module, or a plugin, of its own."""
+    """Other programs use these schemes; SQLAlchemy's own message names a module or a plugin."""
     settings = Settings(**{"sqlalchemy.url": f"{url}user:hunter2@host/name"})
     with pytest.raises(SettingsError) as caught:
         open_database(settings, makes_database=True)
@@ -84,3 +85,25 @@ def test_a_uri_of_sqlites_own_is_no_missing_file(tmp_path: Path, monkeypatch: py
     settings = Settings(**{"sqlalchemy.url": "sqlite:///file:folder/x.sqlite?mode=ro&uri=true"})
     open_database(settings, makes_database=False).close()
     assert list(tmp_path.iterdir()) == []
+
+
+FILTER = "[filter:auth]\npaste.filter_factory = keystonemiddleware.auth_token:filter_factory\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "warns"),
+    [
+        ("[app:main]\nuse = egg:calotype-core\n", True),
+        (f"{FILTER}[pipeline:main]\npipeline = calotype\n", True),
+        (f"{FILTER}[pipeline:main]\npipeline = auth calotype\n", False),
+        (f"{FILTER}[app:main]\nuse = egg:calotype-core\nfilter-with = auth\n", False),
+        ("[filter-app:main]\nuse = egg:keystonemiddleware#auth_token\nnext = calotype\n", False),
+    ],
+)
+def test_identity_keystone_without_its_filter_is_logged(
+    text: str, warns: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ini = tmp_path / "test.ini"
+    ini.write_text(text)
+    _warn_of_no_filter(Settings(**{"sqlalchemy.url": "sqlite://"}, identity="keystone", ini_file=ini))
+    assert ("keystone needs the filter of keystonemiddleware" in caplog.text) is warns

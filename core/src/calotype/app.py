@@ -1,35 +1,32 @@
-"""The application: `main` puts the parts together, in reading order."""
+"""The application: `main` assembles the service, in reading order."""
 
 from __future__ import annotations
 
 import atexit
+import configparser
 import contextlib
+import importlib.util
 import logging
 import os
-import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.router import Router
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.metrics import Metrics
 from calotype.api.http.request import Parts, Request
 from calotype.config.interpolation import ARGUMENTS, SettingsError
-from calotype.config.messages import located, one_line, with_arguments
+from calotype.config.messages import did_you_mean, located, with_arguments
 from calotype.config.section import read_settings
 from calotype.config.settings import Settings
 from calotype.database import migrate
 from calotype.database.database import Database
-from calotype.database.disk_reserve import make_reserve
-from calotype.database.engine import build_engine, is_missing
 from calotype.database.errors import DatabaseError
+from calotype.database.opening import open_database
 from calotype.extensions import Extension, branches_of, load_extensions, mount, work_of
 from calotype.identity.exposure import find_exposed
 from calotype.identity.security import make_security
@@ -45,18 +42,9 @@ from calotype.transfers.workers import Background, Scope, Work
 
 log = logging.getLogger(__name__)
 
-#: The modules of the databases' drivers that work.
-_DRIVERS = ("psycopg", "pymysql")
-#: The scheme that works, by the scheme that people write instead.
-_SCHEMES = {
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mysql+pymysql",
-}
-#: Seconds between two looks for a job that another process wrote down.
+#: Seconds between two checks for a job that another process has recorded.
 _JOB_INTERVAL = 1
-#: Seconds between two looks for a copy that must be checked; when there are any, it goes on by itself.
+#: Seconds between two checks whether a scrubber has copies to read; while it has, it continues at once.
 _SCRUB_INTERVAL = 300
 
 
@@ -73,14 +61,14 @@ class Service:
     extensions: Sequence[Extension]
 
     def close(self) -> None:
-        """End threads and connections, all of them even if one cannot be ended."""
+        """Close threads and connections, even if some of them fail to close."""
         with contextlib.ExitStack() as stack:
             for part in (self.database, self.stores, self.lifecycle):
                 stack.callback(part.close)
 
 
 def main(global_config: Mapping[str, str], **given: str) -> Application:
-    """Make the WSGI application, or end the process with one sentence that says why not."""
+    """Return the WSGI application, or end the process with one sentence that says why it cannot start."""
 
     def make() -> Process:
         try:
@@ -94,7 +82,7 @@ def main(global_config: Mapping[str, str], **given: str) -> Application:
 
 @dataclass(frozen=True)
 class Process:
-    """What one serving process consists of."""
+    """The parts of one serving process."""
 
     service: Service
     heartbeat: Heartbeat
@@ -102,7 +90,7 @@ class Process:
     router: Router
 
     def close(self) -> None:
-        """End the background first, because it uses the rest."""
+        """Close all parts, beginning with the background because it uses the others."""
         self.background.close()
         self.heartbeat.end()
         self.service.close()
@@ -111,9 +99,9 @@ class Process:
 class Application:
     """The WSGI application. Work beside requests starts when the process begins to serve.
 
-    That is when the server calls `start_serving`, or else at the first request. After that the process
-    must not fork. A fork that was made before, as by gunicorn with `preload_app`, makes parts of its own,
-    because processes cannot share connections to databases and stores, threads, or the owner of leases.
+    That is when the server calls `start_serving`, or else at the first request. After that, the process
+    must not fork. A process that was forked before, as by gunicorn with `preload_app`, makes its own parts,
+    because processes cannot share threads, the owner of leases, or connections to databases and stores.
     """
 
     def __init__(self, make: Callable[[], Process]):
@@ -131,15 +119,15 @@ class Application:
         return self._process.router(environ, start_response)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._process.router, name)  # Pyramid's commands ask it for its registry
+        return getattr(self._process.router, name)  # Pyramid's commands read its registry
 
     @property
     def calotype_server(self) -> Application:
-        """Offer our server `start_serving`, `loopback_only` and so on: see the README of calotype-server."""
+        """Give our server `start_serving`, `loopback_only` and so on: see the README of calotype-server."""
         return self
 
     def start_serving(self) -> None:
-        """Start what runs beside requests; a second call in the same process does nothing."""
+        """Start the work beside requests; a second call in the same process does nothing."""
         with self._starting:
             if self._served_by == os.getpid():
                 return
@@ -149,17 +137,17 @@ class Application:
             self._served_by = os.getpid()
 
     def stop_serving(self) -> None:
-        """End threads and connections, once, but for those of a process that this one was forked from."""
+        """Close threads and connections, once. Those of a process that this one was forked from stay open."""
         if self._made_by == os.getpid():
             self._made_by = None
             self._process.close()
 
 
 def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> Process:
-    """Make the parts of a process that serves an ini file; nothing runs beside requests yet.
+    """Return the parts of a process that serves an ini file; no work beside requests runs yet.
 
     Raises:
-        SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: it cannot be served.
+        SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: the file cannot be served.
     """
     settings = read_settings(global_config, given)
     if settings.identity == "tokens":
@@ -169,13 +157,36 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     service.places.start(named=settings.stores is not None)
     for sentence in find_exposed(settings, service.stores):
         log.warning("%s", sentence)
+    _warn_of_no_filter(settings)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
     heartbeat = Heartbeat(service.database)
     return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
 
 
+def _warn_of_no_filter(settings: Settings) -> None:
+    """Log a warning if `identity = keystone` has no filter before the application, so that all get 401."""
+    if settings.identity != "keystone" or settings.ini_file is None:
+        return
+    ini = configparser.ConfigParser(interpolation=None, strict=False)
+    ini.read(settings.ini_file)
+    filters = [
+        name
+        for name in ini.sections()
+        if name.startswith("filter") and any("keystonemiddleware" in value for value in ini[name].values())
+    ]
+    used = (ini[name].get(key, "") for name in ini.sections() for key in ("pipeline", "filter-with"))
+    words = {word for text in used for word in text.split()}
+    if not any(name.startswith("filter-app:") or name.partition(":")[2] in words for name in filters):
+        log.warning(
+            "%scalotype.identity: keystone needs the filter of keystonemiddleware%s in the pipeline, before "
+            "the application. Without it, every request that needs a token gets 401: see docs/keystone.md",
+            located(settings.ini_file, "calotype.identity"),
+            "" if importlib.util.find_spec("keystonemiddleware") else ", which is not installed,",
+        )
+
+
 def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
-    """Register what a process does beside requests: say that it lives, look at stores, do jobs, and so on."""
+    """Return the work that a process does beside requests: probes, jobs, sweeps, and so on."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
 
@@ -200,16 +211,16 @@ def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
 
 
 def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Router:
-    """Make the WSGI application of a service."""
+    """Return the WSGI application of a service."""
     settings = service.settings
     config = Configurator(
         settings=dict(pyramid or {}),
-        exceptionresponse_view=None,  # calotype.api.http.errors answers for all of them
+        exceptionresponse_view=None,  # calotype.api.http.errors has the views for all errors
         request_factory=Request,
     )
     security = make_security(settings)
     config.set_security_policy(security)
-    config.set_default_permission(policy.NEVER)  # so a view that names no permission is closed
+    config.set_default_permission(policy.NEVER)  # so that a view without a permission is closed
     metrics = Metrics(service.database, settings.scrub_period)
     metrics.collect_stores(service.stores, service.probes)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
@@ -235,7 +246,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     app = config.make_wsgi_app()
     if settings.identity == "none":
         app.loopback_only = (
-            "calotype.identity = none lets everybody in as an administrator, so the server listens "
+            "calotype.identity = none makes every caller an administrator, so the server listens "
             "on loopback addresses only; set calotype.identity to tokens or keystone"
         )
     app.admin_listen = settings.admin_listen
@@ -243,7 +254,14 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
 
 
 def open_service(settings: Settings, *, makes_database: bool) -> Service:
-    """The parts that the settings name; nothing is connected yet. As `open_database`."""
+    """Return the parts that the settings name; nothing is connected yet.
+
+    Args:
+        makes_database: As for `open_database`.
+
+    Raises:
+        SettingsError, ConfigurationError: one of the parts cannot be made.
+    """
     extensions = load_extensions(settings)
     stores = open_stores(settings)
     database = open_database(settings, makes_database=makes_database)
@@ -253,90 +271,12 @@ def open_service(settings: Settings, *, makes_database: bool) -> Service:
     return Service(settings, database, stores, lifecycle, places, probes, extensions)
 
 
-def open_database(settings: Settings, *, makes_database: bool) -> Database:
-    """The database that the settings name; connects when first used.
-
-    Args:
-        makes_database: whether an SQLite file that does not exist, and its directory, are created. Where
-            nothing is set up, the path is probably wrong, and a new and empty database would hide that.
-
-    Raises:
-        SettingsError: the database's URL cannot be used, its driver is not installed, or there is no such
-            file and none is made.
-    """
-    url = settings.database_url.get_secret_value()
-    try:
-        if not makes_database and is_missing(url):
-            raise SettingsError(f"{_url_place(settings)}{_no_database(settings, url)}")
-        engine = build_engine(
-            url,
-            pool_size=settings.pool_size,
-            pool_timeout=settings.pool_timeout,
-            busy_timeout=settings.busy_timeout,
-            answer_timeout=settings.database_timeout,
-        )
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"{_url_place(settings)}the module {error.name} is not installed"
-            f"{'' if error.name in _DRIVERS else _scheme_that_works(url)} "
-            "(pip install 'psycopg[binary]' for PostgreSQL, PyMySQL for MariaDB)"
-        ) from None
-    except OSError as error:
-        reason = f"the directory of its file cannot be made: {error.filename}: {error.strerror}"
-        raise SettingsError(f"{_url_place(settings)}{reason}") from None
-    except ArgumentError as error:
-        reason = (
-            f"it is not the URL of a database that is known here{_scheme_that_works(url)} ({one_line(error)})"
-        )
-        if "parse" in str(error):  # then the text, which may hold a password, is all of the reason
-            reason = (
-                "it is not a URL, as sqlite:////srv/calotype.sqlite or postgresql+psycopg://user@host/name"
-            )
-        raise SettingsError(f"{_url_place(settings)}{reason}") from None
-    _require_writable(settings, engine.url.database if engine.dialect.name == "sqlite" else None)
-    reserve = make_reserve(engine.url, settings.disk_reserve)
-    return Database(engine, reserve, keeps_audit=settings.audit_retention > 0)
-
-
-def _url_place(settings: Settings) -> str:
-    return f"{located(settings.ini_file, 'sqlalchemy.url')}sqlalchemy.url: "
-
-
-def _no_database(settings: Settings, url: str) -> str:
-    path, data_dir = make_url(url).database or "", settings.data_dir
-    below = data_dir is not None and Path(path).is_relative_to(data_dir)
-    keys = "data_dir, or this key," if below else "this key"
-    return (
-        f"there is no database at {path}: correct {keys} if the path is wrong; to make a new database there, "
-        "run `calotype-manage db upgrade INI`"
-    )
-
-
-def _scheme_that_works(url: str) -> str:
-    """Return what to write in place of the scheme of a URL that others write so, "" if it is unknown."""
-    scheme = url.partition("://")[0].lower()
-    works = _SCHEMES.get(scheme.partition("+")[0])
-    return f": write {works}:// for {scheme}://" if works and works != scheme else ""
-
-
-def _require_writable(settings: Settings, file: str | None) -> None:
-    """Refuse a file of SQLite's that this user may not change, because every request that changes something
-    would fail.
-
-    Raises:
-        SettingsError: it is such a file; names whose it is.
-    """
-    if not file or not os.path.exists(file) or os.access(file, os.R_OK | os.W_OK):
-        return
-    status = os.stat(file)
-    raise SettingsError(
-        f"{_url_place(settings)}the user with the id {os.geteuid()} may not read and write {file}, which has "
-        f"the owner {status.st_uid} and the mode {stat.S_IMODE(status.st_mode):04o}: change one of them"
-    )
-
-
 def prepare_schema(database: Database, settings: Settings, extensions: Sequence[Extension]) -> None:
-    """Migrate when the settings say so; otherwise insist that somebody did."""
+    """Upgrade the database's schema if the settings say so, or else require the newest one.
+
+    Raises:
+        DatabaseError: the schema is not the newest one, or cannot be upgraded.
+    """
     branches = branches_of(extensions)
     if settings.migrate:
         migrate.upgrade(database.engine, branches)
@@ -345,20 +285,38 @@ def prepare_schema(database: Database, settings: Settings, extensions: Sequence[
 
 
 def open_stores(settings: Settings) -> Catalog:
-    """The stores that the settings name.
+    """Return the stores that the settings name.
 
     Raises:
-        ConfigurationError: one cannot be built; the sentence says where in the ini file its options are.
+        ConfigurationError: one cannot be built, or a setting names a store that there is not. The message
+            begins with the place in the ini file.
     """
     try:
-        return build_catalog(
+        catalog = build_catalog(
             settings.stores, settings.default_store, settings.store_options, settings.digests
         )
     except ConfigurationError as error:
-        error.place = located(
-            settings.ini_file,
-            f"store.{error.store}.{error.option}",
-            f"store.{error.store}.",
-            "calotype.stores",
-        )
+        error.place = located(settings.ini_file, *_keys_of(error, settings))
         raise
+    for key in ("default_store", "staging_store"):
+        name = getattr(settings, key)
+        if name is None or name in catalog:
+            continue
+        if name not in catalog.off:
+            hint = did_you_mean(name, catalog.entries)
+            unknown = ConfigurationError(name, f"calotype.{key} names it, but there is no such store{hint}")
+            unknown.place = located(settings.ini_file, f"calotype.{key}")
+            raise unknown
+        if key == "staging_store":  # the catalog warns about the other one
+            log.warning("calotype.%s names the store '%s', which is off: %s", key, name, catalog.off[name])
+    return catalog
+
+
+def _keys_of(error: ConfigurationError, settings: Settings) -> Sequence[str]:
+    """Return the ini keys that an error may be about, the most likely one first."""
+    if settings.stores is not None and error.store not in settings.stores:
+        # The mistake is probably in the list of stores, and not in the options of a store that is not in it.
+        is_default = error.store == settings.default_store and error.store not in settings.store_options
+        return ["calotype.default_store" if is_default else "calotype.stores"]
+    options = f"store.{error.store}."
+    return [f"{options}{error.option}", options, "calotype.stores"]

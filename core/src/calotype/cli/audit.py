@@ -12,10 +12,10 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from calotype.app import open_database
 from calotype.cli.ini import load_settings, refusals, takes_ini
 from calotype.database import migrate
 from calotype.database.database import Database
+from calotype.database.opening import open_database
 from calotype.model.audit import AuditQuery, AuditRecord, AuditVerb
 from calotype.model.changes import canonical_id
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 from sqlalchemy import Engine
 
-from calotype.app import open_database
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
 from calotype.config.settings import Settings
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.errors import NoIdentity
+from calotype.database.opening import open_database
 from calotype.extensions import branches_of, load_extensions
 
 

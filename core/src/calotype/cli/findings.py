@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calotype.app import open_database
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
 from calotype.database import migrate
 from calotype.database.database import Database
+from calotype.database.opening import open_database
 from calotype.model.findings import Finding, FindingState
 
 _PAGE = 500

@@ -29,7 +29,7 @@ def takes_ini(command: Callable[..., Any]) -> Callable[..., Any]:
 def ini_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument INI."""
     # Not checked by click, because `pserve` says the same of a file that is not there.
-    return click.argument("ini", type=click.Path())(command)
+    return click.argument("ini", type=click.Path(readable=False))(command)
 
 
 def variables_argument(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,6 @@ from contextlib import closing
 
 import click
 
-from calotype.app import open_database
 from calotype.cli.ini import (
     Refusal,
     ini_argument,
@@ -19,6 +18,7 @@ from calotype.cli.ini import (
 )
 from calotype.database import migrate
 from calotype.database.database import Database
+from calotype.database.opening import open_database
 from calotype.database.scrubs import Scrub
 
 

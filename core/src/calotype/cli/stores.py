@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calotype.app import open_database, open_stores, prepare_schema
+from calotype.app import open_stores, prepare_schema
 from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
 from calotype.config.interpolation import SettingsError
 from calotype.config.messages import with_arguments
 from calotype.config.settings import Settings
 from calotype.database.errors import DatabaseError
+from calotype.database.opening import open_database
 from calotype.extensions import load_extensions
 from calotype.identity.exposure import find_exposed
 from calotype.stores.catalog import Catalog, Entry
