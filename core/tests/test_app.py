@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from calotype.app import open_database
 from calotype.config.interpolation import SettingsError
 from calotype.config.settings import Settings
+from calotype.database.opening import open_database
 
 #: The user that owns nothing.
 NOBODY = 65534
@@ -44,18 +44,24 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
-def test_a_database_that_its_user_may_not_change_is_refused_by_name(open_folder: Path) -> None:
-    """Whoever looks at such a service finds it well, and nothing can be changed."""
+def test_a_database_that_its_user_may_not_change_is_refused_with_user_and_owner(open_folder: Path) -> None:
+    """The health of such a service was ok, and every request that changes something failed."""
     file = open_folder / "registry.sqlite"
     file.touch()
     file.chmod(0o644)
     settings = Settings(**{"sqlalchemy.url": f"sqlite:///{file}"})
 
     told = opened_by_nobody(settings)
-    assert f"the user with the id {NOBODY} may not read and write {file}" in told
-    assert "the owner 0 and the mode 0644" in told
+    assert f"user 'nobody' (id {NOBODY}) may not read and write {file}, because {file} belongs to" in told
+    assert "belongs to user 'root' (id 0) and has the mode 0644: run this as its owner" in told
 
     file.chmod(0o666)
+    told = opened_by_nobody(settings)
+    assert f"may not create SQLite's files in {open_folder}, because {open_folder} belongs to" in told
+    file.unlink()
+    assert f"may not create SQLite's files in {open_folder}" in opened_by_nobody(settings)
+
+    open_folder.chmod(0o777)
     assert opened_by_nobody(settings) == ""
 
 

@@ -11,17 +11,12 @@ FUNCTION_LINES = 45
 PARAMETERS = 5
 
 #: Modules that have more lines. This list only gets shorter.
-LONG_MODULES = {
-    "core/src/calotype/app.py",
-}
+LONG_MODULES: set[str] = set()
 #: Functions that have more lines, or more parameters besides self. This list only gets shorter, except for
 #: commands: their parameters are the options of the command line.
 LARGE_FUNCTIONS = {
     "core/src/calotype/api/v2/codec.py image_document",
-    "core/src/calotype/cli/audit.py audit",
-    "core/src/calotype/cli/fsck.py fsck",
     "core/src/calotype/cli/stores.py stores",
-    "core/src/calotype/cli/tokens.py add",
     "core/src/calotype/database/findings.py record",
     "core/src/calotype/transfers/scrubbing.py __init__",
     "plugins/store_http/src/calotype_store_http/reading.py __init__",

@@ -347,7 +347,7 @@ def test_what_is_claimed_is_shown_without_a_database_too(plain: Kind, tmp_path: 
     """A look makes no database, and says why it does not know whose the place is."""
     Path(plain.options["path"]).mkdir()
     site = Site(tmp_path / "site", plain, "main")
-    said = site.manage("stores")
+    said = site.manage("stores", status=1)
 
     assert "there is no database at" in said
     assert not (site.folder / "data").exists()

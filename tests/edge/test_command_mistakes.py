@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import os
 import re
+import sqlite3
+import uuid
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from calotype.cli import main
+from calotype.database import migrate
+from calotype.identity.token_file import TokenFile
+from tests.conftest import StartServer
+from tests.support.database import make_on_postgresql
 from tests.support.forked import run_manage
 from tests.support.server import INI, write_ini
 
+NO_STORE = "there is no store 'fiel' (did you mean file?); use one of: file, http"
 COMMANDS = {
     "no file": (["stores", "nosuch.ini"], 2, "calotype-manage: nosuch.ini: there is no such ini file"),
     "a directory": (["stores", "DIRECTORY"], 2, ": this is a directory: name the ini file in it"),
@@ -37,6 +46,76 @@ COMMANDS = {
         1,
         "not a database",
     ),
+    "no name of a user": (["token", "add", "INI", "HOME", "--user", ""], 2, "it must not be empty"),
+    "a blank project": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--project", " "],
+        2,
+        "it must not be empty",
+    ),
+    "days that are no number": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--days", "nan"],
+        2,
+        "not nan",
+    ),
+    "too many days": (["token", "add", "INI", "HOME", "--user", "u", "--days", "1e12"], 2, "number of days"),
+    "a time": (["audit", "INI", "HOME", "--since", "yesterday"], 2, "not 'yesterday'"),
+    "an id": (["audit", "INI", "HOME", "--image", "mine"], 2, "not 'mine'"),
+    "a store to scrub": (["scrub", "run", "INI", "HOME", "--store", "fiel"], 1, NO_STORE),
+    "a store to resume": (["scrub", "resume", "INI", "fiel", "HOME"], 1, NO_STORE),
+    "a store to check": (["fsck", "INI", "HOME", "--store", "fiel"], 1, NO_STORE),
+    "a store of findings": (["findings", "INI", "HOME", "--store", "fiel"], 1, NO_STORE),
+    "a store to create": (["stores", "INI", "HOME", "--create", "fiel"], 1, NO_STORE),
+    "a store to claim": (["stores", "INI", "HOME", "--claim", "fiel"], 1, NO_STORE),
+    "a store that is not scrubbed": (
+        ["scrub", "run", "INI", "HOME", "--store", "http"],
+        1,
+        "the store 'http' is not scrubbed: see store.http.scrub and store.http.scrub_rate",
+    ),
+    "another owner of a place that is ours": (
+        ["stores", "INI", "HOME", "--claim", "file", "--from", "123"],
+        1,
+        "its marker does not name the database 123 of --from: its place belongs to this store",
+    ),
+    "a relative data_dir": (
+        ["db", "upgrade", "INI", "data_dir=var"],
+        1,
+        "its path var/calotype.sqlite is relative, because data_dir = var is",
+    ),
+    "a relative data_dir for tokens": (
+        ["token", "add", "INI", "data_dir=var", "--user", "u"],
+        1,
+        "var/tokens.json is relative",
+    ),
+}
+#: Each command that needs the tables, without INI and VARIABLES.
+EMPTY = (
+    "db downgrade --to=0001",
+    "db new-id --yes",
+    "db check",
+    "images undelete ID",
+    "images unquarantine ID",
+    "sweep",
+    "fsck",
+    "findings",
+    "scrub show",
+    "scrub run",
+    "scrub resume STORE",
+    "audit",
+    "stores",
+)
+#: Mistakes in the URL of the database, and parts of the answers of every command.
+URLS = {
+    "no file": ("sqlite://", "it names no file: write sqlite:////PATH, with four slashes"),
+    "memory": ("sqlite:///:memory:", "a database in memory cannot be used"),
+    "memory by a URI": ("sqlite:///file::memory:?uri=true", "a database in memory cannot be used"),
+    "memory by a mode": ("sqlite:///file:x?mode=memory&uri=true", "a database in memory cannot be used"),
+    "three slashes": ("sqlite:///srv/x.sqlite", "its path srv/x.sqlite is relative"),
+    "a directory": ("sqlite:///{home}", "{home} is a directory: name a file in it"),
+    "a placeholder": ("postgresql+psycopg://user@host:port/x", "the port must be a number, not 'port'"),
+    "a port": ("postgresql+psycopg://user@host:99999/x", "from 1 to 65535, not 99999"),
+    "an @ in the password": ("postgresql+psycopg://u:hun@ter2@h/x", "must be percent-encoded"),
+    "a / in the password": ("mysql+pymysql://u:hun/ter2@h/x", "must be percent-encoded"),
+    "a foreign database": ("sqlite:///{home}/foreign", "holds tables of another program (b, songs)"),
 }
 
 
@@ -60,6 +139,46 @@ def test_a_mistake_ends_a_command_with_a_sentence(name: str, template: Path, tmp
     assert "Traceback" not in done.stderr
     if "NEW" in words:
         assert f"calotype-manage db upgrade {INI} data_dir={tmp_path}/new" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["db upgrade", "db current", "stores", "findings"])
+@pytest.mark.parametrize("name", URLS)
+def test_a_mistake_in_the_databases_url_ends_each_command_with_a_sentence(
+    name: str, command: str, tmp_path: Path
+) -> None:
+    url, said = (text.replace("{home}", str(tmp_path)) for text in URLS[name])
+    with contextlib.closing(sqlite3.connect(tmp_path / "foreign")) as foreign:
+        foreign.executescript("CREATE TABLE songs (id); CREATE TABLE b (id)")
+    before = (tmp_path / "foreign").read_bytes()
+    done = run_here(*command.split(), INI, f"data_dir={tmp_path}/data", f"database_url={url}")
+    assert done.exit_code == 1, done.output
+    assert said in done.stderr
+    assert "ter2" not in done.output
+    assert isinstance(done.exception, SystemExit)
+    assert [path.name for path in tmp_path.iterdir()] == ["foreign"]
+    assert (tmp_path / "foreign").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", EMPTY)
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.campaign)])
+def test_each_command_on_an_empty_database_names_the_command_that_fills_it(
+    command: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """`stores` ended with a traceback on PostgreSQL, and with status 0 on SQLite."""
+    if kind == "sqlite":
+        (tmp_path / "empty").touch()
+        url = f"sqlite:///{tmp_path}/empty"
+    else:
+        url = make_on_postgresql(request.getfixturevalue("postgres"), f"t{uuid.uuid4().hex}")
+    words = command.split()
+    split = 1 + (words[0] in ("images", "scrub", "db"))
+    variables = [f"data_dir={tmp_path}", f"database_url={url}"]
+    done = run_here(*words[:split], INI, *words[split:], *variables)
+    assert done.exit_code == 1, done.output
+    assert "the database is empty" in done.stderr
+    assert isinstance(done.exception, SystemExit)
+    if "downgrade" not in command:
+        assert f"`calotype-manage db upgrade {INI} data_dir={tmp_path} database_url=" in done.stderr
 
 
 def run_here(*words: str | Path) -> Result:
@@ -182,6 +301,73 @@ def test_a_token_that_can_make_no_image_is_made_with_a_warning(
     """Each upload with it is 403."""
     done = run_here("token", "add", INI, "--user=u", *role, f"data_dir={tmp_path}")
     assert done.exit_code == 0
-    assert done.stdout.startswith("token of u, good for ever: ")
+    assert done.stdout.startswith("token of u, never expires: ")
     assert done.stderr.count("\n") == warned
     assert ("it has no project" in done.stderr and "--project" in done.stderr) is warned
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [(None, "does not exist"), ("[]", "has no token"), ("EXPIRED", "has only expired tokens")],
+)
+def test_a_file_of_tokens_that_admits_nobody_is_a_warning(
+    text: str | None, state: str, tmp_path: Path, start_server: StartServer
+) -> None:
+    """Of `stores` and at the start: every request was 401, and nothing said why."""
+    file = tmp_path / "tokens.json"
+    if text == "EXPIRED":
+        TokenFile(file).add("u", "p", (), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+    elif text is not None:
+        file.write_text(text)
+        file.chmod(0o600)
+    server = start_server({"calotype.identity": "tokens", "calotype.tokens_file": str(file)})
+    said = f"the file of tokens {file} {state}, so every request that needs a token is refused"
+    assert said in server.log
+    done = run_here("stores", server.ini, *server.variables)
+    assert (done.exit_code, f"warning: {said}" in done.output) == (0, True), done.output
+    assert f"run `calotype-manage token add {server.ini} " in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[\n{]", "line 2 column 2"),
+        ('[{"id": "x", "sha256": "y"}]', "token 1, user: Field required"),
+        ("{}", "is damaged: input should be a valid array"),
+    ],
+)
+def test_a_damaged_file_of_tokens_is_refused_with_the_place_and_the_cure(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tokens.json").write_text(text)
+    done = run_here("token", "list", INI, f"data_dir={tmp_path}")
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert f"create new tokens with `calotype-manage token add {INI} data_dir={tmp_path}`" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["images", ""])
+def test_a_relative_path_of_a_file_store_is_refused(path: str, template: Path, tmp_path: Path) -> None:
+    """It was another directory for each directory in which a command was started."""
+    ini = tmp_path / "calotype.ini"
+    ini.write_text(
+        INI.read_text().replace("store.file.path = ${data_dir}/images", f"store.file.path = {path}")
+    )
+    done = run_here("stores", ini, f"data_dir={template}")
+    assert done.exit_code == 1
+    assert "option path: must be an absolute path, because a relative one depends" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["db", "downgrade", "--to=metadefs_0"], ["db", "new-id", "--yes"]])
+def test_a_change_of_the_whole_database_is_refused_while_a_process_serves(
+    words: list[str], start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every list was 503 afterwards, while /readyz called the database ok."""
+    monkeypatch.setattr(migrate, "older_than", lambda revision, branch: ["metadefs_0"])
+    server = start_server()
+    (process,) = server.readyz(lambda ready: ready.json.get("processes")).json["processes"]
+    done = run_here(*words[:2], server.ini, *words[2:], *server.variables)
+    assert done.exit_code == 1, done.output
+    said = f"a process still serves on this database ({process['host']}, pid {process['pid']}): stop"
+    assert said in done.stderr
+    assert server.get("/images").status == 200

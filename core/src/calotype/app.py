@@ -6,34 +6,29 @@ import atexit
 import contextlib
 import logging
 import os
-import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.router import Router
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.metrics import Metrics
 from calotype.api.http.request import Parts, Request
 from calotype.config.interpolation import ARGUMENTS, SettingsError
-from calotype.config.messages import located, one_line, with_arguments
+from calotype.config.messages import located, with_arguments
 from calotype.config.section import read_settings
 from calotype.config.settings import Settings
 from calotype.database import migrate
 from calotype.database.database import Database
-from calotype.database.disk_reserve import make_reserve
-from calotype.database.engine import build_engine, is_missing
 from calotype.database.errors import DatabaseError
+from calotype.database.opening import open_database
 from calotype.extensions import Extension, branches_of, load_extensions, mount, work_of
 from calotype.identity.exposure import find_exposed
 from calotype.identity.security import make_security
-from calotype.identity.token_file import TokenFile, TokensUnreadable
+from calotype.identity.token_file import TokensUnreadable, find_missing_tokens
 from calotype.images.lifecycle import Lifecycle
 from calotype.model import policy
 from calotype.stores.catalog import Catalog, build_catalog
@@ -45,15 +40,6 @@ from calotype.transfers.workers import Background, Scope, Work
 
 log = logging.getLogger(__name__)
 
-#: The modules of the databases' drivers that work.
-_DRIVERS = ("psycopg", "pymysql")
-#: The scheme that works, by the scheme that people write instead.
-_SCHEMES = {
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mysql+pymysql",
-}
 #: Seconds between two looks for a job that another process wrote down.
 _JOB_INTERVAL = 1
 #: Seconds between two looks for a copy that must be checked; when there are any, it goes on by itself.
@@ -162,12 +148,11 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
         SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: it cannot be served.
     """
     settings = read_settings(global_config, given)
-    if settings.identity == "tokens":
-        TokenFile(settings.tokens_path()).entries()
+    warnings = find_missing_tokens(settings)
     service = open_service(settings, makes_database=settings.migrate)
     prepare_schema(service.database, settings, service.extensions)
     service.places.start(named=settings.stores is not None)
-    for sentence in find_exposed(settings, service.stores):
+    for sentence in (*find_exposed(settings, service.stores), *warnings):
         log.warning("%s", sentence)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
     heartbeat = Heartbeat(service.database)
@@ -252,88 +237,6 @@ def open_service(settings: Settings, *, makes_database: bool) -> Service:
     places = Places(database, stores, settings.arguments or "INI")
     probes = Probes(database, stores, settings)
     return Service(settings, database, stores, lifecycle, places, probes, extensions)
-
-
-def open_database(settings: Settings, *, makes_database: bool) -> Database:
-    """The database that the settings name; connects when first used.
-
-    Args:
-        makes_database: whether an SQLite file that does not exist, and its directory, are created. Where
-            nothing is set up, the path is probably wrong, and a new and empty database would hide that.
-
-    Raises:
-        SettingsError: the database's URL cannot be used, its driver is not installed, or there is no such
-            file and none is made.
-    """
-    url = settings.database_url.get_secret_value()
-    try:
-        if not makes_database and is_missing(url):
-            raise SettingsError(f"{_url_place(settings)}{_no_database(settings, url)}")
-        engine = build_engine(
-            url,
-            pool_size=settings.pool_size,
-            pool_timeout=settings.pool_timeout,
-            busy_timeout=settings.busy_timeout,
-            answer_timeout=settings.database_timeout,
-        )
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"{_url_place(settings)}the module {error.name} is not installed"
-            f"{'' if error.name in _DRIVERS else _scheme_that_works(url)} "
-            "(pip install 'psycopg[binary]' for PostgreSQL, PyMySQL for MariaDB)"
-        ) from None
-    except OSError as error:
-        reason = f"the directory of its file cannot be made: {error.filename}: {error.strerror}"
-        raise SettingsError(f"{_url_place(settings)}{reason}") from None
-    except ArgumentError as error:
-        reason = (
-            f"it is not the URL of a database that is known here{_scheme_that_works(url)} ({one_line(error)})"
-        )
-        if "parse" in str(error):  # then the text, which may hold a password, is all of the reason
-            reason = (
-                "it is not a URL, as sqlite:////srv/calotype.sqlite or postgresql+psycopg://user@host/name"
-            )
-        raise SettingsError(f"{_url_place(settings)}{reason}") from None
-    _require_writable(settings, engine.url.database if engine.dialect.name == "sqlite" else None)
-    reserve = make_reserve(engine.url, settings.disk_reserve)
-    return Database(engine, reserve, keeps_audit=settings.audit_retention > 0)
-
-
-def _url_place(settings: Settings) -> str:
-    return f"{located(settings.ini_file, 'sqlalchemy.url')}sqlalchemy.url: "
-
-
-def _no_database(settings: Settings, url: str) -> str:
-    path, data_dir = make_url(url).database or "", settings.data_dir
-    below = data_dir is not None and Path(path).is_relative_to(data_dir)
-    keys = "data_dir, or this key," if below else "this key"
-    return (
-        f"there is no database at {path}: correct {keys} if the path is wrong; to make a new database there, "
-        "run `calotype-manage db upgrade INI`"
-    )
-
-
-def _scheme_that_works(url: str) -> str:
-    """Return what to write in place of the scheme of a URL that others write so, "" if it is unknown."""
-    scheme = url.partition("://")[0].lower()
-    works = _SCHEMES.get(scheme.partition("+")[0])
-    return f": write {works}:// for {scheme}://" if works and works != scheme else ""
-
-
-def _require_writable(settings: Settings, file: str | None) -> None:
-    """Refuse a file of SQLite's that this user may not change, because every request that changes something
-    would fail.
-
-    Raises:
-        SettingsError: it is such a file; names whose it is.
-    """
-    if not file or not os.path.exists(file) or os.access(file, os.R_OK | os.W_OK):
-        return
-    status = os.stat(file)
-    raise SettingsError(
-        f"{_url_place(settings)}the user with the id {os.geteuid()} may not read and write {file}, which has "
-        f"the owner {status.st_uid} and the mode {stat.S_IMODE(status.st_mode):04o}: change one of them"
-    )
 
 
 def prepare_schema(database: Database, settings: Settings, extensions: Sequence[Extension]) -> None:

@@ -1,32 +1,36 @@
-"""`calotype-manage fsck`: compare the database with what the stores hold."""
+"""`calotype-manage fsck`: compare the database with the stores."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TextColumn, TimeElapsedColumn
 
-from calotype.cli.ini import Quantity, Refusal, open_ready, refusals, takes_ini
+from calotype.cli.ini import Quantity, ready_service, takes_settings
+from calotype.cli.stores import require_store
 from calotype.config.quantities import parse_seconds, parse_size
+from calotype.config.settings import Settings
 from calotype.model.findings import FindingKind
 from calotype.transfers.fsck import checks
 from calotype.transfers.fsck.steps import Plan, Problem, Refused, Step
 
-#: Slower than this, nobody means: a number without a unit once was MiB a second.
+#: A lower rate is a mistake: a number without a unit once meant MiB a second.
 _RATE = Quantity("rate", parse_size, 1024, ": it is bytes a second, so write 100MiB for 100 MiB a second")
-#: What means that something could not be looked at.
-_UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
+#: The problems that mean that something could not be checked.
+_UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 
 
 @click.command()
-@takes_ini
+@takes_settings()
 @click.option("--store", "only", metavar="NAME", help="Check only this store.")
 @click.option(
     "--deep",
+    "rate",
     type=_RATE,
     metavar="RATE",
     help="Also read all bytes, at this rate per second, such as 100MiB.",
@@ -52,16 +56,7 @@ _UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 @click.option(
     "--after", default="", metavar="KEY", help="Continue after this key, which an earlier run printed."
 )
-def fsck(
-    ini: str,
-    variables: dict[str, str],
-    only: str | None,
-    deep: float | None,
-    repair: bool,
-    agreed: int,
-    window: float,
-    after: str,
-) -> None:
+def fsck(settings: Settings, only: str | None, after: str, **planned: Any) -> None:
     """Compare the database with the stores, in both directions. Remove nothing unless --repair is given.
 
     On a terminal a line shows the progress; elsewhere each problem is a JSON object on a line.
@@ -69,28 +64,23 @@ def fsck(
     Exit status: 0 all is well, 1 a problem remains or the command could not run,
     2 a store could not be checked.
     """
-    if agreed and not repair:
+    plan = Plan(**planned)
+    if plan.agreed and not plan.repair:
         raise click.UsageError("--yes-remove agrees to what --repair removes: give --repair too")
-    plan = Plan(window, deep, repair, agreed)
-    with refusals():
-        service = open_ready(ini, variables)
-        try:
-            todo = list(checks(service.database, service.stores, plan, service.places.may_repair, only))
-            if only is not None and not todo:
-                raise Refusal(f"there is no store '{only}'")
-            report = _Report()
-            with report:
-                for check in todo:
-                    for step in check.run(after):
-                        report.show(step)
-        finally:
-            service.close()
+    with ready_service(settings) as service:
+        if only is not None:
+            require_store(only, {*service.stores.entries, *service.database.stores_in_use()})
+        report = _Report()
+        with report:
+            for check in checks(service.database, service.stores, plan, service.places.may_repair, only):
+                for step in check.run(after):
+                    report.show(step)
     if report.status:
         raise click.exceptions.Exit(report.status)
 
 
 class _Report:
-    """Problems on standard output; on a terminal, how far it is on standard error."""
+    """Problems on standard output and, on a terminal, the progress on standard error."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -128,7 +118,7 @@ class _Report:
         if isinstance(step, Problem):
             self._found += 1
             if not step.repaired:
-                self.status = max(self.status, 2 if step.fault in _UNSEEN else 1)
+                self.status = max(self.status, 2 if step.fault in _UNCHECKED else 1)
             self._print(step)
         self._bar.update(self._task, completed=self._looked, found=self._found, key=step.key)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import stat
 import tempfile
 from pathlib import Path
@@ -17,6 +18,31 @@ from pathlib import Path
 SECRET = 0o600
 #: Where Linux keeps the access control list of a file that has one; the mode is not all of it.
 _ACL = "system.posix_acl_access"
+
+
+def name_user(number: int) -> str:
+    """Return a user for messages: "user 'calotype' (id 998)"."""
+    try:
+        return f"user {pwd.getpwuid(number).pw_name!r} (id {number})"
+    except KeyError:  # a container may run as a user without a name
+        return f"the user with the id {number}"
+
+
+def this_user() -> str:
+    """Return the user that this process runs as, for messages."""
+    return name_user(os.geteuid())
+
+
+def refused_access(path: Path, use: str) -> str:
+    """Return why this user may not, say, "read" a file: its owner and mode, or those of a directory above."""
+    closed = next(
+        (above for above in reversed(path.absolute().parents) if not os.access(above, os.X_OK)), path
+    )
+    status = os.stat(closed)
+    return (
+        f"{this_user()} may not {use} {path}, because {closed} belongs to {name_user(status.st_uid)} and has "
+        f"the mode {stat.S_IMODE(status.st_mode):04o}"
+    )
 
 
 class OwnerNotKept(Exception):

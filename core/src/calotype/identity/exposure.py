@@ -66,7 +66,7 @@ def _database_url(settings: Settings) -> URL | None:
     """The database's URL; None where it is none, which whoever opens the database says."""
     try:
         return make_url(settings.database_url.get_secret_value())
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return None
 
 
