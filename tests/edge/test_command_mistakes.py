@@ -28,11 +28,15 @@ COMMANDS = {
     "a broken file": (["stores", "BROKEN"], 1, "line 1"),
     "a variable": (["stores", "INI", "data_dri=/x"], 2, "did you mean data_dir?"),
     "no variable": (["stores", "INI", "quickly"], 2, "calotype-manage: 'quickly' is not a variable"),
-    "a role": (["token", "add", "INI", "HOME", "--user", "u", "--role", "memebr"], 1, "did you mean member?"),
+    "a role": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--role", "memebr"],
+        2,
+        "'memebr' is not one of",
+    ),
     "another role": (
         ["token", "add", "INI", "HOME", "--user", "u", "--role", "owner"],
-        1,
-        "admin, member, reader",
+        2,
+        "'admin', 'member', 'reader'",
     ),
     "seconds": (["fsck", "INI", "HOME", "--window", "soon"], 2, "must be a time"),
     "a rate": (["fsck", "INI", "HOME", "--deep", "fast"], 2, "must be a size"),

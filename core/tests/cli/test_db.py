@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -28,11 +28,20 @@ def database(tmp_path: Path, template: Path) -> Iterator[Database]:
     made.close()
 
 
+Meanwhile = Callable[[Callable[[], None]], None]
+
+
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> float:
-    """Seconds for which the command watches heartbeats; by default, they are 20."""
-    monkeypatch.setattr(sys.modules["calotype.cli.db"], "_WATCH", 1)
-    return 1
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """meanwhile(action): the command does this in place of each pause, and watches for 1 s instead of 20."""
+    module = sys.modules["calotype.cli.db"]
+    monkeypatch.setattr(module, "_WATCH", 1)
+
+    def replace_pauses(action: Callable[[], None]) -> None:
+        clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: action())
+        monkeypatch.setattr(module, "time", clock)
+
+    return replace_pauses
 
 
 def process_seen(ago: datetime.timedelta) -> ServingProcess:
@@ -50,7 +59,7 @@ def new_id(folder: Path) -> Result:
 
 
 def test_a_heartbeat_that_is_not_renewed_prevents_nothing(
-    database: Database, watch: float, tmp_path: Path
+    database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:
     """As in a copied database, and after a kill."""
     keep(database, process_seen(datetime.timedelta(seconds=1)))
@@ -68,26 +77,33 @@ def test_an_old_heartbeat_is_not_waited_for(database: Database, tmp_path: Path) 
 
 @pytest.mark.parametrize("ahead", [datetime.timedelta(), datetime.timedelta(hours=2)])
 def test_a_heartbeat_that_is_renewed_is_a_refusal_whatever_the_clocks(
-    database: Database, watch: float, tmp_path: Path, ahead: datetime.timedelta
+    database: Database, meanwhile: Meanwhile, tmp_path: Path, ahead: datetime.timedelta
 ) -> None:
     process = process_seen(-ahead)
     keep(database, process)
     renewed = replace(process, seen_at=process.seen_at + datetime.timedelta(seconds=15))
-    beat = threading.Timer(0.3, keep, (database, renewed))
-    beat.start()
+    meanwhile(lambda: keep(database, renewed))
     done = new_id(tmp_path)
-    beat.join()
     assert done.exit_code == 1
     assert "a process still serves on this database (images1, pid 4711): stop every process" in done.stderr
 
 
 def test_a_process_that_starts_meanwhile_is_a_refusal(
-    database: Database, watch: float, tmp_path: Path
+    database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:
     keep(database, process_seen(datetime.timedelta(seconds=1)))
     started = replace(process_seen(datetime.timedelta()), id="other", pid=4712)
-    beat = threading.Timer(0.3, keep, (database, started))
-    beat.start()
-    done = new_id(tmp_path)
-    beat.join()
-    assert "images1, pid 4712" in done.stderr
+    meanwhile(lambda: keep(database, started))
+    assert "images1, pid 4712" in new_id(tmp_path).stderr
+
+
+def test_a_process_that_ends_meanwhile_is_not_waited_for(
+    database: Database, meanwhile: Meanwhile, tmp_path: Path
+) -> None:
+    def end() -> None:
+        with database.unit() as unit:
+            unit.processes.forget("id")
+
+    keep(database, process_seen(datetime.timedelta(seconds=1)))
+    meanwhile(end)
+    assert new_id(tmp_path).exit_code == 0

@@ -63,8 +63,10 @@ def resume(settings: Settings, store: str) -> None:
 
 def _show(database: Database, scrubs: list[Scrub]) -> None:
     quarantined = database.scrubs.count_quarantined()
+    if not scrubs:
+        click.echo("no copy has been due yet")
     for one in scrubs:
-        state = "stopped" if one.stopped else "ended" if one.ended_at else "goes on"
+        state = "stopped" if one.stopped else "ended" if one.ended_at else "unfinished"
         click.echo(
             f"store '{one.store}': pass of {one.began_at:%Y-%m-%d %H:%M} {state}, {one.checked} checked, "
             f"{one.failed} bad, {quarantined.get(one.store, 0)} in quarantine"

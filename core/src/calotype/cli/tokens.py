@@ -7,7 +7,6 @@ import datetime
 import click
 
 from calotype.cli.ini import Refusal, takes_settings
-from calotype.config.messages import did_you_mean
 from calotype.config.settings import Settings
 from calotype.identity.token_file import TokenFile
 from calotype.model import policy
@@ -20,18 +19,6 @@ def _read_name(context: click.Context, parameter: click.Parameter, text: str | N
     if text is not None and not text.strip():
         raise click.BadParameter("it must not be empty")
     return text
-
-
-def _read_roles(
-    context: click.Context, parameter: click.Parameter, roles: tuple[str, ...]
-) -> tuple[str, ...]:
-    for role in roles:
-        if role.lower() not in policy.ROLES:
-            raise Refusal(
-                f"there is no role {role!r}{did_you_mean(role, policy.ROLES)}: "
-                f"the roles are {', '.join(policy.ROLES)}"
-            )
-    return roles
 
 
 def _read_expiry(
@@ -60,10 +47,10 @@ def token() -> None:
     "--role",
     "roles",
     multiple=True,
+    type=click.Choice(policy.ROLES, case_sensitive=False),
     default=("member",),
     show_default=True,
-    callback=_read_roles,
-    help="A role: admin, member or reader. Can be repeated.",
+    help="A role. Can be repeated.",
 )
 @click.option(
     "--days",
@@ -82,7 +69,7 @@ def add(
 ) -> None:
     """Create a token, and print it as the last word. It is never shown again."""
     text = _token_file(settings).add(user, project, roles, expires)
-    if project is None and _WITHOUT_PROJECT.isdisjoint(role.lower() for role in roles):
+    if project is None and _WITHOUT_PROJECT.isdisjoint(roles):
         click.echo(
             "calotype-manage: nothing can be uploaded with this token, because it has no project that would "
             "own the images: create one with --project, and revoke this one",
