@@ -1,4 +1,4 @@
-"""Mistakes in commands: each ends with one sentence, and leaves nothing behind."""
+"""Mistakes in commands: each ends the command with one sentence, and nothing is created."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ URLS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_mistake_ends_a_command_with_a_sentence(name: str, template: Path, tmp_path: Path) -> None:
-    """r1-E4, r1-E5, r1-E6, r1-E7: a hint repeats the variables that were given."""
+    """r1-E4, r1-E5, r1-E6, r1-E7: a command in the sentence has the variables of this command line."""
     words, status, wanted = COMMANDS[name]
     broken = tmp_path / "broken.ini"
     broken.write_text("x = y\n")
@@ -168,7 +168,7 @@ def test_a_mistake_in_the_databases_url_ends_each_command_with_a_sentence(
 def test_each_command_on_an_empty_database_names_the_command_that_fills_it(
     command: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """`stores` ended with a traceback on PostgreSQL, and with status 0 on SQLite."""
+    """On PostgreSQL, `stores` ended with a traceback; on SQLite, with status 0."""
     if kind == "sqlite":
         (tmp_path / "empty").touch()
         url = f"sqlite:///{tmp_path}/empty"
@@ -186,11 +186,11 @@ def test_each_command_on_an_empty_database_names_the_command_that_fills_it(
 
 
 def run_here(*words: str | Path) -> Result:
-    """Run `calotype-manage WORDS` in this process, which is faster than a process for each of many."""
+    """Run `calotype-manage WORDS` in this process, which is faster than in one of its own."""
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-#: Each command that sets nothing up, without INI and VARIABLES.
+#: Each command that creates no database, without INI and VARIABLES.
 LOOKING = (
     "db downgrade --to=0001",
     "db current",
@@ -211,8 +211,8 @@ LOOKING = (
 
 
 @pytest.mark.parametrize("command", LOOKING)
-def test_a_command_says_that_there_is_no_database_and_leaves_nothing(command: str, tmp_path: Path) -> None:
-    """A misspelt data_dir got a directory with an empty database."""
+def test_a_command_without_a_database_is_refused_and_creates_none(command: str, tmp_path: Path) -> None:
+    """Where data_dir was misspelt, commands created a directory with an empty database."""
     ini = INI if "MIGRATE" not in command else write_ini(tmp_path, {"calotype.migrate": "false"})
     words = command.replace(" MIGRATE", "").split()
     split = 1 + (words[0] in ("db", "images", "scrub"))
@@ -234,7 +234,7 @@ def test_a_command_says_that_there_is_no_database_and_leaves_nothing(command: st
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_command_that_makes_no_database_leaves_nothing(
+def test_a_command_that_needs_no_database_creates_no_directory(
     words: list[str], status: int, said: str, tmp_path: Path
 ) -> None:
     url = ["database_url=x"] if "URL" in words else []
@@ -247,8 +247,8 @@ def test_a_command_that_makes_no_database_leaves_nothing(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
-def test_files_that_root_makes_belong_to_the_owner_of_the_parent_directory(tmp_path: Path) -> None:
-    """The service's user could write neither to root's directories nor to its files."""
+def test_files_that_root_creates_belong_to_the_owner_of_the_parent_directory(tmp_path: Path) -> None:
+    """The service could not write to directories and files that belonged to root."""
     service, group = 61_001, 61_002
     above = tmp_path / "above"
     above.mkdir()
@@ -266,7 +266,7 @@ def test_files_that_root_makes_belong_to_the_owner_of_the_parent_directory(tmp_p
 
 
 def test_stores_shows_every_value_as_an_ini_file_has_it(tmp_path: Path) -> None:
-    """Python's True, and none of the keys that the core reads."""
+    """The command showed Python's True, and none of the keys that the core reads."""
     keys = {
         "calotype.stores": "file",
         "store.file.quota": "${env:QUOTA}",
@@ -299,10 +299,10 @@ def test_stores_shows_every_value_as_an_ini_file_has_it(tmp_path: Path) -> None:
     ("role", "warned"),
     [(["--role=member"], True), ([], True), (["--role=admin"], False), (["--role=reader"], False)],
 )
-def test_a_token_that_can_make_no_image_is_made_with_a_warning(
+def test_a_token_that_cannot_create_images_is_created_with_a_warning(
     role: list[str], warned: bool, tmp_path: Path
 ) -> None:
-    """Each upload with it is 403."""
+    """Every upload with this token is refused with 403."""
     done = run_here("token", "add", INI, "--user=u", *role, f"data_dir={tmp_path}")
     assert done.exit_code == 0
     assert done.stdout.startswith("token of u, never expires: ")
@@ -317,7 +317,7 @@ def test_a_token_that_can_make_no_image_is_made_with_a_warning(
 def test_a_file_of_tokens_that_admits_nobody_is_a_warning(
     text: str | None, state: str, tmp_path: Path, start_server: StartServer
 ) -> None:
-    """Of `stores` and at the start: every request was 401, and nothing said why."""
+    """Every request got 401, and neither the log nor `stores` said why."""
     file = tmp_path / "tokens.json"
     if text == "EXPIRED":
         TokenFile(file).add("u", "p", (), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
@@ -352,7 +352,7 @@ def test_a_damaged_file_of_tokens_is_refused_with_the_place_and_the_cure(
 
 @pytest.mark.parametrize("path", ["images", ""])
 def test_a_relative_path_of_a_file_store_is_refused(path: str, template: Path, tmp_path: Path) -> None:
-    """It was another directory for each directory in which a command was started."""
+    """The path led to another directory wherever a command was started."""
     ini = tmp_path / "calotype.ini"
     ini.write_text(
         INI.read_text().replace("store.file.path = ${data_dir}/images", f"store.file.path = {path}")
@@ -366,7 +366,7 @@ def test_a_relative_path_of_a_file_store_is_refused(path: str, template: Path, t
 def test_a_change_of_the_whole_database_is_refused_while_a_process_serves(
     words: list[str], start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every list was 503 afterwards, while /readyz called the database ok."""
+    """Afterwards every list got 503, while /readyz reported that the database was ok."""
     monkeypatch.setattr(migrate, "older_than", lambda revision, branch: ["metadefs_0"])
     server = start_server()
     (process,) = server.readyz(lambda ready: ready.json.get("processes")).json["processes"]

@@ -44,8 +44,8 @@ def takes_settings(between: Decorator = lambda command: command) -> Decorator:
                 raise (Mistyped if isinstance(error, CommandLineError) else Refusal)(sentence) from error
 
         takes_variables = click.argument("variables", nargs=-1, callback=_read_variables)
-        # click does not check that the file exists, so that `pserve` gives the same answer.
-        return click.argument("ini", type=click.Path())(between(takes_variables(run)))
+        # click does not check the file, so that the answers are those of `pserve`.
+        return click.argument("ini", type=click.Path(readable=False))(between(takes_variables(run)))
 
     return decorate
 
