@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import click
 from rich.console import Console
@@ -66,15 +66,16 @@ def stores(
     """
     if claimed is None and (owner is not None or yes):
         raise click.UsageError("--from and --yes go with --claim NAME")
-    with contextlib.closing(open_stores(settings)) as catalog:
+    places, unreadable = None, None
+    with contextlib.ExitStack() as stack:
+        catalog = stack.enter_context(contextlib.closing(open_stores(settings)))
         for name in filter(None, (created, claimed)):
             require_store(name, catalog.entries)
-        unreadable: SettingsError | DatabaseError | None = None
-        places = None
+        marking = created is not None or claimed is not None
         try:
-            places = _open_places(settings, catalog, marking=bool(created or claimed))
+            places = stack.enter_context(_open_places(settings, catalog, marking=marking))
         except (SettingsError, DatabaseError) as error:
-            if created or claimed:
+            if marking:
                 raise
             unreadable = error  # the stores are shown all the same
         if places is not None and created is not None:
@@ -95,19 +96,21 @@ def require_store(name: str, known: Collection[str]) -> None:
         raise Refusal(f"there is no store '{name}'{did_you_mean(name, known)}; use one of: {names}")
 
 
-def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Places:
-    """Return the places. To mark one, the database is created and upgraded as at a start.
+@contextlib.contextmanager
+def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iterator[Places]:
+    """Open the places. To mark one, the database is created and upgraded as at a start.
 
     Raises:
         SettingsError, DatabaseError: the database's id cannot be read.
     """
-    database = open_database(settings, makes_database=marking and settings.migrate)
-    if marking:
-        prepare_schema(database, settings, load_extensions(settings))
-    else:
-        migrate.require_newest(database.engine)
-    database.identity()  # raises here, not later between two stores
-    return Places(database, catalog, settings.arguments or "INI")
+    makes_database = marking and settings.migrate
+    with contextlib.closing(open_database(settings, makes_database=makes_database)) as database:
+        if marking:
+            prepare_schema(database, settings, load_extensions(settings))
+        else:
+            migrate.require_newest(database.engine)
+        database.identity()  # raises here, not later between two stores
+        yield Places(database, catalog, settings.arguments or "INI")
 
 
 def _create(catalog: Catalog, places: Places, name: str) -> None:
