@@ -24,7 +24,8 @@ from calotype.config.quantities import Seconds, parse_size
 from calotype.config.settings import Settings
 from calotype.stores import discovery
 from calotype.stores.core_options import CoreOptions
-from calotype_server.settings import ServerSettings, Setting, addresses, count, flag, names, seconds, size
+from calotype_server.kinds import addresses, count, flag, names, seconds, size
+from calotype_server.settings import ServerSettings, Setting
 
 PAGE = Path(__file__).with_name("configuration.md")
 COMMANDS = Path(__file__).with_name("commands.md")

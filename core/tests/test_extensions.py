@@ -133,8 +133,8 @@ def test_an_option_that_is_wrong_is_refused(extend: Install) -> None:
     extend("greeter", GREETER)
     sentence = refused(extension__greeter__wrod="x")
     assert sentence == "extension 'greeter': unknown option wrod (did you mean word?)"
-    assert "option times: Input should be a valid integer" in refused(extension__greeter__times="many")
-    assert "extension.greeter.enabled: it must be true or false, not 'perhaps'" in refused(
+    assert "option times: must be a whole number, not 'many'" in refused(extension__greeter__times="many")
+    assert "extension.greeter.enabled: must be true or false, not 'perhaps'" in refused(
         extension__greeter__enabled="perhaps"
     )
 

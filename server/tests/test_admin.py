@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import socket
 import stat
@@ -132,6 +133,25 @@ def test_an_admin_address_that_is_taken_stops_the_start():
             ServerError, match=r"^admin_listen: cannot listen on 127.0.0.1:\d+: Address already in use"
         ):
             serve(Asking(f"127.0.0.1:{port}"), ServerSettings(listen="127.0.0.1:0"))
+
+
+def test_an_admin_address_that_is_a_public_address_stops_the_start():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        where = f"127.0.0.1:{free.getsockname()[1]}"
+    for reuse_port in (False, True):  # with reuse_port, both would listen, and share the requests
+        with pytest.raises(ServerError, match=rf"^admin_listen: {where} is also the address of"):
+            serve(Asking(where), ServerSettings(listen=where, reuse_port=reuse_port))
+
+
+def test_an_admin_address_that_processes_share_is_logged(caplog: pytest.LogCaptureFixture):
+    settings = ServerSettings(listen="127.0.0.1:0", reuse_port=True)
+    with served(Asking(), settings, settings.listening_at("127.0.0.1:0")) as first:
+        port = first.listeners[1].effective_port
+        assert "admin_listen" not in caplog.text
+        with served(Asking(), settings, settings.listening_at(f"127.0.0.1:{port}")):
+            pass
+    assert f"another process listens on 127.0.0.1:{port} too, because of reuse_port" in caplog.text
+    assert f"({os.getpid()}) answers a request there" in caplog.text
 
 
 @pytest.mark.parametrize("wrap", [lambda app: app, Filter, lambda app: Filter(Filter(app))])

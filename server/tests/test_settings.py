@@ -61,11 +61,24 @@ def test_text_from_an_ini_file_is_read():
         ({"threads": "many"}, "threads of the server"),
         ({"threads": "0"}, "at least 1"),
         ({"min_rate": "-1"}, "at least 0"),
-        ({"uncounted_addresses": "proxy.example"}, "uncounted_addresses"),
+        ({"uncounted_addresses": "proxy.example"}, "uncounted_addresses of the server: must be IP addresses"),
         ({"listen": "127.0.0.1:1", "host": "127.0.0.1"}, "listen"),
         ({"listen": "127.0.0.1:http"}, "1 to 65535, .* not 'http' in '127.0.0.1:http'"),
         ({"listen": "127.0.0.1:"}, "1 to 65535, .* not '' in '127.0.0.1:'"),
-        ({"listen": "9292"}, "listen of the server: it must be HOST:PORT, as 127.0.0.1:9292, not '9292'"),
+        ({"listen": "9292"}, "listen of the server: must be HOST:PORT, such as 127.0.0.1:9292, not '9292'"),
+        ({"listen": "127.0.0.1"}, "listen of the server: must be HOST:PORT, such as 127.0.0.1:9292"),
+        ({"listen": "[::1]"}, "listen of the server: must be HOST:PORT"),
+        ({"listen": ":9292"}, "listen of the server: must be HOST:PORT"),
+        ({"trusted_proxy": "localhost"}, "trusted_proxy of the server: must be .* not the name 'localhost'"),
+        (
+            {"trusted_proxy": "10.0.0.0/8"},
+            "trusted_proxy of the server: must be an IP address, .* not '10.0",
+        ),
+        (
+            {"trusted_proxy": "127.0.0.1", "trusted_proxy_headers": "x-forwarded-fro"},
+            "trusted_proxy_headers of the server: must be .* x-forwarded-for .*, not 'x-forwarded-fro'",
+        ),
+        ({"unix_socket_perms": "rw"}, "unix_socket_perms of the server: must be permissions in octal"),
         ({"host": "nowhere.invalid"}, "host of the server: .*'nowhere.invalid' has no address"),
         ({"listen": "nowhere.invalid:1"}, "listen of the server: .*'nowhere.invalid:1' has no address"),
     ],
@@ -93,3 +106,34 @@ def test_sockets_that_were_handed_over_are_looked_at():
     with socket.create_server(("127.0.0.1", 0)) as near, socket.create_server(("0.0.0.0", 0)) as far:
         assert not list(ServerSettings(sockets=[near]).beyond_loopback())
         assert list(ServerSettings(sockets=[far]).beyond_loopback()) == ["0.0.0.0"]
+
+
+def test_a_proxys_address_is_spelled_as_waitress_compares_it():
+    assert ServerSettings(trusted_proxy="::0001", trusted_proxy_headers="forwarded").trusted_proxy == "::1"
+    assert ServerSettings(trusted_proxy="*", trusted_proxy_headers="forwarded").trusted_proxy == "*"
+    settings = ServerSettings(unix_socket="/x", trusted_proxy="localhost", trusted_proxy_headers="forwarded")
+    assert settings.trusted_proxy == "localhost", "waitress names the clients of a Unix socket so"
+
+
+@pytest.mark.parametrize("key", ["trusted_proxy_count", "trusted_proxy_headers"])
+def test_settings_that_exclude_each_other_are_refused_by_the_key_that_waitress_names(key):
+    with pytest.raises(ServerSettingsError) as caught:
+        ServerSettings(**{key: {"trusted_proxy_count": "1"}.get(key, "forwarded")})
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("listen", "admin", "overlaps"),
+    [
+        ({"listen": "127.0.0.1:9292"}, "127.0.0.1:9292", True),
+        ({"listen": "0.0.0.0:9292"}, "127.0.0.1:9292", True),
+        ({"listen": "127.0.0.1:9292"}, "127.0.0.1:9393", False),
+        ({"listen": "127.0.0.2:9292"}, "127.0.0.1:9292", False),
+        ({"listen": "127.0.0.1:0"}, "127.0.0.1:0", False),
+        ({"unix_socket": "/run/x"}, "unix:/run/x", True),
+        ({"unix_socket": "/run/x"}, "unix:/run/y", False),
+    ],
+)
+def test_places_to_listen_at_overlap_if_they_would_get_the_same_connections(listen, admin, overlaps):
+    settings = ServerSettings(**listen)
+    assert settings.listening_at(admin).overlaps(settings) is overlaps

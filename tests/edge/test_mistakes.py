@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from calotype.cli import main
+from calotype.cli.pserve import main as pserve
 from tests.conftest import StartServer
 from tests.servers.common import free_ports
 from tests.support.answers import statuses
@@ -81,7 +87,7 @@ AT_START = {
     "a size": app("calotype.image_size_cap", "ten", "line ", "'ten'", "must be a size", "10MiB"),
     "a flag": app("calotype.migrate", "fasle", "line ", "must be true or false, not 'fasle'"),
     "seconds": app("calotype.lease", "5 weeks", "line ", "'5 weeks'", "must be a time", "5m"),
-    "a size below the least": app("calotype.list_bytes", "0", "'0'", "greater than or equal to 1"),
+    "a size below the least": app("calotype.list_bytes", "0", "must be at least 1, not '0'"),
     "a choice": app("calotype.identity", "tokns", "'none', 'tokens' or 'keystone'", "'tokns'"),
     "a key": app("calotype.defualt_store", "file", "line ", "did you mean calotype.default_store?"),
     "a missing variable": app(
@@ -115,24 +121,81 @@ AT_START = {
     ),
     "a key of the database": app("calotype.database_url", "sqlite:///x", "did you mean sqlalchemy.url?"),
     "a secret in a value": app("calotype.public_endpoint", "ftp://u:hunter2@h", "'ftp://***@h'"),
+    "a source of values": app(
+        "calotype.default_store",
+        "${fil:/x}",
+        "line ",
+        "no source fil (did you mean file?)",
+        "${env:NAME}",
+    ),
+    "a number": app("sqlalchemy.pool_size", "many", "line ", "must be a whole number, not 'many'"),
+    "a URL of the service": app(
+        "calotype.public_endpoint", "images.example.com", "must look like https://images.example.com"
+    ),
+    "an origin": app("calotype.cors_origins", "https://a.example/x", "'https://a.example/x' is not an"),
+    "a format": app("calotype.disk_formats", "qcow3", "did you mean qcow2?", "write +qcow3 to add"),
     # Files
     "no file": Mistake(("nosuch.ini: there is no such ini file", "name one"), text=lambda text: "", status=2),
     "a key twice": replaced("[app:main]\n", "[app:main]\nuse = x\n", "line ", "has use already"),
     "a section twice": Mistake(("line ", "[app:main]", "join"), text=lambda text: text + "\n[app:main]\n"),
     "a broken section": replaced("[app:main]", "[app:main", "line ", "a section is [NAME], not '[app:main'"),
-    "a line that is nothing": replaced("[app:main]", "[app:main]\nhello\n", "line ", "KEY = VALUE", "hello"),
+    "a line that is nothing": replaced("[app:main]", "[app:main]\nhello you\n", "KEY = VALUE: 'hello you'"),
     "a line before the sections": Mistake(
         ("line 1", "'x = y'", "before the first [section]"), text=lambda text: f"x = y\n{text}"
     ),
-    "no application": replaced("[app:main]", "[app:mian]", "main", "app"),
-    "no server": replaced("[server:main]", "[server:mian]", "main", "server"),
-    "another distribution": replaced(
-        "egg:calotype-core\n", "egg:calotype-cor\n", "calotype-cor", "PackageNotFound"
+    "no application": replaced(
+        "[app:main]", "[app:mian]", "there is no section [app:main] (did you mean app:mian?)"
     ),
-    "another entry point": replaced("calotype-server#main", "calotype-server#mian", "mian"),
+    "no server": replaced(
+        "[server:main]", "[server:mian]", "there is no section [server:main] (did you mean server:mian?)"
+    ),
+    "another distribution": replaced(
+        "egg:calotype-core\n",
+        "egg:calotype-cor\n",
+        "'calotype-cor' is installed (did you mean calotype-core?)",
+    ),
+    "the distribution of all": replaced(
+        "egg:calotype-core\n", "egg:calotype\n", "line ", "use: ", "'calotype'", "did you mean calotype-core?"
+    ),
+    "another entry point": replaced(
+        "calotype-server#main", "calotype-server#mian", "line ", "nothing named 'mian' (did you mean main?)"
+    ),
+    "no egg": replaced(
+        "use = egg:calotype-core\n", "use = calotype-core\n", "line ", "write egg:calotype-core"
+    ),
+    "no use": replaced("use = egg:calotype-core\n", "", "[app:main] has no use: write use = egg:"),
+    "a filter that is not there": Mistake(
+        ("there is no section [filter:authtokn] (did you mean filter:authtoken?)",),
+        text=lambda text: (
+            text.replace("[app:main]", "[app:calotype]")
+            + "\n[pipeline:main]\npipeline = authtokn calotype\n[filter:authtoken]\nuse = egg:x\n"
+        ),
+    ),
     "a percent sign": app("calotype.public_endpoint", "https://h/%40", "line ", "%% for %"),
-    "a logger that is not there": replaced("keys = root, calotype", "keys = root, calotyp", "logging"),
-    "a level of logging": replaced("level = WARNING", "level = LOUD", "logging", "LOUD"),
+    "no loggers": replaced("[loggers]", "[logger]", "there is no section [loggers] (did you mean logger?)"),
+    "no handlers": replaced("[handlers]", "[handler]", "there is no section [handlers]"),
+    "a logger that is not there": replaced(
+        "keys = root, calotype,",
+        "keys = root, calotyp,",
+        "line ",
+        "there is no section [logger_calotyp] (did you mean logger_calotype?)",
+    ),
+    "no root": replaced("keys = root, calotype", "keys = calotype", "line ", "keys: must include root"),
+    "a logger without a name": replaced("qualname = calotype\n", "", "[logger_calotype] has no qualname"),
+    "a level of logging": replaced("level = WARNING", "level = LOUD", "line ", "'LOUD' is not one of: "),
+    "a handler of a logger": replaced("handlers = console", "handlers = consol", "line ", "mean console?"),
+    "a class of a handler": replaced(
+        "class = StreamHandler", "class = StreamHandlr", "line ", "did you mean StreamHandler?"
+    ),
+    "a formatter of a handler": replaced("formatter = line", "formatter = lin", "line ", "mean line?"),
+    "a field of a format": replaced(
+        "%(asctime)s", "%(asctme)s", "line ", "a log record has no field 'asctme' (did you mean asctime?)"
+    ),
+    "a file of a log": replaced(
+        "class = StreamHandler\nargs = (sys.stderr,)",
+        "class = FileHandler\nargs = ('/nowhere/x.log',)",
+        "/nowhere/x.log: No such file",
+    ),
     # The command line
     "a variable": variable("htttp_port=9999", "no variable htttp_port", "did you mean http_port?", status=2),
     "a setting as a variable": variable(
@@ -151,6 +214,13 @@ AT_START = {
     "a port that is taken": variable(
         "http_port={taken}", "127.0.0.1:{taken}", "Address already in use", "another port"
     ),
+    "a host without a port": server("listen", "127.0.0.1", "line ", "must be HOST:PORT", "not '127.0.0.1'"),
+    "a proxy's name": server("trusted_proxy", "localhost", "line ", "must be an IP address"),
+    "a proxy's header": Mistake(
+        ("line ", "trusted_proxy_headers of the server: must be", "not 'x-forwarded-fro'"),
+        server={"trusted_proxy": "127.0.0.1", "trusted_proxy_headers": "x-forwarded-fro"},
+    ),
+    "headers of no proxy": server("trusted_proxy_headers", "x-forwarded-for", "line ", "trusted_proxy"),
     "a key of the server": server("treads", "4", "line ", "did you mean threads?"),
     "a public address": server(
         "listen", "0.0.0.0:0", "0.0.0.0", "set calotype.identity to tokens or keystone"
@@ -161,7 +231,23 @@ AT_START = {
     "an admin address that is taken": Mistake(
         ("admin_listen", "{taken}", "in use"), {"calotype.admin_listen": "127.0.0.1:{taken}"}
     ),
+    "an admin address that is the public one": Mistake(
+        ("admin_listen: 127.0.0.1:{free} is also the address of listen: choose another port",),
+        {"calotype.admin_listen": "127.0.0.1:{free}"},
+        variables=("http_port={free}",),
+    ),
     # Stores
+    "a name in the list of stores": app("calotype.stores", "flie", "line 13: ", "did you mean flie?"),
+    "a default store": Mistake(
+        ("line ", "calotype.default_store names it", "did you mean file?"), {"calotype.default_store": "fiel"}
+    ),
+    "a staging store": Mistake(
+        ("line ", "store 'nvme': calotype.staging_store names it"), {"calotype.staging_store": "nvme"}
+    ),
+    "a staging store that is not named": Mistake(
+        ("line ", "store 's3': calotype.staging_store names it"),
+        {"calotype.stores": "file", "calotype.staging_store": "s3"},
+    ),
     "an option": Mistake(("store 'file'", "line ", "did you mean path?"), {"store.file.pth": "/x"}),
     "a core option": Mistake(("did you mean read_only?",), {"store.file.read_onyl": "1"}),
     "an option's value": Mistake(
@@ -236,7 +322,9 @@ def start(mistake: Mistake, home: Path, taken: int) -> subprocess.CompletedProce
     """Run pserve on an ini file with the mistake."""
 
     def filled(text: str) -> str:
-        return text.replace("{home}", str(home)).replace("{taken}", str(taken))
+        return text.replace("{home}", str(home)).replace("{taken}", str(taken)).replace("{free}", str(free))
+
+    (free,) = free_ports(1)
 
     def each(given: Mapping[str, str]) -> dict[str, str]:
         return {key: filled(value) for key, value in given.items()}
@@ -268,7 +356,84 @@ def test_a_mistake_ends_the_start_with_one_sentence_and_a_status_that_is_not_0(
     said = [line for line in done.stdout.splitlines() if line.startswith("calotype: ")]
     assert len(said) == 1, done.stdout
     for word in AT_START[name].words:
-        assert word.replace("{home}", str(home)).replace("{taken}", str(taken)) in said[0], said[0]
+        pattern = re.escape(word.replace("{home}", str(home)).replace("{taken}", str(taken)))
+        assert re.search(pattern.replace(r"\{free\}", r"\d+"), said[0]), said[0]
+
+
+#: The user that owns nothing.
+NOBODY = 65534
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("command", [pserve, main], ids=["pserve", "calotype-manage"])
+def test_an_ini_file_that_the_user_may_not_read_is_not_called_missing(command: Callable[..., object]) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        ini = Path(folder, "service.ini")
+        ini.write_text(INI.read_text())
+        argv = ["pserve", str(ini)] if command is pserve else ["stores", str(ini)]
+        closed = said_to_nobody(lambda: command(argv))
+        os.chmod(folder, 0o755)
+        ini.chmod(0o640)
+        unreadable = said_to_nobody(lambda: command(argv))
+    denied = rf"{ini}: permission denied: .*\(id {NOBODY}\) may not read {ini}, because "
+    assert re.search(rf"{denied}{folder} belongs to user 'root' \(id 0\) and has the mode 0700", closed), (
+        closed
+    )
+    assert re.search(rf"{denied}{ini} belongs to user 'root' \(id 0\) and has the mode 0640", unreadable), (
+        unreadable
+    )
+
+
+def said_to_nobody(run: Callable[[], object]) -> str:
+    """Return what a command prints on standard error when a user who owns nothing runs it."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            os.dup2(writing, 2)
+            sys.stderr = os.fdopen(2, "w")
+            run()
+        finally:
+            sys.stderr.flush()
+            os._exit(0)
+    os.close(writing)
+    with open(reading) as said:
+        os.waitpid(child, 0)
+        return said.read()
+
+
+#: What the log of a start must have, by what the ini file is like.
+WARNINGS = {
+    "headers": (
+        {},
+        {"underscore_headers": ""},
+        r"test.ini: \[server:main\] has no underscore_headers = x-image-meta- x-glance-: headers with `_`",
+    ),
+    "some headers": ({}, {"underscore_headers": "x-image-meta-"}, r"has no underscore_headers = x-glance-: "),
+    "keystone without its filter": (
+        {"calotype.identity": "keystone"},
+        {},
+        r"line \d+: calotype.identity: keystone needs the filter of keystonemiddleware in the pipeline",
+    ),
+    "a staging store that is off": (
+        {"calotype.staging_store": "s3"},
+        {},
+        r"calotype.staging_store names the store 's3', which is off: option bucket is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_settings_that_work_but_surprise_are_logged(name: str, start_server: StartServer) -> None:
+    app_keys, server_keys, warned = WARNINGS[name]
+    server = start_server(app_keys, server_keys)
+    assert re.search(rf"WARNING \S+ .*{warned}", server.log), server.log
+
+
+def test_the_ini_file_that_ships_starts_without_a_warning(start_server: StartServer) -> None:
+    assert "WARNING" not in start_server().log
 
 
 def test_a_store_that_cannot_be_reached_is_degraded_and_the_rest_goes_on(start_server: StartServer) -> None:

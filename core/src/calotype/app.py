@@ -1,9 +1,11 @@
-"""The application: `main` puts the parts together, in reading order."""
+"""The application: `main` assembles the service, in reading order."""
 
 from __future__ import annotations
 
 import atexit
+import configparser
 import contextlib
+import importlib.util
 import logging
 import os
 import threading
@@ -18,7 +20,7 @@ from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.metrics import Metrics
 from calotype.api.http.request import Parts, Request
 from calotype.config.interpolation import ARGUMENTS, SettingsError
-from calotype.config.messages import located, with_arguments
+from calotype.config.messages import did_you_mean, located, with_arguments
 from calotype.config.section import read_settings
 from calotype.config.settings import Settings
 from calotype.database import migrate
@@ -40,9 +42,9 @@ from calotype.transfers.workers import Background, Scope, Work
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks for a job that another process wrote down.
+#: Seconds between two checks for a job that another process has recorded.
 _JOB_INTERVAL = 1
-#: Seconds between two looks for a copy that must be checked; when there are any, it goes on by itself.
+#: Seconds between two checks whether a scrubber has copies to read; while it has, it continues at once.
 _SCRUB_INTERVAL = 300
 
 
@@ -59,14 +61,14 @@ class Service:
     extensions: Sequence[Extension]
 
     def close(self) -> None:
-        """End threads and connections, all of them even if one cannot be ended."""
+        """Close threads and connections, even if some of them fail to close."""
         with contextlib.ExitStack() as stack:
             for part in (self.database, self.stores, self.lifecycle):
                 stack.callback(part.close)
 
 
 def main(global_config: Mapping[str, str], **given: str) -> Application:
-    """Make the WSGI application, or end the process with one sentence that says why not."""
+    """Return the WSGI application, or end the process with one sentence that says why it cannot start."""
 
     def make() -> Process:
         try:
@@ -80,7 +82,7 @@ def main(global_config: Mapping[str, str], **given: str) -> Application:
 
 @dataclass(frozen=True)
 class Process:
-    """What one serving process consists of."""
+    """The parts of one serving process."""
 
     service: Service
     heartbeat: Heartbeat
@@ -88,7 +90,7 @@ class Process:
     router: Router
 
     def close(self) -> None:
-        """End the background first, because it uses the rest."""
+        """Close all parts, beginning with the background because it uses the others."""
         self.background.close()
         self.heartbeat.end()
         self.service.close()
@@ -97,9 +99,9 @@ class Process:
 class Application:
     """The WSGI application. Work beside requests starts when the process begins to serve.
 
-    That is when the server calls `start_serving`, or else at the first request. After that the process
-    must not fork. A fork that was made before, as by gunicorn with `preload_app`, makes parts of its own,
-    because processes cannot share connections to databases and stores, threads, or the owner of leases.
+    That is when the server calls `start_serving`, or else at the first request. After that, the process
+    must not fork. A process that was forked before, as by gunicorn with `preload_app`, makes its own parts,
+    because processes cannot share threads, the owner of leases, or connections to databases and stores.
     """
 
     def __init__(self, make: Callable[[], Process]):
@@ -117,15 +119,15 @@ class Application:
         return self._process.router(environ, start_response)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._process.router, name)  # Pyramid's commands ask it for its registry
+        return getattr(self._process.router, name)  # Pyramid's commands read its registry
 
     @property
     def calotype_server(self) -> Application:
-        """Offer our server `start_serving`, `loopback_only` and so on: see the README of calotype-server."""
+        """Give our server `start_serving`, `loopback_only` and so on: see the README of calotype-server."""
         return self
 
     def start_serving(self) -> None:
-        """Start what runs beside requests; a second call in the same process does nothing."""
+        """Start the work beside requests; a second call in the same process does nothing."""
         with self._starting:
             if self._served_by == os.getpid():
                 return
@@ -135,17 +137,17 @@ class Application:
             self._served_by = os.getpid()
 
     def stop_serving(self) -> None:
-        """End threads and connections, once, but for those of a process that this one was forked from."""
+        """Close threads and connections, once. Those of a process that this one was forked from stay open."""
         if self._made_by == os.getpid():
             self._made_by = None
             self._process.close()
 
 
 def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> Process:
-    """Make the parts of a process that serves an ini file; nothing runs beside requests yet.
+    """Return the parts of a process that serves an ini file; no work beside requests runs yet.
 
     Raises:
-        SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: it cannot be served.
+        SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: the file cannot be served.
     """
     settings = read_settings(global_config, given)
     warnings = find_missing_tokens(settings)
@@ -154,13 +156,35 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     service.places.start(named=settings.stores is not None)
     for sentence in (*find_exposed(settings, service.stores), *warnings):
         log.warning("%s", sentence)
+    _warn_of_no_filter(settings)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
     heartbeat = Heartbeat(service.database)
     return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
 
 
+def _warn_of_no_filter(settings: Settings) -> None:
+    """Log a warning if `identity = keystone` has no filter before the application, so that all get 401."""
+    if settings.identity != "keystone" or settings.ini_file is None:
+        return
+    ini = configparser.ConfigParser(interpolation=None, strict=False)
+    ini.read(settings.ini_file)
+    filters = {
+        name.partition(":")[2]
+        for name in ini.sections()
+        if name.startswith("filter") and any("keystonemiddleware" in value for value in ini[name].values())
+    }
+    used = (ini[name].get(key, "") for name in ini.sections() for key in ("pipeline", "filter-with"))
+    if not filters & {word for text in used for word in text.split()}:
+        log.warning(
+            "%scalotype.identity: keystone needs the filter of keystonemiddleware%s in the pipeline, before "
+            "the application. Without it, every request that needs a token gets 401: see docs/keystone.md",
+            located(settings.ini_file, "calotype.identity"),
+            "" if importlib.util.find_spec("keystonemiddleware") else ", which is not installed,",
+        )
+
+
 def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
-    """Register what a process does beside requests: say that it lives, look at stores, do jobs, and so on."""
+    """Return the work that a process does beside requests: probes, jobs, sweeps, and so on."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
 
@@ -186,16 +210,16 @@ def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
 
 
 def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Router:
-    """Make the WSGI application of a service."""
+    """Return the WSGI application of a service."""
     settings = service.settings
     config = Configurator(
         settings=dict(pyramid or {}),
-        exceptionresponse_view=None,  # calotype.api.http.errors answers for all of them
+        exceptionresponse_view=None,  # calotype.api.http.errors has the views for all errors
         request_factory=Request,
     )
     security = make_security(settings)
     config.set_security_policy(security)
-    config.set_default_permission(policy.NEVER)  # so a view that names no permission is closed
+    config.set_default_permission(policy.NEVER)  # so that a view without a permission is closed
     metrics = Metrics(service.database, settings.scrub_period)
     metrics.collect_stores(service.stores, service.probes)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
@@ -221,7 +245,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     app = config.make_wsgi_app()
     if settings.identity == "none":
         app.loopback_only = (
-            "calotype.identity = none lets everybody in as an administrator, so the server listens "
+            "calotype.identity = none makes every caller an administrator, so the server listens "
             "on loopback addresses only; set calotype.identity to tokens or keystone"
         )
     app.admin_listen = settings.admin_listen
@@ -229,7 +253,14 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
 
 
 def open_service(settings: Settings, *, makes_database: bool) -> Service:
-    """The parts that the settings name; nothing is connected yet. As `open_database`."""
+    """Return the parts that the settings name; nothing is connected yet.
+
+    Args:
+        makes_database: As for `open_database`.
+
+    Raises:
+        SettingsError, ConfigurationError: one of the parts cannot be made.
+    """
     extensions = load_extensions(settings)
     stores = open_stores(settings)
     database = open_database(settings, makes_database=makes_database)
@@ -240,7 +271,11 @@ def open_service(settings: Settings, *, makes_database: bool) -> Service:
 
 
 def prepare_schema(database: Database, settings: Settings, extensions: Sequence[Extension]) -> None:
-    """Migrate when the settings say so; otherwise insist that somebody did."""
+    """Upgrade the database's schema if the settings say so, or else require the newest one.
+
+    Raises:
+        DatabaseError: the schema is not the newest one, or cannot be upgraded.
+    """
     branches = branches_of(extensions)
     if settings.migrate:
         migrate.upgrade(database.engine, branches)
@@ -249,20 +284,38 @@ def prepare_schema(database: Database, settings: Settings, extensions: Sequence[
 
 
 def open_stores(settings: Settings) -> Catalog:
-    """The stores that the settings name.
+    """Return the stores that the settings name.
 
     Raises:
-        ConfigurationError: one cannot be built; the sentence says where in the ini file its options are.
+        ConfigurationError: one cannot be built, or a setting names a store that there is not. The message
+            begins with the place in the ini file.
     """
     try:
-        return build_catalog(
+        catalog = build_catalog(
             settings.stores, settings.default_store, settings.store_options, settings.digests
         )
     except ConfigurationError as error:
-        error.place = located(
-            settings.ini_file,
-            f"store.{error.store}.{error.option}",
-            f"store.{error.store}.",
-            "calotype.stores",
-        )
+        error.place = located(settings.ini_file, *_keys_of(error, settings))
         raise
+    for key in ("default_store", "staging_store"):
+        name = getattr(settings, key)
+        if name is None or name in catalog:
+            continue
+        if name not in catalog.off:
+            hint = did_you_mean(name, catalog.entries)
+            unknown = ConfigurationError(name, f"calotype.{key} names it, but there is no such store{hint}")
+            unknown.place = located(settings.ini_file, f"calotype.{key}")
+            raise unknown
+        if key == "staging_store":  # the catalog warns about the other one
+            log.warning("calotype.%s names the store '%s', which is off: %s", key, name, catalog.off[name])
+    return catalog
+
+
+def _keys_of(error: ConfigurationError, settings: Settings) -> Sequence[str]:
+    """Return the ini keys that an error may be about, the most likely one first."""
+    if settings.stores is not None and error.store not in settings.stores:
+        # The mistake is probably in the list of stores, and not in the options of a store that is not in it.
+        is_default = error.store == settings.default_store and error.store not in settings.store_options
+        return ["calotype.default_store" if is_default else "calotype.stores"]
+    options = f"store.{error.store}."
+    return [f"{options}{error.option}", options, "calotype.stores"]

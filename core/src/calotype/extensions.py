@@ -1,14 +1,13 @@
-"""Extensions: find what is installed beside the image service, and hang it under the resource tree.
+"""Extensions: find the installed ones, and add them to the resource tree.
 
 An extension is a module with `includeme(config)`. It may also have
 
-- `Options`, a subclass of `calotype.config.options.Options`: what `extension.NAME.*` may say in the ini file;
-  `config.extension_options("NAME")` returns them in `includeme`;
+- `Options`, a subclass of `calotype.config.options.Options`: the keys `extension.NAME.*` of the ini file.
+  In `includeme`, `config.extension_options("NAME")` returns them;
 - `MIGRATIONS`, a `calotype.database.migrate.Branch` with the extension's name: its tables;
-- `work(service, options)`, which returns the `Work` that it does beside requests.
+- `work(service, options)`, which returns its `Work` beside requests.
 
-A dialect is an extension of the group `calotype.dialects`. docs/writing-an-extension.md shows how to make
-an extension.
+A dialect is an extension of the group `calotype.dialects`. See docs/writing-an-extension.md.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ from calotype.transfers.workers import Work
 DIALECT = Kind("dialect", "calotype.dialects")
 EXTENSION = Kind("extension", "calotype.extensions")
 
-#: On wherever they are installed: clients of v2 expect them.
+#: The extensions that are on wherever they are installed, because clients of v2 expect them.
 _ON_BY_DEFAULT = ("metadefs",)
-#: The option of every extension that the core reads: whether it is on.
+#: The option that the core reads for every extension: whether it is on.
 _ENABLED = "enabled"
-#: What an extension may be called: it stands in ini keys and in the name of its version table.
+#: The form of an extension's name, which is part of ini keys and of the name of its version table.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
 
 
@@ -61,10 +60,10 @@ class Extension:
 
 
 def load_extensions(settings: Settings) -> list[Extension]:
-    """Load the dialects and extensions that are on: dialects first, each kind as the settings order it.
+    """Load the dialects and extensions that are on: dialects first, both in the order of the settings.
 
     Raises:
-        SettingsError: one is missing, broken, or has a wrong option; the sentence names it and the ini key.
+        SettingsError: one is missing or broken, or has an invalid option; the message names it and the key.
     """
     dialects = [
         _load(settings, DIALECT, name, "calotype.dialects") for name in dict.fromkeys(settings.dialects)
@@ -81,7 +80,7 @@ def mount(config: Configurator, extensions: Sequence[Extension]) -> None:
     """Include the extensions in the application.
 
     Raises:
-        SettingsError: one has failed, or two of them claim the same place.
+        SettingsError: one has failed, or two of them conflict.
     """
     options = {one.name: one.options for one in extensions}
     config.add_directive("extension_options", lambda _, name: options[name])
@@ -96,7 +95,7 @@ def mount(config: Configurator, extensions: Sequence[Extension]) -> None:
 
 
 def work_of(extensions: Iterable[Extension], service: Any) -> Iterator[Work]:
-    """Yield what the extensions do beside requests.
+    """Yield the work of the extensions beside requests.
 
     Raises:
         SettingsError: one has failed.
@@ -109,7 +108,7 @@ def work_of(extensions: Iterable[Extension], service: Any) -> Iterator[Work]:
 
 
 def _names_that_are_on(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the name of each extension that is on, and the ini key that has switched it on."""
+    """Yield the name of each extension that is on, and the ini key that switches it on."""
     installed = EXTENSION.installed()
     default = [name for name in _ON_BY_DEFAULT if name in installed]
     for name in dict.fromkeys([*default, *settings.extensions, *sorted(settings.extension_options)]):
@@ -124,7 +123,7 @@ def _is_enabled(settings: Settings, name: str) -> bool:
     except ValidationError:
         key = f"extension.{name}.{_ENABLED}"
         where = located(settings.ini_file, key)
-        raise SettingsError(f"{where}{key}: it must be true or false, not {quoted(given)}") from None
+        raise SettingsError(f"{where}{key}: must be true or false, not {quoted(given)}") from None
 
 
 def _load(settings: Settings, kind: Kind, name: str, key: str) -> Extension:
@@ -167,7 +166,7 @@ def _check(plugin: Plugin) -> None:
 
 @contextlib.contextmanager
 def _named(extension: Extension) -> Iterator[None]:
-    """Name an extension whose own code fails; raises SettingsError."""
+    """Raise a SettingsError that names the extension if its own code fails."""
     try:
         with plugins.blamed(extension.plugin, SettingsError):
             yield

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from calotype.config.foreign_section import Section
 from calotype.config.quantities import Seconds, Size, parse_seconds, parse_size
-from calotype.config.section import read_settings
+from calotype.config.section import Section, read_settings
 from calotype.stores import StoreOptions
 from calotype.stores.options import read_options
 

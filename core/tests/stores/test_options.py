@@ -88,11 +88,11 @@ def test_an_unknown_option_that_is_like_no_other_comes_with_all_there_are():
     ("name", "text", "sentence"),
     [
         ("fsync", "perhaps", "option fsync: must be true or false"),
-        ("retries", "many", "option retries: Input should be a valid integer"),
-        ("retries", "-1", "option retries: Input should be greater than or equal to 0"),
+        ("retries", "many", "option retries: must be a whole number, not 'many'"),
+        ("retries", "-1", "option retries: must be at least 0, not '-1'"),
         ("retries", "101", "option retries: more than 100 help nobody"),
-        ("mode", "slow", "option mode: Input should be 'fast' or 'safe'"),
-        ("ports", "1 x", "option ports.1: Input should be a valid integer"),
+        ("mode", "slow", "option mode: must be 'fast' or 'safe'"),
+        ("ports", "1 x", "option ports: must be a whole number, not '1 x'"),
         ("mode", "fast", "mode fast and fsync exclude each other"),
     ],
 )

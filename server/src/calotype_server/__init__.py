@@ -1,7 +1,7 @@
-"""A WSGI server for large bodies: waitress, with little of its own.
+"""A WSGI server for large bodies: a thin layer over waitress that serves any WSGI application.
 
-It adds a strict parser, bodies that stream, files that are sent by sendfile, a deadline for everything a
-client may be slow at, and an end that lets running requests finish. It serves any WSGI application.
+It adds a strict parser, bodies that stream, files that are sent by sendfile, a deadline for everything that a
+client may be slow at, and a shutdown that lets running requests finish.
 """
 
 from calotype_server.errors import CannotListen, ServerError, ServerSettingsError

@@ -1,7 +1,7 @@
 """A request's body, which the worker that runs the application reads from the connection.
 
-The kernel's buffers give back-pressure: bytes that the application does not read stay with the client. All
-bytes behind the body go to the connection's next request.
+The kernel's buffers give back-pressure: bytes that the application does not read stay with the client. Bytes
+after the body belong to the connection's next request.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 from calotype_server.settings import ServerSettings
 
-#: Most bytes of the first line of a chunk, with its extension. Nobody uses extensions.
+#: Maximum bytes of the first line of a chunk, with its extension. No known client uses extensions.
 CHUNK_LINE = 256
-#: Most bytes of all trailers. They are checked and dropped.
+#: Maximum bytes of all trailers, which are checked and dropped.
 TRAILERS = 4096
-#: Bytes read ahead when the application reads fewer at once, or when a line of the framing comes next.
+#: Bytes to read when the application asks for fewer, or when a line of the framing comes next.
 READ_AHEAD = 65536
 
-#: Possessive, so that a line matches in one way only and nothing backtracks.
+#: Possessive quantifiers, so that a line matches in one way only, without backtracking.
 HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):([\t\x20-\x7e\x80-\xff]*+)")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*+)?")
 
 
 class RequestTimeout(Error):
-    """The answer to a client that is too slow."""
+    """The response to a client that is too slow."""
 
     code = 408
     reason = "Request Timeout"
 
 
 class BodyError(ClientDisconnected, OSError):
-    """The rest of the body will not come; `answer` is sent when the application does not handle this."""
+    """The rest of the body will not arrive. `answer` is sent if the application does not handle this."""
 
     answer: Error = BadRequest("The body is incomplete")
 
@@ -56,7 +56,7 @@ class ClientTooSlow(BodyError, TimeoutError):
 
 
 class MalformedBody(BodyError):
-    """The chunks are not framed as RFC 9112 says."""
+    """The framing of the chunks violates RFC 9112."""
 
     answer = BadRequest("The body's chunks are malformed")
 
@@ -68,7 +68,7 @@ class BodyTooLong(BodyError):
 
 
 class SocketReader:
-    """The bytes of a connection in order: first those that came with the head, then those of the socket."""
+    """A reader of a connection: first the bytes that arrived with the head, then those of the socket."""
 
     def __init__(
         self,
@@ -87,16 +87,16 @@ class SocketReader:
         self._poll.register(connection, select.POLLIN)
         self._waited = 0.0
         self._got = 0
-        #: How long to wait for the client from now on, in seconds.
+        #: How many more seconds to wait for the client.
         self._left = math.inf
 
     @property
     def rest(self) -> bytes:
-        """The bytes that came from the socket and were not read."""
+        """The bytes that were received and not read."""
         return self._held[self._at :]
 
     def read(self, most: int) -> bytes:
-        """Return the next bytes: at least one, at most so many."""
+        """Return the next bytes: at least one, at most `most`."""
         if self._at == len(self._held):
             return self._receive(most)
         piece = self._held[self._at : self._at + most]
@@ -139,11 +139,11 @@ class SocketReader:
             return got
 
     def limit(self, seconds: float) -> None:
-        """Wait for the client for so many more seconds in all."""
+        """Wait for the client for at most so many more seconds in all."""
         self._left = seconds
 
     def _wait(self) -> None:
-        """Wait for bytes. Only the time spent here counts against the client."""
+        """Wait for bytes. Only the time spent in this method counts against the client."""
         window = self._settings.body_timeout
         began = time.monotonic()
         came = self._poll.poll(min(window, self._left) * 1000)
@@ -161,10 +161,10 @@ class SocketReader:
 
 
 class RequestBody(io.RawIOBase):
-    """The body of one request, of a known length or in chunks; raises BodyError when it breaks off."""
+    """The body of one request, of a known length or in chunks. Its reads raise BodyError if it breaks off."""
 
     def __init__(self, wire: SocketReader, length: int | None, longest: int):
-        """Read `length` bytes from the wire; if that is None, chunks of at most `longest` bytes in all."""
+        """Read `length` bytes from the wire; if it is None, chunks of at most `longest` bytes in all."""
         #: Whether the whole body was read, with its trailers.
         self.finished = length == 0
         self._wire = wire
@@ -176,7 +176,7 @@ class RequestBody(io.RawIOBase):
 
     @property
     def rest(self) -> bytes:
-        """The bytes that came behind the body: the beginning of the next request."""
+        """The bytes that were received after the body: the beginning of the next request."""
         return self._wire.rest if self.finished else b""
 
     @property
@@ -185,7 +185,7 @@ class RequestBody(io.RawIOBase):
         return self._failure is not None
 
     def limit(self, seconds: float) -> None:
-        """Raise ClientTooSlow when waiting for the client takes so many more seconds in all."""
+        """Raise ClientTooSlow once waiting for the client has taken so many more seconds in all."""
         self._wire.limit(seconds)
 
     def readable(self) -> bool:
@@ -193,10 +193,10 @@ class RequestBody(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next bytes as they come, at least one; b"" at the end. A negative size means all.
+        """Return the next bytes as they arrive, at least one; b"" at the end. A negative size means all.
 
         Raises:
-            BodyError: no more will come; every later call raises it again.
+            BodyError: no more bytes will arrive. Every later call raises it again.
         """
         if size is None or size < 0:
             return self.readall()

@@ -1,7 +1,8 @@
 """Callers: the senders of requests, as far as the server knows them before the application runs.
 
-The application names the caller of a token after it has checked the token. From then on requests with this
-token count as that caller's. All others count as their address's, so inventing tokens makes no more callers.
+The application names the caller of a token after it has checked the token. From then on, requests with this
+token count as that caller's. All others count as their address's, so a client gains nothing by inventing
+tokens.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from calotype_server.channel import Channel
 
 #: How many tokens are remembered; the oldest are forgotten first.
 _MOST = 10_000
@@ -20,6 +25,14 @@ class Caller:
 
     name: str
     known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A connection whose request waits, and since when, by time.monotonic()."""
+
+    task: Channel
+    since: float
 
 
 class Callers:

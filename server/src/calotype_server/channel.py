@@ -23,9 +23,9 @@ from calotype_server.sending import FilePart
 from calotype_server.settings import ServerSettings
 from calotype_server.task import Task
 
-#: Bytes of files sent on one connection before others get their turn.
+#: Bytes of files sent on one connection before other connections get their turn.
 TURN = 1 << 20
-#: Bytes that a client whose body was refused may still send until it reads the answer.
+#: Bytes that a client whose body was refused may still send before it reads the response.
 LINGER_BYTES = 1 << 18
 
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN, errno.ECONNABORTED})
@@ -41,22 +41,22 @@ class Channel(HTTPChannel):
     parser_class = RequestParser
     task_class = Task
 
-    #: Whether a close must leave the client time to read the answer, because it may still be sending.
+    #: Whether a close must leave the client time to read the response, because it may still be sending.
     _lingers = False
-    #: When that time ends, once everything is sent; None before.
+    #: When that time ends; None until everything is sent.
     _linger_until: float | None = None
     _linger_bytes = LINGER_BYTES
     #: Bytes of files that this flush may still send.
     _turn = 0
-    #: Bytes given to the kernel; how many of them the client had taken when this was last checked; and since
-    #: when it has taken no more, though some wait.
+    #: Bytes given to the kernel; how many of them the client had acknowledged at the last check; and
+    #: since when it has acknowledged no more, although some are pending.
     _sent = 0
     _taken = -1
     _taken_since = 0.0
 
     @cached_property
     def counts_as(self) -> str:
-        """The address that its connection counts for."""
+        """The address against whose limit the connection counts."""
         return counted_as(self.addr[0])
 
     # -- reading
@@ -75,14 +75,14 @@ class Channel(HTTPChannel):
 
     @property
     def caller(self) -> Caller:
-        """The caller of the first request; it stays the same until that request has ended."""
+        """The caller of the first request, which stays the same until that request has ended."""
         request = self.requests[0]
         if request.caller is None:
             request.caller = self.server.task_dispatcher.callers.of(request.token, self.counts_as)
         return request.caller
 
     def set_caller(self, name: str) -> None:
-        """From now on, count requests with the token of the running one as those of the named caller."""
+        """Attribute later requests with the token of the running one to the named caller."""
         self.server.task_dispatcher.callers.learn(self.requests[0].token, name)
 
     def service(self) -> None:
@@ -107,13 +107,13 @@ class Channel(HTTPChannel):
 
     @contextmanager
     def release_worker(self) -> Iterator[None]:
-        """Within, the running request waits for others, and keeps no worker and no slot from any."""
+        """Give the running request's worker and slot to others while it waits for a backend."""
         slot = self.requests[0].slot if self.requests else None
         with self.server.task_dispatcher.release_worker(), slot.lent() if slot is not None else nullcontext():
             yield
 
     def expect_document(self) -> None:
-        """Treat the body of the running request as a document, because the application says it is one."""
+        """Treat the body of the running request as a document, because the application says so."""
         request = self.requests[0]
         if request.body is not None and request.slot is not None and not request.is_document:
             request.is_document = True
@@ -124,7 +124,7 @@ class Channel(HTTPChannel):
         """Give the request its body, and return the worker's own socket, from which the body is read.
 
         The loop may close the channel's socket at any time, and the kernel may give its number to another
-        connection. The worker's own socket stays the same connection.
+        connection. The worker's own socket keeps referring to this connection.
         """
         with self.outbuf_lock:
             if not self.connected:
@@ -148,17 +148,17 @@ class Channel(HTTPChannel):
         self.write_soon(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _take_back(self, rest: bytes) -> None:
-        """Handle the bytes that came behind a streamed body, as the loop would."""
+        """Handle the bytes that were received after a streamed body, as the loop would."""
         if rest and not self.close_when_flushed:
             self.received(rest)
 
     # -- writing
 
     def handle_write(self) -> None:
-        """Flush, and close if that was asked for; linger if the client may still be sending."""
+        """Flush, and close if a close is pending; linger if the client may still be sending."""
         if self._lingers and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
-            if not self.connected:  # the flush has found the connection broken and closed it
+            if not self.connected:  # the flush has found the connection broken, and has closed it
                 return
             if not self.total_outbufs_len and not self.will_close:
                 self._linger()
@@ -175,7 +175,7 @@ class Channel(HTTPChannel):
             self._linger_until = time.time() + self.adj.linger_timeout
 
     def handle_close(self) -> None:
-        """Close the connection; a worker that reads a body from it notices at once."""
+        """Close the connection. A worker that reads a body from it gets an error at once."""
         with self.outbuf_lock:
             if self.socket is not None and self.requests:
                 self.cut()
@@ -214,15 +214,15 @@ class Channel(HTTPChannel):
 
     @property
     def busy(self) -> bool:
-        """Whether a request or its response is under way."""
+        """Whether a request or its response is in progress."""
         return bool(
             self.requests or self.request is not None or self.total_outbufs_len or self.close_when_flushed
         )
 
     def enforce_deadlines(self, now: float) -> None:
-        """Cut the connection if its client is late; `now` is the time of time.time()."""
+        """Cut the connection if its client is late; `now` is in time.time()."""
         if not self.total_outbufs_len:
-            self._taken_since = now  # there is nothing to take
+            self._taken_since = now  # there is nothing to acknowledge
         if self._linger_until is not None:
             late = now >= self._linger_until
         elif self.total_outbufs_len:
@@ -230,7 +230,7 @@ class Channel(HTTPChannel):
         elif self.requests:
             late = False
             if self.request is not None:
-                self.request.started = now  # no worker and no loop reads it meanwhile
+                self.request.started = now  # meanwhile, nothing reads the next request
         elif self.request is not None:
             late = now >= self.request.deadline
         else:
@@ -239,14 +239,14 @@ class Channel(HTTPChannel):
             self.cut()
 
     def _is_stalled(self, now: float) -> bool:
-        """Return whether the client has taken nothing for too long. What was sent does not show that."""
+        """Return whether the client has acknowledged nothing for too long, as the kernel says."""
         taken = self._sent - _unacknowledged(self.socket)
         if taken != self._taken:
             self._taken, self._taken_since = taken, now
         return now >= self._taken_since + self.adj.send_timeout
 
     def cut(self) -> None:
-        """End the connection. The loop closes it, because it would otherwise poll a closed socket."""
+        """Shut the connection down. The loop then closes it, because it must not poll a closed socket."""
         try:
             self.socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -262,7 +262,7 @@ def _unacknowledged(connection: socket.socket) -> int:
 
 
 def counted_as(address: str) -> str:
-    """Return what an address counts for: itself, or in IPv6 its /64, because one host has such a network."""
+    """Return the address to count: itself, or in IPv6 its /64, because one host has a whole such network."""
     if ":" not in address:
         return address
     number = ipaddress.IPv6Address(address.partition("%")[0])

@@ -1,7 +1,7 @@
-"""The end of the process: it comes in time, even if something hangs.
+"""The end of the process, which comes in time even if something hangs.
 
-A call of the application, or the end of its threads, may never return, and Python waits for some of them at
-its exit. So from the signal on, a thread watches the time.
+A call of the application may never return, nor may the end of its threads, for some of which Python waits at
+exit. So from the signal on, a thread watches the time.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import NoReturn
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which the kernel ends the process, if this module could not: because a log takes no lines, or
-#: a library does not release the interpreter's lock.
+#: Seconds after which the kernel ends the process if this module could not, because writing to the log blocks
+#: or a library does not release the interpreter's lock.
 KERNEL_WAITS = 5
 _NAME = "deadline"
 _STDLIB = sysconfig.get_path("stdlib")
 
 
 class Deadline(threading.Thread):
-    """Ends the process at a set time, unless it has ended by itself."""
+    """A thread that ends the process at a set time, unless the process has ended by itself."""
 
     def __init__(self) -> None:
         super().__init__(name=_NAME, daemon=True)
@@ -43,7 +43,7 @@ class Deadline(threading.Thread):
         self._set.set()
 
     def run(self) -> None:
-        """Wait until that time, then end the process."""
+        """Wait until the deadline, then end the process."""
         self._set.wait()
         while (left := self._at - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))

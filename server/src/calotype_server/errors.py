@@ -1,4 +1,4 @@
-"""Why the server cannot start: each message is one sentence for an operator."""
+"""Errors that prevent the start: each message is one sentence for an operator."""
 
 
 class ServerError(Exception):

@@ -1,7 +1,7 @@
-"""What an application asks of the server, beside what WSGI says; the README documents it.
+"""What an application may ask of the server beyond WSGI; the README documents it.
 
-An application asks by an attribute `calotype_server`: an object with any of the attributes of `Hooks`. That
-may be the application itself. For single requests there are keys in the WSGI environment: see `task`.
+An application asks by its attribute `calotype_server`: an object with any of the attributes of `Hooks`, which
+may be the application itself. For single requests, there are keys in the WSGI environment: see `task`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _FILTER_PARTS = 200
 
 
 def _do_nothing() -> None:
-    """Stand in for a function that an application does not have."""
+    """Do nothing, in place of a function that an application does not have."""
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What one application asks for."""
+    """The requests of one application to the server."""
 
-    #: Why no other machine may reach the application, as a sentence: it is served on loopback addresses only,
-    #: and sees the headers of proxies.
+    #: A sentence that says why no other machine may reach the application. If set, the server listens on
+    #: loopback addresses only, and leaves the headers of proxies to the application.
     loopback_only: str | None = None
-    #: One more place to listen at, HOST:PORT or unix:PATH. The application can tell its requests from others.
+    #: One more place to listen at, HOST:PORT or unix:PATH, whose requests the application can recognize.
     admin_listen: str | None = None
     #: Called before the first request and after the last one.
     start_serving: Callable[[], object] = _do_nothing
@@ -45,8 +45,8 @@ def hooks_of(app: Any) -> Hooks:
 def _behind_filters(app: Any) -> Any:
     """Return the object that has the attribute; None if there is none.
 
-    A filter that stands before an application, such as keystonemiddleware, hides the attributes of the
-    application. So the search goes on in the objects that a filter holds.
+    A filter before an application, such as keystonemiddleware, hides the attributes of the application. So
+    the search continues in the objects that a filter refers to.
     """
     seen: set[int] = set()
     unseen: list[Any] = [app]

@@ -1,4 +1,4 @@
-"""The listening sockets: waitress's, with a limit of connections for each address."""
+"""Listening sockets: waitress's, with a limit on the connections from each address."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from calotype_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
-#: Connections accepted in one turn of the loop: a rush of them costs few turns, and delays nobody for long.
+#: Connections accepted in one turn of the loop: enough for a burst, and few enough to delay nobody for long.
 _RUSH = 64
 _CURES = {
     errno.EADDRINUSE: ". Another process listens there: end it, or choose another port",
-    errno.EADDRNOTAVAIL: ". It is no address of this machine: choose one of its own",
+    errno.EADDRNOTAVAIL: ". It is not an address of this machine: choose one of its own",
     errno.EACCES: ". Only root may: choose a port above 1023, or a directory that this user may write to",
     errno.ENOENT: ". Its directory does not exist: create it first",
 }
 
 
 class Listener(BaseWSGIServer):
-    """What both kinds of listening socket do differently from waitress's."""
+    """The differences of both kinds of listening socket from waitress's."""
 
     adj: ServerSettings
     active_channels: dict[int, Channel]
@@ -46,20 +46,20 @@ class Listener(BaseWSGIServer):
 
     @property
     def address(self) -> str:
-        """The place where it listens, as a URL."""
+        """Its address as a URL."""
         if self.family == socket.AF_UNIX:
             return f"unix:{self.effective_port}"
         host = f"[{self.effective_host}]" if ":" in self.effective_host else self.effective_host
         return f"http://{host}:{self.effective_port}"
 
     def set_reuse_addr(self) -> None:
-        """Let other processes listen here after this one, and beside it if the settings say so."""
+        """Let other processes listen here after this one, and at the same time if `reuse_port` is set."""
         super().set_reuse_addr()
         if self.adj.reuse_port and self.family != socket.AF_UNIX:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
     def handle_accept(self) -> None:
-        """Accept the connections that wait."""
+        """Accept the waiting connections."""
         for _ in range(_RUSH):
             self._has_accepted = False
             super().handle_accept()
@@ -67,7 +67,7 @@ class Listener(BaseWSGIServer):
                 break
 
     def accept(self) -> tuple[socket.socket, Any] | None:
-        """Accept one connection, unless its address has enough."""
+        """Accept one connection; close it if its address already has enough of them."""
         accepted = super().accept()
         if accepted is None:
             return None
@@ -87,7 +87,7 @@ class Listener(BaseWSGIServer):
         return sum(channel.counts_as == counts_as for channel in self.active_channels.values()) >= most
 
     def maintenance(self, now: float) -> None:
-        """Check every deadline; an error there must not end the loop, and the server with it."""
+        """Check every deadline. An error there is logged, because it must not end the loop."""
         try:
             self._check_all(now)
         except Exception:
@@ -103,11 +103,11 @@ class Listener(BaseWSGIServer):
 
 
 class TcpListener(Listener, TcpWSGIServer):
-    """Listens on an address and port."""
+    """A listener on an address and port."""
 
 
 class UnixListener(Listener, UnixWSGIServer):
-    """Listens on a Unix socket."""
+    """A listener on a Unix socket."""
 
 
 def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers) -> Iterator[Listener]:
@@ -134,9 +134,23 @@ def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers
             yield listener
 
 
+def is_shared(place: tuple[str, int | None]) -> bool:
+    """Return whether another process listens at a place, where `reuse_port` lets several do so."""
+    host, port = place
+    if not port:
+        return False
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
 @contextlib.contextmanager
 def _named(place: str) -> Iterator[None]:
-    """Name the place, and a remedy, when the server cannot listen there.
+    """Name the place and a remedy if the server cannot listen there.
 
     Raises:
         CannotListen: it cannot.

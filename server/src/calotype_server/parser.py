@@ -1,13 +1,13 @@
-"""A request parser that leaves nothing to be read in two ways, and sets bodies aside that should stream.
+"""A request parser that refuses ambiguous requests, and leaves bodies that should stream to the worker.
 
-waitress's parser is lenient where two readers of one request can come to differ: it joins headers that must
-come once, serves HTTP/0.9, and unfolds lines. Here each of these is 400 and the end of the connection.
+waitress's parser is lenient where two programs may read one request differently: it joins headers that may
+occur only once, serves HTTP/0.9, and unfolds lines. Here each of these gets 400, and ends the connection.
 
 waitress drops every header with `_` in its name, because it could pass for another header. Here `_` counts as
 `-` in names with one of the prefixes that the setting `underscore_headers` lists.
 
-A body that is chunked, long, or waits for `100 Continue` is not read here: the request is complete with its
-head, and the worker reads the rest.
+If a body is chunked or long, or waits for `100 Continue`, the request is complete with its head, and the
+worker reads the body.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from calotype_server.callers import Caller
     from calotype_server.workers import Slot
 
-#: Headers that may come only once.
+#: Headers that may occur only once.
 _SINGLE = frozenset(
     {b"host", b"content-length", b"content-type", b"transfer-encoding", b"x-auth-token", b"expect"}
 )
-#: Line ends that may stand before a request: old clients send one behind a body.
+#: How many CR and LF may precede a request: old clients send a line end after a body.
 _BLANK = 8
 
 _FIRST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.[01]")
@@ -41,49 +41,49 @@ _LENGTH = re.compile(rb"[0-9]{1,19}")
 
 
 class ServiceUnavailable(Error):
-    """The answer to a request for which there is no worker or no file descriptor."""
+    """The answer to a request for which no worker or no file descriptor is free."""
 
     code = 503
     reason = "Service Unavailable"
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        """waitress's response, with Retry-After."""
+        """Return waitress's response, with Retry-After."""
         status, headers, body = super().to_response(ident)
         return status, [*headers, ("Retry-After", "30")], body
 
 
 class RequestParser(HTTPRequestParser):
-    """waitress's parser, behind a check of each line of the head."""
+    """waitress's parser, with a check of each line of the head before it."""
 
     adj: ServerSettings
     body_rcv: Any
     completed: bool
     expect_continue: bool
-    #: The body, when a worker reads it from the connection.
+    #: The body, if a worker reads it from the connection.
     body: RequestBody | None = None
-    #: Whether a worker must do so.
+    #: Whether a worker must read the body from the connection.
     streamed = False
-    #: The slot that the worker holds while it does.
+    #: The slot that the worker holds while it reads the body.
     slot: Slot | None = None
-    #: Whether the client waits for `100 Continue` before it sends that body.
+    #: Whether the client waits for `100 Continue` before it sends the body.
     wants_continue = False
-    #: Whether the body is a document, such as JSON, and not octets: documents are small, so they come soon.
+    #: Whether the body is a document, such as JSON, and not octets. Documents are small, so they arrive soon.
     is_document = False
     #: The sender, once the request is complete.
     caller: Caller | None = None
-    #: The bytes that came with the head of a streamed request: its body, or the first part of it.
+    #: The bytes that arrived with the head of a streamed request: its body, or the first part of it.
     surplus = b""
     #: Takes the bytes that were read from the connection and do not belong to the body.
     behind: Callable[[bytes], None] | None = None
 
     def __init__(self, adj: ServerSettings):
         super().__init__(adj)
-        #: When its first byte came, by time.time().
+        #: When its first byte arrived, by time.time().
         self.started = time.time()
         self._blank = 0
 
     def received(self, data: bytes) -> int:
-        """Take the next bytes, and return how many of them are consumed."""
+        """Parse the next bytes, and return how many of them are consumed."""
         if self.body_rcv is None and not self.header_plus and not self.completed:
             head = data.lstrip(b"\r\n")
             self._blank += len(data) - len(head)
@@ -96,7 +96,7 @@ class RequestParser(HTTPRequestParser):
         return self._claim(data, super().received(data))
 
     def _claim(self, data: bytes, consumed: int) -> int:
-        """Consume everything if the bytes behind the head must not be parsed as another request."""
+        """Return how many bytes are consumed: all, if the rest must not be parsed as another request."""
         if self.completed and (self.streamed or self.error is not None):
             self.surplus = data[consumed:] if self.error is None else b""
             return len(data)
@@ -114,7 +114,7 @@ class RequestParser(HTTPRequestParser):
 
     @property
     def token(self) -> Hashable | None:
-        """A hash of the credentials that tell callers apart; None without any. It does not reveal them."""
+        """A hash that identifies the credentials without revealing them; None without credentials."""
         token = self.headers.get("X_AUTH_TOKEN") or self.headers.get("AUTHORIZATION")
         return None if token is None else hash(token)
 
@@ -133,7 +133,7 @@ class RequestParser(HTTPRequestParser):
         """Check the head, replace `_` in names where that is allowed, parse, and decide who reads the body.
 
         Raises:
-            ParsingError: the head can be read in two ways; waitress answers 400.
+            ParsingError: the head is ambiguous or malformed; waitress answers 400.
         """
         first_line, *lines = header_plus.split(b"\r\n")
         if not _FIRST_LINE.fullmatch(first_line):
@@ -147,9 +147,9 @@ class RequestParser(HTTPRequestParser):
         _check_framing(first_line.endswith(b"1.1"), seen)
         try:
             super().parse_header(b"\r\n".join([first_line, *checked, b""]))
-        except ValueError as error:  # from urllib, such as for an IPv6 address without its end
+        except ValueError as error:  # from urllib, for example for an IPv6 address without "]"
             raise ParsingError("The request's target is malformed") from error
-        if self.proxy_netloc:  # the target is a whole URL, whose host counts, and not Host's (RFC 9112 3.2.2)
+        if self.proxy_netloc:  # the target is a URL, whose host replaces that of Host (RFC 9112 3.2.2)
             if not _HOST.fullmatch(self.proxy_netloc.encode("latin-1")):
                 raise ParsingError("The target's host is invalid")
             self.headers["HOST"] = self.proxy_netloc
@@ -165,7 +165,7 @@ class RequestParser(HTTPRequestParser):
             self.body_rcv = None
             self.streamed, self.wants_continue = True, self.expect_continue
             if self.chunked:
-                self.headers["TRANSFER_ENCODING"] = "chunked"  # the application's sign that bytes follow
+                self.headers["TRANSFER_ENCODING"] = "chunked"  # tells the application that a body follows
         self.expect_continue = False  # waitress would answer it at once
 
     def get_body_stream(self) -> BinaryIO:
@@ -182,12 +182,12 @@ class RequestParser(HTTPRequestParser):
 
 
 def _is_octets(media_type: str) -> bool:
-    """Return whether a Content-Type announces octets; a missing one does."""
+    """Return whether a Content-Type is that of octets, as a missing one is."""
     return media_type.partition(";")[0].strip().lower() in ("", "application/octet-stream")
 
 
 def _check_line(line: bytes, prefixes: tuple[bytes, ...], seen: dict[bytes, bytes]) -> bytes:
-    """Return a header line as waitress should see it; `seen` collects the headers that may come only once."""
+    """Return a header line as waitress should see it; `seen` collects headers that may occur once."""
     match = HEADER_LINE.fullmatch(line)
     if match is None:
         raise ParsingError("A header line is malformed")
@@ -202,7 +202,7 @@ def _check_line(line: bytes, prefixes: tuple[bytes, ...], seen: dict[bytes, byte
 
 
 def _check_framing(is_1_1: bool, headers: dict[bytes, bytes]) -> None:
-    """Refuse a head that leaves in doubt where the request ends or which host it is for."""
+    """Refuse a head that is ambiguous about where the request ends or which host it is for."""
     length, encoding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
     if encoding is not None and (length is not None or not is_1_1):
         raise ParsingError("Transfer-Encoding stands beside Content-Length, or in HTTP/1.0")

@@ -1,8 +1,8 @@
-"""waitress's loop over sockets, with epoll.
+"""waitress's event loop, with epoll.
 
-waitress asks every connection twice a turn what it waits for, so a thousand idle connections make all
+waitress asks every connection twice a turn which events it waits for, so a thousand idle connections make all
 requests ten times slower. Here a connection is asked again only after an event, or while a worker has one of
-its requests, because the worker may change what the connection waits for.
+its requests, because the worker may change which events the connection waits for.
 """
 
 from __future__ import annotations

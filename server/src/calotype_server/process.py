@@ -1,4 +1,4 @@
-"""A process that serves one application: signals, limits of the system, memory, and an end in time."""
+"""A process that serves one application: signals, system limits, memory, and an end in time."""
 
 from __future__ import annotations
 
@@ -20,30 +20,31 @@ from calotype_server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
-#: Options of glibc's mallopt. M_ARENA_MAX: with an arena for each thread, as is usual, no thread reuses what
-#: another one has freed, and eight uploads take 15 MiB more. M_MMAP_THRESHOLD: larger blocks, such as parts
-#: of uploads, go back to the system when they are freed, and leave no holes. M_TRIM_THRESHOLD: smaller ones
-#: stay until so much is free; otherwise each block of an upload would be taken and given back.
+#: Options of glibc's mallopt. M_ARENA_MAX: with the default of an arena for each thread, no thread reuses
+#: memory that another one has freed, and eight uploads take 15 MiB more. M_MMAP_THRESHOLD: larger blocks,
+#: such as parts of uploads, are returned to the system when they are freed. M_TRIM_THRESHOLD: smaller ones
+#: are kept until so many bytes are free, because returning each block of an upload would cost time.
 _MALLOC_OPTIONS = {-8: 2, -3: 1 << 20, -1: 4 << 20}
-#: Seconds for which a thread may hold the interpreter's lock while others wait for it. A short request needs
-#: the lock some ten times; with Python's own 5 ms it waited that long each time while another one computed.
+#: Seconds for which a thread may hold the interpreter's lock while others wait for it. A short request takes
+#: the lock some ten times. With Python's default of 5 ms, it would wait that long each time while another
+#: request computes.
 _SWITCH_INTERVAL = 0.0005
 
 
 def serve(app: WSGIApplication, settings: ServerSettings) -> None:
-    """Serve until SIGTERM or SIGINT, with what the application asks for by its hooks.
+    """Serve until SIGTERM or SIGINT, and do what the application asks for by its hooks.
 
     The first signal lets running requests finish; a second one ends the process at once. After the first one
     the process ends within `drain_timeout` + `end_timeout` seconds: see `ending`.
 
     Raises:
-        ServerError: it cannot start. SystemExit would not do, because Pyramid's pserve takes that for the end
-            of a server that has served.
+        ServerError: it cannot start. It is not SystemExit, because Pyramid's pserve takes that for the end of
+            a server that has served.
     """
-    before = threading.enumerate()  # such as pserve's own, which watch files for --reload
+    before = threading.enumerate()  # such as pserve's own, which watches files for --reload
     hooks = hooks_of(app)
     if hooks.loopback_only:
-        # waitress would remove the headers of a proxy, and with them the sign that there is one.
+        # Keep the headers of proxies, because the application recognizes a proxy by them.
         settings = settings.changed(clear_untrusted_proxy_headers=False)
     admin = _admin_settings(hooks, settings)
     _refuse_other_machines(hooks, settings, admin)
@@ -68,10 +69,22 @@ def serve_paste(app: WSGIApplication, global_conf: Mapping[str, str], **settings
 
 
 def _admin_settings(hooks: Hooks, settings: ServerSettings) -> ServerSettings | None:
+    """Return the settings of the admin listener; None if the application asks for none.
+
+    Raises:
+        ServerSettingsError: its place is not valid, or is also one of the other listeners'.
+    """
+    if not hooks.admin_listen:
+        return None
     try:
-        return settings.listening_at(hooks.admin_listen) if hooks.admin_listen else None
+        admin = settings.listening_at(hooks.admin_listen)
     except ServerSettingsError as error:
         raise ServerSettingsError(f"admin_listen: {error.reason}") from None
+    if admin.overlaps(settings):  # with reuse_port, either would get requests for the other
+        raise ServerSettingsError(
+            f"admin_listen: {hooks.admin_listen} is also the address of listen: choose another port"
+        )
+    return admin
 
 
 def _refuse_other_machines(hooks: Hooks, settings: ServerSettings, admin: ServerSettings | None) -> None:
@@ -82,7 +95,7 @@ def _refuse_other_machines(hooks: Hooks, settings: ServerSettings, admin: Server
 
 
 def _share_the_interpreter() -> None:
-    """Let no thread wait long for the interpreter's lock, nor for garbage collection of lasting objects."""
+    """Reduce how long threads wait for the interpreter's lock and for garbage collection."""
     sys.setswitchinterval(_SWITCH_INTERVAL)
     gc.collect()
     gc.freeze()
@@ -103,7 +116,7 @@ def _end_on_signals(server: Server, deadline: Deadline) -> None:
 
 
 def _allow_descriptors(connections: int) -> None:
-    """Raise the process's own limit, as far as it may, to what connections and the application need."""
+    """Raise the process's soft limit of descriptors to what connections and the application need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 3 * connections + 256
     if hard != resource.RLIM_INFINITY:
@@ -113,7 +126,7 @@ def _allow_descriptors(connections: int) -> None:
 
 
 def _keep_little_memory() -> None:
-    """Make the C library, if it is glibc, keep little of the memory that is freed."""
+    """Make glibc keep little freed memory; do nothing with another C library."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for option, value in _MALLOC_OPTIONS.items():

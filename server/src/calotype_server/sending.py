@@ -16,7 +16,7 @@ _CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSOC
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """The bytes of a file that are to be sent next."""
+    """The next bytes of a file to send."""
 
     buffer: FileBuffer
     count: int
@@ -32,10 +32,10 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
     _offset = 0
 
     def prepare(self, size: int | None = None) -> int:
-        """Fix the bytes to send, from the file's position: `size` of them, or to its end; return how many.
+        """Return how many bytes will be sent: `size` from the file's position, or all to its end.
 
         Raises:
-            OSError: the file has fewer than `size` bytes; a short answer would look whole.
+            OSError: the file has fewer than `size` bytes, so that the client would get a truncated response.
         """
         prepared: int = super().prepare(size)
         descriptor = _regular(self.file)
@@ -52,7 +52,7 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
         return FilePart(self, self.remain if numbytes < 0 else min(numbytes, self.remain))
 
     def skip(self, numbytes: int, allow_prune: int = 0) -> None:
-        """Note that so many bytes were sent."""
+        """Record that so many bytes were sent."""
         if self._descriptor is None:
             super().skip(numbytes, allow_prune)
         else:
@@ -60,7 +60,7 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
             self.remain -= numbytes
 
     def send(self, socket: int, count: int) -> int:
-        """Send up to `count` bytes, and return how many were sent; 0 when the socket takes none now.
+        """Send up to `count` bytes, and return how many were sent; 0 if the socket accepts none now.
 
         Raises:
             OSError: the connection or the file failed.

@@ -1,8 +1,9 @@
-"""A WSGI server: its listeners, their connections, the workers behind them, and its end."""
+"""A WSGI server: its listeners, their connections, its workers, and its shutdown."""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from typing import Any
@@ -12,7 +13,7 @@ from waitress import wasyncore
 
 from calotype_server.channel import Channel
 from calotype_server.errors import CannotListen
-from calotype_server.listeners import listen
+from calotype_server.listeners import is_shared, listen
 from calotype_server.poller import Poller
 from calotype_server.settings import ServerSettings
 from calotype_server.workers import Workers
@@ -23,10 +24,14 @@ _DRAINING = (
     "requests under way: %d; the server ends when they have ended, in %g seconds at the latest. "
     "A second SIGTERM or Ctrl-C ends it at once, and them with it"
 )
+_SHARED = (
+    "admin_listen: another process listens on %s:%d too, because of reuse_port. Either that "
+    "process or this one (%d) answers a request there: give each process an admin address of its own"
+)
 
 
 class Server:
-    """Listens from the start, and serves while `run` runs."""
+    """A server that listens from the start, and serves while `run` runs."""
 
     def __init__(self, app: WSGIApplication, settings: ServerSettings, admin: ServerSettings | None = None):
         """Listen at the places of the settings, and as an admin listener at those of `admin`.
@@ -38,7 +43,7 @@ class Server:
         self._sockets = Poller()
         self._workers = Workers(settings)
         self._ending = False
-        #: Held to wake the loop and to close what wakes it. A signal's handler may interrupt its holder.
+        #: Held to wake the loop and to close the trigger for it. A signal handler may interrupt the holder.
         self._open = threading.RLock()
         try:
             self.listeners = list(listen(app, settings, self._sockets, self._workers))
@@ -50,6 +55,9 @@ class Server:
             raise
 
     def _add_admin_listeners(self, app: WSGIApplication, admin: ServerSettings) -> None:
+        for host, port in admin.places() if admin.reuse_port else ():
+            if is_shared((host, port)):
+                log.warning(_SHARED, host, port, os.getpid())
         try:
             added = list(listen(app, admin, self._sockets, self._workers))
         except CannotListen as error:
@@ -62,7 +70,7 @@ class Server:
 
     @property
     def addresses(self) -> list[str]:
-        """The places where it listens, as URLs."""
+        """The addresses of all listeners, as URLs."""
         return [listener.address for listener in self.listeners]
 
     @property
@@ -72,7 +80,7 @@ class Server:
 
     @property
     def workers_left(self) -> bool:
-        """Whether a request still runs though the server is closed."""
+        """Whether a request still runs although the server is closed."""
         return bool(self._workers.threads)
 
     def run(self) -> None:
@@ -86,7 +94,7 @@ class Server:
         self.close()
 
     def stop(self) -> None:
-        """Make `run` end; other threads and signal handlers may call this."""
+        """Make `run` return; other threads and signal handlers may call this."""
         with self._open:
             if not self._ending:
                 self._ending = True
@@ -99,7 +107,7 @@ class Server:
         return [channel for listener in self.listeners for channel in listener.active_channels.values()]
 
     def _drain(self) -> None:
-        """Accept no more, close idle connections, and wait `drain_timeout` for busy ones."""
+        """Stop listening, close idle connections, and wait `drain_timeout` for busy ones."""
         for listener in self.listeners:
             listener.ending = True
             wasyncore.dispatcher.close(listener)
@@ -134,7 +142,7 @@ class Server:
 
 
 def create_server(app: WSGIApplication, **settings: Any) -> Server:
-    """Make a server that listens; its `run` serves.
+    """Return a server that listens; its `run` serves.
 
     Raises:
         ServerSettingsError: a setting is unknown or wrong.

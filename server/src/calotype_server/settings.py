@@ -1,82 +1,49 @@
 """The server's settings: name, kind, default and meaning of each.
 
-They extend waitress's adjustments. A setting that ServerSettings does not declare, such as `listen`,
-`unix_socket` or `trusted_proxy`, is waitress's and keeps its meaning. Values are plain: numbers, booleans and
-lists, or their text, as PasteDeploy gives it.
+They extend waitress's adjustments. The settings that ServerSettings does not declare, such as `listen`,
+`unix_socket` or `trusted_proxy`, are waitress's. Values are numbers, booleans and lists, or their text, as
+PasteDeploy gives it.
 """
 
 from __future__ import annotations
 
 import copy
 import ipaddress
-import math
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
-from waitress.adjustments import Adjustments, asbool, str_iftruthy
+from waitress.adjustments import Adjustments, asbool, asoctal, str_iftruthy
 
 from calotype_server.errors import ServerSettingsError
+from calotype_server.kinds import (
+    UNIX_PEER,
+    addresses,
+    count,
+    flag,
+    mode,
+    names,
+    proxy,
+    proxy_headers,
+    seconds,
+    size,
+)
 
 T = TypeVar("T")
 
-#: Where the server listens when no setting says so.
+#: Where the server listens if no setting says otherwise.
 LISTEN = "127.0.0.1:9292"
 _LAST_PORT = 65535
 _WHERE = frozenset({"listen", "host", "port", "sockets", "unix_socket"})
-_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
-_FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
+_EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing listens there by this
 
 
 class _WrongPlace(ValueError):
-    """A place to listen at is wrong; the message shows the value."""
-
-
-def count(value: Any) -> int:
-    """Read a whole number."""
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise ValueError("must be a whole number") from None
-
-
-def size(value: Any) -> int:
-    """Read a number of bytes."""
-    return count(value)
-
-
-def seconds(value: Any) -> float:
-    """Read a number of seconds."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError("must be a number of seconds")
-    return number
-
-
-def flag(value: Any) -> bool:
-    """Read a boolean; refuse text that waitress's own cast would take for false."""
-    text = str(value).strip().lower()
-    if text not in _TRUE | _FALSE:
-        raise ValueError("must be true or false")
-    return text in _TRUE
-
-
-def names(value: str | Iterable[str]) -> tuple[str, ...]:
-    """Read names, given as text with blanks between them or one by one."""
-    return tuple(value.split() if isinstance(value, str) else value)
-
-
-def addresses(value: str | Iterable[str]) -> frozenset[str]:
-    """Read IP addresses, given as `names` are."""
-    return frozenset(str(ipaddress.ip_address(address)) for address in names(value))
+    """A place to listen at is wrong; the message already shows the value."""
 
 
 class Setting(Generic[T]):
-    """One setting, declared as an attribute of ServerSettings, of which an instance has the value.
+    """A setting, declared as an attribute of ServerSettings, whose instances have the value.
 
     `kind` is the function that reads a plain value, or its text: `count`, `size`, `seconds`, `flag`, ...
     """
@@ -91,10 +58,10 @@ class Setting(Generic[T]):
         return self.default
 
     def read(self, value: Any) -> T:
-        """Return the value.
+        """Return the value of a setting from a plain value or its text.
 
         Raises:
-            ValueError: it is wrong; the message says what it must be.
+            ValueError: it is not valid; the message says what it must be.
         """
         read = self.kind(value)
         if isinstance(read, (int, float)) and read < self._least:
@@ -103,7 +70,7 @@ class Setting(Generic[T]):
 
 
 class ServerSettings(Adjustments):
-    """waitress's adjustments with further settings and other defaults.
+    """waitress's adjustments, with more settings and other defaults.
 
     Raises:
         ServerSettingsError: a setting is unknown or its value is wrong.
@@ -135,25 +102,35 @@ class ServerSettings(Adjustments):
     blocked_threads = Setting(
         count,
         128,
-        "Workers replaced while they wait for slow readers, or for what the application waits for.",
+        "Workers that other workers replace while they wait for slow clients, or for backends of the "
+        "application.",
     )
     stream_over = Setting(
-        size, 262144, "Longer bodies stream, and chunked ones. Shorter ones are cheaper when read first."
+        size,
+        262144,
+        "Bodies with more bytes than this stream, and so do chunked ones. Shorter ones are cheaper to "
+        "read first.",
     )
     recv_bytes = Setting(
-        size, 262144, "Bytes read at once. With waitress's 8 KiB, uploads are half as fast.", least=1
+        size,
+        262144,
+        "Bytes read at once. With waitress's default of 8 KiB, uploads are half as fast.",
+        least=1,
     )
     max_request_body_size = Setting(
-        size, (1 << 40) + 1, "Longest body. Above 1 TiB, so that an application may set that limit.", least=1
+        size,
+        (1 << 40) + 1,
+        "Maximum bytes of a body. Above 1 TiB, so that an application may set that limit.",
+        least=1,
     )
-    max_request_header_size = Setting(size, 262144, "Longest head of a request.", least=1)
-    max_request_headers = Setting(count, 256, "Most headers of a request.", least=1)
+    max_request_header_size = Setting(size, 262144, "Maximum bytes of a request's head.", least=1)
+    max_request_headers = Setting(count, 256, "Maximum number of headers of a request.", least=1)
     underscore_headers = Setting[tuple[str, ...]](
         names,
         (),
         "Prefixes of header names in which `_` counts as `-`, such as `x-object-meta-`. All other headers "
         "with `_` in their names are dropped, because they could pass for headers with `-`. A header with "
-        "one of these prefixes may come only once.",
+        "one of these prefixes may occur only once.",
     )
     header_timeout = Setting[float](
         seconds, 5, "How long a head may take from its first byte to its last, in seconds.", least=1
@@ -161,57 +138,62 @@ class ServerSettings(Adjustments):
     body_timeout = Setting[float](
         seconds, 60, "How long the server waits for the next byte of a body, in seconds.", least=1
     )
-    min_rate = Setting(size, 1024, "Bytes a second that a body must bring while the server waits for it.")
+    min_rate = Setting(size, 1024, "Minimum bytes per second of a body while the server waits for it.")
     send_timeout = Setting[float](
-        seconds, 60, "How long a client may take no byte of a response before it is cut, in seconds.", least=1
+        seconds,
+        60,
+        "How long a client may accept no byte of a response before its connection is cut, in seconds.",
+        least=1,
     )
     channel_timeout = Setting[float](
         seconds, 120, "How long to keep an idle connection, in seconds.", least=1
     )
     linger_timeout = Setting[float](
-        seconds, 2, "How long a client whose body was refused gets to read the answer, in seconds."
+        seconds, 2, "How long a client whose body was refused has to read the response, in seconds."
     )
     drain_timeout = Setting[float](
-        seconds, 30, "How long requests get to finish after SIGTERM, in seconds. systemd kills after 90."
+        seconds, 30, "How long requests have to finish after SIGTERM, in seconds. systemd kills after 90."
     )
     end_timeout = Setting[float](
         seconds,
         10,
-        "How long the application gets to close after that, in seconds. Then the process ends, even if "
+        "How long the application has to close after that, in seconds. Then the process ends, even if "
         "something hangs.",
         least=1,
     )
     connection_limit = Setting(
-        count, 1000, "Most connections. Each costs a descriptor and some 10 KiB.", least=1
+        count, 1000, "Maximum connections. Each takes a descriptor and some 10 KiB.", least=1
     )
     connections_per_address = Setting(
-        count, 100, "Most connections from one address (in IPv6: from one /64). 0: any number."
+        count, 100, "Maximum connections from one address (in IPv6: from one /64). 0: no limit."
     )
     uncounted_addresses = Setting(
         addresses,
         frozenset({"127.0.0.1", "::1"}),
-        "Addresses without that limit, such as proxies'. Unix sockets never have it.",
+        "Addresses without that limit, such as those of proxies. Unix sockets never have it.",
     )
-    reuse_port = Setting(flag, False, "Whether several processes may share the port, if all set this.")
+    reuse_port = Setting(
+        flag, False, "Whether several processes may share the port; all of them must set this."
+    )
     cleanup_interval = Setting[float](
         seconds, 1, "How often all these deadlines are checked, in seconds.", least=1
     )
     outbuf_high_watermark = Setting(
         size,
         1048576,
-        "Bytes of a response that may wait for their reader; then the application waits.",
+        "Bytes of a response that may wait for the client. When more do, the application waits.",
         least=1,
     )
     outbuf_overflow = Setting(
         size,
         4194304,
-        "Bytes of a response from which on a file is used. Above the watermark, so that none does.",
+        "Bytes of a response above which a temporary file is used. Above the watermark, so that none is.",
         least=1,
     )
     clear_untrusted_proxy_headers = Setting(
-        flag, True, "Whether to remove proxies' headers unless they come from `trusted_proxy`."
+        flag, True, "Whether to remove the headers that proxies set, unless they come from `trusted_proxy`."
     )
-    ident = Setting[str | None](str_iftruthy, None, "The Server header. Unset, there is none.")
+    ident = Setting[str | None](str_iftruthy, None, "The Server header. Unset: none.")
 
     #: The settings that this class declares, by name and in this order.
     declared: ClassVar[dict[str, Setting[Any]]]
@@ -222,6 +204,9 @@ class ServerSettings(Adjustments):
             given["listen"] = LISTEN
         for name, value in given.items():
             _check(name, value)
+        if given.get("trusted_proxy") == UNIX_PEER and not given.get("unix_socket"):
+            reason = f"must be an IP address, such as 127.0.0.1, not the name {UNIX_PEER!r}"
+            raise ServerSettingsError(f"trusted_proxy of the server: {reason}", "trusted_proxy", reason)
         try:
             super().__init__(**{name: one.default for name, one in self.declared.items()} | given)
         except ValueError as error:
@@ -229,7 +214,7 @@ class ServerSettings(Adjustments):
 
     @cached_property
     def underscore_prefixes(self) -> tuple[bytes, ...]:
-        """`underscore_headers` as they begin a line."""
+        """`underscore_headers` in lower case, as bytes."""
         return tuple(prefix.lower().encode("latin-1") for prefix in self.underscore_headers)
 
     @classmethod
@@ -238,7 +223,7 @@ class ServerSettings(Adjustments):
         return list(cls._param_map)
 
     def changed(self, **values: Any) -> ServerSettings:
-        """Return a copy with other values, which are not checked."""
+        """Return a copy with these values, which are not checked."""
         settings = copy.copy(self)
         settings.__dict__.update(values)
         return settings
@@ -253,15 +238,28 @@ class ServerSettings(Adjustments):
         place = ServerSettings(**({"unix_socket": path} if kind == "unix" else {"listen": where}))
         return self.changed(listen=place.listen, unix_socket=place.unix_socket, sockets=[])
 
+    def places(self) -> list[tuple[str, int | None]]:
+        """Return the hosts and ports to listen at; those of a Unix socket are its path and None."""
+        if self.unix_socket:
+            return [(self.unix_socket, None)]
+        named = [given.getsockname() for given in self.sockets] or [sockaddr for *_, sockaddr in self.listen]
+        return [(name, None) if isinstance(name, str) else name[:2] for name in named]
+
     def beyond_loopback(self) -> Iterator[str]:
         """Yield the addresses to listen on that other machines can reach."""
-        is_tcp = not (self.sockets or self.unix_socket)
-        hosts = [sockaddr[0] for *_, sockaddr in self.listen] if is_tcp else []
-        internet = (listener for listener in self.sockets if listener.family != socket.AF_UNIX)
-        for host in (*hosts, *(listener.getsockname()[0] for listener in internet)):
-            address = ipaddress.ip_address(host.partition("%")[0])
-            if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
-                yield host
+        for host, port in self.places():
+            if port is not None:
+                address = ipaddress.ip_address(host.partition("%")[0])
+                if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
+                    yield host
+
+    def overlaps(self, other: ServerSettings) -> bool:
+        """Return whether one of the places to listen at is also one of the other settings."""
+        return any(
+            port == other_port != 0 and (host == other_host or (port and {host, other_host} & _EVERY_HOST))
+            for host, port in self.places()
+            for other_host, other_port in other.places()
+        )
 
 
 def _check(name: str, value: Any) -> None:
@@ -281,12 +279,12 @@ def _check(name: str, value: Any) -> None:
 
 
 def _check_places(value: str | Iterable[str]) -> None:
-    """Refuse HOST:PORT with a wrong port. A host may stand alone; an IPv6 address stands in brackets."""
+    """Refuse anything but HOST:PORT, because waitress has a default port that nobody expects here."""
     for where in names(value):
-        if where.isdecimal():  # the system would take it for an address
-            raise _WrongPlace(f"it must be HOST:PORT, as {LISTEN}, not {where!r}")
-        if ":" in where and not where.endswith("]"):
-            _check_port(where.rpartition(":")[2], f" in {where!r}")
+        host, colon, port = where.rpartition(":")
+        if not (host and colon) or where.endswith("]"):
+            raise _WrongPlace(f"must be HOST:PORT, such as {LISTEN}, not {where!r}")
+        _check_port(port, f" in {where!r}")
 
 
 def _check_port(text: str, within: str = "") -> None:
@@ -299,9 +297,10 @@ def _check_port(text: str, within: str = "") -> None:
 
 def _refused_by_waitress(error: ValueError, given: dict[str, Any]) -> ServerSettingsError:
     """Return the error for settings that waitress refuses together, or whose host it cannot look up."""
-    key = next((name for name in ("listen", "host", "port") if name in given), "")
     if "Invalid host/port" not in str(error):
-        return ServerSettingsError(f"settings of the server: {error}", key)
+        named = [name for name in sorted(given, key=len) if name in str(error)]
+        return ServerSettingsError(f"settings of the server: {error}", named[-1] if named else "")
+    key = next(name for name in ("listen", "host", "port") if name in given)
     reason = (
         f"a host in {str(given[key])!r} has no address: write an address of this machine, "
         "as 127.0.0.1, or a name of it"
@@ -313,5 +312,8 @@ ServerSettings.declared = {
     name: setting for name, setting in vars(ServerSettings).items() if isinstance(setting, Setting)
 }
 ServerSettings._param_map = {
-    name: {asbool: flag, int: count}.get(cast, cast) for name, cast in Adjustments._params
-} | {name: setting.read for name, setting in ServerSettings.declared.items()}
+    **{name: {asbool: flag, int: count, asoctal: mode}.get(cast, cast) for name, cast in Adjustments._params},
+    **{name: setting.read for name, setting in ServerSettings.declared.items()},
+    "trusted_proxy": proxy,
+    "trusted_proxy_headers": proxy_headers,
+}

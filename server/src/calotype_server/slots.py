@@ -1,7 +1,7 @@
 """Slots: how many requests of a kind may read their bodies at once, and which request is next.
 
-A caller who is alone may have all slots. When several callers wait, the one with the fewest slots gets the
-next one. Some slots are kept for callers who have none, so one caller with many slow uploads cannot keep out
+A single caller may have all slots. If several callers wait, the next slot goes to the caller with the fewest.
+Some slots are reserved for callers who have none, so that one caller with many slow uploads cannot keep out
 the others.
 """
 
@@ -12,16 +12,10 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calotype_server.callers import Caller
+from calotype_server.callers import Caller, Waiting
 
 if TYPE_CHECKING:
     from calotype_server.channel import Channel
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    task: Channel
-    since: float
 
 
 @dataclass
@@ -29,8 +23,8 @@ class Slots:
     """Slots of one kind. All methods must be called under one lock.
 
     Args:
-        most: Slots for everybody.
-        kept: Further slots for callers who have none.
+        most: Slots for all callers.
+        kept: Additional slots for callers who have none.
     """
 
     most: int
@@ -38,24 +32,24 @@ class Slots:
     #: How many slots are taken, in all and by each caller.
     taken: int = 0
     _taken: Counter[Caller] = field(default_factory=Counter)
-    #: The requests that wait, by caller. The caller who waits longest comes first.
-    _waiting: dict[Caller, deque[_Waiting]] = field(default_factory=dict)
+    #: The waiting requests by caller. The caller who has waited longest comes first.
+    _waiting: dict[Caller, deque[Waiting]] = field(default_factory=dict)
 
     def admit(self, caller: Caller, task: Channel) -> bool:
-        """Take a slot for the task and return True, or let it wait and return False."""
+        """Take a slot for the task and return True, or queue the task and return False."""
         if self._has_room(caller):
             self.take(caller)
             return True
-        self._waiting.setdefault(caller, deque()).append(_Waiting(task, time.monotonic()))
+        self._waiting.setdefault(caller, deque()).append(Waiting(task, time.monotonic()))
         return False
 
     def take(self, caller: Caller) -> None:
-        """Take a slot, even if none is free."""
+        """Take a slot even if none is free."""
         self.taken += 1
         self._taken[caller] += 1
 
     def leave(self, caller: Caller) -> Channel | None:
-        """Give a slot back, and return the task that gets it."""
+        """Give a slot back, and return the task that gets it, or None."""
         self.taken -= 1
         self._taken[caller] -= 1
         if not self._taken[caller]:
@@ -63,7 +57,7 @@ class Slots:
         waiting = [one for one in self._waiting if self._has_room(one)]
         if not waiting:
             return None
-        chosen = min(waiting, key=self._taken.__getitem__)  # among equals, the one that waits longest
+        chosen = min(waiting, key=self._taken.__getitem__)  # among equals, the one who has waited longest
         self.take(chosen)
         return self._next(chosen)
 
@@ -79,7 +73,7 @@ class Slots:
         return self.taken < self.most or (self.taken < self.most + self.kept and caller not in self._taken)
 
     def _next(self, caller: Caller) -> Channel:
-        """Remove a caller's first task. The caller's other tasks go behind those of all other callers."""
+        """Remove and return a caller's first task. The caller's other tasks go to the end of the queue."""
         queue = self._waiting.pop(caller)
         first = queue.popleft()
         if queue:

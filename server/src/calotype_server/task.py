@@ -1,11 +1,11 @@
-"""A request and its response: waitress's task, with a protocol of its own between application and server.
+"""A request and its response: waitress's task, with a protocol between application and server.
 
-Keys that the WSGI environment has beside WSGI's own (the README documents them):
+The WSGI environment has these keys beside those of WSGI (the README documents them):
 
 - `calotype_server.release_worker`: within `with environ[...]():` the application waits for others. Meanwhile
   another worker replaces this one, and another request may read its body.
 - `calotype_server.expect_document`: call it when the body is a document, whatever its Content-Type.
-- `calotype_server.set_caller`: call it with the name of the caller, because callers take turns.
+- `calotype_server.set_caller`: call it with the name of the caller, because workers are shared out by caller.
 - `calotype_server.is_admin`: whether the request came through the admin listener; missing when there is none.
 
 No client can set them, because the names of headers begin with `HTTP_`.
@@ -25,10 +25,10 @@ _LENGTH = "content-length"
 
 
 class Task(WSGITask):
-    """waitress's task, which notices when the connection cannot be used again."""
+    """waitress's task, which closes the connection if it cannot be used again."""
 
     def get_environment(self) -> dict[str, Any]:
-        """waitress's, with the keys above, and a file wrapper that sends by sendfile."""
+        """Return waitress's environment, with the keys above and a file wrapper that sends by sendfile."""
         environ: dict[str, Any] = super().get_environment()
         environ["wsgi.file_wrapper"] = FileBuffer
         environ["calotype_server.release_worker"] = self.channel.release_worker
@@ -39,9 +39,10 @@ class Task(WSGITask):
         return environ
 
     def build_response_header(self) -> bytes:
-        """waitress's, with `Connection: close` where part of the body stays unread, or the server ends.
+        """Return waitress's head, with `Connection: close` if part of the body is unread or the server ends.
 
-        To a HEAD without Content-Length waitress would announce chunks, send the last of them, and close.
+        In response to a HEAD without Content-Length, waitress would announce chunks, send the last chunk, and
+        close.
         """
         body = self.request.body
         if (body is not None and not body.finished) or self.channel.server.ending:
@@ -54,7 +55,7 @@ class Task(WSGITask):
         return bytes(super().build_response_header()).replace(b"\r\nContent-Length: 0\r\n", b"\r\n", 1)
 
     def service(self) -> None:
-        """Run the application and send its answer; log no error if the client has gone and the body broke."""
+        """Run the application and send its response; log no error if the client has gone during the body."""
         try:
             super().service()
         except ClientDisconnected:
@@ -64,7 +65,7 @@ class Task(WSGITask):
             self.close_on_finish = True
 
     def execute(self) -> None:
-        """Run the application; answer in its place when it does not handle the error of a broken body."""
+        """Run the application, and respond in its place if it does not handle the error of a broken body."""
         try:
             super().execute()
         except BodyError as error:

@@ -1,9 +1,9 @@
 """Turns: which of the requests that wait for a worker runs next.
 
-Python runs one thread at a time, so a caller whose requests need much processor time slows everybody down.
-Therefore the caller who used least of it lately is next, but nobody waits for long. While other known callers
-send requests, a heavy caller has few requests running at a time. As with slots, some workers are kept for
-callers who have no request running.
+Python runs one thread at a time, so a caller whose requests need much processor time slows all others down.
+Therefore the next turn goes to the caller who has used the least processor time lately, or who has waited for
+too long. While other known callers send requests, a heavy caller has few requests running at a time. As with
+slots, some workers are reserved for callers who have no request running.
 """
 
 from __future__ import annotations
@@ -17,42 +17,36 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calotype_server.callers import Caller
+from calotype_server.callers import Caller, Waiting
 
 if TYPE_CHECKING:
     from calotype_server.channel import Channel
 
-#: Seconds after which half of a caller's used processor time is forgotten.
+#: The half-life of a caller's used processor time, in seconds.
 _HALF_LIFE = 2.0
-#: Seconds of used processor time above which a caller is heavy: a third of a core, all the time.
+#: Seconds of used processor time above which a caller is heavy: a third of a core, continuously.
 _HEAVY = 1.0
 #: How many requests of a heavy caller run at once while others send requests.
 _FEW = 2
 #: Seconds of used processor time below which a caller is forgotten.
 _FORGOTTEN = 0.01
-#: Seconds for which a caller counts as one who sends requests.
+#: Seconds after a request for which its caller counts as active.
 _RECENT = 2.0
-#: Seconds after which a heavy caller's request holds up no other one, because it may be a download.
+#: Seconds after which a heavy caller's running request no longer counts, because it may be a download.
 _LONG = 1.0
-#: Seconds after which a caller who got no turn is next, however little others have used.
+#: Seconds without a turn after which a waiting caller is next, however little others have used.
 _PATIENCE = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    task: Channel
-    since: float
 
 
 @dataclass(slots=True)
 class _Account:
-    """One caller's waiting and running requests, and used processor time."""
+    """The waiting and running requests of one caller, and the processor time that they used."""
 
-    waiting: deque[_Waiting] = field(default_factory=deque)
+    waiting: deque[Waiting] = field(default_factory=deque)
     running: list[_Run] = field(default_factory=list)
     #: When the last request of the caller got its turn.
     served: float = 0.0
-    #: Seconds of processor time, as of the time `_counted`.
+    #: Seconds of processor time, decayed until the time `_counted`.
     _used: float = 0.0
     _counted: float = 0.0
 
@@ -65,16 +59,16 @@ class _Account:
         self._used, self._counted = self.used(now) + seconds, now
 
     def waits_since(self) -> float:
-        """Return since when a waiting caller has got no turn."""
+        """Return since when a waiting caller has had no turn."""
         return max(self.waiting[0].since, self.served)
 
     def is_busy(self, now: float) -> bool:
-        """Return whether a few requests run, without those that have run for long."""
+        """Return whether as many short requests run as a heavy caller may have."""
         return sum(now - run.began < _LONG for run in self.running) >= _FEW
 
     @property
     def runs_plain(self) -> bool:
-        """Whether a request runs that has no slot."""
+        """Whether a request without a slot is running."""
         return any(run.is_plain for run in self.running)
 
 
@@ -82,7 +76,7 @@ class _Account:
 class _Run:
     account: _Account
     began: float
-    #: Whether it has no slot, and so needs one of the workers for all.
+    #: Whether the request has no slot, and so needs one of the general workers.
     is_plain: bool
 
 
@@ -93,11 +87,11 @@ class _Arrival:
 
 
 class Turns:
-    """The requests that wait, in place of waitress's queue. All methods but `released` need one lock.
+    """The waiting requests, in place of waitress's queue. All methods but `released` need one lock.
 
     Args:
-        most: How many requests without a slot run at once.
-        kept: How many more run for callers who have none running.
+        most: How many requests without a slot may run at once.
+        kept: How many more may run for callers who have none running.
     """
 
     def __init__(self, most: int, kept: int):
@@ -110,7 +104,7 @@ class Turns:
         self._waiting: dict[Caller, _Account] = {}
         #: The running requests, by the identifier of the worker's thread.
         self._running: dict[int, _Run] = {}
-        #: The last request of a known caller, and the last one of another known caller before it.
+        #: The latest request of a known caller, and the latest one of another known caller before it.
         self._latest = self._before = _Arrival()
 
     def __bool__(self) -> bool:
@@ -132,10 +126,10 @@ class Turns:
             self._uploads.append(task)
             return
         self._waiting[caller] = account = self._account(caller)
-        account.waiting.append(_Waiting(task, now))
+        account.waiting.append(Waiting(task, now))
 
     def popleft(self) -> Channel:
-        """Remove and return the request that the calling worker must run; one must be allowed to run."""
+        """Remove and return the request that the calling worker must run; there must be one that may run."""
         now = time.monotonic()
         if self._uploads:
             task = self._uploads.popleft()
@@ -146,7 +140,7 @@ class Turns:
             task = account.waiting.popleft().task
             account.served = now
             if account.waiting:
-                self._waiting[caller] = account  # behind others who may have used as little
+                self._waiting[caller] = account  # to the end, behind callers who may have used as little
         run = self._running[threading.get_ident()] = _Run(account, now, not task.requests[0].reads_body)
         account.running.append(run)
         return task
@@ -159,7 +153,7 @@ class Turns:
 
     @contextmanager
     def released(self, lock: threading.Lock) -> Iterator[None]:
-        """Within, the calling worker's request holds up nobody. Enter this without holding the lock."""
+        """Exempt the calling worker's request from all limits within the block. Enter it without the lock."""
         me = threading.get_ident()
         with lock:
             run = self._running.pop(me, None)
@@ -192,7 +186,7 @@ class Turns:
         return min(callers, key=lambda caller: self._waiting[caller].used(now))
 
     def _next(self, now: float) -> Iterator[Caller]:
-        """Yield the callers of whom a request may run; the one who waits longest comes first."""
+        """Yield the callers who have a request that may run; the one who has waited longest comes first."""
         plain = sum(run.is_plain for run in self._running.values())
         for caller, account in self._waiting.items():
             if not account.waiting[0].task.requests[0].reads_body and (

@@ -1,4 +1,4 @@
-"""The threads that run the application, and how many there must be."""
+"""The threads that run the application, and how many of them are needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds that workers get to end when the server closes. Idle ones end at once.
+#: Seconds that busy workers have to end when the server closes. Idle ones end at once.
 _LAST_SECONDS = 1
 
 
@@ -41,7 +41,7 @@ class Slot:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Within, let another request have the slot, because this one waits for others."""
+        """Give the slot to another request within the block, because this one waits for a backend."""
         self.leave()
         try:
             yield
@@ -56,12 +56,11 @@ class Slot:
 
 
 class Workers(ThreadedTaskDispatcher):
-    """waitress's threads, of which a limited number reads bodies from clients.
+    """waitress's threads, of which a limited number read bodies from clients.
 
-    Uploads have slots, and so have documents, which are bodies of another type than octets. For each taken
-    slot there is one more thread, so `threads` stay free for other requests. While a worker waits for a slow
-    reader, or for what the application waits for, another thread replaces it. Threads that were needed once
-    are kept.
+    Uploads need slots, and so do documents, which are bodies of another type than octets. For each slot taken
+    there is one more thread, so that `threads` stay free for other requests. While a worker waits for a slow
+    client or for a backend of the application, another thread replaces it. Threads are never ended.
     """
 
     def __init__(self, settings: ServerSettings):
@@ -77,7 +76,7 @@ class Workers(ThreadedTaskDispatcher):
         self.set_thread_count(self._count)
 
     def add_task(self, task: Channel) -> None:
-        """Queue the channel's next request; one whose body is to be read may have to wait for a slot."""
+        """Queue the channel's next request. If its body must be read, it may have to wait for a slot."""
         if task.requests[0].reads_body:
             with self.lock:
                 if not self._slots(task).admit(task.caller, task):
@@ -86,14 +85,14 @@ class Workers(ThreadedTaskDispatcher):
         self._queue(task)
 
     def _queue(self, task: Channel) -> None:
-        """Queue as waitress does, without its line in the log each time that no thread is idle."""
+        """Queue as waitress does, but without a log line each time that no thread is idle."""
         with self.lock:
             self.queue.append(task)
             self.queue_cv.notify()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Within, the calling worker runs the request whose turn it is."""
+        """Account the calling worker's processor time to the request that it runs within the block."""
         began = time.thread_time()
         try:
             yield
@@ -103,7 +102,7 @@ class Workers(ThreadedTaskDispatcher):
                 self._wake()
 
     def _wake(self) -> None:
-        """Wake a worker if a request was held back and may run now. The caller must hold the lock."""
+        """Wake a worker if a waiting request may run now. The caller must hold the lock."""
         if self.queue:
             self.queue_cv.notify()
 
@@ -112,14 +111,14 @@ class Workers(ThreadedTaskDispatcher):
         return Slot(self, self._slots(task), task.caller)
 
     def leave(self, slots: Slots, caller: Caller) -> None:
-        """Give a slot back, and let a request that waits for it run."""
+        """Give a slot back, and queue a request that has waited for it."""
         with self.lock:
             following = slots.leave(caller)
         if following is not None:
             self._queue(following)
 
     def take(self, slots: Slots, caller: Caller) -> None:
-        """Take a slot for a request that runs already, even if none is free."""
+        """Take a slot for a request that is already running, even if none is free."""
         with self.lock:
             slots.take(caller)
         self._keep_enough()
@@ -128,7 +127,7 @@ class Workers(ThreadedTaskDispatcher):
         return self.documents if task.requests[0].is_document else self._uploads
 
     def look_after(self) -> None:
-        """Log how many requests wait for a thread, and answer 503 to those that waited long for a slot."""
+        """Log how many requests wait for a worker, and answer 503 to those that waited too long."""
         with self.lock:
             self.queue.forget()
             self._wake()
@@ -143,7 +142,7 @@ class Workers(ThreadedTaskDispatcher):
                 self._queue(task)
 
     def _keep_enough(self) -> None:
-        """Start threads until enough are free of reading bodies and of waiting."""
+        """Start threads until enough of them neither read bodies nor wait."""
         with self._counting:
             settings = self._settings
             wanted = settings.threads + settings.kept_threads
@@ -154,12 +153,12 @@ class Workers(ThreadedTaskDispatcher):
                 self.set_thread_count(wanted)
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = _LAST_SECONDS) -> bool:
-        """End the threads; those that run get `timeout` seconds in all."""
+        """End the threads; busy ones have `timeout` seconds in all."""
         return bool(super().shutdown(cancel_pending, timeout))
 
     @contextmanager
     def release_worker(self) -> Iterator[None]:
-        """Within, the calling worker waits, and another thread replaces it."""
+        """Replace the calling worker by another thread within the block, because it only waits there."""
         with self._counting:
             self._blocked += 1
         self._keep_enough()

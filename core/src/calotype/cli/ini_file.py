@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import importlib.metadata
 import os
 import re
 import shlex
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.messages import did_you_mean, located, one_line, without_password
+from calotype.config.private_files import refused_access
 
 #: How a value refers to a variable: ${name} in our way, %(name)s in configparser's.
 _REFERENCE = re.compile(r"(?<!\$)\$\{([^}:]+)\}|%\(([^)]+)\)s")
+#: PasteDeploy's sentences about a section, and about the value of `use`.
+_NO_SECTION = re.compile(r"No section '(.+?)' \(prefixed by '(\w+)'")
+_NO_USE = re.compile(r"No loader given in section '(.+?)'")
+_NO_SCHEME = re.compile(r"URI (?:has no scheme|scheme not known): '(.+?)'")
+_NO_ENTRY_POINT = re.compile(r"Entry point '(.+?)' not found in egg '(.+?)'")
+#: The groups of entry points that `use = egg:DISTRIBUTION#NAME` may mean.
+_EGG_GROUPS = ("paste.app_factory", "paste.server_runner", "paste.server_factory", "paste.filter_factory")
 
 
 def read_variables(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:
@@ -40,16 +50,21 @@ def read_variables(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:
 
 
 def require_file(ini: str) -> None:
-    """Return if there is something that may be the ini file.
+    """Return if there is a file, or something else to read, that may be the ini file.
 
     Raises:
         CommandLineError: there is nothing, or a directory.
+        SettingsError: this user may not see whether there is.
     """
-    if not os.path.lexists(ini):
+    try:
+        mode = os.stat(ini).st_mode
+    except PermissionError:
+        raise SettingsError(f"{ini}: permission denied: {refused_access(Path(ini), 'read')}") from None
+    except OSError:
         raise CommandLineError(
             f"{ini}: there is no such ini file: name one that exists, such as calotype.ini"
-        )
-    if os.path.isdir(ini):
+        ) from None
+    if stat.S_ISDIR(mode):
         raise CommandLineError(f"{ini}: this is a directory: name the ini file in it")
 
 
@@ -58,15 +73,17 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
 
     Raises:
         CommandLineError: there is no such file, or it does not have one of the variables.
-        SettingsError: it cannot be parsed; the message names the file, and the line if that is known.
+        SettingsError: it cannot be read or parsed; the message names the file, and the line if it is known.
     """
     require_file(ini)
     try:
         text = Path(ini).read_text()
+    except PermissionError:
+        raise SettingsError(f"{ini}: permission denied: {refused_access(Path(ini), 'read')}") from None
     except OSError as error:
         raise SettingsError(f"{ini}: the ini file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise SettingsError(f"{ini}: the ini file is no UTF-8 text") from None
+        raise SettingsError(f"{ini}: the ini file is not UTF-8 text") from None
     known = {*_parse(ini, text).defaults(), *_referred_to(text), "data_dir"}
     for name in sorted(variables.keys() - known - {ARGUMENTS}):
         hint = did_you_mean(name, known)
@@ -76,11 +93,14 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def refused(ini: str, what: str) -> Iterator[None]:
+def refused(ini: str, failure: str) -> Iterator[None]:
     """Turn every exception of PasteDeploy or logging into a sentence that names the file.
 
+    Args:
+        failure: What has failed, in words, for mistakes that have no sentence of their own.
+
     Raises:
-        SettingsError: there was one. `what` is the failure in words.
+        SettingsError: there was an exception.
     """
     try:
         yield
@@ -93,15 +113,64 @@ def refused(ini: str, what: str) -> Iterator[None]:
             "%(NAME)s stands for a variable of [DEFAULT], and %% for %"
         ) from None
     except OSError as error:
-        raise SettingsError(f"{ini}: {what}: {error.filename}: {error.strerror}") from error
+        raise SettingsError(f"{ini}: {failure}: {error.filename}: {error.strerror}") from error
     except Exception as error:
-        # PasteDeploy's own errors are plain LookupErrors, whose messages are sentences.
-        kind = "" if type(error) is LookupError else f"{type(error).__name__}: "
-        raise SettingsError(f"{ini}: {what}: {kind}{one_line(error)}") from error
+        raise SettingsError(_explain(ini, error) or _in_its_words(ini, failure, error)) from error
+
+
+def _in_its_words(ini: str, failure: str, error: Exception) -> str:
+    # PasteDeploy's own errors are plain LookupErrors, whose messages are sentences.
+    kind = "" if type(error) is LookupError else f"{type(error).__name__}: "
+    return f"{ini}: {failure}: {kind}{one_line(error)}"
+
+
+def _explain(ini: str, error: Exception) -> str | None:
+    """Return a sentence for an error about a section, or about the value of `use`; None for another."""
+    text = one_line(error)
+    if isinstance(error, importlib.metadata.PackageNotFoundError):
+        hint = did_you_mean(str(error.name), _eggs())
+        return f"{_place_of_use(ini, str(error.name))}use: no distribution '{error.name}' is installed{hint}"
+    if match := _NO_ENTRY_POINT.match(text):
+        name, egg = match.groups()
+        names = _eggs().get(egg, [])
+        hint = did_you_mean(name, names) if names else did_you_mean(egg, _eggs())
+        return f"{_place_of_use(ini, egg)}use: the distribution '{egg}' offers nothing named '{name}'{hint}"
+    if match := _NO_SCHEME.match(text):
+        return (
+            f"{_place_of_use(ini, match[1])}use: must be egg:DISTRIBUTION#NAME, config:FILE or "
+            f"call:MODULE:FUNCTION, such as egg:calotype-core, not '{match[1]}'"
+        )
+    if match := _NO_USE.match(text):
+        return f"{ini}: [{match[1]}] has no use: write use = egg:calotype-core, or a server or filter there"
+    if match := _NO_SECTION.match(text):
+        kind, name = match[2], match[1]
+        if name in _eggs():  # `use = NAME` means another section of the file
+            return f"{_place_of_use(ini, name)}use: there is no section [{kind}:{name}]: write egg:{name}"
+        sections = _parse(ini, Path(ini).read_text()).sections()
+        return f"{ini}: there is no section [{kind}:{name}]{did_you_mean(f'{kind}:{name}', sections)}"
+    return None
+
+
+def _eggs() -> dict[str, list[str]]:
+    """Return the distributions that `use = egg:...` can name, and the names that each offers."""
+    found: dict[str, list[str]] = {}
+    for group in _EGG_GROUPS:
+        for entry in importlib.metadata.entry_points(group=group):
+            if entry.dist is not None:
+                found.setdefault(entry.dist.name, []).append(entry.name)
+    return found
+
+
+def _place_of_use(ini: str, value: str) -> str:
+    """Return "FILE, line N: " for the first `use` whose value contains the text, or else "FILE: "."""
+    for number, line in enumerate(Path(ini).read_text().splitlines(), 1):
+        if re.match(rf"use\s*[=:].*{re.escape(value)}", line):
+            return f"{ini}, line {number}: "
+    return f"{ini}: "
 
 
 def arguments_of(ini: str, pairs: list[str] | tuple[str, ...]) -> str:
-    """Return the ini file and the variables as one types them, without the passwords in URLs."""
+    """Return the ini file and the variables as a shell reads them, without the passwords in URLs."""
     return shlex.join([ini, *map(without_password, pairs)])
 
 
@@ -115,19 +184,20 @@ def _parse(ini: str, text: str) -> configparser.ConfigParser:
         parser.read_string(text)
     except configparser.DuplicateOptionError as error:
         raise SettingsError(
-            f"{ini}, line {error.lineno}: [{error.section}] has {error.option} already; remove one of the two"
+            f"{ini}, line {error.lineno}: [{error.section}] has {error.option} already: remove one of the two"
         ) from None
     except configparser.DuplicateSectionError as error:
         raise SettingsError(
-            f"{ini}, line {error.lineno}: there is a section [{error.section}] already; join the two"
+            f"{ini}, line {error.lineno}: there is a section [{error.section}] already: join the two"
         ) from None
     except configparser.MissingSectionHeaderError as error:
         raise SettingsError(
             f"{ini}, line {error.lineno}: a line before the first [section]: {error.line.strip()!r}"
         ) from None
     except configparser.ParsingError as error:
-        number, line = error.errors[0]
-        raise SettingsError(f"{ini}, line {number}: neither a [section] nor KEY = VALUE: {line}") from None
+        number, _ = error.errors[0]
+        line = text.splitlines()[number - 1].strip()
+        raise SettingsError(f"{ini}, line {number}: neither a [section] nor KEY = VALUE: {line!r}") from None
     return parser
 
 

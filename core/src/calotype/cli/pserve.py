@@ -1,12 +1,13 @@
-"""`pserve`: Pyramid's own command, which first checks what an operator may have mistyped.
+"""`pserve`: Pyramid's own command, with a check of the ini file and of the command line before it.
 
-PasteDeploy searches for the distributions that an ini file names before it loads any code of ours, and fails
+PasteDeploy searches for the distributions that an ini file names before it loads any of our code, and fails
 with a traceback when one is missing. So the check comes before PasteDeploy: see decision 9. The exit status
-is not 0 whenever the service could not start.
+is not 0 if the service could not start.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -18,19 +19,24 @@ from pyramid.scripts.common import get_config_loader
 from pyramid.scripts.pserve import PServeCommand
 
 from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused, require_file
-from calotype.config.foreign_section import Section
+from calotype.cli.logging_sections import LoggingSections
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.quantities import parse_seconds, parse_size
+from calotype.config.section import Section
 from calotype_server import ServerError, ServerSettings, ServerSettingsError, serve, serve_paste
 from calotype_server.ending import KERNEL_WAITS
-from calotype_server.settings import seconds, size
+from calotype_server.kinds import seconds, size
 
-#: The status of a process that Ctrl-C has ended, as shells give it.
+log = logging.getLogger(__name__)
+
+#: The exit status of a process that Ctrl-C has ended, as in shells.
 _INTERRUPTED = 130
-#: The status where the command line itself is wrong; calotype-manage has the same.
+#: The exit status if the command line itself is wrong, as of calotype-manage.
 _MISTYPED = 2
-#: How text with units is read, for the server's kinds of setting that have some.
+#: The parsers of texts with units, by the server's own kind of setting.
 _UNITS: dict[Callable[[Any], Any], Callable[[str], Any]] = {size: parse_size, seconds: parse_seconds}
+#: How the headers of images begin in whose names clients write `_`.
+_PREFIXES = ("x-image-meta-", "x-glance-")
 
 
 def main(argv: list[str] | None = None, original_ignore_files: set[str] | None = None) -> int | None:
@@ -51,13 +57,13 @@ def main(argv: list[str] | None = None, original_ignore_files: set[str] | None =
 
 
 class _Command(PServeCommand):
-    """Pyramid's command, with a sentence for each mistake that would end in a traceback there."""
+    """Pyramid's command, with a sentence instead of a traceback for each mistake."""
 
     def check(self) -> None:
         """Check the ini file and the variables, and keep them for hints.
 
         Raises:
-            CommandLineError, SettingsError: something is wrong with them.
+            CommandLineError, SettingsError: one of them is wrong.
         """
         args = self.args
         if ":" not in args.config_uri:  # else it has a scheme, such as egg:
@@ -110,6 +116,7 @@ class _Loader:
     def setup_logging(self, defaults: dict[str, str] | None = None) -> None:
         """Set up logging as the sections [loggers] and those after it say."""
         with refused(self.uri.path, "its logging sections are wrong"):
+            LoggingSections(self.uri.path, self._loader._get_defaults(defaults)).check()
             self._loader.setup_logging(defaults)
 
     def get_settings(self, section: str | None = None, defaults: dict[str, str] | None = None) -> Any:
@@ -121,9 +128,21 @@ class _Loader:
         """Return a function that serves an application."""
         settings = self.server_settings(name, defaults)
         if settings is not None:
+            self._warn_of_dropped_headers(settings)
             return partial(serve, settings=settings)
         with refused(self.uri.path, "its server cannot be loaded"):
             return self._loader.get_wsgi_server(name, defaults)
+
+    def _warn_of_dropped_headers(self, settings: ServerSettings) -> None:
+        allowed = tuple(prefix.lower() for prefix in settings.underscore_headers)
+        dropped = [prefix for prefix in _PREFIXES if not (allowed and prefix.startswith(allowed))]
+        if dropped:
+            log.warning(
+                "%s: [server:main] has no underscore_headers = %s: headers with `_` in their names, such as "
+                "x-image-meta-disk_format, are dropped, so that images lack what their clients have sent",
+                self.uri.path,
+                " ".join(dropped),
+            )
 
     def server_settings(self, name: str | None, defaults: dict[str, str] | None) -> ServerSettings | None:
         """Return the settings of the server that the file names; None if it is not ours."""
@@ -142,7 +161,7 @@ class _Loader:
         """Return the application."""
         with refused(self.uri.path, "its application cannot be loaded"):
             self._loader.get_wsgi_app_settings(name, defaults)
-        # An error while the application is made is not a mistake in the file, and keeps its traceback.
+        # An exception while the application is made is a bug, and not a mistake in the file.
         return self._loader.get_wsgi_app(name, defaults)
 
 
@@ -152,13 +171,11 @@ def _read(section: Section) -> ServerSettings:
     Raises:
         SettingsError: one is wrong.
     """
-    parsers: dict[str, Callable[[str], Any]] = dict.fromkeys(ServerSettings.known(), _as_it_is)
-    parsers |= {name: _UNITS.get(one.kind, _as_it_is) for name, one in ServerSettings.declared.items()}
+    # Not `str`, because a value from the environment or from a file must stay one that no message shows.
+    parsers: dict[str, Callable[[str], Any]] = dict.fromkeys(ServerSettings.known(), lambda text: text)
+    for name, setting in ServerSettings.declared.items():
+        parsers[name] = _UNITS.get(setting.kind, parsers[name])
     try:
         return ServerSettings(**section.read(parsers))
     except ServerSettingsError as error:
         raise section.error(error.key, str(error)) from None
-
-
-def _as_it_is(text: str) -> str:
-    return text

@@ -2,18 +2,17 @@
 
 `${name}` stands for a variable of the command line or, if there is none, of the [DEFAULT] section;
 `${env:NAME}` for an environment variable; `${file:PATH}` for the content of a file without its last newline,
-so that secrets need not stand in the ini file. `$${` is a literal `${`.
+so that secrets can be kept out of the ini file. `$${` is a literal `${`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from calotype.config.messages import did_you_mean, located, without_password
+from calotype.config.messages import did_you_mean
 
 #: The variable that holds the ini file and the variables of the command line, as a shell would read them.
 ARGUMENTS = "__arguments__"
@@ -21,9 +20,9 @@ _VARIABLE = re.compile(r"\$(\$?)\{(?:(env|file):)?([^}]*)\}")
 
 
 class SettingsError(Exception):
-    """The settings are wrong: one sentence that names the key.
+    """A setting is wrong: one sentence that names the key.
 
-    `variable` is the variable whose value has the mistake, if it is not in the value of the setting itself.
+    `variable` is the variable whose value contains the mistake, if the setting's own value does not.
     """
 
     def __init__(self, sentence: str, variable: str | None = None):
@@ -54,9 +53,9 @@ class Indirect(str):
 
 
 def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
-    """Replace `${name}`, `${env:NAME}` and `${file:PATH}` in a value.
+    """Return a value with its `${name}`, `${env:NAME}` and `${file:PATH}` replaced.
 
-    Return an Indirect if the value, or a variable in it, has one of the latter two.
+    The result is an Indirect if the value, or a variable in it, has one of the latter two.
 
     Raises:
         SettingsError: there is no such variable, or the file cannot be read; the message names `key`.
@@ -74,7 +73,7 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
                 return Path(name).read_text().removesuffix("\n")
             if kind == "env":
                 return os.environ[name]
-            # A variable's own value may hold others: [DEFAULT] data_dir = ${env:HOME}/images
+            # A variable's own value may contain others: [DEFAULT] data_dir = ${env:HOME}/images
             try:
                 found = expand(name, variables[name], _without(variables, name))
             except SettingsError as error:
@@ -89,64 +88,31 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
     return Indirect(expanded, text) if is_indirect else expanded
 
 
-def expand_located(key: str, text: str, variables: Mapping[str, str], section: str = "app") -> str:
-    """As `expand`; the message begins with the place of the mistake, in a section of this kind."""
-    try:
-        return expand(key, text, variables)
-    except SettingsError as error:
-        raise SettingsError(f"{place_of(error, key, variables, section)}{error}") from None
-
-
-def given_by(text: str, variables: Mapping[str, str]) -> list[str]:
-    """Return the names of the variables that a value refers to, and those that these refer to."""
+def variables_in(text: str, variables: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that a value refers to, and of those that these refer to."""
     names = [match[3] for match in _VARIABLE.finditer(text) if not match[1] and not match[2]]
     return list(
         dict.fromkeys(
             found
             for name in names
             if name in variables
-            for found in (name, *given_by(variables[name], _without(variables, name)))
+            for found in (name, *variables_in(variables[name], _without(variables, name)))
         )
     )
 
 
-def place_of(error: SettingsError, key: str, variables: Mapping[str, str], section: str = "app") -> str:
-    """Return "FILE, line N: " for the value that is wrong: that of the setting, or of a variable in it."""
-    if error.variable and _is_typed(error.variable, variables):
-        return "on the command line: "
-    return located(variables.get("__file__"), error.variable or key, section=section)
-
-
-def told_sources(text: str, variables: Mapping[str, str]) -> str:
-    """Return " (NAME=VALUE on the command line)" for the variables that a value refers to; "" for none.
-
-    Often the value of the variable is wrong, and not that of the setting.
-    """
-    told = []
-    for name in given_by(text, variables):
-        line = re.search(r"line \d+", located(variables.get("__file__"), name))
-        source = "on the command line" if _is_typed(name, variables) else f"in {line[0]}" if line else ""
-        told.append(f"{name}={without_password(variables[name])} {source}".rstrip())
-    return f" ({', '.join(told)})" if told else ""
-
-
-def _is_typed(name: str, variables: Mapping[str, str]) -> bool:
-    """Return whether the command line gives the variable."""
-    typed = shlex.split(variables.get(ARGUMENTS, ""))
-    return any(text.startswith(f"{name}=") for text in typed[1:])
-
-
-def files_read(*texts: str) -> tuple[str, ...]:
+def files_in(*texts: str) -> tuple[Path, ...]:
     """Return the paths of all `${file:PATH}` in these values, each once."""
     found = (match for text in texts for match in _VARIABLE.finditer(text))
-    return tuple(dict.fromkeys(match[3] for match in found if match[2] == "file" and not match[1]))
+    return tuple(dict.fromkeys(Path(match[3]) for match in found if match[2] == "file" and not match[1]))
 
 
 def _missing(kind: str | None, name: str, variables: Mapping[str, str], error: Exception) -> str:
+    """Return why a variable has no value, and how to give it one."""
     written = f"'${{{kind}:{name}}}'" if kind else f"'${{{name}}}'"
     if kind and not name:
-        what = "environment variable" if kind == "env" else "file"
-        return f"{written} names no {what}: write one behind the colon"
+        noun = "environment variable" if kind == "env" else "file"
+        return f"{written} names no {noun}: write one behind the colon"
     if kind == "env":
         return (
             f"{written} needs the environment variable {name}, which is not set: set it before the command "
@@ -161,6 +127,10 @@ def _missing(kind: str | None, name: str, variables: Mapping[str, str], error: E
                 f"{needs} cannot be read ({error.strerror}): correct the path, or the file's owner and mode"
             )
         return f"{needs} is not a text file: write the value into it as UTF-8 text, or correct the path"
+    source, colon, _ = name.partition(":")
+    if colon:
+        hint = did_you_mean(source, ("env", "file"))
+        return f"{written}: there is no source {source}{hint}; write ${{env:NAME}} or ${{file:PATH}}"
     return (
         f"{written} names no variable{did_you_mean(name, variables)}: set {name} in [DEFAULT], or behind the "
         f"ini file as {name}=VALUE"

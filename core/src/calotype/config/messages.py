@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 #: How many characters of a value are shown.
 _SHOWN_MAX = 80
 _USER_INFO = re.compile(r"//\S*@")
 _SECTION = re.compile(r"\[([^]]+)\]")
 _KEY = re.compile(r"([^\s#;=:][^=:]*?)\s*[=:]")
-#: The placeholder for the ini file in a sentence that holds a command to type.
+#: The placeholder for the ini file in a sentence that contains a command to type.
 _COMMAND = re.compile(r"(calotype-manage [a-z-]+(?: [a-z-]+)?) INI\b")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " (did you mean X?)" for the known word that is most like this one; "" if no word is."""
+    """Return " (did you mean X?)" for the known word that is most similar; "" if none is."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 def not_one_of(problem: str, value: object, choices: Iterable[str]) -> str:
-    """Return "PROBLEM: 'value'; one of: a, b.", as all messages about unknown values are."""
+    """Return "PROBLEM: 'value'; one of: a, b.", the form of all messages about unknown values."""
     return f"{problem}: {quoted(str(value))}; one of: {', '.join(choices)}."
 
 
@@ -38,22 +37,15 @@ def quoted(value: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return the text, with *** for users and passwords in URLs."""
+    """Return the text with *** in place of users and passwords in URLs."""
     return _USER_INFO.sub("//***@", text)
-
-
-def problem_told(problem: Mapping[str, Any]) -> str:
-    """Return pydantic's message about a value."""
-    if problem["type"] == "bool_parsing":
-        return "must be true or false"
-    return problem["msg"].removeprefix("Value error, ")
 
 
 def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
     """Return "FILE, line N: " for the first of these keys in sections of this kind or in [DEFAULT].
 
-    A key that ends with a dot stands for all keys that begin with it. Return "FILE: " if there is none of
-    them, and "" without a file.
+    A key that ends with a dot stands for all keys that begin with it. Return "FILE: " if the file has none of
+    them, and "" if `ini` is None.
     """
     if ini is None:
         return ""
@@ -66,7 +58,7 @@ def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
 
 
 def with_arguments(sentence: str, arguments: str | None) -> str:
-    """Complete the commands in a sentence by the ini file and the variables of this command line."""
+    """Replace INI in the commands of a sentence by the ini file and variables of this command line."""
     if not arguments:
         return sentence
     return _COMMAND.sub(lambda match: f"{match[1]} {arguments}", sentence)
@@ -78,7 +70,7 @@ def one_line(text: object) -> str:
 
 
 def _lines_of_keys(ini: str | Path, section: str) -> list[tuple[str, int]]:
-    """Return the keys of the sections of this kind, with the numbers of their lines."""
+    """Return the keys of the sections of this kind, with their line numbers."""
     try:
         lines = Path(ini).read_text(errors="replace").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""The options of a plugin: one pydantic model for each plugin, typed, with unknown keys refused.
+"""The options of a plugin: a pydantic model that refuses unknown keys.
 
-An option is written `store.NAME.OPTION = value` or `extension.NAME.OPTION = value` in the ini file. A field's
-description documents it, its type turns the text into a value, and `SecretStr` keeps the value out of logs,
-listings and errors.
+The ini file sets an option by `store.NAME.OPTION = value` or `extension.NAME.OPTION = value`. A field's
+description documents the option, its type turns the text into a value, and `SecretStr` keeps the value out of
+logs, listings and errors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from calotype.config.quantities import parse_size
 
 
 class Options(BaseModel):
-    """The base of every plugin's `Options`. A plugin without options uses it unchanged."""
+    """The base class of every plugin's `Options`. A plugin without options uses it unchanged."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -25,7 +25,7 @@ class Options(BaseModel):
         return [name for name, field in cls.model_fields.items() if field.is_required() and name not in given]
 
     def shown(self) -> dict[str, str]:
-        """Return the options that are set, as an ini file writes them, with secrets masked."""
+        """Return the options that are set, as in an ini file, with secrets masked."""
         return {
             name: "***" if isinstance(value, SecretStr) else written(value)
             for name, value in self
@@ -33,12 +33,12 @@ class Options(BaseModel):
         }
 
     def secrets(self) -> list[str]:
-        """Return the secret values themselves, because tests search output for them."""
+        """Return the secret values themselves, for tests that search output for them."""
         return [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
 
 
 def written(value: object) -> str:
-    """Return a value as an ini file writes it: `true` for True, `10MiB` for a ByteSize of 10485760."""
+    """Return a value as in an ini file: `true` for True, `10MiB` for a ByteSize of 10485760."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, ByteSize):

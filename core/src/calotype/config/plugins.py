@@ -1,7 +1,7 @@
-"""Plugins: from an entry point to what it names. Drivers, dialects and extensions are all found here.
+"""Load plugins by their entry points: drivers, dialects and extensions.
 
-Whatever is wrong with a plugin - missing, doubled, broken, ending the process - becomes one PluginError,
-whose sentence names the plugin and its distribution.
+If a plugin is missing, installed twice or broken, or ends the process, one PluginError names the plugin and
+its distribution.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from calotype.config.messages import did_you_mean
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which the log names a plugin whose own code still runs, because nothing else tells why a
-#: start hangs.
+#: Seconds after which the log names a plugin whose code is still running, because nothing else explains why
+#: a start hangs.
 _SLOW = 5.0
 
 
 class PluginError(Exception):
-    """A plugin cannot be used; the message is one sentence about it."""
+    """A plugin cannot be used; the message is one sentence that names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of plugin: its word in sentences, and the entry-point group that distributions fill."""
+    """A kind of plugin: its word in messages, and its group of entry points."""
 
     word: str
     group: str
@@ -44,7 +44,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A loaded plugin: its entry point's name and target, and the distribution it came in."""
+    """A loaded plugin: the name and target of its entry point, and its distribution."""
 
     kind: Kind
     name: str
@@ -54,10 +54,9 @@ class Plugin:
 
 
 class _Installed(DriverManager[Any]):
-    """A DriverManager that sees what is installed now.
+    """A DriverManager that asks the interpreter for entry points.
 
-    stevedore keeps entry points in a cache file that does not notice a plugin installed or removed within
-    the same two minutes; this asks the interpreter.
+    stevedore 5 reads a cache file, which misses plugins installed or removed within the same two minutes.
     """
 
     def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
@@ -65,10 +64,10 @@ class _Installed(DriverManager[Any]):
 
 
 def load(kind: Kind, name: str, place: str = "") -> Plugin:
-    """Load the plugin of that name.
+    """Load the plugin with this name.
 
     Args:
-        place: What the log puts before the sentence about a plugin that is slow, as "store 'fast': ".
+        place: A prefix of the log line about a slow plugin, such as "store 'fast': ".
 
     Raises:
         PluginError: it is not installed, installed twice, or cannot be imported.
@@ -83,7 +82,7 @@ def load(kind: Kind, name: str, place: str = "") -> Plugin:
                 kind.group,
                 name,
                 on_load_failure_callback=_fail,
-                on_missing_entrypoints_callback=lambda missing: None,  # NoMatches follows
+                on_missing_entrypoints_callback=lambda missing: None,  # stevedore raises NoMatches next
             )
     except NoMatches:
         installed = kind.installed()
@@ -104,7 +103,7 @@ def load(kind: Kind, name: str, place: str = "") -> Plugin:
 
 
 def _distribution(entry: importlib.metadata.EntryPoint) -> importlib.metadata.Distribution:
-    """Return where an entry point comes from; only entry points made by hand come from nowhere."""
+    """Return the distribution of an entry point; only entry points made by hand have none."""
     if entry.dist is None:
         raise LookupError(f"the entry point {entry.name} belongs to no distribution")
     return entry.dist
@@ -112,10 +111,10 @@ def _distribution(entry: importlib.metadata.EntryPoint) -> importlib.metadata.Di
 
 @contextlib.contextmanager
 def blamed(plugin: Plugin, *allowed: type[BaseException], place: str = "") -> Iterator[None]:
-    """Name the plugin when its own code raises anything but `allowed`, or ends the process, or hangs.
+    """Name the plugin if its code raises anything but `allowed`, ends the process, or hangs.
 
     Raises:
-        PluginError: it has raised something. The text is left out, because it may hold secrets.
+        PluginError: the code has raised an exception. Its text is omitted, because it may contain secrets.
     """
     label = f"{plugin.kind.word} '{plugin.name}' ({plugin.distribution})"
     try:
@@ -142,7 +141,7 @@ def _named_when_slow(label: str) -> Iterator[None]:
 
 
 class _Broken(Exception):
-    """Carries a load failure out of stevedore, which would swallow it."""
+    """Carries a failure out of stevedore, which would ignore it otherwise."""
 
 
 def _fail(manager: ExtensionManager[Any], entry: importlib.metadata.EntryPoint, error: BaseException) -> None:

@@ -1,8 +1,8 @@
-"""Files that must not be open to everybody, and their directories: how they are created and rewritten.
+"""Create and rewrite files that are not open to everybody, and their directories; explain refused access.
 
-A new file gets the mode that its caller names, never a wider one. A file that exists keeps its owner, group
-and mode, because an operator may have chosen them. What root creates gets the owner of the directory above:
-usually that is the user whom the service runs as, and who could not use root's files and directories.
+A new file never gets a wider mode than its caller names. An existing file keeps its owner, group and mode,
+because an operator may have chosen them. Files and directories that root creates get the owner of the
+directory above, which is usually the user of the service, who could not use root's files.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import stat
 import tempfile
 from pathlib import Path
 
-#: The mode of a secret: for its owner only.
+#: The mode of a file that only its owner may use.
 SECRET = 0o600
-#: Where Linux keeps the access control list of a file that has one; the mode is not all of it.
+#: The extended attribute that contains a file's access control list on Linux.
 _ACL = "system.posix_acl_access"
 
 
@@ -46,14 +46,14 @@ def refused_access(path: Path, use: str) -> str:
 
 
 class OwnerNotKept(Exception):
-    """This process may not give a new file the owner and group of the one that it would replace."""
+    """This process may not give a new file the owner and group of the file that it would replace."""
 
 
 def create(path: Path, mode: int) -> None:
-    """Create an empty file with this mode; do nothing, not even open it, where there is one.
+    """Create an empty file with this mode; do not even open one that exists.
 
     Raises:
-        OSError: it cannot be created.
+        OSError: the file cannot be created.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -66,10 +66,10 @@ def create(path: Path, mode: int) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and those above it that are missing; do nothing where it is there.
+    """Create a directory and the missing ones above it; do nothing if it exists.
 
     Raises:
-        OSError: one cannot be made, or is something else.
+        OSError: one cannot be created, or is not a directory.
     """
     missing = []
     while not path.is_dir():
@@ -92,25 +92,25 @@ def make_directory(path: Path) -> None:
 
 
 def open_or_create(path: Path, mode: int) -> int:
-    """Open a file to read and write, and return its descriptor; a missing one is created with this mode.
+    """Open a file to read and write, and return its descriptor; create a missing one with this mode.
 
-    A link in its place is not followed: in a directory of another user it could lead anywhere.
+    A link is not followed, because in a directory of another user it could lead anywhere.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
     create(path, mode)
     return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def rewrite(path: Path, data: bytes) -> None:
-    """Replace a file's content in one step, keeping its owner, group and mode; a new file is a SECRET.
+    """Replace a file's content atomically, keeping its owner, group and mode; a new file gets SECRET.
 
-    The path must not be a link, or the link would be replaced.
+    The path must not be a link, because the link itself would be replaced.
 
     Raises:
-        OwnerNotKept: the owner or group cannot be kept. The file is as it was.
-        OSError: it cannot be written. The file is as it was.
+        OwnerNotKept: the owner or group cannot be kept. The file is unchanged.
+        OSError: the file cannot be written. The old content is unchanged.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
     try:
@@ -143,13 +143,13 @@ def _keep_access(path: Path, descriptor: int) -> None:
     try:
         acl = os.getxattr(path, _ACL)
     except OSError:
-        return  # most files have no such list, and some file systems know none
+        return  # most files have no such list, and some file systems do not support them
     os.setxattr(descriptor, _ACL, acl)
 
 
 def give_to_owner_of(directory: Path | int, descriptor: int) -> None:
-    """Give what root has just made in a directory, or above it, to the directory's owner and group."""
+    """If root has created a file, give it to the owner and group of a directory."""
     if os.geteuid() == 0:
         owner = os.stat(directory)
-        with contextlib.suppress(OSError):  # file systems that know no owners, root without that right
+        with contextlib.suppress(OSError):  # file systems without owners, or root without that right
             os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, ByteSize
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z]*)\s*", re.ASCII | re.I)
 _BYTES = {unit: factor for unit, factor in ByteSize.byte_sizes.items() if "bit" not in unit}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-#: The longest time: longer than any clock counts, and short enough for a float.
+#: The longest time that is accepted, in seconds.
 _LONGEST = 1e12
 
 
@@ -25,7 +25,7 @@ def parse_size(text: str | int) -> int:
     """Return the number of bytes.
 
     Raises:
-        ValueError: it is not a size; the message says what a size looks like.
+        ValueError: the text is not a size; the message says what a size looks like.
     """
     if not isinstance(text, str):
         return int(text)
@@ -34,7 +34,7 @@ def parse_size(text: str | int) -> int:
     if match is None or factor is None or not (float(match[1]) * factor).is_integer():
         raise ValueError("must be a size: a number of bytes, or one with a unit, as 512k, 10MiB or 1.5GB")
     whole, _, fraction = match[1].partition(".")
-    # In integers, because a float has too few digits for the exact bytes of an exabyte.
+    # In integers, because a float is too imprecise for the exact bytes of an exabyte.
     return int(whole + fraction) * int(factor) // 10 ** len(fraction)
 
 
@@ -42,7 +42,7 @@ def parse_seconds(text: str | float) -> float:
     """Return the number of seconds.
 
     Raises:
-        ValueError: it is not a time; the message says what a time looks like.
+        ValueError: the text is not a time; the message says what a time looks like.
     """
     if isinstance(text, str):
         match = _NUMBER.fullmatch(text)
@@ -56,7 +56,7 @@ def parse_seconds(text: str | float) -> float:
 
 
 def _before(parse: Callable[[Any], float]) -> BeforeValidator:
-    """Let the parser read text, and leave other values to the type."""
+    """Return a validator that parses text, and leaves other values to the type."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 

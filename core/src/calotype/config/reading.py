@@ -1,11 +1,12 @@
 """Read text from an ini file into a typed model: the settings, a store's options, an extension's options.
 
-A field's type turns its text into a value; a field that is a collection is split at blanks and commas.
-All that is wrong is reported in one sentence.
+A field's type turns its text into a value; the text of a collection is split at blanks and commas.
+One sentence reports everything that is wrong.
 """
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -14,15 +15,29 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from calotype.config.messages import did_you_mean, problem_told, quoted
+from calotype.config.messages import did_you_mean, quoted
+from calotype.config.options import written
 
 Model = typing.TypeVar("Model", bound=BaseModel)
 
 _COLLECTIONS = (tuple, list, set, frozenset)
+#: What a value must be, by pydantic's type of the problem; {names} are in the problem's context.
+_MUST_BE = {
+    "bool_parsing": "must be true or false",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must have at least {min_length} items",
+    "ip_v4_network": "must be a network, such as 10.0.0.0/8 or fd00::/8",
+}
 
 
 class InvalidText(Exception):
-    """Text does not fit its model. The message says all that is wrong; `key` is the first key that is."""
+    """A text does not fit its model. The message reports all problems; `key` is the first invalid key."""
 
     def __init__(self, sentence: str, key: str | None):
         super().__init__(sentence)
@@ -33,8 +48,8 @@ class InvalidText(Exception):
 class Wording:
     """How messages name the keys of a model.
 
-    `noun` stands before each key, as "option" does. `others` are keys that are read elsewhere, one of which
-    an unknown key may mean. `source_of` returns what is to be said behind a key's value: where it is from.
+    `noun` precedes each key, such as "option". `others` are keys that are read elsewhere, one of which an
+    unknown key may mean. `source_of` returns where the value of a key comes from, to follow the value.
     """
 
     noun: str = ""
@@ -51,20 +66,22 @@ def read(model: type[Model], given: Mapping[str, str], wording: Wording) -> Mode
     """Build a model from the text of its keys.
 
     Raises:
-        InvalidText: a required key is missing, a key is unknown, or a text does not fit.
+        InvalidText: a required key is missing, a key is unknown, or a value is invalid.
     """
     fields = keys_of(model)
     try:
         return model.model_validate({key: _split(fields.get(key), text) for key, text in given.items()})
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-        sentence = "; ".join(_sentence(problem, fields, given, wording) for problem in problems)
-        first = next((str(problem["loc"][0]) for problem in problems if problem["loc"]), None)
-        raise InvalidText(sentence, first) from None
+        problems: dict[str | None, ErrorDetails] = {}
+        for problem in error.errors(include_url=False, include_input=False):
+            # One is enough for each key: pydantic reports one for each member of a union, for example.
+            problems.setdefault(str(problem["loc"][0]) if problem["loc"] else None, problem)
+        sentence = "; ".join(_sentence(problem, fields, given, wording) for problem in problems.values())
+        raise InvalidText(sentence, next(filter(None, problems), None)) from None
 
 
 def _split(field: FieldInfo | None, text: str) -> str | list[str]:
-    """Return the words of a text whose field is a collection, and any other text as it is."""
+    """Return the words of a text whose field is a collection, and any other text unchanged."""
     kinds = [] if field is None else [field.annotation, *typing.get_args(field.annotation)]
     is_collection = any(typing.get_origin(kind) in _COLLECTIONS for kind in kinds)
     return text.replace(",", " ").split() if is_collection else str(text)
@@ -73,20 +90,32 @@ def _split(field: FieldInfo | None, text: str) -> str | list[str]:
 def _sentence(
     problem: ErrorDetails, fields: Mapping[str, FieldInfo], given: Mapping[str, str], wording: Wording
 ) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    named = f"{wording.noun} {key}".lstrip()
+    if not problem["loc"]:
+        return _must_be(problem, None)
+    key = str(problem["loc"][0])
+    field, named = fields.get(key), f"{wording.noun} {key}".lstrip()
     if problem["type"] == "missing":
         return f"{named} is missing"
     if problem["type"] == "extra_forbidden":
         known = f" (it takes: {', '.join(fields) or 'none'})"
         return f"unknown {named}{did_you_mean(key, [*fields, *wording.others]) or known}"
-    message = problem_told(problem)
-    if not key:
-        return message
-    first = str(problem["loc"][0])
-    if first not in given or _is_secret(fields.get(first)):
+    message = _must_be(problem, field)
+    if key not in given or _is_secret(field):
         return f"{named}: {message}"
-    return f"{named}: {message}, not {quoted(given[first])}{wording.source_of(first)}"
+    # A message that begins with a word of the value shows all that it needs to.
+    value = "" if message.startswith("'") else f", not {quoted(given[key])}"
+    return f"{named}: {message}{value}{wording.source_of(key)}"
+
+
+def _must_be(problem: ErrorDetails, field: FieldInfo | None) -> str:
+    """Return a problem in words of ours, because pydantic speaks of inputs and shows patterns."""
+    context = {name: written(value) for name, value in problem.get("ctx", {}).items()}
+    if problem["type"] in _MUST_BE:
+        return _MUST_BE[problem["type"]].format_map(context)
+    if problem["type"] == "string_pattern_mismatch" and field is not None:
+        example = next(iter(field.examples or [field.default]))
+        return f"must look like {example}" if example else f"must fit its description ({field.description})"
+    return re.sub(r"^\w+ should ", "must ", problem["msg"].removeprefix("Value error, "))
 
 
 def _is_secret(field: FieldInfo | None) -> bool:

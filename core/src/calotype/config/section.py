@@ -1,46 +1,109 @@
-"""From the application's section of an ini file, and its variables, to `Settings`."""
+"""A section of an ini file, and the service's settings from the application's section."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from calotype.config.interpolation import (
-    ARGUMENTS,
-    SettingsError,
-    expand,
-    files_read,
-    place_of,
-    told_sources,
-)
-from calotype.config.messages import did_you_mean, located
+from calotype.config.interpolation import ARGUMENTS, SettingsError, expand, files_in, variables_in
+from calotype.config.messages import did_you_mean, located, quoted, without_password
 from calotype.config.reading import InvalidText, Wording, keys_of, read
 from calotype.config.settings import Settings
 
 #: A key of a store, or of an extension: `store.NAME.OPTION`.
 _PLUGIN_KEY = re.compile(r"(store|extension)\.([^.]+)\.(.+)")
-#: Keys that begin so, and keys without a dot, are ours; others are left to whoever reads them.
+#: Keys that begin with one of these, and keys without a dot, are ours. Other libraries read the others.
 _OURS = ("calotype", "store", "extension", "sqlalchemy")
 
 
+@dataclass(frozen=True)
+class Section:
+    """The settings of one section as text, and the variables that they may contain."""
+
+    #: The word before the colon of the section's name: `app` or `server`.
+    kind: str
+    texts: Mapping[str, str]
+    variables: Mapping[str, str]
+
+    def value(self, key: str, text: str | None = None) -> str:
+        """Return the value of a setting, or of another text, with its variables replaced.
+
+        Raises:
+            SettingsError: a variable is missing. The message names the place in the file.
+        """
+        try:
+            return expand(key, self.texts[key] if text is None else text, self.variables)
+        except SettingsError as error:
+            is_typed = error.variable and self._is_typed(error.variable)
+            place = "on the command line: " if is_typed else self._place(error.variable or key)
+            raise SettingsError(f"{place}{error}") from None
+
+    def read(self, parsers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+        """Return the value of each setting, read by the parser of its key.
+
+        Raises:
+            SettingsError: a setting has no parser, its parser refuses its value, or a variable is missing.
+                The message names the place in the file.
+        """
+        values = {}
+        for key in self.texts:
+            if key not in parsers:
+                raise self.error(key, f"unknown setting {key} of the {self.kind}{did_you_mean(key, parsers)}")
+            value = self.value(key)
+            try:
+                values[key] = parsers[key](value)
+            except ValueError as error:
+                raise self.error(key, f"{key} of the {self.kind}: {error}, not {quoted(value)}") from None
+        return values
+
+    def error(self, key: str, sentence: str) -> SettingsError:
+        """Return an error for a setting, with its place and the variables that its value comes from."""
+        return SettingsError(f"{self._place(key)}{sentence}{self.sources(key)}")
+
+    def sources(self, key: str) -> str:
+        """Return " (NAME=VALUE on the command line)" for the variables in a setting; "" for none.
+
+        Often the variable's value is wrong, and not the setting's own.
+        """
+        found = []
+        for name in variables_in(self.texts.get(key, ""), self.variables):
+            line = re.search(r"line \d+", self._place(name))
+            source = "on the command line" if self._is_typed(name) else f"in {line[0]}" if line else ""
+            found.append(f"{name}={without_password(self.variables[name])} {source}".rstrip())
+        return f" ({', '.join(found)})" if found else ""
+
+    def _place(self, key: str) -> str:
+        return located(self.variables.get("__file__"), key, section=self.kind)
+
+    def _is_typed(self, name: str) -> bool:
+        """Return whether the command line sets the variable."""
+        _, *typed = shlex.split(self.variables.get(ARGUMENTS, "")) or [""]
+        return any(text.startswith(f"{name}=") for text in typed)
+
+
 def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Settings:
-    """Build the settings from the keys of a section and the file's variables.
+    """Return the settings of a section with these keys, in a file with these variables.
 
     Raises:
-        SettingsError: a key is unknown, a value does not fit, or a variable is missing. The sentence names
+        SettingsError: a key is unknown, a value is invalid, or a variable is missing. The sentence names
             the file and the line where these are known.
     """
     ini = variables.get("__file__")
     _refuse_unknown(given, ini)
-    texts = {key: _expanded(key, text, variables) for key, text in given.items()}
-    data_dir = _expanded("data_dir", "${data_dir}", variables) if "data_dir" in variables else None
-    wording = Wording(source_of=lambda key: told_sources(given[key], variables))
+    section = Section("app", given, variables)
+    texts = {key: section.value(key) for key in given}
     known = keys_of(Settings)
     try:
-        settings = read(Settings, {key: text for key, text in texts.items() if key in known}, wording)
+        settings = read(
+            Settings, {key: texts[key] for key in texts if key in known}, Wording(source_of=section.sources)
+        )
     except InvalidText as error:
         raise SettingsError(f"{located(ini, error.key or '')}{error}") from None
+    data_dir = section.value("data_dir", "${data_dir}") if "data_dir" in variables else None
     return settings.model_copy(
         update={
             "store_options": _options_of("store", texts),
@@ -48,7 +111,7 @@ def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Set
             "data_dir": None if data_dir is None else Path(data_dir),
             "ini_file": None if ini is None else Path(ini),
             "arguments": variables[ARGUMENTS].replace("%%", "%") if ARGUMENTS in variables else ini,
-            "secret_files": tuple(map(Path, files_read(*given.values(), *variables.values()))),
+            "secret_files": files_in(*given.values(), *variables.values()),
         }
     )
 
@@ -58,17 +121,10 @@ def _refuse_unknown(given: Mapping[str, str], ini: str | None) -> None:
     for key in given:
         is_ours = key.partition(".")[0] in _OURS or "." not in key
         if is_ours and key not in known and not _PLUGIN_KEY.fullmatch(key):
-            # Some fields have another name in the ini file, by which they are often called.
+            # Some fields have another name in the ini file, but are often called by their own.
             field = Settings.model_fields.get(key.removeprefix("calotype."))
             hint = f" (did you mean {field.alias}?)" if field and not field.exclude else ""
             raise SettingsError(f"{located(ini, key)}unknown setting {key}{hint or did_you_mean(key, known)}")
-
-
-def _expanded(key: str, text: str, variables: Mapping[str, str]) -> str:
-    try:
-        return expand(key, text, variables)
-    except SettingsError as error:
-        raise SettingsError(f"{place_of(error, key, variables)}{error}") from None
 
 
 def _options_of(kind: str, texts: Mapping[str, str]) -> dict[str, dict[str, str]]:

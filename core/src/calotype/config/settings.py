@@ -1,22 +1,19 @@
-"""Every setting of the core, once: its ini key, type, default, and why it has that default.
+"""Every setting of the core: its ini key, type, default, and the reason for that default.
 
-An unknown key is an error with a hint. Any value may hold variables: see `calotype.config.interpolation`.
+An unknown key is an error with a hint. Any value may contain variables: see `calotype.config.interpolation`.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from calotype.config.addresses import Origin, Place
 from calotype.config.interpolation import SettingsError
+from calotype.config.messages import did_you_mean
 from calotype.config.quantities import Seconds, Size
-
-_ADDRESS = re.compile(r"unix:/\S+|(\[[0-9A-Fa-f:.%]+\]|[^\s:/]+):[0-9]{1,5}")
-_LAST_PORT = 65535
-_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@,]+")
 
 
 class Settings(BaseModel):
@@ -82,10 +79,11 @@ class Settings(BaseModel):
     public_endpoint: str | None = Field(
         None,
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
+        examples=["https://images.example.com, without a slash at the end"],
         description="The service's URL as clients see it, such as https://images.example.com, for links. "
         "Unset: the scheme and host of the request.",
     )
-    cors_origins: tuple[str, ...] = Field(
+    cors_origins: tuple[Origin, ...] = Field(
         (),
         description="Origins whose web pages may use the service from a browser, such as "
         "https://dashboard.example.com. *: any origin, which `identity = none` refuses. Unset: none.",
@@ -146,7 +144,7 @@ class Settings(BaseModel):
         False,
         description="Serve /metrics to everybody who can reach it; set `calotype.admin_listen` too.",
     )
-    admin_listen: str | None = Field(
+    admin_listen: Place | None = Field(
         None,
         description="A separate address for /metrics, /healthz and /readyz: HOST:PORT or unix:/PATH. When it "
         "is set, /metrics is 404 everywhere else; health is served at both.",
@@ -160,7 +158,7 @@ class Settings(BaseModel):
     inspection: Literal["enforce", "record", "off"] = Field(
         "enforce",
         description="What to do about uploads that are unsafe, or not of their declared format. "
-        "enforce: refuse them. record: write down what they are. off: do not inspect them.",
+        "enforce: refuse them. record: accept them and store what they are. off: do not inspect them.",
     )
     virtual_size_cap: Size | None = Field(
         ByteSize(64 << 40),
@@ -200,7 +198,7 @@ class Settings(BaseModel):
         "classic API and v1 show up to 32 KiB in headers, and report how many properties they omit.",
     )
     list_limit: int = Field(
-        1000, ge=1, description="Maximum number of images in one page of a list; `marker` leads on."
+        1000, ge=1, description="Maximum number of images in one page of a list; `marker` continues the list."
     )
     list_bytes: Size = Field(
         ByteSize(1 << 20),
@@ -211,17 +209,19 @@ class Settings(BaseModel):
     lease: Seconds = Field(
         60,
         ge=1,
-        description="Lease duration: if its process does not renew it for so many seconds, an upload is "
-        "dead.",
+        description="Lease duration in seconds. An upload whose process does not renew its lease for this "
+        "long is considered dead.",
     )
     sweep_interval: Seconds = Field(
         10,
         ge=0,
-        description="Seconds between two sweeps for dead uploads and jobs. 0: `calotype-manage sweep` does "
-        "it.",
+        description="Seconds between two sweeps for dead uploads and jobs. 0: only `calotype-manage sweep` "
+        "sweeps.",
     )
     job_threads: int = Field(
-        2, ge=0, description="Jobs (copies, imports) that one process runs at a time. 0: others run them."
+        2,
+        ge=0,
+        description="Jobs (copies, imports) that one process runs at a time. 0: other processes run them.",
     )
     job_patience: Seconds = Field(
         3600,
@@ -266,22 +266,23 @@ class Settings(BaseModel):
     )
     disk_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),
-        description="Disk formats that an image may be declared as.",
+        description="Disk formats that an image may be declared as. A list replaces the default, and may "
+        "only select from it. +NAME adds a format of your own.",
     )
     container_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"),
-        description="Container formats that an image may be declared as.",
+        description="Container formats that an image may be declared as. +NAME adds one, as above.",
     )
     md5: bool = Field(
         True,
         description="Compute MD5 (`checksum`, ETag), which today's clients compare, beside SHA-256.",
     )
 
-    # Not settings: what `calotype.config.section` adds.
+    # Not settings: `calotype.config.section` adds these.
     data_dir: Path | None = Field(
-        None, exclude=True, description="The ini file's variable of that name: where files lie by default."
+        None, exclude=True, description="The ini file's variable of that name: where files are by default."
     )
-    ini_file: Path | None = Field(None, exclude=True, description="The file that holds these settings.")
+    ini_file: Path | None = Field(None, exclude=True, description="The file that these settings come from.")
     secret_files: tuple[Path, ...] = Field(
         (), exclude=True, description="The files that `${file:PATH}` reads values from."
     )
@@ -297,30 +298,32 @@ class Settings(BaseModel):
         default_factory=dict, exclude=True, description="The text of all `extension.NAME.OPTION` keys."
     )
 
-    @field_validator("admin_listen")
-    @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
-        if value is not None and not _ADDRESS.fullmatch(value):
-            raise ValueError("it must be HOST:PORT, as 127.0.0.1:9393, or unix:/PATH")
-        if value is not None and not value.startswith("unix:") and int(value.rpartition(":")[2]) > _LAST_PORT:
-            raise ValueError(f"its port must be a number from 1 to {_LAST_PORT}")
-        return value
-
     @field_validator("cors_origins")
     @classmethod
-    def _are_origins(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for origin in value:
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
-                raise ValueError(
-                    f"'{origin}' is not an origin: it must be a scheme and a host, such as "
-                    "https://dashboard.example.com, and nothing behind them"
-                )
+    def _are_safe(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if "*" in value and info.data.get("identity") == "none":
             raise ValueError(
                 "* with calotype.identity = none would let every web page in as an administrator: "
                 "name the origins"
             )
-        return tuple(origin.lower() for origin in value)
+        return value
+
+    @field_validator("disk_formats", "container_formats")
+    @classmethod
+    def _are_known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Return the formats that are listed, or else all known ones, and those that + adds."""
+        known = cls.model_fields[str(info.field_name)].default
+        listed = [name for name in value if not name.startswith("+")]
+        added = [name[1:] for name in value if name.startswith("+")]
+        for name in listed:
+            if name not in known:
+                raise ValueError(
+                    f"'{name}' is no format that is known here{did_you_mean(name, known)}: "
+                    f"write +{name} to add a format of your own"
+                )
+        if "" in added:
+            raise ValueError("'+' names no format: write +NAME")
+        return tuple(dict.fromkeys([*(known if added and not listed else listed), *added]))
 
     def tokens_path(self) -> Path:
         """Return the path of the file of static tokens.
@@ -330,7 +333,7 @@ class Settings(BaseModel):
                 relative.
         """
         if self.tokens_file is None and self.data_dir is None:
-            raise SettingsError("calotype.tokens_file: it is needed by calotype.identity = tokens")
+            raise SettingsError("calotype.tokens_file must be set, because of calotype.identity = tokens")
         path = self.tokens_file or Path(self.data_dir or "") / "tokens.json"
         if not path.is_absolute():
             raise SettingsError(

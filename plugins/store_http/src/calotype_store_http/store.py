@@ -64,7 +64,9 @@ class HttpOptions(StoreOptions):
         (), description="networks that are allowed although they are not public"
     )
     allowed_hosts: tuple[Host, ...] = Field(
-        (), description="names that are allowed whatever they resolve to; their DNS is trusted"
+        (),
+        examples=["mirror.example.com"],
+        description="names that are allowed whatever they resolve to; their DNS is trusted",
     )
     denied_networks: tuple[Network, ...] = Field(
         (), description="networks that are refused although they are public, such as this service's own"

@@ -18,18 +18,28 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+/?$")]
 class S3Options(StoreOptions):
     """What `store.NAME.*` may say when the driver is s3."""
 
-    bucket: str = Field(pattern=r"^[A-Za-z0-9._-]{3,255}$", description="The bucket that holds the images.")
+    bucket: str = Field(
+        pattern=r"^[A-Za-z0-9._-]{3,255}$",
+        examples=["images-1"],
+        description="The bucket that holds the images.",
+    )
     prefix: str = Field(
         "",
         pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/?)*$",
+        examples=["calotype/images"],
         max_length=256,
         description="A folder in the bucket: object names begin with it and a slash.",
     )
     endpoint_url: Url | None = Field(
-        None, description="The server, http(s)://host[:port]; unset: AWS, or what AWS_ENDPOINT_URL says."
+        None,
+        examples=["https://s3.example.com:9000, without a path"],
+        description="The server, http(s)://host[:port]; unset: AWS, or what AWS_ENDPOINT_URL says.",
     )
     region: str | None = Field(
-        None, pattern=r"^[a-z0-9-]{1,63}$", description="The region to sign for; unset: the ambient one."
+        None,
+        pattern=r"^[a-z0-9-]{1,63}$",
+        examples=["eu-central-1"],
+        description="The region to sign for; unset: the ambient one.",
     )
     access_key: str | None = Field(
         None,
@@ -42,7 +52,9 @@ class S3Options(StoreOptions):
         description="Bucket in the path or in the host name; auto: in the path if endpoint_url is set.",
     )
     public_endpoint: Url | None = Field(
-        None, description="The server's URL as clients reach it, for direct URLs; unset: endpoint_url."
+        None,
+        examples=["https://s3.example.com:9000, without a path"],
+        description="The server's URL as clients reach it, for direct URLs; unset: endpoint_url.",
     )
     ca_bundle: FilePath | None = Field(None, description="A PEM file of CA certificates for the server.")
     verify: bool = Field(True, description="Check the server's certificate; false is for tests.")

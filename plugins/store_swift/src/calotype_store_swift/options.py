@@ -18,6 +18,7 @@ class SwiftOptions(StoreOptions):
 
     auth_url: str = Field(
         pattern=r"^https?://",
+        examples=["https://keystone.example.com/v3"],
         description="Keystone's address, or for version 1 the full URL, .../auth/v1.0.",
     )
     auth_version: Literal["1", "3"] = Field("3", description="3: Keystone. 1: tempauth and similar.")
@@ -40,6 +41,7 @@ class SwiftOptions(StoreOptions):
     endpoint: str | None = Field(
         None,
         pattern=r"^https?://",
+        examples=["https://swift.example.com/v1/AUTH_images"],
         description="The storage URL with its account, instead of the catalogue's.",
     )
     ca_bundle: Path | None = Field(

@@ -1,0 +1,88 @@
+"""The kinds of settings: functions that read a plain value, or its text, and raise ValueError for another."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from waitress.adjustments import KNOWN_PROXY_HEADERS
+
+#: The address that waitress gives to every client of a Unix socket.
+UNIX_PEER = "localhost"
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
+
+
+def count(value: Any) -> int:
+    """Read a whole number."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValueError("must be a whole number") from None
+
+
+def size(value: Any) -> int:
+    """Read a number of bytes."""
+    return count(value)
+
+
+def seconds(value: Any) -> float:
+    """Read a number of seconds."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("must be a number of seconds")
+    return number
+
+
+def flag(value: Any) -> bool:
+    """Read a boolean; refuse other texts, which waitress's own cast would take for false."""
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise ValueError("must be true or false")
+    return text in _TRUE
+
+
+def names(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Read names, given as text with blanks between them or one by one."""
+    return tuple(value.split() if isinstance(value, str) else value)
+
+
+def addresses(value: str | Iterable[str]) -> frozenset[str]:
+    """Read IP addresses, given as `names` are."""
+    try:
+        return frozenset(str(ipaddress.ip_address(address)) for address in names(value))
+    except ValueError:
+        raise ValueError("must be IP addresses, such as 127.0.0.1 ::1") from None
+
+
+def mode(value: Any) -> int:
+    """Read the permissions of a file."""
+    try:
+        return int(value, 8)
+    except ValueError:
+        raise ValueError("must be permissions in octal, such as 660") from None
+
+
+def proxy(value: Any) -> str | None:
+    """Read the address of a proxy as waitress compares it: an IP address, or * for every client."""
+    text = str(value or "").strip()
+    if text in ("", "*", UNIX_PEER):
+        return text or None
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IP address, such as 127.0.0.1, or * for every client") from None
+
+
+def proxy_headers(value: str | Iterable[str]) -> set[str]:
+    """Read names of headers that proxies set, given as `names` are."""
+    found = {name.lower() for name in names(value)}
+    others = KNOWN_PROXY_HEADERS - {"forwarded"}
+    if found != {"forwarded"} and not found <= others:
+        raise ValueError(f"must be forwarded, or some of {' '.join(sorted(others))}")
+    return found
