@@ -45,7 +45,7 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
-def test_a_database_that_its_user_may_not_change_is_refused_by_name(open_folder: Path) -> None:
+def test_a_database_that_its_user_may_not_change_is_refused_with_user_and_owner(open_folder: Path) -> None:
     """Such a service would look healthy, but no request could change anything."""
     file = open_folder / "registry.sqlite"
     file.touch()
@@ -53,10 +53,16 @@ def test_a_database_that_its_user_may_not_change_is_refused_by_name(open_folder:
     settings = Settings(**{"sqlalchemy.url": f"sqlite:///{file}"})
 
     told = opened_by_nobody(settings)
-    assert f"(id {NOBODY}) may not read and write {file}" in told
-    assert f"because {file} has the owner 0 and the mode 0644" in told
+    assert f"user 'nobody' (id {NOBODY}) may not read and write {file}, because {file} belongs to" in told
+    assert "belongs to user 'root' (id 0) and has the mode 0644: run this as its owner" in told
 
     file.chmod(0o666)
+    told = opened_by_nobody(settings)
+    assert f"may not create SQLite's files in {open_folder}, because {open_folder} belongs to" in told
+    file.unlink()
+    assert f"may not create SQLite's files in {open_folder}" in opened_by_nobody(settings)
+
+    open_folder.chmod(0o777)
     assert opened_by_nobody(settings) == ""
 
 

@@ -280,6 +280,23 @@ def test_a_copied_database_is_given_an_id_of_its_own_and_lives_beside_its_origin
     assert "store 'file': its place belongs to store 'file' of database" in refused
 
 
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_folder_without_a_database_gets_no_backup(content: bytes | None, tmp_path: Path) -> None:
+    """The command made a backup of 0 bytes and ended with status 0."""
+    need_commands("sqlite3")
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    here = Place(tmp_path / "here", SQLite(), backup)
+    database = here.folder / "calotype.sqlite"
+    if content is not None:
+        database.write_bytes(content)
+
+    here.run(f"if {{ {block_called(PAGE, 'back up SQLite').text} }}; then exit 1; fi")
+
+    assert list(backup.iterdir()) == []
+    assert database.exists() is (content is not None)
+
+
 def test_the_page_shows_where_things_are() -> None:
     """The names that the tests give are the page's own."""
     text = block_called(PAGE, "where things are").text

@@ -1,29 +1,42 @@
-"""Mistakes in commands: each ends with one sentence, and leaves nothing behind."""
+"""Mistakes in commands: each ends the command with one sentence, and nothing is created."""
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import os
 import re
+import sqlite3
+import uuid
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from calotype.cli import main
+from calotype.database import migrate
+from calotype.identity.token_file import TokenFile
+from tests.conftest import StartServer
+from tests.support.database import make_on_postgresql
 from tests.support.forked import run_manage
 from tests.support.server import INI, write_ini
 
+NO_STORE = "there is no store 'fiel' (did you mean file?); use one of: file, http"
 COMMANDS = {
     "no file": (["stores", "nosuch.ini"], 2, "calotype-manage: nosuch.ini: there is no such ini file"),
     "a directory": (["stores", "DIRECTORY"], 2, ": this is a directory: name the ini file in it"),
     "a broken file": (["stores", "BROKEN"], 1, "line 1"),
     "a variable": (["stores", "INI", "data_dri=/x"], 2, "did you mean data_dir?"),
     "no variable": (["stores", "INI", "quickly"], 2, "calotype-manage: 'quickly' is not a variable"),
-    "a role": (["token", "add", "INI", "HOME", "--user", "u", "--role", "memebr"], 1, "did you mean member?"),
+    "a role": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--role", "memebr"],
+        2,
+        "'memebr' is not one of",
+    ),
     "another role": (
         ["token", "add", "INI", "HOME", "--user", "u", "--role", "owner"],
-        1,
-        "admin, member, reader",
+        2,
+        "'admin', 'member', 'reader'",
     ),
     "seconds": (["fsck", "INI", "HOME", "--window", "soon"], 2, "must be a time"),
     "a rate": (["fsck", "INI", "HOME", "--deep", "fast"], 2, "must be a size"),
@@ -37,12 +50,82 @@ COMMANDS = {
         1,
         "not a database",
     ),
+    "no name of a user": (["token", "add", "INI", "HOME", "--user", ""], 2, "it must not be empty"),
+    "a blank project": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--project", " "],
+        2,
+        "it must not be empty",
+    ),
+    "days that are no number": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--days", "nan"],
+        2,
+        "not nan",
+    ),
+    "too many days": (["token", "add", "INI", "HOME", "--user", "u", "--days", "1e12"], 2, "number of days"),
+    "a time": (["audit", "INI", "HOME", "--since", "yesterday"], 2, "not 'yesterday'"),
+    "an id": (["audit", "INI", "HOME", "--image", "mine"], 2, "not 'mine'"),
+    "a store to scrub": (["scrub", "run", "INI", "HOME", "--store", "fiel"], 1, NO_STORE),
+    "a store to resume": (["scrub", "resume", "INI", "fiel", "HOME"], 1, NO_STORE),
+    "a store to check": (["fsck", "INI", "HOME", "--store", "fiel"], 1, NO_STORE),
+    "a store of findings": (["findings", "INI", "HOME", "--store", "fiel"], 1, NO_STORE),
+    "a store to create": (["stores", "INI", "HOME", "--create", "fiel"], 1, NO_STORE),
+    "a store to claim": (["stores", "INI", "HOME", "--claim", "fiel"], 1, NO_STORE),
+    "a store that is not scrubbed": (
+        ["scrub", "run", "INI", "HOME", "--store", "http"],
+        1,
+        "the store 'http' is not scrubbed: see store.http.scrub and store.http.scrub_rate",
+    ),
+    "another owner of a place that is ours": (
+        ["stores", "INI", "HOME", "--claim", "file", "--from", "123"],
+        1,
+        "its marker does not name the database 123 of --from: its place belongs to this store",
+    ),
+    "a relative data_dir": (
+        ["db", "upgrade", "INI", "data_dir=var"],
+        1,
+        "its path var/calotype.sqlite is relative, because data_dir = var is",
+    ),
+    "a relative data_dir for tokens": (
+        ["token", "add", "INI", "data_dir=var", "--user", "u"],
+        1,
+        "var/tokens.json is relative",
+    ),
+}
+#: Each command that needs the tables, without INI and VARIABLES.
+EMPTY = (
+    "db downgrade --to=0001",
+    "db new-id --yes",
+    "db check",
+    "images undelete ID",
+    "images unquarantine ID",
+    "sweep",
+    "fsck",
+    "findings",
+    "scrub show",
+    "scrub run",
+    "scrub resume STORE",
+    "audit",
+    "stores",
+)
+#: Mistakes in the URL of the database, and parts of the answers of every command.
+URLS = {
+    "no file": ("sqlite://", "it names no file: write sqlite:////PATH, with four slashes"),
+    "memory": ("sqlite:///:memory:", "a database in memory cannot be used"),
+    "memory by a URI": ("sqlite:///file::memory:?uri=true", "a database in memory cannot be used"),
+    "memory by a mode": ("sqlite:///file:x?mode=memory&uri=true", "a database in memory cannot be used"),
+    "three slashes": ("sqlite:///srv/x.sqlite", "its path srv/x.sqlite is relative"),
+    "a directory": ("sqlite:///{home}", "{home} is a directory: name a file in it"),
+    "a placeholder": ("postgresql+psycopg://user@host:port/x", "the port must be a number, not 'port'"),
+    "a port": ("postgresql+psycopg://user@host:99999/x", "from 1 to 65535, not 99999"),
+    "an @ in the password": ("postgresql+psycopg://u:hun@ter2@h/x", "must be percent-encoded"),
+    "a / in the password": ("mysql+pymysql://u:hun/ter2@h/x", "must be percent-encoded"),
+    "a foreign database": ("sqlite:///{home}/foreign", "holds tables of another program (b, songs)"),
 }
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_mistake_ends_a_command_with_a_sentence(name: str, template: Path, tmp_path: Path) -> None:
-    """r1-E4, r1-E5, r1-E6, r1-E7: a hint repeats the variables that were given."""
+    """r1-E4, r1-E5, r1-E6, r1-E7: a command in the sentence has the variables of this command line."""
     words, status, wanted = COMMANDS[name]
     broken = tmp_path / "broken.ini"
     broken.write_text("x = y\n")
@@ -62,12 +145,52 @@ def test_a_mistake_ends_a_command_with_a_sentence(name: str, template: Path, tmp
         assert f"calotype-manage db upgrade {INI} data_dir={tmp_path}/new" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["db upgrade", "db current", "stores", "findings"])
+@pytest.mark.parametrize("name", URLS)
+def test_a_mistake_in_the_databases_url_ends_each_command_with_a_sentence(
+    name: str, command: str, tmp_path: Path
+) -> None:
+    url, said = (text.replace("{home}", str(tmp_path)) for text in URLS[name])
+    with contextlib.closing(sqlite3.connect(tmp_path / "foreign")) as foreign:
+        foreign.executescript("CREATE TABLE songs (id); CREATE TABLE b (id)")
+    before = (tmp_path / "foreign").read_bytes()
+    done = run_here(*command.split(), INI, f"data_dir={tmp_path}/data", f"database_url={url}")
+    assert done.exit_code == 1, done.output
+    assert said in done.stderr
+    assert "ter2" not in done.output
+    assert isinstance(done.exception, SystemExit)
+    assert [path.name for path in tmp_path.iterdir()] == ["foreign"]
+    assert (tmp_path / "foreign").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", EMPTY)
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.campaign)])
+def test_each_command_on_an_empty_database_names_the_command_that_fills_it(
+    command: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """On PostgreSQL, `stores` ended with a traceback; on SQLite, with status 0."""
+    if kind == "sqlite":
+        (tmp_path / "empty").touch()
+        url = f"sqlite:///{tmp_path}/empty"
+    else:
+        url = make_on_postgresql(request.getfixturevalue("postgres"), f"t{uuid.uuid4().hex}")
+    words = command.split()
+    split = 1 + (words[0] in ("images", "scrub", "db"))
+    variables = [f"data_dir={tmp_path}", f"database_url={url}"]
+    done = run_here(*words[:split], INI, *words[split:], *variables)
+    assert done.exit_code == 1, done.output
+    assert "the database is empty" in done.stderr
+    assert isinstance(done.exception, SystemExit)
+    if "downgrade" not in command:
+        assert f"run `calotype-manage db upgrade {INI} data_dir={tmp_path} " in done.stderr
+
+
 def run_here(*words: str | Path) -> Result:
-    """Run `calotype-manage WORDS` in this process, which is faster than a process for each of many."""
+    """Run `calotype-manage WORDS` in this process, which is faster than in one of its own."""
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-#: Each command that sets nothing up, without INI and VARIABLES.
+#: Each command that creates no database, without INI and VARIABLES.
 LOOKING = (
     "db downgrade --to=0001",
     "db current",
@@ -88,8 +211,8 @@ LOOKING = (
 
 
 @pytest.mark.parametrize("command", LOOKING)
-def test_a_command_says_that_there_is_no_database_and_leaves_nothing(command: str, tmp_path: Path) -> None:
-    """A misspelt data_dir got a directory with an empty database."""
+def test_a_command_without_a_database_is_refused_and_creates_none(command: str, tmp_path: Path) -> None:
+    """Where data_dir was misspelt, commands created a directory with an empty database."""
     ini = INI if "MIGRATE" not in command else write_ini(tmp_path, {"calotype.migrate": "false"})
     words = command.replace(" MIGRATE", "").split()
     split = 1 + (words[0] in ("db", "images", "scrub"))
@@ -111,7 +234,7 @@ def test_a_command_says_that_there_is_no_database_and_leaves_nothing(command: st
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_command_that_makes_no_database_leaves_nothing(
+def test_a_command_that_needs_no_database_creates_no_directory(
     words: list[str], status: int, said: str, tmp_path: Path
 ) -> None:
     url = ["database_url=x"] if "URL" in words else []
@@ -124,8 +247,8 @@ def test_a_command_that_makes_no_database_leaves_nothing(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
-def test_files_that_root_makes_belong_to_the_owner_of_the_parent_directory(tmp_path: Path) -> None:
-    """The service's user could write neither to root's directories nor to its files."""
+def test_files_that_root_creates_belong_to_the_owner_of_the_parent_directory(tmp_path: Path) -> None:
+    """The service could not write to directories and files that belonged to root."""
     service, group = 61_001, 61_002
     above = tmp_path / "above"
     above.mkdir()
@@ -143,7 +266,7 @@ def test_files_that_root_makes_belong_to_the_owner_of_the_parent_directory(tmp_p
 
 
 def test_stores_shows_every_value_as_an_ini_file_has_it(tmp_path: Path) -> None:
-    """Python's True, and none of the keys that the core reads."""
+    """The command showed Python's True, and none of the keys that the core reads."""
     keys = {
         "calotype.stores": "file",
         "store.file.quota": "${env:QUOTA}",
@@ -176,12 +299,79 @@ def test_stores_shows_every_value_as_an_ini_file_has_it(tmp_path: Path) -> None:
     ("role", "warned"),
     [(["--role=member"], True), ([], True), (["--role=admin"], False), (["--role=reader"], False)],
 )
-def test_a_token_that_can_make_no_image_is_made_with_a_warning(
+def test_a_token_that_cannot_create_images_is_created_with_a_warning(
     role: list[str], warned: bool, tmp_path: Path
 ) -> None:
-    """Each upload with it is 403."""
+    """Every upload with this token is refused with 403."""
     done = run_here("token", "add", INI, "--user=u", *role, f"data_dir={tmp_path}")
     assert done.exit_code == 0
-    assert done.stdout.startswith("token of u, good for ever: ")
+    assert done.stdout.startswith("token of u, never expires: ")
     assert done.stderr.count("\n") == warned
     assert ("it has no project" in done.stderr and "--project" in done.stderr) is warned
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [(None, "does not exist"), ("[]", "has no token"), ("EXPIRED", "has only expired tokens")],
+)
+def test_a_file_of_tokens_that_admits_nobody_is_a_warning(
+    text: str | None, state: str, tmp_path: Path, start_server: StartServer
+) -> None:
+    """Every request got 401, and neither the log nor `stores` said why."""
+    file = tmp_path / "tokens.json"
+    if text == "EXPIRED":
+        TokenFile(file).add("u", "p", (), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+    elif text is not None:
+        file.write_text(text)
+        file.chmod(0o600)
+    server = start_server({"calotype.identity": "tokens", "calotype.tokens_file": str(file)})
+    said = f"the file of tokens {file} {state}, so every request that needs a token is refused"
+    assert said in server.log
+    done = run_here("stores", server.ini, *server.variables)
+    assert (done.exit_code, f"warning: {said}" in done.output) == (0, True), done.output
+    assert f"run `calotype-manage token add {server.ini} " in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[\n{]", "line 2 column 2"),
+        ('[{"id": "x", "sha256": "y"}]', "token 1, user: Field required"),
+        ("{}", "is damaged: input should be a valid array"),
+    ],
+)
+def test_a_damaged_file_of_tokens_is_refused_with_the_place_and_the_cure(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tokens.json").write_text(text)
+    done = run_here("token", "list", INI, f"data_dir={tmp_path}")
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert f"create new tokens with `calotype-manage token add {INI} data_dir={tmp_path}`" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["images", ""])
+def test_a_relative_path_of_a_file_store_is_refused(path: str, template: Path, tmp_path: Path) -> None:
+    """The path led to another directory wherever a command was started."""
+    ini = tmp_path / "calotype.ini"
+    ini.write_text(
+        INI.read_text().replace("store.file.path = ${data_dir}/images", f"store.file.path = {path}")
+    )
+    done = run_here("stores", ini, f"data_dir={template}")
+    assert done.exit_code == 1
+    assert "option path: must be an absolute path, because a relative one depends" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["db", "downgrade", "--to=metadefs_0"], ["db", "new-id", "--yes"]])
+def test_a_change_of_the_whole_database_is_refused_while_a_process_serves(
+    words: list[str], start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Afterwards every list got 503, while /readyz reported that the database was ok."""
+    monkeypatch.setattr(migrate, "older_than", lambda revision, branch: ["metadefs_0"])
+    server = start_server()
+    (process,) = server.readyz(lambda ready: ready.json.get("processes")).json["processes"]
+    done = run_here(*words[:2], server.ini, *words[2:], *server.variables)
+    assert done.exit_code == 1, done.output
+    said = f"a process still serves on this database ({process['host']}, pid {process['pid']}): stop"
+    assert said in done.stderr
+    assert server.get("/images").status == 200

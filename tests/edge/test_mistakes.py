@@ -376,8 +376,12 @@ def test_an_ini_file_that_the_user_may_not_read_is_not_called_missing(command: C
         ini.chmod(0o640)
         unreadable = said_to_nobody(lambda: command(argv))
     denied = rf"{ini}: permission denied: .*\(id {NOBODY}\) may not read {ini}, because "
-    assert re.search(rf"{denied}{folder} has the owner 0 and the mode 0700", closed), closed
-    assert re.search(rf"{denied}{ini} has the owner 0 and the mode 0640", unreadable), unreadable
+    assert re.search(rf"{denied}{folder} belongs to user 'root' \(id 0\) and has the mode 0700", closed), (
+        closed
+    )
+    assert re.search(rf"{denied}{ini} belongs to user 'root' \(id 0\) and has the mode 0640", unreadable), (
+        unreadable
+    )
 
 
 def said_to_nobody(run: Callable[[], object]) -> str:

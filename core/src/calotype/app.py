@@ -30,7 +30,7 @@ from calotype.database.opening import open_database
 from calotype.extensions import Extension, branches_of, load_extensions, mount, work_of
 from calotype.identity.exposure import find_exposed
 from calotype.identity.security import make_security
-from calotype.identity.token_file import TokenFile, TokensUnreadable
+from calotype.identity.token_file import TokensUnreadable, find_missing_tokens
 from calotype.images.lifecycle import Lifecycle
 from calotype.model import policy
 from calotype.stores.catalog import Catalog, build_catalog
@@ -150,12 +150,11 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
         SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: the file cannot be served.
     """
     settings = read_settings(global_config, given)
-    if settings.identity == "tokens":
-        TokenFile(settings.tokens_path()).entries()
+    warnings = find_missing_tokens(settings)
     service = open_service(settings, makes_database=settings.migrate)
     prepare_schema(service.database, settings, service.extensions)
     service.places.start(named=settings.stores is not None)
-    for sentence in find_exposed(settings, service.stores):
+    for sentence in (*find_exposed(settings, service.stores), *warnings):
         log.warning("%s", sentence)
     _warn_of_no_filter(settings)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}

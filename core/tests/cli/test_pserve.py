@@ -1,4 +1,4 @@
-"""How `pserve` reads [server:main]: variables, units, hints, and the place of a mistake."""
+"""How `pserve` reads [server:main]: variables, units, hints, and the places of mistakes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from calotype_server import ServerSettings
 
 
 def read(folder: Path, *lines: str, use: str = "egg:calotype-server#main") -> ServerSettings | None:
-    """Read the section with these lines, of which the first is line 5."""
+    """Return the settings of a section with these lines; the first of them is line 5 of the file."""
     ini = folder / "test.ini"
     ini.write_text("\n".join(["[DEFAULT]", "port = 0", "[server:main]", f"use = {use}", *lines, ""]))
     return _Loader(get_config_loader(str(ini))).server_settings(None, {})
@@ -74,8 +74,8 @@ def test_a_mistake_is_one_sentence_that_begins_with_its_place(
     assert "canary" not in str(error.value)
 
 
-def test_workers_are_left_when_every_download_of_four_stores_hangs() -> None:
-    """A store that hangs keeps `max_downloads` workers, and the server replaces `blocked_threads`."""
+def test_workers_are_left_if_all_downloads_of_four_stores_hang() -> None:
+    """A hanging store blocks `max_downloads` workers, and the server replaces `blocked_threads`."""
     assert ServerSettings().blocked_threads >= 4 * Bounds().max_downloads
 
 

@@ -226,6 +226,31 @@ def test_an_empty_database_is_refused_with_the_command_to_run(engine):
     )
 
 
+@pytest.mark.parametrize("revision", [None, "2023_1_expand01"])
+def test_a_database_of_another_program_is_refused_before_anything_is_changed(engine, path, revision):
+    """Tables with the same names do not prove that the database is ours, nor does a version table."""
+    with engine.begin() as connection:
+        for name in ("images", "songs", *(["alembic_version"] if revision else [])):
+            connection.exec_driver_sql(f"CREATE TABLE {name} (version_num VARCHAR(32))")
+        if revision:
+            connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{revision}')")
+    before = dump(path)
+
+    with pytest.raises(
+        SchemaMismatch, match=r"holds tables of another program \((alembic_version, )?songs\)"
+    ):
+        migrate.upgrade(engine)
+
+    assert dump(path) == before
+
+
+def test_an_upgrade_that_was_interrupted_after_its_first_table_is_no_other_program(engine):
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE image_tags (image_id VARCHAR(36))")
+    with pytest.raises(SchemaMismatch, match="the database is empty"):
+        migrate.require_newest(engine)
+
+
 def test_a_database_of_another_version_is_refused_too(engine, path):
     migrate.upgrade(engine)
     with contextlib.closing(sqlite3.connect(path)) as raw:

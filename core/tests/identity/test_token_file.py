@@ -73,7 +73,7 @@ def test_with_a_damaged_file_no_caller_can_be_identified(tokens: TokenFile, text
     token = tokens.add("alice", "demo", ())
     assert tokens.caller(token) is not None
     tokens.path.write_bytes(text)
-    with pytest.raises(TokensUnreadable, match=r"^the file of tokens \S+/tokens.json is damaged: \d+ errors"):
+    with pytest.raises(TokensUnreadable, match=r"^the file of tokens \S+/tokens.json is damaged: \w+"):
         tokens.caller(token)
 
 

@@ -466,6 +466,7 @@ def test_a_failing_disk_makes_the_store_unavailable_and_names_no_path(store, mon
 
     assert str(store.options.path.parent) not in str(caught.value)
     assert isinstance(caught.value, Misconfigured) == (code == errno.EACCES)  # r1-E2
+    assert ("the user that the service runs as must own it" in str(caught.value)) == (code == errno.EACCES)
     assert everything_in(store) == []
 
 

@@ -1,96 +1,104 @@
-"""`calotype-manage db`: the database's schema."""
+"""`calotype-manage db`: the database's schema and its id."""
 
 from __future__ import annotations
 
-import click
-from sqlalchemy import Engine
+import contextlib
+import datetime
+import time
+from collections.abc import Sequence
 
-from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
+import click
+
+from calotype.cli.ini import Refusal, ready_database, takes_settings
 from calotype.config.settings import Settings
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.errors import NoIdentity
 from calotype.database.opening import open_database
+from calotype.database.processes import ServingProcess
 from calotype.extensions import branches_of, load_extensions
+from calotype.transfers.heartbeat import INTERVAL
+
+#: How long to wait for heartbeats, in seconds: longer than the interval between two of a process.
+_WATCH = INTERVAL + 5
+#: Processes whose last heartbeat is older do not serve any more, even if clocks differ by minutes.
+_STALE = datetime.timedelta(minutes=10)
 
 
 @click.group()
 def db() -> None:
-    """Bring the database's schema up to date, or look at it.
+    """Upgrade, downgrade and check the database's schema.
 
     The core has a branch of migrations, and so has each extension that is on and keeps tables.
     """
 
 
 @db.command()
-@takes_ini
-def upgrade(ini: str, variables: dict[str, str]) -> None:
+@takes_settings()
+def upgrade(settings: Settings) -> None:
     """Upgrade the database to the newest schema, unless it is there already."""
-    with refusals():
-        settings = load_settings(ini, variables)
-        branches = _branches(settings)
-        engine = open_database(settings, makes_database=True).engine
-        before = [migrate.current(engine, branch) for branch in branches]
-        migrate.upgrade(engine, branches, tell=_tell)
+    branches = branches_of(load_extensions(settings))
+    with contextlib.closing(open_database(settings, makes_database=True)) as database:
+        before = [migrate.current(database.engine, branch) for branch in branches]
+        migrate.upgrade(database.engine, branches, tell=_tell)
     for branch, was in zip(branches, before, strict=True):
         at = branch.newest
         click.echo(f"{branch.name}: at {at}" if was == at else f"{branch.name}: {was or 'empty'} -> {at}")
 
 
 @db.command()
-@takes_ini
+@takes_settings()
 @click.option(
     "--to", "revision", required=True, metavar="REVISION", help="The newest revision of an older version."
 )
-def downgrade(ini: str, variables: dict[str, str], revision: str) -> None:
-    """Take the database back to an older version's schema; what only newer ones can hold is lost.
+def downgrade(settings: Settings, revision: str) -> None:
+    """Take the database back to an older version's schema; data that only newer ones can hold is lost.
 
-    The branch of an extension is found by the revision's name.
+    The branch of an extension is found by the revision's name. No service may use the database meanwhile.
     """
-    with refusals():
-        settings = load_settings(ini, variables)
-        engine = open_database(settings, makes_database=False).engine
-        for branch in _branches(settings):
-            before = migrate.current(engine, branch)
+    branches = branches_of(load_extensions(settings))
+    with contextlib.closing(open_database(settings, makes_database=False)) as database:
+        for branch in branches:
+            before = migrate.current(database.engine, branch)
             if revision in migrate.older_than(before, branch):
-                migrate.downgrade(engine, revision, branch, tell=_tell)
+                _require_unused(database)
+                migrate.downgrade(database.engine, revision, branch, tell=_tell)
                 click.echo(f"{branch.name}: {before} -> {revision}")
                 return
-        raise Refusal(
-            f"the database is at {migrate.current(engine) or 'none'}; there is no way back to {revision}"
-        )
+        at = migrate.current(database.engine)
+    state = f"at {at}; there is no way back to {revision}" if at else "empty; there is nothing to downgrade"
+    raise Refusal(f"the database is {state}")
 
 
 @db.command()
-@takes_ini
-def current(ini: str, variables: dict[str, str]) -> None:
+@takes_settings()
+def current(settings: Settings) -> None:
     """Print each branch's revision in the database, and the newest one."""
-    with refusals():
-        engine, branches = _open(ini, variables)
-        for branch in branches:
-            at = migrate.current(engine, branch) or "none"
+    with contextlib.closing(open_database(settings, makes_database=False)) as database:
+        for branch in branches_of(load_extensions(settings)):
+            at = migrate.current(database.engine, branch) or "none"
             click.echo(f"{branch.name}: at {at}, newest {branch.newest}")
 
 
 @db.command("new-id")
-@takes_ini
+@takes_settings()
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def new_id(ini: str, variables: dict[str, str], yes: bool) -> None:
+def new_id(settings: Settings, yes: bool) -> None:
     """Give the database a new database id, for a copy that is to be used beside its original.
 
     No service may use the database meanwhile.
     """
-    with refusals():
-        settings = load_settings(ini, variables)
-        database = open_database(settings, makes_database=False)
-        migrate.require_newest(database.engine)
-        old = _identity_of(database)
+    with ready_database(settings) as database:
+        _require_unused(database)
+        try:
+            old = database.identity().id
+        except NoIdentity:
+            old = None
         click.echo(
             f"The database is database {old or 'without an id'}. With a new id it is another database: it "
             "may not use the places of its stores until each is claimed for it, with\n"
             f"  calotype-manage stores {settings.arguments} --claim NAME{f' --from {old}' if old else ''}\n"
-            "A place belongs to one database only: give a copied database copies of the stores, and stop "
-            "the services that use this database before you go on."
+            "A place belongs to one database only: give a copied database copies of the stores."
         )
         if not yes:
             click.confirm("Give it a new id?", abort=True)
@@ -99,34 +107,45 @@ def new_id(ini: str, variables: dict[str, str], yes: bool) -> None:
     click.echo(f"{old or 'none'} -> {made.id}")
 
 
-def _identity_of(database: Database) -> str | None:
-    try:
-        return database.identity().id
-    except NoIdentity:
-        return None
-
-
 @db.command()
-@takes_ini
-def check(ini: str, variables: dict[str, str]) -> None:
+@takes_settings()
+def check(settings: Settings) -> None:
     """Compare the database with the tables that this version needs. Exit status 1 if they differ."""
-    with refusals():
-        engine, branches = _open(ini, variables)
-        migrate.require_newest(engine, branches)
-        found = [one for branch in branches for one in migrate.differences(engine, branch)]
+    branches = branches_of(load_extensions(settings))
+    with contextlib.closing(open_database(settings, makes_database=False)) as database:
+        migrate.require_newest(database.engine, branches)
+        found = [one for branch in branches for one in migrate.differences(database.engine, branch)]
     if found:
         raise Refusal("the database differs from the models: " + "; ".join(str(one[0]) for one in found))
     for branch in branches:
         click.echo(f"{branch.name}: at {branch.newest}, as it should be")
 
 
-def _open(ini: str, variables: dict[str, str]) -> tuple[Engine, list[migrate.Branch]]:
-    settings = load_settings(ini, variables)
-    return open_database(settings, makes_database=False).engine, _branches(settings)
+def _require_unused(database: Database) -> None:
+    """Refuse to continue if a process serves on the database, and so renews its heartbeat.
+
+    A heartbeat alone does not prove that its process runs: that of a killed process stays in the database,
+    and a copied database has those of the original's processes.
+    """
+    seen = {process.id: process.seen_at for process in database.processes.all()}
+    if not any(at > datetime.datetime.now(datetime.UTC) - _STALE for at in seen.values()):
+        return
+    _tell(f"waiting for up to {_WATCH} s to see whether a process still serves on this database")
+    end = time.monotonic() + _WATCH
+    while time.monotonic() < end:
+        time.sleep(0.2)
+        listed = database.processes.all()
+        serving = [process for process in listed if process.seen_at != seen.get(process.id)]
+        if serving:
+            raise Refusal(
+                f"a process still serves on this database ({_names(serving)}): stop every process first"
+            )
+        if not listed:
+            return
 
 
-def _branches(settings: Settings) -> list[migrate.Branch]:
-    return branches_of(load_extensions(settings))
+def _names(processes: Sequence[ServingProcess]) -> str:
+    return ", ".join(f"{process.host}, pid {process.pid}" for process in processes)
 
 
 def _tell(sentence: str) -> None:

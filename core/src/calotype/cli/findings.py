@@ -1,57 +1,50 @@
-"""`calotype-manage findings`: what fsck and the scrubber found and what is still wrong."""
+"""`calotype-manage findings`: the problems that fsck and the scrubber found and that are still open."""
 
 from __future__ import annotations
 
-import datetime
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
-from calotype.database import migrate
+from calotype.cli.ini import Refusal, ready_database, takes_settings
+from calotype.cli.records import print_records, show_time
+from calotype.cli.stores import require_store
+from calotype.config.settings import Settings
 from calotype.database.database import Database
-from calotype.database.opening import open_database
 from calotype.model.findings import Finding, FindingState
+from calotype.stores import discovery
 
 _PAGE = 500
 
 
 @click.command()
-@takes_ini
+@takes_settings()
 @click.option("--store", metavar="NAME", help="Only findings in this store.")
 @click.option("--lift", metavar="ID", help="Close the finding with this id, instead of listing findings.")
-def findings(ini: str, variables: dict[str, str], store: str | None, lift: str | None) -> None:
+def findings(settings: Settings, store: str | None, lift: str | None) -> None:
     """List the open findings of fsck and the scrubber, oldest first.
 
     On a terminal the output is for people; elsewhere each finding is a JSON object on a line. A later
     check closes a finding when the problem is gone. A lifted finding opens again if a check sees it again.
     """
-    with refusals():
-        database = open_database(load_settings(ini, variables), makes_database=False)
-        try:
-            migrate.require_newest(database.engine)
-            if lift is not None:
-                _lift(database, lift)
-            else:
-                _show(_open(database, store))
-        finally:
-            database.close()
+    with ready_database(settings) as database:
+        if lift is not None:
+            with database.unit() as unit:
+                lifted = unit.lift_finding(lift)
+            if not lifted:
+                raise Refusal(f"there is no open finding '{lift}'")
+            click.echo(f"{lift} is lifted")
+            return
+        if store is not None:
+            # The drivers are not loaded: a driver that fails must not hide the findings.
+            configured = settings.stores or (*settings.store_options, *discovery.installed())
+            require_store(store, {*configured, *database.stores_in_use()})
+        print_records(_find(database, store), asdict, _to_text)
 
 
-def _lift(database: Database, finding_id: str) -> None:
-    with database.unit() as unit:
-        lifted = unit.lift_finding(finding_id)
-    if not lifted:
-        raise Refusal(f"there is no open finding '{finding_id}'")
-    click.echo(f"{finding_id} is lifted")
-
-
-def _open(database: Database, store: str | None) -> Iterator[Finding]:
+def _find(database: Database, store: str | None) -> Iterator[Finding]:
     page = database.findings(FindingState.OPEN, store, _PAGE)
     yield from page.findings
     while page.more:
@@ -59,18 +52,14 @@ def _open(database: Database, store: str | None) -> Iterator[Finding]:
         yield from page.findings
 
 
-def _show(found: Iterator[Finding]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        for finding in found:
-            click.echo(json.dumps(asdict(finding), default=str))
-        return
-    for finding in found:
-        lines = Table.grid(padding=(0, 2))
-        for name in ("image_id", "subject", "detail", "found_at", "seen_at"):
-            value = getattr(finding, name)
-            shown = f"{value:%F %R} UTC" if isinstance(value, datetime.datetime) else value
-            if shown:
-                lines.add_row(f"  {name.partition('_')[0]}", escape(shown))
-        console.print(f"[bold]{finding.id}[/]: {finding.kind}, in store '{escape(finding.store)}'")
-        console.print(lines)
+def _to_text(finding: Finding) -> str:
+    """Return the lines of a finding for people."""
+    rows = {
+        "image": finding.image_id,
+        "subject": finding.subject,
+        "detail": finding.detail,
+        "found": show_time(finding.found_at),
+        "seen": show_time(finding.seen_at),
+    }
+    lines = [f"  {name:<9}{escape(value)}" for name, value in rows.items() if value]
+    return "\n".join([f"[bold]{finding.id}[/]: {finding.kind}, in store '{escape(finding.store)}'", *lines])

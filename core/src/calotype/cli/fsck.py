@@ -1,32 +1,39 @@
-"""`calotype-manage fsck`: compare the database with what the stores hold."""
+"""`calotype-manage fsck`: compare the database with the stores."""
 
 from __future__ import annotations
 
-import json
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress as Bar
 from rich.progress import TextColumn, TimeElapsedColumn
 
-from calotype.cli.ini import Quantity, Refusal, open_ready, refusals, takes_ini
+from calotype.cli.ini import Quantity, ready_service, takes_settings
+from calotype.cli.records import print_records
+from calotype.cli.stores import require_store
 from calotype.config.quantities import parse_seconds, parse_size
+from calotype.config.settings import Settings
 from calotype.model.findings import FindingKind
 from calotype.transfers.fsck import checks
 from calotype.transfers.fsck.steps import Plan, Problem, Refused, Step
 
-#: Slower than this, nobody means: a number without a unit once was MiB a second.
+#: A lower rate is a mistake: a number without a unit once meant MiB a second.
 _RATE = Quantity("rate", parse_size, 1024, ": it is bytes a second, so write 100MiB for 100 MiB a second")
-#: What means that something could not be looked at.
-_UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
+#: The problems that mean that something could not be checked.
+_UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 
 
 @click.command()
-@takes_ini
+@takes_settings()
 @click.option("--store", "only", metavar="NAME", help="Check only this store.")
 @click.option(
     "--deep",
+    "rate",
     type=_RATE,
     metavar="RATE",
     help="Also read all bytes, at this rate per second, such as 100MiB.",
@@ -52,16 +59,7 @@ _UNSEEN = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 @click.option(
     "--after", default="", metavar="KEY", help="Continue after this key, which an earlier run printed."
 )
-def fsck(
-    ini: str,
-    variables: dict[str, str],
-    only: str | None,
-    deep: float | None,
-    repair: bool,
-    agreed: int,
-    window: float,
-    after: str,
-) -> None:
+def fsck(settings: Settings, only: str | None, after: str, **planned: Any) -> None:
     """Compare the database with the stores, in both directions. Remove nothing unless --repair is given.
 
     On a terminal a line shows the progress; elsewhere each problem is a JSON object on a line.
@@ -69,74 +67,65 @@ def fsck(
     Exit status: 0 all is well, 1 a problem remains or the command could not run,
     2 a store could not be checked.
     """
-    if agreed and not repair:
+    plan = Plan(**planned)
+    if plan.agreed and not plan.repair:
         raise click.UsageError("--yes-remove agrees to what --repair removes: give --repair too")
-    plan = Plan(window, deep, repair, agreed)
-    with refusals():
-        service = open_ready(ini, variables)
+    report = _Report()
+    with ready_service(settings) as service:
+        if only is not None:
+            require_store(only, {*service.stores.entries, *service.database.stores_in_use()})
+        todo = checks(service.database, service.stores, plan, service.places.may_repair, only)
         try:
-            todo = list(checks(service.database, service.stores, plan, service.places.may_repair, only))
-            if only is not None and not todo:
-                raise Refusal(f"there is no store '{only}'")
-            report = _Report()
-            with report:
-                for check in todo:
-                    for step in check.run(after):
-                        report.show(step)
-        finally:
-            service.close()
+            with report.bar:
+                print_records(report.problems(check.run(after) for check in todo), asdict, _to_text)
+        finally:  # the database may have failed half way
+            print_records([report], _Report.to_json, _Report.to_text)
+            for refused in report.refusals:
+                click.echo(f"calotype-manage: store '{refused.store}': {refused.reason}", err=True)
     if report.status:
         raise click.exceptions.Exit(report.status)
 
 
 class _Report:
-    """Problems on standard output; on a terminal, how far it is on standard error."""
+    """The counts of a run so far and its exit status; on a terminal, `bar` shows the progress."""
 
     def __init__(self) -> None:
-        self.status = 0
-        self._console = Console(stderr=True)
-        self._bar = Bar(
-            TextColumn("{task.completed} looked at, {task.fields[found]} wrong, at {task.fields[key]}"),
+        self.status = self.looked = self.wrong = 0
+        self.refusals: list[Refused] = []
+        console = Console(stderr=True)
+        self.bar = Bar(
+            TextColumn("{task.completed} looked at, {task.fields[wrong]} wrong, at {task.fields[key]}"),
             TimeElapsedColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
+            console=console,
+            disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("fsck", total=None, found=0, key="-")
-        self._found = 0
-        self._looked = 0
-        self._refusals: list[Refused] = []
 
-    def __enter__(self) -> None:
-        self._bar.start()
+    def problems(self, runs: Iterable[Iterable[Step]]) -> Iterator[Problem]:
+        """Yield the problems among the steps, and count all steps."""
+        task = self.bar.add_task("fsck", total=None, wrong=0, key="-")
+        for step in itertools.chain.from_iterable(runs):
+            if isinstance(step, Refused):
+                self.refusals.append(step)
+                self.status = max(self.status, 1)
+                continue
+            self.looked += 1
+            if isinstance(step, Problem):
+                self.wrong += 1
+                if not step.repaired:
+                    self.status = max(self.status, 2 if step.fault in _UNCHECKED else 1)
+                yield step
+            self.bar.update(task, completed=self.looked, wrong=self.wrong, key=step.key)
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-        if self._console.is_terminal:
-            click.echo(f"{self._looked} looked at, {self._found} wrong")
-        else:
-            click.echo(json.dumps({"looked": self._looked, "wrong": self._found}))
-        for refused in self._refusals:
-            click.echo(f"calotype-manage: store '{refused.store}': {refused.reason}", err=True)
+    def to_json(self) -> dict[str, int]:
+        return {"looked": self.looked, "wrong": self.wrong}
 
-    def show(self, step: Step) -> None:
-        if isinstance(step, Refused):
-            self._refusals.append(step)
-            self.status = max(self.status, 1)
-            return
-        self._looked += 1
-        if isinstance(step, Problem):
-            self._found += 1
-            if not step.repaired:
-                self.status = max(self.status, 2 if step.fault in _UNSEEN else 1)
-            self._print(step)
-        self._bar.update(self._task, completed=self._looked, found=self._found, key=step.key)
+    def to_text(self) -> str:
+        return f"{self.looked} looked at, {self.wrong} wrong"
 
-    def _print(self, problem: Problem) -> None:
-        if not self._console.is_terminal:
-            click.echo(json.dumps(asdict(problem)))
-            return
-        where = " ".join(filter(None, (problem.image_id, problem.key)))
-        detail = f" ({problem.detail})" if problem.detail else ""
-        removed = ", removed" if problem.repaired else ""
-        click.echo(f"store '{problem.store}': {problem.fault}: {where}{detail}{removed}")
+
+def _to_text(problem: Problem) -> str:
+    where = " ".join(filter(None, (problem.image_id, problem.key)))
+    detail = f" ({problem.detail})" if problem.detail else ""
+    removed = ", removed" if problem.repaired else ""
+    return escape(f"store '{problem.store}': {problem.fault}: {where}{detail}{removed}")

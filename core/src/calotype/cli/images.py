@@ -1,11 +1,12 @@
-"""`calotype-manage images` and `sweep`: what an operator does to images and to what died half way."""
+"""`calotype-manage images` and `sweep`: restore images, and end abandoned uploads."""
 
 from __future__ import annotations
 
 import click
 
-from calotype.cli.ini import Refusal, ini_argument, open_ready, refusals, takes_ini, variables_argument
+from calotype.cli.ini import Refusal, ready_service, takes_settings
 from calotype.cli.operator import operator
+from calotype.config.settings import Settings
 from calotype.database.errors import StatusConflict
 from calotype.model.errors import NotFound
 
@@ -16,37 +17,26 @@ def images() -> None:
 
 
 @images.command()
-@ini_argument
-@click.argument("image_id", metavar="ID")
-@variables_argument
-def undelete(ini: str, image_id: str, variables: dict[str, str]) -> None:
+@takes_settings(click.argument("image_id", metavar="ID"))
+def undelete(settings: Settings, image_id: str) -> None:
     """Restore a deleted image within its grace period (calotype.delete_grace)."""
-    with refusals():
-        service = open_ready(ini, variables)
+    with ready_service(settings) as service:
         try:
             image = service.lifecycle.undelete(image_id, operator())
         except (NotFound, StatusConflict) as error:
             raise Refusal(str(error)) from None
-        finally:
-            service.close()
     click.echo(f"{image.id} is {image.status} again")
 
 
 @images.command()
-@ini_argument
-@click.argument("image_id", metavar="ID")
-@variables_argument
-def unquarantine(ini: str, image_id: str, variables: dict[str, str]) -> None:
+@takes_settings(click.argument("image_id", metavar="ID"))
+def unquarantine(settings: Settings, image_id: str) -> None:
     """Read all copies of an image now, and put the good ones back into service.
 
     Bad copies are put in quarantine, or stay there. Exit status 1 if there is a bad copy.
     """
-    with refusals():
-        service = open_ready(ini, variables)
-        try:
-            checked = service.lifecycle.recheck(image_id, operator().actor)
-        finally:
-            service.close()
+    with ready_service(settings) as service:
+        checked = service.lifecycle.recheck(image_id, operator().actor)
     if not checked:
         raise Refusal(f"there is no image '{image_id}' with copies that can be checked")
     for one in checked:
@@ -57,24 +47,20 @@ def unquarantine(ini: str, image_id: str, variables: dict[str, str]) -> None:
 
 
 @click.command()
-@takes_ini
-def sweep(ini: str, variables: dict[str, str]) -> None:
+@takes_settings()
+def sweep(settings: Settings) -> None:
     """End abandoned uploads and remove bytes that are pending delete, once. For use in cron.
 
     An upload that looks abandoned is watched for two thirds of a lease before it is ended.
     Exit status 1 if something could not be removed.
     """
     ended = removed = failed = 0
-    with refusals():
-        service = open_ready(ini, variables)
-        try:
-            more = True
-            while more:
-                swept = service.lifecycle.sweep(once=True)
-                ended, removed, failed = ended + swept.ended, removed + swept.removed, failed + swept.failed
-                more = swept.full
-        finally:
-            service.close()
+    with ready_service(settings) as service:
+        more = True
+        while more:
+            swept = service.lifecycle.sweep(once=True)
+            ended, removed, failed = ended + swept.ended, removed + swept.removed, failed + swept.failed
+            more = swept.full
     click.echo(f"{ended} uploads ended, {removed} blobs removed, {failed} left for another time")
     if failed:
         raise click.exceptions.Exit(1)

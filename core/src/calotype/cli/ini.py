@@ -1,8 +1,9 @@
-"""From an ini file and variables on the command line to settings, for every command."""
+"""Settings, database and service of a command, and how a command ends if they are wrong."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,35 +17,47 @@ from calotype.config.messages import with_arguments
 from calotype.config.section import read_settings
 from calotype.config.settings import Settings
 from calotype.database import migrate
+from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
+from calotype.database.opening import open_database
 from calotype.identity.token_file import TokensNotWritten, TokensUnreadable
 from calotype.stores.errors import StoreError
 
-
-def takes_ini(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the arguments INI and VARIABLES, and nothing between them."""
-    return ini_argument(variables_argument(command))
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
 
 
-def ini_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the argument INI."""
-    # Not checked by click, because `pserve` says the same of a file that is not there.
-    return click.argument("ini", type=click.Path(readable=False))(command)
+def takes_settings(between: Decorator = lambda command: command) -> Decorator:
+    """Return a decorator that gives a command the arguments INI and VARIABLES, with `between` between them.
 
+    The command gets the settings in place of the two. If it raises one of the service's own errors, it ends
+    with one sentence.
+    """
 
-def variables_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the arguments NAME=VALUE ..., its last ones."""
-    return click.argument("variables", nargs=-1, callback=_read_variables)(command)
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(ini: str, variables: dict[str, str], **given: Any) -> None:
+            try:
+                command(load_settings(ini, variables), **given)
+            except (SettingsError, StoreError, DatabaseError, TokensUnreadable, TokensNotWritten) as error:
+                sentence = with_arguments(str(error), arguments_of(ini, _pairs(variables)))
+                raise (Mistyped if isinstance(error, CommandLineError) else Refusal)(sentence) from error
+
+        takes_variables = click.argument("variables", nargs=-1, callback=_read_variables)
+        # click does not check the file, so that the answers are those of `pserve`.
+        return click.argument("ini", type=click.Path(readable=False))(between(takes_variables(run)))
+
+    return decorate
 
 
 def load_settings(ini: str, variables: dict[str, str]) -> Settings:
     """Return the settings of the ini file's application section.
 
     Raises:
-        SettingsError: one sentence that names the key.
+        SettingsError: they are wrong; one sentence that names the key.
     """
     check_ini(ini, variables)
-    typed = arguments_of(ini, [f"{name}={value}" for name, value in variables.items()])
+    typed = arguments_of(ini, _pairs(variables))
     with refused(ini, "its application cannot be loaded"):
         loader = plaster.get_loader(ini, protocols=["wsgi"])
         defaults = {**variables, ARGUMENTS: typed.replace("%", "%%")}
@@ -52,25 +65,28 @@ def load_settings(ini: str, variables: dict[str, str]) -> Settings:
     return read_settings(section.global_conf, section)
 
 
-def _application(loader: Any) -> str | None:
-    """Return the name of the application at the end of a pipeline; None where there is no pipeline."""
-    pipeline = loader.get_settings("pipeline:main").get("pipeline", "").split()
-    return pipeline[-1] if pipeline else None
-
-
-def open_ready(ini: str, variables: dict[str, str]) -> Service:
-    """Open the service, whose database must be there, at this version's schema.
+@contextlib.contextmanager
+def ready_database(settings: Settings) -> Iterator[Database]:
+    """Open the database, which must exist and have this version's schema.
 
     Raises:
-        SettingsError, StoreError, DatabaseError: it cannot be opened, or the schema is another.
+        SettingsError, DatabaseError: the database cannot be opened, or has another schema.
     """
-    service = open_service(load_settings(ini, variables), makes_database=False)
-    try:
+    with contextlib.closing(open_database(settings, makes_database=False)) as database:
+        migrate.require_newest(database.engine)
+        yield database
+
+
+@contextlib.contextmanager
+def ready_service(settings: Settings) -> Iterator[Service]:
+    """Open the service, whose database must exist and have this version's schema.
+
+    Raises:
+        SettingsError, StoreError, DatabaseError: a part cannot be opened, or the schema is another one.
+    """
+    with contextlib.closing(open_service(settings, makes_database=False)) as service:
         migrate.require_newest(service.database.engine)
-    except DatabaseError:
-        service.close()
-        raise
-    return service
+        yield service
 
 
 class Quantity(click.ParamType):
@@ -97,7 +113,7 @@ class Refusal(click.ClickException):
     """Ends a command with one sentence on standard error and exit status 1."""
 
     def show(self, file: Any = None) -> None:
-        """Print in the form that the server's own refusal has."""
+        """Print the sentence in the form that the server's messages have."""
         click.echo(f"calotype-manage: {self.message}", err=True)
 
 
@@ -107,16 +123,14 @@ class Mistyped(Refusal):
     exit_code = 2
 
 
-@contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """End the command with one sentence when the block raises one of the service's own errors."""
-    try:
-        yield
-    except (SettingsError, StoreError, DatabaseError, TokensUnreadable, TokensNotWritten) as error:
-        given = click.get_current_context().params
-        pairs = [f"{name}={value}" for name, value in given["variables"].items()]
-        sentence = with_arguments(str(error), arguments_of(given["ini"], pairs))
-        raise (Mistyped if isinstance(error, CommandLineError) else Refusal)(sentence) from error
+def _application(loader: Any) -> str | None:
+    """Return the name of the application at the end of the pipeline; None if there is no pipeline."""
+    pipeline = loader.get_settings("pipeline:main").get("pipeline", "").split()
+    return pipeline[-1] if pipeline else None
+
+
+def _pairs(variables: dict[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in variables.items()]
 
 
 def _read_variables(

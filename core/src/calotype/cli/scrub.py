@@ -1,24 +1,15 @@
-"""`calotype-manage scrub`: what the scrubber has found, letting it go on, and doing its work by hand."""
+"""`calotype-manage scrub`: show the scrubber's progress, run it once, and let it continue."""
 
 from __future__ import annotations
 
 import threading
-from contextlib import closing
 
 import click
 
-from calotype.cli.ini import (
-    Refusal,
-    ini_argument,
-    load_settings,
-    open_ready,
-    refusals,
-    takes_ini,
-    variables_argument,
-)
-from calotype.database import migrate
+from calotype.cli.ini import Refusal, ready_database, ready_service, takes_settings
+from calotype.cli.stores import require_store
+from calotype.config.settings import Settings
 from calotype.database.database import Database
-from calotype.database.opening import open_database
 from calotype.database.scrubs import Scrub
 
 
@@ -28,26 +19,31 @@ def scrub() -> None:
 
 
 @scrub.command()
-@takes_ini
-def show(ini: str, variables: dict[str, str]) -> None:
+@takes_settings()
+def show(settings: Settings) -> None:
     """Print the scrubber's progress with each store. Exit status 1 if a copy is bad, or it has stopped."""
-    with refusals(), closing(_open_registry(ini, variables)) as database:
-        migrate.require_newest(database.engine)
+    with ready_database(settings) as database:
         _show(database, database.scrubs.all())
 
 
 @scrub.command()
-@takes_ini
+@takes_settings()
 @click.option("--store", metavar="NAME", help="Check only this store.")
-def run(ini: str, variables: dict[str, str], store: str | None) -> None:
-    """Check the copies that are due, once. For use in cron, or to see a result at once.
+def run(settings: Settings, store: str | None) -> None:
+    """Check the copies that are due, once. For use in cron.
 
-    The configured rates apply here, too. The exit status is that of `show`.
+    A copy is due once in calotype.scrub_period, and ten minutes after its upload at the earliest. Copies
+    that are not due are not read; `calotype-manage fsck --deep` reads all of them. The configured rates
+    apply here, too. The exit status is that of `show`.
     """
-    with refusals(), closing(open_ready(ini, variables)) as service:
+    with ready_service(settings) as service:
+        if store is not None:
+            require_store(store, service.stores.entries)
         scrubbers = service.lifecycle.scrubbers(threading.Event(), only=store)
         if not scrubbers:
-            raise Refusal(f"there is no store{f' {store!r}' if store else ''} that is scrubbed")
+            keys = f"store.{store}.scrub and store.{store}.scrub_rate" if store else "calotype.scrub_rate"
+            which = f"the store '{store}' is not scrubbed" if store else "there is no store that is scrubbed"
+            raise Refusal(f"{which}: see {keys}")
         for scrubber in scrubbers:
             scrubber.run()
         names = {scrubber.store.name for scrubber in scrubbers}
@@ -55,25 +51,22 @@ def run(ini: str, variables: dict[str, str], store: str | None) -> None:
 
 
 @scrub.command()
-@ini_argument
-@click.argument("store", metavar="STORE")
-@variables_argument
-def resume(ini: str, store: str, variables: dict[str, str]) -> None:
+@takes_settings(click.argument("store", metavar="STORE"))
+def resume(settings: Settings, store: str) -> None:
     """Let the scrubber continue with a store where it stopped, starting with the copies in quarantine."""
-    with refusals(), closing(open_ready(ini, variables)) as service:
+    with ready_service(settings) as service:
+        require_store(store, service.stores.entries)
         if not service.lifecycle.resume_scrub(store):
             raise Refusal(f"the scrubber has not stopped in store '{store}'")
     click.echo(f"store '{store}' is scrubbed again")
 
 
-def _open_registry(ini: str, variables: dict[str, str]) -> Database:
-    return open_database(load_settings(ini, variables), makes_database=False)
-
-
 def _show(database: Database, scrubs: list[Scrub]) -> None:
     quarantined = database.scrubs.count_quarantined()
+    if not scrubs:
+        click.echo("no copy has been due yet")
     for one in scrubs:
-        state = "stopped" if one.stopped else "ended" if one.ended_at else "goes on"
+        state = "stopped" if one.stopped else "ended" if one.ended_at else "unfinished"
         click.echo(
             f"store '{one.store}': pass of {one.began_at:%Y-%m-%d %H:%M} {state}, {one.checked} checked, "
             f"{one.failed} bad, {quarantined.get(one.store, 0)} in quarantine"

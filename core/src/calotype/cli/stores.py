@@ -1,24 +1,27 @@
-"""`calotype-manage stores`: the configured stores, whether they work, and whose their places are."""
+"""`calotype-manage stores`: show, create and claim the configured stores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from calotype.app import open_stores, prepare_schema
-from calotype.cli.ini import Refusal, load_settings, refusals, takes_ini
+from calotype.cli.ini import Refusal, takes_settings
 from calotype.config.interpolation import SettingsError
-from calotype.config.messages import with_arguments
+from calotype.config.messages import did_you_mean, with_arguments
 from calotype.config.settings import Settings
+from calotype.database import migrate
 from calotype.database.errors import DatabaseError
 from calotype.database.opening import open_database
 from calotype.extensions import load_extensions
 from calotype.identity.exposure import find_exposed
-from calotype.stores.catalog import Catalog, Entry
+from calotype.identity.token_file import find_missing_tokens
+from calotype.stores.catalog import Catalog
+from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
 from calotype.stores.errors import StoreError
 from calotype.stores.probe import probe
@@ -27,7 +30,7 @@ from calotype.transfers.places import Place, Places
 
 
 @click.command()
-@takes_ini
+@takes_settings()
 @click.option(
     "--check",
     "probing",
@@ -54,98 +57,79 @@ from calotype.transfers.places import Place, Places
 )
 @click.option("--yes", is_flag=True, help="With --claim: do not ask.")
 def stores(
-    ini: str,
-    variables: dict[str, str],
-    probing: bool,
-    created: str | None,
-    claimed: str | None,
-    owner: str | None,
-    yes: bool,
+    settings: Settings, probing: bool, created: str | None, claimed: str | None, owner: str | None, yes: bool
 ) -> None:
     """Show the stores: driver, capabilities, options, state, and which database their places belong to.
 
     Warn about secrets and databases that other users of the machine could read or write.
-    Exit status 1 if a store cannot be reached, or its place belongs to another database.
+    Exit status 1 if a store or the database cannot be used, or a place belongs to another database.
     """
     if claimed is None and (owner is not None or yes):
         raise click.UsageError("--from and --yes go with --claim NAME")
-    console = Console(highlight=False, soft_wrap=True)
-    with refusals():
-        settings = load_settings(ini, variables)
-        catalog = open_stores(settings)
-        places: Places | str
-        if created is not None or claimed is not None:
-            places = opened = _open_places(settings, catalog)
-            if created is not None:
-                _create(catalog, opened, created)
-            if claimed is not None:
-                _claim(catalog, opened, claimed, owner, asking=not yes)
-        else:
-            places = _find_places(settings, catalog)
-    failed = [
-        name
-        for name, entry in catalog.entries.items()
-        if not _show(console, entry, places, probing=probing, is_default=name == catalog.default)
-    ]
-    for name, reason in catalog.off.items():
-        console.print(f"[bold]{escape(name)}[/]: off: {escape(reason)}")
-    if not catalog.entries:
-        console.print("no store is on")
-    for sentence in find_exposed(settings, catalog):
-        console.print(f"warning: {escape(sentence)}")
-    catalog.close()
-    if failed:
+    places, unreadable = None, None
+    with contextlib.ExitStack() as stack:
+        catalog = stack.enter_context(contextlib.closing(open_stores(settings)))
+        for name in filter(None, (created, claimed)):
+            require_store(name, catalog.entries)
+        marking = created is not None or claimed is not None
+        try:
+            places = stack.enter_context(_open_places(settings, catalog, marking=marking))
+        except (SettingsError, DatabaseError) as error:
+            if marking:
+                raise
+            unreadable = error  # the stores are shown all the same
+        if places is not None and created is not None:
+            _create(catalog, places, created)
+        if places is not None and claimed is not None:
+            _claim(catalog, places, claimed, owner, asking=not yes)
+        works = _show_all(settings, catalog, places, probing=probing)
+    if unreadable is not None:
+        raise unreadable
+    if not works:
         raise click.exceptions.Exit(1)
 
 
-def _open_places(settings: Settings, catalog: Catalog) -> Places:
-    """Return the places, for a command that marks one; the database is made, and made ready, as at a start.
+def require_store(name: str, known: Collection[str]) -> None:
+    """Refuse the name of a store that there is not."""
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise Refusal(f"there is no store '{name}'{did_you_mean(name, known)}; use one of: {names}")
+
+
+@contextlib.contextmanager
+def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iterator[Places]:
+    """Open the places. To mark one, the database is created and upgraded as at a start.
 
     Raises:
         SettingsError, DatabaseError: the database's id cannot be read.
     """
-    database = open_database(settings, makes_database=settings.migrate)
-    prepare_schema(database, settings, load_extensions(settings))
-    return Places(database, catalog, settings.arguments or "INI")
-
-
-def _find_places(settings: Settings, catalog: Catalog) -> Places | str:
-    """Return the places, or why nothing is known of them; makes no database."""
-    ini = settings.arguments or "INI"
-    try:
-        database = open_database(settings, makes_database=False)
-        database.identity()
-    except (SettingsError, DatabaseError) as error:
-        return with_arguments(str(error), ini)
-    return Places(database, catalog, ini)
-
-
-def _known(catalog: Catalog, name: str) -> Entry:
-    if name not in catalog:
-        raise Refusal(f"there is no store '{name}' (there are: {', '.join(catalog.entries) or 'none'})")
-    return catalog.entries[name]
+    makes_database = marking and settings.migrate
+    with contextlib.closing(open_database(settings, makes_database=makes_database)) as database:
+        if marking:
+            prepare_schema(database, settings, load_extensions(settings))
+        else:
+            migrate.require_newest(database.engine)
+        database.identity()  # raises here, not later between two stores
+        yield Places(database, catalog, settings.arguments or "INI")
 
 
 def _create(catalog: Catalog, places: Places, name: str) -> None:
-    store = _known(catalog, name).store
     if name not in places:
-        store.create()
+        catalog[name].create()
     elif places[name].create() is PlaceState.FOREIGN:
         raise Refusal(f"store '{name}': {places[name].remark()}")
 
 
 def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, asking: bool) -> None:
-    store = _known(catalog, name).store
     if name not in places:
         raise Refusal(f"store '{name}': it takes no uploads, so its place has no marker")
     place = places[name]
     place.look()
-    if place.state is PlaceState.OWN:
-        click.echo(f"store '{name}': {place.remark()}")
-        return
     _check_owner(catalog, places, place, owner)
     click.echo(f"store '{name}': {place.remark()}")
-    if store.can(Capability.LISTING):
+    if place.state is PlaceState.OWN:
+        return
+    if catalog[name].can(Capability.LISTING):
         held = place.contents()
         click.echo(
             f"It holds {held.count} blobs of {held.bytes} bytes together; {held.known} of them belong to "
@@ -154,8 +138,8 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
     else:
         click.echo("Its driver cannot list what it holds.")
     click.echo(
-        "Once it is marked, what it holds without a record in this database counts as an orphan, which "
-        f"`calotype-manage fsck {places.ini} --repair` removes."
+        "Once the place is marked, every object in it without a record in this database counts as an orphan, "
+        f"which `calotype-manage fsck {places.ini} --repair` removes."
     )
     if asking:
         click.confirm(f"Mark it as store '{name}' of database {places.database_id}?", abort=True)
@@ -164,49 +148,73 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
 
 
 def _check_owner(catalog: Catalog, places: Places, place: Place, owner: str | None) -> None:
-    """Refuse to claim a place unless `owner` is whose it is, and that is no store beside it."""
-    marker = place.marker
+    """Refuse to claim a place unless `owner` is the database that its marker names, or both are missing.
+
+    The marker must not be that of another configured store. `owner` may be missing for the store's own place.
+    """
+    marker, named = place.marker, f"store '{place.name}': "
     if marker is None:
         if owner is not None:
-            raise Refusal(f"store '{place.name}': its place has no marker; leave --from out")
-    elif owner != marker.database:
-        raise Refusal(f"store '{place.name}': {place.remark()}")
-    elif marker.database == places.database_id and marker.store in catalog:
+            raise Refusal(f"{named}its place has no marker; leave --from out")
+        return
+    if owner is not None and owner != marker.database:
+        raise Refusal(f"{named}its marker does not name the database {owner} of --from: {place.remark()}")
+    if place.state is PlaceState.OWN:
+        return
+    if owner is None:
+        raise Refusal(f"{named}{place.remark()}")
+    if marker.database == places.database_id and marker.store in catalog:
         raise Refusal(
-            f"store '{place.name}': its place is that of store '{marker.store}', which the ini file has too: "
+            f"{named}its place is that of store '{marker.store}', which the ini file has too: "
             "give each a place of its own"
         )
 
 
-def _show(console: Console, entry: Entry, places: Places | str, *, probing: bool, is_default: bool) -> bool:
-    """Print a store; return whether it works."""
-    store = entry.store
-    lines = Table.grid(padding=(0, 2))
-    lines.add_row("  driver", f"{entry.driver.name}, of {entry.driver.distribution} {entry.driver.version}")
-    lines.add_row("  capabilities", _capabilities(store.capabilities))
-    lines.add_row("  options", _listed(store.driver.options.shown()))
-    lines.add_row("  core's options", _listed(entry.options.shown()))
-    try:
-        store.check()
-        works, state = True, "reachable"
-    except StoreError as error:
-        works, state = False, error.reason
-    lines.add_row("  state", escape(state))
-    if probing and works:
-        for step in probe(store):
-            works = works and step.error is None
-            lines.add_row(f"  {step.name}", escape(step.error or "ok"))
-    console.print(f"[bold]{escape(store.name)}[/]{' (default)' if is_default else ''}")
-    console.print(lines)
-    if store.can(Capability.WRITE):
-        # Not in the table, which would break the line and the command in it.
-        remark = places if isinstance(places, str) else places[store.name].remark()
-        console.print(f"  place         {escape(remark)}")
+def _show_all(settings: Settings, catalog: Catalog, places: Places | None, *, probing: bool) -> bool:
+    """Print the stores and the warnings; return whether all stores work."""
+    console = Console(highlight=False, soft_wrap=True)
+    works = True
+    for name, entry in catalog.entries.items():
+        console.print(f"[bold]{escape(name)}[/]{' (default)' if name == catalog.default else ''}")
+        driver, store = entry.driver, entry.store
+        rows = {
+            "driver": [f"{driver.name}, of {driver.distribution} {driver.version}"],
+            "capabilities": [_capabilities(store.capabilities)],
+            "options": _listed(store.driver.options.shown()),
+            "core's options": _listed(entry.options.shown()),
+        }
+        error = _check(store)
+        rows["state"] = [with_arguments(error or "reachable", settings.arguments)]
+        steps = list(probe(store)) if probing and not error else []
+        for step in steps:
+            rows[step.name] = [step.error or "ok"]
+        if store.can(Capability.WRITE):
+            rows["place"] = [places[name].remark() if places else "not known: the database cannot be read"]
+        for title, lines in rows.items():
+            for line in lines:
+                console.print(f"  {title:<14}  {escape(line)}")
+                title = ""
+        works = works and not error and all(step.error is None for step in steps)
+    for name, reason in catalog.off.items():
+        console.print(f"[bold]{escape(name)}[/]: off: {escape(reason)}")
+    if not catalog.entries:
+        console.print("no store is on")
+    for sentence in (*find_exposed(settings, catalog), *find_missing_tokens(settings)):
+        console.print(f"warning: {escape(sentence)}")
     return works
 
 
-def _listed(options: Mapping[str, str]) -> str:
-    return escape("\n".join(f"{option} = {value}" for option, value in options.items())) or "none"
+def _check(store: CheckedStore) -> str | None:
+    """Return why the store cannot be used; None if it can."""
+    try:
+        store.check()
+    except StoreError as error:
+        return error.reason
+    return None
+
+
+def _listed(options: Mapping[str, str]) -> list[str]:
+    return [f"{option} = {value}" for option, value in options.items()] or ["none"]
 
 
 def _capabilities(capabilities: Capability) -> str:

@@ -6,10 +6,30 @@ import datetime
 
 import click
 
-from calotype.cli.ini import Refusal, ini_argument, load_settings, refusals, takes_ini, variables_argument
-from calotype.config.messages import did_you_mean
+from calotype.cli.ini import Refusal, takes_settings
+from calotype.config.settings import Settings
 from calotype.identity.token_file import TokenFile
 from calotype.model import policy
+
+#: Roles with which a caller without a project has rights.
+_WITHOUT_PROJECT = {"admin", "reader"}
+
+
+def _read_name(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise click.BadParameter("it must not be empty")
+    return text
+
+
+def _read_expiry(
+    context: click.Context, parameter: click.Parameter, days: float | None
+) -> datetime.datetime | None:
+    if days is None:
+        return None
+    try:
+        return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"it must be a number of days, such as 365, not {days}") from None
 
 
 @click.group()
@@ -18,84 +38,79 @@ def token() -> None:
 
 
 @token.command()
-@takes_ini
-@click.option("--user", required=True, help="The user that the token identifies.")
-@click.option("--project", help="The user's project, which owns the images that the user creates.")
-@click.option("--role", "roles", multiple=True, help="A role: admin, member or reader. Can be repeated.")
+@takes_settings()
+@click.option("--user", required=True, callback=_read_name, help="The user that the token identifies.")
+@click.option(
+    "--project", callback=_read_name, help="The user's project, which owns the images that the user creates."
+)
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice(policy.ROLES, case_sensitive=False),
+    default=("member",),
+    show_default=True,
+    help="A role. Can be repeated.",
+)
 @click.option(
     "--days",
+    "expires",
     metavar="DAYS",
     type=click.FloatRange(min=0, min_open=True),
+    callback=_read_expiry,
     help="Days until the token expires. Default: never.",
 )
 def add(
-    ini: str,
-    variables: dict[str, str],
+    settings: Settings,
     user: str,
     project: str | None,
     roles: tuple[str, ...],
-    days: float | None,
+    expires: datetime.datetime | None,
 ) -> None:
     """Create a token, and print it as the last word. It is never shown again."""
-    for role in roles:
-        if role.lower() not in policy.ROLES:
-            raise Refusal(
-                f"there is no role {role!r}{did_you_mean(role, policy.ROLES)}: "
-                f"the roles are {', '.join(policy.ROLES)}"
-            )
-    expires = None
-    if days is not None:
-        expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
-    with refusals():
-        text = _token_file(ini, variables).add(user, project, roles or ("member",), expires)
-    if project is None and not {role.lower() for role in roles or ("member",)} & {"admin", "reader"}:
+    text = _token_file(settings).add(user, project, roles, expires)
+    if project is None and _WITHOUT_PROJECT.isdisjoint(roles):
         click.echo(
             "calotype-manage: nothing can be uploaded with this token, because it has no project that would "
-            "own the images: make one with --project, and revoke this one",
+            "own the images: create one with --project, and revoke this one",
             err=True,
         )
-    click.echo(
-        f"token of {user}, good {f'until {expires:%Y-%m-%d %H:%M} UTC' if expires else 'for ever'}: {text}"
-    )
+    click.echo(f"token of {user}, {f'expires {expires:%F %R} UTC' if expires else 'never expires'}: {text}")
 
 
 @token.command("list")
-@takes_ini
-def show(ini: str, variables: dict[str, str]) -> None:
+@takes_settings()
+def show(settings: Settings) -> None:
     """Print the ids, users and roles of the tokens. The tokens themselves are not stored."""
-    with refusals():
-        file = _token_file(ini, variables)
-        entries = file.entries()
+    file = _token_file(settings)
+    entries = file.entries()
     if not file.path.exists():
         click.echo(f"calotype-manage: {_no_file(file)}", err=True)
     now = datetime.datetime.now(datetime.UTC)
     for entry in entries:
-        end = "never expires" if entry.expires is None else f"expires {entry.expires:%Y-%m-%d %H:%M} UTC"
+        end = "never expires" if entry.expires is None else f"expires {entry.expires:%F %R} UTC"
         who = f"user={entry.user} project={entry.project or '-'} roles={','.join(entry.roles) or '-'}"
         click.echo(f"{entry.id}  {who}  {'expired' if entry.expired(now) else end}")
 
 
 @token.command()
-@ini_argument
-@click.argument("token_id", metavar="ID")
-@variables_argument
-def revoke(ini: str, token_id: str, variables: dict[str, str]) -> None:
+@takes_settings(click.argument("token_id", metavar="ID"))
+def revoke(settings: Settings, token_id: str) -> None:
     """Revoke a token, within a second and without a restart. ID: as shown by `list`, or the token."""
-    with refusals():
-        file = _token_file(ini, variables)
-        if not file.path.exists():  # and its directory must not be made for a look at it
-            raise Refusal(_no_file(file))
-        found = file.revoke(token_id.partition(".")[0])
-    if not found:
-        raise Refusal(f"there is no token {token_id.partition('.')[0]}")
+    file = _token_file(settings)
+    if not file.path.exists():  # revoking would create its directory
+        raise Refusal(_no_file(file))
+    token_id = token_id.partition(".")[0]  # the rest of a token is its secret
+    if not file.revoke(token_id):
+        raise Refusal(f"there is no token {token_id}")
 
 
-def _token_file(ini: str, variables: dict[str, str]) -> TokenFile:
-    return TokenFile(load_settings(ini, variables).tokens_path())
+def _token_file(settings: Settings) -> TokenFile:
+    return TokenFile(settings.tokens_path())
 
 
 def _no_file(file: TokenFile) -> str:
     return (
-        f"there is no file of tokens at {file.path}: `calotype-manage token add` makes it; if another one is "
-        "meant, correct calotype.tokens_file or data_dir"
+        f"there is no file of tokens at {file.path}: `calotype-manage token add` creates it; if you mean "
+        "another file, correct calotype.tokens_file or data_dir"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 #: How many characters of a value are shown.
 _SHOWN_MAX = 80
-_USER_INFO = re.compile(r"//[^/@\s]*@")
+_USER_INFO = re.compile(r"//\S*@")
 _SECTION = re.compile(r"\[([^]]+)\]")
 _KEY = re.compile(r"([^\s#;=:][^=:]*?)\s*[=:]")
 #: The placeholder for the ini file in a sentence that contains a command to type.

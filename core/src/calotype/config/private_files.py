@@ -20,13 +20,17 @@ SECRET = 0o600
 _ACL = "system.posix_acl_access"
 
 
-def this_user() -> str:
-    """Return the user that this process runs as, for messages: "user 'calotype' (id 998)"."""
-    number = os.geteuid()
+def name_user(number: int) -> str:
+    """Return a user for messages: "user 'calotype' (id 998)"."""
     try:
         return f"user {pwd.getpwuid(number).pw_name!r} (id {number})"
     except KeyError:  # a container may run as a user without a name
         return f"the user with the id {number}"
+
+
+def this_user() -> str:
+    """Return the user that this process runs as, for messages."""
+    return name_user(os.geteuid())
 
 
 def refused_access(path: Path, use: str) -> str:
@@ -36,8 +40,8 @@ def refused_access(path: Path, use: str) -> str:
     )
     status = os.stat(closed)
     return (
-        f"{this_user()} may not {use} {path}, because {closed} has the owner {status.st_uid} and the mode "
-        f"{stat.S_IMODE(status.st_mode):04o}"
+        f"{this_user()} may not {use} {path}, because {closed} belongs to {name_user(status.st_uid)} and has "
+        f"the mode {stat.S_IMODE(status.st_mode):04o}"
     )
 
 

@@ -329,13 +329,18 @@ class Settings(BaseModel):
         """Return the path of the file of static tokens.
 
         Raises:
-            SettingsError: neither `calotype.tokens_file` nor the variable `data_dir` is set.
+            SettingsError: neither `calotype.tokens_file` nor the variable `data_dir` is set, or the path is
+                relative.
         """
-        if self.tokens_file is not None:
-            return self.tokens_file
-        if self.data_dir is None:
+        if self.tokens_file is None and self.data_dir is None:
             raise SettingsError("calotype.tokens_file must be set, because of calotype.identity = tokens")
-        return self.data_dir / "tokens.json"
+        path = self.tokens_file or Path(self.data_dir or "") / "tokens.json"
+        if not path.is_absolute():
+            raise SettingsError(
+                f"calotype.tokens_file: {path} is relative, and so depends on the directory in which a "
+                "command is started: write an absolute path, also in data_dir"
+            )
+        return path
 
     @property
     def digests(self) -> tuple[str, ...]:

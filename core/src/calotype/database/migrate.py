@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from sqlalchemy.exc import DBAPIError
 from calotype.config.messages import one_line
 from calotype.database.engine import read_only, unhurried
 from calotype.database.errors import SchemaMismatch
-from calotype.database.tables import Base
+from calotype.database.tables import Base, IdentityRow
 from calotype.database.turns import Tell, turn
 
 log = logging.getLogger(__name__)
@@ -99,13 +99,14 @@ def upgrade(engine: Engine, branches: Sequence[Branch] = (CORE,), tell: Tell = l
     """
     if all(current(engine, branch) == branch.newest for branch in branches):
         return
+    _require_own_database(engine)
     from alembic import command
 
     with _usable(engine), turn(engine, tell):
         for branch in branches:
             if branch is CORE and current(engine) == _LAST_UNRELEASED:
                 _adopt(engine)
-            _require_known(branch, current(engine, branch))
+            _require_known(engine, branch)
             if current(engine, branch) != branch.newest:
                 _run(engine, branch, lambda config: command.upgrade(config, "head"))
 
@@ -147,11 +148,30 @@ def require_newest(engine: Engine, branches: Sequence[Branch] = (CORE,), ini: st
         at = current(engine, branch)
         if at == branch.newest:
             continue
+        _require_own_database(engine)
         state = f"at revision {at}" if at else "empty"
         needs = f"the database is {state}, this version needs"
         if branch is not CORE:
             needs = f"the tables of the extension '{branch.name}' are {state if at else 'missing'}, it needs"
         raise SchemaMismatch(f"{needs} revision {branch.newest}: run `calotype-manage db upgrade {ini}`")
+
+
+def require_own_tables(tables: Collection[str], *, revision_known: bool = True) -> None:
+    """Return if these tables may be those of our database, which may also be empty or upgraded half way.
+
+    `revision_known` is False if the version table, which other programs have too, has an unknown revision.
+
+    Raises:
+        SchemaMismatch: they belong to another program.
+    """
+    others = sorted(name for name in tables if name not in CORE.metadata.tables)
+    proof = CORE.version_table if revision_known else IdentityRow.__tablename__
+    if others and proof not in tables:
+        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        raise SchemaMismatch(
+            f"the database holds tables of another program ({shown}), so nothing was changed in it: give "
+            "Calotype a database of its own in sqlalchemy.url"
+        )
 
 
 def exact_text(dialect: Dialect) -> dict[str, str]:
@@ -165,6 +185,11 @@ def exact_text(dialect: Dialect) -> dict[str, str]:
     return {f"{dialect.name}_charset": "utf8mb4", f"{dialect.name}_collate": collation}
 
 
+def _require_own_database(engine: Engine, *, revision_known: bool = True) -> None:
+    with _usable(engine), read_only(engine).connect() as connection:
+        require_own_tables(inspect(connection).get_table_names(), revision_known=revision_known)
+
+
 def _adopt(engine: Engine) -> None:
     """Set the revision of a database at the last unreleased revision to the one that has the same tables."""
     version = table(CORE.version_table, column("version_num"))
@@ -172,7 +197,8 @@ def _adopt(engine: Engine) -> None:
         connection.execute(update(version).values(version_num="core_1"))
 
 
-def _require_known(branch: Branch, at: str | None) -> None:
+def _require_known(engine: Engine, branch: Branch) -> None:
+    at = current(engine, branch)
     if at is None or at in _revisions(branch):
         return
     if branch is CORE and _UNRELEASED.fullmatch(at):
@@ -180,6 +206,7 @@ def _require_known(branch: Branch, at: str | None) -> None:
             f"the database is at revision {at}, from before the first release: upgrade it to "
             f"{_LAST_UNRELEASED} with the commit {_LAST_COMMIT} of Calotype first, then with this version"
         )
+    _require_own_database(engine, revision_known=False)
     raise SchemaMismatch(
         f"the database is at revision {at} of {branch.name}, which this version does not know: "
         "use the version that has upgraded it, or a newer one"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-from collections.abc import Iterator
+import sqlite3
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from calotype.config.interpolation import SettingsError
@@ -18,6 +17,7 @@ from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.database.disk_reserve import make_reserve
 from calotype.database.engine import build_engine, is_missing
+from calotype.database.migrate import require_own_tables
 
 #: The modules of the database drivers that are supported.
 _DRIVERS = ("psycopg", "pymysql")
@@ -28,6 +28,11 @@ _SCHEMES = {
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
 }
+_LAST_PORT = 65535
+
+
+class _Mistake(Exception):
+    """The URL or the file of the database is wrong: a sentence without the place."""
 
 
 def open_database(settings: Settings, *, makes_database: bool) -> Database:
@@ -40,11 +45,13 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
     Raises:
         SettingsError: the database's URL cannot be used, its driver is not installed, its file may not be
             written, or there is no such file and none is to be created.
+        SchemaMismatch: the SQLite file is a database of another program.
     """
-    url = settings.database_url.get_secret_value()
-    with _sentences(settings, url):
-        if not makes_database and is_missing(url):
-            raise SettingsError(f"{_place(settings)}{_no_database(settings, url)}")
+    text = settings.database_url.get_secret_value()
+    try:
+        url = _read_url(text)
+        if url.get_backend_name() == "sqlite":
+            _check_sqlite(url, settings, makes_database=makes_database)
         engine = build_engine(
             url,
             pool_size=settings.pool_size,
@@ -52,53 +59,113 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
             busy_timeout=settings.busy_timeout,
             answer_timeout=settings.database_timeout,
         )
-        _require_writable(engine.url.database if engine.dialect.name == "sqlite" else None)
-        reserve = make_reserve(engine.url, settings.disk_reserve)
-    return Database(engine, reserve, keeps_audit=settings.audit_retention > 0)
-
-
-@contextlib.contextmanager
-def _sentences(settings: Settings, url: str) -> Iterator[None]:
-    """Turn exceptions about the URL or its file into a sentence with its place in the ini file.
-
-    Raises:
-        SettingsError: there was one.
-    """
-    try:
-        yield
-        return
+    except _Mistake as error:
+        reason = str(error)
     except ModuleNotFoundError as error:
         reason = (
             f"the module {error.name} is not installed"
-            f"{'' if error.name in _DRIVERS else _supported_scheme(url)} "
+            f"{'' if error.name in _DRIVERS else _supported_scheme(text)} "
             "(pip install 'psycopg[binary]' for PostgreSQL, PyMySQL for MariaDB)"
         )
-    except PermissionError as error:
-        reason = refused_access(Path(error.filename), "read and write")
     except OSError as error:
         reason = f"{error.filename} cannot be opened or created by {this_user()}: {error.strerror}"
     except ArgumentError as error:
-        reason = f"the database of this URL is not supported{_supported_scheme(url)} ({one_line(error)})"
-        if "parse" in str(error):  # then SQLAlchemy's message is the text, which may contain a password
-            reason = (
-                "it is not a URL; write one such as sqlite:////srv/calotype.sqlite or "
-                "postgresql+psycopg://user@host/name"
-            )
-    raise SettingsError(f"{_place(settings)}{reason}")
+        reason = f"the database of this URL is not supported{_supported_scheme(text)} ({one_line(error)})"
+    else:
+        reserve = make_reserve(engine.url, settings.disk_reserve)
+        return Database(engine, reserve, keeps_audit=settings.audit_retention > 0)
+    raise SettingsError(f"{located(settings.ini_file, 'sqlalchemy.url')}sqlalchemy.url: {reason}")
 
 
-def _place(settings: Settings) -> str:
-    return f"{located(settings.ini_file, 'sqlalchemy.url')}sqlalchemy.url: "
+def _read_url(text: str) -> URL:
+    """Return the URL that a text contains.
+
+    Raises:
+        _Mistake: it contains none, or parts of it are wrong.
+    """
+    scheme, _, rest = text.partition("://")
+    is_sqlite = scheme.lower().startswith("sqlite")
+    if not is_sqlite and ("/" in rest.rpartition("@")[0] or "@" in rest.partition("?")[0].rpartition("@")[0]):
+        # SQLAlchemy would take a part of the password for the host, and messages would show it.
+        raise _Mistake(
+            "the user and the password must be percent-encoded: write %40 for @ and %2F for / in them "
+            "(in an ini file, %%40 and %%2F)"
+        )
+    try:
+        url = make_url(text)
+    except ArgumentError:  # SQLAlchemy's message is the text, which may contain a password
+        raise _Mistake(
+            "it is not a URL; write one such as sqlite:////srv/calotype.sqlite or "
+            "postgresql+psycopg://user@host/name"
+        ) from None
+    except ValueError:
+        port = rest.rpartition("@")[2].partition("/")[0].rpartition(":")[2]
+        raise _Mistake(f"the port must be a number, not {port!r}") from None
+    if url.port is not None and not 0 < url.port <= _LAST_PORT:
+        raise _Mistake(f"the port must be a number from 1 to {_LAST_PORT}, not {url.port}")
+    return url
 
 
-def _no_database(settings: Settings, url: str) -> str:
-    path, data_dir = make_url(url).database or "", settings.data_dir
-    below = data_dir is not None and Path(path).is_relative_to(data_dir)
-    keys = "data_dir, or this key," if below else "this key"
-    return (
-        f"there is no database at {path}: correct {keys} if the path is wrong; to make a new database there, "
-        "run `calotype-manage db upgrade INI`"
-    )
+def _check_sqlite(url: URL, settings: Settings, *, makes_database: bool) -> None:
+    """Check the file of an SQLite URL, and the directory that it is in, before SQLite opens it.
+
+    Raises:
+        _Mistake: the URL names no file, or the file or its directory cannot be used.
+        SchemaMismatch: the file is a database of another program.
+    """
+    name = url.database or ""
+    if ":memory:" in name or url.query.get("mode") == "memory":
+        raise _Mistake(
+            "a database in memory cannot be used: name a file, as sqlite:////PATH, with four slashes"
+        )
+    if not name:
+        raise _Mistake("it names no file: write sqlite:////PATH, with four slashes")
+    if name.startswith("file:"):
+        return  # a URI of SQLite's own
+    file = Path(name)
+    if not file.is_absolute():
+        source = f", because data_dir = {settings.data_dir} is" if _is_below(file, settings.data_dir) else ""
+        raise _Mistake(
+            f"its path {name} is relative{source}, and so depends on the directory in which a command is "
+            "started: write an absolute path, as sqlite:////PATH, with four slashes"
+        )
+    if not makes_database and is_missing(url):
+        keys = "data_dir, or this key," if _is_below(file, settings.data_dir) else "this key"
+        raise _Mistake(
+            f"there is no database at {file}: correct {keys} if the path is wrong; to make a new database "
+            "there, run `calotype-manage db upgrade INI`"
+        )
+    if file.is_dir():
+        raise _Mistake(f"{file} is a directory: name a file in it, such as {file}/calotype.sqlite")
+    if file.exists():
+        _require_access(file, os.R_OK | os.W_OK, "read and write")
+        require_own_tables(_tables_of(file))
+    if file.parent.is_dir():
+        _require_access(file.parent, os.W_OK | os.X_OK, "create SQLite's files in")
+
+
+def _is_below(file: Path, data_dir: Path | None) -> bool:
+    return data_dir is not None and file.is_relative_to(data_dir)
+
+
+def _require_access(path: Path, mode: int, use: str) -> None:
+    """Refuse a file or directory that this user may not use, because every request that writes would fail.
+
+    Raises:
+        _Mistake: the user may not use it; the message names the user and the owner.
+    """
+    if not os.access(path, mode):
+        raise _Mistake(f"{refused_access(path, use)}: run this as its owner, or change the owner or the mode")
+
+
+def _tables_of(file: Path) -> set[str]:
+    """Return the tables of an SQLite file, without changing it as the engine does when it connects."""
+    with (
+        contextlib.suppress(sqlite3.Error),  # the engine reports what is wrong
+        contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return set()
 
 
 def _supported_scheme(url: str) -> str:
@@ -106,9 +173,3 @@ def _supported_scheme(url: str) -> str:
     scheme = url.partition("://")[0].lower()
     supported = _SCHEMES.get(scheme.partition("+")[0])
     return f": write {supported}:// for {scheme}://" if supported and supported != scheme else ""
-
-
-def _require_writable(file: str | None) -> None:
-    """Raise PermissionError for an SQLite file that this user may not change: every write would fail."""
-    if file and os.path.exists(file) and not os.access(file, os.R_OK | os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), file)

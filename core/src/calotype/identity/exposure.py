@@ -62,7 +62,7 @@ def _database_url(settings: Settings) -> URL | None:
     """Return the database's URL, or None if it is invalid: opening the database reports that."""
     try:
         return make_url(settings.database_url.get_secret_value())
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return None
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from calotype.config import private_files
+from calotype.config.settings import Settings
 from calotype.model.audit import Origin
 from calotype.model.policy import Caller
 
@@ -162,7 +163,8 @@ class TokenFile:
             ) from error
         except ValidationError as error:
             raise TokensUnreadable(
-                f"the file of tokens {self.path} is damaged: {error.error_count()} errors in it"
+                f"the file of tokens {self.path} is damaged: {_mistake(error)}. Correct it, restore it from "
+                "a backup, or remove it and create new tokens with `calotype-manage token add INI`"
             ) from None
         return self._tokens
 
@@ -173,3 +175,33 @@ class TokenFile:
             private_files.rewrite(file, _ENTRIES.dump_json(entries, indent=1))
         except (OSError, private_files.OwnerNotKept) as error:
             raise TokensNotWritten(f"the file of tokens {self.path} cannot be written: {error}") from error
+
+
+def find_missing_tokens(settings: Settings) -> list[str]:
+    """Return a warning if callers need a token and there is none that they could use; else [].
+
+    Raises:
+        TokensUnreadable: the file is damaged.
+    """
+    if settings.identity != "tokens":
+        return []
+    path = settings.tokens_path()
+    entries = TokenFile(path).entries()
+    now = datetime.datetime.now(datetime.UTC)
+    if not all(entry.expired(now) for entry in entries):
+        return []
+    state = "has only expired tokens" if entries else "has no token" if path.exists() else "does not exist"
+    return [
+        f"the file of tokens {path} {state}, so every request that needs a token is refused: to create one, "
+        f"run `calotype-manage token add {settings.arguments or 'INI'} --user NAME`"
+    ]
+
+
+def _mistake(error: ValidationError) -> str:
+    """Return the first mistake in the file and its place, without the values, which may be secret."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    if not problem["loc"]:
+        return problem["msg"][:1].lower() + problem["msg"][1:]  # it names the line and the column
+    number, *field = problem["loc"]
+    entry = f"token {number + 1}" if isinstance(number, int) else str(number)
+    return f"{entry}, {'.'.join(map(str, field)) or 'the whole entry'}: {problem['msg']}"

@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from calotype.stores import (
     Blob,
@@ -69,6 +69,16 @@ class FileOptions(StoreOptions):
         None,
         description="bytes of the file system to keep free; unset: 256 MiB, or 1 % of a smaller one",
     )
+
+    @field_validator("path")
+    @classmethod
+    def _is_absolute(cls, value: Path) -> Path:
+        if not value.is_absolute():
+            raise ValueError(
+                "must be an absolute path, because a relative one depends on the directory in which a "
+                "command is started"
+            )
+        return value
 
 
 class FileStore(Store[FileOptions]):
@@ -323,4 +333,8 @@ class FileStore(Store[FileOptions]):
         if error.errno == errno.EFBIG:
             return StoreFull(self.name, "its file system takes no file of that size")
         kind = Misconfigured if error.errno in OPERATORS else Unavailable
-        return kind(self.name, f"its directory cannot be used ({os.strerror(error.errno or errno.EIO)})")
+        cure = ""
+        if error.errno in (errno.EACCES, errno.EPERM):
+            cure = ": the user that the service runs as must own it, and may enter the directories above it"
+        reason = f"its directory cannot be used ({os.strerror(error.errno or errno.EIO)}){cure}"
+        return kind(self.name, reason)

@@ -1,0 +1,39 @@
+"""How commands print records: as lines for people on a terminal, and as JSON objects elsewhere."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+Record = TypeVar("Record")
+
+
+def print_records(
+    records: Iterable[Record],
+    to_json: Callable[[Record], Mapping[str, Any]],
+    to_text: Callable[[Record], str],
+    *,
+    as_json: bool = False,
+) -> None:
+    """Print each record: on a terminal as text with rich's markup, elsewhere as a JSON object on a line."""
+    console = Console(highlight=False, soft_wrap=True)
+    for record in records:
+        if as_json or not console.is_terminal:
+            click.echo(json.dumps(to_json(record), default=_to_iso))
+        else:
+            console.print(to_text(record))
+
+
+def show_time(at: datetime.datetime) -> str:
+    """Return a time as people read it."""
+    return f"{at:%F %T}Z"
+
+
+def _to_iso(at: datetime.datetime) -> str:
+    """Return a time as the audit log has it."""
+    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -1,0 +1,109 @@
+"""How `calotype-manage db` recognizes that processes serve on the database."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner, Result
+
+from calotype.cli import main
+from calotype.database.database import Database
+from calotype.database.processes import ServingProcess
+from tests.support.server import INI
+from tests.support.workbench import open_database
+
+
+@pytest.fixture
+def database(tmp_path: Path, template: Path) -> Iterator[Database]:
+    (tmp_path / "calotype.sqlite").write_bytes(template.read_bytes())
+    made = open_database(tmp_path / "calotype.sqlite")
+    yield made
+    made.close()
+
+
+Meanwhile = Callable[[Callable[[], None]], None]
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """meanwhile(action): the command does this in place of each pause, and watches for 1 s instead of 20."""
+    module = sys.modules["calotype.cli.db"]
+    monkeypatch.setattr(module, "_WATCH", 1)
+
+    def replace_pauses(action: Callable[[], None]) -> None:
+        clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: action())
+        monkeypatch.setattr(module, "time", clock)
+
+    return replace_pauses
+
+
+def process_seen(ago: datetime.timedelta) -> ServingProcess:
+    at = datetime.datetime.now(datetime.UTC) - ago
+    return ServingProcess("id", "images1", 4711, "0.1.0", at, at)
+
+
+def keep(database: Database, process: ServingProcess) -> None:
+    with database.unit() as unit:
+        unit.processes.keep(process)
+
+
+def new_id(folder: Path) -> Result:
+    return CliRunner().invoke(main, ["db", "new-id", str(INI), f"data_dir={folder}", "--yes"])
+
+
+def test_a_heartbeat_that_is_not_renewed_prevents_nothing(
+    database: Database, meanwhile: Meanwhile, tmp_path: Path
+) -> None:
+    """As in a copied database, and after a kill."""
+    keep(database, process_seen(datetime.timedelta(seconds=1)))
+    done = new_id(tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "waiting for up to 1 s" in done.stderr
+
+
+def test_an_old_heartbeat_is_not_waited_for(database: Database, tmp_path: Path) -> None:
+    keep(database, process_seen(datetime.timedelta(minutes=11)))
+    began = time.monotonic()
+    assert "waiting" not in new_id(tmp_path).stderr
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("ahead", [datetime.timedelta(), datetime.timedelta(hours=2)])
+def test_a_heartbeat_that_is_renewed_is_a_refusal_whatever_the_clocks(
+    database: Database, meanwhile: Meanwhile, tmp_path: Path, ahead: datetime.timedelta
+) -> None:
+    process = process_seen(-ahead)
+    keep(database, process)
+    renewed = replace(process, seen_at=process.seen_at + datetime.timedelta(seconds=15))
+    meanwhile(lambda: keep(database, renewed))
+    done = new_id(tmp_path)
+    assert done.exit_code == 1
+    assert "a process still serves on this database (images1, pid 4711): stop every process" in done.stderr
+
+
+def test_a_process_that_starts_meanwhile_is_a_refusal(
+    database: Database, meanwhile: Meanwhile, tmp_path: Path
+) -> None:
+    keep(database, process_seen(datetime.timedelta(seconds=1)))
+    started = replace(process_seen(datetime.timedelta()), id="other", pid=4712)
+    meanwhile(lambda: keep(database, started))
+    assert "images1, pid 4712" in new_id(tmp_path).stderr
+
+
+def test_a_process_that_ends_meanwhile_is_not_waited_for(
+    database: Database, meanwhile: Meanwhile, tmp_path: Path
+) -> None:
+    def end() -> None:
+        with database.unit() as unit:
+            unit.processes.forget("id")
+
+    keep(database, process_seen(datetime.timedelta(seconds=1)))
+    meanwhile(end)
+    assert new_id(tmp_path).exit_code == 0

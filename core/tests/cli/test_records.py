@@ -1,0 +1,50 @@
+"""How commands print records."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from calotype.cli import main
+from calotype.cli.records import print_records, show_time
+from tests.support.server import INI
+
+AT = datetime.datetime(2026, 1, 31, 12, 0, 5, 7, tzinfo=datetime.UTC)
+
+
+def test_elsewhere_than_on_a_terminal_a_record_is_a_json_object_with_the_times_of_the_audit_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_records([{"found_at": AT, "closed_at": None}], dict, str)
+
+    assert json.loads(capsys.readouterr().out) == {
+        "found_at": "2026-01-31T12:00:05.000007Z",
+        "closed_at": None,
+    }
+
+
+def test_a_time_for_people_has_seconds_and_its_zone() -> None:
+    assert show_time(AT) == "2026-01-31 12:00:05Z"
+
+
+def test_fsck_prints_json_into_a_pipe_even_if_standard_error_is_a_terminal(tmp_path: Path) -> None:
+    """`fsck INI | jq` in a terminal got lines for people."""
+    variables = [str(INI), f"data_dir={tmp_path}"]
+    assert CliRunner().invoke(main, ["stores", *variables, "--create", "file"]).exit_code == 0
+    ours, theirs = pty.openpty()
+    program = Path(sys.executable).with_name("calotype-manage")
+    done = subprocess.run(
+        [program, "fsck", *variables], stdout=subprocess.PIPE, stderr=theirs, check=True, timeout=120
+    )
+    os.close(theirs)
+    os.close(ours)
+
+    assert json.loads(done.stdout) == {"looked": 0, "wrong": 0}
