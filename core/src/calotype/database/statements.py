@@ -25,8 +25,8 @@ class Queries:
         with self._reader() as connection:
             return connection.execute(query, values).all()
 
-    def _first(self, query: Executable, **values: Any) -> Any:
-        return next(iter(self._all(query, **values)), None)
+    def _first(self, query: Executable) -> Any:
+        return next(iter(self._all(query)), None)
 
     def _scalars(self, query: Executable) -> list[Any]:
         return [row[0] for row in self._all(query)]
