@@ -1,4 +1,4 @@
-"""The commands of docs/clients.md, typed as they are written."""
+"""The commands of docs/clients.md work as they are written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_the_commands_of_the_page_work(without_identities: Clients, tmp_path: Pa
     blocks = [block.text for block in read_blocks(DOCS / "clients.md") if block.language == "sh"]
     assert len(blocks) == 2
     script = "".join(blocks).replace("http://127.0.0.1:9292", without_identities.server.base)
-    # What the first block sets for one client would confuse the other.
+    # The variables that the first block sets for one client would confuse the other client.
     script = script.replace("export OS_IMAGE_URL", "unset OS_AUTH_TYPE OS_ENDPOINT\nexport OS_IMAGE_URL")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
