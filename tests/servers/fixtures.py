@@ -1,8 +1,8 @@
 """A session-scoped fixture for each real server: a dict of its settings, as its script prints them.
 
 If the environment names a running server, as in `run`, that server is used. Otherwise the first test that
-needs it starts it for all workers of pytest-xdist, and it stops when the run ends. All that the session starts
-ends with its main process, even if that is killed.
+needs it starts it for all workers of pytest-xdist, and it stops when the run ends. All that the session
+starts ends with its main process, even if that is killed.
 """
 
 import os
