@@ -278,17 +278,24 @@ def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str
 
 
 def writable_store(stores: Catalog, name: str | None) -> CheckedStore:
-    """Return the store with this name, or the default store; raises UnknownStore."""
+    """Return the store of that name, or the default one; raises UnknownStore."""
     name = name or stores.default
-    known = name is not None and name in stores
-    if name is not None and known and stores[name].can(Capability.WRITE):
-        return stores[name]
-    why = ": it takes no uploads" if known else " on this Glance node"
-    names = ", ".join(store.name for store in stores if store.can(Capability.WRITE))
-    raise UnknownStore(
-        f"Requested store {name or '(none, and there is no default)'} not available for storage{why}"
-        + (f"; one of: {names}." if names else "")
-    )
+    if name is None or name not in stores:
+        raise UnknownStore(
+            f"Requested store {name or '(none, and there is no default)'} "
+            f"not available for storage on this Glance node{_one_of(stores)}"
+        )
+    if not stores[name].can(Capability.WRITE):
+        raise UnknownStore(
+            f"Requested store {name} not available for storage: it takes no uploads{_one_of(stores)}"
+        )
+    return stores[name]
+
+
+def _one_of(stores: Catalog) -> str:
+    """Return the names that a client can use instead."""
+    names = [store.name for store in stores if store.can(Capability.WRITE)]
+    return f"; one of: {', '.join(names)}." if names else ""
 
 
 def _take(unit: Unit, change: Change, before: Status, after: Status) -> Image:

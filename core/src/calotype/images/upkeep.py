@@ -37,7 +37,7 @@ class Upkeep:
         self._jobs = Jobs(database, stores, settings, self._leases, self._transfers)
 
     def renewal(self) -> Callable[[], bool]:
-        """Return a function that renews leases. The caller runs it three times in each `lease` seconds."""
+        """Return what renews leases; the caller runs it three times in each `lease` seconds."""
         self._leases.renewed_outside()
         return self._leases.renew
 
@@ -66,7 +66,7 @@ class Upkeep:
             if store.scrub
             and only in (None, store.name)
             and (store.scrub_rate or settings.scrub_rate)
-            and Capability.WRITE in store.driver.capabilities  # the bytes of other stores are not ours
+            and Capability.WRITE in store.driver.capabilities  # others hold no bytes but somebody else's
         ]
 
     @retry_on_conflict
