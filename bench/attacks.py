@@ -1,4 +1,4 @@
-"""How much longer another caller waits while somebody attacks the server.
+"""Measure how much longer a caller waits while others attack the server.
 
 Each row starts a server and measures HEAD requests and one upload of a megabyte by one caller, first alone
 and then while others attack. The goal is a p99 of HEAD within 3 times its idle p99. The last column is how
@@ -33,20 +33,20 @@ from testservers import common
 from calotype.identity.token_file import TokenFile
 from server import ROOT, Server, change_ini
 
-#: The driver that hangs is made of the kit's, which the environment without what tests need lacks.
+#: The driver that hangs uses the kit, which is missing in the environment without test dependencies.
 _PSERVE = Path(sys.executable).with_name("pserve")
-#: Attackers have machines of their own, so here they get the processor after all others.
+#: Real attackers have their own machines, so here they get the processor last.
 _NICENESS = 19
-#: Seconds that a request of the measured caller may take. What takes longer counts as so long.
+#: Timeout of a measured request in seconds. A slower request counts with this time.
 PATIENCE = 60
-#: Seconds that the server gets to end before it is killed.
+#: How long the server may take to end, in seconds, before it is killed.
 _LAST_PATIENCE = 90
-#: Requests of attackers that a server answers in none of its threads any more, as there are 16 + 8 of them.
+#: Concurrent requests of attackers: more than the server's 16 + 8 threads.
 _CROWD = 26
 _UPLOAD = bytes(1 << 20)
 _GOAL = 3
 _PATCH = "application/openstack-images-v2.1-json-patch"
-#: A driver that takes uploads, and whose `check` never returns once the file `hang` is there.
+#: A driver that accepts uploads. Its `check` never returns once the file `hang` exists.
 _HANGING = """
 import os
 import threading
@@ -65,7 +65,7 @@ class HangingStore(MemoryStore):
 
 
 class Attacked(Server):
-    """A server of some checkout's code, which may refuse to end."""
+    """A server with the code of a checkout, which may not end by itself."""
 
     def __init__(self, data_dir: Path, ini: Path, checkout: Path, plugins: Path):
         super().__init__(data_dir, ini)
@@ -87,7 +87,7 @@ class Attacked(Server):
             self.end()
 
     def end(self) -> None:
-        """End it with SIGTERM, and take the time."""
+        """End the server with SIGTERM, and return how long that took."""
         began = time.perf_counter()
         self.process.terminate()
         try:
@@ -100,7 +100,7 @@ class Attacked(Server):
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of those who take part: the server tells callers apart by whose a token is."""
+    """The tokens of all callers, by which the server distinguishes them."""
 
     attacker: str
     other: str
@@ -108,14 +108,14 @@ class Tokens:
 
     @classmethod
     def made(cls, path: Path) -> Tokens:
-        """Make them, in a file."""
+        """Write new tokens to a file."""
         file = TokenFile(path)
         return cls(*(file.add(name, name, ("admin",)) for name in ("attacker", "other")), path)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What an attack works with."""
+    """The server, the tokens and the images that an attack uses."""
 
     server: Attacked
     tokens: Tokens
@@ -125,7 +125,7 @@ class Scene:
     silent: int
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> int:
-        """Send one request as the attacker, and return its status; 0 if there was no answer."""
+        """Send a request as the attacker, and return its status, or 0 without a response."""
         fields = {"X-Auth-Token": self.tokens.attacker, "Content-Type": "application/json"}
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=120)
@@ -154,27 +154,27 @@ class Attack:
 
 
 def compute(scene: Scene, number: int) -> None:
-    """Do not ask for anything, and only take the processor from the others."""
+    """Send nothing, and only use the processor."""
     sum(range(1_000_000))
 
 
 def sort_keys(scene: Scene, number: int) -> None:
-    """Ask for a list, sorted 150 times by one key, behind a marker."""
+    """Request a list that is sorted 150 times by one key, after a marker."""
     scene.ask("GET", f"/v2/images?marker={scene.image_id}&sort={','.join(['name:asc'] * 150)}")
 
 
 def tags(scene: Scene, number: int) -> None:
-    """Ask for an image with 340,000 tags that are no texts."""
+    """Create an image with 340,000 tags that are not strings."""
     scene.ask("POST", "/v2/images", json.dumps({"tags": [1] * 340_000}))
 
 
 def begin_to_hang(scene: Scene) -> None:
-    """Let the store hang from now on."""
+    """Make the store hang."""
     (scene.folder / "hang").touch()
 
 
 def readiness(scene: Scene, number: int) -> None:
-    """Ask whether the server is ready."""
+    """Request /readyz."""
     scene.ask("GET", "/readyz")
 
 
@@ -191,7 +191,7 @@ def dripping_patch(scene: Scene, number: int) -> None:
 
 
 def silent_import(scene: Scene, number: int) -> None:
-    """Have an image imported from a server that says nothing."""
+    """Import an image from a server that never answers."""
     connection = http.client.HTTPConnection("127.0.0.1", scene.server.port, timeout=120)
     fields = {"X-Auth-Token": scene.tokens.attacker, "Content-Type": "application/json"}
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, KeyError):
@@ -215,7 +215,7 @@ def fill(scene: Scene) -> None:
 
 
 def big_list(scene: Scene, number: int) -> None:
-    """Ask for as many images at once as are given."""
+    """Request the longest page of a list."""
     scene.ask("GET", "/v2/images?limit=1000")
 
 
@@ -242,7 +242,7 @@ ATTACKS = (
 
 @dataclass(frozen=True)
 class Figures:
-    """What one caller saw, in seconds: of HEAD requests, and of an upload with its status (0: no answer)."""
+    """The times of one caller in seconds: HEAD requests, and an upload with its status (0: no response)."""
 
     p50: float
     p99: float
@@ -252,7 +252,7 @@ class Figures:
 
 
 def measure(scene: Scene, seconds: float) -> Figures:
-    """Send HEAD requests one after another for so long, and then an upload, as another caller."""
+    """Send HEAD requests for this time, and then an upload, as another caller than the attackers."""
     taken = sorted(itertools.islice(_heads(scene, seconds), 5000))
     began = time.perf_counter()
     status = _upload(scene)
@@ -266,7 +266,7 @@ def measure(scene: Scene, seconds: float) -> Figures:
 
 
 def _heads(scene: Scene, seconds: float) -> Iterator[float]:
-    """The seconds that each request took, until the time is over."""
+    """Send requests until the time is over, and return the duration of each in seconds."""
     end = time.perf_counter() + seconds
     connection = None
     while time.perf_counter() < end:
@@ -283,7 +283,7 @@ def _heads(scene: Scene, seconds: float) -> Iterator[float]:
 
 
 def _upload(scene: Scene) -> int:
-    """The status of an upload whose body is streamed, on a connection of its own; 0 if there is no answer."""
+    """Upload a streamed body on a new connection, and return the status, or 0 without a response."""
     connection = http.client.HTTPConnection("127.0.0.1", scene.server.port, timeout=PATIENCE)
     fields = {
         "X-Auth-Token": scene.tokens.other,
@@ -319,7 +319,7 @@ def attack(one: Attack, folder: Path, checkout: Path, seconds: float) -> list[st
             idle = measure(scene, seconds)
             one.prepare(scene)
             with meanwhile(one.clients, lambda number: one.work(scene, number), _NICENESS):
-                time.sleep(2)  # until the attack has its effect
+                time.sleep(2)  # until the attack takes effect
                 under = measure(scene, seconds)
                 server.end()
         return _row(one, idle, under, server.ended_after)
@@ -338,7 +338,7 @@ def _row(one: Attack, idle: Figures, under: Figures, ended_after: float) -> list
 
 @contextlib.contextmanager
 def _silent() -> Iterator[int]:
-    """A port where connections are taken, and nothing is said."""
+    """Listen on a port for the block, accept connections and never answer."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         taken: list[socket.socket] = []
 

@@ -1,7 +1,7 @@
-"""Measure Calotype on this machine and print a table; nothing is asserted.
+"""Measure Calotype on this machine and print a table. Nothing is asserted.
 
-Each figure is the median of several rounds, and the rounds of what is compared take turns, so that
-a machine that slows down half way slows down both.
+Each figure is the median of several rounds. Rounds that are compared alternate, so that a machine that slows
+down affects both.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def read_options() -> argparse.Namespace:
-    """The command line's options, those of --quick filled in."""
+    """Return the command line's options, with the values of --quick."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: some minutes in all")
     parser.add_argument("--size", type=int, metavar="MIB", help="size of the image (1024; quick: 128)")

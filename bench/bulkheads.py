@@ -1,11 +1,11 @@
-"""Show what happens to everybody else while one store hangs under load.
+"""Show how other requests are served while one store hangs under load.
 
     .venv/bin/python bench/bulkheads.py --seconds 60
 
-A server has a file store, an S3 store, and web sources; the latter two accept connections and say nothing.
-One client asks for the HEAD of an image in the file store, again and again, and another uploads 64 KiB to it.
-First nobody else is there. Then others upload to the silent store, register locations that say nothing, and
-ask for readiness.
+A server has a file store, an S3 store, and web sources. The latter two accept connections and never answer.
+One client repeats HEAD requests for an image in the file store, and another uploads 64 KiB to it. In the
+first part there are no other clients. In the second, others upload to the silent store, register silent
+locations, and request /readyz.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from server import INI, Server
 
 BYTES = bytes(range(256)) * 256
 OCTETS = {"Content-Type": "application/octet-stream"}
-#: Clients of each kind that needs what is silent, and seconds between two requests of a client.
+#: Clients of each kind that needs a silent server, and the pause between their requests in seconds.
 EACH, PAUSE = 8, 0.05
 
 
 @dataclass
 class Seen:
-    """What one kind of request met: how long each took, in seconds, and its status."""
+    """The results of one kind of request: the duration of each in seconds, and its status."""
 
     seconds: list[float] = field(default_factory=list)
     statuses: Counter[int | str] = field(default_factory=Counter)
 
     def row(self, name: str) -> str:
-        """A line of the table: requests, milliseconds at p50 and p99, the slowest, statuses."""
+        """Return a line of the table: requests, milliseconds at p50 and p99, the slowest, statuses."""
         if len(self.seconds) < 2:
             return f"{name:<36} {len(self.seconds):>7}"
         p50, p99 = statistics.median(self.seconds), statistics.quantiles(self.seconds, n=100)[98]
@@ -50,12 +50,12 @@ class Seen:
 
     @property
     def p99(self) -> float:
-        """Seconds within which 99 of 100 were answered."""
+        """The time in seconds within which 99 % were answered."""
         return statistics.quantiles(self.seconds, n=100)[98]
 
 
 class Client:
-    """Sends one request after the other on a connection that stays open."""
+    """A client that sends its requests on one connection."""
 
     def __init__(self, port: int):
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=400)
@@ -63,7 +63,7 @@ class Client:
     def ask(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
     ) -> tuple[int, bytes]:
-        """The status and the body; a connection that breaks is made anew for the next request."""
+        """Send a request, and return its status and body. Make a new connection after an error."""
         try:
             self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
@@ -75,7 +75,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of request, and how many clients send it."""
+    """A kind of request, and the number of clients that send it."""
 
     name: str
     clients: int
@@ -83,7 +83,7 @@ class Kind:
 
 
 def main() -> None:
-    """Measure without and with the store that hangs, and print a table."""
+    """Measure without and with load on the hanging store, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60, help="how long the stores hang (60)")
     parser.add_argument("--alone", type=float, default=60, help="how long is measured before that (60)")
@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def write_ini(folder: Path, port: int, timeout: str) -> Path:
-    """calotype.ini with a second store, which is silent."""
+    """Write calotype.ini with a second store, which is silent, and return its path."""
     lines = [
         "calotype.identity = tokens",
         f"calotype.tokens_file = {folder / 'tokens.json'}",
@@ -123,7 +123,7 @@ def write_ini(folder: Path, port: int, timeout: str) -> Path:
 
 
 def measure(server: Server, port: int, tokens: list[str], options: argparse.Namespace) -> None:
-    """Both parts, and how they compare."""
+    """Print the results of both parts, and compare them."""
     status, body = Client(server.port).ask("POST", "/images", {**OCTETS, "X-Auth-Token": tokens[0]}, BYTES)
     if status != 200:
         raise SystemExit(f"the server cannot be used: {status} {body!r}")
@@ -153,7 +153,7 @@ def measure(server: Server, port: int, tokens: list[str], options: argparse.Name
 
 
 def run(server: Server, kinds: list[Kind], seconds: float) -> dict[str, Seen]:
-    """Let each kind's clients ask, each as often as it is allowed to, for so long."""
+    """Let the clients of each kind send requests for this time, with their pauses."""
     seen, end = {kind.name: Seen() for kind in kinds}, time.monotonic() + seconds
     threads = [
         threading.Thread(target=_ask, args=(server, kind, seen[kind.name], end), daemon=True)

@@ -1,4 +1,4 @@
-"""What a list costs among few images and among many, and by which index it is found."""
+"""Measure lists among few and many images, and show the indexes that they use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IMAGES = ImageRow.__table__
 
 
 def measure_lists(report: Report, folder: Path, counts: tuple[int, ...], rounds: int) -> None:
-    """25 of so many public images, and the only 25 public ones among so many."""
+    """Measure a list of 25 of many public images, and of the only 25 public ones among many."""
     for what, public in (("25 of all public", None), (f"the {LISTED} public of", LISTED)):
         with ExitStack() as stack:
             servers = [stack.enter_context(Server(folder / f"{count}-{public}")) for count in counts]
@@ -45,7 +45,7 @@ def measure_lists(report: Report, folder: Path, counts: tuple[int, ...], rounds:
 
 
 def populate(server: Server, count: int, public: int) -> None:
-    """Fill the registry with copies of one image; the public ones are spread evenly."""
+    """Fill the database with copies of one image. The public ones are spread evenly."""
     with Client(server) as client:
         pattern_id = client.image("POST", "/images", x_image_meta_name="pattern")["id"]
     engine = build_engine(f"sqlite:///{server.data_dir / 'calotype.sqlite'}")
@@ -78,7 +78,7 @@ def _list(server: Server) -> None:
 
 
 def _plan(data_dir: Path) -> list[str]:
-    """How SQLite finds the images of a list: its own words, for the statements of one request."""
+    """Return SQLite's query plans for the statements of a list."""
     asked: list[tuple[str, Any]] = []
 
     def remember(

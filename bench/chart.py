@@ -1,4 +1,4 @@
-"""A bar chart as SVG: for each line of the table its peers, as long as their figures."""
+"""A bar chart as SVG with a bar for each peer in each line of the table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST = WIDTH - LEFT - 110
 
 
 def draw(title: str, rows: Sequence[Row], peers: Sequence[str], figures: Figures) -> str:
-    """The chart's text."""
+    """Return the chart as SVG text."""
     height = TOP + len(rows) * (len(peers) * BAR + GAP)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
@@ -31,7 +31,7 @@ def draw(title: str, rows: Sequence[Row], peers: Sequence[str], figures: Figures
 
 
 def _group(row: Row, peers: Sequence[str], figures: Figures, top: float) -> list[str]:
-    """A line's bars, the longest as long as there is room."""
+    """Return a line's bars, the longest of which fills the width."""
     found = {peer: figures.median(row.key, peer) for peer in peers}
     most = max((figure for figure in found.values() if figure), default=1)
     better = "" if row.more else ", less is better"

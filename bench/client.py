@@ -1,4 +1,4 @@
-"""A client that costs as little as it can, so that what is measured is the server."""
+"""A client that uses little processor time, so that figures show the server."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Listening(Protocol):
     """A server that can be connected to."""
 
     def connect(self) -> socket.socket:
-        """A new connection, to be closed by the caller."""
+        """Return a new connection, which the caller closes."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """The start of an answer, and what of the body came along."""
+    """The head of a response, and the first bytes of its body."""
 
     status: int
     fields: bytes
@@ -36,7 +36,7 @@ class Head:
 
     @property
     def length(self) -> int | None:
-        """How long the body is, where that is known beforehand."""
+        """The length of the body, or None if the head does not have it."""
         if self.status in _EMPTY:
             return 0
         length = self.field("content-length")
@@ -44,12 +44,12 @@ class Head:
 
     @property
     def chunked(self) -> bool:
-        """Whether the body comes in chunks."""
+        """Whether the body is chunked."""
         return self.field("transfer-encoding") == "chunked"
 
     @property
     def last(self) -> bool:
-        """Whether the server closes the connection behind this answer."""
+        """Whether the server closes the connection after this response."""
         said = (self.field("connection") or "").lower()
         if self.length is None and not self.chunked:
             return True
@@ -58,19 +58,19 @@ class Head:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer."""
+    """A complete response."""
 
     head: Head
     body: bytes
 
     @property
     def status(self) -> int:
-        """Its status."""
+        """The status of the response."""
         return self.head.status
 
 
 class Client:
-    """One connection, which stays open for as long as the server wants it to."""
+    """A connection that stays open until the server closes it."""
 
     def __init__(self, server: Listening):
         self._server = server
@@ -83,7 +83,7 @@ class Client:
         self._close()
 
     def send(self, method: str, path: str, body: Path | bytes = b"", **headers: str) -> Answer:
-        """Send a request and wait for its answer. `_` in header names stands for `-`."""
+        """Send a request and return the response. `_` in header names stands for `-`."""
         head = self._begin(method, path, body, headers)
         rest = b"" if method == "HEAD" else self._rest(head)
         if head.last:
@@ -100,7 +100,7 @@ class Client:
         return answer
 
     def image(self, method: str, path: str, **headers: str) -> dict[str, Any]:
-        """Send a request without a body; return the image that the answer describes."""
+        """Send a request without a body, and return the image in the response."""
         return json.loads(self.ask(method, path, **headers).body)["image"]
 
     def upload(self, path: Path, **headers: str) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Client:
             self.fetch(f"/images/{image_id}", file.write)
 
     def fetch(self, path: str, write: Callable[[Any], object] = len) -> int:
-        """Pass a body of known length on in pieces; without `write`, drop it. Returns how long it was."""
+        """Read a body of known length, pass it to `write` if given, and return its length."""
         head = self._begin("GET", path, b"", {})
         if head.status != 200:
             raise SystemExit(f"GET {path}: {head.status}")
@@ -132,7 +132,7 @@ class Client:
         return head.length
 
     def _begin(self, method: str, path: str, body: Path | bytes, headers: dict[str, str]) -> Head:
-        """Send a request, and read its answer up to the body."""
+        """Send a request, and read the response up to its body."""
         if self._socket is None:
             self._socket = self._server.connect()
         if isinstance(body, Path):
@@ -175,7 +175,7 @@ class Client:
 
 
 def request(method: str, path: str, length: int | None, headers: dict[str, str]) -> bytes:
-    """The head of a request, with its body's length if it has a body."""
+    """Return the head of a request, with the length of its body if it has one."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     if length is not None:
         lines.append(f"Content-Length: {length}")

@@ -1,7 +1,7 @@
 """Measure Calotype and its peers in one run, and write a page with the table and the chart.
 
-The bytes of transfers lie in memory, so that no disk is anybody's excuse; what is said to
-be on a disk is. Nothing is asserted.
+Transfers use files in memory, so that disks do not matter. Only the figures that name a disk use one. Nothing
+is asserted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from testservers import common
 from tests.support.results import RESULTS, machine, write_page
 
 PAGE = RESULTS / "peers.md"
-#: What stands above the table.
+#: The text above the table.
 NOTE = "The servers and what is measured are described in [Performance](../performance.md)."
 MEMORY = Path("/dev/shm")
 PEERS = (US, GLANCE, REGISTRY, NGINX)
@@ -38,7 +38,7 @@ FULL = Sizes(image=1 << 30, stream=128 << 20, few=1_000, many=100_000, most=1_00
 
 
 def main() -> None:
-    """Measure in memory what moves bytes, and on a disk what is to be durable."""
+    """Measure transfers in memory, and durable writes on a disk."""
     options = read_options()
     measuring = (
         Measuring(Figures(), QUICK, rounds=options.rounds or 1, asked=80, seconds=0.4)
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure_in_memory(measuring: Measuring, folder: Path, database: Postgres) -> None:
-    """Transfers, and who else is served meanwhile."""
+    """Measure transfers, and other requests during them."""
     sizes = measuring.sizes
     peers = all_peers(folder, database.create("glance_in_memory"))
     only_sha256 = Calotype(folder / "sha256", {"calotype.md5": "false"})
@@ -73,7 +73,7 @@ def measure_in_memory(measuring: Measuring, folder: Path, database: Postgres) ->
 
 
 def measure_on_disk(measuring: Measuring, folder: Path, database: Postgres) -> None:
-    """What waits for a disk, or reads a database."""
+    """Measure requests that write to a disk or read a database."""
     peers = all_peers(folder, database.create("glance"))
     url = database.create("calotype").replace("://", "+psycopg://")
     more = [
@@ -90,7 +90,7 @@ def measure_on_disk(measuring: Measuring, folder: Path, database: Postgres) -> N
 
 
 def all_peers(folder: Path, database: str) -> list[Peer]:
-    """Ourselves, then the others, their data below the folder."""
+    """Return Calotype and the other peers, with their data below the folder."""
     return [
         Calotype(folder / "calotype"),
         Glance(folder / "glance", database),
@@ -101,7 +101,7 @@ def all_peers(folder: Path, database: str) -> list[Peer]:
 
 @contextlib.contextmanager
 def prepared(peers: Sequence[Peer]) -> Iterator[None]:
-    """All of them can be started; and are stopped in the end."""
+    """Prepare all peers, and stop them after the block."""
     with contextlib.ExitStack() as stack:
         for peer in peers:
             peer.folder.mkdir()
@@ -112,7 +112,7 @@ def prepared(peers: Sequence[Peer]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(peers: Sequence[Peer]) -> Iterator[None]:
-    """All of them run."""
+    """Start all peers."""
     with prepared(peers):
         for peer in peers:
             peer.start()
@@ -120,7 +120,7 @@ def running(peers: Sequence[Peer]) -> Iterator[None]:
 
 
 def publish(measuring: Measuring, target: Path | None) -> None:
-    """Print the table; write it, and the chart beside it, if there is a page."""
+    """Print the table. If there is a page, write the table and the chart."""
     found, figures = rows(measuring.sizes), measuring.figures
     table = peers_table.table([row for row in found if not figures.rounds(row.key, MACHINE)], PEERS, figures)
     beside = [f"{who}: {_sentence(found, who, figures)}." for who in (MACHINE, V2, ON_POSTGRESQL)]
@@ -142,7 +142,7 @@ def _sentence(found: Sequence[Row], who: str, figures: Figures) -> str:
 
 
 def read_options() -> argparse.Namespace:
-    """The command line's options."""
+    """Return the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: about a minute")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 1)")

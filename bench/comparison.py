@@ -1,4 +1,4 @@
-"""The measuring of peers: each figure in rounds, in which the peers take turns."""
+"""Measure peers: each figure in rounds in which the peers alternate."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from transfers import write_random
 
 MIB = 1 << 20
 GIB = 1 << 30
-#: Bytes a second that a slow reader takes.
+#: The rate of a slow reader in bytes per second.
 SLOW = 16 << 10
 SLOW_BUFFER = 64 << 10
-#: Bytes that the machine hashes for a figure.
+#: The number of bytes that are hashed for a figure.
 HASHED = 256 << 20
 
 
 @dataclass(frozen=True)
 class Measuring:
-    """What all measures need."""
+    """The figures of a comparison, and how much each round measures."""
 
     figures: Figures
     sizes: Sizes
@@ -46,25 +46,25 @@ class Measuring:
     seconds: float
 
     def add(self, row: str, who: str, figure: float) -> None:
-        """Keep a round's figure, and show that there is progress."""
+        """Record a round's figure, and show progress."""
         self.figures.add(row, who, figure)
         print(f"{row}, {who}: {figure:,.3f}", file=sys.stderr)
 
     def turns(self, peers: Sequence[Peer]) -> Iterator[Peer]:
-        """Each peer in each round."""
+        """Yield each peer in each round."""
         for _ in range(self.rounds):
             yield from peers
 
 
 def measure_starts(measuring: Measuring, peers: Sequence[Peer]) -> None:
-    """Start them, again and again, and leave them running."""
+    """Measure starts in each round, and leave the peers running."""
     for peer in measuring.turns(peers):
         peer.stop()
         measuring.add("start", peer.name, peer.start())
 
 
 def measure_machine(measuring: Measuring, content: Content) -> None:
-    """What hashing and copying cost without any service."""
+    """Measure hashing and copying without any service."""
     copy = content.body.with_suffix(".copy")
     for _ in range(measuring.rounds):
         for name in ("md5", "sha256"):
@@ -86,7 +86,7 @@ def _copy_and_hash(source: Path, copy: Path) -> None:
 
 
 def measure_streams(measuring: Measuring, peers: Sequence[Peer], contents: Sequence[Content]) -> None:
-    """Each content up in a stream of its own, then down again, all at once; one content is one stream."""
+    """Measure concurrent uploads of all contents, then their concurrent downloads."""
     upload, download = ("upload", "download") if len(contents) == 1 else ("uploads", "downloads")
     for peer in measuring.turns(peers):
         ids = _measure_stream(measuring, upload, peer, contents, partial(_store, peer, contents))
@@ -105,7 +105,7 @@ def _measure_stream(
 
 
 def measure_one_hash(measuring: Measuring, peers: Sequence[Peer], content: Content) -> None:
-    """One stream up, to peers that compute no more than one digest."""
+    """Measure one upload to peers that compute at most one digest."""
     for peer in measuring.turns(peers):
         done = at_once(1, partial(_store, peer, [content]))
         measuring.add("upload-sha256", peer.name, content.size / MIB / done.seconds)
@@ -113,7 +113,7 @@ def measure_one_hash(measuring: Measuring, peers: Sequence[Peer], content: Conte
 
 
 def measure_disk(measuring: Measuring, peers: Sequence[Peer], content: Content) -> None:
-    """How often an upload's bytes are written to the disk that the data are on."""
+    """Measure how often an upload's bytes are written to the disk."""
     for peer in measuring.turns(peers):
         os.sync()
         written = peer.bytes_written()
@@ -124,7 +124,7 @@ def measure_disk(measuring: Measuring, peers: Sequence[Peer], content: Content) 
 
 
 def measure_small(measuring: Measuring, peers: Sequence[Peer]) -> None:
-    """Small images created, each with bytes of its own, and one of them shown."""
+    """Measure creating small images with different bytes, and showing one."""
     for clients in (1, measuring.sizes.clients):
         times = measuring.asked // clients
         for peer in measuring.turns(peers):
@@ -159,7 +159,7 @@ def _show(peer: Peer, image_id: str, times: int, _number: int) -> None:
 
 
 def measure_lists(measuring: Measuring, peers: Sequence[Peer]) -> None:
-    """25 images of few, of many, and of most; who cannot list, or not that many, has no figure."""
+    """Measure a list of 25 among few, many and most images. Peers without such a list have no figure."""
     peers = [peer for peer in peers if peer.lists]
     sizes, times = measuring.sizes, max(5, measuring.asked // 20)
     steps = {
@@ -183,7 +183,7 @@ def _list(peer: Peer, times: int) -> None:
 
 
 def measure_crowded(measuring: Measuring, peers: Sequence[Peer], contents: Sequence[Content]) -> None:
-    """How long one waits who only asks: alone, beside uploads, and beside slow downloads too."""
+    """Measure small requests: alone, during uploads, and also during slow downloads."""
     sizes = measuring.sizes
     *uploaded, shown = contents
     for peer in measuring.turns(peers):
@@ -198,7 +198,7 @@ def measure_crowded(measuring: Measuring, peers: Sequence[Peer], contents: Seque
 
 
 def _p99(measuring: Measuring, peer: Peer, image_id: str) -> float:
-    """Milliseconds in which all but one of a hundred are answered."""
+    """Return the time in milliseconds within which 99 % are answered."""
     waits: list[float] = []
     time.sleep(0.3)
     with Client(peer) as client:
@@ -210,7 +210,7 @@ def _p99(measuring: Measuring, peer: Peer, image_id: str) -> float:
 
 
 def _read_slowly(peer: Peer, image_id: str, readers: int, _number: int) -> None:
-    """So many connections that take an image's bytes, each much slower than they come."""
+    """Open this many slow downloads of an image for the block."""
     connections = [peer.connect(SLOW_BUFFER) for _ in range(readers)]
     for connection in connections:
         connection.sendall(request("GET", peer.address(image_id), None, {}))
@@ -221,7 +221,7 @@ def _read_slowly(peer: Peer, image_id: str, readers: int, _number: int) -> None:
 
 
 def measure_refusals(measuring: Measuring, peers: Sequence[Peer]) -> None:
-    """When a body that is not wanted is answered, and how much of it was read; not, of who just hangs up."""
+    """Measure when an unwanted body is refused, and how much was read. Peers that hang up have no figure."""
     for peer in measuring.turns(peers):
         with peer.connect() as connection, contextlib.suppress(ConnectionError):
             connection.setblocking(False)
@@ -237,7 +237,7 @@ def measure_refusals(measuring: Measuring, peers: Sequence[Peer]) -> None:
 
 
 def _send_until_answered(connection: socket.socket, refused: Refused) -> int:
-    """Send a body for as long as it is taken and nobody says no; return how much went."""
+    """Send a body until the server refuses it, and return the number of bytes sent."""
     sent, block = 0, bytes(MIB)
     connection.send(request(refused.method, refused.path, REFUSED, dict(refused.headers)))
     while sent < REFUSED:
@@ -249,7 +249,7 @@ def _send_until_answered(connection: socket.socket, refused: Refused) -> int:
 
 
 def _on_the_way(peer: Peer, connection: socket.socket) -> int:
-    """Bytes that we sent and the kernel still holds, on our side and on the server's."""
+    """Return the sent bytes that the kernel still holds, on both sides of the connection."""
     unsent = array.array("i", [0])
     fcntl.ioctl(connection, termios.TIOCOUTQ, unsent)
     ends = f":{peer.port:04X} ", f":{connection.getsockname()[1]:04X} "
@@ -259,20 +259,20 @@ def _on_the_way(peer: Peer, connection: socket.socket) -> int:
 
 
 def measure_memory(measuring: Measuring, key: str, peers: Sequence[Peer]) -> None:
-    """The peaks up to now."""
+    """Record the peaks of memory."""
     for peer in peers:
         measuring.add(key, peer.name, peer.peak_memory() / MIB)
 
 
 def big_content(path: Path, size: int) -> Content:
-    """A file of random bytes."""
+    """Write a file of random bytes."""
     write_random(path, size)
     with path.open("rb") as file:
         return Content(path, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def small_content(size: int) -> Content:
-    """Bytes that nobody has seen before."""
+    """Return new random bytes."""
     body = os.urandom(size)
     return Content(body, hashlib.sha256(body).hexdigest())
 

@@ -1,4 +1,4 @@
-"""Requests of up to 1 MiB that are made to cost much, each the worst of its kind that we could think of."""
+"""Expensive requests of up to 1 MiB, each the worst of its kind that we know."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 
 @dataclass(frozen=True)
 class Attack:
-    """One request. `listed`: its answer is a long list, whose cost is that of the answer."""
+    """A request. `listed`: the response is a long list, which causes the cost."""
 
     name: str
     method: str
@@ -27,7 +27,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Targets:
-    """What attacks are aimed at: ids of images that are active, that wait for their bytes, and a marker."""
+    """The targets of requests: the ids of an active and a queued image, and a namespace."""
 
     active: str
     queued: str
@@ -35,7 +35,7 @@ class Targets:
 
 
 def all_attacks(targets: Targets) -> Iterator[Attack]:
-    """Every attack, made when it is asked for."""
+    """Yield every request, which is made only then."""
     yield from _queries(targets)
     yield from _heads(targets)
     yield from _documents(targets)

@@ -1,4 +1,4 @@
-"""Clients in processes of their own, so that none waits for another's interpreter."""
+"""Clients in their own processes, so that none waits for another's interpreter."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import Any
 from testservers import common
 
 _FORK = multiprocessing.get_context("fork")
-#: Seconds for all to be there.
+#: Timeout in seconds until all clients are ready.
 PATIENCE = 60
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How long it took from the first one's start to the last one's end, and what each returned."""
+    """The time from the first start to the last end, and the result of each client."""
 
     seconds: float
     results: list[Any]
 
 
 def at_once(clients: int, work: Callable[[int], Any]) -> Outcome:
-    """So many clients do the work at the same time; each is told its number, and returns something small."""
+    """Let this many clients do the work at the same time. Each gets its number and returns a result."""
     together, told = _FORK.Barrier(clients), _FORK.SimpleQueue()
 
     def run(number: int) -> None:
@@ -49,7 +49,7 @@ def at_once(clients: int, work: Callable[[int], Any]) -> Outcome:
 
 @contextlib.contextmanager
 def meanwhile(clients: int, work: Callable[[int], Any], niceness: int = 0) -> Iterator[None]:
-    """So many clients do the work, again and again, for as long as the `with` lasts."""
+    """Let this many clients repeat the work for the block."""
 
     def run(number: int) -> None:
         os.nice(niceness)
@@ -71,6 +71,6 @@ def _started(run: Callable[[int], None], clients: int) -> list[BaseProcess]:
     crowd = [_FORK.Process(target=run, args=(number,), daemon=True) for number in range(clients)]
     for client in crowd:
         client.start()
-        # Forked, it has no environment that tells what it belongs to.
+        # A forked process has no environment of its own that names its run.
         common.note(client.pid, signal.SIGKILL, "client")
     return crowd

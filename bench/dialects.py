@@ -1,7 +1,7 @@
-"""What the dialects cost for the same work, and whether the pages of a long list stay as quick to its end.
+"""Measure the dialects with the same work, and whether the last pages of a long list are quick, too.
 
-What is compared is the server's processor time: other load on the machine changes it little.
-`python bench/dialects.py` measures this alone.
+The figures are the server's processor time, which other load on the machine changes little.
+`python bench/dialects.py` measures only this.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Ask = Callable[[Client], object]
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a dialect asks for one image, for a new one, and for a list of whole records, everybody's.
+    """The requests of a dialect for an image, a new image, and a list of all images with whole records.
 
     `filter` is the one that half of the images pass; classic has none.
     """
@@ -83,7 +83,7 @@ DIALECTS = (
 
 
 def measure_dialects(report: Report, folder: Path, images: int, asked: int, rounds: int) -> None:
-    """A list of so many images from end to end, then lists, shows and creations, `asked` in a round."""
+    """Measure a whole list of this many images, then lists, shows and creations, `asked` in each round."""
     with Server(folder) as server:
         populate(server, images, images)
         _give_formats(folder)
@@ -102,7 +102,7 @@ def measure_dialects(report: Report, folder: Path, images: int, asked: int, roun
 
 
 def _give_formats(folder: Path) -> None:
-    """Every other image passes the filter."""
+    """Give every other image another format, so that half of the images match the filter."""
     engine = build_engine(f"sqlite:///{folder / 'calotype.sqlite'}")
     even = func.substr(ImageRow.name, -1).in_(list("02468"))
     with engine.begin() as connection:
@@ -111,7 +111,7 @@ def _give_formats(folder: Path) -> None:
 
 
 def _page_through(report: Report, server: Server, dialect: Dialect) -> None:
-    """Follow a list's links to its end; its first tenth is compared with its last one."""
+    """Follow a list's links to its end, and compare the first tenth of pages with the last."""
     path = dialect.list + dialect.filter
     seconds, cpu = [], [server.cpu_seconds()]
     with Client(server) as client:
@@ -152,7 +152,7 @@ def _compare(
 
 
 def main() -> None:
-    """Measure this alone."""
+    """Measure only this."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=100_000, metavar="N")
     parser.add_argument("--asked", type=int, default=1000, metavar="N")

@@ -1,4 +1,4 @@
-"""What was measured, by row and by whom; and what was to be reached."""
+"""The figures of each row and peer, and the goals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-#: Whom the goals are for.
+#: The peer to which the goals apply.
 US = "Calotype"
 
 
@@ -18,22 +18,22 @@ class Figures:
         self._rounds: dict[tuple[str, str], list[float]] = defaultdict(list)
 
     def add(self, row: str, who: str, figure: float) -> None:
-        """One round's figure."""
+        """Add the figure of a round."""
         self._rounds[row, who].append(figure)
 
     def rounds(self, row: str, who: str) -> list[float]:
-        """All rounds, in order; none if it was not measured."""
+        """Return the figures of all rounds in order. There are none if it was not measured."""
         return self._rounds.get((row, who), [])
 
     def median(self, row: str, who: str) -> float | None:
-        """The figure of a row."""
+        """Return the median of a row."""
         rounds = self.rounds(row, who)
         return median(rounds) if rounds else None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a goal: in the goal's own measure, and whether that is enough."""
+    """The result of a goal: its value, and whether the goal is reached."""
 
     reached: str
     met: bool
@@ -41,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Goal:
-    """Something that our figure is to reach."""
+    """A goal for our figure."""
 
     text: str
     judge: Callable[[Figures, Row], Verdict | None]
@@ -61,7 +61,7 @@ class Row:
 
 
 def times(factor: float, who: str, row: str | None = None, name: str | None = None) -> Goal:
-    """So many times as good as somebody in the same row, or in another."""
+    """A goal: this many times as good as a peer in the same row, or in another one."""
 
     def judge(figures: Figures, own: Row) -> Verdict | None:
         ours, theirs = figures.median(own.key, US), figures.median(row or own.key, who)
@@ -74,7 +74,7 @@ def times(factor: float, who: str, row: str | None = None, name: str | None = No
 
 
 def at_most(limit: float) -> Goal:
-    """No more than that, in the row's unit."""
+    """A goal: at most this value, in the row's unit."""
 
     def judge(figures: Figures, own: Row) -> Verdict | None:
         ours = figures.median(own.key, US)
@@ -84,7 +84,7 @@ def at_most(limit: float) -> Goal:
 
 
 def at_most_times(factor: float, row: str, name: str) -> Goal:
-    """No more than so many times our own figure of another row."""
+    """A goal: at most this many times our own figure of another row."""
 
     def judge(figures: Figures, own: Row) -> Verdict | None:
         ours, base = figures.median(own.key, US), figures.median(row, US)

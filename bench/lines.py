@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _UNCOUNTED = frozenset({"testing", "migrations"})
-#: The room whose packages are rooms of their own.
+#: The room whose packages count as rooms.
 _SPLIT = "api"
 _LAYOUT = (
     tokenize.COMMENT,
@@ -61,7 +61,7 @@ def size_of(text: str) -> Size:
 
 
 def functions_of(text: str) -> Iterator[Function]:
-    """Yield every function of a module, those in classes and functions too."""
+    """Yield every function of a module, also within classes and functions."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
@@ -70,7 +70,7 @@ def functions_of(text: str) -> Iterator[Function]:
 
 
 def modules(source: Path) -> list[Path]:
-    """Return the modules below a folder that count, sorted."""
+    """Return the counted modules below a folder, sorted."""
     return sorted(path for path in source.rglob("*.py") if not _UNCOUNTED & set(path.parts))
 
 

@@ -1,4 +1,4 @@
-"""The figures of all peers as a table of Markdown."""
+"""The figures of all peers as a Markdown table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from figures import Figures, Goal, Row
 
 
 def table(rows: Sequence[Row], peers: Sequence[str], figures: Figures) -> str:
-    """A line for each row: medians, below them the least and the most, then goals and what came of them."""
+    """Return a line for each row: medians with minimum and maximum, then goals and their results."""
     lines = [
         f"| what | {' | '.join(peers)} | goals |",
         f"| --- |{' ---: |' * len(peers)} --- |",

@@ -1,4 +1,4 @@
-"""What the kernel knows of processes: time, memory and bytes written, for themselves and their children."""
+"""Processor time, memory and written bytes of processes and their children, from the kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def families(pids: Iterable[int]) -> Iterator[int]:
-    """The processes, and whatever descends from them."""
+    """Return these processes and their descendants."""
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -25,13 +25,13 @@ def families(pids: Iterable[int]) -> Iterator[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The processor time that the process has had, which other load on the machine changes little."""
+    """Return the processor time of a process in seconds, which other load changes little."""
     fields = _stat(Path(f"/proc/{pid}/stat"))
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def exact_cpu_seconds(pid: int) -> float:
-    """The same to the microsecond, for the threads that are alive now."""
+    """Return the processor time of the running threads, with a precision of microseconds."""
     spent = 0
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -40,12 +40,12 @@ def exact_cpu_seconds(pid: int) -> float:
 
 
 def peak_memory(pid: int) -> int:
-    """The most bytes of memory that the process has had at once."""
+    """Return the peak memory of the process in bytes."""
     return _number(pid, "status", "VmHWM") << 10
 
 
 def bytes_written(pid: int) -> int:
-    """Bytes that the process gave to file systems on disks."""
+    """Return the number of bytes that the process has written to file systems on disks."""
     return _number(pid, "io", "write_bytes")
 
 
@@ -54,5 +54,5 @@ def _number(pid: int, file: str, name: str) -> int:
 
 
 def _stat(path: Path) -> list[str]:
-    """The fields behind the name, which may hold blanks and brackets."""
+    """Return the fields after the name, which may contain blanks and brackets."""
     return path.read_text().rpartition(")")[2].split()

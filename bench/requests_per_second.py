@@ -1,4 +1,4 @@
-"""How many small requests a second are answered, by one client at a time and by eight."""
+"""Measure how many small requests per second the server answers, with one client and with eight."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LISTED = 25
 
 
 def measure_requests(report: Report, server: Server, asked: int, rounds: int) -> None:
-    """HEAD of one image, and a list of 25, on connections that stay open; `asked` of them in a round."""
+    """Measure HEAD of an image and a list of 25, on open connections, `asked` in each round."""
     with Client(server) as client:
         images = [
             client.image("POST", "/images", x_image_meta_name=f"image {n}", x_image_meta_is_public="true")
@@ -38,7 +38,7 @@ def _asking(method: str, path: str) -> Callable[[Client], object]:
 
 
 def ask_at_once(server: Server, clients: int, times: int, ask: Callable[[Client], object]) -> None:
-    """So many clients at once ask so many times each."""
+    """Let this many clients send this many requests each at the same time."""
 
     def work() -> None:
         with Client(server) as client:

@@ -1,4 +1,4 @@
-"""The table's lines, with the goal of each."""
+"""The lines of the table and their goals."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from figures import Row, at_most, at_most_times, times
 
 GLANCE, REGISTRY, NGINX = "Glance", "registry", "nginx"
-#: Who is measured beside those that have columns.
+#: Measured peers without a column.
 MACHINE, V2, ON_POSTGRESQL = "This machine alone", "Calotype through Images v2", "Calotype on PostgreSQL"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is moved and asked, which lines are named by."""
+    """The sizes and numbers of requests, which are in the names of lines."""
 
     image: int
     stream: int
@@ -28,7 +28,7 @@ class Sizes:
 
 
 def rows(sizes: Sizes) -> list[Row]:
-    """All lines, in the order of the page."""
+    """Return all lines in the order of the page."""
     one, eight = _mib(sizes.image), f"{sizes.streams} streams of {_mib(sizes.stream)}"
     return [
         *_transfers(one, eight),

@@ -1,7 +1,7 @@
-"""What the scrubber costs at its defaults: processor time, and the answers that others wait for.
+"""Measure the scrubber with its defaults: its processor time, and its effect on other requests.
 
-Two servers hold the same images. One reads its copies again, the other has its scrubber switched off.
-Both are asked for metadata in turn, and then left alone, so that what the machine does besides is in both.
+Two servers have the same images. One scrubs its copies, and the other has its scrubber switched off. Both get
+requests for metadata in turn, and then none, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from client import Client
 
 from server import Server, change_ini
 
-#: Before the scrubber's first look, so that every copy is due.
+#: A time before the scrubber's first pass, so that every copy is due.
 _LONG_AGO = "2020-01-01 00:00:00.000000"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A server to measure: the name of its row, and the setting that makes it one."""
+    """A measured server: the name of its row, and its setting."""
 
     name: str
     scrub: str
@@ -35,7 +35,7 @@ KINDS = (Kind("scrubber on", "true"), Kind("scrubber off", "false"))
 
 
 def prepare(folder: Path, kind: Kind, images: int, size: int) -> Path:
-    """Store the images, have all copies be due, and return the ini file of that server."""
+    """Store the images, make all copies due, and return the ini file of the server."""
     folder.mkdir(parents=True)
     ini = change_ini(folder / "bench.ini", {"app:main": {"store.file.scrub": kind.scrub}})
     with Server(folder / "data", ini) as server, Client(server) as client:
@@ -48,7 +48,7 @@ def prepare(folder: Path, kind: Kind, images: int, size: int) -> Path:
 
 
 def ask(client: Client, count: int) -> list[float]:
-    """Return the milliseconds that each of so many answers took."""
+    """Send this many requests, and return the duration of each in milliseconds."""
     taken = []
     for _ in range(count):
         began = time.perf_counter()

@@ -1,9 +1,8 @@
-"""Can a clock tell another project's private image from one that is not there?
+"""Measure whether response times distinguish another project's private image from a missing one.
 
-Both are asked for in turn, in random order, on one connection; the two distributions of times
-are compared by the test of Kolmogorov and Smirnov. Above its critical value, at one error in a
-hundred, somebody with patience learns which ids are taken. What the method itself makes of noise
-shows in the last figure: ids that are not there against others that are not there either.
+Requests for both are sent in random order on one connection, and the two distributions of times are compared
+by the Kolmogorov-Smirnov test. Above its critical value, at an error rate of 1 %, a patient attacker learns
+which ids exist. The last figure compares missing ids with other missing ids, and so shows the noise.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from testservers import common
 from calotype.identity.token_file import TokenFile
 from server import Server, change_ini
 
-#: How many ids of either kind are asked for: none is asked for so often that it is cached differently.
+#: The number of ids of each kind: so many that none is requested often enough to be cached differently.
 IDS = 64
-#: At one error in a hundred, for two samples of the same size.
+#: The factor for an error rate of 1 % and two samples of equal size.
 _CRITICAL = math.sqrt(-math.log(0.01 / 2))
 _PATCH = {"Content_Type": "application/openstack-images-v2.1-json-patch"}
 
 
 @dataclass(frozen=True)
 class Question:
-    """One request about an image, in the place of whose id stands ID."""
+    """A request about an image, with ID in the place of its id."""
 
     method: str
     path: str
@@ -56,7 +55,7 @@ QUESTIONS = (
 
 
 def distance(some: Sequence[float], others: Sequence[float]) -> float:
-    """The statistic of Kolmogorov and Smirnov: how far apart two distributions are, 0 to 1."""
+    """Return the Kolmogorov-Smirnov statistic of two samples, from 0 (equal) to 1."""
     shares = [(value, 1 / len(some)) for value in some] + [(value, -1 / len(others)) for value in others]
     apart, most = 0.0, 0.0
     for _, share in sorted(shares):
@@ -68,7 +67,7 @@ def distance(some: Sequence[float], others: Sequence[float]) -> float:
 def compare(
     client: Client, question: Question, kinds: Sequence[Sequence[str]], samples: int
 ) -> list[list[float]]:
-    """The seconds that answers took, for ids of each kind."""
+    """Return the response times in seconds for ids of each kind."""
     taken: list[list[float]] = [[] for _ in kinds]
     turns = [kind for kind in range(len(kinds)) for _ in range(samples)]
     random.shuffle(turns)
@@ -83,7 +82,7 @@ def compare(
 
 
 def main() -> None:
-    """Print a line for each question; the last column says whether the clock tells."""
+    """Print a line for each request. The last column says whether response times reveal ids."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--samples", type=int, default=10_000, metavar="N", help="times each kind is asked for"

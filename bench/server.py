@@ -1,4 +1,4 @@
-"""A server of calotype.ini in a process of its own, and how much memory it took."""
+"""A server of calotype.ini in its own process, with its memory and processor time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from tests.support.ini import INI, ROOT, change_ini
 
 __all__ = ["INI", "PLAIN", "PSERVE", "ROOT", "Server", "change_ini"]
-#: The environment that `make bench` makes without what tests need: the database drivers among it are
-#: loaded wherever they are installed, and take 17 MiB.
+#: The environment of `make bench`, without test dependencies: installed database drivers are always loaded,
+#: and take 17 MiB.
 PLAIN = ROOT / ".venv-plain" / "bin" / "pserve"
-#: What measured servers are started by.
+#: The pserve of measured servers.
 PSERVE = PLAIN if PLAIN.exists() else Path(sys.executable).with_name("pserve")
 
 
 class Server:
-    """pserve on a free port, with its data in a folder; ended when the `with` is left."""
+    """pserve on a free port, with its data in a folder. It ends after the block."""
 
     def __init__(self, data_dir: Path, ini: Path = INI):
         self.data_dir = data_dir
@@ -57,15 +57,15 @@ class Server:
         raise SystemExit((self.data_dir / "server.log").read_text())
 
     def connect(self) -> socket.socket:
-        """A new connection, to be closed by the caller."""
+        """Return a new connection, which the caller closes."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=120)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
     def peak_memory(self) -> int:
-        """The most bytes of memory that the process has had at once."""
+        """Return the peak memory of the process in bytes."""
         return processes.peak_memory(self.process.pid)
 
     def cpu_seconds(self) -> float:
-        """The processor time that the process has had."""
+        """Return the processor time of the process in seconds."""
         return processes.cpu_seconds(self.process.pid)

@@ -1,7 +1,7 @@
-"""How fast a large image goes to S3 and Swift and back, held against boto3 and `swift` doing the same.
+"""Measure transfers of a large image to and from S3 and Swift, compared with boto3 and `swift`.
 
-The store is a real Swift on this machine, started by tests/servers, which speaks both.
-What is compared takes turns. `python bench/stores.py` measures this alone.
+The store is a real Swift with an S3 API on this machine, started by tests/servers. Compared transfers
+alternate. `python bench/stores.py` measures only this.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from server import ROOT, Server, change_ini
 SWIFT = ROOT / "tests" / "servers" / "swift"
 PLACE = "bench"
 BLOCK = 1 << 20
-#: What the slow store takes, in bytes a second.
+#: The rate of the slow store in bytes per second.
 SLOW = 50_000_000
 
 
 @dataclass(frozen=True)
 class Rival:
-    """Who does the same transfers without us: `upload` from a file, `download` to one, `remove`."""
+    """A program that does the same transfers directly: `upload` from a file, `download` to one, `remove`."""
 
     name: str
     upload: Callable[[Path], object]
@@ -45,7 +45,7 @@ class Rival:
 
 
 def measure_stores(report: Report, folder: Path, size: int, rounds: int, unknown: int) -> None:
-    """Transfers of `size` bytes to each store and back, then uploads of `unknown` bytes without a length."""
+    """Measure transfers of `size` bytes to and from each store, then of `unknown` bytes without a length."""
     folder.mkdir()
     with started_swift(folder / "swift") as settings:
         ini = write_stores_ini(folder / "stores.ini", settings, settings["S3_ENDPOINT"])
@@ -68,7 +68,7 @@ def measure_stores(report: Report, folder: Path, size: int, rounds: int, unknown
 
 
 def _compare(report: Report, server: Server, store: str, rival: Rival, source: Path, rounds: int) -> None:
-    """Rounds of: they up, we up, they down, we down."""
+    """Measure rounds of uploads and downloads in which the program and Calotype alternate."""
     copy, size = source.with_name("copy.raw"), source.stat().st_size
     timings = {(who, way): Timing(server) for who in ("they", "we") for way in ("upload", "download")}
     with Client(server) as client:
@@ -98,7 +98,7 @@ def _expect(copy: Path, size: int) -> None:
 
 
 def _upload_unknown(server: Server, store: str, size: int) -> None:
-    """Send so many bytes in chunks, as fast as the server takes them, and delete the image."""
+    """Send this many bytes in chunks, as fast as the server accepts them, and delete the image."""
     block = os.urandom(BLOCK)
     fields = {"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"}
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)) as connection:
@@ -113,7 +113,7 @@ def _upload_unknown(server: Server, store: str, size: int) -> None:
 
 
 def boto3_rival(settings: Mapping[str, str]) -> Rival:
-    """boto3's own transfers, with its own defaults."""
+    """boto3 with its default settings."""
     client = boto3.session.Session().client(
         "s3",
         endpoint_url=settings["S3_ENDPOINT"],
@@ -135,7 +135,7 @@ def boto3_rival(settings: Mapping[str, str]) -> Rival:
 
 
 def swift_rival(settings: Mapping[str, str]) -> Rival:
-    """The command `swift`, its start included, with its own defaults."""
+    """The command `swift` with its default settings, including its start."""
     command = [Path(sys.executable).with_name("swift"), "--auth", settings["SWIFT_AUTH_URL"]]
     command += ["--user", settings["SWIFT_USER"], "--key", settings["SWIFT_KEY"]]
 
@@ -152,7 +152,7 @@ def swift_rival(settings: Mapping[str, str]) -> Rival:
 
 @contextlib.contextmanager
 def started_swift(folder: Path) -> Iterator[dict[str, str]]:
-    """A Swift with an S3 API: the settings that its script prints."""
+    """Run a Swift with an S3 API, and return its settings."""
     try:
         done = subprocess.run([SWIFT, "start", folder], check=True, stdout=subprocess.PIPE, text=True)
         yield dict(line.split("=", 1) for line in done.stdout.splitlines())
@@ -187,7 +187,7 @@ def write_stores_ini(path: Path, settings: Mapping[str, str], address: str) -> P
 
 
 def main() -> None:
-    """Measure the stores and nothing else."""
+    """Measure only the stores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="size of the image (1024)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each figure (5)")

@@ -1,4 +1,4 @@
-"""What starts servers for the tests: it knows how to install one, and how to end what was started."""
+"""Access to tests/servers/common.py, which installs, starts and ends servers."""
 
 import sys
 from pathlib import Path

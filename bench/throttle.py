@@ -1,4 +1,4 @@
-"""A relay on the loopback address that lets so many bytes a second through towards a server."""
+"""A relay on the loopback address that limits the rate towards a server."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import threading
 import time
 
 BLOCK = 1 << 16
-#: Small, so that what waits lies with the sender and not in buffers between.
+#: Small, so that waiting bytes stay with the sender and not in buffers.
 BUFFER = 1 << 18
 
 
 class Throttle:
-    """Listens from `__enter__` to `__exit__`; all connections share the rate, answers pass freely."""
+    """Listens for the block. All connections share the rate, and responses are not limited."""
 
     def __init__(self, host: str, port: int, rate: int):
         self._target = (host, port)
@@ -24,7 +24,7 @@ class Throttle:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the relay."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Throttle:
@@ -48,7 +48,7 @@ class Throttle:
                     threading.Thread(target=self._pump, args=(source, sink, slow), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, slow: bool) -> None:
-        """Pass bytes on until one side ends, then end the other's input."""
+        """Pass bytes on until one side ends, and then end the input of the other."""
         with contextlib.suppress(OSError):
             while block := source.recv(BLOCK):
                 if slow:
@@ -58,7 +58,7 @@ class Throttle:
             sink.shutdown(socket.SHUT_WR)
 
     def _wait(self, count: int) -> None:
-        """Return when it is these bytes' turn."""
+        """Wait until these bytes may be sent."""
         with self._lock:
             now = time.monotonic()
             start = max(self._next, now)

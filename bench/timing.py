@@ -1,4 +1,4 @@
-"""How long something took, and how much of the server's processor time."""
+"""Durations, and the server's processor time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server import Server
 
 
 class Timing:
-    """The rounds of one figure. `count` is how often a round did what is measured."""
+    """The rounds of one figure. `count` is the number of repetitions in a round."""
 
     def __init__(self, server: Server):
         self._server = server
@@ -20,7 +20,7 @@ class Timing:
 
     @contextlib.contextmanager
     def round(self, count: int = 1) -> Iterator[None]:
-        """Measure what is done within."""
+        """Measure the block as a round."""
         cpu, began = self._server.cpu_seconds(), time.perf_counter()
         yield
         self._seconds.append((time.perf_counter() - began) / count)

@@ -1,4 +1,4 @@
-"""How fast a large image goes in and out, held against `cp` and `sha256sum` of the same file."""
+"""Measure uploads and downloads of a large image, compared with `cp` and `sha256sum` of the same file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = 1 << 20
 
 
 def measure_transfers(report: Report, server: Server, folder: Path, size: int, rounds: int) -> None:
-    """Upload and download an image of `size` bytes, deleting each before the next: the disk holds three."""
+    """Upload and download images of `size` bytes. Each is deleted before the next: the disk holds three."""
     source, copy = folder / "image.raw", folder / "copy.raw"
     write_random(source, size)
     base, upload, download = Timing(server), Timing(server), Timing(server)
@@ -45,7 +45,7 @@ def _copy_and_hash(source: Path, copy: Path) -> None:
 
 
 def write_random(path: Path, size: int) -> None:
-    """Write a file that no compression makes smaller, down to the disk."""
+    """Write a file of random bytes, and sync it to the disk."""
     with path.open("wb") as file:
         for _ in range(size // BLOCK):
             file.write(os.urandom(BLOCK))

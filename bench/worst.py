@@ -1,4 +1,4 @@
-"""Print what the worst request of each kind costs: the server's processor time, in milliseconds.
+"""Print the cost of the worst request of each kind: the server's processor time in milliseconds.
 
 Each request is sent alone to a server of its own with 300 images of 30 KB, on SQLite, or with `--database` on
 PostgreSQL or MariaDB, whose own time is not counted. A whole run on SQLite writes docs/results/costs.md:
@@ -28,9 +28,9 @@ from server import Server, change_ini
 from tests.support.database import MAKERS
 from tests.support.results import RESULTS, write_page
 
-#: What stands above the table of the page.
+#: The text above the table of the page.
 NOTE = "What is measured is described in [Performance](../performance.md#the-costliest-requests)."
-#: Milliseconds that one request of up to 1 MiB may cost, lists aside.
+#: The limit for a request of up to 1 MiB in milliseconds, except for lists.
 GOAL = 100
 _ROUNDS = 3
 _HEAVY = 300
@@ -39,7 +39,7 @@ _PROPERTY = "v" * 4000
 
 @dataclass(frozen=True)
 class Cost:
-    """What came of a request: its status (None: there was no answer in time), bytes, and processor time."""
+    """The result of a request: status (None: no response in time), bytes, and processor time."""
 
     status: int | None
     sent: int
@@ -79,7 +79,7 @@ def _lines(database: str, only: str, patience: float) -> Iterator[str]:
                 continue
             cost = _measure(server, attack, patience)
             yield _line(attack, cost, patience)
-            if cost.status is None:  # it is still busy
+            if cost.status is None:  # the server is still busy
                 server.process.kill()
                 server = stack.enter_context(start())
 
@@ -93,7 +93,7 @@ def _starting(folder: Path, database: str) -> Callable[[], Server]:
 
 
 def _fill(server: Server) -> Targets:
-    """Make what attacks are aimed at: heavy public images, and a full namespace."""
+    """Make the targets of requests: heavy public images, and a full namespace."""
     with Client(server) as client:
         properties = {f"x_image_meta_property_p{number}": _PROPERTY for number in range(7)}
         for number in range(_HEAVY):
@@ -115,7 +115,7 @@ def _fill(server: Server) -> Targets:
 
 
 def _measure(server: Server, attack: Attack, patience: float) -> Cost:
-    """The median of some rounds; of one, when that is slow."""
+    """Return the median of some rounds, or of one if that is slow."""
     costs = [_send(server, attack, patience)]
     while len(costs) < _ROUNDS and costs[0].milliseconds < 1000 and costs[0].status is not None:
         costs.append(_send(server, attack, patience))
@@ -136,13 +136,13 @@ def _send(server: Server, attack: Attack, patience: float) -> Cost:
 
 
 def _exchange(server: Server, request: bytes, patience: float) -> bytes:
-    """Send a request and return all of the answer; nothing when it does not come."""
+    """Send a request and return the whole response, which is empty if none comes."""
     answer = b""
     with contextlib.closing(server.connect()) as connection, contextlib.suppress(OSError):
         connection.settimeout(patience)
         with contextlib.suppress(
             BrokenPipeError, ConnectionResetError
-        ):  # it was refused before it was all sent
+        ):  # the server refused it before it was complete
             connection.sendall(request)
         while block := connection.recv(1 << 20):
             answer += block

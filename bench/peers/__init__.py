@@ -1,5 +1,5 @@
-"""Calotype and those it is measured against, each on the loopback address with two processes.
+"""Calotype and its peers in comparisons, each on the loopback address with two processes.
 
-A peer installs what it lacks: Debian's packages with apt, others into a folder of the
-user's cache. All speak through the same client, each in its own dialect.
+A peer installs missing software: Debian's packages with apt, everything else into a folder of the user's
+cache. The same client measures all peers, each with its own API.
 """

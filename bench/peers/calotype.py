@@ -1,4 +1,4 @@
-"""Calotype as calotype.ini has it, with a process a core on one port and without a log of requests."""
+"""Calotype with calotype.ini, one process per core on one port, and no access log."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BIN = Path(sys.executable).parent
 
 
 class Calotype(Peer):
-    """Ourselves, through the classic dialect: an image and its bytes are one request."""
+    """Calotype with the classic dialect, in which one request makes an image with its bytes."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, name: str = US):
-        """`settings`: what `[app:main]` says otherwise than calotype.ini."""
+        """`settings`: other values for `[app:main]` than those of calotype.ini."""
         super().__init__(folder)
         self.name = name
         self._settings = settings or {}
@@ -30,7 +30,7 @@ class Calotype(Peer):
 
     @property
     def data_dir(self) -> Path:
-        """Where the database and the images are."""
+        """The folder of the database and the images."""
         return self.folder
 
     def prepare(self) -> None:
@@ -44,7 +44,7 @@ class Calotype(Peer):
         common.call([BIN / "calotype-manage", "db", "upgrade", self._ini, *self._variables()])
 
     def spawn(self) -> None:
-        # The drivers of other databases are installed beside what tests need.
+        # This environment has the drivers of other databases, because tests need them.
         pserve = BIN / "pserve" if "sqlalchemy.url" in self._settings else PSERVE
         for _ in range(PROCESSES):
             self._spawn(pserve, self._ini, *self._variables())
@@ -87,7 +87,7 @@ class Calotype(Peer):
 
 
 class CalotypeV2(Calotype):
-    """The same through Images v2, in which an image and its bytes are two requests, as with Glance."""
+    """Calotype with Images v2, in which an image and its bytes are two requests, as with Glance."""
 
     def store(self, client: Client, content: Content) -> str:
         return store_v2(client, content)
@@ -97,7 +97,7 @@ class CalotypeV2(Calotype):
 
 
 def store_v2(client: Client, content: Content) -> str:
-    """Create an image and give it its bytes, as every client of Images v2 does."""
+    """Create an image and upload its bytes, like every client of Images v2."""
     fields = {"name": "bench", "disk_format": "raw", "container_format": "bare", "visibility": "public"}
     made = client.ask("POST", "/v2/images", json.dumps(fields).encode(), Content_Type="application/json")
     image_id = json.loads(made.body)["id"]

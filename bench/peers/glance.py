@@ -34,9 +34,9 @@ policy_file = {folder}/policy.yaml
 flavor =
 config_file = {etc}/glance-api-paste.ini
 """
-#: Without Keystone nobody has a role.
+#: Without Keystone, no caller has a role.
 POLICY = '"context_is_admin": "@"\n'
-#: As Glance's own installation for developers has it.
+#: As in Glance's own installation for developers.
 UWSGI = """
 [uwsgi]
 http-socket = {host}:{port}
@@ -59,7 +59,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 class Glance(Peer):
-    """Two workers with a thread each, as it comes; everybody is an administrator."""
+    """Glance with two workers of one thread each, as by default. Every caller is an administrator."""
 
     name = "Glance"
     bears_slow_readers = False

@@ -1,4 +1,4 @@
-"""nginx: static files, and WebDAV's PUT. It hashes nothing and knows nothing of images: the limit."""
+"""nginx with static files and WebDAV's PUT: the upper limit, without digests and metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testservers import common
 
 from peers.peer import PROCESSES, Content, Peer, Refused
 
-#: Below one folder with the bodies' temporary files: a PUT ends with a rename.
+#: In one folder with the temporary files of bodies, because a PUT ends with a rename.
 CONF = """
 daemon off;
 {user}

@@ -1,4 +1,4 @@
-"""What every peer does: start, answer, take images and give them back; and what its processes cost."""
+"""The base of all peers: start, transfer images, and report the costs of its processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from testservers import common
 
 HOST = "127.0.0.1"
 GIB = 1 << 30
-#: Processes that serve, where a peer lets us choose.
+#: The number of serving processes, if a peer allows the choice.
 PROCESSES = 2
 LISTED = 25
 #: Size of the body that will be refused.
@@ -26,20 +26,20 @@ REFUSED = 10 * GIB
 
 @dataclass(frozen=True)
 class Content:
-    """An image's bytes, and the digest that some peers want to be told."""
+    """An image's bytes, and their digest, which some peers require."""
 
     body: Path | bytes
     sha256: str
 
     @property
     def size(self) -> int:
-        """How many they are."""
+        """The number of bytes."""
         return len(self.body) if isinstance(self.body, bytes) else self.body.stat().st_size
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The head of an upload that a peer does not take."""
+    """The head of an upload that a peer refuses."""
 
     method: str
     path: str
@@ -65,11 +65,11 @@ class Peer(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Install it and write its configuration; nothing runs yet."""
+        """Install the peer and write its configuration, without starting it."""
 
     @abstractmethod
     def spawn(self) -> None:
-        """Start its processes."""
+        """Start the processes of the peer."""
 
     @abstractmethod
     def store(self, client: Client, content: Content) -> str:
@@ -77,11 +77,11 @@ class Peer(ABC):
 
     @abstractmethod
     def show(self, client: Client, image_id: str) -> None:
-        """Ask for what is known of an image."""
+        """Request the metadata of an image."""
 
     @abstractmethod
     def address(self, image_id: str) -> str:
-        """Where the bytes of an image are."""
+        """Return the path of an image's bytes."""
 
     @abstractmethod
     def remove(self, client: Client, image_id: str) -> None:
@@ -89,18 +89,18 @@ class Peer(ABC):
 
     @abstractmethod
     def refused(self) -> Refused:
-        """An upload that it will not take."""
+        """Return an upload that the peer refuses."""
 
     def list(self, client: Client) -> None:
-        """Ask for some of all images."""
+        """Request a page of the list of images."""
         raise NotImplementedError
 
     def populate(self, count: int) -> None:
-        """Make it so many images that it would list."""
+        """Fill the peer until it has this many images in lists."""
         raise NotImplementedError
 
     def start(self) -> float:
-        """Start it, and return how many seconds later it answered."""
+        """Start the peer, and return the time in seconds until it answered."""
         began = time.perf_counter()
         self.spawn()
         while any(process.poll() is None for process in self._started):
@@ -111,7 +111,7 @@ class Peer(ABC):
         raise SystemExit(f"{self.name} ended:\n{self.log.read_text()[-4000:]}")
 
     def stop(self) -> None:
-        """End it; its data stay."""
+        """End the peer, and keep its data."""
         for process in self._started:
             process.terminate()
         for process in self._started:
@@ -120,11 +120,11 @@ class Peer(ABC):
 
     @property
     def log(self) -> Path:
-        """Where its processes write what they have to say."""
+        """The file with the output of its processes."""
         return self.folder / "log" / "server"
 
     def connect(self, receive_buffer: int | None = None) -> socket.socket:
-        """A new connection, to be closed by the caller."""
+        """Return a new connection, which the caller closes."""
         connection = socket.socket()
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -134,20 +134,20 @@ class Peer(ABC):
         return connection
 
     def cpu_seconds(self) -> float:
-        """The processor time of all its processes."""
+        """Return the processor time of all its processes in seconds."""
         return sum(map(processes.cpu_seconds, self._family()))
 
     def bytes_written(self) -> int:
-        """The bytes that all its processes wrote to disks."""
+        """Return the number of bytes that its processes have written to disks."""
         return sum(map(processes.bytes_written, self._family()))
 
     def peak_memory(self) -> int:
-        """The most memory that one of its processes has had."""
+        """Return the peak memory of its largest process in bytes."""
         return max(map(processes.peak_memory, self._family()))
 
     def _family(self) -> Sequence[int]:
         return list(processes.families(process.pid for process in self._started))
 
     def _spawn(self, *command: str | Path) -> None:
-        """Start a process with nothing of our environment but what all need."""
+        """Start a process with a minimal environment."""
         self._started.append(common.Server(self.folder).spawn("server", command))

@@ -1,4 +1,4 @@
-"""A PostgreSQL for those that need one: Debian's, as it comes, on a free port."""
+"""Debian's PostgreSQL with its default settings on a free port, for peers that need one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ USER = "bench"
 
 
 class Postgres:
-    """Runs from `__enter__` to `__exit__`, its data below a folder that all users can reach."""
+    """A server that runs for the block, with its data below a folder that all users can reach."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -41,7 +41,7 @@ class Postgres:
         return self
 
     def create(self, name: str) -> str:
-        """Make a database, and return its address."""
+        """Make a database, and return its URL."""
         where = ["-h", common.HOST, "-p", str(self._port), "-U", USER]
         common.call([_programs()[-1] / "createdb", *where, name])
         return f"postgresql://{USER}@{common.HOST}:{self._port}/{name}"
@@ -52,6 +52,6 @@ class Postgres:
 
 
 def _programs() -> list[Path]:
-    """The folders of the versions that are there, the newest last."""
+    """Return the folders of the installed versions, the newest last."""
     found = Path("/usr/lib/postgresql").glob("*/bin/postgres")
     return sorted((path.parent for path in found), key=lambda folder: int(folder.parent.name))

@@ -1,4 +1,4 @@
-"""Debian's docker-registry: it hashes with SHA-256, and stores each content once."""
+"""Debian's docker-registry, which computes SHA-256 and stores equal contents once."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ REPOSITORY = "bench"
 
 
 class Registry(Peer):
-    """Blobs are its images, and repositories are what it lists. One process uses all cores."""
+    """docker-registry with blobs as images and lists of repositories. One process uses all cores."""
 
     name = "registry"
-    lists_most = False  # each of them is two folders, and a list walks them all
+    lists_most = False  # each repository has two folders, and a list visits all of them
 
     def __init__(self, folder: Path):
         super().__init__(folder)

@@ -1,4 +1,4 @@
-"""Today's clients, as their users run them: as processes, from an environment of their own."""
+"""Current clients, run like their users do: as processes, from their own virtual environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROGRAMS = HERE / "programs"
 
 
 def environment(name: str, requirements: Path) -> Path:
-    """The bin folder of a virtual environment with these requirements; made once, and kept."""
+    """Return the bin folder of a virtual environment with these requirements, which is made once."""
 
     def install(folder: Path) -> None:
         common.call([sys.executable, "-m", "venv", folder])
@@ -30,7 +30,7 @@ def environment(name: str, requirements: Path) -> Path:
 
 @dataclass(frozen=True)
 class Clients:
-    """The clients, set up for one server by environment variables, as one user."""
+    """The clients, configured for one server and user by environment variables."""
 
     server: Server
     bin: Path
@@ -39,7 +39,7 @@ class Clients:
     glance_env: Mapping[str, str]
 
     def run(self, *argv: object, env: Mapping[str, str] | None = None, fails: bool = False) -> str:
-        """What a client prints; with `fails`, what it prints on failing."""
+        """Run a client and return its output. With `fails`, it must fail."""
         done = subprocess.run(
             [self.bin / str(argv[0]), *map(str, argv[1:])],
             env={"PATH": os.environ["PATH"], "HOME": str(self.home), **(self.env if env is None else env)},
@@ -55,22 +55,22 @@ class Clients:
         return said if fails else done.stdout
 
     def openstack(self, *argv: object, **given: Any) -> str:
-        """`openstack ...`"""
+        """Run `openstack ...` and return its output."""
         return self.run("openstack", *argv, **given)
 
     def shown(self, *argv: object) -> Any:
-        """What `openstack ... -f json` prints."""
+        """Run `openstack ... -f json` and return the parsed output."""
         return json.loads(self.openstack(*argv, "-f", "json"))
 
     def glance(self, *argv: object, **given: Any) -> str:
-        """`glance ...`"""
+        """Run `glance ...` and return its output."""
         return self.run("glance", *argv, env=self.glance_env, **given)
 
     def made(self, *argv: object) -> dict[str, str]:
-        """The properties in the table that `glance ...` prints, as text."""
+        """Run `glance ...` and return the properties of the table that it prints, as text."""
         rows = [line.strip("| ").split("|", 1) for line in self.glance(*argv).splitlines() if "|" in line]
         return {row[0].strip(): row[1].strip() for row in rows}
 
     def program(self, name: str, *argv: object) -> Any:
-        """What a program of `programs/` prints as JSON."""
+        """Run a program of `programs/` and return its parsed JSON output."""
         return json.loads(self.run("python", PROGRAMS / name, *argv))

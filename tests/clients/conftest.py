@@ -1,4 +1,4 @@
-"""The clients, and servers of each way to know callers."""
+"""The clients, and a server for each identity method."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ MODES = ("none", *(pytest.param(mode, marks=pytest.mark.campaign) for mode in ("
 
 @pytest.fixture(scope="session")
 def client_bin() -> Path:
-    """Where the clients are installed."""
+    """The folder with the installed clients."""
     return environment("clients", HERE / "requirements.txt")
 
 
 @pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """A web server of the tests."""
+    """A web server from which images are imported."""
     with Web(folder=tmp_path_factory.mktemp("web")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def three_stores(web: Web) -> dict[str, str]:
-    """The settings of two file stores, and one that reads from the web server."""
+    """Settings of two file stores, and of a store that reads from the web server."""
     return stores(web)
 
 
@@ -45,7 +45,7 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def without_identities(
     tmp_path_factory: pytest.TempPathFactory, client_bin: Path, three_stores: dict[str, str]
 ) -> Iterator[Clients]:
-    """Clients of a server that lets everybody in: only an endpoint is given."""
+    """Clients of a server without authentication, which need only an endpoint."""
     folder = tmp_path_factory.mktemp("none")
     server = Server(folder, write_ini(folder, three_stores))
     yield Clients(
@@ -60,7 +60,7 @@ def without_identities(
 
 @pytest.fixture(scope="session")
 def with_tokens(tmp_path_factory: pytest.TempPathFactory, client_bin: Path) -> Iterator[Clients]:
-    """Clients of a server with static tokens: an endpoint and a token are given."""
+    """Clients of a server with static tokens, which need an endpoint and a token."""
     with Web(folder=tmp_path_factory.mktemp("web")) as web:
         people = start(tmp_path_factory.mktemp("tokens"), web)
         server, token = people.server, people.u1.token
@@ -75,7 +75,7 @@ def with_tokens(tmp_path_factory: pytest.TempPathFactory, client_bin: Path) -> I
 
 
 def write_keystone_ini(folder: Path, app: dict[str, str], keystone: dict[str, str]) -> Path:
-    """An ini file with keystonemiddleware before the service, as docs/clients.md shows it."""
+    """Write an ini file with keystonemiddleware in front of the service, as docs/clients.md shows it."""
     ini = RawConfigParser()
     ini.optionxform = str
     ini.read(write_ini(folder, {**app, "calotype.identity": "keystone"}))
@@ -108,7 +108,7 @@ def with_keystone(
     three_stores: dict[str, str],
     keystone: dict[str, str],
 ) -> Iterator[Clients]:
-    """Clients of a server behind keystonemiddleware: everything comes from Keystone."""
+    """Clients of a server behind keystonemiddleware, which get endpoint and token from Keystone."""
     folder = tmp_path_factory.mktemp("keystone")
     server = Server(folder, write_keystone_ini(folder, three_stores, keystone))
     admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])
@@ -129,6 +129,6 @@ def with_keystone(
 
 @pytest.fixture(params=MODES)
 def clients(request: pytest.FixtureRequest) -> Clients:
-    """The clients, in each way that callers can be known."""
+    """The clients, with each identity method."""
     names = {"none": "without_identities", "tokens": "with_tokens", "keystone": "with_keystone"}
     return request.getfixturevalue(names[request.param])

@@ -1,4 +1,4 @@
-"""A real browser uploads from a page of another origin, as Horizon does, and keeps to the CORS headers."""
+"""A real browser uploads from a page of another origin, like Horizon, and obeys the CORS headers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ const ask = (method, path, headers, body) =>
 
 
 def visit(chromium: Settings, folder: Path, url: str) -> dict[str, object]:
-    """What the page has written when all its requests are answered."""
+    """Return the text of the page after all its requests are answered."""
     command = [
         *(chromium["CHROMIUM"], "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"),
         *("--virtual-time-budget=30000", "--dump-dom", url),
@@ -58,7 +58,7 @@ def visit(chromium: Settings, folder: Path, url: str) -> dict[str, object]:
 def test_a_page_of_another_origin_uploads_and_reads_headers_if_its_origin_is_named(
     tmp_path: Path, chromium: Settings
 ) -> None:
-    """Issue 15.5: a browser sends the preflights by itself, and lets no other page do it."""
+    """Issue 15.5: the browser sends the preflights itself, and blocks pages of other origins."""
     site = tmp_path / "site"
     site.mkdir()
     (site / "page.html").write_text(PAGE)

@@ -1,4 +1,4 @@
-"""Programs that read an image by its URL, at each place where its bytes are. What they send first is a HEAD.
+"""Programs that read an image by its URL, in each dialect. Most of them send a HEAD request first.
 
 curl and wget run in `make test`, the others as a campaign.
 """
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Kept:
-    """An image on a server, and the file that it was made of."""
+    """An image on a server, and the file with the same bytes."""
 
     server: Server
     id: str
@@ -34,7 +34,7 @@ class Kept:
 
 
 def needs(*packages: str) -> None:
-    """Install Debian packages when root; skip the test where they are missing, but with CI set fail."""
+    """Install Debian packages if this user is root. Without them, skip the test, or fail if CI is set."""
     try:
         apt(*packages)
     except Unavailable as lack:
@@ -44,7 +44,7 @@ def needs(*packages: str) -> None:
 
 
 def run(*command: object, cwd: Path | None = None) -> str:
-    """What a program prints, on either stream."""
+    """Run a program and return its output and errors."""
     done = subprocess.run(
         list(map(str, command)),
         cwd=cwd,
@@ -70,7 +70,7 @@ def disk(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 @pytest.fixture(scope="module")
 def qcow2(server: Server, disk: Kept) -> Kept:
-    """The same as a qcow2 of 1 GiB."""
+    """A qcow2 image of 1 GiB."""
     needs("qemu-utils", "qemu-block-extra")
     file = disk.file.with_suffix(".qcow2")
     run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", disk.file, file)
@@ -79,7 +79,7 @@ def qcow2(server: Server, disk: Kept) -> Kept:
     return Kept(server, server.post("/images", {**OCTETS, **formats}, file.read_bytes()).image["id"], file)
 
 
-def test_curl_reads_what_a_head_says_and_goes_on_where_it_stopped(disk: Kept, tmp_path: Path) -> None:
+def test_curl_reads_the_head_and_resumes_a_download(disk: Kept, tmp_path: Path) -> None:
     """r1-G10"""
     needs("curl")
     for number, mount in enumerate(MOUNTS):
@@ -92,8 +92,8 @@ def test_curl_reads_what_a_head_says_and_goes_on_where_it_stopped(disk: Kept, tm
         assert part.read_bytes() == disk.file.read_bytes()
 
 
-def test_wget_sees_that_an_image_is_there_and_fetches_it_once(disk: Kept, tmp_path: Path) -> None:
-    """r1-G6, r1-G10: `wget -N` leaves a file alone as long as the image has these bytes."""
+def test_wget_fetches_an_unchanged_image_only_once(disk: Kept, tmp_path: Path) -> None:
+    """r1-G6, r1-G10: `wget -N` does not fetch a file again while the image is unchanged."""
     needs("wget")
     for number, mount in enumerate(MOUNTS):
         assert "Length: 3145728" in run("wget", "--spider", disk.url(mount))
@@ -110,10 +110,10 @@ def test_wget_sees_that_an_image_is_there_and_fetches_it_once(disk: Kept, tmp_pa
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_qemu_img_looks_at_an_image_and_converts_it_by_its_url(
+def test_qemu_img_inspects_and_converts_an_image_by_its_url(
     qcow2: Kept, disk: Kept, tmp_path: Path, mount: str
 ) -> None:
-    """r1-B4, r1-G10: by its curl driver, which needs a length and ranges of a HEAD."""
+    """r1-B4, r1-G10: its curl driver requires a length and ranges in the response to HEAD."""
     found = json.loads(run("qemu-img", "info", "--output=json", qcow2.url(mount)))
     assert (found["format"], found["virtual-size"]) == ("qcow2", 1 << 30)
     raw = tmp_path / "converted.raw"
@@ -126,7 +126,7 @@ def test_qemu_img_looks_at_an_image_and_converts_it_by_its_url(
 @pytest.mark.campaign
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_nbdkit_serves_an_image_as_a_disk(disk: Kept, tmp_path: Path, mount: str) -> None:
-    """r1-G10: by its curl plugin, to qemu-img."""
+    """r1-G10: qemu-img reads it through nbdkit's curl plugin."""
     needs("qemu-utils", "nbdkit")
     copy = tmp_path / "copy.raw"
     command = f'qemu-img convert -f raw -O raw "$uri" {shlex.quote(str(copy))}'
@@ -136,7 +136,7 @@ def test_nbdkit_serves_an_image_as_a_disk(disk: Kept, tmp_path: Path, mount: str
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_aria2c_fetches_an_image_in_parts_and_not_again(disk: Kept, tmp_path: Path, mount: str) -> None:
+def test_aria2c_fetches_an_image_in_parts_and_only_once(disk: Kept, tmp_path: Path, mount: str) -> None:
     """r1-G10"""
     needs("aria2")
     options = ("--use-head=true", "--split=3", "--min-split-size=1M", "--conditional-get=true", "--out=disk")

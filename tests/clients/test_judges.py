@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote judge the service, by name and version. docs/clients.md has their table."""
+"""Clients and test suites from outside this project judge the service. docs/clients.md has their table."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ DATA = bytes(range(256)) * 16_384
 
 @pytest.fixture
 def member(with_tokens: Clients) -> Person:
-    """A member of a project, by a token."""
+    """A member of a project, with a token."""
     return Person(with_tokens.server, "P1", with_tokens.env["OS_TOKEN"])
 
 
 def test_libcloud(with_keystone: Clients, keystone: dict[str, str], tmp_path: Path) -> None:
-    """apache-libcloud, by Keystone's catalogue."""
+    """apache-libcloud, with the endpoint from Keystone's catalogue."""
     image_id = with_keystone.shown("image", "create", "--shared", "judged")["id"]
     url = keystone["KEYSTONE_URL"].removesuffix("/v3")
     who = ("member", keystone["KEYSTONE_PASSWORD"], "demo", keystone["KEYSTONE_REGION"])
@@ -45,12 +45,12 @@ def test_libcloud(with_keystone: Clients, keystone: dict[str, str], tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["nova", "cinder"])
 def test_nova_and_cinder(member: Person, tmp_path: Path, name: str) -> None:
-    """What nova's and cinder's own code sends and expects, with the token of a user."""
+    """nova's and cinder's own client code, with the token of a user."""
     assert judge(name, member.server.base, member.token, "P1", tmp_path, folder=tmp_path).failed == {}
 
 
 def test_ironic(member: Person, tmp_path: Path) -> None:
-    """What ironic's own code sends and expects when it fetches an image."""
+    """ironic's own client code, which fetches an image."""
     image_id = member.active(b"bytes" * 1000, os_distro="debian", name=fresh())
     verdict = judge("ironic", member.server.base, member.token, "P1", image_id, tmp_path, folder=tmp_path)
     assert verdict.failed == {}, "".join(verdict.failed.values())[-3000:]
@@ -67,7 +67,7 @@ def test_every_command_of_openstackclient(without_identities: Clients, web: Web,
 
 
 def test_every_command_of_glance(without_identities: Clients, web: Web, tmp_path: Path) -> None:
-    """Those of the image cache and of locations fail: there is no cache, and locations are never shown."""
+    """Commands of the image cache and of locations fail: there is no cache, and locations are never shown."""
     verdict = try_glance(without_identities, tmp_path, web.place(DATA[:1000]))
     assert {
         name for name in verdict.failed if not name.startswith(("cache-", "location-", "add-location"))
@@ -80,7 +80,7 @@ def test_every_command_of_glance(without_identities: Clients, web: Web, tmp_path
     [("aria2c", "aria2"), ("axel", "axel"), ("wget", "wget"), ("rclone", "rclone"), ("zsync", "zsync")],
 )
 def test_programs_that_fetch_files(server: Server, tmp_path: Path, program: str, package: str) -> None:
-    """In parts, from where they stopped, and only what differs, from each dialect's URL of the bytes."""
+    """They fetch parts, resume, and fetch only differences, from each dialect's URL of the bytes."""
     packages(package)
     image_id = server.upload(DATA)["id"]
     urls = [
@@ -108,13 +108,13 @@ def test_h2load_through_nginx(
 
 @pytest.fixture
 def as_member(with_keystone: Clients, keystone: dict[str, str]) -> list[str]:
-    """What programs of other languages are told: Keystone, a user, a project, a region, another project."""
+    """Arguments of programs in other languages: Keystone, a user, its project, a region, another project."""
     who = ["member", keystone["KEYSTONE_PASSWORD"], "demo", keystone["KEYSTONE_REGION"]]
     return [keystone["KEYSTONE_URL"], *who, keystone["KEYSTONE_PROJECT_OTHER"]]
 
 
 def test_fog(as_member: list[str], tmp_path: Path) -> None:
-    """fog-openstack, Ruby's library, as Debian has it."""
+    """fog-openstack, a Ruby library, from Debian's package."""
     packages("ruby-fog-openstack")
     (disk := tmp_path / "disk.raw").write_bytes(DATA[:100_000])
     printed = run("ruby", "-W0", HERE / "fog_judge.rb", *as_member, disk, folder=tmp_path)
@@ -122,7 +122,7 @@ def test_fog(as_member: list[str], tmp_path: Path) -> None:
 
 
 def test_gophercloud(with_keystone: Clients, web: Web, tmp_path: Path) -> None:
-    """The acceptance tests of images that gophercloud brings; what they fetch is on a web server of ours."""
+    """gophercloud's acceptance tests of images. They fetch from a web server of the tests."""
     packages("golang-go", "golang-github-gophercloud-gophercloud-dev")
     env = {
         **with_keystone.env,
@@ -137,7 +137,7 @@ def test_gophercloud(with_keystone: Clients, web: Web, tmp_path: Path) -> None:
     source = tmp_path / "src" / tests / "imageservice.go"
     address = re.compile(r'(?<=ImportImageURL = )".+"')
     source.write_text(address.sub(f'"{web.place(DATA[:100_000])}"', source.read_text()))
-    with_keystone.shown("image", "create", fresh())  # one of the tests expects that there is an image
+    with_keystone.shown("image", "create", fresh())  # one of the tests requires an image
     argv = ("sh", "-c", '"$@" || true', "sh", "go", "test", "-v", "-tags", "acceptance imageservice", tests)
     said = run(*argv, folder=tmp_path, env=env)
     passed = said.count("--- PASS")
@@ -169,7 +169,7 @@ def test_ansible(with_keystone: Clients, tmp_path: Path) -> None:
 
 
 def test_openstack_image_manager(with_keystone: Clients, web: Web, tmp_path: Path) -> None:
-    """It imports what a catalogue of images says, and changes nothing when it runs again."""
+    """It imports the images of a catalogue, and changes nothing in a second run."""
     bin_ = installed("image-manager")
     name = f"Judged {fresh()[:8]}"
     (images := tmp_path / "images").mkdir()
@@ -190,7 +190,7 @@ def test_openstack_image_manager(with_keystone: Clients, web: Web, tmp_path: Pat
     print(f"| openstack-image-manager {found} | 2 | 0 | 0 |")
 
 
-#: A catalogue of one image, as openstack-image-manager reads it.
+#: A catalogue of one image in the format of openstack-image-manager.
 CATALOGUE = """
 images:
   - name: {name}
@@ -226,7 +226,7 @@ images:
     ("package", "regex"), [("tempest", TESTS), ("glance-tempest-plugin", RIGHTS)], ids=["images", "rights"]
 )
 def test_tempest(tmp_path: Path, package: str, regex: str) -> None:
-    """Tempest's tests of Images v2, and those of Glance's rights, on a real Keystone: none fails."""
+    """Tempest's tests of Images v2 and of Glance's rights, with a real Keystone. None fails."""
     bin_ = environment("tempest", HERE.parent / "tempest" / "requirements.txt")
     found = run(bin_ / "pip", "show", package, folder=tmp_path).split("Version: ")[1].split()[0]
     said = run(sys.executable, "-m", "tests.clients.tempest.run", regex, folder=ROOT, env=dict(os.environ))

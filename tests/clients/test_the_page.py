@@ -1,4 +1,4 @@
-"""The commands of docs/clients.md, typed as they are written."""
+"""The commands of docs/clients.md work as they are written."""
 
 from __future__ import annotations
 

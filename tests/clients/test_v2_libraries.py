@@ -1,4 +1,4 @@
-"""openstacksdk and glanceclient as programs use them, glance as people type it, and what terraform sends."""
+"""openstacksdk and glanceclient as libraries, the command glance, and the requests of terraform."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_openstacksdk_sees_what_it_expects(clients: Clients, file: Path) -> None:
+def test_openstacksdk_gets_the_expected_responses(clients: Clients, file: Path) -> None:
     seen = clients.program("sdk_v2.py", file)
     assert "disk_format" in seen.pop("refused")
     assert seen == {
@@ -44,7 +44,7 @@ def test_openstacksdk_sees_what_it_expects(clients: Clients, file: Path) -> None
 
 
 @pytest.mark.parametrize("mode", ["without_identities", "with_tokens"])
-def test_109_nova_and_cinder_find_what_they_expect(
+def test_109_nova_and_cinder_get_the_expected_responses(
     request: pytest.FixtureRequest, mode: str, file: Path
 ) -> None:
     clients = request.getfixturevalue(mode)
@@ -63,7 +63,7 @@ def test_109_nova_and_cinder_find_what_they_expect(
 
 
 @pytest.mark.campaign
-def test_090_an_image_lives_through_glance(clients: Clients, file: Path) -> None:
+def test_090_glance_manages_an_image_from_creation_to_deletion(clients: Clients, file: Path) -> None:
     name = f"glance {fresh()}"
     formats = ("--disk-format", "raw", "--container-format", "bare", "--file", file)
     made = clients.made("image-create", "--name", name, "--property", "a=b", *formats)
@@ -89,7 +89,7 @@ def test_090_an_image_lives_through_glance(clients: Clients, file: Path) -> None
     clients.glance("image-delete", image_id)
 
 
-def test_012_glance_prints_what_went_wrong(without_identities: Clients) -> None:
+def test_012_glance_prints_the_services_error(without_identities: Clients) -> None:
     assert "Not found" in without_identities.glance("image-show", fresh(), fails=True)
     formats = ("--disk-format", "floppy", "--container-format", "bare")
     assert "floppy" in without_identities.glance("image-create", *formats, fails=True)
@@ -97,7 +97,7 @@ def test_012_glance_prints_what_went_wrong(without_identities: Clients) -> None:
     assert "not permitted" in without_identities.glance("image-delete", kept, fails=True)
 
 
-def test_110_terraform_makes_waits_compares_changes_and_deletes(with_tokens: Clients) -> None:
+def test_110_the_requests_of_terraform_succeed(with_tokens: Clients) -> None:
     terraform = Person(with_tokens.server, "P1", with_tokens.env["OS_TOKEN"])
     made = terraform.create(
         name="tf", visibility="private", disk_format="raw", container_format="bare", a="b"

@@ -1,4 +1,4 @@
-"""Metadata definitions through openstackclient and glance, as administrators type them."""
+"""Metadata definitions through the commands openstack and glance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA = json.dumps({"description": "How many.", "minimum": 1})
 
 
 @pytest.mark.campaign
-def test_definitions_live_through_openstackclient(without_identities: Clients) -> None:
+def test_openstackclient_manages_definitions(without_identities: Clients) -> None:
     openstack, shown = without_identities.openstack, without_identities.shown
     name = f"OSC::{fresh()}"
     metadef = ("image", "metadef")
@@ -51,7 +51,7 @@ def test_definitions_live_through_openstackclient(without_identities: Clients) -
 
 
 @pytest.mark.campaign
-def test_definitions_live_through_glance(without_identities: Clients, tmp_path: Path) -> None:
+def test_glance_manages_definitions(without_identities: Clients, tmp_path: Path) -> None:
     glance, made = without_identities.glance, without_identities.made
     name = f"Glance::{fresh()}"
     whole = {

@@ -1,4 +1,4 @@
-"""openstackclient, as people type it."""
+"""The commands of openstackclient."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_080_an_image_lives_through_openstackclient(clients: Clients, file: Path) -> None:
+def test_080_openstackclient_manages_an_image_from_creation_to_deletion(clients: Clients, file: Path) -> None:
     name = f"osc {fresh()}"
     create = ("image", "create", "--file", file, "--disk-format", "raw", "--container-format", "bare")
     made = clients.shown(*create, "--property", "foo=bar", "--tag", "t1", name)
@@ -55,7 +55,7 @@ def test_080_an_image_lives_through_openstackclient(clients: Clients, file: Path
 
 
 @pytest.mark.campaign
-def test_080_bytes_that_were_changed_in_the_store_are_noticed(
+def test_080_clients_notice_bytes_that_were_changed_in_the_store(
     without_identities: Clients, file: Path
 ) -> None:
     create = (
@@ -103,7 +103,7 @@ def test_an_image_is_imported_through_openstackclient(clients: Clients, file: Pa
 
 
 @pytest.mark.campaign
-def test_a_project_is_made_a_member_through_openstackclient(with_keystone: Clients, file: Path) -> None:
+def test_openstackclient_shares_an_image_with_a_project(with_keystone: Clients, file: Path) -> None:
     clients = with_keystone
     image_id = clients.shown("image", "create", f"shared {fresh()}")["id"]
     clients.openstack("image", "add", "project", image_id, "other")
@@ -113,7 +113,7 @@ def test_a_project_is_made_a_member_through_openstackclient(with_keystone: Clien
     assert clients.shown("image", "member", "list", image_id) == []
 
 
-def test_006_a_list_needs_no_more_than_an_endpoint(without_identities: Clients) -> None:
+def test_006_a_list_requires_only_an_endpoint(without_identities: Clients) -> None:
     clients, base = without_identities, without_identities.server.base
     name = fresh()
     image_id = clients.shown("image", "create", name)["id"]
@@ -122,9 +122,7 @@ def test_006_a_list_needs_no_more_than_an_endpoint(without_identities: Clients) 
 
 
 @pytest.mark.campaign
-def test_006_an_endpoint_is_given_in_whatever_way_clients_know(
-    without_identities: Clients, tmp_path: Path
-) -> None:
+def test_006_clients_accept_every_form_of_the_endpoint(without_identities: Clients, tmp_path: Path) -> None:
     clients, base = without_identities, without_identities.server.base
     name = fresh()
     image_id = clients.shown("image", "create", name)["id"]
@@ -142,6 +140,6 @@ def test_006_an_endpoint_is_given_in_whatever_way_clients_know(
     clients.openstack("image", "delete", image_id)
 
 
-def test_111_v1_stands_beside_v2_among_the_versions(without_identities: Clients) -> None:
+def test_111_the_list_of_versions_has_v1_and_v2(without_identities: Clients) -> None:
     ids = {one["id"] for one in without_identities.server.get("/versions").json["versions"]}
     assert {"v1.0", "v1.1", "v2.0", "v2.15"} <= ids

@@ -1,4 +1,4 @@
-"""Tasks, as administrators begin and watch them with glance and openstackclient."""
+"""Tasks through the commands glance and openstack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BYTES = bytes(range(256)) * 40
 
 
 def begin(clients: Clients, uri: str, name: str) -> str:
-    """The id of a task that makes an image of that name, through glance."""
+    """Create a task that makes an image with this name through glance, and return its id."""
     properties = {**RAW, "name": name}
     given = {"import_from": uri, "import_from_format": "raw", "image_properties": properties}
     printed = clients.glance("task-create", "--type", "import", "--input", json.dumps(given))
@@ -24,7 +24,7 @@ def begin(clients: Clients, uri: str, name: str) -> str:
 
 
 def ended(clients: Clients, task_id: str) -> str:
-    """What glance prints of the task when it is done, or has failed."""
+    """Wait until the task has ended, and return the output of `glance task-show`."""
     return wait_for(
         lambda: clients.glance("task-show", task_id),
         lambda shown: " pending " not in shown and " processing " not in shown,
@@ -44,7 +44,7 @@ def test_an_image_is_made_by_a_task_through_glance(without_identities: Clients, 
 
 
 @pytest.mark.campaign
-def test_glance_lists_tasks_over_many_pages_and_says_why_one_failed(
+def test_glance_lists_tasks_over_many_pages_and_shows_why_one_failed(
     without_identities: Clients, web: Web
 ) -> None:
     clients = without_identities
@@ -69,5 +69,5 @@ def test_tasks_are_listed_through_openstackclient(without_identities: Clients, w
     assert (shown["status"], shown["type"], "image_id" in shown["result"]) == ("success", "import", True)
 
 
-def test_tasks_are_not_a_members_to_see(with_tokens: Clients) -> None:
+def test_a_member_cannot_see_tasks(with_tokens: Clients) -> None:
     assert "not allowed" in with_tokens.glance("task-list", fails=True)

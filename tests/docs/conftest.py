@@ -1,4 +1,4 @@
-"""What the pages are compared with: the application, and its code."""
+"""Fixtures with which pages are compared: the application and its code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.docs.sentences import read_trees
 
 @pytest.fixture(scope="session")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
-    """The application with all that settings can add to it; it does not serve."""
+    """The application with every resource that settings can add. It does not serve."""
     folder = tmp_path_factory.mktemp("application")
     process = make_process(
         {},
@@ -33,5 +33,5 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
 
 @pytest.fixture(scope="session")
 def nodes() -> list[ast.AST]:
-    """All nodes of the syntax trees of our modules."""
+    """All nodes of the syntax trees of the project's modules."""
     return [node for tree in read_trees() for node in ast.walk(tree)]

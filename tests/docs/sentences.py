@@ -1,4 +1,4 @@
-"""The sentences that the code has: its string constants, with `...` for what is put into them."""
+"""The messages of the code: its string constants, with `...` for inserted values."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from tests.support.pages import ROOT
 
 SOURCES = sorted([*ROOT.glob("*/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
-#: What the old way of formatting puts a value in for.
+#: A placeholder of %-formatting.
 _PLACE = re.compile(r"%(?:\.\d+)?[a-z]")
 
 
 def read_trees() -> Iterator[ast.Module]:
-    """Yield the syntax tree of each module of ours, but not those of the kit for drivers."""
+    """Yield the syntax tree of each module of the project, without the conformance kit."""
     for path in SOURCES:
         if "testing" not in path.parts:
             yield ast.parse(path.read_text())
 
 
 def template(node: ast.expr) -> str | None:
-    """Return a string constant, with `...` for each value that is put into it; None if it is none."""
+    """Return a string constant with `...` for each inserted value, or None if the node is not one."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return _PLACE.sub("...", node.value)
     if isinstance(node, ast.JoinedStr):
@@ -31,7 +31,7 @@ def template(node: ast.expr) -> str | None:
 
 
 def read_rows(text: str, columns: int) -> list[list[str]]:
-    """Return the rows, as cells and without the heads, of the text's tables of so many columns."""
+    """Return the rows of the tables with this number of columns, as cells and without headings."""
     lines = text.splitlines()
     heads = {number - 1 for number, line in enumerate(lines) if re.fullmatch(r"\|( --- \|)+", line)}
     rows = (

@@ -1,4 +1,4 @@
-"""The backup of docs/operations.md, its commands as they are written: what was acknowledged comes back."""
+"""The commands for backups in docs/operations.md restore everything that was acknowledged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.waiting import wait_for
 
 PAGE = DOCS / "operations.md"
 SETTINGS = {"calotype.delete_grace": "86400", "calotype.lease": "3", "calotype.sweep_interval": "1"}
-#: The commands that the page needs beside our own, and their Debian packages.
+#: The commands of other packages that the page needs, and their Debian packages.
 PACKAGES = {
     "rsync": "rsync",
     "sqlite3": "sqlite3",
@@ -36,12 +36,12 @@ PACKAGES = {
 
 
 class Kind(Protocol):
-    """A kind of database: as the page calls it, and where its databases are."""
+    """A kind of database: its name on the page, and how to make one."""
 
     name: str
 
     def make(self, folder: Path) -> tuple[str, Mapping[str, str]]:
-        """The URL of an empty database, and the names that the page's commands need for it."""
+        """Return the URL of an empty database, and the variables that the page's commands need for it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 def need_commands(*commands: str) -> None:
-    """Install the Debian packages of commands that are not there, or skip."""
+    """Install the Debian packages of missing commands, or skip the test."""
     for command in commands:
         if shutil.which(command) is None:
             try:
@@ -109,7 +109,7 @@ def need_commands(*commands: str) -> None:
 
 
 class Place:
-    """A machine that the service is on, or is restored to: its data, its database, its ini file."""
+    """A machine with the service, or for its restoration: data, database and ini file."""
 
     def __init__(self, folder: Path, kind: Kind, backup: Path):
         folder.mkdir()
@@ -119,23 +119,23 @@ class Place:
         self.configure(folder)
 
     def configure(self, folder: Path, app: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Write its ini file in a folder, with these settings beside those that all have."""
+        """Write the ini file into a folder, with these settings added."""
         own = {**SETTINGS, "sqlalchemy.url": self.url, "store.file.path": f"{self.folder}/images"}
         self.ini = write_ini(folder, {**own, **app})
         self._names["INI"] = str(self.ini)
 
     def start(self) -> Server:
-        """The service there."""
+        """Start the service."""
         server = Server(self.folder / "run", self.ini, self.folder)
         server.database_url = self.url
         return server
 
     def follow(self, caption: str) -> str:
-        """Run a block of the page there; return what it printed."""
+        """Run a block of the page, and return its output."""
         return self.run(block_called(PAGE, caption).text)
 
     def run(self, script: str) -> str:
-        """Run a script there as an operator does, with the page's names."""
+        """Run a script with the page's variables, and return its output."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
@@ -148,12 +148,12 @@ class Place:
 
 
 def findings(printed: str) -> list[tuple[str, str | None]]:
-    """The faults that fsck printed, and the images that have them."""
+    """Return the problems that fsck printed, with their images."""
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     return [(line["fault"], line.get("image_id")) for line in lines if "fault" in line]
 
 
-def test_what_was_acknowledged_before_a_backup_of_a_running_service_comes_back(
+def test_images_acknowledged_before_a_backup_of_a_running_service_are_restored(
     kind: Kind, tmp_path: Path
 ) -> None:
     backup = tmp_path / "backup"
@@ -203,7 +203,7 @@ def test_what_was_acknowledged_before_a_backup_of_a_running_service_comes_back(
         restored.stop()
 
 
-def test_the_backup_brings_the_tokens_and_the_configuration_back(tmp_path: Path) -> None:
+def test_the_backup_restores_tokens_and_configuration(tmp_path: Path) -> None:
     """r1-E21"""
     need_commands("rsync", "sqlite3")
     backup, etc = tmp_path / "backup", tmp_path / "etc"
@@ -227,7 +227,9 @@ def test_the_backup_brings_the_tokens_and_the_configuration_back(tmp_path: Path)
         server.stop()
 
 
-def test_a_store_older_than_the_database_misses_bytes_and_loses_none(kind: Kind, tmp_path: Path) -> None:
+def test_fsck_reports_missing_bytes_if_the_store_is_older_than_the_database(
+    kind: Kind, tmp_path: Path
+) -> None:
     backup = tmp_path / "backup"
     backup.mkdir()
     here = Place(tmp_path / "here", kind, backup)
@@ -251,9 +253,7 @@ def test_a_store_older_than_the_database_misses_bytes_and_loses_none(kind: Kind,
         restored.stop()
 
 
-def test_a_copied_database_is_given_an_id_of_its_own_and_lives_beside_its_original(
-    kind: Kind, tmp_path: Path
-) -> None:
+def test_a_copied_database_gets_a_new_id_and_works_beside_its_original(kind: Kind, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     backup.mkdir()
     here = Place(tmp_path / "here", kind, backup)
@@ -297,8 +297,8 @@ def test_a_folder_without_a_database_gets_no_backup(content: bytes | None, tmp_p
     assert database.exists() is (content is not None)
 
 
-def test_the_page_shows_where_things_are() -> None:
-    """The names that the tests give are the page's own."""
+def test_the_page_has_the_paths_that_these_tests_use() -> None:
+    """The variables of the tests are those of the page."""
     text = block_called(PAGE, "where things are").text
 
     assert [line.partition("=")[0] for line in text.splitlines()[:3]] == ["INI", "DATA", "BACKUP"]

@@ -1,4 +1,4 @@
-"""What the pages tell operators to type exists: each command that they name, with these options."""
+"""Each command that the pages name exists, with its options."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PAGES = [
     *DOCS.glob("*.md"),
     *ROOT.glob("plugins/*/README.md"),
 ]
-#: From the command's name to the end of the command: of the line, of the code in it, or of a shell's command.
+#: From a command's name to the end of the line, of the inline code, or of the shell command.
 _TYPED = re.compile(r"\bcalotype-manage(?! \"\$@\")((?: +(?:\\\n *)?[^\s`|;&<>()#]+)+)")
 
 
 def typed(page: Path) -> list[list[str]]:
-    """Return what stands behind `calotype-manage` wherever a page has it as code."""
+    """Return the arguments of `calotype-manage` wherever a page has it as code."""
     text = page.read_text()
     if page.suffix == ".md":
         fenced = re.findall(r"^```(?!\{literalinclude).*?^```", text, re.M | re.S)
@@ -34,7 +34,7 @@ def typed(page: Path) -> list[list[str]]:
 
 
 def fault(words: list[str]) -> str | None:
-    """Return what is wrong with a command line; None where the command and its options exist."""
+    """Return the problem of a command line, or None if the command and its options exist."""
     command: click.Command = main
     while isinstance(command, click.Group) and words:
         name, *words = words
@@ -55,7 +55,7 @@ def test_a_command_that_a_page_names_exists_with_these_options(page: Path) -> No
 
 
 def test_the_readme_names_the_targets_of_make() -> None:
-    """r1-E21, both ways"""
+    """r1-E21: and no others."""
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M))
     named = set(re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", (ROOT / "README.md").read_text(), re.M))
 
@@ -63,7 +63,7 @@ def test_the_readme_names_the_targets_of_make() -> None:
 
 
 def test_only_the_variables_that_an_ini_file_names_are_read_from_the_environment() -> None:
-    """r1-E21: what docs/commands.md says of the environment."""
+    """r1-E21: as docs/commands.md says."""
     reading = [path.name for path in SOURCES if re.search(r"os\.(environ|getenv)", path.read_text())]
 
     assert reading == ["interpolation.py"]

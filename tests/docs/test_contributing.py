@@ -1,4 +1,4 @@
-"""What the pages for contributors name exists: commands, paths, and what CI calls."""
+"""The commands and paths on the pages for contributors exist, and so do those of CI."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import yaml
 from tests.support.pages import ROOT
 
 PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
-#: A path of the checkout in code: it has a slash, or is the name of a file at the top.
+#: A path of the checkout in code: with a slash, or the name of a file at the top.
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+|[\w.-]+\.(?:md|txt|cfg|toml)")
 
 
 def code(page: Path) -> list[str]:
-    """Return what a page has as code: lines of blocks, and spans."""
+    """Return the code on a page: lines of blocks, and inline code."""
     text = page.read_text()
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
@@ -24,7 +24,7 @@ def code(page: Path) -> list[str]:
 
 
 def paths(page: Path) -> list[str]:
-    """Return the paths that a page names as code, those in commands too."""
+    """Return the paths that a page names as code, also within commands."""
     return [
         path
         for text in code(page)

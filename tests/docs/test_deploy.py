@@ -1,4 +1,4 @@
-"""The files in docs/deploy as they are read: by systemd itself, and by an nginx before a running service."""
+"""The files in docs/deploy, as systemd and nginx read them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.support.server import OCTETS, Server
 
 DEPLOY = DOCS / "deploy"
 UNITS = ("calotype.service", "calotype@.service")
-#: Above what nginx takes if it is not told otherwise, and above what it keeps in memory.
+#: Larger than nginx's default limit of bodies, and than its buffers in memory.
 BIG = 24 << 20
-#: What nginx has around a site's file.
+#: The rest of nginx's configuration around a site's file.
 AROUND = """
 daemon off;
 {user}
@@ -47,7 +47,7 @@ http {{
 
 
 def need(command: str, package: str) -> None:
-    """Install the Debian package of a command that is not there, or skip."""
+    """Install the Debian package of a missing command, or skip the test."""
     if shutil.which(command) is None:
         try:
             common.apt(package)
@@ -58,7 +58,7 @@ def need(command: str, package: str) -> None:
 
 
 def replaced(path: Path, **changes: str) -> str:
-    """A file's text with each of these put in another's place; all must be there."""
+    """Return a file's text with these replacements, each of which must apply."""
     text = path.read_text()
     for old, new in changes.items():
         assert old in text, f"{path.name} has no {old}"
@@ -68,7 +68,7 @@ def replaced(path: Path, **changes: str) -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """The service, how it is reached through nginx, and a token of an administrator."""
+    """The service behind nginx, and an administrator's token."""
 
     server: Server
     port: int
@@ -76,13 +76,13 @@ class Site:
     token: dict[str, str]
 
     def connect(self) -> HTTPSConnection:
-        """A connection to nginx, by TLS."""
+        """Return a TLS connection to nginx."""
         return HTTPSConnection("localhost", self.port, timeout=60, context=self.trusted)
 
     def request(
         self, method: str, path: str, headers: dict[str, str], body: object = None
     ) -> tuple[int, dict, bytes]:
-        """Status, headers by lower-case name, and body of an answer that came through nginx."""
+        """Send a request through nginx, and return its status, headers (in lower case) and body."""
         with closing(self.connect()) as connection:
             connection.request(method, path, body, {**self.token, **headers})
             answer = connection.getresponse()
@@ -130,7 +130,7 @@ def site(start_server: StartServer, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_systemd_finds_nothing_wrong_with_a_unit(name: str, tmp_path: Path) -> None:
+def test_systemd_verifies_a_unit_without_complaints(name: str, tmp_path: Path) -> None:
     need("systemd-analyze", "systemd")
     unit = tmp_path / name.replace("@", "@1")
     pserve = Path(sys.executable).with_name("pserve")
@@ -144,7 +144,7 @@ def test_systemd_finds_nothing_wrong_with_a_unit(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_a_unit_exposes_little(name: str) -> None:
+def test_systemd_rates_the_exposure_of_a_unit_as_low(name: str) -> None:
     need("systemd-analyze", "systemd")
 
     done = subprocess.run(
@@ -156,7 +156,7 @@ def test_a_unit_exposes_little(name: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_both_units_differ_in_their_names_only() -> None:
+def test_both_units_differ_only_in_their_names() -> None:
     one, several = ((DEPLOY / name).read_text().splitlines() for name in UNITS)
 
     differing = [line for line, other in zip(one, several, strict=True) if line != other]
@@ -164,8 +164,8 @@ def test_both_units_differ_in_their_names_only() -> None:
     assert [line.partition("=")[0] for line in differing[1:]] == ["Description"]
 
 
-def test_a_big_body_passes_nginx_as_it_comes(site: Site) -> None:
-    """The service has the first half on its disk while the client still holds the second."""
+def test_nginx_passes_a_large_body_on_as_it_arrives(site: Site) -> None:
+    """The service has written the first half before the client sends the second."""
     half, arrived = bytes(BIG // 2), threading.Event()
 
     def body() -> Iterator[bytes]:
@@ -190,7 +190,7 @@ def test_a_big_body_passes_nginx_as_it_comes(site: Site) -> None:
     assert row == (BIG, "active")
 
 
-def test_a_download_comes_from_nginx_itself_with_the_services_headers(site: Site) -> None:
+def test_nginx_serves_downloads_itself_with_the_services_headers(site: Site) -> None:
     data = os.urandom(300_000)
     image = site.server.post("/images", {**OCTETS, **site.token}, data).image
     path = f"/images/{image['id']}"
@@ -212,7 +212,7 @@ def test_a_download_comes_from_nginx_itself_with_the_services_headers(site: Site
     assert site.request("GET", ours.headers["X-Accel-Redirect"], {})[0] == 404
 
 
-def test_the_service_learns_who_asks_and_how(site: Site) -> None:
+def test_the_service_gets_the_clients_address_and_scheme(site: Site) -> None:
     forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example.com"}
 
     status, headers, body = site.request("GET", "/versions", forged)
@@ -224,7 +224,7 @@ def test_the_service_learns_who_asks_and_how(site: Site) -> None:
     assert "203.0.113.9" not in line
 
 
-def test_headers_with_underscores_and_many_properties_pass(site: Site) -> None:
+def test_nginx_passes_headers_with_underscores_and_many_properties(site: Site) -> None:
     fields = {f"x-image-meta-property-p{number}": "v" * 400 for number in range(70)}
 
     status, _, _ = site.request("POST", "/images", {**fields, "x-image-meta-is_public": "True"})
@@ -236,8 +236,8 @@ def test_headers_with_underscores_and_many_properties_pass(site: Site) -> None:
     assert headers["x-image-meta-property-p69"] == "v" * 400
 
 
-def test_no_spelling_of_metrics_comes_through_nginx(site: Site) -> None:
-    """r1-C7: `/metrics/` and `/metrics%2f` did; this service has no admin listener, and would answer them."""
+def test_no_spelling_of_metrics_passes_nginx(site: Site) -> None:
+    """r1-C7: this service has no admin listener, so it would answer `/metrics/` and `/metrics%2f`."""
     assert COLLECTED in site.server.get("/metrics/").body
     found = {target: site.request("GET", target, {}) for target in SPELLINGS}
 

@@ -1,4 +1,4 @@
-"""docs/errors.md has each error that a client can be told, with its status and in its own words."""
+"""docs/errors.md has each error that a client can get, with its status and message."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ROWS = [row for row in read_rows(PAGE, 5) if row[4] != "any other"]
 
 
 def called(node: ast.AST) -> str:
-    """Return the last name of what is called or raised; "" where it has none."""
+    """Return the last name of a called or raised expression, or "" if it has none."""
     node = node.func if isinstance(node, ast.Call) else node
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-def test_each_error_that_has_a_status_is_on_the_page_with_it() -> None:
+def test_the_page_has_each_error_with_its_status() -> None:
     """r1-E21"""
     written = {(row[4].strip("`").rpartition(".")[2], int(row[0])) for row in ROWS}
 
@@ -43,7 +43,7 @@ def test_each_status_that_a_view_or_the_server_gives_by_itself_is_on_the_page(no
     assert {404, 405, 410, 431} <= given <= written
 
 
-def test_the_sentences_of_the_page_are_the_codes_own(nodes: list[ast.AST]) -> None:
+def test_the_messages_of_the_page_are_those_of_the_code(nodes: list[ast.AST]) -> None:
     """r1-E21"""
     ours = {template(node) for node in nodes if isinstance(node, ast.expr)}
     given = [row[1].strip("`").removeprefix("store '...': ") for row in ROWS if row[1].startswith("`")]

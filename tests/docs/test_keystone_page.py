@@ -1,4 +1,4 @@
-"""The ini file of docs/keystone.md is one that our commands and the server's application loader take."""
+"""Commands and servers accept the ini file of docs/keystone.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.forked import run_manage
 from tests.support.pages import DOCS, read_blocks
 from tests.support.server import INI
 
-#: Where the page's sections belong in the file; it leaves out the rest.
+#: The sections of the page that are added to the file.
 HEAD = "[app:main]\nuse = egg:calotype-core\n"
 
 
@@ -25,10 +25,8 @@ def ini(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_command_reads_the_settings_of_an_application_that_keystone_stands_before(
-    ini: Path, tmp_path: Path
-) -> None:
-    """r1-E21: it took the pipeline for the application, and said that sqlalchemy.url is required."""
+def test_commands_read_the_settings_of_an_application_behind_the_filter(ini: Path, tmp_path: Path) -> None:
+    """r1-E21: it used to take the pipeline for the application, and reported a missing sqlalchemy.url."""
     done = run_manage(["stores", ini, f"data_dir={tmp_path}/data", "--create", "file"])
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""The table of limits in docs/security.md is that of the code."""
+"""The table of limits in docs/security.md matches the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS = re.findall(r"^\| (.+) \| (setting|[\d,]+) \| (.+) \|$", SECTION, re.M)
 
 
 def constant(name: str) -> Any:
-    """Return what a dotted name below `calotype`, or of an extension, stands for."""
+    """Return the object with this dotted name below `calotype`, or in an extension."""
     module, _, last = (name if name.startswith("calotype_") else f"calotype.{name}").rpartition(".")
     return getattr(importlib.import_module(module), last)
 
@@ -27,21 +27,21 @@ def test_every_row_of_the_table_is_read() -> None:
 
 
 @pytest.mark.parametrize(("what", "limit", "where"), [row for row in ROWS if row[1] != "setting"])
-def test_a_constant_has_the_value_that_the_page_says(what: str, limit: str, where: str) -> None:
+def test_a_constant_has_the_value_on_the_page(what: str, limit: str, where: str) -> None:
     """r1-D1"""
     value = constant(where.strip("`"))
     assert (value if isinstance(value, int) else len(value)) == int(limit.replace(",", "")), what
 
 
 @pytest.mark.parametrize(("what", "limit", "where"), [row for row in ROWS if row[1] == "setting"])
-def test_a_setting_of_the_page_is_one(what: str, limit: str, where: str) -> None:
+def test_each_setting_of_the_table_exists(what: str, limit: str, where: str) -> None:
     """r1-D1"""
     for name in re.findall(r"`calotype\.(\w+)`", where):
         assert name in Settings.model_fields, what
 
 
 def test_no_limit_of_a_request_is_missing_from_the_page() -> None:
-    """r1-D1: what ends in MAX where requests are read has a row."""
+    """r1-D1: each constant whose name ends in MAX, in modules that read requests, has a row."""
     for module in (
         "api.http.targets",
         "api.http.filters",

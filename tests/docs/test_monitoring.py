@@ -14,7 +14,7 @@ from tests.docs.sentences import read_rows, template
 from tests.support.pages import DOCS
 
 PAGE = (DOCS / "monitoring.md").read_text()
-#: How the page shows a line that is nothing but the sentence of a store's error.
+#: The page's form of a line that consists only of a store's error.
 OWN = "store '...': ..."
 
 
@@ -37,7 +37,7 @@ def test_the_page_says_that_each_process_has_its_own_metrics() -> None:
     assert {row[3] for row in read_rows(PAGE, 5)} == {"this process", "the database"}
 
 
-def test_each_metric_that_the_page_alerts_on_is_one_of_its_table() -> None:
+def test_each_metric_of_an_alert_is_in_the_table() -> None:
     known = {row[0].strip("`") for row in read_rows(PAGE, 5)}
     named = set(re.findall(r"\bcalotype_\w+", PAGE))
 

@@ -1,4 +1,4 @@
-"""The documentation as a whole: it builds, its tables are those of the code, and its links lead somewhere."""
+"""The documentation builds, its tables match the code, and its links lead to existing files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from docs import tables
 from tests.support.pages import DOCS, ROOT
 
 CORE = ROOT / "core/src/calotype"
-#: Where readers on a package index find a file of the checkout, because an index shows the README, too.
+#: The URL of the checkout's files for readers on a package index, which shows the README, too.
 TREE = "https://github.com/calotype-images/calotype/blob/main/"
 PAGES = [
     ROOT / "README.md",
@@ -36,7 +36,7 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", [tables.PAGE, tables.COMMANDS], ids=lambda page: page.name)
 def test_the_tables_are_those_of_the_code(page: Path) -> None:
-    """r1-E21: every setting, option and command is on a page, as the code has it."""
+    """r1-E21: every setting, option and command is on a page, as in the code."""
     written = page.read_text()
 
     assert written == tables.with_tables(written), "run: .venv/bin/python docs/tables.py"
@@ -52,7 +52,7 @@ def test_the_tables_have_settings_options_and_commands() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_pages_links_lead_to_files_that_are_there(page: Path) -> None:
+def test_the_links_of_a_page_lead_to_existing_files(page: Path) -> None:
     targets = re.findall(r"(?:\]\(|^\[[^\]]+\]: )([^)#\s]+)", page.read_text(), re.M)
     files = [
         ROOT / target.removeprefix(TREE) if target.startswith(TREE) else page.parent / target

@@ -1,4 +1,4 @@
-"""production.ini as it ships: an operator migrates, secrets come from outside, nothing is made silently."""
+"""production.ini as it ships: the operator migrates and provides secrets, and the start creates nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INI = ROOT / "production.ini"
 
 @pytest.fixture
 def database(postgres: Mapping[str, str]) -> dict[str, str]:
-    """The environment that the file asks for: the URL of PostgreSQL."""
+    """The environment that the file requires: the URL of PostgreSQL."""
     url = postgres["POSTGRES_URL"].replace("postgresql://", "postgresql+psycopg://")
     return {"CALOTYPE_DATABASE_URL": url}
 
@@ -30,7 +30,7 @@ def manage(command: str, data_dir: Path, env: Mapping[str, str]) -> subprocess.C
     return subprocess.run([path, *words], env={**os.environ, **env}, capture_output=True, text=True)
 
 
-def test_production_ini_serves_once_an_operator_has_prepared_it(
+def test_production_ini_works_after_the_operators_preparation(
     database: dict[str, str], tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "data"

@@ -10,14 +10,14 @@ from calotype.api.http.resources import AdminRoot, Resource, Root
 from tests.docs.sentences import read_rows
 from tests.support.pages import DOCS
 
-#: The beginning of what the docstrings of metadata definitions leave out.
+#: The beginning of the paths that the docstrings of metadata definitions leave out.
 NAMESPACE = "/v2/metadefs/namespaces/NAMESPACE"
-#: A second path that one class of the tree stands for.
+#: A second path of one class of the resource tree.
 ALSO = {("GET", "/v2/schemas/NAME"): ("GET", "/v2/schemas/metadefs/NAME")}
 
 
 def path_of(context: type[Resource]) -> str:
-    """Return the path that stands at the beginning of the class's docstring."""
+    """Return the path at the beginning of the class's docstring."""
     if context in (Root, AdminRoot):
         return ""
     match = re.match(r"(\.\.\.)?(/[\w./-]+)", context.__doc__ or "")
@@ -26,7 +26,7 @@ def path_of(context: type[Resource]) -> str:
 
 
 def served(application: Router) -> set[tuple[str, str]]:
-    """Return the method and the path of each view that does not only refuse other methods."""
+    """Return the method and path of each view, without views that only refuse methods."""
     found: set[tuple[str, str]] = set()
     for entry in application.registry.introspector.get_category("views"):
         view = entry["introspectable"]
@@ -41,7 +41,7 @@ def served(application: Router) -> set[tuple[str, str]]:
 
 
 def without_heads(requests: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Leave HEAD out, which the page names only where it is another request than GET."""
+    """Return the requests without HEAD, which the page names only if it differs from GET."""
     return {(method, path) for method, path in requests if method != "HEAD"}
 
 

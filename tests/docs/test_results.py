@@ -1,4 +1,4 @@
-"""The pages of docs/results: commands write them, and each says when, where and how it came about."""
+"""The pages of docs/results are written by commands, and say when, where and how they were made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rows(page: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_says_when_where_and_how_it_came_about(page: Path) -> None:
+def test_a_page_of_results_says_when_where_and_how_it_was_made(page: Path) -> None:
     assert set(rows(page)) == {"date", "command", "commit", "machine", "versions"}
 
 
@@ -40,7 +40,7 @@ def test_the_command_that_writes_a_page_exists_and_names_it(page: Path) -> None:
         assert f'"{page.name}"' in source
 
 
-def test_a_written_page_says_when_where_and_how_it_came_about(tmp_path: Path) -> None:
+def test_a_new_page_says_when_where_and_how_it_was_made(tmp_path: Path) -> None:
     page = tmp_path / "new" / "page.md"
 
     write_page(page, "A title", "make bench-peers", "A note.", "| a | b |")
@@ -91,8 +91,8 @@ def test_the_page_of_the_mutants_has_each_of_them() -> None:
     )
 
 
-def test_figures_of_single_runs_stand_in_no_other_page() -> None:
-    """A table with a spread or a sum of faults belongs to docs/results."""
+def test_figures_of_single_runs_are_on_no_other_page() -> None:
+    """Tables of measurements, or of faults found, belong to docs/results."""
     pages = [DOCS / "performance.md", DOCS / "reliability.md"]
 
     assert [

@@ -28,12 +28,12 @@ CAPTIONS = (
     "start the service",
     "try it",
 )
-#: Stands for a database server that the test does not have.
+#: In place of the URL of a database server, which the test does not have.
 URL = "postgresql+psycopg://calotype:PASSWORD@db.example.com/calotype"
 SQLITE = "sqlite:////var/lib/calotype/calotype.sqlite"
 
-#: What is written to these folders stays in memory. A folder on the way to the interpreter that only root may
-#: enter is one of them, and is opened there to the service's user.
+#: Files written to these folders stay in memory. If only root may enter a folder above the interpreter, that
+#: folder is one of them, and is opened to the service's user.
 _MOUNTS = r"""
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$OUT/layers"
@@ -46,7 +46,7 @@ done
 mkdir -p /etc/systemd/system
 umask 022
 """
-#: Instead of pip and the package index: our wheels, beside links to what this process runs with.
+#: Instead of pip and the package index: our wheels, and links to this process's libraries.
 _INSTALL_HERE = """
 PYTHONPATH=$ROOT $PYTHON - dist/*.whl <<'END'
 import sys, pathlib
@@ -55,7 +55,7 @@ made = Environment(pathlib.Path("FOLDER"), linked=True)
 made.pip("install", "--no-deps", "--no-index", *sys.argv[1:])
 END
 """
-#: What systemd does at `enable --now`: the unit's command, as the unit's user, without root's environment.
+#: In place of systemd's `enable --now`: runs the unit's command as its user, without root's environment.
 _SYSTEMCTL = r"""
 systemctl() {
     [[ $1 = enable ]] || return 0
@@ -75,7 +75,7 @@ fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh22x", b"lo", 1))'
 
 @dataclass(frozen=True)
 class SetUp:
-    """What was printed and logged when the page was followed, by the captions of its blocks."""
+    """The output of the page's blocks by their captions, and the log of the service."""
 
     printed: dict[str, str]
     log: str
@@ -83,7 +83,7 @@ class SetUp:
 
 
 def need_namespaces() -> None:
-    """Skip where this process may not make the namespaces, but not in CI."""
+    """Skip the test if this process may not make the namespaces, but not in CI."""
     tried = subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True)
     if os.geteuid() or tried.returncode:
         if "CI" in os.environ:
@@ -92,14 +92,14 @@ def need_namespaces() -> None:
 
 
 def shut_folders() -> list[str]:
-    """Return the folders on the way to the interpreter and its libraries that only root may enter."""
+    """Return the folders above the interpreter and its libraries that only root may enter."""
     ways = (Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve())
     folders = {folder for way in ways for folder in (way, *way.parents)}
     return sorted(str(folder) for folder in folders if not folder.stat().st_mode & 0o001)
 
 
 def block(caption: str, *, here: bool) -> str:
-    """Return the page's block, with the only two differences that there are."""
+    """Return the page's block with the two replacements of this test."""
     text = block_called(PAGE, caption).text.replace(URL, SQLITE)
     if here and caption == "install the wheels":
         venv, _, rest = text.split("\n", 2)
@@ -108,7 +108,7 @@ def block(caption: str, *, here: bool) -> str:
 
 
 def script(*, here: bool) -> str:
-    """Return the page's blocks as one script that keeps what each of them prints."""
+    """Return the page's blocks as one script that keeps the output of each."""
     blocks = [
         f'{{\n{block(caption, here=here)}}} > "$OUT/{number}"\n' for number, caption in enumerate(CAPTIONS)
     ]
@@ -129,7 +129,7 @@ def script(*, here: bool) -> str:
 def set_up(
     request: pytest.FixtureRequest, wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> SetUp:
-    """The page, followed to its end; with `make campaigns`, what others published comes from the index."""
+    """The results of the page's commands. With `make campaigns`, libraries come from the package index."""
     need_namespaces()
     folder = tmp_path_factory.mktemp("set-up")
     (folder / "dist").mkdir()
@@ -142,7 +142,7 @@ def set_up(
         "PYTHON": sys.executable,
         "SHUT": " ".join(shut_folders()),
     }
-    # The system's python3 is the one that the tests run with, because what is linked fits only that.
+    # python3 is the interpreter of the tests, because the linked libraries fit only that one.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["unshare", "--mount", "bash", "-euo", "pipefail", "-c", script(here=request.param == "here")],
@@ -162,7 +162,7 @@ def set_up(
     )
 
 
-def test_the_set_up_as_it_is_written_ends_with_a_service_that_stores_an_image(set_up: SetUp) -> None:
+def test_the_set_up_ends_with_a_service_that_stores_an_image(set_up: SetUp) -> None:
     """r1-E20"""
     health, image = set_up.printed["try it"].splitlines()[-2:] or ("", "")
 
@@ -170,13 +170,13 @@ def test_the_set_up_as_it_is_written_ends_with_a_service_that_stores_an_image(se
     assert json.loads(image)["image"]["status"] == "active"
 
 
-def test_the_service_of_the_set_up_refuses_nothing_and_logs_no_error(set_up: SetUp) -> None:
-    """r1-E20: made by root and not readable to the service's user, the tokens made the first request 503."""
+def test_the_service_of_the_set_up_serves_requests_and_logs_no_error(set_up: SetUp) -> None:
+    """r1-E20: a file of tokens that only root could read made the first request 503."""
     assert "status=200" in set_up.log
     assert [line for line in set_up.log.splitlines() if " ERROR " in line or " status=5" in line] == []
 
 
-def test_what_the_set_up_makes_belongs_to_the_services_user_and_is_closed_to_others(set_up: SetUp) -> None:
+def test_files_of_the_set_up_belong_to_the_services_user_and_are_closed_to_others(set_up: SetUp) -> None:
     """r1-E20"""
     assert {"tokens.json", "calotype.sqlite", "images"} <= set(set_up.owners)
     assert {access.rpartition(":")[0] for access in set_up.owners.values()} == {"calotype:calotype"}

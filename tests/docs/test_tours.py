@@ -1,4 +1,4 @@
-"""The commands that the README and the API's page tell readers to type, typed as they are written."""
+"""The commands of the README and of the API's page print what the pages say."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def masked(text: str) -> str:
-    """Text with the ids gone, for they are new each time."""
+    """Return the text without ids, which are new in each run."""
     return _ID.sub("ID", text.replace("\r", "")).strip("\n")
 
 
 def read_tour(page: Path) -> tuple[list[str], list[str]]:
-    """The page's blocks of commands, and for each what it prints; nothing if no block of output follows."""
+    """Return the page's blocks of commands, each with its expected output, which may be empty."""
     commands: list[str] = []
     printed: list[str] = []
     for block in read_blocks(page):

@@ -1,4 +1,4 @@
-"""docs/writing-a-store.md, followed to the letter: the driver is installed, passes the kit, and serves."""
+"""The driver of docs/writing-a-store.md can be installed, passes the kit, and works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INI_LINES = "lines for [app:main] in calotype.ini"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's files, in a folder, each under the name that its caption says."""
+    """A folder with the page's files, each with the name of its caption."""
     folder = tmp_path_factory.mktemp("gzip")
     for block in read_blocks(PAGE):
         if block.caption and block.caption != INI_LINES:
@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def env(project: Path) -> dict[str, str]:
-    """The environment of a process in which pip has installed the page's distribution."""
+    """An environment in which the page's distribution counts as installed."""
     site = project / "site"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     run([*command, "--disable-pip-version-check", "--target", site, project])
@@ -47,7 +47,7 @@ def run(command: list, env: dict[str, str] | None = None, cwd: Path | None = Non
 
 
 def app_lines(page: Path = PAGE) -> dict[str, str]:
-    """The lines that the page adds to [app:main]."""
+    """Return the lines that the page adds to [app:main]."""
     ini = configparser.RawConfigParser()
     ini.read_string("[app:main]\n" + block_called(page, INI_LINES).text)
     return dict(ini["app:main"])
@@ -60,7 +60,7 @@ def test_the_pages_driver_passes_the_conformance_kit(project: Path, env: dict[st
     assert "GzipStore does not declare RANGES" in said
 
 
-def test_the_pages_driver_is_as_short_as_it_says() -> None:
+def test_the_pages_driver_has_the_stated_number_of_lines() -> None:
     assert len(block_called(PAGE, "src/calotype_store_gzip/__init__.py").text.splitlines()) < 130
 
 
@@ -79,9 +79,7 @@ def test_the_pages_store_answers_to_calotype_stores(tmp_path: Path, env: dict[st
     assert "its place belongs to this store" in said
 
 
-def test_an_image_goes_to_the_pages_store_and_comes_back(
-    start_server: StartServer, env: dict[str, str]
-) -> None:
+def test_the_pages_store_stores_and_returns_an_image(start_server: StartServer, env: dict[str, str]) -> None:
     server = start_server(app_lines(), env={"PYTHONPATH": env["PYTHONPATH"]})
     data = bytes(3_000_000) + b"the end"
     image = server.post("/images", {**OCTETS, **meta(store="packed", name="zeros")}, data).image

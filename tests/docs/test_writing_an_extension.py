@@ -1,4 +1,4 @@
-"""docs/writing-an-extension.md, followed to the letter: its extension is installed and serves."""
+"""The extension of docs/writing-an-extension.md can be installed and works."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a process in which pip has installed the page's distribution."""
+    """An environment in which the page's distribution counts as installed."""
     folder = tmp_path_factory.mktemp("notes")
     for block in read_blocks(PAGE):
         if block.caption and (block.caption == "pyproject.toml" or block.caption.startswith("src/")):
@@ -62,7 +62,7 @@ def test_the_pages_extension_keeps_notes(server: Server, env: dict[str, str]) ->
 
 
 def assert_forgotten(server: Server) -> None:
-    """Wait for the work beside requests, which removes notes of deleted images."""
+    """Wait until the background work has removed the notes of deleted images."""
     with sqlite3.connect(server.data_dir / "calotype.sqlite") as raw:
         wait_for(lambda: raw.execute("SELECT count(*) FROM notes").fetchone() == (0,), seconds=20)
 

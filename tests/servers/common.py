@@ -1,18 +1,18 @@
-"""What the scripts beside this file share: a cache of installed software,
-free loopback ports, and starting, awaiting and stopping processes.
+"""Shared by the scripts in this folder: a cache of installed software, free
+loopback ports, and starting, awaiting and stopping processes.
 
     NAME start [DIR]    start it; print its addresses and credentials as
                         KEY=VALUE lines, without spaces in the values
     NAME stop [DIR]     stop it and remove DIR
 
 DIR holds the server's data, logs and process ids; the default is one below
-$SERVERS_STATE, so two of a kind need two DIRs.  `start` on the DIR of a
-server that runs prints its lines again.  What pip has to install goes to
-$SERVERS_CACHE once; Debian packages that are missing are installed by apt.
+$SERVERS_STATE, so two servers of a kind need two DIRs.  `start` with the DIR
+of a running server prints its lines again.  pip installs into $SERVERS_CACHE,
+once; apt installs missing Debian packages.
 Servers listen on the loopback address only.
 
-Without $SERVERS_RUN in the environment a server runs until `stop`.  With it,
-as below pytest, it ends with the run that the variable names.
+Without $SERVERS_RUN in the environment, a server runs until `stop`.  With it,
+for example in pytest, the server ends with the run that the variable names.
 """
 
 import argparse
@@ -41,21 +41,21 @@ STATE = pathlib.Path(
 )
 
 
-# That a database takes: each of the servers that tests start beside each
-# other keeps a pool of them, and one that just ended may still hold some.
+# The maximum of a database: each server that tests start keeps a pool of
+# connections, and a server that has just ended may still hold some.
 CONNECTIONS = 1000
 
-# Below those that the kernel gives to clients.
+# Below the ports that the kernel gives to clients.
 PORTS = range(12000, 32000)
 
-# The variable that names the folder of the run that a process belongs to.
-# What a run starts inherits it, and is killed when the run ends.
+# The variable with the folder of the run to which a process belongs. The
+# processes that a run starts inherit it, and are killed when the run ends.
 RUN = "SERVERS_RUN"
-# The same for servers, which are stopped in good order before.
+# The same for servers, which are stopped properly before that.
 SERVER_OF = "SERVERS_SERVER_OF"
 
-# What a script exits with when a Debian package is missing and cannot be
-# installed, as by anyone but root; tests skip then.
+# The exit status of a script when a Debian package is missing and this user
+# cannot install it. Tests are then skipped.
 UNAVAILABLE = 77
 
 
@@ -75,7 +75,7 @@ class Unavailable(Failed):
 
 
 def call(argv, **kwargs):
-    """Run a program to its end; what it printed is told only if it fails."""
+    """Run a program to its end. Its output is shown only if it fails."""
     done = subprocess.run(
         [str(a) for a in argv],
         stdin=subprocess.DEVNULL,
@@ -98,8 +98,8 @@ def _locked(name):
 
 
 def installed(name, recipe, install):
-    """The folder in the cache that install(folder) has filled once for this
-    text of its recipe."""
+    """Return the folder in the cache that install(folder) fills once for each
+    text of `recipe`."""
     key = hashlib.sha256(recipe.encode()).hexdigest()[:10]
     folder = CACHE / f"{name}-{key}"
     done = folder / ".installed"
@@ -113,7 +113,7 @@ def installed(name, recipe, install):
 
 
 def venv(name):
-    """The bin folder of a virtual environment of requirements/NAME.txt."""
+    """Return the bin folder of a virtual environment of requirements/NAME.txt."""
     requirements = HERE / "requirements" / f"{name}.txt"
 
     def install(folder):
@@ -125,7 +125,7 @@ def venv(name):
 
 
 def _has(package):
-    """Whether dpkg, if there is one, says the package is installed."""
+    """Return whether dpkg exists and reports the package as installed."""
     if not shutil.which("dpkg-query"):
         return False
     status = subprocess.run(
@@ -141,7 +141,7 @@ def apt(*packages):
         if missing and (os.geteuid() or not shutil.which("apt-get")):
             raise Unavailable(f"needs the Debian package {' '.join(missing)}")
         if missing:
-            # Not of the run: dpkg that is killed would need repair.
+            # Not part of the run, because a killed dpkg would need repair.
             env = {**_without_run(), "DEBIAN_FRONTEND": "noninteractive"}
             call(["apt-get", "update", "-qq"], env=env)
             call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=env)
@@ -151,11 +151,11 @@ def apt(*packages):
 
 
 def free_ports(count):
-    """Ports that are free now, and that nobody else here is given soon.
+    """Return free ports that no other user of this cache gets soon.
 
-    A server listens seconds after its port was chosen, because it has to set
-    up its data first.  Two that choose by chance meet now and then, so ports
-    are handed out in turn, to all that use this cache."""
+    A server listens seconds after its port was chosen, because it prepares
+    its data first.  Random choices would collide now and then, so all users
+    of this cache get ports in turn."""
     ports = []
     with _locked("ports"), open(CACHE / "ports", "a+") as turn:
         turn.seek(0)
@@ -171,19 +171,19 @@ def free_ports(count):
 
 
 def user_name():
-    """The name of the user that runs this."""
+    """Return the name of this process's user."""
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def as_user(name):
-    """Popen's arguments for a program that root must run as that user."""
+    """Return Popen's arguments for a program that root must run as this user."""
     if os.geteuid():
         return {}
     return {"user": name, "group": name, "extra_groups": []}
 
 
 def _birth(pid):
-    """When the process was born, in clock ticks; None once it is gone."""
+    """Return the start of the process in clock ticks, or None if it has ended."""
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -210,7 +210,7 @@ class Server:
         self._pids = self.folder / "pids"
 
     def path(self, *parts, text=None):
-        """A path in the folder, with its parent made, and written if given."""
+        """Return a path in the folder. Make its parent, and write the text if given."""
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         if text is not None:
@@ -223,7 +223,8 @@ class Server:
         return path
 
     def certificate(self):
-        """A new certificate for the loopback address, its own CA, and key."""
+        """Return a new certificate for the loopback address, which is its own CA,
+        and its key."""
         if not shutil.which("openssl"):
             apt("openssl")
         cert, key = self.path("tls", "cert.pem"), self.path("tls", "key.pem")
@@ -250,8 +251,8 @@ class Server:
         return cert, key
 
     def spawn(self, name, argv, env=None, end_with=signal.SIGTERM, **kwargs):
-        """Start a process, which stop() is to end with that signal, and the
-        end of the run too."""
+        """Start a process, which stop() and the end of the run end with this
+        signal."""
         env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.folder), **(env or {})}
         if RUN in os.environ:
             env[SERVER_OF] = os.environ[RUN]
@@ -271,7 +272,7 @@ class Server:
         return child
 
     def note(self, pid, end_with, name):
-        """Have stop() end this process."""
+        """Let stop() end this process."""
         with self._pids.open("a") as pids:
             print(pid, _birth(pid), int(end_with), name, file=pids)
 
@@ -284,11 +285,11 @@ class Server:
         return [process for process in self._started() if _birth(process[0]) == process[1]]
 
     def whole(self):
-        """Whether it was started, and nothing of it has ended since."""
+        """Return whether the server was started and all its processes run."""
         return self.settings.exists() and self.running() == self._started()
 
     def wait(self, ready, seconds=60):
-        """Return once ready() is true; fail if a process ends before."""
+        """Wait until ready() is true, and fail if a process ends before that."""
         end = time.monotonic() + seconds
         while not ready():
             alive = [name for *_, name in self.running()]
@@ -304,9 +305,9 @@ class Server:
             time.sleep(0.05)
 
     def stop(self, seconds=10):
-        """End what spawn started, newest first, and nothing else."""
+        """End the processes that spawn() started, newest first, and no others."""
         for pid, birth, end_with, _ in reversed(self.running()):
-            # Somebody else may be stopping it too.
+            # Another process may stop it at the same time.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), int(end_with))
             if not _gone(pid, birth, seconds):
@@ -327,7 +328,7 @@ def listening(*ports):
 
 
 def answers(url):
-    """Whether a GET of the URL succeeds."""
+    """Return whether a GET request of the URL succeeds."""
 
     def ready():
         try:
@@ -344,13 +345,13 @@ def answers(url):
 
 @contextlib.contextmanager
 def run_folder(parent=None):
-    """Make this process a run: a new folder below `parent`, and what is
-    started while the `with` lasts.  All of that ends with the `with`, or,
-    when this process is killed before, by watcher.py."""
+    """Make this process a run with a new folder below `parent`, for the block.
+    All that is started in the block ends with it. If this process is killed
+    before that, watcher.py ends it."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="calotype-run-", dir=parent))
     folder.chmod(0o711)
     watcher = subprocess.Popen(
-        # -S: nothing that is installed may run in it, such as coverage.
+        # -S: installed code, such as coverage, must not run in it.
         [sys.executable, "-S", "-B", HERE / "watcher.py", str(os.getpid()), folder],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -373,17 +374,17 @@ def run_folder(parent=None):
 
 
 def note(pid, end_with, name):
-    """Have the end of the run, if there is one, end this process."""
+    """Let the end of the run, if there is one, end this process."""
     if RUN in os.environ:
         Server(os.environ[RUN]).note(pid, end_with, name)
 
 
 def end_run(folder):
-    """End what the run of this folder has started, and remove the folder."""
-    # First those that could start servers.
+    """End all that the run of this folder has started, and remove the folder."""
+    # First the processes that could start servers.
     _kill(f"{RUN}={folder}")
     Server(folder).stop()
-    # What a server left, or was killed before it could be noted.
+    # Then processes that a server left, or that were not noted in time.
     _kill(f"{SERVER_OF}={folder}")
 
 
@@ -392,8 +393,8 @@ def _without_run():
 
 
 def _kill(variable, seconds=30):
-    """Kill the processes that started with this in their environment, and
-    what they start meanwhile."""
+    """Kill the processes that were started with this variable, and those that
+    they start meanwhile."""
     end = time.monotonic() + seconds
     while (pids := _started_with(variable)) and time.monotonic() < end:
         for pid in pids:
@@ -405,7 +406,7 @@ def _kill(variable, seconds=30):
 def _started_with(variable):
     found = []
     for environ in pathlib.Path("/proc").glob("[0-9]*/environ"):
-        # It has ended meanwhile, or is another user's.
+        # The process has ended meanwhile, or belongs to another user.
         with contextlib.suppress(OSError):
             if os.fsencode(variable) in environ.read_bytes().split(b"\0"):
                 found.append(int(environ.parent.name))
@@ -416,7 +417,7 @@ def _started_with(variable):
 
 
 def _started(name, server, start):
-    """The settings of the server, once it runs."""
+    """Return the settings of the server, which is started if it does not run."""
     with _locked(f"start-{name}"):
         if not server.whole():
             server.stop()
@@ -431,7 +432,7 @@ def _started(name, server, start):
 
 
 def main(start):
-    """Run the command line; start(server) starts it and returns a dict."""
+    """Run the command line. start(server) starts the server and returns a dict."""
     name = pathlib.Path(sys.argv[0]).name
     parser = argparse.ArgumentParser(
         prog=name,

@@ -1,8 +1,8 @@
 """A session-scoped fixture for each real server: a dict of its settings, as its script prints them.
 
-A server whose marker variable is in the environment, as below `run`, is used as it is; any other is
-started when the first test asks for it, for all workers of pytest-xdist, and stopped when the run ends.
-All that the session starts ends with the process that was called, even when that is killed.
+If the environment names a running server, as in `run`, that server is used. Otherwise the first test that
+needs it starts it for all workers of pytest-xdist, and it stops when the run ends. All that the session
+starts ends with its main process, even if that is killed.
 """
 
 import os
@@ -23,9 +23,9 @@ Settings = Mapping[str, str]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the session a run, which ends in good order when it is terminated, as by `timeout`."""
+    """Make the session a run, which ends properly when it is terminated, for example by `timeout`."""
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
-    if hasattr(config, "workerinput"):  # of pytest-xdist; the process that has started it is the run
+    if hasattr(config, "workerinput"):  # of pytest-xdist, whose main process is the run
         return
     run = ExitStack()
     run.enter_context(run_folder())
@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _start(name: str, folder: str, env: Settings) -> dict[str, str]:
-    """The settings of the server that the script of this name has started in the folder."""
+    """Start the server of this script in the folder, and return its settings."""
     done = subprocess.run(
         [SERVERS / name, "start", folder], env={**os.environ, **env}, text=True, capture_output=True
     )
@@ -46,8 +46,8 @@ def _start(name: str, folder: str, env: Settings) -> dict[str, str]:
 
 @contextmanager
 def started(name: str, env: Settings | None = None) -> Iterator[dict[str, str]]:
-    """A server of this kind for as long as the `with` lasts; `env` adds to its script's environment."""
-    # Not pytest's tmp_path: PostgreSQL's and MariaDB's own users must be able to reach the folder.
+    """Run a server of this kind for the block. `env` is added to its script's environment."""
+    # Not in pytest's tmp_path, because the users of PostgreSQL and MariaDB must reach the folder.
     with tempfile.TemporaryDirectory(prefix=f"calotype-{name}-", dir=os.environ.get(RUN)) as parent:
         os.chmod(parent, 0o711)
         folder = f"{parent}/{name}"
@@ -59,11 +59,11 @@ def started(name: str, env: Settings | None = None) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def given_or_started(name: str, marker: str, env: Settings | None = None) -> Iterator[Settings]:
-    """The server that the environment tells of, else the run's own, which the first to ask starts."""
+    """Use the server that the environment names, or the run's own, which the first caller starts."""
     if marker in os.environ:
         yield dict(os.environ)
     else:
-        # The script starts one in this folder if none is there, and else prints its settings again.
+        # If a server already runs in this folder, the script only prints its settings.
         yield _start(name, f"{os.environ[RUN]}/{name}", env or {})
 
 
@@ -76,21 +76,21 @@ def swift() -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def ceph() -> Iterator[Settings]:
-    """Ceph's gateway: S3_* and SWIFT_* over HTTP. Never from the environment."""
+    """Ceph's gateway: S3_* and SWIFT_* over HTTP. It is never taken from the environment."""
     with started("ceph") as settings:
         yield settings
 
 
 @pytest.fixture(scope="session")
 def keystone() -> Iterator[Settings]:
-    """Keystone with a handful of users and projects: KEYSTONE_*."""
+    """Keystone with a few users and projects: KEYSTONE_*."""
     with given_or_started("keystone", "KEYSTONE_URL") as settings:
         yield settings
 
 
 @pytest.fixture(scope="session")
 def swift_keystone(keystone: Settings) -> Iterator[Settings]:
-    """Swift that takes that Keystone's tokens: SWIFT_URL and what `keystone` has."""
+    """Swift that accepts the tokens of `keystone`: SWIFT_URL and the settings of `keystone`."""
     with started("swift", keystone) as settings:
         yield {**keystone, **settings}
 
@@ -118,7 +118,7 @@ def chromium() -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def nginx() -> Iterator[Callable[..., Settings]]:
-    """nginx(upstream, files=None): start one before that service (http://host:port), and return NGINX_*."""
+    """nginx(upstream, files=None): start nginx in front of http://host:port, and return NGINX_*."""
     with ExitStack() as stack:
 
         def start(upstream: str, files: str | Path | None = None) -> Settings:

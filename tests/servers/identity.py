@@ -1,4 +1,4 @@
-"""Keystone's API, as its administrator uses it to set it up, and as its users ask for tokens."""
+"""Keystone's API, for its administrator's set-up and for tokens of users."""
 
 import json
 import urllib.request
@@ -18,7 +18,7 @@ class Admin:
         )
 
     def call(self, method, path, body=None):
-        """The answer's X-Subject-Token and its JSON."""
+        """Return the response's X-Subject-Token and its parsed JSON."""
         request = urllib.request.Request(
             self.url + path,
             method=method,
@@ -31,7 +31,7 @@ class Admin:
             return (response.headers["X-Subject-Token"], json.loads(response.read() or "{}"))
 
     def ids(self, kind):
-        """The ids of all things of a kind, by name."""
+        """Return the ids of all objects of a kind, by name."""
         _, found = self.call("GET", f"/{kind}s")
         return {item["name"]: item["id"] for item in found[f"{kind}s"]}
 
@@ -40,8 +40,8 @@ class Admin:
         return made[kind]["id"]
 
     def people(self, people, password):
-        """Make users, each as the given role in the given project, and what
-        projects and roles lack; the ids of all projects, by name."""
+        """Make users, each with this role in this project, and missing projects
+        and roles. Return the ids of all projects, by name."""
         projects, roles = self.ids("project"), self.ids("role")
         for user, (project, role) in people.items():
             if project not in projects:
@@ -72,7 +72,7 @@ class Admin:
 
 
 def token_of(keystone, user, scope=None):
-    """A token as Keystone gives it to a user, in the project that is the user's own or with another scope."""
+    """Return a token of a user, scoped to the user's own project or with another scope."""
     project = dict(pair.split(":") for pair in keystone["KEYSTONE_USERS"].split(","))[user]
     domain = {"id": "default"}
     person = {"name": user, "domain": domain, "password": keystone["KEYSTONE_PASSWORD"]}
@@ -92,7 +92,7 @@ def token_of(keystone, user, scope=None):
 
 
 def revoke_token(keystone, token):
-    """Have Keystone take a token back, as its user may."""
+    """Revoke a token, as its user may."""
     request = urllib.request.Request(
         f"{keystone['KEYSTONE_URL']}/auth/tokens",
         method="DELETE",

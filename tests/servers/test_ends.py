@@ -1,4 +1,4 @@
-"""What a run starts ends with the run, even when that is killed: processes, folders, mounts. (r1-H12)"""
+"""All processes, folders and mounts of a run end with it, even if it is killed. (r1-H12)"""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.servers.test_fixtures import listens
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Seconds, on a busy machine, for servers to start and for a run to end.
+#: Timeout in seconds, on a busy machine, for starting servers and for ending a run.
 PATIENCE = 90
-#: What each of the programs does when all that it starts is there.
+#: The last step of each program, when all that it starts is running.
 READY = "pathlib.Path(os.environ['READY']).touch(); time.sleep(600)"
 
 TESTS = f"""
@@ -61,7 +61,7 @@ with small_disk(folder, "1m") as disk:
 
 
 class World:
-    """All that a program starts has this folder in its environment, its arguments or its place."""
+    """A folder that is in the environment, the arguments or the paths of all that a program starts."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -71,7 +71,7 @@ class World:
 
     @contextlib.contextmanager
     def running(self, *command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
-        """The program, once all that it starts is there."""
+        """Run the program for the block, which begins when all that it starts is running."""
         with subprocess.Popen(command, cwd=ROOT, env=self.env, start_new_session=True) as program:
             try:
                 wait_for(lambda: self.ready.exists() or program.poll() is not None, seconds=PATIENCE)
@@ -81,7 +81,7 @@ class World:
                 program.kill()
 
     def processes(self) -> dict[int, str]:
-        """Those that are left, and their names."""
+        """Return the remaining processes and their names."""
         return dict(self._processes())
 
     def _processes(self) -> Iterator[tuple[int, str]]:
@@ -92,18 +92,18 @@ class World:
                     yield int(process.name), process.joinpath("comm").read_text().strip()
 
     def folders(self) -> list[str]:
-        """The folders of runs that are left."""
+        """Return the names of remaining folders of runs."""
         return [path.name for path in self.folder.glob("calotype-run-*")]
 
     def mounts(self) -> list[str]:
-        """What is mounted there, as this process sees it."""
+        """Return the mounts in the folder that this process sees."""
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
         return [line for line in lines if str(self.folder) in line]
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """Not below pytest's own folder, which PostgreSQL's user may not enter; nothing of it runs afterwards."""
+    """A world outside of pytest's folder, because PostgreSQL's user may not enter that."""
     with tempfile.TemporaryDirectory(dir=os.environ[common.RUN], ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o711)
         world = World(Path(folder))
@@ -114,18 +114,18 @@ def world() -> Iterator[World]:
 
 
 def assert_all_ends(world: World, program: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """When the program gets that signal, and only the program."""
+    """Send the signal to the program alone, and check that all it has started ends."""
     program.send_signal(how)
     program.wait(PATIENCE)
-    with contextlib.suppress(AssertionError):  # what is left says more
+    with contextlib.suppress(AssertionError):  # the assertions below show more
         wait_for(lambda: not world.processes() and not world.folders(), seconds=PATIENCE)
     assert world.processes() == {}
     assert world.folders() == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "terminated"])
-def test_servers_end_with_the_tests_that_asked_for_them(world: World, how: signal.Signals) -> None:
-    """A worker of pytest-xdist starts them, and the process that started it gets the signal. (r1-H12)"""
+def test_servers_end_with_the_tests_that_started_them(world: World, how: signal.Signals) -> None:
+    """A worker of pytest-xdist starts them, and its main process gets the signal. (r1-H12)"""
     tests = world.folder / "test_one.py"
     tests.write_text(TESTS)
     options = ["-c", ROOT / "setup.cfg", "--basetemp", world.folder / "pytest", "-p", "no:cacheprovider"]
@@ -135,7 +135,7 @@ def test_servers_end_with_the_tests_that_asked_for_them(world: World, how: signa
         assert_all_ends(world, run, how)
 
 
-def test_servers_end_with_the_command_that_was_run_beside_them(world: World) -> None:
+def test_servers_end_with_the_command_that_uses_them(world: World) -> None:
     """`tests/servers/run` is killed, and its command ends too. (r1-H12)"""
     command = ["sh", "-c", f"touch {world.ready}; sleep 600"]
     with world.running(ROOT / "tests" / "servers" / "run", "nginx", "--", *command) as run:
@@ -144,14 +144,14 @@ def test_servers_end_with_the_command_that_was_run_beside_them(world: World) -> 
 
 
 def test_servers_and_clients_end_with_the_bench(world: World) -> None:
-    """The service, a peer with an environment of its own, and a client that is only forked. (r1-H12)"""
+    """The service, a peer with another environment, and a client that is only forked. (r1-H12)"""
     with world.running(sys.executable, "-c", BENCH) as bench:
         assert {"nginx", "pserve"} <= set(world.processes().values())
         assert_all_ends(world, bench, signal.SIGKILL)
 
 
-def test_a_server_that_nobody_asked_for_but_a_shell_runs_until_it_is_stopped(world: World) -> None:
-    """A start without a run around it is one by hand. (r1-H12)"""
+def test_a_server_started_by_hand_runs_until_it_is_stopped(world: World) -> None:
+    """The script is started without a run. (r1-H12)"""
     nginx, folder = ROOT / "tests" / "servers" / "nginx", world.folder / "nginx"
     shell = subprocess.run(
         ["sh", "-c", '"$0" start "$1"', nginx, folder],
@@ -161,15 +161,15 @@ def test_a_server_that_nobody_asked_for_but_a_shell_runs_until_it_is_stopped(wor
         capture_output=True,
     )
     settings = dict(line.split("=", 1) for line in shell.stdout.splitlines())
-    time.sleep(1)  # a watcher would have seen the shell's end
+    time.sleep(1)  # long enough for a watcher to notice the end of the shell
     assert listens(settings["NGINX_URL"])
     subprocess.run([nginx, "stop", folder], env=world.env, check=True)
     assert world.processes() == {}
     assert not folder.exists()
 
 
-def test_no_mount_is_left_by_a_test_that_is_killed(world: World) -> None:
-    """Nor does anybody else see it before. (r1-H12)"""
+def test_a_killed_test_leaves_no_mount(world: World) -> None:
+    """Other processes never see the mount. (r1-H12)"""
     with world.running(sys.executable, "-c", DISK) as program:
         assert world.mounts() == []
         assert_all_ends(world, program, signal.SIGKILL)

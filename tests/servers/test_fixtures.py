@@ -1,4 +1,4 @@
-"""The fixtures that start servers: what they leave, and what they do where a server cannot be had."""
+"""The fixtures that start servers: what they leave, and what they do if a server cannot be installed."""
 
 import socket
 import subprocess
@@ -12,7 +12,7 @@ from tests.servers import common, fixtures
 
 
 def listens(url: str) -> bool:
-    """Whether somebody takes connections there."""
+    """Return whether a server accepts connections at the URL."""
     address = urlsplit(url)
     with socket.socket() as probe:
         return probe.connect_ex((address.hostname, address.port)) == 0
@@ -20,7 +20,7 @@ def listens(url: str) -> bool:
 
 @pytest.fixture
 def unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server `lacking` whose script finds no package."""
+    """Make a server `lacking` whose script finds no package."""
     script = tmp_path / "lacking"
     complaint = "echo needs the Debian package lacking >&2"
     script.write_text(f"#!/bin/sh\n[ $1 = start ] || exit 0\n{complaint}\nexit {common.UNAVAILABLE}\n")
@@ -38,8 +38,8 @@ def test_a_server_runs_as_long_as_its_block_and_leaves_nothing() -> None:
     assert not folder.exists()
 
 
-def test_ports_are_not_given_twice_to_servers_that_start_together() -> None:
-    """None of them listens yet when the others ask."""
+def test_servers_that_start_together_get_different_ports() -> None:
+    """Each server gets its port before the others listen."""
     command = [sys.executable, "-c", "import common; print(*common.free_ports(100))"]
     asking = [
         subprocess.Popen(command, cwd=fixtures.SERVERS, stdout=subprocess.PIPE, text=True) for _ in range(8)

@@ -1,11 +1,10 @@
-"""Ends what a run has started once the run is gone, be it by SIGKILL:
+"""End all that a run has started when the run has ended, even by SIGKILL:
 
     watcher.py PID FOLDER
 
 PID is the run's process, which has started this one; see run_folder in
-common.py.  It asks for its parent again and again: unlike a pipe, that tells
-of the run alone, whatever the run's other children have inherited; and unlike
-PR_SET_PDEATHSIG, it is not misled by the end of a thread."""
+common.py.  It polls the id of its parent. A pipe would stay open in the run's
+other children, and PR_SET_PDEATHSIG would also report the end of a thread."""
 
 import os
 import sys

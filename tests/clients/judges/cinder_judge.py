@@ -1,4 +1,4 @@
-"""cinder's client of images, for volumes of images and images of volumes: `URL TOKEN PROJECT FOLDER`."""
+"""cinder's client of images, which reads and writes volumes: `URL TOKEN PROJECT FOLDER`."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""Every command of a command-line client, tried once: which worked, and what those that failed said."""
+"""Try every command of a command-line client once, and report which worked and the errors of the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMATS = ("--disk-format", "raw", "--container-format", "bare")
 
 
 class Commands:
-    """Runs commands of one client, and remembers how they went."""
+    """Runs commands of one client, and records their results."""
 
     def __init__(self, run: Callable[..., str]):
         self._run = run
@@ -26,7 +26,7 @@ class Commands:
         self.failed: dict[str, str] = {}
 
     def __call__(self, command: str, *arguments: object) -> str:
-        """Try a command, whose words are those before its arguments; return what it printed."""
+        """Run a command, whose name consists of these words, with arguments, and return its output."""
         try:
             printed = self._run(*command.split(), *arguments)
         except AssertionError as error:
@@ -37,7 +37,7 @@ class Commands:
         return printed
 
     def verdict(self, client: str, known: set[str]) -> Verdict:
-        """What was found; commands of the client that were not tried are skipped."""
+        """Return the results. Commands of the client that were not tried count as skipped."""
         untried = known - {*self.passed, *self.failed}
         verdict = Verdict(client, self.passed, self.failed, dict.fromkeys(untried, "not tried"))
         print(verdict.row(), *(f"{name}: {said}" for name, said in verdict.failed.items()), sep="\n")
@@ -52,21 +52,21 @@ def _settle(clients: Clients, image_id: str) -> None:
 
 
 def _task(uri: str) -> str:
-    """The document of a task that makes an image of what lies there."""
+    """Return the document of a task that imports an image from this URI."""
     given = {"import_from": uri, "import_from_format": "raw"}
     formats = {"disk_format": "raw", "container_format": "bare"}
     return json.dumps({"type": "import", "input": {**given, "image_properties": formats}})
 
 
 def try_openstack(clients: Clients, folder: Path, uri: str) -> Verdict:
-    """Every `openstack image ...` and `openstack cached image ...`; a task fetches the URI."""
+    """Try every `openstack image ...` and `openstack cached image ...`. A task fetches the URI."""
     known = json.loads(clients.openstack("command", "list", "--group", "openstack.image.v2", "-f", "json"))
     commands = {name for group in known for name in group["Commands"]}
     version = clients.run("openstack", "--version").split()[-1]
     (file := folder / "disk.raw").write_bytes(BYTES)
     one, two, three = fresh(), fresh(), fresh()
     name = f"Judge::{one}"
-    # It takes an input that is no terminal for an image's bytes, and needs one.
+    # The client reads an image's bytes from standard input unless that is a terminal, so it gets one.
     for waiting in (two, three):
         reserved = {"id": waiting, "name": waiting, "disk_format": "raw", "container_format": "bare"}
         clients.server.post("/v2/images", JSON, json.dumps(reserved).encode())
@@ -124,13 +124,13 @@ def try_openstack(clients: Clients, folder: Path, uri: str) -> Verdict:
 
 
 def try_glance(clients: Clients, folder: Path, uri: str) -> Verdict:
-    """Every `glance ...` of v2; a task fetches the URI."""
+    """Try every `glance ...` of v2. A task fetches the URI."""
     listed = clients.glance("bash-completion").split()
     commands = {word for word in listed if not word.startswith("-")} - {"help", "bash-completion"}
     version = clients.glance("--version").split()[-1]
     (file := folder / "disk.raw").write_bytes(BYTES)
     one, two, three, name = fresh(), fresh(), fresh(), f"Judge::{fresh()}"
-    # It takes an input that is no terminal for an image's bytes, so its input is closed.
+    # The client reads an image's bytes from standard input unless that is a terminal, so it is closed.
     closed = ("/bin/sh", "-c", 'exec "$0" "$@" <&-', clients.bin / "glance")
     do = Commands(partial(clients.run, *closed, env=clients.glance_env))
     known = (
@@ -144,7 +144,7 @@ def try_glance(clients: Clients, folder: Path, uri: str) -> Verdict:
         fresh(),
     )
     do("image-create", "--id", one, "--name", "one", "--file", file, *FORMATS, *known)
-    # r1-G1: they are options because our schema declares them, also where its home is fresh.
+    # r1-G1: these options exist because our schema declares the properties, also in a new home folder.
     assert (
         clients.server.get(f"/v2/images/{one}").json.items()
         >= {"os_distro": "debian", "os_version": "12"}.items()

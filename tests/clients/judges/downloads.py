@@ -1,4 +1,4 @@
-"""Programs that fetch and mirror files, with the bytes of an image at each of its places."""
+"""Programs that fetch and mirror files, with each URL of an image's bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.clients.judges.judging import Verdict, run
 
 
 def fetch(program: str, urls: list[str], data: bytes, folder: Path) -> Verdict:
-    """Have a program fetch each URL, and compare what it wrote with the bytes."""
+    """Let a program fetch each URL, and compare the file that it wrote with the image."""
     passed: list[str] = []
     failed: dict[str, str] = {}
     (folder / "seed").write_bytes(data[: len(data) // 2] + data[len(data) // 2 + 5000 :])
@@ -29,7 +29,7 @@ def fetch(program: str, urls: list[str], data: bytes, folder: Path) -> Verdict:
 
 
 def version(program: str, folder: Path) -> str:
-    """The version of an installed Debian package that has the program."""
+    """Return the version of the installed Debian package with the program."""
     package = {"aria2c": "aria2", "h2load": "nghttp2-client"}.get(program, program)
     found = run("dpkg-query", "-Wf", "${Version}", package, folder=folder)
     return found.partition("+")[0].partition("-")[0]
@@ -48,7 +48,7 @@ def _commands(program: str, url: str, wrote: Path, folder: Path, data: bytes) ->
         ]
     if program == "rclone":
         return [["rclone", "--config", folder / "rclone.conf", "copyurl", url, wrote]]
-    # zsync: the seed lacks some bytes in its middle, and only those are fetched.
+    # zsync fetches only the bytes in the middle that the seed lacks.
     (folder / "whole").write_bytes(data)
     return [
         ["zsyncmake", "-q", "-u", url, "-f", wrote.name, "-o", folder / "x.zsync", folder / "whole"],

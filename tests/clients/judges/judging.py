@@ -1,4 +1,4 @@
-"""Running clients that nobody here wrote, each in an environment of its own, and reading what they found."""
+"""Run clients from outside this project, each in its own environment, and read their results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a client found: names of checks, with what was said about those that failed or were skipped."""
+    """A client's results: the names of checks, with the messages of those that failed or were skipped."""
 
     client: str
     passed: list[str]
@@ -27,12 +27,12 @@ class Verdict:
     skipped: Mapping[str, str] = field(default_factory=dict)
 
     def row(self) -> str:
-        """The client's row in docs/clients.md."""
+        """Return the client's row in docs/clients.md."""
         return f"| {self.client} | {len(self.passed)} | {len(self.failed)} | {len(self.skipped)} |"
 
 
 def installed(name: str) -> Path:
-    """The bin folder of a judge's environment; skips the test where it cannot be installed, but not in CI."""
+    """Return the bin folder of a judge's environment. Skip the test without it, but not in CI."""
     requirements = HERE / "requirements" / f"{name}.txt"
     try:
         return environment(f"judge-{name}", requirements)

@@ -1,4 +1,4 @@
-"""What programs do with openstacksdk: `sdk_v2.py FILE`; prints what it saw as JSON."""
+"""Use openstacksdk like a program, and print the results as JSON: `sdk_v2.py FILE`."""
 
 import json
 import sys

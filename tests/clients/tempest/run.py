@@ -26,7 +26,7 @@ from tests.support.v2 import stores
 from tests.support.web import Web
 
 TESTS = r"tempest\.api\.image\.v2"
-#: The tests of Glance's rights: who may do what.
+#: The tests of Glance's rights.
 RIGHTS = r"glance_tempest_plugin\.tests\.rbac"
 
 CONF = """
@@ -68,7 +68,7 @@ lock_path = {folder}/locks
 
 
 def accounts(keystone: Mapping[str, str]) -> str:
-    """The accounts file, as JSON, which is YAML: users of two projects, a reader, an administrator."""
+    """Return the accounts file as JSON, which is YAML: users of two projects, a reader, an administrator."""
     people = (
         ("member", "demo", "member"),
         ("other", "other", "alt_member"),

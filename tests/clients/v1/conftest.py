@@ -1,4 +1,4 @@
-"""The clients of v1, in each way that they can be known; their servers may fetch from a small web server."""
+"""The clients of v1, with each identity method. Their servers may fetch from a small web server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.web import Web
 
 @pytest.fixture(scope="session")
 def source() -> Iterator[Web]:
-    """A web server that images can be fetched from."""
+    """A web server from which images can be fetched."""
     with Web() as running:
         yield running
 
@@ -34,7 +34,7 @@ def _settings(source: Web) -> dict[str, str]:
 def v1_without_identities(
     tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Web
 ) -> Iterator[Programs]:
-    """Clients of a server that lets everybody in."""
+    """Clients of a server without authentication."""
     folder = tmp_path_factory.mktemp("v1-none")
     server = Server(folder, write_ini(folder, _settings(source)))
     yield Programs(client_bin, folder, server, "")
@@ -45,7 +45,7 @@ def v1_without_identities(
 def v1_with_tokens(
     tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Web
 ) -> Iterator[Programs]:
-    """Clients of a server that knows its callers; they are an admin's, who alone may publish."""
+    """Clients of a server with tokens, with an administrator's, because only administrators may publish."""
     folder = tmp_path_factory.mktemp("v1-tokens")
     tokens = Tokens(folder)
     token = tokens.add("operator", "demo", ("admin",), None)
@@ -58,7 +58,7 @@ def v1_with_tokens(
 def v1_with_keystone(
     tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Web, keystone: dict[str, str]
 ) -> Iterator[Programs]:
-    """Clients of a server behind keystonemiddleware, in a region of its own of Keystone's catalogue."""
+    """Clients of a server behind keystonemiddleware, in its own region of Keystone's catalogue."""
     folder = tmp_path_factory.mktemp("v1-keystone")
     server = Server(folder, write_keystone_ini(folder, _settings(source), keystone))
     admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])
@@ -77,12 +77,12 @@ def v1_with_keystone(
     server.stop()
 
 
-#: Each command of a client takes a second: all of them in the other modes run with `make campaigns`.
+#: Each command of a client takes a second, so the other identity methods run with `make campaigns`.
 MODES = ("none", *(pytest.param(mode, marks=pytest.mark.campaign) for mode in ("tokens", "keystone")))
 
 
 @pytest.fixture(scope="session", params=MODES)
 def programs(request: pytest.FixtureRequest) -> Programs:
-    """The clients, in each way that they can be known."""
+    """The clients, with each identity method."""
     names = {"none": "v1_without_identities", "tokens": "v1_with_tokens", "keystone": "v1_with_keystone"}
     return request.getfixturevalue(names[request.param])

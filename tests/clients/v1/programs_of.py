@@ -1,4 +1,4 @@
-"""glance and openstacksdk speaking Images v1 to one server, as processes."""
+"""glance and openstacksdk with Images v1, as processes that use one server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Programs:
         ]
         with self._input(stdin) as given:
             done = subprocess.run(
-                # A shell, for it alone can start a program without any standard input.
+                # Only a shell can start a program without any standard input.
                 ["sh", "-c", 'exec "$@" <&-' if stdin == "closed" else 'exec "$@"', "sh", *command],
                 **given,
                 capture_output=True,
@@ -60,7 +60,7 @@ class Programs:
         return printed + said if fails else printed
 
     def shell(self, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-        """Run a script as somebody types it: in a terminal, with the clients and the token at hand."""
+        """Run a script in a terminal, with the clients and the token in its environment."""
         path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
         with self._input("terminal") as given:
             return subprocess.run(
@@ -90,7 +90,7 @@ class Programs:
             yield {"input": stdin} if isinstance(stdin, bytes) else {"stdin": subprocess.DEVNULL}
 
     def record(self, *argv: str, stdin: str | bytes = "closed") -> dict[str, str]:
-        """Run `glance`, and return the table of a record that it printed."""
+        """Run `glance`, and return the record from the table that it printed."""
         return dict(row[:2] for row in _rows(self.glance(*argv, stdin=stdin)) if row[0] != "Property")
 
     def table(self, *argv: str) -> list[dict[str, str]]:
@@ -99,7 +99,7 @@ class Programs:
         return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
     def sdk(self, name: str, *argv: str) -> dict[str, Any]:
-        """Run one of `programs/`, and return what it saw."""
+        """Run one of `programs/`, and return its results."""
         done = subprocess.run(
             [self.bin / "python", HERE / name, f"{self.server.base}/v1", self.token, *argv],
             capture_output=True,

@@ -1,4 +1,4 @@
-"""python-glanceclient, unmodified, with `--os-image-api-version 1`: the sequence of a working day."""
+"""Unmodified python-glanceclient with `--os-image-api-version 1`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def disk(tmp_path: Path) -> str:
 
 
 def unique(name: str) -> str:
-    """A name that no other test has given."""
+    """Return a name that no other test has used."""
     return f"{name} {uuid.uuid4().hex[:8]}"
 
 
 def create(programs: Programs, name: str, *more: str, stdin: str | bytes = "closed") -> dict[str, str]:
-    """image-create with formats, and the table it prints."""
+    """Run image-create with formats, and return the record that it prints."""
     return programs.record("image-create", "--name", name, *FORMATS, *more, stdin=stdin)
 
 
@@ -79,14 +79,14 @@ def test_119_an_image_comes_from_a_pipe(programs: Programs) -> None:
     assert (made["status"], made["size"], made["checksum"]) == ("active", str(len(BYTES)), MD5)
 
 
-def test_119_nothing_at_all_is_an_empty_image(programs: Programs) -> None:
-    """r1-H9: where its size says so; otherwise an input without a byte is none, as behind a proxy."""
+def test_119_an_empty_input_with_size_0_is_an_empty_image(programs: Programs) -> None:
+    """r1-H9: without `--size 0`, an empty input counts as no data, as behind a proxy."""
     made = create(programs, unique("empty"), "--size", "0", stdin=b"")
     assert (made["status"], made["size"]) == ("active", "0")
     assert create(programs, unique("reserved"), stdin=b"")["status"] == "queued"
 
 
-def test_119_an_image_lies_elsewhere_or_is_copied_from_there(programs: Programs, source: Web) -> None:
+def test_119_an_image_is_registered_at_or_copied_from_a_url(programs: Programs, source: Web) -> None:
     url = source.answer(Halves(BYTES), "?a=b&c=d")
     lying = create(programs, unique("lying"), "--location", url)
     assert (lying["status"], lying["size"]) == ("active", str(len(BYTES)))
@@ -114,14 +114,14 @@ def test_119_lists_are_paged_and_filtered(programs: Programs) -> None:
     assert not ids & {row["ID"] for row in programs.table("image-list", "--status", "queued")}
 
 
-def test_119_a_list_is_whole_however_long_it_is(programs: Programs) -> None:
+def test_119_a_long_list_is_complete(programs: Programs) -> None:
     client, mark = V1(programs.server, programs.token or None), uuid.uuid4().hex
     ids = {client.make(property_mark=mark, **({"name": f"n{n}"} if n % 2 else {}))["id"] for n in range(50)}
     listed = [row["ID"] for row in programs.table("image-list", "--property-filter", f"mark={mark}")]
     assert (len(listed), set(listed)) == (50, ids)
 
 
-def test_a_member_of_a_project_works_with_its_own(v1_with_tokens: Programs) -> None:
+def test_a_member_manages_the_images_of_its_project(v1_with_tokens: Programs) -> None:
     token = TokenFile(v1_with_tokens.folder / "tokens.json").add("worker", "works", ("member",), None)
     worker = Programs(v1_with_tokens.bin, v1_with_tokens.folder, v1_with_tokens.server, token)
     name = unique("own")
@@ -147,7 +147,7 @@ def test_119_images_are_shared(programs: Programs) -> None:
 
 
 @pytest.mark.campaign
-def test_119_what_is_not_there_and_what_goes(programs: Programs) -> None:
+def test_119_deleted_and_missing_images_are_not_found(programs: Programs) -> None:
     for wanted in ("nosuch", "42", str(uuid.uuid4())):
         assert "No image with a name or ID of" in programs.glance("image-show", wanted, fails=True)
     image_id = create(programs, unique("going"), stdin=b"x")["id"]
@@ -155,7 +155,7 @@ def test_119_what_is_not_there_and_what_goes(programs: Programs) -> None:
     assert "No image" in programs.glance("--verbose", "image-delete", image_id, fails=True)
 
 
-def test_an_error_is_told_in_the_services_words(programs: Programs, disk: str) -> None:
+def test_glance_prints_the_services_error_message(programs: Programs, disk: str) -> None:
     said = programs.glance(
         *("image-create", "--name", "x", "--disk-format", "bad", "--container-format", "bare"),
         *("--file", disk),
@@ -164,7 +164,7 @@ def test_an_error_is_told_in_the_services_words(programs: Programs, disk: str) -
     assert "Invalid disk format" in said
 
 
-def test_a_wrong_token_is_said_to_be_one(v1_with_tokens: Programs) -> None:
+def test_glance_reports_an_invalid_token(v1_with_tokens: Programs) -> None:
     wrong = Programs(v1_with_tokens.bin, v1_with_tokens.folder, v1_with_tokens.server, "junk")
     assert "Invalid OpenStack Identity credentials" in wrong.glance("image-list", fails=True)
 

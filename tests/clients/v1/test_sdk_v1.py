@@ -1,4 +1,4 @@
-"""openstacksdk, unmodified, with its Images v1 proxy: check 120."""
+"""Unmodified openstacksdk with its Images v1 proxy: check 120."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.clients.v1.programs_of import Programs
 from tests.support.v1 import V1
 
 
-def test_120_every_call_of_the_sdk_does_what_it_should(programs: Programs, tmp_path: Path) -> None:
+def test_120_every_call_of_the_sdk_succeeds(programs: Programs, tmp_path: Path) -> None:
     client = V1(programs.server, programs.token or None)
     for number in range(60):
         client.make(name=f"many-{number}")

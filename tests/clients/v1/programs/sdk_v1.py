@@ -69,5 +69,5 @@ seen["reserved"] = [uploaded.name, uploaded.status]
 for name in ("renamed", "sdk-data", "sdk-reserved"):
     seen[f"deleted {name}"] = connection.delete_image(image.find_image(name).id, wait=True)
 seen["left"] = sorted({one.name for one in image.images()} & {"renamed", "sdk-data", "sdk-reserved"})
-image.delete_image(found.id)  # a second time: passed over
+image.delete_image(found.id)  # a second delete is ignored
 print(json.dumps(seen))
