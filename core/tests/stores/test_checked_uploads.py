@@ -89,7 +89,7 @@ def test_an_upload_is_counted_and_hashed(algorithms):
 )
 def test_a_key_that_the_core_does_not_make_is_refused(key):
     source = Trickle(DATA)
-    with pytest.raises(BadLocation, match="a key is"):
+    with pytest.raises(BadLocation, match="a key consists of"):
         checked().add(key, source)
 
     assert source.given == 0
@@ -110,8 +110,8 @@ def test_the_length_is_the_drivers_hint():
 @pytest.mark.parametrize(
     ("source", "demands", "error", "sentence"),
     [
-        (Short, {"length": 5000}, SourceBroken, "Only 4999 of the announced 5000 bytes came."),
-        (Trickle, {"length": 4999}, SourceBroken, "More than the announced 4999 bytes came."),
+        (Short, {"length": 5000}, SourceBroken, "Only 4999 of the announced 5000 bytes were sent."),
+        (Trickle, {"length": 4999}, SourceBroken, "More than the announced 4999 bytes were sent."),
         (
             Trickle,
             {"size": 5001},

@@ -1,7 +1,7 @@
-"""CheckedStore: the careful wrapper around every naive driver.
+"""CheckedStore: the wrapper that checks every driver.
 
-It refuses operations that the driver does not declare, hashes uploads, checks receipts, adds ranges where a
-driver has none, and names the store in errors. Its `Bulkhead` limits calls in number and time.
+It refuses operations that the driver does not declare, hashes uploads, checks receipts, implements ranges for
+drivers without them, and names the store in errors. Its `Bulkhead` limits the number and duration of calls.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Observer = Callable[[str, str, str, float], None]
 _LACKS = {
     Capability.WRITE: "it takes no uploads",
     Capability.DELETE: "it deletes nothing",
-    Capability.EXTERNAL: "it takes no locations from outside",
+    Capability.EXTERNAL: "it accepts no external locations",
     Capability.LISTING: "it cannot list what it holds",
 }
 
@@ -73,7 +73,7 @@ class CheckedStore:
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[None]:
-        """Use the driver if the gate admits it, and give its errors the store's name."""
+        """Use the driver if the gate admits it, and name the store in its errors."""
         if self.gate is not None:
             self.gate.admit()
         with named_errors(self.name):
@@ -81,7 +81,7 @@ class CheckedStore:
 
     @contextlib.contextmanager
     def _doing(self, operation: str) -> Iterator[None]:
-        """As `_using`, and tell the observer how the operation went."""
+        """Use the driver, as `_using`, and report the outcome and the duration to the observer."""
         began = time.perf_counter()
         outcome = "ok"
         try:
@@ -102,17 +102,17 @@ class CheckedStore:
         return capability in self.capabilities
 
     def add(self, key: str, source: Reader, demands: Expectations = NO_DEMANDS) -> UploadResult:
-        """Store a source whole, or leave nothing.
+        """Store all bytes of a source, or leave nothing.
 
         Raises:
-            SourceError: the source was not what was announced.
-            StoreError: the store could not take it.
+            SourceError: the source did not deliver what was announced.
+            StoreError: the store could not store it.
             Exception: whatever else the source raises. Not every failure to read is the client's fault: the
                 database that counts the bytes, or the store that they are copied from, may be unavailable.
         """
         self._need(Capability.WRITE)
         if not KEY.fullmatch(key):
-            raise BadLocation(self.name, "a key is lower-case letters, digits, - and .")
+            raise BadLocation(self.name, "a key consists of lower-case letters, digits, - and .")
         with Digests(self._algorithms) as digests:
             measured = VerifyingReader(source, digests, demands)
             stored = self._stored(key, measured, demands.length)
@@ -123,7 +123,7 @@ class CheckedStore:
                 raise
 
     def _stored(self, key: str, measured: VerifyingReader, length: int | None) -> Stored:
-        """Return the driver's receipt. If the source failed, raise its own error and not the driver's."""
+        """Return the driver's receipt. If the source failed, raise the source's error, not the driver's."""
         try:
             with self._doing("add"):
                 work = partial(self.driver.add, key, measured, length)
@@ -140,8 +140,8 @@ class CheckedStore:
             log.exception("store '%s': could not remove a refused upload", self.name)
 
     def _remove_late(self, stored: Stored) -> None:
-        """Remove an upload that a hanging driver finished after its request was given up."""
-        log.warning("store '%s': an upload that hung has ended after all; it is removed", self.name)
+        """Remove an upload that a hanging driver finished after its request was abandoned."""
+        log.warning("store '%s': an upload that hung has ended after all; its bytes are removed", self.name)
         self.driver.delete(stored.location)
 
     def get(
@@ -171,7 +171,7 @@ class CheckedStore:
         return reader if length is None else LimitedReader(self.name, reader, length)
 
     def _open(self, get: Callable[[], Reader], size: int | None) -> Reader:
-        """Open a reader. A file's size is checked now, because a server may send the file by itself."""
+        """Open a reader. Check a file's size now, because the server may send the file by itself."""
 
         def work() -> Reader:
             reader = get()
@@ -226,17 +226,17 @@ class CheckedStore:
             return self.driver.locate(key)
 
     def check_uri(self, uri: str) -> None:
-        """Return if nothing in a location from outside forbids to fetch it; nothing is sent to it.
+        """Return if the form of an external location does not forbid fetching it. Nothing is sent to it.
 
         Raises:
-            BadLocation: it must not be fetched.
+            BadLocation: the location must not be fetched.
         """
         self._need(Capability.EXTERNAL)
         with self._using():
             self.bulkhead.call_here(partial(self.driver.check_uri, uri))
 
     def register(self, uri: str) -> Stored:
-        """Accept a location from outside; the size is None if the source does not announce it."""
+        """Accept an external location; the size is None if the source does not announce it."""
         self._need(Capability.EXTERNAL)
         with self._doing("register"):
             stored = self.bulkhead.call(partial(self.driver.register, uri))
@@ -249,7 +249,7 @@ class CheckedStore:
         return stored
 
     def open_uri(self, uri: str) -> Opened:
-        """Open bytes that lie elsewhere to read them once; the reader is held to their size if that is known.
+        """Open external bytes to read them once. The reader enforces their size if it is known.
 
         Raises:
             BadLocation, BlobNotFound, Unavailable: as the driver's `open_uri`.
@@ -282,19 +282,19 @@ class CheckedStore:
         return None if path is None else f"{self.accel}{path}"
 
     def blobs(self) -> Iterator[Blob]:
-        """Return everything the store holds except the marker of its place."""
+        """Yield everything in the store except the marker of its place."""
         self._need(Capability.LISTING)
         with self._using():
             yield from self._without_marker(self.driver.blobs(), self.driver.locate(MARKER_KEY))
 
     def attempts(self) -> Iterator[Blob]:
-        """Return what unfinished uploads left, except an unfinished marker."""
+        """Yield what unfinished uploads left, except an unfinished marker."""
         self._need(Capability.LISTING)
         with self._using():
             yield from self._without_marker(self.driver.attempts(), MARKER_KEY)
 
     def is_empty(self) -> bool:
-        """Return whether the store holds nothing except the marker of its place; one short call."""
+        """Return whether the store is empty except for the marker of its place, in one short call."""
         self._need(Capability.LISTING)
 
         def work() -> bool:
@@ -311,12 +311,12 @@ class CheckedStore:
         return (blob for blob in listed if blob.location != marker and MARKER_KEY not in blob.location)
 
     def create(self) -> None:
-        """Make the place for the blobs."""
+        """Create the place for the blobs."""
         with named_errors(self.name):
             self.driver.create()
 
     def check(self) -> None:
-        """Return if the store can be used; otherwise raise what a request would get."""
+        """Return if the store can be used; otherwise raise the error that a request would get."""
         with self._using():
             self.bulkhead.call(self.driver.check)
 
@@ -331,7 +331,7 @@ class CheckedStore:
         self.bulkhead.require_free()
 
     def require_own(self) -> None:
-        """Return if the store is available and its place is its own: only then is a missing blob really gone.
+        """Return if the store is available and its place is its own; only then is a missing blob really gone.
 
         Raises:
             StoreError: the store is unavailable, or its marker cannot be read.
@@ -341,7 +341,7 @@ class CheckedStore:
             self.gate.require_own()
 
     def close(self) -> None:
-        """Close connections; a driver that hangs is not waited for. May be called twice."""
+        """Close connections, without waiting for a driver that hangs. May be called twice."""
         self.bulkhead.close(self.driver.close)
 
     def _need(self, capability: Capability) -> None:
