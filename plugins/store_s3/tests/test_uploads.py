@@ -100,7 +100,7 @@ def test_a_part_that_is_refused_ends_the_upload(make: Make, store: S3Store, prox
     with pytest.raises(StoreFull) as caught:
         make(endpoint_url=proxy.url).add("k.1", source)
 
-    assert str(caught.value) == "store 's3': it is full, or takes no image of that size"
+    assert str(caught.value) == "store 's3': it is full, or accepts no image of this size"
     assert left(store) == []
     assert source.read(1) != b""
 
