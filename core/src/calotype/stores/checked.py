@@ -72,26 +72,19 @@ class CheckedStore:
         self._algorithms = algorithms
 
     @contextlib.contextmanager
-    def _using(self) -> Iterator[None]:
-        """Use the driver if the gate admits it, and name the store in its errors."""
-        if self.gate is not None:
-            self.gate.admit()
-        with named_errors(self.name):
-            yield
-
-    @contextlib.contextmanager
-    def _doing(self, operation: str) -> Iterator[None]:
-        """Use the driver, as `_using`, and report the outcome and the duration to the observer."""
-        began = time.perf_counter()
-        outcome = "ok"
+    def _using(self, operation: str | None = None) -> Iterator[None]:
+        """Use the driver if the gate admits it, name the store in errors, and report the operation."""
+        began, outcome = time.perf_counter(), "ok"
         try:
-            with self._using():
+            if self.gate is not None:
+                self.gate.admit()
+            with named_errors(self.name):
                 yield
         except BaseException as error:
             outcome = type(error).__name__
             raise
         finally:
-            if self.observe is not None:
+            if operation is not None and self.observe is not None:
                 self.observe(self.name, operation, outcome, time.perf_counter() - began)
 
     def __repr__(self) -> str:
@@ -125,7 +118,7 @@ class CheckedStore:
     def _stored(self, key: str, measured: VerifyingReader, length: int | None) -> Stored:
         """Return the driver's receipt. If the source failed, raise the source's error, not the driver's."""
         try:
-            with self._doing("add"):
+            with self._using("add"):
                 work = partial(self.driver.add, key, measured, length)
                 return self.bulkhead.carry(work, measured, self._remove_late)
         except Exception:
@@ -160,7 +153,7 @@ class CheckedStore:
         ranged = offset > 0 or (length is not None and length != size)
         native = ranged and self.can(Capability.RANGES)
         get = partial(self.driver.get, location)
-        with self._doing("get"):
+        with self._using("get"):
             reader = self._open(partial(get, offset, length) if native else get, size)
         if ranged and not native:
             try:
@@ -199,19 +192,19 @@ class CheckedStore:
                     data += block
             return data
 
-        with self._doing("get"):
+        with self._using("get"):
             return self.bulkhead.call(work)
 
     def size(self, location: str) -> int | None:
         """Return the blob's size in bytes; None if the store cannot tell."""
         work = partial(self.driver.size, location)
-        with self._doing("size"):
+        with self._using("size"):
             return self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
 
     def delete(self, location: str) -> None:
         """Remove a blob; raises BlobNotFound if it is gone already."""
         self._need(Capability.DELETE)
-        with self._doing("delete"):
+        with self._using("delete"):
             self.bulkhead.call(partial(self.driver.delete, location))
 
     def discard(self, key: str) -> None:
@@ -238,7 +231,7 @@ class CheckedStore:
     def register(self, uri: str) -> Stored:
         """Accept an external location; the size is None if the source does not announce it."""
         self._need(Capability.EXTERNAL)
-        with self._doing("register"):
+        with self._using("register"):
             stored = self.bulkhead.call(partial(self.driver.register, uri))
         if not is_location(stored.location):
             raise BadLocation(
@@ -261,7 +254,7 @@ class CheckedStore:
             opened.append(self.driver.open_uri(uri))
             return opened[0].reader
 
-        with self._doing("open_uri"):
+        with self._using("open_uri"):
             reader = self.bulkhead.open(work)
         size = opened[0].size
         return Opened(reader if size is None else LimitedReader(self.name, reader, size), size)
