@@ -195,7 +195,7 @@ def test_r1_d3_nothing_that_hangs_outlives_sigterm(start_server: StartServer, tm
     assert server.process.wait(10) == 0
     named = still_running(server)
     assert "part_0 in hanging_driver.HangingStore.hang" in named
-    assert "store 'hanging': its driver does not close; it is left to itself" in server.log
+    assert "store 'hanging': its driver does not close; the process ends without it" in server.log
 
 
 def test_the_log_says_where_it_listens(start_server: StartServer):

@@ -17,7 +17,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def server(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server in the fresh environment, with the extension switched on by an option of its own."""
+    """A server in the fresh environment, in which an option of the extension switches it on."""
     folder = tmp_path_factory.mktemp("guestbook")
     keys = {"extension.guestbook.keep": "1.5s", "extension.guestbook.interval": "0.2"}
     running = Server(folder, write_ini(folder, keys), python=installed.python, env={"PYTHONPATH": ""})

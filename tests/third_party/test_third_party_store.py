@@ -24,7 +24,7 @@ def webdav() -> Iterator[Mapping[str, str]]:
 
 @pytest.fixture(scope="module")
 def folder(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the ini file, data and log of that environment's server lie."""
+    """Return the folder with the ini file, data and log of that environment's server."""
     return tmp_path_factory.mktemp("third-party")
 
 

@@ -1,4 +1,4 @@
-"""What is in the wheels: the core's knows no driver, and each driver is in one of its own."""
+"""The contents of the wheels: core's has no driver, and each driver has its own wheel."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def imported(wheel: Path) -> set[str]:
 
 
 def entry_points(wheel: Path, group: str = "calotype.stores") -> dict[str, str]:
-    """Name of the driver, or of another plugin -> what it names, as "module:Class"."""
+    """Return the name of each plugin -> its target, as "module:Class"."""
     found = configparser.ConfigParser()
     for name, text in texts(wheel).items():
         if name.endswith(".dist-info/entry_points.txt"):
@@ -140,7 +140,7 @@ def test_a_driver_imports_the_stores_and_the_way_out_and_nothing_else_of_the_cor
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_driver_depends_on_what_it_imports(wheels: dict[str, Path], driver: str) -> None:
+def test_a_driver_depends_on_its_imports(wheels: dict[str, Path], driver: str) -> None:
     distributions = {"botocore": "boto3", "swiftclient": "python-swiftclient", "calotype": "calotype-core"}
     foreign = imported(wheels[driver]) - sys.stdlib_module_names - {f"calotype_store_{driver[14:]}"}
     own = required(wheels[driver])
@@ -149,7 +149,7 @@ def test_a_driver_depends_on_what_it_imports(wheels: dict[str, Path], driver: st
 
 
 @pytest.mark.parametrize("source", [META, *BASE, *PLUGINS])
-def test_a_wheel_says_what_an_index_shows(wheels: dict[str, Path], source: str) -> None:
+def test_a_wheel_has_the_metadata_that_an_index_shows(wheels: dict[str, Path], source: str) -> None:
     """The licence, where the sources are, which interpreters ran; links that need no checkout (r1-E19)."""
     about, files = metadata(wheels[source]), texts(wheels[source])
 

@@ -1,4 +1,4 @@
-"""A CheckedStore over a driver whose methods a test replaces."""
+"""A CheckedStore over a driver with methods that a test replaces."""
 
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import Expectations

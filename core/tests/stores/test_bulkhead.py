@@ -1,4 +1,4 @@
-"""Bulkheads: a driver that hangs holds its own places and threads, and nobody else's."""
+"""Bulkheads: a driver that hangs occupies its own slots and threads, and no others."""
 
 import contextlib
 import io
@@ -24,7 +24,7 @@ QUICK = Bounds(call_timeout=SOON, stall_timeout=SOON, max_calls=2, max_uploads=2
 
 
 class Hanging(MemoryStore):
-    """A MemoryStore that hangs in one method, and counts who is in it, until it is let go."""
+    """A MemoryStore that hangs in one method, and counts the calls in it, until its gate opens."""
 
     def __init__(self, *methods: str):
         super().__init__("hanging", MemoryStore.Options())
@@ -43,7 +43,7 @@ class Hanging(MemoryStore):
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    """Looks and waits as short as a test wants them."""
+    """Shorten all intervals and timeouts."""
     for name, seconds in (
         ("QUEUE", SOON),
         ("LOOK", 0.02),
@@ -56,7 +56,7 @@ def hurried(monkeypatch):
 
 @pytest.fixture
 def hanging():
-    """hanging(*methods, bounds): a checked store over a driver that hangs in them; let go at the end."""
+    """hanging(*methods, bounds): a checked store over a driver that hangs there until the test ends."""
     with contextlib.ExitStack() as stack:
 
         def make(*methods: str, bounds: Bounds = QUICK) -> CheckedStore:
@@ -90,7 +90,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_a_call_that_hangs_is_given_up_after_its_deadline(hanging, method):
+def test_a_call_that_hangs_is_abandoned_after_its_timeout(hanging, method):
     """r1-D3"""
     store = hanging(method)
     with pytest.raises(Unavailable, match=r"^store 'hanging': it has not answered for 0.2 seconds$"):
@@ -100,7 +100,7 @@ def test_a_call_that_hangs_is_given_up_after_its_deadline(hanging, method):
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_when_as_many_calls_hang_as_may_be_others_are_refused_at_once_and_let_in_again_later(hanging, method):
+def test_when_all_slots_hang_further_calls_are_refused_at_once_until_a_driver_returns(hanging, method):
     """r1-D3"""
     store = hanging(method)
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_a_store_does_not_answer_if_all_reads_wait_for_it(hanging):
         thread.join()
 
 
-def test_who_waits_for_a_place_gets_the_one_that_is_left(hanging):
+def test_a_waiting_call_gets_the_slot_that_becomes_free(hanging):
     store = hanging("size", bounds=QUICK.model_copy(update={"max_calls": 1, "call_timeout": 10}))
     put(store)
     got: list[int | None] = []
@@ -180,7 +180,7 @@ def test_who_waits_for_a_place_gets_the_one_that_is_left(hanging):
     assert got == [len(DATA)] * 2
 
 
-def test_what_an_upload_stores_after_it_was_given_up_is_removed(hanging):
+def test_bytes_stored_after_the_upload_was_abandoned_are_removed(hanging):
     """r1-D3: nobody has a record of it any more."""
     store = hanging()
     gate = store.driver.gate
@@ -198,7 +198,7 @@ def test_what_an_upload_stores_after_it_was_given_up_is_removed(hanging):
     wait_until(lambda: list(store.blobs()) == [])
 
 
-def test_a_driver_that_comes_back_late_reads_no_more_of_the_source(hanging):
+def test_a_driver_that_returns_late_reads_no_more_of_the_source(hanging):
     """r1-D3: the connection that it would read from has another owner by then."""
     store, seen = hanging(), []
     source = Trickle(DATA)
@@ -222,7 +222,7 @@ def test_a_driver_that_comes_back_late_reads_no_more_of_the_source(hanging):
     assert source.given == left
 
 
-def test_an_upload_that_waits_for_its_client_is_not_taken_for_one_that_hangs(hanging):
+def test_an_upload_that_waits_for_its_client_does_not_hang(hanging):
     class Slow(Trickle):
         def read(self, size=-1, /):
             time.sleep(SOON / 4)
@@ -232,7 +232,7 @@ def test_an_upload_that_waits_for_its_client_is_not_taken_for_one_that_hangs(han
     assert store.add("k", Slow(DATA), Expectations()).size == len(DATA)
 
 
-def test_another_worker_stands_in_only_while_a_driver_hangs(hanging):
+def test_another_worker_replaces_the_waiting_one_only_while_a_driver_hangs(hanging):
     """r1-D3: and gives its turn back when the driver goes on."""
     store, log = hanging("add", bounds=QUICK.model_copy(update={"stall_timeout": 10})), []
 
@@ -265,7 +265,7 @@ class Stuck(io.RawIOBase):
         return b"x"
 
 
-def test_a_download_that_hangs_is_given_up_and_keeps_its_place_until_the_driver_is_back(hanging):
+def test_a_download_that_hangs_is_abandoned_and_keeps_its_slot_until_the_driver_returns(hanging):
     """r1-D3"""
     store = hanging()
     opened: list[Stuck] = []
@@ -290,7 +290,7 @@ def test_a_download_that_hangs_is_given_up_and_keeps_its_place_until_the_driver_
     store.get("blob:k").close()
 
 
-def test_a_reader_that_comes_too_late_is_closed(hanging):
+def test_a_late_reader_is_closed(hanging):
     store, opened = hanging("get"), []
     real = store.driver.get
 
@@ -336,7 +336,7 @@ def test_a_uri_is_checked_while_sources_hang(hanging):
         store.check_uri("other:x")
 
 
-def test_a_driver_that_does_not_close_is_left_to_itself(hanging):
+def test_closing_does_not_wait_for_a_driver_that_hangs(hanging):
     store = hanging("close")
     began = time.monotonic()
     store.close()
@@ -402,7 +402,7 @@ def test_a_late_receipt_that_cannot_be_removed_is_logged(hanging, caplog):
     assert list(store.blobs())
 
 
-def test_a_receipt_is_what_the_driver_gave(hanging):
+def test_a_receipt_is_the_drivers(hanging):
     store = hanging()
     store.driver.add = lambda key, source, size=None: Stored("blob:z", len(source.read(10_000)))
     assert store.add("k", io.BytesIO(b"abc")).location == "blob:z"

@@ -1,4 +1,4 @@
-"""The catalog: which stores are on, which is the default, and one sentence for whatever is wrong."""
+"""The catalog: the configured stores, the default, and one sentence for each mistake."""
 
 import pytest
 
@@ -57,12 +57,12 @@ def test_one_driver_can_serve_two_stores(install):
     assert {entry.driver.name for entry in catalog.entries.values()} == {"disk"}
 
 
-def test_no_store_at_all_can_be_asked_for():
+def test_the_settings_may_name_no_store():
     assert list(build(())) == []
 
 
 @pytest.mark.parametrize("name", ["Tape", "1tape", "a b", "a.b", "-a", "a" * 64, "caf\xe9", "a\n"])
-def test_a_name_that_cannot_be_is_refused(install, name):
+def test_an_invalid_name_is_refused(install, name):
     install("tape")
 
     assert "a store's name is lower-case letters" in refused((name,), **{name: {"driver": "tape"}})
@@ -221,7 +221,7 @@ def test_a_driver_that_fails_as_it_is_loaded_or_built_is_off_or_stops_the_start_
     assert "tape" in build()
 
 
-def test_unnamed_a_driver_that_cannot_tell_what_it_lacks_is_off(install):
+def test_unnamed_a_driver_that_fails_to_list_missing_options_is_off(install):
     """r1-D7"""
     failing = "        @classmethod\n        def missing(cls, given): raise RuntimeError"
     install("bad", DRIVER + FAILING_OPTIONS.format(failing))
@@ -229,7 +229,7 @@ def test_unnamed_a_driver_that_cannot_tell_what_it_lacks_is_off(install):
     assert build().off["bad"].endswith("failed with RuntimeError")
 
 
-def test_a_property_may_tell_what_a_driver_can_do(install):
+def test_capabilities_may_be_a_property(install):
     install("tape", DRIVER + "    capabilities = property(lambda self: Capability.WRITE)\n")
 
     assert build(("tape",))["tape"].can(Capability.WRITE)
@@ -289,13 +289,13 @@ def test_unnamed_a_default_that_is_not_there_is_kept_for_its_answer(install, cap
     assert "'gone', which is not installed or not complete" in caplog.text
 
 
-def test_without_a_default_file_is_it(install):
+def test_without_a_default_the_store_file_is_the_default(install):
     install("tape")
 
     assert build(("deep", "file"), deep={"driver": "tape"}, file={"driver": "tape"}).default == "file"
 
 
-def test_without_a_default_the_only_writable_store_is_it(install):
+def test_without_a_default_the_only_writable_store_is_the_default(install):
     install("tape")
     install("far", READING)
 
@@ -370,7 +370,7 @@ def test_a_location_that_no_store_takes_is_refused_and_not_repeated(uri):
     assert "passwd" not in str(caught.value)
 
 
-def test_a_scheme_that_two_stores_take_is_nobodys():
+def test_a_scheme_of_two_stores_is_refused():
     class Other(Web):
         pass
 

@@ -1,4 +1,4 @@
-"""CheckedStore: what it does around every driver, so that a driver can be naive."""
+"""CheckedStore: the checks around every driver, which let drivers be simple."""
 
 import logging
 
@@ -142,12 +142,12 @@ def test_a_drivers_own_errors_are_let_through(verb):
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_what_ends_a_thread_is_let_through(verb):
+def test_exceptions_that_end_a_thread_pass(verb):
     with pytest.raises(KeyboardInterrupt):
         CALLS[verb](checked(**{verb: raising(KeyboardInterrupt())}))
 
 
-def test_discarding_what_is_not_there_is_no_error():
+def test_discarding_an_unknown_key_is_no_error():
     checked(discard=raising(BlobNotFound("bent", "nothing there"))).discard("k")
 
 
@@ -173,7 +173,7 @@ def test_a_withdrawal_that_fails_is_logged_and_hides_nothing(caplog):
     assert "store 'bent': could not remove a refused upload" in caplog.text
 
 
-def test_the_block_that_the_core_copies_by_is_asked_of_the_source():
+def test_the_core_asks_the_source_for_its_block_size():
     asked = []
 
     class Asking(Trickle):

@@ -41,7 +41,7 @@ def test_a_range_is_a_slice_whether_the_driver_has_ranges_or_not(size, offset, l
         assert found == expected
 
 
-def test_a_range_that_lies_behind_the_end_is_refused_rather_than_read_from_somewhere():
+def test_a_range_beyond_the_end_is_refused():
     store = checked()
     location = add(store)
     with pytest.raises(BlobChanged):

@@ -89,7 +89,7 @@ def test_an_upload_is_counted_and_hashed(algorithms):
 )
 def test_a_key_that_the_core_does_not_make_is_refused(key):
     source = Trickle(DATA)
-    with pytest.raises(BadLocation, match="a key is"):
+    with pytest.raises(BadLocation, match="a key consists of"):
         checked().add(key, source)
 
     assert source.given == 0
@@ -110,8 +110,8 @@ def test_the_length_is_the_drivers_hint():
 @pytest.mark.parametrize(
     ("source", "demands", "error", "sentence"),
     [
-        (Short, {"length": 5000}, SourceBroken, "Only 4999 of the announced 5000 bytes came."),
-        (Trickle, {"length": 4999}, SourceBroken, "More than the announced 4999 bytes came."),
+        (Short, {"length": 5000}, SourceBroken, "Only 4999 of the announced 5000 bytes were sent."),
+        (Trickle, {"length": 4999}, SourceBroken, "More than the announced 4999 bytes were sent."),
         (
             Trickle,
             {"size": 5001},
@@ -179,7 +179,7 @@ def test_the_driver_sees_a_source_that_fails_as_a_broken_one():
 
 @pytest.mark.parametrize("error", [SourceBroken("gone"), KeyError("ours"), Unavailable("another", "away")])
 @pytest.mark.parametrize("made_of_it", [Unavailable("memory", "broke off"), ValueError("?"), None])
-def test_what_the_source_raises_reaches_the_caller_whatever_the_driver_makes_of_it(error, made_of_it):
+def test_the_sources_error_reaches_the_caller_even_if_the_driver_raises_another(error, made_of_it):
     """r1-H3: a fault of ours is neither the client's nor the store's, and nothing is kept that hides it."""
     store = checked()
     driver = store.driver
@@ -216,7 +216,7 @@ def test_a_driver_that_stops_exactly_at_the_end_is_not_accused():
     assert checked(add=reading_once).add("k", Trickle(b"x")).size == 1
 
 
-def test_a_source_that_breaks_behind_what_the_driver_read_is_found_out():
+def test_a_source_that_fails_after_the_driver_stopped_reading_is_noticed():
     with pytest.raises(SourceBroken):
         checked(add=lambda key, source, size=None: Stored("blob:k", len(source.read(10)))).add(
             "k", Short(b"ab"), Expectations(length=2)

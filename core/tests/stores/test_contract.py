@@ -27,7 +27,7 @@ class Bare(Store):
         lambda store: store.blobs(),
     ],
 )
-def test_a_bare_driver_refuses_what_it_does_not_declare(call):
+def test_a_bare_driver_refuses_undeclared_operations(call):
     with pytest.raises(Unsupported):
         call(Bare("bare", Store.Options()))
 
@@ -43,7 +43,7 @@ def test_a_bare_driver_has_working_defaults():
     assert bare.capabilities == Capability.NONE
 
 
-def test_the_default_discard_removes_what_locate_names():
+def test_the_default_discard_removes_the_blob_that_locate_names():
     driver = Bent()
     location = add(CheckedStore(driver))
     Store.discard(driver, "k")

@@ -42,7 +42,7 @@ def test_listing_loads_nothing(install):
     assert "tape" in installed()
 
 
-def test_a_missing_driver_is_told_with_those_that_are_there(install):
+def test_a_missing_driver_is_reported_with_the_installed_ones(install):
     install("tape")
     sentence = refused("tpae", "deep")
 
@@ -69,7 +69,7 @@ def test_without_any_driver_the_sentence_says_so(monkeypatch):
         ("x = 1", "Driver", "AttributeError: "),
     ],
 )
-def test_a_broken_plugin_is_told_with_its_distribution_and_why(install, source, target, why):
+def test_a_broken_plugin_is_reported_with_its_distribution_and_the_reason(install, source, target, why):
     distribution = install("tape", source, target=target)
     sentence = refused("tape")
 

@@ -48,7 +48,7 @@ def test_digests_are_right_on_both_sides_of_where_threads_begin(size, step):
         assert digests.hexdigests() == expected(data)
 
 
-def test_threads_begin_only_for_what_is_large():
+def test_threads_start_only_for_large_streams():
     with Digests(ALGORITHMS) as digests:
         digests.update(LARGE[:INLINE])
         assert running() == []
@@ -71,7 +71,7 @@ def test_threads_end_when_the_stream_fails():
     assert running() == []
 
 
-def test_digests_can_be_read_twice_and_taken_up_again():
+def test_digests_can_be_read_twice_and_continued():
     with Digests(ALGORITHMS) as digests:
         digests.update(LARGE)
         assert digests.hexdigests() == digests.hexdigests() == expected(LARGE)
@@ -90,7 +90,7 @@ def test_no_digests_are_no_threads():
 
 
 class Stuck:
-    """A digest that does not get on until it is told to."""
+    """A digest that waits until the test lets it continue."""
 
     def __init__(self):
         self.go_on = threading.Event()
@@ -118,7 +118,7 @@ def test_the_copy_waits_for_a_digest_that_is_too_many_blocks_behind(monkeypatch)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
-def test_the_threads_stand_back_and_nobody_else_does():
+def test_only_the_digest_threads_have_a_higher_niceness():
     before = os.getpriority(os.PRIO_PROCESS, 0)
     with Digests(ALGORITHMS) as digests:
         for _ in range(BEHIND + 4):  # more than can wait: each thread has begun

@@ -1,4 +1,4 @@
-"""Options: text from an ini file to typed values, or one sentence that says what is wrong."""
+"""Options: typed values from the text of an ini file, or one sentence about the mistake."""
 
 from pathlib import Path
 from typing import Literal
@@ -100,7 +100,7 @@ def test_a_value_of_the_wrong_type_is_named_by_its_option(name, text, sentence):
     assert refused(path="/", **{name: text}).startswith(f"store 'fast': {sentence}")
 
 
-def test_all_that_is_wrong_is_told_at_once():
+def test_all_wrong_options_are_reported_at_once():
     sentence = refused(retries="x", fsnc="1")
 
     assert "option path is missing; option retries: " in sentence

@@ -197,7 +197,7 @@ class LocatesNothing(Sabotage):
 
 
 class LocatesForItselfOnly(Sabotage):
-    """Computes locations from what only this instance knows."""
+    """Computes locations from a secret of this instance."""
 
     def add(self, key, source, size=None):
         super().add(f"{key}.{id(self) % 1000}", source, size)

@@ -1,4 +1,4 @@
-"""The fault proxy does what it was told, to the request it was told, and nothing else."""
+"""The fault proxy applies each fault to the requests that it is meant for, and to no others."""
 
 import http.client
 import http.server

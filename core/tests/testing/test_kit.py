@@ -1,4 +1,4 @@
-"""The kit itself: every sin is caught, by the case that is named for it, and no gap passes in silence."""
+"""The kit itself: the case for each mistake of a driver finds it, and no gap passes unnoticed."""
 
 import os
 import re
@@ -160,7 +160,7 @@ def test_a_gap_that_has_closed_is_a_failure(pytester, run):
     assert run("-k", "close_is_called_twice").parseoutcomes()["failed"] == 1
 
 
-def test_a_class_without_a_store_says_what_is_missing(pytester, run):
+def test_a_class_without_the_fixture_store_names_it(pytester, run):
     pytester.makepyfile("""
         from calotype.testing import StoreConformance
 
@@ -172,7 +172,7 @@ def test_a_class_without_a_store_says_what_is_missing(pytester, run):
     result.stdout.fnmatch_lines(["*define a fixture `store` that returns the driver*"])
 
 
-def test_a_skip_says_what_is_not_declared(pytester, run):
+def test_a_skip_names_the_undeclared_capability(pytester, run):
     pytester.makepyfile(GAPS.replace("{known_gaps}", "{}"))
     result = run("-k", "direct_url_gives", "-rs")
 

@@ -1,4 +1,4 @@
-"""What the file store promises beyond the conformance kit: disks that fill, vanish, and are tampered with."""
+"""The file store beyond the conformance kit: disks that are full, missing, or manipulated."""
 
 import contextlib
 import errno
@@ -70,7 +70,7 @@ def everything_in(store):
 # Where images lie.
 
 
-def test_an_image_lies_in_a_folder_of_its_key_with_the_configured_permissions(tmp_path):
+def test_an_image_is_in_the_folder_of_its_key_with_the_configured_permissions(tmp_path):
     store = file_store(tmp_path / "images", file_mode="0600", dir_mode="0700")
     store.create()
     store.add(KEY, Trickle(b"x"), 1)
@@ -306,7 +306,7 @@ def test_a_directory_that_is_a_link_is_refused(store, tmp_path):
     ids=["link", "fifo", "folder"],
 )
 @pytest.mark.parametrize("verb", ["get", "size"])
-def test_what_is_no_regular_file_is_not_read(store, blob, put, verb):
+def test_only_regular_files_are_read(store, blob, put, verb):
     blob.unlink()
     put(blob)
     with pytest.raises(BlobChanged, match="not a regular file"):
@@ -383,7 +383,7 @@ def test_a_part_of_the_disk_stays_free_by_default_and_the_store_says_that_it_is_
         store.check()
 
 
-def test_a_full_disk_gives_out_and_deletes_what_it_has(tmp_path):
+def test_images_on_a_full_disk_can_be_read_and_deleted(tmp_path):
     """r1-H1"""
     store = file_store(tmp_path / "images")
     store.create()

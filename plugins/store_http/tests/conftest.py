@@ -1,4 +1,4 @@
-"""What the driver's tests share: sources, and a store that may fetch from loopback."""
+"""Fixtures of the driver's tests: sources, and a store that may fetch from loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of a web server: one that behaves well, and one whose connection breaks."""
+"""Pages of a web server: a correct one, and one with a connection that breaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DATE = "Tue, 01 Sep 2026 10:00:00 GMT"
 
 
 def serve(data: bytes = DATA, etag: str | None = '"v1"', modified: str | None = None, ranges: bool = True):
-    """A page like a good server's: ranges, and a strong ETag that it only tells and does not enforce."""
+    """Return a page with ranges and a strong ETag, which the server sends but does not enforce."""
 
     def page(handler):
         headers = {"ETag": etag, "Last-Modified": modified}
@@ -31,7 +31,7 @@ def serve(data: bytes = DATA, etag: str | None = '"v1"', modified: str | None = 
 
 
 def cut(page, after: int):
-    """That page, whose connection ends after so many bytes of the body."""
+    """Return the page with a connection that ends after so many bytes of the body."""
 
     class Short:
         def __init__(self, file):

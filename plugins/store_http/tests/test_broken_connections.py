@@ -41,7 +41,7 @@ def test_a_short_body_is_never_taken_for_the_whole_image(script, uri, make_store
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_broken_download_goes_on_where_it_broke(ranges, store, script, uri):
+def test_an_interrupted_download_resumes_at_the_next_byte(ranges, store, script, uri):
     page = serve(ranges=ranges)
     location = store.register(uri).location
     script.page = in_turn(cut(page, 100_000), cut(page, 150_000 if ranges else 260_000), page)
@@ -98,7 +98,7 @@ def test_a_source_that_is_too_slow_is_given_up(script, uri, make_store):
         read_all(store.get(location), limit=len(DATA))
 
 
-def test_environment_proxies_and_netrc_are_not_heard(store, script, uri, monkeypatch, tmp_path):
+def test_environment_proxies_and_netrc_are_ignored(store, script, uri, monkeypatch, tmp_path):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login canary password canary\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -110,7 +110,7 @@ def test_environment_proxies_and_netrc_are_not_heard(store, script, uri, monkeyp
 
 
 def test_clients_are_sent_to_public_sources_only(script, uri, make_store):
-    """Whether they are sent anywhere is the core's option `redirect`."""
+    """The core's option `redirect` decides about sending clients anywhere."""
 
     def names(host, port):
         return ["93.184.216.34"] if host == "mirror.example" else ["127.0.0.1"]

@@ -47,7 +47,7 @@ def test_each_request_may_be_redirected_to_another_mirror(store, script, uri):
         assert opened(store, uri) == (len(DATA), DATA)
 
 
-def test_a_copy_that_breaks_goes_on_at_the_mirror_that_answered(store, script, uri):
+def test_an_interrupted_copy_resumes_at_the_mirror_that_answered(store, script, uri):
     """r1-B2"""
     mirrors(script, in_turn(cut(serve(etag='"one"'), 1000), serve(etag='"one"')), serve(etag='"two"'))
 
@@ -55,14 +55,14 @@ def test_a_copy_that_breaks_goes_on_at_the_mirror_that_answered(store, script, u
     assert script.requests[-1]["Range"] == f"bytes=1000-{len(DATA) - 1}"
 
 
-def test_a_copy_goes_on_where_the_url_leads_now_if_the_mirror_is_gone(store, script, uri):
+def test_an_interrupted_copy_follows_the_url_again_if_the_mirror_is_gone(store, script, uri):
     """r1-B2: signed URLs, to which servers redirect, are good for minutes."""
     mirrors(script, in_turn(cut(serve(), 1000), reply(403)), serve())
 
     assert opened(store, uri) == (len(DATA), DATA)
 
 
-def test_a_copy_never_goes_on_with_other_bytes(script, uri, make_store):
+def test_an_interrupted_copy_never_resumes_with_other_bytes(script, uri, make_store):
     """r1-B2: what goes on must match the first answer of the same reading."""
     store = make_store(script.port, retries=1)
     mirrors(script, in_turn(cut(serve(), 1000), serve(DATA[::-1], etag='"new"')), serve(etag='"two"'))

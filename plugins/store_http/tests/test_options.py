@@ -1,4 +1,4 @@
-"""The driver's options, and what the environment must not change."""
+"""The driver's options, and their independence from the environment."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_validator_that_was_added_is_no_change(store, script, uri):
     assert read_all(store.get(location), limit=len(DATA)) == DATA
 
 
-def test_a_source_that_goes_on_past_its_size_is_not_given_out_whole(store, script, uri):
+def test_a_source_with_more_bytes_than_its_size_is_an_error(store, script, uri):
     location = store.register(uri).location
     size = f"{len(DATA):x}\r\n".encode()
     chunked = 'HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nETag: "v1"\n'
@@ -74,7 +74,7 @@ def test_a_source_that_goes_on_past_its_size_is_not_given_out_whole(store, scrip
     assert read_all(store.get(location), limit=len(DATA)) == DATA
 
 
-def test_a_range_that_is_not_the_one_asked_for_is_not_given_out(store, script, uri):
+def test_an_answer_with_another_range_is_refused(store, script, uri):
     location = store.register(uri).location
     script.page = reply(206, DATA[9:19], Content_Range=f"bytes 9-18/{len(DATA)}", ETag='"v1"')
 

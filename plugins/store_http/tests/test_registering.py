@@ -1,4 +1,4 @@
-"""Registering a URL: which sources are accepted, and what is recorded."""
+"""Registering a URL: the accepted sources, and the recorded validators."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_source_says_when_to_ask_again(header, seconds, store, script, uri):
     assert failure.value.retry_after == seconds
 
 
-def test_a_source_that_is_down_is_unavailable_and_named_only_to_whoever_has_named_it(make_store):
+def test_a_source_that_is_down_is_unavailable_and_named_only_to_its_namer(make_store):
     """r1-E11: a reader of the image learns neither its host nor its URL."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

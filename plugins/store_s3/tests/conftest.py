@@ -1,4 +1,4 @@
-"""What the S3 tests share: stores in a bucket of a real server, also behind a proxy that fails on demand."""
+"""Fixtures of the S3 tests: stores in a bucket of a real server, and a proxy that fails on demand."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def numbers() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def loader() -> Loader:
-    """What reads botocore's descriptions of S3 from the disk, and keeps them."""
+    """Return a loader that reads botocore's descriptions of S3 once."""
     return create_loader()
 
 
 @pytest.fixture(autouse=True)
 def _quick_clients(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client takes 90 ms to read what S3 is like, and 15 without: hundreds are made here.
+    """Share the description of S3, because a client takes 90 ms with reading it, and 15 ms without.
 
     A session still is each client's own, for it remembers credentials.
     """
@@ -102,7 +102,7 @@ def proxy(account: dict[str, object]) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def client(account: dict[str, object]) -> Iterator[BaseClient]:
-    """A client of our own, to do what no store does."""
+    """Return a client for operations that no store does."""
     made = boto3.session.Session().client(
         "s3",
         endpoint_url=account["endpoint_url"],

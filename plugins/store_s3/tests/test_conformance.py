@@ -34,7 +34,7 @@ class S3Conformance(StoreConformance):
 
 
 def keys(settings: Mapping[str, str]) -> dict[str, str]:
-    """The options that say who we are."""
+    """Return the options with the credentials."""
     return {
         "region": settings["S3_REGION"],
         "access_key": settings["S3_ACCESS_KEY"],

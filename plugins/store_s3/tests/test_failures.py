@@ -1,4 +1,4 @@
-"""What is wrong with the store, in words that help, and without hosts, names and secrets."""
+"""Reasons for failures of a store: they name the option, but no hosts, names or secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VERBS = {
 
 
 def failure(store: S3Store, verb: str = "check") -> StoreError:
-    """What the verb raises; it names the store, and nothing that is nobody's business."""
+    """Return the error that the verb raises, which names the store and nothing confidential."""
     with pytest.raises(StoreError) as caught:
         VERBS[verb](store)
     error = caught.value
@@ -90,13 +90,13 @@ def test_a_ca_that_is_not_known_is_said_to_be_missing(make: Make, swift: Mapping
     assert "(set ca_bundle)" in failure(store).reason
 
 
-def test_tls_is_not_checked_when_told_so(make: Make, swift: Mapping[str, str]) -> None:
+def test_certificates_are_not_verified_with_verify_false(make: Make, swift: Mapping[str, str]) -> None:
     store = make(endpoint_url=swift["S3_TLS_ENDPOINT"], verify=False)
     with pytest.warns(Warning, match="Unverified HTTPS"):
         assert store.check() is None
 
 
-def test_a_certificate_for_another_name_is_told(
+def test_a_certificate_for_another_name_is_reported(
     make: Make, swift: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve = socket.getaddrinfo
@@ -108,13 +108,13 @@ def test_a_certificate_for_another_name_is_told(
     assert "(set addressing = path" in failure(make(addressing="virtual", **options)).reason
 
 
-def test_tls_to_a_server_without_it_is_told(make: Make, swift: Mapping[str, str]) -> None:
+def test_tls_to_a_plain_server_is_reported(make: Make, swift: Mapping[str, str]) -> None:
     url = swift["S3_ENDPOINT"].replace("http://", "https://")
 
     assert "does not speak TLS" in failure(make(endpoint_url=url, retries=0)).reason
 
 
-def test_a_clock_that_is_off_is_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_clock_is_reported(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """r1-H11: the store is unavailable until the clock is right, and stops no start."""
 
     def yesterday(remove_tzinfo: bool = True) -> datetime.datetime:

@@ -1,4 +1,4 @@
-"""What an S3 store can be told, and what that comes to before anything is connected."""
+"""The options of an S3 store, and their effects before the first connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads that break off, and go on; reads of what has changed, which do not."""
+"""Interrupted reads, which resume, and reads of objects that changed, which do not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def location(store: S3Store) -> str:
 
 @pytest.mark.parametrize("cut", [0, 1, 65_536, SIZE - 1])
 @pytest.mark.parametrize("how", ["reset_down", "truncate_down"])
-def test_a_read_that_breaks_goes_on_where_it_was(
+def test_an_interrupted_read_resumes_at_the_next_byte(
     make: Make, location: str, proxy: FaultProxy, how: str, cut: int
 ) -> None:
     proxy.inject(Fault("GET ", **{how: cut}), times=3)
@@ -32,14 +32,14 @@ def test_a_read_that_breaks_goes_on_where_it_was(
     assert read_all(make(endpoint_url=proxy.url).get(location), SIZE) == pattern(SIZE)
 
 
-def test_a_range_that_breaks_goes_on_where_it_was(make: Make, location: str, proxy: FaultProxy) -> None:
+def test_an_interrupted_range_resumes_at_the_next_byte(make: Make, location: str, proxy: FaultProxy) -> None:
     proxy.inject(Fault("GET ", truncate_down=1000), times=3)
     reader = make(endpoint_url=proxy.url).get(location, 500_000, 1_000_000)
 
     assert read_all(reader, 1_000_000) == pattern(SIZE)[500_000:1_500_000]
 
 
-def test_a_read_that_breaks_again_and_again_without_a_byte_ends(
+def test_a_read_ends_after_too_many_breaks_without_a_byte(
     make: Make, location: str, proxy: FaultProxy
 ) -> None:
     proxy.inject(Fault("GET ", truncate_down=0), skip=1, times=None)
@@ -51,7 +51,7 @@ def test_a_read_that_breaks_again_and_again_without_a_byte_ends(
     assert len([line for line in proxy.requests if line.startswith("GET ")]) == 3
 
 
-def test_a_stalled_read_is_taken_up_again(make: Make, location: str, proxy: FaultProxy) -> None:
+def test_a_stalled_read_is_resumed(make: Make, location: str, proxy: FaultProxy) -> None:
     proxy.inject(Fault("GET ", truncate_down=1000))
     proxy.inject(Fault("GET ", latency=2))
     store = make(endpoint_url=proxy.url, read_timeout=0.5, retries=2)
@@ -78,7 +78,7 @@ def test_an_object_that_changes_while_it_is_read_is_an_error(
     assert begun == pattern(SIZE)[: len(begun)]
 
 
-def test_nothing_lies_past_the_end(store: S3Store, location: str) -> None:
+def test_there_are_no_bytes_beyond_the_end(store: S3Store, location: str) -> None:
     assert read_all(store.get(location, SIZE, 10), 0) == b""
     assert read_all(store.get(location, SIZE + 10), 0) == b""
     assert read_all(store.get(location, 5, 0), 0) == b""

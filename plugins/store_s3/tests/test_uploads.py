@@ -1,4 +1,4 @@
-"""Uploads that fail, and what they leave: nothing."""
+"""Uploads that fail, and leave nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Make = Callable[..., S3Store]
 
 
 def left(store: S3Store) -> list:
-    """All that lies below the store's prefix."""
+    """Return everything below the store's prefix."""
     return [*store.blobs(), *store.attempts()]
 
 
@@ -100,12 +100,12 @@ def test_a_part_that_is_refused_ends_the_upload(make: Make, store: S3Store, prox
     with pytest.raises(StoreFull) as caught:
         make(endpoint_url=proxy.url).add("k.1", source)
 
-    assert str(caught.value) == "store 's3': it is full, or takes no image of that size"
+    assert str(caught.value) == "store 's3': it is full, or accepts no image of this size"
     assert left(store) == []
     assert source.read(1) != b""
 
 
-def test_an_abort_is_asked_for_again(make: Make, store: S3Store, proxy: FaultProxy) -> None:
+def test_a_failed_abort_is_retried(make: Make, store: S3Store, proxy: FaultProxy) -> None:
     proxy.inject(Fault("DELETE ", status=500), times=2)
     with pytest.raises(SourceBroken):
         make(endpoint_url=proxy.url, retries=0).add("k.1", Exploding(pattern(PART * 2), SourceBroken("gone")))
@@ -167,7 +167,7 @@ def test_a_discard_that_fails_says_so_and_can_be_repeated(
     assert left(store) == []
 
 
-def test_an_attempt_tells_its_size(store: S3Store, client: BaseClient) -> None:
+def test_an_attempt_has_its_size(store: S3Store, client: BaseClient) -> None:
     upload = {"Bucket": "images", "Key": store.options.prefix + "k.1"}
     upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
     for number in (1, 2):
@@ -208,7 +208,7 @@ def test_more_than_ten_thousand_parts_are_refused(store: S3Store, monkeypatch: p
 
 
 @pytest.mark.parametrize("options", [{"storage_class": "NONSENSE"}, {"sse": "aws:kms", "kms_key_id": "no"}])
-def test_what_the_server_does_not_offer_is_refused_or_ignored_but_never_half_done(
+def test_features_that_the_server_lacks_are_refused_or_ignored_but_never_half_done(
     make: Make, options: dict[str, str]
 ) -> None:
     store = make(**options)

@@ -1,4 +1,4 @@
-"""Stores on real Swift for the tests of this driver: each in containers of its own."""
+"""Stores on real Swift for the tests of this driver: each with its own containers."""
 
 from __future__ import annotations
 
@@ -91,5 +91,5 @@ def proxy(swift: Mapping[str, str]) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def proxied(make_store: MakeStore, proxy: FaultProxy) -> SwiftStore:
-    """A store whose every request, logins included, goes through `proxy`."""
+    """Return a store that sends every request, including logins, through `proxy`."""
     return make_store(auth_url=f"{proxy.url}/auth/v1.0")

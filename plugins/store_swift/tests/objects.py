@@ -27,13 +27,13 @@ def put(store: SwiftStore, data: bytes, size: int | None = None) -> str:
 
 
 def listed(store: SwiftStore, suffix: str = "") -> list[str]:
-    """The names of all objects in the store's container, or in the one of its segments."""
+    """Return the names of all objects in the store's container, or in the container of its segments."""
     with store._account.lent() as connection:
         return [entry["name"] for entry in connection.get_container(store.options.container + suffix)[1]]
 
 
 def expiries(store: SwiftStore) -> list[str | None]:
-    """When Swift will remove each of the store's segments."""
+    """Return when Swift will remove each of the store's segments."""
     container = f"{store.options.container}_segments"
     with store._account.lent() as connection:
         return [
@@ -47,7 +47,7 @@ def assert_empty(store: SwiftStore) -> None:
 
 
 def expire_tokens(store: SwiftStore) -> None:
-    """Swap all tokens at hand for one that Swift does not know, as it knows none after a while."""
+    """Replace all tokens by one that Swift does not know, as if they had expired."""
     store._account.identity._session.auth.auth_ref.auth_token = "AUTH_tk-expired"
     for connection in store._account._idle:
         connection.token = "AUTH_tk-expired"

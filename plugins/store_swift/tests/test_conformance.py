@@ -25,7 +25,7 @@ class SwiftConformance(StoreConformance):
     part_size: ClassVar[int] = 1 << 20
 
     def leftovers(self, store: Store) -> list[str]:
-        """The names of all segments that no object is made of, those below a taken key included."""
+        """Return the names of all segments that belong to no object, including those of a taken key."""
         with store._account.lent() as connection:
             listing = connection.get_container(f"{store.options.container}_segments", full_listing=True)[1]
             made = {blob.location: None for blob in store.blobs()}

@@ -14,7 +14,7 @@ from plugins.store_swift.tests.objects import LARGE, SEGMENT, MakeStore, assert_
 # What breaks on the way.
 
 
-def test_a_download_is_taken_up_again_where_it_broke(proxied: SwiftStore, proxy: FaultProxy) -> None:
+def test_an_interrupted_download_resumes_at_the_next_byte(proxied: SwiftStore, proxy: FaultProxy) -> None:
     data = pattern(LARGE)
     location = put(proxied, data)
     for fault in (Fault("GET ", reset_down=300_000), Fault("GET ", truncate_down=1_200_000)) * 2:

@@ -37,7 +37,7 @@ def test_a_longer_source_is_segments_that_do_not_expire(store: SwiftStore) -> No
     assert expiries(store) == [None] * 4
 
 
-def test_segments_expire_as_long_as_the_upload_goes_on(store: SwiftStore) -> None:
+def test_segments_expire_until_the_upload_is_done(store: SwiftStore) -> None:
     seen = []
     source = Paused(pattern(6 * SEGMENT), 5 * SEGMENT, lambda: seen.extend(expiries(store)))
     store.add(new_key(), source)

@@ -49,7 +49,7 @@ def test_one_login_and_few_connections_serve_many_requests(proxied: SwiftStore, 
     assert len(proxied._account._idle) <= proxied.options.segment_concurrency
 
 
-def test_a_wrong_key_is_told_in_plain_words(make_store: MakeStore) -> None:
+def test_a_wrong_key_is_reported_in_plain_words(make_store: MakeStore) -> None:
     store = make_store(key="canary-of-a-key", created=False)
     for verb in (store.check, store.create, lambda: put(store, b"x"), lambda: store.get("swift:a")):
         with pytest.raises(Misconfigured, match="refuses our credentials") as caught:
@@ -57,7 +57,7 @@ def test_a_wrong_key_is_told_in_plain_words(make_store: MakeStore) -> None:
         assert "canary" not in str(caught.value)
 
 
-def test_a_missing_container_is_told_in_plain_words(make_store: MakeStore) -> None:
+def test_a_missing_container_is_reported_in_plain_words(make_store: MakeStore) -> None:
     store = make_store(created=False)
     for verb in (store.check, lambda: put(store, b"x"), lambda: put(store, pattern(LARGE))):
         with pytest.raises(Misconfigured, match="container is missing"):
@@ -66,7 +66,7 @@ def test_a_missing_container_is_told_in_plain_words(make_store: MakeStore) -> No
         store.get("swift:a")
 
 
-def test_a_refused_connection_is_told_in_plain_words(make_store: MakeStore) -> None:
+def test_a_refused_connection_is_reported_in_plain_words(make_store: MakeStore) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     store = make_store(auth_url=f"http://127.0.0.1:{port}/auth/v1.0", retries=0, created=False)
@@ -130,7 +130,7 @@ def test_keystone_refuses_a_wrong_password(make_keystone_store: MakeStore) -> No
 
 
 @pytest.mark.parametrize("wrong", [{"region": "nowhere"}, {"interface": "admin"}])
-def test_an_endpoint_that_is_not_in_the_catalogue_is_told_in_plain_words(
+def test_an_endpoint_missing_in_the_catalogue_is_reported_in_plain_words(
     make_keystone_store: MakeStore, application_credential: dict[str, str], wrong: dict[str, str]
 ) -> None:
     store = make_keystone_store(**application_credential, **wrong, created=False)

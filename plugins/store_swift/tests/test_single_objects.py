@@ -26,7 +26,7 @@ from plugins.store_swift.tests.objects import (
 
 @pytest.fixture
 def whole(make_store: MakeStore, proxy: FaultProxy) -> SwiftStore:
-    """A store that takes what these tests send in one request, through `proxy`."""
+    """Return a store that sends these tests' bytes in one request, through `proxy`."""
     return make_store(auth_url=f"{proxy.url}/auth/v1.0", single_object_max=LARGE)
 
 
@@ -53,7 +53,7 @@ def test_a_source_longer_than_the_option_goes_in_segments(whole: SwiftStore) -> 
     assert len(listed(whole, "_segments")) > 1
 
 
-def test_a_connection_that_breaks_within_the_first_piece_is_made_again(
+def test_a_connection_that_breaks_within_the_first_part_is_made_again(
     make_store: MakeStore, proxy: FaultProxy
 ) -> None:
     first = 16 * SEGMENT  # more than the system's own buffers take
@@ -67,7 +67,7 @@ def test_a_connection_that_breaks_within_the_first_piece_is_made_again(
 @pytest.mark.parametrize(
     "fault", [Fault("PUT ", reset_up=LARGE - 10), Fault("PUT ", deaf=True)], ids=["cut", "deaf"]
 )
-def test_a_connection_that_breaks_after_the_first_piece_ends_the_upload_and_leaves_nothing(
+def test_a_connection_that_breaks_after_the_first_part_ends_the_upload_and_leaves_nothing(
     whole: SwiftStore, proxy: FaultProxy, fault: Fault
 ) -> None:
     proxy.inject(fault)

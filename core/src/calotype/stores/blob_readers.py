@@ -1,4 +1,4 @@
-"""Readers of a blob's bytes: held to a length, or moved forward to where a range begins."""
+"""Readers of a blob's bytes: limited to a length, or moved forward to the start of a range."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from calotype.stores.measured import BLOCK
 
 
 class LimitedReader:
-    """The first `length` bytes of a reader; shorter is an error, for the size is known."""
+    """The first `length` bytes of a reader. Fewer bytes are an error, because the size is known."""
 
     def __init__(self, store: str, reader: Reader, length: int):
         self._store = store
@@ -20,14 +20,14 @@ class LimitedReader:
 
     @property
     def file(self) -> io.IOBase | None:
-        """The real file behind, positioned at the next byte, where there is one."""
+        """The open file that the bytes come from, positioned at the next byte; None if there is none."""
         return self._reader if is_plain_file(self._reader) else None
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes, b"" after the last.
 
         Raises:
-            StoreError: the store broke off, or failed.
+            StoreError: the store failed, or the bytes ended early.
         """
         wanted = self.remaining if size is None or size < 0 else min(size, self.remaining)
         if wanted == 0:
@@ -40,15 +40,15 @@ class LimitedReader:
         return block
 
     def close(self) -> None:
-        """Close the reader behind."""
+        """Close the reader."""
         self._reader.close()
 
 
 def skip(store: str, reader: Reader, offset: int) -> None:
-    """Read up to where a range begins, from a reader of a store that has no ranges.
+    """Read and drop the bytes before a range, because the store cannot start in the middle.
 
     Raises:
-        BlobChanged: the bytes end before.
+        BlobChanged: the bytes end before the range.
     """
     left = offset
     while left:
@@ -60,7 +60,7 @@ def skip(store: str, reader: Reader, offset: int) -> None:
 
 
 def is_plain_file(reader: object) -> TypeGuard[io.FileIO | io.BufferedReader]:
-    """Return whether the reader is an open file of the system, which a server can send by itself."""
+    """Return whether the reader is an open file, which a server can send with sendfile."""
     return isinstance(reader, (io.FileIO, io.BufferedReader)) and isinstance(
         getattr(reader, "raw", reader), io.FileIO
     )

@@ -33,15 +33,15 @@ Work = Callable[[], Result]
 Drop = Callable[[Result], object]
 StandIn = Callable[[], AbstractContextManager[object]]
 
-#: The context in which a thread waits longer than usual. For a request it lets another worker take over the
-#: place of the waiting one: `calotype.api.http.access_log` sets it.
+#: The context in which a thread waits longer than usual. During a request, another worker replaces the
+#: waiting one: `calotype.api.http.access_log` sets it.
 STAND_IN: ContextVar[StandIn] = ContextVar("STAND_IN", default=contextlib.nullcontext)
 
 #: Seconds that a thread waits before it enters STAND_IN; most calls have ended by then.
 BRIEF = 0.05
 #: Seconds that a call waits for a free slot; its own timeout begins afterwards.
 QUEUE = 2.0
-#: Seconds between two checks of an upload, and seconds without a read after which its driver is stalled.
+#: Seconds between two checks of an upload, and seconds without an answer after which a driver is stalled.
 LOOK, STALLED = 1.0, 2.0
 #: Calls at a time that run in the threads of their callers, because they take microseconds.
 HERE = 4
@@ -50,40 +50,42 @@ CLOSING = 2.0
 
 
 def _forget(result: object) -> None:
-    """Drop a result that came too late."""
+    """Drop a late result."""
 
 
 class Bounds(StoreOptions):
-    """The limits of a store's calls, which an operator may set."""
+    """The limits on a store's calls, as an operator sets them."""
 
     call_timeout: Seconds = Field(
         30,
         gt=0,
         le=86400,
-        description="seconds the driver may take to answer before a request is told 503",
+        description="seconds that the driver may take to answer; then the request gets 503",
     )
     stall_timeout: Seconds = Field(
         300,
         gt=0,
         le=86400,
-        description="seconds without a byte, by the driver's doing, after which a transfer is given up",
+        description="seconds without a byte because of the driver; then the transfer is abandoned",
     )
-    max_calls: int = Field(16, ge=1, description="calls at a time, those that hang included")
-    max_uploads: int = Field(12, ge=1, description="uploads at a time, those that hang included")
+    max_calls: int = Field(16, ge=1, description="maximum concurrent calls, those that hang included")
+    max_uploads: int = Field(12, ge=1, description="maximum concurrent uploads, those that hang included")
     max_downloads: int = Field(
-        32, ge=1, description="downloads at a time that pass through this process, those that hang included"
+        32,
+        ge=1,
+        description="maximum concurrent downloads through this process, those that hang included",
     )
 
 
 class Progress(Protocol):
-    """The progress of an upload, as its bulkhead watches it."""
+    """The progress of an upload, which its bulkhead watches."""
 
     def idle(self) -> float:
-        """Return for how many seconds the driver has asked for nothing; 0 while it waits for its source."""
+        """Return the seconds since the driver last asked for bytes; 0 while it waits for its source."""
         ...
 
     def cut(self) -> bool:
-        """Give the driver no more bytes; return False if it is waiting for some at this moment."""
+        """Give the driver no more bytes. Return False if it is waiting for some at this moment."""
         ...
 
 
@@ -101,11 +103,11 @@ class Bulkhead:
 
     @property
     def hanging(self) -> int:
-        """The number of calls, uploads and downloads that were given up and have not returned."""
+        """The number of calls, uploads and downloads that were abandoned and have not returned."""
         return self._calls.lost + self._uploads.lost + self._downloads.lost
 
     def require_room(self) -> None:
-        """Return if an upload would be tried.
+        """Return if an upload would be attempted.
 
         Raises:
             Overdue: all slots for calls, or for uploads, are held by calls that hang.
@@ -128,12 +130,12 @@ class Bulkhead:
     def call(self, work: Work[Result], drop: Drop[Result] = _forget) -> Result:
         """Run a short call in a thread of the store, and return its result.
 
-        If the result comes after the call was given up, `drop` gets it.
+        If the result arrives after the call was abandoned, `drop` gets it.
 
         Raises:
             Overdue: too many calls hang, or this one has not answered within `call_timeout` seconds.
             Busy: too many calls are running.
-            BaseException: what the work raises.
+            BaseException: whatever the work raises.
         """
         clock = Clock()
         slot = self._take(self._calls, clock.idle)
@@ -165,7 +167,7 @@ class Bulkhead:
             Overdue: too many uploads hang, or this one made no progress for `stall_timeout` seconds.
                 From then on the driver gets no more bytes of the source.
             Busy: too many uploads are running.
-            BaseException: what the work raises.
+            BaseException: whatever the work raises.
         """
         slot = self._take(self._uploads, progress.idle)
         future = self._begin(work, slot, drop)
@@ -189,26 +191,26 @@ class Bulkhead:
         except BaseException:
             slot.leave()
             raise
-        return _Lent(reader, self, slot, clock)
+        return _SlotReader(reader, self, slot, clock)
 
     def close(self, work: Work[object]) -> None:
-        """Run the driver's last call without waiting long for it, and end idle threads."""
+        """Close the driver, waiting CLOSING seconds at most, and end idle threads."""
         future = self._begin(work, None)
         if not _has_ended(future, CLOSING):
-            log.warning("store '%s': its driver does not close; it is left to itself", self._store)
+            log.warning("store '%s': its driver does not close; the process ends without it", self._store)
         self._threads.end()
         if future.done():
             future.result()
 
     def read(self, work: Work[bytes], slot: Slot) -> bytes:
-        """Run a read of a reader that holds the slot; raises Overdue after `stall_timeout` seconds."""
+        """Read from a reader that holds the slot; raises Overdue after `stall_timeout` seconds."""
         future = self._begin(work, None)
         if not _has_ended(future, self.bounds.stall_timeout):
             self._give_up(future, slot, self.bounds.stall_timeout)
         return future.result()
 
     def end_reading(self, work: Work[object], slot: Slot) -> None:
-        """Close a reader, and free its slot afterwards; a driver that hangs is not waited for."""
+        """Close a reader, and free its slot afterwards. If the driver hangs, return before that."""
         future = self._begin(work, slot)
         if _has_ended(future, BRIEF):
             future.result()
@@ -254,7 +256,7 @@ class Bulkhead:
         return future
 
     def _run(self, work: Work[Result], future: Future[Result], slot: Slot | None, drop: Drop[Result]) -> None:
-        """Run the work in a thread of the store, free its slot, and hand over its outcome."""
+        """Run the work in a thread of the store, free its slot, and pass on its outcome."""
         try:
             result = work()
         except BaseException as error:  # noqa: BLE001 - SystemExit too: the caller decides what it means
@@ -281,7 +283,7 @@ class Bulkhead:
             raise Overdue(self._store, f"it has not answered for {seconds:g} seconds")
 
 
-class _Lent:
+class _SlotReader:
     """A driver's reader, used only in threads of the store and by one of them at a time."""
 
     def __init__(self, reader: Reader, bulkhead: Bulkhead, slot: Slot, clock: Clock):
@@ -317,7 +319,7 @@ def _has_ended(future: Future[Result], seconds: float) -> bool:
 
 
 def _tell(tell: Callable[[Result], None], outcome: Result) -> bool:
-    """Set the outcome of a future; return False if it was given up."""
+    """Set the outcome of a future. Return False if it was abandoned."""
     try:
         tell(outcome)
     except InvalidStateError:

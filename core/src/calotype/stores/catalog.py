@@ -1,10 +1,9 @@
 """The catalog: the configured stores, by name.
 
-`calotype.stores` names them; `store.NAME.driver` picks a driver (default: the one of
-the store's own name); the other `store.NAME.*` keys are the driver's options. When
-`calotype.stores` is unset, every installed driver whose options are complete is on.
-A named store that cannot be built stops the start; a driver that only happens to be installed
-never does. A store that breaks later answers for itself, and the rest goes on.
+`calotype.stores` names them. `store.NAME.driver` selects a driver (default: the driver with the store's
+name), and the other `store.NAME.*` keys are the driver's options. If `calotype.stores` is unset, every
+installed driver with complete options becomes a store. A named store that cannot be built stops the start;
+a driver that is only installed never does. If a store fails later, only its own requests fail.
 """
 
 from __future__ import annotations
@@ -26,46 +25,26 @@ from calotype.stores.options import read_options
 
 log = logging.getLogger(__name__)
 
-#: What a store may be called: it stands in headers, in rows and in ini keys.
+#: The form of a store's name, because names appear in headers, database rows and ini keys.
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
 
-#: The name of a store -> its `store.NAME.*` keys and their text.
+#: Name of a store -> the text of its `store.NAME.*` keys.
 AllOptions = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A store that is on: the checked store, its driver, and what the operator decided about it."""
+    """A configured store: the checked store, its driver, and the options that the core reads."""
 
     store: CheckedStore
     driver: Driver
     options: CoreOptions = field(default_factory=CoreOptions)
 
-    @property
-    def create(self) -> bool:
-        """Whether to make the store's place at start."""
-        return self.options.create
-
-    @property
-    def description(self) -> str:
-        """What clients are told about the store."""
-        return self.options.description or ""
-
-    @property
-    def weight(self) -> int:
-        """How much clients should prefer the store."""
-        return self.options.weight
-
-    @property
-    def read_only(self) -> bool:
-        """Whether the store takes no uploads and deletes nothing."""
-        return self.options.read_only
-
 
 @dataclass
 class Catalog:
-    """The stores that are on, in order; `off` tells of installed drivers that are not, and why."""
+    """The configured stores, in order; `off` maps each unused driver to the reason."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     default: str | None = None
@@ -78,11 +57,11 @@ class Catalog:
         return name in self.entries
 
     def __getitem__(self, name: str) -> CheckedStore:
-        """The store of that name; raises KeyError when none is on."""
+        """Return the store with this name; raises KeyError if there is none."""
         return self.entries[name].store
 
     def external(self, uri: str) -> CheckedStore:
-        """The store that takes this URI from a client.
+        """Return the store that accepts this URI from a client.
 
         Raises:
             UnsupportedScheme: no store, or more than one, declares EXTERNAL for its scheme.
@@ -95,7 +74,7 @@ class Catalog:
         return takers[0]
 
     def close(self) -> None:
-        """Close every store; one that fails, or hangs, keeps none of the others from it."""
+        """Close every store, even if the driver of another fails or hangs."""
         for store in self:
             try:
                 store.close()
@@ -109,11 +88,11 @@ def build_catalog(
     options: AllOptions,
     algorithms: tuple[str, ...],
 ) -> Catalog:
-    """Build the stores that the settings name, or every complete one when they name none.
+    """Build the stores that the settings name, or every complete one if they name none.
 
     Args:
-        names: the value of `calotype.stores`; None when unset.
-        default: the value of `calotype.default_store`; None when unset.
+        names: the value of `calotype.stores`; None if unset.
+        default: the value of `calotype.default_store`; None if unset.
         options: store name -> its `store.NAME.*` keys and their text.
         algorithms: the digests to compute for each upload.
 

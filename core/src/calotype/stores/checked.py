@@ -1,7 +1,7 @@
-"""CheckedStore: the careful wrapper around every naive driver.
+"""CheckedStore: the wrapper that checks every driver.
 
-It refuses operations that the driver does not declare, hashes uploads, checks receipts, adds ranges where a
-driver has none, and names the store in errors. Its `Bulkhead` limits calls in number and time.
+It refuses operations that the driver does not declare, hashes uploads, checks receipts, implements ranges for
+drivers without them, and names the store in errors. Its `Bulkhead` limits the number and duration of calls.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Observer = Callable[[str, str, str, float], None]
 _LACKS = {
     Capability.WRITE: "it takes no uploads",
     Capability.DELETE: "it deletes nothing",
-    Capability.EXTERNAL: "it takes no locations from outside",
+    Capability.EXTERNAL: "it accepts no external locations",
     Capability.LISTING: "it cannot list what it holds",
 }
 
@@ -72,26 +72,19 @@ class CheckedStore:
         self._algorithms = algorithms
 
     @contextlib.contextmanager
-    def _using(self) -> Iterator[None]:
-        """Use the driver if the gate admits it, and give its errors the store's name."""
-        if self.gate is not None:
-            self.gate.admit()
-        with named_errors(self.name):
-            yield
-
-    @contextlib.contextmanager
-    def _doing(self, operation: str) -> Iterator[None]:
-        """As `_using`, and tell the observer how the operation went."""
-        began = time.perf_counter()
-        outcome = "ok"
+    def _using(self, operation: str | None = None) -> Iterator[None]:
+        """Use the driver if the gate admits it, name the store in errors, and report the operation."""
+        began, outcome = time.perf_counter(), "ok"
         try:
-            with self._using():
+            if self.gate is not None:
+                self.gate.admit()
+            with named_errors(self.name):
                 yield
         except BaseException as error:
             outcome = type(error).__name__
             raise
         finally:
-            if self.observe is not None:
+            if operation is not None and self.observe is not None:
                 self.observe(self.name, operation, outcome, time.perf_counter() - began)
 
     def __repr__(self) -> str:
@@ -102,17 +95,17 @@ class CheckedStore:
         return capability in self.capabilities
 
     def add(self, key: str, source: Reader, demands: Expectations = NO_DEMANDS) -> UploadResult:
-        """Store a source whole, or leave nothing.
+        """Store all bytes of a source, or leave nothing.
 
         Raises:
-            SourceError: the source was not what was announced.
-            StoreError: the store could not take it.
+            SourceError: the source did not deliver what was announced.
+            StoreError: the store could not store it.
             Exception: whatever else the source raises. Not every failure to read is the client's fault: the
                 database that counts the bytes, or the store that they are copied from, may be unavailable.
         """
         self._need(Capability.WRITE)
         if not KEY.fullmatch(key):
-            raise BadLocation(self.name, "a key is lower-case letters, digits, - and .")
+            raise BadLocation(self.name, "a key consists of lower-case letters, digits, - and .")
         with Digests(self._algorithms) as digests:
             measured = VerifyingReader(source, digests, demands)
             stored = self._stored(key, measured, demands.length)
@@ -123,9 +116,9 @@ class CheckedStore:
                 raise
 
     def _stored(self, key: str, measured: VerifyingReader, length: int | None) -> Stored:
-        """Return the driver's receipt. If the source failed, raise its own error and not the driver's."""
+        """Return the driver's receipt. If the source failed, raise the source's error, not the driver's."""
         try:
-            with self._doing("add"):
+            with self._using("add"):
                 work = partial(self.driver.add, key, measured, length)
                 return self.bulkhead.carry(work, measured, self._remove_late)
         except Exception:
@@ -140,8 +133,8 @@ class CheckedStore:
             log.exception("store '%s': could not remove a refused upload", self.name)
 
     def _remove_late(self, stored: Stored) -> None:
-        """Remove an upload that a hanging driver finished after its request was given up."""
-        log.warning("store '%s': an upload that hung has ended after all; it is removed", self.name)
+        """Remove an upload that a hanging driver finished after its request was abandoned."""
+        log.warning("store '%s': an upload that hung has ended after all; its bytes are removed", self.name)
         self.driver.delete(stored.location)
 
     def get(
@@ -160,7 +153,7 @@ class CheckedStore:
         ranged = offset > 0 or (length is not None and length != size)
         native = ranged and self.can(Capability.RANGES)
         get = partial(self.driver.get, location)
-        with self._doing("get"):
+        with self._using("get"):
             reader = self._open(partial(get, offset, length) if native else get, size)
         if ranged and not native:
             try:
@@ -171,7 +164,7 @@ class CheckedStore:
         return reader if length is None else LimitedReader(self.name, reader, length)
 
     def _open(self, get: Callable[[], Reader], size: int | None) -> Reader:
-        """Open a reader. A file's size is checked now, because a server may send the file by itself."""
+        """Open a reader. Check a file's size now, because the server may send the file by itself."""
 
         def work() -> Reader:
             reader = get()
@@ -199,19 +192,19 @@ class CheckedStore:
                     data += block
             return data
 
-        with self._doing("get"):
+        with self._using("get"):
             return self.bulkhead.call(work)
 
     def size(self, location: str) -> int | None:
         """Return the blob's size in bytes; None if the store cannot tell."""
         work = partial(self.driver.size, location)
-        with self._doing("size"):
+        with self._using("size"):
             return self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
 
     def delete(self, location: str) -> None:
         """Remove a blob; raises BlobNotFound if it is gone already."""
         self._need(Capability.DELETE)
-        with self._doing("delete"):
+        with self._using("delete"):
             self.bulkhead.call(partial(self.driver.delete, location))
 
     def discard(self, key: str) -> None:
@@ -226,19 +219,19 @@ class CheckedStore:
             return self.driver.locate(key)
 
     def check_uri(self, uri: str) -> None:
-        """Return if nothing in a location from outside forbids to fetch it; nothing is sent to it.
+        """Return if the form of an external location does not forbid fetching it. Nothing is sent to it.
 
         Raises:
-            BadLocation: it must not be fetched.
+            BadLocation: the location must not be fetched.
         """
         self._need(Capability.EXTERNAL)
         with self._using():
             self.bulkhead.call_here(partial(self.driver.check_uri, uri))
 
     def register(self, uri: str) -> Stored:
-        """Accept a location from outside; the size is None if the source does not announce it."""
+        """Accept an external location; the size is None if the source does not announce it."""
         self._need(Capability.EXTERNAL)
-        with self._doing("register"):
+        with self._using("register"):
             stored = self.bulkhead.call(partial(self.driver.register, uri))
         if not is_location(stored.location):
             raise BadLocation(
@@ -249,7 +242,7 @@ class CheckedStore:
         return stored
 
     def open_uri(self, uri: str) -> Opened:
-        """Open bytes that lie elsewhere to read them once; the reader is held to their size if that is known.
+        """Open external bytes to read them once. The reader enforces their size if it is known.
 
         Raises:
             BadLocation, BlobNotFound, Unavailable: as the driver's `open_uri`.
@@ -261,7 +254,7 @@ class CheckedStore:
             opened.append(self.driver.open_uri(uri))
             return opened[0].reader
 
-        with self._doing("open_uri"):
+        with self._using("open_uri"):
             reader = self.bulkhead.open(work)
         size = opened[0].size
         return Opened(reader if size is None else LimitedReader(self.name, reader, size), size)
@@ -282,19 +275,19 @@ class CheckedStore:
         return None if path is None else f"{self.accel}{path}"
 
     def blobs(self) -> Iterator[Blob]:
-        """Return everything the store holds except the marker of its place."""
+        """Yield everything in the store except the marker of its place."""
         self._need(Capability.LISTING)
         with self._using():
             yield from self._without_marker(self.driver.blobs(), self.driver.locate(MARKER_KEY))
 
     def attempts(self) -> Iterator[Blob]:
-        """Return what unfinished uploads left, except an unfinished marker."""
+        """Yield what unfinished uploads left, except an unfinished marker."""
         self._need(Capability.LISTING)
         with self._using():
             yield from self._without_marker(self.driver.attempts(), MARKER_KEY)
 
     def is_empty(self) -> bool:
-        """Return whether the store holds nothing except the marker of its place; one short call."""
+        """Return whether the store is empty except for the marker of its place, in one short call."""
         self._need(Capability.LISTING)
 
         def work() -> bool:
@@ -311,12 +304,12 @@ class CheckedStore:
         return (blob for blob in listed if blob.location != marker and MARKER_KEY not in blob.location)
 
     def create(self) -> None:
-        """Make the place for the blobs."""
+        """Create the place for the blobs."""
         with named_errors(self.name):
             self.driver.create()
 
     def check(self) -> None:
-        """Return if the store can be used; otherwise raise what a request would get."""
+        """Return if the store can be used; otherwise raise the error that a request would get."""
         with self._using():
             self.bulkhead.call(self.driver.check)
 
@@ -331,7 +324,7 @@ class CheckedStore:
         self.bulkhead.require_free()
 
     def require_own(self) -> None:
-        """Return if the store is available and its place is its own: only then is a missing blob really gone.
+        """Return if the store is available and its place is its own; only then is a missing blob really gone.
 
         Raises:
             StoreError: the store is unavailable, or its marker cannot be read.
@@ -341,7 +334,7 @@ class CheckedStore:
             self.gate.require_own()
 
     def close(self) -> None:
-        """Close connections; a driver that hangs is not waited for. May be called twice."""
+        """Close connections, without waiting for a driver that hangs. May be called twice."""
         self.bulkhead.close(self.driver.close)
 
     def _need(self, capability: Capability) -> None:

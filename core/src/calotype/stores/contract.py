@@ -1,11 +1,10 @@
-"""The driver contract: what a store promises to the core, and nothing about HTTP.
+"""The driver contract: what a store promises to the core. It does not mention HTTP.
 
-A driver is naive: it moves bytes to one place and back. `calotype.stores.checked`
-stands around every driver and does what all of them would otherwise repeat:
-measuring, hashing, limits, checking of receipts and capabilities, the slow way to
-a range, and the store's name in every error.
+A driver is simple: it moves bytes to one place and back. `calotype.stores.checked` wraps every driver and
+does what all of them would otherwise repeat: measuring, hashing, limits, checks of receipts and
+capabilities, ranges for drivers without them, and the store's name in every error.
 
-Two methods make a driver (`get`, `size`), three more a writable one (`add`, `locate`, `delete`).
+A driver needs two methods (`get`, `size`); one that writes needs three more (`add`, `locate`, `delete`).
 """
 
 from __future__ import annotations
@@ -27,54 +26,54 @@ from calotype.stores.options import StoreOptions
 #: The type of a driver's options: `class TapeStore(Store[TapeOptions])` has `self.options.library`.
 OptionsT = TypeVar("OptionsT", bound=StoreOptions, default=StoreOptions)
 
-#: The contract's version. A driver of another major version is refused at load; a
-#: minor version only adds methods with working defaults.
+#: The contract's version. A driver of another major version is refused when it is loaded. A minor version
+#: only adds methods with working defaults.
 API_VERSION = (1, 1)
 
-#: What a key looks like: made by the core, one for each upload attempt, never by a client.
-#: At most 200 characters, so that it fits into a file name with room for a prefix and a suffix.
+#: The form of a key. The core makes one for each upload attempt; no part of it comes from a client. It has at
+#: most 200 characters, so that it fits into a file name with a prefix and a suffix.
 KEY = re.compile(r"(?=.{1,200}\Z)[0-9a-z]{1,60}(?:[-.][0-9a-z]{1,60}){0,15}", re.ASCII)
 
-#: The key of the marker that says whose a store's place is: see `calotype.transfers.places`. The core keeps
-#: it through the driver's own methods. No upload ever has this key, because that begins with an image's id.
+#: The key of the marker that names the owner of a store's place: see `calotype.transfers.places`. The core
+#: writes and reads it with the driver's own methods. No upload has this key, because keys of uploads begin
+#: with an image's id.
 MARKER_KEY = "calotype-store-marker"
 
 
 @runtime_checkable
 class Reader(Protocol):
-    """Bytes that are read forward, once. It cannot seek, and it has no length.
+    """Bytes that are read forward, once. A reader cannot seek and has no length.
 
-    An open file, an HTTP response and most client libraries' bodies already are readers.
+    An open file, an HTTP response, and the bodies of most client libraries are readers.
     """
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return at most `size` bytes, fewer if fewer are at hand, b"" only at the end."""
+        """Return at most `size` bytes, fewer if fewer are available, b"" only at the end."""
         ...
 
     def close(self) -> None:
-        """Let go of what lies behind; may be called twice, and before the end."""
+        """Release what the reader holds, such as a connection. May be called twice, and before the end."""
         ...
 
 
 class Capability(enum.Flag):
-    """What a driver can do beyond reading a blob from its start."""
+    """The things that a driver can do, beyond reading a blob from its start."""
 
     NONE = 0
     WRITE = enum.auto()  #: `add` and `locate`
     DELETE = enum.auto()  #: `delete`
-    RANGES = enum.auto()  #: `get` with an offset costs no reading from the start
-    EXTERNAL = enum.auto()  #: `register`: takes locations that it did not write
+    RANGES = enum.auto()  #: `get` starts at an offset without reading from the start
+    EXTERNAL = enum.auto()  #: `register`: accepts locations that it did not write
     DIRECT_URL = enum.auto()  #: `direct_url`
-    LISTING = enum.auto()  #: `blobs`, and `attempts` for what unfinished uploads left
+    LISTING = enum.auto()  #: `blobs`, and `attempts` for the remains of unfinished uploads
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The receipt for a blob: where it lies, and how many bytes it has (None: the store cannot say).
+    """The receipt for a blob: its location, and its size in bytes (None: the store does not know it).
 
-    `md5` is for a backend that itself says what it received: its MD5, in lower-case hex,
-    as the backend counted it. The core holds it against its own; the driver then need
-    not compute one.
+    `md5` is the MD5 in lower-case hex, if the backend itself returns the MD5 of what it received. The core
+    compares it with its own, so a driver need not compute one.
     """
 
     location: str
@@ -84,7 +83,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Bytes that lie elsewhere, opened to be read once, and how many they are (None: nobody knows yet)."""
+    """External bytes, opened to be read once, and their number (None: unknown)."""
 
     reader: Reader
     size: int | None
@@ -102,31 +101,31 @@ class Blob:
 class Store(abc.ABC, Generic[OptionsT]):
     """Base class of every driver.
 
-    One instance for each configured store, shared by all threads: every method may
-    be called by several threads at once. A location is text that the driver makes
-    and only the driver reads: ASCII, at most 1,024 characters, without secrets, and
-    relative to the options, so that moving the data or changing keys changes no row.
+    There is one instance for each configured store, and several threads may call any method at the same
+    time. A location is text that the driver makes and only the driver reads: ASCII, at most 1,024
+    characters, without secrets, and relative to the options, so that no row of the database changes when
+    the data is moved or keys are replaced.
 
-    A location is kept for as long as the image. A later version of the driver must read, delete
-    and list a blob under the location that an earlier version gave out for it; a new form of
-    location is for new keys only. A location contains the key that `add` was given, because
-    `fsck` finds out by the key which image an object belongs to.
+    A location is kept as long as the image. A later version of the driver must read, delete and list a
+    blob under the location that an earlier version returned for it; a new form of location is for new keys
+    only. A location contains the key that `add` was given, because `fsck` uses the key to find the image
+    that an object belongs to.
 
-    One place belongs to one store of one database. The core keeps a marker there, as a blob under
-    the key `MARKER_KEY`, and for that needs nothing but `add`, `locate`, `get` and `delete`.
+    One place belongs to one store of one database. The core keeps a marker there, as a blob under the key
+    `MARKER_KEY`; it uses only `add`, `locate`, `get` and `delete` for it.
     """
 
     #: The contract version the driver was written for: (major, minor).
     api_version: ClassVar[tuple[int, int]] = API_VERSION
     #: The driver's settings.
     Options: ClassVar[type[StoreOptions]] = StoreOptions
-    #: For EXTERNAL drivers: URI schemes that a client may name, in lower case; an instance may narrow them.
+    #: The URI schemes that clients may use, in lower case (EXTERNAL). An instance may have fewer.
     schemes: tuple[str, ...] = ()
-    #: What the driver can do; an instance may narrow it when its options say so.
+    #: The driver's capabilities. An instance may have fewer, if its options say so.
     capabilities: Capability = Capability.NONE
 
     def __init__(self, name: str, options: OptionsT):
-        """Keep name and options. No I/O and no network: connect when first used."""
+        """Keep the name and the options. Do no I/O: connect at the first use."""
         self.name = name
         self.options = options
 
@@ -134,32 +133,32 @@ class Store(abc.ABC, Generic[OptionsT]):
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         """Open a blob for reading from `offset`, for at least `length` bytes (None: to its end).
 
-        `offset` and `length` are only given to drivers with RANGES. The reader may go
-        on past `length`: the core stops there. A plain open file is the best reader.
-        It is this call that fails, not the reader, when the blob is not there.
+        `offset` and `length` are only passed to drivers with RANGES. The reader may continue past `length`,
+        because the core stops there. A plain open file is the best reader. If the blob does not exist, this
+        call must fail, not the first read.
 
         Raises:
-            BlobNotFound: nothing lies at the location.
-            BlobChanged: what lies there is not what was registered.
-            BadLocation: not a location of this store.
+            BlobNotFound: there is nothing at the location.
+            BlobChanged: the bytes at the location are not the registered ones.
+            BadLocation: the location is not one of this store.
             Unavailable: the store cannot be reached now.
         """
 
     @abc.abstractmethod
     def size(self, location: str) -> int | None:
-        """The blob's size in bytes; None if the store cannot tell. Raises as `get`."""
+        """Return the blob's size in bytes, None if the store does not know it. Raises what `get` raises."""
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
-        """Store all bytes of `source` under `key`; all or nothing (WRITE).
+        """Store all bytes of `source` under `key`, or nothing (WRITE).
 
-        `source` gives less than asked at times, and cannot be read twice. `size` is
-        its length when that is known; the core sees to it that the source keeps it.
-        When this returns, the bytes are durable. When it raises, nothing is left:
-        no blob, no part of one. What `source.read` raises is let through.
+        `source` may return less than was asked for, and cannot be read twice. `size` is its length if that
+        is known; the core ensures that the source has this length. When this method returns, the bytes are
+        durable. When it raises, nothing is left, neither a blob nor a part. Exceptions of `source.read` pass
+        through.
 
         Raises:
-            Duplicate: the key holds bytes already; they are untouched.
-            StoreFull: no room.
+            Duplicate: the key already has bytes, which are untouched.
+            StoreFull: there is no room.
             Unavailable: the store cannot be reached now.
         """
         raise Unsupported(self.name, "it takes no uploads")
@@ -168,17 +167,17 @@ class Store(abc.ABC, Generic[OptionsT]):
         """Remove a blob (DELETE).
 
         Raises:
-            BlobNotFound: it is gone already.
+            BlobNotFound: it does not exist any more.
             Unavailable: the store cannot be reached now.
         """
         raise Unsupported(self.name, "it deletes nothing")
 
     def discard(self, key: str) -> None:
-        """Remove whatever an `add` of this key that never returned has left behind.
+        """Remove everything that an `add` of this key left, if it never returned (WRITE).
 
-        Called after a crash, for keys written down before their upload began: the
-        blob itself, parts, segments, temporary files. Nothing there is no error.
-        The default removes the blob that `locate` names.
+        The core calls this after a crash, for keys recorded before their upload began. Remove the blob
+        itself, parts, segments and temporary files. It is no error if there are none. The default removes
+        the blob that `locate` names.
         """
         location = self.locate(key)
         if location is not None:
@@ -188,38 +187,38 @@ class Store(abc.ABC, Generic[OptionsT]):
     def locate(self, key: str) -> str | None:
         """Return the location that `add` returns for this key, without any I/O (WRITE).
 
-        A driver that declares WRITE must implement it: the core finds by it what an upload left whose
-        process died, and the marker of the store's place. A driver without WRITE returns None.
+        A driver that declares WRITE must implement it, because the core uses it to find the remains of an
+        upload whose process died, and the marker of the store's place. A driver without WRITE returns None.
         """
         return None
 
     def check_uri(self, uri: str) -> None:
-        """Refuse a URI that `open_uri` would refuse in any case, without any I/O and any look-up (EXTERNAL).
+        """Refuse a URI that `open_uri` would always refuse, without any I/O or look-up (EXTERNAL).
 
-        A client that orders an import gets this answer at once; the source itself is asked by a job. The
-        default lets everything through.
+        A client that requests an import gets this answer at once; a job contacts the source later. The
+        default accepts every URI.
 
         Raises:
-            BadLocation: not a URI this store takes, or one it must not fetch.
+            BadLocation: the store does not accept this URI, or must not fetch it.
         """
 
     def register(self, uri: str) -> Stored:
-        """Accept bytes that lie elsewhere and belong to somebody else (EXTERNAL).
+        """Accept external bytes, which the service reads and never changes (EXTERNAL).
 
-        The returned location holds what is needed to notice a change of the source.
+        The returned location must contain what is needed to notice a change of the source.
 
         Raises:
-            BadLocation: not a URI this store takes, or one it must not fetch.
-            BlobNotFound: nothing is there.
+            BadLocation: the store does not accept this URI, or must not fetch it.
+            BlobNotFound: there is nothing at the URI.
             Unavailable: the source cannot be reached now.
         """
-        raise Unsupported(self.name, "it takes no locations from outside")
+        raise Unsupported(self.name, "it accepts no external locations")
 
     def open_uri(self, uri: str) -> Opened:
-        """Open bytes that lie elsewhere to copy them: they are read once, from start to end (EXTERNAL).
+        """Open external bytes to copy them; they are read once, from start to end (EXTERNAL).
 
-        Nothing of it is kept, so the URI may be longer than a location, and the source need not answer a
-        second request as it did the first. The default registers the URI, and reads what was registered.
+        The URI is not stored, so it may be longer than a location, and the source may answer a second request
+        differently. The default registers the URI, and reads the registered location.
 
         Raises:
             BadLocation, BlobNotFound, Unavailable: as `register`.
@@ -228,46 +227,46 @@ class Store(abc.ABC, Generic[OptionsT]):
         return Opened(self.get(stored.location), stored.size)
 
     def direct_url(self, location: str, expires: int) -> str | None:
-        """A URL by which a client reads the blob without us, good for `expires` seconds (DIRECT_URL).
+        """Return a URL for clients, valid for `expires` seconds; None if there is none (DIRECT_URL).
 
-        None if there is none for this blob.
+        The client reads the bytes from the store itself, and not through the service.
         """
         return None
 
     def file_path(self, location: str) -> str | None:
-        """Return the path, below the store's directory, at which the blob would lie; no I/O.
+        """Return the blob's path relative to the store's directory, without any I/O; None: it is no file.
 
-        A proxy that serves that directory itself gets it. None for drivers that keep no files.
+        A proxy that serves this directory gets the path.
         """
         return None
 
     def blobs(self) -> Iterator[Blob]:
-        """Everything that lies in the store, in any order (LISTING)."""
+        """Yield all blobs of the store, in any order (LISTING)."""
         raise Unsupported(self.name, "it cannot list what it holds")
 
     def attempts(self) -> Iterator[Blob]:
-        """What unfinished uploads left: parts, segments, temporary files (LISTING).
+        """Yield the remains of unfinished uploads: parts, segments, temporary files (LISTING).
 
-        An entry's `location` is the key to give to `discard`, or "" when the key is lost.
+        An entry's `location` is the key for `discard`, or "" if the key is unknown.
         """
         return iter(())
 
     def create(self) -> None:
-        """Make the place where blobs will lie: a directory, a bucket, a container. Idempotent.
+        """Create the place for blobs, such as a directory, a bucket or a container. Idempotent.
 
         Raises:
-            Misconfigured: an operator has to change something first.
-            Unavailable: it cannot be made now.
+            Misconfigured: an operator must change something first.
+            Unavailable: the place cannot be created now.
         """
 
     def check(self) -> None:
-        """Return when the store can be used; otherwise raise what a request would get.
+        """Return if the store can be used; otherwise raise the error that a request would get.
 
         Raises:
-            Misconfigured: an operator has to change something, as options that lead nowhere.
-            Unavailable: with what is wrong, in words that help to fix it.
-            StoreFull: it takes no bytes; what it has can be read and deleted.
+            Misconfigured: an operator must change something, such as an option that leads nowhere.
+            Unavailable: the store does not work now; the reason helps to fix it.
+            StoreFull: the store accepts no bytes; its blobs can be read and deleted.
         """
 
     def close(self) -> None:
-        """Let go of connections and threads; may be called twice."""
+        """Close connections and end threads. May be called twice."""

@@ -18,7 +18,7 @@ _Inbox = queue.SimpleQueue[Callable[[], object] | None]
 
 
 class DaemonThreads:
-    """Threads that do not keep the process from ending; an idle one takes the next work.
+    """Daemon threads, of which an idle one takes the next work.
 
     `ThreadPoolExecutor` does not fit, because Python waits for its threads at exit, and these may hang.
     """
@@ -29,7 +29,7 @@ class DaemonThreads:
         self._ended = False
 
     def run(self, work: Callable[[], object]) -> None:
-        """Have an idle thread, or a new one, do the work."""
+        """Do the work in an idle thread, or in a new one."""
         inbox: _Inbox
         try:
             inbox = self._idle.pop()
@@ -63,6 +63,6 @@ class DaemonThreads:
             pass
         try:
             self._idle.remove(inbox)
-        except ValueError:  # it has just been given work
+        except ValueError:  # it was given work just now
             return inbox.get()
         return None

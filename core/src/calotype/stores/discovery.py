@@ -1,7 +1,7 @@
 """Discovery: from an entry point of the group `calotype.stores` to a driver class.
 
-Whatever is wrong with a driver - missing, broken, doubled, not a driver, of another contract - ends in one
-UnusableDriver that names the driver and its distribution.
+If a driver is missing, broken, installed twice, not a driver or written for another contract, one
+UnusableDriver names it and its distribution.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def installed() -> list[str]:
 
 
 def load(name: str, store: str | None = None) -> Driver:
-    """Load the driver of that entry-point name, for the store of that name.
+    """Load the driver with this entry-point name for a store.
 
     Raises:
-        UnusableDriver: it is not installed, installed twice, broken, or not a driver.
+        UnusableDriver: the driver is not installed, installed twice, broken, or not a driver.
     """
     store = store or name
     try:
@@ -56,10 +56,10 @@ def load(name: str, store: str | None = None) -> Driver:
 
 @contextlib.contextmanager
 def blamed(store: str, driver: Driver) -> Iterator[None]:
-    """Name the driver and its distribution when its code raises anything, or ends the process, or hangs.
+    """Name the driver and its distribution if its code raises, ends the process, or hangs.
 
     Raises:
-        UnusableDriver: it has raised something. The text is left out, because it may hold secrets.
+        UnusableDriver: the code has raised. The error's text is left out, because it may contain secrets.
     """
     plugin = Plugin(DRIVER, driver.name, driver.store_class, driver.distribution, driver.version)
     try:
@@ -73,7 +73,7 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
     """Refuse a class that does not have the shape of the contract.
 
     Raises:
-        UnusableDriver: it has not; the sentence says what is wrong.
+        UnusableDriver: the class has another shape; the message says how it differs.
     """
 
     def refuse(reason: str) -> UnusableDriver:
@@ -109,9 +109,9 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
 
 
 def lacks_locate(driver: Store | type[Store]) -> bool:
-    """Whether a driver that takes uploads cannot say where it puts them.
+    """Return whether a driver declares WRITE and does not implement `locate`.
 
-    A class whose capabilities are a property says so only through its instance.
+    If `capabilities` is a property, only an instance shows it.
     """
     declared = driver.capabilities
     own = getattr(driver.locate, "__func__", driver.locate)
@@ -123,7 +123,7 @@ def _is_version(value: object) -> bool:
 
 
 def _accepts(given: Callable[..., object], expected: Callable[..., object]) -> bool:
-    """Whether `given` can be called in each way the contract calls `expected`."""
+    """Return whether `given` can be called in every way in which the contract calls `expected`."""
     signature = inspect.signature(given)
     parameters = list(inspect.signature(expected).parameters.values())
     required = [p.name for p in parameters if p.default is inspect.Parameter.empty]

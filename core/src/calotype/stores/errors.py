@@ -1,28 +1,28 @@
-"""What can go wrong between a store and the core. Nothing here knows HTTP.
+"""Errors between a store and the core. They do not know HTTP.
 
-    StoreError                  the store's fault or state; every message names the store, if there is one
+    StoreError                  the fault or state of a store; messages begin with the store's name
     ├── ConfigurationError      the settings are wrong: the service does not start
-    │   └── UnusableDriver      the driver cannot be loaded or built, whatever the settings say
-    ├── BadLocation             a location this store does not take
-    │   └── UnsupportedScheme             a location that no store takes
-    ├── BlobNotFound            there are no bytes at that location
-    ├── BlobChanged             the bytes are not the ones that were registered
-    ├── Duplicate               that key is taken
-    ├── Unsupported             the store does not declare that capability
-    ├── StoreFull               no room, or over the store's own quota
-    └── Unavailable             cannot be reached or used now; ask again in `retry_after` seconds
-        ├── Misconfigured       an operator has to change something: a named store stops the start
-        ├── Overdue             does not answer, and its driver may still be at work; drivers never raise it
-        └── Busy                answers, but serves as much as it may; drivers never raise it
+    │   └── UnusableDriver      the driver cannot be loaded or built, whatever the settings are
+    ├── BadLocation             a location that this store does not accept
+    │   └── UnsupportedScheme   a location that no store accepts
+    ├── BlobNotFound            there are no bytes at the location
+    ├── BlobChanged             the bytes are not the registered ones
+    ├── Duplicate               the key is taken
+    ├── Unsupported             the store does not declare the capability
+    ├── StoreFull               there is no room, or the store's quota is used up
+    └── Unavailable             cannot be reached or used now; try again in `retry_after` seconds
+        ├── Misconfigured       an operator must change something: a named store stops the start
+        ├── Overdue             does not answer, and its driver may still be running; only the core raises it
+        └── Busy                answers, but all its slots are in use; only the core raises it
 
-    SourceError                 the fault of whoever sends the bytes, never of the store
+    SourceError                 the fault of the client or server that sends the bytes, never of the store
     ├── SourceBroken            the source failed, or ended before its announced length
-    ├── SourceMismatch          size or checksum is not what was declared
+    ├── SourceMismatch          the size or checksum differs from the declared one
     ├── SourceTooLarge          more bytes than a limit allows
-    └── SourceRejected          the bytes are of a kind that is not taken
+    └── SourceRejected          the bytes are of a kind that is not accepted
 
-A driver raises StoreErrors and lets SourceErrors through untouched. Whatever else
-it raises is turned into a StoreError that carries the store's name.
+A driver raises StoreErrors and lets SourceErrors pass. The core converts any other exception of a driver
+into a StoreError with the store's name.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from collections.abc import Iterator
 
 
 class StoreError(Exception):
-    """Something about a store: `store` is its configured name, `reason` a full sentence part."""
+    """A failure of a store: `store` is its configured name, and `reason` continues a sentence after it."""
 
     def __init__(self, store: str, reason: str):
         super().__init__(f"store '{store}': {reason}")
@@ -43,8 +43,8 @@ class StoreError(Exception):
 class ConfigurationError(StoreError):
     """The store cannot be built from its settings, or its driver cannot be loaded.
 
-    `option` is the first option that is wrong; None where it is not one option's value. `place` is where it
-    stands in the ini file, for people; whoever knows the file sets it.
+    `option` is the first wrong option; None if the error is not about the value of one option. `place` names
+    the line of the ini file, and is set by the code that has read the file.
     """
 
     place = ""
@@ -58,15 +58,15 @@ class ConfigurationError(StoreError):
 
 
 class UnusableDriver(ConfigurationError):
-    """The driver is missing, or its code fails while it is loaded or built."""
+    """The driver is missing, or its code fails during loading or construction."""
 
 
 class BadLocation(StoreError):
-    """The location does not have the form that this store writes or accepts."""
+    """The location does not have a form that this store writes or accepts."""
 
 
 class UnsupportedScheme(BadLocation):
-    """No store takes the location; so the sentence names none."""
+    """No store accepts the location, so the message names none."""
 
     def __init__(self, reason: str):
         super().__init__("", reason)
@@ -80,11 +80,11 @@ class BlobNotFound(StoreError):
 
 
 class BlobChanged(StoreError):
-    """What is stored is not what was registered: other size, other validator."""
+    """The stored bytes are not the registered ones: their size or validator differs."""
 
 
 class Duplicate(StoreError):
-    """The key already holds bytes, which stay as they are."""
+    """The key already has bytes, which are unchanged."""
 
 
 class Unsupported(StoreError):
@@ -104,17 +104,17 @@ class Unavailable(StoreError):
 
 
 class Misconfigured(Unavailable):
-    """The store cannot be used, and waiting will not change that: an operator has to change something.
+    """The store cannot be used until an operator changes something.
 
-    For instance its directory or bucket does not exist, or its credentials are refused. The start ends with
-    the reason when `calotype.stores` names the store. Later it is as any other Unavailable.
+    For instance, its directory or bucket does not exist, or its credentials are refused. If
+    `calotype.stores` names the store, the start ends with the reason. Later, this is an ordinary Unavailable.
     """
 
 
 class Overdue(Unavailable):
-    """The store has not answered in time, or too many calls to it have not.
+    """The store has not answered this call in time, or as many other calls as may run.
 
-    The core raises it. What was asked for may still happen, whenever the driver comes back.
+    The core raises it. The call may still have its effect when the driver returns.
     """
 
 
@@ -126,31 +126,31 @@ class Busy(Unavailable):
 
 
 class SourceError(Exception):
-    """The bytes did not come as they were announced; the message is for the client."""
+    """The bytes differ from what was announced; the message is for the client."""
 
 
 class SourceBroken(SourceError):
-    """The source failed or stopped half way."""
+    """The source failed, or ended early."""
 
 
 class SourceMismatch(SourceError):
-    """The bytes are complete, but not the ones that were declared."""
+    """The bytes are complete, but differ from the declared size or checksum."""
 
 
 class SourceTooLarge(SourceError):
-    """The source goes on past the limit."""
+    """The source has more bytes than the limit allows."""
 
 
 class SourceRejected(SourceError):
-    """The bytes came as announced, but are of a kind that is not taken."""
+    """The bytes are as announced, but of a kind that is not accepted."""
 
 
 @contextlib.contextmanager
 def named_errors(store: str) -> Iterator[None]:
-    """Let StoreErrors and SourceErrors through; give everything else the store's name.
+    """Convert exceptions that are neither StoreErrors nor SourceErrors into a StoreError.
 
-    The original text stays out of the message, for it may hold hosts, paths or
-    credentials; it is chained, and so reaches the log.
+    The message leaves out the original text, because it may contain hosts, paths or credentials. The
+    original is chained, so the log has it.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What stands between the core and a store whose place may belong to another database."""
+"""The check that a store's place does not belong to another database, as an interface."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ class Gate(Protocol):
     """Decides whether a store may be used: see `calotype.transfers.places`, which implements it."""
 
     def admit(self) -> None:
-        """Return if the store may be used. It is called before each use of the driver, so it must be cheap.
+        """Return if the store may be used. Each use of the driver calls this, so it must be cheap.
 
         Raises:
-            StoreError: it must not be used.
+            StoreError: the store must not be used.
         """
         ...
 
@@ -20,6 +20,6 @@ class Gate(Protocol):
         """Read the marker of the place now, and return if it is the store's own.
 
         Raises:
-            StoreError: there is none, or it is another store's, or the store cannot be reached.
+            StoreError: there is no marker, it is another store's, or the store cannot be reached.
         """
         ...

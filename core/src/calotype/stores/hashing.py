@@ -1,8 +1,8 @@
-"""Digests computed beside the copy: each algorithm in a thread of its own, a few blocks behind at most.
+"""Digests, computed in parallel to the copy: each algorithm in its own thread, at most a few blocks behind.
 
-`hashlib` lets go of the interpreter lock for large blocks, so a stream then costs
-the slowest of copy and digests instead of their sum. Threads start only once a
-stream has grown past `INLINE`; below it they would cost more than they save.
+`hashlib` releases the interpreter lock for large blocks, so a stream takes as long as the slowest of copy
+and digests, instead of their sum. Threads start when a stream has grown past `INLINE` bytes; for shorter
+streams they would cost more than they save.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import threading
 from collections.abc import Iterable
 from types import TracebackType
 
-#: Bytes that are hashed in place before threads are started.
+#: Bytes that are hashed without threads.
 INLINE = 1 << 20
-#: How many blocks a digest thread may be behind, including the current one; they are kept in memory for it.
+#: How many blocks a digest thread may be behind, including the current one. They stay in memory.
 BEHIND = 3
 #: Digest threads run at a higher niceness, so that requests get the CPU first.
 NICENESS = 10
 
 
 class Digests:
-    """Several digests of one stream. Use as a context manager: leaving it ends the threads."""
+    """Several digests of one stream. Leaving the context manager ends the threads."""
 
     def __init__(self, algorithms: Iterable[str]):
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
@@ -32,7 +32,7 @@ class Digests:
         self._seen = 0
 
     def update(self, block: bytes) -> None:
-        """Take the next block; waits when a digest is `BEHIND` blocks behind."""
+        """Add the next block; wait if a digest is `BEHIND` blocks behind."""
         self._seen += len(block)
         if not self._lanes and self._seen > INLINE:
             for name, digest in self._hashes.items():
@@ -44,7 +44,7 @@ class Digests:
                 digest.update(block)
 
     def hexdigests(self) -> dict[str, str]:
-        """Wait for the digests of all blocks taken: algorithm -> lower-case hex."""
+        """Return the digests of all blocks: algorithm -> lower-case hex."""
         self._end()
         return {name: digest.hexdigest() for name, digest in self._hashes.items()}
 
@@ -65,10 +65,10 @@ class Digests:
 
 
 class _Lane(threading.Thread):
-    """A digest's own thread.
+    """The thread of one digest.
 
-    Its queues are those that are written in C: a thread that stands back must not do so in the
-    middle of a turn of the interpreter, for then all others wait for it.
+    Its queues are the ones written in C. A thread with a low priority must not hold a lock of Python code
+    while it waits for the CPU, because all other threads would wait for it.
     """
 
     def __init__(self, name: str, digest: hashlib._Hash):
@@ -81,21 +81,21 @@ class _Lane(threading.Thread):
         self.start()
 
     def put(self, block: bytes | None) -> None:
-        """Hand on the next block, once there is room for it; None is the end."""
+        """Pass on the next block, as soon as there is room for it; None is the end."""
         self._room.get()
         self._blocks.put(block)
 
     def run(self) -> None:
-        """Hash until the end comes."""
-        _stand_back()
+        """Hash blocks until the end."""
+        _lower_priority()
         while (block := self._blocks.get()) is not None:
             self._digest.update(block)
             del block
             self._room.put(None)
 
 
-def _stand_back() -> None:
-    """Make this thread nicer; only Linux has a niceness for each thread, elsewhere it is the process's."""
+def _lower_priority() -> None:
+    """Raise the niceness of this thread. Elsewhere than on Linux, only a process has a niceness."""
     if sys.platform == "linux":
         here = os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, 0, max(here, NICENESS))

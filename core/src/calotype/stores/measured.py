@@ -1,4 +1,4 @@
-"""What an upload is held to, and the source as the driver sees it while it is stored."""
+"""The requirements on an upload, and the source as the driver sees it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from calotype.stores.errors import (
 )
 from calotype.stores.hashing import Digests
 
-#: Bytes asked of a reader at a time when the core itself copies (256 KiB loses 15 %, 4 MiB gains nothing).
+#: Bytes that the core asks of a reader at a time. 256 KiB were 15 % slower, 4 MiB no faster.
 BLOCK = 1 << 19
 #: The longest location that the database keeps.
 LOCATION_MAX = 1024
@@ -25,11 +25,11 @@ LOCATION_MAX = 1024
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What an upload must fulfil; None: nothing is demanded.
+    """The requirements on an upload; None: there is none.
 
-    `length` is the transport's length and goes to the driver as a hint, `size` the
-    one the client declared, `limit` the most bytes allowed, `digests` maps an
-    algorithm to the hex digest the client declared.
+    `length` is the transport's length, and a hint for the driver. `size` is the size that the client
+    declared, `limit` the maximum number of bytes, and `digests` maps an algorithm to the hex digest that
+    the client declared.
     """
 
     length: int | None = None
@@ -38,13 +38,13 @@ class Expectations:
     digests: dict[str, str] | None = None
 
 
-#: What an upload must fulfil of which nothing is known.
+#: The requirements on an upload of which nothing is known.
 NO_DEMANDS = Expectations()
 
 
 @dataclass(frozen=True, slots=True)
 class UploadResult:
-    """What an upload turned out to be: the receipt's location, the size in bytes, algorithm -> hex."""
+    """The result of an upload: the receipt's location, the size in bytes, algorithm -> hex digest."""
 
     location: str
     size: int
@@ -52,9 +52,9 @@ class UploadResult:
 
 
 class VerifyingReader:
-    """A source as the driver sees it: counted, hashed, and held to what was announced.
+    """A source as the driver sees it: counted, hashed, and compared with what was announced.
 
-    `failure` is what the source raised, whatever it was; the driver sees a SourceError.
+    `failure` is the exception of the source, of any class; the driver sees a SourceError.
     """
 
     def __init__(self, source: Reader, digests: Digests, demands: Expectations):
@@ -73,13 +73,13 @@ class VerifyingReader:
         """Return the next bytes.
 
         Raises:
-            SourceError: the source breaks, is longer or shorter than announced, or over the limit.
+            SourceError: the source fails, or is longer or shorter than announced, or exceeds the limit.
         """
         if self.ended:
             return b""
         with self._lock:
             if self._is_cut:
-                raise SourceBroken("The upload was given up, because the store did not go on with it.")
+                raise SourceBroken("The upload was abandoned, because the store did not continue it.")
             self._is_waiting = True
         try:
             return self._read(size)
@@ -88,24 +88,27 @@ class VerifyingReader:
             self._is_waiting = False
 
     def close(self) -> None:
-        """Close nothing: the source belongs to whoever opened it."""
+        """Do nothing, because the code that opened the source closes it."""
 
     def idle(self) -> float:
-        """Return for how many seconds the driver has asked for nothing; 0 while it waits for the source."""
+        """Return the seconds since the driver last asked for bytes; 0 while it waits for the source."""
         return 0 if self._is_waiting else time.monotonic() - self._asked
 
     def cut(self) -> bool:
-        """Touch the source no more, because its owner goes away; False if the driver waits for it now."""
+        """Read no more from the source, because its owner is about to close it.
+
+        Return False, and change nothing, if the driver is waiting for the source at this moment.
+        """
         with self._lock:
             self._is_cut = not self._is_waiting
             return self._is_cut
 
     def accept(self, store: str, stored: Stored) -> UploadResult:
-        """Return the result of an upload if the driver's receipt agrees with what it was given.
+        """Return the result of an upload if the driver's receipt agrees with the bytes that were read.
 
         Raises:
-            SourceError: the source broke its promise.
-            StoreError: the driver did not take all of the source, or its receipt is wrong.
+            SourceError: the source differs from what was announced.
+            StoreError: the driver did not read all of the source, or its receipt is wrong.
         """
         if self.failure is not None:
             raise self.failure
@@ -152,7 +155,7 @@ class VerifyingReader:
         if demands.limit is not None and self.count > demands.limit:
             raise SourceTooLarge(f"The image is larger than the {demands.limit} bytes allowed here.")
         if demands.length is not None and self.count > demands.length:
-            raise SourceBroken(f"More than the announced {demands.length} bytes came.")
+            raise SourceBroken(f"More than the announced {demands.length} bytes were sent.")
         if demands.size is not None and self.count > demands.size:
             raise SourceMismatch(
                 f"Supplied size ({demands.size}) and size generated from uploaded image "
@@ -162,7 +165,7 @@ class VerifyingReader:
     def _hold_to_end(self) -> None:
         demands = self._demands
         if demands.length is not None and self.count < demands.length:
-            raise SourceBroken(f"Only {self.count} of the announced {demands.length} bytes came.")
+            raise SourceBroken(f"Only {self.count} of the announced {demands.length} bytes were sent.")
         if demands.size is not None and self.count != demands.size:
             raise SourceMismatch(
                 f"Supplied size ({demands.size}) and size generated from uploaded image "

@@ -1,4 +1,4 @@
-"""A driver's options: `calotype.config.options` in the words of a store."""
+"""The options of drivers: `calotype.config.options`, with errors that name the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OptionsT = TypeVar("_OptionsT", bound="StoreOptions")
 
 
 class StoreOptions(Options):
-    """The base of every driver's `Options`. A driver without options uses it unchanged."""
+    """The base class of every driver's `Options`. A driver without options uses it unchanged."""
 
 
 def read_options(
@@ -22,10 +22,10 @@ def read_options(
     """Build a store's options from the text of its ini keys.
 
     Args:
-        others: Keys of the store that are no options of this model; an unknown option may mean one.
+        others: Valid keys of the store that are not in this model, for the hint about an unknown option.
 
     Raises:
-        ConfigurationError: an option is wrong. The sentence names the store, the option and its value.
+        ConfigurationError: an option is wrong. The message names the store, the option and its value.
     """
     try:
         return read(model, given, Wording("option", others))

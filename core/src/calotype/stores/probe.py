@@ -1,7 +1,8 @@
-"""A probe: a small blob that is written, read and deleted, to see that a store does what it declares."""
+"""A probe: a small blob that is written, read and deleted, to test what a store declares."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import secrets
 from collections.abc import Callable, Iterator
@@ -12,23 +13,22 @@ from calotype.stores.contract import Capability, Reader
 from calotype.stores.errors import BlobNotFound, StoreError
 from calotype.stores.measured import Expectations
 
-#: Bytes of the probe: odd, so that a store which works in blocks shows it.
+#: The size of the probe in bytes: odd, so that errors of stores that work in blocks show.
 SIZE = 100_003
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was tried; `error` is None when it worked, else what is wrong, in words."""
+    """One operation; `error` is None if it succeeded, and otherwise the reason."""
 
     name: str
     error: str | None
 
 
 def probe(store: CheckedStore) -> Iterator[Step]:
-    """Try what a store declares, on a blob of our own that is removed again;
-    nothing more is tried when it cannot be written.
+    """Write, read and delete a blob, and yield the outcome of each step.
 
-    A store without WRITE or DELETE is not touched.
+    If the blob cannot be written, no further step follows. A store without WRITE or DELETE is not touched.
     """
     if not (store.can(Capability.WRITE) and store.can(Capability.DELETE)):
         return
@@ -47,30 +47,22 @@ def probe(store: CheckedStore) -> Iterator[Step]:
         ("is gone", lambda: _expect_gone(store, location)),
     ]
     for name, action in tries:
-        yield _attempt(name, action)
-
-
-def _attempt(name: str, action: Callable[[], object]) -> Step:
-    try:
-        action()
-    except StoreError as error:
-        return Step(name, error.reason)
-    return Step(name, None)
+        try:
+            action()
+        except StoreError as error:
+            yield Step(name, error.reason)
+        else:
+            yield Step(name, None)
 
 
 def _read(reader: Reader) -> bytes:
-    try:
-        blocks = []
-        while block := reader.read(SIZE):
-            blocks.append(block)
-        return b"".join(blocks)
-    finally:
-        reader.close()
+    with contextlib.closing(reader):
+        return b"".join(iter(lambda: reader.read(SIZE), b""))
 
 
 def _expect(got: bytes, wanted: bytes) -> None:
     if got != wanted:
-        raise StoreError("probe", "it gave back other bytes than were written")
+        raise StoreError("probe", "it returned other bytes than were written")
 
 
 def _expect_gone(store: CheckedStore, location: str) -> None:

@@ -30,7 +30,7 @@ class Clock:
 
 
 class Slot:
-    """The place of one call, upload or download; it is lost if the core gave up what holds it."""
+    """The place of one call, upload or download; it is lost if its work was abandoned."""
 
     def __init__(self, slots: Slots, idle: Callable[[], float]):
         self.is_lost = False
@@ -53,7 +53,7 @@ class Slots:
 
     @property
     def lost(self) -> int:
-        """The number of slots held by work that was given up."""
+        """The number of slots held by abandoned work."""
         return self.hanging(float("inf"))
 
     @property

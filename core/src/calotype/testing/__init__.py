@@ -1,19 +1,19 @@
-"""The conformance kit: what the author of a store driver runs, and what this project runs on its own.
+"""The conformance kit for store drivers, for authors and for this project's own drivers.
 
     class TestTapeStore(StoreConformance):
         @pytest.fixture
         def store(self, tmp_path):
             return TapeStore("tape", TapeStore.Options(library=tmp_path))
 
-Needs pytest and hypothesis, the extra `testing` of calotype-core. The names below are imported when
-first used, so that pytest can load this package's plugin without loading the rest.
+The kit needs pytest and hypothesis, the extra `testing` of calotype-core. The names below are imported at
+their first use, so that pytest can load this package's plugin without the rest.
 """
 
 import importlib
 
 import pytest
 
-#: Public name -> the module it stands in.
+#: Public name -> its module.
 _HOMES = {
     "StoreConformance": "conformance",
     "needs": "harness",

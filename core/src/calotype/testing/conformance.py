@@ -1,8 +1,8 @@
-"""StoreConformance: the one suite that says what it means to be a store.
+"""StoreConformance: the test suite that defines a store.
 
-Subclass it, give it a fixture `store`, run pytest. What a driver declares is tried;
-what it does not declare is skipped with that reason; what it cannot do although it
-should is written into `known_gaps`, with why.
+Subclass it, define a fixture `store`, and run pytest. Capabilities that a driver declares are tested; tests
+of others are skipped with the reason. If a driver cannot do what it should, `known_gaps` names the test and
+the reason.
 """
 
 from __future__ import annotations

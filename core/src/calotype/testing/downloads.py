@@ -1,4 +1,4 @@
-"""Cases about `get` and `size`: the right bytes, or an error before the first of them."""
+"""Cases for `get` and `size`: the right bytes, or an error before the first byte."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RANGES: dict[str, Callable[[int], tuple[int, int | None]]] = {
     "to-the-end": lambda size: (size // 2, None),
     "whole": lambda size: (0, size),
 }
-#: What the database could hold if somebody had tampered with it; "{0}" is a true location.
+#: Locations that a manipulated database could contain; "{0}" is a valid location.
 HOSTILE_LOCATIONS = {
     "empty": "",
     "dot-dot": "../../../../etc/passwd",
@@ -126,7 +126,7 @@ class Downloads(Harness):
         with ThreadPoolExecutor(8) as threads:
             assert all(threads.map(lambda _: self.read(location, len(data)) == data, range(16)))
 
-    # Ranges: by the driver where it can, else by the core.
+    # Ranges, by the driver if it can, otherwise by the core.
 
     @pytest.mark.parametrize("span", RANGES)
     def test_a_range_holds_the_right_bytes(self, span: str) -> None:
@@ -151,7 +151,7 @@ class Downloads(Harness):
     def test_a_range_past_the_end_gives_no_bytes(self, past: int) -> None:
         data = pattern(1000)
         location = self.put(data)
-        with contextlib.suppress(StoreError):  # an error is as good
+        with contextlib.suppress(StoreError):  # an error is allowed, too
             assert read_all(self.checked.get(location, len(data) + past), limit=0) == b""
 
     def test_a_range_that_goes_past_the_end_is_an_error(self) -> None:
@@ -171,7 +171,7 @@ class Downloads(Harness):
             assert not path.startswith("/")
             assert ".." not in path.split("/")
 
-    # What is not there.
+    # Missing blobs.
 
     @pytest.mark.parametrize("verb", ["get", "size"])
     def test_a_missing_blob_is_reported_at_once(self, verb: str) -> None:

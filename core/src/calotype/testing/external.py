@@ -1,4 +1,4 @@
-"""Cases about `register`: bytes of somebody else, read only while they are the ones that were registered."""
+"""Cases for `register`: external bytes, which are read only while they are the registered ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOSTILE_URIS = {
 
 
 class External(Harness):
-    """`register`, and reading what was registered."""
+    """`register`, and reading registered bytes."""
 
     @needs(EXTERNAL)
     def test_a_registered_blob_is_read_whole(self, size: int) -> None:

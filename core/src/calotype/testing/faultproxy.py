@@ -1,12 +1,12 @@
-"""FaultProxy: a loopback HTTP/1.1 proxy between a network driver and its real server that fails on demand.
+"""FaultProxy: a loopback HTTP/1.1 proxy before a driver's real server, which fails on demand.
 
     with FaultProxy("127.0.0.1", server_port) as proxy:
         proxy.inject(Fault("PUT ", reset_up=100_000), times=2)   # the next two PUTs break off
         store = TapeStore("tape", TapeStore.Options(url=proxy.url, ...))
 
-One request a connection: the proxy asks both sides to close after each answer, so that a
-fault hits exactly the request it is meant for. Bytes of bodies are counted, not those of
-headers. No TLS. Everything it does follows from what it was told: there is no chance in it.
+Each connection carries one request, because the proxy tells both sides to close it after the answer. So a
+fault affects exactly the request that it is meant for. Offsets count bytes of bodies, not of headers. There
+is no TLS, and nothing is random.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _HEAD_MAX = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with a request whose first line begins with `line` ("PUT ", "GET /bucket/"; "": any).
+    """A failure of a request whose first line begins with `line` ("PUT ", "GET /bucket/"; "": any).
 
     Offsets count bytes of the body: `_up` of the request's, `_down` of the answer's.
 
     Attributes:
         refuse: close at once, without a byte.
-        latency: wait so many seconds before the request goes on.
-        status: answer this instead of asking the server, with `headers` and an empty body.
+        latency: wait so many seconds before the request is passed on.
+        status: answer this status, with `headers` and an empty body, without contacting the server.
         reset_up, reset_down: reset both connections (RST) after so many bytes.
-        truncate_down: end the connection in good order after so many bytes.
+        truncate_down: close the connection normally after so many bytes.
         corrupt_up, corrupt_down: flip the bits of the byte at this offset.
-        deaf: take the request, let the server do it, and reset instead of passing on the answer.
+        deaf: pass on the request, and reset both connections instead of passing on the answer.
     """
 
     line: str = ""
@@ -59,7 +59,7 @@ class _Rule:
     times: int | None
 
     def take(self, line: str) -> bool:
-        """Whether the rule applies to this request; counts it down."""
+        """Return whether the rule applies to this request, and count it."""
         if not line.startswith(self.fault.line) or self.times == 0:
             return False
         if self.skip:
@@ -71,7 +71,7 @@ class _Rule:
 
 
 class FaultProxy:
-    """Listens on a free loopback port from `__enter__` to `__exit__`; `requests` are the first lines seen."""
+    """A proxy on a free loopback port; `requests` are the first lines of all requests."""
 
     def __init__(self, host: str, port: int):
         self.requests: list[str] = []
@@ -88,7 +88,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def inject(self, fault: Fault, *, skip: int = 0, times: int | None = 1) -> None:
-        """Let `skip` matching requests pass, then do this to the next `times` (None: to all)."""
+        """Let `skip` matching requests pass, and apply the fault to the next `times` (None: all)."""
         with self._lock:
             self._rules.append(_Rule(fault, skip, times))
 
@@ -173,7 +173,7 @@ class FaultProxy:
 
 
 class _Direction:
-    """One way of a connection: passes bytes on, and fails where it was told to."""
+    """One direction of a connection: it passes bytes on, and fails at the given offsets."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class _Direction:
         _reset(self._sink)
 
     def run(self, block: bytes) -> None:
-        """Pass on `block` and all that follows."""
+        """Pass on `block` and all following bytes."""
         with contextlib.suppress(OSError):
             while self._pass(block):
                 block = self._source.recv(_BLOCK)
@@ -240,7 +240,7 @@ class _Direction:
 
 
 def _read_head(source: socket.socket, begun: bytes = b"") -> tuple[bytes, bytes]:
-    """Read up to the blank line: the head with it, and what came after; b"" when there is no head."""
+    """Return the head, including the blank line, and the bytes after it; b"" if there is no head."""
     while b"\r\n\r\n" not in begun and len(begun) < _HEAD_MAX:
         block = source.recv(_BLOCK)
         if not block:
@@ -251,7 +251,7 @@ def _read_head(source: socket.socket, begun: bytes = b"") -> tuple[bytes, bytes]
 
 
 def _closing(head: bytes) -> bytes:
-    """The same head, asking for the connection to be closed afterwards."""
+    """Return the head with `Connection: close`."""
     lines = [line for line in head.split(b"\r\n")[:-2] if not line.lower().startswith(b"connection:")]
     return b"\r\n".join([*lines, b"Connection: close", b"", b""])
 
@@ -262,12 +262,12 @@ def _answer(client: socket.socket, fault: Fault) -> None:
     client.sendall(head.encode("latin-1"))
     client.shutdown(socket.SHUT_WR)
     client.settimeout(10)
-    while client.recv(_BLOCK):  # a body on its way must not turn the answer into a reset
+    while client.recv(_BLOCK):  # a body that is still being sent must not turn the answer into a reset
         pass
 
 
 def _reset(connection: socket.socket) -> None:
-    """Make the coming close a RST, as from a peer that has crashed, and wake who reads from it.
+    """Make the next close send a RST, like a peer that crashed, and wake the thread that reads.
 
     A close while another thread waits in `recv` would send nothing until that thread returns.
     """

@@ -1,7 +1,7 @@
-"""What the cases of the kit stand on: hooks for the driver's author, one fixture, and helpers.
+"""The base of the kit's cases: hooks for the driver's author, one fixture, and helpers.
 
-pytest makes a new instance of the test class for each test, so `self` holds the
-test's own state: the driver, the checked store around it, and what has to be removed.
+pytest makes a new instance of the test class for each test, so `self` has the test's own state: the driver,
+the checked store around it, and everything that must be removed afterwards.
 """
 
 from __future__ import annotations
@@ -33,41 +33,41 @@ def needs(capability: Capability) -> Callable[[Case], Case]:
 
 
 class Harness:
-    """Hooks and helpers; the cases are in the classes that `StoreConformance` is made of."""
+    """Hooks and helpers. The cases are in the base classes of `StoreConformance`."""
 
-    #: The size in bytes above which the driver stores in parts; sizes around it are then tried too.
+    #: The size in bytes above which the driver stores in parts. The kit then also tries sizes around it.
     part_size: ClassVar[int | None] = None
-    #: The size of the blob that must flow through, and the most memory in bytes it may cost.
+    #: The size of a large blob, and the maximum memory for storing and reading it, in bytes.
     large_size: ClassVar[int] = 64 << 20
     memory_max: ClassVar[int] = 32 << 20
-    #: Whether nobody else writes to the store meanwhile; if not, listings are searched for our own only.
+    #: Whether only the test writes to the store. If not, listings are only searched for the test's own blobs.
     alone: ClassVar[bool] = True
-    #: What the driver cannot do and why: test name (or name[parameter]) -> reason. A strict xfail.
+    #: Known gaps of the driver: test name (or name[parameter]) -> reason. Each is a strict xfail.
     known_gaps: ClassVar[dict[str, str]] = {}
 
     @pytest.fixture
     def store(self) -> Store:
-        """The driver itself, new for each test, its place made. Every driver's test class defines this."""
+        """Return a new driver for each test, after its place was created. Every subclass defines this."""
         raise NotImplementedError("define a fixture `store` that returns the driver")
 
     def plant(self, store: Store, data: bytes) -> str:
         """Put bytes where the driver can read them, without the driver.
 
         Returns:
-            What a client would name (EXTERNAL), or a location (a driver without WRITE).
+            The URI for `register` (EXTERNAL), or a location (a driver without WRITE).
         """
         raise NotImplementedError("a driver with EXTERNAL or without WRITE needs `plant`")
 
     def replant(self, store: Store, planted: str, data: bytes) -> None:
-        """Put other bytes in the place of those that `plant` put there."""
+        """Replace the bytes that `plant` put there."""
         raise NotImplementedError("a driver with EXTERNAL needs `replant`")
 
     def uproot(self, store: Store, planted: str) -> None:
-        """Remove what `plant` put there."""
+        """Remove the bytes that `plant` put there."""
         raise NotImplementedError("a driver with EXTERNAL or without WRITE needs `uproot`")
 
     def leftovers(self, store: Store) -> list[Any]:
-        """What unfinished uploads have left: temporary files, parts. No test may add to it."""
+        """Return what unfinished uploads left, such as temporary files and parts. No test may add to it."""
         return list(store.attempts()) if Capability.LISTING in store.capabilities else []
 
     @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ class Harness:
 
     def _expect_gap(self, request: pytest.FixtureRequest) -> None:
         for name in self.known_gaps:
-            assert hasattr(self, name.partition("[")[0]), f"known_gaps names {name}, which is no test"
+            assert hasattr(self, name.partition("[")[0]), f"known_gaps names {name}, which is not a test"
         for name in (request.node.name, request.node.originalname):
             if name in self.known_gaps:
                 request.applymarker(pytest.mark.xfail(reason=self.known_gaps[name], strict=True))
@@ -110,13 +110,13 @@ class Harness:
     # What the cases use.
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Parametrise `size` by the class's own sizes."""
+        """Parametrize `size` with the class's own sizes."""
         if "size" in metafunc.fixturenames:
             metafunc.parametrize("size", self.sizes())
 
     @classmethod
     def sizes(cls) -> list[int]:
-        """The sizes to try: nothing, one byte, around a block, and around the driver's parts."""
+        """Return the sizes to try: nothing, one byte, around a block, and around the driver's parts."""
         sizes = {0, 1, 65_536, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 17}
         if cls.part_size:
             part = cls.part_size
@@ -125,36 +125,36 @@ class Harness:
 
     @classmethod
     def span(cls) -> int:
-        """A size that needs more than one block, and more than one part."""
+        """Return a size that needs more than one block, and more than one part."""
         return max(cls.part_size or 0, BLOCK) + 1003
 
     def key(self) -> str:
-        """A key that was never used; whatever lies under it is removed after the test."""
+        """Return a new key. Everything under it is removed after the test."""
         key = f"{uuid.uuid4()}.1"
         self._keys.append(key)
         return key
 
     def add(self, key: str, source: Reader, demands: Expectations | None = None) -> UploadResult:
-        """Add through the checked store, and see that it is removed after the test."""
+        """Add a source through the checked store. The blob is removed after the test."""
         received = self.checked.add(key, source, demands or Expectations())
         self._locations.append(received.location)
         return received
 
     def put(self, data: bytes) -> str:
-        """Bring bytes into the store, in the way it has; returns their location."""
+        """Store or register bytes, depending on the driver, and return their location."""
         if self.checked.can(Capability.WRITE):
             return self.add(self.key(), Trickle(data), Expectations(length=len(data))).location
         planted = self.put_outside(data)
         return self.checked.register(planted).location if self.checked.can(Capability.EXTERNAL) else planted
 
     def put_outside(self, data: bytes) -> str:
-        """Plant bytes, and see that they are removed after the test."""
+        """Plant bytes, which are removed after the test."""
         planted = self.plant(self.driver, data)
         self._planted.append(planted)
         return planted
 
     def missing(self) -> str:
-        """A location of the right form where nothing lies any more."""
+        """Return a valid location whose blob does not exist any more."""
         location = self.put(pattern(10))
         if self._planted:
             self.uproot(self.driver, self._planted.pop())
@@ -168,26 +168,26 @@ class Harness:
         return location
 
     def twin(self) -> Store:
-        """A second driver with the same name and options, as another process would have it."""
+        """Return a second driver with the same name and options, as another process would have it."""
         return type(self.driver)(self.driver.name, self.driver.options)
 
     def read(self, location: str, size: int, store: Store | None = None) -> bytes:
-        """All bytes at a location, of which there must not be more than `size`."""
+        """Return all bytes at a location; more than `size` are an error."""
         return read_all((store or self.driver).get(location), limit=size)
 
     def left_behind(self) -> list[Any]:
-        """What this test has added to the leftovers."""
+        """Return what this test has added to the leftovers."""
         now = [item for item in self.leftovers(self.driver) if item not in self._before]
         if not self.alone and Capability.LISTING in self.driver.capabilities:
             now = [item for item in now if getattr(item, "location", None) in self._keys]
         return now
 
     def listed(self) -> dict[str, int]:
-        """Location -> size of everything that the store lists."""
+        """Return location -> size of everything that the store lists."""
         return {blob.location: blob.size for blob in self.checked.blobs()}
 
     def assert_nothing_under(self, key: str) -> None:
-        """See that a failed upload left no blob, no part of one, and no taken key."""
+        """Assert that a failed upload left no blob and no part, and that its key is free."""
         assert self.left_behind() == []
         location = self.driver.locate(key)
         if location is not None:

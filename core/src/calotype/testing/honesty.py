@@ -1,4 +1,4 @@
-"""Cases about what a driver says of itself: its capabilities, its options, its secrets, its threads."""
+"""Cases for what a driver declares: its capabilities, options, secrets and threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from calotype.stores.options import read_options
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Trickle, assert_same, pattern, read_all
 
-#: Capability -> the methods that a driver must bring when it declares it.
+#: Capability -> the methods that a driver must implement if it declares it.
 METHODS = {
     Capability.WRITE: ["add", "locate"],
     Capability.DELETE: ["delete"],
@@ -35,7 +35,7 @@ METHODS = {
 
 
 class Honesty(Harness):
-    """What is declared is there, what is not is refused, and what is secret stays so."""
+    """Declared capabilities work, others are refused, and secrets stay secret."""
 
     @pytest.mark.parametrize("capability", METHODS, ids=lambda capability: capability.name)
     def test_what_is_declared_is_implemented(self, capability: Capability) -> None:
@@ -133,7 +133,7 @@ class Honesty(Harness):
         twin.close()
 
     def test_close_ends_the_threads(self) -> None:
-        location = self.put(pattern(self.span()))  # the core's own threads have begun by then
+        location = self.put(pattern(self.span()))  # the core's own threads are running by then
         twin, before = self.twin(), set(threading.enumerate())
         twin.get(location).close()
         if self.checked.can(Capability.WRITE):

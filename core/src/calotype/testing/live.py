@@ -1,9 +1,9 @@
-"""The conformance kit against a store as it is configured, with other data beside it.
+"""The conformance kit for a configured store, which may contain other data.
 
     pytest --pyargs calotype.testing.live --ini production.ini --store archive
 
-Keys are random, and everything is deleted after each case. Other uploads may run
-meanwhile. What the kit would have to plant outside (EXTERNAL) is not tried.
+Keys are random, and everything is deleted after each case. Other uploads may run at the same time. Cases that
+need external bytes (EXTERNAL) are not run.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class TestLiveStore(StoreConformance):
     def store(self, pytestconfig: pytest.Config) -> Store:
         checked = _open(pytestconfig)
         if not checked.can(Capability.WRITE | Capability.DELETE):
-            pytest.fail(f"store '{checked.name}' takes no uploads, or is read-only: there is nothing to try")
+            pytest.fail(f"store '{checked.name}' takes no uploads, or is read-only: there is nothing to test")
         driver = checked.driver
         driver.capabilities &= ~Capability.EXTERNAL
         return driver
 
 
 def _open(config: pytest.Config) -> CheckedStore:
-    """The store that the command line names.
+    """Return the store that the command line names.
 
     Raises:
         pytest.UsageError: an option is missing, or the ini file has no such store.

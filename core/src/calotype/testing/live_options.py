@@ -1,14 +1,14 @@
 """The pytest plugin behind `pytest --pyargs calotype.testing.live --ini calotype.ini --store NAME`.
 
-It is loaded in every pytest run where Calotype is installed, so it does nothing unless
-that module is asked for, and imports nothing.
+Every pytest run in an environment with Calotype loads it, so it imports nothing, and does nothing unless the
+command line names that module.
 """
 
 import pytest
 
 
 def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
-    """Add the options, when the live kit is to run: before arguments are read, and only then."""
+    """Add the options before arguments are parsed, if the command line names the live kit."""
     if not any(argument.partition("::")[0] == "calotype.testing.live" for argument in args):
         return
     group = parser.getgroup("calotype", "Calotype's conformance kit against a configured store")

@@ -1,4 +1,4 @@
-"""MemoryStore: the reference driver, each promise in the plainest code; and a test double."""
+"""MemoryStore: the reference driver in the simplest code, and a test double."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _URI = re.compile(r"memory:([0-9a-z.-]{1,900})", re.ASCII)
 
 @dataclass
 class Shelf:
-    """What lies in memory: our blobs, what is being written, and what belongs to others."""
+    """The bytes in memory: blobs, unfinished uploads, and external bytes."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     blobs: dict[str, tuple[bytes, datetime.datetime]] = field(default_factory=dict)
@@ -43,9 +43,9 @@ class Shelf:
 
 
 class MemoryOptions(StoreOptions):
-    """The blobs belong to the options object: two stores with the same one share them."""
+    """The options of MemoryStore. They own the blobs, so two stores with the same object share them."""
 
-    capacity: int | None = Field(None, ge=0, description="the most bytes it holds; unset: no limit")
+    capacity: int | None = Field(None, ge=0, description="maximum bytes of all blobs; unset: no limit")
     _shelf: Shelf = PrivateAttr(default_factory=Shelf)
 
     @property
@@ -54,7 +54,7 @@ class MemoryOptions(StoreOptions):
 
 
 class MemoryStore(Store[MemoryOptions]):
-    """Keeps blobs in a dictionary; registers `memory:NAME` for what tests put into `shelf.foreign`."""
+    """A driver that keeps blobs in a dictionary. `memory:NAME` is an external location in `shelf.foreign`."""
 
     Options = MemoryOptions
     schemes = ("memory",)

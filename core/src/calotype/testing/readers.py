@@ -1,8 +1,7 @@
-"""Sources that behave, and sources that do not: none can seek, and none has a length.
+"""Sources for tests, correct and faulty ones. None can seek, and none has a length.
 
-Every one of them is a `calotype.stores.Reader` and no more, so a driver that asks for
-more fails at once. Reading back goes through `read_all`, which has an end even when
-the reader has none.
+Each is a `calotype.stores.Reader` and nothing more, so a driver that needs more fails at once. `read_all`
+reads a result back, and ends even if the reader does not.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from collections.abc import Callable
 
 from calotype.stores import Reader
 
-#: How many bytes `Trickle` gives at a time, in turn: one byte, odd numbers, a page, a large block.
+#: The numbers of bytes that `Trickle` returns in turn: one byte, odd numbers, a page, a large block.
 STEPS = (1, 4096, 977, 65_536, 7, 16_384)
 
 
 def pattern(size: int, seed: int = 0) -> bytes:
-    """Return `size` bytes that are the same each time and repeat nowhere; another seed, other bytes."""
+    """Return `size` bytes without a period, always the same ones for the same seed."""
     return hashlib.shake_128(seed.to_bytes(8, "big")).digest(size)
 
 
@@ -25,14 +24,14 @@ def read_all(reader: Reader, limit: int, block: int = 1 << 18) -> bytes:
     """Read to the end and close.
 
     Raises:
-        AssertionError: the reader gives more than was asked, or more than `limit` bytes in all.
+        AssertionError: the reader returns more than was asked for, or more than `limit` bytes in total.
     """
     blocks, count = [], 0
     try:
         while data := reader.read(block):
             assert len(data) <= block, f"read({block}) gave {len(data)} bytes"
             count += len(data)
-            assert count <= limit, f"the reader goes on past the {limit} bytes that are there"
+            assert count <= limit, f"the reader returns more than the {limit} bytes that exist"
             blocks.append(data)
     finally:
         reader.close()
@@ -40,7 +39,7 @@ def read_all(reader: Reader, limit: int, block: int = 1 << 18) -> bytes:
 
 
 def assert_same(given: bytes, expected: bytes) -> None:
-    """See that two byte strings are equal; the failure says where they part, and prints neither."""
+    """Assert that two byte strings are equal. The failure names their first difference."""
     if given != expected:
         both = min(len(given), len(expected))
         at = next((at for at in range(both) if given[at] != expected[at]), both)
@@ -48,7 +47,7 @@ def assert_same(given: bytes, expected: bytes) -> None:
 
 
 class Trickle:
-    """Gives its bytes in small, uneven pieces: less than asked, and never nothing before the end."""
+    """A source that returns its bytes in small, uneven pieces."""
 
     def __init__(self, data: bytes):
         self.given = 0
@@ -69,14 +68,14 @@ class Trickle:
 
 
 class Short(Trickle):
-    """Ends `missing` bytes before the end of its data."""
+    """A source that ends `missing` bytes before the end of its data."""
 
     def __init__(self, data: bytes, missing: int = 1):
         super().__init__(data[: len(data) - missing])
 
 
 class Exploding(Trickle):
-    """Gives all of its bytes, and raises `error` where the end would be."""
+    """A source that returns all of its bytes, and then raises `error`."""
 
     def __init__(self, data: bytes, error: BaseException):
         super().__init__(data)
@@ -90,7 +89,7 @@ class Exploding(Trickle):
 
 
 class Endless:
-    """Never ends by itself; after `fuse` bytes it fails, for nobody should have read that far."""
+    """A source without an end. It fails after `fuse` bytes, because no driver should read so many."""
 
     def __init__(self, fuse: int = 64 << 20):
         self.given = 0
@@ -104,15 +103,15 @@ class Endless:
         return block
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
 
 class Flow:
-    """`size` bytes that never lie in memory together; `sha256()` tells what was given so far."""
+    """A source of `size` bytes that are never in memory together. `sha256()` is that of the bytes so far."""
 
     def __init__(self, size: int):
         self.left = size
-        self._block = pattern(1_048_573)  # a prime: no block or part ends where it ends
+        self._block = pattern(1_048_573)  # a prime, so that no block or part ends at its end
         self._digest = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
@@ -123,14 +122,14 @@ class Flow:
         return block
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
 
 class Paused(Trickle):
-    """Does `action` once, when at least `at` bytes were given: a slow source without sleep."""
+    """A source that calls `action` once, after at least `at` bytes: slow, but without sleeping."""
 
     def __init__(self, data: bytes, at: int, action: Callable[[], object]):
         super().__init__(data)

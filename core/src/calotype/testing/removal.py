@@ -1,4 +1,4 @@
-"""Cases about `delete`, `discard` and listings: gone is gone, and nothing else goes with it."""
+"""Cases for `delete`, `discard` and listings: a removed blob is gone, and no other blob is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases about `add`: whole or not at all, once, and never more than one part in memory."""
+"""Cases for `add`: all bytes or none, once, and never the whole blob in memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Endless, Exploding, Flow, Paused, Short, Trickle, assert_same, pattern
 
 WRITE, DELETE = Capability.WRITE, Capability.DELETE
-#: What the core never hands to a driver as a key.
+#: Keys that the core never passes to a driver.
 HOSTILE_KEYS = {
     "empty": "",
     "dot-dot": "../x",
@@ -39,7 +39,7 @@ HOSTILE_KEYS = {
     "not-ascii": "\N{FULLWIDTH DIGIT ONE}",
     "percent": "a%2fb",
 }
-#: What it may hand to one: "{0}" is eight random characters.
+#: Keys that it may pass; "{0}" stands for eight random characters.
 KEY_FORMS = {
     "short": "{0}",
     "mixed": "{0}-a.b-1",
@@ -50,11 +50,11 @@ RACERS = 8
 
 
 class Interrupted(BaseException):
-    """What stops a thread without being an Exception: a worker that is shut down, a KeyboardInterrupt."""
+    """An end of a thread that is no Exception, such as a KeyboardInterrupt."""
 
 
 class Meeting:
-    """Lets racers go on when each has come or has already left; nobody waits longer than five seconds."""
+    """A barrier that opens when each racer has arrived or left, or after five seconds."""
 
     def __init__(self, expected: int):
         self._missing = expected
@@ -73,7 +73,7 @@ class Meeting:
 
 
 class Uploads(Harness):
-    """`add`, through the checked store where the core would be part of it."""
+    """`add`, through the checked store if the core takes part in the promise."""
 
     @needs(WRITE)
     def test_what_goes_in_comes_out(self, size: int) -> None:
@@ -138,7 +138,7 @@ class Uploads(Harness):
 
         assert [secret for secret in self.driver.options.secrets() if secret in location] == []
 
-    # A source that breaks its promise.
+    # Sources that fail.
 
     @needs(WRITE)
     def test_a_source_that_breaks_leaves_nothing(self, size: int) -> None:

@@ -297,7 +297,7 @@ class Places:
             StoreError: the store cannot be used now.
         """
         entry, place = self._stores.entries[name], self._places.get(name)
-        if entry.create:
+        if entry.options.create:
             self.create(name)
         elif place is not None:
             place.look()

@@ -1,12 +1,11 @@
 """FileStore: images as files below one directory.
 
-A blob's path is computed from its key and never read from anywhere: `ab/KEY`, each
-step opened relative to the one before, without following links. Bytes are written to a
-file without a name and get theirs, by an exclusive link, when they are whole and on disk:
-a crash at any moment leaves nothing that looks like an image.
+The path of a blob is computed from its key: `ab/KEY`. Each step is opened relative to the previous one,
+without following links. Bytes are written to a file without a name, which gets its name by an exclusive link
+when all bytes are on disk. So a crash at any moment leaves nothing that looks like an image.
 
-The directory carries a marker, `.calotype-store`, with the store's name: a directory
-without it (a disk that is not mounted) is an error, not an empty store.
+The directory contains a marker, `.calotype-store`, with the store's name. A directory without it, such as
+the mount point of a disk that is not mounted, is an error and not an empty store.
 """
 
 from __future__ import annotations
@@ -48,14 +47,14 @@ from calotype_store_file.incoming import ATTEMPT, INCOMING, Incoming
 __all__ = ["FileOptions", "FileStore"]
 
 BLOCK = 1 << 19
-#: Bytes of the file system that stay free by default, or a hundredth of it.
+#: Bytes of the file system that stay free by default; a hundredth of it if that is less.
 MIN_FREE = 256 << 20
-#: Errors that stay until an operator changes a path, an owner or a mode.
+#: Errors that remain until an operator changes a path, an owner or a mode.
 OPERATORS = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class FileOptions(StoreOptions):
-    """The options `store.NAME.*` of a file store."""
+    """The options `store.NAME.*` of the driver file."""
 
     path: Path = Field(description="directory for the images; each store needs its own")
     file_mode: str = Field("0640", pattern="^0?[46][04][04]$", description="permissions of images, octal")
@@ -82,7 +81,7 @@ class FileOptions(StoreOptions):
 
 
 class FileStore(Store[FileOptions]):
-    """Images as files on a local or shared file system; no state but what lies on disk."""
+    """Images as files on a local or shared file system. All state is on disk."""
 
     Options = FileOptions
     capabilities = Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.LISTING
@@ -155,10 +154,10 @@ class FileStore(Store[FileOptions]):
                     yield Blob(match["key"] if match else "", status.st_size, layout.modified(status))
 
     def create(self) -> None:
-        """Make the directory with its marker, or mark a freshly mounted empty file system.
+        """Create the directory with its marker, or mark an empty file system that is mounted there.
 
-        An empty directory that is no mount point stays as it is: it may be the place
-        where a disk is missing. Whoever means it puts an empty marker there.
+        An empty directory that is no mount point stays unchanged, because a disk may be missing there. To use
+        it, an operator puts an empty marker into it.
         """
         with self._translated():
             path = self.options.path
@@ -174,14 +173,14 @@ class FileStore(Store[FileOptions]):
         with self._translated(), self._root() as root:
             self._need_room(root, None, 1)
 
-    # Where things lie.
+    # Paths.
 
     def _key(self, location: str) -> str:
         return key_of(self.name, location, "file:")
 
     @contextlib.contextmanager
     def _at(self, location: str) -> Iterator[tuple[int, str]]:
-        """Open the directory of a location that should be there; what is missing in it is BlobNotFound."""
+        """Open the directory of a location; raise BlobNotFound if it, or a file in it, is missing."""
         key = self._key(location)
         with self._translated(), self._root() as root:
             try:
@@ -192,7 +191,7 @@ class FileStore(Store[FileOptions]):
 
     @contextlib.contextmanager
     def _root(self, *, adopt: bool = False) -> Iterator[int]:
-        """Open the store's directory, after a look whether it is the right one and nobody else's."""
+        """Open the store's directory, and check that it is the store's own."""
         try:
             root = os.open(self.options.path, layout.DIRECTORY)
         except FileNotFoundError as error:
@@ -203,7 +202,7 @@ class FileStore(Store[FileOptions]):
             ) from error
         try:
             if os.fstat(root).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise Misconfigured(self.name, "its directory can be written by others: chmod go-w it")
+                raise Misconfigured(self.name, "its directory is writable for others: chmod go-w it")
             self._check_marker(root, adopt)
             yield root
         finally:
@@ -226,7 +225,7 @@ class FileStore(Store[FileOptions]):
             )
 
     def _make(self, path: Path) -> None:
-        """Make the directory and its marker appear as one."""
+        """Create the directory together with its marker, atomically."""
         make_directory(path.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
@@ -237,7 +236,7 @@ class FileStore(Store[FileOptions]):
             temporary.rename(path)
         except OSError as error:
             shutil.rmtree(temporary)
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # somebody else was faster
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster
                 raise
         parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -246,7 +245,7 @@ class FileStore(Store[FileOptions]):
             os.close(parent)
 
     def _open_blob(self, shard: int, key: str) -> int:
-        """Open an image's file; O_NONBLOCK, for somebody may have put a FIFO there."""
+        """Open an image's file. O_NONBLOCK, because it could be a FIFO."""
         try:
             descriptor = os.open(
                 key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=shard
@@ -263,7 +262,7 @@ class FileStore(Store[FileOptions]):
     # Writing.
 
     def _copy(self, source: Reader, incoming: Incoming, root: int, left: int | None) -> int:
-        """Copy to the end; only what writing raises is translated, the source's errors go through."""
+        """Copy all bytes. Convert only errors of writing; errors of the source pass."""
         written = 0
         while block := source.read(BLOCK):
             written += len(block)
@@ -277,7 +276,7 @@ class FileStore(Store[FileOptions]):
         return written
 
     def _publish(self, root: int, shard: int, key: str, incoming: Incoming, written: int) -> None:
-        """Give the bytes their name. With a quota, one upload after the other: the last look decides."""
+        """Give the file its name. With a quota, uploads take turns, and the check before the link decides."""
         with marker.locked(root) if self.options.quota is not None else contextlib.nullcontext():
             self._need_room(root, self._quota_left(root), written, 0)
             try:
@@ -292,7 +291,7 @@ class FileStore(Store[FileOptions]):
             raise
 
     def _sync_entry(self, root: int, shard: int) -> None:
-        """Make the shard's own name durable, once: it may be new, and is never taken away."""
+        """Make the shard's own name durable. Once is enough, because shards are never removed."""
         status = os.fstat(shard)
         if (entry := (status.st_dev, status.st_ino)) not in self._synced:
             self._sync(root)
@@ -303,7 +302,7 @@ class FileStore(Store[FileOptions]):
         return None if quota is None else quota - sum(blob.size for blob in layout.blobs(root))
 
     def _need_room(self, root: int, left: int | None, size: int, coming: int | None = None) -> None:
-        """See that an image of `size` bytes fits, of which `coming` (None: all) are still to be written."""
+        """Raise StoreFull unless `size` bytes fit, of which `coming` (None: all) are not written yet."""
         if left is not None and size > left:
             raise StoreFull(self.name, "it is full: its quota is used up")
         disk, coming = os.fstatvfs(root), size if coming is None else coming
@@ -321,7 +320,7 @@ class FileStore(Store[FileOptions]):
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn the operating system's errors into ours; their paths stay in the chained cause."""
+        """Convert OSErrors into StoreErrors. Paths remain in the chained cause."""
         try:
             yield
         except OSError as error:

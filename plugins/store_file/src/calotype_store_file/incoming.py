@@ -1,4 +1,4 @@
-"""A file that is being written, and has no name yet that anybody would look for."""
+"""Files that are being written, and do not have their final name yet."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from calotype.stores import give_to_owner_of
 
 INCOMING = ".incoming-"
 ATTEMPT = re.compile(re.escape(INCOMING) + r"(?P<key>[^~]*)~[0-9a-f]+")
-#: What a file system without O_TMPFILE answers: NFS, FUSE, some overlays.
+#: The errors of a file system without O_TMPFILE: NFS, FUSE, some overlays.
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
 class Incoming:
-    """A file that is being written: without a name where the file system can, else `.incoming-KEY~RANDOM`."""
+    """A file that is being written. Without O_TMPFILE, its name is `.incoming-KEY~RANDOM`."""
 
     def __init__(self, root: int, key: str, mode: int):
         self.name: str | None = None
@@ -40,7 +40,7 @@ class Incoming:
                 os.unlink(self.name, dir_fd=self._root)
 
     def write(self, block: bytes, *, sparse: bool) -> None:
-        """Write all of a block; zeros are left out as a hole."""
+        """Write a block; with `sparse`, leave a hole instead of zeros."""
         if sparse and not block[0] and not block[-1] and block == bytes(len(block)):
             os.lseek(self.descriptor, len(block), os.SEEK_CUR)
             return
@@ -49,12 +49,12 @@ class Incoming:
             rest = rest[os.write(self.descriptor, rest) :]
 
     def finish(self, size: int) -> None:
-        """Set length and permissions: a hole at the end is not written by anybody."""
+        """Set the length, because a hole at the end was not written, and the permissions."""
         os.ftruncate(self.descriptor, size)
         os.fchmod(self.descriptor, self._mode)
 
     def link(self, shard: int, key: str) -> None:
-        """Give the file its final name; raises FileExistsError when that is taken."""
+        """Give the file its final name; raises FileExistsError if it is taken."""
         if self.name is None:
             os.link(f"/proc/self/fd/{self.descriptor}", key, dst_dir_fd=shard, follow_symlinks=True)
         else:

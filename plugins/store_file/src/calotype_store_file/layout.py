@@ -1,4 +1,4 @@
-"""Where an image's file lies, and what lies there: `ab/KEY`, each step relative to the one before."""
+"""The layout of the directory: `ab/KEY`. Each step is opened relative to the previous one."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from collections.abc import Iterator
 from calotype.stores import Blob, give_to_owner_of
 from calotype.stores.contract import KEY
 
-#: What root makes belongs to the owner of the directory that it is in, who could not use it otherwise: a
-#: command that root runs must leave a store that the service can write to.
-#: How directories are opened: they, and no link to one.
+#: Flags for opening a directory, but no link to one.
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def shard_name(key: str) -> str:
-    """The directory of a key: its first two letters or digits; of 256, each of a million images has 4,000."""
+    """Return a key's directory: its first two letters or digits. Of a million images, each has some 4,000."""
     return key.replace("-", "").replace(".", "")[:2].ljust(2, "0")
 
 
 @contextlib.contextmanager
 def open_shard(root: int, key: str, make: int | None = None) -> Iterator[int]:
-    """Open the directory of a key, following no link; `make` is the mode of a new one."""
+    """Open the directory of a key, following no links; `make` is the mode of a new one."""
     name = shard_name(key)
     if make is not None:
         with contextlib.suppress(FileExistsError):
@@ -37,6 +35,7 @@ def open_shard(root: int, key: str, make: int | None = None) -> Iterator[int]:
 
 
 def blobs(root: int) -> Iterator[Blob]:
+    """Yield the images in the directory."""
     for shard in _directories(root):
         with opened(shard, root) as directory:
             for name in os.listdir(directory):
@@ -52,6 +51,7 @@ def _directories(directory: int) -> list[str]:
 
 @contextlib.contextmanager
 def opened(name: str, directory: int | None) -> Iterator[int]:
+    """Open a directory for the duration of the block."""
     descriptor = os.open(name, DIRECTORY, dir_fd=directory)
     try:
         yield descriptor
@@ -60,7 +60,7 @@ def opened(name: str, directory: int | None) -> Iterator[int]:
 
 
 def regular(directory: int, name: str) -> os.stat_result | None:
-    """The status of a regular file; None for anything else, and for what has just gone."""
+    """Return the status of a regular file; None for anything else, or if it was just removed."""
     with contextlib.suppress(FileNotFoundError):
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):

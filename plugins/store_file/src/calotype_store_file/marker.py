@@ -1,4 +1,4 @@
-"""The marker `.calotype-store`: it says that the directory is a store's, and whose."""
+"""The marker `.calotype-store`, which names the store that a directory belongs to."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def read(root: int) -> str:
 
 @contextlib.contextmanager
 def locked(root: int) -> Iterator[int]:
-    """Hold the store's lock, which is the one on its marker: across threads, processes and NFS hosts."""
+    """Hold the lock on the marker, which excludes other threads, processes and NFS hosts."""
     with open_marker(root, os.O_RDWR) as marker:
         fcntl.flock(marker, fcntl.LOCK_EX)
         yield marker
 
 
 def adopt(root: int, name: str) -> str:
-    """Write the store's name into an empty marker; returns the owner, who may have been faster."""
+    """Write the store's name into an empty marker. Return the owner; another store may have been faster."""
     with locked(root) as marker:
         owner = read(root)
         if not owner:

@@ -1,4 +1,4 @@
-"""Images that lie on web servers: read by reference, and never other bytes than were registered."""
+"""The driver HttpStore: images on web servers. It returns no other bytes than the registered ones."""
 
 from calotype_store_http.store import HttpOptions, HttpStore
 

@@ -1,4 +1,4 @@
-"""A source as a location tells of it: its URL, and by what a change of its bytes is noticed."""
+"""A source as a location describes it: its URL, and validators that show a change of its bytes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from calotype.egress import URL_MAX, Answer, BadAnswer, parse
 
 #: A strong validator; a weak one (W/"...") does not promise the same bytes.
 ETAG = r'^"[\x21\x23-\x7e]{1,200}"$'
-#: The one form of a date that HTTP servers write today.
+#: The only form of a date that HTTP servers write today.
 DATE = r"^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT$"
 CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<size>[0-9]{1,18}|\*)", re.ASCII)
 LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class Source(BaseModel):
-    """What a location holds, as JSON. Unset: the source does not tell.
+    """The content of a location, which is JSON. Values that the source does not send are unset.
 
-    `size` is in bytes; `etag` is a strong ETag with its quotes; `modified` is the
-    Last-Modified header as it came.
+    `size` is in bytes, `etag` is a strong ETag with its quotes, and `modified` is the Last-Modified header.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
@@ -31,12 +30,12 @@ class Source(BaseModel):
     modified: str | None = Field(None, pattern=DATE)
 
     def written(self) -> str:
-        """The location's text."""
+        """Return the location's text."""
         return self.model_dump_json(exclude_none=True)
 
     @classmethod
     def read(cls, location: str) -> Source:
-        """Take a location's text apart, as strictly as if a client had sent it; raises ValueError."""
+        """Parse a location's text, as strictly as if a client had sent it; raises ValueError."""
         source = cls.model_validate_json(location)
         if source.written() != location:
             raise ValueError("not written as this class writes it")
@@ -44,17 +43,17 @@ class Source(BaseModel):
 
     @property
     def pinned(self) -> bool:
-        """Whether two reads can be told to be of the same bytes, so that one may go on for the other."""
+        """Whether a validator shows that two reads return the same bytes, so that a download can resume."""
         return self.etag is not None or self.modified is not None
 
     def conditions(self) -> dict[str, str]:
-        """Headers by which a server refuses to give other bytes; not all servers heed them."""
+        """Return headers that make a server refuse to send other bytes. Not all servers obey them."""
         if self.etag is not None:
             return {"If-Match": self.etag}
         return {"If-Unmodified-Since": self.modified} if self.modified is not None else {}
 
     def is_still(self, now: Source) -> bool:
-        """Whether what the source tells now is what it told then; a validator that vanished is a change."""
+        """Return whether the validators are unchanged. A validator that is missing now is a change."""
         if self.size is not None and now.size is not None and self.size != now.size:
             return False
         if self.etag is not None:
@@ -63,10 +62,10 @@ class Source(BaseModel):
 
 
 def describe(url: str, answer: Answer) -> Source:
-    """What an answer with status 200 or 206 tells of the source at this URL.
+    """Return the source that an answer with status 200 or 206 describes.
 
     Raises:
-        BadAnswer: its length or its range makes no sense.
+        BadAnswer: the length or the range of the answer is invalid.
     """
     return Source(
         url=parse(url).url,
@@ -77,7 +76,7 @@ def describe(url: str, answer: Answer) -> Source:
 
 
 def first_byte(answer: Answer) -> int:
-    """Where in the blob the answer's body begins; raises BadAnswer."""
+    """Return the position in the blob at which the answer's body begins; raises BadAnswer."""
     return int(_content_range(answer)["first"]) if answer.status == 206 else 0
 
 

@@ -1,4 +1,4 @@
-"""HttpStore: a read-only store whose blobs lie on other people's web servers."""
+"""HttpStore: a read-only store whose blobs are on other people's web servers."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9.-]{1,253}$")]
 
-#: The longest URL of a location, which leaves room for what else a location holds.
+#: The longest URL in a location, which leaves room for the validators.
 KEPT_URL_MAX = 1000
 
 
 class HttpOptions(StoreOptions):
-    """What may be fetched from, and how patiently; see README.md."""
+    """The allowed sources, timeouts and limits; see README.md."""
 
     schemes: tuple[Literal["https", "http"], ...] = Field(
         ("https", "http"), min_length=1, description="URI schemes that clients may use"
@@ -83,20 +83,20 @@ class HttpOptions(StoreOptions):
     verify: bool = Field(True, description="check certificates; false only for tests")
 
     def policy(self) -> EgressPolicy:
-        """These options as the policy of the way out."""
+        """Return these options as a policy of `calotype.egress`."""
         names = EgressPolicy.__dataclass_fields__
         return EgressPolicy(**{name: value for name, value in self if name in names})
 
 
 class HttpStore(Store[HttpOptions]):
-    """Reads by reference; every connection passes the whole check of `calotype.egress` anew."""
+    """Images that are read from their sources; `calotype.egress` checks every connection anew."""
 
     Options = HttpOptions
     schemes: tuple[str, ...] = ("https", "http")
     capabilities = Capability.EXTERNAL | Capability.RANGES | Capability.DIRECT_URL
 
     def __init__(self, name: str, options: HttpOptions, resolver: Resolver = resolve):
-        """`resolver` gives the addresses of a name; tests bring their own."""
+        """Keep the options. `resolver` returns the addresses of a name; tests use their own."""
         super().__init__(name, options)
         self.schemes = options.schemes
         if not options.verify:
@@ -108,16 +108,16 @@ class HttpStore(Store[HttpOptions]):
         self._public = Egress(replace(policy, allowed_networks=(), allowed_hosts=()), resolver)
 
     def check_uri(self, uri: str) -> None:
-        """Refuse what the options forbid to fetch, as far as the URL itself tells; nothing is looked up."""
+        """Refuse a URL whose form, scheme, port or address the options forbid, without a look-up."""
         with self._for_namer.errors():
             self._egress.check_form(uri)
 
     def register(self, uri: str) -> Stored:
-        """Look at the source, without reading it, and note what tells its bytes from others.
+        """Request one byte of the source, and keep its validators in the location.
 
         Raises:
-            BadLocation: a URL that must not be fetched, or a source whose answers cannot be used.
-            BlobNotFound: the source does not have it, or does not give it to us.
+            BadLocation: the URL must not be fetched, or the source's answers cannot be used.
+            BlobNotFound: the source does not have the bytes, or refuses to send them.
             Unavailable: the source cannot be reached now.
         """
         if len(uri) > KEPT_URL_MAX:
@@ -131,9 +131,9 @@ class HttpStore(Store[HttpOptions]):
         return Stored(source.written(), source.size)
 
     def open_uri(self, uri: str) -> Opened:
-        """Open the source for one reading of it all, by one request as long as nothing breaks.
+        """Open the source to read all of it once, with a single request unless the connection breaks.
 
-        A redirect may lead each request to another mirror, with validators of its own: see `_resume`.
+        A redirect may lead each request to another mirror with other validators: see `_resume`.
 
         Raises:
             BadLocation, BlobNotFound, Unavailable: as `register`.
@@ -154,10 +154,10 @@ class HttpStore(Store[HttpOptions]):
             return Opened(SourceReader(self._for_namer, source, fetch, 0, source.size), source.size)
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
-        """Open the source at `offset`; a source without ranges is read up to there.
+        """Open the source at `offset`. If it does not support ranges, the bytes before are read and dropped.
 
         Raises:
-            BlobChanged: the source tells another size, ETag or Last-Modified than when registered.
+            BlobChanged: the size, ETag or Last-Modified differs from the registered one.
             BlobNotFound, BadLocation, Unavailable: as `register`.
         """
         source = self._source(location)
@@ -174,7 +174,7 @@ class HttpStore(Store[HttpOptions]):
             return SourceReader(self._for_reader, source, fetch, offset, None if size is None else end)
 
     def size(self, location: str) -> int | None:
-        """The size in bytes, after a look whether the source is still the same; raises as `get`."""
+        """Return the size in bytes if the source is unchanged; raises what `get` raises."""
         source = self._source(location)
         with self._for_reader.errors():
             now = self._look(source.url, source.conditions())
@@ -182,7 +182,7 @@ class HttpStore(Store[HttpOptions]):
         return now.size if source.size is None else source.size
 
     def direct_url(self, location: str, expires: int) -> str | None:
-        """The source's own URL, if anybody may reach it: None for one in an allowed private network."""
+        """Return the source's own URL; None if its address is private, and allowed only for this service."""
         source = self._source(location)
         try:
             self._public.check(source.url)
@@ -191,7 +191,7 @@ class HttpStore(Store[HttpOptions]):
         return source.url
 
     def check(self) -> None:
-        """There is nothing to reach beforehand; only the certificates must be there."""
+        """Check that the CA certificates can be read. There is no server to contact."""
         try:
             ssl.create_default_context(cafile=self.options.ca_bundle)
         except OSError as error:
@@ -204,15 +204,15 @@ class HttpStore(Store[HttpOptions]):
             raise BadLocation(self.name, "not a location that this store has written") from error
 
     def _look(self, url: str, conditions: dict[str, str]) -> Source:
-        """Ask for one byte: many servers refuse HEAD, and only so it shows whether they have ranges."""
+        """Request one byte. Many servers refuse HEAD, and only so it shows whether they support ranges."""
         with contextlib.closing(self._ask(url, {**conditions, "Range": "bytes=0-0"})) as answer:
             return describe(url, answer)
 
     def _resume(self, source: Source, uri: str, position: int) -> Answer:
-        """Go on after a break: at the mirror that answered first, or else wherever the URI leads now.
+        """Resume at the mirror that answered first, or else wherever the URI leads now.
 
         Raises:
-            Unreachable: neither tells the validators of the first answer.
+            Unreachable: neither has the validators of the first answer.
         """
         for url in dict.fromkeys((source.url, parse(uri).url)):
             with contextlib.suppress(StoreError, EgressError):
@@ -220,7 +220,7 @@ class HttpStore(Store[HttpOptions]):
         raise Unreachable("broke off, and does not go on with the same bytes", parse(source.url).host)
 
     def _fetch(self, source: Source, position: int, end: int | None) -> Answer:
-        """Open the source so that its next byte is the one at `position` of what was registered."""
+        """Open the registered source so that the next byte is the one at `position`."""
         headers = source.conditions()
         if position or end != source.size:
             headers["Range"] = f"bytes={position}-{'' if end is None or end <= position else end - 1}"
@@ -234,7 +234,7 @@ class HttpStore(Store[HttpOptions]):
         return answer
 
     def _skip(self, answer: Answer, count: int) -> None:
-        """Read up to a position, where a source without ranges began at its first byte."""
+        """Read and drop bytes, because a source without ranges begins with its first byte."""
         if count < 0:
             raise BadAnswer("answers with another range than was asked for", answer.host)
         while count and (block := answer.read(count)):
@@ -245,7 +245,7 @@ class HttpStore(Store[HttpOptions]):
             raise BlobChanged(self.name, CHANGED)
 
     def _ask(self, url: str, headers: dict[str, str], *, endless: bool = False) -> Answer:
-        """An answer with a body, status 200 or 206; any other status is an error."""
+        """Return an answer with status 200 or 206; any other status is an error."""
         answer = self._egress.open("GET", url, headers, endless=endless)
         if answer.status in (200, 206):
             return answer

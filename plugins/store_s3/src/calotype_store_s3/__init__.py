@@ -1,4 +1,4 @@
-"""Images as objects in S3, or in what speaks like it: the driver is `S3Store`."""
+"""The driver S3Store: images as objects in S3, or in a service with the same API."""
 
 from calotype_store_s3.store import S3Options, S3Store
 

@@ -1,4 +1,4 @@
-"""The connection of one store to its bucket: one boto3 client, made when first used, for all threads."""
+"""The connection of one store to its bucket: one boto3 client for all threads, made at the first use."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from calotype_store_s3.options import S3Options
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
-#: Connections kept open for reads, beside those that parts are sent over.
+#: Connections kept open for reads, in addition to those for sending parts.
 READERS = 32
 
 
 class Bucket:
-    """Calls on the bucket; whatever botocore raises comes out as a StoreError."""
+    """Calls on the bucket. Errors of botocore are raised as StoreErrors."""
 
     def __init__(self, store: str, options: S3Options):
         self.store = store
         self.options = options
-        #: Whether the server knows If-None-Match on writes, until it says that it does not.
+        #: Whether the server implements If-None-Match for writes; true until it refuses one.
         self.conditional = True
         self._lock = threading.Lock()
         self._turns: weakref.WeakValueDictionary[str, threading.Lock] = weakref.WeakValueDictionary()
         self._clients: dict[str | None, BaseClient] = {}
 
     def call(self, operation: str, **parameters: Any) -> dict:
-        """Do one S3 operation on the bucket and return its answer."""
+        """Do one S3 operation on the bucket, and return the answer."""
         try:
             return getattr(self.client(), operation)(Bucket=self.options.bucket, **parameters)
         except (ClientError, BotoCoreError) as error:
             raise self.explained(error) from error
 
     def pages(self, operation: str, **parameters: Any) -> Iterator[dict]:
-        """Each page of a listing."""
+        """Yield the pages of a listing."""
         try:
             paginator = self.client().get_paginator(operation)
             yield from paginator.paginate(Bucket=self.options.bucket, **parameters)
@@ -49,7 +49,7 @@ class Bucket:
             raise self.explained(error) from error
 
     def signed_url(self, name: str, expires: int) -> str:
-        """A URL that reads the object, good for `expires` seconds, for the endpoint that clients see."""
+        """Return a URL for reading the object, valid for `expires` seconds, at the endpoint for clients."""
         try:
             return self.client(self.options.public_endpoint).generate_presigned_url(
                 "get_object", Params={"Bucket": self.options.bucket, "Key": name}, ExpiresIn=expires
@@ -58,23 +58,23 @@ class Bucket:
             raise self.explained(error) from error
 
     def explained(self, error: Exception) -> StoreError:
-        """The contract's error for what botocore raised."""
+        """Return the contract's error for an error of botocore."""
         return explain(self.store, error, virtual=not self.options.path_style)
 
     def client(self, endpoint: str | None = None) -> BaseClient:
-        """The one client for the endpoint (None: the store's own), kept: building it takes 0.1 s."""
+        """Return the kept client for the endpoint (None: the store's own). Making one takes 0.1 s."""
         with self._lock:
             if endpoint not in self._clients:
                 self._clients[endpoint] = _client(self.options, endpoint or self.options.endpoint_url)
             return self._clients[endpoint]
 
     def turn(self, name: str) -> threading.Lock:
-        """The lock of those in this process that want to make the same object."""
+        """Return the lock of all uploads of the same object in this process."""
         with self._lock:
             return self._turns.setdefault(name, threading.Lock())
 
     def close(self) -> None:
-        """End the connections; the next call would begin anew."""
+        """Close the connections. A later call would make a new client."""
         with self._lock:
             clients, self._clients = self._clients, {}
         for client in clients.values():
@@ -82,7 +82,7 @@ class Bucket:
 
 
 def _client(options: S3Options, endpoint: str | None) -> BaseClient:
-    # boto3 is loaded with the first client: an installed driver that nobody uses costs no memory.
+    # boto3 is loaded with the first client, so that an unused driver takes no memory.
     import boto3.session
     from botocore.config import Config
 

@@ -1,7 +1,7 @@
-"""From what botocore raises to the contract's errors, in one place.
+"""The map from botocore's errors to the contract's errors.
 
-Reasons reach clients: they name no host, key, bucket or credential. They do name
-the option that is likely to be wrong. botocore's own text is chained, for the log.
+Reasons reach clients, so they name no host, key, bucket or credential. They name the option that is
+probably wrong. botocore's own error is chained, for the log.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ WRONG_REGION = "the bucket belongs to another region or endpoint (set region, or
 CLOCK = "the clocks differ too much (set this machine's clock by NTP)"
 CHECKSUM = "it refuses this form of checksum (set checksums = when_required)"
 
-#: What the server's error codes mean, where the status alone would say less. Until an operator has changed
-#: something, all is refused with these:
+#: Reasons for the server's error codes that say more than the status. These stay until an operator changes
+#: something:
 MISCONFIGURED = {
     "NoSuchBucket": NO_BUCKET,
     "InvalidBucketName": "it refuses the bucket's name (set bucket)",
@@ -34,7 +34,7 @@ MISCONFIGURED = {
     "InvalidLocationConstraint": WRONG_REGION,
     "InvalidRegion": WRONG_REGION,
 }
-#: These pass, or concern one request.
+#: These are temporary, or concern one request.
 UNAVAILABLE = {
     "ExpiredToken": f"{REFUSES}: they have expired",
     "InvalidToken": f"{REFUSES}: the session token is wrong",
@@ -45,7 +45,7 @@ UNAVAILABLE = {
     "XAmzContentSHA256Mismatch": "the bytes changed on their way to it",
     "BadDigest": "the bytes changed on their way to it",
     "InvalidDigest": CHECKSUM,
-    "NotImplemented": f"it does not know a feature that we ask for; perhaps {CHECKSUM}",
+    "NotImplemented": f"it does not implement a feature that this request uses; perhaps {CHECKSUM}",
     "KMS.NotFoundException": "its encryption key does not exist (set kms_key_id)",
     "KMS.DisabledException": "its encryption key is switched off",
     "InvalidStorageClass": "it does not know the storage class (set storage_class)",
@@ -62,9 +62,9 @@ MISSING = {"NoSuchKey", "NoSuchVersion"}
 
 
 def code_of(error: BaseException | None) -> str:
-    """The server's error code, "" for an error that did not come from the server.
+    """Return the server's error code, "" for an error that did not come from the server.
 
-    A HEAD's answer has no body, so its code is just its status. A StoreError has the code of its cause.
+    The answer to a HEAD has no body, so its code is the status. A StoreError has the code of its cause.
     """
     if isinstance(error, StoreError):
         error = error.__cause__
@@ -72,7 +72,7 @@ def code_of(error: BaseException | None) -> str:
 
 
 def lost_answers(outcome: BaseException | dict[str, Any] | None) -> bool:
-    """Whether an answer got lost on the way to this one, so that the server may have done the same before."""
+    """Return whether an earlier answer may be lost, so that the server may have done the operation twice."""
     if isinstance(outcome, StoreError):
         outcome = outcome.__cause__
     if isinstance(outcome, aws.ClientError):
@@ -84,7 +84,7 @@ def lost_answers(outcome: BaseException | dict[str, Any] | None) -> bool:
 
 
 def explain(store: str, error: Exception, *, virtual: bool = False) -> StoreError:
-    """Return the contract's error for an error of botocore. `virtual`: the bucket is in the host name."""
+    """Return the contract's error for an error of botocore; `virtual`: the bucket is in the host name."""
     if isinstance(error, aws.ClientError):
         return _refusal(store, error)
     if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
@@ -105,7 +105,7 @@ def explain(store: str, error: Exception, *, virtual: bool = False) -> StoreErro
     if isinstance(error, aws.NoRegionError):
         return Misconfigured(store, "its region is not known (set region)")
     if isinstance(error, aws.ParamValidationError):
-        return Misconfigured(store, "an option's value is not one that S3 takes")
+        return Misconfigured(store, "S3 does not accept the value of an option")
     if isinstance(error, aws.HTTPClientError):
         return Unavailable(store, "the connection broke")
     return Unavailable(store, f"the request failed with {type(error).__name__}")
@@ -119,7 +119,7 @@ def _refusal(store: str, error: aws.ClientError) -> StoreError:
             store, "it asks us to slow down", retry_after(metadata.get("HTTPHeaders", {}).get("retry-after"))
         )
     if code in FULL or status in (413, 507):
-        return StoreFull(store, FULL.get(code, "it is full, or takes no image of that size"))
+        return StoreFull(store, FULL.get(code, "it is full, or accepts no image of this size"))
     if code in MISCONFIGURED:
         return Misconfigured(store, MISCONFIGURED[code])
     if code in UNAVAILABLE:
@@ -145,5 +145,5 @@ def _tls_reason(text: str, virtual: bool) -> str:
     if "WRONG_VERSION_NUMBER" in text or "wrong version number" in text:
         return "it does not speak TLS (set endpoint_url to http://)"
     if "certificate verify failed" in text:
-        return "its TLS certificate is not vouched for by a CA that we know (set ca_bundle)"
+        return "its TLS certificate is not signed by a known CA (set ca_bundle)"
     return "TLS failed (set endpoint_url, or ca_bundle)"

@@ -1,4 +1,4 @@
-"""What an operator can set for an S3 store. Only `bucket` has to be."""
+"""The options of an S3 store. Only `bucket` is required."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+/?$")]
 
 
 class S3Options(StoreOptions):
-    """What `store.NAME.*` may say when the driver is s3."""
+    """The options `store.NAME.*` of the driver s3."""
 
     bucket: str = Field(
         pattern=r"^[A-Za-z0-9._-]{3,255}$",
@@ -100,16 +100,16 @@ class S3Options(StoreOptions):
         if self.kms_key_id and not (self.sse or "").startswith("aws:kms"):
             raise ValueError("kms_key_id needs sse = aws:kms")
         if self.ca_bundle and not self.verify:
-            raise ValueError("ca_bundle is of no use with verify = false")
+            raise ValueError("ca_bundle has no effect with verify = false")
         return self
 
     @property
     def path_style(self) -> bool:
-        """Whether the bucket stands in the path of URLs."""
+        """Whether the bucket is in the path of URLs."""
         return self.addressing == "path" or (self.addressing == "auto" and self.endpoint_url is not None)
 
     @property
     def part_memory(self) -> int:
-        """Bytes of parts that one upload may hold; half of `memory` where botocore copies what it sends."""
+        """The bytes of parts that one upload may hold: half of `memory` if botocore copies what it sends."""
         tls = not (self.endpoint_url or "").startswith("http://")
         return self.memory // 2 if tls and self.checksums == "when_supported" else self.memory

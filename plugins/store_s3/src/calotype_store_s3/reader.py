@@ -10,7 +10,7 @@ from calotype.stores.toolkit import ResumingReader
 from calotype_store_s3.bucket import Bucket
 from calotype_store_s3.errors import code_of
 
-#: The errors of a conditional request whose object is another now, or gone.
+#: Error codes for a conditional request whose object was replaced or removed.
 CHANGED = {"PreconditionFailed", "412", "NoSuchKey", "404", "InvalidRange", "416"}
 
 

@@ -1,4 +1,4 @@
-"""The S3 driver: one object a blob, named by prefix and key."""
+"""The S3 driver: each blob is one object, named by prefix and key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from calotype_store_s3.reader import ObjectReader
 from calotype_store_s3.upload import Upload, abort_all
 
 SCHEME = "s3:"
-#: Signatures of version 4 are good for a week at most, in seconds.
+#: The longest validity of a signature of version 4, in seconds.
 WEEK = 7 * 24 * 3600
 
 
@@ -42,7 +42,7 @@ class S3Store(Store[S3Options]):
         self._bucket = Bucket(name, options)
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
-        """Open an object at an offset; past its end there are no bytes."""
+        """Open an object at an offset. Beyond its end there are no bytes."""
         name = self._object(location)
         if length == 0:
             self.size(location)
@@ -55,41 +55,41 @@ class S3Store(Store[S3Options]):
             raise
 
     def size(self, location: str) -> int:
-        """The object's size in bytes."""
+        """Return the object's size in bytes."""
         name = self._object(location)
         try:
             return self._bucket.call("head_object", Key=name)["ContentLength"]
         except BlobNotFound:
-            # A HEAD does not tell a missing object from a missing bucket, and the latter loses no image.
+            # The answer to a HEAD does not tell a missing object from a missing bucket, which loses no image.
             self._need_bucket()
             raise
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
-        """Store a source whole, in one request or in parts."""
+        """Store a source, in one request or in parts."""
         location = self.locate(key)
         return Stored(location, Upload(self._bucket, self._object(location)).run(source, size))
 
     def delete(self, location: str) -> None:
-        """Remove an object. S3 does not say whether there was one, so it is asked first."""
+        """Remove an object. A HEAD comes first, because a DELETE does not report whether there was one."""
         self.size(location)
         self._bucket.call("delete_object", Key=self._object(location))
 
     def discard(self, key: str) -> None:
-        """Abort every multipart upload of the key and remove its object."""
+        """Abort all multipart uploads of the key, and remove its object."""
         name = self._object(self.locate(key))
         abort_all(self._bucket, name)
         self._bucket.call("delete_object", Key=name)
 
     def locate(self, key: str) -> str:
-        """`s3:KEY`."""
+        """Return `s3:KEY`."""
         return SCHEME + key
 
     def direct_url(self, location: str, expires: int) -> str:
-        """A presigned URL for the public endpoint, good for a week at most."""
+        """Return a presigned URL at the public endpoint, valid for a week at most."""
         return self._bucket.signed_url(self._object(location), min(expires, WEEK))
 
     def blobs(self) -> Iterator[Blob]:
-        """Every object whose name is prefix and key; others in the bucket are not ours."""
+        """Yield every object whose name is prefix and key. The bucket may contain others."""
         for page in self._bucket.pages("list_objects_v2", Prefix=self.options.prefix):
             for found in page.get("Contents", ()):
                 key = self._key(found["Key"])
@@ -97,7 +97,7 @@ class S3Store(Store[S3Options]):
                     yield Blob(SCHEME + key, found["Size"], found["LastModified"])
 
     def attempts(self) -> Iterator[Blob]:
-        """Every multipart upload that was neither completed nor aborted, with the size of its parts."""
+        """Yield every multipart upload that was neither completed nor aborted, with the size of its parts."""
         for page in self._bucket.pages("list_multipart_uploads", Prefix=self.options.prefix):
             for found in page.get("Uploads", ()):
                 key = self._key(found["Key"])
@@ -105,7 +105,7 @@ class S3Store(Store[S3Options]):
                     yield Blob(key, self._parts_size(found["Key"], found["UploadId"]), found["Initiated"])
 
     def create(self) -> None:
-        """Make the bucket, in the region of the options, unless it is there."""
+        """Create the bucket in the region of the options, unless it exists."""
         with contextlib.suppress(BlobNotFound):
             self._bucket.call("head_bucket")
             return
@@ -118,11 +118,11 @@ class S3Store(Store[S3Options]):
                 raise
 
     def check(self) -> None:
-        """List one object: unlike a HEAD, its answer says what is wrong."""
+        """List one object. Unlike the answer to a HEAD, this one gives a reason."""
         self._bucket.call("list_objects_v2", Prefix=self.options.prefix, MaxKeys=1)
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._bucket.close()
 
     def _object(self, location: str) -> str:

@@ -1,8 +1,8 @@
-"""Putting an object: in one request, or in parts of which only so many bytes are held at a time.
+"""Uploading an object: in one request, or in parts, with a limit on the bytes held in memory.
 
-Each upload marks its object with a token of its own. By it an answer that got lost
-is told from a key that somebody else took: botocore repeats a request whose answer
-did not come, and `If-None-Match: *` then refuses the upload's own object.
+Each upload marks its object with its own token. botocore repeats a request whose answer was lost, and
+`If-None-Match: *` then refuses the upload's own object. The token tells this from an object of another
+upload.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 #: The user metadata that holds an upload's token.
 TOKEN = "calotype-upload"  # noqa: S105  (a name, not a secret)
-#: What a request that must not overwrite is refused with.
+#: Error codes for a request that must not overwrite.
 TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload"}
-#: How often an abort is asked for, and the codes that end it.
+#: How often an abort is tried, and the codes that end it.
 ABORTS = 4
 GONE = {"NoSuchUpload", "NoSuchKey", "404"}
 
@@ -40,7 +40,7 @@ class _Sent:
 
 
 class Upload:
-    """One upload of one key. `run` stores the source and returns how many bytes it had."""
+    """One upload of one key. `run` stores the source and returns its number of bytes."""
 
     def __init__(self, bucket: Bucket, name: str):
         self._bucket = bucket
@@ -87,7 +87,7 @@ class Upload:
         self._drop_nameless(answer)
 
     def _drop_nameless(self, outcome: StoreError | dict) -> None:
-        """Abort the upload that was begun by a request whose answer, and so its id, got lost."""
+        """Abort an upload whose id is unknown, because the answer to the request that began it was lost."""
         if lost_answers(outcome):
             with contextlib.suppress(StoreError):
                 abort_all(self._bucket, self._name, spare=self._upload_id)
@@ -99,8 +99,8 @@ class Upload:
         return _Sent(part.size, _receipt(number, answer))
 
     def _write(self, operation: str, **arguments: Any) -> None:
-        """Do what makes the object appear, provided that the key is free."""
-        # Not every server knows the condition for both requests: at least this process takes turns.
+        """Do the operation that creates the object, if the key is free."""
+        # Not every server implements the condition for both requests, so uploads of this process take turns.
         with self._bucket.turn(self._name):
             self._refuse_taken()
             self._written = True
@@ -122,7 +122,7 @@ class Upload:
                 if code_of(error) not in ("NotImplemented", "501"):
                     raise
         self._bucket.call(operation, Key=self._name, **arguments)
-        # Only now is it clear that the condition was what the server does not implement.
+        # The request succeeded without the condition, so the server does not implement that.
         self._bucket.conditional = False
 
     def _settings(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Upload:
 
     def _refuse_taken(self) -> None:
         if self._head() is not None:
-            raise Duplicate(self._bucket.store, "the key holds bytes already")
+            raise Duplicate(self._bucket.store, "the key is taken")
 
     def _is_mine(self) -> bool:
         with contextlib.suppress(StoreError):
@@ -165,10 +165,10 @@ class Upload:
 
 
 def abort(bucket: Bucket, name: str, upload_id: str) -> None:
-    """Abort a multipart upload, and again until the server says that it is gone.
+    """Abort a multipart upload, repeatedly until the server says that it does not exist.
 
     Raises:
-        StoreError: the server refuses each time, or does not answer; botocore then has tried often enough.
+        StoreError: the server refuses each time, or does not answer, after botocore's own retries.
     """
     for left in reversed(range(ABORTS)):
         try:
@@ -181,7 +181,7 @@ def abort(bucket: Bucket, name: str, upload_id: str) -> None:
 
 
 def abort_all(bucket: Bucket, name: str, spare: str | None = None) -> None:
-    """Abort every multipart upload of that object, save one."""
+    """Abort all multipart uploads of the object except `spare`."""
     uploads = [
         upload["UploadId"]
         for page in bucket.pages("list_multipart_uploads", Prefix=name)
@@ -193,7 +193,7 @@ def abort_all(bucket: Bucket, name: str, spare: str | None = None) -> None:
 
 
 def _receipt(number: int, answer: dict) -> dict:
-    """A part as the completing request wants it; checksums are named again where the server gave any."""
+    """Return a part's entry in the request that completes the upload, with the server's checksums."""
     checksums = {
         name: value
         for name, value in answer.items()

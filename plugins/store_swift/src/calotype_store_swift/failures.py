@@ -35,7 +35,7 @@ UNTRUSTED = "its TLS certificate cannot be verified (option ca_bundle)"
 
 @contextlib.contextmanager
 def explained(store: str, *, writing: bool = False) -> Iterator[None]:
-    """Turn what fails inside into a StoreError; `writing` says that a 404 means the container."""
+    """Convert failures into StoreErrors; `writing`: a 404 means that the container is missing."""
     try:
         yield
     except FAILURES as error:
@@ -73,7 +73,7 @@ def _answer(store: str, status: int, headers: dict, writing: bool) -> StoreError
     if status in (409, 412):
         if writing:
             return Duplicate(store, "the key is taken")
-        return BlobChanged(store, "the object, or a segment of it, is another now")
+        return BlobChanged(store, "the object, or one of its segments, was replaced")
     if status in (413, 507):
         return StoreFull(store, "it is full: it has no room for these bytes, or its quota is used up")
     if status == 422:

@@ -9,13 +9,13 @@ from pydantic import ByteSize, Field, SecretStr, model_validator
 
 from calotype.stores import Seconds, Size, StoreOptions
 
-#: The largest object that Swift takes in one PUT, unless its operator changed that.
+#: The largest object that Swift accepts in one PUT, unless its operator changed that.
 OBJECT_MAX = 5 << 30
 MISSING = "its container is missing (option container; `create = true` makes it)"
 
 
 class SwiftOptions(StoreOptions):
-    """What `store.NAME.*` may say when the driver is swift."""
+    """The options `store.NAME.*` of the driver swift."""
 
     auth_url: str = Field(
         pattern=r"^https?://",

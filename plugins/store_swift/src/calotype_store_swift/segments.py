@@ -10,16 +10,16 @@ from calotype.stores import Unavailable
 from calotype.stores.toolkit import Part, Parts
 from calotype_store_swift.options import OBJECT_MAX
 
-#: The size of a segment where nothing asks for a larger one.
+#: The size of a segment, unless an option or the length demands a larger one.
 SEGMENT = 16 << 20
 
 
 def segment_sizes(first: int | None, total: int | None, most: int) -> Iterator[int]:
-    """The largest size of each next segment, in bytes; at most `most` segments.
+    """Yield the sizes of at most `most` segments, in bytes.
 
-    With the `total` known all are alike, and nine tenths of `most` are enough. With
-    it unknown the first 45 % have the first size; then it doubles at every further
-    4.5 %, up to Swift's 5 GiB. From 16 MiB, 1,000 segments hold more than 1 TiB.
+    If the `total` is known, all have the same size, and nine tenths of `most` suffice. Otherwise the first
+    45 % have the size `first`, which then doubles after each further 4.5 %, up to Swift's 5 GiB. Beginning
+    with 16 MiB, 1,000 segments hold more than 1 TiB.
     """
     usual = first or SEGMENT
     usable = max(1, most * 9 // 10)
@@ -77,7 +77,7 @@ class PartBody:
             Unavailable: bytes after the part have been sent, and are gone.
         """
         if self._position > self._part.size:
-            raise Unavailable(self._store, "it broke off, and what was sent is gone", retry_after=1)
+            raise Unavailable(self._store, "it broke off, and the sent bytes are gone", retry_after=1)
         if not isinstance(self._part.data, bytearray):
             self._part.data.seek(position)
         self._position = position

@@ -34,16 +34,15 @@ if TYPE_CHECKING:
     from calotype_store_swift.account import Account
 
 PREFIX = "swift:"
-#: Segments a manifest may have where Swift does not tell.
+#: The maximum number of segments in a manifest, if Swift does not report it.
 MANIFEST_MAX = 1000
 
 
 class SwiftStore(Store[SwiftOptions]):
     """Images as objects of one Swift account; a location is `swift:<key>`.
 
-    The object lies in `container`, its segments, if it has any, in
-    `<container>_segments`; with `shards` both names end in `_` and the first hex
-    digits of the key's SHA-256.
+    The object is in `container`, and its segments, if it has any, in `<container>_segments`. With `shards`,
+    both names end with `_` and the first hex digits of the key's SHA-256.
     """
 
     Options = SwiftOptions
@@ -59,7 +58,7 @@ class SwiftStore(Store[SwiftOptions]):
         self._manifest_max: int | None = None
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
-        """Open an object, plain, SLO or DLO; as `Store.get`."""
+        """Open an object, SLO or DLO; as `Store.get`."""
         key = self._key(location)
         if length == 0:
             self._head(key)
@@ -72,15 +71,15 @@ class SwiftStore(Store[SwiftOptions]):
             raise
 
     def size(self, location: str) -> int | None:
-        """The object's size in bytes; None for a DLO of so many segments that Swift does not add them up."""
+        """Return the size in bytes; None for a DLO with so many segments that Swift does not add them up."""
         length = self._head(self._key(location)).get("content-length")
         return None if length is None else int(length)
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
-        """Store a source, as `Store.add`.
+        """Store a source; as `Store.add`.
 
-        Of several adds of one key in this process only one goes on at a time; the
-        others are Duplicates. Swift's own `If-None-Match` does not decide a race.
+        While one upload of a key is running in this process, others of the same key are Duplicates, because
+        Swift's own `If-None-Match` does not decide a race.
         """
         location = self.locate(key)
         self._key(location)
@@ -96,11 +95,11 @@ class SwiftStore(Store[SwiftOptions]):
                 self._adding.discard(key)
 
     def delete(self, location: str) -> None:
-        """Remove an object and its static segments; of a DLO only the manifest, for it is another's."""
+        """Remove an object and its static segments; of a DLO only the manifest, because it is not ours."""
         self._remove(self._key(location))
 
     def discard(self, key: str) -> None:
-        """Remove the object, and the segments of every attempt at the key."""
+        """Remove the object, and the segments of all uploads of the key."""
         self._key(self.locate(key))
         with contextlib.suppress(BlobNotFound):
             self._remove(key)
@@ -111,21 +110,21 @@ class SwiftStore(Store[SwiftOptions]):
         return PREFIX + key
 
     def direct_url(self, location: str, expires: int) -> str | None:
-        """A TempURL for GET and HEAD, when `temp_url_key` is set."""
+        """Return a TempURL for GET and HEAD; None without the option `temp_url_key`."""
         key = self._key(location)
         if self.options.temp_url_key is None:
             return None
         return self._account.temp_url(self._container(key), key, expires)
 
     def blobs(self) -> Iterator[Blob]:
-        """The objects whose names are keys; an SLO has the size of its segments together."""
+        """Yield the objects whose names are keys. The size of an SLO is that of its segments."""
         for shard in self._shards():
             for entry in self._account.listing(self.options.container + shard):
                 if KEY.fullmatch(entry["name"]):
                     yield Blob(PREFIX + entry["name"], entry["bytes"], _time(entry))
 
     def attempts(self) -> Iterator[Blob]:
-        """The keys that have segments and no object, with the bytes of all their segments."""
+        """Yield the keys that have segments and no object, with the bytes of all their segments."""
         for shard in self._shards():
             entries = self._account.listing(f"{self.options.container}_segments{shard}")
             for key, group in itertools.groupby(entries, lambda entry: entry["name"].partition("/")[0]):
@@ -135,12 +134,12 @@ class SwiftStore(Store[SwiftOptions]):
                     yield Blob(key, size, max(map(_time, segments)))
 
     def create(self) -> None:
-        """Make the containers that are not there yet."""
+        """Create the missing containers."""
         account = self._account
         account.for_each(lambda name: account.call("put_container", name), self._all())
 
     def check(self) -> None:
-        """Ask for every container, and try the TempURL key; as `Store.check`."""
+        """Send a HEAD for every container, and try the TempURL key; as `Store.check`."""
         account = self._account
         try:
             account.for_each(lambda name: account.call("head_container", name), self._all())
@@ -191,7 +190,7 @@ class SwiftStore(Store[SwiftOptions]):
         return [name + kind + shard for shard in self._shards() for kind in ("", "_segments")]
 
     def _sizes(self, size: int | None) -> Iterator[int]:
-        """The sizes of the segments; Swift is only asked for its limits when one will not do."""
+        """Yield the sizes of segments. Only if one is not enough, ask Swift for its limits."""
         first = self.options.segment_size or SEGMENT
         if size is None or size <= max(first, self.options.single_object_max):
             yield first
@@ -200,7 +199,7 @@ class SwiftStore(Store[SwiftOptions]):
             yield from segment_sizes(first, size, self._most_segments())
 
     def _most_segments(self) -> int:
-        """How many segments a manifest may have, as /info says; asked once."""
+        """Return how many segments a manifest may have. /info is read once."""
         if self._manifest_max is None:
             limits = self._account.slo_limits()
             self._manifest_max = int(limits.get("max_manifest_segments", MANIFEST_MAX))
@@ -217,7 +216,7 @@ class SwiftStore(Store[SwiftOptions]):
         query = "multipart-manifest=delete" if static else None
         self._account.call("delete_object", self._container(key), key, query_string=query)
         if static:
-            # Swift answers 200 whatever became of the parts, and swiftclient drops the body that says it.
+            # Swift answers 200 even if parts remain, and swiftclient drops the body that reports them.
             if self._exists(key):
                 raise Unavailable(self.name, "it did not remove all of the object")
             self._sweep(key)

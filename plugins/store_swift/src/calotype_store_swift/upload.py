@@ -1,15 +1,13 @@
-"""One attempt to put a source under a key: whole, or nothing of it is left.
+"""One attempt to store a source under a key, completely or not at all.
 
-A source that ends within one segment is one PUT, and so is one of known length up to
-`single_object_max`, which goes on to Swift as it comes. Any other goes as segments, several
-at a time, under `<key>/<attempt>/<n>`, which Swift removes by itself after
-`segment_ttl`; then comes the manifest, and only when the expiry of every segment is
-taken off again does the upload count as done. A crash at any point before leaves
-what expires, or what `discard` finds; nothing acknowledged ever expires.
+A source that fits into one segment is sent in one PUT. So is a source of a known length up to
+`single_object_max`, whose bytes are passed on as they arrive. Any other is sent in segments, several at a
+time, named `<key>/<attempt>/<n>`, which Swift removes by itself after `segment_ttl`. Then follows the
+manifest, and at last the expiry of every segment is removed; only then is the upload done. If the process
+crashes earlier, the rest expires or `discard` finds it; no acknowledged upload ever expires.
 
-`If-None-Match: *` keeps an older object. Swift may repeat a PUT whose answer was
-lost, and then refuses its own bytes: the attempt's name, kept with the object as
-metadata, tells those from another's.
+`If-None-Match: *` protects an older object. If the answer to a PUT is lost, a retry meets the bytes of the
+first try. The name of the attempt, kept in the object's metadata, tells these from another object.
 """
 
 from __future__ import annotations
@@ -79,7 +77,7 @@ class Upload:
             body = PartBody(self._account.store, first)
             md5 = self._put_new(body, content_length=first.size, etag=md5_of(first))
             return Stored(place.location, first.size, md5)
-        if self._account.find(place.container, place.key) is not None:  # before gigabytes are sent in vain
+        if self._account.find(place.container, place.key) is not None:  # checked before gigabytes are sent
             raise Duplicate(self._account.store, "the key is taken")
         if length is not None and length <= self._options.single_object_max:
             body = PartBody(self._account.store, first, parts)
@@ -106,7 +104,7 @@ class Upload:
         return {"path": f"/{container}/{name}", "etag": md5, "size_bytes": part.size}
 
     def _put_new(self, body: PartBody | str, **options: Any) -> str:
-        """Make the object, unless the key is taken; return its ETag."""
+        """Create the object unless the key is taken, and return its ETag."""
         headers = {"If-None-Match": "*", ATTEMPT: self._attempt, "Content-Type": "application/octet-stream"}
         place = self._place
         self._in_doubt = True
@@ -126,11 +124,11 @@ class Upload:
         return held if held is not None and held.get(ATTEMPT.lower()) == self._attempt else None
 
     def _keep(self, name: str) -> None:
-        # A POST replaces all that can be changed: without X-Delete-At there is no expiry any more.
+        # A POST replaces all metadata: without X-Delete-At, the object does not expire.
         self._account.call("post_object", self._place.segments, name, {}, writing=True)
 
     def _undo(self) -> None:
-        """Leave nothing: first the object, which may be there although its PUT seems to have failed."""
+        """Remove everything; first the object, which may exist although its PUT seems to have failed."""
         try:
             if self._in_doubt and self._ours() is not None:
                 self._account.call("delete_object", self._place.container, self._place.key)

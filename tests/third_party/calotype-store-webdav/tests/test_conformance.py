@@ -1,4 +1,4 @@
-"""The conformance kit against a real nginx, over HTTP and over TLS by a CA of its own."""
+"""The conformance kit against a real nginx, over HTTP, and over TLS with a private CA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a WebDAV server: a sentence for each, without host or password, and nothing left."""
+"""Failures of a WebDAV server: each has a sentence without host or password, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def refused(call: Callable[[], object], options: dict[str, str], kind: type = Un
     return caught.value.reason
 
 
-def test_a_wrong_password_is_told_with_the_options_to_set(make: Make, options: dict[str, str]) -> None:
+def test_a_wrong_password_is_reported_with_the_options_to_set(make: Make, options: dict[str, str]) -> None:
     store = make(password="wrong-canary")
     for call in (store.check, store.create, lambda: store.add("key.1", io.BytesIO(b"x"), 1)):
         reason = refused(call, options)
@@ -72,13 +72,13 @@ def test_a_wrong_password_is_told_with_the_options_to_set(make: Make, options: d
         assert "canary" not in reason
 
 
-def test_a_missing_collection_is_told(make: Make, options: dict[str, str]) -> None:
+def test_a_missing_collection_is_reported(make: Make, options: dict[str, str]) -> None:
     store = make(url=f"{options['url']}/not/there")
     assert "create = true" in refused(store.check, options)
     assert "create = true" in refused(lambda: store.add("key.1", io.BytesIO(b"x"), 1), options)
 
 
-def test_a_server_without_webdav_is_told(
+def test_a_server_without_webdav_is_reported(
     make: Make, options: dict[str, str], nginx_dav: dict[str, str]
 ) -> None:
     Path(nginx_dav["NGINX_FILES"], "plain").mkdir(exist_ok=True)
@@ -86,13 +86,13 @@ def test_a_server_without_webdav_is_told(
     assert "WebDAV" in refused(lambda: store.add("key.1", io.BytesIO(b"x"), 1), options)
 
 
-def test_a_refused_connection_is_told(make: Make, options: dict[str, str]) -> None:
+def test_a_refused_connection_is_reported(make: Make, options: dict[str, str]) -> None:
     store = make(url=f"http://127.0.0.1:{free_ports(1)[0]}/dav/images")
     for call in (store.check, lambda: store.get("dav:key.1"), lambda: store.add("key.1", io.BytesIO(b"x"))):
         assert "cannot be connected to" in refused(call, options)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told(
+def test_an_unknown_certificate_is_reported(
     make: Make, options: dict[str, str], nginx_dav: dict[str, str]
 ) -> None:
     store = make(url=f"{nginx_dav['NGINX_DAV_TLS_URL']}/images")
@@ -159,7 +159,7 @@ def test_a_download_that_breaks_continues_and_is_never_short(
     "url",
     ["ftp://host/x", "http://user:key@host/x", "http://host/x?y", "http://host/../x y", "http:///x", "x"],
 )
-def test_a_url_that_is_none_stops_the_start(make: Make, url: str) -> None:
+def test_an_invalid_url_stops_the_start(make: Make, url: str) -> None:
     with pytest.raises(ConfigurationError, match="option url"):
         make(url=url)
 

@@ -1,4 +1,4 @@
-"""A guestbook at /guestbook, whose old entries are removed beside requests."""
+"""A guestbook at /guestbook, with a worker that removes old entries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MIGRATIONS = Branch("guestbook", Path(__file__).parent / "migrations", "guestboo
 
 
 class Options(options.Options):
-    """What `extension.guestbook.*` may say."""
+    """The options `extension.guestbook.*`."""
 
     keep: Seconds = Field(86400, gt=0, description="How long an entry is kept, in seconds.")
     interval: Seconds = Field(60, gt=0, description="Seconds between two looks for old entries.")
@@ -73,7 +73,7 @@ def includeme(config: Configurator) -> None:
 
 
 def work(service: Any, options: Options) -> Iterable[Work]:
-    """Return what the guestbook does beside requests."""
+    """Return the work that the guestbook does beside requests."""
 
     def forget() -> bool:
         oldest = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=options.keep)

@@ -1,10 +1,9 @@
 """Images in a WebDAV collection (RFC 4918), as nginx and Apache serve one.
 
-Each image is a collection of its own with one file: `KEY/image`. Making the
-collection claims the key, for MKCOL is exclusive on every server, which MOVE with
-`Overwrite: F` is not (nginx looks first, then renames). The bytes go to `KEY/part`
-and are renamed when they are whole. Whatever went wrong, deleting `KEY/` undoes
-it all, and a PUT that comes late finds no collection.
+Each image is a collection with one file: `KEY/image`. Creating the collection claims the key, because MKCOL
+is exclusive on every server. MOVE with `Overwrite: F` is not: nginx checks first and then renames. The bytes
+are written to `KEY/part`, which is renamed when it is complete. After a failure, deleting `KEY/` undoes
+everything, and a late PUT finds no collection.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from calotype.stores.toolkit import ResumingReader, key_of
 
 SCHEME = "dav:"
 BLOCK = 1 << 20
-#: What some statuses mean here.
+#: Reasons for statuses.
 REASONS = {
     401: "it refuses our credentials (set username and password)",
     403: "it does not allow this (set username and password; check the server's rights)",
@@ -31,7 +30,7 @@ REASONS = {
     409: "its collection does not exist (set url, or create = true)",
 }
 FULL = {413: "the image is larger than it allows", 507: "there is no room left"}
-#: What urllib3 raises, most special first.
+#: Errors of urllib3, subclasses first.
 FAILURES = (
     (broken.SSLError, "TLS failed (set ca_bundle; check the name in url)"),
     (broken.NewConnectionError, "it cannot be connected to (set url)"),
@@ -39,12 +38,12 @@ FAILURES = (
     (broken.ReadTimeoutError, "it did not answer in time"),
     (broken.HTTPError, "the connection broke"),
 )
-#: Reads may be asked again, as when an idle connection was closed under us; writes may not.
+#: Reads are sent again, for instance if the server has closed an idle connection. Writes are not.
 ONCE_MORE = urllib3.Retry(1, status=0, redirect=False, respect_retry_after_header=False)
 
 
 class WebdavOptions(StoreOptions):
-    """What `store.NAME.*` may say; only `url` has to be there. Times are seconds."""
+    """The options `store.NAME.*`; only `url` is required. Times are in seconds."""
 
     url: str = Field(
         pattern=r"^https?://[^\s/?#@]+(/[A-Za-z0-9._~-]+)*/?$",
@@ -78,16 +77,16 @@ class WebdavStore(Store[WebdavOptions]):
         )
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
-        """Stream the file, or a part of it by Range; past its end there is nothing."""
+        """Open the file, or a range of it. Beyond its end there are no bytes."""
         return WebdavReader(self, self._folder(location) + "image", offset, length)
 
     def size(self, location: str) -> int | None:
-        """What HEAD says."""
+        """Return the size that HEAD reports."""
         length = self.ask("HEAD", self._folder(location) + "image", 200).headers.get("Content-Length")
         return int(length) if length and length.isdecimal() else None
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
-        """Claim the key, send the bytes (chunked when their number is unknown), rename."""
+        """Claim the key, send the bytes (chunked if their number is unknown), and rename the file."""
         folder = f"{key}/"
         self._claim(folder)
         try:
@@ -102,18 +101,18 @@ class WebdavStore(Store[WebdavOptions]):
             raise
 
     def delete(self, location: str) -> None:
-        """Remove the image's collection and all in it."""
+        """Remove the image's collection and everything in it."""
         self.ask("DELETE", self._folder(location), 200, 204)
 
     def locate(self, key: str) -> str:
         return SCHEME + key
 
     def create(self) -> None:
-        """Make the collection; the one that it lies in must be there."""
+        """Create the collection; its parent must exist."""
         self.ask("MKCOL", "", 201, 405)
 
     def check(self) -> None:
-        """Look whether the collection is there, and lets us in."""
+        """Check that the collection exists and is accessible."""
         self._see("", REASONS[409])
 
     def close(self) -> None:
@@ -123,13 +122,13 @@ class WebdavStore(Store[WebdavOptions]):
         return key_of(self.name, location, SCHEME) + "/"
 
     def _claim(self, folder: str) -> None:
-        """MKCOL answers 405 for what exists, but so does a server that knows no MKCOL."""
+        """Create the image's collection. 405 means that it exists, or that the server does not know MKCOL."""
         if self.ask("MKCOL", folder, 201, 405).status == 405:
             self._see(folder, REASONS[405])
             raise Duplicate(self.name, "the key is taken")
 
     def _see(self, folder: str, otherwise: str) -> None:
-        """A server that does not list a collection answers 403, or 405, when it is there."""
+        """Check that a collection exists. A server that lists none answers 403 or 405 for an existing one."""
         try:
             self.ask("HEAD", folder, 200, 204, 403, 405)
         except BlobNotFound as error:
@@ -138,7 +137,7 @@ class WebdavStore(Store[WebdavOptions]):
     def ask(
         self, method: str, path: str, *expected: int, body: Reader | None = None, **headers: str
     ) -> urllib3.BaseHTTPResponse:
-        """Send one request; the body of a GET's answer is still to be read, and closed."""
+        """Send one request. The caller must read the body of a GET's answer, and close it."""
         try:
             answer = self._pool.request(
                 method,

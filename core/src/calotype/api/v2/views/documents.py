@@ -44,7 +44,7 @@ def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str,
     listed = list(images)
     database: Database = request.db
     jobs = database.latest_jobs([image.id for image in listed if image.has_jobs])
-    weights = {name: entry.weight for name, entry in request.stores.entries.items()}
+    weights = {name: entry.options.weight for name, entry in request.stores.entries.items()}
     documents = []
     for image in listed:
         job = jobs.get(image.id)

@@ -47,7 +47,7 @@ def stores_in_detail(context: InfoStores, request: Request) -> Response:
         {
             **_store(request, entry),
             "type": entry.driver.name,
-            "weight": entry.weight,
+            "weight": entry.options.weight,
             "properties": {},
         }
         for entry in request.stores.entries.values()
@@ -58,8 +58,8 @@ def stores_in_detail(context: InfoStores, request: Request) -> Response:
 def _store(request: Request, entry: Entry) -> dict[str, Any]:
     store = entry.store
     described: dict[str, Any] = {"id": store.name}
-    if entry.description:
-        described["description"] = entry.description
+    if entry.options.description:
+        described["description"] = entry.options.description
     if store.name == request.stores.default:
         described["default"] = "true"
     if not store.can(Capability.WRITE):
