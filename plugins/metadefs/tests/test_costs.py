@@ -43,7 +43,7 @@ def test_a_list_asks_for_so_many_resource_types_and_no_more() -> None:
     """r1-D1"""
     allowed = ",".join(["v"] * VALUES_MAX)
     read_listing(asked(f"resource_types={allowed}"), 1000)
-    with pytest.raises(InvalidRequest, match=f"resource_types has at most {VALUES_MAX} values"):
+    with pytest.raises(InvalidRequest, match=f"resource_types can have at most {VALUES_MAX} values"):
         read_listing(asked(f"resource_types={allowed},v"), 1000)
 
 
