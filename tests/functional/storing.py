@@ -1,4 +1,4 @@
-"""Storing one image through each dialect: what the dialect answers, or what an import ends with."""
+"""Store an image through each dialect, or by an import, and return the outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether the bytes were taken; the sentence that says why not."""
+    """Whether the bytes were accepted, and otherwise the reason."""
 
     taken: bool
     why: str = ""
@@ -27,12 +27,12 @@ def _outcome(answer: Answer) -> Outcome:
 
 
 def by_classic(server: Server, data: bytes, **formats: str) -> Outcome:
-    """POST /images, with the disk's format and the container's, or with neither."""
+    """POST /images, with both formats or with neither."""
     return _outcome(server.post("/images", {**OCTETS, **meta(**formats)}, data))
 
 
 def by_type(server: Server, data: bytes, **formats: str) -> Outcome:
-    """POST /images with classic's `type`, which stands for both formats."""
+    """POST /images with `type`, which stands for both formats."""
     kinds = {"aki": "kernel", "ari": "ramdisk", "raw": "raw", "ami": "machine"}
     return _outcome(server.post("/images", {**OCTETS, **meta(type=kinds[formats["disk_format"]])}, data))
 
@@ -43,13 +43,13 @@ def by_v1(server: Server, data: bytes, **formats: str) -> Outcome:
 
 
 def by_v2(server: Server, data: bytes, **formats: str) -> Outcome:
-    """POST /v2/images, and PUT of its file."""
+    """POST /v2/images, and then PUT the file."""
     image_id = server.post("/v2/images", JSON, json.dumps(formats).encode()).json["id"]
     return _outcome(server.put(f"/v2/images/{image_id}/file", OCTETS, data))
 
 
 def stage(server: Server, data: bytes, **formats: str) -> str:
-    """Have bytes imported that were staged, by a job, and return the id of their image."""
+    """Import staged bytes into a new image, and return its id."""
     image_id = server.post("/v2/images", JSON, json.dumps(formats).encode()).json["id"]
     assert server.put(f"/v2/images/{image_id}/stage", OCTETS, data).status == 204
     order = json.dumps({"method": {"name": "glance-direct"}}).encode()
@@ -58,7 +58,7 @@ def stage(server: Server, data: bytes, **formats: str) -> str:
 
 
 def imported(server: Server, image_id: str) -> Outcome:
-    """What became of a staged image."""
+    """Wait for the import, and return its outcome."""
     end = time.monotonic() + 60
     while (image := server.get(f"/v2/images/{image_id}").json)["status"] in ("importing", "uploading"):
         assert time.monotonic() < end, image

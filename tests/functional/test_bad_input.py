@@ -1,4 +1,4 @@
-"""Requests that are wrong: the right status, one clear sentence, and nothing left behind."""
+"""Invalid requests get the right status and one clear sentence, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.server import OCTETS, Server, meta
 
 
 def assert_refused(answer: Answer, status: int = 400) -> None:
-    """One plain sentence, and nothing from inside."""
+    """Check for one plain sentence without internal details."""
     assert answer.status == status, answer.text[:300]
     assert answer.headers.get_content_type() == "text/plain"
     assert 0 < len(answer.text) < 400
@@ -25,14 +25,14 @@ def assert_refused(answer: Answer, status: int = 400) -> None:
 
 
 def assert_never_recorded(server: Server, image_id: str) -> None:
-    """Neither a row nor a byte of that image."""
+    """Check that there is neither a row nor a byte of this image."""
     assert server.query("SELECT status FROM images WHERE id = ?", image_id) == []
     assert server.blobs(image_id) == []
     assert server.leftovers() == []
 
 
 def send(server: Server, name: str | bytes, value: bytes, image_id: str) -> Answer:
-    """A reservation with one header of raw bytes."""
+    """Reserve an image with one header of raw bytes."""
     return server.request("POST", "/images", [("x-image-meta-id", image_id), (name, value)])
 
 
@@ -220,7 +220,7 @@ def test_a_property_without_a_name_is_400(server: Server) -> None:
     assert_never_recorded(server, image_id)
 
 
-# Names of fields that v2 knows, too, are reserved: see test_names.
+# Names of fields that v2 has are reserved: see test_names.
 @pytest.mark.parametrize("name", ["__proto__", "is_public", "store", "type"])
 def test_a_property_never_shadows_a_field(server: Server, name: str) -> None:
     image = server.post("/images", {f"x-image-meta-property-{name}": "mine"}).image
@@ -254,7 +254,7 @@ def test_a_bad_header_with_bytes_is_400_and_stores_nothing(server: Server) -> No
 
 
 def assert_killed_or_never_recorded(server: Server, image_id: str) -> None:
-    """What may become of an upload that broke off: nothing of it stays, and its record does not lie."""
+    """Check that nothing of an interrupted upload is left, and that its record is true."""
     rows = server.query("SELECT status, status_reason FROM images WHERE id = ?", image_id)
     assert [status for status, _ in rows] in ([], ["killed"])
     assert all(reason for _, reason in rows)
@@ -299,9 +299,7 @@ def test_a_client_that_resets_the_connection_leaves_nothing(server: Server) -> N
             + b"x" * 2_000_000
         )
     assert server.upload(b"after it")["status"] == "active"
-    end = (
-        time.monotonic() + 10
-    )  # nothing is read from the connection, so nothing says when the server notices
+    end = time.monotonic() + 10  # the connection is not read, so the test cannot know when the server notices
     while server.query("SELECT id FROM images WHERE id = ? AND status = 'saving'", image_id):
         assert time.monotonic() < end
         time.sleep(0.01)

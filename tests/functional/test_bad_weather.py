@@ -1,4 +1,4 @@
-"""Disk full, directory gone, database locked or gone: the service says so, and loses and invents nothing."""
+"""Full disks, missing directories, locked or missing databases are reported, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 def assert_told_plainly(answer: Answer, status: int) -> None:
-    """The status, one sentence, nothing from inside."""
+    """Check the status, and for one sentence without internal details."""
     assert answer.status == status, answer.text[:300]
     assert 0 < len(answer.text) < 300
     for inside in ("Traceback", "sqlite", "/images", "OSError", "Errno"):
@@ -31,7 +31,7 @@ def assert_told_plainly(answer: Answer, status: int) -> None:
 
 
 def assert_killed(server: Server, image_id: str, reason: str) -> None:
-    """Killed for that reason, and nothing of it lies anywhere."""
+    """Check that the image was killed for this reason, and that no bytes are left."""
     told = server.head(f"/images/{image_id}").meta
     assert (told["status"], told["status_reason"]) == ("killed", reason)
     assert server.blobs(image_id) == []
@@ -41,7 +41,7 @@ def assert_killed(server: Server, image_id: str, reason: str) -> None:
 
 @pytest.fixture
 def small_data_dir(tmp_path: Path) -> Iterator[Path]:
-    """A data directory whose images lie on a file system of 4 MiB."""
+    """Yield a data directory with its images on a file system of 4 MiB."""
     images = tmp_path / "data" / "images"
     images.mkdir(parents=True)
     with ExitStack() as stack:
@@ -109,7 +109,7 @@ def test_an_unmounted_disk_is_503_and_not_an_empty_store(start_server: StartServ
     image = server.upload(b"on that disk")
     images = server.data_dir / "images"
     aside = images.rename(images.with_name("aside"))
-    images.mkdir(mode=0o700)  # the mount point without its disk
+    images.mkdir(mode=0o700)  # the mount point without the disk
     assert_told_plainly(server.get(f"/images/{image['id']}"), 503)
     assert_told_plainly(server.post("/images", OCTETS, b"bytes"), 503)
     assert list(images.iterdir()) == []
@@ -133,7 +133,7 @@ def test_a_delete_without_the_disk_leaves_the_bytes_pending(start_server: StartS
 
 @contextlib.contextmanager
 def locked_database(server: Server) -> Iterator[None]:
-    """Another process's write lock on the server's database; ours, to SQLite, is another."""
+    """Hold a write lock on the server's database, as another process could."""
     with contextlib.closing(
         sqlite3.connect(server.data_dir / "calotype.sqlite", isolation_level=None, timeout=30)
     ) as database:
@@ -144,7 +144,7 @@ def locked_database(server: Server) -> Iterator[None]:
 
 @pytest.fixture
 def impatient(start_server: StartServer) -> Server:
-    """A server that waits a tenth of a second for a lock."""
+    """Return a server that waits a tenth of a second for a lock."""
     return start_server({"calotype.busy_timeout": "0.1"})
 
 
@@ -242,12 +242,12 @@ def test_a_file_that_is_not_a_database_stops_the_start_with_one_sentence(start_s
 def test_a_quota_that_cannot_be_counted_while_the_bytes_come_is_503_in_every_dialect(
     start_server: StartServer, asked: str
 ) -> None:
-    """r1-H3: it was 400 "The source of the image data failed", as if the client had broken off."""
+    """r1-H3: it was 400 "The source of the image data failed", as if the client had disconnected."""
     server = start_server({"calotype.busy_timeout": "0.1", "calotype.project_bytes": "1000000"})
     image_id, locked = server.reserve(disk_format="raw", container_format="bare")["id"], threading.Event()
 
     def body() -> Iterator[bytes]:
-        yield b"x"  # an upload begins when there is something to store
+        yield b"x"  # an upload begins with its first byte
         assert locked.wait(30)
         yield b"x" * MIB
 

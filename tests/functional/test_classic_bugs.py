@@ -1,4 +1,4 @@
-"""The fifteen bugs of the first API server, none of which may come back."""
+"""The fifteen bugs of the first API server, which must not return."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_bug_12_a_body_is_not_held_in_memory(start_server) -> None:
 
 
 def peak_memory(server: Server) -> int:
-    """The most memory the server ever had resident, in bytes."""
+    """Return the server's peak resident memory in bytes."""
     with open(f"/proc/{server.process.pid}/status") as status:
         (line,) = [line for line in status if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024

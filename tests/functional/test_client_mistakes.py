@@ -1,4 +1,4 @@
-"""Mistakes that clients make: each dialect says what is wrong, with the value, and what to do."""
+"""Mistakes of clients: every dialect says what is wrong, quotes the value, and names a remedy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ask(server: Server, method: str, path: str, document: object, headers: dict[
 
 @pytest.mark.parametrize("path", [f"{CLASSIC}/{{}}", f"{V1}/{{}}", f"{V2}/{{}}/file", f"{V2}/{{}}/stage"])
 def test_the_access_log_counts_the_bytes_that_arrived(server: Server, path: str) -> None:
-    """An upload that breaks off in the middle is not logged with the length that it announced."""
+    """An interrupted upload is not logged with the announced length."""
     path, sent = path.format(server.reserve(**FORMATS)["id"]), 1 << 20
     head = (
         f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
@@ -165,7 +165,7 @@ def test_an_invalid_header_is_quoted_with_the_valid_values(
 def test_an_unknown_or_read_only_store_is_refused_without_bytes(
     server: Server, path: str, store: str, told: str
 ) -> None:
-    """It used to be forgotten, and the bytes went into the default store later."""
+    """The store used to be forgotten, and the bytes went into the default store later."""
     image_id = str(uuid.uuid4())
     made = server.post(path, meta(id=image_id, store=store))
     assert (made.status, told in made.text) == (400, True), made.text
@@ -322,7 +322,7 @@ def test_an_invalid_upload_size_and_patch_operation_are_quoted(server: Server) -
 
 
 def test_an_unknown_name_of_the_classic_api_is_ignored_and_logged(server: Server) -> None:
-    """What clients send back as it was shown is no mistake."""
+    """A client may send back the headers that it was shown."""
     made = server.post(CLASSIC, meta(nmae="mine", status="active", checksum="x", uri="x"))
     assert (made.status, made.image["name"]) == (200, None)
     (line,) = [line for line in server.log_lines(request_id(made)) if "ignored" in line]

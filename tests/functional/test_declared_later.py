@@ -1,4 +1,4 @@
-"""A format that is declared after the bytes came is compared with them, in every dialect and order."""
+"""A format that is declared after the upload is compared with the bytes, in every dialect and order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DISK = bytes(range(256)) * 64
 
 
 def qcow2() -> bytes:
-    """An empty disk: a qcow2 file's header and its first cluster."""
+    """Return an empty qcow2 disk: its header and first cluster."""
     fields = (b"QFI\xfb", 3, 0, 0, 16, 1 << 20, 0, 1, 3 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
     return struct.pack(">4sIQIIQIIQQIIQQQQII", *fields).ljust(4 << 16, b"\0")
 
@@ -54,7 +54,7 @@ def formats(server: Server, image_id: str) -> tuple[str | None, str | None]:
 @every_dialect
 @pytest.mark.parametrize("other", ["raw", "vmdk", "iso"])
 def test_a_wrong_format_cannot_be_declared(server: Server, declare: Declare, other: str) -> None:
-    """r1-A8: a qcow2 that came without a format was declared raw later."""
+    """r1-A8: a qcow2 that was uploaded without a format could be declared raw later."""
     image_id = server.upload(qcow2())["id"]
     answer = declare(server, image_id, disk_format=other)
     assert answer.status == 409
@@ -83,7 +83,7 @@ def test_the_container_decides_whether_the_bytes_are_the_disk(
 
 @every_dialect
 def test_other_metadata_can_change_beside_an_unchanged_declaration(server: Server, declare: Declare) -> None:
-    """An image whose declaration was wrong before it was judged can still be renamed."""
+    """An image whose wrong declaration is older than inspection can still be renamed."""
     image_id = server.upload(qcow2(), disk_format="qcow2", container_format="bare")["id"]
     server.execute("UPDATE images SET disk_format = 'raw' WHERE id = ?", image_id)
     assert declare(server, image_id, disk_format="raw", name="renamed").status == 200
@@ -91,7 +91,7 @@ def test_other_metadata_can_change_beside_an_unchanged_declaration(server: Serve
 
 @every_dialect
 def test_a_format_that_is_declared_during_the_upload_is_compared(server: Server, declare: Declare) -> None:
-    """r1-A8: the order in which the declaration and the bytes come makes no difference."""
+    """r1-A8: the order of declaration and upload makes no difference."""
     image_id, data = server.reserve()["id"], qcow2()
     begun, declared = threading.Event(), threading.Event()
 
@@ -124,7 +124,7 @@ def test_nothing_is_compared_if_inspection_only_records(start_server: StartServe
 
 
 def test_a_raw_image_that_looks_like_a_disc_has_the_size_of_its_bytes(server: Server) -> None:
-    """r1-A7: the size in the descriptor of a disc was taken for that of the disk."""
+    """r1-A7: the size in the disc's descriptor was taken for the size of the disk."""
     disc = bytearray((DISK * 8)[: 40 * 1024])
     struct.pack_into("<B5sB", disc, 32 * 1024, 1, b"CD001", 1)
     struct.pack_into("<L", disc, 32 * 1024 + 80, 2)

@@ -1,4 +1,4 @@
-"""GET / and GET /versions: what a client finds first."""
+"""GET / and GET /versions, the first requests of a client."""
 
 from __future__ import annotations
 

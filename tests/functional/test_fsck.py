@@ -1,4 +1,4 @@
-"""fsck and findings beside a real service: what is an orphan, what is removed, and what is told."""
+"""fsck and findings beside a real service: orphans, removals and reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.distributions import on_path, write_distribution
 from tests.support.forked import run_manage
 from tests.support.server import OCTETS, Server, meta, write_ini
 
-#: Without the store that calotype.ini has.
+#: Settings without the store of calotype.ini.
 NO_FILE = {"store.file.path": "", "store.file.create": ""}
 TWO_STORES = {
     "calotype.stores": "file second",
@@ -28,7 +28,7 @@ TWO_STORES = {
     "store.second.create": "true",
     "calotype.metrics": "true",
 }
-#: A third party's driver, of which each version writes its own form of location.
+#: A third party's driver whose versions write different forms of locations.
 VERSIONED = """
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ class ObjectStore(FileStore):
 def manage(
     server: Server, *words: str, status: int = 0, ini: Path | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `calotype-manage` with a server's ini file, or with another one, and its variables."""
+    """Run `calotype-manage` with the ini file and the variables of a server, or with another ini file."""
     first, *options = words
     done = run_manage([first, ini or server.ini, *server.variables, *options], env or {})
     assert done.returncode == status, done.stdout + done.stderr
@@ -62,7 +62,7 @@ def manage(
 
 
 def seen_on_a_terminal(server: Server, command: str) -> str:
-    """Return what a command prints where its standard output is a terminal."""
+    """Return the output of a command on a terminal."""
     ours, theirs = pty.openpty()
     program = Path(sys.executable).with_name("calotype-manage")
     subprocess.run([program, command, server.ini, *server.variables], stdout=theirs, check=True, timeout=120)
@@ -72,7 +72,7 @@ def seen_on_a_terminal(server: Server, command: str) -> str:
 
 
 def fsck(server: Server, *options: str, status: int = 0, **given: Any) -> list[dict[str, Any]]:
-    """Return the problems that fsck printed, of objects of any age."""
+    """Return the problems that fsck prints, with objects of any age."""
     printed = manage(server, "fsck", *options, "--window=0", status=status, **given).stdout
     *problems, last = [json.loads(line) for line in printed.splitlines()]
     assert last["wrong"] == len(problems)
@@ -100,7 +100,7 @@ def two_stores(start_server: StartServer) -> Server:
 
 
 def test_a_new_form_of_location_makes_no_orphans(start_server: StartServer, tmp_path: Path) -> None:
-    """r1-A3: `ob:KEY` becomes `obs2:KEY`, and a repair removed the bytes of all living images."""
+    """r1-A3: `ob:KEY` becomes `obs2:KEY`, and a repair removed the bytes of all images."""
     plugin = write_distribution(
         tmp_path / "plugin",
         "test-ob",
@@ -135,7 +135,7 @@ def test_a_new_form_of_location_makes_no_orphans(start_server: StartServer, tmp_
 def test_a_fresh_database_beside_a_full_store_removes_nothing_without_agreement(
     start_server: StartServer,
 ) -> None:
-    """r1-A4: the place must be claimed first, or the number be agreed to."""
+    """r1-A4: the operator must claim the place first, or confirm the number."""
     server = start_server()
     ids = [upload(server, b"x") for _ in range(21)]
     fresh = server.data_dir / "fresh"
@@ -158,7 +158,7 @@ def test_a_fresh_database_beside_a_full_store_removes_nothing_without_agreement(
 
 
 def test_a_repair_removes_the_confirmed_number_of_objects(start_server: StartServer) -> None:
-    """r1-A4: --yes-remove with the number that the refusal named."""
+    """r1-A4: --yes-remove with the number in the refusal."""
     server = start_server()
     kept = upload(server, b"kept")
     (path,) = server.blobs(kept)
@@ -179,7 +179,7 @@ def test_a_repair_removes_the_confirmed_number_of_objects(start_server: StartSer
 
 
 def test_images_in_a_store_that_no_setting_names_are_unreachable(two_stores: Server, tmp_path: Path) -> None:
-    """r1-A5: fsck said that all was well."""
+    """r1-A5: fsck reported no problem."""
     upload(two_stores, b"in the first")
     image_id = upload(two_stores, b"in the second", "second")
     for path in two_stores.data_dir.glob("second/*/*"):
@@ -198,7 +198,7 @@ def test_images_in_a_store_that_no_setting_names_are_unreachable(two_stores: Ser
 
 
 def test_an_unavailable_store_is_exit_status_2_and_the_others_are_checked(two_stores: Server) -> None:
-    """r1-H8: the run ended at the first store that did not answer."""
+    """r1-H8: the run ended at the first unavailable store."""
     away = upload(two_stores, b"in the first")
     missing = upload(two_stores, b"in the second", "second")
     for path in two_stores.data_dir.glob("second/*/*"):

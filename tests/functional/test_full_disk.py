@@ -1,4 +1,4 @@
-"""r1-H1: SQLite and the images on one disk, as calotype.ini has them, and that disk is full."""
+"""r1-H1: SQLite and the images are on one disk, as in calotype.ini, and the disk is full."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORMATS = {"disk_format": "raw", "container_format": "bare"}
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of 48 MiB: `path` leads to it from here, and only servers that are started `within` see it."""
+    """A disk of 48 MiB at `path`, which only servers that are started `within` see."""
 
     path: Path
     within: tuple[str, ...]
@@ -35,11 +35,11 @@ class Disk:
 
     @property
     def reserve(self) -> Path:
-        """The file whose room is kept for deletes."""
+        """Return the file that reserves space for deletes."""
         return self.path / "calotype.sqlite-reserve"
 
     def fill(self, *, but: int = 0) -> Path:
-        """Make a file that takes all that is left `but` some bytes, as any other program may."""
+        """Create a file that leaves only `but` bytes, as any program can."""
         path, disk = self.path / "filler", os.statvfs(self.path)
         with path.open("ab") as file:
             os.posix_fallocate(file.fileno(), file.tell(), disk.f_bavail * disk.f_frsize - but)
@@ -48,7 +48,7 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A small disk, for servers that run in the mount namespace where it is."""
+    """Yield a small disk, for servers in its mount namespace."""
     folder = tmp_path / "data"
     folder.mkdir()
     with ExitStack() as stack:
@@ -65,13 +65,13 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def server(start_server: StartServer, disk: Disk) -> Server:
-    """A server all of whose data lies on the small disk."""
+    """Return a server with all its data on the small disk."""
     return start_server({"calotype.probe_interval": "0.2"}, data_dir=disk.data_dir, within=disk.within)
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How an image is uploaded, in as many requests as it takes, and where it lies then."""
+    """How to upload an image, and the path of the image then."""
 
     upload: Callable[[Server, bytes], Answer]
     rename: Callable[[Server, str], Answer]
@@ -120,7 +120,7 @@ DIALECTS = [
 
 
 def fill_with_images(server: Server, dialect: Dialect) -> list[str]:
-    """Upload until the disk is full, and return the paths of the images that were taken."""
+    """Upload until the disk is full, and return the paths of the stored images."""
     paths = []
     while (answer := dialect.upload(server, os.urandom(4 * MIB))).status in (200, 201):
         paths.append(f"{dialect.path}/{dialect.image_id(answer)}")
@@ -152,7 +152,7 @@ def test_only_deletes_are_accepted_until_the_reserve_fits_again(server: Server, 
     """r1-H1"""
     image = server.upload(b"bytes")
     filler = disk.fill()
-    disk.reserve.unlink()  # as the server does for a delete that finds no room
+    disk.reserve.unlink()  # like the server for a delete without space
 
     assert_database_full(server.post("/images", meta(name="more")))
     assert_database_full(server.post("/images", OCTETS, b"more"))
@@ -175,7 +175,7 @@ def test_the_reserve_is_restored_when_there_is_room(start_server: StartServer, d
 
 
 def assert_readiness(server: Server, *wanted: object) -> None:
-    """See that /readyz comes to have that status, and to say so of the database and of the file store."""
+    """Wait until /readyz has these states of the database and the file store."""
 
     def told(answer: Answer) -> bool:
         said = json.loads(answer.body)
@@ -185,7 +185,7 @@ def assert_readiness(server: Server, *wanted: object) -> None:
 
 
 def test_readiness_says_what_is_full(server: Server, disk: Disk) -> None:
-    """r1-H1: a full store is no reason to send nobody here; without its database nothing can be changed."""
+    """r1-H1: with a full store the process is ready, and with a full database it is not."""
     path = f"/images/{server.upload(os.urandom(4 * MIB))['id']}"
     assert_readiness(server, 200, "ok", "ok")
     filler = disk.fill(but=256 << 10)

@@ -1,4 +1,4 @@
-"""Stores that hang: their own requests are told 503, and nobody else notices."""
+"""Hanging stores: their own requests get 503, and no others are affected."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.support.server import OCTETS, Server, meta, write_ini
 
 JSON = {"Content-Type": "application/json"}
 BYTES = b"bytes of an image" * 100
-#: As many requests as once stopped the server.
+#: The number of requests that once stopped the server.
 CROWD = 26
-#: Seconds in which whoever has nothing to do with a store that hangs gets an answer, on a busy machine.
+#: Seconds within which requests to other stores get a response, on a busy machine.
 PROMPT = 5.0
-#: The deadlines of the store that hangs, in seconds.
+#: The deadlines of the hanging store, in seconds.
 DEADLINES = {
     "store.slow.call_timeout": "2",
     "store.slow.stall_timeout": "2",
@@ -35,7 +35,7 @@ DEADLINES = {
 
 
 class Gates:
-    """What the store `slow` of a server hangs in, and a real web server that says nothing."""
+    """The methods in which the store `slow` hangs, and a real web server that never responds."""
 
     def __init__(self, server: Server, folder: Path, silent: str):
         self.server = server
@@ -44,7 +44,7 @@ class Gates:
 
     @contextlib.contextmanager
     def closed(self, method: str) -> Iterator[None]:
-        """Let the store hang in the method for as long as the block lasts."""
+        """Let the store hang in this method during the block."""
         gate = self._folder / f"hang-{method}"
         gate.touch()
         try:
@@ -53,13 +53,13 @@ class Gates:
             gate.unlink()
 
     def inside(self, method: str) -> int:
-        """How many calls have begun to hang in the method."""
+        """Return the number of calls that hang in this method."""
         told = self._folder / f"in-{method}"
         return told.stat().st_size if told.exists() else 0
 
 
 def settings(folder: Path) -> dict[str, str]:
-    """A file store, and beside it one that hangs when it is told to."""
+    """Return settings with a file store, and with a store that hangs on command."""
     return {
         "calotype.stores": "file slow http",
         "store.slow.driver": "hanging",
@@ -70,7 +70,7 @@ def settings(folder: Path) -> dict[str, str]:
 
 
 def install(folder: Path) -> dict[str, str]:
-    """Install the driver, and return the environment in which it is there."""
+    """Install the driver, and return the environment variables to find it."""
     plugin = write_distribution(
         folder / "plugin", "test-hanging", {"hanging": "hanging_driver:Hanging"}, HANGING
     )
@@ -97,7 +97,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 @contextlib.contextmanager
 def crowd(send: Callable[[], Answer], count: int = CROWD) -> Iterator[list[Answer]]:
-    """Send so many requests at once; when the block is left, their answers are there."""
+    """Send `count` requests at once, and collect the responses at the end of the block."""
     answers: list[Answer] = []
     threads = [threading.Thread(target=lambda: answers.append(send())) for _ in range(count)]
     for thread in threads:
@@ -108,7 +108,7 @@ def crowd(send: Callable[[], Answer], count: int = CROWD) -> Iterator[list[Answe
 
 
 def assert_prompt(server: Server, image_id: str) -> None:
-    """See that requests which need another store, or none, are answered as ever."""
+    """Check that requests for another store, or none, are answered as usual."""
     began = time.monotonic()
     for _ in range(5):
         assert server.head(f"/images/{image_id}").status == 200
@@ -121,7 +121,7 @@ def assert_prompt(server: Server, image_id: str) -> None:
 
 
 def assert_told(answers: list[Answer], count: int = CROWD, store: str = "slow") -> None:
-    """See that each was told 503, which store it is, and when to come again."""
+    """Check that each response is 503, with the store's name and Retry-After."""
     assert len(answers) == count
     for answer in answers:
         assert answer.status == 503, answer.text
@@ -134,7 +134,7 @@ def upload_to(server: Server, store: str, body: bytes = BYTES) -> Answer:
 
 
 def test_readyz_tells_what_a_probe_saw_while_the_store_does_not_answer(gates: Gates) -> None:
-    """r1-D3: twenty-six questions at once, and a store whose check() hangs."""
+    """r1-D3: with 26 requests at once, and a store whose check() hangs."""
     server = gates.server
     image_id = server.upload(BYTES)["id"]
     eventually(lambda: server.get("/readyz").json["stores"]["slow"] == "ok")
@@ -153,7 +153,7 @@ def test_readyz_tells_what_a_probe_saw_while_the_store_does_not_answer(gates: Ga
 def test_uploads_to_a_store_that_hangs_are_told_so_and_others_go_on(
     gates: Gates, size: int, count: int
 ) -> None:
-    """r1-D3: with an add() that hangs; also when the bodies take the slots of uploads."""
+    """r1-D3: with an add() that hangs, also when the bodies occupy the slots of uploads."""
     server = gates.server
     image_id = server.upload(BYTES)["id"]
     before = len(server.query("SELECT id FROM images WHERE status = 'active'"))
@@ -167,7 +167,7 @@ def test_uploads_to_a_store_that_hangs_are_told_so_and_others_go_on(
 
 
 def test_downloads_from_a_hanging_store_get_503_and_others_succeed(gates: Gates) -> None:
-    """r1-D3: with readers that hang, and then with a get() that does."""
+    """r1-D3: with readers that hang, and then with a get() that hangs."""
     server = gates.server
     near, far = server.upload(BYTES)["id"], upload_to(server, "slow").image["id"]
     with contextlib.ExitStack() as stack:
@@ -180,7 +180,7 @@ def test_downloads_from_a_hanging_store_get_503_and_others_succeed(gates: Gates)
         with crowd(lambda: server.get(f"/images/{far}")) as answers:
             assert_prompt(server, near)
         assert_told(answers)
-        for reader in readers:  # their heads are out by then, but no bytes
+        for reader in readers:  # their heads were sent by then, but no bytes
             with contextlib.suppress(http.client.IncompleteRead, ConnectionError):
                 assert BYTES not in reader.getresponse().read()
     eventually(lambda: server.get(f"/images/{far}").body == BYTES)
@@ -209,7 +209,7 @@ def test_slow_clients_of_a_healthy_store_make_it_busy_and_not_unavailable(
 
 
 def test_deletes_in_a_hanging_store_are_left_to_a_sweep(gates: Gates) -> None:
-    """r1-D3: the record is gone at once; the bytes go when the store is back."""
+    """r1-D3: the record is deleted at once, and the bytes when the store is available again."""
     server = gates.server
     near = server.upload(BYTES)["id"]
     ids = [upload_to(server, "slow").image["id"] for _ in range(4)]
@@ -230,7 +230,7 @@ def test_deletes_in_a_hanging_store_are_left_to_a_sweep(gates: Gates) -> None:
 
 
 def test_a_location_with_a_silent_source_gets_503_and_others_succeed(gates: Gates) -> None:
-    """r1-D3: registering is part of the request, under the store's deadline."""
+    """r1-D3: registering has the store's deadline, because it is part of the request."""
     server = gates.server
     near = server.upload(BYTES)["id"]
     with crowd(lambda: server.post("/images", meta(location=gates.silent))) as answers:
@@ -259,7 +259,7 @@ def copy_from(server: Server, uri: str) -> Answer:
 def test_an_import_is_accepted_before_its_source_is_contacted(
     gates: Gates, order: Callable[[Server, str], Answer]
 ) -> None:
-    """r1-D5: what the URL itself forbids is told at once, and without a look-up."""
+    """r1-D5: a URL that is forbidden by itself is refused at once, without a DNS query."""
     server = gates.server
     near = server.upload(BYTES)["id"]
     began = time.monotonic()
@@ -267,7 +267,7 @@ def test_an_import_is_accepted_before_its_source_is_contacted(
         assert_prompt(server, near)
     assert time.monotonic() - began < PROMPT
     assert {answer.status for answer in answers} <= {201, 202}
-    # Names that nobody can look up here, and addresses: the first are for the job to judge.
+    # Names that cannot be resolved here, and addresses. Only the job checks the names.
     port = gates.silent.rpartition(":")[2]
     assert order(server, f"http://nowhere.invalid:{port}").status in (201, 202)
     for refused in (f"http://127.0.0.2:{port}", "http://127.0.0.1:1/", "https://127.0.0.1", "ftp://x/", "x"):
@@ -278,7 +278,7 @@ def test_an_import_is_accepted_before_its_source_is_contacted(
 def test_a_silent_s3_endpoint_stops_neither_the_start_nor_other_requests(
     gates: Gates, start_server: StartServer
 ) -> None:
-    """r1-D3: with boto3's own timeouts far away; and a start that asks each store."""
+    """r1-D3: with long timeouts of boto3, and a start that calls each store."""
     endpoint = gates.silent.rstrip("/")
     server = start_server(
         {
@@ -302,7 +302,7 @@ def test_a_silent_s3_endpoint_stops_neither_the_start_nor_other_requests(
 def test_a_hanging_store_does_not_prevent_the_process_from_stopping(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    """r1-D3: SIGTERM ends it within `drain_timeout`, and the little that closing may take."""
+    """r1-D3: SIGTERM stops it within `drain_timeout` and a short time for closing."""
     deadlines = {"store.slow.call_timeout": "60", "store.slow.stall_timeout": "60"}
     server = start_server({**settings(tmp_path), **deadlines}, {"drain_timeout": "1"}, env=install(tmp_path))
     gates = Gates(server, tmp_path, "")

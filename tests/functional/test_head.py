@@ -1,4 +1,4 @@
-"""HEAD: what GET says, without the body; and conditions, which GET and HEAD judge alike."""
+"""HEAD has the headers of GET without the body; GET and HEAD check conditions alike."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.support.server import OCTETS, Server, meta
 BYTES = bytes(range(256)) * 4
 MD5 = hashlib.md5(BYTES).hexdigest()
 JSON = {"Content-Type": "application/json"}
-#: Where the bytes of an image are read, and under which of these paths a HEAD asks for metadata instead.
+#: The paths of an image's bytes, and those among them at which a HEAD returns metadata.
 MOUNTS = ("/images/{}", "/v1/images/{}", "/v1/images/{}/file", "/v2/images/{}/file")
 METADATA = MOUNTS[:2]
-#: What an image's bytes are said to be.
+#: The headers that describe an image's bytes.
 OF_BYTES = ("Content-Length", "Accept-Ranges", "ETag", "Last-Modified")
-#: What differs between two answers to one question, or says how a body is framed that a HEAD has not.
+#: Headers that differ between two equal requests, or frame a body, which a HEAD does not have.
 PASSING = {"date", "x-openstack-request-id", "transfer-encoding", "connection"}
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An active image, shared with a project, with a task of its own; and a namespace of definitions."""
+    """An active shared image with a task, and a namespace of definitions."""
 
     id: str
     task: str
@@ -39,7 +39,7 @@ class Stored:
     modified: str
 
     def paths(self) -> Iterator[str]:
-        """Every kind of path that a GET is answered at, but for an image itself in classic and v1."""
+        """Yield every kind of path that supports GET, except images in classic and v1."""
         yield from ("/", "/versions", "/healthz", "/readyz", "/images", "/images/detail", "/images?limit=1")
         yield from (
             "/v1",
@@ -106,8 +106,8 @@ def told(headers: http.client.HTTPMessage) -> dict[str, str]:
 
 
 def test_head_of_every_resource_has_the_headers_of_get(server: Server, stored: Stored) -> None:
-    """r1-B4, r1-G10: and leaves the connection fit for the next request, which shows that no body came."""
-    server.readyz(lambda answer: answer.status == 200)  # from now on it says the same each time
+    """r1-B4, r1-G10: the connection works for the next request, so no body was sent."""
+    server.readyz(lambda answer: answer.status == 200)  # from now on, it returns the same each time
     with contextlib.closing(server.connect()) as connection:
         connection.connect()
         used = connection.sock
@@ -118,7 +118,7 @@ def test_head_of_every_resource_has_the_headers_of_get(server: Server, stored: S
             assert answer.read() == b""
             assert get.status in (200, 300, 503), (path, get.text)
             assert answer.status == get.status, path
-            if get.headers["Transfer-Encoding"] is None:  # as in the lists of a server with many images
+            if get.headers["Transfer-Encoding"] is None:  # lists of many images are chunked
                 assert get.headers["Content-Length"] == str(len(get.body))
             assert told(answer.headers) == told(get.headers), path
             assert connection.sock is used, path
@@ -128,7 +128,7 @@ def test_head_of_every_resource_has_the_headers_of_get(server: Server, stored: S
 def test_head_of_an_active_image_has_the_headers_of_its_bytes(
     server: Server, stored: Stored, mount: str
 ) -> None:
-    """r1-B4: what qemu-img, wget --spider and nbdkit read an image by."""
+    """r1-B4: qemu-img, wget --spider and nbdkit need these headers."""
     path = mount.format(stored.id)
     head, get = server.head(path), server.get(path)
     assert (head.status, head.body, get.body) == (200, b"", BYTES)
@@ -136,14 +136,12 @@ def test_head_of_an_active_image_has_the_headers_of_its_bytes(
     assert head.headers["ETag"].strip('"') == MD5
     assert {name: head.headers[name] for name in OF_BYTES} == {name: get.headers[name] for name in OF_BYTES}
     assert head.meta == get.meta
-    assert (
-        server.head(path, {"Range": "bytes=0-1"}).headers["Content-Length"] == "1024"
-    )  # it is for GET alone
+    assert server.head(path, {"Range": "bytes=0-1"}).headers["Content-Length"] == "1024"  # only for GET
 
 
 @pytest.mark.parametrize("mount", METADATA)
 def test_head_of_an_image_without_bytes_has_only_metadata(server: Server, mount: str) -> None:
-    """r1-B4: 200 in every state, without a length, be it 0."""
+    """r1-B4: 200 in every status, without a length, even 0."""
     queued = server.reserve(checksum=MD5, size="5")["id"]
     killed, withheld = str(uuid.uuid4()), server.upload(b"withheld")["id"]
     assert server.post("/images", {**OCTETS, **meta(id=killed, size="1")}, b"two").status == 400
@@ -183,7 +181,7 @@ def dated(stored: Stored, seconds: int) -> str:
 def test_conditions_are_checked_in_the_order_of_rfc_9110(
     server: Server, stored: Stored, method: str, mount: str
 ) -> None:
-    """r1-B4, r1-B8, r1-G6: whatever is not about these bytes is 412, and what the client has already 304."""
+    """r1-B4, r1-B8, r1-G6: a condition on other bytes is 412, and on bytes that the client has 304."""
     same, other, weak = f'"{MD5}"', '"other"', f'W/"{MD5}"'
     before, at, after = (dated(stored, seconds) for seconds in (-1, 0, 1))
     for status, conditions in (
@@ -223,7 +221,7 @@ def test_conditions_are_checked_in_the_order_of_rfc_9110(
 def test_a_range_is_sent_only_if_if_range_names_these_bytes(
     server: Server, stored: Stored, mount: str
 ) -> None:
-    """r1-B4: by the ETag, as each dialect spells it, or by exactly the date of Last-Modified."""
+    """r1-B4: by the ETag, in the form of each dialect, or by the exact date of Last-Modified."""
     path = mount.format(stored.id)
     spelled = server.head(path).headers["ETag"]
     for status, named in (
@@ -240,7 +238,7 @@ def test_a_range_is_sent_only_if_if_range_names_these_bytes(
 
 
 def test_last_modified_is_the_time_of_activation(server: Server) -> None:
-    """r1-G6: a client that has the bytes does not fetch them again because their name has changed."""
+    """r1-G6: a client does not fetch the same bytes again after a change of the image's name."""
     image_id = server.reserve()["id"]
     path, now = f"/images/{image_id}", time.time()
     reserved = "2001-02-03 04:05:06.000000"
@@ -258,7 +256,7 @@ def test_last_modified_is_the_time_of_activation(server: Server) -> None:
 
 
 def test_the_last_modified_of_older_images_is_their_creation(server: Server) -> None:
-    """r1-G6: as a server of the previous release leaves it in the same database."""
+    """r1-G6: images of the previous release have no `activated_at`."""
     path = f"/images/{server.upload(BYTES)['id']}"
     server.execute("UPDATE images SET activated_at = NULL WHERE id = ?", path.removeprefix("/images/"))
     told_by = [

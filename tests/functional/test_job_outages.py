@@ -1,4 +1,4 @@
-"""r1-H4: jobs are accepted while a store is away, and done when it is back, by any of the processes."""
+"""r1-H4: jobs are accepted while a store is unavailable, and done later by any process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ JOBS = 8
 
 @dataclass(frozen=True)
 class Far:
-    """A store that can be made to go away and to come back."""
+    """A store that can be made unavailable and available again."""
 
     settings: Mapping[str, str]
     leave: Callable[[], object]
@@ -44,7 +44,7 @@ class Far:
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """What the processes share."""
+    """Return the directory that the processes share."""
     folder = tmp_path / "shared"
     folder.mkdir()
     return folder
@@ -52,7 +52,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def far_file(data_dir: Path) -> Far:
-    """A directory, as of a disk that is mounted or not."""
+    """Return a store on a directory, like a disk that is mounted or not."""
     path = data_dir / "far"
     settings = {"store.far.driver": "file", "store.far.path": str(path), "store.far.create": "true"}
     aside = path.with_name("aside")
@@ -61,7 +61,7 @@ def far_file(data_dir: Path) -> Far:
 
 @pytest.fixture
 def far_s3(swift: Mapping[str, str]) -> Iterator[Far]:
-    """A bucket of Swift's S3, behind a proxy that refuses connections when it is told to."""
+    """Yield a bucket of Swift's S3 behind a proxy that refuses connections on command."""
     endpoint = urlsplit(swift["S3_ENDPOINT"])
     with FaultProxy(endpoint.hostname or "", endpoint.port or 0) as proxy:
         options = {
@@ -84,19 +84,19 @@ def far_s3(swift: Mapping[str, str]) -> Iterator[Far]:
 
 @pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.campaign)])
 def far(request: pytest.FixtureRequest) -> Far:
-    """Each kind of store, for each test."""
+    """Return each kind of store in turn."""
     return request.getfixturevalue(f"far_{request.param}")
 
 
 def call(server: Server, path: str, document: Any) -> Any:
-    """POST a document to v2; what was answered."""
+    """POST a document to v2, and return the response's document."""
     answer = server.post(f"/v2{path}", JSON, json.dumps(document).encode())
     assert answer.status in (201, 202), answer.text
     return json.loads(answer.body) if answer.body else None
 
 
 def begin_import(server: Server) -> str:
-    """Stage the bytes of a new image, and have them imported into the store `far`."""
+    """Stage the bytes of a new image, and begin to import them into the store `far`."""
     image_id = call(server, "/images", {"name": "imported", **FORMATS})["id"]
     assert server.put(f"/v2/images/{image_id}/stage", OCTETS, BYTES).status == 204
     call(server, f"/images/{image_id}/import", {"method": {"name": "glance-direct"}, "stores": ["far"]})
@@ -104,20 +104,20 @@ def begin_import(server: Server) -> str:
 
 
 def begin_copy(server: Server) -> str:
-    """Have an active image copied into the store `far`."""
+    """Begin to copy an active image into the store `far`."""
     image_id = server.upload(BYTES)["id"]
     call(server, f"/images/{image_id}/import", {"method": {"name": "copy-image"}, "stores": ["far"]})
     return image_id
 
 
 def tasks(server: Server) -> list[dict[str, Any]]:
-    """All tasks, whole."""
+    """Return the complete documents of all tasks."""
     listed = json.loads(server.get("/v2/tasks").body)["tasks"]
     return [json.loads(server.get(one["self"]).body) for one in listed]
 
 
 def wait_for(server: Server, holds: Callable[[dict[str, Any]], bool]) -> None:
-    """Return when something holds for all tasks."""
+    """Wait until a condition holds for all tasks."""
     end = time.monotonic() + 120
     while not all(holds(task) for task in tasks(server)):
         assert time.monotonic() < end, tasks(server)
@@ -125,13 +125,13 @@ def wait_for(server: Server, holds: Callable[[dict[str, Any]], bool]) -> None:
 
 
 def has_waited(task: dict[str, Any]) -> bool:
-    """Whether it shows what it waits for; it is not over."""
+    """Return whether the task shows the reason why it waits; it must not have ended."""
     assert task["status"] in ("pending", "processing"), task
     return task["message"].startswith("waiting for store 'far': ")
 
 
 def has_succeeded(task: dict[str, Any]) -> bool:
-    """Whether it is done; it did not fail."""
+    """Return whether the task has succeeded; it must not have failed."""
     assert task["status"] != "failure", task
     return task["status"] == "success"
 

@@ -1,4 +1,4 @@
-"""Properties that JSON carries and headers do not: they are shown as far as they fit, and not lost."""
+"""Properties that fit into JSON but not into headers: headers show those that fit, and none is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OMITTED = "x-calotype-properties-omitted"
 PURGE = {"x-glance-registry-purge-props": "true"}
 KIB = 1024
 
-#: A text and how often it is repeated; some take more room as UTF-8, in JSON, or look like JSON.
+#: A text and its repetitions; some are longer in UTF-8 or JSON, or look like JSON.
 Value = tuple[str, int]
 VALUES = st.tuples(
     st.sampled_from(["v", "é", "\N{PENGUIN}", '"', "[,{"]),
@@ -27,17 +27,17 @@ NAMES = st.from_regex(r"[a-d][A-B]?[-_]?[0-9]", fullmatch=True)
 
 
 def texts(values: dict[str, Value]) -> dict[str, str]:
-    """The properties whose values are described."""
+    """Return the properties with these values."""
     return {name: text * times for name, (text, times) in values.items()}
 
 
 def fits(values: dict[str, Value]) -> bool:
-    """Whether an image may have all these."""
+    """Return whether an image can have all of these properties."""
     return sum(len(name) + len(value.encode()) for name, value in texts(values).items()) <= 256 * KIB
 
 
 def shown(answer: Answer) -> dict[str, str]:
-    """The properties in an answer's headers, as they are spelled there."""
+    """Return the properties in a response's headers, with their spelling there."""
     assert answer.status == 200, answer.text
     return {
         name.removeprefix("property-"): value
@@ -47,7 +47,7 @@ def shown(answer: Answer) -> dict[str, str]:
 
 
 def sent(properties: dict[str, str]) -> dict[str, bytes]:
-    """Headers that give properties back as they were spelled."""
+    """Return headers with these properties in the same spelling."""
     return {f"{PREFIX}{name}": value.encode() for name, value in properties.items()}
 
 
@@ -58,7 +58,7 @@ def sent(properties: dict[str, str]) -> dict[str, bytes]:
 def test_r1_g2_what_v1_was_not_shown_survives_its_purge(
     server: Server, values: dict[str, Value], kept: set[int]
 ) -> None:
-    """r1-G2: whatever was set through v2; what v1 was shown and does not give back goes, as ever."""
+    """r1-G2: for any properties set through v2. v1 removes those that it saw and that are not sent back."""
     properties = texts(values)
     image_id = make(server, **properties)
     path = f"/v1/images/{image_id}"
@@ -84,7 +84,7 @@ def test_r1_g2_what_v1_was_not_shown_survives_its_purge(
 
 
 def test_r1_g2_json_takes_64_kib_a_property_and_256_kib_an_image(server: Server) -> None:
-    """r1-G2: as many bytes, whatever characters and commas there are, in v2 and in v1; one more is 413."""
+    """r1-G2: for any characters and commas, in v2 and v1; one byte more is 413."""
     whole = {f"p{number}": text * (64 * KIB // len(text.encode())) for number, text in enumerate("v,é")}
     rest = 256 * KIB - sum(len(name) + len(value.encode()) for name, value in whole.items())
     full = {**whole, "p3": "v" * (rest - 2)}
@@ -121,7 +121,7 @@ def test_r1_g2_a_snapshot_of_many_volumes_is_kept_and_found_again(server: Server
 
 @pytest.mark.parametrize("path", ["/images", "/v1/images"])
 def test_r1_g2_headers_may_bring_what_they_do_not_show(server: Server, path: str) -> None:
-    """r1-G2: the answer's document has it; where everything fits, no header says that there is more."""
+    """r1-G2: the response's document has them, and if everything fits, no header counts omitted ones."""
     made = server.post(path, {f"{PREFIX}long": "v" * 9000, f"{PREFIX}short": "v"}).json["image"]
     assert made["properties"] == {"long": "v" * 9000, "short": "v"}
     seen = server.head(f"{path}/{made['id']}")

@@ -1,4 +1,4 @@
-"""The log: one access line a request, an error once, and never a secret or a location."""
+"""The log has one access line for each request, each error once, and no secret or location."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACCESS = re.compile(
 
 
 def access_line(server: Server, answer: Answer) -> re.Match[str]:
-    """The one access line of an answered request."""
+    """Return the only access line of a request."""
     lines = [line for line in server.log_lines(request_id(answer)) if "calotype.access" in line]
     assert len(lines) == 1
     match = ACCESS.search(lines[0])

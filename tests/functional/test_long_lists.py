@@ -1,4 +1,4 @@
-"""Lists whose documents have many bytes: short pages in v2, whole answers in the older dialects."""
+"""Lists of large documents: short pages in v2, complete pages in classic and v1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMESPACES = "/v2/metadefs/namespaces"
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of short pages, with images of a kilobyte or more."""
+    """Yield a server with short pages and with images of a kilobyte or more."""
     folder = tmp_path_factory.mktemp("long")
     running = Server(folder, write_ini(folder, {"calotype.list_bytes": f"{ROOM}"}))
     with contextlib.ExitStack() as stack:
@@ -28,7 +28,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_a_page_of_v2_ends_where_its_bytes_do_and_its_link_leads_on(long: Server) -> None:
-    """r1-D6: no image is missed, and none comes twice."""
+    """r1-D6: no image is missing, and none occurs twice."""
     names, path = [], "/v2/images?limit=1000&sort=name:asc"
     while path:
         answer = long.get(path)
@@ -52,7 +52,7 @@ def test_a_page_of_v2_has_at_least_one_image(long: Server) -> None:
     "path", ["/v1/images/detail?limit=1000", "/v1/images?limit=1000", "/images", "/images/detail", "/"]
 )
 def test_pages_of_classic_and_v1_are_never_cut(long: Server, path: str) -> None:
-    """r1-D6: their clients take a page that is shorter than they asked for as the last one."""
+    """r1-D6: their clients take a page that is shorter than requested for the last one."""
     answer = long.get(path)
     assert answer.headers["Transfer-Encoding"] == "chunked"
     assert answer.headers["Content-Type"] == "application/json"
@@ -65,7 +65,7 @@ def test_pages_of_classic_and_v1_are_never_cut(long: Server, path: str) -> None:
 @pytest.mark.parametrize("path", ["/v1/images/detail", "/images/detail"])
 @pytest.mark.parametrize("limit", [1, 25, 26, 50, 59])
 def test_a_streamed_list_has_as_many_images_as_requested(long: Server, path: str, limit: int) -> None:
-    """r1-D6: and a link behind them."""
+    """r1-D6: and a link after them."""
     listed = long.get(f"{path}?limit={limit}").json
     assert len(listed["images"]) == limit
     rest = long.get(listed["next"]).json["images"]
@@ -79,7 +79,7 @@ def test_a_head_of_a_streamed_list_has_no_body(long: Server) -> None:
 
 
 def test_a_page_of_namespaces_ends_at_the_byte_limit(long: Server) -> None:
-    """r1-D6: what stands in them is read for a few at a time."""
+    """r1-D6: the content of a few namespaces is read at a time."""
     for number in range(4):
         types = [{"name": f"type{type_number:070}"} for type_number in range(40)]
         document = {"namespace": f"n{number}", "visibility": "public", "resource_type_associations": types}

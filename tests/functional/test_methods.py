@@ -1,4 +1,4 @@
-"""What is not there, and what may not be done with what is there."""
+"""Unknown paths, and unsupported methods on known ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that cross dialects: reserved ones, ones that headers cannot tell apart, and hidden images."""
+"""Names across dialects: reserved names, names that are equal in headers; and hidden images."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ RAW = {"disk_format": "raw", "container_format": "bare"}
 
 
 def make(server: Server, **document: object) -> str:
-    """The id of a new image, made through v2."""
+    """Create an image through v2, and return its id."""
     answer = server.post("/v2/images", JSON, json.dumps(document).encode())
     assert answer.status == 201, answer.text
     return answer.json["id"]
 
 
 def properties_of(server: Server, image_id: str, known: Iterable[str]) -> dict[str, str]:
-    """What v2 shows under these names."""
+    """Return the properties with these names in v2."""
     document = server.get(f"/v2/images/{image_id}").json
     return {name: document[name] for name in known if name in document}
 
@@ -40,7 +40,7 @@ def properties_of(server: Server, image_id: str, known: Iterable[str]) -> dict[s
 
 @pytest.mark.parametrize("name", RESERVED)
 def test_r1_c3_no_dialect_lets_a_property_have_the_name_of_a_field(server: Server, name: str) -> None:
-    """r1-C3: 403 and a sentence that names it, whether the image is new or not."""
+    """r1-C3: 403 with the name, for new and existing images."""
     image_id = make(server)
     headers = {f"x-image-meta-property-{name}": "forged"}
     told = json.dumps({"properties": {name: "forged"}}).encode()
@@ -52,7 +52,7 @@ def test_r1_c3_no_dialect_lets_a_property_have_the_name_of_a_field(server: Serve
         server.post("/v1/images", JSON, told),
         server.put(f"/v1/images/{image_id}", JSON, told),
     ]
-    if name not in ("name", "owner", "tags", "id"):  # which are fields that one may set
+    if name not in ("name", "owner", "tags", "id"):  # these fields can be set
         operation = [{"op": "add", "path": f"/{name}", "value": "forged"}]
         answers += [
             server.post("/v2/images", JSON, json.dumps({name: "forged"}).encode()),
@@ -94,7 +94,7 @@ def test_r1_c3_what_an_earlier_version_let_in_is_read_and_sent_back_but_is_no_fi
         assert changed.status == 403
     operation = b'[{"op": "replace", "path": "/color", "value": "blue"}]'
     assert server.request("PATCH", f"/v2/images/{image_id}", PATCH, operation).json["color"] == "blue"
-    assert server.head(f"/v1/images/{image_id}").meta["property-stores"] == "old"  # it survives v2's changes
+    assert server.head(f"/v1/images/{image_id}").meta["property-stores"] == "old"  # changes by v2 keep it
     assert server.put(f"/v1/images/{image_id}", meta(name="x")).status == 200  # and not v1's purge
     assert server.query("SELECT name FROM image_properties WHERE image_id = ?", image_id) == []
 
@@ -106,7 +106,7 @@ def test_r1_c3_what_an_earlier_version_let_in_is_read_and_sent_back_but_is_no_fi
 def test_r1_c4_names_that_headers_cannot_tell_apart_are_shown_so_that_a_client_can(
     server: Server, path: str
 ) -> None:
-    """r1-C4: `Foo` and `foo`, `distro` and `distro:x`, `a-b` and `a_b`, also when they are sent back."""
+    """r1-C4: `Foo` and `foo`, `distro` and `distro:x`, `a-b` and `a_b`, also when sent back."""
     given = {"Foo": "1", "foo": "2", "distro": "3", "distro:x": "4", "a-b": "5", "a_b": "6", "Alone": "7"}
     image_id = make(server, **given)
     fields = server.head(f"{path}/{image_id}").headers.items()
@@ -140,7 +140,7 @@ PROPERTIES = st.dictionaries(
 def test_r1_c4_properties_go_through_all_three_dialects_and_come_back(
     server: Server, properties: dict[str, str]
 ) -> None:
-    """r1-C4: made in v2, sent back as read by classic and by v1, with v1's purge, and read in v2."""
+    """r1-C4: set in v2, sent back by classic and by v1 with a purge, and read in v2."""
     image_id = make(server, **properties)
     for path in (f"/images/{image_id}", f"/v1/images/{image_id}"):
         fields = server.head(path).headers.items()
@@ -157,7 +157,7 @@ def test_r1_c4_properties_go_through_all_three_dialects_and_come_back(
 
 @pytest.fixture(scope="module")
 def hidden(server: Server) -> Iterator[str]:
-    """The id of a public image that is hidden, and has members."""
+    """Yield the id of a public hidden image with members."""
     image_id = make(server, visibility="shared", os_hidden=True, name=f"hidden-{uuid.uuid4()}")
     assert server.put(f"/v1/images/{image_id}/members/friend").status == 204
     change = b'[{"op": "replace", "path": "/visibility", "value": "public"}]'
@@ -175,7 +175,7 @@ def hidden(server: Server) -> Iterator[str]:
     ],
 )
 def test_r1_c5_a_hidden_image_is_in_no_list(server: Server, hidden: str, path: str) -> None:
-    """r1-C5: as in v2's default, for everybody; who knows its id still reads it."""
+    """r1-C5: like v2's default, for everybody; it can still be read by its id."""
     name = server.get(f"/v2/images/{hidden}").json["name"]
     joined = "&" if "?" in path else "?"
     answer = server.get(f"{path.replace('NAME', name)}{joined}limit=1000")
@@ -186,6 +186,6 @@ def test_r1_c5_a_hidden_image_is_in_no_list(server: Server, hidden: str, path: s
 
 
 def test_r1_c5_a_hidden_image_can_still_be_where_a_page_of_a_list_begins(server: Server, hidden: str) -> None:
-    """r1-C5: an image that was hidden between two pages does not end the walk."""
+    """r1-C5: paging continues after an image that was hidden between two pages."""
     for path in ("/images", "/v1/images"):
         assert server.get(f"{path}?marker={hidden}").status == 200

@@ -1,4 +1,4 @@
-"""An empty body is no body, however it is framed; and media types in any case."""
+"""An empty body counts as no body in any framing; media types are case-insensitive."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.support.server import OCTETS, Server, meta
 JSON = {"Content-Type": "application/json"}
 PATCH = "application/openstack-images-v2.1-json-patch"
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
-#: An empty body, as clients frame it: an iterable goes out in chunks.
+#: An empty body in the framings of clients: an iterable is sent in chunks.
 FRAMINGS = {"a length of 0": b"", "chunks": ()}
 EXPECTING = ("Transfer-Encoding: chunked", "Expect: 100-continue")
 
 
 def unframed(server: Server, method: str, path: str, headers: Mapping[str, str], *lines: str) -> bytes:
-    """What the server says to a request with nothing behind its head, or with only the end of all chunks."""
+    """Return the response to a request with only a head, or with an empty chunked body."""
     fields = [f"{name}: {text}" for name, text in headers.items()]
     head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *fields, *lines])
     return server.speak(f"{head}\r\n\r\n".encode() + (b"0\r\n\r\n" if lines else b""))
@@ -33,7 +33,7 @@ def unframed(server: Server, method: str, path: str, headers: Mapping[str, str],
 def test_an_image_of_an_empty_body_is_reserved_in_any_framing(
     server: Server, headers: dict[str, str], lines: tuple[str, ...]
 ) -> None:
-    """r1-H9: directly, as through a proxy that reads the body first."""
+    """r1-H9: directly, and through a proxy that reads the body first."""
     for body in FRAMINGS.values():
         assert (
             server.post("/images", {**headers, **meta(name="empty")}, iter(body) or body).image["status"]
@@ -46,7 +46,7 @@ def test_an_image_of_an_empty_body_is_reserved_in_any_framing(
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_a_change_with_an_empty_body_changes_metadata(server: Server, framing: str) -> None:
-    """r1-H9: of an image that has its bytes, and of one that waits for them, in classic and in v1."""
+    """r1-H9: for active and queued images, in classic and v1."""
 
     def empty() -> object:
         return FRAMINGS[framing] if framing != "chunks" else iter(())
@@ -60,7 +60,7 @@ def test_a_change_with_an_empty_body_changes_metadata(server: Server, framing: s
 
 
 def test_a_body_of_one_byte_in_chunks_is_a_body(server: Server) -> None:
-    """r1-H9: the byte by which it is known that there is one is not lost."""
+    """r1-H9: the byte that is read ahead is not lost."""
     for pieces in ([b"a"], [b"a", b"bc" * 100_000]):
         whole = b"".join(pieces)
         classic = server.post("/images", OCTETS, iter(pieces)).image
@@ -71,7 +71,7 @@ def test_a_body_of_one_byte_in_chunks_is_a_body(server: Server) -> None:
 
 
 def test_a_location_counts_with_an_empty_body(lending_server: Server) -> None:
-    """r1-H9: as it does where there is none."""
+    """r1-H9: as without a body."""
     located = {**OCTETS, **meta(location="memory:lent", **FORMATS)}
     assert lending_server.post("/images", located, iter(())).image["status"] == "active"
     assert lending_server.post("/v1/images", located, iter(())).json["image"]["status"] == "active"
@@ -80,7 +80,7 @@ def test_a_location_counts_with_an_empty_body(lending_server: Server) -> None:
 
 
 def test_in_v2_an_empty_body_is_no_document_but_an_image_of_no_bytes(server: Server) -> None:
-    """r1-H9: an image of no bytes is one, as nova's snapshots of volumes are."""
+    """r1-H9: an image can have no bytes, such as nova's snapshots of volumes."""
     for framing in FRAMINGS:
         empty = (lambda: iter(())) if framing == "chunks" else (lambda: b"")
         path = f"/v2/images/{server.reserve(**FORMATS)['id']}"
@@ -111,7 +111,7 @@ def test_without_a_document_v1_reads_the_headers(server: Server) -> None:
 
 
 def test_media_types_are_read_without_regard_to_case(server: Server) -> None:
-    """r1-B6: in every place where one decides something."""
+    """r1-B6: wherever the service reads them."""
     octets = {"Content-Type": "Application/Octet-Stream ; charset=binary"}
     assert server.post("/images", octets, b"bytes").image["status"] == "active"
     assert server.post("/v1/images", {**octets, **meta(**FORMATS)}, b"bytes").status == 201

@@ -1,4 +1,4 @@
-"""Kernels, disks and volumes are taken as what they are declared; what others would follow is not."""
+"""Kernels, disks and volumes are accepted as declared; formats that refer to files are not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.server import OCTETS, Server, meta
 
 BARE = {"container_format": "bare"}
 every_dialect = pytest.mark.parametrize("store", DIALECTS.values(), ids=DIALECTS.keys())
-#: Some of the files; core/tests/transfers/test_inspection.py has the inspector judge all of them.
+#: Some of the files; core/tests/transfers/test_inspection.py inspects all of them.
 SOME = ("an empty boot sector", "a kernel", "a hybrid GPT", "LUKS 2")
 
 
@@ -39,7 +39,7 @@ def test_opaque_bytes_are_refused_as_an_image_of_another_format(server: Server, 
 
 
 def test_staged_bytes_are_inspected_like_uploads(server: Server) -> None:
-    """r1-B1, r1-B7, r1-B10: an import takes another way, but the same inspection."""
+    """r1-B1, r1-B7, r1-B10: imports use the same inspection."""
     taken = [(opaque.FILES[name], "raw") for name in ("a kernel", "LUKS 2", "a hybrid GPT")]
     taken += [(opaque.udf(), "iso"), (opaque.qcow2(1 << 4), "qcow2")]
     refused = {"it is qcow2": (opaque.qcow2(), "raw"), "with xz": (opaque.COMPRESSED["xz"], "qcow2")}
@@ -56,7 +56,7 @@ def test_staged_bytes_are_inspected_like_uploads(server: Server) -> None:
 
 @every_dialect
 def test_another_format_declared_as_an_opaque_one_is_refused(server: Server, store: Store) -> None:
-    """r1-B1: what an opaque image may hold is no excuse for what has a meaning of its own."""
+    """r1-B1: a declaration as opaque does not allow other formats."""
     footer = struct.pack(">8sIIQ16sQQIIII", b"conectix", 2, 0x10000, 2**64 - 1, b"", 512, 512, 0, 2, 0, 0)
     others = {
         "qcow2": opaque.qcow2(),
@@ -98,7 +98,7 @@ def test_a_compressed_disk_is_refused_unless_declared_as_compressed(server: Serv
 
 
 def test_a_compressed_disk_is_refused_when_it_is_declared_later(server: Server) -> None:
-    """r1-B10: whether the format or the bytes come first makes no difference."""
+    """r1-B10: the order of declaration and upload makes no difference."""
     image_id = server.post("/images", {**OCTETS, **meta(name="later")}, opaque.COMPRESSED["xz"]).image["id"]
     answer = server.put(f"/images/{image_id}", meta(disk_format="qcow2"))
     assert (answer.status, "compressed with xz" in answer.text) == (409, True)

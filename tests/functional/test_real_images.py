@@ -1,4 +1,4 @@
-"""Real disk images, made by real tools, stored, fetched, and looked at by the same tools."""
+"""Real disk images, created by real tools, stored, fetched, and checked by the same tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 
 def run(*command: str | Path) -> str:
-    """Run a tool; what it printed, on either stream."""
+    """Run a tool, and return its output on both streams."""
     done = subprocess.run(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -28,7 +28,7 @@ def run(*command: str | Path) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def _tools() -> None:
-    """qemu-img and xorriso, installed when root; with CI set their absence fails."""
+    """Install qemu-img and xorriso as root, or skip; with CI set, fail."""
     try:
         apt("qemu-utils", "xorriso")
     except Unavailable as lack:

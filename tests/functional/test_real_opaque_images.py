@@ -53,20 +53,20 @@ RAW = ["GRUB's rescue floppy", "GRUB's rescue stick"]
 
 
 def run(*command: str | Path) -> None:
-    """Run a tool; what it printed is shown if it fails."""
+    """Run a tool, and show its output if it fails."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, (command, done.stdout, done.stderr)
 
 
 def empty(path: Path, mebibytes: int) -> Path:
-    """A file of zeroes."""
+    """Create a file of zeroes."""
     with path.open("wb") as file:
         file.truncate(mebibytes << 20)
     return path
 
 
 def made_by(mebibytes: int, *command: str) -> Callable[[Path], None]:
-    """A file of zeroes that a tool has written its structures into; PATH stands for the file."""
+    """Return a function that lets a tool write into a file of zeroes; PATH stands for the file."""
 
     def make(path: Path) -> None:
         empty(path, mebibytes)
@@ -146,14 +146,14 @@ PACKED = {
 
 @dataclass
 class Images:
-    """Where the files are, and the table of what became of each."""
+    """The files, and a table of the outcomes."""
 
     folder: Path
     packages: Path
     rows: list[str]
 
     def made(self, name: str, make: Callable[[Path], None]) -> bytes:
-        """The bytes of a file, which is made once."""
+        """Return the bytes of a file, which is created once."""
         path = self.folder / name.replace(" ", "-").replace("'", "")
         if not path.exists():
             make(path)
@@ -174,7 +174,7 @@ class Images:
         return next(path for path in self.packages.rglob(pattern) if path.is_file()).read_bytes()
 
     def note(self, name: str, declared: str, outcomes: dict[str, str]) -> None:
-        """One row of the table."""
+        """Add a row to the table."""
         self.rows.append(f"| {name} | {declared} | " + " | ".join(outcomes.values()) + " |")
 
 
@@ -188,7 +188,7 @@ def _fetch(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
-    """The tools installed, the packages fetched; at the end the table is printed."""
+    """Install the tools and fetch the packages; at the end, print the table."""
     try:
         apt(*TOOLS.split(), *PACKERS.split())
     except Unavailable as lack:
@@ -203,7 +203,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
 
 
 def outcomes(server: Server, data: bytes, disk: str, container: str) -> dict[str, str]:
-    """Dialect -> "taken", or the sentence that refuses."""
+    """Return "taken" or the refusal for each dialect."""
     formats = {"disk_format": disk, "container_format": container}
     found = {name: store(server, data, **formats) for name, store in DIALECTS.items()}
     found["staged"] = imported(server, stage(server, data, **formats))
@@ -213,7 +213,7 @@ def outcomes(server: Server, data: bytes, disk: str, container: str) -> dict[str
 def try_all(
     images: Images, server: Server, name: str, data: bytes, right: dict[str, str], wrong: str
 ) -> None:
-    """Declare an image rightly, in each way, then wrongly, then not at all."""
+    """Declare an image correctly in each way, then wrongly, then not at all."""
     for disk, container in right.items():
         found = outcomes(server, data, disk, container)
         images.note(name, f"{disk}/{container}", found)

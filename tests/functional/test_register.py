@@ -1,4 +1,4 @@
-"""POST /images and PUT /images/ID with a location: the bytes lie elsewhere."""
+"""POST /images and PUT /images/ID with a location."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images whose bytes lie on a web server: the http driver, against a real one on the loopback address."""
+"""Images with bytes on a web server: the http driver against a real server on loopback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 @pytest.fixture(scope="module")
 def fetching(source: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that may fetch from there, and from nowhere else on this machine."""
+    """Yield a server that may fetch from this source only."""
     folder = tmp_path_factory.mktemp("fetching")
     settings = {
         "store.http.allowed_networks": "127.0.0.1/32",

@@ -1,4 +1,4 @@
-"""Downloads that pass through a worker: they are bounded, and everybody else still finds one."""
+"""Downloads through a worker are limited, so that other requests find one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORKERS, MOST = 2, 6
 
 
 class Halting:
-    """A page of whose bytes nothing comes while `flows` is cleared.
+    """A page that sends no bytes while `flows` is cleared.
 
     `halted` is released for each request that waits for them.
     """
@@ -64,7 +64,7 @@ def server(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
 
 @contextlib.contextmanager
 def halted(server: Server, source: Halting, path: str) -> Iterator[list[http.client.HTTPConnection]]:
-    """As many downloads as there may be, all of them waiting for the source."""
+    """Yield the maximum number of downloads, all waiting for the source."""
     with contextlib.ExitStack() as stack:
         readers = [stack.enter_context(contextlib.closing(server.connect())) for _ in range(MOST)]
         for reader in readers:
@@ -94,4 +94,4 @@ def test_a_stalled_store_blocks_a_limited_number_of_downloads_and_nobody_else(
     assert looked.status == 200
     assert (local.status, local.body) == (200, BYTES)
     assert bodies == [BYTES] * MOST
-    assert server.get(path).body == BYTES  # every place was given back
+    assert server.get(path).body == BYTES  # all slots are free again

@@ -1,4 +1,4 @@
-"""POST /images without bytes: an image is reserved."""
+"""POST /images without bytes reserves an image."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_id_in_upper_case_means_the_same_image(server: Server) -> None:
 
 
 def test_check_20_an_unknown_store_is_refused_without_a_body_too(server: Server) -> None:
-    """The first API server ignored it: a misspelt name showed only when the bytes were in another store."""
+    """The first API server ignored it, so the bytes of a misspelt store went into the default one."""
     assert server.post("/images", meta(store="bad")).status == 400
     assert server.reserve(store="file")["status"] == "queued"
 

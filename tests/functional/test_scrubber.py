@@ -1,4 +1,4 @@
-"""Copies that were damaged or removed at rest: found by the scrubber and by downloads, never served."""
+"""Copies that were damaged or removed at rest are found by scrubs and downloads, and never served."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OLD = "2020-01-01 00:00:00.000000"
 
 
 def two_stores(folder: Path) -> dict[str, str]:
-    """Settings of a service with two file stores, which does not scrub by itself in the time of a test."""
+    """Return settings with two file stores, and without automatic scrubbing during a test."""
     return {
         "calotype.stores": "file spare",
         "calotype.metrics": "true",
@@ -35,12 +35,12 @@ def server(start_server: StartServer, tmp_path: Path) -> Server:
 
 @pytest.fixture
 def plain(start_server: StartServer) -> Server:
-    """A server with one file store."""
+    """Return a server with one file store."""
     return start_server({"calotype.metrics": "true", "calotype.scrub_rate": "1GiB"})
 
 
 def manage(server: Server, *words: str, of: str | None = None, status: int = 0) -> str:
-    """What `calotype-manage WORDS INI [OF] VARIABLES` prints, with that exit status."""
+    """Run `calotype-manage WORDS INI [OF] VARIABLES`, check its exit status and return its output."""
     done = run_manage([*words, server.ini, *([of] if of else []), *server.variables])
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -54,18 +54,18 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 def age(server: Server) -> None:
-    """Have all copies be as old as those that the scrubber takes."""
+    """Make all copies old enough for the scrubber."""
     server.execute("UPDATE image_locations SET created_at = ?", OLD)
 
 
 def scrub(server: Server, status: int = 0) -> str:
-    """Age all copies, and do what the scrubber does."""
+    """Age all copies, and run the scrubber."""
     age(server)
     return manage(server, "scrub", "run", status=status)
 
 
 def flip(path: Path) -> None:
-    """Flip one bit of a file, as a disk does that rots: the file system knows nothing of it."""
+    """Flip one bit of a file unnoticed by the file system, like a failing disk."""
     with path.open("r+b") as file:
         file.seek(len(DATA) // 2)
         byte = file.read(1)[0]
@@ -74,7 +74,7 @@ def flip(path: Path) -> None:
 
 
 def in_both(server: Server, folder: Path, body: bytes = DATA) -> str:
-    """Upload an image and have it copied to the second store."""
+    """Upload an image, and copy it to the second store."""
     image_id = server.upload(body, disk_format="raw", container_format="bare")["id"]
     asked = b'{"method": {"name": "copy-image"}, "stores": ["spare"]}'
     answer = server.post(f"/v2/images/{image_id}/import", {"Content-Type": "application/json"}, asked)
@@ -126,7 +126,7 @@ def test_the_service_scrubs_by_itself(start_server: StartServer) -> None:
     server = start_server({"calotype.scrub_period": "1", "calotype.scrub_rate": "1GiB"})
     image_id = server.upload(DATA)["id"]
     flip(*server.blobs(image_id))
-    assert server.get(f"/images/{image_id}").status == 200  # nothing has read it yet
+    assert server.get(f"/images/{image_id}").status == 200  # it was not checked yet
     age(server)
 
     until(lambda: server.get(f"/images/{image_id}").status == 502, "the bad copy is found")

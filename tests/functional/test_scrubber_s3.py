@@ -1,4 +1,4 @@
-"""Objects of an S3 store that were changed or removed at rest: a download notices while it passes them on."""
+"""Objects of an S3 store that were changed or removed at rest: downloads detect it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import StartServer
 from tests.functional.test_scrubber import DATA, PATHS, errors, findings, scrub
 from tests.support.server import Server
 
-#: A bucket as boto3 has it, which makes the class when it runs.
+#: A bucket of boto3, which creates the class at run time.
 Bucket = Any
 
 
@@ -37,7 +37,7 @@ def options(swift: Mapping[str, str], bucket: Bucket, **more: str) -> dict[str, 
 
 @pytest.fixture
 def bucket(swift: Mapping[str, str]) -> Bucket:
-    """A bucket for this test alone, because a place belongs to one database. The server creates it."""
+    """Return a bucket for this test only, because a place belongs to one database."""
     s3 = boto3.resource(
         "s3",
         endpoint_url=swift["S3_ENDPOINT"],
@@ -101,7 +101,7 @@ def test_a_small_image_with_a_wrong_hash_is_an_error_of_the_service(server: Serv
 def test_a_missing_object_is_an_error_of_the_service(
     start_server: StartServer, swift: Mapping[str, str], bucket: Bucket, redirect: str
 ) -> None:
-    """r1-H6: the store would answer the redirected client with 404."""
+    """r1-H6: after a redirect, the store would answer 404."""
     server = start_server(options(swift, bucket, **{"store.s3.redirect": redirect}))
     image_id = server.upload(DATA)["id"]
     assert server.get(f"/images/{image_id}").status == (307 if redirect == "true" else 200)

@@ -1,4 +1,4 @@
-"""Changes of the schema take turns, whichever database it is and however many processes want one (r1-H2)."""
+"""Upgrades of the schema take turns on any database, for any number of processes (r1-H2)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ AT_ONCE = 3
 
 @pytest.fixture
 def database(tmp_path: Path) -> str:
-    """The URL of an empty database of the kind that these tests run on."""
+    """Return the URL of an empty database."""
     return make_database(tmp_path)
 
 
 def upgrade_at_once(database: str) -> list[str]:
-    """Run `db upgrade` so many times at once, and return what each said."""
+    """Run several `db upgrade` at once, and return their outputs."""
 
     def upgrade(_: int) -> subprocess.CompletedProcess[str]:
         return run_manage(["db", "upgrade", INI, f"database_url={database}"])
@@ -39,7 +39,7 @@ def upgrade_at_once(database: str) -> list[str]:
 
 
 def test_concurrent_upgrades_take_turns(database: str) -> None:
-    """r1-H2: on an empty database, and on one that is from before the first release."""
+    """r1-H2: on an empty database, and on one from before the first release."""
     engine = build_engine(database)
     upgrade_at_once(database)
     assert migrate.differences(engine) == []
@@ -54,7 +54,7 @@ def test_concurrent_upgrades_take_turns(database: str) -> None:
 
 @pytest.fixture
 def engines(database: str) -> tuple[Engine, Engine]:
-    """Two processes' engines of one database."""
+    """Return two engines on one database, like those of two processes."""
     made = build_engine(database), build_engine(database)
     yield made
     for engine in made:
@@ -64,10 +64,10 @@ def engines(database: str) -> tuple[Engine, Engine]:
 def test_waiting_for_a_turn_is_reported_and_limited(
     engines: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """r1-H2: and nobody waits where there is nothing to do."""
+    """r1-H2: nobody waits if there is nothing to do."""
     one, other = engines
     migrate.upgrade(one)
-    migrate.upgrade(other)  # knows a connection already
+    migrate.upgrade(other)  # opens a connection
     told: list[str] = []
     with turns.turn(one, told.append):
         migrate.upgrade(other, tell=told.append)

@@ -1,4 +1,4 @@
-"""PUT /images/ID without bytes: metadata."""
+"""PUT /images/ID without bytes changes metadata."""
 
 from __future__ import annotations
 

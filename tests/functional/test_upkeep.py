@@ -1,4 +1,4 @@
-"""What an operator does beside the server, with the command: tokens, undelete, sweep, fsck."""
+"""The operator's command beside a running server: tokens, undelete, sweep, fsck."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.server import OCTETS, Server, meta
 
 
 def run(server: Server, *words: str, of: str | None = None, status: int = 0) -> str:
-    """What `calotype-manage WORDS INI [OF] VARIABLES` prints, with that exit status."""
+    """Run `calotype-manage WORDS INI [OF] VARIABLES`, check its exit status and return its output."""
     done = run_manage([*words, server.ini, *([of] if of else []), *server.variables])
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -25,7 +25,7 @@ def upload(server: Server, body: bytes) -> str:
 
 @pytest.fixture
 def keeping(start_server: StartServer) -> Server:
-    """A server that keeps what is deleted, and leaves the sweeping to the command."""
+    """Return a server that keeps deleted bytes, and does not sweep by itself."""
     return start_server(
         {
             "calotype.delete_grace": "3600",
@@ -51,7 +51,7 @@ def test_a_sweep_ends_abandoned_uploads_and_keeps_deleted_bytes_for_the_grace_pe
     kept = upload(keeping, b"kept")
     keeping.delete(f"/images/{kept}")
     image_id = keeping.post("/images").json["image"]["id"]
-    # What a server leaves that was killed in mid-upload, its lease long over.
+    # The state after a server was killed during an upload and the lease expired.
     keeping.execute("UPDATE images SET status = 'saving' WHERE id = ?", image_id)
     keeping.execute(
         """

@@ -13,7 +13,7 @@ BYTES = b"chunk00000remainder"
 
 
 def killed_reason(server: Server, image_id: str) -> str:
-    """The reason of an image that must be killed, with nothing of it in the store."""
+    """Return the reason of a killed image, and check that none of its bytes are left."""
     told = server.head(f"/images/{image_id}").meta
     assert told["status"] == "killed"
     assert server.blobs(image_id) == []

@@ -1,4 +1,4 @@
-"""The headers of an upload: each dialect refuses what says that the body is not the whole image as it is."""
+"""Headers of an upload: each dialect refuses those that declare the body partial or encoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.server import OCTETS, Server, meta
 
 BYTES = b"the tail of a disk"
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
-#: Where each dialect takes the bytes of a new image, and of one that waits for them.
+#: The requests that upload a new image, and those that upload a reserved one.
 NEW = ["POST /images", "POST /v1/images"]
 WAITING = [
     "PUT /images/{}",
@@ -40,7 +40,7 @@ def assert_nothing_recorded(server: Server, image_id: str) -> None:
 @pytest.mark.parametrize("asked", NEW)
 @pytest.mark.parametrize("value", ["bytes 13-30/31", "bytes 0-17/18", "bytes */31", "nonsense", ""])
 def test_a_part_of_an_image_is_refused_and_no_record_is_made(server: Server, asked: str, value: str) -> None:
-    """r1-A1: `curl -C` sends the tail of a file, and says so in Content-Range."""
+    """r1-A1: `curl -C` sends the end of a file with Content-Range."""
     image_id = str(uuid.uuid4())
     answer = send(server, asked, image_id, {"Content-Range": value})
     assert (answer.status, "Content-Range" in answer.text) == (400, True)
@@ -49,7 +49,7 @@ def test_a_part_of_an_image_is_refused_and_no_record_is_made(server: Server, ask
 
 @pytest.mark.parametrize("asked", WAITING)
 def test_a_part_of_an_image_is_refused_and_the_image_waits_as_before(server: Server, asked: str) -> None:
-    """r1-A1: nothing is stored, and a whole upload is taken afterwards."""
+    """r1-A1: nothing is stored, and a whole upload succeeds afterwards."""
     image_id = server.reserve(**FORMATS)["id"]
     before = shown(server, image_id)
     answer = send(server, asked, image_id, {"Content-Range": "bytes 13-30/31"})
@@ -61,7 +61,7 @@ def test_a_part_of_an_image_is_refused_and_the_image_waits_as_before(server: Ser
 
 @pytest.mark.parametrize("asked", [*NEW, *WAITING])
 def test_a_part_of_an_image_is_refused_before_100_continue(server: Server, asked: str) -> None:
-    """r1-A1: a client that waits for `100 Continue` sends no byte."""
+    """r1-A1: a client that waits for `100 Continue` need not send the body."""
     image_id = str(uuid.uuid4()) if asked in NEW else server.reserve(**FORMATS)["id"]
     path = asked.format(image_id)
     head = (
@@ -75,7 +75,7 @@ def test_a_part_of_an_image_is_refused_before_100_continue(server: Server, asked
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "gzip, identity", "identity,deflate"])
 @pytest.mark.parametrize("asked", [*NEW, *WAITING])
 def test_an_encoded_body_is_415_in_every_dialect(server: Server, asked: str, coding: str) -> None:
-    """r1-E17: v1 kept compressed bytes as the image."""
+    """r1-E17: v1 stored compressed bytes as the image."""
     image_id = str(uuid.uuid4()) if asked in NEW else server.reserve(**FORMATS)["id"]
     answer = send(server, asked, image_id, {"Content-Encoding": coding})
     assert (answer.status, "Content-Encoding" in answer.text) == (415, True)
@@ -88,7 +88,7 @@ def test_an_encoded_body_is_415_in_every_dialect(server: Server, asked: str, cod
 @pytest.mark.parametrize("coding", ["", "identity", " Identity , "])
 @pytest.mark.parametrize("asked", [*NEW, *WAITING])
 def test_an_encoding_that_changes_nothing_is_accepted(server: Server, asked: str, coding: str) -> None:
-    """r1-B5: an empty Content-Encoding is as good as an absent one."""
+    """r1-B5: an empty Content-Encoding counts as an absent one."""
     image_id = str(uuid.uuid4()) if asked in NEW else server.reserve(**FORMATS)["id"]
     assert send(server, asked, image_id, {"Content-Encoding": coding}).status in (200, 201, 204)
 

@@ -1,4 +1,4 @@
-"""What an operator's terminal shows: what a command or the server has to say, and no library's warnings."""
+"""An operator's terminal shows the messages of the command or the server, and no warnings of libraries."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from calotype.cli import main
 from tests.support.server import ROOT, Server
 
 SCRIPT = Path(sys.executable).with_name("calotype-manage")
-#: What the script does, for each line of standard input; a process for each command would take long.
+#: A script that runs each line of standard input, because a process for each command would take long.
 EVERY = """
 import sys
 from calotype.cli import main
-for line in sys.stdin.readlines():  # all of it, so that a command which asks finds no answer
+for line in sys.stdin.readlines():  # all of it, so that commands with a question get no answer
     try:
         main(line.split())
     except SystemExit as end:
-        print()  # a question that found no answer leaves its line open
+        print()  # an unanswered question leaves its line open
         print(end.code, line)
 """
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server from a shell that says nothing of warnings; the commands beside it are from there too."""
+    """Yield a server, started like its commands from a shell without settings for warnings."""
     with pytest.MonkeyPatch.context() as environment:
         for name in ("PYTHONWARNINGS", "PYTHONDEVMODE"):
             environment.delenv(name, raising=False)
@@ -41,14 +41,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def printed(command: list[str | Path], lines: str = "") -> str:
-    """All that it prints, on either way."""
+    """Return the output on both streams."""
     done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
 
 def leaves(group: click.Group, *words: str) -> Iterator[list[str]]:
-    """Every command below the group, with INI for its file and `x` for what else it cannot do without."""
+    """Yield every command of a group, with INI for its file and `x` for other required arguments."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from leaves(command, *words, name)
@@ -58,26 +58,26 @@ def leaves(group: click.Group, *words: str) -> Iterator[list[str]]:
 
 
 def given(parameter: click.Parameter) -> list[str]:
-    """What stands for it on the command line."""
+    """Return the arguments for a parameter."""
     if isinstance(parameter, click.Option):
         return [parameter.opts[0], "x"]
     return ["INI" if parameter.name == "ini" else "x"]
 
 
 def test_a_server_that_starts_shows_no_warning_of_a_library(running: Server) -> None:
-    """r1-E24: with setuptools 80.9, what pkg_resources says of itself stood before everything else."""
+    """r1-E24: with setuptools 80.9, a warning of pkg_resources came first."""
     assert "Warning" not in running.log
 
 
 def test_the_help_of_the_command_shows_no_warning_of_a_library(running: Server) -> None:
-    """r1-E24: as the server; this is the script as it is installed."""
+    """r1-E24: for the installed script."""
     shown = printed([SCRIPT, "--help"])
     assert "Usage: calotype-manage" in shown
     assert "Warning" not in shown
 
 
 def test_no_command_shows_a_warning_of_a_library(running: Server) -> None:
-    """r1-E24: some commands refuse their `x`, in a sentence of their own."""
+    """r1-E24: some commands refuse `x` with their own message."""
     commands = [[str(running.ini) if word == "INI" else word for word in words] for words in leaves(main)]
     lines = [" ".join([*words, *running.variables]) for words in commands]
     shown = printed([sys.executable, "-c", EVERY], "\n".join(lines))
@@ -89,10 +89,10 @@ def test_no_command_shows_a_warning_of_a_library(running: Server) -> None:
 
 
 def test_the_core_asks_for_a_setuptools_that_does_not_warn() -> None:
-    """r1-E24: said here as well, because an environment of Python 3.11 begins with one that is old enough."""
+    """r1-E24: tested here, because environments of Python 3.11 start with an older version."""
     project = tomllib.loads((ROOT / "core" / "pyproject.toml").read_text())["project"]
     (asked,) = (
         need.specifier for need in map(Requirement, project["dependencies"]) if need.name == "setuptools"
     )
-    assert "80.8.0" in asked  # the last whose DeprecationWarning Python keeps to itself
-    assert "80.9.0" not in asked  # the first whose UserWarning it prints
+    assert "80.8.0" in asked  # the last one with a DeprecationWarning, which Python hides
+    assert "80.9.0" not in asked  # the first one with a UserWarning, which Python prints

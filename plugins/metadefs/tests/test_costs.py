@@ -43,7 +43,7 @@ def test_the_number_of_resource_types_in_a_query_is_limited() -> None:
     """r1-D1"""
     allowed = ",".join(["v"] * VALUES_MAX)
     read_listing(asked(f"resource_types={allowed}"), 1000)
-    with pytest.raises(InvalidRequest, match=f"resource_types has at most {VALUES_MAX} values"):
+    with pytest.raises(InvalidRequest, match=f"resource_types can have at most {VALUES_MAX} values"):
         read_listing(asked(f"resource_types={allowed},v"), 1000)
 
 

@@ -15,19 +15,19 @@ from tests.support.web import Web
 
 @pytest.fixture(scope="session")
 def v1(server: Server) -> V1:
-    """A client of the shared server: an admin of the project `default`, as everybody there."""
+    """Return a client of the shared server, where every caller is an administrator of `default`."""
     return V1(server)
 
 
 @pytest.fixture
 def fresh(fresh_server: Server) -> V1:
-    """A client of a server without any image."""
+    """Return a client of a server without images."""
     return V1(fresh_server)
 
 
 @dataclass(frozen=True)
 class Tenants:
-    """Callers of one server: members of three projects, an admin; a member and an admin without a project."""
+    """Callers of one server: members of three projects, an administrator, and both without a project."""
 
     a: V1
     b: V1
@@ -39,7 +39,7 @@ class Tenants:
 
 @pytest.fixture(scope="session")
 def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
-    """A shared server that knows its callers by tokens."""
+    """Yield callers of a shared server with tokens."""
     folder = tmp_path_factory.mktemp("tenants")
     tokens = Tokens(folder)
     given = [tokens.add(name, name, ("member",), None) for name in ("A", "Bt", "C")]
@@ -53,24 +53,24 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
 
 @pytest.fixture(scope="session")
 def source() -> Iterator[Web]:
-    """A web server that images can be fetched from."""
+    """Yield a web server to fetch images from."""
     with Web() as running:
         yield running
 
 
 def fetching_settings(source: Web) -> dict[str, str]:
-    """The settings under which a server may fetch from the source, and from nowhere else here."""
+    """Return settings that allow a server to fetch from this source only."""
     return {
         "store.http.allowed_networks": "127.0.0.1/32",
         "store.http.ports": str(source.port),
         "store.http.retries": "0",
-        "calotype.job_patience": "0",  # a source that breaks off fails at once
+        "calotype.job_patience": "0",  # an interrupted source fails at once
     }
 
 
 @pytest.fixture(scope="session")
 def fetching(source: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[V1]:
-    """A client of a shared server that may fetch from the source."""
+    """Yield a client of a shared server that may fetch from the source."""
     folder = tmp_path_factory.mktemp("fetching-v1")
     running = Server(folder, write_ini(folder, fetching_settings(source)))
     yield V1(running)

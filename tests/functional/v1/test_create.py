@@ -1,4 +1,4 @@
-"""Checks 35 to 51 and 58 to 62: how images are made."""
+"""Checks 35 to 51 and 58 to 62: creating images."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MD5 = hashlib.md5(BYTES).hexdigest()
 
 
 def assert_not_recorded(v1: V1, image_id: str) -> None:
-    """Not even as a tombstone."""
+    """Check that there is no record, not even a tombstone."""
     assert v1.server.query("SELECT id FROM images WHERE id = ?", image_id) == []
     assert v1.server.blobs(image_id) == []
 
 
 def refuse(v1: V1, status: int, *words: str, body: bytes | None = None, **fields: str) -> None:
-    """A POST that is refused for what stands in it, and leaves nothing."""
+    """Check that a POST is refused and leaves nothing."""
     image_id = str(uuid.uuid4())
     assert_refused(v1.post(body, **{"id": image_id, **fields}), status, *words)
     assert_not_recorded(v1, image_id)
@@ -136,7 +136,7 @@ def test_043_parameters_of_the_content_type_are_ignored(v1: V1) -> None:
 
 
 def refuse_bytes(v1: V1, *words: str, **fields: str) -> None:
-    """Bytes that are not what was declared: killed, unlisted, gone."""
+    """Check that bytes that differ from their declaration kill the image and are removed."""
     image_id = str(uuid.uuid4())
     assert_refused(v1.post(BYTES, id=image_id, **FORMATS, is_public="True", **fields), 400, *words)
     assert v1.head(image_id).meta["status"] == "killed"

@@ -1,4 +1,4 @@
-"""Checks 94 to 100: how images go, and what happens at the same time."""
+"""Checks 94 to 100: deleting images, and concurrent requests."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def test_098_bytes_that_cannot_be_removed_now_are_removed_later(start_server: St
     assert v1.head(image_id).meta["status"] == "deleted"
     assert v1.server.query("SELECT state FROM image_locations") == [("doomed",)]
     aside.rename(images)
-    assert v1.server.blobs(image_id)  # still there, and written down: a sweep removes it
+    assert v1.server.blobs(image_id)  # still there and recorded: a sweep removes it
 
 
 def slowly(gate: threading.Event, begun: threading.Event) -> Iterator[bytes]:
-    """Bytes of which the last ones wait."""
+    """Yield bytes, the last ones after the gate opens."""
     yield BYTES * 100_000
     begun.set()
     gate.wait(30)

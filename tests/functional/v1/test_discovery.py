@@ -1,4 +1,4 @@
-"""Checks 1 to 8: how v1 is found."""
+"""Checks 1 to 8: discovering v1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks 70 to 82: lists, their filters, order and pages."""
+"""Checks 70 to 82: lists, filters, sorting and paging."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEYS = {
 
 @pytest.fixture
 def three(fresh: V1) -> tuple[str, str, str]:
-    """Three images, oldest first, of other orders by name and by size."""
+    """Return three images, oldest first, with other orders by name and by size."""
     made = [fresh.store(b"x" * size, name=name) for name, size in (("b", 20), ("c", 10), ("a", 30))]
     return tuple(image["id"] for image in made)
 
@@ -52,7 +52,7 @@ def test_072_a_page_begins_after_the_marker(fresh: V1, three: tuple[str, ...]) -
 
 def test_072_a_page_links_to_the_next_one_if_there_is_one(fresh: V1, three: tuple[str, ...]) -> None:
     page = fresh.get("/images/detail?limit=2&sort_key=name&sort_dir=asc&property-x=").json
-    assert "next" not in page  # nothing has that property
+    assert "next" not in page  # no image has that property
     page = fresh.get("/images/detail?limit=2&sort_key=name&sort_dir=asc").json
     last = fresh.server.get(page["next"]).json
     names = [image["name"] for image in page["images"] + last["images"]]

@@ -1,4 +1,4 @@
-"""Checks 107 to 112: whom an image is shared with."""
+"""Checks 107 to 112: members."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.v1 import BYTES, V1, assert_refused
 
 
 def share(v1: V1, image_id: str, project: str, can_share: object = None) -> int:
-    """PUT of a member; the status."""
+    """PUT a member, and return the status."""
     path = f"/images/{image_id}/members/{project}"
     if can_share is None:
         answer = v1.request("PUT", path)
@@ -23,7 +23,7 @@ def share(v1: V1, image_id: str, project: str, can_share: object = None) -> int:
 
 
 def members(v1: V1, image_id: str) -> dict[str, bool]:
-    """project -> whether it may share, as the caller is told."""
+    """Return project -> can_share, as the caller sees it."""
     listed = v1.get(f"/images/{image_id}/members").json["members"]
     assert all(set(member) == {"member_id", "can_share"} for member in listed)
     return {member["member_id"]: member["can_share"] for member in listed}

@@ -1,4 +1,4 @@
-"""Checks 63 to 69: how one image is read."""
+"""Checks 63 to 69: reading an image."""
 
 from __future__ import annotations
 

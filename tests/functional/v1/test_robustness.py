@@ -1,4 +1,4 @@
-"""Checks 114 to 118, and the originals' bugs 16 to 41 that no check is about."""
+"""Checks 114 to 118, and bugs 16 to 41 of the original that no check covers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_116_errors_are_nested_json_for_any_accept_header(v1: V1, accept: str) -
 
 
 def memory(server: Server) -> int:
-    """Bytes that the process holds."""
+    """Return the memory of the process in bytes."""
     with open(f"/proc/{server.process.pid}/status") as file:
         return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1]) * 1024
 

@@ -1,4 +1,4 @@
-"""Checks 52 to 57: bytes that lie elsewhere, by reference and by copy."""
+"""Checks 52 to 57: external locations and copies."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ NO_SOURCES = ["file:///etc/passwd", "filesystem://x", "swift+config://x", "nosuc
 
 
 def copy(v1: V1, url: str, **fields: str) -> Answer:
-    """POST with the copy-from header."""
+    """POST an image with the header copy-from."""
     return v1.request("POST", "/images", {COPY: url, **meta(**fields)})
 
 
 def refuse_both(v1: V1, url: str, status: int, *words: str, **fields: str) -> None:
-    """A source that is refused, as a location and as what to copy from, and leaves nothing."""
+    """Check that a source is refused as a location and for copying, and leaves nothing."""
     for answer_to in (lambda image_id: v1.post(id=image_id, location=url, **fields),
                       lambda image_id: copy(v1, url, id=image_id, **fields)):  # fmt: skip
         image_id = str(uuid.uuid4())
@@ -63,14 +63,14 @@ def test_054_a_missing_location_is_404(fetching: V1, source: Web) -> None:
 
 
 def killed(v1: V1, answer: Answer) -> str:
-    """The reason for which an image was killed that was to be copied."""
+    """Return the reason why the copied image was killed."""
     image_id = answer.json["image"]["id"]
     assert v1.wait(image_id, "active", "killed")["status"] == "killed"
     return v1.server.query("SELECT status_reason FROM images WHERE id = ?", image_id)[0][0]
 
 
 def test_054_a_copy_of_a_missing_source_kills_the_image(fetching: V1, source: Web) -> None:
-    """r1-D5: the job finds that out, because the request asks no source."""
+    """r1-D5: the job detects this, because the request does not contact the source."""
     url = source.answer(Halves(BYTES))
     source.remove(url)
     assert "the source at 127.0.0.1 answers 404 Not Found" in killed(fetching, copy(fetching, url, **FORMATS))
@@ -92,7 +92,7 @@ def test_054_a_location_of_another_size_than_reserved_is_409(fetching: V1, sourc
 def test_054_a_copy_of_another_size_than_declared_or_reserved_kills_the_image(
     fetching: V1, source: Web
 ) -> None:
-    """r1-D5: the job finds that out, and fetches no byte."""
+    """r1-D5: the job detects this, and fetches no byte."""
     url, image_id = source.answer(Halves(BYTES)), fetching.make(size="18", **FORMATS)["id"]
     assert "must match" in killed(fetching, copy(fetching, url, size="18", **FORMATS))
     assert "must match" in killed(fetching, fetching.request("PUT", f"/images/{image_id}", {COPY: url}))
@@ -118,7 +118,7 @@ def test_056_an_image_has_one_source(fetching: V1, source: Web) -> None:
 def test_057_a_copy_is_queued_first_and_stored_later(fetching: V1, source: Web) -> None:
     url = source.answer(Halves(BYTES))
     image = made(copy(fetching, url, **FORMATS))
-    assert (image["status"], image["size"]) == ("queued", 0)  # the source has not been asked yet
+    assert (image["status"], image["size"]) == ("queued", 0)  # the source was not contacted yet
     told = fetching.wait(image["id"], "active", "killed")
     assert (told["status"], told["checksum"], told["size"]) == ("active", MD5, str(len(BYTES)))
     source.remove(url)
@@ -164,14 +164,14 @@ def test_057_a_copy_continues_after_the_server_was_killed(start_server: StartSer
     told = v1.wait(image["id"], "active", "killed")
     assert told["status"] == "active"
     assert v1.get(f"/images/{image['id']}").body == served.data
-    # Other bytes than the image's own are gone, or about to go.
+    # All other bytes are removed, or will be.
     assert (
         len([row for row in v1.server.query("SELECT state FROM image_locations") if row == ("stored",)]) == 1
     )
 
 
 def await_no_bytes(v1: V1, image_id: str) -> None:
-    """Return when nothing of the image is left: no file, not even half of one, and no row of one."""
+    """Wait until no bytes of the image are left: neither complete nor partial files, nor rows."""
     end = time.monotonic() + 30
     rows = 'SELECT "key" FROM image_locations WHERE image_id = ?'
     while v1.server.blobs(image_id) or v1.server.leftovers() or v1.server.query(rows, image_id):
@@ -180,7 +180,7 @@ def await_no_bytes(v1: V1, image_id: str) -> None:
 
 
 def test_057_an_image_that_is_deleted_while_it_is_copied_leaves_no_bytes(fetching: V1, source: Web) -> None:
-    """r1-E23, C-11, G-23: that it stays deleted says nothing of its bytes."""
+    """r1-E23, C-11, G-23: the status alone would not show whether the bytes are removed."""
     served = Halves(BYTES * 100_000, gate=threading.Event())
     image = made(copy(fetching, source.answer(served), **FORMATS))
     fetching.wait(image["id"], "saving")

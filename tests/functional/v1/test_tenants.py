@@ -1,4 +1,4 @@
-"""Checks 101 to 106, and 66's other half: who sees what, and who may do what."""
+"""Checks 101 to 106, and the rest of 66: visibility and rights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed, made
 
 
 def marked() -> str:
-    """A name by which a test finds its own images among others'."""
+    """Return a name by which a test finds its own images."""
     return uuid.uuid4().hex
 
 
@@ -105,7 +105,7 @@ def test_bug_27_an_administrator_without_a_project_can_list_images(tenants: Tena
 
 
 def test_r1_g4_an_admin_without_a_project_makes_images_for_projects_only(tenants: Tenants) -> None:
-    """r1-G4: an image that nobody owns would be nobody's but administrators'."""
+    """r1-G4: only administrators could see an image without an owner."""
     assert_refused(tenants.overseer.post(), 403)
     assert_refused(tenants.overseer.post(owner=""), 403)
     assert_refused(tenants.overseer.post(BYTES, **FORMATS), 403)

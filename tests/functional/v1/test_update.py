@@ -1,4 +1,4 @@
-"""Checks 83 to 93: how images change."""
+"""Checks 83 to 93: changing images."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_090_size_and_checksum_of_an_active_image_cannot_be_changed(tenants: Ten
     for field, value in (("size", "20"), ("checksum", "0" * 32)):
         assert_refused(tenants.a.put(image["id"], **{field: value}), 403, f"Forbidden to modify '{field}'")
         told = changed(tenants.admin.put(image["id"], **{field: value}))
-        assert (told["size"], told["checksum"]) == (19, MD5)  # what the bytes are stays what is said
+        assert (told["size"], told["checksum"]) == (19, MD5)  # the values of the bytes do not change
     changed(tenants.a.put(image["id"], size="19", checksum=MD5))
 
 

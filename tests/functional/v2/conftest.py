@@ -1,4 +1,4 @@
-"""Servers with tokens, and those who ask them."""
+"""Servers with tokens, and their callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ StartPeople = Callable[..., People]
 
 @pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """A web server."""
+    """Yield a web server."""
     folder = tmp_path_factory.mktemp("web")
     with Web(folder=folder) as running:
         yield running
@@ -24,7 +24,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory, web: Web) -> Iterator[People]:
-    """Those who ask one server that all tests share."""
+    """Yield the callers of a server that all tests share."""
     found = start(tmp_path_factory.mktemp("people"), web)
     yield found
     found.server.stop()
@@ -32,7 +32,7 @@ def people(tmp_path_factory: pytest.TempPathFactory, web: Web) -> Iterator[Peopl
 
 @pytest.fixture
 def start_people(tmp_path: Path, web: Web) -> Iterator[StartPeople]:
-    """start_people(**{setting: value}): those who ask a server of this test's own."""
+    """Yield `start_people(**settings)`, which returns the callers of a new server."""
     with ExitStack() as stack:
 
         def begin(**settings: str) -> People:
@@ -47,23 +47,23 @@ def start_people(tmp_path: Path, web: Web) -> Iterator[StartPeople]:
 
 @pytest.fixture
 def u1(people: People) -> Person:
-    """A member of project P1."""
+    """Return a member of project P1."""
     return people.u1
 
 
 @pytest.fixture
 def u2(people: People) -> Person:
-    """A member of project P2."""
+    """Return a member of project P2."""
     return people.u2
 
 
 @pytest.fixture
 def r1(people: People) -> Person:
-    """A reader of project P1."""
+    """Return a reader of project P1."""
     return people.r1
 
 
 @pytest.fixture
 def adm(people: People) -> Person:
-    """An administrator."""
+    """Return an administrator."""
     return people.adm

@@ -1,4 +1,4 @@
-"""Who changed which image: a record for each change, in the table and in the log, whatever the dialect."""
+"""Audit records: one for each change in any dialect, in the table and in the log."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ ROW = re.compile(r"calotype\.audit (\{.*\})$", re.MULTILINE)
 
 
 def trail(adm: Person, image_id: str, query: str = "") -> list[dict[str, Any]]:
-    """The records of an image, oldest first."""
+    """Return the records of an image, oldest first."""
     answer = adm.get(f"/audit?image={image_id}&limit=100{query}")
     assert answer.status == 200, answer.text
     return answer.json["audit"][::-1]
 
 
 def told(records: list[dict[str, Any]]) -> list[str]:
-    """Records in short: verb, outcome and user."""
+    """Return records as verb, outcome and user."""
     return [f"{one['verb']} {one['outcome']} {one['user_id']}" for one in records]
 
 
 def logged(person: Person, image_id: str) -> list[dict[str, Any]]:
-    """The lines of the audit log about an image."""
+    """Return the lines of the audit log about an image."""
     return [one for one in map(json.loads, ROW.findall(person.server.log)) if image_id in str(one)]
 
 
@@ -42,7 +42,7 @@ def test_every_change_by_images_v2_is_a_record_and_a_line_of_the_log(
     u1.send("POST", f"/images/{image_id}/members", {"member": "P2"})
     u2.send("PUT", f"/images/{image_id}/members/P2", {"status": "accepted"})
     u1.delete(f"/images/{image_id}/members/P2")
-    for verb in ("deactivate", "deactivate", "reactivate"):  # the second one changes nothing
+    for verb in ("deactivate", "deactivate", "reactivate"):  # the second one has no effect
         assert u1.ask("POST", f"/images/{image_id}/actions/{verb}").status == 204
     u1.show(image_id)
     assert u1.delete(f"/images/{image_id}").status == 204
@@ -76,15 +76,15 @@ def test_changes_by_the_other_dialects_are_recorded_too(u1: Person, adm: Person)
         assert u1.server.request("DELETE", f"{base}/{made}", bare).status == 200
         records = trail(adm, made)
         assert "property word" in records[0]["detail"]
-        # v1 purges what is not named, and the classic API keeps it.
+        # v1 purges other properties, and classic keeps them.
         assert ("without property word" in records[2]["detail"]) is base.startswith("/v1")
         verbs = [one["verb"] for one in records]
-        # v1 may share a private image: it is shared from then on.
+        # Sharing a private image in v1 makes its visibility shared.
         assert verbs == ["create", "upload", "update", "share", "delete"]
 
 
 def test_a_job_is_recorded_at_its_start_and_its_end(u1: Person, adm: Person, web: Web) -> None:
-    """r1-E10, r1-E11, r1-E12: for whoever asked for it; a failure has its reason everywhere."""
+    """r1-E10, r1-E11, r1-E12: with the user who started it; a failure has its reason everywhere."""
     copied, failed = u1.make(), u1.make()
     sources = {copied: web.place(b"bytes"), failed: f"http://127.0.0.1:{web.port}/not-there"}
     for image_id, uri in sources.items():
@@ -105,7 +105,7 @@ def test_a_job_is_recorded_at_its_start_and_its_end(u1: Person, adm: Person, web
 def test_an_upload_that_fails_is_recorded_and_leaves_a_reason_until_the_image_is_active(
     u1: Person, adm: Person
 ) -> None:
-    """r1-E11: in every dialect, read-only, and shown only where there is one."""
+    """r1-E11: in every dialect, read-only, and only if there is a reason."""
     image_id = u1.make()
     assert "status_reason" not in u1.show(image_id)
     head = f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {u1.token}\r\n"
@@ -140,7 +140,7 @@ def test_an_upload_that_fails_is_recorded_and_leaves_a_reason_until_the_image_is
 def test_a_refused_change_is_in_the_log_but_not_in_the_table(
     u1: Person, u2: Person, r1: Person, adm: Person
 ) -> None:
-    """r1-E10: whoever is refused cannot fill the table."""
+    """r1-E10: refused requests cannot fill the table."""
     image_id = u1.make(visibility="community")
     assert u2.delete(f"/images/{image_id}").status == 403
     assert r1.patch(image_id, op("replace", "/name", "n")).status == 403
@@ -152,7 +152,7 @@ def test_a_refused_change_is_in_the_log_but_not_in_the_table(
 
 
 def test_only_administrators_read_audit_records_in_pages(u1: Person, adm: Person) -> None:
-    """r1-E10: filtered, and walked on although the marker is gone."""
+    """r1-E10: with filters, and even after the marker was removed."""
     assert u1.get("/audit").status == 403
     assert u1.server.get("/v2/audit").status == 401
     image_id = u1.make()
@@ -176,7 +176,7 @@ def test_only_administrators_read_audit_records_in_pages(u1: Person, adm: Person
 
 
 def test_an_administrator_undeletes_an_image_and_both_ways_are_recorded(start_people) -> None:
-    """r1-E10: `POST .../actions/undelete` does what the command does."""
+    """r1-E10: `POST .../actions/undelete` works like the command."""
     people = start_people(**{"calotype.delete_grace": "3600", "calotype.sweep_interval": "0"})
     u1, adm = people.u1, people.adm
     image_id, undelete = u1.active(b"bytes to come back"), "/images/{}/actions/undelete"
@@ -211,7 +211,7 @@ def test_an_administrator_undeletes_an_image_and_both_ways_are_recorded(start_pe
 
 
 def test_the_access_log_names_user_and_project_in_every_line(u1: Person, adm: Person) -> None:
-    """r1-E10: of a delete too, and of nobody with a dash."""
+    """r1-E10: also for a delete, and with dashes for unknown callers."""
     image_id = u1.make()
     answers = [
         u1.get(f"/images/{image_id}"),
@@ -230,7 +230,7 @@ def test_the_access_log_names_user_and_project_in_every_line(u1: Person, adm: Pe
 
 
 def test_without_audit_retention_only_the_log_has_records(start_people) -> None:
-    """r1-E10: the log has it all the same."""
+    """r1-E10: the log still has all records."""
     people = start_people(**{"calotype.audit_retention": "0"})
     image_id = people.u1.make()
     assert trail(people.adm, image_id) == []

@@ -1,4 +1,4 @@
-"""Checks 16 to 30: making images."""
+"""Checks 16 to 30: creating images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks 64 to 81: bytes in and out."""
+"""Checks 64 to 81: uploads and downloads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BYTES = bytes(range(256)) * 10
 
 
 def qcow2(virtual_size: int) -> bytes:
-    """A qcow2 file's header and its first cluster: an empty disk."""
+    """Return an empty qcow2 disk: its header and first cluster."""
     # magic, version, no backing file, clusters of 64 KiB, size, no encryption, one L1 entry ...
     fields = (b"QFI\xfb", 3, 0, 0, 16, virtual_size, 0, 1, 3 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
     header = struct.pack(">4sIQIIQIIQQIIQQQQII", *fields)
@@ -24,7 +24,7 @@ def qcow2(virtual_size: int) -> bytes:
 
 
 def without_bytes(person: Person, image_id: str) -> bool:
-    """Whether the image is queued, knows nothing of bytes, and has left none."""
+    """Return whether the image is queued, without size, digests and bytes."""
     image = person.show(image_id)
     known = [image[name] for name in ("size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value")]
     blobs = person.server.blobs(image_id, "fast") + person.server.blobs(image_id, "cold")
@@ -217,7 +217,7 @@ def test_101_the_store_of_an_upload_can_be_chosen(u1: Person) -> None:
 
 
 class Halting:
-    """A body whose second half waits until it is let go."""
+    """A body whose second half waits for a signal."""
 
     def __init__(self) -> None:
         self.half_sent, self.go_on = threading.Event(), threading.Event()
@@ -230,7 +230,7 @@ class Halting:
 
 
 def wait_until(person: Person, image_id: str, status: str) -> None:
-    """Return when the image has the status: the server has begun to read its bytes."""
+    """Wait until the image has the status."""
     for _ in range(600):
         if person.show(image_id)["status"] == status:
             return
@@ -266,12 +266,12 @@ def test_106_an_image_deleted_during_its_upload_leaves_nothing(u1: Person, part:
 
 
 def test_a_download_prefers_the_stores_it_names(u1: Person, adm: Person) -> None:
-    """r1-G7: in their order, then the others; a copy that is gone is not missed, and no store is invented."""
+    """r1-G7: in this order, then the others; a missing copy does not matter, and an unknown store is 400."""
     image_id = u1.active(BYTES)
     copying = {"method": {"name": "copy-image"}, "stores": ["cold"]}
     assert adm.send("POST", f"/images/{image_id}/import", copying).status == 202
     adm.settled(image_id)
-    for store in ("fast", "cold"):  # told apart as no client could: a whole file is sent as it is
+    for store in ("fast", "cold"):  # made distinguishable: whole files are sent without a check
         (blob,) = u1.server.blobs(image_id, store)
         blob.chmod(0o600)
         blob.write_bytes(store.encode() * (len(BYTES) // 4))

@@ -1,4 +1,4 @@
-"""Checks 1 to 15: how clients find v2, and what goes for every request."""
+"""Checks 1 to 15: discovering v2, and rules for every request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.v2 import NOBODY, People, Person, fresh
 
 
 def first_link(server: Server) -> str:
-    """The first version's link, for a client that came by another name."""
+    """Return the link of the first version for a client that used another host name."""
     spoken = server.speak(b"GET /versions HTTP/1.1\r\nHost: foo:99\r\nConnection: close\r\n\r\n")
     return json.loads(spoken.partition(b"\r\n\r\n")[2])["versions"][0]["links"][0]["href"]
 

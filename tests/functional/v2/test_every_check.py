@@ -1,4 +1,4 @@
-"""No check is forgotten: each has a test by its number, or stands below with the reason why it has none."""
+"""Every check has a test with its number, or a reason below why it has none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[2]
 
-#: Checks that other tests make.
+#: Checks in other tests.
 ELSEWHERE = {
     6: "tests/clients: every client lists images in every configuration",
     12: "tests/clients: the clients print errors",
@@ -20,7 +20,7 @@ ELSEWHERE = {
     74: "tests/functional: uploads over 1 GiB are the server's matter, not a dialect's",
 }
 
-#: Parts of checks that are decided otherwise here, and tested as decided.
+#: Parts of checks for which this service decided otherwise; the tests follow the decision.
 DECIDED = {
     4: "/v2.99 and /v3 are 404: a path where nothing is, as any other",
     14: "a request id is always the server's own, for a client's would let it write into the log",

@@ -97,20 +97,20 @@ def test_104_only_administrators_see_the_drivers_of_stores(u1: Person, adm: Pers
 
 
 def stage(person: Person, data: bytes = BYTES, **document: Any) -> str:
-    """The id of a new image whose bytes are staged."""
+    """Create an image, stage its bytes, and return its id."""
     image_id = person.make(**document)
     assert person.put(image_id, data, part="stage").status == 204
     return image_id
 
 
 def order(name: str, *, headers: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
-    """An import's document; what belongs to the method is given with a `_` before it."""
+    """Return an import's document; arguments with a leading `_` belong to the method."""
     method = {"name": name, **{key[1:]: value for key, value in more.items() if key[0] == "_"}}
     return {"method": method, **{key: value for key, value in more.items() if key[0] != "_"}}
 
 
 def begin(person: Person, image_id: str, document: Any, **headers: str) -> int:
-    """The status of POST .../import."""
+    """POST .../import, and return the status."""
     return person.send("POST", f"/images/{image_id}/import", document, **headers).status
 
 

@@ -1,4 +1,4 @@
-"""Checks 31 to 48: lists, filters, sorting, and who sees what."""
+"""Checks 31 to 48: lists, filters, sorting and visibility."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.v2 import NOBODY, Person, fresh
 
 
 def mark(person: Person, count: int, **document: object) -> tuple[str, list[str]]:
-    """Some images with a property of their own, oldest first, and the query that finds them."""
+    """Create images with a new property, and return the query that finds them and their ids, oldest first."""
     word = fresh()
     return f"?word={word}", [person.make(word=word, **document) for _ in range(count)]
 

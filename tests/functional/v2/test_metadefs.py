@@ -1,4 +1,4 @@
-"""Metadata definitions: namespaces, and the objects, properties, tags and resource types in them."""
+"""Metadata definitions: namespaces with objects, properties, tags and resource types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROPERTY = {
     "default": 2,
     "description": "How many.\nOr more.",
 }
-#: A namespace as a file of definitions has it.
+#: A namespace as in a file of definitions.
 WHOLE: dict[str, Any] = {
     "display_name": "CPU",
     "description": "What a processor is like.",
@@ -36,21 +36,21 @@ WHOLE: dict[str, Any] = {
 
 
 def make(adm: Person, /, **fields: Any) -> str:
-    """The name of a new namespace."""
+    """Create a namespace, and return its name."""
     answer = adm.send("POST", ROOT, {"namespace": f"NS::{fresh()}", "visibility": "public", **fields})
     assert answer.status == 201, answer.text
     return answer.json["namespace"]
 
 
 def names(person: Person, path: str, key: str) -> list[str]:
-    """What a list has, in its order."""
+    """Return the names in a list, in order."""
     answer = person.get(path)
     assert answer.status == 200, answer.text
     return [one["name"] for one in answer.json[key]]
 
 
 def listed(person: Person, query: str = "") -> list[str]:
-    """The names of the namespaces that a list shows, over all its pages."""
+    """Return the names of the namespaces on all pages of a list."""
     found, path = [], f"{ROOT}{query}"
     while path:
         answer = person.get(path)
@@ -155,7 +155,7 @@ def test_an_update_replaces_the_fields_of_a_namespace_but_not_its_content(adm: P
 
 def test_a_namespace_can_be_renamed_with_its_content(adm: Person) -> None:
     old, new = make(adm, **WHOLE), f"NS::{fresh()}"
-    # As glance does it: the whole namespace as it was shown, without what is the server's.
+    # Like glance: the whole namespace as shown, without fields of the server.
     shown = adm.get(f"{ROOT}/{old}").json
     sent = {
         key: value

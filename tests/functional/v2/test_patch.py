@@ -1,4 +1,4 @@
-"""Checks 49 to 63: changing and deleting."""
+"""Checks 49 to 63: changing and deleting images."""
 
 from __future__ import annotations
 

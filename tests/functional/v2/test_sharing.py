@@ -65,7 +65,7 @@ def test_083_members_are_limited(start_people) -> None:
 
 
 def shared(u1: Person, u2: Person, **document: Any) -> str:
-    """The id of an image of u1's that u2 is a member of."""
+    """Create an image of u1 with u2 as a member, and return its id."""
     image_id = u1.make(**document)
     assert u1.send("POST", f"/images/{image_id}/members", {"member": u2.project}).status == 200
     return image_id

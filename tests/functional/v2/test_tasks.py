@@ -1,4 +1,4 @@
-"""The tasks of everybody's images: an administrator sees them, and has an image made by one."""
+"""Tasks: administrators list those of all images, and create images by them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DETAILS = {"input", "result"}
 
 
 def task(uri: str, /, **properties: Any) -> dict[str, Any]:
-    """A document that asks for an image of raw bytes at a URI."""
+    """Return a document for a task that creates an image from a URI."""
     given = {"import_from": uri, "import_from_format": "raw", "image_properties": {**RAW, **properties}}
     return {"type": "import", "input": given}
 
 
 def ended(person: Person, task_id: str) -> dict[str, Any]:
-    """The task when it is done, or has failed."""
+    """Wait until the task has ended, and return it."""
     end = time.monotonic() + 60
     while (found := person.get(f"/tasks/{task_id}").json)["status"] in ("pending", "processing"):
         assert time.monotonic() < end, found
@@ -38,14 +38,14 @@ def ended(person: Person, task_id: str) -> dict[str, Any]:
 
 
 def done(person: Person, uri: str, /, **properties: Any) -> dict[str, Any]:
-    """The end of a new task."""
+    """Start a task, wait until it has ended, and return it."""
     answer = person.send("POST", "/tasks", task(uri, **properties))
     assert answer.status == 201, answer.text
     return ended(person, answer.json["id"])
 
 
 def listed(person: Person, query: str = "") -> list[dict[str, Any]]:
-    """The tasks of a list, over all its pages."""
+    """Return the tasks on all pages of a list."""
     found, path = [], f"/tasks{query}"
     while path:
         answer = person.get(path)
@@ -57,7 +57,7 @@ def listed(person: Person, query: str = "") -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def several(people: People, web: Web) -> list[str]:
-    """Ids of tasks, oldest first: two made images, one failed to, then an import and a copy of another's."""
+    """Return ids of tasks, oldest first: two that created images, a failed one, an import and a copy."""
     u1, adm = people.u1, people.adm
     made = [done(adm, web.place(BYTES), name="first")["id"], done(adm, web.place(BYTES))["id"]]
     made.append(done(adm, f"http://127.0.0.1:{web.port}/nosuch")["id"])
@@ -129,7 +129,7 @@ def test_the_format_of_the_source_is_the_default_format(adm: Person, web: Web) -
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "nowhere.invalid:{port}"])
 def test_a_missing_source_fails_later_and_leaves_a_queued_image(adm: Person, web: Web, host: str) -> None:
-    """r1-E11: the host is the one that the administrator has named; the path may hold secrets."""
+    """r1-E11: the message names the host, and not the path, which can contain secrets."""
     found = done(adm, f"http://{host.format(port=web.port)}/nosuch")
 
     assert (found["status"], found["result"]) == ("failure", None)
@@ -166,7 +166,7 @@ def test_an_image_that_is_deleted_before_its_task_begins_leaves_nothing(start_pe
 
 
 def without(name: str) -> dict[str, Any]:
-    """A document in which an input is missing."""
+    """Return a document without one of its inputs."""
     asked = task("http://example.com/")
     return {**asked, "input": {key: value for key, value in asked["input"].items() if key != name}}
 
@@ -295,7 +295,7 @@ def test_pages_of_tasks_show_each_once_in_the_requested_order(
 
 
 def test_r1_g8_tasks_can_be_sorted_by_expires_at(adm: Person, several: list[str]) -> None:
-    """r1-G8: never, all of them, so they come in the order in which they were made."""
+    """r1-G8: no task expires, so the order is that of creation."""
     for direction, wanted in (("asc", several), ("desc", several[::-1])):
         found = listed(adm, f"?limit=2&sort_key=expires_at&sort_dir={direction}")
         assert [one["id"] for one in found if one["id"] in several] == wanted

@@ -1,4 +1,4 @@
-"""`extension.metadefs.enabled = false`: no /v2/metadefs, no tables of it, and nothing else changes."""
+"""`extension.metadefs.enabled = false`: there is no /v2/metadefs and no table of it."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def image(bench):
 
 @pytest.fixture(scope="module")
 def served(template):
-    """An application with images of several sizes: size -> path."""
+    """Return an application with images of several sizes, and their paths by size."""
     with make_bench(template) as bench:
         paths = {}
         for size in (0, 1, 2, 10):
@@ -52,7 +52,7 @@ def served(template):
 
 
 def model(text: str, size: int) -> range | None:
-    """RFC 9110 14: the offsets of the first range; None for all of it; an empty range for 416."""
+    """Return the first range (RFC 9110 14), None for the whole image, or an empty range for 416."""
     unit, _, ranges = text.partition("=")
     first, dash, last = ranges.split(",")[0].strip().partition("-")
     if unit != "bytes" or not dash or not (first + last).isdigit():
@@ -123,7 +123,7 @@ BELOW = ("model", "stores", "database", "identity", "transfers", "images")
 
 
 def exceptions() -> list[type[Exception]]:
-    """Every exception class of the layers below HTTP."""
+    """Return every exception class of the layers below HTTP."""
     found = set()
     for info in pkgutil.walk_packages(calotype.__path__, "calotype."):
         below = info.name.split(".")[1] in BELOW
@@ -137,7 +137,7 @@ def exceptions() -> list[type[Exception]]:
     return sorted(found, key=lambda kind: kind.__qualname__)
 
 
-#: Exceptions that never reach a view: they end the start, or are caught where they are raised.
+#: Exceptions that never reach a view, because they stop the start or are caught by their callers.
 INSIDE = {
     *("DatabaseError", "SchemaMismatch", "SettingsError", "TokensNotWritten", "_Broken", "Interrupted"),
     *("OptionsError", "PluginError", "Unanswered", "InvalidText"),
@@ -179,7 +179,7 @@ def test_a_path_that_is_not_utf_8_is_400(app):
 
 
 def _call(app: TestApp, **environ: str) -> str:
-    """Call the application below anything that would tidy up the request; returns the status."""
+    """Call the application directly, because clients would correct the request; return the status."""
     request = Request.blank("/")
     request.environ.update(environ)
     return request.get_response(app.app).status

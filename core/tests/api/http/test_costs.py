@@ -1,4 +1,4 @@
-"""What requests cost before they reach the database: steps of validation, values that are looked at."""
+"""The costs of requests before they reach the database: steps of validation, and values that are read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ JSON = st.recursive(
 
 
 class Counted(list):
-    """A list that counts how many of its items were looked at."""
+    """A list that counts the items that were read."""
 
     seen = 0
 
@@ -53,7 +53,7 @@ class Counted(list):
 
 
 class CountedSchemas(Schemas):
-    """Schemas that note which keys' values they check."""
+    """Schemas that record the keys whose values they check."""
 
     def __init__(self) -> None:
         super().__init__(SETTINGS)
@@ -84,7 +84,7 @@ def asked(query: str) -> Request:
     ids=["in one parameter", "in another direction", "in many parameters"],
 )
 def test_a_sort_key_that_comes_again_is_the_first_one(query: str) -> None:
-    """r1-D1: so there are at most as many keys as fields."""
+    """r1-D1: there are at most as many keys as fields."""
     sort = listing.read_listing(asked(query), 1000).sort
     assert sort == (SortKey("name"), SortKey("created_at"), SortKey("id"))
 
@@ -106,7 +106,7 @@ def test_the_number_of_filters_is_limited(kind: str) -> None:
 
 
 def test_the_number_of_filters_is_limited_in_v1() -> None:
-    """r1-D1: the conditions that it adds by itself are none of them."""
+    """r1-D1: the conditions that v1 adds itself do not count."""
     allowed = "&".join(f"property-p{number}=x" for number in range(FILTERS_MAX))
     v1_listing.read_listing(asked(allowed), 1000)
     with pytest.raises(InvalidRequest, match=f"at most {FILTERS_MAX} filters"):
@@ -114,12 +114,12 @@ def test_the_number_of_filters_is_limited_in_v1() -> None:
 
 
 def test_the_number_of_values_of_a_filter_is_limited() -> None:
-    """r1-D1: of `in:`, in each field that has it."""
+    """r1-D1: for `in:`, in each field that supports it."""
     allowed = ",".join(["v"] * FILTER_VALUES_MAX)
     for name in ("id", "name", "status", "disk_format", "container_format"):
         (_, condition) = listing.read_listing(asked(f"{name}=in:{allowed}"), 1000).conditions
         assert len(condition.value) == FILTER_VALUES_MAX
-        with pytest.raises(InvalidRequest, match=f"filter {name} has at most {FILTER_VALUES_MAX} values"):
+        with pytest.raises(InvalidRequest, match=f"{name} can have at most {FILTER_VALUES_MAX} values"):
             listing.read_listing(asked(f"{name}=in:{allowed},v"), 1000)
 
 
@@ -133,7 +133,7 @@ def test_a_valid_document_is_read_unchanged(value: Any) -> None:
 
 @pytest.mark.parametrize("item", [b"1", b"{}", b"[]", b'""', b"null"])
 def test_the_number_of_values_of_a_document_is_limited(item: bytes) -> None:
-    """r1-D2: they are counted before they are parsed."""
+    """r1-D2: values are counted before they are parsed."""
     many = b"[" + b",".join([item] * (VALUES_MAX + 1)) + b"]"
     with pytest.raises(RequestTooLarge, match=f"at most {VALUES_MAX}"):
         parse_document(many)
@@ -144,7 +144,7 @@ def test_the_number_of_values_of_a_document_is_limited(item: bytes) -> None:
 @example(text='"\\",[{')
 @settings(max_examples=10)
 def test_commas_within_texts_do_not_count(text: str) -> None:
-    """r1-G2: a property may be a document of its own, with more commas than a document has values."""
+    """r1-G2: a property can be a JSON document, with more commas than a document may have values."""
     long = (text + ",") * (VALUES_MAX + 1)
     assert parse_document(json.dumps({"p": long, "q": [text]}).encode()) == {"p": long, "q": [text]}
     with pytest.raises(RequestTooLarge):
@@ -153,7 +153,7 @@ def test_commas_within_texts_do_not_count(text: str) -> None:
 
 @pytest.mark.parametrize("end", ["", "\\", '\\"'])
 def test_a_text_that_does_not_end_is_read_once(end: str) -> None:
-    """r1-G2: counting what is outside of texts takes no longer for texts that are none."""
+    """r1-G2: counting outside texts takes no longer for a text without an end."""
     body = b'"' + b'\\",' * 300_000 + end.encode()
     begun = time.process_time()
     with pytest.raises(InvalidRequest):
@@ -181,7 +181,7 @@ def test_a_document_can_be_nested_twenty_deep() -> None:
 
 
 def test_the_first_error_ends_the_validation() -> None:
-    """r1-D2: and it is the same one each time."""
+    """r1-D2: it is the same error each time."""
     schemas = Schemas(SETTINGS)
     tags = Counted([1] * 100)
     for _ in range(2):
@@ -222,7 +222,7 @@ def test_a_value_that_a_patch_overwrites_is_not_checked() -> None:
 
 
 def test_only_the_final_values_of_a_patch_are_checked() -> None:
-    """r1-D2: what is wrong in the end is refused, what is taken back is not."""
+    """r1-D2: an invalid final value is refused, and an overwritten one is not."""
     schemas = Schemas(SETTINGS)
     put = [{"op": "add", "path": "/p", "value": 1}, {"op": "add", "path": "/p", "value": "v"}]
     assert patch.draft_of(patch.read_patch(put, patch.V21), IMAGE, schemas).properties == {"p": "v"}
@@ -233,7 +233,7 @@ def test_only_the_final_values_of_a_patch_are_checked() -> None:
 
 
 def test_an_error_quotes_only_the_beginning_of_a_long_key() -> None:
-    """r1-D2: an answer is never as long as the request."""
+    """r1-D2: a response is never as long as the request."""
     schemas, key = Schemas(SETTINGS), "k" * 100_000
     for change in ({"op": "remove", "path": f"/{key}"}, {"op": "add", "path": f"/{key}", "value": 1}):
         with pytest.raises(Exception) as refused:
@@ -258,7 +258,7 @@ def test_fields_are_counted_before_they_are_checked(draft: ImageFields) -> None:
 
 @given(sizes=st.lists(st.integers(0, 40), max_size=12), room=st.integers(1, 200))
 def test_a_page_has_the_documents_that_fit_but_at_least_one(sizes: list[int], room: int) -> None:
-    """r1-D6: what did not fit begins behind the last that did."""
+    """r1-D6: the rest begins after the last document that fits."""
     documents = [(f"{number}", "x" * size) for number, size in enumerate(sizes)]
     shown = fit(iter(documents), room)
     count = len(shown.texts)

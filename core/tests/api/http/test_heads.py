@@ -1,4 +1,4 @@
-"""What a HEAD of bytes costs, and conditions in any combination."""
+"""The costs of a HEAD of bytes, and conditions in any combination."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def image(bench: Bench) -> Image:
 
 @pytest.fixture
 def asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The calls of the store, and the statements, in the order in which they are made."""
+    """Record the calls of the store and the SQL statements, in order."""
     seen: list[str] = []
 
     def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
@@ -58,7 +58,7 @@ def asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_a_head_of_bytes_takes_two_statements_and_asks_no_store(
     bench: Bench, image: Image, asked: list[str], path: str
 ) -> None:
-    """r1-B4: the record says it all."""
+    """r1-B4: the record has all that is needed."""
     app = TestApp(make_app(bench.service))
     asked.clear()
     answer = app.head(path.format(image.id))
@@ -74,7 +74,7 @@ def test_a_head_of_bytes_takes_two_statements_and_asks_no_store(
 def test_a_head_is_200_where_a_get_is_redirected(
     bench: Bench, image: Image, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """r1-B4: the record says it all, and a client that asks for it need not follow."""
+    """r1-B4: the record has all that is needed, so the client need not follow a redirect."""
     checked = bench.stores["memory"]
     monkeypatch.setattr(checked, "redirect", True)
     monkeypatch.setattr(checked, "direct_url", lambda location, expires: "http://elsewhere.example/bytes")
@@ -103,7 +103,7 @@ DATES = st.sampled_from([-1, 0, 1]).map(
 
 
 def model(conditions: dict[str, str]) -> int:
-    """RFC 9110 13.2.2, step by step, for a GET."""
+    """Return the status of a GET by RFC 9110 13.2.2, step by step."""
     strong, weak = ['"e"'], ['"e"', 'W/"e"']
 
     def matches(name: str, known: list[str]) -> bool:
@@ -157,7 +157,7 @@ def test_an_invalid_condition_never_breaks_a_request(text: str) -> None:
 
 
 def test_bytes_without_a_known_digest_match_no_tag() -> None:
-    """r1-B4: as those of an image that lies elsewhere."""
+    """r1-B4: for example the bytes at an external location."""
     nameless = Validators(None, EPOCH)
     for given_tag in ('"None"', '""', "None"):
         assert not nameless.allow_range(Request.blank("/", headers={"If-Range": given_tag}))

@@ -1,4 +1,4 @@
-"""What watchers are told: everybody the state of the parts, administrators which processes serve."""
+"""Readiness: everybody sees the states of the parts, and administrators also the processes."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The position that a `next` link carries: there and back, strict, and good for a walk whose images go."""
+"""The position in a `next` link: encoding, strict decoding, and paging while images are deleted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_position_is_read_back_unchanged(values: dict[str, Any]) -> None:
     parameters = link_parameters(values["id"], values)
     assert read(parameters) == values
     assert len(parameters[VALUES]) <= VALUES_MAX
-    assert read({**parameters, "marker": new_id()}) is None  # a marker that the client gives counts by itself
+    assert read({**parameters, "marker": new_id()}) is None  # another marker counts by itself
     assert read({"marker": values["id"]}) is None
 
 
@@ -59,7 +59,7 @@ def test_a_position_is_read_back_unchanged(values: dict[str, Any]) -> None:
     )
 )
 def test_any_other_position_is_refused(text: str) -> None:
-    """r1-H7: nothing of it reaches the database."""
+    """r1-H7: it does not reach the database."""
     with pytest.raises(InvalidRequest, match="follow the `next` link"):
         read({"marker": new_id(), VALUES: text})
 
@@ -85,7 +85,7 @@ def test_a_value_that_does_not_fit_its_column_is_refused(field: str, value: Any)
 def test_paging_shows_each_remaining_image_once_despite_deletes(
     template: Path, data: st.DataObject, count: int, limit: int
 ) -> None:
-    """r1-H7: the marker itself, too."""
+    """r1-H7: even if the marker itself was deleted."""
     keys = data.draw(st.lists(st.sampled_from(("name", "size", "status")), unique=True))
     sort = tuple(SortKey(key, data.draw(st.booleans())) for key in (*keys, "created_at", "id"))
     with make_bench(template) as bench:

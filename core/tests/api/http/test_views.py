@@ -1,4 +1,4 @@
-"""The registered views, by introspection: who may call them, and which methods a 405 names."""
+"""The registered views, by introspection: their permissions, and the methods that a 405 lists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from calotype.model import policy
 from calotype.model.policy import Caller
 from tests.support.workbench import Bench, make_bench, make_settings
 
-#: Views that everybody may call: they answer without a token, or decide about each caller themselves.
+#: Views without a permission: they answer without a token, or check each caller themselves.
 OPEN = {
     "AdminRoot healthcheck",
     "AdminRoot healthz",
@@ -38,7 +38,7 @@ OPEN = {
     "V1Tombstone ",
     "V2 ",
 }
-#: What a request with a method that is not served gets in Allow; `ID` is the id of an image.
+#: The header Allow of a request with an unsupported method; `ID` is the id of an image.
 ALLOWED = [
     ("/", "GET, HEAD"),
     ("/versions", "GET, HEAD"),
@@ -125,9 +125,9 @@ def test_a_view_without_a_permission_is_closed_to_everybody(application: Router)
 
 @pytest.fixture(scope="module")
 def served(template: Any) -> Iterator[tuple[TestApp, dict[str, str]]]:
-    """An application with an image that has a member, and with a deleted one; their ids by their names."""
+    """Yield an application with a shared and a deleted image, and the ids of both by name."""
     with make_bench(template) as bench:
-        app = TestApp(make_app(bench.service), lint=False)  # lint knows no method of ours
+        app = TestApp(make_app(bench.service), lint=False)  # lint does not know all of our methods
         shared, gone = (app.post_json("/v2/images", {}).json["id"] for _ in range(2))
         app.post_json(f"/v2/images/{shared}/members", {"member": "member"})
         app.delete(f"/v2/images/{gone}")
@@ -146,7 +146,7 @@ def test_a_405_names_the_methods_that_have_a_view(
 
 
 class Stranger(Resource):
-    """A resource of somebody else's."""
+    """A resource of an extension."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""An image and what was done for it are read one after the other, and are told as of one moment."""
+"""An image and its last job are read one after the other, and are shown as of one moment."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ RAW = {"disk_format": "raw", "container_format": "bare"}
 
 @pytest.fixture
 def lifecycle(bench: Bench) -> Lifecycle:
-    """A lifecycle with two stores."""
+    """Return a lifecycle with two stores."""
     stores = make_catalog(*(MemoryStore(name, MemoryStore.Options()) for name in ("memory", "cold")))
     return Lifecycle(bench.database, stores, make_settings())
 
 
 def told(bench: Bench, image: Image) -> tuple[str, str, str]:
-    """Of an image, as it was read some time ago: its status, its stores, and those that are waited for."""
+    """Return status, stores and pending stores in the document of an image that was read earlier."""
     request = SimpleNamespace(db=bench.database, caller=bench.caller, stores=bench.stores)
     document = image_document(request, image)
     return document["status"], document["stores"], document["os_glance_importing_to_stores"]

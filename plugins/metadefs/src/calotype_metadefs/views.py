@@ -8,7 +8,6 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
-from calotype.api.http.lists import fit
 from calotype.api.http.paging import link_parameters
 from calotype.api.http.request import Request
 from calotype.api.http.versions import base_url
@@ -46,15 +45,14 @@ def resource_types(context: ResourceTypes, request: Request) -> Response:
 @view_config(context=Namespaces, method="GET", permission=policy.LIST)
 def namespaces(context: Namespaces, request: Request) -> Response:
     """GET /v2/metadefs/namespaces: a page of the namespaces that the caller may view."""
-    database, settings = request.metadefs.definitions, request.settings
-    listing = codec.read_listing(request, settings.list_limit)
+    database = request.metadefs.definitions
+    listing = codec.read_listing(request, request.settings.list_limit)
     page = database.page(listing)
     documents = (
         (link_parameters(one.name, listing.position(one)), codec.namespace_document(one, associations))
         for one, associations in database.each_with(page.namespaces, Kind.ASSOCIATION)
     )
-    shown = fit(documents, settings.list_bytes)
-    return page_response(request, "namespaces", codec.ROOT, shown, more=page.more)
+    return page_response(request, "namespaces", codec.ROOT, documents, more=page.more)
 
 
 @view_config(context=Namespaces, method="POST", permission=DEFINE)

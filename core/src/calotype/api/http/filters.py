@@ -25,13 +25,13 @@ INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 def check_filters(count: int) -> None:
     """Check that a list may have so many filters; raises InvalidRequest."""
     if count > FILTERS_MAX:
-        raise InvalidRequest(f"A list has at most {FILTERS_MAX} filters, tags and properties among them.")
+        raise InvalidRequest(f"A list can have at most {FILTERS_MAX} filters, including tags and properties.")
 
 
 def check_values(name: str, count: int) -> None:
     """Check that a filter may have so many values; raises InvalidRequest."""
     if count > VALUES_MAX:
-        raise InvalidRequest(f"The filter {name} has at most {VALUES_MAX} values.")
+        raise InvalidRequest(f"The filter {name} can have at most {VALUES_MAX} values.")
 
 
 def choose(problem: str, text: str, choices: Sequence[str]) -> str:

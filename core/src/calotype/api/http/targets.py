@@ -33,7 +33,7 @@ def refuse_costly_targets(event: NewRequest) -> None:
     if len(query) > QUERY_MAX:
         raise HTTPRequestURITooLong(f"The query is too long: at most {QUERY_MAX} bytes are allowed.")
     if query.count("&") + query.count(";") >= PARAMETERS_MAX:
-        raise HTTPBadRequest(f"A query has at most {PARAMETERS_MAX} parameters.")
+        raise HTTPBadRequest(f"A query can have at most {PARAMETERS_MAX} parameters.")
 
 
 def refuse_other_spellings(event: ContextFound) -> None:

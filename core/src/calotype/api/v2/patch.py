@@ -53,7 +53,7 @@ def read_patch(document: object, media_type: str) -> list[Change]:
     if not isinstance(document, list):
         raise InvalidRequest("A patch is a JSON array of operations.")
     if len(document) > CHANGES_MAX:
-        raise InvalidRequest(f"A patch has at most {CHANGES_MAX} operations.")
+        raise InvalidRequest(f"A patch can have at most {CHANGES_MAX} operations.")
     read = _read_v20 if media_type == V20 else _read_v21
     changes = []
     for item in document:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pyramid.response import Response
 
 from calotype.api.http.filters import read_choice
-from calotype.api.http.lists import fit
 from calotype.api.http.paging import read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.times import read_query_time
@@ -24,8 +23,7 @@ def index(context: Audit, request: Request) -> Response:
     """GET /v2/audit: a page of audit records, newest first."""
     page = request.db.audit.page(_read_query(request))
     documents = (({"marker": str(record.id)}, record.to_json()) for record in page.records)
-    shown = fit(documents, request.settings.list_bytes)
-    return page_response(request, "audit", "/v2/audit", shown, more=page.more)
+    return page_response(request, "audit", "/v2/audit", documents, more=page.more)
 
 
 def _read_query(request: Request) -> AuditQuery:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import has_document
-from calotype.api.http.lists import Fitting, list_response
+from calotype.api.http.lists import fit, list_response
 from calotype.api.http.paging import VALUES, kept_parameters, link
 from calotype.api.http.request import Request
 from calotype.api.v2 import codec
@@ -73,11 +73,21 @@ def image_document(request: Request, image: Image) -> dict[str, Any]:
     return image_documents(request, [image])[0]
 
 
-def page_response(request: Request, name: str, path: str, shown: Fitting, *, more: bool) -> Response:
-    """Return a response with a page of a list, and links to the first page and to the next one, if any.
+def page_response(
+    request: Request,
+    name: str,
+    path: str,
+    documents: Iterable[tuple[Mapping[str, str], Any]],
+    *,
+    more: bool,
+) -> Response:
+    """Return a page of a list, as far as it fits, with links to the first page and to the next one, if any.
 
-    `more`: the list continues after the documents from which `shown` was made.
+    Args:
+        documents: each with the parameters of the link that continues after it.
+        more: whether the list continues after these documents.
     """
+    shown = fit(documents, request.settings.list_bytes)
     query = kept_parameters(request, "marker", VALUES)
     links = {"first": link(path, query)}
     if shown.last is not None and (shown.cut or more):

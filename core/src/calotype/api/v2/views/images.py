@@ -10,7 +10,6 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
-from calotype.api.http.lists import fit
 from calotype.api.http.paging import link_parameters
 from calotype.api.http.request import Request
 from calotype.api.http.versions import base_url, version_document
@@ -42,14 +41,13 @@ def versions(context: V2, request: Request) -> Response:
 @view_config(context=V2Images, method="GET", permission=policy.LIST)
 def index(context: V2Images, request: Request) -> Response:
     """GET /v2/images: a page of the images that the caller may see."""
-    settings = request.settings
-    page = request.db.page(read_listing(request, settings.list_limit))
+    page = request.db.page(read_listing(request, request.settings.list_limit))
     documents = (
         (link_parameters(image.id, position(image, page.sort)), document)
         for images in page
         for image, document in zip(images, image_documents(request, images), strict=True)
     )
-    return page_response(request, "images", "/v2/images", fit(documents, settings.list_bytes), more=page.more)
+    return page_response(request, "images", "/v2/images", documents, more=page.more)
 
 
 @view_config(context=V2Images, method="POST", permission=policy.CREATE)

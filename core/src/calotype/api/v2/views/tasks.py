@@ -6,7 +6,6 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
-from calotype.api.http.lists import fit
 from calotype.api.http.paging import link_parameters
 from calotype.api.http.request import Request
 from calotype.api.http.versions import base_url
@@ -25,15 +24,13 @@ from calotype.model.errors import NotFound
 @view_config(context=Tasks, method="GET", permission=policy.OPERATE)
 def index(context: Tasks, request: Request) -> Response:
     """GET /v2/tasks: a page of tasks."""
-    settings = request.settings
-    listing = tasks.read_listing(request, settings.list_limit)
+    listing = tasks.read_listing(request, request.settings.list_limit)
     page = request.db.job_page(listing)
     documents = (
         (link_parameters(job.id, job_position(job, listing.sort)), tasks.listed_task(job))
         for job in page.jobs
     )
-    shown = fit(documents, settings.list_bytes)
-    return page_response(request, "tasks", "/v2/tasks", shown, more=page.more)
+    return page_response(request, "tasks", "/v2/tasks", documents, more=page.more)
 
 
 @view_config(context=Tasks, method="POST", permission=policy.OPERATE)
