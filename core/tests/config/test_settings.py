@@ -200,7 +200,7 @@ def test_the_content_of_a_file_or_of_the_environment_is_not_expanded_again(tmp_p
 
 
 def test_an_escaped_variable_is_literal():
-    assert expand("k", "$${a} ${a} $$ $a {a} ${", {"a": "1"}) == "${a} 1 $$ $a {a} ${"
+    assert expand("k", "$${a} ${a} $$ $a {a} $${", {"a": "1"}) == "${a} 1 $$ $a {a} ${"
 
 
 @pytest.mark.parametrize(
@@ -217,6 +217,7 @@ def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("/x/${data", "'${data' has no closing }: add it, or write $${ for a plain ${"),
         ("${env:}", "'${env:}' names no environment variable: write one behind the colon"),
         ("${file:}", "'${file:}' names no file: write one behind the colon"),
         ("${file:/proc}", "'${file:/proc}' needs the file /proc, which cannot be read (Is a directory): "),

@@ -60,7 +60,7 @@ class Workers(ThreadedTaskDispatcher):
 
     Uploads need slots, and so do documents, which are bodies of another type than octets. For each slot taken
     there is one more thread, so that `threads` stay free for other requests. While a worker waits for a slow
-    client or for a backend of the application, another thread replaces it. Threads are never ended.
+    client or for a backend of the application, another thread replaces it. Threads stay once started.
     """
 
     def __init__(self, settings: ServerSettings):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from calotype.config.messages import with_arguments
 from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.database.errors import DatabaseError, DatabaseFull
@@ -46,6 +47,9 @@ class _Result:
 class Probe:
     """The probe of the database or of one store. One thread runs it, and any thread may read the state."""
 
+    #: The ini file and variables of the command line, for commands in the log.
+    arguments: str | None = None
+
     def __init__(self, name: str, check: Callable[[], None], interval: float, timeout: float):
         """`check` raises the error that a request would get; times are in seconds."""
         self.name = name
@@ -72,7 +76,7 @@ class Probe:
         self._last = _Result(state, time.monotonic())
         if state is not self._logged:
             self._logged = state
-            log.warning("%s is %s%s", self.name, state, why)
+            log.warning("%s is %s%s", self.name, state, with_arguments(why, self.arguments))
         return False
 
     @property
@@ -96,6 +100,8 @@ class Probes:
             store.name: Probe(f"store '{store.name}'", store.check_here, interval, timeout)
             for store in stores
         }
+        for probe in self:
+            probe.arguments = settings.arguments
 
     def __iter__(self) -> Iterator[Probe]:
         """Return the probes; each needs a thread of its own, because a check can hang."""
