@@ -29,6 +29,10 @@ _SCHEMES = {
     "mariadb": "mysql+pymysql",
 }
 _LAST_PORT = 65535
+_ENCODE = (
+    "the user and the password must be percent-encoded: write %40 for @ and %2F for / in them (in an ini "
+    "file, %%40 and %%2F)"
+)
 
 
 class _Mistake(Exception):
@@ -84,13 +88,9 @@ def _read_url(text: str) -> URL:
         _Mistake: it contains none, or parts of it are wrong.
     """
     scheme, _, rest = text.partition("://")
-    is_sqlite = scheme.lower().startswith("sqlite")
-    if not is_sqlite and ("/" in rest.rpartition("@")[0] or "@" in rest.partition("?")[0].rpartition("@")[0]):
-        # SQLAlchemy would take a part of the password for the host, and messages would show it.
-        raise _Mistake(
-            "the user and the password must be percent-encoded: write %40 for @ and %2F for / in them "
-            "(in an ini file, %%40 and %%2F)"
-        )
+    user_info = rest.partition("?")[0].rpartition("@")[0]
+    if not scheme.lower().startswith("sqlite") and ("/" in user_info or "@" in user_info):
+        raise _Mistake(_ENCODE)
     try:
         url = make_url(text)
     except ArgumentError:  # SQLAlchemy's message is the text, which may contain a password
@@ -101,6 +101,8 @@ def _read_url(text: str) -> URL:
     except ValueError:
         port = rest.rpartition("@")[2].partition("/")[0].rpartition(":")[2]
         raise _Mistake(f"the port must be a number, not {port!r}") from None
+    if "@" in (url.host or ""):  # a part of the password, which messages would show
+        raise _Mistake(_ENCODE)
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
         raise _Mistake(f"the port must be a number from 1 to {_LAST_PORT}, not {url.port}")
     return url
