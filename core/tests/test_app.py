@@ -1,4 +1,4 @@
-"""What the application refuses to open."""
+"""Databases that cannot be opened are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from calotype.app import _warn_of_no_filter
 from calotype.config.interpolation import SettingsError
 from calotype.config.settings import Settings
 from calotype.database.opening import open_database
@@ -18,7 +19,7 @@ NOBODY = 65534
 
 
 def opened_by_nobody(settings: Settings) -> str:
-    """What a user who owns nothing is told; "" if the database can be opened."""
+    """Return the error that a user who owns nothing gets; "" if the database can be opened."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -37,7 +38,7 @@ def opened_by_nobody(settings: Settings) -> str:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that everybody may enter; pytest's own is closed to others."""
+    """A folder that every user may enter, because pytest's own is closed to others."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
@@ -45,7 +46,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
 def test_a_database_that_its_user_may_not_change_is_refused_with_user_and_owner(open_folder: Path) -> None:
-    """The health of such a service was ok, and every request that changes something failed."""
+    """Such a service would look healthy, but no request could change anything."""
     file = open_folder / "registry.sqlite"
     file.touch()
     file.chmod(0o644)
@@ -77,7 +78,7 @@ def test_a_database_that_its_user_may_not_change_is_refused_with_user_and_owner(
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_with_the_scheme_that_works(url: str, works: str) -> None:
-    """Others write these; SQLAlchemy named a module, or a plugin, of its own."""
+    """Other programs use these schemes; SQLAlchemy's own message names a module or a plugin."""
     settings = Settings(**{"sqlalchemy.url": f"{url}user:hunter2@host/name"})
     with pytest.raises(SettingsError) as caught:
         open_database(settings, makes_database=True)
@@ -113,3 +114,25 @@ def test_a_uri_of_sqlites_own_is_no_missing_file(tmp_path: Path, monkeypatch: py
     settings = Settings(**{"sqlalchemy.url": "sqlite:///file:folder/x.sqlite?mode=ro&uri=true"})
     open_database(settings, makes_database=False).close()
     assert list(tmp_path.iterdir()) == []
+
+
+FILTER = "[filter:auth]\npaste.filter_factory = keystonemiddleware.auth_token:filter_factory\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "warns"),
+    [
+        ("[app:main]\nuse = egg:calotype-core\n", True),
+        (f"{FILTER}[pipeline:main]\npipeline = calotype\n", True),
+        (f"{FILTER}[pipeline:main]\npipeline = auth calotype\n", False),
+        (f"{FILTER}[app:main]\nuse = egg:calotype-core\nfilter-with = auth\n", False),
+        ("[filter-app:main]\nuse = egg:keystonemiddleware#auth_token\nnext = calotype\n", False),
+    ],
+)
+def test_identity_keystone_without_its_filter_is_logged(
+    text: str, warns: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ini = tmp_path / "test.ini"
+    ini.write_text(text)
+    _warn_of_no_filter(Settings(**{"sqlalchemy.url": "sqlite://"}, identity="keystone", ini_file=ini))
+    assert ("keystone needs the filter of keystonemiddleware" in caplog.text) is warns

@@ -1,4 +1,4 @@
-"""Extensions: which are on, what they bring, and one sentence for each way to be broken."""
+"""Extensions: which are on, what they add, and one sentence for each defect."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def extend(install: Install) -> Install:
 
 
 def configure(**keys: str) -> Settings:
-    """Settings with these ini keys; `__` stands for a point."""
+    """Return settings with these ini keys; `__` stands for a dot."""
     given = {key.replace("__", "."): text for key, text in keys.items()}
     return read_settings({}, {"sqlalchemy.url": "sqlite://", **given})
 
@@ -129,7 +129,7 @@ def test_an_extension_that_is_missing_doubled_or_misnamed_is_refused(extend: Ins
     assert "extension 'faces' is installed more than once" in refused(calotype__extensions="faces")
 
 
-def test_an_option_that_is_wrong_is_refused(extend: Install) -> None:
+def test_an_invalid_option_is_refused(extend: Install) -> None:
     extend("greeter", GREETER)
     sentence = refused(extension__greeter__wrod="x")
     assert sentence == "extension 'greeter': unknown option wrod (did you mean word?)"
@@ -182,7 +182,7 @@ def test_an_extension_that_fails_at_the_start_is_named(
     assert "\n" not in str(caught.value)
 
 
-def test_a_dialect_that_is_off_leaves_nothing_of_itself(bench: Bench) -> None:
+def test_a_dialect_that_is_off_leaves_no_route(bench: Bench) -> None:
     app = serve(bench, calotype__dialects="v1")
     for path in ("/v2/images", "/v2", "/v2/metadefs/namespaces", "/v2.15/images", "/v2/schemas/metadefs/tag"):
         app.get(path, status=404)

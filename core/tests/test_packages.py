@@ -1,4 +1,4 @@
-"""What packages export and load, and that the core names no driver; `make lint` checks who imports whom."""
+"""Exports and imports of packages; the core names no driver. `make lint` checks which layer imports which."""
 
 import ast
 import importlib
@@ -31,7 +31,7 @@ MODULES = modules()
     ["calotype.stores", "calotype.egress", "calotype.images.lifecycle", "calotype.database.database"],
 )
 @pytest.mark.parametrize("library", ["pyramid", "webob", "waitress"])
-def test_what_lies_below_http_does_not_load_it(package, library):
+def test_layers_below_http_do_not_load_it(package, library):
     code = f"import sys, {package}; sys.exit({library!r} in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -48,7 +48,7 @@ def test_importing_the_package_is_light():
 
 
 def code_strings(path: Path) -> set[str]:
-    """The string constants of a file that are not documentation."""
+    """Return the string constants of a file that are not docstrings."""
     tree = ast.parse(path.read_text())
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return {
@@ -76,7 +76,7 @@ WITH_ALL = [name for name in PACKAGES if "__all__" in (MODULES[name].read_text()
 
 
 @pytest.mark.parametrize("name", WITH_ALL)
-def test_all_names_what_is_there_and_once(name):
+def test_all_lists_existing_names_once(name):
     package = importlib.import_module(name)
 
     assert [each for each in package.__all__ if not hasattr(package, each)] == []
@@ -84,7 +84,7 @@ def test_all_names_what_is_there_and_once(name):
 
 
 @pytest.mark.parametrize("name", WITH_ALL)
-def test_all_names_whatever_others_import_from_the_package(name):
+def test_all_lists_every_name_that_others_import_from_the_package(name):
     exported = set(importlib.import_module(name).__all__)
     wanted = set()
     for module, path in MODULES.items():
@@ -98,6 +98,6 @@ def test_all_names_whatever_others_import_from_the_package(name):
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
-def test_every_module_says_what_it_is_for(module):
+def test_every_module_has_a_docstring(module):
     if MODULES[module].stat().st_size and "versions" not in module:
         assert ast.get_docstring(ast.parse(MODULES[module].read_text()))

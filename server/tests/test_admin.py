@@ -1,4 +1,4 @@
-"""The admin listener: a second place to listen at, whose requests an application can tell from others."""
+"""The admin listener: a second place to listen at, whose requests an application can recognize."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Asking:
 
 
 class Filter:
-    """What a pipeline of an ini file puts before the application, as keystonemiddleware does."""
+    """A filter before the application, such as keystonemiddleware in a pipeline."""
 
     def __init__(self, app):
         self._app = app
@@ -45,7 +45,7 @@ class Filter:
 
 
 class Line(http.client.HTTPConnection):
-    """HTTP over a socket that is given."""
+    """An HTTP client over a given socket."""
 
     def __init__(self, connection: socket.socket):
         super().__init__("localhost")
@@ -118,7 +118,7 @@ def test_the_admin_listener_may_be_a_unix_socket(tmp_path: Path):
 @pytest.mark.parametrize(
     "app", [Asking("nowhere.invalid:80"), Filter(Asking("nowhere.invalid:80"))], ids=["plain", "filtered"]
 )
-def test_an_admin_address_that_is_none_stops_the_start(app):
+def test_an_invalid_admin_address_stops_the_start(app):
     with pytest.raises(
         ServerError,
         match=r"^admin_listen: a host in 'nowhere.invalid:80' has no address: write an address of",
@@ -156,7 +156,7 @@ def test_an_admin_address_that_processes_share_is_logged(caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("wrap", [lambda app: app, Filter, lambda app: Filter(Filter(app))])
 def test_an_application_for_this_machine_only_has_no_public_admin_address(wrap):
-    """A filter in the pipeline does not hide what the application asks for."""
+    """A filter in the pipeline does not hide the application's hooks."""
     with socket.create_server(("127.0.0.1", 0)) as taken:  # a server that is not refused cannot listen
         port = taken.getsockname()[1]
         for admin, listen in (("0.0.0.0:0", f"127.0.0.1:{port}"), (None, f"0.0.0.0:{port}")):
@@ -164,7 +164,7 @@ def test_an_application_for_this_machine_only_has_no_public_admin_address(wrap):
                 serve(wrap(Asking(admin, "nobody is asked who they are")), ServerSettings(listen=listen))
 
 
-def test_the_rest_of_the_settings_is_that_of_the_public_address(tmp_path: Path):
+def test_an_admin_listener_has_the_other_settings_of_the_public_one(tmp_path: Path):
     settings = ServerSettings(unix_socket=str(tmp_path / "public.sock"), threads=3)
     elsewhere = settings.listening_at("127.0.0.1:0")
     assert (elsewhere.threads, elsewhere.unix_socket, elsewhere.sockets) == (3, None, [])

@@ -1,4 +1,4 @@
-"""The server serves somebody else's application, in an environment that has nothing else of this project."""
+"""The server serves any application, in an environment without the rest of this project."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ serve(application, ServerSettings(listen="127.0.0.1:0", threads=2, stream_over=0
 """
 
 
-def test_an_application_of_somebody_else_is_served_without_the_core(tmp_path: Path) -> None:
+def test_any_wsgi_application_is_served_without_the_core(tmp_path: Path) -> None:
     (tmp_path / "waitress").symlink_to(Path(waitress.__file__).parent)
     path = os.pathsep.join([str(Path(__file__).parents[1] / "src"), str(tmp_path)])
     command = [sys.executable, "-S", "-c", APPLICATION]

@@ -1,4 +1,4 @@
-"""A body is read as it was sent, however the connection cuts it, and never a byte too much."""
+"""Bodies are read exactly as they were sent, wherever the connection cuts them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def body_of(
     settings: ServerSettings = SETTINGS,
     invited: list[str] | None = None,
 ) -> Iterator[RequestBody]:
-    """A body of which `came` came with the head; the rest is sent in pieces; then the client hangs up."""
+    """Return a body of which `came` arrived with the head; the client sends the rest, and hangs up."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
@@ -62,19 +62,19 @@ def body_of(
 
 
 def framed(chunks: list[bytes], extension: bytes = b"", trailers: bytes = b"") -> bytes:
-    """Chunks as they go over the wire."""
+    """Return the framing of chunks."""
     lines = (b"%x%s\r\n%s\r\n" % (len(chunk), extension, chunk) for chunk in chunks)
     return b"".join(lines) + b"0\r\n" + trailers + b"\r\n"
 
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
-    """The data in pieces, the first of which came with the head."""
+    """Strategies for data in pieces, the first of which arrives with the head."""
     edges = [0, *sorted(at % (len(data) + 1) for at in cuts), len(data)]
     return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def read_all(body: RequestBody, size: int) -> bytes:
-    """The body, read as an application does: through a buffer, so many bytes at once."""
+    """Return the body, read through a buffer as by an application, so many bytes at once."""
     reader = io.BufferedReader(body, 16)
     return b"".join(iter(lambda: reader.read(size), b""))
 
@@ -109,7 +109,7 @@ def test_chunks_are_read_to_the_byte(chunks, cuts, size, extension, trailers):
 
 
 @given(st.integers(1, 60))
-def test_chunks_that_end_early_are_never_taken_for_whole(missing):
+def test_chunks_that_end_early_are_never_taken_for_complete(missing):
     wire = framed([b"some bytes", b"and some more of them", b"!"])
     with body_of(wire[: max(len(wire) - missing, 0)]) as body, pytest.raises(ClientGone):
         read_all(body, 100)
@@ -117,12 +117,12 @@ def test_chunks_that_end_early_are_never_taken_for_whole(missing):
     assert body.rest == b""
 
 
-def test_a_body_that_ends_early_is_never_taken_for_whole():
+def test_a_body_that_ends_early_is_never_taken_for_complete():
     with body_of(b"123", b"456", length=7) as body, pytest.raises(ClientGone):
         read_all(body, 100)
 
 
-def test_a_failure_is_for_ever():
+def test_a_failed_body_keeps_failing():
     with body_of(b"", length=7) as body:
         for _ in range(3):
             with pytest.raises(ClientGone):
@@ -184,7 +184,7 @@ def test_chunks_may_not_add_up_to_more_than_the_limit():
         read_all(body, 100)
 
 
-def test_the_client_is_invited_once_and_only_by_the_first_read():
+def test_the_first_read_sends_100_continue_and_no_other():
     invited: list[str] = []
     with body_of(b"", b"123456", length=6, invited=invited) as body:
         assert invited == []
@@ -192,19 +192,19 @@ def test_the_client_is_invited_once_and_only_by_the_first_read():
     assert invited == ["invited"]
 
 
-def test_a_client_that_has_begun_is_not_invited():
+def test_a_client_that_has_begun_to_send_gets_no_100_continue():
     invited: list[str] = []
     with body_of(b"123", b"456", length=6, invited=invited) as body:
         assert read_all(body, 2) == b"123456"
     assert invited == []
 
 
-def test_a_client_that_sends_nothing_is_given_up():
+def test_a_client_that_sends_nothing_times_out():
     with body_of(b"123", length=6, hang_up=False, settings=HASTY) as body, pytest.raises(ClientTooSlow):
         read_all(body, 100)
 
 
-def test_a_client_that_only_drips_is_given_up():
+def test_a_client_that_sends_too_slowly_times_out():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
@@ -225,7 +225,7 @@ def test_a_client_that_only_drips_is_given_up():
             dripping.join()
 
 
-def test_what_the_reader_asks_for_is_never_given_twice_or_read_ahead_of_the_body():
+def test_no_byte_is_read_twice_or_beyond_the_body():
     with body_of(b"12", b"345" + BEHIND, length=5) as body:
         assert io.BufferedReader(body, 4096).read(1000) == b"12345"
         assert body.read(10) == b""

@@ -1,4 +1,4 @@
-"""When a connection's client is late, as the looks at its deadlines see it."""
+"""Deadlines of a connection: when its client counts as late."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calotype_server.settings import ServerSettings
 
 
 class Answering(Channel):
-    """A connection with an answer on its way, without a server behind it."""
+    """A connection with a pending response, without a server."""
 
     def __init__(self, connection: socket.socket):
         self.socket = connection
@@ -26,7 +26,7 @@ class Answering(Channel):
         self.is_cut = True
 
     def look(self, now: float, waiting: int) -> bool:
-        """Return whether it is cut when so many bytes wait for the reader at that time."""
+        """Return whether the connection is cut at a time when so many bytes are unacknowledged."""
         self.total_outbufs_len = waiting
         self.enforce_deadlines(now)
         return self.is_cut
@@ -34,7 +34,7 @@ class Answering(Channel):
 
 @dataclass(frozen=True)
 class Connection:
-    """Both ends of a connection."""
+    """Return both ends of a connection."""
 
     client: socket.socket
     server: socket.socket
@@ -48,8 +48,8 @@ def connection() -> Iterator[Connection]:
             yield Connection(client, server)
 
 
-def test_answers_of_one_size_are_not_taken_for_one_that_nobody_reads(connection: Connection) -> None:
-    """Each is taken at once, but the looks fall on a moment when it still waits."""
+def test_responses_of_one_size_are_not_taken_for_a_stalled_one(connection: Connection) -> None:
+    """The client reads each response at once, but each check happens before that."""
     channel = Answering(connection.server)
     for second in range(100, 200):
         assert not channel.look(second, waiting=500)
@@ -57,7 +57,7 @@ def test_answers_of_one_size_are_not_taken_for_one_that_nobody_reads(connection:
         assert len(connection.client.recv(500)) == 500
 
 
-def test_an_answer_that_begins_after_a_long_silence_has_its_own_time(connection: Connection) -> None:
+def test_a_response_after_a_long_silence_has_the_whole_timeout(connection: Connection) -> None:
     channel = Answering(connection.server)
     channel.last_activity = 1e9
     assert not channel.look(100, waiting=500)
@@ -66,7 +66,7 @@ def test_an_answer_that_begins_after_a_long_silence_has_its_own_time(connection:
     assert not channel.look(151, waiting=500)
 
 
-def test_an_answer_of_which_nothing_is_taken_is_cut(connection: Connection) -> None:
+def test_a_response_that_the_client_does_not_read_is_cut(connection: Connection) -> None:
     channel = Answering(connection.server)
     assert not channel.look(100, waiting=500)
     assert not channel.look(109, waiting=500)

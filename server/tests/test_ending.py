@@ -1,4 +1,4 @@
-"""The end of the process: what is named, and what ends it when nothing of Python's does."""
+"""The end of the process: which threads are named, and what ends it if Python cannot."""
 
 import signal
 import subprocess
@@ -47,7 +47,7 @@ def test_threads_are_named_with_the_function_they_are_in():
 
 @pytest.mark.campaign
 def test_r1_d3_a_log_that_takes_no_lines_does_not_keep_the_process():
-    """r1-D3: the kernel ends a process that cannot even say what hangs."""
+    """r1-D3: the kernel ends a process that cannot even log what hangs."""
     assert (
         subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False).returncode == -signal.SIGALRM
     )

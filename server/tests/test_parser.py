@@ -1,4 +1,4 @@
-"""The parser's rules, to the byte: what is refused, what is kept, and who is to read the body."""
+"""The parser's rules: which requests are refused, which bytes are kept, and who reads the body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SETTINGS = ServerSettings(listen="127.0.0.1:0", underscore_headers="x-image-meta
 
 
 def parse(*pieces: bytes, settings: ServerSettings = SETTINGS) -> RequestParser:
-    """A parser that was given the pieces, as far as it takes them."""
+    """Return a parser that has received the pieces, as far as it consumes them."""
     parser = RequestParser(settings)
     for piece in pieces:
         while piece and not parser.completed:
@@ -24,7 +24,7 @@ def parse(*pieces: bytes, settings: ServerSettings = SETTINGS) -> RequestParser:
 
 
 def head(*lines: bytes, first: bytes = b"POST /images HTTP/1.1", host: bytes = b"Host: x") -> bytes:
-    """A request's head."""
+    """Return the head of a request."""
     return b"\r\n".join([first, *([host] if host else []), *lines, b"", b""])
 
 
@@ -81,7 +81,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED)
-def test_a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_read(request_bytes):
+def test_an_ambiguous_request_is_refused_and_nothing_behind_it_is_read(request_bytes):
     behind = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     parser = RequestParser(SETTINGS)
     assert parser.received(request_bytes + behind) == len(request_bytes + behind)
@@ -176,7 +176,7 @@ def test_a_streamed_request_is_complete_with_its_head_and_keeps_what_came_behind
     assert not parser.expect_continue  # waitress would answer it before the application is asked
 
 
-def test_the_application_learns_of_chunks_and_of_no_length():
+def test_the_application_sees_that_a_body_is_chunked_and_no_length():
     parser = parse(head(b"Transfer-Encoding: chunked"))
     assert parser.headers["TRANSFER_ENCODING"] == "chunked"
     assert "CONTENT_LENGTH" not in parser.headers
@@ -188,7 +188,7 @@ def test_a_short_body_is_read_whole_first():
     assert not parser.streamed
 
 
-def test_an_expectation_without_a_body_is_of_no_account():
+def test_an_expectation_without_a_body_is_ignored():
     parser = parse(head(b"Expect: 100-continue"))
     assert (parser.completed, parser.reads_body, parser.expect_continue) == (True, False, False)
 
@@ -236,7 +236,7 @@ def test_r1_d4_a_body_is_a_document_by_its_content_type(line, is_document):
     assert (parser.reads_body, parser.is_document) == (True, is_document)
 
 
-def test_a_request_without_a_body_is_no_document():
+def test_a_request_without_a_body_is_not_a_document():
     assert not parse(head(b"Content-Type: application/json")).is_document
 
 

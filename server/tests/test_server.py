@@ -1,4 +1,4 @@
-"""Which applications are served to whom, what is found behind filters, and what an address counts for."""
+"""Where applications may be served, hooks behind filters, and how addresses are counted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_paste_deploy_gives_text():
 
 
 def test_an_error_in_the_check_of_deadlines_does_not_end_the_server(caplog):
-    """The check runs in the loop, which would end with it."""
+    """An exception would end the loop, in which the check runs."""
 
     class Faulty(Listener):
         def __init__(self):
@@ -68,7 +68,7 @@ def test_an_address_counts_for_itself_and_in_ipv6_for_its_network():
 
 
 class Filter:
-    """A filter that keeps the application to itself, as keystonemiddleware does."""
+    """A filter that hides the application's attributes, as keystonemiddleware does."""
 
     def __init__(self, app):
         self._app = app
@@ -82,7 +82,7 @@ def function_filter(app):
 
 
 class Starting(LocalOnly):
-    """An application that has something to start before it is served."""
+    """An application with a function to call before it is served."""
 
     def start_serving(self):
         raise AssertionError("it never runs")
@@ -98,7 +98,7 @@ def test_an_application_with_hooks_is_found_behind_filters(filters):
     assert (hooks.admin_listen, hooks.stop_serving()) == (None, None)
 
 
-def test_an_application_without_hooks_is_served_all_the_same():
+def test_an_application_without_hooks_is_served_too():
     looping = Filter(None)
     looping._app = looping
     for served in (Filter(LocalOnly), Filter(None), looping):

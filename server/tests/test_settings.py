@@ -17,7 +17,7 @@ def test_every_setting_has_its_default_and_a_description():
         assert setting.description.endswith(".")
 
 
-def test_numbers_and_lists_are_taken_as_they_are():
+def test_numbers_and_lists_are_accepted_too():
     settings = ServerSettings(drain_timeout=1.5, reuse_port=True, underscore_headers=["X-Object-Meta-"])
     assert (settings.drain_timeout, settings.reuse_port) == (1.5, True)
     assert settings.underscore_prefixes == (b"x-object-meta-",)
@@ -89,20 +89,20 @@ def test_a_wrong_setting_is_refused_in_a_sentence(given, says):
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "localhost:1"])
-def test_loopback_addresses_are_within(listen):
+def test_loopback_addresses_are_not_beyond_loopback(listen):
     assert not list(ServerSettings(listen=listen).beyond_loopback())
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "127.0.0.1:1 192.0.2.1:1"])
-def test_other_addresses_are_beyond(listen):
+def test_other_addresses_are_beyond_loopback(listen):
     assert list(ServerSettings(listen=listen).beyond_loopback())
 
 
-def test_a_unix_socket_is_within(tmp_path):
+def test_a_unix_socket_is_not_beyond_loopback(tmp_path):
     assert not list(ServerSettings(unix_socket=str(tmp_path / "socket")).beyond_loopback())
 
 
-def test_sockets_that_were_handed_over_are_looked_at():
+def test_inherited_sockets_are_checked_too():
     with socket.create_server(("127.0.0.1", 0)) as near, socket.create_server(("0.0.0.0", 0)) as far:
         assert not list(ServerSettings(sockets=[near]).beyond_loopback())
         assert list(ServerSettings(sockets=[far]).beyond_loopback()) == ["0.0.0.0"]

@@ -1,4 +1,4 @@
-"""Slots are shared fairly: whoever has fewest gets the next, and nobody keeps out all others."""
+"""Slots are shared fairly: the caller with the fewest gets the next one, and no caller can take all."""
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +24,7 @@ def test_r1_d4_a_caller_who_has_none_gets_a_slot_that_is_kept_for_such_callers()
 
 
 def test_r1_d4_the_next_slot_goes_to_the_caller_with_the_fewest():
-    """r1-D4: who came first with many requests is not served before the others."""
+    """r1-D4: the caller who came first with many requests is not served before the others."""
     slots = Slots(3, 0)
     for number in range(6):
         slots.admit("a", f"a{number}")
@@ -55,7 +55,7 @@ def test_a_slot_that_was_taken_beyond_the_limit_is_not_handed_on():
     assert slots.leave("a") == "c0"
 
 
-def test_who_waits_for_too_long_is_told_apart_by_each_request(monkeypatch: pytest.MonkeyPatch):
+def test_each_request_has_its_own_waiting_time(monkeypatch: pytest.MonkeyPatch):
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     slots = Slots(1, 0)
@@ -113,7 +113,7 @@ TestMachine.settings = settings(max_examples=25, stateful_step_count=30, deadlin
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=30))
-def test_all_who_wait_get_their_turn(callers):
+def test_every_waiting_caller_gets_a_turn(callers):
     slots, ran = Slots(2, 1), []
     tasks = [f"{caller}{number}" for number, caller in enumerate(callers)]
     running = [task for task in tasks if slots.admit(task[0], task)]

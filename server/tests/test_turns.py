@@ -1,4 +1,4 @@
-"""Whose request runs next, with a clock that the tests turn."""
+"""Which caller's request runs next, with a clock that the tests set."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DOCUMENT = Request(reads_body=True)
 
 @dataclass(eq=False)
 class Task:
-    """As much of a channel as turns look at."""
+    """The attributes of a channel that turns use."""
 
     name: str
     requests: list[Request] = field(default_factory=lambda: [Request()])
@@ -47,7 +47,7 @@ class Task:
 
 @dataclass
 class World:
-    """Turns, and workers that take requests and end them."""
+    """Turns, with workers that run and end requests."""
 
     patch: pytest.MonkeyPatch
     clock: Clock = field(default_factory=Clock)
@@ -59,12 +59,12 @@ class World:
         self.queue = Turns(self.most, kept=1)
 
     def wait(self, *callers: str, request: Request = PLAIN) -> None:
-        """Let a request of each wait."""
+        """Queue a request of each caller."""
         for caller in callers:
             self.queue.append(Task(caller, [request]))
 
     def take(self) -> str | None:
-        """Whose request the next worker takes; None if none may run."""
+        """Return the caller whose request the next worker takes; None if no request may run."""
         if not self.queue:
             return None
         number = max(self.workers, default=0) + 1
@@ -73,7 +73,7 @@ class World:
         return self.workers[number]
 
     def end(self, caller: str, seconds: float = 0.0) -> None:
-        """End one request of the caller, which took so much processor time."""
+        """End one request of the caller after so many seconds of processor time."""
         number = next(number for number, who in self.workers.items() if who == caller)
         del self.workers[number]
         self.patch.setattr(threading, "get_ident", lambda: number)
@@ -124,7 +124,7 @@ def test_one_caller_gets_all_workers_but_those_that_are_kept(world: World) -> No
 
 
 def test_all_callers_together_get_no_more_workers_than_there_are_for_all(world: World) -> None:
-    """The others are for uploads."""
+    """The other workers are for uploads."""
     world.wait("a", "b", "c", "d")
 
     assert [world.take() for _ in range(4)] == ["a", "b", "c", None]
@@ -154,7 +154,7 @@ def test_a_heavy_caller_whom_nobody_knows_has_few_too(world: World, request_: Re
 
 
 def test_a_heavy_caller_who_is_alone_has_several(world: World) -> None:
-    """Whoever asks for health comes from an address, and is nobody whom the load could disturb."""
+    """Requests for health come from an address and not from a known caller, so load does not affect them."""
     world.queue = Turns(9, kept=1)
     world.wait("a", "b")
     assert [world.take(), world.take()] == ["a", "b"]
@@ -165,7 +165,7 @@ def test_a_heavy_caller_who_is_alone_has_several(world: World) -> None:
     assert [world.take() for _ in range(5)] == ["at 192.0.2.1", "a", "a", "a", "a"]
 
 
-def test_nobody_waits_for_long_while_others_are_served(world: World) -> None:
+def test_no_caller_waits_for_long_while_others_are_served(world: World) -> None:
     world.most, world.queue = 1, Turns(1, kept=0)
     world.wait("a")
     world.take()
@@ -184,7 +184,7 @@ def test_nobody_waits_for_long_while_others_are_served(world: World) -> None:
     assert waited == 4
 
 
-def test_what_a_caller_used_is_forgotten(world: World) -> None:
+def test_used_processor_time_is_forgotten(world: World) -> None:
     world.queue = Turns(9, kept=1)
     world.wait("a", "b")
     assert [world.take(), world.take()] == ["a", "b"]
@@ -209,7 +209,7 @@ def test_long_requests_of_a_heavy_caller_keep_its_others_waiting_no_longer(world
 
 
 def test_an_upload_that_was_admitted_runs_first(world: World) -> None:
-    """It has a slot, and with it a worker."""
+    """An admitted upload has a slot, and with it a worker."""
     world.wait("a", "a", "a")
     assert [world.take(), world.take(), world.take()] == ["a", "a", None]
     world.wait("a", request=UPLOAD)
@@ -227,7 +227,7 @@ def test_a_request_that_has_released_its_worker_keeps_nobody_waiting(world: Worl
     assert len(world.workers) == 3
 
 
-def test_callers_of_whom_there_is_nothing_to_remember_are_forgotten(world: World) -> None:
+def test_callers_without_requests_or_used_time_are_forgotten(world: World) -> None:
     world.wait("a", "b")
     world.take()
     world.take()
@@ -276,7 +276,7 @@ def test_every_request_runs_in_the_end(steps: list[tuple[str, object]]) -> None:
         assert ran == came
 
 
-def test_a_token_is_its_callers_once_the_application_has_said_so() -> None:
+def test_a_token_belongs_to_a_caller_once_the_application_has_named_the_caller() -> None:
     callers = Callers()
     assert callers.of(1, "192.0.2.1") == callers.of(2, "192.0.2.1") == callers.of(None, "192.0.2.1")
 

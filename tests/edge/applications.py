@@ -1,4 +1,4 @@
-"""A WSGI application that does what a test asks of it by path, and keeps what it saw."""
+"""A WSGI application for tests: the path says what it does, and it records what it saw."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIB = 1 << 20
 
 
 class Application:
-    """Serves each path by the method of its name, and / by `ok`."""
+    """An application that serves each path by the method of that name, and / by `ok`."""
 
     def __init__(self, file: Path | None = None):
         self._file = file
@@ -41,15 +41,15 @@ class Application:
         return getattr(self, path.strip("/") or "ok")(environ, start_response, **query)
 
     def ok(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """A short answer that reads nothing."""
+        """Answer briefly, without reading the body."""
         return self._answer(start_response, "200 OK", b"ok")
 
     def refuse(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """A refusal that reads nothing."""
+        """Refuse the request, without reading the body."""
         return self._answer(start_response, "409 Conflict", b"no")
 
     def sum(self, environ: Environ, start_response: StartResponse, block: int = MIB) -> Iterable[bytes]:
-        """Read the body, and say what it was."""
+        """Read the body, and describe it."""
         self.begun.release()
         digest, size = hashlib.sha256(), 0
         try:
@@ -75,11 +75,11 @@ class Application:
         return self._answer(start_response, "200 OK", json.dumps([line.decode() for line in lines]).encode())
 
     def careless(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Read the body, and let what that raises through."""
+        """Read the body, without handling exceptions."""
         return self._answer(start_response, "200 OK", str(len(environ["wsgi.input"].read())).encode())
 
     def document(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Say that the body is a document, and read it carelessly."""
+        """Declare the body a document, and read it without handling exceptions."""
         environ["calotype_server.expect_document"]()
         self.begun.release()
         return self.careless(environ, start_response)
@@ -92,7 +92,7 @@ class Application:
         return self._answer(start_response, "200 OK", str(size).encode())
 
     def stall(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """As hold, but tell the server so, as a service does whose store hangs."""
+        """As hold, but release the worker, as a service does while its store hangs."""
         with environ["calotype_server.release_worker"]():
             return self.hold(environ, start_response)
 
@@ -104,7 +104,7 @@ class Application:
         return self._answer(start_response, "200 OK", str(size).encode())
 
     def file(self, environ: Environ, start_response: StartResponse, **query: int) -> Iterable[bytes]:
-        """The file, from a position, as many bytes as asked for."""
+        """Send the file from a position, as many bytes as requested."""
         assert self._file is not None
         at = query.get("at", 0)
         length = query.get("length", self._file.stat().st_size - at)
@@ -116,12 +116,12 @@ class Application:
         return environ["wsgi.file_wrapper"](file, MIB)
 
     def unmeasured(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Say nothing of a length, nor anything else."""
+        """Send no length and no body."""
         start_response("200 OK", [("X-Content-Length", "0")])
         return []
 
     def blocks(self, environ: Environ, start_response: StartResponse, count: int = 100) -> Iterable[bytes]:
-        """So many blocks of a MiB, made one by one."""
+        """Send so many blocks of 1 MiB, made one by one."""
         start_response("200 OK", [("Content-Length", str(count * MIB))])
         if environ["REQUEST_METHOD"] == "HEAD":
             return []

@@ -1,4 +1,4 @@
-"""Fixtures of the edge's tests."""
+"""Fixtures for tests of the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ StartEdge = Callable[..., Edge]
 
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of 20 MiB, no part of which is like another."""
+    """A file of 20 MiB of random bytes."""
     path = tmp_path_factory.mktemp("edge") / "file"
     path.write_bytes(random.Random(0).randbytes(20 << 20))
     return path
@@ -47,7 +47,7 @@ def start_edge(app: Application) -> Iterator[StartEdge]:
 
 @pytest.fixture
 def edge(start_edge: StartEdge) -> Edge:
-    """A server of the application, with the settings that it ships with."""
+    """A server of the application, with the settings that we ship."""
     return start_edge()
 
 

@@ -1,4 +1,4 @@
-"""A server in a thread of the test, and ways to speak to it byte by byte."""
+"""A server in a thread of the test, and ways to send it single bytes."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ class Edge:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens."""
+        """The address at which it listens."""
         return ("127.0.0.1", int(self.server.effective_port))
 
     def stop(self) -> None:
-        """End it and wait until it has."""
+        """Stop the server, and wait until it has ended."""
         self.server.stop()
         self._thread.join(60)
         assert not self._thread.is_alive()
 
     @property
     def runs(self) -> bool:
-        """Whether its loop still turns."""
+        """Whether its loop is running."""
         return self._thread.is_alive()
 
     def connect(self) -> socket.socket:
-        """A connection to it."""
+        """Return a connection to it."""
         return socket.create_connection(self.address, timeout=PATIENCE)
 
     def client(self) -> http.client.HTTPConnection:
-        """An HTTP connection to it."""
+        """Return an HTTP connection to it."""
         return http.client.HTTPConnection(*self.address, timeout=PATIENCE)
 
     def get(self, path: str = "/ok") -> int:
-        """The status of a GET on a connection of its own."""
+        """Return the status of a GET on a new connection."""
         with contextlib.closing(self.client()) as client:
             client.request("GET", path)
             response = client.getresponse()
@@ -58,7 +58,7 @@ class Edge:
             return response.status
 
     def speak(self, *pieces: bytes, hang_up: bool = False) -> bytes:
-        """Send the pieces, and return all that comes until the server closes."""
+        """Send the pieces, and return everything that the server sends until it closes the connection."""
         with self.connect() as connection:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 for piece in pieces:
@@ -69,5 +69,5 @@ class Edge:
 
 
 def seen(body: bytes) -> Any:
-    """What the application said it saw."""
+    """Return what the application has recorded."""
     return json.loads(body)

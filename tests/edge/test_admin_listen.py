@@ -1,4 +1,4 @@
-"""An address of its own for metrics and health: what answers there, and what no longer answers elsewhere."""
+"""The admin address: metrics and health are served there, and metrics nowhere else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPELLINGS = (
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int]]:
-    """A server with metrics and an admin listener, and the port of that."""
+    """A server with metrics and an admin listener, and the port of the latter."""
     (port,) = free_ports(1)
     folder = tmp_path_factory.mktemp("watched")
     settings = {"calotype.metrics": "true", "calotype.admin_listen": f"127.0.0.1:{port}"}
@@ -48,14 +48,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def asked(port: int, target: str) -> bytes:
-    """All that a server answers to a GET of a target, written as it is."""
+    """Return the whole response to a GET of a target, which is sent unchanged."""
     with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
         connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         return read_to_end(connection)
 
 
 def test_metrics_and_health_are_answered_at_the_admin_address(watched: tuple[Server, int]) -> None:
-    """r1-C7: every spelling that leads to them elsewhere leads to them there."""
+    """r1-C7: every spelling that works at a public address works there."""
     _, port = watched
     assert COLLECTED in asked(port, "/metrics")
     assert COLLECTED in asked(port, "/metrics/")
@@ -64,7 +64,7 @@ def test_metrics_and_health_are_answered_at_the_admin_address(watched: tuple[Ser
 
 
 def test_no_spelling_of_metrics_is_answered_at_the_public_address(watched: tuple[Server, int]) -> None:
-    """r1-C7: the application's own traversal decides, so there is no view there to lead to."""
+    """r1-C7: traversal finds no view there, so no spelling can reach one."""
     server, _ = watched
     targets = [*SPELLINGS, *(f"http://localhost{target}" for target in SPELLINGS)]
     told = {target: asked(server.port, target) for target in targets}
@@ -74,7 +74,7 @@ def test_no_spelling_of_metrics_is_answered_at_the_public_address(watched: tuple
 
 
 def test_health_is_answered_at_the_public_address_too(watched: tuple[Server, int]) -> None:
-    """A load balancer goes on asking where it did."""
+    """Load balancers need no change."""
     server, _ = watched
     assert server.get("/healthz").text == "ok\n"
     assert server.get("/readyz").status == 200
@@ -84,7 +84,7 @@ def test_health_is_answered_at_the_public_address_too(watched: tuple[Server, int
     "path", ["/", "/versions", "/images", "/images/detail", "/v1/images", "/v2/images", "/v2/info"]
 )
 def test_the_admin_address_has_nothing_but_metrics_and_health(watched: tuple[Server, int], path: str) -> None:
-    """An address that is open to monitors is not a second way to the images."""
+    """An address that is open to monitoring is not a second way to the images."""
     _, port = watched
     assert statuses(asked(port, path)) == [404]
 
@@ -104,10 +104,10 @@ def test_the_start_says_where_it_listens(watched: tuple[Server, int]) -> None:
     assert f"listening on http://127.0.0.1:{server.port} http://127.0.0.1:{port}" in server.log
 
 
-def test_another_server_is_warned_about_and_answers_no_metrics_at_all(
+def test_another_server_serves_no_metrics_and_the_log_warns(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On stock waitress or gunicorn nothing listens there: it is closed, and the log says why."""
+    """Stock waitress and gunicorn do not listen there: /metrics is closed, and the log says why."""
     settings = make_settings(metrics=True, admin_listen="127.0.0.1:9393")
     app = TestApp(make_app(replace(bench.service, settings=settings)))
 

@@ -1,4 +1,4 @@
-"""The end: running requests finish, idle connections close, and a signal is enough."""
+"""Shutdown: running requests finish, idle connections close, and one signal suffices."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.support.wire import PATIENCE, answer, chunks, head, read_to_end
 
 
 def end(edge: Edge) -> threading.Thread:
-    """Begin to end the server."""
+    """Begin to stop the server."""
     ending = threading.Thread(target=edge.stop)
     ending.start()
     return ending
 
 
 def await_refusal(port: int) -> None:
-    """Return when nobody listens there any more."""
+    """Return when nothing listens there any more."""
     with contextlib.suppress(OSError):
         while True:
             socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
@@ -61,7 +61,7 @@ def test_a_file_that_is_going_out_arrives_whole(start_edge: StartEdge):
     assert len(said.partition(b"\r\n\r\n")[2]) == 20 << 20
 
 
-def test_a_request_that_runs_on_is_ended(start_edge: StartEdge):
+def test_a_request_that_exceeds_the_drain_timeout_is_ended(start_edge: StartEdge):
     edge = start_edge(drain_timeout=1)
     with edge.connect() as connection:
         connection.sendall(head("/sum", "Content-Length: 1000000") + b"x" * 1000)
@@ -111,7 +111,7 @@ def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServe
 
 
 def test_a_drain_says_what_it_waits_for_and_a_second_signal_ends_it(start_server: StartServer):
-    """r1-E8, r1-H11: Ctrl-C or SIGTERM says how many requests, how long, and what a second one does."""
+    """r1-E8, r1-H11: the log has the number of requests, their time, and the effect of a second signal."""
     server = start_server(server={"drain_timeout": "10m"})
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         fields = {**OCTETS, **meta(name="last"), "Content-Length": "1000000"}
@@ -168,7 +168,7 @@ def start_hanging(start_server: StartServer, folder: Path, hangs: str) -> Server
 
 
 def still_running(server: Server) -> str:
-    """The line of the log that names what ran when the process was ended; "" if there is none."""
+    """Return the log line that names the threads that ran at the end; "" if there is none."""
     lines = [line for line in server.log.splitlines() if "these threads still ran" in line]
     assert len(lines) <= 1
     return lines[0] if lines else ""

@@ -1,4 +1,4 @@
-"""Requests that two readers could take for different ones: each is refused, and its connection ends."""
+"""Ambiguous requests are refused, and their connections closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies of metadata, sent slowly to the service itself: they hold up nobody, and not for long."""
+"""Bodies of metadata that are sent slowly to the service: they delay no other request, and time out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JSON = "Content-Type: application/json"
 
 @contextmanager
 def begun(server: Server, *parts: bytes) -> Iterator[socket.socket]:
-    """A connection on which a request was begun, and is not finished."""
+    """Return a connection with an unfinished request."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         for part in parts:
             connection.sendall(part)
@@ -33,7 +33,7 @@ def chunk(content: bytes) -> bytes:
 
 
 def documents(image_id: str) -> list[bytes]:
-    """Heads of requests with documents, in each dialect that has any; one does not say what it is."""
+    """Return heads of requests with documents in each dialect; one has no Content-Type."""
     return [
         head(f"/v2/images/{image_id}", CHUNKED, PATCH, method="PATCH"),
         head("/v2/images", CHUNKED, JSON),
@@ -48,7 +48,7 @@ def documents(image_id: str) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that reads two uploads at a time, and gives documents five seconds."""
+    """A server that reads two uploads at a time, and waits five seconds for documents."""
     folder = tmp_path_factory.mktemp("narrow")
     narrow = {"upload_threads": "2", "kept_threads": "0", "upload_wait": "2", "document_timeout": "5"}
     running = Server(folder, write_ini(folder, server=narrow))
@@ -57,13 +57,13 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def reserve(server: Server) -> str:
-    """Make an image that waits for its bytes, and return its id."""
+    """Reserve an image, and return its id."""
     fields = {"name": "a", "disk_format": "raw", "container_format": "bare"}
     return server.post("/v2/images", body=json.dumps(fields).encode()).json["id"]
 
 
 def test_r1_d4_metadata_that_drips_in_leaves_uploads_their_slots(narrow: Server):
-    """r1-D4: while the documents of every dialect are on their way, a large upload goes through at once."""
+    """r1-D4: while documents arrive slowly in every dialect, a large upload succeeds at once."""
     server, image_id = narrow, reserve(narrow)
     with ExitStack() as stack:
         waiting = [stack.enter_context(begun(server, one, chunk(b"["))) for one in documents(image_id)]
@@ -76,7 +76,7 @@ def test_r1_d4_metadata_that_drips_in_leaves_uploads_their_slots(narrow: Server)
 
 
 def test_r1_d4_metadata_is_bounded_in_seconds_and_bytes(narrow: Server):
-    """r1-D4: a document gets 408 when its time is over, and 413 above a mebibyte, in every dialect."""
+    """r1-D4: a document gets 408 after its timeout, and 413 above 1 MiB, in every dialect."""
     server, image_id = narrow, reserve(narrow)
     with ExitStack() as stack:
         for waiting in [stack.enter_context(begun(server, one, chunk(b"["))) for one in documents(image_id)]:
@@ -91,7 +91,7 @@ def test_r1_d4_metadata_is_bounded_in_seconds_and_bytes(narrow: Server):
     assert "unexpected error" not in server.log
 
 
-def test_a_client_that_goes_away_within_a_document_is_no_fault_of_the_server(narrow: Server):
+def test_a_client_that_leaves_within_a_document_is_not_logged_as_an_error(narrow: Server):
     server, logged = narrow, len(narrow.log)
     with begun(server, head("/v2/images", CHUNKED, JSON), chunk(b"{")) as waiting:
         waiting.shutdown(socket.SHUT_WR)

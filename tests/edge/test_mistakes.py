@@ -1,4 +1,4 @@
-"""Mistakes of an operator: each ends the start with a status that is not 0 and with one sentence."""
+"""Mistakes of operators: each ends the start with one sentence and a status other than 0."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Change = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is wrong, and the words that the sentence must have.
+    """A mistake, and the words that the sentence must contain.
 
     `{home}` in a text stands for the data directory, `{taken}` for a port on which somebody listens.
     """
@@ -49,28 +49,28 @@ class Mistake:
 
 
 def app(key: str, value: str, *words: str, **more: str) -> Mistake:
-    """A mistake in [app:main]; the sentence has its key and its value."""
+    """Return a mistake in [app:main], whose sentence must contain the key."""
     others = {name.replace("__", "."): text for name, text in more.items()}
     return Mistake((key, *words), {key: value, **others})
 
 
 def server(key: str, value: str, *words: str) -> Mistake:
-    """A mistake in [server:main]."""
+    """Return a mistake in [server:main]."""
     return Mistake((key, *words), server={key: value})
 
 
 def variable(text: str, *words: str, status: int = 1) -> Mistake:
-    """A mistake behind the ini file; `status` 2 where it is one of the command line itself."""
+    """Return a mistake in a variable on the command line."""
     return Mistake(words, variables=(text,), status=status)
 
 
 def replaced(old: str, new: str, *words: str) -> Mistake:
-    """A mistake in the text of the ini file."""
+    """Return a mistake in the text of the ini file."""
     return Mistake(words, text=lambda text: text.replace(old, new))
 
 
 def named(*words: str, before: Callable[[Path], object] | None = None, **options: str) -> Mistake:
-    """A mistake of a store `file` that calotype.stores names."""
+    """Return a mistake in a store `file` that calotype.stores names."""
     keys = {f"store.file.{name}": value for name, value in options.items()}
     return Mistake(words, {"calotype.stores": "file", "store.file.create": "", **keys}, before=before)
 
@@ -313,7 +313,7 @@ def home(template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def taken() -> Iterator[int]:
-    """A port on which somebody listens."""
+    """A port on which something listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""The application is plain WSGI: waitress as it comes serves it too, with less, and so does gunicorn."""
+"""The application is plain WSGI, so stock waitress and gunicorn serve it too."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_stock_waitress_serves_the_application(start_server: StartServer, monkey
 
 @pytest.mark.parametrize("preload", [True, pytest.param(False, marks=pytest.mark.campaign)])
 def test_each_worker_of_gunicorn_works_beside_its_requests(tmp_path: Path, preload: bool):
-    """A worker that is forked from a process with the application makes parts of its own."""
+    """A worker forked from a process with the application makes its own parts."""
     (port,) = free_ports(1)
     app = write_ini(tmp_path, {"calotype.sweep_interval": "0"})
     pool = ["--workers=2", "--threads=2", "--worker-class=gthread", *(["--preload"] if preload else [])]
@@ -73,7 +73,7 @@ def test_each_worker_of_gunicorn_works_beside_its_requests(tmp_path: Path, prelo
 
 
 def make(port: int, content: bytes | None = None) -> str:
-    """Make an image with this content, or reserve one for None, and return its id."""
+    """Create an image with this content, or reserve one if it is None; return the id."""
     body = iter([content]) if content is not None else iter(())
     asked = Request(f"http://127.0.0.1:{port}/images", body, OCTETS, method="POST")
     with urlopen(asked) as answer:
@@ -83,7 +83,7 @@ def make(port: int, content: bytes | None = None) -> str:
 
 
 def assert_heads(port: int, image_id: str, size: int, queued: str) -> None:
-    """r1-B4: a HEAD says how long the bytes are, has none, and leaves the connection fit for what follows."""
+    """r1-B4: a HEAD has the length, no body, and a connection that can be used again."""
     with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
         for path, length in (
             (f"/images/{image_id}", size),
@@ -99,7 +99,7 @@ def assert_heads(port: int, image_id: str, size: int, queued: str) -> None:
 
 
 def await_processes(port: int, count: int) -> set[int]:
-    """Ask until so many processes have served, and return their process ids."""
+    """Send requests until so many processes have answered, and return their ids."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz") as answer:

@@ -1,4 +1,4 @@
-"""Responses: files by the kernel, from any position, without a worker; blocks at the reader's pace."""
+"""Responses: the kernel sends files, without a worker; blocks are sent at the client's pace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def content(file: Path) -> bytes:
-    """What the file holds."""
+    """The content of the file."""
     return file.read_bytes()
 
 
@@ -37,7 +37,7 @@ def test_a_file_goes_out_from_its_position_as_far_as_the_length_says(edge: Edge,
             assert body == content[at : at + length]
 
 
-def test_files_asked_for_in_one_breath_come_in_order(edge: Edge, content: bytes):
+def test_pipelined_requests_for_files_are_answered_in_order(edge: Edge, content: bytes):
     last = head("/file?length=3000000", "Connection: close", method="GET")
     said = edge.speak(head("/file", method="GET") + head("/ok", method="GET") + last)
     assert statuses(said)[:1] == [200]
@@ -49,7 +49,7 @@ def test_files_asked_for_in_one_breath_come_in_order(edge: Edge, content: bytes)
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 def test_a_head_says_what_its_application_says_and_leaves_the_connection_open(edge: Edge, version: str):
-    """r1-B4: a length without a body; and without a length neither chunks, nor their end, nor a close."""
+    """r1-B4: a length without a body; and without a length, neither chunks nor a close."""
     with edge.connect() as connection:
         for path in ("/file", "/unmeasured", "/blocks", "/unmeasured"):
             request = head(path, "Connection: keep-alive", method="HEAD").replace(
@@ -107,7 +107,7 @@ def test_a_file_that_is_cut_short_while_it_goes_out_ends_the_connection(edge: Ed
     assert edge.get() == 200
 
 
-def test_what_is_no_real_file_is_read_as_waitress_does():
+def test_other_objects_than_real_files_are_read_as_waitress_does():
     buffer = FileBuffer(io.BytesIO(b"0123456789"))
     assert buffer.prepare(4) == 4
     assert bytes(buffer.get(100)) == b"0123"
@@ -129,7 +129,7 @@ def test_a_file_that_sendfile_cannot_take_is_read_from_where_it_stood(tmp_path: 
 
 @pytest.fixture
 def greedy(start_edge: StartEdge) -> Iterator[Edge]:
-    """A server with two threads, four clients of which take nothing of what they asked for."""
+    """A server with two threads, and four clients that do not read their responses."""
     edge = start_edge(threads=2, upload_threads=1, send_timeout=2)
     readers = []
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""The service behind this server: what is refused costs no bytes, and who vanishes leaves nothing."""
+"""The service behind this server: refused uploads send no bytes, and lost clients leave none."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.support.wire import PATIENCE, head, read_to_end, reset
 
 
 def upload_head(size: int, *lines: str, **fields: str) -> bytes:
-    """The head of an upload of so many bytes."""
+    """Return the head of an upload of so many bytes."""
     headers = {**OCTETS, **meta(**fields), "Content-Length": str(size)}
     return head("/images", *(f"{name}: {value}" for name, value in headers.items()), *lines)
 
 
-def test_an_upload_that_will_be_refused_is_not_asked_for_its_body(server: Server):
+def test_an_upload_that_will_be_refused_gets_no_100_continue(server: Server):
     taken = server.upload(b"bytes")["id"]
     for fields in ({"id": taken}, {"store": "nowhere"}, {"disk_format": "floppy"}):
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
@@ -28,7 +28,7 @@ def test_an_upload_that_will_be_refused_is_not_asked_for_its_body(server: Server
             assert status in (400, 409)
 
 
-def test_an_upload_that_is_welcome_is_asked_for_its_body(server: Server):
+def test_an_upload_that_will_be_accepted_gets_100_continue(server: Server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(upload_head(3, "Expect: 100-continue", "Connection: close", name="small"))
         assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -48,7 +48,7 @@ def test_an_image_whose_client_vanishes_is_killed_at_once_and_leaves_no_bytes(se
 
 @pytest.mark.parametrize("framing", ["Content-Length: 10485760", "Transfer-Encoding: chunked"])
 def test_a_client_that_hangs_up_in_an_upload_costs_one_line_of_the_log(server: Server, framing: str):
-    """r1-H10: however it does so; it is no fault of ours, so nothing is an error."""
+    """r1-H10: this is not an error of the service, however the client hangs up."""
     ids = [server.reserve()["id"] for _ in range(12)]
     logged = len(server.log)
     part = b"40000\r\n" + b"x" * (1 << 18) + b"\r\n" if "chunked" in framing else b"x" * (1 << 18)
@@ -73,7 +73,7 @@ def test_a_client_that_hangs_up_in_an_upload_costs_one_line_of_the_log(server: S
 
 
 def await_status(server: Server, image_id: str, status: str) -> None:
-    """Return when the image has that status."""
+    """Return when the image has the status."""
     end = time.monotonic() + PATIENCE
     while server.query("SELECT status FROM images WHERE id = ?", image_id) != [(status,)]:
         assert time.monotonic() < end, f"it never was {status}"

@@ -1,4 +1,4 @@
-"""Clients that are slow, idle, many or gone: each is bounded, and none ends the process."""
+"""Clients that are slow, idle, numerous or gone: each has a limit, and none ends the process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.wire import PATIENCE, answer, chunks, head, read_to_end, rese
 
 @contextlib.contextmanager
 def dripping(connection: socket.socket, drop: bytes = b"x") -> Iterator[None]:
-    """Within, a byte or more goes out ten times a second, until the server closes."""
+    """Send bytes ten times a second within the block, until the server closes the connection."""
     done = threading.Event()
 
     def drip() -> None:
@@ -66,7 +66,7 @@ QUICK_DRIPS = {
 
 @pytest.mark.parametrize("start", QUICK_DRIPS.values(), ids=QUICK_DRIPS)
 def test_r1_d4_a_document_has_seconds_in_all_at_whatever_rate_it_drips(start_edge: StartEdge, start: bytes):
-    """r1-D4: above the minimum rate of uploads, a document is still over when its time is."""
+    """r1-D4: a document times out even if it arrives faster than the minimum rate of uploads."""
     edge = start_edge(document_timeout=1)
     with edge.connect() as connection:
         connection.sendall(start + (b"ffffff\r\n" if b"chunked" in start else b""))
@@ -75,7 +75,7 @@ def test_r1_d4_a_document_has_seconds_in_all_at_whatever_rate_it_drips(start_edg
 
 
 def test_r1_d4_a_short_document_that_drips_is_cut(start_edge: StartEdge):
-    """r1-D4: so is one that is read whole before the application runs."""
+    """r1-D4: so does a document that is read before the application runs."""
     edge = start_edge(document_timeout=1, header_timeout=1)
     with edge.connect() as connection:
         connection.sendall(head("/sum", "Content-Length: 200000", "Content-Type: application/json"))

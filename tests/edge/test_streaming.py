@@ -1,4 +1,4 @@
-"""Bodies reach the application as they come, to the byte, and leave the connection's next request alone."""
+"""Bodies reach the application exactly as they arrive, without bytes of the next request."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_body_can_be_read_line_by_line(edge: Edge):
         assert answer(connection) == (200, b'["one\\n", "two\\n", "three"]')
 
 
-def test_requests_in_one_breath_are_answered_in_order(edge: Edge):
+def test_pipelined_requests_are_answered_in_order(edge: Edge):
     long = head("/sum", f"Content-Length: {len(BYTES)}") + BYTES
     said = edge.speak(
         head("/ok", method="GET")
@@ -117,7 +117,7 @@ def test_a_request_cut_at_any_byte_is_the_same_request(edge: Edge):
     block=st.sampled_from([1000, 65_536, MIB]),
 )
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_what_was_sent_is_what_is_read_whatever_the_cuts(edge: Edge, size, cuts, chunk, block):
+def test_a_body_arrives_unchanged_wherever_it_is_cut(edge: Edge, size, cuts, chunk, block):
     content = BYTES[:size]
     if chunk is None:
         request = head(f"/sum?block={block}", f"Content-Length: {size}") + content
@@ -131,7 +131,7 @@ def test_what_was_sent_is_what_is_read_whatever_the_cuts(edge: Edge, size, cuts,
     assert sha256(content).encode() in said
 
 
-def test_the_client_is_asked_to_go_on_only_when_the_application_reads(edge: Edge):
+def test_100_continue_is_sent_only_when_the_application_reads(edge: Edge):
     expecting = (f"Content-Length: {len(BYTES)}", "Expect: 100-continue")
     with edge.connect() as connection:
         connection.sendall(head("/refuse", *expecting))
@@ -143,7 +143,7 @@ def test_the_client_is_asked_to_go_on_only_when_the_application_reads(edge: Edge
         assert answer(connection)[0] == 200
 
 
-def test_a_short_body_is_waited_for_in_the_same_way(edge: Edge):
+def test_100_continue_works_for_a_short_body_too(edge: Edge):
     with edge.connect() as connection:
         connection.sendall(head("/sum", "Content-Length: 3", "Expect: 100-continue"))
         assert connection.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -172,7 +172,7 @@ def test_a_refused_upload_is_answered_before_its_body_is_read(app: Application):
 
 
 def send_until_refused(edge: Edge, request: bytes) -> tuple[int, bytes]:
-    """Send a body without looking up, as simple clients do; how much went, and what was answered."""
+    """Send a body without reading meanwhile; return how much was sent, and the response."""
     sent = 0
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
@@ -220,7 +220,7 @@ def test_a_client_that_is_reset_frees_its_worker_at_once(start_edge: StartEdge):
 
 
 @pytest.mark.parametrize("path", ["/sum", "/careless"])
-def test_a_client_that_stalls_is_given_up(start_edge: StartEdge, path: str):
+def test_a_client_that_stalls_times_out(start_edge: StartEdge, path: str):
     edge = start_edge(body_timeout=1)
     said = edge.speak(head(path, f"Content-Length: {len(BYTES)}") + BYTES[:1000])
     assert statuses(said) == [400 if path == "/sum" else 408]
@@ -240,7 +240,7 @@ def test_uploads_leave_threads_to_others_and_wait_for_each_other(start_edge: Sta
 
 
 def test_an_upload_whose_store_hangs_lends_its_slot_to_others(start_edge: StartEdge):
-    """r1-D3: so that no store takes all slots of uploads."""
+    """r1-D3: otherwise a hanging store would take all slots of uploads."""
     edge = start_edge(threads=1, upload_threads=1, kept_threads=0, upload_wait=1)
     with ExitStack() as stack:
         stalled = [stack.enter_context(edge.connect()) for _ in range(3)]
@@ -262,7 +262,7 @@ def test_an_upload_whose_store_hangs_lends_its_slot_to_others(start_edge: StartE
         assert answer(first) == (200, b"5")
 
 
-def test_an_upload_that_waits_for_too_long_is_told_to_come_again(start_edge: StartEdge):
+def test_an_upload_that_waits_too_long_for_a_worker_gets_503(start_edge: StartEdge):
     edge = start_edge(upload_threads=1, upload_wait=0)
     with edge.connect() as first:
         first.sendall(head("/hold", CHUNKED) + chunks(b"first"))
@@ -279,7 +279,7 @@ JSON = "Content-Type: application/json"
 
 
 def test_r1_d4_documents_that_drip_keep_no_upload_waiting(start_edge: StartEdge):
-    """r1-D4: bodies of metadata never take an upload's slot, also when they do not say what they are."""
+    """r1-D4: bodies of metadata never take an upload's slot, even without a Content-Type."""
     edge = start_edge(threads=2, upload_threads=1, kept_threads=0, upload_wait=1)
     with ExitStack() as stack:
         for path, said in (("/careless", [JSON]), ("/careless", [JSON]), ("/document", [])):
@@ -292,8 +292,8 @@ def test_r1_d4_documents_that_drip_keep_no_upload_waiting(start_edge: StartEdge)
         assert edge.get() == 200
 
 
-def test_r1_d4_a_document_that_waits_for_too_long_is_told_to_come_again(start_edge: StartEdge):
-    """r1-D4: the number of documents that are read at once is bounded too."""
+def test_r1_d4_a_document_that_waits_too_long_for_a_worker_gets_503(start_edge: StartEdge):
+    """r1-D4: the number of documents that are read at once is limited too."""
     edge = start_edge(document_threads=1, kept_threads=0, upload_wait=0)
     with edge.connect() as first:
         first.sendall(head("/hold", CHUNKED, JSON) + chunks(b"first"))
@@ -307,7 +307,7 @@ def test_r1_d4_a_document_that_waits_for_too_long_is_told_to_come_again(start_ed
 
 
 def test_r1_d4_a_caller_with_uploads_everywhere_leaves_room_for_anothers(start_edge: StartEdge):
-    """r1-D4: slots are shared between callers, who are told apart by their tokens."""
+    """r1-D4: slots are shared between callers, who are identified by their tokens."""
     edge = start_edge(upload_threads=2, kept_threads=1, upload_wait=0)
     introduce(edge, "greedy", "modest")
     greedy, modest = "X-Auth-Token: greedy", "X-Auth-Token: modest"
@@ -322,14 +322,14 @@ def test_r1_d4_a_caller_with_uploads_everywhere_leaves_room_for_anothers(start_e
 
 
 def introduce(edge: Edge, *tokens: str) -> None:
-    """Let the application say whose each token is."""
+    """Let the application name the caller of each token."""
     for token in tokens:
         said = edge.speak(head("/ok", f"X-Auth-Token: {token}", "Connection: close"))
         assert statuses(said) == [200]
 
 
-def test_many_invented_tokens_keep_nobody_waiting(start_edge: StartEdge):
-    """They all count as their address, and the server outlives the crowd. (r1-D3)"""
+def test_many_invented_tokens_do_not_delay_others(start_edge: StartEdge):
+    """r1-D3: all of them count as their address, and the server survives."""
     edge = start_edge(threads=2, kept_threads=1, upload_threads=1, connections_per_address=0)
     introduce(edge, "modest")
     with ExitStack() as stack:
@@ -344,8 +344,8 @@ def test_many_invented_tokens_keep_nobody_waiting(start_edge: StartEdge):
         introduce(edge, "modest")
 
 
-def test_a_caller_who_keeps_all_workers_busy_keeps_out_nobody(start_edge: StartEdge):
-    """Some workers are kept for callers for whom nothing runs. (r1-D3)"""
+def test_a_caller_who_keeps_all_workers_busy_does_not_keep_out_others(start_edge: StartEdge):
+    """r1-D3: some workers are reserved for callers without running requests."""
     edge = start_edge(threads=2, kept_threads=1, upload_threads=1)
     introduce(edge, "greedy", "modest")
     with ExitStack() as stack:

@@ -168,13 +168,14 @@ def _warn_of_no_filter(settings: Settings) -> None:
         return
     ini = configparser.ConfigParser(interpolation=None, strict=False)
     ini.read(settings.ini_file)
-    filters = {
-        name.partition(":")[2]
+    filters = [
+        name
         for name in ini.sections()
         if name.startswith("filter") and any("keystonemiddleware" in value for value in ini[name].values())
-    }
+    ]
     used = (ini[name].get(key, "") for name in ini.sections() for key in ("pipeline", "filter-with"))
-    if not filters & {word for text in used for word in text.split()}:
+    words = {word for text in used for word in text.split()}
+    if not any(name.startswith("filter-app:") or name.partition(":")[2] in words for name in filters):
         log.warning(
             "%scalotype.identity: keystone needs the filter of keystonemiddleware%s in the pipeline, before "
             "the application. Without it, every request that needs a token gets 401: see docs/keystone.md",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pyramid.scripts.common import get_config_loader
 
-from calotype.cli.pserve import _Loader
+from calotype.cli.logging_sections import LoggingSections
+from calotype.cli.pserve import _Loader, main
 from calotype.config.interpolation import SettingsError
 from calotype.stores.bulkhead import Bounds
 from calotype_server import ServerSettings
@@ -76,3 +77,30 @@ def test_a_mistake_is_one_sentence_that_begins_with_its_place(
 def test_workers_are_left_if_all_downloads_of_four_stores_hang() -> None:
     """A hanging store blocks `max_downloads` workers, and the server replaces `blocked_threads`."""
     assert ServerSettings().blocked_threads >= 4 * Bounds().max_downloads
+
+
+def test_a_distribution_in_place_of_a_file_is_refused_in_a_sentence(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for argv in (["pserve", "egg:nosuch"], ["pserve", "egg:calotype-core"]):
+        assert main(argv) == 1
+        said = capfd.readouterr().err
+        assert said.startswith("calotype: ")
+        assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[app:main]\nuse = egg:calotype-core\n",
+        "[loggers]\nkeys = root\n[handlers]\nkeys =\n[formatters]\nkeys = own\n[logger_root]\nhandlers =\n"
+        "[formatter_own]\nclass = somewhere.Formatter\nformat = %(of_its_own)s\n",
+        "[loggers]\nkeys = root\n[handlers]\nkeys =\n[formatters]\nkeys = new\n[logger_root]\nhandlers =\n"
+        "[formatter_new]\nformat = {levelname} {message}\nstyle = {\n",
+    ],
+    ids=["none", "a class", "a style"],
+)
+def test_valid_logging_sections_pass(text: str, tmp_path: Path) -> None:
+    ini = tmp_path / "test.ini"
+    ini.write_text(text)
+    LoggingSections(str(ini), {}).check()

@@ -1,4 +1,4 @@
-"""Secret files and databases: the modes of new ones, and what a file that exists keeps."""
+"""Secret files and databases: the modes of new ones, and what existing ones keep."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A directory that another user can reach, which pytest's own are not."""
+    """A directory that another user can reach, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
@@ -49,7 +49,7 @@ def owner(path: Path) -> tuple[int, int]:
 
 
 def add_as(user: int, group: int, path: Path) -> subprocess.CompletedProcess[str]:
-    """Add a token as another user; what is to be imported is, before that user may not read it any more."""
+    """Add a token as another user, after importing all modules, which that user may not read."""
     code = (
         "import os, sys; from pathlib import Path; from calotype.identity.token_file import TokenFile\n"
         f"os.setgroups([]); os.setgid({group}); os.setuid({user})\n"
@@ -89,7 +89,7 @@ def test_a_file_of_tokens_that_exists_keeps_its_mode(tmp_path: Path, chosen: int
 
 @as_root
 def test_a_file_of_tokens_that_exists_keeps_its_owner_and_group(tmp_path: Path) -> None:
-    """r1-C8: root's rewriting made it root's."""
+    """r1-C8: after a rewrite by root, the file belonged to root."""
     tokens = TokenFile(tmp_path / "tokens.json")
     tokens.add("u", "P", ())
     os.chown(tokens.path, SERVICE, GROUP)
@@ -124,7 +124,7 @@ def test_root_and_the_service_take_turns(shared: Path) -> None:
 
 
 @as_root
-def test_an_owner_that_cannot_be_kept_is_said_and_nothing_is_changed(shared: Path) -> None:
+def test_an_owner_that_cannot_be_kept_is_an_error_and_nothing_changes(shared: Path) -> None:
     """r1-C8: a user who may write to the directory would make the file its own, and lock the service out."""
     shared.chmod(0o777)
     tokens = TokenFile(shared / "tokens.json")
@@ -152,7 +152,7 @@ def test_in_a_setgid_directory_a_new_file_has_the_directorys_group(tmp_path: Pat
 
 @pytest.mark.parametrize("dangling", [False, True])
 def test_a_link_to_the_file_stays_a_link(tmp_path: Path, dangling: bool) -> None:
-    """r1-C8: what it leads to is rewritten; the link was replaced by a file."""
+    """r1-C8: the target is rewritten; the link used to be replaced by a file."""
     real, link = tmp_path / "real.json", tmp_path / "tokens.json"
     if not dangling:
         TokenFile(real).add("u", "P", ())
@@ -166,7 +166,7 @@ def test_a_link_to_the_file_stays_a_link(tmp_path: Path, dangling: bool) -> None
 
 
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    """r1-C8: in a directory of the service's, it could make root empty any file of the machine."""
+    """r1-C8: in the service's directory, such a link could make root truncate any file."""
     victim, lock = tmp_path / "victim", tmp_path / ".tokens.json.lock"
     victim.write_text("precious")
     lock.symlink_to(victim)
@@ -175,7 +175,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
 
 
-def test_a_directory_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         TokensNotWritten, match=r"^the file of tokens \S+/file/tokens\.json cannot be locked: "
@@ -189,7 +189,7 @@ def access_list(*entries: tuple[int, int, int]) -> bytes:
 
 
 def test_an_access_control_list_is_kept(tmp_path: Path) -> None:
-    """r1-C8: the mode of such a file says less than its list; without the list its group could read it."""
+    """r1-C8: without the list, the mode would let the group read the file."""
     nobody = 0xFFFFFFFF
     given = access_list(
         (0x01, 6, nobody), (0x02, 4, OTHER), (0x04, 0, nobody), (0x10, 4, nobody), (0x20, 0, nobody)
@@ -210,7 +210,7 @@ def test_an_access_control_list_is_kept(tmp_path: Path) -> None:
 
 
 def sqlite_files(folder: Path) -> dict[str, int]:
-    """The modes of a new database and of what SQLite and the service keep beside it."""
+    """Return the modes of a new database and of the files that SQLite and the service create beside it."""
     engine = build_engine(f"sqlite:///{folder}/registry.sqlite")
     migrate.upgrade(engine)
     make_reserve(engine.url, 4096).keep()
@@ -221,7 +221,7 @@ def sqlite_files(folder: Path) -> dict[str, int]:
     return found
 
 
-def test_a_new_database_and_what_lies_beside_it_is_nobody_elses(tmp_path: Path, umask: int) -> None:
+def test_a_new_database_and_its_journals_are_closed_to_others(tmp_path: Path, umask: int) -> None:
     """r1-C8: it was readable by everybody under the usual umask, and writable without one."""
     found = sqlite_files(tmp_path)
     assert found.keys() == {"", "-wal", "-shm", "-reserve", "-upgrade.lock"}
@@ -256,7 +256,7 @@ def test_a_database_that_root_makes_belongs_to_the_owner_of_its_directory(tmp_pa
 
 
 def test_creating_the_database_ends_no_lock_of_sqlites(tmp_path: Path) -> None:
-    """To close a file ends the process's locks on it; so one that exists must not even be opened.
+    """Closing a file ends the process's locks on it, so an existing one must not even be opened.
 
     Another process that finds no lock takes itself for the last one, and removes the -wal that is in use.
     """
@@ -271,7 +271,7 @@ def test_creating_the_database_ends_no_lock_of_sqlites(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+def test_a_rewritten_file_has_the_new_content(tmp_path: Path) -> None:
     tokens = TokenFile(tmp_path / "tokens.json")
     tokens.add("u", "P", ())
     assert [entry["user"] for entry in json.loads(tokens.path.read_text())] == ["u"]

@@ -1,4 +1,4 @@
-"""Sizes and seconds: one syntax, for every place where one is written (r1-E5)."""
+"""Sizes and times have one syntax everywhere (r1-E5)."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_a_time_is_seconds_or_has_a_unit(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "ten", "1.5", "1,5GiB", "10GiB/s", "10 Gbit", "-1", "1e3", "0x10", "GiB", "nan", "\u0661k"]
 )
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_other_text_is_refused_as_a_size(text: str) -> None:
     with pytest.raises(ValueError, match="must be a size"):
         parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "5 weeks", "1h30m", "-1", "inf", "nan", "1e3", "9" * 400])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_other_text_is_refused_as_a_time(text: str) -> None:
     with pytest.raises(ValueError, match="must be a time"):
         parse_seconds(text)
 
@@ -78,7 +78,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 class Options(StoreOptions):
-    """Options as a third-party driver declares them."""
+    """Options of a third-party driver."""
 
     room: Size = ByteSize(0)
     patience: Seconds = 1

@@ -1,4 +1,4 @@
-"""Settings: every key, its type, its variables; and the ini file that ships."""
+"""Settings: every key, its type, its variables; and the ini file that we ship."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ def key_of(name: str) -> str:
 
 
 def read(**given: str) -> Settings:
-    """Settings from keys whose dots are written `__`."""
+    """Return settings from keys whose dots are written `__`."""
     return read_settings({}, {**DATABASE, **{key.replace("__", "."): value for key, value in given.items()}})
 
 
@@ -56,12 +56,22 @@ def test_every_setting_says_what_it_is_for(name):
         ("calotype.max_metadata_bytes", "9", "max_metadata_bytes", 9),
         ("calotype.list_limit", "10", "list_limit", 10),
         ("calotype.disk_formats", "raw qcow2", "disk_formats", ("raw", "qcow2")),
+        ("calotype.disk_formats", "raw, +root-tar", "disk_formats", ("raw", "root-tar")),
         ("calotype.container_formats", "bare", "container_formats", ("bare",)),
         ("calotype.md5", "off", "md5", False),
     ],
 )
 def test_a_key_sets_its_field(key, text, name, value):
     assert getattr(read_settings({}, {**DATABASE, key: text}), name) == value
+
+
+def test_a_format_with_a_plus_is_added_to_the_known_ones():
+    known = Settings.model_fields["disk_formats"].default
+    assert read(calotype__disk_formats="+root-tar").disk_formats == (*known, "root-tar")
+    assert read(calotype__disk_formats="+raw").disk_formats == known
+    for text in ("qcow3", "raw qcow3", "raw +"):
+        with pytest.raises(SettingsError, match=r"^calotype\.disk_formats: '\S+' (names )?(is )?no format"):
+            read(calotype__disk_formats=text)
 
 
 def test_the_database_url_is_the_only_setting_that_has_no_default():
@@ -93,7 +103,7 @@ def test_a_value_of_the_wrong_type_is_named_with_its_ini_key(key, text):
     assert text not in str(caught.value).removeprefix(key).split() or text.isdigit()
 
 
-def test_all_wrong_values_are_told_at_once():
+def test_all_invalid_values_are_reported_at_once():
     with pytest.raises(SettingsError, match=r"calotype\.migrate: .*; .*calotype\.md5: |md5.*migrate"):
         read(calotype__migrate="perhaps", calotype__md5="perhaps")
 
@@ -190,7 +200,7 @@ def test_the_content_of_a_file_or_of_the_environment_is_not_expanded_again(tmp_p
 
 
 def test_an_escaped_variable_is_literal():
-    assert expand("k", "$${a} ${a} $$ $a {a} ${", {"a": "1"}) == "${a} 1 $$ $a {a} ${"
+    assert expand("k", "$${a} ${a} $$ $a {a} $${", {"a": "1"}) == "${a} 1 $$ $a {a} ${"
 
 
 @pytest.mark.parametrize(
@@ -207,10 +217,15 @@ def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("/x/${data", "'${data' has no closing }: add it, or write $${ for a plain ${"),
         ("${env:}", "'${env:}' names no environment variable: write one behind the colon"),
         ("${file:}", "'${file:}' names no file: write one behind the colon"),
         ("${file:/proc}", "'${file:/proc}' needs the file /proc, which cannot be read (Is a directory): "),
         ("${file:/nowhere/x}", "'${file:/nowhere/x}' needs the file /nowhere/x, which does not exist: "),
+        (
+            "${fil:/x}",
+            "'${fil:/x}': there is no source fil (did you mean file?); write ${env:NAME} or ${file:",
+        ),
         ("${env:NOWHERE_X}", "needs the environment variable NOWHERE_X, which is not set: set it before"),
         (
             "${nam}",
@@ -218,14 +233,14 @@ def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
         ),
     ],
 )
-def test_a_variable_without_a_value_is_told_with_the_cure(text, said):
+def test_a_variable_without_a_value_is_refused_with_the_remedy(text, said):
     with pytest.raises(SettingsError) as caught:
         expand("key", text, {"name": "x"})
     assert str(caught.value).startswith("key: ")
     assert said in str(caught.value)
 
 
-def test_a_mistake_in_a_variables_value_is_told_where_the_variable_is_set(tmp_path):
+def test_a_mistake_in_a_variables_value_is_located_where_the_variable_is_set(tmp_path):
     ini = tmp_path / "test.ini"
     ini.write_text("[DEFAULT]\nplace = ${env:NOWHERE_X}\n[app:main]\ncalotype.default_store = ${place}\n")
     given = {"__file__": str(ini), "place": "${env:NOWHERE_X}"}
@@ -235,7 +250,7 @@ def test_a_mistake_in_a_variables_value_is_told_where_the_variable_is_set(tmp_pa
         assert str(caught.value).startswith(f"{where}place: '${{env:NOWHERE_X}}' needs")
 
 
-def test_a_wrong_value_is_told_with_the_variable_it_comes_from(tmp_path):
+def test_an_invalid_value_is_shown_with_the_variable_it_comes_from(tmp_path):
     ini = tmp_path / "test.ini"
     ini.write_text("[DEFAULT]\nlong = 5 weeks\n[app:main]\ncalotype.lease = ${long}\n")
     with pytest.raises(
@@ -246,7 +261,7 @@ def test_a_wrong_value_is_told_with_the_variable_it_comes_from(tmp_path):
         )
 
 
-def test_a_file_that_is_no_text_is_one_sentence_too(tmp_path):
+def test_a_file_that_is_not_text_is_one_sentence_too(tmp_path):
     (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match=r"store\.s3\.secret_key: '\$\{file:.*is not a text file"):
         read(store__s3__secret_key=f"${{file:{tmp_path}/key}}")

@@ -90,6 +90,16 @@ def test_changes_are_logged_once_with_their_reason(caplog):
     ]
 
 
+def test_a_command_in_a_reason_names_the_ini_file(caplog):
+    def check():
+        raise Unavailable("x", "there is no directory: calotype-manage stores INI --create x")
+
+    looked = probe(check)
+    looked.arguments = "/etc/calotype.ini data_dir=/srv"
+    looked.run()
+    assert "calotype-manage stores /etc/calotype.ini data_dir=/srv --create x" in caplog.text
+
+
 def test_there_is_a_probe_for_the_database_and_for_each_store(bench):
     probes = Probes(bench.database, bench.stores, make_settings(probe_interval=7, probe_timeout=3))
     for one in probes:

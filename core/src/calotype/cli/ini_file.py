@@ -8,10 +8,8 @@ from __future__ import annotations
 import configparser
 import contextlib
 import importlib.metadata
-import os
 import re
 import shlex
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -49,23 +47,27 @@ def read_variables(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:
     return variables
 
 
-def require_file(ini: str) -> None:
-    """Return if there is a file, or something else to read, that may be the ini file.
+def read_ini(ini: str) -> str:
+    """Return the text of the ini file.
 
     Raises:
-        CommandLineError: there is nothing, or a directory.
-        SettingsError: this user may not see whether there is.
+        CommandLineError: there is no such file, or it is a directory.
+        SettingsError: it cannot be read.
     """
     try:
-        mode = os.stat(ini).st_mode
+        return Path(ini).read_text()
     except PermissionError:
         raise SettingsError(f"{ini}: permission denied: {refused_access(Path(ini), 'read')}") from None
-    except OSError:
+    except UnicodeDecodeError:
+        raise SettingsError(f"{ini}: the ini file is not UTF-8 text") from None
+    except IsADirectoryError:
+        raise CommandLineError(f"{ini}: this is a directory: name the ini file in it") from None
+    except (FileNotFoundError, NotADirectoryError):
         raise CommandLineError(
             f"{ini}: there is no such ini file: name one that exists, such as calotype.ini"
         ) from None
-    if stat.S_ISDIR(mode):
-        raise CommandLineError(f"{ini}: this is a directory: name the ini file in it")
+    except OSError as error:
+        raise SettingsError(f"{ini}: the ini file cannot be read: {error.strerror}") from None
 
 
 def check_ini(ini: str, variables: Mapping[str, str]) -> None:
@@ -75,15 +77,7 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
         CommandLineError: there is no such file, or it does not have one of the variables.
         SettingsError: it cannot be read or parsed; the message names the file, and the line if it is known.
     """
-    require_file(ini)
-    try:
-        text = Path(ini).read_text()
-    except PermissionError:
-        raise SettingsError(f"{ini}: permission denied: {refused_access(Path(ini), 'read')}") from None
-    except OSError as error:
-        raise SettingsError(f"{ini}: the ini file cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{ini}: the ini file is not UTF-8 text") from None
+    text = read_ini(ini)
     known = {*_parse(ini, text).defaults(), *_referred_to(text), "data_dir"}
     for name in sorted(variables.keys() - known - {ARGUMENTS}):
         hint = did_you_mean(name, known)
@@ -146,7 +140,7 @@ def _explain(ini: str, error: Exception) -> str | None:
         kind, name = match[2], match[1]
         if name in _eggs():  # `use = NAME` means another section of the file
             return f"{_place_of_use(ini, name)}use: there is no section [{kind}:{name}]: write egg:{name}"
-        sections = _parse(ini, Path(ini).read_text()).sections()
+        sections = re.findall(r"^\[(.+?)\]", _text_of(ini), re.M)
         return f"{ini}: there is no section [{kind}:{name}]{did_you_mean(f'{kind}:{name}', sections)}"
     return None
 
@@ -161,9 +155,17 @@ def _eggs() -> dict[str, list[str]]:
     return found
 
 
+def _text_of(ini: str) -> str:
+    """Return the text of the ini file; "" if it is none, but a distribution, as in `pserve egg:NAME`."""
+    try:
+        return Path(ini).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def _place_of_use(ini: str, value: str) -> str:
     """Return "FILE, line N: " for the first `use` whose value contains the text, or else "FILE: "."""
-    for number, line in enumerate(Path(ini).read_text().splitlines(), 1):
+    for number, line in enumerate(_text_of(ini).splitlines(), 1):
         if re.match(rf"use\s*[=:].*{re.escape(value)}", line):
             return f"{ini}, line {number}: "
     return f"{ini}: "

@@ -18,7 +18,7 @@ from paste.deploy.loadwsgi import SERVER, loadcontext
 from pyramid.scripts.common import get_config_loader
 from pyramid.scripts.pserve import PServeCommand
 
-from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused, require_file
+from calotype.cli.ini_file import arguments_of, check_ini, read_ini, read_variables, refused
 from calotype.cli.logging_sections import LoggingSections
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.quantities import parse_seconds, parse_size
@@ -67,7 +67,7 @@ class _Command(PServeCommand):
         """
         args = self.args
         if ":" not in args.config_uri:  # else it has a scheme, such as egg:
-            require_file(args.config_uri.partition("#")[0])
+            read_ini(args.config_uri.partition("#")[0])
         with refused(args.config_uri, "it names no ini file"):
             uri = plaster.parse_uri(args.config_uri)
         variables = read_variables(args.config_vars)

@@ -16,7 +16,7 @@ from calotype.config.messages import did_you_mean
 
 #: The variable that holds the ini file and the variables of the command line, as a shell would read them.
 ARGUMENTS = "__arguments__"
-_VARIABLE = re.compile(r"\$(\$?)\{(?:(env|file):)?([^}]*)\}")
+_VARIABLE = re.compile(r"\$(\$?)\{(?:(env|file):)?([^}]*)(\}?)")
 
 
 class SettingsError(Exception):
@@ -64,9 +64,13 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
 
     def value(match: re.Match[str]) -> str:
         nonlocal is_indirect
-        escaped, kind, name = match.groups()
+        escaped, kind, name, closed = match.groups()
         if escaped:
             return match[0][1:]
+        if not closed:
+            raise SettingsError(
+                f"{key}: {match[0]!r} has no closing }}: add it, or write $${{ for a plain ${{"
+            )
         is_indirect |= bool(kind)
         try:
             if kind == "file":

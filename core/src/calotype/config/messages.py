@@ -17,9 +17,10 @@ _COMMAND = re.compile(r"(calotype-manage [a-z-]+(?: [a-z-]+)?) INI\b")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " (did you mean X?)" for the known word that is most similar; "" if none is."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else ""
+    """Return " (did you mean X?)" for the known word that is most similar, in any case; "" if none is."""
+    words = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.5)
+    return f" (did you mean {words[near[0]]}?)" if near else ""
 
 
 def not_one_of(problem: str, value: object, choices: Iterable[str]) -> str:

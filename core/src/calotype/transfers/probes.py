@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from calotype.config.messages import with_arguments
 from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.database.errors import DatabaseError, DatabaseFull
@@ -44,6 +45,9 @@ class _Seen:
 class Probe:
     """Looks at one part, in one thread; any thread may ask for the state."""
 
+    #: The ini file and variables of the command line, for commands in the log.
+    arguments: str | None = None
+
     def __init__(self, name: str, check: Callable[[], None], interval: float, timeout: float):
         """`check` returns, or raises what a request would get; times are in seconds."""
         self.name = name
@@ -68,7 +72,7 @@ class Probe:
         self._seen = _Seen(state, time.monotonic())
         if state is not self._logged:
             self._logged = state
-            log.warning("%s is %s%s", self.name, state, why)
+            log.warning("%s is %s%s", self.name, state, with_arguments(why, self.arguments))
         return False
 
     @property
@@ -92,6 +96,8 @@ class Probes:
             store.name: Probe(f"store '{store.name}'", store.check_here, interval, timeout)
             for store in stores
         }
+        for probe in self:
+            probe.arguments = settings.arguments
 
     def __iter__(self) -> Iterator[Probe]:
         """Each probe; it needs a thread of its own, so that one that hangs stops no other."""
