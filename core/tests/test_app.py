@@ -86,6 +86,29 @@ def test_a_url_that_cannot_be_used_is_refused_with_the_scheme_that_works(url: st
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("user_info", ["u:hun@ter2", "u:hun/ter2", "u:hun?@ter2", "u/ter2", "u@ter2:p"])
+def test_a_password_that_is_not_encoded_is_refused_and_not_shown(user_info: str) -> None:
+    settings = Settings(**{"sqlalchemy.url": f"postgresql+psycopg://{user_info}@host/name"})
+    with pytest.raises(SettingsError, match="must be percent-encoded") as caught:
+        open_database(settings, makes_database=True)
+    assert "ter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "u:p%40%2F@host/name",
+        "u:p:w@host:5432/name",
+        "u@/name?unix_socket=/run/mysqld.sock",
+        "u@host/name?init_command=SET%20@@x=1/2",
+        "u:p?w@[::1]:3306/name",
+    ],
+)
+def test_other_urls_are_taken(rest: str) -> None:
+    settings = Settings(**{"sqlalchemy.url": f"mysql+pymysql://{rest}"})
+    open_database(settings, makes_database=True).close()
+
+
 def test_a_uri_of_sqlites_own_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings(**{"sqlalchemy.url": "sqlite:///file:folder/x.sqlite?mode=ro&uri=true"})

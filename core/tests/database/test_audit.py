@@ -12,7 +12,7 @@ import pytest
 from rich.markup import render
 from sqlalchemy import event
 
-from calotype.cli.audit import _sentence
+from calotype.cli.audit import to_text
 from calotype.database.database import Database
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.audit import Actor, Agent, AuditQuery, AuditRecord, AuditVerb, Origin, Outcome
@@ -130,5 +130,5 @@ def test_a_record_is_printed_as_one_line_without_control_characters() -> None:
     at = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
     actor = Actor("a\x1b[31m", "p", Origin(Agent.COMMAND))
     record = AuditRecord(at, AuditVerb.TAG, Outcome.DONE, "id", actor, "[bold]red\n")
-    line = render(_sentence(record)).plain
+    line = render(to_text(record)).plain
     assert line == "2026-01-31 12:00:00Z  a?[31m of p (command)  tag id  done: [bold]red?"

@@ -66,7 +66,7 @@ def audit(settings: Settings, *, as_json: bool, **asked: Any) -> None:
     """
     with ready_database(settings) as database:
         found = _find(database, AuditQuery(**asked, limit=_PAGE))
-        print_records(found, AuditRecord.to_json, _to_text, as_json=as_json)
+        print_records(found, AuditRecord.to_json, to_text, as_json=as_json)
 
 
 def _find(database: Database, query: AuditQuery) -> Iterator[AuditRecord]:
@@ -77,7 +77,7 @@ def _find(database: Database, query: AuditQuery) -> Iterator[AuditRecord]:
         yield from page.records
 
 
-def _to_text(record: AuditRecord) -> str:
+def to_text(record: AuditRecord) -> str:
     """Return a line for people: when, who, what, and the outcome."""
     actor = record.actor
     who = f"{actor.user or '-'} of {actor.project or '-'} ({actor.origin.agent})"

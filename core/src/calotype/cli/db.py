@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import Sequence
 
 import click
 
@@ -15,7 +14,6 @@ from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.errors import NoIdentity
 from calotype.database.opening import open_database
-from calotype.database.processes import ServingProcess
 from calotype.extensions import branches_of, load_extensions
 from calotype.transfers.heartbeat import INTERVAL
 
@@ -137,15 +135,10 @@ def _require_unused(database: Database) -> None:
         listed = database.processes.all()
         serving = [process for process in listed if process.seen_at != seen.get(process.id)]
         if serving:
-            raise Refusal(
-                f"a process still serves on this database ({_names(serving)}): stop every process first"
-            )
+            names = ", ".join(f"{process.host}, pid {process.pid}" for process in serving)
+            raise Refusal(f"a process still serves on this database ({names}): stop every process first")
         if not listed:
             return
-
-
-def _names(processes: Sequence[ServingProcess]) -> str:
-    return ", ".join(f"{process.host}, pid {process.pid}" for process in processes)
 
 
 def _tell(sentence: str) -> None:

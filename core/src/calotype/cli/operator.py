@@ -1,4 +1,4 @@
-"""The operator who runs a command, as the lifecycle and the audit trail know them."""
+"""The operator who runs a command, as the author of changes."""
 
 from __future__ import annotations
 

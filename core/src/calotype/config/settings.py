@@ -44,7 +44,9 @@ class Settings(BaseModel):
         False, description="Let callers without a token list and read public images; otherwise 401."
     )
     tokens_file: Path | None = Field(
-        None, description="The file of `identity = tokens`. Unset: tokens.json in the variable data_dir."
+        None,
+        description="The file of `identity = tokens`, an absolute path. Unset: tokens.json in the variable "
+        "data_dir.",
     )
     system_scope: bool = Field(
         False,

@@ -29,10 +29,10 @@ _SCHEMES = {
     "mariadb": "mysql+pymysql",
 }
 _LAST_PORT = 65535
-
-
-class _Mistake(Exception):
-    """The URL or the file of the database is wrong: a sentence without the place."""
+_ENCODE = (
+    "the user and the password must be percent-encoded: write %40 for @ and %2F for / in them (in an ini "
+    "file, %%40 and %%2F)"
+)
 
 
 def open_database(settings: Settings, *, makes_database: bool) -> Database:
@@ -48,7 +48,7 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
         SchemaMismatch: the SQLite file is a database of another program.
     """
     text = settings.database_url.get_secret_value()
-    try:
+    try:  # the errors of these two do not name the key yet
         url = _read_url(text)
         if url.get_backend_name() == "sqlite":
             _check_sqlite(url, settings, makes_database=makes_database)
@@ -59,7 +59,7 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
             busy_timeout=settings.busy_timeout,
             answer_timeout=settings.database_timeout,
         )
-    except _Mistake as error:
+    except SettingsError as error:
         reason = str(error)
     except ModuleNotFoundError as error:
         reason = (
@@ -81,28 +81,26 @@ def _read_url(text: str) -> URL:
     """Return the URL that a text contains.
 
     Raises:
-        _Mistake: it contains none, or parts of it are wrong.
+        SettingsError: it contains none, or parts of it are wrong.
     """
     scheme, _, rest = text.partition("://")
-    is_sqlite = scheme.lower().startswith("sqlite")
-    if not is_sqlite and ("/" in rest.rpartition("@")[0] or "@" in rest.partition("?")[0].rpartition("@")[0]):
-        # SQLAlchemy would take a part of the password for the host, and messages would show it.
-        raise _Mistake(
-            "the user and the password must be percent-encoded: write %40 for @ and %2F for / in them "
-            "(in an ini file, %%40 and %%2F)"
-        )
+    user_info = rest.partition("?")[0].rpartition("@")[0]
+    if not scheme.lower().startswith("sqlite") and ("/" in user_info or "@" in user_info):
+        raise SettingsError(_ENCODE)
     try:
         url = make_url(text)
     except ArgumentError:  # SQLAlchemy's message is the text, which may contain a password
-        raise _Mistake(
+        raise SettingsError(
             "it is not a URL; write one such as sqlite:////srv/calotype.sqlite or "
             "postgresql+psycopg://user@host/name"
         ) from None
     except ValueError:
         port = rest.rpartition("@")[2].partition("/")[0].rpartition(":")[2]
-        raise _Mistake(f"the port must be a number, not {port!r}") from None
+        raise SettingsError(f"the port must be a number, not {port!r}") from None
+    if "@" in (url.host or ""):  # a part of the password, which messages would show
+        raise SettingsError(_ENCODE)
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
-        raise _Mistake(f"the port must be a number from 1 to {_LAST_PORT}, not {url.port}")
+        raise SettingsError(f"the port must be a number from 1 to {_LAST_PORT}, not {url.port}")
     return url
 
 
@@ -110,33 +108,33 @@ def _check_sqlite(url: URL, settings: Settings, *, makes_database: bool) -> None
     """Check the file of an SQLite URL, and the directory that it is in, before SQLite opens it.
 
     Raises:
-        _Mistake: the URL names no file, or the file or its directory cannot be used.
+        SettingsError: the URL names no file, or the file or its directory cannot be used.
         SchemaMismatch: the file is a database of another program.
     """
     name = url.database or ""
     if ":memory:" in name or url.query.get("mode") == "memory":
-        raise _Mistake(
+        raise SettingsError(
             "a database in memory cannot be used: name a file, as sqlite:////PATH, with four slashes"
         )
     if not name:
-        raise _Mistake("it names no file: write sqlite:////PATH, with four slashes")
+        raise SettingsError("it names no file: write sqlite:////PATH, with four slashes")
     if name.startswith("file:"):
         return  # a URI of SQLite's own
     file = Path(name)
     if not file.is_absolute():
         source = f", because data_dir = {settings.data_dir} is" if _is_below(file, settings.data_dir) else ""
-        raise _Mistake(
+        raise SettingsError(
             f"its path {name} is relative{source}, and so depends on the directory in which a command is "
             "started: write an absolute path, as sqlite:////PATH, with four slashes"
         )
     if not makes_database and is_missing(url):
         keys = "data_dir, or this key," if _is_below(file, settings.data_dir) else "this key"
-        raise _Mistake(
+        raise SettingsError(
             f"there is no database at {file}: correct {keys} if the path is wrong; to make a new database "
             "there, run `calotype-manage db upgrade INI`"
         )
     if file.is_dir():
-        raise _Mistake(f"{file} is a directory: name a file in it, such as {file}/calotype.sqlite")
+        raise SettingsError(f"{file} is a directory: name a file in it, such as {file}/calotype.sqlite")
     if file.exists():
         _require_access(file, os.R_OK | os.W_OK, "read and write")
         require_own_tables(_tables_of(file))
@@ -152,10 +150,12 @@ def _require_access(path: Path, mode: int, use: str) -> None:
     """Refuse a file or directory that this user may not use, because every request that writes would fail.
 
     Raises:
-        _Mistake: the user may not use it; the message names the user and the owner.
+        SettingsError: the user may not use it; the message names the user and the owner.
     """
     if not os.access(path, mode):
-        raise _Mistake(f"{refused_access(path, use)}: run this as its owner, or change the owner or the mode")
+        raise SettingsError(
+            f"{refused_access(path, use)}: run this as its owner, or change the owner or the mode"
+        )
 
 
 def _tables_of(file: Path) -> set[str]:

@@ -56,7 +56,7 @@ OPERATORS = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMET
 class FileOptions(StoreOptions):
     """The options `store.NAME.*` of the driver file."""
 
-    path: Path = Field(description="directory for the images; each store needs its own")
+    path: Path = Field(description="absolute path of the directory for the images; each store needs its own")
     file_mode: str = Field("0640", pattern="^0?[46][04][04]$", description="permissions of images, octal")
     dir_mode: str = Field(
         "0750", pattern="^0?7[0145][0145]$", description="permissions of directories, octal"
