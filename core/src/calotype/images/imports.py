@@ -293,13 +293,6 @@ def writable_store(stores: Catalog, name: str | None) -> CheckedStore:
     return stores[name]
 
 
-#: The refusal of an image that is not in the status that staging or an import requires.
-_NEEDED = {
-    Status.UPLOADING: "Only an image whose bytes are staged can be imported by glance-direct",
-    Status.QUEUED: "Only a queued image can be given bytes",
-}
-
-
 def _take(unit: Unit, change: Change, before: Status, after: Status) -> Image:
     """Move an image to the status in which its bytes are staged or imported, and return its row."""
     image_id = change.require_image().id
@@ -313,6 +306,13 @@ def _take(unit: Unit, change: Change, before: Status, after: Status) -> Image:
     except StatusConflict:
         raise NotQueued.of(_NEEDED[before], current.status) from None
     return unit.row(image_id)
+
+
+#: The refusal of an image that is not in the status that staging or an import requires.
+_NEEDED = {
+    Status.UPLOADING: "Only an image whose bytes are staged can be imported by glance-direct",
+    Status.QUEUED: "Only a queued image can be given bytes",
+}
 
 
 def _require_formats(image: Image) -> None:
