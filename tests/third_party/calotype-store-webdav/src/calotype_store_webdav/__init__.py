@@ -172,27 +172,22 @@ class WebdavReader(ResumingReader):
         super().__init__(store.name, offset, None if length is None else offset + length, retries=1)
 
     def open(self) -> urllib3.BaseHTTPResponse:
-        if self._is_whole and not self.position:
-            answer = self._webdav.ask("GET", self._path, 200)
-        else:
-            last = "" if self.end is None else self.end - 1
-            pin = {"If-Match": self._etag} if self._etag else {}
-            span = f"bytes={self.position}-{last}"
-            answer = self._webdav.ask("GET", self._path, 200, 206, 412, 416, Range=span, **pin)
+        wanted = {"If-Match": self._etag} if self._etag else {}
+        if self.position or not self._is_whole:
+            wanted["Range"] = f"bytes={self.position}-{'' if self.end is None else self.end - 1}"
+        answer = self._webdav.ask("GET", self._path, 200, 206, 412, 416, **wanted)
         etag, begins = answer.headers.get("ETag", ""), answer.headers.get("Content-Range", "")
         if answer.status == 412 or etag != (self._etag or etag):
             answer.close()
             raise BlobChanged(self.store, "the image was replaced while it was read")
+        self._etag = etag
         if answer.status == 416:
             self.end = self.position
-        elif answer.status == 206 and begins.startswith(f"bytes {self.position}-"):
-            self.end = self.position + int(answer.headers["Content-Length"])
-        elif not self._is_whole or self.position:
+        elif "Range" in wanted and not begins.startswith(f"bytes {self.position}-"):
             answer.close()
             raise Unavailable(self.store, "it does not answer ranges as asked")
         elif "Content-Length" in answer.headers:
-            self.end = int(answer.headers["Content-Length"])
-        self._etag = etag
+            self.end = self.position + int(answer.headers["Content-Length"])
         return answer
 
     def failure(self, error: Exception | None) -> StoreError:
