@@ -16,7 +16,7 @@ DIST ?= dist
 TEST = $(BIN)/python -m pytest $(WORKERS) --timeout 300
 
 # What `make check` runs: rules and codecs, the database, one store, and the main verbs over a socket.
-CHECKED := core/tests/api core/tests/database core/tests/stores core/tests/model/test_changes.py core/tests/transfers/test_readers.py \
+CHECKED := core/tests/api core/tests/database core/tests/stores core/tests/model/test_fields.py core/tests/transfers/test_readers.py \
 	core/tests/transfers/test_inspection.py core/tests/transfers/test_leases.py core/tests/model/test_policy.py core/tests/config/test_settings.py \
 	core/tests/identity/test_token_file.py plugins/store_file/tests/test_file.py \
 	tests/functional/test_reserve.py tests/functional/test_upload.py tests/functional/test_download.py \

@@ -20,7 +20,7 @@ from webob import Request, Response
 
 from calotype.app import make_app
 from calotype.model.audit import Actor
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from calotype.model.jobs import JobKind
 from calotype.transfers.jobs import JobSpec
 from calotype_metadefs import MIGRATIONS

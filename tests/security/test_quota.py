@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from calotype.database.errors import ImageNotFound, LimitReached, StatusConflict
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
 from calotype.model.errors import NotQueued
+from calotype.model.fields import ImageFields
 from calotype.model.images import Image, Visibility
 from calotype.model.policy import Caller
 from calotype.stores.errors import SourceError, StoreError

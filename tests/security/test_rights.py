@@ -20,7 +20,7 @@ from calotype.app import make_app
 from calotype.model import policy
 from calotype.model.audit import Actor
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, new_id
+from calotype.model.fields import ImageFields, new_id
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.jobs import JobKind
 from calotype.model.policy import may

@@ -26,7 +26,7 @@ from calotype.database.unit_of_work import Unit
 from calotype.extensions import load_extensions
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.images import Image, Status
 from calotype.model.policy import Caller
 from calotype.model.queries import ImageQuery, Scope

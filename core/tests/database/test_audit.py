@@ -17,8 +17,8 @@ from calotype.database.database import Database
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.audit import Actor, Agent, AuditQuery, AuditRecord, AuditVerb, Origin, Outcome
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, InvalidRequest
 from calotype.model.errors import NotAllowed
+from calotype.model.fields import ImageFields, InvalidRequest
 from calotype.model.images import Image
 from calotype.testing import Trickle
 from calotype.transfers.readers import Announced

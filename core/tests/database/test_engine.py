@@ -12,7 +12,7 @@ from calotype.database.database import Database
 from calotype.database.engine import READ_ONLY, build_engine, read_only
 from calotype.database.errors import DatabaseUnavailable
 from calotype.database.tables import ImageRow
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from tests.support.workbench import begin_upload, make_bench, open_database
 
 

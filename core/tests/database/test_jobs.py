@@ -14,7 +14,7 @@ from sqlalchemy import event, update
 from calotype.database.jobs import job_position
 from calotype.database.tables import JobRow
 from calotype.model.audit import Actor
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from calotype.model.jobs import Job, JobKind, JobStatus
 from calotype.model.queries import JobQuery, SortKey
 from tests.support.workbench import Bench, make_bench

@@ -20,7 +20,7 @@ from calotype.database.tables import JobRow
 from calotype.images.members import MemberSpec
 from calotype.model.audit import Actor
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, new_id
+from calotype.model.fields import ImageFields, new_id
 from calotype.model.images import Image, Status, Visibility
 from calotype.model.queries import Condition, ImageQuery, Scope, SortKey
 from tests.support.workbench import Bench, make_bench

@@ -13,7 +13,7 @@ from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
 from calotype.database.errors import SchemaMismatch
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from tests.support.workbench import open_database
 
 UPGRADE = """

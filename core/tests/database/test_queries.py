@@ -12,7 +12,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from calotype.database import parts
 from calotype.database.tables import ImageRow
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from calotype.model.images import Image, Status, Visibility
 from tests.support.workbench import begin_upload, make_bench
 

@@ -15,8 +15,8 @@ from calotype.images.lifecycle import Lifecycle
 from calotype.images.members import Members, MemberSpec
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
 from calotype.model.errors import CallerExpired, NotAllowed
+from calotype.model.fields import ImageFields
 from calotype.model.images import Image, MemberStatus, Status
 from calotype.model.policy import Caller
 from calotype.testing.readers import Trickle

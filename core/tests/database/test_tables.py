@@ -10,7 +10,7 @@ import pytest
 from calotype.database.identity import Identity
 from calotype.database.processes import ServingProcess
 from calotype.database.tables import FindingRow, IdentityRow, ProcessRow
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from calotype.model.findings import Finding
 from tests.support.workbench import Bench
 

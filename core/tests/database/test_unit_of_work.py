@@ -18,7 +18,7 @@ import calotype.database
 from calotype.database.errors import DatabaseUnavailable, DuplicateImage, ImageNotFound, StatusConflict
 from calotype.database.unit_of_work import Unit
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, new_id
+from calotype.model.fields import ImageFields, new_id
 from calotype.model.images import LocationState, Status, Visibility
 from tests.support.workbench import CALLER, OWNER, begin_upload, open_database
 

@@ -3,8 +3,8 @@
 import pytest
 
 from calotype.database.errors import ImageNotFound
-from calotype.model.changes import ImageFields
 from calotype.model.errors import Protected
+from calotype.model.fields import ImageFields
 from calotype.model.images import LocationState
 from calotype.stores import StoreError, Unavailable
 from core.tests.images.verbs import DATA, DELETED

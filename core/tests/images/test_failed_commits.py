@@ -4,7 +4,7 @@ import pytest
 
 from calotype.database.errors import DatabaseUnavailable
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, new_id
+from calotype.model.fields import ImageFields, new_id
 from calotype.model.images import LocationState, Status
 from calotype.stores import SourceBroken
 from calotype.testing import Exploding, Trickle

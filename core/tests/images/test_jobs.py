@@ -8,8 +8,8 @@ import pytest
 
 from calotype.database.errors import DatabaseUnavailable
 from calotype.model.audit import Actor
-from calotype.model.changes import new_id
 from calotype.model.errors import TakenOver
+from calotype.model.fields import new_id
 from calotype.model.jobs import JobKind
 from calotype.model.uploads import Lease, UploadAttempt
 from calotype.transfers.jobs import JobSpec

@@ -3,8 +3,8 @@
 import pytest
 
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
 from calotype.model.errors import Conflict, NoGoodCopy, NotQueued
+from calotype.model.fields import ImageFields
 from calotype.stores import BadLocation, BlobNotFound
 from core.tests.images.verbs import ACTIVE, DATA
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from calotype.model.changes import ImageFields, InvalidRequest
+from calotype.model.fields import ImageFields, InvalidRequest
 from calotype.model.images import Visibility
 from calotype.testing import Trickle
 from core.tests.images.verbs import DATA, QUEUED, begin

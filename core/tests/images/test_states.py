@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 
 from calotype.database.errors import DuplicateImage, ImageNotFound
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, InvalidRequest, new_id
 from calotype.model.errors import Conflict, ImageGone, NoData, NotQueued, Protected
+from calotype.model.fields import ImageFields, InvalidRequest, new_id
 from calotype.model.images import Image, LocationState, Status
 from calotype.model.states import FIRST, NEXT
 from calotype.stores import BlobNotFound, SourceBroken, SourceError, StoreError, StoreFull, Unavailable

@@ -3,7 +3,7 @@
 import pytest
 
 from calotype.database.errors import ImageNotFound
-from calotype.model.changes import ImageFields, RequestTooLarge
+from calotype.model.fields import ImageFields, RequestTooLarge
 from core.tests.images.verbs import DATA
 from tests.support.workbench import make_bench, make_settings
 

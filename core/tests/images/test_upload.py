@@ -10,8 +10,8 @@ import pytest
 
 from calotype.database.errors import DatabaseUnavailable
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
 from calotype.model.errors import ImageGone, NotQueued, TakenOver, UnknownStore
+from calotype.model.fields import ImageFields
 from calotype.model.images import LocationState
 from calotype.stores import BlobChanged, SourceBroken, SourceMismatch, SourceTooLarge, StoreError, Unavailable
 from calotype.testing import Exploding, Paused, Short, Trickle, pattern

@@ -6,7 +6,7 @@ import pytest
 
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.images import Image, Status
 from calotype.testing import Trickle, pattern
 from calotype.transfers.leases import LeaseMonitor

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from calotype.model import policy
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from calotype.model.images import Image, Member, MemberStatus, Status, Visibility
 from calotype.model.policy import Caller, image_grants, may, may_set, scope_of, visible_members
 from calotype.model.queries import Scope

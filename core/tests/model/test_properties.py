@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from calotype.api.http.headers import OMITTED, PROPERTY, decode, encode
-from calotype.model.changes import ImageFields, InvalidRequest, properties_after
+from calotype.model.fields import ImageFields, InvalidRequest, properties_after
 from calotype.model.policy import FIELDS
 from calotype.model.properties import (
     HEADER_COUNT_MAX,

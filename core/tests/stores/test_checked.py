@@ -15,8 +15,7 @@ from calotype.stores import (
     Unsupported,
 )
 from calotype.stores.checked import CheckedStore
-from calotype.stores.hashing import Digests
-from calotype.stores.measured import BLOCK, LOCATION_MAX, Expectations, VerifyingReader
+from calotype.stores.measured import LOCATION_MAX
 from calotype.testing import Trickle
 from core.tests.stores.checked import DATA, Bent, add, checked, raising, read
 
@@ -132,25 +131,6 @@ def test_whatever_a_driver_raises_becomes_an_error_with_the_stores_name_and_no_m
     assert caught.value.__cause__ is error
 
 
-@pytest.mark.parametrize("verb", CALLS)
-def test_a_drivers_own_errors_are_let_through(verb):
-    error = Unavailable("bent", "away", retry_after=7)
-    with pytest.raises(Unavailable) as caught:
-        CALLS[verb](checked(**{verb: raising(error)}))
-
-    assert caught.value is error
-
-
-@pytest.mark.parametrize("verb", CALLS)
-def test_exceptions_that_end_a_thread_pass(verb):
-    with pytest.raises(KeyboardInterrupt):
-        CALLS[verb](checked(**{verb: raising(KeyboardInterrupt())}))
-
-
-def test_discarding_an_unknown_key_is_no_error():
-    checked(discard=raising(BlobNotFound("bent", "nothing there"))).discard("k")
-
-
 def test_closing_closes_the_driver():
     closed = []
     checked(close=lambda: closed.append(True)).close()
@@ -163,28 +143,3 @@ def test_a_registered_location_that_is_too_long_is_refused():
         BadLocation, match=f"{LOCATION_MAX + 1} characters, and the database keeps {LOCATION_MAX}"
     ):
         checked(register=lambda uri: Stored("a" * (LOCATION_MAX + 1), 1)).register("memory:x")
-
-
-def test_a_withdrawal_that_fails_is_logged_and_hides_nothing(caplog):
-    store = checked(delete=raising(Unavailable("bent", "away")))
-    with caplog.at_level(logging.ERROR), pytest.raises(SourceMismatch):
-        add(store, digests={"md5": "0"})
-
-    assert "store 'bent': could not remove a refused upload" in caplog.text
-
-
-def test_the_core_asks_the_source_for_its_block_size():
-    asked = []
-
-    class Asking(Trickle):
-        def read(self, size=-1, /):
-            asked.append(size)
-            return super().read(size)
-
-    with Digests(()) as digests:
-        measured = VerifyingReader(Asking(DATA), digests, Expectations())
-        measured.read()
-        measured.read(None)
-        measured.read(17)
-
-    assert asked == [BLOCK, BLOCK, 17]

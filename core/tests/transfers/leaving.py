@@ -15,7 +15,7 @@ from calotype.images.imports import ImportRequest, Origin
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.audit import Actor
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.images import Image
 from calotype.model.jobs import Job, JobKind
 from calotype.model.policy import Caller

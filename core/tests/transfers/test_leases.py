@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from calotype.model.images import Status
 from calotype.stores.measured import Expectations
 from calotype.testing import Trickle

@@ -13,7 +13,7 @@ import pytest
 
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.images import Status
 from calotype.model.jobs import JobStatus
 from calotype.model.policy import Caller

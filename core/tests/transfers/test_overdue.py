@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.images import LocationState, Status
 from calotype.stores import bulkhead as bulkheads
 from calotype.stores.bulkhead import Bounds, Bulkhead

@@ -9,7 +9,7 @@ import pytest
 from pyramid.request import Request
 
 from calotype.api.http.filters import VALUES_MAX
-from calotype.model.changes import InvalidRequest, RequestTooLarge
+from calotype.model.fields import InvalidRequest, RequestTooLarge
 from calotype_metadefs.codec import read_listing
 from calotype_metadefs.database import Kind
 from calotype_metadefs.schemas import MetadefSchemas

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from calotype.model.changes import InvalidRequest, RequestTooLarge
 from calotype.model.errors import Conflict, NotFound, Protected
+from calotype.model.fields import InvalidRequest, RequestTooLarge
 from calotype.model.images import Visibility
 from calotype.model.queries import Scope, SortKey
 from calotype_metadefs import MIGRATIONS, verbs

@@ -98,17 +98,6 @@ def test_a_source_that_is_too_slow_is_given_up(script, uri, make_store):
         read_all(store.get(location), limit=len(DATA))
 
 
-def test_environment_proxies_and_netrc_are_ignored(store, script, uri, monkeypatch, tmp_path):
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login canary password canary\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    location = store.register(uri).location
-
-    assert read_all(store.get(location), limit=len(DATA)) == DATA
-    assert {"Authorization", "Cookie"}.isdisjoint({name for r in script.requests for name in r})
-
-
 def test_clients_are_sent_to_public_sources_only(script, uri, make_store):
     """The core's option `redirect` decides about sending clients anywhere."""
 

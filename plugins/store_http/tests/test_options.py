@@ -36,12 +36,6 @@ def test_a_ca_bundle_that_cannot_be_read_shows_in_the_check(make_store, tmp_path
         make_store(443, ca_bundle=str(tmp_path / "none.pem")).check()
 
 
-def test_unverified_tls_is_said_aloud(make_store, caplog):
-    make_store(443, verify=False)
-
-    assert "not checked" in caplog.text
-
-
 def test_options_are_read_from_text():
     options = read_options(
         "web",

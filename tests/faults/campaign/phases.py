@@ -16,7 +16,7 @@ from sqlalchemy import update
 from calotype.database.tables import ImageRow, LocationRow
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.images import LocationState, Status
 from calotype.model.jobs import JobStatus
 from calotype.model.policy import Caller

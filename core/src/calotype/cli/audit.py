@@ -15,7 +15,7 @@ from calotype.cli.records import print_records, show_time
 from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.model.audit import AuditQuery, AuditRecord, AuditVerb
-from calotype.model.changes import canonical_id
+from calotype.model.fields import canonical_id
 
 _PAGE = 500
 

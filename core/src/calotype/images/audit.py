@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from calotype.database.database import Database
 from calotype.database.retry import retry_on_conflict
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 
 #: Fields whose new values are recorded. For all other fields, only their names are.
 _WITH_VALUE = ("visibility", "owner", "protected", "os_hidden")

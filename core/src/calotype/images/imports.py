@@ -22,8 +22,8 @@ from calotype.images.writing import UNQUEUED, ChangeWriter
 from calotype.model import policy
 from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
-from calotype.model.changes import InvalidRequest, RequestTooLarge, check_formats
 from calotype.model.errors import NotAllowed, NotFound, NotQueued, UnknownStore, UnknownTarget, no_store
+from calotype.model.fields import InvalidRequest, RequestTooLarge, check_formats
 from calotype.model.images import Image, Status
 from calotype.model.jobs import JobKind
 from calotype.model.policy import Caller

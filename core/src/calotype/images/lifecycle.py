@@ -25,8 +25,8 @@ from calotype.images.writing import UNQUEUED, ChangeWriter
 from calotype.model import policy
 from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
-from calotype.model.changes import RequestTooLarge, check_tag
 from calotype.model.errors import NotAllowed, NotFound, NotQueued, Protected, UnknownStore, no_store
+from calotype.model.fields import RequestTooLarge, check_tag
 from calotype.model.images import Image, Status
 from calotype.model.policy import Caller
 from calotype.model.states import ALIVE, NEXT

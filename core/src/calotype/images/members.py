@@ -15,8 +15,8 @@ from calotype.database.rights import locked_for
 from calotype.database.unit_of_work import Unit
 from calotype.model import policy
 from calotype.model.audit import AuditVerb
-from calotype.model.changes import RequestTooLarge, check_project
 from calotype.model.errors import Conflict, NotAllowed, NotFound
+from calotype.model.fields import RequestTooLarge, check_project
 from calotype.model.images import Image, MemberStatus, Visibility
 from calotype.model.policy import Caller
 from calotype.model.states import ALIVE

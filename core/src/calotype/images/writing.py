@@ -12,8 +12,8 @@ from calotype.images.audit import describe
 from calotype.model import policy
 from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
-from calotype.model.changes import new_id
 from calotype.model.errors import Conflict, NotQueued
+from calotype.model.fields import new_id
 from calotype.model.images import Image, Status
 from calotype.model.usage import Limits
 from calotype.transfers.readers import redeclared

@@ -9,8 +9,8 @@ from typing import Any, Self
 from calotype.config.messages import quoted
 from calotype.config.settings import Settings
 from calotype.model import policy
-from calotype.model.changes import ImageFields, check_fields, check_properties, properties_after
 from calotype.model.errors import Conflict, NotAllowed
+from calotype.model.fields import ImageFields, check_fields, check_properties, properties_after
 from calotype.model.images import Image
 from calotype.model.policy import Caller
 

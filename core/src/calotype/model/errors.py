@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Self
 
 from calotype.config.messages import quoted
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 from calotype.model.images import Status
 
 #: What a client can do if it needs another status.

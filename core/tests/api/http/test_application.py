@@ -15,7 +15,7 @@ import calotype
 from calotype.api.http.errors import STATUS
 from calotype.app import make_app
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.stores import SourceError, StoreError
 from calotype.testing import Trickle, pattern
 from calotype.transfers.readers import Announced

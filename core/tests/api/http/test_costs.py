@@ -19,7 +19,7 @@ from calotype.api.http.lists import fit
 from calotype.api.v1 import listing as v1_listing
 from calotype.api.v2 import codec, listing, patch
 from calotype.api.v2.schemas import Schemas
-from calotype.model.changes import ImageFields, InvalidRequest, RequestTooLarge, check_fields
+from calotype.model.fields import ImageFields, InvalidRequest, RequestTooLarge, check_fields
 from calotype.model.images import Image, Status
 from calotype.model.queries import SortKey
 from core.tests.database.test_queries import EPOCH

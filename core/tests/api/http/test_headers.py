@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calotype.api.http.headers import META, PROPERTY, decode, encode, read_boolean, read_integer
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 
 
 def is_a_field(name):

@@ -18,7 +18,7 @@ from webtest import TestApp
 from calotype.api.http.conditions import PreconditionFailed, Validators
 from calotype.app import make_app
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.images import Image
 from calotype.stores import Store
 from calotype.testing import Trickle, pattern

@@ -10,7 +10,7 @@ from calotype.api.v2.views.documents import image_document
 from calotype.images.imports import ImportRequest, Origin
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.images import Image
 from calotype.testing import MemoryStore, Trickle
 from calotype.transfers.readers import Announced

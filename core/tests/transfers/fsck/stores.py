@@ -13,7 +13,7 @@ from sqlalchemy import insert, update
 
 from calotype.database.tables import ImageRow, LocationRow
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.findings import Finding, FindingState
 from calotype.model.uploads import new_key
 from calotype.stores import BlobNotFound, Reader, Unavailable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from calotype.model.findings import FindingKind, FindingState
 from calotype.model.uploads import new_key
 from calotype.transfers.fsck.check import Check

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from calotype.database.tables import LocationRow
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from calotype.model.findings import FindingKind
 from calotype.model.uploads import keys_in, new_key
 from calotype.transfers.fsck.check import Check

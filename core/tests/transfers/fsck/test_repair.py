@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from calotype.database.tables import ImageRow, LocationRow
-from calotype.model.changes import new_id
+from calotype.model.fields import new_id
 from calotype.model.uploads import new_key
 from calotype.transfers.fsck.check import FEW, MANY, Check
 from calotype.transfers.fsck.steps import Plan

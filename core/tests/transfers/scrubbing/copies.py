@@ -12,7 +12,7 @@ from calotype.database.tables import LocationRow
 from calotype.images.imports import ImportRequest, Origin
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.model.findings import FindingState
 from calotype.stores import Reader, Unavailable
 from calotype.testing import Trickle, pattern

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from calotype.database.tables import LocationRow
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.testing import Trickle
 from calotype.transfers import comparing
 from calotype.transfers.comparing import Interrupted, Pace

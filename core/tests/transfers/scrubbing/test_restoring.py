@@ -7,7 +7,7 @@ import pytest
 from calotype.database.errors import LimitReached
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields
+from calotype.model.fields import ImageFields
 from calotype.stores import Capability, Stored, Unavailable
 from calotype.transfers.leases import LeaseMonitor
 from core.tests.transfers.scrubbing.copies import DATA, Place, read

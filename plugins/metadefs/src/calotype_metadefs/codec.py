@@ -11,8 +11,8 @@ from calotype.api.http.filters import check_values, read_choice
 from calotype.api.http.paging import read_limit, read_position
 from calotype.api.http.request import Request
 from calotype.api.v2.codec import moment, read_object
-from calotype.model.changes import InvalidRequest
 from calotype.model.errors import NotAllowed
+from calotype.model.fields import InvalidRequest
 from calotype.model.images import Visibility
 from calotype.model.policy import scope_of
 from calotype.model.queries import SortKey

@@ -20,8 +20,8 @@ from calotype.config.messages import not_one_of
 from calotype.database.database import Database
 from calotype.database.retry import retry_on_conflict
 from calotype.database.rights import require
-from calotype.model.changes import InvalidRequest, RequestTooLarge, check_project
 from calotype.model.errors import Conflict, NotFound, Protected
+from calotype.model.fields import InvalidRequest, RequestTooLarge, check_project
 from calotype.model.images import Visibility
 from calotype.model.policy import Caller
 from calotype_metadefs.database import (

@@ -15,7 +15,7 @@ from calotype.api.http.headers import read_integer
 from calotype.api.http.records import header_fields, read_fields, record_headers
 from calotype.api.http.request import Request
 from calotype.config.messages import did_you_mean, not_one_of
-from calotype.model.changes import ImageFields, InvalidRequest, read_id
+from calotype.model.fields import ImageFields, InvalidRequest, read_id
 from calotype.model.images import Image, Visibility
 
 log = logging.getLogger(__name__)

@@ -27,8 +27,8 @@ from calotype.api.http.resources import ImageResource, Resource
 from calotype.database import errors as database
 from calotype.database.audit import log_record, new_record
 from calotype.identity import security, token_file
-from calotype.model import changes
 from calotype.model import errors as model
+from calotype.model import fields
 from calotype.model.audit import Actor, Origin, Outcome
 from calotype.stores import errors as stores
 from calotype.transfers import inspection
@@ -45,9 +45,9 @@ STATUS: dict[type[BaseException], int] = {
     security.IdentityUnavailable: 503,
     token_file.TokensUnreadable: 503,
     UnicodeDecodeError: 400,
-    changes.InvalidRequest: 400,
-    changes.RequestTooLarge: 413,
-    changes.ReservedName: 403,
+    fields.InvalidRequest: 400,
+    fields.RequestTooLarge: 413,
+    fields.ReservedName: 403,
     model.UnknownTarget: 409,
     model.Conflict: 409,
     model.NotAllowed: 403,

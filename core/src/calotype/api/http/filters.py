@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from webob.multidict import MultiDict
 
 from calotype.config.messages import not_one_of
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 from calotype.model.queries import SortKey
 
 #: Filters of one list, including tags and properties. Each is a condition that the database evaluates.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from calotype.config.messages import quoted
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 from calotype.model.properties import from_header, header_names, omitted_from_headers
 
 META = "x-image-meta-"

@@ -16,7 +16,7 @@ from pyramid.httpexceptions import HTTPRequestTimeout
 
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import DISCONNECTED, require_plain
-from calotype.model.changes import InvalidRequest, RequestTooLarge
+from calotype.model.fields import InvalidRequest, RequestTooLarge
 
 #: Maximum bytes of a document, many times the metadata of an image.
 SIZE_MAX = 1 << 20

@@ -9,7 +9,7 @@ from typing import Any
 import fastjsonschema
 
 from calotype.config.messages import quoted
-from calotype.model.changes import InvalidRequest, RequestTooLarge
+from calotype.model.fields import InvalidRequest, RequestTooLarge
 
 IMAGE_ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 #: The same, also with capitals, for properties, which are stored as given.

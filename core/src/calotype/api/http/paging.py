@@ -21,7 +21,7 @@ from calotype.api.http.request import Request
 from calotype.config.messages import quoted
 from calotype.database.pages import Page
 from calotype.database.queries import position
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 from calotype.model.queries import SortKey
 
 VALUES = "marker_values"

@@ -21,7 +21,7 @@ from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.identity.security import SecurityPolicy
 from calotype.images.lifecycle import Lifecycle
-from calotype.model.changes import canonical_id
+from calotype.model.fields import canonical_id
 from calotype.model.images import Image
 from calotype.model.policy import Caller, scope_of
 from calotype.stores.catalog import Catalog

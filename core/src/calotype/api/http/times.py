@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from calotype.config.messages import quoted
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 
 
 def read_time(text: str) -> datetime.datetime:

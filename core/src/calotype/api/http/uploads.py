@@ -10,7 +10,7 @@ from pyramid.httpexceptions import HTTPUnsupportedMediaType
 
 from calotype.api.http.request import Request
 from calotype.config.messages import quoted
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 from calotype.stores.errors import SourceBroken
 from calotype.stores.measured import BLOCK
 

@@ -12,7 +12,7 @@ from calotype.api.http.headers import number_of
 from calotype.api.http.paging import LIMIT_RULE, NO_MARKER, read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.times import read_query_time
-from calotype.model.changes import InvalidRequest, canonical_id
+from calotype.model.fields import InvalidRequest, canonical_id
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 

@@ -16,7 +16,7 @@ from calotype.api.http.request import Request
 from calotype.api.v1.resources import V1Member, V1Members, V1SharedWith
 from calotype.images.members import MemberSpec
 from calotype.model import policy
-from calotype.model.changes import InvalidRequest, check_project
+from calotype.model.fields import InvalidRequest, check_project
 
 
 @view_config(context=V1Members, method="GET", renderer="json", permission=policy.VIEW)

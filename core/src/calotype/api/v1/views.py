@@ -26,8 +26,8 @@ from calotype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, InvalidRequest, check_formats
 from calotype.model.errors import NotAllowed
+from calotype.model.fields import ImageFields, InvalidRequest, check_formats
 from calotype.model.images import Image, Status
 from calotype.transfers.readers import Announced
 

@@ -9,8 +9,8 @@ from typing import Any
 from calotype.api.http.records import shared_fields
 from calotype.api.http.times import whole_seconds as moment
 from calotype.api.v2.schemas import Schemas
-from calotype.model.changes import ImageFields, InvalidRequest, ReservedName
 from calotype.model.errors import NotAllowed
+from calotype.model.fields import ImageFields, InvalidRequest, ReservedName
 from calotype.model.images import Image, Member, Visibility
 from calotype.model.jobs import Job
 from calotype.model.properties import SERVER_FIELDS, is_reserved

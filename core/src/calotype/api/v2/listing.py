@@ -26,7 +26,7 @@ from calotype.api.http.paging import VALUES, read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.times import read_query_time
 from calotype.config.messages import quoted
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 from calotype.model.images import MemberStatus, Visibility
 from calotype.model.policy import scope_of
 from calotype.model.queries import Condition, ImageQuery, SortKey

@@ -15,8 +15,8 @@ from typing import Any
 from calotype.api.v2 import codec
 from calotype.api.v2.schemas import Schemas
 from calotype.config.messages import not_one_of
-from calotype.model.changes import ImageFields, InvalidRequest
 from calotype.model.errors import Conflict, NotAllowed
+from calotype.model.fields import ImageFields, InvalidRequest
 from calotype.model.images import Image
 
 V20 = "application/openstack-images-v2.0-json-patch"

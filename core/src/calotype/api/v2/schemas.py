@@ -16,7 +16,7 @@ from calotype.api.http.json_schema import ANY_IMAGE_ID, IMAGE_ID, check_document
 from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 from calotype.model.audit import Agent, Outcome
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 from calotype.model.images import MemberStatus, Status, Visibility
 from calotype.model.jobs import JobStatus
 

@@ -17,7 +17,7 @@ from calotype.api.http.times import whole_seconds, without_zone
 from calotype.api.v2.codec import read_draft
 from calotype.api.v2.schemas import Schemas, TaskType
 from calotype.database.jobs import job_position
-from calotype.model.changes import ImageFields, InvalidRequest, canonical_id
+from calotype.model.fields import ImageFields, InvalidRequest, canonical_id
 from calotype.model.jobs import Job, JobKind, JobStatus
 from calotype.model.queries import JobQuery, SortKey
 

@@ -21,7 +21,7 @@ from calotype.config.quantities import Seconds
 from calotype.database.migrate import Branch
 from calotype.database.tables import UTCDateTime
 from calotype.model import policy
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 from calotype.transfers.workers import Scope, Work
 
 METADATA = MetaData()

@@ -12,7 +12,7 @@ from calotype.api.v2.resources import Audit
 from calotype.api.v2.views.documents import bodiless_view, page_response
 from calotype.model import policy
 from calotype.model.audit import AuditQuery, AuditVerb
-from calotype.model.changes import InvalidRequest, canonical_id
+from calotype.model.fields import InvalidRequest, canonical_id
 
 #: Maximum digits of a record's id.
 _ID_DIGITS = 18

@@ -13,8 +13,8 @@ from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import bodiless_view, nothing
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, check_formats
 from calotype.model.errors import Conflict, NoData
+from calotype.model.fields import ImageFields, check_formats
 from calotype.model.images import Status
 
 _SIZE = "X-OpenStack-Image-Size"

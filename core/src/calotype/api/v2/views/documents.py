@@ -16,7 +16,7 @@ from calotype.api.http.request import Request
 from calotype.api.v2 import codec
 from calotype.database.database import Database
 from calotype.model import policy
-from calotype.model.changes import InvalidRequest
+from calotype.model.fields import InvalidRequest
 from calotype.model.images import Image, Status
 from calotype.model.jobs import Job, JobStatus
 

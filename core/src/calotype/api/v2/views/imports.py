@@ -20,8 +20,8 @@ from calotype.config.messages import not_one_of
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.changes import ImageFields, InvalidRequest
 from calotype.model.errors import UnknownTarget, no_store
+from calotype.model.fields import ImageFields, InvalidRequest
 from calotype.stores.contract import Capability
 
 

@@ -17,8 +17,8 @@ from calotype.database.jobs import job_position
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.changes import canonical_id
 from calotype.model.errors import NotFound
+from calotype.model.fields import canonical_id
 
 
 @view_config(context=Tasks, method="GET", permission=policy.OPERATE)

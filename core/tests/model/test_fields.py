@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calotype.model.changes import (
+from calotype.model.fields import (
     ImageFields,
     InvalidRequest,
     RequestTooLarge,
