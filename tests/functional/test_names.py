@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calotype.model.properties import is_reserved
+from calotype.model.property_names import is_reserved
 from tests.support.server import Server, meta
 
 RESERVED = (

@@ -21,9 +21,10 @@ from calotype.model import policy
 from calotype.model.audit import Actor
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields, new_id
-from calotype.model.images import MemberStatus, Status, Visibility
+from calotype.model.images import MemberStatus, Visibility
 from calotype.model.jobs import JobKind
 from calotype.model.policy import may
+from calotype.model.states import Status
 from calotype.transfers.jobs import JobSpec
 from calotype.transfers.readers import Announced
 from tests.security.people import Guarded

@@ -16,7 +16,8 @@ from sqlalchemy import NullPool, create_engine, text
 
 from calotype.app import make_app
 from calotype.model import policy
-from calotype.model.images import Status, Visibility
+from calotype.model.images import Visibility
+from calotype.model.states import Status
 from calotype_metadefs.rights import DEFINE
 from tests.security.spoken import Spoken
 from tests.security.writes import OCTETS, PATCH, REFUSING, WRITES, Write

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from calotype.model import policy
-from calotype.model.images import Status, Visibility
+from calotype.model.images import Visibility
 from calotype.model.policy import Caller
+from calotype.model.states import Status
 
 OWNER, FRIEND, SHARER, STRANGER = "owner", "friend", "sharer", "stranger"
 

@@ -27,9 +27,10 @@ from calotype.extensions import load_extensions
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
 from calotype.model.policy import Caller
 from calotype.model.queries import ImageQuery, Scope
+from calotype.model.states import Status
 from calotype.model.uploads import Lease, UploadAttempt
 from calotype.stores import BlobNotFound, Reader, Store, Stored
 from calotype.stores.catalog import Catalog, Entry

@@ -16,7 +16,7 @@ from calotype.database.disk_reserve import is_full, make_reserve
 from calotype.database.engine import build_engine
 from calotype.database.errors import DatabaseFull
 from calotype.database.retry import LockConflict, retry_on_conflict
-from calotype.model.images import Status
+from calotype.model.states import Status
 from tests.support.workbench import Bench, make_database
 
 URL = make_url("sqlite://")

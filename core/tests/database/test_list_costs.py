@@ -21,8 +21,9 @@ from calotype.images.members import MemberSpec
 from calotype.model.audit import Actor
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields, new_id
-from calotype.model.images import Image, Status, Visibility
+from calotype.model.images import Image, Visibility
 from calotype.model.queries import Condition, ImageQuery, Scope, SortKey
+from calotype.model.states import Status
 from tests.support.workbench import Bench, make_bench
 
 FIELDS = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")

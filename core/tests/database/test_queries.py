@@ -13,7 +13,8 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from calotype.database import parts
 from calotype.database.tables import ImageRow
 from calotype.model.fields import new_id
-from calotype.model.images import Image, Status, Visibility
+from calotype.model.images import Image, Visibility
+from calotype.model.states import Status
 from tests.support.workbench import begin_upload, make_bench
 
 EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -17,8 +17,9 @@ from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.errors import CallerExpired, NotAllowed
 from calotype.model.fields import ImageFields
-from calotype.model.images import Image, MemberStatus, Status
+from calotype.model.images import Image, MemberStatus
 from calotype.model.policy import Caller
+from calotype.model.states import Status
 from calotype.testing.readers import Trickle
 from calotype.transfers.readers import Announced
 from tests.support.rights import CALLERS, FRIEND, OWNER

@@ -19,7 +19,8 @@ from calotype.database.errors import DatabaseUnavailable, DuplicateImage, ImageN
 from calotype.database.unit_of_work import Unit
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields, new_id
-from calotype.model.images import LocationState, Status, Visibility
+from calotype.model.images import LocationState, Visibility
+from calotype.model.states import Status
 from tests.support.workbench import CALLER, OWNER, begin_upload, open_database
 
 SOURCES = sorted(Path(calotype.database.__file__).parent.glob("*.py"))

@@ -5,7 +5,8 @@ import pytest
 from calotype.database.errors import DatabaseUnavailable
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields, new_id
-from calotype.model.images import LocationState, Status
+from calotype.model.images import LocationState
+from calotype.model.states import Status
 from calotype.stores import SourceBroken
 from calotype.testing import Exploding, Trickle
 from calotype.transfers.readers import Announced

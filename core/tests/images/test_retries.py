@@ -13,7 +13,7 @@ from calotype.database.unit_of_work import Unit
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields
-from calotype.model.images import Status
+from calotype.model.states import Status
 from calotype.stores.contract import Stored
 from tests.support.workbench import CALLER, Bench, Moody
 

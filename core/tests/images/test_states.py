@@ -21,8 +21,8 @@ from calotype.database.errors import DuplicateImage, ImageNotFound
 from calotype.model.change import Change
 from calotype.model.errors import Conflict, ImageGone, NoData, NotQueued, Protected
 from calotype.model.fields import ImageFields, InvalidRequest, new_id
-from calotype.model.images import Image, LocationState, Status
-from calotype.model.states import FIRST, NEXT
+from calotype.model.images import Image, LocationState
+from calotype.model.states import FIRST, NEXT, Status
 from calotype.stores import BlobNotFound, SourceBroken, SourceError, StoreError, StoreFull, Unavailable
 from calotype.testing import Exploding, MemoryStore, Short, Trickle, pattern
 from calotype.transfers.readers import Announced
@@ -350,6 +350,11 @@ def test_every_sequence_of_verbs_stays_within_the_state_table(template):
 
 def test_the_table_names_every_status():
     assert set(NEXT) == set(Status)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_the_refusal_of_an_upload_says_for_every_status_what_to_do(status):
+    assert f"This image is {status}; " in str(NotQueued.of("It cannot be given bytes", status))
 
 
 def test_nothing_follows_deleted_and_only_a_failed_upload_returns_to_queued():

@@ -7,7 +7,8 @@ import pytest
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
+from calotype.model.states import Status
 from calotype.testing import Trickle, pattern
 from calotype.transfers.leases import LeaseMonitor
 from calotype.transfers.readers import Announced

@@ -10,9 +10,10 @@ import pytest
 
 from calotype.model import policy
 from calotype.model.fields import new_id
-from calotype.model.images import Image, Member, MemberStatus, Status, Visibility
+from calotype.model.images import Image, Member, MemberStatus, Visibility
 from calotype.model.policy import Caller, image_grants, may, may_set, scope_of, visible_members
 from calotype.model.queries import Scope
+from calotype.model.states import Status
 from tests.support.rights import CALLERS, FRIEND, OWNER, SHARER, expected
 from tests.support.workbench import Bench
 

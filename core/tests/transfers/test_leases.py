@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from calotype.model.fields import new_id
-from calotype.model.images import Status
+from calotype.model.states import Status
 from calotype.stores.measured import Expectations
 from calotype.testing import Trickle
 from calotype.transfers.leases import LeaseMonitor

@@ -14,9 +14,9 @@ import pytest
 from calotype.images.lifecycle import Lifecycle
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields
-from calotype.model.images import Status
 from calotype.model.jobs import JobStatus
 from calotype.model.policy import Caller
+from calotype.model.states import Status
 from calotype.stores import BadLocation, StoreFull, Unavailable
 from calotype.stores.errors import SourceBroken, SourceMismatch
 from calotype.testing import Trickle

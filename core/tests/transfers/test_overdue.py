@@ -6,7 +6,8 @@ import pytest
 
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields
-from calotype.model.images import LocationState, Status
+from calotype.model.images import LocationState
+from calotype.model.states import Status
 from calotype.stores import bulkhead as bulkheads
 from calotype.stores.bulkhead import Bounds, Bulkhead
 from calotype.stores.errors import Overdue

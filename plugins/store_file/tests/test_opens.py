@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from calotype.images.downloads import Reading
-from calotype.model.images import Image, Location, LocationState, Status
+from calotype.model.images import Image, Location, LocationState
+from calotype.model.states import Status
 from calotype.testing import Trickle, pattern
 from calotype_store_file import FileStore
 from tests.support.workbench import make_catalog

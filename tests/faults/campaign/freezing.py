@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from calotype.model.images import Status
+from calotype.model.states import Status
 from tests.faults.campaign.clients import Client, Deeds
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.killing import Tally

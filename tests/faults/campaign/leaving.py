@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 
 from calotype.database.tables import ImageRow, JobRow
-from calotype.model.images import Status
 from calotype.model.jobs import JobStatus
+from calotype.model.states import Status
 from calotype.testing import Fault, FaultProxy
 from tests.faults.campaign.clients import Steadfast
 from tests.faults.campaign.databases import Databases

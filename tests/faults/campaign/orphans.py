@@ -18,7 +18,8 @@ import click
 from sqlalchemy import insert
 
 from calotype.database.tables import ImageRow, LocationRow
-from calotype.model.images import LocationState, Status, Visibility
+from calotype.model.images import LocationState, Visibility
+from calotype.model.states import Status
 from tests.faults.campaign.clients import Client
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger

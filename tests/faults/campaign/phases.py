@@ -17,9 +17,10 @@ from calotype.database.tables import ImageRow, LocationRow
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields
-from calotype.model.images import LocationState, Status
+from calotype.model.images import LocationState
 from calotype.model.jobs import JobStatus
 from calotype.model.policy import Caller
+from calotype.model.states import Status
 from tests.faults.campaign.clients import Deeds
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.ledger import Ledger

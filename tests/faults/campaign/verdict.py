@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from sqlalchemy import func, select
 
 from calotype.database.tables import ImageRow, JobRow, LocationRow, UsageRow
-from calotype.model.images import Image, LocationState, Status
+from calotype.model.images import Image, LocationState
 from calotype.model.jobs import JobStatus
+from calotype.model.states import Status
 from tests.faults.campaign.ledger import Ledger, Promise
 from tests.faults.campaign.victim import LEASE, Victim, pause
 

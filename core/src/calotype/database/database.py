@@ -36,8 +36,9 @@ from calotype.database.tables import FindingRow, ImageRow, JobRow, LocationRow, 
 from calotype.database.unit_of_work import Unit
 from calotype.database.usage import UsageQueries
 from calotype.model.findings import FindingState
-from calotype.model.images import Image, LocationState, Status
+from calotype.model.images import Image, LocationState
 from calotype.model.queries import ImageQuery, Scope
+from calotype.model.states import Status
 from calotype.model.usage import Counts
 
 

@@ -28,7 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.types import String
 
 from calotype.database.tables import ImageRow, JobRow, LocationRow, MemberRow, PropertyRow, TagRow
-from calotype.model.images import Image, Location, LocationState, Member, MemberStatus, Status, Visibility
+from calotype.model.images import Image, Location, LocationState, Member, MemberStatus, Visibility
+from calotype.model.states import Status
 
 _COLUMNS = tuple(ImageRow.__table__.columns.keys())
 _MEMBERS, _LOCATIONS, _JOBS = MemberRow.__table__, LocationRow.__table__, JobRow.__table__

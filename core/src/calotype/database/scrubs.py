@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from calotype.database.retry import LockConflict
 from calotype.database.statements import Queries, UnitPart, now
 from calotype.database.tables import ImageRow, LocationRow, ScrubRow, UTCDateTime
-from calotype.model.images import LocationState, Status
+from calotype.model.images import LocationState
+from calotype.model.states import Status
 
 _IMAGES, _LOCATIONS, _SCRUBS = ImageRow.__table__, LocationRow.__table__, ScrubRow.__table__
 #: The statuses of images whose bytes can be read.

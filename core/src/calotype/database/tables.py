@@ -25,8 +25,9 @@ from sqlalchemy.types import TypeDecorator
 
 from calotype.model.audit import Agent, Outcome
 from calotype.model.findings import FindingKind, FindingState
-from calotype.model.images import LocationState, MemberStatus, Status, Visibility
+from calotype.model.images import LocationState, MemberStatus, Visibility
 from calotype.model.jobs import JobKind, JobStatus
+from calotype.model.states import Status
 
 
 class UTCDateTime(TypeDecorator[datetime.datetime]):

@@ -37,8 +37,8 @@ from calotype.database.tables import (
 )
 from calotype.model.audit import Actor, AuditRecord, AuditVerb, Outcome
 from calotype.model.change import Change
-from calotype.model.images import Image, MemberStatus, Status
-from calotype.model.states import ALIVE
+from calotype.model.images import Image, MemberStatus
+from calotype.model.states import ALIVE, Status
 
 #: An image that becomes active from one of these statuses was active before.
 _HAD_BYTES = frozenset({Status.DEACTIVATED, Status.DELETED})

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from calotype.database.errors import LimitReached
 from calotype.database.statements import Queries, UnitPart
 from calotype.database.tables import ImageRow, LocationRow, UsageRow
-from calotype.model.images import LocationState, Status
+from calotype.model.images import LocationState
+from calotype.model.states import Status
 from calotype.model.usage import Incoming, Limits, Usage
 
 _USAGE = UsageRow.__table__

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from calotype.model.errors import NoData, NoGoodCopy, UnknownStore, no_store
 from calotype.model.findings import FindingKind
-from calotype.model.images import Image, Location, Status
+from calotype.model.images import Image, Location
+from calotype.model.states import Status
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Reader

@@ -24,9 +24,10 @@ from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
 from calotype.model.errors import NotAllowed, NotFound, NotQueued, UnknownStore, UnknownTarget, no_store
 from calotype.model.fields import InvalidRequest, RequestTooLarge, check_formats
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
 from calotype.model.jobs import JobKind
 from calotype.model.policy import Caller
+from calotype.model.states import Status
 from calotype.model.uploads import UploadAttempt, new_key
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore

@@ -27,9 +27,9 @@ from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
 from calotype.model.errors import NotAllowed, NotFound, NotQueued, Protected, UnknownStore, no_store
 from calotype.model.fields import RequestTooLarge, check_tag
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
 from calotype.model.policy import Caller
-from calotype.model.states import ALIVE, NEXT
+from calotype.model.states import ALIVE, NEXT, Status
 from calotype.model.uploads import UploadAttempt, new_key
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore

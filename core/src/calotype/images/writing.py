@@ -14,7 +14,8 @@ from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
 from calotype.model.errors import Conflict, NotQueued
 from calotype.model.fields import new_id
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
+from calotype.model.states import Status
 from calotype.model.usage import Limits
 from calotype.transfers.readers import redeclared
 

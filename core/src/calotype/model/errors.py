@@ -7,7 +7,7 @@ from typing import Self
 
 from calotype.config.messages import quoted
 from calotype.model.fields import InvalidRequest
-from calotype.model.images import Status
+from calotype.model.states import Status
 
 #: What a client can do if it needs another status.
 _CURES: Mapping[Status, str] = {

@@ -1,7 +1,7 @@
 """The fields that a client asks for, and the rules that they must keep, for all dialects.
 
 A dialect only translates its own syntax into ImageFields. The rules about the names of properties are in
-`calotype.model.properties`.
+`calotype.model.property_names`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from calotype.config.messages import quoted
 from calotype.config.settings import Settings
 from calotype.model.images import Image
-from calotype.model.properties import by_folded_name, fold, is_reserved, omitted_from_headers
+from calotype.model.property_names import by_folded_name, fold, is_reserved, omitted_from_headers
 
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII)
 _PROPERTY_NAME = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
@@ -56,8 +56,8 @@ class ImageFields:
         store: The name of a store.
         location: A URI.
         from_headers: The properties come from headers, which cannot carry all names and values exactly (see
-            `calotype.model.properties`). Then `replace_properties` keeps the properties that headers do not
-            show, because the client cannot know them.
+            `calotype.model.property_names`). Then `replace_properties` keeps the properties that headers do
+            not show, because the client cannot know them.
     """
 
     id: str | None = None

@@ -7,18 +7,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-
-class Status(enum.StrEnum):
-    """Where an image is in its life. `calotype.model.states.NEXT` is the state table."""
-
-    QUEUED = "queued"
-    SAVING = "saving"
-    UPLOADING = "uploading"
-    IMPORTING = "importing"
-    ACTIVE = "active"
-    DEACTIVATED = "deactivated"
-    KILLED = "killed"
-    DELETED = "deleted"
+from calotype.model.states import Status
 
 
 class Visibility(enum.StrEnum):

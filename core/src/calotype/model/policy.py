@@ -39,8 +39,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from calotype.model.audit import Actor, Origin
-from calotype.model.images import Image, Member, Status, Visibility
+from calotype.model.images import Image, Member, Visibility
 from calotype.model.queries import Scope
+from calotype.model.states import Status
 
 LIST = "list"
 CREATE = "create"

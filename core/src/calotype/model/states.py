@@ -19,9 +19,22 @@ An image that is created together with its bytes, or with an import, begins as s
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 
-from calotype.model.images import Status
+
+class Status(enum.StrEnum):
+    """Where an image is in its life. `NEXT` is the state table."""
+
+    QUEUED = "queued"
+    SAVING = "saving"
+    UPLOADING = "uploading"
+    IMPORTING = "importing"
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+    KILLED = "killed"
+    DELETED = "deleted"
+
 
 #: The statuses that may follow each status.
 NEXT: Mapping[Status, frozenset[Status]] = {

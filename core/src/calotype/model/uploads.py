@@ -8,8 +8,9 @@ import secrets
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
 from calotype.model.policy import Caller
+from calotype.model.states import Status
 
 #: The keys that `new_key` makes.
 _KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\.[0-9a-f]{12}", re.ASCII)

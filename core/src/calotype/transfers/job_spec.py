@@ -8,9 +8,10 @@ from typing import Any
 
 from calotype.database.unit_of_work import Unit
 from calotype.model.audit import AuditVerb, Outcome
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
 from calotype.model.jobs import JobKind
 from calotype.model.policy import Caller
+from calotype.model.states import Status
 
 #: What the audit trail calls each kind of job.
 VERBS = {JobKind.FETCH: AuditVerb.IMPORT, JobKind.COPY: AuditVerb.COPY}

@@ -26,8 +26,9 @@ from calotype.database.rights import GIVEN_AWAY, require_uploader
 from calotype.database.unit_of_work import Unit
 from calotype.model.audit import Actor, Agent, Origin, Outcome
 from calotype.model.errors import TakenOver
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
 from calotype.model.jobs import Job, JobKind, JobStatus
+from calotype.model.states import Status
 from calotype.model.uploads import UploadAttempt, new_key
 from calotype.stores.catalog import Catalog
 from calotype.stores.contract import Opened

@@ -10,7 +10,8 @@ from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
 from calotype.database.retry import retry_on_conflict
 from calotype.model.audit import Actor, Agent, Origin, Outcome
-from calotype.model.images import LeasedLocation, LocationState, Status
+from calotype.model.images import LeasedLocation, LocationState
+from calotype.model.states import Status
 from calotype.model.usage import Limits
 from calotype.transfers.leases import LeaseMonitor, Leases
 from calotype.transfers.removal import Removal

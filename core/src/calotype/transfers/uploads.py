@@ -21,7 +21,8 @@ from calotype.database.rights import require_uploader
 from calotype.database.unit_of_work import Unit
 from calotype.model.audit import AuditVerb, Outcome
 from calotype.model.errors import ImageGone, NotAllowed, TakenOver
-from calotype.model.images import Image, Location, LocationState, Status
+from calotype.model.images import Image, Location, LocationState
+from calotype.model.states import Status
 from calotype.model.uploads import UploadAttempt
 from calotype.model.usage import Limits
 from calotype.stores.catalog import Catalog

@@ -20,8 +20,9 @@ from calotype.api.v1 import listing as v1_listing
 from calotype.api.v2 import codec, listing, patch
 from calotype.api.v2.schemas import Schemas
 from calotype.model.fields import ImageFields, InvalidRequest, RequestTooLarge, check_fields
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
 from calotype.model.queries import SortKey
+from calotype.model.states import Status
 from core.tests.database.test_queries import EPOCH
 from tests.support.workbench import CALLER, make_settings
 

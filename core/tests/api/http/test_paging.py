@@ -16,8 +16,9 @@ from webob.multidict import MultiDict
 from calotype.api.http.paging import VALUES, VALUES_MAX, link_parameters, read_position
 from calotype.database.queries import position
 from calotype.model.fields import InvalidRequest, new_id
-from calotype.model.images import Status, Visibility
+from calotype.model.images import Visibility
 from calotype.model.queries import ImageQuery, Scope, SortKey
+from calotype.model.states import Status
 from tests.support.workbench import Bench, make_bench
 
 EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

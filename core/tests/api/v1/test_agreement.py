@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from webtest import TestApp
 
 from calotype.app import make_app
-from calotype.model.properties import is_reserved
+from calotype.model.property_names import is_reserved
 from tests.support.workbench import make_bench
 
 META = "x-image-meta-"

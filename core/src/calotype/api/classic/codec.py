@@ -10,8 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from calotype.api.http import headers
-from calotype.api.http.headers import read_integer
+from calotype.api.http import meta_headers
+from calotype.api.http.meta_headers import read_integer
 from calotype.api.http.records import header_fields, read_fields, record_headers
 from calotype.api.http.request import Request
 from calotype.config.messages import did_you_mean, not_one_of
@@ -52,12 +52,14 @@ _TYPES = {"aki": "kernel", "ari": "ramdisk", "raw": "raw"}
 
 def read_draft(request: Request) -> ImageFields:
     """Return the fields in the headers, and log an unknown name; raises InvalidRequest for a bad value."""
-    meta = headers.decode(request.headers.items())
+    meta = meta_headers.decode(request.headers.items())
     given = meta.fields
     if unknown := sorted(given.keys() - _SETTABLE - _IGNORED):
         name = unknown[0][:80]
         hint = did_you_mean(name, _SETTABLE)
-        log.info("request %s: the header %s%s is unknown and ignored%s", request.id, headers.META, name, hint)
+        log.info(
+            "request %s: the header %s%s is unknown and ignored%s", request.id, meta_headers.META, name, hint
+        )
     return ImageFields(
         id=read_id(given["id"]) if given.get("id") is not None else None,
         fields=_read_fields(given),

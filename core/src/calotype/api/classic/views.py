@@ -18,7 +18,7 @@ from pyramid.view import view_config
 from calotype.api.classic import codec
 from calotype.api.classic.resources import ClassicImage, ClassicImages
 from calotype.api.http import errors
-from calotype.api.http.body import image_response, metadata_response
+from calotype.api.http.downloads import image_response, metadata_response
 from calotype.api.http.lists import stream_images
 from calotype.api.http.paging import LIMIT_RULE, NO_MARKER, read_image_marker, read_limit
 from calotype.api.http.request import Request

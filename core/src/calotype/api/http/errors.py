@@ -19,8 +19,8 @@ from pyramid.httpexceptions import HTTPException, HTTPForbidden, HTTPNotFound
 from pyramid.response import Response
 
 from calotype.api.http.access_log import shown
-from calotype.api.http.body import RangeNotSatisfiable
 from calotype.api.http.conditions import PreconditionFailed
+from calotype.api.http.downloads import RangeNotSatisfiable
 from calotype.api.http.local import NotLocal
 from calotype.api.http.request import Request
 from calotype.api.http.resources import ImageResource, Resource

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from calotype.api.http.headers import encode, read_boolean, read_integer
+from calotype.api.http.meta_headers import encode, read_boolean, read_integer
 from calotype.api.http.times import without_zone
-from calotype.model.images import Image, Status, Visibility
+from calotype.model.images import Image, Visibility
+from calotype.model.states import Status
 
 _SHARED = (
     "id",

@@ -18,7 +18,8 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.api.http.request import Parts, Request
 from calotype.model import policy
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
+from calotype.model.states import Status
 
 log = logging.getLogger(__name__)
 

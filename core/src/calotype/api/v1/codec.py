@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from calotype.api.http import headers, times
-from calotype.api.http.headers import META, PROPERTY, read_integer
+from calotype.api.http import meta_headers, times
+from calotype.api.http.meta_headers import META, PROPERTY, read_integer
 from calotype.api.http.records import header_fields, read_fields, record_headers
 from calotype.api.http.request import Request
 from calotype.config.messages import did_you_mean
@@ -49,7 +49,7 @@ _TIME = re.compile(
 
 def read_draft(request: Request) -> ImageFields:
     """Return the fields in the headers; raises InvalidRequest for an unknown header or a bad value."""
-    meta = headers.decode(_given(request))
+    meta = meta_headers.decode(_given(request))
     unknown = sorted(set(meta.fields) - _KNOWN)
     if unknown:
         name = unknown[0][:80]

@@ -8,13 +8,14 @@ from typing import Any
 from webob.multidict import MultiDict
 
 from calotype.api.http.filters import INTEGER, SORT_KEYS, check_filters, read_sort
-from calotype.api.http.headers import number_of
+from calotype.api.http.meta_headers import number_of
 from calotype.api.http.paging import LIMIT_RULE, NO_MARKER, read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.times import read_query_time
 from calotype.model.fields import InvalidRequest, canonical_id
-from calotype.model.images import MemberStatus, Status, Visibility
+from calotype.model.images import MemberStatus, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
+from calotype.model.states import Status
 
 _EXACT = ("name", "status", "container_format", "disk_format")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}

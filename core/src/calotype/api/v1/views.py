@@ -13,10 +13,10 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
-from calotype.api.http.body import image_response, metadata_response
-from calotype.api.http.headers import META, read_boolean
+from calotype.api.http.downloads import image_response, metadata_response
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import stream_images
+from calotype.api.http.meta_headers import META, read_boolean
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import base_url, version_document
@@ -28,7 +28,8 @@ from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.errors import NotAllowed
 from calotype.model.fields import ImageFields, InvalidRequest, check_formats
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
+from calotype.model.states import Status
 from calotype.transfers.readers import Announced
 
 

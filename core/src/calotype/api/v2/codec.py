@@ -13,7 +13,7 @@ from calotype.model.errors import NotAllowed
 from calotype.model.fields import ImageFields, InvalidRequest, ReservedName
 from calotype.model.images import Image, Member, Visibility
 from calotype.model.jobs import Job
-from calotype.model.properties import SERVER_FIELDS, is_reserved
+from calotype.model.property_names import SERVER_FIELDS, is_reserved
 
 #: Fields that a document can set, besides `id` and `tags`.
 FIELDS = frozenset(

@@ -21,7 +21,7 @@ from calotype.api.http.filters import (
     choose,
     read_choice,
 )
-from calotype.api.http.headers import number_of
+from calotype.api.http.meta_headers import number_of
 from calotype.api.http.paging import VALUES, read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.times import read_query_time

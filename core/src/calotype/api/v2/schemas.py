@@ -17,8 +17,9 @@ from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 from calotype.model.audit import Agent, Outcome
 from calotype.model.fields import InvalidRequest
-from calotype.model.images import MemberStatus, Status, Visibility
+from calotype.model.images import MemberStatus, Visibility
 from calotype.model.jobs import JobStatus
+from calotype.model.states import Status
 
 _SCHEMAS = "calotype.v2.schemas"
 #: Maximum number of stores that an import can name.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from calotype.api.http.body import image_response
-from calotype.api.http.headers import read_integer
+from calotype.api.http.downloads import image_response
+from calotype.api.http.meta_headers import read_integer
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
@@ -15,7 +15,7 @@ from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.errors import Conflict, NoData
 from calotype.model.fields import ImageFields, check_formats
-from calotype.model.images import Status
+from calotype.model.states import Status
 
 _SIZE = "X-OpenStack-Image-Size"
 

@@ -17,8 +17,9 @@ from calotype.api.v2 import codec
 from calotype.database.database import Database
 from calotype.model import policy
 from calotype.model.fields import InvalidRequest
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
 from calotype.model.jobs import Job, JobStatus
+from calotype.model.states import Status
 
 View = Callable[[Any, Request], Any]
 

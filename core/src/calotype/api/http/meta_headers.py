@@ -1,7 +1,8 @@
 """Read and write the headers x-image-meta-*.
 
 Header values are UTF-8, which WSGI passes as latin-1. Names are case-insensitive and `-` equals `_`, so names
-are folded to lower case and `_`. `calotype.model.properties` spells property names that folding would change.
+are folded to lower case and `_`. `calotype.model.property_names` spells the property names that folding
+would change.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 from calotype.config.messages import quoted
 from calotype.model.fields import InvalidRequest
-from calotype.model.properties import from_header, header_names, omitted_from_headers
+from calotype.model.property_names import from_header, header_names, omitted_from_headers
 
 META = "x-image-meta-"
 PROPERTY = "x-image-meta-property-"

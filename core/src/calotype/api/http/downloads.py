@@ -17,7 +17,8 @@ from webob.byterange import ContentRange
 from calotype.api.http.conditions import Validators
 from calotype.api.http.request import Request
 from calotype.images.downloads import DirectAccess
-from calotype.model.images import Image, Status
+from calotype.model.images import Image
+from calotype.model.states import Status
 from calotype.stores.blob_readers import LimitedReader
 from calotype.stores.bulkhead import STAND_IN, StandIn
 from calotype.stores.contract import Reader

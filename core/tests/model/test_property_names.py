@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from calotype.api.http.headers import OMITTED, PROPERTY, decode, encode
+from calotype.api.http.meta_headers import OMITTED, PROPERTY, decode, encode
 from calotype.model.fields import ImageFields, InvalidRequest, properties_after
 from calotype.model.policy import FIELDS
-from calotype.model.properties import (
+from calotype.model.property_names import (
     HEADER_COUNT_MAX,
     HEADER_MAX,
     HEADERS_MAX,

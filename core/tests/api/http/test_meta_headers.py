@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calotype.api.http.headers import META, PROPERTY, decode, encode, read_boolean, read_integer
+from calotype.api.http.meta_headers import META, PROPERTY, decode, encode, read_boolean, read_integer
 from calotype.model.fields import InvalidRequest
 
 
