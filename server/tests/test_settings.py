@@ -130,6 +130,8 @@ def test_settings_that_exclude_each_other_are_refused_by_the_key_that_waitress_n
         ({"listen": "127.0.0.1:9292"}, "127.0.0.1:9393", False),
         ({"listen": "127.0.0.2:9292"}, "127.0.0.1:9292", False),
         ({"listen": "127.0.0.1:0"}, "127.0.0.1:0", False),
+        ({"listen": "0.0.0.0:9292"}, "[::1]:9292", False),
+        ({"listen": "[::]:9292"}, "[::1]:9292", True),
         ({"unix_socket": "/run/x"}, "unix:/run/x", True),
         ({"unix_socket": "/run/x"}, "unix:/run/y", False),
     ],

@@ -154,6 +154,15 @@ def test_open_findings_are_counted_by_kind_and_store(bench: Bench) -> None:
     )
 
 
+def test_statuses_of_a_newer_version_are_counted_too(bench: Bench) -> None:
+    """Metrics of a process whose database another version has written to stay complete."""
+    image = bench.reserve()
+    with bench.database.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE images SET status = 'frozen' WHERE id = '{image.id}'")
+
+    assert bench.database.census().images == {"frozen": 1}
+
+
 def test_concurrent_checks_write_one_row_for_the_same_damage(bench: Bench) -> None:
     barrier = threading.Barrier(4)
 

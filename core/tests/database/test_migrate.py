@@ -226,7 +226,7 @@ def test_an_empty_database_is_refused_with_the_command_to_run(engine):
     )
 
 
-@pytest.mark.parametrize("revision", [None, "2023_1_expand01"])
+@pytest.mark.parametrize("revision", [None, "2023_1_expand01", "0007", "0010"])
 def test_a_database_of_another_program_is_refused_before_anything_is_changed(engine, path, revision):
     """Tables with the same names do not prove that the database is ours, nor does a version table."""
     with engine.begin() as connection:
@@ -236,9 +236,7 @@ def test_a_database_of_another_program_is_refused_before_anything_is_changed(eng
             connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{revision}')")
     before = dump(path)
 
-    with pytest.raises(
-        SchemaMismatch, match=r"holds tables of another program \((alembic_version, )?songs\)"
-    ):
+    with pytest.raises(SchemaMismatch, match=r"holds tables of another program \(songs\)"):
         migrate.upgrade(engine)
 
     assert dump(path) == before

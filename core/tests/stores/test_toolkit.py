@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calotype.stores import BadLocation, BlobChanged, StoreFull, Unavailable
-from calotype.stores.toolkit import Part, PartLimits, Parts, ResumingReader, key_of, retry_after
+from calotype.stores.toolkit import (
+    READ_AFTER_BREAK,
+    Part,
+    PartLimits,
+    Parts,
+    ResumingReader,
+    key_of,
+    retry_after,
+)
 from calotype.testing import Trickle, pattern
 
 DATA = pattern(1000)
@@ -80,6 +88,23 @@ def test_a_download_ends_after_too_many_breaks_without_a_byte(error):
 
     assert failed.value.__cause__ is error
     assert all(body.closed for body in reader.bodies)
+
+
+def test_a_reader_that_cannot_notice_another_object_does_not_continue():
+    reader = Breaking([10, 1000])
+    reader.retries = 0
+    with pytest.raises(Unavailable):
+        reader.read()
+
+    assert len(reader.bodies) == 1
+
+
+def test_reads_after_a_break_grow_again():
+    reader = Breaking([10, 1000])
+    blocks = [reader.read(300) for _ in range(3)]
+
+    assert [len(block) for block in blocks] == [10, 300, 300]
+    assert reader._block == 4 * READ_AFTER_BREAK
 
 
 def test_retries_may_count_for_the_whole_download():

@@ -1,6 +1,7 @@
 """Leases expire by a monotonic clock, whatever the clock of the process that wrote them says."""
 
 import datetime
+import threading
 
 import pytest
 
@@ -8,7 +9,7 @@ from calotype.model.fields import new_id
 from calotype.model.states import Status
 from calotype.stores.measured import Expectations
 from calotype.testing import Trickle
-from calotype.transfers.leases import LeaseMonitor
+from calotype.transfers.leases import LeaseMonitor, Leases
 from tests.support.workbench import OWNER, begin_upload, make_bench, make_settings
 
 LEASE = 60
@@ -37,6 +38,23 @@ def monitor(clock):
 
 def ends_in(seconds):
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+
+
+def test_a_lease_after_one_whose_thread_could_not_start_is_renewed(template, monkeypatch):
+    """A process at its limit of threads must not stop renewing for the rest of its life."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with make_bench(template) as bench:
+        leases = Leases(bench.database, LEASE)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError), leases.held("first"):
+                pass
+        with leases.held("second"):
+            assert "leases" in {thread.name for thread in threading.enumerate()}
+        leases.close()
 
 
 def test_a_lease_that_nobody_has_taken_is_free_at_once(monitor):

@@ -256,10 +256,15 @@ class ServerSettings(Adjustments):
     def overlaps(self, other: ServerSettings) -> bool:
         """Return whether one of the places to listen at is also one of the other settings."""
         return any(
-            port == other_port != 0 and (host == other_host or (port and {host, other_host} & _EVERY_HOST))
+            port == other_port != 0 and (host == other_host or (port and _is_within(host, other_host)))
             for host, port in self.places()
             for other_host, other_port in other.places()
         )
+
+
+def _is_within(host: str, other_host: str) -> bool:
+    """Return whether one host stands for every address of its family, to which the other one belongs."""
+    return bool({host, other_host} & _EVERY_HOST) and (":" in host) is (":" in other_host)
 
 
 def _check(name: str, value: Any) -> None:

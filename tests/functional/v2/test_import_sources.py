@@ -96,6 +96,11 @@ def test_a_url_beyond_the_bound_is_refused_and_the_sentence_tells_the_bound(
         copy(adm, "http://a.example/".ljust(8001, "a"))
 
 
+def test_an_import_into_an_active_image_is_a_conflict_whatever_its_url(adm: Person) -> None:
+    document = {"method": {"name": "web-download", "uri": "http://a.example/".ljust(8001, "a")}}
+    assert adm.send("POST", f"/images/{adm.active()}/import", document).status == 409
+
+
 def reasons(web: Web) -> dict[str, str]:
     """URLs that cannot be imported, and what must be said of each."""
     at = "store 'web': the source at 127.0.0.1 "

@@ -69,7 +69,7 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
             return match[0][1:]
         if not closed:
             raise SettingsError(
-                f"{key}: {match[0]!r} has no closing }}: add it, or write $${{ for a plain ${{"
+                f"{key}: a ${{ in its value has no closing }}: add it, or write $${{ for a plain ${{"
             )
         is_indirect |= bool(kind)
         try:

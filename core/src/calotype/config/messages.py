@@ -9,7 +9,8 @@ from pathlib import Path
 
 #: How many characters of a value are shown.
 _SHOWN_MAX = 80
-_USER_INFO = re.compile(r"//\S*@")
+#: A user and a password in a URL; also without the @, if what could be a port is no number.
+_USER_INFO = re.compile(r"//(?:\S*@|[^\s/:@\[]+:(?!\d*(?:/|\s|$))[^\s/]*)")
 _SECTION = re.compile(r"\[([^]]+)\]")
 _KEY = re.compile(r"([^\s#;=:][^=:]*?)\s*[=:]")
 #: The placeholder for the ini file in a sentence that contains a command to type.
@@ -39,7 +40,7 @@ def quoted(value: str) -> str:
 
 def without_password(text: str) -> str:
     """Return the text with *** in place of users and passwords in URLs."""
-    return _USER_INFO.sub("//***@", text)
+    return _USER_INFO.sub(lambda found: "//***@" if found[0].endswith("@") else "//***", text)
 
 
 def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import transaction
 import zope.sqlalchemy
-from sqlalchemy import Connection, Engine, func, literal, select, union
+from sqlalchemy import Connection, Engine, String, func, literal, select, type_coerce, union
 from sqlalchemy.exc import DatabaseError as DriverError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -182,7 +182,8 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         """Count images, locations and jobs by status, and open findings. It reads whole tables."""
 
         def count(column: Any) -> dict[str, int]:
-            grouped = select(column, func.count()).group_by(column)
+            # As text: a newer version may have written statuses that this one does not know.
+            grouped = select(type_coerce(column, String()), func.count()).group_by(column)
             return {row[0]: row[1] for row in self._all(grouped)}
 
         findings = self._count_open_findings()

@@ -156,17 +156,17 @@ def require_newest(engine: Engine, branches: Sequence[Branch] = (CORE,), ini: st
         raise SchemaMismatch(f"{needs} revision {branch.newest}: run `calotype-manage db upgrade {ini}`")
 
 
-def require_own_tables(tables: Collection[str], *, revision_known: bool = True) -> None:
+def require_own_tables(tables: Collection[str]) -> None:
     """Return if these tables may be those of our database, which may also be empty or upgraded half way.
 
-    `revision_known` is False if the version table, which other programs have too, has an unknown revision.
+    Other programs use alembic too, and number their revisions alike, so only the table with the database's
+    id proves that it is ours.
 
     Raises:
         SchemaMismatch: they belong to another program.
     """
-    others = sorted(name for name in tables if name not in CORE.metadata.tables)
-    proof = CORE.version_table if revision_known else IdentityRow.__tablename__
-    if others and proof not in tables:
+    others = sorted(set(tables) - set(CORE.metadata.tables) - {CORE.version_table})
+    if others and IdentityRow.__tablename__ not in tables:
         shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         raise SchemaMismatch(
             f"the database holds tables of another program ({shown}), so nothing was changed in it: give "
@@ -185,9 +185,9 @@ def exact_text(dialect: Dialect) -> dict[str, str]:
     return {f"{dialect.name}_charset": "utf8mb4", f"{dialect.name}_collate": collation}
 
 
-def _require_own_database(engine: Engine, *, revision_known: bool = True) -> None:
+def _require_own_database(engine: Engine) -> None:
     with _usable(engine), read_only(engine).connect() as connection:
-        require_own_tables(inspect(connection).get_table_names(), revision_known=revision_known)
+        require_own_tables(inspect(connection).get_table_names())
 
 
 def _adopt(engine: Engine) -> None:
@@ -206,7 +206,6 @@ def _require_known(engine: Engine, branch: Branch) -> None:
             f"the database is at revision {at}, from before the first release: upgrade it to "
             f"{_LAST_UNRELEASED} with the commit {_LAST_COMMIT} of Calotype first, then with this version"
         )
-    _require_own_database(engine, revision_known=False)
     raise SchemaMismatch(
         f"the database is at revision {at} of {branch.name}, which this version does not know: "
         "use the version that has upgraded it, or a newer one"

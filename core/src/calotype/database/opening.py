@@ -95,13 +95,23 @@ def _read_url(text: str) -> URL:
             "postgresql+psycopg://user@host/name"
         ) from None
     except ValueError:
-        port = rest.rpartition("@")[2].partition("/")[0].rpartition(":")[2]
-        raise SettingsError(f"the port must be a number, not {port!r}") from None
+        raise SettingsError(f"the port must be a number{_shown_port(rest)}") from None
     if "@" in (url.host or ""):  # a part of the password, which messages would show
         raise SettingsError(_ENCODE)
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
-        raise SettingsError(f"the port must be a number from 1 to {_LAST_PORT}, not {url.port}")
+        raise SettingsError(f"the port must be a number from 1 to {_LAST_PORT}{_shown_port(rest)}")
     return url
+
+
+def _shown_port(rest: str) -> str:
+    """Return the end of a sentence with the port of a URL without its scheme.
+
+    Without an @, the text after the colon may be a password whose host was forgotten.
+    """
+    _, at, place = rest.rpartition("@")
+    if not at:
+        return "; the form is USER:PASSWORD@HOST:PORT/NAME"
+    return f", not {place.partition('/')[0].rpartition(':')[2]!r}"
 
 
 def _check_sqlite(url: URL, settings: Settings, *, makes_database: bool) -> None:

@@ -150,7 +150,12 @@ class Imports:
         uri = change.fields.location or ""
         source = external_store(self._stores, self._settings, change.caller, uri)
         targets = self._targets(change, request)
-        if request.waits:
+        if not _sets_metadata(change, request):
+            image = change.require_image()
+            _require_formats(image)
+            if image.status is not Status.QUEUED:
+                raise NotQueued.of(_NEEDED[Status.QUEUED], image.status)
+        elif request.waits:
             change = self._with_agreed_size(change)
         if len(uri) > URI_MAX:
             raise BadLocation(

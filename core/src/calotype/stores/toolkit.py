@@ -69,7 +69,8 @@ class ResumingReader(abc.ABC):
         self.store = store
         self.position = position
         self.end = end
-        self._retries = retries
+        #: How often to open the blob again. A subclass sets 0 if it cannot notice another object.
+        self.retries = retries
         self._failures = 0
         self._block = READ
         self._body: Reader | None = self.open()
@@ -106,6 +107,7 @@ class ResumingReader(abc.ABC):
                 continue
             if block:
                 self.position += len(block)
+                self._block = min(2 * self._block, READ)
                 if self.restores_retries:
                     self._failures = 0
                 return block
@@ -126,7 +128,7 @@ class ResumingReader(abc.ABC):
 
     def _wait_after(self, error: Exception | None) -> None:
         self._drop()
-        if self._failures >= self._retries:
+        if self._failures >= self.retries:
             raise self.failure(error) from error
         log.warning("store '%s': a download broke off at byte %d; trying again", self.store, self.position)
         time.sleep(self.pause * 2**self._failures)

@@ -59,7 +59,7 @@ def compare(
     if spend is None:
         return None
     digest = hashlib.sha256()
-    with contextlib.closing(store.get(copy.location)) as reader:
+    with contextlib.closing(store.get(copy.location, size=copy.size)) as reader:
         while True:
             with named_errors(store.name):
                 block = reader.read(BLOCK)

@@ -47,10 +47,11 @@ class Leases:
     def held(self, key: str) -> Iterator[None]:
         """Renew the lease of this key until the block ends."""
         with self._lock:
-            self._held.add(key)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._renew_all, name="leases", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._renew_all, name="leases", daemon=True)
+                thread.start()  # if this raises, the next lease tries again
+                self._thread = thread
+            self._held.add(key)
         try:
             yield
         finally:

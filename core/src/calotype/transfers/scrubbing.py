@@ -22,7 +22,7 @@ from calotype.model.errors import ImageGone, TakenOver
 from calotype.model.findings import FindingKind
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
-from calotype.stores.errors import BlobChanged, BlobNotFound, SourceError, StoreError
+from calotype.stores.errors import BlobChanged, BlobNotFound, Busy, SourceError, StoreError
 from calotype.transfers.comparing import Interrupted, Pace, compare
 from calotype.transfers.copies import KINDS, Fault, fault_from
 from calotype.transfers.fsck.ledger import open_findings
@@ -39,6 +39,8 @@ _BATCH = 100
 _SETTLE = 600
 #: Seconds until the scrubber retries a copy that its store could not read, and the copies in quarantine.
 _AGAIN = 3600
+#: Seconds until a copy is read again if the store was busy.
+_SOON = 60
 _AGAIN_QUARANTINED = datetime.timedelta(days=1)
 #: A pass stops when more copies than this, and more than this share of the checked ones, are bad.
 _MOST_BAD = 5
@@ -154,6 +156,9 @@ class Scrubber:
         """Check one copy, record the result, and return whether the pass can continue."""
         try:
             fault = look_twice(self.store, copy, self._pace.spend)
+        except Busy:  # clients use all slots for downloads: the copy itself may be good
+            self._deferred[copy.key] = time.monotonic() + _SOON
+            return True
         except StoreError as error:
             if not self._is_available():
                 return False

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from calotype.model.errors import NoGoodCopy
+from calotype.stores.errors import Busy
 from core.tests.transfers.scrubbing.copies import DATA, Place, read
 from tests.support.workbench import CALLER
 
@@ -30,6 +31,22 @@ def test_an_unavailable_store_has_no_bad_copies(place: Place) -> None:
 
     assert place.quarantined() == set()
     assert place.findings() == set()
+
+
+def test_a_copy_in_a_busy_store_is_no_finding_and_is_read_soon(place: Place) -> None:
+    """Clients that use all slots for downloads say nothing about the bytes."""
+    place.upload()
+    seen = place.one.size
+
+    def be_busy(location: str) -> int | None:
+        raise Busy("one", "it is busy")
+
+    place.one.size = be_busy
+    place.scrubber.run()
+    assert place.findings() == set()
+    place.one.size = seen
+    place.another().run()
+    assert place.database.scrubs.find("one").checked == 1
 
 
 def test_a_store_that_becomes_unavailable_during_a_check_has_no_bad_copies(place: Place) -> None:

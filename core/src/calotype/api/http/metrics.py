@@ -112,8 +112,8 @@ def _store_gauges(stores: Catalog, probes: Probes) -> Iterator[GaugeMetricFamily
         "1 for the state in which the store was last seen.",
         "store state",
         {
-            (store.name, state): int(state is probes.stores[store.name].state)
-            for store in stores
+            (name, state): int(state is seen)
+            for name, seen in [(store.name, probes.stores[store.name].state) for store in stores]
             for state in ProbeState
         },
     )

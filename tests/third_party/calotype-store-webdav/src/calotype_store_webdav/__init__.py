@@ -181,6 +181,8 @@ class WebdavReader(ResumingReader):
             answer.close()
             raise BlobChanged(self.store, "the image was replaced while it was read")
         self._etag = etag
+        if not etag:
+            self.retries = 0  # after a break, nothing would show that another file lies there now
         if answer.status == 416:
             self.end = self.position
         elif "Range" in wanted and not begins.startswith(f"bytes {self.position}-"):
