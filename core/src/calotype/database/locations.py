@@ -1,4 +1,4 @@
-"""Locations: the rows that say where the bytes of images are, or are about to be written or removed."""
+"""Locations: rows for the bytes of images that are stored, or about to be written or removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Migrations: bring a database to the newest revision of each branch, or report its revision.
+"""Migrations: bring a database to the newest revision of each branch, or check that it is there.
 
 A branch is a line of migrations with its own tables and version table. The core has one, and so does each
 extension that stores data in the database. Disabling an extension leaves its tables and version unchanged.
@@ -241,7 +241,7 @@ def _run(engine: Engine, branch: Branch, work: Callable[[Any], None]) -> None:
 
 @contextlib.contextmanager
 def _rows_unchained(connection: Connection) -> Iterator[None]:
-    """Disable foreign keys on SQLite, because they would forbid to replace a table with a changed copy."""
+    """Disable foreign keys on SQLite, because they prevent it from replacing a table with a changed copy."""
     if connection.dialect.name != "sqlite":
         yield
         return

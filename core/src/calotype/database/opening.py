@@ -21,7 +21,7 @@ from calotype.database.migrate import require_own_tables
 
 #: The modules of the database drivers that are supported.
 _DRIVERS = ("psycopg", "pymysql")
-#: The supported scheme that replaces each common, but incomplete one.
+#: The supported scheme that a message suggests for each common, but unsupported one.
 _SCHEMES = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",

@@ -51,7 +51,7 @@ class UTCDateTime(TypeDecorator[datetime.datetime]):
 
 
 class Word(TypeDecorator[Any]):
-    """A member of an enumeration, kept as text."""
+    """A member of an enumeration, stored as text."""
 
     impl = String
     cache_ok = True

@@ -208,7 +208,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
                 carried[image_id] = parts.typed(values, carried[image_id])
 
     def apply(self, change: Change, allowed: Collection[Status] = ALIVE, **values: Any) -> Image:
-        """Lock the image, write the fields of the change that differ, and return the changed image.
+        """Lock the image, write the values that the change alters, and return the changed image.
 
         `values` are set in any case, with the same statement.
 

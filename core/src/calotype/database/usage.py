@@ -51,10 +51,10 @@ class UsageUnit(UnitPart):
         self._counted: dict[tuple[str, Limits], tuple[int, int]] = {}
 
     def count(self, project: str | None, limits: Limits, *, images: int = 0, size: int = 0) -> None:
-        """Add to a project's usage when the unit ends, if the usage is within the limits then.
+        """Add to a project's usage when the unit ends. The limits are checked then, too.
 
-        A unit changes a project's row by one statement, as its last change, because all uploads of a project
-        wait for each other at this row.
+        A unit changes a project's row with one statement, as its last change, because all uploads of a
+        project wait for the lock of this row.
         """
         if project is not None:
             images_before, size_before = self._counted.get((project, limits), (0, 0))

@@ -40,7 +40,7 @@ class Conflict(Exception):
 
 
 class NotAllowed(Exception):
-    """The caller may change the image, but not in this way."""
+    """The caller may see the image, but lacks the right to do this."""
 
 
 class CallerExpired(Exception):

@@ -20,7 +20,10 @@ class Visibility(enum.StrEnum):
 
 
 class MemberStatus(enum.StrEnum):
-    """A member's answer to an image that is shared with it. By default, its lists show accepted images."""
+    """A member's answer to an image that is shared with it.
+
+    By default, the lists of a member show only the shared images that it has accepted.
+    """
 
     PENDING = "pending"
     ACCEPTED = "accepted"

@@ -165,7 +165,7 @@ def may(caller: Caller, permission: str, grants: Iterable[Grant]) -> bool:
 
 
 def visible_members(caller: Caller, image: Image) -> tuple[Member, ...]:
-    """Return the members that the caller may see: all if it owns the image, otherwise only itself."""
+    """Return the members that the caller may see: all if it is the owner or an admin, else only itself."""
     if caller.is_admin or (image.owner is not None and caller.project == image.owner):
         return image.members
     return tuple(member for member in image.members if member.project == caller.project)

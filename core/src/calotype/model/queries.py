@@ -14,10 +14,10 @@ from calotype.model.jobs import JobStatus
 class Scope(enum.Enum):
     """The set of images that a list or a search is restricted to."""
 
-    PUBLIC = enum.auto()  #: public ones
-    #: Public ones, the project's own, those shared with it, and others' community images.
+    PUBLIC = enum.auto()  #: public images
+    #: Public and community images, the project's own images, and the images that are shared with it.
     VISIBLE = enum.auto()
-    ALL = enum.auto()  #: everybody's
+    ALL = enum.auto()  #: all images
 
 
 @dataclass(frozen=True, slots=True)

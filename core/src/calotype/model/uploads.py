@@ -18,7 +18,7 @@ _KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\.[0-9a-f]{12}", 
 
 @dataclass(frozen=True, slots=True)
 class UploadAttempt:
-    """One try to write an image's bytes to a store.
+    """One attempt to write an image's bytes to a store.
 
     `image` waits for the bytes, and its status becomes `on_success` or `on_failure`. `key` is the key of the
     blob, which no other attempt has. `length` is the announced number of bytes, if any. `caller` is the

@@ -1,4 +1,4 @@
-"""The errors of metadata definitions. They are subclasses of the core's errors, which have a status."""
+"""The errors of metadata definitions. They subclass the core's errors, which the API maps to statuses."""
 
 from __future__ import annotations
 
