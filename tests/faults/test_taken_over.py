@@ -22,7 +22,7 @@ from tests.support.server import Server, write_ini
 
 MIB = 1 << 20
 FORMATS = {"disk_format": "raw", "container_format": "bare"}
-SENTENCE = "The upload was taken over by a sweep after the server stood still: upload again."
+SENTENCE = "The upload was taken over by a sweep because the server was paused for too long: upload again."
 #: The upload to a queued image in each dialect, and the status in which a failure leaves the image.
 UPLOADS = {
     "PUT /images/{}": "killed",

@@ -1,1 +1,1 @@
-"""Images, their locations, jobs and usage in tables: one module a noun. No HTTP, no stores."""
+"""The image database: tables, queries and units of work, one module per kind of row. No HTTP, no stores."""

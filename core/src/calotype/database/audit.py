@@ -1,7 +1,7 @@
-"""The audit trail: who changed which image, from where, and with which outcome.
+"""The audit trail: the changes of images, with the user, the origin and the outcome of each.
 
 A unit of work collects the records of its changes and writes them with the changes, by one INSERT. After the
-commit each record is also a line of JSON in the log `calotype.audit`.
+commit, each record is also written to the log `calotype.audit`, as a line of JSON.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger("calotype.audit")
 
 _AUDIT = AuditRow.__table__
 _INSERT = insert(_AUDIT).inline()
-#: The most characters of a detail. The rest is cut off.
+#: Maximum length of a detail, in characters. The rest is cut off.
 _DETAIL_MAX = 1000
 
 
@@ -30,7 +30,7 @@ class AuditTrail(Queries):
     """The queries for audit records."""
 
     def page(self, listing: AuditQuery) -> AuditPage:
-        """Return a page of the records that a listing asks for, newest first."""
+        """Return a page of the records that match the query, newest first."""
         c = _AUDIT.c
         wanted = (
             (c.image_id, listing.image_id),
@@ -47,13 +47,13 @@ class AuditTrail(Queries):
         return AuditPage(tuple(map(_record, rows[: listing.limit])), more=len(rows) > listing.limit)
 
     def older_than(self, moment: datetime.datetime, limit: int) -> list[int]:
-        """Return the ids of at most `limit` records that are older, oldest first."""
+        """Return the ids of at most `limit` records from before `moment`, oldest first."""
         c = _AUDIT.c
         return self._scalars(select(c.id).where(c.created_at < moment).order_by(c.created_at).limit(limit))
 
 
 def write(connection: Connection, records: Iterable[AuditRecord]) -> None:
-    """Insert records, by one statement."""
+    """Insert the records with one statement."""
     connection.execute(_INSERT, [_row(record) for record in records])
 
 
@@ -71,12 +71,12 @@ def log_record(record: AuditRecord) -> None:
 def new_record(
     verb: str, image_id: str | None, actor: Actor, detail: str = "", outcome: Outcome = Outcome.DONE
 ) -> AuditRecord:
-    """Return the record of a change that is made now."""
+    """Return a record of a change, with the current time."""
     return AuditRecord(now(), verb, outcome, image_id, actor, detail[:_DETAIL_MAX])
 
 
 def _row(record: AuditRecord) -> dict[str, Any]:
-    """Return the values of the record's row; text that is longer than its column is cut."""
+    """Return the values of the record's row. Text that is longer than its column is cut off."""
     given = record.to_json() | {"created_at": record.at}
     values = {column: given[column.name] for column in _AUDIT.c if column.name in given}
     return {

@@ -1,7 +1,7 @@
-"""The image database: everything known of images except their bytes.
+"""The image database: all data about images, except their bytes.
 
-Reading takes no transaction. Writing happens in units of work, which are short, because no unit is open while
-bytes move.
+Reads take no lock. Writes happen in units of work, which are short: no unit is open while bytes are
+transferred.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from calotype.model.usage import Counts
 
 
 class _ThreadManager(transaction.ThreadTransactionManager):
-    """A transaction for each thread, begun explicitly, so that work outside of a unit is an error."""
+    """A manager of one transaction per thread. Work outside of a unit is an error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,8 +53,9 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
     """The image database, shared by all threads.
 
-    `scrubs`, `processes` and `audit` have the queries for those. Without `keeps_audit` the changes of images
-    are only logged. An extension reads its own tables through `reading`, and changes them in a `unit`.
+    `scrubs`, `processes` and `audit` have the queries for the scrubber's rows, for serving processes and for
+    the audit trail. If `keeps_audit` is false, changes of images are only logged. An extension reads its own
+    tables through `reading`, and changes them in a `unit`.
     """
 
     def __init__(self, engine: Engine, reserve: Reserve | None = None, *, keeps_audit: bool = True):
@@ -67,24 +68,25 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         self.scrubs = Scrubs(self.reading)
         self.processes = Processes(self.reading)
         self.audit = AuditTrail(self.reading)
-        # Registered once on the factory instead of on each session, which makes a unit cheap.
+        # Register on the factory instead of on each session, because that makes a unit cheap.
         self._manager = _ThreadManager()
         self._sessions = sessionmaker(engine, expire_on_commit=False)
-        # Every unit changes something, and zope.sqlalchemy does not notice statements of Core.
+        # Every unit changes something, but zope.sqlalchemy does not notice SQLAlchemy's Core statements.
         zope.sqlalchemy.register(self._sessions, STATUS_CHANGED, self._manager)
 
     @contextlib.contextmanager
     def unit(self, *, frees: bool = False) -> Iterator[Unit]:
         """Begin a unit of work. Leaving it commits; an exception rolls it back.
 
-        `frees` says that the unit deletes something, or ends what occupies space. On a full disk only such
-        units may use the space that is reserved for them.
+        `frees` is true if the unit deletes something, or makes a deletion possible. On a full disk, only such
+        units may use the reserve.
 
         Raises:
-            LockConflict: another unit was in the way. Nothing was committed (see `retry_on_conflict`).
+            LockConflict: another unit held a lock that this one needed. Nothing was committed (see
+                `retry_on_conflict`).
             DatabaseFull: the database's disk is full. Nothing was committed (see `retry_on_conflict`).
-            DatabaseUnavailable: the database is locked or does not answer. If leaving the unit raises it,
-                the unit may have been committed.
+            DatabaseUnavailable: the database is locked or does not answer. If the end of the block raises
+                this error, the unit may have been committed.
         """
         if not frees and not self.keep_reserve():
             raise DatabaseFull
@@ -106,7 +108,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a connection that only reads, and takes no lock.
+        """Open a connection for reading, which takes no lock.
 
         Raises:
             DatabaseUnavailable: the database is locked or does not answer.
@@ -118,7 +120,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         """Return the database id.
 
         Raises:
-            NoIdentity: the database has lost it.
+            NoIdentity: the database has lost its id.
         """
         with self.reading() as connection:
             return identity.find(connection)
@@ -132,24 +134,25 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
     def find_visible(
         self, image_id: str, scope: Scope, project: str | None, *, deleted: bool = False
     ) -> Image | None:
-        """Return the image with this id if it is in the project's scope, with `deleted` even its tombstone.
+        """Return the image with this id if it is in the project's scope, or None.
 
-        Looking for an image outside of the scope takes as long as for one that does not exist, to a
-        microsecond.
+        A deleted image is returned only if `deleted` is true. Looking for an image outside of the scope takes
+        as long as looking for one that does not exist, to a microsecond.
         """
         with self.reading() as connection:
             image = queries.find_visible(connection, image_id, scope, project)
         return image if image is None or deleted or image.status is not Status.DELETED else None
 
     def shared_with(self, project: str) -> list[Image]:
-        """Return the undeleted images that are shared with a project, whatever its answer was."""
+        """Return the images that are shared with a project, except deleted and hidden ones."""
         with self.reading() as connection:
             return queries.images_shared_with(connection, project)
 
     def page(self, listing: ImageQuery, *, whole: bool = True) -> Page:
-        """Return a page of the images that a listing asks for, which reads them when it is iterated over.
+        """Return a page of the images that match the query.
 
-        Without `whole` the images come without their parts, and this one statement is all.
+        The page reads the parts of its images when it is iterated over. If `whole` is false, it leaves the
+        parts out, and executes no further statement.
         """
         with self.reading() as connection:
             rows = queries.page_rows(connection, listing)
@@ -161,9 +164,9 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
             return parts.complete(connection, rows)
 
     def start_usage(self, project: str | None) -> None:
-        """Insert a project's row of usage if it has none, in a unit of its own.
+        """Insert the usage row of a project if it has none, in a separate unit.
 
-        Two longer units that both inserted it would deadlock on MariaDB.
+        On MariaDB, two longer units that both insert this row would deadlock.
         """
         if project is None or project in self._counted:
             return
@@ -179,7 +182,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         return sorted(self._scalars(union(stored, found)))
 
     def census(self) -> Counts:
-        """Count images, locations and jobs by status, and open findings. It reads whole tables."""
+        """Count images, locations and jobs by status, and open findings. This reads whole tables."""
 
         def count(column: Any) -> dict[str, int]:
             # As text: a newer version may have written statuses that this one does not know.
@@ -190,7 +193,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         return Counts(count(ImageRow.status), count(LocationRow.state), count(JobRow.status), findings)
 
     def check(self) -> None:
-        """Return if the database answers and its disk has space.
+        """Check that the database answers and that its disk has space.
 
         Raises:
             DatabaseFull: the disk is full. Images can still be read and deleted.
@@ -201,7 +204,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
             raise DatabaseFull
 
     def keep_reserve(self) -> bool:
-        """Return whether the reserve for full disks exists, after creating it if there is space for it."""
+        """Create the reserve if the disk has space. Return False if it is configured, but does not exist."""
         return self._reserve is None or self._reserve.keep()
 
     def close(self) -> None:
@@ -210,7 +213,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
 
     @contextlib.contextmanager
     def _room_made(self, frees: bool) -> Iterator[None]:
-        """Give the reserve up if a unit that frees space finds the disk full."""
+        """Give up the reserve if a unit that frees space finds the disk full."""
         try:
             yield
         except DatabaseFull as error:
@@ -220,8 +223,8 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
 
 @contextlib.contextmanager
 def _named_errors(engine: Engine) -> Iterator[None]:
-    """Raise DatabaseUnavailable if the database is away or busy, and leave the error of a wrong statement."""
-    driver = engine.dialect.loaded_dbapi  # its own errors come through where a connection is prepared
+    """Raise DatabaseUnavailable if the database is unreachable, busy or full. Other errors pass unchanged."""
+    driver = engine.dialect.loaded_dbapi  # SQLAlchemy does not wrap errors in the setup of a connection
     try:
         yield
     except (
@@ -237,7 +240,7 @@ def _named_errors(engine: Engine) -> Iterator[None]:
             raise DatabaseFull from error
         raise DatabaseUnavailable("The image database is not available at the moment.") from error
     except DBAPIError as error:
-        # SQLite reports a page that it could not read as a malformed database, by an error of another kind.
+        # If SQLite cannot read a page, it reports a malformed database, as a plain DatabaseError.
         if error.connection_invalidated or type(error) is DriverError:
             raise DatabaseUnavailable("The image database is not available at the moment.") from error
         raise

@@ -21,11 +21,11 @@ from calotype.config import private_files
 #: The sqlstate of PostgreSQL for a full disk, and the numbers of MariaDB and MySQL.
 _SQLSTATE = "53100"
 _NUMBERS = (1021, 1114)
-#: The errors of SQLite, besides SQLITE_FULL, if a file cannot grow. They have other causes, too.
+#: Errors of SQLite, besides SQLITE_FULL, that may mean a full disk. They have other causes, too.
 _PERHAPS = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_CANTOPEN)
-#: A disk with fewer free bytes than this is full, because one unit of work writes as many.
+#: A disk with fewer free bytes than this counts as full, because one unit of work may write this much.
 _LOW = 128 << 10
-#: The reserve takes at most this part of its disk (a sixteenth), which matters on small disks.
+#: The reserve takes at most a sixteenth of its disk. This limit matters only on small disks.
 _SHARE = 16
 
 
@@ -42,7 +42,7 @@ def is_full(error: BaseException, url: URL) -> bool:
 
 
 class Reserve:
-    """The file that occupies space. It is all the state there is, so all processes of a machine share it."""
+    """The file that reserves disk space. There is no other state, so all processes of a machine share it."""
 
     def __init__(self, path: Path, size: int):
         self._path = path
@@ -50,7 +50,7 @@ class Reserve:
 
     @property
     def is_low(self) -> bool:
-        """Whether the disk has next to no free space besides the reserve."""
+        """True if the disk has almost no free space besides the reserve."""
         return _free(self._path.parent) < _LOW
 
     def keep(self) -> bool:
@@ -61,7 +61,7 @@ class Reserve:
         return _free(self._path.parent) >= 2 * wanted and self._make(wanted)
 
     def give_up(self) -> bool:
-        """Remove the reserve, and return whether the disk has space now, whoever removed it."""
+        """Remove the reserve if it exists, and return whether the disk has space now."""
         try:
             self._path.unlink()
         except OSError:
@@ -98,7 +98,7 @@ class Reserve:
 
 
 def make_reserve(url: URL, size: int) -> Reserve | None:
-    """Return the reserve of the database at this URL; None unless it is a file of SQLite's.
+    """Return the reserve of an SQLite file; None for any other database, or if `size` is 0.
 
     SQLite needs some space even to open a database, so on a full disk the reserve is given up at once.
     """
@@ -111,7 +111,7 @@ def make_reserve(url: URL, size: int) -> Reserve | None:
 
 
 def _free(directory: Path) -> int:
-    """Return how many bytes of the disk are free. If that is unknown, the disk is not called full."""
+    """Return the free bytes of the disk. If they are unknown, return `sys.maxsize`: the disk is not full."""
     try:
         disk = os.statvfs(directory)
     except OSError:

@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from calotype.config import private_files
 from calotype.database import timeouts
 
-#: The mode of a new SQLite database. SQLite gives its -wal, -shm and -journal the same mode and owner.
+#: The mode of a new SQLite file. SQLite gives the -wal, -shm and -journal files the same mode and owner.
 _DATABASE_MODE = 0o640
 #: Seconds between two attempts to set up a connection while another process sets up the database.
 _BUSY_PAUSE = 0.02
@@ -33,8 +33,8 @@ def build_engine(
 ) -> Engine:
     """Return an engine for SQLite, PostgreSQL or MariaDB, which connects when it is first used.
 
-    Times are seconds. Without `answer_timeout` a statement may take any time (see `timeouts`). Connections
-    are tested when they leave the pool, so that no request fails after a restart of the database.
+    Times are in seconds. If `answer_timeout` is None, a statement may take any time (see `timeouts`).
+    Connections are tested when they leave the pool, so that no request fails after a restart of the database.
     """
     url = make_url(url)
     options: dict[str, Any] = {
@@ -48,7 +48,7 @@ def build_engine(
             private_files.make_directory(file.resolve().parent)
         options |= {"connect_args": {"timeout": busy_timeout}, "pool_pre_ping": False}
     if url.get_backend_name() in ("mysql", "mariadb"):
-        # Its default locks gaps between rows, which makes units of different rows conflict.
+        # The default isolation level locks gaps between rows, so units that change different rows conflict.
         options["isolation_level"] = "READ COMMITTED"
     options.setdefault("connect_args", timeouts.arguments(url, busy_timeout, answer_timeout))
     engine = create_engine(url, **options)
@@ -59,7 +59,7 @@ def build_engine(
 
 
 def is_missing(url: str | URL) -> bool:
-    """Return whether the URL is that of an SQLite file which does not exist; connecting would create it."""
+    """Return whether the URL names an SQLite file that does not exist. Connecting would create it."""
     url = make_url(url)
     file = _file_of(url) if url.get_backend_name() == "sqlite" else None
     return file is not None and not file.exists()
@@ -99,12 +99,12 @@ def _make_strict(engine: Engine, busy_timeout: float) -> None:
 
 
 def _create_sqlite(dialect: object, record: object, arguments: list[Any], options: dict[str, Any]) -> None:
-    """Create a missing database, because SQLite itself would let everybody read what it creates.
+    """Create a missing database file, because SQLite itself would make it readable by everybody.
 
-    An existing one is not opened, because closing it again would end SQLite's own locks on it.
+    An existing file is not opened, because closing it again would release SQLite's own locks on it.
     """
     if not options.get("uri"):
-        with contextlib.suppress(OSError):  # SQLite reports the problem better
+        with contextlib.suppress(OSError):  # SQLite will report the problem
             private_files.create(Path(arguments[0]).resolve(), _DATABASE_MODE)
 
 
@@ -124,7 +124,7 @@ def _configure_sqlite(busy_timeout: float, connection: sqlite3.Connection, recor
 
 
 def _execute(cursor: sqlite3.Cursor, statement: str, end: float) -> bool:
-    """Execute a statement and return True, or return False if another process is in the way."""
+    """Execute a statement and return True; return False if another process holds a lock."""
     try:
         cursor.execute(statement)
     except sqlite3.OperationalError as error:
@@ -141,6 +141,6 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _roll_back_left_over(connection: sqlite3.Connection | None, record: object) -> None:
-    """Roll back what a failed COMMIT has left open, because the next unit would commit it."""
+    """Roll back a transaction that a failed COMMIT left open, because the next unit would commit it."""
     if connection is not None and connection.in_transaction:
         connection.rollback()

@@ -6,7 +6,7 @@ class DatabaseError(Exception):
 
 
 class DuplicateImage(DatabaseError):
-    """The id is taken, or was taken once: no id is used twice."""
+    """An image has this id, or had it before it was deleted: ids are never reused."""
 
     def __init__(self, image_id: str):
         super().__init__(f"An image with identifier {image_id} already exists. Use another id, or none.")
@@ -24,7 +24,7 @@ class LimitReached(DatabaseError):
     """A project would use more bytes or images than its limits allow."""
 
     def __init__(self, most: int | None, what: str):
-        super().__init__(f"The project's quota is reached: it exceeds the quota of {most} {what}.")
+        super().__init__(f"The project's quota is reached: the request exceeds the limit of {most} {what}.")
 
 
 class DatabaseUnavailable(DatabaseError):
@@ -32,7 +32,7 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class DatabaseFull(DatabaseUnavailable):
-    """The database's disk is full. `room_made` says that the reserve was given up, so a retry may succeed."""
+    """The database's disk is full. If `room_made`, the reserve was given up, and a retry may succeed."""
 
     room_made = False
 
@@ -50,4 +50,4 @@ class NoIdentity(DatabaseUnavailable):
     """The database has lost its id."""
 
     def __init__(self) -> None:
-        super().__init__("the database has lost its database id: calotype-manage db new-id INI")
+        super().__init__("the database has lost its database id: run `calotype-manage db new-id INI`")

@@ -1,7 +1,7 @@
 """Findings: damage that fsck or the scrubber saw, kept until a later check sees that it is gone.
 
-Each store, kind and subject has one row, whose id is derived from these three. So the primary key finds the
-row, two concurrent checks cannot write it twice, and damage that comes back reopens its row.
+Each combination of store, kind and subject has one row, whose id is derived from these three. So the primary
+key finds the row, two concurrent checks cannot write it twice, and damage that comes back reopens its row.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class FindingQueries(Queries):
         limit: int = 100,
         after: Finding | None = None,
     ) -> FindingPage:
-        """Return a page of the findings in this state and store (None: any), oldest first.
+        """Return a page of findings, oldest first. None matches every state, or every store.
 
-        `after` is the last finding of the page before.
+        `after` is the last finding of the previous page.
         """
         c = _FINDINGS.c
         query = select(_FINDINGS).order_by(c.found_at, c.id).limit(limit + 1)
@@ -60,7 +60,7 @@ class FindingsUnit(UnitPart):
     def record_finding(
         self, kind: FindingKind, store: str, subject: str, image_id: str | None, detail: str
     ) -> None:
-        """Write a finding down as open. If it is open already, only `seen_at` and what was seen change.
+        """Record a finding as open. If it is open already, only `image_id`, `detail` and `seen_at` change.
 
         Raises:
             LockConflict: another check is writing the same finding for the first time.
@@ -82,11 +82,11 @@ class FindingsUnit(UnitPart):
     def close_findings(
         self, store: str, kind: FindingKind, subject: str, state: FindingState = FindingState.CLOSED
     ) -> bool:
-        """End the open finding about a subject, as closed or repaired; return whether there was one."""
+        """Set the open finding about a subject to `state`; return whether there was an open one."""
         return self._end(_id(kind, store, subject), state)
 
     def lift_finding(self, finding_id: str) -> bool:
-        """End a finding because an operator says so; return whether it was open."""
+        """Set a finding to lifted, for an operator; return whether it was open."""
         return self._end(finding_id, FindingState.LIFTED)
 
     def _end(self, finding_id: str, state: FindingState) -> bool:

@@ -1,4 +1,4 @@
-"""The database id: one row, made with the schema. The markers of stores hold it."""
+"""The database id: one row, inserted when the tables are created. The markers of stores contain it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TABLE = IdentityRow.__table__
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A database id, which is a UUID, and when it was made."""
+    """A database id, which is a UUID, and the time when it was made."""
 
     id: str
     created_at: datetime.datetime
@@ -36,7 +36,7 @@ def find(connection: Connection) -> Identity:
 
 
 def renew(connection: Connection) -> Identity:
-    """Replace the database id with a new one, and return that."""
+    """Replace the database id, and return the new one."""
     made = Identity(str(uuid.uuid4()), now())
     connection.execute(delete(_TABLE))
     connection.execute(insert(_TABLE), asdict(made))

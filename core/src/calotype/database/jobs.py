@@ -26,8 +26,8 @@ _SORTED = {
     "makes_image": case((_MAKES_IMAGE, 1), else_=0),
 }
 
-# An image may have any number of jobs, because each failed import leaves one. These are built once, so that
-# SQLAlchemy caches how they compile: v2 asks for the newest job of each image that it shows.
+# An image may have any number of jobs, because each failed import leaves one. These statements are built
+# once, so that SQLAlchemy caches their compiled form: v2 reads the newest job of each image that it shows.
 _NEWEST_FIRST = (_JOBS.c.created_at.desc(), _JOBS.c.id.desc())
 _OF_ONE = (
     select(_JOBS)
@@ -44,8 +44,8 @@ _RANKED = (
 )
 _LATEST = select(_JOBS).join(_RANKED, _RANKED.c.id == _JOBS.c.id).where(_RANKED.c.nth == 1)
 
-# The columns that a list reads. An order may take 200 KiB, and a list needs only to know whether it asked for
-# a new image.
+# The columns that a list reads. Orders are left out, because one may take 200 KiB, and a list needs to know
+# only whether the job makes a new image.
 _LISTED = select(
     *(column for column in _JOBS.c if column is not _JOBS.c.job_order),
     _SORTED["makes_image"].label("made"),
@@ -53,13 +53,13 @@ _LISTED = select(
 
 
 def job_position(job: Job, sort: Sequence[SortKey]) -> dict[str, Any]:
-    """Return the position of a job in a list: the values that it is sorted by."""
+    """Return the position of a job in a list: the job's values of the sort keys."""
     values = {key.field: getattr(job, key.field) for key in sort}
     return {name: int(value) if name == "makes_image" else value for name, value in values.items()}
 
 
 def _record(row: Row[Any]) -> Job:
-    """Return the job that a row describes. Its order is complete unless the row is one of `_LISTED`."""
+    """Return the job that a row describes. Rows of `_LISTED` lack most of the job's order."""
     listed_order: dict[str, Any] = {"asked": {}} if getattr(row, "made", False) else {}
     return Job(
         id=row.id,
@@ -113,33 +113,33 @@ class JobsUnit(UnitPart):
         return self.connection.execute(mine.limit(1)).first() is not None
 
     def claim_job(self, seen: OpenJob, owner: str, until: datetime.datetime) -> bool:
-        """Take the lease of a job and return True, unless the job is no longer as it was `seen`."""
+        """Take a job's lease and return True; return False if the job has changed since it was `seen`."""
         as_seen = (_JOBS.c.lease_until == seen.lease_until, _JOBS.c.not_before == seen.not_before)
         values = {"lease_owner": owner, "lease_until": until, "not_before": None}
         return self._change_job(seen.job.id, *as_seen, status=JobStatus.PROCESSING, **values)
 
     def note_job(self, job_id: str, owner: str, outcome: Mapping[str, Any]) -> bool:
-        """Record the progress of a job that waits for nothing; return whether it is still `owner`'s."""
+        """Record the progress of a job that is not waiting; return whether `owner` still holds the job."""
         return self._change_own(job_id, owner, outcome, message="", waiting_since=None)
 
     def put_job_off(
         self, job: Job, owner: str, until: datetime.datetime, message: str, outcome: Mapping[str, Any]
     ) -> bool:
-        """Release a job that is to be tried again at `until`; return whether it was still `owner`'s."""
+        """Release a job that will be retried at `until`; return whether `owner` still held the job."""
         waits = {"not_before": until, "waiting_since": job.waiting_since or now()}
         return self._change_own(
             job.id, owner, outcome, status=JobStatus.PENDING, message=message, **waits, **_RELEASED
         )
 
     def hurry_jobs(self, image_id: str) -> None:
-        """Let the image's jobs that wait for a store be tried again at once."""
+        """Make the image's jobs that wait for a store due for a retry at once."""
         waiting = update(_JOBS).where(_JOBS.c.image_id == image_id, _JOBS.c.not_before.is_not(None))
         self.connection.execute(waiting.values(not_before=None))
 
     def end_job(
         self, job_id: str, owner: str, status: JobStatus, message: str, outcome: Mapping[str, Any]
     ) -> bool:
-        """Record the end of a job; return whether it was still `owner`'s."""
+        """Record the end of a job; return whether `owner` still held the job."""
         ended = {"status": status, "message": message, "waiting_since": None}
         return self._change_own(job_id, owner, outcome, **ended, **_RELEASED)
 
@@ -155,10 +155,10 @@ class JobQueries(Queries):
     """The queries for jobs."""
 
     def open_jobs(self, limit: int, at: datetime.datetime, latest: datetime.datetime) -> list[OpenJob]:
-        """Return jobs that have not ended, taken or not: oldest first, and at the end those that wait.
+        """Return open jobs, claimed or not, oldest first. Jobs that wait for a store come last.
 
-        A job that is to be tried again after `at` is left out, unless that is after `latest`, because then
-        the clock of the process that wrote it, or this one's, is wrong.
+        A job whose retry is due after `at` is left out. If it is due even after `latest`, the job is
+        returned, because then the clock of this process, or of the process that set the time, is wrong.
         """
         c = _JOBS.c
         left = select(LocationRow.key).where(
@@ -168,7 +168,7 @@ class JobQueries(Queries):
             select(_JOBS, left.exists().label("waits"))
             .where(c.status.in_(_OPEN))
             .where(or_(c.not_before.is_(None), c.not_before <= at, c.not_before > latest))
-            # Many jobs may wait for one store, and each try may take long. Other jobs go first.
+            # Many jobs may wait for one store, and each retry may take long, so other jobs go first.
             .order_by(case((c.not_before.is_(None), 0), else_=1), c.created_at)
             .limit(limit)
         )
@@ -181,9 +181,10 @@ class JobQueries(Queries):
         return None if row is None else _record(row)
 
     def job_page(self, listing: JobQuery) -> JobPage:
-        """Return a page of all jobs. Their orders say only whether they asked for a new image.
+        """Return a page of the jobs that match the query. Their orders are left out, except for `asked`.
 
-        By time, the jobs of each status are a query of their own, because the index begins with the status.
+        If the list is sorted by time, each status becomes a separate query, because the index begins with the
+        status. `asked` is empty, and shows only that the job makes a new image.
         """
         statuses: list[JobStatus | None] = [listing.status]
         if listing.status is None and listing.sort[0].field == "created_at":
@@ -196,12 +197,12 @@ class JobQueries(Queries):
         return JobPage(tuple(map(_record, rows[: listing.limit])), more=len(rows) > listing.limit)
 
     def jobs_of(self, image_id: str, limit: int = 1000) -> list[Job]:
-        """Return the jobs of an image, newest first; the oldest beyond the limit are left out."""
+        """Return the newest jobs of an image, at most `limit`, newest first."""
         return [_record(row) for row in self._all(_OF_ONE, image_id=image_id, most=limit)]
 
     def latest_jobs(self, image_ids: Collection[str]) -> dict[str, Job]:
         """Return the newest job of each image that has any."""
-        if len(image_ids) == 1:  # by far the cheaper statement
+        if len(image_ids) == 1:  # the statement for one image is much cheaper
             (image_id,) = image_ids
             return {job.image_id: job for job in self.jobs_of(image_id, 1)}
         rows = self._all(_LATEST, image_ids=list(image_ids)) if image_ids else ()

@@ -1,6 +1,6 @@
-"""Keyset pagination: each page begins behind the last row of the page before, whose values the client sends.
+"""Keyset pagination: a page begins after the last row of the previous page, whose values the client sends.
 
-So a page costs the same at each place of the list, and rows that come or go meanwhile shift nothing.
+So a page costs the same anywhere in the list, and rows that come or go meanwhile do not shift the next page.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Columns = Mapping[str, ColumnElement[Any]]
 
 
 class Listing(Protocol):
-    """A request for a page: the order, the values of the last row before it, and how many rows it has."""
+    """A request for a page: its order, the values of the last row before it, and its maximum length."""
 
     @property
     def sort(self) -> Sequence[SortKey]: ...
@@ -35,11 +35,11 @@ def page_of(
     columns: Columns,
     listing: Listing,
 ) -> Select[Any]:
-    """Return the query for a page of those `rows` that meet one of the alternatives, and for one row more.
+    """Return the query for a page of the `rows` that meet any of the alternatives, and for one further row.
 
-    Each alternative becomes a query of its own, which walks an index and stops after a page. So a page costs
-    the same whether there are a thousand rows or a million. `key` is the primary key. None of
-    the `columns` that a listing can be sorted by is ever null.
+    Each alternative becomes a separate query, which walks an index and stops after a page. So a page costs
+    the same whether there are a thousand rows or a million. `key` is the primary key. `columns` are the sort
+    keys by name, and are never null.
     """
 
     def cut(query: Select[Any]) -> Select[Any]:
@@ -55,11 +55,11 @@ def page_of(
 
 
 def follows(columns: Columns, sort: Sequence[SortKey], after: Mapping[str, Any]) -> ColumnElement[bool]:
-    """Return the condition that a row comes behind the one with the values `after`.
+    """Return the condition that a row comes after the row with the values `after`.
 
-    It is behind in the first key, or equal there and behind in the rest. Each key is named twice, so the
-    condition is as long as the list of keys. The bound on the first key adds nothing to the meaning, but by
-    it alone a database finds the place in its index where to go on.
+    Its first key comes after the other's, or the first keys are equal and the same applies to the rest. Each
+    key occurs twice, so the condition's length is proportional to the number of keys. The bound on the first
+    key is redundant, but without it a database does not find the starting point in its index.
     """
     behind: ColumnElement[bool] = false()
     for key in reversed(sort):

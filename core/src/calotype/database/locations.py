@@ -1,4 +1,4 @@
-"""Locations: the rows that say where the bytes of images are, or are about to be written or removed."""
+"""Locations: rows for the bytes of images that are stored, or about to be written or removed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class LocationQueries(Queries):
     """The queries for locations."""
 
     def leased_locations(self, at: datetime.datetime, limit: int) -> list[LeasedLocation]:
-        """Return upload attempts and bytes in pending delete, at most `limit`, earliest lease expiry first.
+        """Return at most `limit` upload attempts and blobs in pending delete, earliest lease expiry first.
 
-        Bytes that no process holds and that are kept until after that time are left out.
+        A blob that no process holds is left out if it must be kept until after `at`.
         """
         c = _LOCATIONS.c
         leased = (
@@ -42,7 +42,7 @@ class LocationQueries(Queries):
         ]
 
     def stored_locations(self, store: str, after: str, limit: int) -> list[StoredLocation]:
-        """Return the blobs that images have in a store, in the order of their keys."""
+        """Return at most `limit` stored blobs of a store with keys greater than `after`, sorted by key."""
         c, i = LocationRow, ImageRow
         stored = (
             select(c.image_id, c.key, c.location, i.size, i.os_hash_value)
@@ -55,7 +55,7 @@ class LocationQueries(Queries):
         return [StoredLocation(*row) for row in self._all(stored)]
 
     def known_locations(self, store: str, locations: list[str]) -> set[str]:
-        """Return those of a store's locations that the database has a row for, in whatever state."""
+        """Return the subset of these locations in a store that have a row in the database, in any state."""
         c = _LOCATIONS.c
         return set(self._scalars(select(c.location).where(c.store == store, c.location.in_(locations))))
 
@@ -65,12 +65,12 @@ class LocationQueries(Queries):
         return self._scalars(select(c.key).where(c.store == store, c.location.is_(None)))
 
     def has_stored(self, key: str) -> bool:
-        """Return whether the key is that of a stored blob of an image."""
+        """Return whether an image has a stored blob with this key."""
         c = _LOCATIONS.c
         return self._first(select(c.key).where(c.key == key, c.state == LocationState.STORED)) is not None
 
     def known_keys(self, keys: list[str]) -> set[str]:
-        """Return those of the keys that the database has a row for."""
+        """Return the subset of the keys that have a row in the database."""
         return set(self._scalars(select(_LOCATIONS.c.key).where(_LOCATIONS.c.key.in_(keys))))
 
 
@@ -79,13 +79,13 @@ class LocationsUnit(UsageUnit):
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        #: Images as this unit has loaded them, with their properties, tags, members and locations.
+        #: The images that this unit has loaded, with their properties, tags, members and locations.
         self._whole: dict[str, Image] = {}
 
     def begin_upload(self, attempt: UploadAttempt, lease: Lease) -> None:
-        """Record, before the first byte moves, that an upload is about to write to a store.
+        """Record an upload attempt before its first byte is written to a store.
 
-        A process that finds the lease expired leaves the image in the attempt's `on_failure`.
+        If the lease expires, a sweep ends the attempt and sets the image's status to `on_failure`.
         """
         self._add_location(
             attempt.image.id,
@@ -112,7 +112,7 @@ class LocationsUnit(UsageUnit):
         """Set how many bytes are counted for the key, and add the difference to the project's usage.
 
         Raises:
-            LimitReached: the project would use more than its limits allow (when the unit ends).
+            LimitReached: the project would use more than its limits allow. This is raised when the unit ends.
         """
         c = _LOCATIONS.c
         counted = self.connection.scalar(select(c.counted).where(c.key == key).with_for_update())
@@ -123,10 +123,10 @@ class LocationsUnit(UsageUnit):
     def commit_location(
         self, key: str, owner: str, location: str, state: LocationState = LocationState.STORED
     ) -> None:
-        """Record that the bytes of an upload are complete: they are the image's, or staged for it.
+        """Record that an upload is complete, and that its bytes are now stored, or staged.
 
         Raises:
-            StatusConflict: the attempt is no longer `owner`'s.
+            StatusConflict: `owner` no longer holds the attempt.
         """
         mine = (_LOCATIONS.c.state == LocationState.INTENDED, _LOCATIONS.c.lease_owner == owner)
         values = {"state": state, "location": location}
@@ -138,8 +138,8 @@ class LocationsUnit(UsageUnit):
     ) -> bool:
         """Mark the blob for removal and return whether the row was in `state`.
 
-        Other processes leave it alone until `until`. An `owner` removes it now; without one the row keeps
-        the owner that it has, if any.
+        Other processes leave it alone until `until`. If `owner` is given, that process takes the lease and
+        removes the blob now. Otherwise the row keeps its owner, if it has one.
         """
         values = {"state": LocationState.PENDING_DELETE, "lease_until": until}
         if owner is not None:
@@ -147,12 +147,12 @@ class LocationsUnit(UsageUnit):
         return self._change_location(key, _LOCATIONS.c.state == state, **values)
 
     def revive_location(self, key: str) -> bool:
-        """Give a blob back to its image, and return True, unless a process has begun to remove it."""
+        """End a blob's pending delete and return True; return False if a process has begun to remove it."""
         untouched = (_LOCATIONS.c.state == LocationState.PENDING_DELETE, _LOCATIONS.c.lease_owner.is_(None))
         return self._change_location(key, *untouched, state=LocationState.STORED, lease_until=None)
 
     def claim_location(self, seen: LeasedLocation, owner: str, until: datetime.datetime) -> bool:
-        """Take over the lease of a row and return True, unless the row is no longer as it was `seen`."""
+        """Take over a row's lease and return True; return False if the row changed since it was `seen`."""
         c = _LOCATIONS.c
         as_seen = (c.state == seen.location.state, c.lease_until == seen.lease_until)
         return self._change_location(seen.location.key, *as_seen, lease_owner=owner, lease_until=until)
@@ -171,7 +171,7 @@ class LocationsUnit(UsageUnit):
         return [one for one in self.locations(image_id) if one.state is LocationState.STAGED]
 
     def locations(self, image_id: str) -> list[Location]:
-        """Return all locations of an image, in whatever state."""
+        """Return all locations of an image, in any state."""
         rows = self.connection.execute(select(_LOCATIONS).where(_LOCATIONS.c.image_id == image_id))
         return [_location(row) for row in rows]
 

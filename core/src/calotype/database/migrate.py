@@ -1,11 +1,10 @@
-"""Migrations: bring a database to the newest revision of each branch, or report that it is at another one.
+"""Migrations: bring a database to the newest revision of each branch, or check that it is there.
 
-A branch is a line of migrations with tables and a version table of its own. The core has one, and so has each
-extension that keeps something in the database. Switching an extension off leaves its tables and its version
-unchanged.
+A branch is a line of migrations with its own tables and version table. The core has one, and so does each
+extension that stores data in the database. Disabling an extension leaves its tables and version unchanged.
 
-alembic is imported where it is used, because it costs 10 MiB and a tenth of a second, and most processes have
-nothing to migrate.
+alembic is imported where it is used, because the import takes 10 MiB and a tenth of a second, and most
+processes have nothing to migrate.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _LAST_UNRELEASED = "0010"
 #: The commit at which `_LAST_UNRELEASED` was the newest revision.
 _LAST_COMMIT = "b7f1b0e"
 #: The errors of MariaDB and MySQL for a step that is done already: the table, column, index or foreign key
-#: exists, or is gone. Their DDL has no transactions, so an interrupted migration restarts half done.
+#: exists, or is gone. Their DDL has no transactions, so a repeated migration meets completed steps.
 _DONE_ALREADY = frozenset({1050, 1051, 1060, 1061, 1091, 1826})
 
 
@@ -59,7 +58,7 @@ class Branch:
     """A line of migrations.
 
     Args:
-        name: An extension's branch is named like the extension.
+        name: The branch's name. An extension's branch has the name of the extension.
         folder: The folder of alembic scripts.
         newest: The revision that this version of the code needs.
         metadata: The tables as the newest revision leaves them. No two branches share a table.
@@ -120,7 +119,7 @@ def downgrade(engine: Engine, revision: str, branch: Branch = CORE, tell: Tell =
 
 
 def older_than(revision: str | None, branch: Branch = CORE) -> list[str]:
-    """Return the revisions before this one, newest first; none if this version does not know it."""
+    """Return the revisions before this one, newest first; an empty list if this one is unknown."""
     line = _revisions(branch)
     return line[line.index(revision) + 1 :] if revision in line else []
 
@@ -139,10 +138,10 @@ def differences(engine: Engine, branch: Branch = CORE) -> list[Any]:
 
 
 def require_newest(engine: Engine, branches: Sequence[Branch] = (CORE,), ini: str = "INI") -> None:
-    """Return if the database is at the newest revision of each branch.
+    """Check that the database is at the newest revision of each branch.
 
     Raises:
-        SchemaMismatch: it is not. The message names the command to run.
+        SchemaMismatch: the database is at another revision. The message names the command to run.
     """
     for branch in branches:
         at = current(engine, branch)
@@ -157,13 +156,13 @@ def require_newest(engine: Engine, branches: Sequence[Branch] = (CORE,), ini: st
 
 
 def require_own_tables(tables: Collection[str]) -> None:
-    """Return if these tables may be those of our database, which may also be empty or upgraded half way.
+    """Check that these tables can be those of our database, which may be empty or partly migrated.
 
     Other programs use alembic too, and number their revisions alike, so only the table with the database's
     id proves that it is ours.
 
     Raises:
-        SchemaMismatch: they belong to another program.
+        SchemaMismatch: the tables belong to another program.
     """
     others = sorted(set(tables) - set(CORE.metadata.tables) - {CORE.version_table})
     if others and IdentityRow.__tablename__ not in tables:
@@ -191,7 +190,7 @@ def _require_own_database(engine: Engine) -> None:
 
 
 def _adopt(engine: Engine) -> None:
-    """Set the revision of a database at the last unreleased revision to the one that has the same tables."""
+    """Replace the last unreleased revision by `core_1`, which has the same tables."""
     version = table(CORE.version_table, column("version_num"))
     with engine.begin() as connection:
         connection.execute(update(version).values(version_num="core_1"))
@@ -241,7 +240,7 @@ def _run(engine: Engine, branch: Branch, work: Callable[[Any], None]) -> None:
 
 @contextlib.contextmanager
 def _rows_unchained(connection: Connection) -> Iterator[None]:
-    """Let SQLite replace a table with a changed copy, which foreign keys to its rows would forbid."""
+    """Disable foreign keys on SQLite, because they prevent it from replacing a table with a changed copy."""
     if connection.dialect.name != "sqlite":
         yield
         return
@@ -277,7 +276,7 @@ def _steps_repeatable(connection: Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _usable(engine: Engine) -> Iterator[None]:
-    """Raise SchemaMismatch if the database is away, locked, or no database at all."""
+    """Raise SchemaMismatch if the database is unreachable, locked, or not a database."""
     try:
         yield
     except DBAPIError as error:

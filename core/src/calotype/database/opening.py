@@ -1,4 +1,4 @@
-"""Open the database that the settings name, with one sentence for each mistake in its URL or its file."""
+"""Open the database that the settings name. Each mistake in its URL or its file has its own message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from calotype.database.migrate import require_own_tables
 
 #: The modules of the database drivers that are supported.
 _DRIVERS = ("psycopg", "pymysql")
-#: The supported scheme for each scheme that people write instead.
+#: The supported scheme that a message suggests for each common, but unsupported one.
 _SCHEMES = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -39,16 +39,16 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
     """Return the database that the settings name; it connects when it is first used.
 
     Args:
-        makes_database: Whether to create an SQLite file that does not exist, and its directory. Where
-            nothing has been set up, the path is probably wrong, and a new, empty database would hide that.
+        makes_database: True to create a missing SQLite file and its directory. If false, a missing file is an
+            error: the path is probably wrong, and a new, empty database would hide that.
 
     Raises:
-        SettingsError: the database's URL cannot be used, its driver is not installed, its file may not be
-            written, or there is no such file and none is to be created.
+        SettingsError: the database's URL cannot be used, its driver is not installed, this user may not write
+            its file, or the file does not exist and `makes_database` is false.
         SchemaMismatch: the SQLite file is a database of another program.
     """
     text = settings.database_url.get_secret_value()
-    try:  # the errors of these two do not name the key yet
+    try:  # the errors in this block do not name the key yet
         url = _read_url(text)
         if url.get_backend_name() == "sqlite":
             _check_sqlite(url, settings, makes_database=makes_database)
@@ -78,10 +78,10 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
 
 
 def _read_url(text: str) -> URL:
-    """Return the URL that a text contains.
+    """Parse a database URL.
 
     Raises:
-        SettingsError: it contains none, or parts of it are wrong.
+        SettingsError: the text is not a URL, or a part of the URL is wrong.
     """
     scheme, _, rest = text.partition("://")
     user_info = rest.partition("?")[0].rpartition("@")[0]
@@ -169,9 +169,9 @@ def _require_access(path: Path, mode: int, use: str) -> None:
 
 
 def _tables_of(file: Path) -> set[str]:
-    """Return the tables of an SQLite file, without changing it as the engine does when it connects."""
+    """Return the names of an SQLite file's tables. Connecting with the engine would change the file."""
     with (
-        contextlib.suppress(sqlite3.Error),  # the engine reports what is wrong
+        contextlib.suppress(sqlite3.Error),  # the engine will report the error
         contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection,
     ):
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

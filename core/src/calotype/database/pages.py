@@ -11,15 +11,15 @@ from calotype.database.queries import position
 from calotype.model.images import Image
 from calotype.model.queries import SortKey
 
-#: How many images are read at once with their parts, which may take 500 KiB each. It is more than a page has
-#: by default, so that most pages take one statement.
+#: Maximum number of images that are read at once with their parts, which may take 500 KiB per image. Pages
+#: are smaller by default, so most pages take one statement.
 AT_ONCE = 50
 
 Rows = Sequence[Row[Any]]
 
 
 class Page:
-    """A page of a list, and whether more follows.
+    """A page of a list. `more` is true if the list continues after it.
 
     At first only the rows of `images` are read. Iterating reads the rest, for at most `AT_ONCE` images at a
     time, so that a caller that stops early, or writes the images out as they come, needs little memory. No
@@ -48,5 +48,5 @@ class Page:
 
     @property
     def images(self) -> tuple[Image, ...]:
-        """All images of the page, read now."""
+        """All images of the page, read again on each access."""
         return tuple(image for some in self for image in some)

@@ -1,7 +1,7 @@
 """The parts of images, which have tables of their own: properties, tags, members, locations and jobs.
 
-One statement reads the parts of any number of images, because each further statement would cost a download,
-or a page of a list, a round trip to the database.
+One statement reads the parts of any number of images, because each further statement would add a round
+trip to every download and to every page of a list.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _TYPES = {"status": Status, "deleted_from": Status, "visibility": Visibility}
 
 
 def with_parts(connection: Connection, image: Image) -> Image:
-    """Return an image with its parts, read now."""
+    """Read an image's parts, and return the image with them."""
     return _composed(image, connection.execute(_PARTS_OF_ONE, {"image_id": image.id}))
 
 
 def complete(connection: Connection, rows: Sequence[Row[Any]]) -> list[Image]:
     """Return the images that rows of `images` describe, with their parts."""
-    if len(rows) == 1:  # one value is bound at once; a list of them is written into the SQL each time
+    if len(rows) == 1:  # cheaper, because a list of ids changes the SQL each time
         return [with_parts(connection, bare(rows[0]))]
     parts: dict[str, list[Any]] = {row.id: [] for row in rows}
     for part in connection.execute(_PARTS, {"image_ids": list(parts)}) if parts else ():
@@ -62,7 +62,10 @@ def bare_all(rows: Sequence[Row[Any]]) -> list[Image]:
 
 
 def typed(values: Mapping[str, Any], image: Image | None = None) -> Image:
-    """Return a new image, or this one changed, with values that the database accepts, such as plain text."""
+    """Return a new image with these values, or a changed copy of `image`.
+
+    Values that are plain text become members of their enumerations.
+    """
     given = {**values}
     for name, kind in _TYPES.items():
         if given.get(name) is not None:
@@ -116,10 +119,10 @@ def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelec
     status = type_coerce(_MEMBERS.c.status, String)
     place = ("key", "store", "location", "external", "created_at", "quarantined_at")
     stored = _LOCATIONS.c.state == LocationState.STORED
-    # PostgreSQL takes a null below DISTINCT for text, so the ids are selected apart.
+    # PostgreSQL treats a null in a SELECT DISTINCT as text, so a subquery selects only the ids.
     busy = select(_JOBS.c.image_id).where(belongs(_JOBS.c.image_id)).distinct().subquery()
     return union_all(
-        # Members first: they have most of the columns, and the first part's types are those of all.
+        # Members come first: they use most of the columns, and the first part's types apply to all parts.
         part("member", _MEMBERS, "project", status, None, "can_share", "created_at", "updated_at"),
         part("property", PropertyRow.__table__, "name", "value"),
         part("tag", TagRow.__table__, "tag"),

@@ -1,4 +1,4 @@
-"""The processes that serve. Each renews a row of its own, so that others see that it is alive."""
+"""The serving processes. Each renews its own row, so that other processes can see that it is alive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PROCESSES = ProcessRow.__table__
 
 @dataclass(frozen=True, slots=True)
 class ServingProcess:
-    """A process that serves. `seen_at` is when it last renewed its row, by its own clock."""
+    """A serving process. `seen_at` is the time of its row's last renewal, by its own clock."""
 
     id: str
     host: str
@@ -29,7 +29,7 @@ class Processes(Queries):
     """The queries for processes."""
 
     def all(self) -> list[ServingProcess]:
-        """Return all processes that have a row, by host and age."""
+        """Return all processes that have a row, sorted by host and start time."""
         c = _PROCESSES.c
         rows = self._all(select(_PROCESSES).order_by(c.host, c.started_at, c.id))
         return [ServingProcess(*row) for row in rows]
@@ -44,9 +44,9 @@ class ProcessesUnit(UnitPart):
             self.connection.execute(insert(_PROCESSES), asdict(process))
 
     def forget(self, process_id: str) -> None:
-        """Remove a process that ends."""
+        """Remove the row of a process that is ending."""
         self.connection.execute(delete(_PROCESSES).where(_PROCESSES.c.id == process_id))
 
     def forget_unseen(self, since: datetime.datetime) -> None:
-        """Remove the processes that have not renewed their rows since then."""
+        """Remove the rows that were last renewed before `since`."""
         self.connection.execute(delete(_PROCESSES).where(_PROCESSES.c.seen_at < since))

@@ -32,7 +32,7 @@ from calotype.model.images import Image, Member, MemberStatus, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 
 _IMAGES = ImageRow.__table__
-#: Statements with more filters are not kept compiled, because they are rare, large and all different.
+#: Statements with more filters than this are not cached, because they are rare, large and all different.
 _REMEMBERED = 8
 
 
@@ -44,7 +44,7 @@ OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "lt": lambda column, value: column < value,
     "lte": lambda column, value: column <= value,
     "in": lambda column, value: column.in_(value),
-    # From the first value up to, but not including, the second; and the opposite.
+    # `within` includes the first value and excludes the second; `outside` is the opposite.
     "within": lambda column, value: and_(column >= value[0], column < value[1]),
     "outside": lambda column, value: or_(column < value[0], column >= value[1]),
 }
@@ -67,7 +67,7 @@ def lock_row(connection: Connection, image_id: str) -> Image | None:
 
 
 def find_visible(connection: Connection, image_id: str, scope: Scope, project: str | None) -> Image | None:
-    """Return the image with this id if it is in the project's scope. An image outside is not even read."""
+    """Return the image with this id if it is in the project's scope. Other images are not even read."""
     sought = {"image_id": image_id, "project": project}
     rows = connection.execute(_FIND_IN[scope], sought).all()
     return complete(connection, rows)[0] if rows else None
@@ -76,7 +76,7 @@ def find_visible(connection: Connection, image_id: str, scope: Scope, project: s
 def images_shared_with(connection: Connection, project: str) -> list[Image]:
     """Return the images of which the project is a member, oldest first, without deleted and hidden ones.
 
-    Of their parts only that membership is read, because there may be many images.
+    The only part that each image has is that membership, because there may be many images.
     """
     c, members = _IMAGES.c, MemberRow.__table__
     membership = (members.c[name] for name in ("project", "status", "can_share", "created_at", "updated_at"))
@@ -91,7 +91,7 @@ def images_shared_with(connection: Connection, project: str) -> list[Image]:
 
 
 def page_rows(connection: Connection, listing: ImageQuery) -> Sequence[Row[Any]]:
-    """Return a page's rows of `images`, and one row more if more follows; `complete` makes images of them."""
+    """Return a page's rows of `images`, and one further row if the list continues after the page."""
     if _asks_for_nul(listing):
         return []
     filters = _filters(listing)
@@ -102,7 +102,7 @@ def page_rows(connection: Connection, listing: ImageQuery) -> Sequence[Row[Any]]
 
 
 def _asks_for_nul(listing: ImageQuery) -> bool:
-    """Return whether a value has a NUL: no text here has one, and PostgreSQL refuses to compare with it."""
+    """Return whether a value contains NUL. No stored text does, and PostgreSQL refuses to compare with it."""
     values: list[Any] = [*listing.tags, *listing.properties.keys(), *listing.properties.values()]
     for condition in listing.conditions:
         values += condition.value if isinstance(condition.value, (list, tuple)) else [condition.value]
@@ -110,9 +110,9 @@ def _asks_for_nul(listing: ImageQuery) -> bool:
 
 
 def _listed(listing: ImageQuery) -> list[ColumnElement[bool]]:
-    """Return the conditions of which an image of the list meets one.
+    """Return alternative conditions: an image is in the list if it meets one of them.
 
-    Community images of other projects are in a list, even an admin's, only if it asks for them.
+    Community images of other projects are in a list, even an admin's, only if the query asks for them.
     """
     c = _IMAGES.c
     if listing.scope is Scope.ALL and not listing.community:
@@ -123,7 +123,10 @@ def _listed(listing: ImageQuery) -> list[ColumnElement[bool]]:
 def _seen(
     scope: Scope, project: Any, memberships: Collection[MemberStatus] | None, *, community: bool
 ) -> list[ColumnElement[bool]]:
-    """Return the conditions of which an image in the scope meets one, as a member with any answer if None."""
+    """Return alternative conditions: an image is in the scope if it meets one of them.
+
+    If `memberships` is None, the member's answer does not matter.
+    """
     c = _IMAGES.c
     if scope is Scope.ALL:
         return [c.id.is_not(None)]
@@ -140,7 +143,7 @@ def _seen(
 
 
 def _filters(listing: ImageQuery) -> list[ColumnElement[bool]]:
-    """Return the conditions that every image of the list meets."""
+    """Return the conditions that every image in the list must meet."""
     c, p = _IMAGES.c, PropertyRow
     return [
         *([] if listing.deleted else [c.deleted_at.is_(None)]),
@@ -156,22 +159,22 @@ def _filters(listing: ImageQuery) -> list[ColumnElement[bool]]:
 def _holds(condition: Condition) -> ColumnElement[bool]:
     column: ColumnElement[Any] = _IMAGES.c[condition.field]
     if isinstance(column.type, Integer) and not isinstance(column.type, BigInteger):
-        # Clients may ask for more than the column can hold, and PostgreSQL refuses a number of too many bits.
+        # A client's number may exceed the column's range, and PostgreSQL refuses such a comparison.
         column = cast(column, BigInteger)
     return OPERATORS[condition.op](column, condition.value)
 
 
 def position(image: Image | Row[Any], sort: Sequence[SortKey]) -> dict[str, Any]:
-    """Return the position in a list of an image, or of its row: the values that it is sorted by.
+    """Return the position of an image, or of its row, in a list: the image's values of the sort keys.
 
-    The image may leave the list; its position stays valid.
+    The position stays valid if the image leaves the list.
     """
     values = {key.field: getattr(image, key.field) for key in sort}
     return {name: _zero(name) if value is None else value for name, value in values.items()}
 
 
 def _never_null(name: str) -> ColumnElement[Any]:
-    """Return the column with the smallest value in place of null, which each database sorts elsewhere."""
+    """Return the column with the smallest value in place of null, which databases sort differently."""
     column = _IMAGES.c[name]
     return func.coalesce(column, _zero(name)) if column.nullable else column
 

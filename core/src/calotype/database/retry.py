@@ -1,7 +1,7 @@
 """Retrying units of work that conflicted with others.
 
 If two units wait for each other, the database rolls one of them back, so it can be retried. The pause before
-the retry has a random length, because otherwise the two would meet again.
+the retry has a random length, because otherwise the two would conflict again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class LockConflict(DatabaseUnavailable):
 
 
 def is_lock_conflict(error: BaseException) -> bool:
-    """Return whether an error of SQLAlchemy's reports a lock conflict."""
+    """Return whether an error from SQLAlchemy reports a lock conflict."""
     if not isinstance(error, DBAPIError) or error.orig is None:
         return False
     number = error.orig.args[0] if error.orig.args else None

@@ -1,8 +1,8 @@
 """Checking the caller's rights in the unit of work that writes, against the image that the unit has locked.
 
 A view checks the caller's rights when it has a request's headers. While the body arrives, the image may be
-given away, made private, or shared no longer. So each verb that changes something checks again here, and if
-the caller has lost the right, the unit is rolled back.
+given to another project, become private, or stop being shared. So each verb that changes something checks
+again here, and if the caller has lost the right, the unit is rolled back.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from calotype.model.policy import Caller
 def locked_for(unit: Unit, image_id: str, caller: Caller, permission: str, *, whole: bool = True) -> Image:
     """Return the image, locked, if the caller has the permission over it.
 
-    Without `whole` the image may come without its parts, such as properties and locations.
+    If `whole` is false, the image may lack its parts, such as properties and locations.
 
     Raises:
         ImageNotFound: the image is deleted, or the caller may not view it.
-        NotAllowed: the caller may view it, but has not the permission.
+        NotAllowed: the caller may view the image, but does not have the permission.
         CallerExpired: the caller's token has expired.
     """
     image = unit.row(image_id)
@@ -38,17 +38,17 @@ def locked_for(unit: Unit, image_id: str, caller: Caller, permission: str, *, wh
     return image
 
 
-#: Why a job fails if its image has another owner than when the job was created.
+#: The message of a job that fails because its image was given to another project.
 GIVEN_AWAY = "The image was given to another project meanwhile, so its import has ended."
 
 
 def require(
     caller: Caller, permission: str, grants: tuple[policy.Grant, ...] = policy.COLLECTION_GRANTS
 ) -> None:
-    """Return if the grants give the caller the permission, by default over all images.
+    """Check that the grants give the caller the permission, by default on the collection of images.
 
     Raises:
-        NotAllowed: they do not.
+        NotAllowed: the caller does not have the permission.
         CallerExpired: the caller's token has expired.
     """
     _require_valid(caller)
@@ -56,13 +56,13 @@ def require(
 
 
 def require_uploader(caller: Caller | None, owner: str | None, image: Image) -> None:
-    """Return if the image may become active with the bytes of the caller's upload.
+    """Check that the image may become active with the bytes of the caller's upload.
 
-    A token may expire during an upload, so its expiry does not count. Without a caller the bytes are a job's,
-    which works for the project that owned the image when the job was created.
+    A token may expire during an upload, so its expiry is not checked. If `caller` is None, the bytes come
+    from a job, which acts for `owner`, the project that owned the image when the job was created.
 
     Raises:
-        NotAllowed: the caller has lost its right since the upload began, or the image has another owner than
+        NotAllowed: the caller has lost its right since the upload began, or the image no longer belongs to
             the job's `owner`.
     """
     if caller is None:
@@ -77,7 +77,7 @@ def require_uploader(caller: Caller | None, owner: str | None, image: Image) -> 
 
 def _require(caller: Caller, permission: str, grants: tuple[policy.Grant, ...]) -> None:
     if not policy.may(caller, permission, grants):
-        raise NotAllowed("You are not allowed to do this.")
+        raise NotAllowed(f"You are not allowed to do this: it needs the permission '{permission}'.")
 
 
 def _require_valid(caller: Caller) -> None:

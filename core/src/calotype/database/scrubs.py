@@ -1,4 +1,4 @@
-"""The scrubber's rows: the copies that are due, what a check found, and the pass over each store.
+"""The scrubber's rows: the copies that are due, the results of checks, and the pass over each store.
 
 One process at a time scrubs a store. It holds the lease of the store's row in `scrubs`, and every change of
 that row is a compare-and-swap on the lease.
@@ -40,7 +40,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Scrub:
-    """The current pass over a store, or else the last one. Counts are of copies."""
+    """The current or last pass over a store. `checked` and `failed` count copies."""
 
     store: str
     lease_until: datetime.datetime | None
@@ -57,9 +57,10 @@ class Scrubs(Queries):
     def due(
         self, store: str, stored_before: datetime.datetime, checked_before: datetime.datetime, limit: int
     ) -> list[Copy]:
-        """Return a store's copies that must be checked: first those that never were, then the oldest check.
+        """Return at most `limit` copies in a store that are due for a check.
 
-        A copy that was never checked is due if it was stored before `stored_before`.
+        A copy that was never checked is due if it was stored before `stored_before`. If there are none of
+        these, the copies last checked before `checked_before` are returned, oldest check first.
         """
         c = _LOCATIONS.c
         never = _copies(c.store == store, c.checked_at.is_(None), c.created_at < stored_before)
@@ -106,25 +107,25 @@ class ScrubsUnit(UnitPart):
     def mark_right(self, key: str) -> bool:
         """Record that a check found a copy intact, which ends its quarantine if it was in one.
 
-        Returns whether it is still a copy of an image.
+        Returns whether the blob is still a copy of an image.
         """
         return self._change_copy(key, checked_at=now(), quarantined_at=None)
 
     def mark_bad(self, key: str) -> bool:
         """Record that a check found a copy damaged or missing, and put it into quarantine.
 
-        Returns whether it is still a copy of an image.
+        Returns whether the blob is still a copy of an image.
         """
         at = now()
         since = func.coalesce(_LOCATIONS.c.quarantined_at, literal(at, UTCDateTime()))
         return self._change_copy(key, checked_at=at, quarantined_at=since)
 
     def make_due(self, key: str) -> bool:
-        """Let the scrubber take this copy next; return whether it is still a copy of an image."""
+        """Make a blob due for a check; return whether it is still a copy of an image."""
         return self._change_copy(key, checked_at=None)
 
     def make_quarantined_due(self, store: str) -> None:
-        """Let the scrubber take a store's copies in quarantine next."""
+        """Make a store's copies in quarantine due for a check."""
         quarantined = update(_LOCATIONS).where(_LOCATIONS.c.store == store, *_IN_QUARANTINE)
         self.connection.execute(quarantined.values(checked_at=None))
 
@@ -133,9 +134,9 @@ class ScrubsUnit(UnitPart):
         self._swap(_IMAGES, _IMAGES.c.id == image_id, _IMAGES.c.status.in_(_READABLE), status_reason=reason)
 
     def claim(self, store: str, owner: str, until: datetime.datetime, seen: Scrub | None) -> bool:
-        """Take the lease on a store's pass that is as it was `seen`; begin a new pass if that one ended.
+        """Take the lease on a store's pass if it has not changed since it was `seen`.
 
-        Returns False if another process took or renewed the lease.
+        If that pass has ended, a new one begins. Returns False if another process took or renewed the lease.
         """
         fresh = {"began_at": now(), "ended_at": None, "checked": 0, "failed": 0, "stopped": None}
         lease = {"lease_owner": owner, "lease_until": until}
@@ -150,20 +151,23 @@ class ScrubsUnit(UnitPart):
         return self._change(store, *as_seen, **lease, **(fresh if seen.ended_at else {}))
 
     def count(self, store: str, owner: str, *, failed: bool) -> bool:
-        """Count one more copy as checked; return whether the pass is still `owner`'s."""
+        """Count one more copy as checked; return whether `owner` still holds the lease."""
         c = _SCRUBS.c
         counts = {"checked": c.checked + 1, "failed": c.failed + int(failed)}
         return self._change(store, c.lease_owner == owner, **counts)
 
     def release(self, store: str, owner: str, *, ended: bool = False, stopped: str | None = None) -> bool:
-        """Release the lease. The pass has `ended`, was `stopped` for this reason, or goes on later."""
+        """Release the lease; return whether `owner` still held it.
+
+        The pass has `ended`, or was `stopped` for this reason, or will be continued later.
+        """
         values: dict[str, Any] = {"lease_owner": None, "lease_until": None, "stopped": stopped}
         if ended:
             values["ended_at"] = now()
         return self._change(store, _SCRUBS.c.lease_owner == owner, **values)
 
     def resume(self, store: str) -> bool:
-        """Let a stopped pass begin again; return whether there was one."""
+        """End a stopped pass, so that a new one can begin; return whether there was one."""
         return self._change(store, _SCRUBS.c.stopped.is_not(None), stopped=None, ended_at=now())
 
     def _change(self, store: str, *conditions: ColumnElement[bool], **values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Executing statements: what all queries share, and what all parts of a unit of work share."""
+"""Executing statements: the base classes of all queries and of all parts of a unit of work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, Table, update
 
 
 def now() -> datetime.datetime:
-    """Return the current time, aware and in UTC."""
+    """Return the current time as an aware datetime in UTC."""
     return datetime.datetime.now(datetime.UTC)
 
 

@@ -31,7 +31,7 @@ from calotype.model.states import Status
 
 
 class UTCDateTime(TypeDecorator[datetime.datetime]):
-    """An aware UTC time with microseconds, kept without zone: the one form that all databases share."""
+    """An aware UTC time with microseconds, stored without a zone, because every database supports that."""
 
     # MySQL and MariaDB keep fractions of a second only if the column says so.
     impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
@@ -51,7 +51,7 @@ class UTCDateTime(TypeDecorator[datetime.datetime]):
 
 
 class Word(TypeDecorator[Any]):
-    """A member of an enumeration, kept as text."""
+    """A member of an enumeration, stored as text."""
 
     impl = String
     cache_ok = True
@@ -80,7 +80,7 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar = {datetime.datetime: UTCDateTime()}
     if TYPE_CHECKING:
-        # SQLAlchemy declares a FromClause, because a class may map anything; ours map tables.
+        # SQLAlchemy declares it as FromClause, because a class may map a query; ours map tables.
         __table__: ClassVar[Table]
 
 
@@ -88,7 +88,7 @@ class ImageRow(Base):
     """An image's metadata."""
 
     __tablename__ = "images"
-    # Each part of a list's scope walks one of these indexes, in the usual order.
+    # Each condition of a list's scope has an index here, in the default sort order of lists.
     __table_args__ = (
         Index("ix_images_listing", "visibility", "deleted_at", "created_at", "id"),
         Index("ix_images_owner", "owner", "deleted_at", "created_at", "id"),
@@ -115,7 +115,7 @@ class ImageRow(Base):
     os_hash_value: Mapped[str | None] = mapped_column(String(128))
     created_at: Mapped[datetime.datetime]
     updated_at: Mapped[datetime.datetime]
-    # When the image first had its bytes, which never change after that.
+    # The time when the image first became active. Its bytes never change after that.
     activated_at: Mapped[datetime.datetime | None]
     deleted_at: Mapped[datetime.datetime | None]
     # The status that a deleted image had, and has again if it is undeleted.
@@ -159,7 +159,7 @@ class MemberRow(Base):
 
 
 class UsageRow(Base):
-    """The sum over a project's images, kept in a row so that one statement checks a limit."""
+    """A project's usage, kept in one row so that one statement can check a limit."""
 
     __tablename__ = "project_usage"
 
@@ -187,13 +187,13 @@ class LocationRow(Base):
     external: Mapped[bool]
     # Bytes counted against the owner's limit: as announced during the upload, exact once they are stored.
     counted: Mapped[int] = mapped_column(BigInteger)
-    # After its lease expiry any process may end the attempt, or remove the bytes.
+    # After lease expiry, any process may end the attempt or remove the bytes.
     lease_owner: Mapped[str | None] = mapped_column(String(36))
     lease_until: Mapped[datetime.datetime | None]
-    # The status that an attempt which fails leaves its image in.
+    # The status of the image if the upload attempt fails.
     on_failure: Mapped[Status | None] = mapped_column(Word(Status))
     created_at: Mapped[datetime.datetime]
-    # When the bytes were last read again and compared with the image's hash, if ever.
+    # The time when the scrubber last compared the bytes with the image's hash.
     checked_at: Mapped[datetime.datetime | None]
     # Set while the copy is in quarantine, because its last check found it damaged or missing.
     quarantined_at: Mapped[datetime.datetime | None]
@@ -222,7 +222,7 @@ class JobRow(Base):
     updated_at: Mapped[datetime.datetime]
     lease_owner: Mapped[str | None] = mapped_column(String(36))
     lease_until: Mapped[datetime.datetime | None]
-    # When a job that waits for a store may be tried again, and since when it waits.
+    # If the job waits for a store: the time of the next retry, and the time when it began to wait.
     not_before: Mapped[datetime.datetime | None]
     waiting_since: Mapped[datetime.datetime | None]
 
@@ -265,9 +265,9 @@ class ScrubRow(Base):
     store: Mapped[str] = mapped_column(String(63), primary_key=True)
     lease_owner: Mapped[str | None] = mapped_column(String(36))
     lease_until: Mapped[datetime.datetime | None]
-    # Counts of copies, and the reason if the pass was stopped.
     began_at: Mapped[datetime.datetime]
     ended_at: Mapped[datetime.datetime | None]
+    # Numbers of copies in this pass, and the reason if the pass was stopped.
     checked: Mapped[int]
     failed: Mapped[int]
     stopped: Mapped[str | None] = mapped_column(Text)

@@ -1,9 +1,9 @@
 """Timeouts of database servers: for a connection, for a lock, and for an answer.
 
 If a server's disk hangs, or the network drops its packets, TCP gives up after a quarter of an hour or never,
-and PostgreSQL's library waits as long. So the client has timeouts of its own. It closes the connection
-after one, because the answer may still arrive. The server gets timeouts too, which also end the locks of a
-frozen client.
+and PostgreSQL's library waits as long. So the client has timeouts of its own. After a timeout it
+closes the connection, because the answer may still arrive. The server gets timeouts, too. They also release
+the locks of a frozen client.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, event
 
-#: Seconds for a new connection. A healthy server accepts it within one.
+#: Timeout for a new connection, in seconds. A healthy server accepts one within a second.
 _CONNECT = 5
-#: How many seconds longer than the server the client waits, so that a healthy server reports the timeout.
+#: The client waits this many seconds longer than the server, so that a healthy server reports the timeout.
 _GRACE = 1
 
 
 def arguments(url: URL, lock: float, answer: float | None) -> dict[str, Any]:
-    """Return the arguments for the driver, without those that the URL has.
+    """Return the arguments for the driver, except those that the URL sets.
 
-    `lock` and `answer` are seconds. Without `answer` a statement may take any time.
+    `lock` and `answer` are timeouts in seconds. If `answer` is None, a statement may take any time.
     """
     given: dict[str, Any] = {}
     if url.get_backend_name() in ("mysql", "mariadb"):
         seconds = max(1, round(lock))
         variables = f"SET SESSION innodb_lock_wait_timeout = {seconds}"
         if answer is not None:
-            # /*M!100301 ... */ is read by MariaDB only, since that version. MySQL has no such variable.
+            # Only MariaDB executes /*M!100301 ... */, from 10.3.1 on. MySQL has no such variable.
             idle = f"/*M!100301 , idle_transaction_timeout = {math.ceil(answer)} */"
             variables += f", lock_wait_timeout = {seconds} {idle}"
             given = {"connect_timeout": _CONNECT, "read_timeout": answer, "write_timeout": answer}
@@ -74,13 +74,13 @@ def _impatient(psycopg: Any, seconds: float) -> Any:
     """Return a class of connections that close themselves after waiting this long for one answer."""
 
     class Impatient(psycopg.Connection):
-        """psycopg waits for every answer in `wait`, which this class bounds."""
+        """A connection with a timeout in `wait`, where psycopg waits for every answer."""
 
         def wait(self, answer: Any, *others: Any, **named: Any) -> Any:
             return super().wait(self._before(time.monotonic() + seconds, answer), *others, **named)
 
         def _before(self, end: float, answer: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-            """Run the steps of `answer` until the time `end`. The driver takes one each tenth of a second."""
+            """Run the steps of `answer` until the time `end`. The driver runs one each tenth of a second."""
             try:
                 wanted = next(answer)
                 while True:

@@ -38,7 +38,7 @@ def turn(engine: Engine, tell: Tell) -> Iterator[None]:
     """Hold the lock. If another process has it, `tell` is called once with a sentence before waiting.
 
     Raises:
-        SchemaMismatch: another process keeps the lock for PATIENCE seconds, or it cannot be used.
+        SchemaMismatch: another process holds the lock for PATIENCE seconds, or the lock cannot be used.
     """
     with _lock_of(engine) as take:
         end, is_told = time.monotonic() + PATIENCE, False
@@ -66,7 +66,7 @@ def _lock_of(engine: Engine) -> Iterator[Try]:
         with _file_lock(Path(f"{database}-upgrade.lock")) as take:
             yield take
         return
-    # The lock has a connection of its own, because it ends with the session, and DDL commits on MariaDB.
+    # The lock has its own connection, because it ends with the session, and DDL commits on MariaDB.
     with unhurried(engine) as patient, read_only(patient).connect() as connection:
         yield _statement(connection)
 

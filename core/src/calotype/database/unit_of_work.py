@@ -1,9 +1,9 @@
 """A unit of work: changes that take effect together, in one short transaction.
 
 Every change of status is a compare-and-swap: a unit that finds the image in another status raises
-StatusConflict, and all of the unit is rolled back. A unit loads an image once, locked, keeps it, and writes
-only what differs. Its statements are SQLAlchemy Core's, which cost a third of the ORM's. zope.sqlalchemy does
-not notice them, so the database tells it that every unit changes something.
+StatusConflict, and the whole unit is rolled back. A unit locks and loads an image once, keeps it, and writes
+only the values that differ. Its statements are SQLAlchemy Core's, which cost a third of the ORM's.
+zope.sqlalchemy does not notice them, so it is configured to consider every unit changed.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ _SWAP = update(_IMAGES).where(
 
 
 class Unit(LocationsUnit, JobsUnit, FindingsUnit):
-    """The verbs of one unit of work. `Database.unit` makes it, and it ends with that block.
+    """The verbs of one unit of work, which begins and ends with a block of `Database.unit`.
 
-    `scrubs` and `processes` have the verbs on those. An extension changes its own tables through
-    `connection`.
+    `scrubs` and `processes` have the verbs on the scrubber's rows and on serving processes. An extension
+    changes its own tables through `connection`.
     """
 
     def __init__(self, session: Session, within: transaction.interfaces.ITransaction, *, keeps_audit: bool):
@@ -65,15 +65,15 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         self._session = session
         self._transaction = within
         self._keeps_audit = keeps_audit
-        #: Images as this unit has loaded them, without their parts.
+        #: The images that this unit has loaded, without their parts.
         self._rows: dict[str, Image] = {}
         self._audited: list[AuditRecord] = []
         #: The calls that are due once the unit is committed; see `after_commit`.
         self.due: list[Callable[[], object]] = []
 
     def after_commit(self, call: Callable[[], object]) -> None:
-        """Call this after the unit is committed and left, and never if it is not committed."""
-        # A hook runs while the transaction is still the thread's own, in which no unit can begin.
+        """Register a call for the time after the commit and the end of the block. A rollback discards it."""
+        # The hook only notes the call: while the transaction is the thread's current one, no unit can begin.
         self._transaction.addAfterCommitHook(self._note_due, (call,))
 
     def _note_due(self, committed: bool, call: Callable[[], object]) -> None:
@@ -81,7 +81,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
             self.due.append(call)
 
     def finish(self) -> None:
-        """Write the usage of projects, and the audit records by one statement: they come last.
+        """Write the usage of projects and the audit records, which are the last changes of the unit.
 
         Raises:
             LimitReached: a project would use more than its limits allow.
@@ -93,7 +93,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     def audit(
         self, verb: AuditVerb, image_id: str, actor: Actor, detail: str = "", outcome: Outcome = Outcome.DONE
     ) -> None:
-        """Record a change of an image together with it, and log the record after the commit."""
+        """Write the audit record of a change in the same transaction, and log it after the commit."""
         record = audit.new_record(verb, image_id, actor, detail, outcome)
         self._audited.append(record)
         self.after_commit(lambda: audit.log_record(record))
@@ -109,7 +109,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     @property
     def scrubs(self) -> ScrubsUnit:
         """The verbs on checked copies, and on passes of the scrubber."""
-        # They change copies of images that they do not name.
+        # These verbs may change copies of any image, so loaded images may become stale.
         self._rows.clear()
         self._whole.clear()
         return ScrubsUnit(self.connection)
@@ -123,7 +123,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         """Return the image as this unit sees it. No other unit can change it before this one ends.
 
         Raises:
-            ImageNotFound: there is none, or it is deleted.
+            ImageNotFound: the image does not exist, or it is deleted.
         """
         self.row(image_id)
         return self.any_image(image_id)
@@ -132,7 +132,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         """Return the image, even a deleted one, locked as by `image`.
 
         Raises:
-            ImageNotFound: there never was one.
+            ImageNotFound: the image never existed.
         """
         if image_id not in self._whole:
             self._whole[image_id] = parts.with_parts(self.connection, self._any_row(image_id))
@@ -142,7 +142,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         """Return the image, locked as by `image`, without properties, tags, members, locations and jobs.
 
         Raises:
-            ImageNotFound: there is none, or it is deleted.
+            ImageNotFound: the image does not exist, or it is deleted.
         """
         image = self._any_row(image_id)
         if image.status is Status.DELETED:
@@ -182,7 +182,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         return self._whole[image_id]
 
     def move(self, image_id: str, allowed: Collection[Status], to: Status, **values: Any) -> None:
-        """Set the status, and values with it, if the image is in one of the allowed statuses.
+        """Set the status and these values, if the image is in one of the allowed statuses.
 
         `activated_at` is set, too, if the image becomes active for the first time.
 
@@ -194,7 +194,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         self.change(image_id, allowed, {"status": to, **values})
 
     def change(self, image_id: str, allowed: Collection[Status], fields: Mapping[str, Any]) -> None:
-        """Set fields, and the time of change, if the image is in one of the allowed statuses.
+        """Set fields and `updated_at`, if the image is in one of the allowed statuses.
 
         Raises:
             StatusConflict: the image is in another status.
@@ -208,9 +208,9 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
                 carried[image_id] = parts.typed(values, carried[image_id])
 
     def apply(self, change: Change, allowed: Collection[Status] = ALIVE, **values: Any) -> Image:
-        """Apply a change to the image, which this unit has locked, writing only what differs; return it.
+        """Lock the image, write the values that the change alters, and return the changed image.
 
-        `values` are set together with the change.
+        `values` are set in any case, with the same statement.
 
         Raises:
             StatusConflict: the image is in none of the allowed statuses.
@@ -239,9 +239,9 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     def _replace_rows(
         self, table: Table, image_id: str, before: Iterable[tuple[str, ...]], after: Iterable[tuple[str, ...]]
     ) -> None:
-        """Write the rows that an image has in a table, as far as they differ from those before.
+        """Replace an image's rows in a table, and write only the rows that differ.
 
-        A row is a tuple of the values of all columns but `image_id`. The first is unique among the image's.
+        A row is a tuple of the values of all columns except `image_id`. The first value is unique.
         """
         old, new = set(before), set(after)
         _, *columns = table.c
@@ -254,7 +254,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
             self.connection.execute(insert(table), rows)
 
     def set_member(self, image_id: str, project: str, **values: Any) -> None:
-        """Change a member's `status` or `can_share`. A new one starts pending, without the right to share."""
+        """Change a member's `status` or `can_share`. A new member is pending, and may not share."""
         self._whole.pop(image_id, None)
         at, c = now(), _MEMBERS.c
         mine = (c.image_id == image_id, c.project == project)

@@ -1,4 +1,4 @@
-"""Usage: the bytes and images of projects, counted so that one statement checks a limit."""
+"""Usage: the bytes and images of each project, counted in one row so that one statement checks a limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class UsageQueries(Queries):
     """The queries for the usage of projects."""
 
     def usage(self, project: str) -> Usage:
-        """Return how much a project's images use."""
+        """Return the usage of a project."""
         row = self._first(select(_USAGE.c.bytes, _USAGE.c.images).where(_USAGE.c.project == project))
         return Usage(0, 0) if row is None else Usage(*row)
 
@@ -51,10 +51,10 @@ class UsageUnit(UnitPart):
         self._counted: dict[tuple[str, Limits], tuple[int, int]] = {}
 
     def count(self, project: str | None, limits: Limits, *, images: int = 0, size: int = 0) -> None:
-        """Add to a project's usage when the unit ends, if the usage is within the limits then.
+        """Add to a project's usage when the unit ends. The limits are checked then, too.
 
-        A unit counts for a project by one statement, as its last change, because all uploads of a project
-        wait for each other at this row.
+        A unit changes a project's row with one statement, as its last change, because all uploads of a
+        project wait for the lock of this row.
         """
         if project is not None:
             images_before, size_before = self._counted.get((project, limits), (0, 0))
@@ -66,7 +66,7 @@ class UsageUnit(UnitPart):
         Raises:
             LimitReached: a project would use more than its limits allow.
         """
-        # Always in the same order, because two orders would be a deadlock.
+        # The order is always the same, because units with different orders could deadlock.
         for project, limits in sorted(self._counted, key=lambda one: one[0]):
             images, size = self._counted[project, limits]
             if images or size:
@@ -92,9 +92,9 @@ class UsageUnit(UnitPart):
             raise LimitReached(limits.bytes, "bytes")
 
     def start_usage(self, project: str) -> None:
-        """Insert a project's row, with nothing used.
+        """Insert a project's row, with a usage of zero.
 
         Raises:
-            IntegrityError: another process was faster.
+            IntegrityError: the row exists, because another process was faster.
         """
         self.connection.execute(insert(_USAGE), {"project": project, "bytes": 0, "images": 0})

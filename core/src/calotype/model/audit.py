@@ -1,4 +1,4 @@
-"""Audit records: who changed which image, from where, and with which outcome."""
+"""Audit records: changes of images, with the user, the origin and the outcome of each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a change comes from. `token_id` identifies the token, but gives no access."""
+    """The origin of a change. `token_id` identifies the token, but gives no access."""
 
     agent: Agent = Agent.API
     token_id: str | None = None
@@ -64,7 +64,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The user who makes a change, and where it comes from."""
+    """The user who makes a change, and the origin of the change."""
 
     user: str | None = None
     project: str | None = None
@@ -104,7 +104,10 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """A query for records, newest first. None matches every value. `before` is an id."""
+    """A query for records, newest first. None matches every value.
+
+    If `before` is set, only records with smaller ids match.
+    """
 
     image_id: str | None = None
     user: str | None = None
@@ -117,7 +120,7 @@ class AuditQuery:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """A page of a list of records, and whether more follows."""
+    """A page of a list of records. `more` is true if the list continues after it."""
 
     records: tuple[AuditRecord, ...]
     more: bool

@@ -21,9 +21,10 @@ class Change:
 
     Args:
         caller: The caller, whose rights are checked.
-        fields: The fields that the caller asks for.
-        image: The image as it was read last; None for a new one.
-        derive: The function that makes the fields from the image, if they depend on it like those of a patch.
+        fields: The fields that the caller asks to set.
+        image: The image as it was last read; None for a new image.
+        derive: The function that computes the fields from the image. It is set if they depend on the image,
+            as those of a JSON patch do.
     """
 
     caller: Caller
@@ -42,11 +43,11 @@ class Change:
         return replace(self, fields=fields, image=image)
 
     def with_fields(self, **values: Any) -> Change:
-        """Return the change with other fields."""
+        """Return a copy of the change with these attributes of its fields replaced."""
         return replace(self, fields=replace(self.fields, **values))
 
     def require_image(self) -> Image:
-        """Return the image that is changed; raises ValueError if the change creates one."""
+        """Return the image to change; raises ValueError if the change creates one."""
         if self.image is None:
             raise ValueError("this change creates a new image")
         return self.image
@@ -63,13 +64,13 @@ class Change:
         """The properties that the image has after the change.
 
         Raises:
-            InvalidRequest: two headers stand for one property.
+            InvalidRequest: two headers name the same property.
         """
         return properties_after(self.fields, self.image)
 
     @property
     def changes_metadata(self) -> bool:
-        """Whether the change may set anything besides the image's bytes."""
+        """True if the change may set anything besides the image's bytes."""
         asked = self.fields
         return bool(asked.fields or asked.properties or asked.dropped or asked.replace_properties) or (
             asked.tags is not None
@@ -77,21 +78,21 @@ class Change:
 
     @property
     def size(self) -> int | None:
-        """The size in bytes that was declared, now or when the image was created; None if none was."""
+        """The declared size in bytes, from this request or from the image's creation; None if unknown."""
         reserved = self.image.size if self.image is not None else None
         return self.fields.size if self.fields.size is not None else reserved or None
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """The digests that the bytes must have, as declared now, or else when the image was created."""
+        """The digests that the bytes must have, declared by this request or at the image's creation."""
         reserved = {"md5": self.image.checksum} if self.image is not None and self.image.checksum else {}
         return {**reserved, **self.fields.digests}
 
     def agreed_size(self, stored: int | None) -> int | None:
-        """Return the size in bytes of external bytes: as `stored`, or else as declared.
+        """Return the size of an external location: `stored` if it is known, or else the declared size.
 
         Raises:
-            Conflict: both are known and differ.
+            Conflict: both sizes are known and differ.
         """
         declared = self.fields.size or (self.image.size if self.image is not None else None) or None
         if None not in (stored, declared) and stored != declared:
@@ -101,17 +102,17 @@ class Change:
         return stored if stored is not None else declared
 
     def check(self, settings: Settings) -> None:
-        """Return if the change keeps all rules that can be checked before the image is locked.
+        """Check that the change keeps all rules that can be checked before the image is locked.
 
         Raises:
-            InvalidRequest, RequestTooLarge: it breaks a rule.
+            InvalidRequest, RequestTooLarge: the change breaks a rule.
             NotAllowed: the caller may not set a field to this value.
         """
         check_fields(self.fields, settings)
         self.check_rights(settings)
 
     def check_rights(self, settings: Settings) -> None:
-        """Return if the caller may make this change of the image as it was read last.
+        """Check that the caller may make this change, given the image as it was last read.
 
         Raises:
             NotAllowed: the caller may not set a field to this value.
@@ -126,13 +127,13 @@ class Change:
             self._require_owner(settings)
 
     def _require_owner(self, settings: Settings) -> None:
-        """Return if a caller without a project may create the image; raises NotAllowed.
+        """Check that a caller without a project may create the image; raises NotAllowed.
 
         Only administrators can see an image without an owner.
         """
         if not self.caller.is_admin:
             raise NotAllowed(
-                "You have no project that could own an image: use a token that is scoped to one."
+                "You have no project that could own an image: use a token that is scoped to a project."
             )
         if not self.fields.fields.get("owner") and not settings.system_scope:
             raise NotAllowed(

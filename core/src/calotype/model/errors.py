@@ -9,7 +9,7 @@ from calotype.config.messages import quoted
 from calotype.model.fields import InvalidRequest
 from calotype.model.states import Status
 
-#: What a client can do if it needs another status.
+#: The advice to a client whose request needs another status.
 _CURES: Mapping[Status, str] = {
     Status.QUEUED: "stage its bytes first",
     Status.SAVING: "wait until its upload has ended, or create a new one",
@@ -23,15 +23,15 @@ _CURES: Mapping[Status, str] = {
 
 
 class UnknownStore(InvalidRequest):
-    """The request names a store that does not exist, or none although there is no default."""
+    """The request names a store that does not exist, or names none although there is no default store."""
 
 
 class UnknownTarget(Exception):
-    """The target of an import or a copy is a store that does not exist, or takes no uploads."""
+    """The target of an import or a copy is a store that does not exist, or that takes no uploads."""
 
 
 def no_store(name: str, others: Iterable[str]) -> str:
-    """Return the sentence about a store that does not exist, with the stores that could be named instead."""
+    """Return the message about a store that does not exist, with the names of the stores that do."""
     return f"There is no store {quoted(name)}; use one of: {', '.join(others)}."
 
 
@@ -40,7 +40,7 @@ class Conflict(Exception):
 
 
 class NotAllowed(Exception):
-    """The caller may change the image, but not in this way."""
+    """The caller may see the image, but lacks the right to do this."""
 
 
 class CallerExpired(Exception):
@@ -61,10 +61,10 @@ class NotQueued(Exception):
     def of(cls, problem: str, status: Status, *, at_work: bool = False) -> Self:
         """Return the error with the image's status and the client's options.
 
-        `at_work` says that the image has a job that has not ended.
+        `at_work` is true if the image has a job that has not ended.
         """
         if at_work and status is Status.QUEUED:
-            return cls(f"{problem}. This image is queued, and its import has been ordered; wait for its end.")
+            return cls(f"{problem}. This image is queued and has an open import; wait until that has ended.")
         return cls(f"{problem}. This image is {status}; {_CURES[status]}.")
 
 
@@ -80,7 +80,9 @@ class TakenOver(Exception):
     """A sweep ended the upload because the process that received it had not renewed its lease."""
 
     def __init__(self) -> None:
-        super().__init__("The upload was taken over by a sweep after the server stood still: upload again.")
+        super().__init__(
+            "The upload was taken over by a sweep because the server was paused for too long: upload again."
+        )
 
 
 class NoGoodCopy(Exception):
@@ -88,4 +90,4 @@ class NoGoodCopy(Exception):
 
 
 class NoData(Exception):
-    """The image has no bytes yet, or no bytes any more."""
+    """The image does not have bytes yet, or no longer has them."""

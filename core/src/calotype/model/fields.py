@@ -1,4 +1,4 @@
-"""The fields that a client asks for, and the rules that they must keep, for all dialects.
+"""The fields that a client asks to set, and the rules that they must keep, for all dialects.
 
 A dialect only translates its own syntax into ImageFields. The rules about the names of properties are in
 `calotype.model.property_names`.
@@ -44,20 +44,21 @@ class ReservedName(InvalidRequest):
 
 @dataclass(frozen=True, slots=True)
 class ImageFields:
-    """The fields that a client asks for. A field that it does not name stays unchanged.
+    """The fields that a client asks to set. A field that it does not name stays unchanged.
 
     Args:
         fields: New values of the image's columns, such as name, visibility and disk_format.
-        properties: They are added to the image's properties, or replace them all with `replace_properties`.
-        size: The declared size in bytes of the bytes to come.
-        digests: The declared digests of these bytes, in hex by algorithm.
-        tags: All tags of the image.
-        dropped: Names of properties to remove.
-        store: The name of a store.
-        location: A URI.
-        from_headers: The properties come from headers, which cannot carry all names and values exactly (see
-            `calotype.model.property_names`). Then `replace_properties` keeps the properties that headers do
-            not show, because the client cannot know them.
+        properties: New properties. They are added to the image's properties. If `replace_properties` is set,
+            they replace them.
+        size: The declared size of the upload, in bytes.
+        digests: The declared digests of the upload, in hex, by algorithm.
+        tags: The new set of all tags of the image.
+        dropped: The names of properties to remove.
+        store: The name of the store for the bytes.
+        location: The URI of an external location.
+        from_headers: True if the properties come from headers, which cannot carry all names and values
+            exactly (see `calotype.model.property_names`). In this case, `replace_properties` keeps the
+            properties that headers do not show, because the client cannot know them.
     """
 
     id: str | None = None
@@ -74,7 +75,7 @@ class ImageFields:
 
 
 def canonical_id(text: str) -> str | None:
-    """Return the canonical form of an image id, lower-case and hyphenated; None if the text is no id.
+    """Return the canonical form of an image id, lower-case and hyphenated; None if the text is not an id.
 
     `uuid.UUID` would also accept braces, URNs and digits of other scripts.
     """
@@ -86,7 +87,7 @@ def read_id(text: str) -> str:
     """Return the canonical form of an id that a client gave.
 
     Raises:
-        InvalidRequest: the text is no id.
+        InvalidRequest: the text is not an id.
     """
     image_id = canonical_id(text)
     if image_id is None:
@@ -100,12 +101,12 @@ def new_id() -> str:
 
 
 def check_fields(asked: ImageFields, settings: Settings) -> None:
-    """Return if the fields keep all rules that do not depend on the image.
+    """Check that the fields keep all rules that do not depend on the image.
 
     Raises:
-        InvalidRequest, RequestTooLarge: they break one.
+        InvalidRequest, RequestTooLarge: the fields break a rule.
     """
-    # The counts come first, because they bound the work of the rest.
+    # Check the counts first, because they limit the work of the other checks.
     if len(asked.tags or ()) > settings.max_tags:
         raise RequestTooLarge(
             f"The limit has been exceeded on the number of allowed image tags: {settings.max_tags}."
@@ -129,10 +130,10 @@ def check_fields(asked: ImageFields, settings: Settings) -> None:
 
 
 def check_formats(asked: ImageFields, image: Image | None = None) -> None:
-    """Return if the formats of an image that gets bytes are known, which some dialects require.
+    """Check that the formats of an image that gets bytes are known, which some dialects require.
 
     Raises:
-        InvalidRequest: neither the fields nor the image have one of the formats.
+        InvalidRequest: a format is set neither by the fields nor in the image.
     """
     for field_name, label in (("disk_format", "Disk"), ("container_format", "Container")):
         before = getattr(image, field_name) if image is not None else None
@@ -143,20 +144,20 @@ def check_formats(asked: ImageFields, image: Image | None = None) -> None:
 
 
 def check_tag(tag: str) -> None:
-    """Return if an image may have this tag; raises InvalidRequest."""
+    """Check that an image may have this tag; raises InvalidRequest."""
     _check_text("tag", tag, 255, least=1)
 
 
 def check_project(project: str) -> None:
-    """Return if this may be the id of a project; raises InvalidRequest."""
+    """Check that this text can be the id of a project; raises InvalidRequest."""
     _check_text("project", project, 255, least=1)
 
 
 def properties_after(asked: ImageFields, image: Image | None) -> dict[str, str]:
-    """Return the properties that an image, or a new one, has after the change.
+    """Return the properties after the change; `image` is None for a new image.
 
     Raises:
-        InvalidRequest: two headers stand for one property.
+        InvalidRequest: two headers name the same property.
     """
     before = image.properties if image is not None else {}
     if asked.from_headers:
@@ -170,9 +171,10 @@ def properties_after(asked: ImageFields, image: Image | None) -> dict[str, str]:
 
 
 def _meant(asked: ImageFields, before: Mapping[str, str]) -> ImageFields:
-    """Return fields from headers with the names and values of the image's properties that they stand for.
+    """Replace the spellings and values of headers by the image's own names and values of these properties.
 
-    Headers lose the blanks around a value. So a client that sends back an unchanged header changes nothing.
+    Headers lose the blanks around a value. If a client sends back an unchanged header, the property keeps its
+    original value.
     """
     known = by_folded_name(before)
 
@@ -183,7 +185,7 @@ def _meant(asked: ImageFields, before: Mapping[str, str]) -> ImageFields:
     for given, value in asked.properties.items():
         name = meant(given)
         if name in properties:
-            raise InvalidRequest(f"The property {name[:80]} comes twice in the headers, in two spellings.")
+            raise InvalidRequest(f"The headers have the property {name[:80]} twice, in two spellings.")
         shown = before[name].strip(" ") if name in before else None
         properties[name] = before[name] if shown == value else value
     dropped = frozenset(meant(name) for name in asked.dropped)
@@ -194,11 +196,11 @@ def _meant(asked: ImageFields, before: Mapping[str, str]) -> ImageFields:
 def check_properties(
     properties: Mapping[str, str], settings: Settings, before: Mapping[str, str] | None = None
 ) -> None:
-    """Return if an image may have all these properties together; `before` are those that it has now.
+    """Check that an image may have all these properties together; `before` are its current ones.
 
     Raises:
-        RequestTooLarge: there are too many, or they are too long.
-        ReservedName: one has a reserved name, and was not accepted by an earlier version.
+        RequestTooLarge: there are too many properties, or they are too long.
+        ReservedName: a property with a reserved name is new or changes. Unchanged ones are accepted.
     """
     _check_number_of_properties(properties, settings)
     known = before or {}

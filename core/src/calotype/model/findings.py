@@ -14,14 +14,14 @@ class FindingKind(enum.StrEnum):
     WRONG_SIZE = "wrong size"  #: the store has more or fewer bytes than the image
     WRONG_DIGEST = "wrong digest"  #: the bytes do not have the image's hash
     UNREADABLE = "unreadable"  #: the store answers, but cannot read the bytes
-    UNREACHABLE = "unreachable"  #: the store is away, or is not configured
+    UNREACHABLE = "unreachable"  #: the store does not answer, or is not configured
     ORPHAN = "orphan"  #: an object that belongs to no image
     LEFTOVER = "leftover"  #: parts of an upload that is not in the database
     SCRUB_STOPPED = "scrub stopped"  #: so many copies are bad that the store itself may be broken
 
 
 class FindingState(enum.StrEnum):
-    """Where a finding is in its life."""
+    """The state of a finding."""
 
     OPEN = "open"
     REPAIRED = "repaired"  #: a check repaired the damage
@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FindingPage:
-    """A page of a list of findings, and whether more follows."""
+    """A page of a list of findings. `more` is true if the list continues after it."""
 
     findings: tuple[Finding, ...]
     more: bool

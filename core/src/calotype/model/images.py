@@ -20,7 +20,10 @@ class Visibility(enum.StrEnum):
 
 
 class MemberStatus(enum.StrEnum):
-    """A member's answer to an image that is shared with it. Its lists have only accepted images."""
+    """A member's answer to an image that is shared with it.
+
+    By default, the lists of a member show only the shared images that it has accepted.
+    """
 
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -38,9 +41,10 @@ class LocationState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a blob is: the store's name, and the driver's own text. `key` is the blob's.
+    """A blob's key, the name of its store, and the driver's own text for where the blob is.
 
-    `counted` bytes count against the owner's limit. A `quarantined` copy is damaged or missing.
+    `counted` is the number of bytes that count against the owner's limit. A `quarantined` copy is damaged or
+    missing.
     """
 
     key: str
@@ -67,7 +71,7 @@ class LeasedLocation:
 
 @dataclass(frozen=True, slots=True)
 class StoredLocation:
-    """Where a stored blob is, with its size in bytes and its SHA-256 in hex if they are known."""
+    """The location of a stored blob, with its size in bytes and its SHA-256 in hex if they are known."""
 
     image_id: str
     key: str
@@ -89,10 +93,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as it was when it was read. Sizes are bytes, `min_disk` GiB, `min_ram` MiB, times aware UTC.
+    """An image as it was when it was read.
 
-    Downloads try the `locations` in this order: copies in quarantine are last. `activated_at` is when the
-    image first became active.
+    Sizes are in bytes, `min_disk` is in GiB and `min_ram` in MiB. Times are aware and in UTC. Downloads try
+    the `locations` in this order: copies in quarantine are last. `activated_at` is when the image
+    first became active.
     """
 
     id: str
@@ -122,7 +127,7 @@ class Image:
     tags: tuple[str, ...] = ()
     members: tuple[Member, ...] = ()
     locations: tuple[Location, ...] = ()
-    #: Whether the image ever had a job. Most images never had one, which saves a query for it.
+    #: True if the image ever had a job. Most images never had one, and need no query for their jobs.
     has_jobs: bool = False
 
     @property

@@ -29,8 +29,8 @@ class JobStatus(enum.StrEnum):
 class Job:
     """Work that outlives its request. `pending` and `failed` are names of stores.
 
-    `reasons` explains by name why stores failed. `waited` is how long the job waited for unreachable stores,
-    in seconds. `waiting_since` is when it began to wait; None if it does not wait.
+    `reasons` has an explanation for each failed store. `waited` is the time in seconds for which the job has
+    waited for unreachable stores. `waiting_since` is when it began to wait; None if it does not wait.
     """
 
     id: str
@@ -52,12 +52,12 @@ class Job:
 
     @property
     def is_open(self) -> bool:
-        """Whether the job has not ended."""
+        """True if the job has not ended."""
         return self.status in (JobStatus.PENDING, JobStatus.PROCESSING)
 
     @property
     def makes_image(self) -> bool:
-        """Whether the job was asked for together with a new image, whose fields are the order's `asked`."""
+        """True if the job was created with a new image, whose fields are the order's `asked`."""
         return "asked" in self.order
 
 
@@ -65,8 +65,8 @@ class Job:
 class OpenJob:
     """A job that has not ended. A process holds it until `lease_until`; None if no process has taken it yet.
 
-    `waits` says that an upload attempt of a dead process must be swept first. `not_before` is when a job that
-    waits for a store may be tried again.
+    `waits` is true if an upload attempt of a dead process must be swept first. `not_before` is the time of
+    the next retry if the job waits for a store.
     """
 
     job: Job
@@ -77,7 +77,7 @@ class OpenJob:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A page of a list of jobs, and whether more follows."""
+    """A page of a list of jobs. `more` is true if the list continues after it."""
 
     jobs: tuple[Job, ...]
     more: bool

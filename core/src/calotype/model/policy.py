@@ -1,4 +1,4 @@
-"""Who may do what: the one table of rights.
+"""The table of rights: the permissions that each caller has.
 
 A right is a permission that is granted to a principal, on the collection or on one image. The resource tree
 has the grants as ACLs, and each view names the permission that it needs; a view without a permission is
@@ -73,11 +73,11 @@ _READER_ROLES = frozenset({"reader"})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The caller of a request: a user of a project, with roles in lower case. Unknown callers have none.
+    """The caller of a request: a user of a project, with roles in lower case.
 
     `expires` is when the caller's token expires, and `origin` is where the request comes from. Comparisons of
-    callers ignore both. `outside` says that the token has the scope of something without images, such as a
-    domain, and gives no rights.
+    callers ignore both. `outside` is true if the token is scoped to something without images, such as a
+    domain. The caller then has no rights.
     """
 
     user: str | None = None
@@ -95,12 +95,12 @@ class Caller:
 
     @property
     def is_admin(self) -> bool:
-        """Whether the caller has every right."""
+        """True if the caller has every right."""
         return "admin" in self.roles and not self.outside
 
     @property
     def principals(self) -> frozenset[str]:
-        """The principals that the caller is: authenticated, a writer, its project, and each of its roles."""
+        """The caller's principals: authenticated, a writer, its project, and each of its roles."""
         if self.anonymous:
             return frozenset({ANONYMOUS})
         if self.outside:
@@ -154,7 +154,7 @@ def image_grants(image: Image) -> tuple[Grant, ...]:
 
 
 def scope_of(caller: Caller) -> Scope:
-    """Return the scope that has exactly the images that the caller may VIEW."""
+    """Return the scope that contains exactly the images that the caller may VIEW."""
     return Scope.ALL if caller.is_admin else Scope.PUBLIC if caller.anonymous else Scope.VISIBLE
 
 
@@ -165,7 +165,7 @@ def may(caller: Caller, permission: str, grants: Iterable[Grant]) -> bool:
 
 
 def visible_members(caller: Caller, image: Image) -> tuple[Member, ...]:
-    """Return the members that the caller may see: all of its own images', and itself of others'."""
+    """Return the members that the caller may see: all if it is the owner or an admin, else only itself."""
     if caller.is_admin or (image.owner is not None and caller.project == image.owner):
         return image.members
     return tuple(member for member in image.members if member.project == caller.project)
@@ -177,7 +177,7 @@ def sees_deleted(caller: Caller) -> bool:
 
 
 def sees_job(caller: Caller, owner: str | None) -> bool:
-    """Return whether the caller may see a job of this project's."""
+    """Return whether the caller may see a job of the project `owner`."""
     return caller.is_admin or (owner is not None and owner == caller.project)
 
 
@@ -238,4 +238,4 @@ def project_readers(project: str) -> str:
 
 def project_writers(project: str) -> str:
     """Return the principal for the users of a project that may change something."""
-    return f"writers:{project}"  # a suffix could be part of another project's name
+    return f"writers:{project}"  # not a suffix, because that could be part of another project's name

@@ -1,12 +1,14 @@
 """The names of properties: reserved names, the spelling in headers, and which properties fit into headers.
 
-A JSON document can have any name of printable ASCII. The names of headers have no case, `-` and `_` are the
-same in them, and some characters are not allowed. So the header dialects spell a name in lower case and with
-`_`. That spelling stands for the one property of the image whose name folds to it. If several do, only a name
-that is in this form already is spelled so, and the others are percent-encoded.
+In a JSON document, a name can have any printable ASCII characters. In a header, upper and lower case are
+equal, `-` and `_` are equal, and some characters are not allowed. So the header dialects fold a name: they
+write it in lower case and with `_`. A folded name stands for the image's property whose name folds to it. If
+several names fold to the same form, only a name that already has this form appears unchanged. The others are
+percent-encoded.
 
-JSON documents can also be longer than headers, because proxies and clients limit the length of a header, the
-length of all headers, and their number. So headers show the properties that fit, and how many are left out.
+JSON documents can also hold larger properties than headers can, because proxies and clients limit the length
+of a header, the length of all headers, and their number. So headers show the properties that fit, and the
+number of those that are left out.
 """
 
 from __future__ import annotations
@@ -40,30 +42,31 @@ SERVER_FIELDS = frozenset(
 _OTHER_MEANING = frozenset({"location", "locations", "deleted", "deleted_at"})
 _RESERVED = SERVER_FIELDS | _OTHER_MEANING | FIELDS.keys() | {"id", "tags"}
 _RESERVED_PREFIX = "os_glance"
-#: The most bytes of a property in headers, with its name. Apache, aiohttp and others refuse over 8,190.
+#: Maximum size of a property with its name, in bytes. Apache, aiohttp and others refuse more than 8,190.
 HEADER_MAX = 8000
-#: The most bytes of all properties in headers. Our nginx.conf allows twice as many for all headers.
+#: Maximum size of all properties in headers, in bytes. Our nginx.conf allows twice this for all headers.
 HEADERS_MAX = 32768
-#: The most properties in headers. Python's HTTP clients refuse more than 100 headers.
+#: Maximum number of properties in headers. Python's HTTP clients refuse more than 100 headers.
 HEADER_COUNT_MAX = 70
-#: Characters that are percent-encoded in a header's name: all but the caseless token characters of RFC 9110.
+#: Characters that are percent-encoded in a header's name: all that cannot occur in a folded RFC 9110 token.
 _ENCODED = re.compile(r"[^a-z0-9!#$&'*+.^_`|~]")
 
 
 def is_reserved(name: str) -> bool:
-    """Return whether no property may have this name, because clients take it for a field of the image."""
+    """Return whether the name is reserved, because clients would take the property for an image field."""
     return name in _RESERVED or name.startswith(_RESERVED_PREFIX)
 
 
 def fold(name: str) -> str:
-    """Return the common form of all names that are the same in a header."""
+    """Return the folded form of a name. Names with the same folded form are equal in a header."""
     return name.lower().replace("-", "_")
 
 
 def by_folded_name(names: Iterable[str]) -> dict[str, str]:
-    """Return the name that each folded form stands for. A form that several names share stands for none.
+    """Map each folded form to the name that it stands for.
 
-    A name that is in the folded form itself always stands for itself.
+    A form that several names share is left out, unless one of them is equal to the form. It then stands for
+    that name.
     """
     found: dict[str, str] = {}
     shared: set[str] = set()
@@ -77,14 +80,14 @@ def by_folded_name(names: Iterable[str]) -> dict[str, str]:
 
 
 def header_names(names: Iterable[str]) -> dict[str, str]:
-    """Return the spelling in headers of each of an image's properties. No two are equal."""
+    """Map the name of each property of an image to its spelling in headers. No two spellings are equal."""
     listed = list(names)
     plain = by_folded_name(listed)
     return {name: _encoded(fold(name) if plain.get(fold(name)) == name else name) for name in listed}
 
 
 def omitted_from_headers(properties: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the properties that do not fit into headers, which are the longest ones."""
+    """Return the names of the properties that do not fit into headers. The longest are left out first."""
     sizes = {
         name: len(spelled) + len(properties[name].encode())
         for name, spelled in header_names(properties).items()
@@ -101,7 +104,7 @@ def omitted_from_headers(properties: Mapping[str, str]) -> frozenset[str]:
 
 
 def from_header(spelled: str) -> str:
-    """Return the name that a header spells. The property that it stands for depends on the image."""
+    """Return the name that a header spells. The property that it refers to depends on the image."""
     return urllib.parse.unquote(fold(spelled), encoding="latin-1")
 
 

@@ -14,10 +14,10 @@ from calotype.model.jobs import JobStatus
 class Scope(enum.Enum):
     """The set of images that a list or a search is restricted to."""
 
-    PUBLIC = enum.auto()  #: public ones
-    #: Public ones, the project's own, those shared with it, and others' community images.
+    PUBLIC = enum.auto()  #: public images
+    #: Public and community images, the project's own images, and the images that are shared with it.
     VISIBLE = enum.auto()
-    ALL = enum.auto()  #: everybody's
+    ALL = enum.auto()  #: all images
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Condition:
     value: Any
 
 
-#: The condition of lists without hidden images.
+#: The condition that hides hidden images from a list.
 SHOWN = Condition("os_hidden", "eq", False)
 
 
@@ -45,9 +45,9 @@ class SortKey:
 class ImageQuery:
     """A query for images that are in the scope, and meet all conditions and have all tags and properties.
 
-    VISIBLE is the view of `project`. A shared image is in it if the project's answer is in `memberships`.
-    With `community` the list has community images of other projects. `after` is the `position` of the last
-    image of the page before.
+    The scope VISIBLE is that of `project`. It contains a shared image if the project's answer is in
+    `memberships`, and community images of other projects if `community` is true. `after` is the `position` of
+    the last image of the previous page.
     """
 
     scope: Scope
@@ -67,7 +67,7 @@ class ImageQuery:
 class JobQuery:
     """A query for jobs. None matches every value.
 
-    `after` is the `job_position` of the last job of the page before.
+    `after` is the `job_position` of the last job of the previous page.
     """
 
     status: JobStatus | None = None

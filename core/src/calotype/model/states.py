@@ -1,6 +1,6 @@
 """The state table of images.
 
-                  upload               bytes are there                 deactivate
+                  upload               upload complete                 deactivate
 reserve -> queued -------> saving ---------------------> active <-----> deactivated
            ^ ^  |            | the upload fails            ^ ^
            | |  |  register  |                             | |
@@ -24,7 +24,7 @@ from collections.abc import Mapping
 
 
 class Status(enum.StrEnum):
-    """Where an image is in its life. `NEXT` is the state table."""
+    """The status of an image. `NEXT` is the state table."""
 
     QUEUED = "queued"
     SAVING = "saving"

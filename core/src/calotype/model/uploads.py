@@ -18,11 +18,11 @@ _KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\.[0-9a-f]{12}", 
 
 @dataclass(frozen=True, slots=True)
 class UploadAttempt:
-    """One try to write an image's bytes to a store.
+    """One attempt to write an image's bytes to a store.
 
-    `image` waits for the bytes, and its status becomes `on_success` or `on_failure`. `key` is the blob's, and
-    unique to this attempt. `length` is the announced number of bytes, if any. `caller` sends the bytes; None
-    if a job does.
+    `image` waits for the bytes, and its status becomes `on_success` or `on_failure`. `key` is the key of the
+    blob, which no other attempt has. `length` is the announced number of bytes, if any. `caller` is the
+    sender of the bytes; None if a job writes them.
     """
 
     image: Image
@@ -48,5 +48,5 @@ def new_key(image_id: str) -> str:
 
 
 def keys_in(location: str) -> set[str]:
-    """Return the keys that a location contains, whatever its driver's form of locations."""
+    """Return the keys that a location contains, in any driver's form of locations."""
     return set(_KEY.findall(unquote(location).lower()))

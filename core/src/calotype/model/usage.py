@@ -10,7 +10,7 @@ from calotype.model.findings import FindingCount
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that a project may use; None for no limit."""
+    """The limits on a project's usage. None means that there is no limit."""
 
     bytes: int | None = None
     images: int | None = None

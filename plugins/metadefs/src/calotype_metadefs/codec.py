@@ -89,7 +89,7 @@ def _draft(kind: Kind, given: Mapping[str, Any]) -> DefinitionDraft:
 
 
 def read_listing(request: Request, most: int) -> NamespaceQuery:
-    """Return the query for the page that a request asks for, of at most `most` namespaces.
+    """Return the query for the page that a request asks for, with at most `most` namespaces.
 
     Raises:
         InvalidRequest: a parameter breaks a rule.
@@ -113,7 +113,7 @@ def read_listing(request: Request, most: int) -> NamespaceQuery:
 
 
 def _read_sort(request: Request, name: str) -> SortKey:
-    """Return the key that a list is sorted by: its `name`, or one of the times."""
+    """Return the sort key of the query: the field `name`, `created_at` or `updated_at`."""
     query = request.GET
     key = read_choice(query, "sort_key", (name, "created_at", "updated_at"), "created_at")
     return SortKey(str(key), read_choice(query, "sort_dir", ("asc", "desc"), "desc") == "desc")
@@ -148,7 +148,7 @@ def tags_asked_for(request: Request, tags: Iterable[Definition]) -> list[Definit
 def namespace_document(
     namespace: Namespace, contents: Sequence[Definition], resource_type: str | None = None
 ) -> dict[str, Any]:
-    """Return a namespace as JSON values, with those of its definitions that are given.
+    """Return a namespace as JSON values, with the given definitions.
 
     The names of properties get the prefix that the namespace has for `resource_type`.
     """

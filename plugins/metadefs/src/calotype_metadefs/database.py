@@ -1,6 +1,6 @@
 """Metadata definitions in the database: records, queries, and the verbs of a unit of work.
 
-A namespace holds definitions of four kinds, and each kind has names of its own. A unit that changes the
+A namespace holds definitions of four kinds. A name is unique within its kind. A unit that changes the
 contents of a namespace locks the namespace's row first.
 """
 
@@ -36,7 +36,7 @@ class Kind(enum.StrEnum):
     OBJECT = "object"
     PROPERTY = "property"
     TAG = "tag"
-    ASSOCIATION = "association"  #: has the name of the resource type that the namespace is associated with
+    ASSOCIATION = "association"  #: named after the resource type that the namespace is associated with
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ class ResourceType:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceQuery:
-    """A query for namespaces. With `resource_types` a namespace is associated with at least one of them.
+    """A query for namespaces. If it has `resource_types`, a namespace must be associated with one of them.
 
-    `sort` ends with the name, which makes the order total. `after` is the `position` of the last namespace of
-    the page before.
+    `sort` ends with the name, so that the order is unique. `after` is the `position` of the last namespace of
+    the previous page.
     """
 
     scope: Scope
@@ -91,7 +91,7 @@ class NamespaceQuery:
     after: Mapping[str, Any] | None = None
 
     def position(self, namespace: Namespace) -> dict[str, Any]:
-        """Return the position of a namespace in this list: the values that it is sorted by."""
+        """Return the position of a namespace in this list: the namespace's values of the sort keys."""
         return {
             key.field: namespace.name if key.field == "namespace" else getattr(namespace, key.field)
             for key in self.sort
@@ -100,7 +100,7 @@ class NamespaceQuery:
 
 @dataclass(frozen=True, slots=True)
 class NamespacePage:
-    """A page of a list of namespaces, and whether more follows."""
+    """A page of a list of namespaces. `more` is true if the list continues after it."""
 
     namespaces: list[Namespace]
     more: bool
@@ -110,12 +110,12 @@ class Definitions(Queries):
     """The queries for namespaces, definitions and resource types; shared by all threads."""
 
     def namespace(self, name: str) -> Namespace | None:
-        """Return the namespace with this name."""
+        """Return the namespace with this name; None if there is none."""
         row = self._first(select(_NAMESPACES).where(_NAMESPACES.c.namespace == name))
         return None if row is None else Namespace(*row)
 
     def page(self, listing: NamespaceQuery) -> NamespacePage:
-        """Return a page of the namespaces that a listing asks for."""
+        """Return a page of the namespaces that match the query."""
         if listing.limit == 0:
             return NamespacePage([], more=False)
         conditions = [list(_conditions(listing))]
@@ -123,7 +123,7 @@ class Definitions(Queries):
         return NamespacePage([Namespace(*row) for row in rows[: listing.limit]], len(rows) > listing.limit)
 
     def contents(self, namespaces: Iterable[Namespace], *kinds: Kind) -> dict[int, list[Definition]]:
-        """Return the definitions in each namespace by its id, of all kinds or of these, sorted by name."""
+        """Return each namespace's definitions, by its id; only those of `kinds` if any are given."""
         found: dict[int, list[Definition]] = {namespace.id: [] for namespace in namespaces}
         for row in self._all(_contents(list(found), kinds)) if found else ():
             found[row.namespace_id].append(_definition(row))
@@ -139,7 +139,7 @@ class Definitions(Queries):
             yield from ((one, found[one.id]) for one in some)
 
     def find(self, namespace: Namespace, kind: Kind, name: str) -> Definition | None:
-        """Return the definition with this name."""
+        """Return the definition with this kind and name; None if there is none."""
         row = self._first(_contents([namespace.id], [kind]).where(_DEFINITIONS.c.name == name))
         return None if row is None else _definition(row)
 
@@ -189,7 +189,7 @@ class LockedNamespace(UnitPart):
         """Insert definitions of one kind, given as their bodies by name.
 
         Raises:
-            DuplicateDefinition: the namespace has one with such a name already.
+            DuplicateDefinition: a definition of this kind has one of the names already.
         """
         at = now()
         common = {"namespace_id": self.namespace.id, "kind": kind, "created_at": at, "updated_at": at}
@@ -237,7 +237,7 @@ def add_resource_types(connection: Connection, names: Iterable[str]) -> None:
     """Insert resource types.
 
     Raises:
-        LockConflict: another process has inserted one of them meanwhile.
+        LockConflict: another process has just inserted one of them.
     """
     at = now()
     try:
@@ -248,7 +248,7 @@ def add_resource_types(connection: Connection, names: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _unique(*names: str) -> Iterator[None]:
-    """Raise DuplicateDefinition if the statement in the block meets a name that is taken."""
+    """Raise DuplicateDefinition if the statement in the block fails because a name is taken."""
     try:
         yield
     except IntegrityError:

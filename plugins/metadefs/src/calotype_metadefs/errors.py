@@ -1,4 +1,4 @@
-"""The errors of metadata definitions. They are kinds of the core's errors, whose status the API knows."""
+"""The errors of metadata definitions. They subclass the core's errors, which the API maps to statuses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from calotype.model.errors import Conflict, NotFound
 
 
 class NamespaceNotFound(NotFound):
-    """There is no such namespace, or it is gone."""
+    """There is no such namespace, or it was deleted."""
 
     def __init__(self) -> None:
         super().__init__("Namespace not found")
@@ -19,4 +19,4 @@ class DuplicateDefinition(Conflict):
 
     def __init__(self, names: Collection[str]):
         given = ", ".join(list(names)[:3])[:200]
-        super().__init__(f"The name is taken already: {given}")
+        super().__init__(f"The name is taken already: {given}. Use another name.")

@@ -1,4 +1,4 @@
-"""The resource tree below /v2/metadefs. It contains only what the caller may see."""
+"""The resource tree below /v2/metadefs. It contains only the resources that the caller may see."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from calotype_metadefs.verbs import SHORT_MAX, is_name
 
 
 class Metadefs(Resource):
-    """/v2/metadefs"""
+    """/v2/metadefs: the root of the metadata definitions."""
 
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in GRANTS]
 
@@ -26,18 +26,18 @@ class Metadefs(Resource):
 
 
 class Schemas(Resource):
-    """/v2/schemas/metadefs"""
+    """/v2/schemas/metadefs: the JSON schemas by name."""
 
     def __getitem__(self, name: str) -> Resource:
         return Schema(self.request, name, self, self.request.registry[SCHEMAS].documents[name])
 
 
 class ResourceTypes(Resource):
-    """/v2/metadefs/resource_types"""
+    """/v2/metadefs/resource_types: all resource types."""
 
 
 class Namespaces(Resource):
-    """/v2/metadefs/namespaces"""
+    """/v2/metadefs/namespaces: the namespaces by name."""
 
     def __getitem__(self, name: str) -> NamespaceResource:
         namespace = visible_namespace(self.request, name)
@@ -54,7 +54,7 @@ def visible_namespace(request: Request, name: str) -> Namespace | None:
 
 
 class InNamespace(Resource):
-    """A resource with the namespace as it was when the request arrived."""
+    """A resource in a namespace. It has the namespace as it was when the request arrived."""
 
     def __init__(self, request: Request, name: str, parent: Resource, namespace: Namespace):
         super().__init__(request, name, parent)
@@ -62,7 +62,7 @@ class InNamespace(Resource):
 
 
 class NamespaceResource(InNamespace):
-    """/v2/metadefs/namespaces/NAMESPACE"""
+    """/v2/metadefs/namespaces/NAMESPACE: a namespace."""
 
     def __acl__(self) -> list[Any]:
         grants = namespace_grants(self.namespace)
@@ -79,7 +79,7 @@ class Part(InNamespace):
 
 
 class Several(Part):
-    """All definitions of a kind. Its children are single ones, which need not exist."""
+    """All definitions of a kind. Its children are single definitions, which need not exist."""
 
     one: ClassVar[type[Part]]
 
@@ -88,49 +88,49 @@ class Several(Part):
 
 
 class Object(Part):
-    """.../objects/NAME"""
+    """.../objects/NAME: an object."""
 
     kind = Kind.OBJECT
 
 
 class Objects(Several):
-    """.../objects"""
+    """.../objects: the objects of a namespace."""
 
     kind, one = Kind.OBJECT, Object
 
 
 class Property(Part):
-    """.../properties/NAME"""
+    """.../properties/NAME: a property."""
 
     kind = Kind.PROPERTY
 
 
 class Properties(Several):
-    """.../properties"""
+    """.../properties: the properties of a namespace."""
 
     kind, one = Kind.PROPERTY, Property
 
 
 class Tag(Part):
-    """.../tags/NAME"""
+    """.../tags/NAME: a tag."""
 
     kind = Kind.TAG
 
 
 class Tags(Several):
-    """.../tags"""
+    """.../tags: the tags of a namespace."""
 
     kind, one = Kind.TAG, Tag
 
 
 class Association(Part):
-    """.../resource_types/NAME"""
+    """.../resource_types/NAME: an association with a resource type."""
 
     kind = Kind.ASSOCIATION
 
 
 class Associations(Several):
-    """.../resource_types"""
+    """.../resource_types: the associations of a namespace."""
 
     kind, one = Kind.ASSOCIATION, Association
 

@@ -1,8 +1,8 @@
-"""Who may do what with metadata definitions, in the terms of `calotype.model.policy`.
+"""The rights over metadata definitions, in the terms of `calotype.model.policy`.
 
 Only administrators have the right DEFINE, which is to create, change and remove definitions. Every caller
-that may list may also VIEW a public namespace. Only its owner's project and administrators may VIEW a private
-one. For all others it does not exist.
+that may list may also VIEW a public namespace. Only the project that owns it and administrators may VIEW a
+private one. For all other callers, it does not exist.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from calotype_metadefs.database import Namespace
 
 DEFINE = "define"
 
-#: Rights over all namespaces.
+#: The rights over all namespaces.
 GRANTS = (Grant(ADMIN, frozenset({DEFINE})),)
 
 

@@ -107,7 +107,7 @@ _NEW_TAGS = {
 
 
 class MetadefSchemas:
-    """The schemas, built once. `documents` has them by name, for clients."""
+    """The schemas, compiled once. `documents` has the schemas that clients fetch, by name."""
 
     def __init__(self) -> None:
         namespace = {
@@ -121,7 +121,7 @@ class MetadefSchemas:
         one_property = {"name": "property", **_named(_PROPERTY, "title", "type")}
         tag = {"name": "tag", **_named(_TAG)}
         properties = several("properties", one_property, paged=True)
-        properties["properties"]["properties"] = _PROPERTIES  # an object by name, unlike the others
+        properties["properties"]["properties"] = _PROPERTIES  # an object, not an array
         self.documents: Mapping[str, dict[str, Any]] = {
             "namespace": namespace,
             "namespaces": several("namespaces", namespace, paged=True),
@@ -144,10 +144,10 @@ class MetadefSchemas:
         }
 
     def check(self, name: str, document: object) -> None:
-        """Return if the document is a namespace, tags, or a definition of a Kind; raises InvalidRequest."""
+        """Check a document against the schema "namespace", "tags" or of a Kind; raises InvalidRequest."""
         check_document(self._compiled[name], document, name)
 
 
 def includeme(config: Configurator) -> None:
-    """Build the schemas."""
+    """Build the schemas, and register them in the application's registry."""
     config.registry[SCHEMAS] = MetadefSchemas()

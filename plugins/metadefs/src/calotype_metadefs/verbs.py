@@ -1,6 +1,6 @@
 """The verbs on metadata definitions: keys and values that are useful on images, flavors and volumes.
 
-The service only keeps definitions, for dashboards and clients to show. It checks no image against them. Each
+The service only stores definitions, for dashboards and clients to show. It checks no image against them. Each
 verb that changes something checks the caller's right in its unit of work. Nothing here knows HTTP.
 
 A namespace holds definitions of four kinds (`Kind`). A protected namespace cannot be deleted, and nothing can
@@ -35,14 +35,14 @@ from calotype_metadefs.database import (
 )
 from calotype_metadefs.rights import DEFINE, GRANTS
 
-#: The most characters of the name of a namespace or of a resource type.
+#: Maximum length of the name of a namespace or of a resource type, in characters.
 SHORT_MAX = 80
-#: The most characters of any other name.
+#: Maximum length of any other name, in characters.
 NAME_MAX = 255
 DESCRIPTION_MAX = 500
-#: The most definitions of one kind in a namespace, and the most resource types.
+#: Maximum number of definitions of one kind in a namespace, and of resource types.
 ITEMS_MAX = 1000
-#: The most bytes of all definitions in a namespace: as many as one document may have.
+#: Maximum size of all definitions in a namespace, in bytes. A JSON document has the same limit.
 BYTES_MAX = 1 << 20
 
 _NAME_LENGTHS = {Kind.ASSOCIATION: SHORT_MAX}
@@ -66,7 +66,7 @@ class DefinitionDraft:
 class NamespaceDraft:
     """A whole namespace as a client sends it.
 
-    Without an `owner` a new namespace belongs to the caller's project, and any other keeps its owner.
+    If `owner` is None, a new namespace belongs to the caller's project, and an existing one keeps its owner.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Metadefs:
         """Begin a unit of work on a namespace.
 
         Raises:
-            NotAllowed, CallerExpired: the caller may not define, or no longer.
+            NotAllowed, CallerExpired: the caller does not have the right DEFINE, or its token has expired.
             Protected: the unit removes something from a protected namespace.
         """
         with self._database.unit(frees=removes) as unit:
@@ -111,7 +111,7 @@ class Metadefs:
 
         Raises:
             InvalidRequest, RequestTooLarge: the draft breaks a rule.
-            Conflict: two of the definitions have one name.
+            Conflict: two definitions of one kind have the same name.
             DuplicateDefinition: another namespace has the name.
         """
         fields = _checked_fields(draft)
@@ -126,7 +126,7 @@ class Metadefs:
 
     @retry_on_conflict
     def update(self, namespace: Namespace, draft: NamespaceDraft, caller: Caller) -> Namespace:
-        """Set all fields of a namespace to the draft's, and return it. Its definitions stay.
+        """Set all fields of a namespace to the draft's, and return it. Its definitions do not change.
 
         Raises:
             InvalidRequest: the draft breaks a rule.
@@ -152,7 +152,7 @@ class Metadefs:
         return found
 
     def find_property(self, namespace: Namespace, name: str, resource_type: str | None) -> Definition:
-        """Return a property, by the name that it has on a resource type if one is given; raises NotFound."""
+        """Return a property; raises NotFound. With a `resource_type`, `name` begins with its prefix."""
         if resource_type is not None:
             prefix = prefix_for(self.listed(namespace, Kind.ASSOCIATION), resource_type)
             if not name.startswith(prefix):
@@ -161,12 +161,12 @@ class Metadefs:
         return self.find(namespace, Kind.PROPERTY, name)
 
     def listed(self, namespace: Namespace, *kinds: Kind) -> list[Definition]:
-        """Return the definitions in a namespace, of all kinds or of these, sorted by name."""
+        """Return a namespace's definitions, sorted by name; only those of `kinds` if any are given."""
         return self.definitions.contents([namespace], *kinds)[namespace.id]
 
     @retry_on_conflict
     def add(self, namespace: Namespace, draft: DefinitionDraft, caller: Caller) -> Definition:
-        """Add a definition, and return it. An association also creates its resource type if that is new.
+        """Add a definition, and return it. An association also creates its resource type if it is new.
 
         Raises:
             InvalidRequest, RequestTooLarge: the draft breaks a rule.
@@ -183,7 +183,7 @@ class Metadefs:
         """Replace the definition called `old`, and return the new one.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no definition with the name `old`.
             InvalidRequest, RequestTooLarge, DuplicateDefinition: as `add`.
         """
         _check_definitions([draft])
@@ -209,7 +209,7 @@ class Metadefs:
 
     @retry_on_conflict
     def tag(self, namespace: Namespace, names: Sequence[str], caller: Caller, *, keep: bool) -> None:
-        """Add tags, and remove all others unless `keep`.
+        """Add tags, and remove all others first unless `keep` is true.
 
         Raises:
             Protected: the namespace is protected, and a tag would be removed.
@@ -224,24 +224,24 @@ class Metadefs:
             _add(locked, drafts)
 
     def _start_resource_types(self, drafts: Iterable[DefinitionDraft], caller: Caller) -> None:
-        """Insert the resource types that are new, in a unit of their own.
+        """Insert the resource types that are new, in a separate unit.
 
         Raises:
-            RequestTooLarge: there would be too many.
-            LockConflict: another process inserts one of them.
+            RequestTooLarge: there would be more resource types than the limit allows.
+            LockConflict: another process is inserting one of them.
         """
         require(caller, DEFINE, GRANTS)
         wanted = {draft.name for draft in drafts if draft.kind is Kind.ASSOCIATION}
         known = {one.name for one in self.definitions.resource_types()} if wanted else set()
         if new := sorted(wanted - known):
             if len(known) + len(new) > ITEMS_MAX:
-                raise RequestTooLarge(f"There are at most {ITEMS_MAX} resource types.")
+                raise RequestTooLarge(f"There are at most {ITEMS_MAX} resource types: use an existing one.")
             with self._database.unit() as unit:
                 add_resource_types(unit.connection, new)
 
 
 def prefix_for(associations: Iterable[Definition], resource_type: str) -> str:
-    """Return the prefix of property names on a resource type; empty unless the namespace defines one."""
+    """Return the prefix of property names on a resource type; "" if the associations define none."""
     prefixes = (one.body.get("prefix") for one in associations if one.name == resource_type)
     return next(prefixes, None) or ""
 
@@ -261,13 +261,13 @@ def _checked_fields(draft: NamespaceDraft) -> dict[str, Any]:
 
 
 def is_name(name: str, most: int = NAME_MAX) -> bool:
-    """Return whether this may be a name, and so a segment of a path."""
+    """Return whether this is a valid name, which can be a segment of a path."""
     pathless = _NO_NAME.search(name) or name in (".", "..") or name.startswith("@@")
     return 0 < len(name) <= most and not pathless
 
 
 def check_name(what: str, name: str, most: int) -> None:
-    """Return if this may be a name; raises InvalidRequest."""
+    """Check that this is a valid name; raises InvalidRequest."""
     if not is_name(name, most):
         raise InvalidRequest(
             f"Invalid {what}: a name has 1 to {most} characters without slashes and control characters. "
@@ -284,9 +284,9 @@ def _check_definitions(drafts: Sequence[DefinitionDraft]) -> None:
 
 
 def _check_texts(what: str, value: Any) -> None:
-    """Return if no text in a JSON value has control characters; raises InvalidRequest."""
+    """Check that no text in a JSON value has control characters; raises InvalidRequest."""
     if isinstance(value, str):
-        if not value.isprintable() and _NO_TEXT.search(value):  # most texts are, and there may be thousands
+        if not value.isprintable() and _NO_TEXT.search(value):  # isprintable is the faster test
             raise InvalidRequest(f"Invalid {what}: control characters are not allowed.")
     elif isinstance(value, Mapping):
         _check_texts(what, [*value.keys(), *value.values()])
@@ -296,24 +296,27 @@ def _check_texts(what: str, value: Any) -> None:
 
 
 def _add(locked: LockedNamespace, drafts: Sequence[DefinitionDraft]) -> None:
-    """Add definitions, which have been checked, to a namespace if it has room for them."""
+    """Add checked definitions to a namespace; raises RequestTooLarge."""
     _check_size([*locked.contents(), *drafts])
     for kind in Kind:
         locked.add(kind, {draft.name: draft.body for draft in drafts if draft.kind is kind})
 
 
 def _check_size(contents: Sequence[Definition | DefinitionDraft]) -> None:
-    """Return if a namespace may have all these definitions; raises RequestTooLarge."""
+    """Check that a namespace may have all these definitions; raises RequestTooLarge."""
     for kind in Kind:
         if sum(one.kind is kind for one in contents) > ITEMS_MAX:
-            raise RequestTooLarge(f"A namespace has at most {ITEMS_MAX} definitions of the kind {kind}.")
+            raise RequestTooLarge(f"A namespace can have at most {ITEMS_MAX} definitions of the kind {kind}.")
     if sum(len(one.name.encode()) + len(json.dumps(one.body)) for one in contents) > BYTES_MAX:
-        raise RequestTooLarge(f"The definitions of a namespace have at most {BYTES_MAX} bytes together.")
+        raise RequestTooLarge(f"The definitions of a namespace can have at most {BYTES_MAX} bytes together.")
 
 
 def _require_unprotected(namespace: Namespace) -> None:
     if namespace.protected:
-        raise Protected(f"Namespace {namespace.name} is protected, so nothing in it can be deleted.")
+        raise Protected(
+            f"Namespace {namespace.name} is protected. Set protected to false before you delete it or its "
+            "definitions."
+        )
 
 
 def _missing(kind: Kind, name: str) -> str:

@@ -37,7 +37,7 @@ from calotype_metadefs.verbs import DefinitionDraft
 
 @view_config(context=ResourceTypes, method="GET", permission=policy.LIST, decorator=without_body)
 def resource_types(context: ResourceTypes, request: Request) -> Response:
-    """GET /v2/metadefs/resource_types"""
+    """GET /v2/metadefs/resource_types: all resource types."""
     known = request.metadefs.definitions.resource_types()
     return json_response({"resource_types": [codec.resource_type_document(one) for one in known]})
 
@@ -76,7 +76,7 @@ def show_namespace(context: NamespaceResource, request: Request) -> Response:
 
 @view_config(context=NamespaceResource, method="PUT", permission=DEFINE)
 def update_namespace(context: NamespaceResource, request: Request) -> Response:
-    """PUT /v2/metadefs/namespaces/NAMESPACE: set all fields. Missing ones get their defaults."""
+    """PUT /v2/metadefs/namespaces/NAMESPACE: set all fields of a namespace. Missing ones get defaults."""
     draft = codec.read_namespace_fields(read_document(request), request.registry[SCHEMAS])
     return json_response(
         codec.namespace_document(request.metadefs.update(context.namespace, draft, request.caller), ())
@@ -85,7 +85,7 @@ def update_namespace(context: NamespaceResource, request: Request) -> Response:
 
 @view_config(context=NamespaceResource, method="DELETE", permission=DEFINE, decorator=without_body)
 def delete_namespace(context: NamespaceResource, request: Request) -> Response:
-    """DELETE /v2/metadefs/namespaces/NAMESPACE: delete it with its definitions."""
+    """DELETE /v2/metadefs/namespaces/NAMESPACE: delete a namespace with its definitions."""
     request.metadefs.delete(context.namespace, request.caller)
     return nothing()
 
@@ -98,13 +98,13 @@ def associations(context: Associations, request: Request) -> Response:
 
 @view_config(context=Objects, method="GET", permission=policy.VIEW, decorator=without_body)
 def objects(context: Objects, request: Request) -> Response:
-    """GET .../objects"""
+    """GET .../objects: the objects of the namespace."""
     return json_response({"objects": _listed(context, request), "schema": "/v2/schemas/metadefs/objects"})
 
 
 @view_config(context=Properties, method="GET", permission=policy.VIEW, decorator=without_body)
 def properties(context: Properties, request: Request) -> Response:
-    """GET .../properties: an object with the properties by name."""
+    """GET .../properties: a JSON object with the properties by name."""
     listed = request.metadefs.listed(context.namespace, context.kind)
     return json_response({"properties": codec.properties_document(listed)})
 
@@ -133,7 +133,7 @@ def add(context: Several, request: Request) -> Response:
 
 @view_config(context=Tags, method="POST", permission=DEFINE)
 def set_tags(context: Tags, request: Request) -> Response:
-    """POST .../tags: replace all tags, or add some with `X-Openstack-Append: True`."""
+    """POST .../tags: replace all tags. With `X-Openstack-Append: True`, add tags."""
     document = read_document(request)
     request.registry[SCHEMAS].check("tags", document)
     names = [tag["name"] for tag in document["tags"]]
@@ -144,7 +144,7 @@ def set_tags(context: Tags, request: Request) -> Response:
 
 @view_config(context=Tag, method="POST", permission=DEFINE, decorator=without_body)
 def add_tag(context: Tag, request: Request) -> Response:
-    """POST .../tags/NAME"""
+    """POST .../tags/NAME: add a tag."""
     draft = DefinitionDraft(context.kind, str(context.__name__))
     made = request.metadefs.add(context.namespace, draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made), 201)
@@ -161,7 +161,7 @@ def clear(context: Several, request: Request) -> Response:
 
 @view_config(context=Property, method="GET", permission=policy.VIEW, decorator=without_body)
 def show_property(context: Property, request: Request) -> Response:
-    """GET .../properties/NAME: NAME begins with the prefix for `resource_type` if that is given."""
+    """GET .../properties/NAME: the property. With `resource_type`, NAME begins with the prefix for it."""
     name, resource_type = str(context.__name__), request.GET.get("resource_type")
     found = request.metadefs.find_property(context.namespace, name, resource_type)
     return json_response(codec.definition_document(context.namespace, found))
@@ -170,7 +170,7 @@ def show_property(context: Property, request: Request) -> Response:
 @view_config(context=Object, method="GET", permission=policy.VIEW, decorator=without_body)
 @view_config(context=Tag, method="GET", permission=policy.VIEW, decorator=without_body)
 def show(context: Part, request: Request) -> Response:
-    """GET .../KIND/NAME"""
+    """GET .../KIND/NAME: the definition."""
     found = request.metadefs.find(context.namespace, context.kind, str(context.__name__))
     return json_response(codec.definition_document(context.namespace, found))
 
@@ -179,7 +179,7 @@ def show(context: Part, request: Request) -> Response:
 @view_config(context=Property, method="PUT", permission=DEFINE)
 @view_config(context=Tag, method="PUT", permission=DEFINE)
 def replace(context: Part, request: Request) -> Response:
-    """PUT .../KIND/NAME: replace the definition, even its name."""
+    """PUT .../KIND/NAME: replace the definition, including its name."""
     draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
     made = request.metadefs.replace(context.namespace, str(context.__name__), draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made))
@@ -190,6 +190,6 @@ def replace(context: Part, request: Request) -> Response:
 @view_config(context=Property, method="DELETE", permission=DEFINE, decorator=without_body)
 @view_config(context=Tag, method="DELETE", permission=DEFINE, decorator=without_body)
 def remove(context: Part, request: Request) -> Response:
-    """DELETE .../KIND/NAME"""
+    """DELETE .../KIND/NAME: remove the definition."""
     request.metadefs.remove(context.namespace, context.kind, str(context.__name__), request.caller)
     return nothing()

@@ -1,6 +1,6 @@
 """Metadata definitions: namespaces, the definitions in them, and the resource types that clients know.
 
-The tables may exist already, because they were part of the core's schema before this was an extension.
+The tables may exist already, because they belonged to the core's schema before they became an extension.
 """
 
 import datetime
