@@ -79,7 +79,7 @@ def access_tween_factory(
 
 
 def shown(text: str) -> str:
-    """Return a client's text in the form for the log: shortened, and with unsafe characters escaped."""
+    """Return a client's text for the log, shortened and with unsafe characters escaped."""
     cut = text[:_PATH_SHOWN] + ("..." if len(text) > _PATH_SHOWN else "")
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", cut)
 

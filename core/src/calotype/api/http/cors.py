@@ -22,7 +22,7 @@ from calotype.config.settings import Settings
 _REMEMBERED = 3600
 #: Maximum length of an origin in a message, in characters.
 _SHOWN_MAX = 300
-#: A header that every response has, although the access log adds it after this tween.
+#: A header of every response. It is named here, because the access log adds it only after this tween.
 _REQUEST_ID = "x-openstack-request-id"
 
 

@@ -88,7 +88,7 @@ _SENTENCE = {
         "Another request has changed the image, and its status no longer allows this. "
         "Read the image again, and then decide."
     ),
-    token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # without the file's path
+    token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # hides the file's path
 }
 #: Exceptions that are logged where they occur: once for each copy, and not again for each request.
 _REPORTED = (model.NoGoodCopy,)

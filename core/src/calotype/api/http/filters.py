@@ -46,14 +46,14 @@ def choose(problem: str, text: str, choices: Sequence[str]) -> str:
 
 
 def read_choice(query: MultiDict, name: str, choices: Sequence[str], default: str | None) -> str | None:
-    """Return a parameter, which must be one of the choices, or the default; raises InvalidRequest."""
+    """Return a parameter's value, or the default; raises InvalidRequest if it is not one of the choices."""
     return choose(f"Invalid {name}", query[name], choices) if name in query else default
 
 
 def read_sort(query: MultiDict, fields: Mapping[str, str], problem: str = "Invalid") -> tuple[SortKey, ...]:
     """Return the requested sort key, followed by `created_at` and `id`, which make the order total.
 
-    The query names it as `sort_key`, and the direction of all keys as `sort_dir`.
+    The query names the key as `sort_key`, and the direction of all keys as `sort_dir`.
 
     Args:
         fields: the field for each sort key that the client can name.

@@ -72,7 +72,7 @@ def read_document(request: Request) -> Any:
 
 def parse_document(body: bytes) -> Any:
     """Parse bytes as a JSON value; raises InvalidRequest, RequestTooLarge."""
-    # Strings are removed before a second count only if the first is too high, because that takes time.
+    # Removing the strings takes time, so it is only done if the first count is too high.
     if _signs(body) > VALUES_MAX and _signs(_TEXT.sub(b"", body)) > VALUES_MAX:
         raise RequestTooLarge(f"The document has too many values: at most {VALUES_MAX} are allowed.")
     try:

@@ -25,7 +25,7 @@ def compile_schema(schema: Mapping[str, Any]) -> Check:
     The function counts the items of arrays and objects before it checks them. It takes
     about a microsecond for each value.
     """
-    plain = json.loads(json.dumps(schema))  # enum members become strings, which are literals in the code
+    plain = json.loads(json.dumps(schema))  # makes enum members strings, which can be literals
     return fastjsonschema.compile(plain, use_default=False, use_formats=False)
 
 

@@ -41,7 +41,7 @@ def fit(documents: Iterable[tuple[Mapping[str, str], Any]], room: int) -> Fittin
     """Return as many of the first documents as fit into `room` bytes, but at least one if there are any.
 
     Args:
-        documents: each document, after the parameters of the link that continues behind it.
+        documents: pairs of link parameters and a document; the link continues after the document.
     """
     texts: list[bytes] = []
     last, size = None, 0

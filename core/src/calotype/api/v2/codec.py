@@ -118,8 +118,9 @@ def image_document(
 ) -> dict[str, Any]:
     """Return an image as JSON values, with the state of its last job.
 
-    The stores with the highest of the `weights` are listed first. A property with the name of a field, which
-    earlier versions of Calotype allowed, is omitted, because a client would take it for the field.
+    `weights` has the weights of the stores: the heaviest store is listed first. A property with the name of a
+    field, which earlier versions of Calotype allowed, is omitted, because a client would take it for the
+    field.
     """
     document: dict[str, Any] = {
         **{name: value for name, value in image.properties.items() if not is_reserved(name)},

@@ -122,7 +122,7 @@ class Audit(_ForAdministrators):
 
 
 class Task(_ForAdministrators):
-    """/v2/tasks/ID: a task, even if it does not exist, because only administrators may learn that"""
+    """/v2/tasks/ID: a task. It may not exist, because only administrators may learn whether it does."""
 
 
 class Tasks(_ForAdministrators):

@@ -87,7 +87,7 @@ def page_response(
     The page ends early if it reaches the maximum size of a response.
 
     Args:
-        documents: each document, after the parameters of the link that continues behind it.
+        documents: pairs of link parameters and a document; the link continues after the document.
         more: whether the list continues after these documents.
     """
     shown = fit(documents, request.settings.list_bytes)
