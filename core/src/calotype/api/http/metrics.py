@@ -58,7 +58,7 @@ class Metrics:
         self._add(partial(_scrub_gauges, database, scrub_period))
 
     def collect_stores(self, stores: Catalog, probes: Probes) -> None:
-        """Add the gauges of the stores: the state last seen, and the number of hanging calls."""
+        """Add the gauges of the stores: the last observed state, and the number of hanging calls."""
         self._add(partial(_store_gauges, stores, probes))
 
     def _add(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:

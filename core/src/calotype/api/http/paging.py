@@ -86,7 +86,7 @@ def read_marker(
 def read_image_marker(
     request: Request, sort: Sequence[SortKey], missing: str, *, deleted: bool = False
 ) -> Mapping[str, Any] | None:
-    """Return the position after the image that the marker names, as `read_marker` does.
+    """Return the position of the image that the marker names, or None for the first page.
 
     Args:
         deleted: whether the marker can name a deleted image.

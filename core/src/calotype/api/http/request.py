@@ -71,7 +71,7 @@ class Request(pyramid.request.Request):
     response: Response
     context: Any
     subpath: tuple[str, ...]
-    #: When the caller was last identified, on the monotonic clock.
+    #: The time of the caller's last identification, on the monotonic clock.
     identified_at: float
 
     @cached_property
@@ -142,7 +142,7 @@ class Request(pyramid.request.Request):
 
     @cached_property
     def has_body(self) -> bool:
-        """True if the request has a body that is not empty. Reading this waits for the first chunk.
+        """True if the request has a body that is not empty. If it is chunked, wait for the first chunk.
 
         A view reads this only after the caller's rights are checked, because a client may wait for
         100 Continue before it sends the body.

@@ -62,7 +62,7 @@ def read_draft(request: Request) -> ImageFields:
 
 
 def read_document_draft(document: Any) -> ImageFields:
-    """Return the fields in a JSON document, wrapped in `image` or not; unknown keys are ignored."""
+    """Return the fields in a JSON document, with or without the wrapper `image`; unknown keys are ignored."""
     values = document.get("image", document) if isinstance(document, dict) else None
     if not isinstance(values, dict):
         raise InvalidRequest("The document is not an object.")
