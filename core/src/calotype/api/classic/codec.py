@@ -1,7 +1,7 @@
 """The codec of the classic dialect: read headers into fields, and write images as headers and JSON.
 
-As in the first API, `type` is a view of the disk and container formats, null is `None` in headers, and fields
-that the server sets are ignored, like unknown ones.
+As in the first API, `type` is derived from the disk and container formats, and null is `None` in headers.
+Fields that only the server sets are ignored, and so are unknown ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from calotype.model.images import Image, Visibility
 
 log = logging.getLogger(__name__)
 
-#: Classic `type` -> disk and container format.
+#: The disk and container format for each classic `type`.
 _FORMATS = {
     "kernel": {"disk_format": "aki", "container_format": "aki"},
     "ramdisk": {"disk_format": "ari", "container_format": "ari"},
@@ -29,7 +29,7 @@ _FORMATS = {
 }
 _INTEGERS = ("min_disk", "min_ram")
 _TEXTS = ("name", "disk_format", "container_format")
-#: Fields that a client can set. Those in `_IGNORED` may be sent back, and are ignored.
+#: Fields that a client can set. It can also send the fields in `_IGNORED`, which have no effect.
 _SETTABLE = frozenset({"id", "type", "is_public", "protected", "size", "store", "location"}).union(
     _INTEGERS, _TEXTS
 )

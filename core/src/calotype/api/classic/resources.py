@@ -6,7 +6,7 @@ from calotype.api.http.resources import ImageCollection, ImageResource
 
 
 class ClassicImage(ImageResource):
-    """/images/ID"""
+    """/images/ID: an image"""
 
 
 class ClassicImages(ImageCollection):

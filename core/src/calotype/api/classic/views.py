@@ -1,7 +1,7 @@
 """The views of the classic dialect: each reads headers, calls one verb, and returns the response.
 
-A request that creates an image, or completes a reserved one, has a body, names a location, or has neither. An
-empty chunked body counts as none.
+A request that creates an image, or completes a reserved one, either has a body, or names a location, or does
+neither. An empty body counts as no body, even if it is chunked.
 """
 
 from __future__ import annotations
@@ -107,13 +107,13 @@ def show(context: ClassicImage, request: Request) -> Response:
 
 @view_config(context=ClassicImage, method="DELETE", permission=policy.DELETE)
 def delete(context: ClassicImage, request: Request) -> Response:
-    """DELETE /images/ID: 200 without a body."""
+    """DELETE /images/ID: delete the image, and answer 200 without a body."""
     request.lifecycle.delete(context.image, request.caller)
     return Response(content_type="text/plain", charset="utf-8")
 
 
 def _give(request: Request, image: Image | None) -> dict[str, Any] | None:
-    """Give an image the bytes that the request has or names; return None if it does neither."""
+    """Store the request's body or register its location, and return the record; None if it has neither."""
     if request.has_body:
         body = upload_body(request)
         return _image(request.lifecycle.upload(_change(request, image), body))
@@ -132,7 +132,7 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _error_form(request: Request, status: int, text: str) -> Response:
-    """Return an error like the first API: in text/plain, and with one sentence for every 404."""
+    """Return an error as the first API did: in text/plain, and with "Image not found" for "Not found"."""
     return errors.plain_text(request, status, "Image not found" if text == "Not found" else text)
 
 

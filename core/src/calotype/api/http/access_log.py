@@ -1,4 +1,4 @@
-"""The tween around every request: it writes the access log, and makes the worker replaceable."""
+"""The tween around every request: it writes the access log, and lets the server replace a waiting worker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("calotype.access")
 
 
 class _Counted:
-    """A request body that counts the bytes read, because fewer than announced may arrive."""
+    """A request body that counts the bytes read, because a client can send fewer than it announced."""
 
     def __init__(self, body: Any):
         self.count = 0
@@ -44,12 +44,12 @@ _PATH_SHOWN = 300
 def access_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """Log the caller, method, path, status, bytes and milliseconds of each request."""
+    """Return the tween, which logs each request: its caller, method, path, status, bytes and milliseconds."""
 
     def access_tween(request: Request) -> Response:
         began = time.perf_counter()
         body = request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"])
-        # Only our own server can replace a worker that waits.
+        # Only Calotype's server can replace a worker that waits; with any other server, the key is missing.
         token = STAND_IN.set(request.environ.get("calotype_server.release_worker", contextlib.nullcontext))
         try:
             response = handler(request)
@@ -79,7 +79,7 @@ def access_tween_factory(
 
 
 def shown(text: str) -> str:
-    """Return a text of a client for the log: shortened, and with unsafe characters escaped."""
+    """Return a client's text for the log, shortened and with unsafe characters escaped."""
     cut = text[:_PATH_SHOWN] + ("..." if len(text) > _PATH_SHOWN else "")
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", cut)
 

@@ -16,10 +16,10 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def refuse_other_methods(config: Configurator) -> None:
-    """Answer 405 for every resource that has views, but none for the method of the request.
+    """Answer 405 if a resource has views, but none of them accepts the method of the request.
 
-    Call this after all views are registered. A caller without the permission `methods_shown_with` of the
-    resource gets the same 401, 403 or 404 as for an allowed method.
+    Call this after all views are registered. A caller who lacks the resource's permission
+    `methods_shown_with` gets the same 401, 403 or 404 as for an allowed method.
     """
     config.commit()
     for (context, name), methods in _find_methods(config).items():
@@ -28,7 +28,7 @@ def refuse_other_methods(config: Configurator) -> None:
 
 
 def _find_methods(config: Configurator) -> dict[tuple[type[Resource], str], set[str]]:
-    """Return the methods by resource class and view name, except where a view accepts every method."""
+    """Return the methods by resource class and view name, without names whose view accepts every method."""
     found: dict[tuple[type[Resource], str], set[str]] = {}
     takes_all = set()
     for entry in config.introspector.get_category("views"):

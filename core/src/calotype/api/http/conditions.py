@@ -1,4 +1,4 @@
-"""Conditional requests for an image's bytes: If-Match and so on, in the order of RFC 9110 13.2.2."""
+"""Conditional requests for an image's bytes, such as If-Match. RFC 9110 13.2.2 defines the order."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ _TAGS = re.compile(r'(W/)?"([^"]*)"')
 
 
 class PreconditionFailed(Exception):
-    """The image has other bytes than the request asks for."""
+    """The image's bytes do not meet the condition of the request."""
 
     def __init__(self) -> None:
-        super().__init__("The image has other bytes than If-Match or If-Unmodified-Since asks for.")
+        super().__init__(
+            "The image's bytes do not meet the condition in If-Match or If-Unmodified-Since. "
+            "Read the image again, and then decide."
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """The ETag and the date of an image's bytes. Both are strong: an active image's bytes never change.
+    """The ETag and the modification date of an image's bytes.
+
+    Both are strong validators, because the bytes of an active image never change.
 
     `etag` has no quotes, and is None if no digest is known. `modified` has whole seconds, like dates in
     headers.
@@ -34,7 +39,7 @@ class Validators:
 
     @classmethod
     def of(cls, image: Image) -> Validators:
-        """Return the validators of an image; without `activated_at`, the date is `created_at`."""
+        """Return an image's validators. The date is `activated_at`, or `created_at` if there is none."""
         since = image.activated_at or image.created_at
         return cls(image.checksum or image.os_hash_value, since.replace(microsecond=0))
 
@@ -42,7 +47,7 @@ class Validators:
         """Return whether the client already has these bytes, so that its GET or HEAD gets 304.
 
         Raises:
-            PreconditionFailed: the client asks for other bytes.
+            PreconditionFailed: the bytes do not meet the condition in If-Match or If-Unmodified-Since.
         """
         given = request.environ.get
         if tags := given("HTTP_IF_MATCH"):
@@ -58,7 +63,7 @@ class Validators:
         return date is not None and self.modified <= date
 
     def allow_range(self, request: Request) -> bool:
-        """Return whether Range counts: If-Range is absent, or names these bytes."""
+        """Return whether the header Range applies: If-Range is absent, or matches these bytes."""
         given = request.environ.get("HTTP_IF_RANGE")
         if not given:
             return True
@@ -72,7 +77,7 @@ class Validators:
 
 
 def _read_date(text: str | None) -> datetime.datetime | None:
-    """Return an HTTP date, or None for any other text."""
+    """Parse an HTTP date; return None for any other text."""
     try:
         return parse_date(text)
     except (ValueError, OverflowError):

@@ -1,8 +1,8 @@
-"""Requests of web pages from other origins (CORS, as in the Fetch standard), if the settings name them.
+"""Requests of web pages from other origins (CORS, as in the Fetch standard), if the settings allow them.
 
-A page sets the token itself as a header, so no credentials of the browser are needed or allowed. A preflight
-is answered before the caller is identified, because browsers send no token with it. Every other response,
-including errors, lets the page read all headers.
+A page sets the token itself as a header, so credentials of the browser are neither needed nor allowed. A
+preflight is answered before the caller is identified, because browsers send no token with it. Every other
+response, including errors, lets the page read all headers.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from calotype.config.settings import Settings
 
 #: Seconds for which a browser may cache the response to a preflight.
 _REMEMBERED = 3600
-#: Maximum characters of an origin that a message shows.
+#: Maximum length of an origin in a message, in characters.
 _SHOWN_MAX = 300
-#: The access log adds this header later.
+#: A header of every response. It is named here, because the access log adds it only after this tween.
 _REQUEST_ID = "x-openstack-request-id"
 
 
@@ -34,7 +34,7 @@ def allows(settings: Settings, origin: str) -> bool:
 def cors_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """Answer preflights, and add the headers to other responses without which a page cannot read them."""
+    """Return the tween, which answers preflights, and adds headers that let pages read other responses."""
     settings: Settings = Parts.of(registry).settings
     configured = bool(settings.cors_origins)
 
@@ -46,7 +46,7 @@ def cors_tween_factory(
             response = handler(request)
         else:
             response = _preflight(request, settings) if allowed else _refused(origin)
-        if configured:  # or a cache would serve the response for one origin to another
+        if configured:  # otherwise, a cache would serve the response for one origin to another
             response.vary = (*(response.vary or ()), "Origin")
         if allowed:
             response.headers["Access-Control-Allow-Origin"] = origin
@@ -71,7 +71,7 @@ def _preflight(request: Request, settings: Settings) -> Response:
 
 
 def _refused(origin: str) -> Response:
-    """Return a response for a person who looks at the request in a browser; no page can read it."""
+    """Return the response to a refused preflight. A developer sees it in the browser; no page can read it."""
     text = (
         f"The origin {origin[:_SHOWN_MAX]} is not among those of calotype.cors_origins, "
         "where the operator can add it.\n"
@@ -87,7 +87,7 @@ def _names(response: Response) -> str:
 def includeme(config: Configurator) -> None:
     """Install the tween between the access log and the exception views.
 
-    It is needed without origins, too, because a preflight would get a misleading 401.
+    The tween is needed even if no origin is allowed, because a preflight would then get a misleading 401.
     """
     config.add_tween(
         "calotype.api.http.cors.cors_tween_factory",

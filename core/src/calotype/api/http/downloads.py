@@ -1,7 +1,7 @@
 """Responses with the bytes of an image.
 
-At most one block is in memory. Files are passed to the server by `wsgi.file_wrapper`, and it sends them, or
-a part of them, without a worker.
+At most one block is in memory. A file is passed to the server by `wsgi.file_wrapper`, and the server sends
+it, or a part of it, without a worker.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from calotype.stores.bulkhead import STAND_IN, StandIn
 from calotype.stores.contract import Reader
 from calotype.stores.measured import BLOCK
 
-#: "The last 0 bytes", which WebOb takes for "from byte 0 on".
+#: A range of the last 0 bytes. It cannot be satisfied, but WebOb parses it as the whole image.
 _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
-#: Maximum characters of a Range header. A longer one is ignored (RFC 9110 14.2), because WebOb's pattern
-#: takes quadratic time for blanks.
+#: Maximum length of a Range header, in characters. A longer header is ignored, as RFC 9110 14.2 permits,
+#: because WebOb's pattern takes quadratic time for blanks.
 RANGE_MAX = 1000
 _OCTETS = "application/octet-stream"
 
 
 class ReaderIterator:
-    """An iterable over the blocks of a reader, for WSGI; the server closes it."""
+    """An iterable over the blocks of a reader, for WSGI; the WSGI server closes it."""
 
     def __init__(self, reader: Reader, release_worker: StandIn):
         self._reader = reader
@@ -60,13 +60,15 @@ class RangeNotSatisfiable(Exception):
 def image_response(request: Request, image: Image) -> Response:
     """Return a response with an image's bytes, the requested range, or 304 (RFC 9110 13 and 14).
 
-    Of several ranges, only the first counts. If the store gives direct access, the response is a redirect, or
-    has a header for the proxy in front. The bytes are opened before any header is sent, so errors get a
-    response of their own. A HEAD is answered from the record and opens nothing.
+    If several ranges are requested, the response has only the first. If the store gives direct access, the
+    response is a redirect, or has a header by which the proxy in front sends the bytes. Otherwise, the bytes
+    are opened before any header is sent, so that an error still gets its own response. A HEAD is answered
+    from the record, without opening the bytes.
 
     Raises:
-        NoData, StoreError: there are no bytes to read.
-        PreconditionFailed: the request asks for other bytes.
+        NoData: the image has no bytes.
+        NoGoodCopy, StoreError: no copy of the bytes can be read.
+        PreconditionFailed: the bytes do not meet the condition of the request.
         RangeNotSatisfiable: no byte of the image is in the range.
     """
     request.lifecycle.reading.require_data(image)
@@ -87,26 +89,26 @@ def image_response(request: Request, image: Image) -> Response:
 
 
 def metadata_response(request: Request, image: Image, content_type: str = _OCTETS) -> Response:
-    """Return the response to a HEAD for metadata, with the headers of the bytes if the image is active.
+    """Return the response to a HEAD for metadata; for an active image, its headers also describe the bytes.
 
     Raises:
-        PreconditionFailed: the request asks for other bytes.
+        PreconditionFailed: the bytes do not meet the condition of the request.
     """
     if image.status is Status.ACTIVE:
         return _described(request, image, Validators.of(image), content_type)
-    # Without Content-Length, because 0 would be taken for the size of the bytes.
+    # Omit Content-Length, because clients would take 0 for the size of the bytes.
     return Response(headerlist=[("Content-Type", content_type)], app_iter=())
 
 
 def _described(
     request: Request, image: Image, validators: Validators, content_type: str = _OCTETS
 ) -> Response:
-    """Return a response with the headers of the bytes, or 304.
+    """Return a response with the headers that describe the bytes, or 304.
 
     The headers are set directly, because WebOb's setters would take a tenth of the request's time.
 
     Raises:
-        PreconditionFailed: the request asks for other bytes.
+        PreconditionFailed: the bytes do not meet the condition of the request.
     """
     headers = [
         ("Accept-Ranges", "bytes"),
@@ -126,7 +128,7 @@ def _send_elsewhere(response: Response, shortcut: DirectAccess) -> Response:
     if shortcut.url is not None:
         response.status_int = 307
         response.headers["Location"] = shortcut.url
-        response.cache_control = "no-store"  # the URL is valid for minutes
+        response.cache_control = "no-store"  # because the URL expires after minutes
     else:
         response.headers["X-Accel-Redirect"] = shortcut.path
     return response
@@ -138,7 +140,7 @@ def _wanted_range(request: Request, validators: Validators, size: int | None) ->
         return None
     try:
         asked = request.range
-    except ValueError:  # more digits than Python parses
+    except ValueError:  # int() limits the number of digits
         return None
     if asked is None or size is None or not validators.allow_range(request):
         return None
@@ -155,10 +157,10 @@ def _wanted_range(request: Request, validators: Validators, size: int | None) ->
 def _send(request: Request, response: Response, reader: Reader, length: int | None) -> Response:
     file = reader.file if isinstance(reader, LimitedReader) else None
     wrap = request.environ.get("wsgi.file_wrapper")
-    # The server sends a real file itself, from its position on, up to Content-Length.
+    # The server itself sends a real file: Content-Length bytes from the file's position.
     if wrap is not None and file is not None:
         response.app_iter = wrap(file, BLOCK)
     else:
         response.app_iter = ReaderIterator(reader, STAND_IN.get())
-    response.content_length = length  # last, because setting app_iter resets it
+    response.content_length = length  # set last, because setting app_iter resets it
     return response

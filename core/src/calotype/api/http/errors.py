@@ -1,7 +1,7 @@
 """Turn every exception into a response: the statuses of exceptions, and the error forms of the dialects.
 
-A dialect registers the form of its errors, and the statuses that differ (`config.add_error_form`). Besides
-the exceptions in `STATUS`, views and guards raise Pyramid's own for errors of HTTP, such as 404 for a path.
+A dialect registers the form of its errors, and the statuses that differ (`config.add_error_form`). Views
+and guards also raise Pyramid's own exceptions for errors of HTTP, such as 404 for an unknown path.
 Any other exception is a bug: the client gets 500 without details, and the log gets the traceback with the
 request id.
 """
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 FORMS = "calotype.error_forms"
 
-#: Exception -> status. The first class in the exception's method resolution order that has a row decides.
+#: Exception -> status. An exception without a row gets the status of its nearest base class with a row.
 STATUS: dict[type[BaseException], int] = {
     URLDecodeError: 400,
     NotLocal: 403,
@@ -88,15 +88,15 @@ _SENTENCE = {
         "Another request has changed the image, and its status no longer allows this. "
         "Read the image again, and then decide."
     ),
-    token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # its own sentence names the file
+    token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # hides the file's path
 }
-#: Exceptions that are logged where they occur, once for each copy instead of each request.
+#: Exceptions that are logged where they occur: once for each copy, and not again for each request.
 _REPORTED = (model.NoGoodCopy,)
 _NOT_FOUND = "Not found"
-#: The headers that a response takes from its exception.
+#: The headers that are copied from the exception to the response.
 _HEADERS = ("Allow", "Accept-Patch", "Content-Range")
 _READING = ("GET", "HEAD", "OPTIONS")
-#: Seconds after which a client may retry while the database is unavailable.
+#: Retry-After in seconds for a 503 whose exception has none, such as while the database is unavailable.
 DATABASE_RETRY_AFTER = 5
 
 ErrorForm = Callable[[Request, int, str], Response]

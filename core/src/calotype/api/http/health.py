@@ -1,9 +1,9 @@
 """/healthz and /healthcheck (the process is alive), /readyz (it can serve), and /metrics.
 
 None of them needs a token. /metrics exists only if the settings enable it, and with `calotype.admin_listen`
-only at the admin listener. Readiness depends on the database alone, because the service works without a
-single store, too. Responses have the last results of `calotype.transfers.probes`. Only the list of
-processes, which administrators get, is read from the database.
+only at the admin listener. Readiness depends on the state of the database and not on those of the
+stores, because the service works even if no store does. /readyz reports the last results of
+`calotype.transfers.probes`, and to administrators the list of processes, which it reads from the database.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def healthz(context: Root | AdminRoot, request: Request) -> Response:
 
 
 def healthcheck(context: Root | AdminRoot, request: Request) -> Response:
-    """Return 200 like oslo.middleware at this path, which the load balancers of OpenStack request."""
+    """Return 200, as oslo.middleware does at this path, which OpenStack's load balancers request."""
     return Response("OK", content_type="text/plain", charset="utf-8")
 
 
@@ -40,7 +40,7 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
     """Return the state of the database and of each store: "ok", "full", "busy", "unavailable", or "unknown".
 
     The status is 503 unless the database is "ok": while its disk is full, no image can be created. It is also
-    503 until each store was probed once, which takes `calotype.probe_timeout` seconds at most.
+    503 until each store has been probed once, which takes at most `calotype.probe_timeout` seconds.
     """
     probes = request.parts.probes
     database = probes.database.state
@@ -59,7 +59,7 @@ def metrics(context: Root | AdminRoot, request: Request) -> Response:
 
 
 def _processes(request: Request) -> dict[str, Any]:
-    """Return the running processes to an administrator, and nothing to anybody else."""
+    """Return the running processes if the caller is an administrator, otherwise an empty dict."""
     try:
         if not policy.sees_processes(request.caller):
             return {}
@@ -81,7 +81,7 @@ def _processes(request: Request) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the health views to both roots, and the metrics to the one that the settings choose."""
+    """Add the health views to both roots, and the metrics to the root that the settings choose."""
     settings: Settings = Parts.of(config.registry).settings
     for root in (Root, AdminRoot):
         for view in (healthz, healthcheck, readyz):

@@ -18,18 +18,19 @@ from calotype.api.http.request import Request
 from calotype.api.http.uploads import DISCONNECTED, require_plain
 from calotype.model.fields import InvalidRequest, RequestTooLarge
 
-#: Maximum bytes of a document, many times the metadata of an image.
+#: Maximum size of a document in bytes: many times the metadata of an image.
 SIZE_MAX = 1 << 20
-#: Maximum values of a document, counted by commas and brackets. Checking a value takes a microsecond or more.
+#: Maximum number of values in a document, counted by its commas and opening brackets. Checking a value takes
+#: a microsecond or more.
 VALUES_MAX = 50_000
-#: A string, even without its end, so that the pattern always matches and reads each byte once.
+#: A JSON string, with or without its closing quote: the pattern never backtracks, and reads each byte once.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 DEPTH_MAX = 20
 _DIGITS_MAX = 30
 
 
 def has_document(request: Request) -> bool:
-    """Return `request.has_body` for a request that can have a JSON document."""
+    """Return whether the request has a body, which must be a JSON document."""
     if not request.announces_body:
         return False
     _expect_document(request)
@@ -37,19 +38,19 @@ def has_document(request: Request) -> bool:
 
 
 def _expect_document(request: Request) -> None:
-    """Tell our server that the body is a document, because uploads get more time."""
+    """Let Calotype's server apply the timeout for documents, because uploads get more time."""
     request.environ.get("calotype_server.expect_document", bool)()
 
 
 def read_document(request: Request) -> Any:
-    """Return the body of the request as a JSON value, and confirm the caller, because reading can take long.
+    """Return the request's body as a JSON value, and confirm the caller, because reading takes time.
 
     Raises:
         Unauthenticated: the token is no longer valid.
-        InvalidRequest: it is not JSON, or JSON that is refused, or the client disconnected.
-        RequestTooLarge: it is longer than `SIZE_MAX`, or has more values than `VALUES_MAX`.
-        HTTPRequestTimeout: the client sends it too slowly.
-        HTTPUnsupportedMediaType: it has a Content-Encoding.
+        InvalidRequest: the body is not JSON, or breaks a rule of this module, or the client disconnected.
+        RequestTooLarge: the body is longer than `SIZE_MAX`, or has more values than `VALUES_MAX`.
+        HTTPRequestTimeout: the client sends the body too slowly.
+        HTTPUnsupportedMediaType: the body has a Content-Encoding.
     """
     if request.content_length is not None and request.content_length > SIZE_MAX:
         raise RequestTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
@@ -70,8 +71,8 @@ def read_document(request: Request) -> Any:
 
 
 def parse_document(body: bytes) -> Any:
-    """Return bytes as a JSON value; raises InvalidRequest, RequestTooLarge."""
-    # Commas in strings are removed only if there are too many commas, because that takes time.
+    """Parse bytes as a JSON value; raises InvalidRequest, RequestTooLarge."""
+    # Removing the strings takes time, so it is only done if the first count is too high.
     if _signs(body) > VALUES_MAX and _signs(_TEXT.sub(b"", body)) > VALUES_MAX:
         raise RequestTooLarge(f"The document has too many values: at most {VALUES_MAX} are allowed.")
     try:

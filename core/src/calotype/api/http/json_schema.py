@@ -12,25 +12,25 @@ from calotype.config.messages import quoted
 from calotype.model.fields import InvalidRequest, RequestTooLarge
 
 IMAGE_ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-#: The same, also with capitals, for properties, which are stored as given.
+#: An image id that may have capitals. It is for properties, because they are stored as given.
 ANY_IMAGE_ID = "^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 
-#: A compiled schema.
+#: A compiled schema: a function that raises if a value does not satisfy it.
 Check = Callable[[Any], Any]
 
 
 def compile_schema(schema: Mapping[str, Any]) -> Check:
     """Compile a schema into a function that raises at the first error.
 
-    The function counts the items of arrays and objects before it checks them. It takes a microsecond for
-    each value.
+    The function counts the items of arrays and objects before it checks them. It takes
+    about a microsecond for each value.
     """
-    plain = json.loads(json.dumps(schema))  # without enums, because the values become literals in the code
+    plain = json.loads(json.dumps(schema))  # makes enum members strings, which can be literals
     return fastjsonschema.compile(plain, use_default=False, use_formats=False)
 
 
 def check_document(check: Check, value: object, what: str) -> None:
-    """Check a value, which messages call `what`, with a compiled schema.
+    """Check a value with a compiled schema. Messages call the value `what`.
 
     Raises:
         InvalidRequest: the value does not satisfy the schema; the message says where and why.
@@ -64,7 +64,7 @@ def _sentence(where: str, rule: str, definition: Any, value: Any) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it; arrays and objects are only named, because they can be large."""
+    """Return a value as a message shows it: only the kind of an array or object, because it can be large."""
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, (dict, list)):

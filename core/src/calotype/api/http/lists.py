@@ -1,7 +1,7 @@
 """Responses with lists, which need little memory even if the records are large.
 
-A page of v2 can end early, because its clients follow `next`. Clients of classic and v1 take a page that is
-shorter than requested for the last one, so their pages are streamed.
+A page of v2 can be shorter than requested, because its clients follow `next`. Clients of classic and v1 treat
+a shorter page as the last one, so their pages are never cut, and are streamed instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from calotype.model.images import Image
 from calotype.model.queries import ImageQuery
 from calotype.stores.bulkhead import STAND_IN, StandIn
 
-#: Shared, because `json.dumps` creates a new encoder for each call with `ensure_ascii=False`.
+#: The encoder is shared, because `json.dumps` creates a new one for each call with `ensure_ascii=False`.
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -28,8 +28,8 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 class Fitting:
     """The documents at the beginning of a page that fit into a response, as JSON in UTF-8.
 
-    `last` has the parameters of the link that continues after them. `cut` is true if further documents of the
-    page did not fit.
+    `last` has the parameters of the link that continues after the last of them. `cut` is true if further
+    documents of the page did not fit.
     """
 
     texts: Sequence[bytes]
@@ -38,10 +38,10 @@ class Fitting:
 
 
 def fit(documents: Iterable[tuple[Mapping[str, str], Any]], room: int) -> Fitting:
-    """Return the first documents that fit into `room` bytes, but at least one, if there is one.
+    """Return as many of the first documents as fit into `room` bytes, but at least one if there are any.
 
     Args:
-        documents: each with the parameters of the link that continues after it.
+        documents: pairs of link parameters and a document; the link continues after the document.
     """
     texts: list[bytes] = []
     last, size = None, 0
@@ -56,7 +56,7 @@ def fit(documents: Iterable[tuple[Mapping[str, str], Any]], room: int) -> Fittin
 
 
 def list_response(name: str, texts: Sequence[bytes], rest: Mapping[str, Any]) -> Response:
-    """Return a response with a JSON object: the list under its name, and the keys of `rest`."""
+    """Return a response with a JSON object: the list under the key `name`, and the entries of `rest`."""
     body = b"".join([_beginning(name), b", ".join(texts), _end(rest)])
     return Response(body, content_type="application/json", charset="UTF-8")
 
@@ -66,10 +66,12 @@ def stream_images(
 ) -> Response:
     """Return a response with the images of a query under `images`, a link to the next page, and `rest`.
 
-    `whole`: the form shows more than the columns of the table of images.
+    The first images are read before the response begins, so an error there still gets its own response.
+    Further images are read while the response is sent, and an error then closes the connection before the end
+    of the document.
 
-    The first images are read at once, so an error there still gets its own response. Further images are read
-    while they are sent, and an error closes the connection before the end of the document.
+    Args:
+        whole: whether `form` shows more than the columns of the table of images.
     """
     page = request.db.page(query, whole=whole)
     pieces = _pieces(iter(page), form, {**rest, **next_of_page(request, page, query.limit)})

@@ -1,8 +1,8 @@
-"""Serve only this machine with identity `none`, because then every caller is an administrator.
+"""Serve only callers on this machine if identity is `none`, because each of them is an administrator.
 
 Listening on a loopback address is not enough. A proxy on this machine can forward requests from elsewhere. A
 web page in a browser on this machine can send requests across origins, or to its own host name with a
-loopback address (DNS rebinding). So each request is checked by its peer and its headers, on every path.
+loopback address (DNS rebinding). So the peer and the headers of each request are checked, whatever its path.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from calotype.api.http import cors
 from calotype.api.http.request import Parts, Request
 from calotype.config.settings import Settings
 
-#: The peer's address on a Unix socket, in waitress and most other servers.
+#: The addresses that waitress and most other servers report for a peer on a Unix socket.
 _UNIX_PEERS = ("localhost", "")
-#: Headers that proxies add, as WSGI spells them, and the prefix of others.
+#: Headers that proxies add, as WSGI spells them, and the prefix of further ones.
 _PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
 _PROXY_PREFIX = "HTTP_X_FORWARDED"
 _HOST = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?")
 
 
 class NotLocal(Exception):
-    """The request may come from another machine; the message names the sign, and the remedy."""
+    """The request may come from another machine. The message names the evidence, and the remedy."""
 
     def __init__(self, sign: str):
         super().__init__(
@@ -41,7 +41,7 @@ class NotLocal(Exception):
 def local_tween_factory(
     handler: Callable[[Request], Response], registry: Registry
 ) -> Callable[[Request], Response]:
-    """Refuse each request that may come from another machine, before anything else happens."""
+    """Return the tween, which refuses each request that may come from another machine."""
     settings: Settings = Parts.of(registry).settings
 
     def local_tween(request: Request) -> Response:
@@ -93,7 +93,7 @@ def _is_loopback_host(host: str) -> bool:
 
 
 def _is_loopback(text: str) -> bool:
-    if text == "127.0.0.1":  # the usual case, because parsing an address takes longer than all other checks
+    if text == "127.0.0.1":  # the usual case; parsing an address takes longer than all other checks
         return True
     try:
         address = ipaddress.ip_address(text)
@@ -103,6 +103,6 @@ def _is_loopback(text: str) -> bool:
 
 
 def includeme(config: Configurator) -> None:
-    """Install the tween if identity is `none`, inside the exception views, which answer refusals."""
+    """Install the tween if identity is `none`, inside the exception views, which answer its refusals."""
     if Parts.of(config.registry).settings.identity == "none":
         config.add_tween("calotype.api.http.local.local_tween_factory", under=EXCVIEW)

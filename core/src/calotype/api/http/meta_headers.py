@@ -1,8 +1,8 @@
 """Read and write the headers x-image-meta-*.
 
 Header values are UTF-8, which WSGI passes as latin-1. Names are case-insensitive and `-` equals `_`, so names
-are folded to lower case and `_`. `calotype.model.property_names` spells the property names that folding
-would change.
+are folded to lower case and `_`. `calotype.model.property_names` defines a spelling for property names
+that folding would change.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
     """Return the meta headers of a request.
 
     Raises:
-        InvalidRequest: a value is not UTF-8, or a name occurs in two spellings.
+        InvalidRequest: a value is not UTF-8, or two headers have the same name after folding.
     """
     fields: dict[str, str] = {}
     properties: dict[str, str] = {}
@@ -57,7 +57,7 @@ def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
 def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return fields and properties as WSGI headers; the inverse of `decode`.
 
-    Properties that do not fit are omitted, and another header has their number.
+    Properties that do not fit are omitted, and the header `OMITTED` gives their number.
     """
     spelled = header_names(properties)
     omitted = omitted_from_headers(properties)
@@ -84,14 +84,14 @@ def read_integer(name: str, text: str) -> int:
 
 
 def number_of(name: str) -> str:
-    """Return what a field or filter counts, such as "a number of bytes in digits"."""
+    """Return a description of a numeric field or filter for messages: "a number of bytes in digits"."""
     field = name.removesuffix("_min").removesuffix("_max")
     unit = {"min_disk": "GiB", "min_ram": "MiB"}.get(field, "bytes")
     return f"a number of {unit} in digits"
 
 
 def read_boolean(text: str) -> bool:
-    """Return whether a value is one of the words for true; any other word is false."""
+    """Return True if a value is one of the words for true, and False for any other text."""
     return text.strip().lower() in _TRUE
 
 

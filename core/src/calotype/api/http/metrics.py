@@ -50,7 +50,7 @@ class Metrics:
         )
         self._bad_copies = Counter(
             "calotype_bad_copies",
-            "Damaged or missing copies that downloads and the scrubber came across.",
+            "Damaged or missing copies that downloads and the scrubber found.",
             ("store", "kind"),
             registry=self._collected,
         )
@@ -58,7 +58,7 @@ class Metrics:
         self._add(partial(_scrub_gauges, database, scrub_period))
 
     def collect_stores(self, stores: Catalog, probes: Probes) -> None:
-        """Add the gauges of the stores: the state last seen, and the number of hanging calls."""
+        """Add the gauges of the stores: the last observed state, and the number of hanging calls."""
         self._add(partial(_store_gauges, stores, probes))
 
     def _add(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
@@ -98,7 +98,7 @@ class _Gauges(Collector):
 
 
 def _gauge(name: str, description: str, labels: str, values: Mapping[Any, float]) -> GaugeMetricFamily:
-    """Return a gauge; the keys of `values` are the value of its label, or a tuple if there are several."""
+    """Return a gauge. Each key of `values` is a label's value, or a tuple of the values of several labels."""
     gauge = GaugeMetricFamily(name, description, labels=labels.split())
     for key, value in values.items():
         gauge.add_metric([key] if isinstance(key, str) else key, value)
@@ -106,10 +106,10 @@ def _gauge(name: str, description: str, labels: str, values: Mapping[Any, float]
 
 
 def _store_gauges(stores: Catalog, probes: Probes) -> Iterator[GaugeMetricFamily]:
-    """Yield what this process knows of its stores, without calling any of them."""
+    """Yield the states of the stores as this process knows them, without calling any store."""
     yield _gauge(
         "calotype_store_state",
-        "1 for the state in which the store was last seen.",
+        "1 for the last observed state of the store, 0 for its other states.",
         "store state",
         {
             (name, state): int(state is seen)
@@ -119,14 +119,14 @@ def _store_gauges(stores: Catalog, probes: Probes) -> Iterator[GaugeMetricFamily
     )
     yield _gauge(
         "calotype_store_hanging_calls",
-        "Calls that have not returned and still occupy a slot.",
+        "Calls that were abandoned, have not returned, and still occupy a slot.",
         "store",
         {store.name: store.bulkhead.hanging for store in stores},
     )
 
 
 def _database_gauges(database: Database) -> Iterator[GaugeMetricFamily]:
-    """Yield the numbers of records; raises DatabaseError."""
+    """Yield the numbers of records in the database; raises DatabaseError."""
     census = database.census()
     yield _gauge("calotype_images", "Images by status.", "status", census.images)
     yield _gauge("calotype_locations", "Blobs by their state in the database.", "status", census.locations)
@@ -152,7 +152,7 @@ def _scrub_gauges(database: Database, period: float) -> Iterator[GaugeMetricFami
     )
     yield _gauge(
         "calotype_scrub_behind_seconds",
-        "How much longer a pass has taken than the period.",
+        "Seconds by which the current pass exceeds the scrub period.",
         "store",
         {
             one.store: 0 if one.ended_at else max(0, (now - one.began_at).total_seconds() - period)
@@ -161,7 +161,7 @@ def _scrub_gauges(database: Database, period: float) -> Iterator[GaugeMetricFami
     )
     yield _gauge(
         "calotype_scrub_stopped",
-        "1 where the scrubber has stopped because too many copies are bad.",
+        "1 if the scrubber has stopped because too many copies are bad, otherwise 0.",
         "store",
         {one.store: int(one.stopped is not None) for one in passes},
     )

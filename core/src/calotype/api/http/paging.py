@@ -1,8 +1,8 @@
-"""Pages of lists: their size, where a page begins, and the link to the next page.
+"""Pages of lists: their size, their beginning, and the link to the next page.
 
 A `next` link has the marker and the values that the list is sorted by. With the values, the next page can be
-read even if the marker was deleted or changed since. They are only a position in the list, and grant no
-rights. A marker without values must exist.
+read even if the entry that the marker names has since been deleted or changed. The values are only a position
+in the list, and grant no rights. If a marker comes without values, its entry must exist.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from calotype.model.fields import InvalidRequest
 from calotype.model.queries import SortKey
 
 VALUES = "marker_values"
-#: Maximum characters of the values. All sort fields with a name of 255 characters take 1,400.
+#: Maximum length of the encoded values, in characters. All sort fields, with a name of 255 characters, take
+#: 1,400.
 VALUES_MAX = 4096
-#: Entries of a page if the client does not give a limit.
+#: Number of entries on a page if the client gives no limit.
 DEFAULT_LIMIT = 25
-#: Messages of classic and v1; the second is the beginning of one.
+#: A message of classic and v1, and the beginning of another one.
 NO_MARKER = "Invalid marker. Image could not be found."
 LIMIT_RULE = "limit param must be an integer, and positive"
 _LIMIT_DIGITS = 18
@@ -49,7 +50,7 @@ def read_limit(
     """Return the number of entries of a page, at most `most`.
 
     Raises:
-        InvalidRequest: the limit is not a number; the message begins with `rule`.
+        InvalidRequest: the limit is not an integer of at least 0. The message begins with `rule`.
     """
     text = query.get("limit", str(default))
     if not (text.isascii() and text.isdigit() and len(text) <= _LIMIT_DIGITS):
@@ -71,7 +72,7 @@ def read_marker(
         missing: the message if there is no such entry.
 
     Raises:
-        InvalidRequest: there is no such entry, or the values are not ours.
+        InvalidRequest: there is no such entry, or this service did not write the values.
     """
     marker = query.get("marker")
     if marker is None:
@@ -85,7 +86,7 @@ def read_marker(
 def read_image_marker(
     request: Request, sort: Sequence[SortKey], missing: str, *, deleted: bool = False
 ) -> Mapping[str, Any] | None:
-    """Return the position of the image that the marker names, like `read_marker`.
+    """Return the position of the image that the marker names, or None for the first page.
 
     Args:
         deleted: whether the marker can name a deleted image.
@@ -131,10 +132,10 @@ def link_parameters(marker: str, position: Mapping[str, Any]) -> dict[str, str]:
 def read_position(query: MultiDict, marker_field: str, fields: Sequence[str]) -> dict[str, Any] | None:
     """Return the values of the sort fields in a `next` link, by field.
 
-    Return None if there are none, or if they belong to another marker than the one in the query.
+    Return None if the query has no values, or if they belong to a different marker.
 
     Raises:
-        InvalidRequest: they were not written by this service, or for another sort order.
+        InvalidRequest: this service did not write the values, or wrote them for a different sort order.
     """
     text = query.get(VALUES)
     if text is None or "marker" not in query:
@@ -160,7 +161,7 @@ def _decoded(text: str) -> list[Any]:
 
 
 def _value(name: str, value: Any) -> Any:
-    """Return a value as its column stores it; raises InvalidRequest if a database cannot compare with it."""
+    """Return a value in its column's type; raises InvalidRequest if a database cannot compare with it."""
     number = type(value) is int and -(2**63) <= value < 2**63
     if name in _INTEGERS and number:
         return value

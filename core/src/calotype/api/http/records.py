@@ -1,4 +1,4 @@
-"""Images as the dialects read and write them alike: the shared fields, and those of classic and v1."""
+"""Conversions of image fields: those that all dialects share, and those that classic and v1 share."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def header_fields(image: Image) -> dict[str, Any]:
 
 
 def record_headers(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a document of classic or v1 as response headers: `True` and `False`, and `None` for null."""
+    """Return a document of classic or v1 as headers: booleans as `True` or `False`, null as `None`."""
     properties = fields["properties"]
     texts = {name: _on_one_line(value) for name, value in fields.items() if name != "properties"}
     return encode(texts, properties)
@@ -54,14 +54,15 @@ def record_headers(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 def read_fields(
     given: Mapping[str, str | None], texts: Iterable[str], not_public: Visibility
 ) -> dict[str, Any]:
-    """Return the columns that metadata texts of classic or v1 set.
+    """Return the columns of an image that the metadata of a classic or v1 request sets.
 
     Args:
+        given: the metadata as texts, by field name.
         texts: the names of the fields that are text.
         not_public: the visibility that a false `is_public` stands for.
 
     Raises:
-        InvalidRequest: a number is not one.
+        InvalidRequest: the text for an integer field is not an integer.
     """
     fields: dict[str, Any] = {name: given[name] for name in texts if name in given}
     if "is_public" in given:

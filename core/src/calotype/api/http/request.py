@@ -57,7 +57,7 @@ class Parts:
 class Request(pyramid.request.Request):
     """A request, with the parts of the service as typed attributes."""
 
-    # Types for those of WebOb's attributes that this package uses, because WebOb declares none.
+    # Types of the attributes of WebOb that this package uses, because WebOb declares none.
     environ: dict[str, Any]
     headers: MutableMapping[str, str]
     method: str
@@ -71,7 +71,7 @@ class Request(pyramid.request.Request):
     response: Response
     context: Any
     subpath: tuple[str, ...]
-    #: When the caller was last identified, on the monotonic clock.
+    #: The time of the caller's last identification, on the monotonic clock.
     identified_at: float
 
     @cached_property
@@ -115,7 +115,7 @@ class Request(pyramid.request.Request):
 
     @property
     def known_caller(self) -> Caller | None:
-        """The caller if it is identified already, otherwise None."""
+        """The caller if it has already been identified, otherwise None."""
         return vars(self).get("caller")
 
     def confirm_caller(self) -> Caller:
@@ -135,14 +135,14 @@ class Request(pyramid.request.Request):
 
     @property
     def announces_body(self) -> bool:
-        """Whether the head announces a body. A chunked body can still turn out to be empty."""
+        """True if the head announces a body. A chunked body can still turn out to be empty."""
         if self.content_length is not None:
             return self.content_length > 0
         return "HTTP_TRANSFER_ENCODING" in self.environ
 
     @cached_property
     def has_body(self) -> bool:
-        """Whether the request has bytes, in any framing; waits for the first chunk.
+        """True if the request has a body that is not empty. If it is chunked, wait for the first chunk.
 
         A view reads this only after the caller's rights are checked, because a client may wait for
         100 Continue before it sends the body.
@@ -157,7 +157,7 @@ class Request(pyramid.request.Request):
         if first:
             self.environ["wsgi.input"] = _Rejoined(first, rest)
         else:
-            self.confirm_caller()  # the end of an empty body can arrive late
+            self.confirm_caller()  # because the end of an empty body can arrive late
         return bool(first)
 
     def visible_image(self, text: str, *, deleted: bool = False) -> Image | None:
@@ -167,7 +167,7 @@ class Request(pyramid.request.Request):
             deleted: whether to return a deleted image, too.
 
         Raises:
-            Unauthenticated: an unknown caller does not even learn whether an image exists.
+            Unauthenticated: the caller is unknown, and so does not even learn whether an image exists.
         """
         caller, image_id = self.caller, canonical_id(text)
         if image_id is None:

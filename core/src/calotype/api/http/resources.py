@@ -36,7 +36,7 @@ class Resource:
     methods_shown_with: ClassVar[str] = NO_PERMISSION_REQUIRED
     #: The classes of the children by name, besides those that `add_child` registers.
     children: ClassVar[Mapping[str, type[Resource]]] = {}
-    #: The class of a child with any other name; None: there is no such child.
+    #: The class of a child with any other name, or None if any other name is 404.
     any_child: ClassVar[type[Resource] | None] = None
 
     __name__: str | None
@@ -88,7 +88,7 @@ class _Roots:
         if admin is None and self._awaited:
             log.warning(
                 "calotype.admin_listen = %s has no effect, because this WSGI server cannot listen there: "
-                "/metrics is not answered anywhere; use egg:calotype-server#main, or unset it",
+                "/metrics is not answered anywhere; use egg:calotype-server#main, or remove the key",
                 self._awaited,
             )
             self._awaited = None
@@ -99,7 +99,7 @@ class ImageCollection(Resource):
     """A collection of images, whose children are images by id. Any other name can be the name of a view."""
 
     image_class: ClassVar[type[ImageResource]]
-    #: The class of deleted images, which only administrators see; None: nobody sees them.
+    #: The class of deleted images, which only administrators see, or None if nobody sees them.
     tombstone_class: ClassVar[type[ImageResource] | None] = None
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 
@@ -114,7 +114,7 @@ class ImageCollection(Resource):
 
 
 class ImageResource(Resource):
-    """An image as it was when the request arrived. A caller who may not VIEW it gets 404."""
+    """An image as it was when the request arrived. A caller without the permission VIEW gets 404."""
 
     __parent__: Resource
     methods_shown_with: ClassVar[str] = policy.VIEW

@@ -5,7 +5,7 @@ the segments of the last thousand paths. WebOb searches all parameters for each 
 value once for each of its percent signs.
 
 Pyramid's traversal ignores empty segments, goes up at `..`, finds views after `@@`, and passes the rest of
-the path to a view. A proxy that protects a path does not know these spellings, so they are 404.
+the path to a view. A proxy that protects a path does not know these spellings, so paths with them get 404.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pyramid.config import Configurator
 from pyramid.events import ContextFound, NewRequest
 from pyramid.httpexceptions import HTTPBadRequest, HTTPNotFound, HTTPRequestURITooLong
 
-#: Maximum bytes of a decoded path. The longest valid path has two names of 255 characters.
+#: Maximum length of a decoded path, in bytes. The longest valid path has two names of 255 characters.
 PATH_MAX = 4096
-#: Maximum segments of a path. The deepest resource has 6.
+#: Maximum number of segments of a path. The deepest resource has 6.
 SEGMENTS_MAX = 16
-#: Maximum bytes of a query. A thousand ids in a filter have 37,000, and most proxies allow 8 KiB.
+#: Maximum length of a query, in bytes. A filter of a thousand ids has 37,000; most proxies allow 8 KiB.
 QUERY_MAX = 65536
-#: Maximum parameters of a query. Each tag and each property of an image can be one.
+#: Maximum number of parameters of a query. Each tag and each property of an image can be one.
 PARAMETERS_MAX = 256
 
 
 def refuse_costly_targets(event: NewRequest) -> None:
-    """Answer 404 to a path beyond the limits, because it has no resource, and 414 or 400 to such a query."""
+    """Answer 404 to a path beyond the limits, because no resource has it, and 414 or 400 to such a query."""
     environ = event.request.environ
     path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
     if len(path) > PATH_MAX or path.count("/") > SEGMENTS_MAX:
@@ -37,7 +37,7 @@ def refuse_costly_targets(event: NewRequest) -> None:
 
 
 def refuse_other_spellings(event: ContextFound) -> None:
-    """Answer 404 to a path with a rest, or with a segment that has a special meaning in traversal.
+    """Answer 404 if segments follow the name of a view, or if a segment has a special meaning in traversal.
 
     A slash at the end is allowed.
     """

@@ -9,7 +9,7 @@ from calotype.model.fields import InvalidRequest
 
 
 def read_time(text: str) -> datetime.datetime:
-    """Return a date or a time in UTC; a text without a zone is in UTC already.
+    """Parse a date or a time, and return it in UTC. Without a zone, the text means UTC.
 
     Raises:
         ValueError: the text is not ISO 8601, or outside the years 1 to 9999.
@@ -22,10 +22,10 @@ def read_time(text: str) -> datetime.datetime:
 
 
 def read_query_time(problem: str, text: str) -> datetime.datetime:
-    """Return a time of a query string, in which a `+` before the zone may have become a blank.
+    """Parse a time in a query string, where decoding may have made a blank of the `+` before the zone.
 
     Raises:
-        InvalidRequest: it is not a time; the message begins with `problem`.
+        InvalidRequest: the text is not a time. The message begins with `problem`.
     """
     try:
         return read_time(text.replace(" ", "+"))
@@ -36,10 +36,10 @@ def read_query_time(problem: str, text: str) -> datetime.datetime:
 
 
 def whole_seconds(moment: datetime.datetime) -> str:
-    """Write a UTC time in whole seconds, with its zone."""
+    """Format a UTC time in whole seconds, with its zone."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def without_zone(moment: datetime.datetime | None) -> str | None:
-    """Write a UTC time in microseconds without its zone, as older clients expect; None for None."""
+    """Format a UTC time with microseconds and without its zone, as older clients expect; None stays None."""
     return None if moment is None else moment.replace(tzinfo=None).isoformat(timespec="microseconds")

@@ -1,7 +1,7 @@
 """The body of an upload, and the headers that describe it, for all dialects.
 
-An image is stored exactly as it arrives. If the headers say that the body is encoded, or only a part of the
-image, the upload is refused before a byte is read.
+An image is stored exactly as it arrives. If the headers say that the body is encoded, or is only a part of
+the image, the upload is refused before a byte is read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DISCONNECTED = "Client disconnected before sending all data to the server."
 
 
 class NotOctets(InvalidRequest):
-    """The Content-Type is not that of an image's bytes."""
+    """The Content-Type is not application/octet-stream."""
 
     def __init__(self, given: str) -> None:
         found = f"it is {quoted(given)}" if given else "it is missing"
@@ -68,7 +68,7 @@ def upload_body(request: Request, *, needs_type: bool = True) -> UploadBody:
         needs_type: whether the request must have a Content-Type.
 
     Raises:
-        NotOctets: the Content-Type is another one.
+        NotOctets: the Content-Type is not application/octet-stream, or is missing although it is needed.
         InvalidRequest: the body is only a part of the image (RFC 9110 14.5).
         HTTPUnsupportedMediaType: the body has a Content-Encoding.
     """

@@ -48,5 +48,5 @@ def _order(version: Version) -> list[int]:
 
 
 def includeme(config: Configurator) -> None:
-    """Start with an empty list, `config.registry[VERSIONS]`, to which each dialect adds its versions."""
+    """Create the empty list `config.registry[VERSIONS]`, to which each dialect adds its versions."""
     config.registry[VERSIONS] = []

@@ -26,7 +26,7 @@ _IMAGE_PATH = re.compile(r"/v1[.01]*/images/([^/]+)")
 
 
 def error_form(request: Request, status: int, text: str) -> Response:
-    """Return an error as nested JSON that names a missing image, because clients print it."""
+    """Return an error as nested JSON; the message names a missing image, because clients print it."""
     match = _IMAGE_PATH.match(request.environ.get("PATH_INFO", ""))
     if match and text in ("Not found", "Image not found"):
         text = f"Image with identifier {match[1][:80]} not found"
@@ -41,7 +41,7 @@ def negotiate(event: NewRequest) -> None:
 
 
 def refuse_blank_ids(event: ContextFound) -> None:
-    """Answer 404 to DELETE /v1/images/, because no image has an empty id; without the slash it is 405."""
+    """Answer 404 to DELETE /v1/images/, because no image has an empty id; without the slash, it gets 405."""
     request = event.request
     asks_for_image = isinstance(request.context, V1Images) and not request.view_name
     if request.method == "DELETE" and asks_for_image and request.path_info.endswith("/"):

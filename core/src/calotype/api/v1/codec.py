@@ -62,7 +62,7 @@ def read_draft(request: Request) -> ImageFields:
 
 
 def read_document_draft(document: Any) -> ImageFields:
-    """Return the fields in a JSON document, wrapped in `image` or not; unknown keys are ignored."""
+    """Return the fields in a JSON document, with or without the wrapper `image`; unknown keys are ignored."""
     values = document.get("image", document) if isinstance(document, dict) else None
     if not isinstance(values, dict):
         raise InvalidRequest("The document is not an object.")
@@ -77,9 +77,10 @@ def read_document_draft(document: Any) -> ImageFields:
 
 
 def with_defaults(draft: ImageFields, image: Image | None, *, is_admin: bool) -> ImageFields:
-    """Return the fields as v1 means them: with a visibility, and with an owner only from an administrator.
+    """Return the fields with the defaults of v1, and without an owner unless an administrator names it.
 
-    v1 sets public and shared only, and keeps private and community.
+    v1 can only set public and shared. A new image is shared by default, and an image that is private or
+    community is not changed to shared.
     """
     fields = dict(draft.fields)
     if image is None:
@@ -92,7 +93,7 @@ def with_defaults(draft: ImageFields, image: Image | None, *, is_admin: bool) ->
 
 
 def copy_source(request: Request) -> str | None:
-    """Return the URL of the copy-from header, None without one."""
+    """Return the URL in the copy-from header, or None if there is no such header."""
     text = request.headers.get(COPY_FROM)
     return urllib.parse.unquote(text) if text and _percent_encodes(request) else text
 
@@ -150,7 +151,7 @@ def _integer(given: Mapping[str, str | None], name: str) -> int | None:
 
 
 def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
-    """Set both formats if one is aki, ari or ami; raises InvalidRequest if the other one differs."""
+    """Set both formats if only one is set, to aki, ari or ami; raises InvalidRequest if they differ."""
     disk, container = fields.get("disk_format"), fields.get("container_format")
     if disk in _AMAZON and "container_format" not in fields:
         return {**fields, "container_format": disk}
@@ -172,7 +173,9 @@ def read_time(text: str) -> datetime.datetime:
             raise ValueError
         return times.read_time(text)
     except ValueError:
-        raise InvalidRequest("Invalid time format.") from None
+        raise InvalidRequest(
+            "Invalid time format: it must be an ISO 8601 time, such as 2026-01-31T12:00:00Z."
+        ) from None
 
 
 def image_document(image: Image) -> dict[str, Any]:
@@ -188,5 +191,5 @@ def image_brief(image: Image) -> dict[str, Any]:
 
 
 def image_headers(image: Image) -> list[tuple[str, str]]:
-    """Return the record as response headers, without null."""
+    """Return the record as response headers, without fields that are null."""
     return record_headers({name: value for name, value in image_document(image).items() if value is not None})

@@ -53,7 +53,7 @@ def read_listing(request: Request, most: int) -> ImageQuery:
 
 
 def _is_public(query: MultiDict) -> bool | None:
-    """Return True (also if absent), False, or None for images of both kinds."""
+    """Return the filter `is_public`: True (the default), False, or None to list public and other images."""
     if query.get("is_public", "true").lower() == "none":
         return None
     return _flag("is_public", query.get("is_public", "true"), ", none")

@@ -35,7 +35,7 @@ def index(context: V1Members, request: Request) -> dict[str, Any]:
 
 @view_config(context=V1Members, method="PUT", permission=policy.SHARE)
 def replace_all(context: V1Members, request: Request) -> Response:
-    """PUT .../members: replace all members."""
+    """PUT .../members: replace all members of the image."""
     document = read_document(request) if has_document(request) else None
     wanted = document.get("memberships") if isinstance(document, dict) else None
     if not isinstance(wanted, list):
@@ -43,7 +43,7 @@ def replace_all(context: V1Members, request: Request) -> Response:
             "Invalid membership association: memberships is not a list. "
             'Send {"memberships": [{"member_id": "PROJECT"}]}.'
         )
-    named = {_read_project(one): one for one in wanted}  # the last entry of a project counts
+    named = {_read_project(one): one for one in wanted}  # if a project occurs twice, its last entry wins
     request.lifecycle.members.check_number(named)
     members = [MemberSpec(project, _read_can_share(one)) for project, one in named.items()]
     request.lifecycle.members.share_with(context.image, members, request.caller)
@@ -52,13 +52,16 @@ def replace_all(context: V1Members, request: Request) -> Response:
 
 @view_config(context=V1Member, method="PUT", permission=policy.SHARE)
 def add(context: V1Member, request: Request) -> Response:
-    """PUT .../members/PROJECT: share, or change whether the member may share the image further."""
+    """PUT .../members/PROJECT: share the image with a project, or change whether the project may share it."""
     can_share = None
     if has_document(request):
         document = read_document(request)
         member = document.get("member") if isinstance(document, dict) else None
         if not isinstance(member, dict):
-            raise InvalidRequest("Unexpected body type: member is not an object.")
+            raise InvalidRequest(
+                "Unexpected body type: member is not an object. "
+                'Send {"member": {"can_share": true}}, or no body.'
+            )
         can_share = _read_can_share(member)
     request.lifecycle.members.share(context.image, MemberSpec(context.name, can_share), request.caller)
     return Response(status=204)
@@ -66,7 +69,7 @@ def add(context: V1Member, request: Request) -> Response:
 
 @view_config(context=V1Member, method="DELETE", permission=policy.SHARE)
 def remove(context: V1Member, request: Request) -> Response:
-    """DELETE .../members/PROJECT: stop sharing."""
+    """DELETE .../members/PROJECT: stop sharing the image with a project."""
     check_project(context.name)
     request.lifecycle.members.unshare(context.image, context.name, request.caller)
     return Response(status=204)
@@ -74,7 +77,7 @@ def remove(context: V1Member, request: Request) -> Response:
 
 @view_config(context=V1SharedWith, renderer="json", method="GET", permission=NO_PERMISSION_REQUIRED)
 def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
-    """GET /v1/shared-images/PROJECT: the images shared with a project, as far as the caller may see them."""
+    """GET /v1/shared-images/PROJECT: the images that are shared with a project and visible to the caller."""
     caller = request.caller
     check_project(context.name)
     shared = request.db.shared_with(context.name)

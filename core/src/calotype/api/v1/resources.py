@@ -10,59 +10,59 @@ from calotype.model.images import Visibility
 
 
 class _Sharing(ImagePart):
-    """The sharing of an image. A caller who may not see it, or not change it, gets 404."""
+    """The members of an image, or one of them. A caller without the needed permission gets 404."""
 
     def hides(self, permission: str) -> bool:
         return True
 
 
 class V1Member(_Sharing):
-    """/v1/images/ID/members/PROJECT"""
+    """/v1/images/ID/members/PROJECT: a project that the image is or can be shared with"""
 
 
 class V1Members(_Sharing):
-    """/v1/images/ID/members"""
+    """/v1/images/ID/members: the members of the image"""
 
     any_child = V1Member
 
 
 class V1Image(ImageResource):
-    """/v1/images/ID"""
+    """/v1/images/ID: an image"""
 
     children: ClassVar = {"members": V1Members}
 
     def hides(self, permission: str) -> bool:
         """Return whether the image is hidden from a caller without the permission.
 
-        A caller who may not change it sees it if it is public or belongs to the caller's project.
+        A caller who may not change the image sees it if it is public or belongs to the caller's project.
         """
         known = self.image.visibility is Visibility.PUBLIC or self.request.caller.project == self.image.owner
         return super().hides(permission) or (permission in (policy.UPDATE, policy.DELETE) and not known)
 
 
 class V1Tombstone(ImageResource):
-    """/v1/images/ID of a deleted image, which only an administrator sees"""
+    """/v1/images/ID: a deleted image, which only an administrator sees"""
 
 
 class V1Images(ImageCollection):
-    """/v1/images"""
+    """/v1/images: the collection of images"""
 
     image_class = V1Image
     tombstone_class = V1Tombstone
 
 
 class V1SharedWith(Resource):
-    """/v1/shared-images/PROJECT"""
+    """/v1/shared-images/PROJECT: the images that are shared with the project"""
 
 
 class V1SharedImages(Resource):
-    """/v1/shared-images"""
+    """/v1/shared-images: the parent of the projects below it"""
 
     any_child = V1SharedWith
 
 
 class V1(Resource):
-    """/v1"""
+    """/v1: the root of Images v1"""
 
     __acl__: ClassVar = ImageCollection.__acl__
     children: ClassVar = {"images": V1Images, "shared-images": V1SharedImages}

@@ -35,7 +35,7 @@ from calotype.transfers.readers import Announced
 
 @view_config(context=V1, method="GET", permission=policy.LIST)
 def root(context: V1, request: Request) -> Response:
-    """GET /v1: the brief list, and the versions for clients whose endpoint ends here."""
+    """GET /v1: the brief list, and the API versions, for clients whose endpoint URL ends in /v1."""
     return _page(request, codec.image_brief, versions=version_document(request))
 
 
@@ -59,7 +59,7 @@ def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any
 
 @view_config(context=V1Images, method="POST", permission=policy.CREATE)
 def create(context: V1Images, request: Request) -> Response:
-    """POST /v1/images: reserve, upload, register or copy an image, depending on the request's sources."""
+    """POST /v1/images: reserve, upload, register or copy an image, depending on the request's source."""
     if _has_document(request):
         given = codec.read_document_draft(read_document(request))
         image = request.lifecycle.reserve(Change(request.caller, _drafted(request, given, None)))
@@ -115,15 +115,17 @@ def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
 
 
 def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
-    """Create or complete an image from the request's only source, or without one."""
+    """Create or complete an image from the request's source; raises InvalidRequest if there are several."""
     lifecycle = request.lifecycle
     given, draft = draft, _drafted(request, draft, image)
     change = Change(request.caller, draft, image)
     body, source = request.has_body, codec.copy_source(request)
     if body + (draft.location is not None) + (source is not None) > 1:
-        raise InvalidRequest("It's invalid to provide multiple image sources.")
+        raise InvalidRequest(
+            "It's invalid to provide multiple image sources: send a body, or one header that names a URL."
+        )
     if draft.location == "" or source == "":
-        raise InvalidRequest("External source should not be empty")
+        raise InvalidRequest("External source should not be empty: name a URL, or omit the header.")
     if body or draft.location or source:
         check_formats(draft, image)
     if body:
@@ -157,14 +159,17 @@ def _document(image: Image) -> Response:
 @view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
 def meta(context: V1Image, request: Request) -> Response:
-    """HEAD /v1/images/ID: the metadata as headers; the type is HTML, because an empty body is not JSON."""
+    """HEAD /v1/images/ID: the metadata as headers. Content-Type is HTML, because a HEAD has no JSON."""
     response = metadata_response(request, context.image, "text/html; charset=UTF-8")
     return _with_headers(response, context.image)
 
 
 @view_config(context=V1Image, method=("GET",), permission=policy.DOWNLOAD)
 def show(context: V1Image, request: Request) -> Response:
-    """GET /v1/images/ID: the bytes and headers, but the record for openstacksdk, which then gets /file."""
+    """GET /v1/images/ID: the bytes, with the metadata as headers. openstacksdk gets the record instead.
+
+    openstacksdk expects a record here, and then requests the bytes at `/file`.
+    """
     if (request.user_agent or "").startswith("openstacksdk/"):
         return _document(context.image)
     return _with_headers(image_response(request, context.image), context.image)
@@ -189,18 +194,18 @@ def file(context: V1Image, request: Request) -> Response:
 
 @view_config(context=V1Image, method="DELETE", permission=policy.DELETE)
 def delete(context: V1Image, request: Request) -> Response:
-    """DELETE /v1/images/ID: 200 without a body."""
+    """DELETE /v1/images/ID: delete the image, and answer 200 without a body."""
     request.lifecycle.delete(context.image, request.caller)
     return Response(content_type="text/html", charset="utf-8")
 
 
 @view_config(context=V1Tombstone, method=("GET", "DELETE"), permission=NO_PERMISSION_REQUIRED)
 def gone(context: V1Tombstone, request: Request) -> Response:
-    """GET and DELETE of a deleted image: 404."""
+    """GET and DELETE /v1/images/ID of a deleted image: answer 404."""
     raise HTTPNotFound
 
 
 @view_config(context=V1Tombstone, method="PUT", permission=NO_PERMISSION_REQUIRED)
 def gone_for_ever(context: V1Tombstone, request: Request) -> Response:
-    """PUT of a deleted image: 403."""
+    """PUT /v1/images/ID of a deleted image: answer 403."""
     raise NotAllowed("Forbidden to update deleted image. Create a new one.")

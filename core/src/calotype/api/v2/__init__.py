@@ -1,7 +1,8 @@
-"""Images v2, the dialect of today's clients, with JSON documents and JSON patches.
+"""Images v2, the dialect of current clients, with JSON documents and JSON patches.
 
 `resources` has its tree and `views` its views by noun. `codec`, `patch` and `listing` read requests; `codec`
-and `tasks` write responses, and `schemas` describes both. The rules are those of `calotype.images`.
+and `tasks` write responses, and `schemas` describes the documents of both. The rules are those of
+`calotype.images`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from calotype.model.errors import ImageGone
 
 #: The implemented versions: all except the image cache (2.14, 2.16, 2.18) and the locations API (2.17).
 IDS = (*(f"v2.{minor}" for minor in range(14)), "v2.15")
-#: The statuses of errors that differ from the other dialects.
+#: The statuses of exceptions that have a different status in the other dialects.
 STATUS: Mapping[type[BaseException], int] = {ImageGone: 410, NotOctets: 415}
 
 

@@ -33,7 +33,7 @@ FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ImportOrder:
-    """The parameters of an import; if `strict`, it fails when one of the stores fails."""
+    """The parameters of an import. If `strict` is true, the import fails if any of the stores fails."""
 
     method: str
     uri: str | None
@@ -83,7 +83,7 @@ def read_draft(document: object, schemas: Schemas) -> ImageFields:
 
 
 def read_value(value: Any) -> Any:
-    """Return a JSON value as its column stores it, with 5 for 5.0."""
+    """Return a JSON value in the type of its column: a float, such as 5.0, becomes an integer."""
     return int(value) if isinstance(value, float) else value
 
 
@@ -91,7 +91,7 @@ def read_import(document: object, schemas: Schemas, header_store: str | None) ->
     """Return the parameters of an import; `header_store` is the header X-Image-Meta-Store.
 
     Raises:
-        InvalidRequest: the document is not an import, or the stores are named in two ways.
+        InvalidRequest: the document does not describe an import, or names the stores in two ways.
     """
     given = read_object(document)
     schemas.check("import", given)
@@ -116,10 +116,11 @@ def image_document(
     shows_stores: bool = True,
     weights: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Return an image as JSON values, with its last job; `weights` are those of the stores.
+    """Return an image as JSON values, with the state of its last job.
 
-    Properties with the name of a field, which earlier versions allowed, are omitted, because a client would
-    take them for the field.
+    `weights` has the weights of the stores: the heaviest store is listed first. A property with the name of a
+    field, which earlier versions of Calotype allowed, is omitted, because a client would take it for the
+    field.
     """
     document: dict[str, Any] = {
         **{name: value for name, value in image.properties.items() if not is_reserved(name)},

@@ -9,7 +9,10 @@ from calotype.stores.contract import Capability
 
 
 def import_methods(stores: Catalog) -> list[str]:
-    """Return the methods that the stores support: all need a writable store, and web-download a web store."""
+    """Return the methods that the stores support.
+
+    Each method needs a writable store, and `web-download` also a store that reads from the web.
+    """
     writable = [store for store in stores if store.can(Capability.WRITE)]
     if not writable:
         return []
@@ -18,7 +21,7 @@ def import_methods(stores: Catalog) -> list[str]:
 
 
 def methods_for_caller(request: Request) -> list[str]:
-    """Return the methods, without `web-download` if the caller may not use it.
+    """Return the methods that the stores support, without `web-download` if the caller may not use it.
 
     `copy-image` is shown to everybody, because Tempest reads this list as a member and copies as an admin.
     """

@@ -1,7 +1,7 @@
 """Read the query string of `GET /v2/images`.
 
-Every other parameter filters by the property with this name. A value can begin with an operator (`in:a,b`,
-`gte:2026-01-01`).
+A parameter with the name of a field filters by the field, and one with any other name filters by a property,
+unless it is for sorting or paging. A value can begin with an operator (`in:a,b`, `gte:2026-01-01`).
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def _conditions(query: MultiDict) -> Iterator[Condition]:
             yield _moment_condition(name, text)
         elif name[-4:] in _BOUNDS:
             if name[:-4] not in _INTEGERS:
-                raise InvalidRequest(f"Invalid filter {name[:80]}: only sizes have bounds.")
+                raise InvalidRequest(
+                    f"Invalid filter {name[:80]}: only size, virtual_size, min_disk and min_ram have bounds."
+                )
             yield Condition(name[:-4], _BOUNDS[name[-4:]], _integer(name, text))
 
 
@@ -133,7 +135,7 @@ def _items(name: str, text: str) -> list[str]:
 
 
 def _moment_condition(name: str, text: str) -> Condition:
-    """Return a condition that compares times in whole seconds, as documents show them."""
+    """Return a condition that compares times in whole seconds, because documents show whole seconds."""
     operator, value = _operator(text)
     first = read_query_time(f"Invalid filter {name}", value).replace(microsecond=0)
     after = first + _SECOND if first < _LAST_SECOND else _LAST_SECOND
@@ -156,9 +158,9 @@ def _integer(name: str, text: str) -> int:
 
 
 def _sort(query: MultiDict) -> tuple[SortKey, ...]:
-    """Return the sort keys of the query, with two more in the last key's direction that make the order total.
+    """Return the sort keys of the query, then `created_at` and `id`, which make the order total.
 
-    A repeated field is ignored, because it cannot change the order.
+    They have the direction of the last key. A repeated field is ignored, because it cannot change the order.
     """
     keys: dict[str, SortKey] = {}
     for key in _sort_pairs(query):

@@ -1,8 +1,8 @@
 """Read JSON patches of an image, in both media types.
 
 Paths have one segment, and the operations are add, replace and remove. In the older media type, an operation
-is `{"add": "/x"}`, and to add an existing key is a conflict. In the newer one, it is
-`{"op": "add", "path": "/x"}`, and overwrites.
+is `{"add": "/x"}`, and adding an existing key is a conflict. In the newer media type, an operation is
+`{"op": "add", "path": "/x"}`, and adding an existing key overwrites it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"
 MEDIA_TYPES = (V20, V21)
 
-#: Keys that the server adds to a document. openstacksdk takes them for properties, and removes them together
-#: with all properties that a program does not name, so their removal is ignored.
+#: Keys that the server adds to a document. openstacksdk takes them for properties. If a program does not name
+#: them, openstacksdk removes them as it does with properties, so their removal is ignored.
 _ADDED = frozenset(
     {
         "stores",
@@ -40,7 +40,7 @@ CHANGES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An operation on a key; if `strict`, `add` does not overwrite."""
+    """An operation on a key. If `strict` is true, `add` does not overwrite the key."""
 
     op: str
     key: str
@@ -95,9 +95,10 @@ def draft_of(changes: list[Change], image: Image, schemas: Schemas) -> ImageFiel
     """Return the fields that the patch changes. Only the last value of a key is checked.
 
     Raises:
-        NotAllowed: it changes a field that only the server sets, or removes one that every image has.
+        NotAllowed: the patch changes a field that only the server sets, or removes one that every image has.
+        ReservedName: the patch changes a property whose name is reserved.
         InvalidRequest: a value has the wrong type.
-        Conflict: it replaces or removes a missing key, or adds an existing one.
+        Conflict: the patch replaces or removes a missing key, or adds an existing one.
     """
     properties: dict[str, Any] = dict(image.properties)
     changed: dict[str, Any] = {}

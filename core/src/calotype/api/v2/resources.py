@@ -12,21 +12,21 @@ from calotype.model.images import Member, Visibility
 
 
 class Tag(ImagePart):
-    """/v2/images/ID/tags/TAG, whether or not the image has the tag"""
+    """/v2/images/ID/tags/TAG: a tag, even if the image does not have it"""
 
 
 class Tags(ImagePart):
-    """/v2/images/ID/tags"""
+    """/v2/images/ID/tags: the parent of the tags"""
 
     any_child = Tag
 
 
 class Actions(ImagePart):
-    """/v2/images/ID/actions"""
+    """/v2/images/ID/actions: the actions on an image, which are views"""
 
 
 class ImageMember(ImagePart):
-    """/v2/images/ID/members/PROJECT"""
+    """/v2/images/ID/members/PROJECT: a member that the caller may see"""
 
     def __init__(self, request: Request, name: str, parent: ImageResource, member: Member):
         super().__init__(request, name, parent)
@@ -34,7 +34,7 @@ class ImageMember(ImagePart):
 
 
 class Members(ImagePart):
-    """/v2/images/ID/members, with the members that the caller may see"""
+    """/v2/images/ID/members: the members that the caller may see"""
 
     def __getitem__(self, name: str) -> Resource:
         if self.image.visibility is Visibility.SHARED:
@@ -45,30 +45,30 @@ class Members(ImagePart):
 
 
 class V2Image(ImageResource):
-    """/v2/images/ID"""
+    """/v2/images/ID: an image"""
 
     children: ClassVar = {"tags": Tags, "actions": Actions, "members": Members}
 
 
 class TombstoneActions(ImagePart):
-    """/v2/images/ID/actions of a deleted image"""
+    """/v2/images/ID/actions: the actions on a deleted image"""
 
 
 class V2Tombstone(ImageResource):
-    """/v2/images/ID of a deleted image, which only an administrator sees, to undelete it"""
+    """/v2/images/ID: a deleted image, which only an administrator sees, to undelete it"""
 
     children: ClassVar = {"actions": TombstoneActions}
 
 
 class V2Images(ImageCollection):
-    """/v2/images"""
+    """/v2/images: the collection of images"""
 
     image_class = V2Image
     tombstone_class = V2Tombstone
 
 
 class Schema(Resource):
-    """/v2/schemas/NAME, or a schema of an extension below /v2/schemas"""
+    """/v2/schemas/NAME: a schema of v2, or of an extension below /v2/schemas"""
 
     def __init__(self, request: Request, name: str, parent: Resource, document: dict[str, Any]):
         super().__init__(request, name, parent)
@@ -76,7 +76,7 @@ class Schema(Resource):
 
 
 class Schemas(Resource):
-    """/v2/schemas"""
+    """/v2/schemas: the parent of the schemas"""
 
     def __getitem__(self, name: str) -> Resource:
         documents = schemas.Schemas.of(self.request).documents
@@ -86,53 +86,53 @@ class Schemas(Resource):
 
 
 class InfoStores(Resource):
-    """/v2/info/stores"""
+    """/v2/info/stores: information about the stores"""
 
 
 class Info(Resource):
-    """/v2/info"""
+    """/v2/info: information about the service"""
 
     children: ClassVar = {"stores": InfoStores}
 
 
 class StoreImage(ImageResource):
-    """/v2/stores/STORE/ID"""
+    """/v2/stores/STORE/ID: an image, whose bytes may be in the store"""
 
 
 class StoreImages(ImageCollection):
-    """/v2/stores/STORE, with every image, whether or not it is in this store"""
+    """/v2/stores/STORE: every image, even if its bytes are not in this store"""
 
     image_class = StoreImage
 
 
 class Stores(Resource):
-    """/v2/stores"""
+    """/v2/stores: the parent of the stores"""
 
     any_child = StoreImages
 
 
 class _ForAdministrators(Resource):
-    """A resource whose methods only administrators learn."""
+    """A resource that reveals its methods, by 405 responses, only to administrators."""
 
     methods_shown_with = policy.OPERATE
 
 
 class Audit(_ForAdministrators):
-    """/v2/audit"""
+    """/v2/audit: the audit records"""
 
 
 class Task(_ForAdministrators):
-    """/v2/tasks/ID, even if there is no such task, so that only administrators learn whether there is"""
+    """/v2/tasks/ID: a task. It may not exist, because only administrators may learn whether it does."""
 
 
 class Tasks(_ForAdministrators):
-    """/v2/tasks"""
+    """/v2/tasks: the collection of tasks"""
 
     any_child = Task
 
 
 class V2(Resource):
-    """/v2; without a valid token every path below it is 401"""
+    """/v2: the root of Images v2. Without a valid token, every path below it gets 401."""
 
     children: ClassVar = {
         "images": V2Images,

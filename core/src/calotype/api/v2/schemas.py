@@ -1,4 +1,4 @@
-"""The JSON schemas of v2, which clients fetch, and by which their documents are checked.
+"""The JSON schemas of v2. Clients fetch them, and the service checks the documents of clients with them.
 
 glanceclient builds its model of an image from `/v2/schemas/image`, and nova its choice of formats, so the
 schemas must describe exactly what the service accepts and returns.
@@ -52,7 +52,7 @@ def _gigabytes(description: str) -> dict[str, Any]:
 
 
 #: Properties that programs know: glance has options for them, such as `--os-distro`, nova reads the kernel
-#: and the ramdisk, and cinder the key of an encrypted volume.
+#: and the ramdisk, and cinder reads the key of an encrypted volume.
 _WELL_KNOWN: Mapping[str, Mapping[str, Any]] = {
     "kernel_id": {
         "type": ["null", "string"],
@@ -75,7 +75,7 @@ _WELL_KNOWN: Mapping[str, Mapping[str, Any]] = {
     "cinder_encryption_key_deletion_policy": {
         "type": "string",
         "enum": ["on_image_deletion", "do_not_delete"],
-        "description": "Whether to delete the key of an encrypted volume together with the image",
+        "description": "Policy for the key of an encrypted volume when the image is deleted",
     },
 }
 #: The schemas of documents that are not images, by name.
@@ -124,7 +124,7 @@ _INPUTS = {
 
 
 class TaskType(enum.StrEnum):
-    """The type of a task: of an image that it created, or of an image that existed before."""
+    """The type of a task: an import that created its image, or an import into an existing image."""
 
     IMPORT = "import"
     API_IMAGE_IMPORT = "api_image_import"
@@ -207,7 +207,7 @@ class Schemas:
         validator = self._properties.get(name)
         if validator is not None:
             check_document(validator, value, name)
-        elif not isinstance(value, str):  # additionalProperties of the schema, at a hundredth of the cost
+        elif not isinstance(value, str):  # the check of additionalProperties, at a hundredth of the cost
             raise InvalidRequest(
                 f"Invalid value for {name[:120]}: the schema asks for type string, not {shown(value)}."
             )
@@ -243,7 +243,7 @@ def _image(settings: Settings) -> dict[str, Any]:
         "schema": _READ_ONLY,
         "stores": {"type": "string", "readOnly": True, "description": "Stores that hold the bytes"},
         "status_reason": _text(
-            65535, readOnly=True, description="Why the image has no bytes, or a damaged copy"
+            65535, readOnly=True, description="Reason why the image has no bytes, or why a copy is damaged"
         ),
         # Without this mark, clients take a property for a field that every image has.
         **{name: {**schema, "is_base": False} for name, schema in _WELL_KNOWN.items()},

@@ -1,7 +1,7 @@
 """Tasks, the form in which v2 shows jobs and accepts new ones.
 
-A job whose image was created by POST /v2/tasks is an `import`, and any other job an `api_image_import`. A
-task does not show the source of its bytes.
+A job whose image was created by POST /v2/tasks has the type `import`, and any other job has the type
+`api_image_import`. A task does not show the source of its bytes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SORT_KEYS = {
 class TaskRequest:
     """A client's request for a task: an image from the source at `draft.location`.
 
-    `asked` is the part of the task's input that is shown again.
+    `asked` is the part of the task's input that responses show.
     """
 
     draft: ImageFields
@@ -44,7 +44,12 @@ class TaskRequest:
 
 
 def read_task(document: object, schemas: Schemas) -> TaskRequest:
-    """Return a new task; raises InvalidRequest, or NotAllowed for fields that only the server sets."""
+    """Return the requested task.
+
+    Raises:
+        NotAllowed, ReservedName: the document sets a field that only the server sets.
+        InvalidRequest: the document does not satisfy its schema, or names two disk formats.
+    """
     schemas.check("task", document)
     asked: dict[str, Any] = dict(document["input"])  # type: ignore[index]
     uri = asked.pop("import_from")
@@ -100,7 +105,7 @@ def task_document(job: Job) -> dict[str, Any]:
 
 
 def image_task(job: Job) -> dict[str, Any]:
-    """Return a job as a task of an image, which has other fields."""
+    """Return a job as an entry of an image's list of tasks, whose fields differ from those of a task."""
     return {
         **_common(job),
         **_details(job),

@@ -14,7 +14,7 @@ from calotype.model import policy
 from calotype.model.audit import AuditQuery, AuditVerb
 from calotype.model.fields import InvalidRequest, canonical_id
 
-#: Maximum digits of a record's id.
+#: Maximum number of digits of a record's id.
 _ID_DIGITS = 18
 
 
@@ -31,11 +31,11 @@ def _read_query(request: Request) -> AuditQuery:
     image, marker = query.get("image"), query.get("marker")
     verb = read_choice(query, "verb", (*map(str, AuditVerb),), None)
     for name in ("user", "project"):
-        if "\0" in query.get(name, ""):  # PostgreSQL cannot compare with it
+        if "\0" in query.get(name, ""):  # PostgreSQL texts cannot contain NUL
             raise InvalidRequest(f"Invalid {name}: control characters are not allowed.")
     if image is not None and canonical_id(image) is None:
         raise InvalidRequest("Invalid image: it is not the id of an image.")
-    # A record's id is a position, even after the record was removed.
+    # The marked record need not exist, because its id is a position even after the record was removed.
     if marker is not None and not (marker.isascii() and marker.isdigit() and len(marker) <= _ID_DIGITS):
         raise InvalidRequest("Invalid marker: it is not the id of a record.")
     return AuditQuery(

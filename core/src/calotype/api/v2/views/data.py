@@ -22,7 +22,7 @@ _SIZE = "X-OpenStack-Image-Size"
 
 @view_config(context=V2Image, name="file", method="PUT", permission=policy.UPLOAD)
 def upload(context: V2Image, request: Request) -> Response:
-    """PUT /v2/images/ID/file: upload the bytes; after a failure, the image is queued again."""
+    """PUT /v2/images/ID/file: upload the bytes. After a failed upload, the image is queued again."""
     body = upload_body(request)
     draft = ImageFields(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
     check_formats(draft, context.image)
@@ -60,14 +60,14 @@ def download(context: V2Image, request: Request) -> Response:
 
 @bodiless_view(context=Actions, name="deactivate", method="POST", permission=policy.DEACTIVATE)
 def deactivate(context: Actions, request: Request) -> Response:
-    """POST /v2/images/ID/actions/deactivate"""
+    """POST /v2/images/ID/actions/deactivate: let only administrators read the bytes."""
     request.lifecycle.deactivate(context.image, request.caller)
     return nothing()
 
 
 @bodiless_view(context=Actions, name="reactivate", method="POST", permission=policy.DEACTIVATE)
 def reactivate(context: Actions, request: Request) -> Response:
-    """POST /v2/images/ID/actions/reactivate"""
+    """POST /v2/images/ID/actions/reactivate: undo deactivate."""
     request.lifecycle.reactivate(context.image, request.caller)
     return nothing()
 
@@ -81,11 +81,11 @@ def undelete(context: TombstoneActions, request: Request) -> Response:
 
 @bodiless_view(context=Actions, name="undelete", method="POST", permission=policy.OPERATE)
 def refuse_to_undelete(context: Actions, request: Request) -> Response:
-    """POST .../actions/undelete of an image that is not deleted: 409."""
+    """POST .../actions/undelete of an image that is not deleted: answer 409."""
     raise Conflict(f"Image {context.image.id} is {context.image.status}: it is not deleted.")
 
 
 def declared_size(request: Request) -> int | None:
-    """Return the announced number of bytes, None if there is no header or it is 0; raises InvalidRequest."""
+    """Return the size that the header declares, or None if it is absent or 0; raises InvalidRequest."""
     text = request.headers.get(_SIZE)
     return None if text is None else read_integer(_SIZE, text) or None

@@ -25,12 +25,12 @@ View = Callable[[Any, Request], Any]
 
 
 def bodiless_view(**predicates: Any) -> view_config:
-    """Register a view that answers 400 to requests with a body, because the client wants something else."""
+    """Register a view that answers 400 to requests with a body, because the view would ignore the body."""
     return view_config(decorator=without_body, **predicates)
 
 
 def without_body(view: View) -> View:
-    """Return the view, changed to refuse requests with a body."""
+    """Wrap a view, so that it refuses requests with a body."""
 
     def bodiless(context: Any, request: Request) -> Any:
         if has_document(request):
@@ -41,7 +41,7 @@ def without_body(view: View) -> View:
 
 
 def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str, Any]]:
-    """Return the documents of images, as far as the caller may see them, with their last import."""
+    """Return the documents of images, with the states of their last jobs, as the caller may see them."""
     listed = list(images)
     database: Database = request.db
     jobs = database.latest_jobs([image.id for image in listed if image.has_jobs])
@@ -70,7 +70,7 @@ def _ended_since(job: Job, image: Image) -> bool:
 
 
 def image_document(request: Request, image: Image) -> dict[str, Any]:
-    """Return the document of an image, as far as the caller may see it."""
+    """Return the document of an image, as `image_documents` does."""
     return image_documents(request, [image])[0]
 
 
@@ -82,10 +82,12 @@ def page_response(
     *,
     more: bool,
 ) -> Response:
-    """Return a page of a list, as far as it fits, with links to the first page and to the next one, if any.
+    """Return a page of a list, with a link to the first page, and one to the next page if there is one.
+
+    The page ends early if it reaches the maximum size of a response.
 
     Args:
-        documents: each with the parameters of the link that continues after it.
+        documents: pairs of link parameters and a document; the link continues after the document.
         more: whether the list continues after these documents.
     """
     shown = fit(documents, request.settings.list_bytes)
@@ -97,7 +99,7 @@ def page_response(
 
 
 def json_response(document: Any, status: int = 200) -> Response:
-    """Return a response with a document as JSON in UTF-8, without escaped letters."""
+    """Return a response with a document as JSON in UTF-8, in which letters are not escaped."""
     body = json.dumps(document, ensure_ascii=False).encode()
     return Response(body, status=status, content_type="application/json", charset="UTF-8")
 

@@ -34,7 +34,7 @@ from calotype.model.images import Image
 
 @view_config(context=V2, method="GET", permission=NO_PERMISSION_REQUIRED)
 def versions(context: V2, request: Request) -> Response:
-    """GET /v2: the versions, without a token, for clients whose endpoint ends here."""
+    """GET /v2: the versions, for clients whose endpoint URL ends in /v2. No token is needed."""
     return json_response({"versions": version_document(request)})
 
 
@@ -65,13 +65,13 @@ def create(context: V2Images, request: Request) -> Response:
 
 @bodiless_view(context=V2Image, method="GET", permission=policy.VIEW)
 def show(context: V2Image, request: Request) -> Response:
-    """GET /v2/images/ID"""
+    """GET /v2/images/ID: the document of the image."""
     return json_response(image_document(request, context.image))
 
 
 @view_config(context=V2Image, method="PATCH", permission=policy.UPDATE)
 def update(context: V2Image, request: Request) -> Response:
-    """PATCH /v2/images/ID: apply a JSON patch, or nothing of it; an empty patch changes nothing at all."""
+    """PATCH /v2/images/ID: apply a JSON patch completely or not at all. An empty patch changes nothing."""
     given = request.media_type
     if given not in patch.MEDIA_TYPES:
         raise HTTPUnsupportedMediaType(
@@ -88,6 +88,6 @@ def update(context: V2Image, request: Request) -> Response:
 
 @bodiless_view(context=V2Image, method="DELETE", permission=policy.DELETE)
 def delete(context: V2Image, request: Request) -> Response:
-    """DELETE /v2/images/ID"""
+    """DELETE /v2/images/ID: delete the image."""
     request.lifecycle.delete(context.image, request.caller)
     return nothing()

@@ -1,4 +1,4 @@
-"""Imports and copies, and their tasks; removing an image from one of its stores."""
+"""Importing and copying images, listing their tasks, and removing an image from one of its stores."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def tasks(context: V2Image, request: Request) -> Response:
 
 @bodiless_view(context=StoreImage, method="DELETE", permission=policy.OPERATE)
 def remove_from_store(context: StoreImage, request: Request) -> Response:
-    """DELETE /v2/stores/STORE/ID: remove the bytes from one of several stores."""
+    """DELETE /v2/stores/STORE/ID: remove the image's bytes from one of its stores."""
     store = context.__parent__.name
     if store not in request.stores:
         raise UnknownTarget(no_store(store, request.stores.entries))

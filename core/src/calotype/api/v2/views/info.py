@@ -19,13 +19,13 @@ _MIB = 1 << 20
 
 @bodiless_view(context=Schema, method="GET", permission=policy.LIST)
 def schema(context: Schema, request: Request) -> Response:
-    """GET /v2/schemas/NAME"""
+    """GET /v2/schemas/NAME: the schema."""
     return json_response(context.document)
 
 
 @bodiless_view(context=Info, name="import", method="GET", permission=policy.LIST)
 def imports(context: Info, request: Request) -> Response:
-    """GET /v2/info/import"""
+    """GET /v2/info/import: the import methods that the caller may use."""
     methods = {
         "description": "Import methods available.",
         "type": "array",
@@ -36,13 +36,13 @@ def imports(context: Info, request: Request) -> Response:
 
 @bodiless_view(context=InfoStores, method="GET", permission=policy.LIST)
 def stores(context: InfoStores, request: Request) -> Response:
-    """GET /v2/info/stores: names, descriptions, and flags that are true."""
+    """GET /v2/info/stores: the stores, with their ids, descriptions, and flags that are true."""
     return json_response({"stores": [_store(request, entry) for entry in request.stores.entries.values()]})
 
 
 @bodiless_view(context=InfoStores, name="detail", method="GET", permission=policy.OPERATE)
 def stores_in_detail(context: InfoStores, request: Request) -> Response:
-    """GET /v2/info/stores/detail: also drivers and weights, but no store's place."""
+    """GET /v2/info/stores/detail: the stores, also with drivers and weights, but without locations."""
     listed = [
         {
             **_store(request, entry),
@@ -69,7 +69,7 @@ def _store(request: Request, entry: Entry) -> dict[str, Any]:
 
 @bodiless_view(context=Info, name="usage", method="GET", permission=policy.LIST)
 def usage(context: Info, request: Request) -> Response:
-    """GET /v2/info/usage: usage and limits of the caller's project, in MiB and images; -1 is no limit.
+    """GET /v2/info/usage: usage and limits of the caller's project, in MiB and images; -1 means no limit.
 
     `image_size_total` includes staged bytes.
     """

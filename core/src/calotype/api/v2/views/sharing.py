@@ -18,14 +18,14 @@ from calotype.model.images import Image, Member, MemberStatus
 
 @bodiless_view(context=Tag, method="PUT", permission=policy.UPDATE)
 def add_tag(context: Tag, request: Request) -> Response:
-    """PUT /v2/images/ID/tags/TAG"""
+    """PUT /v2/images/ID/tags/TAG: add the tag to the image."""
     request.lifecycle.add_tag(context.image, context.name, request.caller)
     return nothing()
 
 
 @bodiless_view(context=Tag, method="DELETE", permission=policy.UPDATE)
 def remove_tag(context: Tag, request: Request) -> Response:
-    """DELETE /v2/images/ID/tags/TAG"""
+    """DELETE /v2/images/ID/tags/TAG: remove the tag from the image."""
     request.lifecycle.remove_tag(context.image, context.name, request.caller)
     return nothing()
 
@@ -51,7 +51,7 @@ def add_member(context: Members, request: Request) -> Response:
 
 @bodiless_view(context=ImageMember, method="GET", permission=policy.VIEW)
 def member(context: ImageMember, request: Request) -> Response:
-    """GET /v2/images/ID/members/PROJECT"""
+    """GET /v2/images/ID/members/PROJECT: the membership."""
     return json_response(codec.member_document(context.image, context.member))
 
 
@@ -68,7 +68,7 @@ def answer(context: ImageMember, request: Request) -> Response:
 
 @bodiless_view(context=ImageMember, method="DELETE", permission=policy.SHARE)
 def remove_member(context: ImageMember, request: Request) -> Response:
-    """DELETE /v2/images/ID/members/PROJECT"""
+    """DELETE /v2/images/ID/members/PROJECT: stop sharing the image with the project."""
     request.lifecycle.members.unshare(context.image, context.member.project, request.caller)
     return nothing()
 

@@ -1,4 +1,4 @@
-"""Tasks: the jobs of all images, which only administrators can list and add to."""
+"""Tasks: the jobs of all images. Only administrators can list and create them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def index(context: Tasks, request: Request) -> Response:
 
 @view_config(context=Tasks, method="POST", permission=policy.OPERATE)
 def create(context: Tasks, request: Request) -> Response:
-    """POST /v2/tasks: create an image from bytes at a URI."""
+    """POST /v2/tasks: create an image from the bytes at a URI."""
     order = tasks.read_task(read_document(request), Schemas.of(request))
     asked = ImportRequest(Origin.URI, asked=order.asked)
     job_id = request.lifecycle.imports.submit(Change(request.caller, order.draft), asked).job_id
@@ -46,7 +46,7 @@ def create(context: Tasks, request: Request) -> Response:
 
 @bodiless_view(context=Task, method="GET", permission=policy.OPERATE)
 def show(context: Task, request: Request) -> Response:
-    """GET /v2/tasks/ID"""
+    """GET /v2/tasks/ID: the task."""
     return json_response(_document(request, canonical_id(context.name)))
 
 
