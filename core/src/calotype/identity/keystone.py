@@ -29,7 +29,7 @@ class Unanswered(Exception):
 
 
 def expiry(environ: Mapping[str, Any]) -> datetime.datetime | None:
-    """Return when the user's token expires.
+    """Return the time at which the user's token expires.
 
     Return None if a service sends the request for the user, because the user's token may then have expired.
     """
@@ -64,7 +64,7 @@ def current_roles(environ: Mapping[str, Any]) -> frozenset[str] | None:
         )
         if answer.status_code == 200:
             return frozenset(role["name"].lower() for role in answer.json()["token"].get("roles", ()))
-    except Exception as error:  # of keystoneauth1, which the core does not import, or of parsing
+    except Exception as error:  # keystoneauth1's errors are not imported here; others mean bad JSON
         raise Unanswered(f"Keystone could not be asked about a token: {type(error).__name__}.") from error
     if answer.status_code == 404:
         return None

@@ -57,7 +57,7 @@ class Reading:
         """Return the image with its copies in these stores first, in this order, and the others after them.
 
         Raises:
-            UnknownStore: no store has one of the names.
+            UnknownStore: one of the names belongs to no store.
         """
         for name in stores:
             if name not in self._stores:

@@ -153,7 +153,7 @@ class Lifecycle(Upkeep):
         self._check(change)
         self._check_store(change)
         image = change.require_image()
-        # This change allows the image to be deleted, so it may use the reserve of a full disk.
+        # A change that lifts the protection allows a delete, so it may use the reserve of a full disk.
         unprotects = image.protected and change.fields.fields.get("protected") is False
         with self._database.unit(frees=unprotects) as unit:
             before = locked_for(unit, image.id, change.caller, policy.UPDATE)

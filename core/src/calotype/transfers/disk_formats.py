@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 #: Bytes kept from the end of a stream, to recognise formats with a footer.
 TAIL = 512
-#: Magic numbers by which some program recognises an image: format -> magic.
+#: Format -> the magic number by which programs recognise it.
 _MAGIC = {
     "qcow2": b"QFI\xfb",
     "qed": b"QED\0",
@@ -41,7 +41,7 @@ _VHDX_PARENT = uuid.UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c").bytes_le
 _BUILDS_ON = "The image is a {} that builds on another file."
 #: The offset of a disc's volume descriptors, the minimum distance between them, and the number examined.
 VOLUME, VOLUME_STEP, VOLUME_MOST = 32 << 10, 2 << 10, 16
-#: Names of volume descriptors: those that may precede the one of UDF, and those of UDF.
+#: The names of volume descriptors that may precede UDF's, and the names of UDF's own.
 _VOLUME_NAMES = (b"BEA01", b"BOOT2", b"CD001", b"CDW02")
 _UDF_NAMES = (b"NSR02", b"NSR03")
 #: The last two bytes of a boot sector.
@@ -138,7 +138,7 @@ def vhd_problem(footer: bytes) -> str | None:
 
 
 def parent_problem(name: str, inspector: format_inspector.FileInspector) -> str | None:
-    """Return a sentence if an image is only a difference from another file, or damaged."""
+    """Return a sentence if an image is only a difference from another file, or a damaged vmdk."""
     if name == "vmdk":
         descriptor = bytes(inspector.region("descriptor").data)
         if b"\0" not in descriptor:  # some programs read on after its end, up to a NUL

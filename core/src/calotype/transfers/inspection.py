@@ -1,8 +1,8 @@
 """Inspection: determine the format of a disk image, and whether the image is safe to open.
 
 A stream is refused if it could make the program that opens it open other files or accept a wrong size, or if
-its format is not the declared one. A raw disk, a kernel, a ramdisk and a disc are opaque: no
-program follows their first sectors to another file.
+its format is not the declared one. A raw disk, a kernel, a ramdisk and a disc are opaque: no program follows
+their first sectors to another file.
 
 The stream is judged by the inspectors of oslo.utils, which Nova and Cinder trust too, and by rules of our
 own. Our rules are stricter about truncated headers, fixed VHDs, text descriptors, images that build on
@@ -94,10 +94,10 @@ class Inspector:
         self._declared = declared
         self._cap = virtual_size_cap
         self._library = _library()
-        # The library's verdict on partition tables concerns opaque bytes.
+        # The inspector of partition tables is left out, because they are opaque bytes here.
         formats = self._library.ALL_FORMATS.items()
         self._inspectors = [inspect() for name, inspect in formats if name != "gpt"]
-        #: The inspectors that take more blocks; one that fails is judged by what it has seen.
+        #: The inspectors that still take blocks. A failed one is judged by the blocks that it has seen.
         self._reading = list(self._inspectors)
         self._first: io.BytesIO | None = io.BytesIO()
         self._head = b""
@@ -109,7 +109,7 @@ class Inspector:
         """Take the next block.
 
         Raises:
-            InspectorsUnavailable: this process is short of memory, or of something else.
+            InspectorsUnavailable: this process is short of memory or another resource.
         """
         self._count += len(block)
         if len(self._head) < _HEAD:
@@ -157,7 +157,7 @@ class Inspector:
         """Return the verdict on the whole stream. Call this once, because it frees the captured bytes.
 
         Raises:
-            InspectorsUnavailable: this process is short of memory, or of something else.
+            InspectorsUnavailable: this process is short of memory or another resource.
         """
         try:
             self._inspect_first()

@@ -237,7 +237,7 @@ class Places:
         return self.database.identity().id
 
     def start(self, *, named: bool) -> None:
-        """Examine all places, and create and mark those whose store has `create`.
+        """Examine all places, and create and mark those whose store has the option `create`.
 
         A store that cannot be reached, or does not answer within START_PATIENCE, is examined at its first
         use.
@@ -294,7 +294,7 @@ class Places:
         return None if state is PlaceState.OWN else place.remark()
 
     def open(self, name: str, *, named: bool) -> None:
-        """Examine one store, and create its place if it has `create`.
+        """Examine one store, and create its place if it has the option `create`.
 
         Only a named store is checked here, because no other store stops the start; probes check the others.
 

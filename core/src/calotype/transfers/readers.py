@@ -39,7 +39,7 @@ class Source(Reader, Protocol):
 
 
 class _Wrapper:
-    """A reader that passes on the bytes of another one."""
+    """A reader that passes on the bytes of another reader."""
 
     def __init__(self, source: Reader):
         self._source = source

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 COPY_COST = 2 << 20
 #: Maximum number of copies that one query returns.
 _BATCH = 100
-#: Seconds for which a new copy is not checked, because its bytes were hashed on their way in.
+#: Seconds for which a new copy is not checked, because its bytes were hashed during the upload.
 _SETTLE = 600
 #: Seconds until the scrubber retries an unreadable copy, and until it looks for copies in quarantine again.
 _AGAIN = 3600

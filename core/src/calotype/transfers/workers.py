@@ -1,7 +1,7 @@
 """Work that a serving process does beside requests: jobs, sweeping, scrubbing, probes, heartbeats.
 
 Each kind of work is registered once, as a `Work`, and all of it starts in one call, when the process
-begins to serve. After that the process must not fork, because a fork has no threads.
+begins to serve. After that the process must not fork, because the child would have no threads.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from calotype.transfers.fsck.steps import Plan, Problem, Progress, Refused, Step
 _BATCH = 500
 
 #: A repair needs an operator's agreement if it would remove more than MANY objects, or more than FEW objects
-#: that are more than the share SHARE of the store. With a wrong database or a wrong place every object is an
+#: and also more than the share SHARE of all. With a wrong database or a wrong place every object is an
 #: orphan, while crashes leave only a few. More than MANY objects must not be lost by mistake in any store.
 FEW = 20
 SHARE = 0.10
