@@ -221,7 +221,7 @@ def test_findings_are_listed_counted_and_lifted(two_stores: Server) -> None:
     (finding,) = findings(two_stores)
 
     assert (finding["kind"], finding["store"], finding["image_id"]) == ("missing", "file", image_id)
-    assert finding["detail"].startswith("nothing lies at file:")
+    assert finding["detail"].startswith("there is nothing at file:")
     shown = seen_on_a_terminal(two_stores, "findings")
     assert "missing, in store 'file'" in shown
     assert finding["id"] in shown

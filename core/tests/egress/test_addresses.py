@@ -111,13 +111,13 @@ def test_each_way_to_be_unreachable_has_its_own_reason(source, certificates):
         at = "the source at 127.0.0.1 "
         assert reason(f"http://127.0.0.1:{port}/") == at + "refuses the connection"
         assert reason(source.url("/loop")) == at + "redirects more than 3 times"
-        assert reason(source.url("/cut")) == at + "breaks the connection off before the end"
-        assert reason(source.url("/silent")) == at + "breaks the connection off before the end"
+        assert reason(source.url("/cut")) == at + "closes the connection before the end"
+        assert reason(source.url("/silent")) == at + "closes the connection before the end"
         assert reason(source.url("/chat")) == at + "does not answer in HTTP"
         assert reason(source.url("/file")).startswith("the source " + FILTER)
         unknown = "the source at gone.example is unknown: there is no address for its name"
         assert reason(source.url("/down")) == reason(source.url(host="gone.example")) == unknown
-        assert reason(f"https://127.0.0.1:{source.port}/").startswith(at + "fails in TLS (")
+        assert reason(f"https://127.0.0.1:{source.port}/").startswith(at + "has a TLS error (")
         assert reason(secure.url(host="mirror.example")) == (
             "the source at mirror.example has a certificate that is not accepted (certificate has expired)"
         )

@@ -107,12 +107,12 @@ def reasons(web: Web) -> dict[str, str]:
     return {
         f"http://127.0.0.1:{web.closed}/x?token=canary": at + "refuses the connection",
         f"http://127.0.0.1:{web.port}/x?token=canary": at + "answers 404 Not Found",
-        f"https://127.0.0.1:{web.port}/x?token=canary": at + "fails in TLS (",
+        f"https://127.0.0.1:{web.port}/x?token=canary": at + "has a TLS error (",
         web.answer(raw("HTTP/1.1 403 No\nContent-Length: 6\n", b"canary")): at + "answers 403 Forbidden",
         web.answer(raw("HTTP/1.1 503 No\nContent-Length: 6\n", b"canary")): at
         + "answers 503 Service Unavailable",
         web.answer(raw("HTTP/1.1 200 OK\nContent-Length: 60\n", b"canary")): at
-        + "breaks the connection off before the end",
+        + "closes the connection before the end",
         web.answer(raw("HTTP/1.1 302 Found\nLocation: http://127.0.0.1:1/canary\n", b"")): at
         + "is refused by the filter of this service: port 1 is not in the option ports",
         web.answer(raw("HTTP/1.1 302 Found\nLocation: http://127.0.0.2/canary\n", b"")): (

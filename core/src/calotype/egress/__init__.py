@@ -1,4 +1,4 @@
-"""The one way out: every outgoing request to a URL that a client named.
+"""Send requests to URLs that clients name. All such requests go through this package.
 
 A client must not reach the service's own network by naming a URL. So every request, and every redirect,
 passes the same check: the URL is parsed strictly, its name is resolved once, every resolved address is

@@ -1,4 +1,4 @@
-"""The response of a source: its head, a body to read forward, and the meaning of connection errors."""
+"""The response of a source: its head, a body that is read forward, and messages for connection errors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from calotype.egress.errors import Unreachable
 from calotype.egress.policy import EgressPolicy
 from calotype.egress.targets import Target
 
-#: The most bytes read from a connection at a time.
+#: Maximum number of bytes read from a connection at a time.
 BLOCK = 1 << 20
 #: The errors that a connection may raise.
 FAILURES = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 
-_BREAK = "breaks the connection off before the end"
+_BREAK = "closes the connection before the end"
 #: Errors of a network that has no route to an address.
 _NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EACCES})
 
@@ -33,7 +33,7 @@ _NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errn
 class Answer:
     """A source's response: status, headers, the final URL, and a body to read forward.
 
-    `endless`: the head does not say where the body ends, so the end of the connection is its end.
+    `endless` is true if the head does not say where the body ends: it then ends with the connection.
     """
 
     def __init__(self, connection: HTTPConnection, target: Target, policy: EgressPolicy):
@@ -41,24 +41,24 @@ class Answer:
         self.host = target.host
         self._policy = policy
         self._connection = connection
-        self._socket = connection.sock  # the connection drops it when it will be closed
+        self._socket = connection.sock  # getresponse may set connection.sock to None
         with deadline(self._socket, policy.read_timeout):
             self._response = connection.getresponse()
         self.status: int = self._response.status
         self.headers: HTTPHeaderDict = self._response.headers
         self.endless = not ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers)
-        #: TLS records and chunks are small, so one block needs many of them, and each may take time.
+        #: If true, a block takes many socket reads, so one deadline covers the block.
         self._gathers = self._response.chunked or isinstance(self._socket, ssl.SSLSocket)
         self._is_empty = True
         self._came = 0
         self._waited = 0.0
         if self.endless and isinstance(self._socket, ssl.SSLSocket):
             # Only TLS's own closing message distinguishes the end of such a body from a cut by an attacker.
-            # The attribute has neither documentation nor a type.
+            # The attribute is undocumented and has no type.
             vars(self._socket)["suppress_ragged_eofs"] = False
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes as they arrive, at most `size`, and b"" only at the end.
+        """Return the next bytes as they arrive, at most `size`, or b"" at the end.
 
         Raises:
             Unreachable: the source broke off before the announced end, or is too slow.
@@ -70,14 +70,14 @@ class Answer:
         except FAILURES as error:
             raise unreachable(error, self.host, self._policy.read_timeout) from error
         if self.endless and self._is_empty and wanted and not block:
-            # A head that was cut short looks the same, because nothing announces its end either.
-            raise Unreachable("closes the connection without a length or a byte", self.host)
+            # A head that was cut short looks the same: http.client reads the cut as the end of the head.
+            raise Unreachable("closes the connection without a length or any bytes", self.host)
         self._is_empty = self._is_empty and not block
         self._hold_to_rate(len(block), time.monotonic() - started)
         return block
 
     def close(self) -> None:
-        """Close the connection; may be called twice, and before the end of the body."""
+        """Close the connection. This may be called twice, and before the end of the body."""
         self._response.close()
         self._connection.close()
 
@@ -99,8 +99,8 @@ class Answer:
 
 @contextlib.contextmanager
 def deadline(sock: socket.socket, seconds: float) -> Iterator[None]:
-    """Cut the connection and raise TimeoutError if the block takes longer, even if bytes keep arriving."""
-    cut = threading.Event()  # http.client may take the cut for the end of a head, and raise nothing
+    """Cut the connection and raise TimeoutError after `seconds` in the block, even if bytes keep arriving."""
+    cut = threading.Event()  # http.client may mistake the cut for the end of a head
 
     def cut_off() -> None:
         cut.set()
@@ -124,7 +124,7 @@ def deadline(sock: socket.socket, seconds: float) -> Iterator[None]:
 
 
 def unreachable(error: BaseException, host: str, seconds: float) -> Unreachable:
-    """Return our error for an error of a connection. Its text contains nothing that the other side sent."""
+    """Return Unreachable for a connection error. Its text contains nothing that the source sent."""
     while isinstance(error, urllib3.exceptions.HTTPError) and error.__cause__ is not None:
         error = error.__cause__  # urllib3's own error hides the reason
     return Unreachable(_meaning(error, seconds), host)
@@ -137,7 +137,7 @@ def _meaning(error: BaseException, seconds: float) -> str:
         case ssl.SSLEOFError() | http.client.RemoteDisconnected() | http.client.IncompleteRead():
             return _BREAK
         case ssl.SSLError():
-            return f"fails in TLS ({error.reason or 'no reason given'})"
+            return f"has a TLS error ({error.reason or 'no reason given'})"
         case TimeoutError() | urllib3.exceptions.TimeoutError():
             return f"does not answer within {seconds:g} seconds"
         case ConnectionRefusedError():

@@ -3,8 +3,8 @@
     EgressError
     ├── Forbidden     the URL's form, its port or an address is not allowed; nothing was sent
     ├── Unreachable   no such name, no connection, no valid certificate, too slow, broken off
-    └── BadAnswer     a response that cannot be used: encoded, one redirect too many
-        └── BadStatus a status that means that there are no bytes
+    └── BadAnswer     a response that cannot be used: an encoded body, too many redirects
+        └── BadStatus a status that means that the source has no bytes
 
 Clients can read the texts. They consist of constants, numbers and names from the client's own request: they
 never contain an address to which a name resolved, nor anything that a source has sent.
@@ -16,10 +16,10 @@ import http.client
 
 
 class EgressError(Exception):
-    """A fetch that failed. The text names the source's host; `anonymous` leaves it out.
+    """A fetch failed. The text names the source's host; `anonymous` leaves it out.
 
     `what` continues the sentence "the source ...", as in "refuses the connection". `host` is the host that
-    failed, which after a redirect differs from the URL's. It is empty if a URL could not be parsed.
+    failed, which after a redirect can differ from the URL's. It is empty if a URL could not be parsed.
     """
 
     def __init__(self, what: str, host: str = ""):

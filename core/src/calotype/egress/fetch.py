@@ -1,4 +1,4 @@
-"""Fetches: the check that every outgoing connection passes."""
+"""Fetch from URLs. Every outgoing connection passes the checks in this module."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from calotype.egress.targets import LOCALHOST, LOOPBACK, Address, Target, follow
 
 log = logging.getLogger(__name__)
 
-#: Returns the addresses of a name as text, from the name and a port; raises OSError.
+#: Takes a name and a port, and returns the name's addresses as text. It may raise OSError.
 Resolver = Callable[[str, int], Iterable[str]]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: How many addresses of one name are tried.
+#: Maximum number of addresses of one name that are tried.
 ADDRESSES_MAX = 4
-#: The error of a name without an address.
+#: The message for a name without an address.
 _UNKNOWN = "is unknown: there is no address for its name"
 
 
@@ -33,23 +33,23 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Egress:
-    """Outgoing fetches under one policy; shared by all threads. Every `open` makes a new connection."""
+    """A client for fetches under one policy. All threads share it. Every `open` makes a new connection."""
 
     def __init__(self, policy: EgressPolicy, resolver: Resolver = resolve):
         self.policy = policy
         self._resolve = resolver
 
     def check(self, url: str) -> None:
-        """Resolve the URL's name, and return if fetching from it is allowed. Send nothing to its target.
+        """Resolve the URL's name, and check that its addresses are allowed. Send nothing to them.
 
         Raises:
             Forbidden: fetching from this URL is not allowed.
-            Unreachable: its name does not resolve.
+            Unreachable: the URL's name does not resolve.
         """
         self._addresses(parse(url))
 
     def check_form(self, url: str) -> None:
-        """Check the form, scheme, port and literal address of a URL, and return if they are allowed.
+        """Check that the form, scheme, port and literal address of a URL are allowed.
 
         No name is resolved here: `open` checks the addresses that a name resolves to.
 
@@ -147,7 +147,7 @@ class Egress:
     def _addresses(self, target: Target) -> list[Address]:
         """Return the addresses to connect to.
 
-        If one address is not allowed, none is, because the name's owner chooses which one is used.
+        If one address is not allowed, all are refused, because the name's owner chooses which one is used.
         """
         self.policy.check_port(target)
         try:
@@ -163,7 +163,7 @@ class Egress:
 
     def _judge(self, host: str, address: Address) -> None:
         if (why := self.policy.refusal(host, address)) is not None:
-            log.warning("refused to fetch from %s, because %s is not allowed", host, address)
+            log.warning("refused to fetch from %s at %s: %s", host, address, why)
             raise Forbidden(why, host)
 
 
@@ -175,7 +175,7 @@ def _unresolved(error: Exception, host: str) -> Unreachable:
 
 
 def _usable(answer: Answer, *, endless: bool) -> Answer:
-    """Return the response if its body is unencoded and has a recognizable end; raises BadAnswer."""
+    """Return the response if its body is unencoded and has a recognizable end; otherwise raise BadAnswer."""
     problem = _problem(answer, endless=endless)
     if problem is not None:
         answer.close()
@@ -185,13 +185,13 @@ def _usable(answer: Answer, *, endless: bool) -> Answer:
 
 def _problem(answer: Answer, *, endless: bool) -> str | None:
     if answer.status >= 300 or answer.status == 204:
-        return None  # the body is not the image's
+        return None  # the body does not hold the image
     content = answer.headers.get("Content-Encoding", "").strip().lower()
     transfer = answer.headers.get("Transfer-Encoding", "").strip().lower()
     if content not in ("", "identity"):
-        return "sends its bytes encoded (Content-Encoding), though it was asked not to"
+        return "sends its bytes encoded (Content-Encoding), although the request forbids that"
     if transfer not in ("", "chunked"):
         return "sends its bytes with a Transfer-Encoding that is not chunked"
     if answer.endless and not endless:
-        return "does not say where its bytes end, so that they can only be imported (copied)"
+        return "does not say where its bytes end, so they can only be imported (copied)"
     return None

@@ -34,7 +34,7 @@ class EgressPolicy:
     verify: bool = True
 
     def check_port(self, target: Target) -> None:
-        """Return if the target's scheme and port are allowed; raises Forbidden."""
+        """Raise Forbidden if the target's scheme or port is not allowed."""
         if target.scheme not in self.schemes:
             raise Forbidden(
                 f"{target.scheme} is not in the option schemes ({_listed(self.schemes)})", target.host
@@ -45,14 +45,14 @@ class EgressPolicy:
             )
 
     def refusal(self, host: str, address: Address) -> str | None:
-        """Return why fetching from this address of the host is not allowed, or None if it is allowed."""
+        """Return the reason if fetching from this address of the host is not allowed, otherwise None."""
         if any(address in network for network in self.denied_networks):
             return "its address is in the option denied_networks"
         if host in self.allowed_hosts or any(address in network for network in self.allowed_networks):
             return None
         if is_public(address) and not is_own(address):
             return None
-        return "its address is not public, and neither allowed_networks nor allowed_hosts has it"
+        return "its address is not public, and neither allowed_networks nor allowed_hosts includes it"
 
 
 def _listed(allowed: Iterable[object]) -> str:

@@ -75,7 +75,7 @@ IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
 #: Names that every resolver resolves to its own machine (RFC 6761), and the address for checking them.
 LOCALHOST = re.compile(r"(?:^|\.)localhost$", re.ASCII)
 LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
-#: A documentation address, which no machine has. If a socket can be bound to it, binding proves nothing.
+#: A documentation address, which no machine has. If a socket can be bound even to it, binding proves nothing.
 NOBODY = ipaddress.IPv4Address("192.0.2.1")
 
 
@@ -91,7 +91,7 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Host and port as in a URL and in the Host header."""
+        """The host and port in the form of a URL and of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -105,7 +105,7 @@ def parse(url: str) -> Target:
     """Parse a URL strictly: refuse any form that two parsers could read differently.
 
     Raises:
-        Forbidden: it is not an absolute http or https URL of the strict form.
+        Forbidden: the URL is not an absolute http or https URL of the strict form.
     """
     if len(url) > URL_MAX:
         raise Forbidden(f"its URL has {len(url)} characters, and at most {URL_MAX} are allowed")
@@ -132,21 +132,21 @@ def follow(target: Target, location: str) -> Target:
     """Return the target of a redirect, relative to the target that sent it.
 
     Raises:
-        Forbidden: it is not a URL of the strict form, or leads from https to http.
+        Forbidden: the location is not a URL of the strict form, or leads from https to http.
     """
     try:
         if not re.fullmatch(rf"[!-~]{{1,{URL_MAX}}}", location) or "\\" in location:
             raise ValueError
         following = parse(urllib.parse.urljoin(target.url, location.partition("#")[0]))
     except ValueError as error:
-        raise Forbidden("it redirects to something that is no URL", target.host) from error
+        raise Forbidden("it redirects to an invalid URL", target.host) from error
     if target.scheme == "https" and following.scheme == "http":
         raise Forbidden("it redirects from https to http", target.host)
     return following
 
 
 def unmapped(address: Address | str) -> Address:
-    """Return the address without a zone, and as IPv4 if it is an IPv6 address that contains one."""
+    """Return the address without its zone. Convert an IPv4-mapped IPv6 address to IPv4."""
     address = ipaddress.ip_address(str(address).partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
 
@@ -159,7 +159,7 @@ def is_public(address: Address) -> bool:
 
 
 def is_own(address: Address) -> bool:
-    """Return whether this machine has the address, because only then can a socket be bound to it.
+    """Return whether the address belongs to this machine: only then can a socket be bound to it.
 
     If the kernel lets sockets bind to any address (`ip_nonlocal_bind`), return False. On such a machine,
     `denied_networks` must name its addresses.

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from calotype.config.settings import Settings
 from calotype.stores.catalog import Catalog
 
-#: A password or secret of a filter in the ini file, such as keystonemiddleware's, that is no variable.
+#: Matches a password or secret of a filter in the ini file (keystonemiddleware's) that is not a variable.
 _FILTER_SECRET = re.compile(r"^\s*\w*(password|secret)\s*[=:]\s*(?!\$\{)\S", re.M | re.I)
 
 
@@ -37,7 +37,7 @@ def find_exposed(settings: Settings, stores: Catalog) -> list[str]:
 
 
 def _exposed_ini(settings: Settings, stores: Catalog) -> Iterator[str]:
-    """Return a sentence if the ini file is too open. Without a secret in it, everybody may read it."""
+    """Yield a sentence if the ini file is too open. If it holds no secret, every user may read it."""
     path = settings.ini_file
     if path is None:
         return
@@ -50,7 +50,7 @@ def _exposed_ini(settings: Settings, stores: Catalog) -> Iterator[str]:
 
 
 def _secrets(settings: Settings, stores: Catalog) -> Iterator[str]:
-    """Return the values of all secret settings that are set."""
+    """Yield the values of all secret settings that are set."""
     url = _database_url(settings)
     if url is not None and url.password:
         yield str(url.password)
@@ -59,7 +59,7 @@ def _secrets(settings: Settings, stores: Catalog) -> Iterator[str]:
 
 
 def _database_url(settings: Settings) -> URL | None:
-    """Return the database's URL, or None if it is invalid: opening the database reports that."""
+    """Return the database's URL, or None if the URL is invalid, which opening the database reports."""
     try:
         return make_url(settings.database_url.get_secret_value())
     except (ArgumentError, ValueError):
@@ -73,7 +73,7 @@ def _database_files(settings: Settings) -> Iterator[Path]:
 
 
 def _open_to_others(path: Path, bits: int) -> Iterator[str]:
-    """Return a sentence about the bits that the file's mode has of these."""
+    """Yield a sentence if the file's mode has any of `bits`."""
     mode = _mode(path) & bits
     words = {stat.S_IROTH: ("read", "r"), stat.S_IWOTH: ("changed", "w")}
     open_ = [word for bit, word in words.items() if mode & bit]
@@ -83,11 +83,11 @@ def _open_to_others(path: Path, bits: int) -> Iterator[str]:
 
 
 def _replaceable(directory: Path) -> Iterator[str]:
-    """Return a sentence if every user may write to the directory, and so replace its files."""
+    """Yield a sentence if every user may write to the directory and can therefore replace its files."""
     mode = _mode(directory)
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         yield (
-            f"{directory} can be written by every user of this machine, who can so replace the files in it: "
+            f"{directory} can be written by every user of this machine, who can therefore replace its files: "
             f"chmod o-w {directory}"
         )
 

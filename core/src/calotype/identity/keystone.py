@@ -1,8 +1,8 @@
 """Read what keystonemiddleware's filter leaves in the WSGI environment, and ask Keystone about a token again.
 
-The filter caches tokens for `token_cache_time`, so only Keystone itself knows that a token was revoked. It
-is asked with the filter's own session and service credentials, because these have the operator's settings
-(certificates, proxies): see docs/decisions/0014-confirming-keystone-tokens.md.
+The filter caches tokens for `token_cache_time`, so only Keystone itself knows that a token was revoked.
+Requests to Keystone use the filter's own session and service credentials, because these have the operator's
+settings (certificates, proxies): see docs/decisions/0014-confirming-keystone-tokens.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: Timeout in seconds for a connection to Keystone, and for the beginning of its response.
 _TIMEOUT = 5
-#: How to find Keystone's endpoint in its own catalog.
+#: The entry of Keystone's service catalog that holds its own endpoint.
 _IDENTITY = {
     "service_type": "identity",
     "interface": ["internal", "admin", "public"],
@@ -29,7 +29,7 @@ class Unanswered(Exception):
 
 
 def expiry(environ: Mapping[str, Any]) -> datetime.datetime | None:
-    """Return when the user's token expires.
+    """Return the time at which the user's token expires.
 
     Return None if a service sends the request for the user, because the user's token may then have expired.
     """
@@ -47,7 +47,7 @@ def current_roles(environ: Mapping[str, Any]) -> frozenset[str] | None:
     """Return the current roles of the user's token in lower case, or None if it was revoked or has expired.
 
     Raises:
-        Unanswered: Keystone is unreachable, or does not allow the service to ask.
+        Unanswered: Keystone is unreachable, or refuses the service's request.
     """
     asking = environ["keystone.token_auth"]
     try:
@@ -64,7 +64,7 @@ def current_roles(environ: Mapping[str, Any]) -> frozenset[str] | None:
         )
         if answer.status_code == 200:
             return frozenset(role["name"].lower() for role in answer.json()["token"].get("roles", ()))
-    except Exception as error:  # of keystoneauth1, which the core does not import, or about the document
+    except Exception as error:  # keystoneauth1's errors are not imported here; others mean bad JSON
         raise Unanswered(f"Keystone could not be asked about a token: {type(error).__name__}.") from error
     if answer.status_code == 404:
         return None

@@ -21,7 +21,7 @@ from calotype.identity.token_file import TokenFile
 from calotype.model.audit import Origin
 from calotype.model.policy import Caller
 
-#: Every caller of identity `none`: the administrator of the only project.
+#: The caller of every request under identity `none`: the administrator of the only project.
 SOLE_CALLER = Caller(user=None, project="default", roles=frozenset({"admin"}))
 #: A caller without credentials, if anonymous callers are allowed.
 NOBODY = Caller(anonymous=True)
@@ -68,15 +68,15 @@ class IdentityUnavailable(Exception):
 
 
 def identify_sole(head: Head) -> Caller:
-    """Identity `none`: return the one caller, whatever token the request has."""
+    """Return the only caller, whatever token the request has (identity `none`)."""
     return SOLE_CALLER
 
 
 def identify_by_token(head: Head, *, tokens: TokenFile) -> Caller | None:
-    """Identity `tokens`: return the caller of the request's token, or None without a token.
+    """Return the caller of the request's token, or None without a token (identity `tokens`).
 
     Raises:
-        Unauthenticated: the token is unknown.
+        Unauthenticated: the token is unknown, revoked or expired.
     """
     text = head.headers.get("X-Auth-Token")
     if text is None:
@@ -88,7 +88,7 @@ def identify_by_token(head: Head, *, tokens: TokenFile) -> Caller | None:
 
 
 def identify_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | None:
-    """Identity `keystone`: return the caller whose token keystonemiddleware's auth_token has checked.
+    """Return the caller whose token keystonemiddleware has checked, or None (identity `keystone`).
 
     With `system_scope`, a system-scoped token gives the rights of its roles.
     """
@@ -96,7 +96,7 @@ def identify_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | 
     if "keystone.token_auth" not in head.environ or headers.get("X-Identity-Status") != "Confirmed":
         return None
     roles = (role.strip().lower() for role in headers.get("X-Roles", "").split(","))
-    # Images belong to projects, so the administrator of one customer's domain is no administrator of images.
+    # Images belong to projects, so a domain's administrator is not an administrator of images.
     of_system = bool(headers.get("OpenStack-System-Scope"))
     return Caller(
         headers.get("X-User-Id"),
@@ -109,7 +109,9 @@ def identify_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | 
 
 
 def confirm_by_keystone(head: Head, *, system_scope: bool = False) -> Caller | None:
-    """Identity `keystone`: return the caller after asking Keystone again, without the middleware's cache.
+    """Return the caller after checking the token with Keystone again (identity `keystone`).
+
+    The middleware's cache is bypassed.
 
     Raises:
         Unauthenticated: the token was revoked, or has expired.
@@ -131,7 +133,7 @@ class SecurityPolicy:
     """Pyramid's security policy: checks callers against the ACLs of the resource tree.
 
     `identify` returns the caller of a request. `confirm` returns it again for a request that has taken longer
-    than `confirm_after` seconds.
+    than `confirm_after` seconds so far.
     """
 
     def __init__(self, identify: Identify, confirm: Identify, *, allow_anonymous: bool, confirm_after: float):
@@ -155,7 +157,7 @@ class SecurityPolicy:
         return self._known(request, caller)
 
     def confirm(self, request: Asking) -> Caller:
-        """Return the request's caller, identified again if the last time is more than `confirm_after` ago.
+        """Return the request's caller. Identify it again if `confirm_after` seconds have passed.
 
         Raises:
             Unauthenticated: the token was revoked meanwhile, or has expired.
@@ -177,7 +179,7 @@ class SecurityPolicy:
         return request.caller.user
 
     def permits(self, request: Asking, context: object, permission: str) -> Allowed | Denied:
-        """Return whether the context's ACL gives the permission to one of the caller's principals."""
+        """Return whether the context's ACL grants the permission to one of the caller's principals."""
         return self._acl.permits(context, request.caller.principals, permission)
 
     def remember(self, request: Asking, userid: str, **kw: object) -> list[tuple[str, str]]:

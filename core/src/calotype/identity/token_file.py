@@ -1,9 +1,10 @@
 """Static tokens: a file that holds the hash of each token, with its user, project and roles.
 
 A token is `ID.SECRET`. The secret has 256 random bits, so one round of SHA-256 is enough: nobody can guess
-a secret from its hash. The file is read again whenever it has changed, without a restart, and is written by
-rename. A new file is readable by its owner only, and an existing file keeps its owner, group and mode.
-Without a file nobody has a token. If the file is damaged, no caller can be identified.
+a secret from its hash. The file is read again whenever it has changed, without a restart. Each change writes
+a new file and renames it. A new file is readable by its owner only. If the file existed before, it keeps its
+owner, group and mode.
+If the file does not exist, there are no tokens. If it is damaged, no caller can be identified.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ class TokensUnreadable(Exception):
 
 
 class TokensNotWritten(Exception):
-    """The file of tokens cannot be changed, and stays as it was."""
+    """The file of tokens cannot be changed, so its contents stay the same."""
 
 
 class Token(BaseModel):
-    """One entry of the file."""
+    """The entry of one token in the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,7 +52,7 @@ class Token(BaseModel):
 
     @property
     def caller(self) -> Caller:
-        """The caller who sends the token."""
+        """The caller that the token identifies."""
         roles = frozenset(role.lower() for role in self.roles)
         return Caller(self.user, self.project, roles, expires=self.expires, origin=Origin(token_id=self.id))
 
@@ -64,7 +65,7 @@ _ENTRIES = TypeAdapter(list[Token])
 
 
 class TokenFile:
-    """The tokens in one file; safe to use by all threads."""
+    """The tokens in one file. All threads share an instance."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -72,7 +73,7 @@ class TokenFile:
         self._tokens: dict[str, Token] = {}
 
     def caller(self, text: str) -> Caller | None:
-        """Return the caller who sends a token, or None if the token is unknown, revoked or expired.
+        """Return the caller that a token identifies, or None if the token is unknown, revoked or expired.
 
         Raises:
             TokensUnreadable: the file is damaged or cannot be read.
@@ -132,7 +133,7 @@ class TokenFile:
     def _alone(self) -> Iterator[None]:
         """Lock the file for the block, so that two commands cannot lose each other's change.
 
-        The lock is beside the file that a link leads to, because the commands may name different links.
+        The lock file is next to the resolved file, because two commands may name different links to it.
         """
         try:
             file = self.path.resolve()
@@ -169,7 +170,7 @@ class TokenFile:
         return self._tokens
 
     def _write(self, entries: list[Token]) -> None:
-        # Replace the file that a link leads to, and not the link.
+        # If the path is a link, replace the file that it points to, not the link.
         file = self.path.resolve()
         try:
             private_files.rewrite(file, _ENTRIES.dump_json(entries, indent=1))
@@ -178,7 +179,7 @@ class TokenFile:
 
 
 def find_missing_tokens(settings: Settings) -> list[str]:
-    """Return a warning if callers need a token and there is none that they could use; else [].
+    """Return a warning if callers need a token and the file has no valid one; else [].
 
     Raises:
         TokensUnreadable: the file is damaged.
@@ -201,7 +202,7 @@ def _mistake(error: ValidationError) -> str:
     """Return the first mistake in the file and its place, without the values, which may be secret."""
     problem = error.errors(include_url=False, include_input=False)[0]
     if not problem["loc"]:
-        return problem["msg"][:1].lower() + problem["msg"][1:]  # it names the line and the column
+        return problem["msg"][:1].lower() + problem["msg"][1:]  # the message names the line and the column
     number, *field = problem["loc"]
     entry = f"token {number + 1}" if isinstance(number, int) else str(number)
     return f"{entry}, {'.'.join(map(str, field)) or 'the whole entry'}: {problem['msg']}"

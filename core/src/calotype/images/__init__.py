@@ -1,1 +1,1 @@
-"""The verbs on images and on their sharing. No HTTP, no SQL."""
+"""The verbs on images and on their sharing. This package contains no HTTP and no SQL."""

@@ -11,12 +11,12 @@ from calotype.model.fields import ImageFields
 
 #: Fields whose new values are recorded. For all other fields, only their names are.
 _WITH_VALUE = ("visibility", "owner", "protected", "os_hidden")
-#: Records that one unit of work removes.
+#: Maximum number of records that one unit of work removes.
 _BATCH = 1000
 
 
 def describe(draft: ImageFields, before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """Return the fields and tags that a draft sets, and the properties that change."""
+    """Return a text that lists the fields and tags that a draft sets, and the properties that change."""
     fields = (f"{name}={value}" if name in _WITH_VALUE else name for name, value in draft.fields.items())
     properties = (f"property {name}" for name, value in after.items() if before.get(name) != value)
     dropped = (f"without property {name}" for name in before if name not in after)

@@ -18,7 +18,7 @@ from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, Store
 from calotype.transfers.copies import Copies, Fault, fault_from
 from calotype.transfers.verified import verified
 
-#: Lifetime of a direct URL in seconds. The client must begin the download in this time, not complete it.
+#: Lifetime of a direct URL in seconds. The client must begin the download within it.
 _URL_EXPIRES = 300
 
 _Result = TypeVar("_Result")
@@ -26,24 +26,24 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class DirectAccess:
-    """Either a URL to which the client is redirected, or a path that the proxy in front serves."""
+    """Either a URL to which the client is redirected, or a path that the reverse proxy serves."""
 
     url: str | None = None
     path: str | None = None
 
 
 class Reading:
-    """The verbs that read an image's bytes; shared by all threads."""
+    """The verbs that read an image's bytes. All threads share an instance."""
 
     def __init__(self, stores: Catalog, copies: Copies):
         self._stores = stores
         self._copies = copies
 
     def require_data(self, image: Image) -> None:
-        """Return if the image's record says that it has readable bytes. No store is asked.
+        """Raise an error unless the image's record says that it has readable bytes. No store is called.
 
         Raises:
-            NoData: the image is not active.
+            NoData: the image is neither active nor deactivated, or has no bytes.
             NoGoodCopy: each of its copies is in quarantine.
         """
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.locations:
@@ -57,7 +57,7 @@ class Reading:
         """Return the image with its copies in these stores first, in this order, and the others after them.
 
         Raises:
-            UnknownStore: there is no store with one of the names.
+            UnknownStore: one of the names belongs to no store.
         """
         for name in stores:
             if name not in self._stores:
@@ -67,19 +67,19 @@ class Reading:
         return replace(image, locations=tuple(ranked))
 
     def shortcut(self, image: Image) -> DirectAccess | None:
-        """Return direct access to the image's bytes, or None if its store has none or may not give it out.
+        """Return direct access to the image's bytes, or None if its store does not offer it.
 
-        Raises as `open`.
+        Raises the same errors as `open`.
         """
         return self._from_any(image, lambda store, location: _direct_access(store, location, image.size))
 
     def open(self, image: Image, offset: int = 0, length: int | None = None) -> Reader:
-        """Open `length` bytes of an image from `offset` on, or all bytes from there if `length` is None.
+        """Open `length` bytes of an image from `offset`, or the rest of it if `length` is None.
 
-        The bytes of a whole image from a remote store must have its SHA-256: see `Verified`.
+        If a whole image is read from a remote store, its SHA-256 is checked: see `Verified`.
 
         Raises:
-            NoData: the image is not active.
+            NoData: the image is neither active nor deactivated, or has no bytes.
             NoGoodCopy: each of its copies is damaged or missing.
             StoreError: a store that has a copy is unavailable.
         """
@@ -112,7 +112,11 @@ class Reading:
     def _read_one(
         self, image: Image, location: Location, read: Callable[[CheckedStore, Location], _Result]
     ) -> _Result:
-        """Read one copy, and report it if it is bad; raises StoreError if its store is unavailable."""
+        """Read one copy. If it is bad, report it and raise the error.
+
+        Raises:
+            StoreError: the copy is bad, or its store is unavailable.
+        """
         if location.store not in self._stores:
             raise StoreError(location.store, "it is not configured on this server")
         store = self._stores[location.store]

@@ -1,7 +1,8 @@
-"""Imports: a job brings staged bytes, bytes at a URI, or an image's own bytes into stores.
+"""Imports: a job copies staged bytes, bytes at a URI, or the bytes of an active image into stores.
 
 An image stays `importing` until all stores of the import have the bytes, or, if the import is not strict,
-until each store was tried. After a failed import the image is queued again and no bytes are left.
+until each store has been tried. After a failed import, the image gets the status `on_failure` of the request,
+and no bytes are left.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ URI_MAX = 8000
 
 
 class Origin(enum.Enum):
-    """Where an import's bytes come from."""
+    """The origin of an import's bytes."""
 
     STAGED = enum.auto()  #: a client has staged them
-    URI = enum.auto()  #: they are at the URI that is the change's location
+    URI = enum.auto()  #: they are at the URI in the change's `location`
     COPY = enum.auto()  #: the active image has them in other stores
 
 
@@ -54,10 +55,11 @@ class Origin(enum.Enum):
 class ImportRequest:
     """A client's request for an import.
 
-    `stores` get the bytes; if there are none, the default store does. `strict`: if one store fails, the whole
-    import fails. `on_failure` is the image's status after a failed import. `waits`: the image stays queued
-    until the job begins. `asked` is the client's document, which the task shows again. `skip_held`: skip
-    stores that already have the image's bytes, instead of refusing the request.
+    `stores` are the names of the stores that get the bytes. If it is empty, the change's store or the default
+    store gets them. If `strict` is true, the whole import fails if one store fails. `on_failure` is the
+    image's status after a failed import. If `waits` is true, the image stays queued until the job begins.
+    `asked` is the client's document, which the task repeats. If `skip_held` is true, stores that already have
+    the image's bytes are skipped. Otherwise they make the request fail.
     """
 
     origin: Origin
@@ -71,14 +73,14 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """An image and the id of its new job, or None if there was nothing to do."""
+    """An image, and the id of its new job. The id is None if there was nothing to do."""
 
     image: Image
     job_id: str | None
 
 
 class Imports:
-    """The verbs that stage and import, over one database and one catalog; shared by all threads."""
+    """The verbs that stage and import, for one database and one catalog. All threads share an instance."""
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings, transfers: Transfers):
         self._database = database
@@ -88,12 +90,12 @@ class Imports:
         self._writer = ChangeWriter(settings)
 
     def stage(self, change: Change, source: Source) -> Image:
-        """Stage bytes for a queued image, which becomes uploading, for a later import.
+        """Stage bytes of a queued image for a later import. The image becomes `uploading`.
 
         Raises:
             NotQueued: the image already has bytes, or is getting them.
-            SourceError, StoreError, LimitReached: staging failed; the image is queued again, nothing is left.
-            ImageGone: the image was deleted meanwhile; nothing is left.
+            SourceError, StoreError, LimitReached: staging failed; the image is queued, without bytes.
+            ImageGone: the image was deleted meanwhile; no bytes are left.
         """
         store = writable_store(self._stores, self._settings.staging_store)
         store.bulkhead.require_room()  # a refused upload leaves no record
@@ -111,12 +113,12 @@ class Imports:
             return self._transfers.begin(unit, attempt)
 
     def submit(self, change: Change, request: ImportRequest) -> Submitted:
-        """Add a job that brings bytes into stores. Only the job reads the bytes.
+        """Add a job that copies bytes into stores. Only the job reads the bytes.
 
         Raises:
-            InvalidRequest, NotAllowed, UnknownStore, UnknownTarget, BadLocation: nothing was recorded.
-            DuplicateImage, LimitReached: nothing was recorded.
-            NotQueued: the image's status does not allow it, or another job of the image is open.
+            InvalidRequest, NotAllowed, UnknownStore, UnknownTarget, BadLocation: the request breaks a rule.
+            DuplicateImage, LimitReached: the image's id is taken, or the project's quota is used up.
+            NotQueued: the image's status does not allow the import, or another job of the image is open.
         """
         if request.origin is Origin.STAGED:
             return self._submit_staged(change, request)
@@ -161,7 +163,7 @@ class Imports:
             raise BadLocation(
                 source.name, f"the URI has {len(uri)} characters, and an import takes up to {URI_MAX}"
             )
-        source.check_uri(uri)  # only the job asks the source itself, because that may take long
+        source.check_uri(uri)  # only the job contacts the source, because that may take long
         spec = self._fetch_spec(request, targets, source=source.name, uri=uri)
         self._database.start_usage(change.owner)
         return self._write_uri(change, request, spec)
@@ -212,7 +214,9 @@ class Imports:
                 )
             held = {location.store for location in image.locations}
             if not request.skip_held and held & set(targets):
-                raise InvalidRequest(f"The image is in store {sorted(held & set(targets))[0]} already.")
+                raise InvalidRequest(
+                    f"The image is already in store {sorted(held & set(targets))[0]}. Leave that store out."
+                )
             stores = tuple(name for name in targets if name not in held)
             if not stores:
                 return Submitted(image, None)
@@ -226,7 +230,7 @@ class Imports:
         Raises:
             NotQueued: the image is not active.
             NotFound: the store has no copy of the image.
-            NotAllowed: no other store has one, or only damaged ones.
+            NotAllowed: no other store has a copy, or all copies in other stores are damaged.
         """
         with self._database.unit(frees=True) as unit:
             current = locked_for(unit, image.id, caller, policy.OPERATE)
@@ -244,7 +248,10 @@ class Imports:
                     "Copy them into another store first, or delete the image."
                 )
             if all(one.quarantined for one in left) and not all(one.quarantined for one in there):
-                raise NotAllowed(f"Store {store} holds the only undamaged bytes of image {image.id}.")
+                raise NotAllowed(
+                    f"Store {store} holds the only undamaged bytes of image {image.id}. "
+                    "Copy them into another store first."
+                )
             unit.audit(AuditVerb.REMOVE_COPY, image.id, caller.actor, f"store {store}")
             self._transfers.removal.mark(unit, current, there)
 
@@ -252,7 +259,7 @@ class Imports:
         """Return the names of the stores that get the bytes.
 
         Raises:
-            UnknownStore: the image's metadata name a store that does not exist or takes no uploads.
+            UnknownStore: the image's metadata names a store that does not exist or takes no uploads.
             UnknownTarget: the import names such a store.
         """
         try:
@@ -265,7 +272,7 @@ class Imports:
 
 
 def _sets_metadata(change: Change, request: ImportRequest) -> bool:
-    """Return whether the change makes an image or changes metadata, and does not only name a URI."""
+    """Return True if the change creates an image or changes metadata, False if it only names a URI."""
     return change.image is None or request.waits
 
 
@@ -285,7 +292,11 @@ def external_store(stores: Catalog, settings: Settings, caller: Caller, uri: str
 
 
 def writable_store(stores: Catalog, name: str | None) -> CheckedStore:
-    """Return the store with this name, or the default store; raises UnknownStore."""
+    """Return the store with this name, or the default store if `name` is None.
+
+    Raises:
+        UnknownStore: there is no such store, or it takes no uploads.
+    """
     name = name or stores.default
     writable = [store.name for store in stores if store.can(Capability.WRITE)]
     if not writable:
@@ -314,7 +325,7 @@ def _take(unit: Unit, change: Change, before: Status, after: Status) -> Image:
     return unit.row(image_id)
 
 
-#: The refusal of an image that is not in the status that staging or an import requires.
+#: Required status -> the message if an image has another status.
 _NEEDED = {
     Status.UPLOADING: "Only an image whose bytes are staged can be imported by glance-direct",
     Status.QUEUED: "Only a queued image can be given bytes",

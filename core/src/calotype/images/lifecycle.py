@@ -1,8 +1,9 @@
 """The verbs on images and their metadata. `calotype.transfers` moves the bytes.
 
 Each verb is one or two short units of work, and bytes move only between them. A status changes by
-compare-and-swap, so only one of two processes gets an image. Each unit of work checks the caller's
-right, and the values that it sets, against the image that it has locked: see `calotype.database.rights`.
+compare-and-swap, so if two processes compete for an image, only one succeeds. Each unit of work checks the
+caller's right, and the values that it sets, against the image that it has locked: see
+`calotype.database.rights`.
 """
 
 from __future__ import annotations
@@ -38,10 +39,9 @@ from calotype.transfers.readers import Source
 
 
 class Lifecycle(Upkeep):
-    """The verbs, over one database and one catalog of stores; shared by all threads.
+    """The verbs on images, for one database and one catalog of stores. All threads share an instance.
 
-    `members` has the verbs that share images, `reading` those that read bytes, and `imports` those that
-    stage and import bytes.
+    `members` shares images, `reading` reads bytes, and `imports` stages and imports bytes.
     """
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
@@ -54,11 +54,11 @@ class Lifecycle(Upkeep):
 
     @retry_on_conflict
     def reserve(self, change: Change) -> Image:
-        """Make a queued image, which waits for its bytes.
+        """Create a queued image, which waits for its bytes.
 
         Raises:
             InvalidRequest, NotAllowed, UnknownStore: the change breaks a rule.
-            DuplicateImage: its id is taken.
+            DuplicateImage: the image's id is taken.
             LimitReached: the project has the maximum number of images.
         """
         self._check(change)
@@ -72,11 +72,12 @@ class Lifecycle(Upkeep):
         `on_failure` is the status after a failed upload: killed, or queued again.
 
         Raises:
-            InvalidRequest, NotAllowed, UnknownStore, DuplicateImage: nothing was recorded.
-            LimitReached: the project's quota does not allow it; nothing was recorded.
+            InvalidRequest, NotAllowed, UnknownStore: the change breaks a rule; nothing was recorded.
+            DuplicateImage: the image's id is taken; nothing was recorded.
+            LimitReached: the project's quota does not allow the upload; nothing was recorded.
             NotQueued: the image already has bytes, or an upload to it is running.
             SourceError, StoreError: the upload failed; `status_reason` says why.
-            ImageGone: the image was deleted meanwhile; nothing is left.
+            ImageGone: the image was deleted meanwhile; no bytes are left.
         """
         self._check(change)
         store = writable_store(self._stores, change.fields.store)
@@ -103,12 +104,13 @@ class Lifecycle(Upkeep):
     def register(self, change: Change, *, confirm: Callable[[], Caller] | None = None) -> Image:
         """Make a new or queued image active with the bytes at the change's external `location`.
 
-        `confirm` identifies the caller again after the source has answered, because that may take long.
+        `confirm` identifies the caller again after the source has answered, because the source may be slow.
+        If an error is raised, nothing was recorded.
 
         Raises:
-            InvalidRequest, NotAllowed, DuplicateImage, LimitReached: nothing was recorded.
-            UnknownStore: the change names another store than the location's; nothing was recorded.
-            BadLocation, BlobNotFound, Unavailable: nothing was recorded.
+            InvalidRequest, NotAllowed, DuplicateImage, LimitReached: the change breaks a rule or a limit.
+            UnknownStore: the change names a store that is not the location's.
+            BadLocation, BlobNotFound, Unavailable: the location is invalid, or its source has no bytes.
             NotQueued: the image already has bytes.
         """
         self._check(change)
@@ -145,13 +147,13 @@ class Lifecycle(Upkeep):
 
         Raises:
             InvalidRequest, NotAllowed, UnknownStore: the change breaks a rule.
-            Conflict: it declares a format that contradicts the image's bytes.
+            Conflict: the change declares a format that contradicts the image's bytes.
             ImageNotFound: the image was deleted meanwhile, or the caller may not see it any more.
         """
         self._check(change)
         self._check_store(change)
         image = change.require_image()
-        # Only after this can a protected image be deleted, so the unit may use the reserve of a full disk.
+        # A change that lifts the protection allows a delete, so it may use the reserve of a full disk.
         unprotects = image.protected and change.fields.fields.get("protected") is False
         with self._database.unit(frees=unprotects) as unit:
             before = locked_for(unit, image.id, change.caller, policy.UPDATE)
@@ -161,7 +163,7 @@ class Lifecycle(Upkeep):
 
     @retry_on_conflict
     def add_tag(self, image: Image, tag: str, caller: Caller) -> None:
-        """Add a tag to an image. If the image already has it, this is no error."""
+        """Add a tag to an image. It is not an error if the image already has the tag."""
         check_tag(tag)
         with self._database.unit() as unit:
             tags = {*locked_for(unit, image.id, caller, policy.UPDATE).tags, tag}
@@ -175,7 +177,7 @@ class Lifecycle(Upkeep):
 
     @retry_on_conflict
     def remove_tag(self, image: Image, tag: str, caller: Caller) -> None:
-        """Remove a tag from an image; raises NotFound if the image does not have it."""
+        """Remove a tag from an image. Raise NotFound if the image does not have the tag."""
         with self._database.unit(frees=True) as unit:
             tags = set(locked_for(unit, image.id, caller, policy.UPDATE).tags)
             if tag not in tags:
@@ -185,11 +187,11 @@ class Lifecycle(Upkeep):
             unit.audit(AuditVerb.UNTAG, image.id, caller.actor, tag)
 
     def deactivate(self, image: Image, caller: Caller) -> Image:
-        """Let only administrators read an image's bytes. If it is already so, this is no error."""
+        """Let only administrators read an image's bytes. It is not an error if that is already so."""
         return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller, AuditVerb.DEACTIVATE)
 
     def reactivate(self, image: Image, caller: Caller) -> Image:
-        """Let all who may see an image read its bytes again."""
+        """Let every caller who may see an image read its bytes again."""
         return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE, caller, AuditVerb.REACTIVATE)
 
     @retry_on_conflict
@@ -212,7 +214,7 @@ class Lifecycle(Upkeep):
 
         Raises:
             Protected: the image is protected.
-            ImageNotFound: it was deleted meanwhile.
+            ImageNotFound: the image was deleted meanwhile.
         """
         with self._database.unit(frees=True) as unit:
             image = locked_for(unit, image.id, caller, policy.DELETE)
@@ -227,7 +229,7 @@ class Lifecycle(Upkeep):
             unit.audit(AuditVerb.DELETE, image.id, caller.actor, f"was {image.status}")
             unit.count(image.owner, self._limits, images=-1)
             if image.has_jobs:
-                unit.hurry_jobs(image.id)  # they need not wait for a retry, because they end now
+                unit.hurry_jobs(image.id)  # the jobs end now, instead of waiting for a retry
             self._transfers.removal.mark(unit, image, staged)
             self._transfers.removal.mark(unit, image, image.locations, self._settings.delete_grace)
 
@@ -237,7 +239,7 @@ class Lifecycle(Upkeep):
 
         Raises:
             NotAllowed: the caller is not an administrator.
-            NotFound: there is no such image, or its bytes have been removed.
+            NotFound: there is no deleted image with this id, or its bytes have been removed.
         """
         with self._database.unit() as unit:
             require(caller, policy.OPERATE)
@@ -259,7 +261,7 @@ class Lifecycle(Upkeep):
         self._database.start_usage(change.owner)
 
     def _check_store(self, change: Change) -> None:
-        """Refuse a named store that could not take the bytes later, unless it is the one that has them."""
+        """Raise UnknownStore if the named store cannot take uploads, unless it already has the bytes."""
         named = change.fields.store
         if named is not None and (change.image is None or change.image.store != named):
             writable_store(self._stores, named)

@@ -24,9 +24,9 @@ from calotype.model.states import ALIVE
 
 @dataclass(frozen=True, slots=True)
 class MemberSpec:
-    """A project to share with, and whether it may share further.
+    """A project to share an image with, and its right to share the image further.
 
-    With `can_share` None, a member keeps that right as it is, and a new member does not get it.
+    If `can_share` is None, an existing member's right stays unchanged, and a new member does not get it.
     """
 
     project: str
@@ -34,7 +34,7 @@ class MemberSpec:
 
 
 class Members:
-    """The verbs on an image's members; shared by all threads."""
+    """The verbs on an image's members. All threads share an instance."""
 
     def __init__(self, database: Database, settings: Settings):
         self._database = database
@@ -82,7 +82,7 @@ class Members:
             return unit.image(image.id)
 
     def check_number(self, projects: Collection[str]) -> None:
-        """Return if an image may have this many members; raises RequestTooLarge."""
+        """Raise RequestTooLarge if an image may not have this many members."""
         if len(projects) > self._most:
             raise RequestTooLarge(
                 f"The limit has been exceeded on the number of allowed image members: {self._most}."
@@ -90,8 +90,8 @@ class Members:
 
     @retry_on_conflict
     def share_with(self, image: Image, members: list[MemberSpec], caller: Caller) -> Image:
-        """Share an image with these projects and no others; otherwise like `share`."""
-        wanted = {member.project: member for member in members}  # the last entry of a project counts
+        """Make these projects the only members of an image. Rules and errors are those of `share`."""
+        wanted = {member.project: member for member in members}  # the last entry of a project wins
         self.check_number(wanted.keys())
         for project in wanted:
             check_project(project)
@@ -106,7 +106,7 @@ class Members:
 
     @retry_on_conflict
     def unshare(self, image: Image, project: str, caller: Caller) -> None:
-        """End a membership at once; raises NotFound if there is none."""
+        """End a project's membership at once. Raise NotFound if the project is not a member."""
         with self._database.unit(frees=True) as unit:
             locked_for(unit, image.id, caller, policy.SHARE)
             if not unit.remove_member(image.id, project):
@@ -118,7 +118,7 @@ class Members:
         """Record a member's answer to the offer of an image. Accepted images appear in the member's lists.
 
         Raises:
-            NotAllowed: the caller may not answer for any member.
+            NotAllowed: the caller may not answer for any member, or the visibility is not `shared`.
             NotFound: there is no such member for whom the caller may answer.
         """
         with self._database.unit() as unit:
@@ -132,7 +132,7 @@ class Members:
 
 
 def check_shared(image: Image) -> None:
-    """Return if the image's visibility is `shared`; raises NotAllowed.
+    """Raise NotAllowed unless the image's visibility is `shared`.
 
     Members remain recorded when the visibility changes, and cannot be changed until it is `shared` again.
     """

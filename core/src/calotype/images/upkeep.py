@@ -1,4 +1,4 @@
-"""Upkeep: the work of background workers, and checks that operators run at once."""
+"""Upkeep: the work of background workers, and checks that operators start themselves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from calotype.transfers.transfers import Transfers
 
 
 class Upkeep:
-    """The verbs of workers and operators; shared by all threads. `copies` has the verbs on bad copies."""
+    """The verbs of workers and operators. All threads share an instance. `copies` handles bad copies."""
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
         self._database = database
@@ -52,14 +52,14 @@ class Upkeep:
             if store.scrub
             and only in (None, store.name)
             and (rate := store.scrub_rate or settings.scrub_rate)
-            and Capability.WRITE in store.driver.capabilities  # the bytes of other stores are not ours
+            and Capability.WRITE in store.driver.capabilities  # the bytes in other stores belong to others
         ]
 
     @retry_on_conflict
     def resume_scrub(self, store: str) -> bool:
         """Let a store's scrubber continue where it stopped, and return whether it had stopped.
 
-        It checks the copies in quarantine first.
+        The scrubber checks the copies in quarantine first.
         """
         with self._database.unit() as unit:
             if not unit.scrubs.resume(store):
@@ -87,7 +87,7 @@ class Upkeep:
         return checked
 
     def work(self) -> bool:
-        """Do the oldest job that no process works on, and return whether there was one."""
+        """Do one job that no process is working on, and return whether there was one."""
         return self._jobs.run_next()
 
     def sweep(self, *, once: bool = False) -> Swept:

@@ -19,7 +19,7 @@ from calotype.model.states import Status
 from calotype.model.usage import Limits
 from calotype.transfers.readers import redeclared
 
-#: The beginning is the sentence of the first API server, by which clients recognize the error.
+#: The beginning of the error's message. Clients recognize the error by this sentence of Glance.
 UNQUEUED = "Cannot upload to an unqueued image"
 _FORMATS = ("disk_format", "container_format")
 
@@ -32,11 +32,11 @@ class ChangeWriter:
         self._settings = settings
 
     def add(self, unit: Unit, change: Change, status: Status = Status.QUEUED) -> Image:
-        """Insert the image that a change makes.
+        """Insert the image that a change creates.
 
         Raises:
-            NotAllowed: the caller may not make images.
-            DuplicateImage: its id is taken.
+            NotAllowed: the caller may not create images.
+            DuplicateImage: the image's id is taken.
         """
         require(change.caller, policy.CREATE)
         asked, properties = change.fields, change.properties
@@ -73,7 +73,7 @@ class ChangeWriter:
         return detail
 
     def write(self, unit: Unit, change: Change) -> Image:
-        """Make a new image, or change one that waits for its bytes; raises as `add` and `change`."""
+        """Create an image, or change an existing one. Raises the same errors as `add` and `change`."""
         if change.image is None:
             return self.add(unit, change)
         before = locked_for(unit, change.image.id, change.caller, policy.UPLOAD)
@@ -81,11 +81,12 @@ class ChangeWriter:
         return unit.image(before.id)
 
     def take(self, unit: Unit, change: Change, status: Status) -> Image:
-        """Make a new image with a status in which its bytes arrive, or move a queued image to that status.
+        """Create an image with this status, in which its bytes arrive, or move a queued image to it.
+
+        Besides NotQueued, the errors of `add` and `change` are raised.
 
         Raises:
             NotQueued: the image is not queued.
-            And as `add` and `change`.
         """
         if change.image is None:
             return self.add(unit, change, status)

@@ -1,1 +1,1 @@
-"""Bytes on their way: attempts, leases, inspection, removal, and jobs that outlive a request. No HTTP."""
+"""Move bytes: upload attempts, leases, inspection, removal, and jobs that outlive a request. No HTTP."""

@@ -22,16 +22,16 @@ class Interrupted(Exception):
 
 
 class Pace:
-    """Slow a thread down so that it reads `rate` bytes a second at most."""
+    """A limiter that slows a thread down to at most `rate` bytes per second."""
 
     def __init__(self, rate: float, ending: threading.Event):
-        """Count from now on; setting `ending` interrupts a wait."""
+        """Start counting now. Setting `ending` interrupts a wait."""
         self.rate = rate
         self._ending = ending
         self._free_at = time.monotonic()
 
     def spend(self, count: int) -> None:
-        """Wait until the bytes read so far, and `count` more, fit the rate.
+        """Wait until reading `count` more bytes is within the rate.
 
         Raises:
             Interrupted: the process ends.
@@ -47,11 +47,11 @@ def compare(
 ) -> Fault | None:
     """Return the difference between a copy and its record, or None if there is none.
 
-    The size is always compared. The SHA-256 is compared if `spend` is given, which is called with the number
-    of bytes read, beyond the first `paid` ones.
+    The size is always compared. If `spend` is given, the bytes are read and their SHA-256 is compared too.
+    `spend` is called with the number of bytes read, except for the first `paid` bytes.
 
     Raises:
-        StoreError: the store cannot read the copy; nothing is known about it.
+        StoreError: the store cannot read the copy, so the copy was not compared.
     """
     size = store.size(copy.location)
     if None not in (size, copy.size) and size != copy.size:

@@ -1,8 +1,8 @@
 """Bad copies: record that a copy of an image is damaged or missing, and report it.
 
-A download that comes across a bad copy can only suspect it: it records a finding and has the scrubber check
-the copy next. The scrubber reads a copy twice before it decides. A copy that it puts in quarantine is not
-read any more, but its bytes stay where they are.
+If a download finds a copy to be bad, the copy is only suspect: the download records a finding, and the
+scrubber checks the copy next. The scrubber reads a copy twice before it decides. Downloads do not read a copy
+in quarantine, but its bytes stay in the store.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KINDS = (
     FindingKind.WRONG_DIGEST,
     FindingKind.UNREADABLE,
 )
-#: Seconds for which a process reports nothing more about a copy that it has just reported.
+#: Seconds until a process reports the same bad copy again.
 _QUIET = 600
 
 _SCRUBBER = Actor(origin=Origin(Agent.SCRUBBER))
@@ -54,7 +54,7 @@ class Fault:
 
 
 def fault_from(store: CheckedStore, error: StoreError) -> Fault:
-    """Return the fault of the copy that an error on reading it shows.
+    """Return the fault of a copy that an error during a read reveals.
 
     Raises:
         StoreError: the store is unavailable, so the error says nothing about the copy.
@@ -66,7 +66,7 @@ def fault_from(store: CheckedStore, error: StoreError) -> Fault:
 
 
 class Copies:
-    """The records of bad copies in one database; shared by all threads."""
+    """The records of bad copies in one database. All threads share an instance."""
 
     def __init__(self, database: Database):
         self.observe: Observer = lambda store, kind: None
@@ -77,7 +77,7 @@ class Copies:
     def suspect(self, image: Image, location: Location, fault: Fault) -> None:
         """Report a copy that a reader found bad, and have the scrubber check it next.
 
-        An external location is only logged, because the scrubber does not read bytes of others.
+        An external location is only logged, because the scrubber does not read bytes that belong to others.
         """
         self.observe(location.store, fault.kind)
         if not self._is_news(location.key):
@@ -96,7 +96,7 @@ class Copies:
                 unit.record_finding(fault.kind, location.store, location.key, image.id, fault.detail)
 
     def _is_news(self, key: str) -> bool:
-        """Return whether this process has not reported the copy for a while."""
+        """Return whether this process has not reported the copy within the last `_QUIET` seconds."""
         now = time.monotonic()
         with self._lock:
             self._reported = {one: at for one, at in self._reported.items() if now - at < _QUIET}
@@ -104,23 +104,23 @@ class Copies:
 
     @retry_on_conflict
     def keep(self, copy: Copy, actor: Actor = _SCRUBBER) -> None:
-        """Record that a copy was read and is right, and end its quarantine if it was in one."""
+        """Record that a copy was read and is good. If it was in quarantine, release it."""
         with self._database.unit() as unit:
             if copy.quarantined:
-                unit.any_image(copy.image_id)  # the image first, as in all units
+                unit.any_image(copy.image_id)  # lock the image first, as in all units
             if unit.scrubs.mark_right(copy.key):
                 _close_findings(unit, copy, FindingState.CLOSED)
                 if copy.quarantined:
                     _clear_reason(unit, copy.image_id)
                     unit.audit(AuditVerb.UNQUARANTINE, copy.image_id, actor, f"store {copy.store}")
         if copy.quarantined:
-            log.warning("image %s: its copy in store '%s' is right again", copy.image_id, copy.store)
+            log.warning("image %s: its copy in store '%s' is good again", copy.image_id, copy.store)
 
     @retry_on_conflict
     def quarantine(self, copy: Copy, fault: Fault, actor: Actor = _SCRUBBER) -> bool:
-        """Put a bad copy in quarantine, and return whether it was not there before."""
+        """Put a bad copy in quarantine, and return whether this call did so."""
         with self._database.unit() as unit:
-            unit.any_image(copy.image_id)  # the image first, as in all units
+            unit.any_image(copy.image_id)  # lock the image first, as in all units
             if not unit.scrubs.mark_bad(copy.key):
                 return False
             for kind in set(KINDS) - {fault.kind}:
@@ -142,7 +142,7 @@ class Copies:
     def replaced(self, copy: Copy) -> None:
         """Record that a bad copy was replaced by a copy of a good one."""
         with self._database.unit() as unit:
-            unit.any_image(copy.image_id)  # the image first, as in all units
+            unit.any_image(copy.image_id)  # lock the image first, as in all units
             _close_findings(unit, copy, FindingState.REPAIRED)
             _clear_reason(unit, copy.image_id)
             unit.audit(AuditVerb.RESTORE, copy.image_id, _SCRUBBER, f"store {copy.store}")
@@ -162,6 +162,6 @@ def _close_findings(unit: Unit, copy: Copy, state: FindingState) -> None:
 
 
 def _clear_reason(unit: Unit, image_id: str) -> None:
-    """Clear `status_reason` if it reports bad copies and none is left."""
+    """Clear `status_reason` if no copy of the image is in quarantine."""
     if not any(one.quarantined for one in unit.any_image(image_id).locations):
         unit.scrubs.set_reason(image_id, None)

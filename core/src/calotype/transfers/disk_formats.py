@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from oslo_utils.imageutils import format_inspector
 
-#: The number of bytes at the end of a stream by which formats with a footer are recognised.
+#: Bytes kept from the end of a stream, to recognise formats with a footer.
 TAIL = 512
-#: Magic numbers by which some program recognises an image: format -> magic.
+#: Format -> the magic number by which programs recognise it.
 _MAGIC = {
     "qcow2": b"QFI\xfb",
     "qed": b"QED\0",
@@ -24,7 +24,7 @@ _MAGIC = {
     "bochs": b"Bochs Virtual HD Image",
     "cloop": b"#!/bin/sh\n#V2.0 Format\n",
 }
-#: The two magics of a ploop image, which names no other file.
+#: The formats whose magic numbers a ploop image may have. A ploop image names no other file.
 _PLOOP = ("ploop", "parallels")
 #: A line of a VMDK's descriptor, or the line that qemu looks for after comments and blank lines.
 _DESCRIPTOR = re.compile(
@@ -39,16 +39,16 @@ _VHD_WHOLE = (2, 3)
 _VDI_WHOLE = (1, 2)
 _VHDX_PARENT = uuid.UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c").bytes_le
 _BUILDS_ON = "The image is a {} that builds on another file."
-#: The offset of a disc's volume descriptors, the least distance between them, and how many are examined.
+#: The offset of a disc's volume descriptors, the minimum distance between them, and the number examined.
 VOLUME, VOLUME_STEP, VOLUME_MOST = 32 << 10, 2 << 10, 16
-#: Names of volume descriptors: those that may precede the one of UDF, and those of UDF.
+#: The names of volume descriptors that may precede UDF's, and the names of UDF's own.
 _VOLUME_NAMES = (b"BEA01", b"BOOT2", b"CD001", b"CDW02")
 _UDF_NAMES = (b"NSR02", b"NSR03")
-#: How a boot sector ends.
+#: The last two bytes of a boot sector.
 BOOTS = b"\x55\xaa"
 #: Incompatible features of qcow2 that name no other file: dirty, corrupt, compression type, extended L2.
 QCOW2_FEATURES = 0b11011
-#: Magic numbers of compressed files, which are named if such a file is declared as something else.
+#: Magic numbers of compressed files. The error for a file that is declared as something else names them.
 COMPRESSED = {
     "gzip": (b"\x1f\x8b\x08",),
     "xz": (b"\xfd7zXZ\0",),
@@ -57,9 +57,9 @@ COMPRESSED = {
     "lz4": (b"\x04\x22\x4d\x18",),
     "zip": (b"PK\3\4",),
 }
-#: Formats that are as opaque as raw: no program follows anything in them. Earlier versions recorded "gpt".
+#: Formats as opaque as raw: no program follows references in them. Earlier versions recorded "gpt".
 OPAQUE = frozenset({"raw", "gpt", "luks", "iso", *COMPRESSED})
-#: The formats that may be found for each declared one; other declarations are not judged.
+#: Declared format -> the formats that its bytes may have. Other declarations are not judged.
 _ACCEPTED = {
     **dict.fromkeys(("raw", "ami", "ari", "aki"), OPAQUE),
     **{name: frozenset({name}) for name in ("iso", "qcow2", "vmdk", "vdi", "vhd", "vhdx")},
@@ -69,7 +69,7 @@ _ACCEPTED = {
 def mismatch(declared: str | None, detected: str | None) -> str | None:
     """Return a sentence if an image in the format `detected` must not be declared as `declared`.
 
-    Either may be None if it is not known; then there is nothing to judge.
+    Either may be None if it is not known; the result is then None.
     """
     accepted = _ACCEPTED.get(declared or "")
     if detected is None or accepted is None or detected in accepted:
@@ -83,13 +83,13 @@ def mismatch(declared: str | None, detected: str | None) -> str | None:
 
 
 def qcow2_features(header: bytes) -> int:
-    """Return the incompatible features of a qcow2 of version 3; all bits for an unknown version."""
+    """Return the bits of a qcow2's incompatible features; all bits are set unless it has version 3."""
     version = int.from_bytes(header[4:8], "big")
     return int.from_bytes(header[72:80], "big") if version == 3 else -1
 
 
 def is_udf(volume: bytes) -> bool:
-    """Return whether volume descriptors are those of UDF. The library knows UDF only after ISO 9660.
+    """Return whether the volume descriptors are those of UDF. oslo.utils finds UDF only after ISO 9660.
 
     A descriptor is as large as a sector, but at least 2 KiB (ECMA-167, part 2).
     """
@@ -120,7 +120,7 @@ def look_like_another(name: str, declared: str | None, head: bytes, tail: bytes)
 
 
 def vhd_footer(tail: bytes) -> bytes | None:
-    """Return the footer of a VHD if there is one; old programs wrote it one byte short."""
+    """Return the footer of a VHD, or None if there is none. Old programs wrote it one byte short."""
     return next(
         (part for part in (tail, tail[1:]) if part.startswith(_MAGIC["vhd"]) and len(part) >= TAIL - 1), None
     )
@@ -138,7 +138,7 @@ def vhd_problem(footer: bytes) -> str | None:
 
 
 def parent_problem(name: str, inspector: format_inspector.FileInspector) -> str | None:
-    """Return a sentence if an image is only a difference from another file, in any way of its format."""
+    """Return a sentence if an image is only a difference from another file, or a damaged vmdk."""
     if name == "vmdk":
         descriptor = bytes(inspector.region("descriptor").data)
         if b"\0" not in descriptor:  # some programs read on after its end, up to a NUL

@@ -38,7 +38,7 @@ class Heartbeat:
     def beat(self) -> bool:
         """Record that this process is alive. Return False, because the next run can wait for the interval.
 
-        Only the first of several failures in a row is logged.
+        Only the first of several consecutive failures is logged.
         """
         now = datetime.datetime.now(datetime.UTC)
         try:
@@ -54,7 +54,7 @@ class Heartbeat:
         return False
 
     def end(self) -> None:
-        """Remove the row when this process ends in good order."""
+        """Remove the row when this process ends cleanly."""
         if self._written:
             try:
                 with self._database.unit(frees=True) as unit:

@@ -1,15 +1,15 @@
-"""Inspection: which kind of disk image a stream is, and whether it is safe to open.
+"""Inspection: determine the format of a disk image, and whether the image is safe to open.
 
-A stream is refused if its format makes a program that opens it open other files or believe a wrong size,
-and if it is not what it is declared to be. A raw disk, a kernel, a ramdisk and a disc are opaque: no
-program follows their first sectors to another file.
+A stream is refused if it could make the program that opens it open other files or accept a wrong size, or if
+its format is not the declared one. A raw disk, a kernel, a ramdisk and a disc are opaque: no program follows
+their first sectors to another file.
 
 The stream is judged by the inspectors of oslo.utils, which Nova and Cinder trust too, and by rules of our
 own. Our rules are stricter about truncated headers, fixed VHDs, text descriptors, images that build on
 another file, formats of other programs, and disks without a size. They are more lenient about boot sectors,
 LUKS 2, UDF and qcow2 with extended L2 entries: see docs/decisions/0020-own-supplement-to-the-inspectors.md.
 Nothing is ever run or unpacked, memory is bounded, the verdict does not depend on how the stream was cut
-into blocks, and an error of an inspector never breaks the copy.
+into blocks, and an image that makes an inspector fail does not interrupt the stream.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The inspectors see this many bytes in one piece, so that no verdict depends on how a stream was cut.
+#: The inspectors get the first bytes in one piece of this size, so that no verdict depends on the blocks.
 _FIRST = 1 << 20
-#: Bytes of a stream's head that are kept for the rules of our own.
+#: Bytes of a stream's head that are kept for our own rules.
 _HEAD = 4096
-#: The errors of an inspector that show a shortage in this process, and nothing about the image.
+#: Errors of an inspector that mean a shortage in this process, and say nothing about the image.
 _SHORTAGE = (MemoryError, OSError)
 
 
@@ -74,11 +74,11 @@ class InspectorsUnavailable(Exception):
 
 
 def _library() -> ModuleType:
-    """Return the inspectors, loaded at the first upload: they take 15 MiB and a good part of a start."""
+    """Return the inspectors' module. It is loaded late, because it takes 15 MiB and slows the start."""
     try:
         from oslo_utils.imageutils import format_inspector
     except (ImportError, OSError) as error:  # without a free descriptor no module can be opened
-        importlib.invalidate_caches()  # they remember that a folder could not be read
+        importlib.invalidate_caches()  # import caches remember that a folder could not be read
         raise InspectorsUnavailable from error
     return format_inspector
 
@@ -87,17 +87,17 @@ class Inspector:
     """The inspection of one stream: give it each block, then ask for the verdict.
 
     `declared` is the declared disk format of the image, and `virtual_size_cap` the largest size that its disk
-    may have, in bytes; with None, either is not judged.
+    may have, in bytes. If one of them is None, the image is not judged by it.
     """
 
     def __init__(self, declared: str | None, *, virtual_size_cap: int | None = None):
         self._declared = declared
         self._cap = virtual_size_cap
         self._library = _library()
-        # The library's verdict on partition tables concerns opaque bytes.
+        # The inspector of partition tables is left out, because they are opaque bytes here.
         formats = self._library.ALL_FORMATS.items()
         self._inspectors = [inspect() for name, inspect in formats if name != "gpt"]
-        #: The inspectors that take more blocks; one that fails is judged by what it has seen.
+        #: The inspectors that still take blocks. A failed one is judged by the blocks that it has seen.
         self._reading = list(self._inspectors)
         self._first: io.BytesIO | None = io.BytesIO()
         self._head = b""
@@ -109,7 +109,7 @@ class Inspector:
         """Take the next block.
 
         Raises:
-            InspectorsUnavailable: this process is short of memory, or of something else.
+            InspectorsUnavailable: this process is short of memory or another resource.
         """
         self._count += len(block)
         if len(self._head) < _HEAD:
@@ -139,12 +139,12 @@ class Inspector:
                 inspector.eat_chunk(block)
             except _SHORTAGE as error:
                 raise InspectorsUnavailable from error
-            except Exception as error:  # noqa: BLE001  (the library may raise any, and the copy goes on)
+            except Exception as error:  # noqa: BLE001  (the library may raise any, and the upload goes on)
                 self._reading.remove(inspector)
                 log.debug("an image is not %s: %s", inspector, error)
 
     def _settle(self) -> None:
-        """Drop the formats that do not match, once each has seen enough: one of them alone keeps a MiB."""
+        """Drop the formats that do not match once each has seen enough: one of them alone keeps 1 MiB."""
         others = [one for one in self._inspectors if str(one) != "raw"]
         if all(one.complete or one not in self._reading for one in others):
             for inspector in others:
@@ -157,7 +157,7 @@ class Inspector:
         """Return the verdict on the whole stream. Call this once, because it frees the captured bytes.
 
         Raises:
-            InspectorsUnavailable: this process is short of memory, or of something else.
+            InspectorsUnavailable: this process is short of memory or another resource.
         """
         try:
             self._inspect_first()
@@ -212,7 +212,10 @@ class Inspector:
         return self._judge_known(name, inspector.virtual_size, parent_problem(name, inspector))
 
     def _danger(self, name: str, inspector: format_inspector.FileInspector) -> str | None:
-        """Return what the library finds unsafe, except for safe features of qcow2 that it does not know."""
+        """Return a sentence if the library finds the image unsafe or damaged.
+
+        The library does not know all safe features of qcow2, so these are allowed here.
+        """
         try:
             inspector.safety_check()
         except self._library.SafetyCheckFailed as error:
@@ -231,11 +234,11 @@ class Inspector:
             problem = f"The disk in the image would have more than {self._cap} bytes."
         if problem is None:
             problem = mismatch(self._declared, name)
-        # The column has 63 bits, and no disk is larger.
+        # The column holds 63 bits. A larger size is not recorded.
         return Verdict(name, virtual_size if 0 <= virtual_size < 1 << 63 else None, problem)
 
 
 def _forget(inspector: format_inspector.FileInspector) -> None:
-    """Free the captured bytes: an inspector refers to itself, and would stay until garbage is collected."""
+    """Free the captured bytes: an inspector refers to itself, so it stays until garbage collection."""
     for name in inspector.context_info:
         inspector.region(name).data = b""

@@ -13,7 +13,7 @@ from calotype.model.jobs import JobKind
 from calotype.model.policy import Caller
 from calotype.model.states import Status
 
-#: What the audit trail calls each kind of job.
+#: Kind of job -> its verb in the audit trail.
 VERBS = {JobKind.FETCH: AuditVerb.IMPORT, JobKind.COPY: AuditVerb.COPY}
 
 
@@ -21,10 +21,10 @@ VERBS = {JobKind.FETCH: AuditVerb.IMPORT, JobKind.COPY: AuditVerb.COPY}
 class JobSpec:
     """The work of a job.
 
-    FETCH reads `location` of the store `source`, or the bytes at `uri`, into the first of `stores`, and
-    copies them into the others; COPY copies the image's bytes. `staged` is the key of staged bytes that are
-    removed when the job ends. `strict`: one store that fails fails the whole job. `asked` is the request of
-    the client for which the job makes the image, to be shown again; it never contains a location.
+    FETCH reads the bytes at `location` in the store `source`, or at `uri`, into the first of `stores`, and
+    copies them into the others. COPY copies the image's bytes. `staged` is the key of staged bytes that are
+    removed when the job ends. If `strict` is true, one failed store makes the whole job fail. `asked` is the
+    client's request, which the task repeats. It never contains a location.
     """
 
     stores: tuple[str, ...]
@@ -39,7 +39,10 @@ class JobSpec:
     asked: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the specification as the database holds it; older versions do not know `asked`."""
+        """Return the specification as the database holds it.
+
+        `asked` is left out if it is None, because older versions do not know it.
+        """
         values = asdict(self)
         if self.asked is None:
             del values["asked"]

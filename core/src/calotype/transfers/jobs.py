@@ -42,9 +42,9 @@ from calotype.transfers.uploads import WORDED, reason
 
 log = logging.getLogger(__name__)
 
-#: The number of open jobs that a process looks at, oldest first: more than all processes do at a time.
+#: Maximum number of open jobs that a process considers, oldest first. All processes run fewer at a time.
 _LOOKED_AT = 100
-#: Errors after which the job is started again when its lease has expired, because nothing is wrong with it.
+#: Errors that are not the job's fault. The job is started again when its lease has expired.
 _INTERRUPTIONS = (DatabaseUnavailable, TakenOver)
 #: The fields of an image that has no bytes.
 _NO_BYTES = dict.fromkeys(
@@ -56,8 +56,9 @@ _NO_BYTES = dict.fromkeys(
 class _Run:
     """One run of a job, and its result.
 
-    `failed` holds the stores that failed, with the reasons, and `waiting` the stores that the job waits
-    for, with the errors of the stores that are unavailable. `progress`: a store has received the bytes.
+    `failed` maps the target stores that failed to the reasons. `waiting` maps the target stores that must be
+    retried to the error of the unavailable store, which is the target or the source. `progress` is true if a
+    store has received the bytes.
     """
 
     job: Job
@@ -67,7 +68,7 @@ class _Run:
     progress: bool = False
 
     def pending(self, image: Image) -> list[str]:
-        """Return the stores that are still to receive the bytes."""
+        """Return the stores that have not received the bytes yet."""
         held = {location.store for location in image.locations}
         return [name for name in self.spec.stores if name not in self.failed and name not in held]
 
@@ -78,7 +79,7 @@ class _Run:
 
 
 class Jobs:
-    """Taking jobs and doing them; shared by all threads that do."""
+    """Takes jobs and does them. All worker threads share an instance."""
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings, transfers: Transfers):
         self._database = database
@@ -92,10 +93,10 @@ class Jobs:
         self._lock = threading.Lock()
 
     def run_next(self) -> bool:
-        """Take a job that no process does, and do it; return whether there was one.
+        """Take a job that no process is doing, and do it. Return whether there was one.
 
-        It is the oldest job of the projects for which this process does the fewest, so that many jobs of one
-        project, whose source may not answer, do not keep out the jobs of others.
+        The process takes the oldest job of the projects for which it is doing the fewest jobs. So many jobs
+        of one project, whose source may not answer, do not block the jobs of other projects.
         """
         job = self._take()
         if job is None:
@@ -167,12 +168,12 @@ class Jobs:
         return run
 
     def _outage(self, run: _Run, error: Exception) -> Unavailable | None:
-        """Return the error of the unavailable store, if the job is to wait for that store."""
+        """Return the error of the unavailable store if the job should wait for that store, otherwise None."""
         away = outages.outage(error)
         return away if away is not None and run.job.waited < self._patience_with(away, run.spec) else None
 
     def _patience_with(self, away: Unavailable, spec: JobSpec) -> float:
-        """Return for how many seconds a job waits for the store."""
+        """Return how long a job waits for the store, in seconds."""
         is_external = spec.staged is None and away.store == spec.source
         return min(self._patience, outages.SOURCE_PATIENCE) if is_external else self._patience
 
@@ -185,7 +186,7 @@ class Jobs:
     def _fetch(self, run: _Run, image: Image, target: str) -> Image:
         spec, store = run.spec, self._stores[run.spec.source or ""]
         if spec.uri is not None:
-            # The only request for the URI, because the next answer may have other bytes.
+            # Request the URI only once, because the next response may have different bytes.
             opened = store.open_uri(spec.uri)
         else:
             opened = Opened(store.get(spec.location or "", size=spec.size), spec.size)
@@ -200,7 +201,7 @@ class Jobs:
 
     @retry_on_conflict
     def _begin(self, job: Job, image: Image, target: str, size: int | None) -> UploadAttempt:
-        """Begin to receive the bytes. An image that is being imported stays so until its job ends."""
+        """Begin an attempt to store the bytes. An `importing` image keeps this status until its job ends."""
         with self._database.unit() as unit:
             current = unit.image(image.id)
             require_uploader(None, job.owner, current)
@@ -226,7 +227,7 @@ class Jobs:
         pause = min(outages.pause(waited), max(most - waited, 0))
         message = _sentences(f"waiting for {away}" for away in run.waiting.values())
         with self._database.unit() as unit:
-            # The image first, as in all units: two orders would be a deadlock.
+            # Lock the image first, as in all units: two different orders could deadlock.
             image = unit.any_image(job.image_id)
             until = self._leases.end(pause if image.status is not Status.DELETED else 0)
             outcome = run.outcome(image, waited + pause)
@@ -278,20 +279,21 @@ def _actor(job: Job) -> Actor:
 
 
 def _sentences(reasons: Iterable[str]) -> str:
-    """Return all reasons as one text, each of them once."""
+    """Return the distinct reasons as one text."""
     return "; ".join(dict.fromkeys(reasons))
 
 
 def _check_size(size: int | None, image: Image, spec: JobSpec) -> None:
-    """Refuse a source by its size, before any of its bytes comes.
+    """Refuse a source by its size, before any of its bytes is read.
 
     Raises:
-        SourceTooLarge, SourceMismatch: it is larger than the job allows, or not as large as was declared.
+        SourceTooLarge: the source is larger than the job allows.
+        SourceMismatch: the source's size differs from the declared one.
     """
     if size is None:
         return
     if spec.limit is not None and size > spec.limit:
-        raise SourceTooLarge(f"The source has {size} bytes, and an image may have {spec.limit} here.")
+        raise SourceTooLarge(f"The source has {size} bytes, but an image may have at most {spec.limit}.")
     if image.size and size != image.size:
         raise SourceMismatch(
             f"Provided image size must match the stored image size: provided {image.size}, stored {size}."

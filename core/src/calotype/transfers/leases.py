@@ -1,4 +1,4 @@
-"""Leases: a process states in the database, again and again, that it still works on something.
+"""Leases: a process records in the database, at intervals, that it is still working on something.
 
 A lease belongs to a row of an upload, a job or a scrubber's pass, and is named by the row's key. Once it
 has expired, any other process may end the work or take it over. The process that lost the lease notices at
@@ -35,12 +35,12 @@ class Leases:
         self._thread: threading.Thread | None = None
 
     def end(self, seconds: float | None = None) -> datetime.datetime:
-        """Return when a lease that is taken now expires, after `seconds` or the usual time."""
+        """Return the end of a lease that is taken now, after `seconds` or the configured duration."""
         wait = self.seconds if seconds is None else seconds
         return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=wait)
 
     def lease(self) -> Lease:
-        """Return a lease of this process that is taken now."""
+        """Return a lease of this process, taken now."""
         return Lease(self.owner, self.end())
 
     @contextlib.contextmanager
@@ -81,26 +81,26 @@ class Leases:
 
 
 class LeaseMonitor:
-    """The leases that a process has seen, its own and others', and for how long they were not renewed.
+    """The leases that a process has seen, its own and others', and how long each was not renewed.
 
     The end of a lease is a time by the clock of the process that wrote it, and someone may set that clock,
     forward or back. Therefore an end in the past counts only if the lease was not renewed while this
     process watched for two thirds of a lease, because a living process renews twice in this time. A lease
-    that was not renewed for a whole lease has expired whatever its end. Both times are measured by a
-    monotonic clock, which nobody can set.
+    that was not renewed for its whole duration has expired, whatever its end says. Both times are measured by
+    a monotonic clock, which nobody can set.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):
         self._seconds = seconds
         self._clock = clock
-        #: Since when, by our clock, each lease has had its end: (key, end) -> seconds.
+        #: (key, end) -> the monotonic time, in seconds, at which that end was first seen.
         self._since: dict[tuple[str, datetime.datetime | None], float] = {}
         self._lock = threading.Lock()
 
     def expired(self, ends: Mapping[str, datetime.datetime | None]) -> set[str]:
-        """Return the keys of the leases that have expired, or that nobody has taken.
+        """Return the keys of the leases that have expired, or that no process has taken.
 
-        `ends` holds the end of each lease that there is now, by its key; None: nobody has taken it.
+        `ends` maps the key of each existing lease to its end, or to None if no process has taken it.
         """
         clock, now = self._clock(), datetime.datetime.now(datetime.UTC)
         with self._lock:
@@ -110,7 +110,7 @@ class LeaseMonitor:
             }
 
     def seconds_until_certain(self) -> float:
-        """Return after how many seconds it is certain which of the leases seen so far have expired."""
+        """Return the seconds until it is certain which of the leases seen so far have expired."""
         clock, now = self._clock(), datetime.datetime.now(datetime.UTC)
         longest = now + datetime.timedelta(seconds=self._seconds)
         with self._lock:
@@ -122,7 +122,7 @@ class LeaseMonitor:
             return max(0.0, max(certain, default=clock) - clock)
 
     def _certain_at(self, end: datetime.datetime | None, since: float, now: datetime.datetime) -> float:
-        """Return when, by our clock, a lease that stays unchanged has expired."""
+        """Return the monotonic time at which a lease counts as expired if it stays unchanged."""
         if end is None:
             return since
         return since + (self._seconds * 2 / 3 if end < now else self._seconds)

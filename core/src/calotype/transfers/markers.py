@@ -12,7 +12,7 @@ UNREADABLE = "unreadable"
 
 
 class PlaceState(enum.StrEnum):
-    """What is known of a store's place."""
+    """The known state of a store's place."""
 
     UNKNOWN = "unknown"  #: not examined yet, or it could not be reached
     OWN = "own"
@@ -39,7 +39,7 @@ class Marker:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Marker:
-        """Return the marker; bytes that are none are a marker of the owner UNREADABLE, and so foreign."""
+        """Return the marker. Malformed bytes become a marker of the owner UNREADABLE, which is foreign."""
         try:
             fields = json.loads(data)
             moment = datetime.datetime.fromisoformat(fields["marked_at"]).astimezone(datetime.UTC)
@@ -51,8 +51,8 @@ class Marker:
 def describe(state: PlaceState, marker: Marker | None, command: str, name: str, *, can_list: bool) -> str:
     """Return a sentence about a place that is not foreign, with the command that changes its state.
 
-    `command` is "calotype-manage stores" with the ini file, `name` the store's, and `can_list` whether its
-    driver can list what it holds.
+    `command` is "calotype-manage stores" with the ini file, `name` is the store's name, and `can_list` is
+    true if the store's driver can list blobs.
     """
     if state is PlaceState.OWN and marker is not None:
         marked = f"{marker.marked_at:%Y-%m-%d %H:%M} UTC"
@@ -62,7 +62,7 @@ def describe(state: PlaceState, marker: Marker | None, command: str, name: str, 
             f"its place is empty and not marked as this database's: to mark it, run {command} --create {name}"
         )
     if state is PlaceState.UNMARKED:
-        why = "it holds something already" if can_list else "its driver cannot tell whether it is empty"
+        why = "it holds something already" if can_list else "its driver cannot report whether it is empty"
         return (
             f"its place is not marked as this database's, because {why}: to see what is there and to "
             f"mark it, run {command} --claim {name}"

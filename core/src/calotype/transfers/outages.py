@@ -14,7 +14,7 @@ from calotype.stores.errors import SourceBroken, Unavailable
 _FIRST = 1.0
 #: The longest pause in seconds, without the random share.
 _MOST = 60.0
-#: The random share added to a pause, so that jobs that failed together do not all come back together.
+#: The random share added to a pause, so that jobs that failed together are not all retried together.
 _SCATTER = 0.25
 #: The longest pause in seconds. If a job's next try is later, the clock that wrote it was wrong.
 LONGEST = _MOST * (1 + _SCATTER)
@@ -23,7 +23,7 @@ SOURCE_PATIENCE = 60.0
 
 
 def outage(error: BaseException) -> Unavailable | None:
-    """Return the error of the unavailable store, target or source, if it is why a job failed."""
+    """Return the error of the unavailable store if that made a job fail, otherwise None."""
     if isinstance(error, Unavailable):
         return error
     # The target's driver sees a broken source, which may be another store of ours.
@@ -33,5 +33,5 @@ def outage(error: BaseException) -> Unavailable | None:
 
 
 def pause(waited: float) -> float:
-    """Return the pause before the next try of a job that has waited for so long, both in seconds."""
-    return min(_MOST, waited + _FIRST) * random.uniform(1, 1 + _SCATTER)  # noqa: S311 - it protects nothing
+    """Return the seconds until the next try of a job that has waited for `waited` seconds."""
+    return min(_MOST, waited + _FIRST) * random.uniform(1, 1 + _SCATTER)  # noqa: S311 - not for security

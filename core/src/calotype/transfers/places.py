@@ -39,11 +39,11 @@ from calotype.transfers.markers import Marker, PlaceState, describe, describe_fo
 
 log = logging.getLogger(__name__)
 
-#: The largest number of bytes that is read of a marker; ours have about 150.
+#: Maximum number of bytes that are read of a marker. Ours have about 150.
 _MARKER_MAX = 4096
 #: Seconds that the start waits for all stores together. A slower store is examined at its first use.
 START_PATIENCE = 5
-#: How often, and with which pause in seconds, to look for a marker that another process is writing.
+#: The number of reads, and the seconds between them, of a marker that another process is writing.
 _TRIES, _PAUSE = 10, 0.2
 _BATCH = 500
 _EXAMPLES = 5
@@ -74,7 +74,9 @@ class Place:
         self._driver = CheckedStore(store.driver, bulkhead=store.bulkhead)
 
     def admit(self) -> None:
-        """Return if the store may be used. This does no I/O once the place is known not to be foreign.
+        """Raise an error if the store may not be used.
+
+        No I/O is done once the place is known not to be foreign.
 
         Raises:
             Unavailable: the place belongs to another database or store, or cannot be reached now.
@@ -87,7 +89,7 @@ class Place:
             raise Unavailable(self.name, "its place belongs to another database or store")
 
     def require_own(self) -> None:
-        """Read the marker now, and return if it is the store's own.
+        """Read the marker now, and raise an error unless it is the store's own.
 
         Raises:
             StoreError: there is no marker, or a foreign one, or the store cannot be reached.
@@ -114,7 +116,10 @@ class Place:
         return state
 
     def create(self) -> PlaceState:
-        """Create the place, mark it if it is empty, and return its state; raises as `look`."""
+        """Create the place, mark it if it is empty, and return its state.
+
+        Raises the same errors as `look`.
+        """
         self._driver.create()
         if self.look() is not PlaceState.EMPTY:
             return self.state
@@ -131,21 +136,21 @@ class Place:
         """Mark the place as this store's, replacing the marker that was `seen`, and return its state.
 
         Raises:
-            StoreError: the marker has changed since, or the store takes none.
+            StoreError: the marker has changed since, or cannot be replaced or written.
         """
         with self._places.marking:
             self.look()
             if self.marker != seen:
                 raise StoreError(self.name, "its place was marked by another process meanwhile; try again")
             if self._driver.can(Capability.DELETE):
-                self._driver.discard(MARKER_KEY)  # also removes the rest of an attempt that was broken off
+                self._driver.discard(MARKER_KEY)  # also removes the parts of an interrupted attempt
             elif seen is not None:
                 raise StoreError(self.name, "its driver deletes nothing, so the marker cannot be replaced")
             self._write()
             return self._look_for_marker()
 
     def contents(self) -> Contents:
-        """Return what the place holds; this reads the whole listing.
+        """Return the contents of the place. This reads the whole listing.
 
         Raises:
             Unsupported: the driver cannot list.
@@ -162,7 +167,7 @@ class Place:
         return Contents(count, size, known, tuple(examples))
 
     def warn(self) -> None:
-        """Log the state if it has changed since it was last logged; OWN is not logged at first."""
+        """Log the state if it has changed since it was last logged. A first state of OWN is not logged."""
         if self.state is not self._logged:
             self._logged = self.state
             log.warning("store '%s': %s", self.name, self.remark())
@@ -187,12 +192,12 @@ class Place:
         received = self._driver.add(MARKER_KEY, io.BytesIO(data), Expectations(length=len(data)))
         if received.location != self._location():
             self._driver.delete(received.location)
-            raise StoreError(self.name, "its driver's locate returns another location than its add")
+            raise StoreError(self.name, "its driver's locate and add return different locations")
 
     def _location(self) -> str:
         location = self._driver.locate(MARKER_KEY)
         if location is None:
-            raise StoreError(self.name, "its driver declares WRITE and does not implement locate")
+            raise StoreError(self.name, "its driver declares WRITE but does not implement locate")
         return location
 
     def _look_for_marker(self) -> PlaceState:
@@ -201,14 +206,14 @@ class Place:
             if self.look() in (PlaceState.OWN, PlaceState.FOREIGN):
                 return self.state
             time.sleep(_PAUSE)
-        raise StoreError(self.name, f"its marker was begun and not finished: {self.remark()}")
+        raise StoreError(self.name, f"its marker was begun but not finished: {self.remark()}")
 
 
 class Places:
     """The places of all writable stores of a catalog; each place becomes the gate of its store."""
 
     def __init__(self, database: Database, stores: Catalog, ini: str = "INI"):
-        """`ini` is the ini file with its variables, for the commands that sentences name."""
+        """`ini` is the ini file with its variables, for the commands that messages name."""
         self.database = database
         self.ini = ini
         self.marking = threading.Lock()
@@ -220,7 +225,7 @@ class Places:
                 store.gate = place
 
     def __getitem__(self, name: str) -> Place:
-        """Return the place of the store with this name; raises KeyError if the store takes no uploads."""
+        """Return the place of the store with this name. Raise KeyError if it takes no uploads."""
         return self._places[name]
 
     def __contains__(self, name: str) -> bool:
@@ -232,14 +237,14 @@ class Places:
         return self.database.identity().id
 
     def start(self, *, named: bool) -> None:
-        """Examine all places, and create and mark those whose store has `create`.
+        """Examine all places, and create and mark those whose store has the option `create`.
 
         A store that cannot be reached, or does not answer within START_PATIENCE, is examined at its first
         use.
 
         Args:
-            named: whether the settings name the stores. If not, a store with a foreign place is switched off,
-                and a misconfigured store is unavailable.
+            named: True if the settings name the stores. If False, a store with a foreign place is switched
+                off, and a misconfigured store is unavailable.
 
         Raises:
             ConfigurationError: a named store is misconfigured, or its place is foreign.
@@ -273,7 +278,7 @@ class Places:
             del self._places[place.name]
 
     def may_repair(self, store: CheckedStore) -> str | None:
-        """Return why objects without a row must not be removed from the store, or None if they may be.
+        """Return the reason if objects without a row must not be removed from the store, otherwise None.
 
         This reads the marker now.
         """
@@ -281,7 +286,7 @@ class Places:
             return None  # nothing can be removed from it
         place = self._places.get(store.name)
         if place is None:
-            return "it takes no uploads, so nothing in it is this database's to remove"
+            return "it takes no uploads, so its objects do not belong to this database"
         try:
             state = place.look()
         except StoreError as error:
@@ -289,7 +294,7 @@ class Places:
         return None if state is PlaceState.OWN else place.remark()
 
     def open(self, name: str, *, named: bool) -> None:
-        """Examine one store, and create its place if it has `create`.
+        """Examine one store, and create its place if it has the option `create`.
 
         Only a named store is checked here, because no other store stops the start; probes check the others.
 
@@ -309,7 +314,7 @@ class Places:
             entry.store.check()
 
     def create(self, name: str) -> PlaceState | None:
-        """Create a store's place, mark it if it is empty, and return its state; None: it has no marker.
+        """Create a store's place, mark it if it is empty, and return its state, or None if it has no marker.
 
         Raises:
             StoreError: the store cannot be used now.
@@ -320,7 +325,7 @@ class Places:
         return None
 
     def _report(self, name: str, error: StoreError, *, named: bool) -> None:
-        """Log why a store cannot be used, or raise it if it stops the start."""
+        """Log the reason if a store cannot be used, or raise ConfigurationError if that stops the start."""
         if not (named and isinstance(error, Misconfigured)):
             end = "; it is unavailable" if isinstance(error, Unavailable) else ""
             log.error("%s%s", with_arguments(str(error), self.ini), end)

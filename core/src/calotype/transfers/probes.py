@@ -1,4 +1,4 @@
-"""Probes: periodic checks whether the database and each store answer, for `/readyz` and the metrics.
+"""Probes: periodic checks that the database and each store answer, for `/readyz` and the metrics.
 
 A check can hang, so no request waits for one. One thread per probe repeats its check, and `/readyz` and the
 metrics report the last result, or that the check has not returned in time.
@@ -30,7 +30,7 @@ class ProbeState(enum.StrEnum):
     """The result of a probe. It holds no reason, because reasons name hosts and paths."""
 
     OK = "ok"
-    FULL = "full"  #: it takes no bytes; what it has can be read and deleted
+    FULL = "full"  #: it takes no more bytes, but its contents can be read and deleted
     BUSY = "busy"  #: it answers, but all its slots for uploads or downloads are in use
     UNAVAILABLE = "unavailable"  #: it fails, or does not answer in time
     UNKNOWN = "unknown"  #: the first check has not returned yet, and is still in time
@@ -81,11 +81,11 @@ class Probe:
 
     @property
     def state(self) -> ProbeState:
-        """The state as it is known now."""
+        """The current state, as far as it is known."""
         last, now = self._last, time.monotonic()
         if last is not None and now < last.at + self.interval + self._timeout:
             return last.state
-        # No check has returned for so long: the running one hangs, or it is the first.
+        # No check has returned in time: the running check hangs, or it is the first.
         is_new = last is None and now < self._since + self._timeout
         return ProbeState.UNKNOWN if is_new else ProbeState.UNAVAILABLE
 

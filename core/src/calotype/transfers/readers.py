@@ -12,7 +12,7 @@ from calotype.stores.errors import SourceRejected, SourceTooLarge
 from calotype.transfers.disk_formats import mismatch
 from calotype.transfers.inspection import Inspector, Verdict
 
-#: Bytes reserved at a time for a source of unknown length: few statements, little overshoot.
+#: Bytes reserved at a time for a source of unknown length. A lower value needs more statements.
 RESERVED = 64 << 20
 
 
@@ -22,24 +22,24 @@ def declared_format(image: Image) -> str | None:
 
 
 def redeclared(before: Image, after: Image, detected: str | None) -> str | None:
-    """Return a sentence if `after` declares another format than `before`, which the bytes do not have.
+    """Return a sentence if `after` declares a new format that the bytes do not have.
 
-    A declaration that has not changed was judged with the bytes, or is older than the inspection.
+    An unchanged declaration was judged when the bytes arrived, or is older than the inspection.
     """
     declared = declared_format(after)
     return mismatch(declared, detected) if declared != declared_format(before) else None
 
 
 class Source(Reader, Protocol):
-    """An image's incoming bytes, and their announced number; None: it was not announced."""
+    """An image's incoming bytes, and their announced number if there is one."""
 
     @property
     def length(self) -> int | None:
-        """The number of bytes that the transport announced."""
+        """The number of bytes that the transport announced, or None."""
 
 
 class _Wrapper:
-    """A reader that passes on the bytes of another one."""
+    """A reader that passes on the bytes of another reader."""
 
     def __init__(self, source: Reader):
         self._source = source
@@ -62,7 +62,7 @@ class Announced(_Wrapper):
 
 
 class InspectingReader(_Wrapper):
-    """A source that ends with an error if its bytes are refused, so that the store keeps nothing of them."""
+    """A source that ends with an error if its bytes are refused, so that the store keeps none of them."""
 
     def __init__(self, source: Reader, inspector: Inspector, *, enforce: bool):
         super().__init__(source)
@@ -74,7 +74,7 @@ class InspectingReader(_Wrapper):
         """Return the next bytes.
 
         Raises:
-            SourceRejected: each read at the end raises this, with the image's problem.
+            SourceRejected: the source has ended, and the inspection found a problem.
         """
         block = self._source.read(size)
         if block:
@@ -90,7 +90,7 @@ class InspectingReader(_Wrapper):
 class QuotaReader(_Wrapper):
     """A source of unknown length whose bytes are reserved before they are passed on.
 
-    `reserve(total)` sets the reservation to that many bytes, or raises LimitReached.
+    `reserve(total)` sets the reservation to `total` bytes, or raises LimitReached.
     """
 
     def __init__(self, source: Reader, reserve: Callable[[int], None]):
@@ -103,7 +103,7 @@ class QuotaReader(_Wrapper):
         """Return the next bytes.
 
         Raises:
-            SourceTooLarge: the project's limit does not allow them.
+            SourceTooLarge: the project's limit does not allow these bytes.
         """
         block = self._source.read(size)
         self._count += len(block)
@@ -112,7 +112,7 @@ class QuotaReader(_Wrapper):
         return block
 
     def _extend(self) -> None:
-        """Reserve ahead, or only the bytes that have come if the limit is near."""
+        """Reserve ahead. If the limit is near, reserve only the bytes that have arrived."""
         try:
             self._reserve(self._count + RESERVED)
             self._reserved = self._count + RESERVED

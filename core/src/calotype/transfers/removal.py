@@ -1,4 +1,4 @@
-"""Removal: bytes are removed only after a committed unit of work has marked them for it."""
+"""Removal: bytes are removed only after a committed unit of work has marked them for removal."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 
 
 class Removal:
-    """Mark blobs for removal, and remove them; shared by all threads."""
+    """Marks blobs for removal, and removes them. All threads share an instance."""
 
     def __init__(self, database: Database, stores: Catalog, limits: Limits, leases: Leases):
-        """`limits` are those of projects, under which the unit that marks a blob counts as well."""
+        """`limits` are the quotas of projects, for counting the bytes of marked blobs."""
         self._database = database
         self._stores = stores
         self._limits = limits
         self._leases = leases
 
     def mark(self, unit: Unit, image: Image, locations: Iterable[Location], grace: float = 0) -> None:
-        """Mark some of an image's blobs for removal; of external locations only the rows are removed.
+        """Mark some of an image's blobs for removal. For external locations, only the rows are removed.
 
-        Without a grace period, which is in seconds, this process removes the blobs once the unit is
-        committed, and sweepers leave them alone for the length of a lease.
+        `grace` is the grace period in seconds. If it is 0, this process removes the blobs once the unit is
+        committed, and sweepers leave them alone for the duration of a lease.
         """
         for location in locations:
             if location.external:
@@ -47,7 +47,7 @@ class Removal:
                 unit.after_commit(partial(self.remove, location))
 
     def remove(self, location: Location) -> bool:
-        """Remove a blob that is marked for removal, and then its row; return whether that succeeded.
+        """Remove a blob that is marked for removal, and then its row. Return whether that succeeded.
 
         If it fails, the blob stays marked, and a sweep retries.
         """

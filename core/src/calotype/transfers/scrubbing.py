@@ -3,7 +3,7 @@
 One process at a time scrubs a store, under the lease of the store's row in `scrubs`. It reads copies that
 were never checked first, then those with the oldest check, and is idle while all were checked within the
 period. A copy is judged only while its store is available. If too many copies are bad, the store itself is
-suspect, and the scrubber stops there until an operator has looked.
+suspect, and the scrubber stops until an operator resumes it.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ from calotype.transfers.transfers import Transfers
 
 log = logging.getLogger(__name__)
 
-#: The least that a copy costs, in bytes: it is opened, and the result is recorded.
+#: Minimum number of bytes that a copy counts as, because opening it and recording the result take time.
 COPY_COST = 2 << 20
-#: The number of copies that one query returns.
+#: Maximum number of copies that one query returns.
 _BATCH = 100
-#: Seconds for which a new copy is not checked, because its bytes were hashed on their way in.
+#: Seconds for which a new copy is not checked, because its bytes were hashed during the upload.
 _SETTLE = 600
-#: Seconds until the scrubber retries a copy that its store could not read, and the copies in quarantine.
+#: Seconds until the scrubber retries an unreadable copy, and until it looks for copies in quarantine again.
 _AGAIN = 3600
 #: Seconds until a copy is read again if the store was busy.
 _SOON = 60
+#: A copy in quarantine is checked again after this time, or after the scrub period if that is shorter.
 _AGAIN_QUARANTINED = datetime.timedelta(days=1)
 #: A pass stops when more copies than this, and more than this share of the checked ones, are bad.
 _MOST_BAD = 5
@@ -192,13 +193,13 @@ class Scrubber:
             self._copies.replaced(copy)
 
     def _too_many_bad(self) -> str | None:
-        """Return why the pass must stop, or None while few enough copies are bad."""
+        """Return the reason if too many copies are bad for the pass to continue, otherwise None."""
         scrub = self._database.scrubs.find(self.store.name)
         if scrub is None or scrub.failed <= max(_MOST_BAD, scrub.checked * _MOST_BAD_SHARE):
             return None
         return (
-            f"{scrub.failed} of {scrub.checked} copies were bad: the store itself may be damaged, or another "
-            "one may be in its place"
+            f"{scrub.failed} of {scrub.checked} copies were bad: the store itself may be damaged, or a "
+            "different store may be in its place"
         )
 
     @retry_on_conflict
@@ -238,7 +239,7 @@ class Scrubber:
             self._warn_if_longer(scrub, seconds, "its pass has taken %.1f days so far")
 
     def _warn_if_longer(self, scrub: Scrub, seconds: float, why: str) -> None:
-        """Warn if this is longer than the period, at most once in a pass."""
+        """Warn, at most once per pass, if `seconds` exceeds the scrub period."""
         period, name = self._period.total_seconds(), self.store.name
         if seconds <= period or self._warned_of == scrub.began_at:
             return
@@ -254,18 +255,18 @@ class Scrubber:
 
 
 def look_twice(store: CheckedStore, copy: Copy, spend: Callable[[int], None]) -> Fault | None:
-    """Return the fault of a copy if it shows in two reads.
+    """Return the fault of a copy if two reads in a row show one.
 
-    A bit can flip on the way from the store, and a store can lose an object from sight for a moment.
+    A single read can fail by chance: a bit flips on the way, or the store misses an object for a moment.
 
     Raises:
-        StoreError: the store is unavailable or cannot read the copy; nothing is known about it.
+        StoreError: the store is unavailable or cannot read the copy, so the copy was not judged.
     """
     return _look(store, copy, spend) and _look(store, copy, spend)
 
 
 def _look(store: CheckedStore, copy: Copy, spend: Callable[[int], None]) -> Fault | None:
-    """Read a whole copy, and return its fault; raises as `look_twice`."""
+    """Read a whole copy, and return its fault. Raises the same errors as `look_twice`."""
     spend(COPY_COST)
     try:
         return compare(store, copy, spend, COPY_COST)

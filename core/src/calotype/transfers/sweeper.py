@@ -20,7 +20,7 @@ from calotype.transfers.uploads import RECEIVING
 log = logging.getLogger(__name__)
 
 _SWEEPER = Actor(origin=Origin(Agent.SWEEPER))
-#: The number of rows that one sweep looks at.
+#: Maximum number of rows that one sweep examines.
 _SWEEP_BATCH = 500
 
 
@@ -28,7 +28,7 @@ _SWEEP_BATCH = 500
 class Swept:
     """The result of a sweep: attempts that were ended, blobs that were removed, and removals that failed.
 
-    `full`: there may be more to sweep.
+    `full` is true if there may be more to sweep.
     """
 
     ended: int = 0
@@ -38,7 +38,7 @@ class Swept:
 
 
 class Sweeper:
-    """Sweeps over one database; shared by all threads."""
+    """The sweeps of one database. All threads share an instance."""
 
     def __init__(self, database: Database, leases: Leases, removal: Removal):
         self._database = database
@@ -47,10 +47,10 @@ class Sweeper:
         self._monitor = LeaseMonitor(leases.seconds)
 
     def sweep(self, *, once: bool = False) -> Swept:
-        """End attempts whose lease has expired, and remove blobs that are pending delete; always safe.
+        """End attempts whose lease has expired, and remove blobs that are pending delete.
 
-        `once`: for one-shot callers such as cron. They have no lease history, so expired-looking leases are
-        watched for a while before anything is ended.
+        A sweep is safe at any time. `once` is for one-shot callers such as cron. They have no lease history,
+        so leases that look expired are watched for a while before any attempt is ended.
         """
         ended = removed = failed = 0
         found = self._expired()
@@ -75,7 +75,7 @@ class Sweeper:
     def _expired(self) -> list[LeasedLocation]:
         """Return the rows that no process holds any more.
 
-        For blobs that are pending delete any clock is good enough, because nobody needs them.
+        For blobs that are pending delete, any process's clock is good enough, because nobody needs the blobs.
         """
         now = self._leases.end(0)
         found = self._database.leased_locations(now, _SWEEP_BATCH)
@@ -98,7 +98,7 @@ class Sweeper:
         """
         location = leased.location
         with self._database.unit(frees=True) as unit:
-            # The image first, as in all units: two orders would be a deadlock.
+            # Lock the image first, as in all units: two different orders could deadlock.
             image = unit.any_image(leased.image_id)
             if not unit.claim_location(leased, self._leases.owner, self._leases.end()):
                 return False

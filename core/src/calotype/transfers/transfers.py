@@ -29,7 +29,7 @@ from calotype.transfers.uploads import Uploads
 
 
 class Transfers(Uploads):
-    """Uploads and copies over one database and one catalog; shared by all threads."""
+    """Uploads and copies, for one database and one catalog. All threads share an instance."""
 
     def __init__(
         self, database: Database, stores: Catalog, settings: Settings, leases: Leases, copies: Copies
@@ -38,15 +38,15 @@ class Transfers(Uploads):
         self.copies = copies
 
     def copy(self, image: Image, target: CheckedStore, *, instead_of: Location | None = None) -> Image:
-        """Copy an active image's bytes into one more store, compare them there, and return the image.
+        """Copy an active image's bytes into one more store, check their SHA-256, and return the image.
 
         The bytes come from the first good copy whose store answers. `instead_of` is a bad copy in the
         target that the new one replaces: it is removed once the new copy is complete, and the new copy does
         not count against the project's limit meanwhile.
 
         Raises:
-            StoreError, LimitReached: it failed; the image is as before.
-            ImageGone, TakenOver: as `run`; the image is as before.
+            StoreError, LimitReached: the copy failed; the image is unchanged.
+            ImageGone, TakenOver: as in `run`; the image is unchanged.
         """
         if not image.locations:
             raise ImageGone(f"Image {image.id} has no data to copy.")
@@ -69,11 +69,11 @@ class Transfers(Uploads):
         raise away or error  # an unavailable store may come back with a good copy
 
     def _fault_of_source(self, location: Location, error: StoreError) -> Fault:
-        """Return the fault of a copy that a copy was made from; raises the error if it shows none."""
+        """Return the source copy's fault that `error` shows. Raise `error` if it shows none."""
         if not isinstance(error, (BlobNotFound, BlobChanged)):
             raise error
         if isinstance(error.__cause__, SourceMismatch):
-            return Fault(FindingKind.WRONG_DIGEST, "a copy made from it has another SHA-256 than the image")
+            return Fault(FindingKind.WRONG_DIGEST, "a copy made from it does not have the image's SHA-256")
         return fault_from(self._stores[location.store], error)
 
     def _copy_from(
@@ -89,7 +89,7 @@ class Transfers(Uploads):
                 try:
                     received = target.add(attempt.key, source, demands)
                 except SourceError as error:  # the source is one of our stores, not a client
-                    raise BlobChanged(location.store, "it holds other bytes than the image's") from error
+                    raise BlobChanged(location.store, "its bytes are not those of the image") from error
             self._keep_copy(attempt, received, instead_of)
         return self._database.find(image.id) or image
 

@@ -1,4 +1,4 @@
-"""Uploads: how bytes come into a store, and how that ends.
+"""Uploads: move bytes into a store, and record the end of each attempt.
 
 An attempt is recorded with a lease before its first byte moves. It ends in one unit of work, which changes
 the attempt's row only if it is as the attempt left it: a process whose lease expired, and whose attempt was
@@ -36,11 +36,11 @@ from calotype.transfers.removal import Removal
 
 log = logging.getLogger(__name__)
 
-#: The statuses of images that are receiving bytes, and what the audit trail calls that.
+#: Status of an image that is receiving bytes -> the verb in the audit trail.
 RECEIVING = {Status.SAVING: AuditVerb.UPLOAD, Status.UPLOADING: AuditVerb.STAGE}
 #: The states of an attempt's row once the attempt has succeeded.
 _KEPT = (LocationState.STORED, LocationState.STAGED)
-#: Errors whose sentences are written for readers of the image's record. Any other is a bug, or a driver's.
+#: Errors whose messages clients may read in the image's record. Any other is a bug here or in a driver.
 WORDED = (SourceError, StoreError, DatabaseError, InspectorsUnavailable, NotAllowed, ImageGone, TakenOver)
 
 
@@ -48,13 +48,13 @@ class _End(enum.Enum):
     """How a failed attempt has ended in the database."""
 
     FAILED = enum.auto()  # this process ended it
-    KEPT = enum.auto()  # it succeeded after all, by a commit whose answer was lost
+    KEPT = enum.auto()  # the attempt was committed, but the database's reply was lost
     TAKEN_OVER = enum.auto()  # a sweep considered this process dead
-    DELETED = enum.auto()  # a sweep did so, and the image was deleted
+    DELETED = enum.auto()  # a sweep took the attempt over, and the image was deleted
 
 
 class Uploads:
-    """Upload attempts over one database and one catalog; shared by all threads."""
+    """Upload attempts, for one database and one catalog. All threads share an instance."""
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings, leases: Leases):
         self.leases = leases
@@ -65,10 +65,10 @@ class Uploads:
         self.removal = Removal(database, stores, self._limits, leases)
 
     def begin(self, unit: Unit, attempt: UploadAttempt, limits: Limits | None = None) -> UploadAttempt:
-        """Record an attempt before its bytes come, and return it.
+        """Record an attempt before its bytes arrive, and return it.
 
-        `limits` replaces the project's limits. The unit raises LimitReached if the project may not have the
-        announced bytes.
+        `limits` replaces the project's limits. The unit raises LimitReached if the announced
+        bytes exceed them.
         """
         unit.count(attempt.image.owner, limits or self._limits, size=attempt.length or 0)
         unit.begin_upload(attempt, self.leases.lease())
@@ -77,11 +77,13 @@ class Uploads:
     def run(self, attempt: UploadAttempt, source: Reader, demands: Expectations) -> Image:
         """Move the bytes into the store, make the image active with them, and return it.
 
+        After an error, no bytes are left.
+
         Raises:
-            SourceError, StoreError, LimitReached: it failed; `status_reason` says why, nothing is left.
-            NotAllowed: the caller lost its right to the image meanwhile; nothing is left.
-            ImageGone: the image was deleted meanwhile; nothing is left.
-            TakenOver: this process lost its lease; nothing is left.
+            SourceError, StoreError, LimitReached: the upload failed; `status_reason` says why.
+            NotAllowed: the caller lost its right to the image meanwhile.
+            ImageGone: the image was deleted meanwhile.
+            TakenOver: this process lost its lease.
         """
         gone = f"Image {attempt.image.id} could not be found after upload: it was deleted."
         with self._attempting(attempt, gone):
@@ -91,17 +93,17 @@ class Uploads:
             try:
                 return self._keep(attempt, received, verdict)
             except DatabaseUnavailable:
-                # The commit may have happened all the same: only the database can tell.
+                # The commit may have succeeded before the connection broke: look into the database.
                 image = self._database.find(attempt.image.id)
                 if image is not None and any(location.key == attempt.key for location in image.locations):
                     return image
                 raise
 
     def stage(self, attempt: UploadAttempt, source: Reader, demands: Expectations) -> Image:
-        """Move bytes to where they wait for an import, and return the image. The import inspects them.
+        """Move bytes into the staging store, and return the image. The import inspects them.
 
         Raises:
-            SourceError, StoreError, LimitReached, NotAllowed, ImageGone, TakenOver: as `run`.
+            SourceError, StoreError, LimitReached, NotAllowed, ImageGone, TakenOver: as in `run`.
         """
         with self._attempting(attempt, f"Image {attempt.image.id} was deleted while its bytes were staged."):
             metered = self._metered(attempt, source)
@@ -181,19 +183,19 @@ class Uploads:
     def _fail(self, attempt: UploadAttempt, error: BaseException, gone: ImageGone) -> BaseException:
         """Record why the attempt failed, remove what it left, and return the error to raise.
 
-        An attempt that a sweep ended fails because of that, whatever its store says about bytes that the
-        sweep removed.
+        If a sweep ended the attempt, the returned error says so, whatever the store reports about the bytes
+        that the sweep removed.
         """
         told = gone if isinstance(error, (StatusConflict, ImageNotFound)) else error
         if isinstance(told, NotAllowed):
-            # The image has another owner now, who may go on with it.
+            # The image has a new owner now, who may upload to it.
             attempt = replace(attempt, on_failure=Status.QUEUED)
         try:
             end = self._write_failure(attempt, reason(told))
         except DatabaseError as unavailable:
             log.exception("image %s: its failed upload stays recorded until a sweep", attempt.image.id)
             return unavailable if told is gone else told
-        # A sweep removes bytes from a store that does not answer, because another call would take as long
+        # If the store did not answer in time, a sweep removes the bytes: another call would take as long
         # again, and the driver may still be writing them.
         if end is not _End.KEPT and not isinstance(error, Overdue):
             self.removal.remove(
@@ -216,7 +218,7 @@ class Uploads:
                 return _End.DELETED if image.status is Status.DELETED else _End.TAKEN_OVER
             unit.count_location(attempt.key, image.owner, self._limits, 0)
             if attempt.on_failure is not attempt.image.status:
-                with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays so
+                with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays deleted
                     unit.move(image_id, {attempt.image.status}, attempt.on_failure, status_reason=why)
             _audit(unit, attempt, why, Outcome.FAILED)
             return _End.FAILED
@@ -233,4 +235,4 @@ def reason(error: BaseException) -> str:
     """Return a sentence about a failure that clients may read; it reveals nothing internal."""
     if isinstance(error, WORDED):
         return str(error)
-    return f"The upload was broken off by {type(error).__name__}."
+    return f"The upload was interrupted by {type(error).__name__}."

@@ -1,4 +1,4 @@
-"""Downloads that pass through this process: hold a whole image to its SHA-256."""
+"""Downloads that pass through this process: compare a whole image with its SHA-256."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calotype.stores.hashing import Digests
 class Verified:
     """A reader of a whole image that passes on the last block only if the SHA-256 of all bytes is right.
 
-    A client that is sent other bytes than the image's therefore gets fewer than were announced, and notices.
+    If the bytes are wrong, the client therefore gets fewer bytes than were announced, and notices.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class Verified:
         """Return the next bytes.
 
         Raises:
-            BlobChanged: these would be the last bytes, and the SHA-256 is wrong.
-            StoreError: the store broke off, or failed.
+            BlobChanged: these are the last bytes, and the SHA-256 is wrong.
+            StoreError: the store failed, or ended the transfer early.
         """
         block = self._reader.read(size)
         if block:
@@ -50,7 +50,7 @@ class Verified:
 def verified(
     reader: Reader, sha256: str | None, store: str, on_mismatch: Callable[[BlobChanged], None]
 ) -> Reader:
-    """Return a reader that holds the bytes to their SHA-256, if that and their number are known."""
+    """Return a reader that checks the SHA-256, or `reader` itself if the SHA-256 or the length is unknown."""
     if sha256 is None or not isinstance(reader, LimitedReader):
         return reader
     return Verified(reader, sha256, store, on_mismatch)

@@ -1,7 +1,7 @@
 """Work that a serving process does beside requests: jobs, sweeping, scrubbing, probes, heartbeats.
 
 Each kind of work is registered once, as a `Work`, and all of it starts in one call, when the process
-begins to serve. After that the process must not fork, because a fork has no threads.
+begins to serve. After that the process must not fork, because the child would have no threads.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class Scope(enum.StrEnum):
-    """How often a kind of work runs if several processes share a database."""
+    """The scope of a kind of work if several processes share a database."""
 
-    #: Each process does its own.
+    #: Each process does the work for itself.
     PER_PROCESS = "process"
     #: Each process can do it, and leases in the database let one process at a time do each piece of it.
     PER_DEPLOYMENT = "deployment"
@@ -29,13 +29,13 @@ class Scope(enum.StrEnum):
 class Work:
     """Work that is repeated.
 
-    Args:
-        name: The name of its thread, which the log shows. interval: Seconds between the end of one run and
-        the beginning of the next one. run: Does the work once. It returns True to be called again at once.
-        If it raises, the error is logged,
-            and it is called again after the interval. It runs in a thread of its own, so it may take long,
-            but it should return soon after `Background.ending` is set.
-        scope: Whether the work runs once in each process, or once in the whole deployment.
+    Attributes:
+        name: The name of the work's thread, which the log shows.
+        interval: The time between the end of one run and the beginning of the next one, in seconds.
+        run: A function that does the work once. It returns True to be called again at once. If it raises an
+            error, the error is logged, and the function is called again after the interval. It runs in
+            its own thread, so it may take long, but it should return soon after `Background.ending` is set.
+        scope: The scope of the work: each process, or the whole deployment.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Background:
                 self._begin(work)
 
     def start(self) -> None:
-        """Start everything that is registered; a second call does nothing."""
+        """Start all registered work. A second call does nothing."""
         with self._lock:
             if self._started:
                 return
@@ -75,7 +75,7 @@ class Background:
                 self._begin(work)
 
     def close(self, seconds: float = 2) -> None:
-        """Begin no more runs, and wait at most `seconds` in all for those that are under way."""
+        """Begin no more runs, and wait at most `seconds` in total for the running ones."""
         self.ending.set()
         end = time.monotonic() + seconds
         for thread in self._threads:

@@ -58,7 +58,7 @@ def test_the_finding_about_a_moved_copy_says_where_its_bytes_could_be(bench: Ben
     (finding,) = findings(bench)
     key = key_of(bench, image_id)
     assert (finding.kind, finding.image_id) == (FindingKind.UNREADABLE, image_id)
-    assert finding.detail == f"nothing lies at blob:{key}; but obs2:{key} carries its key"
+    assert finding.detail == f"there is nothing at blob:{key}; but obs2:{key} carries its key"
 
 
 def test_an_objects_key_is_looked_up_in_the_rows_of_all_stores_and_states(bench: Bench) -> None:

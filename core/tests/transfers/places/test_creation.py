@@ -59,7 +59,7 @@ def test_a_place_whose_driver_cannot_list_is_not_marked_on_creation(database, op
     place = open_place(database, Blind("a", options))[1]
 
     assert place.create() is PlaceState.UNMARKED
-    assert "its driver cannot tell whether it is empty" in place.remark()
+    assert "its driver cannot report whether it is empty" in place.remark()
 
 
 def test_an_unavailable_place_is_not_considered_empty(database, options):
@@ -119,7 +119,7 @@ def test_a_marker_that_is_never_finished_is_an_error_with_a_command(database, op
             raise module.Duplicate(self.name, "the key is taken")
 
     monkeypatch.setattr(module, "_PAUSE", 0)
-    with pytest.raises(StoreError, match=r"begun and not finished.*--create a"):
+    with pytest.raises(StoreError, match=r"begun but not finished.*--create a"):
         open_place(database, Claimed("a", options))[1].create()
 
 
@@ -128,6 +128,6 @@ def test_a_driver_whose_locate_and_add_differ_is_refused(database, options):
         def locate(self, key):
             return f"blob:{key}.x"
 
-    with pytest.raises(StoreError, match="locate returns another location than its add"):
+    with pytest.raises(StoreError, match="locate and add return different locations"):
         open_place(database, Elsewhere("a", options))[1].create()
     assert options.shelf.blobs == {}

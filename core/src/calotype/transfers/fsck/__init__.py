@@ -25,9 +25,9 @@ def checks(
     may_repair: Callable[[CheckedStore], str | None],
     only: str | None = None,
 ) -> Iterator[Check]:
-    """Return a check of each store that is configured or that images have bytes in, or of the store `only`.
+    """Yield a check of each store that is configured or holds bytes of images, or only of the store `only`.
 
-    `may_repair` returns why nothing may be removed from a store, or None if objects may be removed.
+    `may_repair` returns the reason if nothing may be removed from a store, otherwise None.
     """
     for store in stores:
         if only in (None, store.name):

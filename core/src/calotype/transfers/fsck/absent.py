@@ -1,4 +1,4 @@
-"""A stand-in for a store that is off, or that no setting names."""
+"""A stand-in for a store that is switched off or not configured."""
 
 from __future__ import annotations
 

@@ -20,19 +20,19 @@ from calotype.transfers.fsck.steps import Plan, Problem, Progress, Refused, Step
 
 _BATCH = 500
 
-#: A repair that would remove more than MANY objects, or more than FEW that are more than SHARE of the
-#: store, needs an operator's agreement. With a wrong database or a wrong place every object is an orphan,
-#: while crashes leave a handful; and MANY is too many to lose by mistake in any store.
+#: A repair needs an operator's agreement if it would remove more than MANY objects, or more than FEW objects
+#: and also more than the share SHARE of all. With a wrong database or a wrong place every object is an
+#: orphan, while crashes leave only a few. More than MANY objects must not be lost by mistake in any store.
 FEW = 20
 SHARE = 0.10
 MANY = 1000
 
 
 class Check:
-    """One run over one store."""
+    """One run of fsck over one store."""
 
     def __init__(self, database: Database, store: CheckedStore, plan: Plan, refusal: str | None = None):
-        """Prepare a run; `refusal` says why nothing may be removed from this store, None if it may."""
+        """`refusal` is the reason if nothing may be removed from this store, otherwise None."""
         self.name = store.name
         self._database = database
         self._store = store
@@ -44,17 +44,17 @@ class Check:
         self._parts: set[str] = set()
         #: Objects without a row, which a repair removes.
         self._strays: dict[FindingKind, list[str]] = {FindingKind.ORPHAN: [], FindingKind.LEFTOVER: []}
-        #: key -> the location of an object that carries this key, though the key's row says something else.
+        #: key -> the location of an object that carries this key, although its row names another location.
         self._elsewhere: dict[str, str] = {}
         #: The keys of copies that could not be checked, and of copies that have a problem.
         self._unread: set[str] = set()
         self._unwell: set[str] = set()
-        #: Why the store could not be listed, and why it is unavailable.
+        #: The reason if the store could not be listed, and the reason if it is unavailable.
         self._unlisted: str | None = None
         self._away: str | None = None
 
     def run(self, after: str = "") -> Iterator[Step]:
-        """Check in both directions, then repair; images are checked from the key `after` on."""
+        """Check in both directions, then repair. Skip the images up to the key `after`."""
         self._after = after
         self._ledger = Ledger(self._database, self.name, at_once=self._plan.rate is not None)
         try:
@@ -93,8 +93,8 @@ class Check:
                     yield self._stray(fault, location)
 
     def _without_row(self, fault: FindingKind, locations: list[str]) -> set[str]:
-        """Return the locations that no row names, neither as they are nor by a key that they carry."""
-        # Attempts first: one that succeeds meanwhile is found among the locations.
+        """Return the locations that no row names, and whose keys no row has."""
+        # Read attempts before locations: an attempt that succeeds in between is then found as a location.
         known = {self._store.locate(key) for key in self._database.unplaced_keys(self.name)}
         known |= self._database.known_locations(self.name, locations)
         # A new version of a driver may write locations in another form; the key in them stays the same.
@@ -141,19 +141,19 @@ class Check:
         # The image may have been deleted since its row was read.
         if not self._database.has_stored(stored.key):
             return None
-        detail, hint = f"nothing lies at {stored.location}", self._hint(stored)
+        detail, hint = f"there is nothing at {stored.location}", self._hint(stored)
         if not hint:
             return self._of_image(FindingKind.MISSING, stored, detail)
         self._unread.add(stored.key)
         return self._of_image(FindingKind.UNREADABLE, stored, detail + hint)
 
     def _hint(self, stored: StoredLocation) -> str:
-        """Return where a copy's bytes could be instead, as the end of a sentence."""
+        """Return the end of a sentence that says where a copy's bytes could be instead, or ""."""
         where = self._elsewhere.get(stored.key)
         return f"; but {where} carries its key" if where and where != stored.location else ""
 
     def _is_away(self, error: StoreError) -> bool:
-        """Return whether the whole store is unavailable, and remember that, so that it is not asked again."""
+        """Return whether the whole store is unavailable, and remember it, so as not to ask again."""
         if not isinstance(error, (BadLocation, BlobChanged)):
             try:
                 self._store.check()
@@ -186,7 +186,7 @@ class Check:
         return bool(keys_in(location)) or not (self._unwell or self._away or self._after)
 
     def _why_not(self, count: int) -> str | None:
-        """Return why that many objects must not be removed, or None if they may be."""
+        """Return the reason if `count` objects must not be removed, otherwise None."""
         if self._refusal:
             return f"{self._refusal}. Nothing was removed."
         if self._unlisted:
@@ -195,8 +195,9 @@ class Check:
         if not asks or self._plan.agreed >= count:
             return None
         return (
-            f"--repair would remove {count} of {self._objects} objects, which is a great part. Nothing was "
-            "removed. Make sure that this is the right database for this store; then repeat the command with "
+            f"--repair would remove {count} of {self._objects} objects, more than crashes usually leave. "
+            "Nothing was removed. Make sure that this is the right database for this store; then repeat the "
+            "command with "
             f"--store={self.name} --yes-remove={count}."
         )
 
@@ -231,7 +232,7 @@ class Check:
         self, fault: FindingKind, location: str, detail: str = "", *, repaired: bool = False
     ) -> Problem:
         if self._refusal:
-            # In a place of another database these are no orphans: show them, but record no findings.
+            # In a place of another database these are not orphans: show them, but record no findings.
             return Problem(self.name, fault, location, detail=self._refusal)
         return self._ledger.note(Problem(self.name, fault, location, detail=detail, repaired=repaired))
 

@@ -1,4 +1,4 @@
-"""The ledger of a check: keep the database's findings about a store in step with what the check sees."""
+"""The ledger of a check: keep the database's findings about a store in step with the check's results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAGE = 500
 
 
 class Ledger:
-    """Record a check's problems as findings, and close the findings that no longer hold."""
+    """Records a check's problems as findings, and closes the findings that no longer hold."""
 
     def __init__(self, database: Database, store: str, *, at_once: bool = False):
         """Read the findings that are open now. With `at_once`, each problem is recorded when it is noted."""
@@ -64,7 +64,7 @@ class Ledger:
 
 
 def open_findings(database: Database, store: str) -> Iterator[Finding]:
-    """Return the open findings about a store, read page by page."""
+    """Yield the open findings about a store, read page by page."""
     page = database.findings(FindingState.OPEN, store, _PAGE)
     yield from page.findings
     while page.more:

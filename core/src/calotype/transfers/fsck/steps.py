@@ -11,9 +11,9 @@ from calotype.model.findings import FindingKind
 class Plan:
     """The options of a check.
 
-    Objects younger than `window` seconds are not judged. `rate` is how many bytes a second the check reads;
-    None: it reads no bytes. `repair` removes objects without a row. `agreed` is how many objects of a store
-    the operator has agreed to lose, if that many must be confirmed.
+    Objects younger than `window` seconds are not judged. `rate` is the maximum read rate in bytes per second;
+    if it is None, no bytes are read. If `repair` is true, objects without a row are removed. `agreed` is the
+    number of removals that the operator has confirmed: a repair that must be confirmed removes no more.
     """
 
     window: float = 3600
@@ -39,7 +39,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Something that was checked and is right; an interrupted check can continue after `key`."""
+    """A copy or an object without a problem. An interrupted check can continue after `key`."""
 
     store: str
     key: str
