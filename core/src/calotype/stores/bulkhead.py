@@ -285,7 +285,7 @@ class Bulkhead:
 
 
 class _SlotReader:
-    """A driver's reader, used only in threads of the store and by one of them at a time."""
+    """A driver's reader, which only threads of the store use, one at a time."""
 
     def __init__(self, reader: Reader, bulkhead: Bulkhead, slot: Slot, clock: Clock):
         self._reader = reader

@@ -3,7 +3,7 @@
 `calotype.stores` names them. `store.NAME.driver` selects a driver (default: the driver with the store's
 name), and the other `store.NAME.*` keys are the driver's options. If `calotype.stores` is unset, every
 installed driver with complete options becomes a store. A named store that cannot be built stops the start;
-a driver that is only installed never does. If a store fails later, only its own requests fail.
+a driver that is installed but not named never does. If a store fails later, only its own requests fail.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ class Store(abc.ABC, Generic[OptionsT]):
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
         """Store all bytes of `source` under `key`, or nothing (WRITE).
 
-        `source` may return less than was asked for, and cannot be read twice. `size` is its length if that
+        `source` may return fewer bytes than requested, and cannot be read twice. `size` is its length if that
         is known; the core ensures that the source has this length. When this method returns, the bytes are
         durable. When it raises, nothing is left, neither a blob nor a part. Exceptions of `source.read` pass
         through.
@@ -176,8 +176,8 @@ class Store(abc.ABC, Generic[OptionsT]):
         """Remove everything that an `add` of this key left, if it never returned (WRITE).
 
         The core calls this after a crash, for keys recorded before their upload began. Remove the blob
-        itself, parts, segments and temporary files. It is no error if there are none. The default removes
-        the blob that `locate` names.
+        itself, parts, segments and temporary files. If there are none, that is not an error.
+        The default removes the blob that `locate` names.
         """
         location = self.locate(key)
         if location is not None:

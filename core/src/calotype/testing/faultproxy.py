@@ -4,7 +4,7 @@
         proxy.inject(Fault("PUT ", reset_up=100_000), times=2)   # the next two PUTs break off
         store = TapeStore("tape", TapeStore.Options(url=proxy.url, ...))
 
-Each connection carries one request, because the proxy tells both sides to close it after the answer. So a
+Each connection carries one request, because the proxy asks both sides to close it after the answer. So a
 fault affects exactly the request that it is meant for. Offsets count bytes of bodies, not of headers. There
 is no TLS, and nothing is random.
 """

@@ -24,7 +24,7 @@ def read_all(reader: Reader, limit: int, block: int = 1 << 18) -> bytes:
     """Return all bytes of a reader, and close it.
 
     Raises:
-        AssertionError: the reader returns more than was asked for, or more than `limit` bytes in total.
+        AssertionError: the reader returns more bytes than requested, or more than `limit` in total.
     """
     blocks, count = [], 0
     try:

@@ -156,8 +156,8 @@ class FileStore(Store[FileOptions]):
     def create(self) -> None:
         """Create the directory with its marker, or mark an empty file system that is mounted there.
 
-        An empty directory that is no mount point stays unchanged, because a disk may be missing there. To use
-        it, an operator puts an empty marker into it.
+        An empty directory that is not a mount point stays unchanged, because a disk may be missing there.
+        To use it, an operator puts an empty marker into it.
         """
         with self._translated():
             path = self.options.path
@@ -336,6 +336,6 @@ class FileStore(Store[FileOptions]):
         kind = Misconfigured if error.errno in OPERATORS else Unavailable
         cure = ""
         if error.errno in (errno.EACCES, errno.EPERM):
-            cure = ": the user that the service runs as must own it, and have access to those above it"
+            cure = ": the user that the service runs as must own it, and be able to enter its parents"
         reason = f"its directory cannot be used ({os.strerror(error.errno or errno.EIO)}){cure}"
         return kind(self.name, reason)

@@ -92,7 +92,7 @@ def explain(store: str, error: Exception, *, virtual: bool = False) -> StoreErro
     if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
         return Misconfigured(store, "no credentials were found (set access_key and secret_key)")
     if isinstance(error, (aws.CredentialRetrievalError, aws.TokenRetrievalError)):
-        return Unavailable(store, "the ambient credentials could not be fetched")
+        return Unavailable(store, "AWS's default credential chain failed (set access_key and secret_key)")
     if isinstance(error, aws.SSLError):
         return Unavailable(store, _tls_reason(str(error), virtual))
     if isinstance(error, aws.ProxyConnectionError):

@@ -39,12 +39,12 @@ class S3Options(StoreOptions):
         None,
         pattern=r"^[a-z0-9-]{1,63}$",
         examples=["eu-central-1"],
-        description="The region to sign for; unset: the ambient one.",
+        description="The region to sign for; unset: the region of the AWS environment.",
     )
     access_key: str | None = Field(
         None,
-        description="Access key (signed URLs show it); unset: the ambient AWS chain, such as an instance "
-        "role.",
+        description="Access key (signed URLs show it); unset: AWS's default credential chain, such "
+        "as an instance role.",
     )
     secret_key: SecretStr | None = Field(None, description="The access key's secret; set both or neither.")
     addressing: Literal["auto", "path", "virtual"] = Field(

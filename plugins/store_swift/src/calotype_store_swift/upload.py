@@ -7,7 +7,8 @@ is written, and finally the expiry of every segment is removed; only then does t
 process crashes earlier, the segments expire or `discard` removes them. No acknowledged upload ever expires.
 
 `If-None-Match: *` protects an older object. If the answer to a PUT is lost, a retry finds the bytes of the
-first try. The name of the attempt, kept in the object's metadata, shows that the object is its own.
+first try. The name of the attempt, kept in the object's metadata, shows that the object belongs
+to this attempt.
 """
 
 from __future__ import annotations
