@@ -65,7 +65,7 @@ def test_the_settings_may_name_no_store():
 def test_an_invalid_name_is_refused(install, name):
     install("tape")
 
-    assert "a store's name is lower-case letters" in refused((name,), **{name: {"driver": "tape"}})
+    assert "a store's name has 1 to 63 lower-case letters" in refused((name,), **{name: {"driver": "tape"}})
 
 
 def test_a_named_store_whose_driver_is_missing_stops_the_start():

@@ -51,7 +51,7 @@ def test_a_range_beyond_the_end_is_refused():
 def test_a_blob_that_ends_too_early_is_changed():
     store = checked(get=lambda location: Trickle(DATA[:100]))
     reader = store.get("blob:k", size=5000)
-    with pytest.raises(BlobChanged, match="the bytes ended 4900 before their size"):
+    with pytest.raises(BlobChanged, match="the blob ended 4900 bytes too early"):
         read(reader)
 
 
@@ -59,7 +59,7 @@ def test_a_blob_that_ends_before_the_range_is_changed_and_closed():
     source = Trickle(DATA)
     store = checked(get=lambda location: source)
     store.capabilities &= ~Capability.RANGES
-    with pytest.raises(BlobChanged, match="the bytes ended 1000 before the range"):
+    with pytest.raises(BlobChanged, match="the blob ended 1000 bytes before the range"):
         store.get("blob:k", 6000, 1)
 
     assert source.closed

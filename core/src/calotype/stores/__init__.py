@@ -1,7 +1,7 @@
 """Stores: the places where image bytes are kept. Authors of drivers import from here and from `toolkit`.
 
-`Store` is the contract, `StoreOptions` declares a driver's settings, and the errors report failures
-without HTTP. See docs/writing-a-store.md.
+`Store` is the contract, `StoreOptions` declares a driver's settings, and the errors describe failures
+independently of HTTP. See docs/writing-a-store.md.
 """
 
 from calotype.config.private_files import give_to_owner_of, make_directory

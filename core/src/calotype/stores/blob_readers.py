@@ -11,7 +11,7 @@ from calotype.stores.measured import BLOCK
 
 
 class LimitedReader:
-    """The first `length` bytes of a reader. Fewer bytes are an error, because the size is known."""
+    """A reader that stops after `length` bytes, and raises BlobChanged if the bytes end earlier."""
 
     def __init__(self, store: str, reader: Reader, length: int):
         self._store = store
@@ -27,7 +27,7 @@ class LimitedReader:
         """Return the next bytes, b"" after the last.
 
         Raises:
-            StoreError: the store failed, or the bytes ended early.
+            StoreError: the store failed, or the blob ended too early.
         """
         wanted = self.remaining if size is None or size < 0 else min(size, self.remaining)
         if wanted == 0:
@@ -35,7 +35,7 @@ class LimitedReader:
         with named_errors(self._store):
             block = self._reader.read(wanted)
         if not block:
-            raise BlobChanged(self._store, f"the bytes ended {self.remaining} before their size")
+            raise BlobChanged(self._store, f"the blob ended {self.remaining} bytes too early")
         self.remaining -= len(block)
         return block
 
@@ -48,14 +48,14 @@ def skip(store: str, reader: Reader, offset: int) -> None:
     """Read and drop the bytes before a range, because the store cannot start in the middle.
 
     Raises:
-        BlobChanged: the bytes end before the range.
+        BlobChanged: the blob ends before the range.
     """
     left = offset
     while left:
         with named_errors(store):
             block = reader.read(min(left, BLOCK))
         if not block:
-            raise BlobChanged(store, f"the bytes ended {left} before the range")
+            raise BlobChanged(store, f"the blob ended {left} bytes before the range")
         left -= len(block)
 
 

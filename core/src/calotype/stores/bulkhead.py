@@ -33,19 +33,20 @@ Work = Callable[[], Result]
 Drop = Callable[[Result], object]
 StandIn = Callable[[], AbstractContextManager[object]]
 
-#: The context in which a thread waits longer than usual. During a request, another worker replaces the
-#: waiting one: `calotype.api.http.access_log` sets it.
+#: Returns the context that a thread enters before a longer wait. During a request,
+#: `calotype.api.http.access_log` sets one in which another worker replaces the waiting one.
 STAND_IN: ContextVar[StandIn] = ContextVar("STAND_IN", default=contextlib.nullcontext)
 
 #: Seconds that a thread waits before it enters STAND_IN; most calls have ended by then.
 BRIEF = 0.05
 #: Seconds that a call waits for a free slot; its own timeout begins afterwards.
 QUEUE = 2.0
-#: Seconds between two checks of an upload, and seconds without an answer after which a driver is stalled.
+#: Seconds between two checks of an upload, and seconds without an answer after which a
+#: driver is considered stalled.
 LOOK, STALLED = 1.0, 2.0
-#: Calls at a time that run in the threads of their callers, because they take microseconds.
+#: Maximum concurrent calls in the threads of their callers. Only calls that take microseconds run there.
 HERE = 4
-#: Seconds that `close` waits for a driver, because the process is about to end.
+#: Maximum wait of `close` for a driver, in seconds. It is short, because the process is about to end.
 CLOSING = 2.0
 
 
@@ -60,20 +61,20 @@ class Bounds(StoreOptions):
         30,
         gt=0,
         le=86400,
-        description="seconds that the driver may take to answer; then the request gets 503",
+        description="how long a call waits for the driver, in seconds; then the request gets 503",
     )
     stall_timeout: Seconds = Field(
         300,
         gt=0,
         le=86400,
-        description="seconds without a byte because of the driver; then the transfer is abandoned",
+        description="how long a driver may transfer no byte, in seconds; then the transfer is abandoned",
     )
-    max_calls: int = Field(16, ge=1, description="maximum concurrent calls, those that hang included")
-    max_uploads: int = Field(12, ge=1, description="maximum concurrent uploads, those that hang included")
+    max_calls: int = Field(16, ge=1, description="maximum concurrent calls, including calls that hang")
+    max_uploads: int = Field(12, ge=1, description="maximum concurrent uploads, including uploads that hang")
     max_downloads: int = Field(
         32,
         ge=1,
-        description="maximum concurrent downloads through this process, those that hang included",
+        description="maximum concurrent downloads through this process, including downloads that hang",
     )
 
 
@@ -85,7 +86,7 @@ class Progress(Protocol):
         ...
 
     def cut(self) -> bool:
-        """Give the driver no more bytes. Return False if it is waiting for some at this moment."""
+        """Give the driver no more bytes. Return False, without effect, if it is waiting for bytes."""
         ...
 
 
@@ -107,20 +108,20 @@ class Bulkhead:
         return self._calls.lost + self._uploads.lost + self._downloads.lost
 
     def require_room(self) -> None:
-        """Return if an upload would be attempted.
+        """Raise an error if calls that hang leave no slot for an upload.
 
         Raises:
-            Overdue: all slots for calls, or for uploads, are held by calls that hang.
+            Overdue: calls that hang hold all slots for calls, or all slots for uploads.
         """
         self._require_some(self._calls)
         self._require_some(self._uploads)
 
     def require_free(self) -> None:
-        """Return if the store has a slot for an upload and one for a download at this moment.
+        """Raise an error unless a slot for an upload and one for a download are free at this moment.
 
         Raises:
-            Overdue: all slots of one kind are held by calls that hang.
-            Busy: all are in use.
+            Overdue: calls that hang hold all slots of one kind.
+            Busy: all slots for uploads, or all slots for downloads, are in use.
         """
         self._require_some(self._calls)
         for slots in (self._uploads, self._downloads):
@@ -135,7 +136,7 @@ class Bulkhead:
         Raises:
             Overdue: too many calls hang, or this one has not answered within `call_timeout` seconds.
             Busy: too many calls are running.
-            BaseException: whatever the work raises.
+            BaseException: the work raised it.
         """
         clock = Clock()
         slot = self._take(self._calls, clock.idle)
@@ -148,10 +149,10 @@ class Bulkhead:
         return future.result()
 
     def call_here(self, work: Work[Result], drop: Drop[Result] = _forget) -> Result:
-        """As `call`, but in the calling thread while only a few others do the same.
+        """Run a short call in the calling thread, or as `call` if HERE other threads are doing so.
 
-        This is for calls that take microseconds, such as opening a local file, where changing threads costs
-        more than the call. If the disk hangs, only those few threads hang with it.
+        It is meant for calls that take microseconds, such as opening a local file, where changing threads
+        costs more than the call. If the disk hangs, at most HERE threads hang with it.
         """
         if not self._here.acquire(timeout=BRIEF):
             return self.call(work, drop)
@@ -167,7 +168,7 @@ class Bulkhead:
             Overdue: too many uploads hang, or this one made no progress for `stall_timeout` seconds.
                 From then on the driver gets no more bytes of the source.
             Busy: too many uploads are running.
-            BaseException: whatever the work raises.
+            BaseException: the work raised it.
         """
         slot = self._take(self._uploads, progress.idle)
         future = self._begin(work, slot, drop)
@@ -181,7 +182,7 @@ class Bulkhead:
         """Open a reader whose reads run in threads of the store; it holds a slot until it is closed.
 
         Raises:
-            Overdue, Busy: as `call`.
+            Overdue, Busy: see `call`.
         """
         clock = Clock()
         slot = self._take(self._downloads, clock.idle)
@@ -210,17 +211,17 @@ class Bulkhead:
         return future.result()
 
     def end_reading(self, work: Work[object], slot: Slot) -> None:
-        """Close a reader, and free its slot afterwards. If the driver hangs, return before that."""
+        """Close a reader, and free its slot afterwards. Do not wait for a driver that hangs."""
         future = self._begin(work, slot)
         if _has_ended(future, BRIEF):
             future.result()
 
     def _take(self, slots: Slots, idle: Callable[[], float]) -> Slot:
-        """Take a slot, waiting up to QUEUE seconds for one, but not if all are lost.
+        """Take a slot. Wait up to QUEUE seconds for one, unless all are lost.
 
         Raises:
-            Overdue: all are held by calls that hang.
-            Busy: all are in use.
+            Overdue: calls that hang hold all slots.
+            Busy: all slots are in use.
         """
         self._require_some(slots)
         slot = slots.take(idle, BRIEF)
@@ -237,7 +238,7 @@ class Bulkhead:
             raise self._refusal(slots)
 
     def _refusal(self, slots: Slots) -> Unavailable:
-        """Return the error for a caller that gets no slot: the store hangs, or it is only in demand."""
+        """Return the error for a caller that gets no slot: Overdue if every slot hangs, otherwise Busy."""
         hanging = slots.hanging(STALLED)
         every = f"all {slots.number} of its slots for {slots.kind} (max_{slots.kind}) are"
         if hanging >= slots.number:
@@ -284,7 +285,7 @@ class Bulkhead:
 
 
 class _SlotReader:
-    """A driver's reader, used only in threads of the store and by one of them at a time."""
+    """A driver's reader, which only threads of the store use, one at a time."""
 
     def __init__(self, reader: Reader, bulkhead: Bulkhead, slot: Slot, clock: Clock):
         self._reader = reader
@@ -319,7 +320,7 @@ def _has_ended(future: Future[Result], seconds: float) -> bool:
 
 
 def _tell(tell: Callable[[Result], None], outcome: Result) -> bool:
-    """Set the outcome of a future. Return False if it was abandoned."""
+    """Set the outcome of a future, and return True; return False if the future was abandoned."""
     try:
         tell(outcome)
     except InvalidStateError:

@@ -3,7 +3,7 @@
 `calotype.stores` names them. `store.NAME.driver` selects a driver (default: the driver with the store's
 name), and the other `store.NAME.*` keys are the driver's options. If `calotype.stores` is unset, every
 installed driver with complete options becomes a store. A named store that cannot be built stops the start;
-a driver that is only installed never does. If a store fails later, only its own requests fail.
+a driver that is installed but not named never does. If a store fails later, only its own requests fail.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from calotype.stores.options import read_options
 
 log = logging.getLogger(__name__)
 
-#: The form of a store's name, because names appear in headers, database rows and ini keys.
+#: The form of a store's name. It is narrow, because names appear in headers, database rows and ini keys.
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
 
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass
 class Catalog:
-    """The configured stores, in order; `off` maps each unused driver to the reason."""
+    """The configured stores, in order; `off` maps each name that did not become a store to the reason."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     default: str | None = None
@@ -74,7 +74,7 @@ class Catalog:
         return takers[0]
 
     def close(self) -> None:
-        """Close every store, even if the driver of another fails or hangs."""
+        """Close every store, even if the drivers of some stores fail or hang."""
         for store in self:
             try:
                 store.close()
@@ -128,14 +128,16 @@ def _add_complete(catalog: Catalog, options: AllOptions, algorithms: tuple[str, 
                 catalog.entries[name] = _build(name, given, algorithms)
         except ConfigurationError as error:
             if given and not isinstance(error, UnusableDriver):
-                raise  # what the operator has written is wrong
+                raise  # the operator's own settings are wrong
             catalog.off[name] = error.reason
             log.warning("%s: the store is off", error)
 
 
 def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> Entry:
     if not NAME.fullmatch(name):
-        raise ConfigurationError(name, "a store's name is lower-case letters, digits, - and _, at most 63")
+        raise ConfigurationError(
+            name, "a store's name has 1 to 63 lower-case letters, digits, - and _, and begins with a letter"
+        )
     driver = discovery.load(given.get("driver", name), name)
     core_keys = CoreOptions.model_fields.keys()
     core = read_options(name, CoreOptions, {key: given[key] for key in given if key in core_keys})
@@ -144,7 +146,7 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
         options = read_options(name, driver.store_class.Options, own, core_keys)
         naive = driver.store_class(name, options)
         if not isinstance(naive.capabilities, Capability) or lacks_locate(naive):
-            raise TypeError("its instance does not keep the contract")
+            raise TypeError("its instance does not follow the contract")
         bulkhead = Bulkhead(name, core)
         store = CheckedStore(naive, read_only=core.read_only, algorithms=algorithms, bulkhead=bulkhead)
     store.redirect, store.accel = core.redirect, core.accel

@@ -31,7 +31,8 @@ from calotype.stores.measured import (
 
 log = logging.getLogger(__name__)
 
-#: Called after each operation with the store, the operation, "ok" or an error's class, and its seconds.
+#: Called after each operation with the store, the operation, "ok" or an error's class, and its duration in
+#: seconds.
 Observer = Callable[[str, str, str, float], None]
 
 
@@ -57,8 +58,8 @@ class CheckedStore:
         self.name = driver.name
         self.driver = driver
         self.bulkhead = bulkhead or Bulkhead(driver.name)
-        #: Whether blobs are files of this machine: opening one takes less time than handing the call to a
-        #: thread, and a server sends it without a worker.
+        #: True if blobs are files on this machine. Opening a file takes less time than handing the call to
+        #: a thread, and the server can send the file without a worker.
         self.keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
         self.schemes = driver.schemes
         writing = Capability.WRITE | Capability.DELETE
@@ -98,9 +99,9 @@ class CheckedStore:
         """Store all bytes of a source, or leave nothing.
 
         Raises:
-            SourceError: the source did not deliver what was announced.
-            StoreError: the store could not store it.
-            Exception: whatever else the source raises. Not every failure to read is the client's fault: the
+            SourceError: the source failed, or its bytes do not meet the demands.
+            StoreError: the store could not store the bytes.
+            Exception: the source raised it. Not every failure to read is the client's fault: the
                 database that counts the bytes, or the store that they are copied from, may be unavailable.
         """
         self._need(Capability.WRITE)
@@ -140,13 +141,13 @@ class CheckedStore:
     def get(
         self, location: str, offset: int = 0, length: int | None = None, *, size: int | None = None
     ) -> Reader:
-        """Open exactly `length` bytes from `offset`, or all bytes from there on.
+        """Open a reader for `length` bytes from `offset`, or for the rest of the blob.
 
-        `size` is the blob's size as the database knows it. If the store holds another number of bytes, the
-        download is refused before its first byte.
+        The rest is read if `length` is None. `size` is the blob's size according to the database, None if
+        that is unknown. If a file has a different size, the download is refused before its first byte.
 
         Raises:
-            BlobNotFound, BlobChanged, BadLocation, Unavailable: as the driver's `get`.
+            BlobNotFound, BlobChanged, BadLocation, Unavailable: see `Store.get`.
         """
         if length is None and size is not None:
             length = size - offset
@@ -164,7 +165,7 @@ class CheckedStore:
         return reader if length is None else LimitedReader(self.name, reader, length)
 
     def _open(self, get: Callable[[], Reader], size: int | None) -> Reader:
-        """Open a reader. Check a file's size now, because the server may send the file by itself."""
+        """Open a reader. Check a file's size now, because the server may bypass the reader."""
 
         def work() -> Reader:
             reader = get()
@@ -182,7 +183,7 @@ class CheckedStore:
         """Return a blob's first `most` bytes, or all of a shorter blob, in one call of the bulkhead.
 
         Raises:
-            BlobNotFound, Unavailable: as the driver's `get`.
+            BlobNotFound, Unavailable: see `Store.get`.
         """
 
         def work() -> bytes:
@@ -196,7 +197,7 @@ class CheckedStore:
             return self.bulkhead.call(work)
 
     def size(self, location: str) -> int | None:
-        """Return the blob's size in bytes; None if the store cannot tell."""
+        """Return the blob's size in bytes; None if the store does not know it."""
         work = partial(self.driver.size, location)
         with self._using("size"):
             return self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
@@ -208,7 +209,7 @@ class CheckedStore:
             self.bulkhead.call(partial(self.driver.delete, location))
 
     def discard(self, key: str) -> None:
-        """Remove what an unfinished upload has left under the key."""
+        """Remove everything that an unfinished upload left under the key."""
         self._need(Capability.WRITE)
         with self._using(), contextlib.suppress(BlobNotFound):
             self.bulkhead.call(partial(self.driver.discard, key))
@@ -219,7 +220,7 @@ class CheckedStore:
             return self.driver.locate(key)
 
     def check_uri(self, uri: str) -> None:
-        """Return if the form of an external location does not forbid fetching it. Nothing is sent to it.
+        """Raise an error if the form of an external location forbids fetching it. Send nothing to it.
 
         Raises:
             BadLocation: the location must not be fetched.
@@ -245,7 +246,7 @@ class CheckedStore:
         """Open external bytes to read them once. The reader enforces their size if it is known.
 
         Raises:
-            BadLocation, BlobNotFound, Unavailable: as the driver's `open_uri`.
+            BadLocation, BlobNotFound, Unavailable: see `Store.open_uri`.
         """
         self._need(Capability.EXTERNAL)
         opened: list[Opened] = []
@@ -267,7 +268,7 @@ class CheckedStore:
             return self.bulkhead.call(partial(self.driver.direct_url, location, expires))
 
     def accel_path(self, location: str) -> str | None:
-        """Return where the proxy in front finds the blob's file; None without the option `accel`."""
+        """Return the path at which the front proxy serves the blob's file; None if the proxy does not."""
         if self.accel is None or not self.keeps_files:
             return None
         with self._using():
@@ -275,13 +276,13 @@ class CheckedStore:
         return None if path is None else f"{self.accel}{path}"
 
     def blobs(self) -> Iterator[Blob]:
-        """Yield everything in the store except the marker of its place."""
+        """Yield all blobs of the store except the marker of its place."""
         self._need(Capability.LISTING)
         with self._using():
             yield from self._without_marker(self.driver.blobs(), self.driver.locate(MARKER_KEY))
 
     def attempts(self) -> Iterator[Blob]:
-        """Yield what unfinished uploads left, except an unfinished marker."""
+        """Yield the remains of unfinished uploads, except those of a marker."""
         self._need(Capability.LISTING)
         with self._using():
             yield from self._without_marker(self.driver.attempts(), MARKER_KEY)
@@ -309,22 +310,25 @@ class CheckedStore:
             self.driver.create()
 
     def check(self) -> None:
-        """Return if the store can be used; otherwise raise the error that a request would get."""
+        """Raise the error that a request would get, if the store cannot be used."""
         with self._using():
             self.bulkhead.call(self.driver.check)
 
     def check_here(self) -> None:
-        """As `check`, but in the calling thread and without a timeout, because a probe has its own thread.
+        """Check the store in the calling thread, without a timeout: each probe has its own thread.
 
         Raises:
-            Overdue, Busy: the store answers this call, but no further upload or download.
+            Overdue, Busy: the store answers, but has no free slot for an upload or for a download.
+            StoreError: the store cannot be used.
         """
         with self._using():
             self.driver.check()
         self.bulkhead.require_free()
 
     def require_own(self) -> None:
-        """Return if the store is available and its place is its own; only then is a missing blob really gone.
+        """Raise an error unless the store is available and its place is its own.
+
+        Only then does a missing blob mean that its bytes are lost.
 
         Raises:
             StoreError: the store is unavailable, or its marker cannot be read.

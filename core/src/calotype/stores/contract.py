@@ -4,7 +4,7 @@ A driver is simple: it moves bytes to one place and back. `calotype.stores.check
 does what all of them would otherwise repeat: measuring, hashing, limits, checks of receipts and
 capabilities, ranges for drivers without them, and the store's name in every error.
 
-A driver needs two methods (`get`, `size`); one that writes needs three more (`add`, `locate`, `delete`).
+A driver needs two methods (`get`, `size`). If it writes, it needs three more (`add`, `locate`, `delete`).
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Capability(enum.Flag):
 class Stored:
     """The receipt for a blob: its location, and its size in bytes (None: the store does not know it).
 
-    `md5` is the MD5 in lower-case hex, if the backend itself returns the MD5 of what it received. The core
-    compares it with its own, so a driver need not compute one.
+    `md5` is the MD5 in lower-case hex, if the backend itself returns the MD5 of the bytes it received. The
+    core compares it with its own MD5, so a driver need not compute one.
     """
 
     location: str
@@ -83,7 +83,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """External bytes, opened to be read once, and their number (None: unknown)."""
+    """A reader of external bytes, which can be read once, and their number (None: unknown)."""
 
     reader: Reader
     size: int | None
@@ -140,7 +140,7 @@ class Store(abc.ABC, Generic[OptionsT]):
         Raises:
             BlobNotFound: there is nothing at the location.
             BlobChanged: the bytes at the location are not the registered ones.
-            BadLocation: the location is not one of this store.
+            BadLocation: the location does not have the form of this store's locations.
             Unavailable: the store cannot be reached now.
         """
 
@@ -151,7 +151,7 @@ class Store(abc.ABC, Generic[OptionsT]):
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
         """Store all bytes of `source` under `key`, or nothing (WRITE).
 
-        `source` may return less than was asked for, and cannot be read twice. `size` is its length if that
+        `source` may return fewer bytes than requested, and cannot be read twice. `size` is its length if that
         is known; the core ensures that the source has this length. When this method returns, the bytes are
         durable. When it raises, nothing is left, neither a blob nor a part. Exceptions of `source.read` pass
         through.
@@ -167,7 +167,7 @@ class Store(abc.ABC, Generic[OptionsT]):
         """Remove a blob (DELETE).
 
         Raises:
-            BlobNotFound: it does not exist any more.
+            BlobNotFound: there is nothing at the location.
             Unavailable: the store cannot be reached now.
         """
         raise Unsupported(self.name, "it deletes nothing")
@@ -176,8 +176,8 @@ class Store(abc.ABC, Generic[OptionsT]):
         """Remove everything that an `add` of this key left, if it never returned (WRITE).
 
         The core calls this after a crash, for keys recorded before their upload began. Remove the blob
-        itself, parts, segments and temporary files. It is no error if there are none. The default removes
-        the blob that `locate` names.
+        itself, parts, segments and temporary files. If there are none, that is not an error.
+        The default removes the blob that `locate` names.
         """
         location = self.locate(key)
         if location is not None:
@@ -205,7 +205,7 @@ class Store(abc.ABC, Generic[OptionsT]):
     def register(self, uri: str) -> Stored:
         """Accept external bytes, which the service reads and never changes (EXTERNAL).
 
-        The returned location must contain what is needed to notice a change of the source.
+        The returned location must contain enough, such as an ETag, to detect a change of the source.
 
         Raises:
             BadLocation: the store does not accept this URI, or must not fetch it.
@@ -221,7 +221,7 @@ class Store(abc.ABC, Generic[OptionsT]):
         differently. The default registers the URI, and reads the registered location.
 
         Raises:
-            BadLocation, BlobNotFound, Unavailable: as `register`.
+            BadLocation, BlobNotFound, Unavailable: see `register`.
         """
         stored = self.register(uri)
         return Opened(self.get(stored.location), stored.size)
@@ -234,7 +234,7 @@ class Store(abc.ABC, Generic[OptionsT]):
         return None
 
     def file_path(self, location: str) -> str | None:
-        """Return the blob's path relative to the store's directory, without any I/O; None: it is no file.
+        """Return the blob's path relative to the store's directory, without any I/O; None if it has none.
 
         A proxy that serves this directory gets the path.
         """
@@ -260,7 +260,7 @@ class Store(abc.ABC, Generic[OptionsT]):
         """
 
     def check(self) -> None:
-        """Return if the store can be used; otherwise raise the error that a request would get.
+        """Raise the error that a request would get, if the store cannot be used.
 
         Raises:
             Misconfigured: an operator must change something, such as an option that leads nowhere.

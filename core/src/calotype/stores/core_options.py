@@ -19,7 +19,7 @@ class CoreOptions(Bounds):
     read_only: bool = Field(False, description="accept no uploads and delete nothing")
     create: bool = Field(
         False,
-        description="create its place (directory, bucket, container) at the start, and mark an empty one",
+        description="create its place (directory, bucket, container) at the start, and mark it if empty",
     )
     description: str | None = Field(None, description="the description in `/v2/info/stores`")
     weight: int = Field(

@@ -18,9 +18,9 @@ _Inbox = queue.SimpleQueue[Callable[[], object] | None]
 
 
 class DaemonThreads:
-    """Daemon threads, of which an idle one takes the next work.
+    """A pool of daemon threads. An idle thread takes the next work; otherwise a new thread does.
 
-    `ThreadPoolExecutor` does not fit, because Python waits for its threads at exit, and these may hang.
+    `ThreadPoolExecutor` does not fit, because Python waits for its threads at exit, and a thread may hang.
     """
 
     def __init__(self, name: str):
@@ -63,6 +63,6 @@ class DaemonThreads:
             pass
         try:
             self._idle.remove(inbox)
-        except ValueError:  # it was given work just now
+        except ValueError:  # another thread has just given this thread work
             return inbox.get()
         return None

@@ -1,7 +1,7 @@
 """Discovery: from an entry point of the group `calotype.stores` to a driver class.
 
-If a driver is missing, broken, installed twice, not a driver or written for another contract, one
-UnusableDriver names it and its distribution.
+If a driver is missing, broken, installed twice, not a Store, or written for another version of the contract,
+an UnusableDriver names it, and its distribution if it has one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def load(name: str, store: str | None = None) -> Driver:
 
 @contextlib.contextmanager
 def blamed(store: str, driver: Driver) -> Iterator[None]:
-    """Name the driver and its distribution if its code raises, ends the process, or hangs.
+    """Name the driver and its distribution in the error or warning if its code raises or hangs.
 
     Raises:
         UnusableDriver: the code has raised. The error's text is left out, because it may contain secrets.
@@ -70,10 +70,10 @@ def blamed(store: str, driver: Driver) -> Iterator[None]:
 
 
 def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
-    """Refuse a class that does not have the shape of the contract.
+    """Raise an error if a class does not have the methods and attributes of the contract.
 
     Raises:
-        UnusableDriver: the class has another shape; the message says how it differs.
+        UnusableDriver: the class differs from the contract; the message says how.
     """
 
     def refuse(reason: str) -> UnusableDriver:
@@ -87,7 +87,7 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
     if major != API_VERSION[0] or minor > API_VERSION[1]:
         raise refuse(
             f"was written for version {major}.{minor} of the driver contract; "
-            f"this core has {API_VERSION[0]}.{API_VERSION[1]}"
+            f"this core has {API_VERSION[0]}.{API_VERSION[1]}. Install a driver or a core that fits the other"
         )
     if not (isinstance(candidate.Options, type) and issubclass(candidate.Options, StoreOptions)):
         raise refuse("has Options that are not a subclass of calotype.stores.StoreOptions")
@@ -111,7 +111,7 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
 def lacks_locate(driver: Store | type[Store]) -> bool:
     """Return whether a driver declares WRITE and does not implement `locate`.
 
-    If `capabilities` is a property, only an instance shows it.
+    If `capabilities` is a property, only an instance of the driver shows its value.
     """
     declared = driver.capabilities
     own = getattr(driver.locate, "__func__", driver.locate)

@@ -10,10 +10,10 @@
     ├── Duplicate               the key is taken
     ├── Unsupported             the store does not declare the capability
     ├── StoreFull               there is no room, or the store's quota is used up
-    └── Unavailable             cannot be reached or used now; try again in `retry_after` seconds
+    └── Unavailable             the store cannot be reached or used now; try again in `retry_after` seconds
         ├── Misconfigured       an operator must change something: a named store stops the start
-        ├── Overdue             does not answer, and its driver may still be running; only the core raises it
-        └── Busy                answers, but all its slots are in use; only the core raises it
+        ├── Overdue             the store does not answer, and its driver may still run; raised by the core
+        └── Busy                the store answers, but all its slots are in use; raised by the core
 
     SourceError                 the fault of the client or server that sends the bytes, never of the store
     ├── SourceBroken            the source failed, or ended before its announced length
@@ -112,21 +112,21 @@ class Misconfigured(Unavailable):
 
 
 class Overdue(Unavailable):
-    """The store has not answered this call in time, or as many other calls as may run.
+    """The store has not answered this call in time, or other calls that hang hold all its slots.
 
-    The core raises it. The call may still have its effect when the driver returns.
+    Only the core raises it. The call may still have its effect when the driver returns.
     """
 
 
 class Busy(Unavailable):
-    """The store answers, and all its slots for calls, uploads or downloads are in use. The core raises it."""
+    """The store answers, but all its slots of one kind are in use. Only the core raises it."""
 
     def __init__(self, store: str, reason: str):
         super().__init__(store, reason, retry_after=5)
 
 
 class SourceError(Exception):
-    """The bytes differ from what was announced; the message is for the client."""
+    """The source failed, or its bytes are not as announced or not accepted. The client gets the message."""
 
 
 class SourceBroken(SourceError):
@@ -142,7 +142,7 @@ class SourceTooLarge(SourceError):
 
 
 class SourceRejected(SourceError):
-    """The bytes are as announced, but of a kind that is not accepted."""
+    """The bytes are complete and match their announcement, but their kind is not accepted."""
 
 
 @contextlib.contextmanager

@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Gate(Protocol):
-    """Decides whether a store may be used: see `calotype.transfers.places`, which implements it."""
+    """A check whether a store may be used. `calotype.transfers.places` implements it."""
 
     def admit(self) -> None:
-        """Return if the store may be used. Each use of the driver calls this, so it must be cheap.
+        """Raise an error if the store must not be used. Each use of the driver calls this, so keep it cheap.
 
         Raises:
             StoreError: the store must not be used.
@@ -17,9 +17,9 @@ class Gate(Protocol):
         ...
 
     def require_own(self) -> None:
-        """Read the marker of the place now, and return if it is the store's own.
+        """Read the marker of the place now, and raise an error unless it is the store's own.
 
         Raises:
-            StoreError: there is no marker, it is another store's, or the store cannot be reached.
+            StoreError: there is no marker, it names another store, or the store cannot be reached.
         """
         ...

@@ -67,8 +67,8 @@ class Digests:
 class _Lane(threading.Thread):
     """The thread of one digest.
 
-    Its queues are the ones written in C. A thread with a low priority must not hold a lock of Python code
-    while it waits for the CPU, because all other threads would wait for it.
+    Its queues are SimpleQueues, which are written in C. A thread with a low priority must not hold a lock of
+    Python code while it waits for the CPU, because all other threads would wait for it.
     """
 
     def __init__(self, name: str, digest: hashlib._Hash):
@@ -81,7 +81,7 @@ class _Lane(threading.Thread):
         self.start()
 
     def put(self, block: bytes | None) -> None:
-        """Pass on the next block, as soon as there is room for it; None is the end."""
+        """Wait for room, and pass on the next block; None marks the end."""
         self._room.get()
         self._blocks.put(block)
 
@@ -95,7 +95,7 @@ class _Lane(threading.Thread):
 
 
 def _lower_priority() -> None:
-    """Raise the niceness of this thread. Elsewhere than on Linux, only a process has a niceness."""
+    """Raise the niceness of this thread. Only on Linux can a thread have its own niceness."""
     if sys.platform == "linux":
         here = os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, 0, max(here, NICENESS))

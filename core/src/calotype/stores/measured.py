@@ -17,7 +17,7 @@ from calotype.stores.errors import (
 )
 from calotype.stores.hashing import Digests
 
-#: Bytes that the core asks of a reader at a time. 256 KiB were 15 % slower, 4 MiB no faster.
+#: Size of the core's reads, in bytes. 256 KiB were 15 % slower, 4 MiB no faster.
 BLOCK = 1 << 19
 #: The longest location that the database keeps.
 LOCATION_MAX = 1024
@@ -25,7 +25,7 @@ LOCATION_MAX = 1024
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """The requirements on an upload; None: there is none.
+    """The requirements on an upload. A field that is None requires nothing.
 
     `length` is the transport's length, and a hint for the driver. `size` is the size that the client
     declared, `limit` the maximum number of bytes, and `digests` maps an algorithm to the hex digest that
@@ -38,7 +38,7 @@ class Expectations:
     digests: dict[str, str] | None = None
 
 
-#: The requirements on an upload of which nothing is known.
+#: Expectations without a length, size, limit or digest.
 NO_DEMANDS = Expectations()
 
 

@@ -1,4 +1,4 @@
-"""A probe: a small blob that is written, read and deleted, to test what a store declares."""
+"""A probe: a small blob that is written, read and deleted, to test the capabilities that a store declares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calotype.stores.contract import Capability, Reader
 from calotype.stores.errors import BlobNotFound, StoreError
 from calotype.stores.measured import Expectations
 
-#: The size of the probe in bytes: odd, so that errors of stores that work in blocks show.
+#: The size of the probe in bytes: odd, so that errors at the boundaries of blocks show.
 SIZE = 100_003
 
 
@@ -62,7 +62,7 @@ def _read(reader: Reader) -> bytes:
 
 def _expect(got: bytes, wanted: bytes) -> None:
     if got != wanted:
-        raise StoreError("probe", "it returned other bytes than were written")
+        raise StoreError("probe", "it returned bytes that differ from the written ones")
 
 
 def _expect_gone(store: CheckedStore, location: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 
 class Clock:
-    """A clock that runs while a driver has been asked for something and has not answered."""
+    """A clock that runs from a call of a driver until the driver's answer."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -24,13 +24,13 @@ class Clock:
             self._since = None
 
     def idle(self) -> float:
-        """Return for how many seconds the clock has been running; 0 if it stands."""
+        """Return the seconds since the clock was started; 0 if it is stopped."""
         since = self._since
         return 0 if since is None else time.monotonic() - since
 
 
 class Slot:
-    """The place of one call, upload or download; it is lost if its work was abandoned."""
+    """A slot for one call, upload or download. It is lost if its work was abandoned."""
 
     def __init__(self, slots: Slots, idle: Callable[[], float]):
         self.is_lost = False
@@ -58,18 +58,18 @@ class Slots:
 
     @property
     def are_taken(self) -> bool:
-        """Whether no slot is free."""
+        """True if no slot is free."""
         return len(self._held) >= self.number
 
     def hanging(self, seconds: float) -> int:
-        """Return the number of lost slots, and of those whose driver has not answered for so many seconds."""
+        """Return the number of slots that are lost, or whose driver has not answered for `seconds`."""
         with self._freed:
             return sum(slot.is_lost or slot.idle() >= seconds for slot in self._held)
 
     def take(self, idle: Callable[[], float], seconds: float) -> Slot | None:
-        """Return a slot, or None if none becomes free within so many seconds.
+        """Return a slot, or None if none becomes free within `seconds`.
 
-        `idle` returns for how many seconds the driver has not answered.
+        `idle` returns how long the driver has not answered, in seconds.
         """
         with self._freed:
             if not self._freed.wait_for(lambda: not self.are_taken, seconds):
@@ -79,7 +79,7 @@ class Slots:
             return slot
 
     def free(self, slot: Slot) -> None:
-        """Let another take the slot's place."""
+        """Make room for another slot."""
         with self._freed:
             self._held.discard(slot)
             self._freed.notify()

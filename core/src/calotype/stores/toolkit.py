@@ -24,9 +24,10 @@ log = logging.getLogger(__name__)
 
 Receipt = TypeVar("Receipt")
 
-#: Bytes asked of a source at a time.
+#: Size of reads from a source, in bytes.
 BLOCK = 512 << 10
-#: Bytes asked of a backend at a time, and after a break: a read that breaks loses what it has gathered.
+#: Size of reads from a backend, in bytes, before and after the first broken connection. Later reads are
+#: smaller, because a read loses all the bytes it has gathered if the connection breaks.
 READ, READ_AFTER_BREAK = 1 << 20, 64 << 10
 
 
@@ -34,7 +35,7 @@ def key_of(store: str, location: str, scheme: str) -> str:
     """Return the key of a location that consists of the scheme and a key, such as `s3:KEY`.
 
     Raises:
-        BadLocation: it has another form.
+        BadLocation: the location has another form.
     """
     key = location.removeprefix(scheme)
     if not location.startswith(scheme) or not KEY.fullmatch(key):
@@ -43,20 +44,21 @@ def key_of(store: str, location: str, scheme: str) -> str:
 
 
 def retry_after(value: str | None) -> int:
-    """Return the seconds of a Retry-After header: from 1 to 3600, and 30 if it is missing or a date."""
+    """Return a Retry-After header's seconds, limited to 1 to 3600; 30 if it is missing or a date."""
     return min(max(int(value), 1), 3600) if value and re.fullmatch("[0-9]{1,9}", value, re.ASCII) else 30
 
 
 class ResumingReader(abc.ABC):
     """A reader that opens its blob again after a broken connection, and continues at the next byte.
 
-    A subclass implements `open`. It must compare what it opens with what was opened first, by an ETag or
-    similar, and raise BlobChanged if another object lies there now.
+    A subclass implements `open`. It must compare each opened object with the first one, by an ETag or a
+    similar validator, and raise BlobChanged if they differ.
     """
 
-    #: What a body's `read`, or `open`, raises if the connection breaks and another try is worthwhile.
+    #: Exceptions of `open` or of a body's `read` after which another try is worthwhile.
     broken: tuple[type[Exception], ...] = (OSError,)
-    #: Whether each byte read restores the number of retries. If not, they count for the whole download.
+    #: If true, each successful read restores the number of retries. If false, `retries` limits the whole
+    #: download.
     restores_retries = True
     #: Seconds before the first retry; doubled for each further one.
     pause = 0.0
@@ -64,7 +66,7 @@ class ResumingReader(abc.ABC):
     def __init__(self, store: str, position: int, end: int | None, retries: int):
         """Open the blob at `position`; raises what the contract's `get` raises.
 
-        `end` is the position of the end, None if it is unknown; `open` may set it.
+        `end` is the position after the last byte to read, None if it is unknown; `open` may set it.
         """
         self.store = store
         self.position = position
@@ -80,12 +82,14 @@ class ResumingReader(abc.ABC):
         """Open the blob so that the next byte is the one at `self.position`.
 
         Raises:
-            BlobChanged: another object lies there now.
-            StoreError: as the contract's `get`.
+            BlobChanged: the object was replaced since it was first opened.
+            StoreError: see the contract's `get`.
         """
 
     def failure(self, error: Exception | None) -> StoreError:
-        """Return the error for a download that cannot be continued; None: it ended before `end`."""
+        """Return the error for a download that cannot be continued.
+
+        `error` is the last failure, or None if the bytes ended before `end`."""
         return Unavailable(self.store, "the connection broke while an image was read")
 
     def read(self, size: int = -1, /) -> bytes:
@@ -117,7 +121,7 @@ class ResumingReader(abc.ABC):
         return b""
 
     def close(self) -> None:
-        """Close the connection; nothing can be read any more. May be called twice."""
+        """Close the connection. Later reads return no bytes. May be called twice."""
         self.end = self.position
         self._drop()
 
@@ -138,7 +142,10 @@ class ResumingReader(abc.ABC):
 
 @dataclass(eq=False)
 class Part:
-    """Consecutive bytes of a source, in memory or in a file; `last` if the source ended with them."""
+    """Consecutive bytes of a source, in memory or in a file.
+
+    `last` is true if the source ended with these bytes.
+    """
 
     data: bytearray | io.BufferedRandom
     size: int
@@ -146,16 +153,17 @@ class Part:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the bytes are in memory."""
+        """True if the bytes are in memory, False if they are in a file."""
         return isinstance(self.data, bytearray)
 
 
 @dataclass(frozen=True, slots=True)
 class PartLimits:
-    """How many parts of an upload exist at a time.
+    """Limits on the parts of an upload that are held and sent at the same time.
 
-    `memory` is the number of bytes held in memory, though always one part. With `spool`, parts of which two
-    do not fit are written to files in `folder` (None: the system's folder for temporary files).
+    `threads` is the maximum number of parts sent at a time. `memory` is the maximum number of bytes held in
+    memory, but one part is always allowed. With `spool`, parts are written to files in `folder` (None: the
+    system's folder for temporary files) if two of them do not fit into `memory`.
     """
 
     threads: int
@@ -167,7 +175,7 @@ class PartLimits:
 
 
 class Parts:
-    """A source, cut into parts. It reads one block ahead, so that it knows the last part as such."""
+    """A source, cut into parts. It reads one block ahead, so that it recognizes the last part."""
 
     def __init__(self, store: str, source: Reader, sizes: Iterator[int], limits: PartLimits):
         """`sizes` are the sizes of the parts in bytes; there can be no more parts than sizes."""
@@ -181,13 +189,13 @@ class Parts:
         self._files: set[io.BufferedRandom] = set()
 
     def next(self, room: Callable[[int], object] = lambda size: None) -> Part:
-        """Return the next part; what the source raises is let through.
+        """Return the next part. Exceptions of the source pass through.
 
         Args:
             room: Called with the number of bytes that the part will take in memory, before it is read.
 
         Raises:
-            StoreFull: there are more parts than sizes.
+            StoreFull: the source has bytes left, but all sizes are used up.
         """
         size = next(self._sizes, None)
         if size is None:
@@ -203,14 +211,14 @@ class Parts:
         return self._in_memory(size)
 
     def read(self, size: int, /) -> bytes:
-        """Return what follows the parts, as it comes: at most `size` bytes, b"" at the end."""
+        """Return at most `size` bytes after the parts, as they arrive; b"" at the end."""
         if self._ahead:
             block, self._ahead = self._ahead[:size], self._ahead[size:]
             return block
         return self._source.read(min(size, BLOCK))
 
     def release(self, part: Part) -> None:
-        """Take back the memory of a part for the next ones, because new pages cost as much as a copy."""
+        """Close a part's file, or reuse its memory, because new pages cost as much as a copy."""
         if isinstance(part.data, bytearray):
             self._spare.append(part.data)
         else:
@@ -225,8 +233,8 @@ class Parts:
     def send(self, first: Part, send: Callable[[int, Part], Receipt]) -> list[Receipt]:
         """Send a part and all after it, several at a time, and return the receipts in the parts' order.
 
-        `send` runs in other threads, with the part's number, which begins with 1, and the part. If anything
-        fails, parts that wait are not sent, and no thread is running any more when the error is raised.
+        The callback `send` runs in other threads. It gets the part's number, counted from 1, and the part.
+        If a part fails, waiting parts are not sent, and all threads have ended before the error is raised.
         """
         limits = self._limits
         sent: list[Future[Receipt]] = []

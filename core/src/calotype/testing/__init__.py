@@ -1,4 +1,4 @@
-"""The conformance kit for store drivers, for authors and for this project's own drivers.
+"""The conformance kit for store drivers, for authors of drivers and for this project's own drivers.
 
     class TestTapeStore(StoreConformance):
         @pytest.fixture

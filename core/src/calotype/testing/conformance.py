@@ -1,8 +1,8 @@
 """StoreConformance: the test suite that defines a store.
 
-Subclass it, define a fixture `store`, and run pytest. Capabilities that a driver declares are tested; tests
-of others are skipped with the reason. If a driver cannot do what it should, `known_gaps` names the test and
-the reason.
+Subclass it, define a fixture `store`, and run pytest. The kit tests the capabilities that the driver
+declares, and skips the tests of all others with the reason. If a driver is known to fail a test, `known_gaps`
+names the test and the reason.
 """
 
 from __future__ import annotations

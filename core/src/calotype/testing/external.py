@@ -1,4 +1,4 @@
-"""Cases for `register`: external bytes, which are read only while they are the registered ones."""
+"""Cases for `register`: external bytes, which can be read only as long as they do not change."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""FaultProxy: a loopback HTTP/1.1 proxy before a driver's real server, which fails on demand.
+"""FaultProxy: a loopback HTTP/1.1 proxy between a driver and its real server, which fails on demand.
 
     with FaultProxy("127.0.0.1", server_port) as proxy:
         proxy.inject(Fault("PUT ", reset_up=100_000), times=2)   # the next two PUTs break off
         store = TapeStore("tape", TapeStore.Options(url=proxy.url, ...))
 
-Each connection carries one request, because the proxy tells both sides to close it after the answer. So a
+Each connection carries one request, because the proxy asks both sides to close it after the answer. So a
 fault affects exactly the request that it is meant for. Offsets count bytes of bodies, not of headers. There
 is no TLS, and nothing is random.
 """
@@ -27,14 +27,14 @@ _HEAD_MAX = 1 << 20
 class Fault:
     """A failure of a request whose first line begins with `line` ("PUT ", "GET /bucket/"; "": any).
 
-    Offsets count bytes of the body: `_up` of the request's, `_down` of the answer's.
+    Offsets count bytes of a body: with `_up` the body of the request, with `_down` the body of the answer.
 
     Attributes:
         refuse: close at once, without a byte.
-        latency: wait so many seconds before the request is passed on.
+        latency: wait this number of seconds before the request is passed on.
         status: answer this status, with `headers` and an empty body, without contacting the server.
-        reset_up, reset_down: reset both connections (RST) after so many bytes.
-        truncate_down: close the connection normally after so many bytes.
+        reset_up, reset_down: reset both connections (RST) after this number of bytes.
+        truncate_down: close the connection normally after this number of bytes.
         corrupt_up, corrupt_down: flip the bits of the byte at this offset.
         deaf: pass on the request, and reset both connections instead of passing on the answer.
     """
@@ -208,7 +208,7 @@ class _Direction:
                     return
 
     def run_answer(self, *, deaf: bool = False) -> None:
-        """Pass on the heads of interim and final answers, and the body; `deaf` resets before the last."""
+        """Pass on the heads of interim answers, and the final answer; if `deaf`, reset instead."""
         with contextlib.suppress(OSError):
             rest = b""
             while True:
@@ -262,7 +262,7 @@ def _answer(client: socket.socket, fault: Fault) -> None:
     client.sendall(head.encode("latin-1"))
     client.shutdown(socket.SHUT_WR)
     client.settimeout(10)
-    while client.recv(_BLOCK):  # a body that is still being sent must not turn the answer into a reset
+    while client.recv(_BLOCK):  # a close with unread bytes would reset the connection
         pass
 
 

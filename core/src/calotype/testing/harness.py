@@ -40,21 +40,21 @@ class Harness:
     #: The size of a large blob, and the maximum memory for storing and reading it, in bytes.
     large_size: ClassVar[int] = 64 << 20
     memory_max: ClassVar[int] = 32 << 20
-    #: Whether only the test writes to the store. If not, listings are only searched for the test's own blobs.
+    #: True if only the test writes to the store. If false, a test ignores blobs of others in listings.
     alone: ClassVar[bool] = True
-    #: Known gaps of the driver: test name (or name[parameter]) -> reason. Each is a strict xfail.
+    #: Tests that the driver is known to fail: name (or name[parameter]) -> reason. Each is a strict xfail.
     known_gaps: ClassVar[dict[str, str]] = {}
 
     @pytest.fixture
     def store(self) -> Store:
-        """Return a new driver for each test, after its place was created. Every subclass defines this."""
+        """Return a new driver, whose place exists. Every subclass must define this fixture."""
         raise NotImplementedError("define a fixture `store` that returns the driver")
 
     def plant(self, store: Store, data: bytes) -> str:
         """Put bytes where the driver can read them, without the driver.
 
         Returns:
-            The URI for `register` (EXTERNAL), or a location (a driver without WRITE).
+            The URI for `register` if the driver has EXTERNAL, otherwise a location.
         """
         raise NotImplementedError("a driver with EXTERNAL or without WRITE needs `plant`")
 
@@ -67,7 +67,7 @@ class Harness:
         raise NotImplementedError("a driver with EXTERNAL or without WRITE needs `uproot`")
 
     def leftovers(self, store: Store) -> list[Any]:
-        """Return what unfinished uploads left, such as temporary files and parts. No test may add to it."""
+        """Return the remains of unfinished uploads, such as temporary files. No test may add to them."""
         return list(store.attempts()) if Capability.LISTING in store.capabilities else []
 
     @pytest.fixture(autouse=True)
@@ -107,7 +107,7 @@ class Harness:
             with contextlib.suppress(FileNotFoundError):
                 self.uproot(self.driver, planted)
 
-    # What the cases use.
+    # Helpers for the cases.
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Parametrize `size` with the class's own sizes."""
@@ -172,11 +172,11 @@ class Harness:
         return type(self.driver)(self.driver.name, self.driver.options)
 
     def read(self, location: str, size: int, store: Store | None = None) -> bytes:
-        """Return all bytes at a location; more than `size` are an error."""
+        """Return all bytes at a location. Fail if there are more than `size`."""
         return read_all((store or self.driver).get(location), limit=size)
 
     def left_behind(self) -> list[Any]:
-        """Return what this test has added to the leftovers."""
+        """Return the leftovers that this test has added."""
         now = [item for item in self.leftovers(self.driver) if item not in self._before]
         if not self.alone and Capability.LISTING in self.driver.capabilities:
             now = [item for item in now if getattr(item, "location", None) in self._keys]

@@ -1,4 +1,4 @@
-"""Cases for what a driver declares: its capabilities, options, secrets and threads."""
+"""Cases for the declarations of a driver: its capabilities, options, secrets and threads."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Honesty(Harness):
                 assert_same(answer.read(len(data) + 1), data)
             assert [secret for secret in self.driver.options.secrets() if secret in url] == []
 
-    # The life of a driver.
+    # Construction, creation of the place, and closing.
 
     def test_it_was_written_for_this_contract(self) -> None:
         major, minor = self.driver.api_version

@@ -43,7 +43,7 @@ class Shelf:
 
 
 class MemoryOptions(StoreOptions):
-    """The options of MemoryStore. They own the blobs, so two stores with the same object share them."""
+    """The options of MemoryStore. They own the blobs, so stores with the same options object share blobs."""
 
     capacity: int | None = Field(None, ge=0, description="maximum bytes of all blobs; unset: no limit")
     _shelf: Shelf = PrivateAttr(default_factory=Shelf)
@@ -112,7 +112,7 @@ class MemoryStore(Store[MemoryOptions]):
         name = self._named(uri)
         data = self.shelf.foreign.get(name)
         if data is None:
-            raise BlobNotFound(self.name, "nothing lies there")
+            raise BlobNotFound(self.name, "there are no external bytes with this name")
         return Stored(f"memory:{name}#{hashlib.sha256(data).hexdigest()}", len(data))
 
     def blobs(self) -> Iterator[Blob]:
@@ -131,7 +131,7 @@ class MemoryStore(Store[MemoryOptions]):
     def _named(self, uri: str) -> str:
         match = _URI.fullmatch(uri)
         if not match:
-            raise BadLocation(self.name, "it takes memory:NAME")
+            raise BadLocation(self.name, "not an external location of this store (use memory:NAME)")
         return match[1]
 
     def _keep(self, key: str, data: bytes) -> None:
@@ -155,9 +155,9 @@ class MemoryStore(Store[MemoryOptions]):
     def _unchanged(self, name: str, digest: str) -> bytes:
         data = self.shelf.foreign.get(name)
         if data is None:
-            raise BlobNotFound(self.name, "nothing lies there any more")
+            raise BlobNotFound(self.name, "the external bytes do not exist any more")
         if hashlib.sha256(data).hexdigest() != digest:
-            raise BlobChanged(self.name, "other bytes lie there now")
+            raise BlobChanged(self.name, "the external bytes have changed")
         return data
 
     def _key(self, location: str) -> str:

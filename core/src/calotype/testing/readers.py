@@ -21,10 +21,10 @@ def pattern(size: int, seed: int = 0) -> bytes:
 
 
 def read_all(reader: Reader, limit: int, block: int = 1 << 18) -> bytes:
-    """Read to the end and close.
+    """Return all bytes of a reader, and close it.
 
     Raises:
-        AssertionError: the reader returns more than was asked for, or more than `limit` bytes in total.
+        AssertionError: the reader returns more bytes than requested, or more than `limit` in total.
     """
     blocks, count = [], 0
     try:
@@ -43,7 +43,7 @@ def assert_same(given: bytes, expected: bytes) -> None:
     if given != expected:
         both = min(len(given), len(expected))
         at = next((at for at in range(both) if given[at] != expected[at]), both)
-        raise AssertionError(f"{len(given)} bytes instead of {len(expected)}, other ones from offset {at} on")
+        raise AssertionError(f"{len(given)} bytes instead of {len(expected)}; they differ from offset {at}")
 
 
 class Trickle:
@@ -89,7 +89,7 @@ class Exploding(Trickle):
 
 
 class Endless:
-    """A source without an end. It fails after `fuse` bytes, because no driver should read so many."""
+    """A source without an end. It fails after `fuse` bytes, because no driver should read that far."""
 
     def __init__(self, fuse: int = 64 << 20):
         self.given = 0
@@ -107,11 +107,11 @@ class Endless:
 
 
 class Flow:
-    """A source of `size` bytes that are never in memory together. `sha256()` is that of the bytes so far."""
+    """A source of `size` bytes that are never in memory together. `sha256` covers the bytes read so far."""
 
     def __init__(self, size: int):
         self.left = size
-        self._block = pattern(1_048_573)  # a prime, so that no block or part ends at its end
+        self._block = pattern(1_048_573)  # a prime, so that its end is never the end of a block or part
         self._digest = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
@@ -129,7 +129,7 @@ class Flow:
 
 
 class Paused(Trickle):
-    """A source that calls `action` once, after at least `at` bytes: slow, but without sleeping."""
+    """A source that calls `action` once, after at least `at` bytes, so that a test acts during an upload."""
 
     def __init__(self, data: bytes, at: int, action: Callable[[], object]):
         super().__init__(data)

@@ -1,4 +1,4 @@
-"""Cases for `delete`, `discard` and listings: a removed blob is gone, and no other blob is."""
+"""Cases for `delete`, `discard` and listings: a removed blob is gone, and all other blobs remain."""
 
 from __future__ import annotations
 

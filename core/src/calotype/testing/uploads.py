@@ -1,4 +1,4 @@
-"""Cases for `add`: all bytes or none, once, and never the whole blob in memory."""
+"""Cases for `add`: it stores all bytes or none, writes a key once, and never holds a whole blob in memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HOSTILE_KEYS = {
     "not-ascii": "\N{FULLWIDTH DIGIT ONE}",
     "percent": "a%2fb",
 }
-#: Keys that it may pass; "{0}" stands for eight random characters.
+#: Keys that the core may pass to a driver; "{0}" stands for eight random characters.
 KEY_FORMS = {
     "short": "{0}",
     "mixed": "{0}-a.b-1",
@@ -50,7 +50,7 @@ RACERS = 8
 
 
 class Interrupted(BaseException):
-    """An end of a thread that is no Exception, such as a KeyboardInterrupt."""
+    """An exception that is not a subclass of Exception, like KeyboardInterrupt."""
 
 
 class Meeting:
@@ -73,7 +73,7 @@ class Meeting:
 
 
 class Uploads(Harness):
-    """`add`, through the checked store if the core takes part in the promise."""
+    """Cases for `add`. They use the checked store if the core does part of the work."""
 
     @needs(WRITE)
     def test_what_goes_in_comes_out(self, size: int) -> None:

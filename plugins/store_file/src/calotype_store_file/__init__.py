@@ -1,8 +1,8 @@
 """FileStore: images as files below one directory.
 
-The path of a blob is computed from its key: `ab/KEY`. Each step is opened relative to the previous one,
+The path of a blob is computed from its key: `ab/KEY`. Each directory is opened relative to its parent,
 without following links. Bytes are written to a file without a name, which gets its name by an exclusive link
-when all bytes are on disk. So a crash at any moment leaves nothing that looks like an image.
+when all bytes are on disk. So no crash leaves anything that looks like an image.
 
 The directory contains a marker, `.calotype-store`, with the store's name. A directory without it, such as
 the mount point of a disk that is not mounted, is an error and not an empty store.
@@ -47,7 +47,7 @@ from calotype_store_file.incoming import ATTEMPT, INCOMING, Incoming
 __all__ = ["FileOptions", "FileStore"]
 
 BLOCK = 1 << 19
-#: Bytes of the file system that stay free by default; a hundredth of it if that is less.
+#: Bytes to keep free on the file system by default; 1 % of the file system if that is less.
 MIN_FREE = 256 << 20
 #: Errors that remain until an operator changes a path, an owner or a mode.
 OPERATORS = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -66,7 +66,7 @@ class FileOptions(StoreOptions):
     quota: Size | None = Field(None, description="maximum bytes of all images together")
     min_free: Size | None = Field(
         None,
-        description="bytes of the file system to keep free; unset: 256 MiB, or 1 % of a smaller one",
+        description="bytes of the file system to keep free; unset: 256 MiB, or 1 % if that is less",
     )
 
     @field_validator("path")
@@ -156,8 +156,8 @@ class FileStore(Store[FileOptions]):
     def create(self) -> None:
         """Create the directory with its marker, or mark an empty file system that is mounted there.
 
-        An empty directory that is no mount point stays unchanged, because a disk may be missing there. To use
-        it, an operator puts an empty marker into it.
+        An empty directory that is not a mount point stays unchanged, because a disk may be missing there.
+        To use it, an operator puts an empty marker into it.
         """
         with self._translated():
             path = self.options.path
@@ -202,7 +202,9 @@ class FileStore(Store[FileOptions]):
             ) from error
         try:
             if os.fstat(root).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise Misconfigured(self.name, "its directory is writable for others: chmod go-w it")
+                raise Misconfigured(
+                    self.name, "its directory is writable by its group or others: run chmod go-w on it"
+                )
             self._check_marker(root, adopt)
             yield root
         finally:
@@ -236,7 +238,7 @@ class FileStore(Store[FileOptions]):
             temporary.rename(path)
         except OSError as error:
             shutil.rmtree(temporary)
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process has created it
                 raise
         parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -245,7 +247,7 @@ class FileStore(Store[FileOptions]):
             os.close(parent)
 
     def _open_blob(self, shard: int, key: str) -> int:
-        """Open an image's file. O_NONBLOCK, because it could be a FIFO."""
+        """Open an image's file with O_NONBLOCK, because it could be a FIFO."""
         try:
             descriptor = os.open(
                 key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=shard
@@ -262,7 +264,7 @@ class FileStore(Store[FileOptions]):
     # Writing.
 
     def _copy(self, source: Reader, incoming: Incoming, root: int, left: int | None) -> int:
-        """Copy all bytes. Convert only errors of writing; errors of the source pass."""
+        """Copy all bytes. Convert only errors of writing; errors of the source pass through."""
         written = 0
         while block := source.read(BLOCK):
             written += len(block)
@@ -307,7 +309,7 @@ class FileStore(Store[FileOptions]):
             raise StoreFull(self.name, "it is full: its quota is used up")
         disk, coming = os.fstatvfs(root), size if coming is None else coming
         if disk.f_bavail * disk.f_frsize - coming < self._min_free(disk):
-            raise StoreFull(self.name, "its disk is full: what is left must stay free (option min_free)")
+            raise StoreFull(self.name, "its disk is full: the remaining space stays free (option min_free)")
 
     def _min_free(self, disk: os.statvfs_result) -> int:
         if self.options.min_free is not None:
@@ -330,10 +332,10 @@ class FileStore(Store[FileOptions]):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return StoreFull(self.name, "its disk is full")
         if error.errno == errno.EFBIG:
-            return StoreFull(self.name, "its file system takes no file of that size")
+            return StoreFull(self.name, "its file system does not allow files of this size")
         kind = Misconfigured if error.errno in OPERATORS else Unavailable
         cure = ""
         if error.errno in (errno.EACCES, errno.EPERM):
-            cure = ": the user that the service runs as must own it, and may enter the directories above it"
+            cure = ": the user that the service runs as must own it, and be able to enter its parents"
         reason = f"its directory cannot be used ({os.strerror(error.errno or errno.EIO)}){cure}"
         return kind(self.name, reason)

@@ -49,12 +49,12 @@ class Incoming:
             rest = rest[os.write(self.descriptor, rest) :]
 
     def finish(self, size: int) -> None:
-        """Set the length, because a hole at the end was not written, and the permissions."""
+        """Set the permissions, and the length, because a hole at the end was not written."""
         os.ftruncate(self.descriptor, size)
         os.fchmod(self.descriptor, self._mode)
 
     def link(self, shard: int, key: str) -> None:
-        """Give the file its final name; raises FileExistsError if it is taken."""
+        """Give the file its final name; raises FileExistsError if the name is taken."""
         if self.name is None:
             os.link(f"/proc/self/fd/{self.descriptor}", key, dst_dir_fd=shard, follow_symlinks=True)
         else:

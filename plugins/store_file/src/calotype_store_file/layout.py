@@ -1,4 +1,4 @@
-"""The layout of the directory: `ab/KEY`. Each step is opened relative to the previous one."""
+"""The layout of the directory: `ab/KEY`. Each directory is opened relative to its parent."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from calotype.stores import Blob, give_to_owner_of
 from calotype.stores.contract import KEY
 
-#: Flags for opening a directory, but no link to one.
+#: Flags that open a directory and refuse a symbolic link.
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def shard_name(key: str) -> str:
-    """Return a key's directory: its first two letters or digits. Of a million images, each has some 4,000."""
+    """Return a key's directory: its first two letters or digits. Each holds 1/256 of the images."""
     return key.replace("-", "").replace(".", "")[:2].ljust(2, "0")
 
 

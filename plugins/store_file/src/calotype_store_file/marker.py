@@ -36,7 +36,7 @@ def locked(root: int) -> Iterator[int]:
 
 
 def adopt(root: int, name: str) -> str:
-    """Write the store's name into an empty marker. Return the owner; another store may have been faster."""
+    """Write the store's name into an empty marker. Return the owner, which may be another store."""
     with locked(root) as marker:
         owner = read(root)
         if not owner:

@@ -1,4 +1,4 @@
-"""The driver HttpStore: images on web servers. It returns no other bytes than the registered ones."""
+"""The driver HttpStore: images on web servers. It refuses a source that has changed."""
 
 from calotype_store_http.store import HttpOptions, HttpStore
 

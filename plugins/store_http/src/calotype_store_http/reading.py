@@ -1,4 +1,4 @@
-"""Reading a source: a download that resumes at the same byte of the same bytes, and its errors."""
+"""Downloads from a source, which resume after a broken connection unless the source has changed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from calotype_store_http.source import Source
 #: Opens the source so that the answer's next byte is the one at this position.
 Fetch = Callable[[int], Answer]
 
-#: Statuses of a source that may answer later.
+#: Statuses of a source that may deliver the bytes later.
 LATER = frozenset({408, 425, 429})
 #: Statuses of a source that has no bytes for us, now or later.
 GONE = frozenset({401, 403, 404, 410})
-#: The reason of an error about a source that no longer has the registered bytes.
-CHANGED = "the source holds other bytes than were registered"
+#: The reason in the error if a source no longer has the registered bytes.
+CHANGED = "the source has changed since it was registered"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How sources are read, and how errors are reported.
+    """The rules by which a store reads sources and reports errors.
 
-    `to_its_namer`: errors go to the client that has just named the source. Only that client sees the host,
-    and an answer that cannot be used is its mistake. Others read an image, and try again later.
+    `to_its_namer` is true if errors go to the client that has just named the source. Only this client sees
+    the host, and gets BadLocation for an unusable answer. Clients that read an image get Unavailable.
     """
 
     store: str
@@ -60,7 +60,7 @@ class Reading:
 
 
 class SourceReader(ResumingReader):
-    """The bytes of a source from `position` up to `end`; None: its size is unknown."""
+    """A reader of a source from `position` up to `end`, or to the source's end if that is None."""
 
     broken = (Unreachable,)
     restores_retries = False
@@ -93,4 +93,4 @@ class SourceReader(ResumingReader):
         """Raise BlobChanged if the source has more bytes than were registered."""
         with contextlib.suppress(Unreachable):  # a break after the last byte does no harm
             if self._body is not None and self._body.read(1):
-                raise BlobChanged(self.store, "the source goes on past its size")
+                raise BlobChanged(self.store, "the source has more bytes than were registered")

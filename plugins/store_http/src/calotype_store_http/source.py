@@ -38,22 +38,22 @@ class Source(BaseModel):
         """Parse a location's text, as strictly as if a client had sent it; raises ValueError."""
         source = cls.model_validate_json(location)
         if source.written() != location:
-            raise ValueError("not written as this class writes it")
+            raise ValueError("not in the form that `written` returns")
         return source
 
     @property
     def pinned(self) -> bool:
-        """Whether a validator shows that two reads return the same bytes, so that a download can resume."""
+        """True if a validator can show that the source is unchanged, so that a download can resume."""
         return self.etag is not None or self.modified is not None
 
     def conditions(self) -> dict[str, str]:
-        """Return headers that make a server refuse to send other bytes. Not all servers obey them."""
+        """Return headers that ask a server to refuse if the source has changed. Not all servers obey them."""
         if self.etag is not None:
             return {"If-Match": self.etag}
         return {"If-Unmodified-Since": self.modified} if self.modified is not None else {}
 
     def is_still(self, now: Source) -> bool:
-        """Return whether the validators are unchanged. A validator that is missing now is a change."""
+        """Return whether the source is unchanged. A missing validator is a change, a missing size is not."""
         if self.size is not None and now.size is not None and self.size != now.size:
             return False
         if self.etag is not None:
@@ -88,14 +88,14 @@ def _size(answer: Answer) -> int | None:
         return None
     length = answer.headers.get("Content-Length", "")
     if not LENGTH.fullmatch(length):
-        raise BadAnswer("answers with a Content-Length that is no number", answer.host)
+        raise BadAnswer("answers with a missing or malformed Content-Length", answer.host)
     return int(length)
 
 
 def _content_range(answer: Answer) -> re.Match[str]:
     match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if match is None:
-        raise BadAnswer("answers 206 without a Content-Range that can be read", answer.host)
+        raise BadAnswer("answers 206 with a missing or malformed Content-Range", answer.host)
     return match
 
 

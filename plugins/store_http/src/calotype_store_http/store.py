@@ -1,4 +1,4 @@
-"""HttpStore: a read-only store whose blobs are on other people's web servers."""
+"""HttpStore: a read-only store whose blobs are on web servers that others operate."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9.-]{1,253}$")]
 
-#: The longest URL in a location, which leaves room for the validators.
+#: Maximum length of a URL in a location, in characters. It leaves room for the validators.
 KEPT_URL_MAX = 1000
 
 
@@ -123,7 +123,7 @@ class HttpStore(Store[HttpOptions]):
         if len(uri) > KEPT_URL_MAX:
             raise BadLocation(
                 self.name,
-                f"the URL has {len(uri)} characters, and one that an image is read from may have "
+                f"the URL has {len(uri)} characters, and an external location may have at most "
                 f"{KEPT_URL_MAX}: import the image, so that its bytes are copied",
             )
         with self._for_namer.errors():
@@ -136,7 +136,7 @@ class HttpStore(Store[HttpOptions]):
         A redirect may lead each request to another mirror with other validators: see `_resume`.
 
         Raises:
-            BadLocation, BlobNotFound, Unavailable: as `register`.
+            BadLocation, BlobNotFound, Unavailable: see `register`.
         """
         with self._for_namer.errors():
             answer = self._ask(uri, {}, endless=True)
@@ -154,11 +154,11 @@ class HttpStore(Store[HttpOptions]):
             return Opened(SourceReader(self._for_namer, source, fetch, 0, source.size), source.size)
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
-        """Open the source at `offset`. If it does not support ranges, the bytes before are read and dropped.
+        """Open the source at `offset`. If it does not support ranges, read and drop the bytes before that.
 
         Raises:
             BlobChanged: the size, ETag or Last-Modified differs from the registered one.
-            BlobNotFound, BadLocation, Unavailable: as `register`.
+            BlobNotFound, BadLocation, Unavailable: see `register`.
         """
         source = self._source(location)
         if source.size is not None and 0 < offset >= source.size:
@@ -182,7 +182,7 @@ class HttpStore(Store[HttpOptions]):
         return now.size if source.size is None else source.size
 
     def direct_url(self, location: str, expires: int) -> str | None:
-        """Return the source's own URL; None if its address is private, and allowed only for this service."""
+        """Return the source's own URL; None if its address is private, so that clients may not reach it."""
         source = self._source(location)
         try:
             self._public.check(source.url)
@@ -204,20 +204,20 @@ class HttpStore(Store[HttpOptions]):
             raise BadLocation(self.name, "not a location that this store has written") from error
 
     def _look(self, url: str, conditions: dict[str, str]) -> Source:
-        """Request one byte. Many servers refuse HEAD, and only so it shows whether they support ranges."""
+        """Request one byte, and describe the source. Many servers refuse HEAD requests."""
         with contextlib.closing(self._ask(url, {**conditions, "Range": "bytes=0-0"})) as answer:
             return describe(url, answer)
 
     def _resume(self, source: Source, uri: str, position: int) -> Answer:
-        """Resume at the mirror that answered first, or else wherever the URI leads now.
+        """Resume at the mirror that answered first, or otherwise at the URI, which may redirect elsewhere.
 
         Raises:
-            Unreachable: neither has the validators of the first answer.
+            Unreachable: neither sends the bytes of the first answer.
         """
         for url in dict.fromkeys((source.url, parse(uri).url)):
             with contextlib.suppress(StoreError, EgressError):
                 return self._fetch(source.model_copy(update={"url": url}), position, source.size)
-        raise Unreachable("broke off, and does not go on with the same bytes", parse(source.url).host)
+        raise Unreachable("broke off, and could not be continued with the same bytes", parse(source.url).host)
 
     def _fetch(self, source: Source, position: int, end: int | None) -> Answer:
         """Open the registered source so that the next byte is the one at `position`."""
@@ -236,7 +236,7 @@ class HttpStore(Store[HttpOptions]):
     def _skip(self, answer: Answer, count: int) -> None:
         """Read and drop bytes, because a source without ranges begins with its first byte."""
         if count < 0:
-            raise BadAnswer("answers with another range than was asked for", answer.host)
+            raise BadAnswer("answers with a range that begins after the requested byte", answer.host)
         while count and (block := answer.read(count)):
             count -= len(block)
 

@@ -17,7 +17,7 @@ from calotype_store_s3.options import S3Options
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
-#: Connections kept open for reads, in addition to those for sending parts.
+#: Maximum idle connections for reads, in addition to the connections that send parts.
 READERS = 32
 
 
@@ -27,7 +27,7 @@ class Bucket:
     def __init__(self, store: str, options: S3Options):
         self.store = store
         self.options = options
-        #: Whether the server implements If-None-Match for writes; true until it refuses one.
+        #: False once the server has shown that it does not implement If-None-Match for writes.
         self.conditional = True
         self._lock = threading.Lock()
         self._turns: weakref.WeakValueDictionary[str, threading.Lock] = weakref.WeakValueDictionary()
@@ -62,19 +62,19 @@ class Bucket:
         return explain(self.store, error, virtual=not self.options.path_style)
 
     def client(self, endpoint: str | None = None) -> BaseClient:
-        """Return the kept client for the endpoint (None: the store's own). Making one takes 0.1 s."""
+        """Return the cached client for the endpoint (None: the store's own). Creating one takes 0.1 s."""
         with self._lock:
             if endpoint not in self._clients:
                 self._clients[endpoint] = _client(self.options, endpoint or self.options.endpoint_url)
             return self._clients[endpoint]
 
     def turn(self, name: str) -> threading.Lock:
-        """Return the lock of all uploads of the same object in this process."""
+        """Return the lock that all uploads of the same object in this process share."""
         with self._lock:
             return self._turns.setdefault(name, threading.Lock())
 
     def close(self) -> None:
-        """Close the connections. A later call would make a new client."""
+        """Close the connections. A later call would create a new client."""
         with self._lock:
             clients, self._clients = self._clients, {}
         for client in clients.values():

@@ -20,8 +20,7 @@ WRONG_REGION = "the bucket belongs to another region or endpoint (set region, or
 CLOCK = "the clocks differ too much (set this machine's clock by NTP)"
 CHECKSUM = "it refuses this form of checksum (set checksums = when_required)"
 
-#: Reasons for the server's error codes that say more than the status. These stay until an operator changes
-#: something:
+#: Reasons for error codes of the server, by code. These errors remain until an operator changes something.
 MISCONFIGURED = {
     "NoSuchBucket": NO_BUCKET,
     "InvalidBucketName": "it refuses the bucket's name (set bucket)",
@@ -34,7 +33,7 @@ MISCONFIGURED = {
     "InvalidLocationConstraint": WRONG_REGION,
     "InvalidRegion": WRONG_REGION,
 }
-#: These are temporary, or concern one request.
+#: Reasons for error codes of errors that are temporary, or concern one request.
 UNAVAILABLE = {
     "ExpiredToken": f"{REFUSES}: they have expired",
     "InvalidToken": f"{REFUSES}: the session token is wrong",
@@ -62,7 +61,7 @@ MISSING = {"NoSuchKey", "NoSuchVersion"}
 
 
 def code_of(error: BaseException | None) -> str:
-    """Return the server's error code, "" for an error that did not come from the server.
+    """Return the server's error code; "" if the error did not come from the server.
 
     The answer to a HEAD has no body, so its code is the status. A StoreError has the code of its cause.
     """
@@ -72,7 +71,7 @@ def code_of(error: BaseException | None) -> str:
 
 
 def lost_answers(outcome: BaseException | dict[str, Any] | None) -> bool:
-    """Return whether an earlier answer may be lost, so that the server may have done the operation twice."""
+    """Return whether the answer to an earlier try may be lost, though the server did the operation."""
     if isinstance(outcome, StoreError):
         outcome = outcome.__cause__
     if isinstance(outcome, aws.ClientError):
@@ -84,13 +83,16 @@ def lost_answers(outcome: BaseException | dict[str, Any] | None) -> bool:
 
 
 def explain(store: str, error: Exception, *, virtual: bool = False) -> StoreError:
-    """Return the contract's error for an error of botocore; `virtual`: the bucket is in the host name."""
+    """Return the contract's error for an error of botocore.
+
+    `virtual` is true if the bucket is in the host name.
+    """
     if isinstance(error, aws.ClientError):
         return _refusal(store, error)
     if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
         return Misconfigured(store, "no credentials were found (set access_key and secret_key)")
     if isinstance(error, (aws.CredentialRetrievalError, aws.TokenRetrievalError)):
-        return Unavailable(store, "the ambient credentials could not be fetched")
+        return Unavailable(store, "AWS's default credential chain failed (set access_key and secret_key)")
     if isinstance(error, aws.SSLError):
         return Unavailable(store, _tls_reason(str(error), virtual))
     if isinstance(error, aws.ProxyConnectionError):

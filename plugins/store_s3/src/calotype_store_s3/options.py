@@ -33,18 +33,18 @@ class S3Options(StoreOptions):
     endpoint_url: Url | None = Field(
         None,
         examples=["https://s3.example.com:9000, without a path"],
-        description="The server, http(s)://host[:port]; unset: AWS, or what AWS_ENDPOINT_URL says.",
+        description="The server, http(s)://host[:port]; unset: AWS_ENDPOINT_URL, or else AWS.",
     )
     region: str | None = Field(
         None,
         pattern=r"^[a-z0-9-]{1,63}$",
         examples=["eu-central-1"],
-        description="The region to sign for; unset: the ambient one.",
+        description="The region to sign for; unset: the region of the AWS environment.",
     )
     access_key: str | None = Field(
         None,
-        description="Access key (signed URLs show it); unset: the ambient AWS chain, such as an instance "
-        "role.",
+        description="Access key (signed URLs show it); unset: AWS's default credential chain, such "
+        "as an instance role.",
     )
     secret_key: SecretStr | None = Field(None, description="The access key's secret; set both or neither.")
     addressing: Literal["auto", "path", "virtual"] = Field(
@@ -105,11 +105,11 @@ class S3Options(StoreOptions):
 
     @property
     def path_style(self) -> bool:
-        """Whether the bucket is in the path of URLs."""
+        """True if the bucket is in the path of URLs, False if it is in the host name."""
         return self.addressing == "path" or (self.addressing == "auto" and self.endpoint_url is not None)
 
     @property
     def part_memory(self) -> int:
-        """The bytes of parts that one upload may hold: half of `memory` if botocore copies what it sends."""
+        """Maximum bytes of parts that one upload holds: half of `memory` if botocore copies each part."""
         tls = not (self.endpoint_url or "").startswith("http://")
         return self.memory // 2 if tls and self.checksums == "when_supported" else self.memory

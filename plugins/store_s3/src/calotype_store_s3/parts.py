@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from calotype_store_s3.options import PART_MAX
 
-#: S3 accepts no more parts than this.
+#: Maximum number of parts in an S3 upload.
 PARTS = 10_000
-#: A part's size unless an option says otherwise: each costs a request, and three of them are held at a time.
+#: Default size of a part, in bytes. Each part costs a request, and three parts fit into the default memory.
 START = 12 << 20
-#: If the length is unknown, parts double after each so many, up to LARGE. So 5 TiB fit, even from 5 MiB on.
+#: If the length is unknown, the size doubles after every STEP parts, up to LARGE bytes. So 5 TiB fit, even
+#: if the first parts have 5 MiB.
 STEP, LARGE = 700, 1 << 30
 
 

@@ -1,4 +1,4 @@
-"""Reading an object, over as many connections as it takes, but always the same object."""
+"""The reader of an object, which resumes over new connections, but never with a replaced object."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CHANGED = {"PreconditionFailed", "412", "NoSuchKey", "404", "InvalidRange", "416
 
 
 class ObjectReader(ResumingReader):
-    """The bytes from `start` on, at most `length`. The ETag of the first answer pins all later requests."""
+    """A reader of at most `length` bytes from `start`. All requests use the first answer's ETag."""
 
     broken = (BotoCoreError, HTTPError, OSError)
 
     def __init__(self, bucket: Bucket, name: str, start: int, length: int | None):
-        """Open the object; raises what the contract's `get` does."""
+        """Open the object; raises what the contract's `get` raises."""
         self._bucket = bucket
         self._name = name
         self._first: dict | None = None

@@ -42,7 +42,7 @@ class S3Store(Store[S3Options]):
         self._bucket = Bucket(name, options)
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
-        """Open an object at an offset. Beyond its end there are no bytes."""
+        """Open an object at an offset. The reader is empty if the offset is beyond the end."""
         name = self._object(location)
         if length == 0:
             self.size(location)
@@ -60,7 +60,8 @@ class S3Store(Store[S3Options]):
         try:
             return self._bucket.call("head_object", Key=name)["ContentLength"]
         except BlobNotFound:
-            # The answer to a HEAD does not tell a missing object from a missing bucket, which loses no image.
+            # The answer to a HEAD does not distinguish a missing object from a missing bucket, which is
+            # a mistake of the operator and not the loss of an image.
             self._need_bucket()
             raise
 
@@ -89,7 +90,7 @@ class S3Store(Store[S3Options]):
         return self._bucket.signed_url(self._object(location), min(expires, WEEK))
 
     def blobs(self) -> Iterator[Blob]:
-        """Yield every object whose name is prefix and key. The bucket may contain others."""
+        """Yield every object whose name is the prefix and a key. The bucket may contain other objects."""
         for page in self._bucket.pages("list_objects_v2", Prefix=self.options.prefix):
             for found in page.get("Contents", ()):
                 key = self._key(found["Key"])
@@ -118,7 +119,7 @@ class S3Store(Store[S3Options]):
                 raise
 
     def check(self) -> None:
-        """List one object. Unlike the answer to a HEAD, this one gives a reason."""
+        """List one object. Unlike a HEAD, a listing that fails returns a reason."""
         self._bucket.call("list_objects_v2", Prefix=self.options.prefix, MaxKeys=1)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Uploading an object: in one request, or in parts, with a limit on the bytes held in memory.
 
-Each upload marks its object with its own token. botocore repeats a request whose answer was lost, and
-`If-None-Match: *` then refuses the upload's own object. The token tells this from an object of another
-upload.
+Each upload marks its object with its own token. botocore repeats a request whose answer was lost. If
+the first try succeeded, `If-None-Match: *` makes the server refuse the second. The token then shows that the
+object belongs to this upload.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 #: The user metadata that holds an upload's token.
 TOKEN = "calotype-upload"  # noqa: S105  (a name, not a secret)
-#: Error codes for a request that must not overwrite.
+#: Error codes of a conditional write if the object may exist.
 TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload"}
-#: How often an abort is tried, and the codes that end it.
+#: How often an abort is tried, and the error codes that show that the upload is gone.
 ABORTS = 4
 GONE = {"NoSuchUpload", "NoSuchKey", "404"}
 
@@ -50,7 +50,7 @@ class Upload:
         self._written = False
 
     def run(self, source: Reader, size: int | None) -> int:
-        """Store all bytes, or leave nothing."""
+        """Store all bytes and return their number, or leave nothing."""
         self._refuse_taken()
         options = self._bucket.options
         sizes = part_sizes(size, options.part_size)
@@ -122,7 +122,7 @@ class Upload:
                 if code_of(error) not in ("NotImplemented", "501"):
                     raise
         self._bucket.call(operation, Key=self._name, **arguments)
-        # The request succeeded without the condition, so the server does not implement that.
+        # The request succeeded without the condition, so the server does not implement the condition.
         self._bucket.conditional = False
 
     def _settings(self) -> dict[str, Any]:
@@ -153,12 +153,12 @@ class Upload:
         return False
 
     def _undo(self) -> None:
-        """Leave nothing."""
+        """Remove everything that this upload has stored."""
         if self._upload_id is not None:
             try:
                 abort(self._bucket, self._name, self._upload_id)
             except StoreError as error:
-                log.warning("an upload could not be aborted, its parts stay until it is discarded: %s", error)
+                log.warning("an upload could not be aborted; its parts remain until discarded: %s", error)
         if self._written and self._is_mine():
             with contextlib.suppress(StoreError):
                 self._bucket.call("delete_object", Key=self._name)

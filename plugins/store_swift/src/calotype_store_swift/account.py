@@ -25,17 +25,17 @@ from calotype_store_swift.options import SwiftOptions, text_of
 
 Item = TypeVar("Item")
 
-#: Connections kept open when nobody uses them.
+#: Maximum number of idle connections kept open.
 IDLE_MAX = 16
-#: Bytes sent at a time: urllib3's 16 KiB cost a tenth of an upload. A timeout counts for one block, so
-#: smaller ones suit slower networks.
+#: Size of the blocks that are sent, in bytes. With urllib3's 16 KiB, an upload takes a tenth longer. The
+#: timeout applies to each block, so smaller blocks suit slower networks.
 BLOCK = 256 << 10
 
 
 class Account:
-    """Calls on the account, from any thread. Whatever fails is raised as a StoreError."""
+    """Calls on the account, from any thread. Every failure is raised as a StoreError."""
 
-    #: What the `read` of an object's body raises.
+    #: The exceptions that the `read` of an object's body raises.
     broken = FAILURES
 
     def __init__(self, store: str, options: SwiftOptions):
@@ -49,7 +49,10 @@ class Account:
         swiftclient.client.logger_settings["reveal_sensitive_prefix"] = 0
 
     def call(self, operation: str, *arguments: Any, writing: bool = False, **options: Any) -> Any:
-        """Call a method of swiftclient's Connection; `writing`: a 404 means that the container is missing."""
+        """Call a method of swiftclient's Connection.
+
+        `writing` is true if a 404 means that the container is missing.
+        """
         with explained(self.store, writing=writing), self.lent() as connection:
             return getattr(connection, operation)(*arguments, **options)
 
@@ -81,7 +84,7 @@ class Account:
             list(threads.map(work, items))
 
     def slo_limits(self) -> dict[str, int]:
-        """Return what /info says of static large objects; nothing if Swift does not answer it."""
+        """Return the limits of static large objects from /info; an empty dict if Swift refuses that."""
         with explained(self.store):
             url = self.identity.get_endpoint()
         try:
@@ -101,13 +104,13 @@ class Account:
         return f"{url.scheme}://{url.netloc}{signed}"
 
     def accepts(self, url: str) -> bool:
-        """Return whether Swift accepts the signature of a URL, whatever is there."""
+        """Return whether Swift accepts the signature of a URL, even if there is no such object."""
         with explained(self.store):
             return self.identity.status_of(url) != 401
 
     @staticmethod
     def status_of(error: StoreError) -> int:
-        """Return the status of the answer that the error was made of; 0 if there was no answer."""
+        """Return the HTTP status that caused the error; 0 if there was no answer."""
         cause = error.__cause__
         return (cause.http_status or 0) if isinstance(cause, ClientException) else 0
 
@@ -126,7 +129,7 @@ class Account:
                 connection.close()
 
     def close(self) -> None:
-        """Close idle connections now, and the others when they come back."""
+        """Close idle connections now, and each lent connection when it is returned."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -162,7 +165,7 @@ class Body:
 
 class _Connection(swiftclient.Connection):
     def http_connection(self, url: str | None = None) -> tuple[Any, Any]:
-        """Return the parsed address and swiftclient's own HTTP connection, as swiftclient demands."""
+        """Return the parsed address and swiftclient's HTTP connection, which sends larger blocks."""
         parsed, connection = super().http_connection(url)
         connection.request_session.mount(f"{parsed.scheme}://", _LargeBlocks())
         return parsed, connection

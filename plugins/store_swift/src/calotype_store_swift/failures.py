@@ -1,4 +1,4 @@
-"""The map from what Swift, the identity service and the network answer to the contract's errors.
+"""The map from failures of Swift, the identity service and the network to the contract's errors.
 
 Reasons reach clients: they name options, never hosts, paths or credentials. The original error is chained.
 """
@@ -25,7 +25,7 @@ from calotype.stores import (
 from calotype.stores.toolkit import retry_after
 from calotype_store_swift.options import MISSING
 
-#: What swiftclient, keystoneauth1, or a body that is being read raises. requests' errors are OSErrors.
+#: The exceptions of swiftclient, keystoneauth1, and of reading a body. Those of requests are OSErrors.
 FAILURES = (ClientException, identity.ClientException, HTTPError, OSError)
 REFUSED = (
     "it refuses our credentials (options user and key, username and password, or application_credential_*)"
@@ -35,7 +35,10 @@ UNTRUSTED = "its TLS certificate cannot be verified (option ca_bundle)"
 
 @contextlib.contextmanager
 def explained(store: str, *, writing: bool = False) -> Iterator[None]:
-    """Convert failures into StoreErrors; `writing`: a 404 means that the container is missing."""
+    """Convert failures into StoreErrors.
+
+    `writing` is true if a 404 means that the container is missing.
+    """
     try:
         yield
     except FAILURES as error:
@@ -67,7 +70,7 @@ def _answer(store: str, status: int, headers: dict, writing: bool) -> StoreError
     if status == 401:
         return Misconfigured(store, REFUSED)
     if status == 403:
-        return Misconfigured(store, "its user may not do that (roles, or the container's ACL)")
+        return Misconfigured(store, "its user is not allowed to do this (check roles and container ACL)")
     if status == 404:
         return Misconfigured(store, MISSING) if writing else BlobNotFound(store, "there is no such object")
     if status in (409, 412):

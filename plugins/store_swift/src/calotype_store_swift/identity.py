@@ -25,7 +25,7 @@ class Identity:
         """Return the storage URL, account included.
 
         Raises:
-            EndpointNotFound: the catalogue has none for the region and interface of the options.
+            EndpointNotFound: the catalogue has no endpoint for the region and interface of the options.
         """
         options = self._options
         url = options.endpoint or self._session.get_endpoint(
@@ -40,7 +40,7 @@ class Identity:
         return self._session.get_token() or ""
 
     def invalidate(self) -> bool:
-        """Forget the token, and return True: another try is worthwhile.
+        """Forget the token, and return True, because another try is worthwhile.
 
         keystoneauth returns False to the second of two threads whose token was refused
         at the same time, and swiftclient would give up.

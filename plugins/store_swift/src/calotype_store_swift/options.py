@@ -37,7 +37,7 @@ class SwiftOptions(StoreOptions):
     application_credential_secret: SecretStr | None = Field(None, description="Version 3: its secret.")
     region: str | None = Field(None, description="The region whose object-store endpoint is used.")
     interface: Literal["public", "internal", "admin"] = Field(
-        "public", description="Which of the catalogue's endpoints is used."
+        "public", description="The interface whose endpoint is used."
     )
     endpoint: str | None = Field(
         None,
@@ -49,7 +49,7 @@ class SwiftOptions(StoreOptions):
         None,
         description="A file of CA certificates for Swift and the identity service; default: certifi's.",
     )
-    verify: bool = Field(True, description="Whether TLS certificates are verified.")
+    verify: bool = Field(True, description="Verify TLS certificates; false is for tests.")
     container: str = Field(
         "calotype",
         pattern=r"^[A-Za-z0-9._-]{1,200}$",

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class SwiftReader(ResumingReader):
-    """The bytes of an object from `offset` on, `length` at most, pinned to the ETag of the first answer."""
+    """A reader of at most `length` bytes from `offset`. All requests use the first answer's ETag."""
 
     def __init__(self, account: Account, container: str, name: str, offset: int, length: int | None):
-        """Open it; StoreErrors as `Store.get`, with status 416 if the object ends before `offset`."""
+        """Open the object; raises what `Store.get` raises, with status 416 if it ends before `offset`."""
         self._account = account
         self._container = container
         self._name = name
@@ -25,7 +25,7 @@ class SwiftReader(ResumingReader):
         super().__init__(account.store, offset, end, account.options.retries)
 
     def open(self) -> Reader:
-        # Without Range, swiftclient would resume by itself, and not notice another object.
+        # Without Range, swiftclient would resume by itself, and would not notice a replaced object.
         headers = {"Range": f"bytes={self.position}-{'' if self.end is None else self.end - 1}"}
         first = self._first
         if first and first.get("etag"):

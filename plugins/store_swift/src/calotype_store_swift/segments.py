@@ -43,9 +43,9 @@ def md5_of(part: Part) -> str:
 
 
 class PartBody:
-    """A part as the body of a request, followed by the `rest` of its source as it comes.
+    """A part as the body of a request, followed by the `rest` of its source as it arrives.
 
-    It can be sent again as long as only the part was read.
+    The request can be sent again as long as only bytes of the part were read.
     """
 
     def __init__(self, store: str, part: Part, rest: Parts | None = None):
@@ -55,7 +55,7 @@ class PartBody:
         self._position = 0
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes, b"" at the end. What the source raises is let through."""
+        """Return the next bytes, b"" at the end. Exceptions of the source pass through."""
         data, start = self._part.data, self._position
         if start >= self._part.size:
             block = self._rest.read(size) if self._rest else b""
@@ -67,17 +67,18 @@ class PartBody:
         return block
 
     def tell(self) -> int:
-        """Return how many bytes were read."""
+        """Return the number of bytes that were read."""
         return self._position
 
     def seek(self, position: int, /) -> None:
-        """Go back to the start.
+        """Go back to a position in the part, to send the request again.
 
         Raises:
-            Unavailable: bytes after the part have been sent, and are gone.
+            Unavailable: bytes after the part have been sent, and cannot be read again.
         """
         if self._position > self._part.size:
-            raise Unavailable(self._store, "it broke off, and the sent bytes are gone", retry_after=1)
+            reason = "the connection broke, and the bytes already sent cannot be read again"
+            raise Unavailable(self._store, reason, retry_after=1)
         if not isinstance(self._part.data, bytearray):
             self._part.data.seek(position)
         self._position = position

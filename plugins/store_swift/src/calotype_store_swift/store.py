@@ -58,7 +58,7 @@ class SwiftStore(Store[SwiftOptions]):
         self._manifest_max: int | None = None
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
-        """Open an object, SLO or DLO; as `Store.get`."""
+        """Open an object, which may be an SLO or a DLO; see `Store.get`."""
         key = self._key(location)
         if length == 0:
             self._head(key)
@@ -76,9 +76,9 @@ class SwiftStore(Store[SwiftOptions]):
         return None if length is None else int(length)
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
-        """Store a source; as `Store.add`.
+        """Store a source; see `Store.add`.
 
-        While one upload of a key is running in this process, others of the same key are Duplicates, because
+        While one upload of a key is running in this process, others of the same key raise Duplicate, because
         Swift's own `If-None-Match` does not decide a race.
         """
         location = self.locate(key)
@@ -95,7 +95,7 @@ class SwiftStore(Store[SwiftOptions]):
                 self._adding.discard(key)
 
     def delete(self, location: str) -> None:
-        """Remove an object and its static segments; of a DLO only the manifest, because it is not ours."""
+        """Remove an object and its static segments. Of a DLO, which others made, remove only the manifest."""
         self._remove(self._key(location))
 
     def discard(self, key: str) -> None:
@@ -117,14 +117,14 @@ class SwiftStore(Store[SwiftOptions]):
         return self._account.temp_url(self._container(key), key, expires)
 
     def blobs(self) -> Iterator[Blob]:
-        """Yield the objects whose names are keys. The size of an SLO is that of its segments."""
+        """Yield the objects whose names are keys. The size of an SLO is the total size of its segments."""
         for shard in self._shards():
             for entry in self._account.listing(self.options.container + shard):
                 if KEY.fullmatch(entry["name"]):
                     yield Blob(PREFIX + entry["name"], entry["bytes"], _time(entry))
 
     def attempts(self) -> Iterator[Blob]:
-        """Yield the keys that have segments and no object, with the bytes of all their segments."""
+        """Yield each key that has segments but no object, with the total size of its segments."""
         for shard in self._shards():
             entries = self._account.listing(f"{self.options.container}_segments{shard}")
             for key, group in itertools.groupby(entries, lambda entry: entry["name"].partition("/")[0]):
@@ -139,7 +139,7 @@ class SwiftStore(Store[SwiftOptions]):
         account.for_each(lambda name: account.call("put_container", name), self._all())
 
     def check(self) -> None:
-        """Send a HEAD for every container, and try the TempURL key; as `Store.check`."""
+        """Send a HEAD for every container, and try the TempURL key; see `Store.check`."""
         account = self._account
         try:
             account.for_each(lambda name: account.call("head_container", name), self._all())
@@ -162,7 +162,7 @@ class SwiftStore(Store[SwiftOptions]):
     def _account(self) -> Account:
         with self._lock:
             if self._opened is None:
-                # Its libraries take 11 MiB, which a process without a Swift store need not have.
+                # Its libraries take 11 MiB, so a process that never uses the store does not load them.
                 from calotype_store_swift.account import Account
 
                 self._opened = Account(self.name, self.options)
@@ -199,7 +199,7 @@ class SwiftStore(Store[SwiftOptions]):
             yield from segment_sizes(first, size, self._most_segments())
 
     def _most_segments(self) -> int:
-        """Return how many segments a manifest may have. /info is read once."""
+        """Return the maximum number of segments in a manifest. Read /info only once."""
         if self._manifest_max is None:
             limits = self._account.slo_limits()
             self._manifest_max = int(limits.get("max_manifest_segments", MANIFEST_MAX))

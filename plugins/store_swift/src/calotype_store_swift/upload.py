@@ -2,12 +2,13 @@
 
 A source that fits into one segment is sent in one PUT. So is a source of a known length up to
 `single_object_max`, whose bytes are passed on as they arrive. Any other is sent in segments, several at a
-time, named `<key>/<attempt>/<n>`, which Swift removes by itself after `segment_ttl`. Then follows the
-manifest, and at last the expiry of every segment is removed; only then is the upload done. If the process
-crashes earlier, the rest expires or `discard` finds it; no acknowledged upload ever expires.
+time, named `<key>/<attempt>/<n>`, which Swift removes by itself after `segment_ttl`. Afterwards the manifest
+is written, and finally the expiry of every segment is removed; only then does the upload succeed. If the
+process crashes earlier, the segments expire or `discard` removes them. No acknowledged upload ever expires.
 
-`If-None-Match: *` protects an older object. If the answer to a PUT is lost, a retry meets the bytes of the
-first try. The name of the attempt, kept in the object's metadata, tells these from another object.
+`If-None-Match: *` protects an older object. If the answer to a PUT is lost, a retry finds the bytes of the
+first try. The name of the attempt, kept in the object's metadata, shows that the object belongs
+to this attempt.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ class Upload:
         self._in_doubt = False
 
     def run(self, source: Reader, length: int | None, sizes: Iterator[int]) -> Stored:
-        """Store the source, of that length if it is known, in segments of those sizes if necessary.
+        """Store the source, in segments of these sizes if necessary; `length` is None if it is unknown.
 
         Raises:
-            Duplicate, StoreFull, Unavailable: as `Store.add`.
+            Duplicate, StoreFull, Unavailable: see `Store.add`.
         """
         options = self._options
         limits = PartLimits(
@@ -119,7 +120,7 @@ class Upload:
             raise
 
     def _ours(self) -> dict[str, str] | None:
-        """Return the object's headers, if this attempt made it."""
+        """Return the object's headers if this attempt created the object, otherwise None."""
         held = self._account.find(self._place.container, self._place.key)
         return held if held is not None and held.get(ATTEMPT.lower()) == self._attempt else None
 

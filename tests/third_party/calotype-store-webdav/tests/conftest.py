@@ -1,4 +1,4 @@
-"""The driver is tested from its sources: it is not among the project's own distributions."""
+"""The driver is tested from its sources, because it is not one of the project's own distributions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def nginx_dav() -> Iterator[Mapping[str, str]]:
 
 @pytest.fixture
 def options(nginx_dav: Mapping[str, str]) -> dict[str, str]:
-    """The options, as ini text, that lead to a collection there."""
+    """Return the options of a store in that nginx, as the text of ini keys."""
     return {
         "url": f"{nginx_dav['NGINX_DAV_URL']}/images",
         "username": nginx_dav["NGINX_DAV_USER"],

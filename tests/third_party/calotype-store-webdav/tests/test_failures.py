@@ -1,4 +1,4 @@
-"""Failures of a WebDAV server: each has a sentence without host or password, and leaves nothing."""
+"""Failures of a WebDAV server: each is reported without host or password, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Make = Callable[..., WebdavStore]
 
 @pytest.fixture
 def make(options: dict[str, str]) -> Iterator[Make]:
-    """make(**options): a store of that collection, which is there; closed at the end."""
+    """Return a function that makes stores for one existing collection. They are closed at the end."""
     made = []
 
     def make_store(**other: object) -> WebdavStore:
@@ -39,7 +39,7 @@ def make(options: dict[str, str]) -> Iterator[Make]:
 
 @pytest.fixture
 def proxy(options: dict[str, str]) -> Iterator[FaultProxy]:
-    """A proxy before nginx that fails on demand."""
+    """A proxy in front of nginx that fails on demand."""
     server = urlsplit(options["url"])
     with FaultProxy(server.hostname, server.port) as running:
         yield running
@@ -47,7 +47,7 @@ def proxy(options: dict[str, str]) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def through(proxy: FaultProxy, make: Make) -> WebdavStore:
-    """A store that goes through the proxy."""
+    """A store whose requests go through the proxy."""
     return make(url=f"{proxy.url}/dav/images", read_timeout=5)
 
 

@@ -39,11 +39,11 @@ class Options(options.Options):
     """The options `extension.guestbook.*`."""
 
     keep: Seconds = Field(86400, gt=0, description="How long an entry is kept, in seconds.")
-    interval: Seconds = Field(60, gt=0, description="Seconds between two looks for old entries.")
+    interval: Seconds = Field(60, gt=0, description="Time between two searches for old entries, in seconds.")
 
 
 class Guestbook(Resource):
-    """/guestbook"""
+    """The resource at /guestbook."""
 
 
 def show(context: Guestbook, request: Request) -> Response:
@@ -54,7 +54,7 @@ def show(context: Guestbook, request: Request) -> Response:
 
 
 def write(context: Guestbook, request: Request) -> Response:
-    """POST /guestbook: one more entry."""
+    """POST /guestbook: add an entry."""
     text = read_document(request)
     if not isinstance(text, str) or not 0 < len(text) <= 255:
         raise InvalidRequest("An entry is a text of 1 to 255 characters.")
@@ -65,7 +65,7 @@ def write(context: Guestbook, request: Request) -> Response:
 
 
 def includeme(config: Configurator) -> None:
-    """Hang /guestbook under the root."""
+    """Add /guestbook below the root, with its views."""
     config.add_child(Root, "guestbook", Guestbook)
     config.add_error_form("guestbook", errors.json_document)
     config.add_view(show, context=Guestbook, method="GET", permission=policy.LIST)
@@ -73,7 +73,7 @@ def includeme(config: Configurator) -> None:
 
 
 def work(service: Any, options: Options) -> Iterable[Work]:
-    """Return the work that the guestbook does beside requests."""
+    """Return the guestbook's work in the background."""
 
     def forget() -> bool:
         oldest = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=options.keep)

@@ -22,7 +22,7 @@ from calotype.stores.toolkit import ResumingReader, key_of
 
 SCHEME = "dav:"
 BLOCK = 1 << 20
-#: Reasons for statuses.
+#: HTTP status -> the reason in the error.
 REASONS = {
     401: "it refuses our credentials (set username and password)",
     403: "it does not allow this (set username and password; check the server's rights)",
@@ -57,7 +57,7 @@ class WebdavOptions(StoreOptions):
 
 
 class WebdavStore(Store[WebdavOptions]):
-    """One pool of connections for all threads."""
+    """Images in one collection. All threads share one pool of connections."""
 
     Options = WebdavOptions
     capabilities = Capability.WRITE | Capability.DELETE | Capability.RANGES
@@ -77,11 +77,11 @@ class WebdavStore(Store[WebdavOptions]):
         )
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
-        """Open the file, or a range of it. Beyond its end there are no bytes."""
+        """Open the file, or a range of it, which is empty beyond the end of the file."""
         return WebdavReader(self, self._folder(location) + "image", offset, length)
 
     def size(self, location: str) -> int | None:
-        """Return the size that HEAD reports."""
+        """Return the size that HEAD reports, None if it reports none."""
         length = self.ask("HEAD", self._folder(location) + "image", 200).headers.get("Content-Length")
         return int(length) if length and length.isdecimal() else None
 
@@ -95,7 +95,7 @@ class WebdavStore(Store[WebdavOptions]):
             target = urlsplit(self._base).path + f"{folder}image"
             self.ask("MOVE", f"{folder}part", 201, 204, Destination=target, Overwrite="F")
             return Stored(SCHEME + key, self.size(SCHEME + key))
-        except BaseException:  # even an interrupted upload leaves nothing
+        except BaseException:  # an interrupted upload leaves nothing, either
             with contextlib.suppress(StoreError):
                 self.ask("DELETE", folder, 200, 204)
             raise
@@ -122,13 +122,13 @@ class WebdavStore(Store[WebdavOptions]):
         return key_of(self.name, location, SCHEME) + "/"
 
     def _claim(self, folder: str) -> None:
-        """Create the image's collection. 405 means that it exists, or that the server does not know MKCOL."""
+        """Create the image's collection. A 405 means that it exists, or that there is no MKCOL."""
         if self.ask("MKCOL", folder, 201, 405).status == 405:
             self._see(folder, REASONS[405])
             raise Duplicate(self.name, "the key is taken")
 
     def _see(self, folder: str, otherwise: str) -> None:
-        """Check that a collection exists. A server that lists none answers 403 or 405 for an existing one."""
+        """Check that a collection exists: a server that cannot list it answers 403 or 405."""
         try:
             self.ask("HEAD", folder, 200, 204, 403, 405)
         except BlobNotFound as error:
@@ -137,7 +137,7 @@ class WebdavStore(Store[WebdavOptions]):
     def ask(
         self, method: str, path: str, *expected: int, body: Reader | None = None, **headers: str
     ) -> urllib3.BaseHTTPResponse:
-        """Send one request. The caller must read the body of a GET's answer, and close it."""
+        """Send one request. The caller must read and close the answer to a GET."""
         try:
             answer = self._pool.request(
                 method,
@@ -162,7 +162,7 @@ class WebdavStore(Store[WebdavOptions]):
 
 
 class WebdavReader(ResumingReader):
-    """The bytes of a file; after a break, the server must still have the same file under the same ETag."""
+    """A reader of a file. After a broken connection, it resumes only if the ETag is unchanged."""
 
     broken = (broken.HTTPError,)
 
@@ -187,7 +187,7 @@ class WebdavReader(ResumingReader):
             self.end = self.position
         elif "Range" in wanted and not begins.startswith(f"bytes {self.position}-"):
             answer.close()
-            raise Unavailable(self.store, "it does not answer ranges as asked")
+            raise Unavailable(self.store, "it does not answer with the requested range")
         elif "Content-Length" in answer.headers:
             self.end = self.position + int(answer.headers["Content-Length"])
         return answer

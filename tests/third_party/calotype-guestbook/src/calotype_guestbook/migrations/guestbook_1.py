@@ -1,4 +1,4 @@
-"""The entries."""
+"""Create the table of entries."""
 
 import sqlalchemy as sa
 from alembic import op
