@@ -218,8 +218,8 @@ def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
     ("text", "said"),
     [
         ("/x/${data", "'${data' has no closing }: add it, or write $${ for a plain ${"),
-        ("${env:}", "'${env:}' names no environment variable: write one behind the colon"),
-        ("${file:}", "'${file:}' names no file: write one behind the colon"),
+        ("${env:}", "'${env:}' names no environment variable: write one after the colon"),
+        ("${file:}", "'${file:}' names no file: write one after the colon"),
         ("${file:/proc}", "'${file:/proc}' needs the file /proc, which cannot be read (Is a directory): "),
         ("${file:/nowhere/x}", "'${file:/nowhere/x}' needs the file /nowhere/x, which does not exist: "),
         (
