@@ -38,7 +38,7 @@ class Options(BaseModel):
 
 
 def written(value: object) -> str:
-    """Return the text of a value in the form of the ini file: `true` for True, `10MiB` for a ByteSize of 10485760."""
+    """Return a value as text for an ini file: `true` for True, `10MiB` for a ByteSize of 10485760."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, ByteSize):

@@ -64,20 +64,17 @@ class Settings(BaseModel):
     external_sources: Literal["admin", "everyone"] = Field(
         "admin",
         description="Who may name an external source of bytes: a location, copy-from, a download to import. "
-        "The default is admin, because a URL makes this server send a request inside its own "
-        "network.",
+        "The default is admin, because a URL makes this server send a request inside its own network.",
     )
 
     dialects: tuple[str, ...] = Field(
         ("v1", "v2"),
-        description="Versions of the API to serve beside the classic one at /images. v1: Images v1. v2: "
-        "Images v2.",
+        description="APIs to serve beside the classic one at /images. v1: Images v1. v2: Images v2.",
     )
     extensions: tuple[str, ...] = Field(
         (),
         description="Names of extensions to switch on. An extension with an `extension.NAME.` key is on too, "
-        "and so is metadefs if it is installed. `extension.NAME.enabled = false` switches an "
-        "extension off.",
+        "and so is metadefs if it is installed. `extension.NAME.enabled = false` switches an extension off.",
     )
 
     public_endpoint: str | None = Field(
@@ -93,8 +90,7 @@ class Settings(BaseModel):
         "https://dashboard.example.com. *: any origin, which `identity = none` refuses. Unset: none.",
     )
     cors_methods: tuple[str, ...] = Field(
-        ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
-        description="Methods that pages of these origins may use.",
+        ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), description="Methods that these pages may use."
     )
     cors_headers: tuple[str, ...] = Field(
         (
@@ -108,8 +104,7 @@ class Settings(BaseModel):
             "x-image-meta-*",
             "x-openstack-*",
         ),
-        description="Headers that pages of these origins may send. NAME* stands for all headers that begin "
-        "with NAME.",
+        description="Headers that these pages may send. NAME* stands for every header with this prefix.",
     )
     database_url: SecretStr = Field(
         ...,
@@ -130,9 +125,7 @@ class Settings(BaseModel):
         description="Seconds that a request waits for a free database connection before it gets 503.",
     )
     busy_timeout: Seconds = Field(
-        5,
-        ge=0,
-        description="Seconds that a write waits for a lock held by another write before it gets 503.",
+        5, ge=0, description="Seconds that a write waits for a lock held by another write before it gets 503."
     )
     database_timeout: Seconds = Field(
         15,
@@ -152,8 +145,7 @@ class Settings(BaseModel):
     )
 
     metrics: bool = Field(
-        False,
-        description="Serve /metrics to everybody who can reach it; set `calotype.admin_listen` too.",
+        False, description="Serve /metrics to everybody who can reach it; set `calotype.admin_listen` too."
     )
     admin_listen: Place | None = Field(
         None,
@@ -164,8 +156,7 @@ class Settings(BaseModel):
     image_size_cap: Size = Field(
         ByteSize(1 << 40),
         ge=1,
-        description="Maximum size of an image, so that one upload cannot fill a store unnoticed. Larger "
-        "uploads are refused.",
+        description="Maximum size of an image, so that one upload cannot fill a store unnoticed.",
     )
     inspection: Literal["enforce", "record", "off"] = Field(
         "enforce",
@@ -175,8 +166,7 @@ class Settings(BaseModel):
     virtual_size_cap: Size | None = Field(
         ByteSize(64 << 40),
         ge=1,
-        description="Maximum size of the disk that an image declares. An image of a few KiB can declare "
-        "exabytes.",
+        description="Maximum size of the disk that an image declares: a few KiB can declare exabytes.",
     )
     project_bytes: Size | None = Field(
         None, ge=0, description="Maximum bytes of all images of a project together. Unset: no limit."
@@ -186,8 +176,7 @@ class Settings(BaseModel):
     )
     staging_store: str | None = Field(
         None,
-        description="The store for bytes that a client stages before it imports them. "
-        "Unset: the default store.",
+        description="The store for bytes that a client stages before an import. Unset: the default store.",
     )
     max_tags: int = Field(128, ge=0, description="Maximum number of tags of an image, as in other services.")
     max_members: int = Field(
@@ -196,22 +185,19 @@ class Settings(BaseModel):
     max_properties: int = Field(
         70,
         ge=0,
-        description="Maximum number of properties of an image. The classic API and v1 show up to 70 in "
-        "headers.",
+        description="Maximum properties of an image. The classic API and v1 show up to 70 in headers.",
     )
     max_property_bytes: Size = Field(
         ByteSize(65536),
         ge=1,
         description="Maximum bytes of a property's value. The default has room for nova's "
-        "`block_device_mapping` of many volumes. The classic API and v1 show up to 8,000 bytes "
-        "in a header.",
+        "`block_device_mapping` of many volumes. The classic API and v1 show up to 8,000 bytes in a header.",
     )
     max_metadata_bytes: Size = Field(
         ByteSize(262144),
         ge=1,
         description="Maximum bytes of all properties of an image together, including their names. The "
-        "classic API and v1 show up to 32 KiB in headers, and report how many properties they "
-        "omit.",
+        "classic API and v1 show up to 32 KiB in headers, and report how many properties they omit.",
     )
     list_limit: int = Field(
         1000, ge=1, description="Maximum number of images in one page of a list; `marker` continues the list."
@@ -220,8 +206,7 @@ class Settings(BaseModel):
         ByteSize(1 << 20),
         ge=1,
         description="Maximum bytes of documents in one page of a v2 list. A larger page ends early, after at "
-        "least one document, and has a `next` link. Most clients ask for pages of 25 images, "
-        "about 25 KiB.",
+        "least one document, and has a `next` link. Most clients ask for pages of 25 images, about 25 KiB.",
     )
     lease: Seconds = Field(
         60,
@@ -238,8 +223,7 @@ class Settings(BaseModel):
     job_threads: int = Field(
         2,
         ge=0,
-        description="Maximum concurrent jobs (copies, imports) of one process. 0: only other processes run "
-        "jobs.",
+        description="Maximum concurrent jobs (copies, imports) of a process. 0: other processes run them.",
     )
     job_patience: Seconds = Field(
         3600,
@@ -289,19 +273,15 @@ class Settings(BaseModel):
     )
     container_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"),
-        description="Container formats that an image may be declared as. Select and add formats as in "
-        "`calotype.disk_formats`.",
+        description="Container formats that an image may be declared as, in the syntax of the disk formats.",
     )
     md5: bool = Field(
-        True,
-        description="Compute MD5 (`checksum`, ETag) beside SHA-256, because today's clients compare it.",
+        True, description="Compute MD5 (`checksum`, ETag) beside SHA-256, because today's clients compare it."
     )
 
     # Not settings: `calotype.config.section` adds these.
     data_dir: Path | None = Field(
-        None,
-        exclude=True,
-        description="The ini file's variable of that name: the default directory for files.",
+        None, exclude=True, description="The ini file's variable data_dir: the directory for files."
     )
     ini_file: Path | None = Field(None, exclude=True, description="The file that these settings come from.")
     secret_files: tuple[Path, ...] = Field(
@@ -354,8 +334,7 @@ class Settings(BaseModel):
         """
         if self.tokens_file is None and self.data_dir is None:
             raise SettingsError(
-                "calotype.identity = tokens needs a file of tokens: set calotype.tokens_file, "
-                "or data_dir in [DEFAULT]"
+                "calotype.identity = tokens has no file of tokens: set calotype.tokens_file or data_dir"
             )
         path = self.tokens_file or Path(self.data_dir or "") / "tokens.json"
         if not path.is_absolute():
