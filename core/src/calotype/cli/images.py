@@ -61,6 +61,6 @@ def sweep(settings: Settings) -> None:
             swept = service.lifecycle.sweep(once=True)
             ended, removed, failed = ended + swept.ended, removed + swept.removed, failed + swept.failed
             more = swept.full
-    click.echo(f"{ended} uploads ended, {removed} blobs removed, {failed} left for another time")
+    click.echo(f"{ended} uploads ended, {removed} blobs removed, {failed} left for a later sweep")
     if failed:
         raise click.exceptions.Exit(1)
