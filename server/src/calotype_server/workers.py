@@ -58,9 +58,9 @@ class Slot:
 class Workers(ThreadedTaskDispatcher):
     """waitress's threads, of which a limited number read bodies from clients.
 
-    Uploads need slots, and so do documents, which are bodies of another type than octets. For each slot taken
-    there is one more thread, so that `threads` stay free for other requests. While a worker waits for a slow
-    client or for a backend of the application, another thread replaces it. Threads stay once started.
+    Uploads need slots, and so do documents, which are bodies whose type is not octet-stream. For each slot
+    taken there is one more thread, so that `threads` stay free for other requests. While a worker waits for a
+    slow client or for a backend of the application, another thread replaces it. Threads run until `shutdown`.
     """
 
     def __init__(self, settings: ServerSettings):
