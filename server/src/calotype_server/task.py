@@ -5,7 +5,7 @@ The WSGI environment has these keys beside those of WSGI (the README documents t
 - `calotype_server.release_worker`: within `with environ[...]():` the application waits for a backend.
   Meanwhile another worker replaces this one, and another request may read its body.
 - `calotype_server.expect_document`: call it when the body is a document, whatever its Content-Type.
-- `calotype_server.set_caller`: call it with the name of the caller, because workers are divided among callers.
+- `calotype_server.set_caller`: call it with the caller's name, because workers are divided among callers.
 - `calotype_server.is_admin`: True if the request came through the admin listener. The key is missing if there
   is no such listener.
 
