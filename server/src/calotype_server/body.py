@@ -109,7 +109,7 @@ class SocketReader:
         """Return the next line, without its CRLF.
 
         Raises:
-            MalformedBody: it has more than `limit` bytes.
+            MalformedBody: the line has more than `limit` bytes.
         """
         while (end := self._held.find(b"\r\n", self._at, self._at + limit + 2)) < 0:
             if len(self._held) - self._at >= limit + 2:

@@ -36,7 +36,7 @@ class Waiting:
 
 
 class Callers:
-    """The callers of tokens; all threads share this."""
+    """The known callers, by token. All threads share an instance."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Caller] = {}

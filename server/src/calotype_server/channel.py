@@ -83,7 +83,7 @@ class Channel(HTTPChannel):
         return request.caller
 
     def set_caller(self, name: str) -> None:
-        """Attribute later requests with the token of the running one to the named caller."""
+        """Attribute later requests with the running request's token to the named caller."""
         self.server.task_dispatcher.callers.learn(self.requests[0].token, name)
 
     def service(self) -> None:

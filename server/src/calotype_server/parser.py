@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SINGLE = frozenset(
     {b"host", b"content-length", b"content-type", b"transfer-encoding", b"x-auth-token", b"expect"}
 )
-#: How many CR and LF may precede a request: old clients send a line end after a body.
+#: Maximum number of CR and LF before a request: old clients send a line end after a body.
 _BLANK = 8
 
 _FIRST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.[01]")

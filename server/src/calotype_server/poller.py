@@ -14,7 +14,7 @@ from waitress import wasyncore
 
 
 class Poller(dict[int, Any]):
-    """The map from descriptors to their dispatchers that wasyncore fills, with epoll behind it."""
+    """The map from descriptors to dispatchers that wasyncore fills. It watches them with epoll."""
 
     def __init__(self) -> None:
         super().__init__()

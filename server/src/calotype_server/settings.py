@@ -61,7 +61,7 @@ class Setting(Generic[T]):
         """Return the value of a setting from a plain value or its text.
 
         Raises:
-            ValueError: it is not valid; the message says what it must be.
+            ValueError: the value is not valid; the message says what a valid value is.
         """
         read = self.kind(value)
         if isinstance(read, (int, float)) and read < self._least:

@@ -29,7 +29,7 @@ class Slots:
 
     most: int
     kept: int
-    #: How many slots are taken, in all and by each caller.
+    #: The number of taken slots, in all and by each caller.
     taken: int = 0
     _taken: Counter[Caller] = field(default_factory=Counter)
     #: The waiting requests by caller. The caller who has waited longest comes first.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HALF_LIFE = 2.0
 #: Seconds of used processor time above which a caller is heavy: a third of a core, continuously.
 _HEAVY = 1.0
-#: How many requests of a heavy caller run at once while others send requests.
+#: Maximum concurrent requests of a heavy caller while other callers send requests.
 _FEW = 2
 #: Seconds of used processor time below which a caller is forgotten.
 _FORGOTTEN = 0.01
@@ -180,7 +180,7 @@ class Turns:
         return self._accounts.setdefault(caller, _Account())
 
     def _choose(self, now: float) -> Caller:
-        """Return the next caller: one who has waited for too long, or else the one who used least."""
+        """Return the next caller: who has waited for too long, or else has used the least processor time."""
         callers = list(self._next(now))
         first = min(callers, key=lambda caller: self._waiting[caller].waits_since())
         if now - self._waiting[first].waits_since() > _PATIENCE:

@@ -49,7 +49,7 @@ class Slot:
             self.workers.take(self.slots, self.caller)
 
     def become_document(self) -> None:
-        """Exchange the slot for one for documents."""
+        """Exchange the slot for a slot of the documents."""
         before, self.slots = self.slots, self.workers.documents
         self.workers.take(self.slots, self.caller)
         self.workers.leave(before, self.caller)
@@ -85,7 +85,7 @@ class Workers(ThreadedTaskDispatcher):
         self._queue(task)
 
     def _queue(self, task: Channel) -> None:
-        """Queue as waitress does, but without a log line each time that no thread is idle."""
+        """Queue a request as waitress does, but without a log line each time that no thread is idle."""
         with self.lock:
             self.queue.append(task)
             self.queue_cv.notify()

@@ -17,7 +17,7 @@ from calotype.database.opening import open_database
 from calotype.extensions import branches_of, load_extensions
 from calotype.transfers.heartbeat import INTERVAL
 
-#: How long to wait for heartbeats, in seconds: longer than the interval between two of a process.
+#: Seconds to wait for a heartbeat: longer than the interval between two heartbeats of a process.
 _WATCH = INTERVAL + 5
 #: Age of a last heartbeat above which its process no longer serves, even if clocks differ by minutes.
 _STALE = datetime.timedelta(minutes=10)
@@ -109,7 +109,7 @@ def new_id(settings: Settings, yes: bool) -> None:
 @db.command()
 @takes_settings()
 def check(settings: Settings) -> None:
-    """Compare the database with the tables that this version needs. Exit status 1 if they differ."""
+    """Compare the database with the tables that this version needs. The exit status is 1 if they differ."""
     branches = branches_of(load_extensions(settings))
     with contextlib.closing(open_database(settings, makes_database=False)) as database:
         migrate.require_newest(database.engine, branches)

@@ -64,8 +64,8 @@ def fsck(settings: Settings, only: str | None, after: str, **planned: Any) -> No
 
     On a terminal a line shows the progress. Otherwise each problem is a JSON object on a line.
     The database keeps the problems as findings: see calotype-manage findings.
-    Exit status: 0 all is well, 1 a problem remains or the command could not run,
-    2 a store could not be checked.
+    The exit status is 0 if all is well, 1 if a problem remains or the command could not run, and 2 if a
+    store or an image could not be checked.
     """
     plan = Plan(**planned)
     if plan.agreed and not plan.repair:

@@ -111,7 +111,7 @@ class Quantity(click.ParamType):
 
 
 class Refusal(click.ClickException):
-    """Ends a command with one sentence on standard error and exit status 1."""
+    """An error that ends a command with one sentence on standard error and exit status 1."""
 
     def show(self, file: Any = None) -> None:
         """Print the sentence in the form of the server's messages."""
@@ -119,7 +119,7 @@ class Refusal(click.ClickException):
 
 
 class Mistyped(Refusal):
-    """Ends a command whose command line is wrong, with exit status 2."""
+    """An error in the command line, which ends the command with exit status 2."""
 
     exit_code = 2
 

@@ -51,8 +51,8 @@ def read_ini(ini: str) -> str:
     """Return the text of the ini file.
 
     Raises:
-        CommandLineError: there is no such file, or it is a directory.
-        SettingsError: it cannot be read.
+        CommandLineError: the path does not exist, or is a directory.
+        SettingsError: the file cannot be read.
     """
     try:
         return Path(ini).read_text()

@@ -23,7 +23,7 @@ def scrub() -> None:
 def show(settings: Settings) -> None:
     """Print the scrubber's progress in each store.
 
-    Exit status 1 if a copy is in quarantine, or if the scrubber has stopped in a store."""
+    The exit status is 1 if a copy is in quarantine, or if the scrubber has stopped in a store."""
     with ready_database(settings) as database:
         _show(database, database.scrubs.all())
 
@@ -32,7 +32,7 @@ def show(settings: Settings) -> None:
 @takes_settings()
 @click.option("--store", metavar="NAME", help="Check only this store.")
 def run(settings: Settings, store: str | None) -> None:
-    """Check the copies that are due, once. For use in cron.
+    """Check the copies that are due, once. Cron can run this.
 
     A copy is due once in calotype.scrub_period, and ten minutes after its upload at the earliest. Copies
     that are not due are not read; `calotype-manage fsck --deep` reads all of them. The configured rates

@@ -62,7 +62,7 @@ def stores(
     """Show the stores: driver, capabilities, options, state, and which database their places belong to.
 
     Warn about secrets and databases that other users of the machine could read or write.
-    Exit status 1 if a store or the database cannot be used, or a place belongs to another database.
+    The exit status is 1 if a store or the database cannot be used, or a place belongs to another database.
     """
     if claimed is None and (owner is not None or yes):
         raise click.UsageError("--from and --yes go with --claim NAME")

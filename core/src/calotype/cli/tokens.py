@@ -96,7 +96,9 @@ def show(settings: Settings) -> None:
 @token.command()
 @takes_settings(click.argument("token_id", metavar="ID"))
 def revoke(settings: Settings, token_id: str) -> None:
-    """Revoke a token by its id, which `list` shows, or by the token itself. It is refused within a second."""
+    """Revoke a token. ID is the id that `list` shows, or the token itself.
+
+    Requests with the token are refused within a second, without a restart."""
     file = _token_file(settings)
     if not file.path.exists():  # `revoke` would create the file's directory
         raise Refusal(_no_file(file))

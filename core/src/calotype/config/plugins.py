@@ -146,7 +146,7 @@ def _named_when_slow(label: str) -> Iterator[None]:
 
 
 class _Broken(Exception):
-    """Carries a failure out of stevedore, which would ignore it otherwise."""
+    """An exception that carries a failure out of stevedore, which would ignore it otherwise."""
 
 
 def _fail(manager: ExtensionManager[Any], entry: importlib.metadata.EntryPoint, error: BaseException) -> None:

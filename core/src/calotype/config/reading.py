@@ -46,7 +46,7 @@ class InvalidText(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How messages name the keys of a model.
+    """The words by which messages name the keys of a model.
 
     `noun` precedes each key, such as "option". `others` are keys that other code reads, which a
     hint about an unknown key may name. `source_of` returns the text that follows the value of a key in a
