@@ -124,7 +124,7 @@ def test_an_extension_that_is_missing_doubled_or_misnamed_is_refused(extend: Ins
     assert "extension.fases: no extension 'fases' is installed" in refused(extension__fases__word="x")
     assert "no dialect 'v3' is installed (installed: v1, v2)" in refused(calotype__dialects="v3")
     extend("Bad-Name", PLAIN)
-    assert "must have a name of lower-case letters" in refused(calotype__extensions="Bad-Name")
+    assert "must have a name of at most 31 lower-case letters" in refused(calotype__extensions="Bad-Name")
     extend("faces", PLAIN, distribution="calotype-other-faces")
     assert "extension 'faces' is installed more than once" in refused(calotype__extensions="faces")
 

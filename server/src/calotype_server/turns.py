@@ -180,7 +180,7 @@ class Turns:
         return self._accounts.setdefault(caller, _Account())
 
     def _choose(self, now: float) -> Caller:
-        """Return the next caller: who has waited for too long, or else has used the least processor time."""
+        """Return the caller who has waited for too long, or else the caller with the least processor time."""
         callers = list(self._next(now))
         first = min(callers, key=lambda caller: self._waiting[caller].waits_since())
         if now - self._waiting[first].waits_since() > _PATIENCE:
