@@ -70,7 +70,8 @@ def test_a_format_with_a_plus_is_added_to_the_known_ones():
     assert read(calotype__disk_formats="+root-tar").disk_formats == (*known, "root-tar")
     assert read(calotype__disk_formats="+raw").disk_formats == known
     for text in ("qcow3", "raw qcow3", "raw +"):
-        with pytest.raises(SettingsError, match=r"^calotype\.disk_formats: '\S+' (names no|is not a known) format"):
+        wrong = r"^calotype\.disk_formats: '\S+' (names no|is not a known) format"
+        with pytest.raises(SettingsError, match=wrong):
             read(calotype__disk_formats=text)
 
 

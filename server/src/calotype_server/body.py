@@ -87,7 +87,7 @@ class SocketReader:
         self._poll.register(connection, select.POLLIN)
         self._waited = 0.0
         self._got = 0
-        #: Seconds that are left for waits for the client.
+        #: Remaining seconds for waits for the client.
         self._left = math.inf
 
     @property

@@ -43,7 +43,7 @@ class Channel(HTTPChannel):
 
     #: True if a close must leave the client, which may still be sending, time to read the response.
     _lingers = False
-    #: The time.time() at which that time ends; None until the response is sent.
+    #: The time.time() at which the client's time to read ends; None until the response is sent.
     _linger_until: float | None = None
     _linger_bytes = LINGER_BYTES
     #: Bytes of files that this flush may still send.

@@ -152,7 +152,7 @@ def is_shared(place: tuple[str, int | None]) -> bool:
 
 @contextlib.contextmanager
 def _named(place: str) -> Iterator[None]:
-    """Name the place and a remedy if the server cannot listen there.
+    """Convert an OSError to a CannotListen that names the place and a remedy.
 
     Raises:
         CannotListen: the server cannot listen there.

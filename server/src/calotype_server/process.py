@@ -72,7 +72,7 @@ def _admin_settings(hooks: Hooks, settings: ServerSettings) -> ServerSettings | 
     """Return the settings of the admin listener; None if the application asks for none.
 
     Raises:
-        ServerSettingsError: its place is not valid, or is also one of the other listeners'.
+        ServerSettingsError: its place is not valid, or is also the place of another listener.
     """
     if not hooks.admin_listen:
         return None

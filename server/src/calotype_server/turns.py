@@ -90,8 +90,8 @@ class Turns:
     """The waiting requests, in place of waitress's queue. All methods but `released` need one lock.
 
     Args:
-        most: How many requests without a slot may run at once.
-        kept: How many more may run for callers who have none running.
+        most: Maximum concurrent requests without a slot.
+        kept: Additional concurrent requests for callers who have none running.
     """
 
     def __init__(self, most: int, kept: int):

@@ -24,7 +24,7 @@ from calotype.transfers.fsck.steps import Plan, Problem, Refused, Step
 
 #: A lower rate is a mistake: a number without a unit once meant MiB a second.
 _RATE = Quantity("rate", parse_size, 1024, ": write the unit, such as 100MiB for 100 MiB a second")
-#: The problems that mean that something could not be checked.
+#: The problems that keep a store or an image from being checked.
 _UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 
 
