@@ -103,7 +103,7 @@ def test_an_extension_that_is_off_is_not_even_imported(extend: Install) -> None:
         ("x = 1", "has no includeme(config)"),
         (PLAIN + "Options = dict", "not a subclass of calotype.config.options.Options"),
         (PLAIN + "MIGRATIONS = 'here'", "has MIGRATIONS that are not a Branch of the name 'faces'"),
-        (PLAIN + "work = 7", "has a work that is not a function"),
+        (PLAIN + "work = 7", "has an attribute `work` that is not a function"),
     ],
 )
 def test_a_broken_extension_is_refused_with_one_sentence_that_names_it(
@@ -124,7 +124,7 @@ def test_an_extension_that_is_missing_doubled_or_misnamed_is_refused(extend: Ins
     assert "extension.fases: no extension 'fases' is installed" in refused(extension__fases__word="x")
     assert "no dialect 'v3' is installed (installed: v1, v2)" in refused(calotype__dialects="v3")
     extend("Bad-Name", PLAIN)
-    assert "must have a name of lower-case letters" in refused(calotype__extensions="Bad-Name")
+    assert "must have a name of at most 31 lower-case letters" in refused(calotype__extensions="Bad-Name")
     extend("faces", PLAIN, distribution="calotype-other-faces")
     assert "extension 'faces' is installed more than once" in refused(calotype__extensions="faces")
 
@@ -161,7 +161,10 @@ def test_an_extension_has_a_route_options_and_work_beside_requests(bench: Bench,
             "extension 'faces' (calotype-store-faces) failed",
         ),
         ("def includeme(config): raise SystemExit(3)", "failed with SystemExit"),
-        (GREETER.replace('"greeter"', '"faces"').replace('"greeting"', '"images"'), "cannot be put together"),
+        (
+            GREETER.replace('"greeter"', '"faces"').replace('"greeting"', '"images"'),
+            "cannot be used together",
+        ),
         (PLAIN + "def work(service, options): return [1/0]", "failed with ZeroDivisionError"),
     ],
 )

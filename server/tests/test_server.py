@@ -56,7 +56,7 @@ def test_an_error_in_the_check_of_deadlines_does_not_end_the_server(caplog):
 
     Faulty().maintenance(0)
 
-    assert "could not look at all deadlines" in caplog.text
+    assert "could not check all deadlines" in caplog.text
 
 
 def test_an_address_counts_for_itself_and_in_ipv6_for_its_network():

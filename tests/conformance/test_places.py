@@ -214,7 +214,7 @@ def test_a_new_database_is_refused_a_full_store_until_the_place_is_taken_over(
     server.stop()
 
     shown = fresh.manage("stores", "--claim", "main", "--from", owner, "--yes")
-    assert "It holds 1 blobs of 31 bytes together; 0 of them belong to images of this database." in shown
+    assert "It holds 1 blobs with 31 bytes in all; 0 of them belong to images of this database." in shown
     assert image["id"] in shown
     assert serve(running, fresh).upload(b"new")["store"] == "main"
     assert "its place belongs to store 'main' of database" in first.refusal()
@@ -244,7 +244,7 @@ def test_a_full_place_without_a_marker_is_served_with_a_warning_and_repaired_onl
     assert "Aborted" in site.manage("stores", "--claim", "main", status=1)
 
     shown = site.manage("stores", "--claim", "main", "--yes")
-    assert "It holds 3 blobs of 44 bytes together; 2 of them belong to images of this database." in shown
+    assert "It holds 3 blobs with 44 bytes in all; 2 of them belong to images of this database." in shown
     site.manage("fsck", "--repair", "--window=0")
     assert not any(orphan["id"] in location for location in kind.held())
     assert kind.marker()
@@ -322,7 +322,7 @@ def test_a_database_with_a_new_id_can_claim_the_places_of_the_old_one(
     assert "Aborted" in site.manage("db", "new-id", status=1)
     said = site.manage("db", "new-id", "--yes")
 
-    assert f"The database is database {old}." in said
+    assert f"The database's id is {old}." in said
     assert said.splitlines()[-1].startswith(f"{old} -> ")
     assert old in site.refusal()
     shown = site.manage("stores", "--claim", "main", "--from", old, "--yes")

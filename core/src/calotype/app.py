@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two checks for a job that another process has recorded.
 _JOB_INTERVAL = 1
-#: Seconds between two checks whether a scrubber has copies to read; while it has, it continues at once.
+#: Seconds between two checks for copies that a scrubber must read. While copies are due, it does not wait.
 _SCRUB_INTERVAL = 300
 
 
@@ -163,7 +163,7 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
 
 
 def _warn_of_no_filter(settings: Settings) -> None:
-    """Log a warning if `identity = keystone` has no filter before the application, so that all get 401."""
+    """Log a warning if `identity = keystone` has no filter in the pipeline to check tokens."""
     if settings.identity != "keystone" or settings.ini_file is None:
         return
     ini = configparser.ConfigParser(interpolation=None, strict=False)
@@ -256,7 +256,7 @@ def open_service(settings: Settings, *, makes_database: bool) -> Service:
     """Return the parts that the settings name; nothing is connected yet.
 
     Args:
-        makes_database: As for `open_database`.
+        makes_database: True to create a missing SQLite database, as in `open_database`.
 
     Raises:
         SettingsError, ConfigurationError: one of the parts cannot be made.
@@ -287,8 +287,8 @@ def open_stores(settings: Settings) -> Catalog:
     """Return the stores that the settings name.
 
     Raises:
-        ConfigurationError: one cannot be built, or a setting names a store that there is not. The message
-            begins with the place in the ini file.
+        ConfigurationError: a store cannot be built, or a setting names a store that does not exist. The
+            message begins with the place in the ini file.
     """
     try:
         catalog = build_catalog(
@@ -306,7 +306,7 @@ def open_stores(settings: Settings) -> Catalog:
             unknown = ConfigurationError(name, f"calotype.{key} names it, but there is no such store{hint}")
             unknown.place = located(settings.ini_file, f"calotype.{key}")
             raise unknown
-        if key == "staging_store":  # the catalog warns about the other one
+        if key == "staging_store":  # the catalog warns about the default store
             log.warning("calotype.%s names the store '%s', which is off: %s", key, name, catalog.off[name])
     return catalog
 

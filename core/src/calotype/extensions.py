@@ -5,7 +5,7 @@ An extension is a module with `includeme(config)`. It may also have
 - `Options`, a subclass of `calotype.config.options.Options`: the keys `extension.NAME.*` of the ini file.
   In `includeme`, `config.extension_options("NAME")` returns them;
 - `MIGRATIONS`, a `calotype.database.migrate.Branch` with the extension's name: its tables;
-- `work(service, options)`, which returns its `Work` beside requests.
+- `work(service, options)`, which returns the extension's `Work` beside requests.
 
 A dialect is an extension of the group `calotype.dialects`. See docs/writing-an-extension.md.
 """
@@ -37,7 +37,7 @@ EXTENSION = Kind("extension", "calotype.extensions")
 
 #: The extensions that are on wherever they are installed, because clients of v2 expect them.
 _ON_BY_DEFAULT = ("metadefs",)
-#: The option that the core reads for every extension: whether it is on.
+#: The option that switches an extension on or off. The core reads it for every extension.
 _ENABLED = "enabled"
 #: The form of an extension's name, which is part of ini keys and of the name of its version table.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
@@ -63,7 +63,8 @@ def load_extensions(settings: Settings) -> list[Extension]:
     """Load the dialects and extensions that are on: dialects first, both in the order of the settings.
 
     Raises:
-        SettingsError: one is missing or broken, or has an invalid option; the message names it and the key.
+        SettingsError: an extension is missing or broken, or an option is invalid. The message names the
+            extension and the key.
     """
     dialects = [
         _load(settings, DIALECT, name, "calotype.dialects") for name in dict.fromkeys(settings.dialects)
@@ -72,7 +73,7 @@ def load_extensions(settings: Settings) -> list[Extension]:
 
 
 def branches_of(extensions: Iterable[Extension]) -> list[Branch]:
-    """Return the branches of migrations of a service with these extensions, the core's first."""
+    """Return the core's branch of migrations, followed by those of the extensions."""
     return [CORE, *(one.migrations for one in extensions if one.migrations is not None)]
 
 
@@ -80,7 +81,7 @@ def mount(config: Configurator, extensions: Sequence[Extension]) -> None:
     """Include the extensions in the application.
 
     Raises:
-        SettingsError: one has failed, or two of them conflict.
+        SettingsError: an extension has failed, or two extensions conflict.
     """
     options = {one.name: one.options for one in extensions}
     config.add_directive("extension_options", lambda _, name: options[name])
@@ -91,14 +92,14 @@ def mount(config: Configurator, extensions: Sequence[Extension]) -> None:
         config.commit()
     except ConfigurationError as error:
         names = ", ".join(one.name for one in extensions)
-        raise SettingsError(f"the extensions {names} cannot be put together: {one_line(error)}") from error
+        raise SettingsError(f"the extensions {names} cannot be used together: {one_line(error)}") from error
 
 
 def work_of(extensions: Iterable[Extension], service: Any) -> Iterator[Work]:
-    """Yield the work of the extensions beside requests.
+    """Yield the work that the extensions do beside requests.
 
     Raises:
-        SettingsError: one has failed.
+        SettingsError: an extension has failed.
     """
     for extension in extensions:
         if extension.work is not None:
@@ -151,7 +152,9 @@ def _check(plugin: Plugin) -> None:
     module = plugin.target
     owner = f"{plugin.kind.word} '{plugin.name}' (of {plugin.distribution} {plugin.version})"
     if not _NAME.fullmatch(plugin.name):
-        raise PluginError(f"{owner} must have a name of lower-case letters, digits and _, at most 31")
+        raise PluginError(
+            f"{owner} must have a name of at most 31 lower-case letters, digits and _, with a letter first"
+        )
     if not callable(getattr(module, "includeme", None)):
         raise PluginError(f"{owner} has no includeme(config)")
     options = getattr(module, "Options", Options)
@@ -161,7 +164,7 @@ def _check(plugin: Plugin) -> None:
     if migrations is not None and not (isinstance(migrations, Branch) and migrations.name == plugin.name):
         raise PluginError(f"{owner} has MIGRATIONS that are not a Branch of the name '{plugin.name}'")
     if not callable(getattr(module, "work", list)):
-        raise PluginError(f"{owner} has a work that is not a function")
+        raise PluginError(f"{owner} has an attribute `work` that is not a function")
 
 
 @contextlib.contextmanager

@@ -135,7 +135,7 @@ def test_an_owner_that_cannot_be_kept_is_an_error_and_nothing_changes(shared: Pa
     before = tokens.path.read_bytes()
 
     refused = add_as(OTHER, OTHER, tokens.path)
-    assert f"belongs to user {SERVICE} and group {GROUP}, and would not any more" in refused.stderr
+    assert f"belongs to user {SERVICE} and group {GROUP}, which a new file would not keep" in refused.stderr
     assert tokens.path.read_bytes() == before
     assert (owner(tokens.path), mode(tokens.path)) == ((SERVICE, GROUP), 0o666)
     assert sorted(path.name for path in shared.iterdir()) == [".tokens.json.lock", "tokens.json"]

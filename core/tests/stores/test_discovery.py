@@ -83,7 +83,8 @@ def test_a_driver_that_two_distributions_bring_is_refused(install):
     install("tape", distribution="other-tape")
 
     assert (
-        refused("tape") == "store 'tape': driver 'tape' is installed more than once, by acme-tape, other-tape"
+        refused("tape") == "store 'tape': driver 'tape' is installed more than once, by acme-tape, "
+        "other-tape: uninstall all but one"
     )
 
 

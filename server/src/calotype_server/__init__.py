@@ -1,7 +1,7 @@
 """A WSGI server for large bodies: a thin layer over waitress that serves any WSGI application.
 
-It adds a strict parser, bodies that stream, files that are sent by sendfile, a deadline for everything that a
-client may be slow at, and a shutdown that lets running requests finish.
+It adds a strict parser, bodies that stream, files that are sent by sendfile, deadlines for slow clients, and
+a shutdown that lets running requests finish.
 """
 
 from calotype_server.errors import CannotListen, ServerError, ServerSettingsError

@@ -24,7 +24,7 @@ from calotype_server.settings import ServerSettings
 CHUNK_LINE = 256
 #: Maximum bytes of all trailers, which are checked and dropped.
 TRAILERS = 4096
-#: Bytes to read when the application asks for fewer, or when a line of the framing comes next.
+#: Bytes to request from the socket if the application asks for fewer, or for a line of the framing.
 READ_AHEAD = 65536
 
 #: Possessive quantifiers, so that a line matches in one way only, without backtracking.
@@ -40,7 +40,7 @@ class RequestTimeout(Error):
 
 
 class BodyError(ClientDisconnected, OSError):
-    """The rest of the body will not arrive. `answer` is sent if the application does not handle this."""
+    """The rest of the body will not arrive. `answer` is sent if the application does not handle the error."""
 
     answer: Error = BadRequest("The body is incomplete")
 
@@ -50,9 +50,9 @@ class ClientGone(BodyError, ConnectionError):
 
 
 class ClientTooSlow(BodyError, TimeoutError):
-    """The client sends nothing, or too few bytes a second."""
+    """The client sends nothing, or too few bytes per second."""
 
-    answer = RequestTimeout("The body came too slowly")
+    answer = RequestTimeout("The body arrived too slowly")
 
 
 class MalformedBody(BodyError):
@@ -87,12 +87,12 @@ class SocketReader:
         self._poll.register(connection, select.POLLIN)
         self._waited = 0.0
         self._got = 0
-        #: How many more seconds to wait for the client.
+        #: Remaining seconds for waits for the client.
         self._left = math.inf
 
     @property
     def rest(self) -> bytes:
-        """The bytes that were received and not read."""
+        """The bytes that were received but not read."""
         return self._held[self._at :]
 
     def read(self, most: int) -> bytes:
@@ -109,7 +109,7 @@ class SocketReader:
         """Return the next line, without its CRLF.
 
         Raises:
-            MalformedBody: it has more than `limit` bytes.
+            MalformedBody: the line has more than `limit` bytes.
         """
         while (end := self._held.find(b"\r\n", self._at, self._at + limit + 2)) < 0:
             if len(self._held) - self._at >= limit + 2:
@@ -139,7 +139,7 @@ class SocketReader:
             return got
 
     def limit(self, seconds: float) -> None:
-        """Wait for the client for at most so many more seconds in all."""
+        """Limit the total time of further waits for the client to `seconds`."""
         self._left = seconds
 
     def _wait(self) -> None:
@@ -150,22 +150,22 @@ class SocketReader:
         spent = time.monotonic() - began
         self._left -= spent
         if self._left <= 0:
-            raise ClientTooSlow("the body was not there in time")
+            raise ClientTooSlow("the body did not arrive in time")
         if not came:
-            raise ClientTooSlow("no bytes came")
+            raise ClientTooSlow("no bytes arrived")
         self._waited += spent
         if self._waited >= window:
             if self._got < self._settings.min_rate * self._waited:
-                raise ClientTooSlow("too few bytes came")
+                raise ClientTooSlow("too few bytes arrived")
             self._waited, self._got = 0.0, 0
 
 
 class RequestBody(io.RawIOBase):
-    """The body of one request, of a known length or in chunks. Its reads raise BodyError if it breaks off."""
+    """The body of one request, of a known length or in chunks. Reads raise BodyError if it breaks off."""
 
     def __init__(self, wire: SocketReader, length: int | None, longest: int):
         """Read `length` bytes from the wire; if it is None, chunks of at most `longest` bytes in all."""
-        #: Whether the whole body was read, with its trailers.
+        #: True once the whole body and its trailers have been read.
         self.finished = length == 0
         self._wire = wire
         self._chunked = length is None
@@ -181,11 +181,11 @@ class RequestBody(io.RawIOBase):
 
     @property
     def broken(self) -> bool:
-        """Whether a read has raised BodyError."""
+        """True if a read has raised BodyError."""
         return self._failure is not None
 
     def limit(self, seconds: float) -> None:
-        """Raise ClientTooSlow once waiting for the client has taken so many more seconds in all."""
+        """Raise ClientTooSlow once further waits for the client have taken `seconds` in all."""
         self._wire.limit(seconds)
 
     def readable(self) -> bool:
@@ -209,7 +209,7 @@ class RequestBody(io.RawIOBase):
             raise
 
     def readinto(self, buffer: Any) -> int:
-        """Read into a buffer, and return how many bytes."""
+        """Read into a buffer, and return the number of bytes."""
         block = self.read(len(buffer))
         buffer[: len(block)] = block
         return len(block)
@@ -229,7 +229,7 @@ class RequestBody(io.RawIOBase):
 
     def _next_chunk(self) -> None:
         if self._behind_chunk and self._wire.readline(0):
-            raise MalformedBody("a chunk does not end where it said")
+            raise MalformedBody("a chunk does not end at its announced size")
         line = _CHUNK_LINE.fullmatch(self._wire.readline(CHUNK_LINE))
         if line is None:
             raise MalformedBody("a chunk's size is malformed")

@@ -1,7 +1,7 @@
 """Callers: the senders of requests, as far as the server knows them before the application runs.
 
 The application names the caller of a token after it has checked the token. From then on, requests with this
-token count as that caller's. All others count as their address's, so a client gains nothing by inventing
+token count as that caller's. Other requests count as their address's, so a client gains nothing by inventing
 tokens.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from calotype_server.channel import Channel
 
-#: How many tokens are remembered; the oldest are forgotten first.
+#: Maximum number of remembered tokens; the oldest are forgotten first.
 _MOST = 10_000
 
 
@@ -29,14 +29,14 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A connection whose request waits, and since when, by time.monotonic()."""
+    """A connection with a waiting request. `since` is the time.monotonic() at which the wait began."""
 
     task: Channel
     since: float
 
 
 class Callers:
-    """The callers of tokens; all threads share this."""
+    """The known callers, by token. All threads share an instance."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Caller] = {}

@@ -25,7 +25,7 @@ from calotype_server.task import Task
 
 #: Bytes of files sent on one connection before other connections get their turn.
 TURN = 1 << 20
-#: Bytes that a client whose body was refused may still send before it reads the response.
+#: If a body was refused: how many further bytes the server drops before it closes the connection.
 LINGER_BYTES = 1 << 18
 
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN, errno.ECONNABORTED})
@@ -41,22 +41,23 @@ class Channel(HTTPChannel):
     parser_class = RequestParser
     task_class = Task
 
-    #: Whether a close must leave the client time to read the response, because it may still be sending.
+    #: True if a close must leave the client, which may still be sending, time to read the response.
     _lingers = False
-    #: When that time ends; None until everything is sent.
+    #: The time.time() at which the client's time to read ends; None until the response is sent.
     _linger_until: float | None = None
     _linger_bytes = LINGER_BYTES
     #: Bytes of files that this flush may still send.
     _turn = 0
-    #: Bytes given to the kernel; how many of them the client had acknowledged at the last check; and
-    #: since when it has acknowledged no more, although some are pending.
+    #: Number of bytes given to the kernel.
     _sent = 0
+    #: How many of them the client had acknowledged at the last check.
     _taken = -1
+    #: The time.time() since which this number has not changed although bytes are pending.
     _taken_since = 0.0
 
     @cached_property
     def counts_as(self) -> str:
-        """The address against whose limit the connection counts."""
+        """The address whose limit of connections includes this connection."""
         return counted_as(self.addr[0])
 
     # -- reading
@@ -82,7 +83,7 @@ class Channel(HTTPChannel):
         return request.caller
 
     def set_caller(self, name: str) -> None:
-        """Attribute later requests with the token of the running one to the named caller."""
+        """Attribute later requests with the running request's token to the named caller."""
         self.server.task_dispatcher.callers.learn(self.requests[0].token, name)
 
     def service(self) -> None:
@@ -113,7 +114,7 @@ class Channel(HTTPChannel):
             yield
 
     def expect_document(self) -> None:
-        """Treat the body of the running request as a document, because the application says so."""
+        """Treat the body of the running request as a document. The application calls this."""
         request = self.requests[0]
         if request.body is not None and request.slot is not None and not request.is_document:
             request.is_document = True
@@ -214,13 +215,13 @@ class Channel(HTTPChannel):
 
     @property
     def busy(self) -> bool:
-        """Whether a request or its response is in progress."""
+        """True while a request or its response is in progress."""
         return bool(
             self.requests or self.request is not None or self.total_outbufs_len or self.close_when_flushed
         )
 
     def enforce_deadlines(self, now: float) -> None:
-        """Cut the connection if its client is late; `now` is in time.time()."""
+        """Cut the connection if its client has missed a deadline. `now` is a time.time()."""
         if not self.total_outbufs_len:
             self._taken_since = now  # there is nothing to acknowledge
         if self._linger_until is not None:
@@ -239,7 +240,7 @@ class Channel(HTTPChannel):
             self.cut()
 
     def _is_stalled(self, now: float) -> bool:
-        """Return whether the client has acknowledged nothing for too long, as the kernel says."""
+        """Return whether the client has acknowledged nothing for too long, according to the kernel."""
         taken = self._sent - _unacknowledged(self.socket)
         if taken != self._taken:
             self._taken, self._taken_since = taken, now
@@ -262,7 +263,7 @@ def _unacknowledged(connection: socket.socket) -> int:
 
 
 def counted_as(address: str) -> str:
-    """Return the address to count: itself, or in IPv6 its /64, because one host has a whole such network."""
+    """Return the address that counts: in IPv6 its /64, because one host has the whole network."""
     if ":" not in address:
         return address
     number = ipaddress.IPv6Address(address.partition("%")[0])

@@ -1,7 +1,7 @@
-"""The end of the process, which comes in time even if something hangs.
+"""End the process in time, even if something hangs.
 
-A call of the application may never return, nor may the end of its threads, for some of which Python waits at
-exit. So from the signal on, a thread watches the time.
+A call of the application may never return, and Python waits at exit for threads that may never end. So from
+the signal on, a thread watches the time.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import NoReturn
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which the kernel ends the process if this module could not, because writing to the log blocks
-#: or a library does not release the interpreter's lock.
+#: Seconds after the deadline at which the kernel ends the process if this module could not: writing to the
+#: log may block, or a library may not release the interpreter's lock.
 KERNEL_WAITS = 5
 _NAME = "deadline"
 _STDLIB = sysconfig.get_path("stdlib")
@@ -37,7 +37,7 @@ class Deadline(threading.Thread):
         self.start()
 
     def within(self, seconds: float) -> None:
-        """End the process within so many seconds. A later call can only shorten the time."""
+        """End the process within `seconds`. A later call can only shorten the time."""
         self._at = min(self._at, time.monotonic() + seconds)
         signal.alarm(math.ceil(self._at - time.monotonic()) + KERNEL_WAITS)
         self._set.set()
@@ -58,7 +58,7 @@ def end_now(status: int) -> NoReturn:
 
 
 def running(since: Collection[threading.Thread] = ()) -> list[str]:
-    """Return each other thread by name and function, unless it only runs the standard library.
+    """Return the name and function of each other thread; omit threads that only run the standard library.
 
     Args:
         since: Threads to leave out.

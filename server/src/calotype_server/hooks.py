@@ -1,7 +1,7 @@
-"""What an application may ask of the server beyond WSGI; the README documents it.
+"""The settings and callbacks that an application can give the server beyond WSGI: see the README.
 
-An application asks by its attribute `calotype_server`: an object with any of the attributes of `Hooks`, which
-may be the application itself. For single requests, there are keys in the WSGI environment: see `task`.
+They are attributes of the object that the application's attribute `calotype_server` names, which may be the
+application itself. For single requests, there are keys in the WSGI environment: see `task`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 #: The attribute by which an application is found behind filters.
 ATTRIBUTE = "calotype_server"
-#: How many objects are searched for it at most.
+#: Maximum number of objects that are searched for the attribute.
 _FILTER_PARTS = 200
 
 
@@ -23,12 +23,13 @@ def _do_nothing() -> None:
 
 @dataclass(frozen=True)
 class Hooks:
-    """The requests of one application to the server."""
+    """The settings and callbacks that an application gives the server."""
 
     #: A sentence that says why no other machine may reach the application. If set, the server listens on
     #: loopback addresses only, and leaves the headers of proxies to the application.
     loopback_only: str | None = None
-    #: One more place to listen at, HOST:PORT or unix:PATH, whose requests the application can recognize.
+    #: An additional place to listen at, HOST:PORT or unix:PATH. The environment of each request has
+    #: `calotype_server.is_admin`, which is True if the request arrived there.
     admin_listen: str | None = None
     #: Called before the first request and after the last one.
     start_serving: Callable[[], object] = _do_nothing
@@ -36,7 +37,7 @@ class Hooks:
 
 
 def hooks_of(app: Any) -> Hooks:
-    """Return what an application asks for, even if it stands behind filters."""
+    """Return the settings and callbacks of an application, even if filters stand before it."""
     asking = getattr(_behind_filters(app), ATTRIBUTE, None)
     asked = {field.name: getattr(asking, field.name, None) for field in fields(Hooks)}
     return Hooks(**{name: value for name, value in asked.items() if value is not None})

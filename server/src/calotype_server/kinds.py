@@ -1,4 +1,4 @@
-"""The kinds of settings: functions that read a plain value, or its text, and raise ValueError for another."""
+"""The kinds of settings: functions that parse a value or its text. Invalid input raises ValueError."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def seconds(value: Any) -> float:
 
 
 def flag(value: Any) -> bool:
-    """Read a boolean; refuse other texts, which waitress's own cast would take for false."""
+    """Read a boolean.
+
+    Any other text raises ValueError, because waitress's own cast would read it as false.
+    """
     text = str(value).strip().lower()
     if text not in _TRUE | _FALSE:
         raise ValueError("must be true or false")
@@ -48,12 +51,12 @@ def flag(value: Any) -> bool:
 
 
 def names(value: str | Iterable[str]) -> tuple[str, ...]:
-    """Read names, given as text with blanks between them or one by one."""
+    """Read names from text with blanks between them, or from an iterable of names."""
     return tuple(value.split() if isinstance(value, str) else value)
 
 
 def addresses(value: str | Iterable[str]) -> frozenset[str]:
-    """Read IP addresses, given as `names` are."""
+    """Read IP addresses, in the forms that `names` reads."""
     try:
         return frozenset(str(ipaddress.ip_address(address)) for address in names(value))
     except ValueError:
@@ -80,7 +83,7 @@ def proxy(value: Any) -> str | None:
 
 
 def proxy_headers(value: str | Iterable[str]) -> set[str]:
-    """Read names of headers that proxies set, given as `names` are."""
+    """Read names of headers that proxies set, in the forms that `names` reads."""
     found = {name.lower() for name in names(value)}
     others = KNOWN_PROXY_HEADERS - {"forwarded"}
     if found != {"forwarded"} and not found <= others:

@@ -19,34 +19,34 @@ from calotype_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
-#: Connections accepted in one turn of the loop: enough for a burst, and few enough to delay nobody for long.
+#: Connections accepted in one turn of the loop: enough for a burst, and few enough for a short turn.
 _RUSH = 64
 _CURES = {
     errno.EADDRINUSE: ". Another process listens there: end it, or choose another port",
     errno.EADDRNOTAVAIL: ". It is not an address of this machine: choose one of its own",
-    errno.EACCES: ". Only root may: choose a port above 1023, or a directory that this user may write to",
+    errno.EACCES: ". Ports below 1024 need root: choose a higher port, or a directory that is writable",
     errno.ENOENT: ". Its directory does not exist: create it first",
 }
 
 
 class Listener(BaseWSGIServer):
-    """The differences of both kinds of listening socket from waitress's."""
+    """A listening socket with this server's limits: the base class of both kinds."""
 
     adj: ServerSettings
     active_channels: dict[int, Channel]
     task_dispatcher: Workers
 
     channel_class = Channel
-    #: Whether this is the server's admin listener; None when the server has none.
+    #: True for the server's admin listener, False for others; None if the server has no admin listener.
     is_admin: bool | None = None
-    #: Whether the server is about to end.
+    #: True once the server has begun to shut down.
     ending = False
     _has_accepted = False
     _refused = 0
 
     @property
     def address(self) -> str:
-        """Its address as a URL."""
+        """The listener's address as a URL."""
         if self.family == socket.AF_UNIX:
             return f"unix:{self.effective_port}"
         host = f"[{self.effective_host}]" if ":" in self.effective_host else self.effective_host
@@ -67,7 +67,7 @@ class Listener(BaseWSGIServer):
                 break
 
     def accept(self) -> tuple[socket.socket, Any] | None:
-        """Accept one connection; close it if its address already has enough of them."""
+        """Accept one connection; close it if its address has reached its limit."""
         accepted = super().accept()
         if accepted is None:
             return None
@@ -87,18 +87,20 @@ class Listener(BaseWSGIServer):
         return sum(channel.counts_as == counts_as for channel in self.active_channels.values()) >= most
 
     def maintenance(self, now: float) -> None:
-        """Check every deadline. An error there is logged, because it must not end the loop."""
+        """Check every deadline. Log an error instead of raising it, because it must not end the loop."""
         try:
             self._check_all(now)
         except Exception:
-            log.exception("could not look at all deadlines")
+            log.exception("could not check all deadlines")
 
     def _check_all(self, now: float) -> None:
         for channel in list(self.active_channels.values()):
             channel.enforce_deadlines(now)
         self.task_dispatcher.look_after()
         if self._refused:
-            log.warning("refused %d connections from addresses that have enough", self._refused)
+            log.warning(
+                "refused %d connections from addresses at their connections_per_address", self._refused
+            )
             self._refused = 0
 
 
@@ -135,7 +137,7 @@ def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers
 
 
 def is_shared(place: tuple[str, int | None]) -> bool:
-    """Return whether another process listens at a place, where `reuse_port` lets several do so."""
+    """Return whether another process listens at a place that `reuse_port` lets several processes share."""
     host, port = place
     if not port:
         return False
@@ -150,10 +152,10 @@ def is_shared(place: tuple[str, int | None]) -> bool:
 
 @contextlib.contextmanager
 def _named(place: str) -> Iterator[None]:
-    """Name the place and a remedy if the server cannot listen there.
+    """Convert an OSError to a CannotListen that names the place and a remedy.
 
     Raises:
-        CannotListen: it cannot.
+        CannotListen: the server cannot listen there.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """A request parser that refuses ambiguous requests, and leaves bodies that should stream to the worker.
 
 waitress's parser is lenient where two programs may read one request differently: it joins headers that may
-occur only once, serves HTTP/0.9, and unfolds lines. Here each of these gets 400, and ends the connection.
+occur only once, serves HTTP/0.9, and unfolds lines. Here each such request gets 400, and the connection ends.
 
 waitress drops every header with `_` in its name, because it could pass for another header. Here `_` counts as
 `-` in names with one of the prefixes that the setting `underscore_headers` lists.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SINGLE = frozenset(
     {b"host", b"content-length", b"content-type", b"transfer-encoding", b"x-auth-token", b"expect"}
 )
-#: How many CR and LF may precede a request: old clients send a line end after a body.
+#: Maximum number of CR and LF before a request: old clients send a line end after a body.
 _BLANK = 8
 
 _FIRST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.[01]")
@@ -61,24 +61,24 @@ class RequestParser(HTTPRequestParser):
     expect_continue: bool
     #: The body, if a worker reads it from the connection.
     body: RequestBody | None = None
-    #: Whether a worker must read the body from the connection.
+    #: True if a worker must read the body from the connection.
     streamed = False
     #: The slot that the worker holds while it reads the body.
     slot: Slot | None = None
-    #: Whether the client waits for `100 Continue` before it sends the body.
+    #: True if the client waits for `100 Continue` before it sends the body.
     wants_continue = False
-    #: Whether the body is a document, such as JSON, and not octets. Documents are small, so they arrive soon.
+    #: True if the body is a document, such as JSON, and not octets. Documents are small, so they arrive soon.
     is_document = False
     #: The sender, once the request is complete.
     caller: Caller | None = None
     #: The bytes that arrived with the head of a streamed request: its body, or the first part of it.
     surplus = b""
-    #: Takes the bytes that were read from the connection and do not belong to the body.
+    #: A function that gets the bytes that were read from the connection after the body.
     behind: Callable[[bytes], None] | None = None
 
     def __init__(self, adj: ServerSettings):
         super().__init__(adj)
-        #: When its first byte arrived, by time.time().
+        #: The time.time() at which the request's first byte arrived.
         self.started = time.time()
         self._blank = 0
 
@@ -104,12 +104,12 @@ class RequestParser(HTTPRequestParser):
 
     @property
     def reads_body(self) -> bool:
-        """Whether a worker must read the body from the connection."""
+        """True if a worker must read the body from the connection."""
         return self.streamed and self.error is None
 
     @property
     def is_upload(self) -> bool:
-        """Whether a worker must read a body that is not a document."""
+        """True if a worker must read a body that is not a document."""
         return self.reads_body and not self.is_document
 
     @property
@@ -120,7 +120,7 @@ class RequestParser(HTTPRequestParser):
 
     @property
     def deadline(self) -> float:
-        """When the request must be complete, by time.time()."""
+        """The time.time() by which the request must be complete."""
         settings = self.adj
         end: float = self.started + settings.header_timeout
         if self.is_document:
@@ -175,14 +175,14 @@ class RequestParser(HTTPRequestParser):
         return io.BufferedReader(self.body, READ_AHEAD)
 
     def close(self) -> None:
-        """End the request, and hand the bytes that came behind its body to `behind`."""
+        """End the request, and pass the bytes that arrived after its body to `behind`."""
         super().close()
         if self.body is not None and self.behind is not None:
             self.behind(self.body.rest)
 
 
 def _is_octets(media_type: str) -> bool:
-    """Return whether a Content-Type is that of octets, as a missing one is."""
+    """Return whether a Content-Type means octets. A missing one does."""
     return media_type.partition(";")[0].strip().lower() in ("", "application/octet-stream")
 
 
@@ -196,7 +196,7 @@ def _check_line(line: bytes, prefixes: tuple[bytes, ...], seen: dict[bytes, byte
     is_prefixed = name.lower().startswith(prefixes)  # the prefix itself has no `_`
     if is_prefixed or (lowered in _SINGLE and b"_" not in name):
         if lowered in seen:
-            raise ParsingError(f"Header {lowered[:80].decode('latin-1')} came twice")
+            raise ParsingError(f"Header {lowered[:80].decode('latin-1')} occurs twice")
         seen[lowered] = value
     return (lowered if is_prefixed else name) + b": " + value
 
@@ -205,7 +205,7 @@ def _check_framing(is_1_1: bool, headers: dict[bytes, bytes]) -> None:
     """Refuse a head that is ambiguous about where the request ends or which host it is for."""
     length, encoding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
     if encoding is not None and (length is not None or not is_1_1):
-        raise ParsingError("Transfer-Encoding stands beside Content-Length, or in HTTP/1.0")
+        raise ParsingError("Transfer-Encoding occurs with Content-Length, or in HTTP/1.0")
     codings = [] if encoding is None else [coding.strip(b" \t").lower() for coding in encoding.split(b",")]
     if b"" in codings or codings.count(b"chunked") > 1:
         raise ParsingError("Transfer-Encoding is invalid")

@@ -14,13 +14,13 @@ from waitress import wasyncore
 
 
 class Poller(dict[int, Any]):
-    """The map from descriptors to their dispatchers that wasyncore fills, with epoll behind it."""
+    """The map from descriptors to dispatchers that wasyncore fills. It watches them with epoll."""
 
     def __init__(self) -> None:
         super().__init__()
         self._epoll = select.epoll()
-        #: The events that each descriptor is watched for. Those without any are not watched, because epoll
-        #: would report their hang-up for ever.
+        #: The events that each descriptor is watched for. Descriptors without events are not watched,
+        #: because epoll would report their hang-up for ever.
         self._interest: dict[int, int] = {}
         self._to_ask: set[int] = set()
 
@@ -31,7 +31,7 @@ class Poller(dict[int, Any]):
     def __delitem__(self, descriptor: int) -> None:
         super().__delitem__(descriptor)
         self._to_ask.discard(descriptor)
-        self._watch(descriptor, 0)  # closing is not enough while a worker has a duplicate
+        self._watch(descriptor, 0)  # a worker's duplicate keeps a closed descriptor in epoll
 
     def turn(self, timeout: float) -> None:
         """Handle the events that have happened, or the first ones within `timeout` seconds."""
@@ -46,8 +46,8 @@ class Poller(dict[int, Any]):
 
     def _ask(self, descriptor: int) -> None:
         dispatcher = self[descriptor]
-        # First, because a worker that ends between the two wakes the loop, which must ask again then.
-        # Listeners and triggers have no requests; they are asked in each turn.
+        # Look at `requests` before the events. If a worker ends in between, the connection is asked again in
+        # the next turn. Listeners and triggers have no `requests`, so they are asked in each turn.
         if not getattr(dispatcher, "requests", True):
             self._to_ask.discard(descriptor)
         flags = select.EPOLLIN | select.EPOLLPRI if dispatcher.readable() else 0

@@ -23,23 +23,23 @@ log = logging.getLogger(__name__)
 #: Options of glibc's mallopt. M_ARENA_MAX: with the default of an arena for each thread, no thread reuses
 #: memory that another one has freed, and eight uploads take 15 MiB more. M_MMAP_THRESHOLD: larger blocks,
 #: such as parts of uploads, are returned to the system when they are freed. M_TRIM_THRESHOLD: smaller ones
-#: are kept until so many bytes are free, because returning each block of an upload would cost time.
+#: are kept until 4 MiB are free, because returning each block of an upload would cost time.
 _MALLOC_OPTIONS = {-8: 2, -3: 1 << 20, -1: 4 << 20}
 #: Seconds for which a thread may hold the interpreter's lock while others wait for it. A short request takes
-#: the lock some ten times. With Python's default of 5 ms, it would wait that long each time while another
+#: the lock about ten times. With Python's default of 5 ms, it would wait that long each time while another
 #: request computes.
 _SWITCH_INTERVAL = 0.0005
 
 
 def serve(app: WSGIApplication, settings: ServerSettings) -> None:
-    """Serve until SIGTERM or SIGINT, and do what the application asks for by its hooks.
+    """Serve until SIGTERM or SIGINT, with the settings and callbacks of the application's hooks.
 
     The first signal lets running requests finish; a second one ends the process at once. After the first one
     the process ends within `drain_timeout` + `end_timeout` seconds: see `ending`.
 
     Raises:
-        ServerError: it cannot start. It is not SystemExit, because Pyramid's pserve takes that for the end of
-            a server that has served.
+        ServerError: the server cannot start. SystemExit is not used, because Pyramid's pserve treats it as
+            the normal end of a server.
     """
     before = threading.enumerate()  # such as pserve's own, which watches files for --reload
     hooks = hooks_of(app)
@@ -72,7 +72,7 @@ def _admin_settings(hooks: Hooks, settings: ServerSettings) -> ServerSettings | 
     """Return the settings of the admin listener; None if the application asks for none.
 
     Raises:
-        ServerSettingsError: its place is not valid, or is also one of the other listeners'.
+        ServerSettingsError: its place is not valid, or is also the place of another listener.
     """
     if not hooks.admin_listen:
         return None

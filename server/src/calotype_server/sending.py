@@ -1,4 +1,4 @@
-"""Files that the kernel sends: `wsgi.file_wrapper` gives a real file to the socket by sendfile."""
+"""Files that the kernel sends: `wsgi.file_wrapper` sends a regular file by sendfile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from waitress.buffers import ReadOnlyFileBasedBuffer
 
-#: Errors of sendfile for a kind of file or socket that it cannot take.
+#: Errors of sendfile for a kind of file or socket that it does not support.
 _CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSOCK})
 
 
@@ -26,7 +26,7 @@ class FilePart:
 
 
 class FileBuffer(ReadOnlyFileBasedBuffer):
-    """waitress's file wrapper, whose `get` names the bytes of a real file instead of reading them."""
+    """waitress's file wrapper, whose `get` returns a FilePart of a regular file instead of its bytes."""
 
     _descriptor: int | None = None
     _offset = 0
@@ -52,7 +52,7 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
         return FilePart(self, self.remain if numbytes < 0 else min(numbytes, self.remain))
 
     def skip(self, numbytes: int, allow_prune: int = 0) -> None:
-        """Record that so many bytes were sent."""
+        """Record that `numbytes` bytes were sent."""
         if self._descriptor is None:
             super().skip(numbytes, allow_prune)
         else:
@@ -65,7 +65,7 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
         Raises:
             OSError: the connection or the file failed.
         """
-        descriptor = cast(int, self._descriptor)  # `get` names parts of real files only
+        descriptor = cast(int, self._descriptor)  # `get` returns parts of regular files only
         try:
             sent = os.sendfile(socket, descriptor, self._offset, count)
         except BlockingIOError:
@@ -77,7 +77,7 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
             self._descriptor = None
             return 0
         if not sent:
-            raise OSError(errno.EIO, "the file was cut short while it was sent")
+            raise OSError(errno.EIO, "the file was truncated while it was sent")
         return sent
 
 

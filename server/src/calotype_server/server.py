@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _DRAINING = (
     "requests under way: %d; the server ends when they have ended, in %g seconds at the latest. "
-    "A second SIGTERM or Ctrl-C ends it at once, and them with it"
+    "A second SIGTERM or Ctrl-C ends it at once, together with these requests"
 )
 _SHARED = (
     "admin_listen: another process listens on %s:%d too, because of reuse_port. Either that "
@@ -43,7 +43,7 @@ class Server:
         self._sockets = Poller()
         self._workers = Workers(settings)
         self._ending = False
-        #: Held to wake the loop and to close the trigger for it. A signal handler may interrupt the holder.
+        #: The lock for waking the loop and closing its trigger. A signal handler may interrupt its holder.
         self._open = threading.RLock()
         try:
             self.listeners = list(listen(app, settings, self._sockets, self._workers))
@@ -80,7 +80,7 @@ class Server:
 
     @property
     def workers_left(self) -> bool:
-        """Whether a request still runs although the server is closed."""
+        """True if a request still runs although the server is closed."""
         return bool(self._workers.threads)
 
     def run(self) -> None:
@@ -127,7 +127,7 @@ class Server:
                     channel.cut()
             self._turn()
         if busy := sum(channel.busy for channel in self._channels()):
-            log.warning("ended %d requests that ran for too long", busy)
+            log.warning("ended %d requests that did not finish within drain_timeout", busy)
 
     def close(self) -> None:
         """Close every connection and end the workers; `run` must have ended."""

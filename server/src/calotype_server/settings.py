@@ -31,11 +31,11 @@ from calotype_server.kinds import (
 
 T = TypeVar("T")
 
-#: Where the server listens if no setting says otherwise.
+#: The default address to listen at.
 LISTEN = "127.0.0.1:9292"
 _LAST_PORT = 65535
 _WHERE = frozenset({"listen", "host", "port", "sockets", "unix_socket"})
-_EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing listens there by this
+_EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared, not listened at
 
 
 class _WrongPlace(ValueError):
@@ -61,7 +61,7 @@ class Setting(Generic[T]):
         """Return the value of a setting from a plain value or its text.
 
         Raises:
-            ValueError: it is not valid; the message says what it must be.
+            ValueError: the value is not valid; the message says what a valid value is.
         """
         read = self.kind(value)
         if isinstance(read, (int, float)) and read < self._least:
@@ -83,44 +83,48 @@ class ServerSettings(Adjustments):
     document_threads = Setting(
         count,
         32,
-        "Further workers for documents: streamed bodies of another type than octet-stream.",
+        "Further workers for documents: streamed bodies whose type is not octet-stream.",
         least=1,
     )
     kept_threads = Setting(
         count,
         4,
-        "Further workers of each of these three kinds, for callers who have none of that kind, so that one "
-        "caller cannot keep out the others. A caller is the name that the application gives for a token, or "
-        "else an address.",
+        "Further workers of each of these three kinds, for callers without a worker of that "
+        "kind, so that one caller cannot keep out the others. A caller is the name that the "
+        "application gives for a token, or else an address.",
     )
     upload_wait = Setting[float](
         seconds, 30, "How long a streamed body waits for a worker before the request gets 503, in seconds."
     )
     document_timeout = Setting[float](
-        seconds, 30, "How long the server waits for a document in all before 408, in seconds.", least=1
+        seconds,
+        30,
+        "How long the server waits for a whole document before the request gets 408, in seconds.",
+        least=1,
     )
     blocked_threads = Setting(
         count,
         128,
-        "Workers that other workers replace while they wait for slow clients, or for backends of the "
-        "application.",
+        "Maximum additional workers that replace workers waiting for slow clients, or for "
+        "backends of the application.",
     )
     stream_over = Setting(
         size,
         262144,
-        "Bodies with more bytes than this stream, and so do chunked ones. Shorter ones are cheaper to "
-        "read first.",
+        "Bodies with more bytes than this, and chunked ones, are streamed to the application. "
+        "Shorter ones are cheaper to read before the application runs.",
     )
     recv_bytes = Setting(
         size,
         262144,
-        "Bytes read at once. With waitress's default of 8 KiB, uploads are half as fast.",
+        "Maximum bytes to read at once. With waitress's default of 8 KiB, uploads are half as fast.",
         least=1,
     )
     max_request_body_size = Setting(
         size,
         (1 << 40) + 1,
-        "Maximum bytes of a body. Above 1 TiB, so that an application may set that limit.",
+        "Maximum bytes of a body. The default is above 1 TiB, so that an application can enforce "
+        "that limit itself.",
         least=1,
     )
     max_request_header_size = Setting(size, 262144, "Maximum bytes of a request's head.", least=1)
@@ -152,17 +156,20 @@ class ServerSettings(Adjustments):
         seconds, 2, "How long a client whose body was refused has to read the response, in seconds."
     )
     drain_timeout = Setting[float](
-        seconds, 30, "How long requests have to finish after SIGTERM, in seconds. systemd kills after 90."
+        seconds,
+        30,
+        "How long requests have to finish after SIGTERM, in seconds. systemd kills the process "
+        "after 90 seconds.",
     )
     end_timeout = Setting[float](
         seconds,
         10,
-        "How long the application has to close after that, in seconds. Then the process ends, even if "
-        "something hangs.",
+        "How long the application has to close after the last request, in seconds. Then the "
+        "process ends, even if something hangs.",
         least=1,
     )
     connection_limit = Setting(
-        count, 1000, "Maximum connections. Each takes a descriptor and some 10 KiB.", least=1
+        count, 1000, "Maximum connections. Each takes a descriptor and about 10 KiB.", least=1
     )
     connections_per_address = Setting(
         count, 100, "Maximum connections from one address (in IPv6: from one /64). 0: no limit."
@@ -170,28 +177,28 @@ class ServerSettings(Adjustments):
     uncounted_addresses = Setting(
         addresses,
         frozenset({"127.0.0.1", "::1"}),
-        "Addresses without that limit, such as those of proxies. Unix sockets never have it.",
+        "Addresses without a limit of connections, such as those of proxies. Unix sockets never "
+        "have the limit.",
     )
-    reuse_port = Setting(
-        flag, False, "Whether several processes may share the port; all of them must set this."
-    )
+    reuse_port = Setting(flag, False, "Let several processes share the port. All of them must set this.")
     cleanup_interval = Setting[float](
-        seconds, 1, "How often all these deadlines are checked, in seconds.", least=1
+        seconds, 1, "How often the server checks all these timeouts, in seconds.", least=1
     )
     outbuf_high_watermark = Setting(
         size,
         1048576,
-        "Bytes of a response that may wait for the client. When more do, the application waits.",
+        "Bytes of a response that may wait for the client. At the limit, the application waits.",
         least=1,
     )
     outbuf_overflow = Setting(
         size,
         4194304,
-        "Bytes of a response above which a temporary file is used. Above the watermark, so that none is.",
+        "Waiting bytes of a response above which a temporary file is used. The default is above "
+        "`outbuf_high_watermark`, so that no file is used.",
         least=1,
     )
     clear_untrusted_proxy_headers = Setting(
-        flag, True, "Whether to remove the headers that proxies set, unless they come from `trusted_proxy`."
+        flag, True, "Remove the headers that proxies set, unless they come from `trusted_proxy`."
     )
     ident = Setting[str | None](str_iftruthy, None, "The Server header. Unset: none.")
 
@@ -232,7 +239,7 @@ class ServerSettings(Adjustments):
         """Return the same settings for another place to listen at: HOST:PORT, or unix:PATH.
 
         Raises:
-            ServerSettingsError: it is not such a place.
+            ServerSettingsError: `where` is not such a place.
         """
         kind, _, path = where.partition(":")
         place = ServerSettings(**({"unix_socket": path} if kind == "unix" else {"listen": where}))
@@ -254,7 +261,7 @@ class ServerSettings(Adjustments):
                     yield host
 
     def overlaps(self, other: ServerSettings) -> bool:
-        """Return whether one of the places to listen at is also one of the other settings."""
+        """Return whether a place to listen at is also one of the places of the other settings."""
         return any(
             port == other_port != 0 and (host == other_host or (port and _is_within(host, other_host)))
             for host, port in self.places()
@@ -308,7 +315,7 @@ def _refused_by_waitress(error: ValueError, given: dict[str, Any]) -> ServerSett
     key = next(name for name in ("listen", "host", "port") if name in given)
     reason = (
         f"a host in {str(given[key])!r} has no address: write an address of this machine, "
-        "as 127.0.0.1, or a name of it"
+        "such as 127.0.0.1, or a name of this machine"
     )
     return ServerSettingsError(f"{key} of the server: {reason}", key, reason)
 

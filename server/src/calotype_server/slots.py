@@ -29,7 +29,7 @@ class Slots:
 
     most: int
     kept: int
-    #: How many slots are taken, in all and by each caller.
+    #: The number of taken slots, in all and by each caller.
     taken: int = 0
     _taken: Counter[Caller] = field(default_factory=Counter)
     #: The waiting requests by caller. The caller who has waited longest comes first.
@@ -57,7 +57,7 @@ class Slots:
         waiting = [one for one in self._waiting if self._has_room(one)]
         if not waiting:
             return None
-        chosen = min(waiting, key=self._taken.__getitem__)  # among equals, the one who has waited longest
+        chosen = min(waiting, key=self._taken.__getitem__)  # among equals, the first one has waited longest
         self.take(chosen)
         return self._next(chosen)
 

@@ -2,11 +2,12 @@
 
 The WSGI environment has these keys beside those of WSGI (the README documents them):
 
-- `calotype_server.release_worker`: within `with environ[...]():` the application waits for others. Meanwhile
-  another worker replaces this one, and another request may read its body.
+- `calotype_server.release_worker`: within `with environ[...]():` the application waits for a backend.
+  Meanwhile another worker replaces this one, and another request may read its body.
 - `calotype_server.expect_document`: call it when the body is a document, whatever its Content-Type.
-- `calotype_server.set_caller`: call it with the name of the caller, because workers are shared out by caller.
-- `calotype_server.is_admin`: whether the request came through the admin listener; missing when there is none.
+- `calotype_server.set_caller`: call it with the caller's name, because workers are divided among callers.
+- `calotype_server.is_admin`: True if the request came through the admin listener. The key is missing if there
+  is no such listener.
 
 No client can set them, because the names of headers begin with `HTTP_`.
 """
@@ -25,7 +26,7 @@ _LENGTH = "content-length"
 
 
 class Task(WSGITask):
-    """waitress's task, which closes the connection if it cannot be used again."""
+    """waitress's task, which closes a connection that cannot serve another request."""
 
     def get_environment(self) -> dict[str, Any]:
         """Return waitress's environment, with the keys above and a file wrapper that sends by sendfile."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HALF_LIFE = 2.0
 #: Seconds of used processor time above which a caller is heavy: a third of a core, continuously.
 _HEAVY = 1.0
-#: How many requests of a heavy caller run at once while others send requests.
+#: Maximum concurrent requests of a heavy caller while other callers send requests.
 _FEW = 2
 #: Seconds of used processor time below which a caller is forgotten.
 _FORGOTTEN = 0.01
@@ -34,7 +34,7 @@ _FORGOTTEN = 0.01
 _RECENT = 2.0
 #: Seconds after which a heavy caller's running request no longer counts, because it may be a download.
 _LONG = 1.0
-#: Seconds without a turn after which a waiting caller is next, however little others have used.
+#: Seconds without a turn after which a waiting caller is next, even if others have used less processor time.
 _PATIENCE = 1.0
 
 
@@ -59,16 +59,16 @@ class _Account:
         self._used, self._counted = self.used(now) + seconds, now
 
     def waits_since(self) -> float:
-        """Return since when a waiting caller has had no turn."""
+        """Return the time.monotonic() since which a waiting caller has had no turn."""
         return max(self.waiting[0].since, self.served)
 
     def is_busy(self, now: float) -> bool:
-        """Return whether as many short requests run as a heavy caller may have."""
+        """Return whether the caller has as many short requests running as a heavy caller may have."""
         return sum(now - run.began < _LONG for run in self.running) >= _FEW
 
     @property
     def runs_plain(self) -> bool:
-        """Whether a request without a slot is running."""
+        """True if a request without a slot is running."""
         return any(run.is_plain for run in self.running)
 
 
@@ -76,7 +76,7 @@ class _Account:
 class _Run:
     account: _Account
     began: float
-    #: Whether the request has no slot, and so needs one of the general workers.
+    #: True if the request has no slot, and so needs one of the general workers.
     is_plain: bool
 
 
@@ -90,8 +90,8 @@ class Turns:
     """The waiting requests, in place of waitress's queue. All methods but `released` need one lock.
 
     Args:
-        most: How many requests without a slot may run at once.
-        kept: How many more may run for callers who have none running.
+        most: Maximum concurrent requests without a slot.
+        kept: Additional concurrent requests for callers who have none running.
     """
 
     def __init__(self, most: int, kept: int):
@@ -140,13 +140,15 @@ class Turns:
             task = account.waiting.popleft().task
             account.served = now
             if account.waiting:
-                self._waiting[caller] = account  # to the end, behind callers who may have used as little
+                self._waiting[caller] = (
+                    account  # to the end, after callers who may have used as little processor time
+                )
         run = self._running[threading.get_ident()] = _Run(account, now, not task.requests[0].reads_body)
         account.running.append(run)
         return task
 
     def end(self, seconds: float) -> None:
-        """End the calling worker's request, which took so many seconds of processor time."""
+        """End the calling worker's request, which used `seconds` of processor time."""
         run = self._running.pop(threading.get_ident())
         run.account.running.remove(run)
         run.account.use(seconds, time.monotonic())
@@ -178,7 +180,7 @@ class Turns:
         return self._accounts.setdefault(caller, _Account())
 
     def _choose(self, now: float) -> Caller:
-        """Return the next caller: one who has waited for too long, or else the one who used least."""
+        """Return the caller who has waited for too long, or else the caller with the least processor time."""
         callers = list(self._next(now))
         first = min(callers, key=lambda caller: self._waiting[caller].waits_since())
         if now - self._waiting[first].waits_since() > _PATIENCE:

@@ -49,7 +49,7 @@ class Slot:
             self.workers.take(self.slots, self.caller)
 
     def become_document(self) -> None:
-        """Exchange the slot for one for documents."""
+        """Exchange the slot for a slot of the documents."""
         before, self.slots = self.slots, self.workers.documents
         self.workers.take(self.slots, self.caller)
         self.workers.leave(before, self.caller)
@@ -58,9 +58,9 @@ class Slot:
 class Workers(ThreadedTaskDispatcher):
     """waitress's threads, of which a limited number read bodies from clients.
 
-    Uploads need slots, and so do documents, which are bodies of another type than octets. For each slot taken
-    there is one more thread, so that `threads` stay free for other requests. While a worker waits for a slow
-    client or for a backend of the application, another thread replaces it. Threads stay once started.
+    Uploads need slots, and so do documents, which are bodies whose type is not octet-stream. For each slot
+    taken there is one more thread, so that `threads` stay free for other requests. While a worker waits for a
+    slow client or for a backend of the application, another thread replaces it. Threads run until `shutdown`.
     """
 
     def __init__(self, settings: ServerSettings):
@@ -85,7 +85,7 @@ class Workers(ThreadedTaskDispatcher):
         self._queue(task)
 
     def _queue(self, task: Channel) -> None:
-        """Queue as waitress does, but without a log line each time that no thread is idle."""
+        """Queue a request as waitress does, but without a log line each time that no thread is idle."""
         with self.lock:
             self.queue.append(task)
             self.queue_cv.notify()

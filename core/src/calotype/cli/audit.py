@@ -1,4 +1,4 @@
-"""`calotype-manage audit`: who changed which image."""
+"""`calotype-manage audit`: list the records of changes to images."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def _read_verb(context: click.Context, parameter: click.Parameter, text: str | N
 def audit(settings: Settings, *, as_json: bool, **asked: Any) -> None:
     """List who changed which image, newest first.
 
-    On a terminal the output is for people; elsewhere each record is a JSON object on a line. The database
-    keeps records for calotype.audit_retention. Refused requests are in the log only.
+    On a terminal the output is text. Otherwise each record is a JSON object on a line. The database keeps
+    records for calotype.audit_retention. Refused requests are in the log only.
     """
     with ready_database(settings) as database:
         found = _find(database, AuditQuery(**asked, limit=_PAGE))
@@ -78,7 +78,7 @@ def _find(database: Database, query: AuditQuery) -> Iterator[AuditRecord]:
 
 
 def to_text(record: AuditRecord) -> str:
-    """Return a line for people: when, who, what, and the outcome."""
+    """Return a record as a line of text: the time, the user, the change and its outcome."""
     actor = record.actor
     who = f"{actor.user or '-'} of {actor.project or '-'} ({actor.origin.agent})"
     detail = f": {record.detail}" if record.detail else ""

@@ -16,7 +16,7 @@ from calotype.database.opening import open_database
 from calotype.extensions import branches_of, load_extensions
 from calotype.transfers.heartbeat import INTERVAL
 
-#: How long to wait for heartbeats, in seconds: longer than the interval between two of a process.
+#: Seconds to wait for a heartbeat: longer than the interval between two heartbeats of a process.
 _WATCH = INTERVAL + 5
 
 
@@ -31,7 +31,7 @@ def db() -> None:
 @db.command()
 @takes_settings()
 def upgrade(settings: Settings) -> None:
-    """Upgrade the database to the newest schema, unless it is there already."""
+    """Upgrade the database to the newest schema. Do nothing if it already has that schema."""
     branches = branches_of(load_extensions(settings))
     with contextlib.closing(open_database(settings, makes_database=True)) as database:
         before = [migrate.current(database.engine, branch) for branch in branches]
@@ -47,9 +47,10 @@ def upgrade(settings: Settings) -> None:
     "--to", "revision", required=True, metavar="REVISION", help="The newest revision of an older version."
 )
 def downgrade(settings: Settings, revision: str) -> None:
-    """Take the database back to an older version's schema; data that only newer ones can hold is lost.
+    """Downgrade the database to an older version's schema. Data that only newer schemas can hold is lost.
 
-    The branch of an extension is found by the revision's name. No service may use the database meanwhile.
+    The revision's name selects the branch: the core's or an extension's. Stop every service that uses the
+    database first.
     """
     branches = branches_of(load_extensions(settings))
     with contextlib.closing(open_database(settings, makes_database=False)) as database:
@@ -81,7 +82,7 @@ def current(settings: Settings) -> None:
 def new_id(settings: Settings, yes: bool) -> None:
     """Give the database a new database id, for a copy that is to be used beside its original.
 
-    No service may use the database meanwhile.
+    Stop every service that uses the database first.
     """
     with ready_database(settings) as database:
         _require_unused(database)
@@ -90,7 +91,7 @@ def new_id(settings: Settings, yes: bool) -> None:
         except NoIdentity:
             old = None
         click.echo(
-            f"The database is database {old or 'without an id'}. With a new id it is another database: it "
+            f"The database's id is {old or 'missing'}. With a new id it counts as another database: it "
             "may not use the places of its stores until each is claimed for it, with\n"
             f"  calotype-manage stores {settings.arguments} --claim NAME{f' --from {old}' if old else ''}\n"
             "A place belongs to one database only: give a copied database copies of the stores."
@@ -105,22 +106,24 @@ def new_id(settings: Settings, yes: bool) -> None:
 @db.command()
 @takes_settings()
 def check(settings: Settings) -> None:
-    """Compare the database with the tables that this version needs. Exit status 1 if they differ."""
+    """Compare the database with the tables that this version needs. The exit status is 1 if they differ."""
     branches = branches_of(load_extensions(settings))
     with contextlib.closing(open_database(settings, makes_database=False)) as database:
         migrate.require_newest(database.engine, branches)
         found = [one for branch in branches for one in migrate.differences(database.engine, branch)]
     if found:
-        raise Refusal("the database differs from the models: " + "; ".join(str(one[0]) for one in found))
+        raise Refusal(
+            "the database differs from the tables of this version: " + "; ".join(str(one[0]) for one in found)
+        )
     for branch in branches:
-        click.echo(f"{branch.name}: at {branch.newest}, as it should be")
+        click.echo(f"{branch.name}: at {branch.newest}, no differences")
 
 
 def _require_unused(database: Database) -> None:
     """Refuse to continue if a process serves on the database, and so renews its heartbeat.
 
-    A heartbeat alone does not prove that its process runs: that of a killed process stays in the database,
-    and a copied database has those of the original's processes.
+    A heartbeat alone does not prove that its process runs: the heartbeat of a killed process stays in the
+    database, and a copied database contains those of the original's processes.
     """
     seen = {process.id: process.seen_at for process in database.processes.all()}
     if not seen:

@@ -26,8 +26,8 @@ _PAGE = 500
 def findings(settings: Settings, store: str | None, lift: str | None) -> None:
     """List the open findings of fsck and the scrubber, oldest first.
 
-    On a terminal the output is for people; elsewhere each finding is a JSON object on a line. A later
-    check closes a finding when the problem is gone. A lifted finding opens again if a check sees it again.
+    On a terminal the output is text. Otherwise each finding is a JSON object on a line. A later check closes
+    a finding when the problem is gone. A lifted finding opens again if a check finds the problem again.
     """
     with ready_database(settings) as database:
         if lift is not None:
@@ -53,7 +53,7 @@ def _find(database: Database, store: str | None) -> Iterator[Finding]:
 
 
 def _to_text(finding: Finding) -> str:
-    """Return the lines of a finding for people."""
+    """Return a finding as lines of text."""
     rows = {
         "image": finding.image_id,
         "subject": finding.subject,

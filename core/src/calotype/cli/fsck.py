@@ -23,8 +23,8 @@ from calotype.transfers.fsck import checks
 from calotype.transfers.fsck.steps import Plan, Problem, Refused, Step
 
 #: A lower rate is a mistake: a number without a unit once meant MiB a second.
-_RATE = Quantity("rate", parse_size, 1024, ": it is bytes a second, so write 100MiB for 100 MiB a second")
-#: The problems that mean that something could not be checked.
+_RATE = Quantity("rate", parse_size, 1024, ": write the unit, such as 100MiB for 100 MiB a second")
+#: The problems that keep a store or an image from being checked.
 _UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 
 
@@ -47,7 +47,7 @@ _UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Allow --repair to remove up to N objects of a store, if it asks for that.",
+    help="Let --repair remove up to N objects of a store, if it has refused and named this option.",
 )
 @click.option(
     "--window",
@@ -62,14 +62,14 @@ _UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 def fsck(settings: Settings, only: str | None, after: str, **planned: Any) -> None:
     """Compare the database with the stores, in both directions. Remove nothing unless --repair is given.
 
-    On a terminal a line shows the progress; elsewhere each problem is a JSON object on a line.
+    On a terminal a line shows the progress. Otherwise each problem is a JSON object on a line.
     The database keeps the problems as findings: see calotype-manage findings.
-    Exit status: 0 all is well, 1 a problem remains or the command could not run,
-    2 a store could not be checked.
+    The exit status is 0 if all is well, 1 if a problem remains or the command could not run, and 2 if a
+    store or an image could not be checked.
     """
     plan = Plan(**planned)
     if plan.agreed and not plan.repair:
-        raise click.UsageError("--yes-remove agrees to what --repair removes: give --repair too")
+        raise click.UsageError("--yes-remove has no effect without --repair: give --repair too")
     report = _Report()
     with ready_service(settings) as service:
         if only is not None:
@@ -94,7 +94,7 @@ class _Report:
         self.refusals: list[Refused] = []
         console = Console(stderr=True)
         self.bar = Bar(
-            TextColumn("{task.completed} looked at, {task.fields[wrong]} wrong, at {task.fields[key]}"),
+            TextColumn("{task.completed} examined, {task.fields[wrong]} wrong, at {task.fields[key]}"),
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -121,7 +121,7 @@ class _Report:
         return {"looked": self.looked, "wrong": self.wrong}
 
     def to_text(self) -> str:
-        return f"{self.looked} looked at, {self.wrong} wrong"
+        return f"{self.looked} examined, {self.wrong} wrong"
 
 
 def _to_text(problem: Problem) -> str:

@@ -33,7 +33,7 @@ def undelete(settings: Settings, image_id: str) -> None:
 def unquarantine(settings: Settings, image_id: str) -> None:
     """Read all copies of an image now, and put the good ones back into service.
 
-    Bad copies are put in quarantine, or stay there. Exit status 1 if there is a bad copy.
+    Bad copies are put in quarantine, or stay there. The exit status is 1 if there is a bad copy.
     """
     with ready_service(settings) as service:
         checked = service.lifecycle.recheck(image_id, operator().actor)
@@ -49,10 +49,10 @@ def unquarantine(settings: Settings, image_id: str) -> None:
 @click.command()
 @takes_settings()
 def sweep(settings: Settings) -> None:
-    """End abandoned uploads and remove bytes that are pending delete, once. For use in cron.
+    """End abandoned uploads and remove bytes that are pending delete, once. Cron can run this.
 
     An upload that looks abandoned is watched for two thirds of a lease before it is ended.
-    Exit status 1 if something could not be removed.
+    The exit status is 1 if something could not be removed.
     """
     ended = removed = failed = 0
     with ready_service(settings) as service:
@@ -61,6 +61,6 @@ def sweep(settings: Settings) -> None:
             swept = service.lifecycle.sweep(once=True)
             ended, removed, failed = ended + swept.ended, removed + swept.removed, failed + swept.failed
             more = swept.full
-    click.echo(f"{ended} uploads ended, {removed} blobs removed, {failed} left for another time")
+    click.echo(f"{ended} uploads ended, {removed} blobs removed, {failed} left for a later sweep")
     if failed:
         raise click.exceptions.Exit(1)

@@ -28,10 +28,10 @@ Decorator = Callable[[Command], Command]
 
 
 def takes_settings(between: Decorator = lambda command: command) -> Decorator:
-    """Return a decorator that gives a command the arguments INI and VARIABLES, with `between` between them.
+    """Return a decorator that adds the arguments INI and VARIABLES, and those of `between` between them.
 
-    The command gets the settings in place of the two. If it raises one of the service's own errors, it ends
-    with one sentence.
+    The command gets the settings in place of INI and VARIABLES. If the command raises one of the service's
+    own errors, the process ends with one sentence.
     """
 
     def decorate(command: Command) -> Command:
@@ -44,7 +44,7 @@ def takes_settings(between: Decorator = lambda command: command) -> Decorator:
                 raise (Mistyped if isinstance(error, CommandLineError) else Refusal)(sentence) from error
 
         takes_variables = click.argument("variables", nargs=-1, callback=_read_variables)
-        # click does not check the file, so that the answers are those of `pserve`.
+        # click must not check the file, so that the error messages are those of `pserve`.
         return click.argument("ini", type=click.Path(readable=False))(between(takes_variables(run)))
 
     return decorate
@@ -54,7 +54,7 @@ def load_settings(ini: str, variables: dict[str, str]) -> Settings:
     """Return the settings of the ini file's application section.
 
     Raises:
-        SettingsError: they are wrong; one sentence that names the key.
+        SettingsError: they are wrong. The message is one sentence that names the key.
     """
     check_ini(ini, variables)
     typed = arguments_of(ini, _pairs(variables))
@@ -70,7 +70,7 @@ def ready_database(settings: Settings) -> Iterator[Database]:
     """Open the database, which must exist and have this version's schema.
 
     Raises:
-        SettingsError, DatabaseError: the database cannot be opened, or has another schema.
+        SettingsError, DatabaseError: the database cannot be opened, or has another version's schema.
     """
     with contextlib.closing(open_database(settings, makes_database=False)) as database:
         migrate.require_newest(database.engine)
@@ -82,7 +82,8 @@ def ready_service(settings: Settings) -> Iterator[Service]:
     """Open the service, whose database must exist and have this version's schema.
 
     Raises:
-        SettingsError, StoreError, DatabaseError: a part cannot be opened, or the schema is another one.
+        SettingsError, StoreError, DatabaseError: a part cannot be opened, or the database has another
+            version's schema.
     """
     with contextlib.closing(open_service(settings, makes_database=False)) as service:
         migrate.require_newest(service.database.engine)
@@ -97,7 +98,7 @@ class Quantity(click.ParamType):
         self._parse, self._least, self._hint = parse, least, hint
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """Return the number of bytes, or of seconds."""
+        """Return the number of bytes or seconds."""
         if not isinstance(value, str):
             return value
         try:
@@ -110,15 +111,15 @@ class Quantity(click.ParamType):
 
 
 class Refusal(click.ClickException):
-    """Ends a command with one sentence on standard error and exit status 1."""
+    """An error that ends a command with one sentence on standard error and exit status 1."""
 
     def show(self, file: Any = None) -> None:
-        """Print the sentence in the form that the server's messages have."""
+        """Print the sentence in the form of the server's messages."""
         click.echo(f"calotype-manage: {self.message}", err=True)
 
 
 class Mistyped(Refusal):
-    """Ends a command whose command line is wrong, with exit status 2."""
+    """An error in the command line, which ends the command with exit status 2."""
 
     exit_code = 2
 

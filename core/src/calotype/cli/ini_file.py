@@ -17,9 +17,9 @@ from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsE
 from calotype.config.messages import did_you_mean, located, one_line, without_password
 from calotype.config.private_files import refused_access
 
-#: How a value refers to a variable: ${name} in our way, %(name)s in configparser's.
+#: A reference to a variable: ${name} in our syntax, %(name)s in configparser's.
 _REFERENCE = re.compile(r"(?<!\$)\$\{([^}:]+)\}|%\(([^)]+)\)s")
-#: PasteDeploy's sentences about a section, and about the value of `use`.
+#: PasteDeploy's messages about a missing section, and about the value of `use`.
 _NO_SECTION = re.compile(r"No section '(.+?)' \(prefixed by '(\w+)'")
 _NO_USE = re.compile(r"No loader given in section '(.+?)'")
 _NO_SCHEME = re.compile(r"URI (?:has no scheme|scheme not known): '(.+?)'")
@@ -32,13 +32,13 @@ def read_variables(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:
     """Return the variables of a command line.
 
     Raises:
-        CommandLineError: one is not NAME=VALUE, or holds a single %.
+        CommandLineError: a variable is not NAME=VALUE, or contains a single %.
     """
     variables = {}
     for text in pairs:
         name, equals, value = text.partition("=")
         if not name or not equals:
-            raise CommandLineError(f"{text!r} is not a variable: a variable is NAME=VALUE")
+            raise CommandLineError(f"{text!r} is not a variable: write NAME=VALUE")
         if re.search(r"%(?![%(])", value.replace("%%", "")):
             raise CommandLineError(
                 f"variable {name}: write %% instead of %, which has a meaning in ini files"
@@ -51,8 +51,8 @@ def read_ini(ini: str) -> str:
     """Return the text of the ini file.
 
     Raises:
-        CommandLineError: there is no such file, or it is a directory.
-        SettingsError: it cannot be read.
+        CommandLineError: the path does not exist, or is a directory.
+        SettingsError: the file cannot be read.
     """
     try:
         return Path(ini).read_text()
@@ -71,11 +71,11 @@ def read_ini(ini: str) -> str:
 
 
 def check_ini(ini: str, variables: Mapping[str, str]) -> None:
-    """Return if the ini file can be parsed and has all these variables.
+    """Require that the ini file can be parsed and has all these variables.
 
     Raises:
         CommandLineError: there is no such file, or it does not have one of the variables.
-        SettingsError: it cannot be read or parsed; the message names the file, and the line if it is known.
+        SettingsError: the file cannot be read or parsed; the message names the file, and the line if known.
     """
     text = read_ini(ini)
     known = {*_parse(ini, text).defaults(), *_referred_to(text), "data_dir"}
@@ -88,13 +88,13 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def refused(ini: str, failure: str) -> Iterator[None]:
-    """Turn every exception of PasteDeploy or logging into a sentence that names the file.
+    """Convert every exception of PasteDeploy or logging to a SettingsError that names the file.
 
     Args:
-        failure: What has failed, in words, for mistakes that have no sentence of their own.
+        failure: The words for the failure in messages about mistakes without a sentence of their own.
 
     Raises:
-        SettingsError: there was an exception.
+        SettingsError: the block has raised an exception.
     """
     try:
         yield
@@ -119,7 +119,7 @@ def _in_its_words(ini: str, failure: str, error: Exception) -> str:
 
 
 def _explain(ini: str, error: Exception) -> str | None:
-    """Return a sentence for an error about a section, or about the value of `use`; None for another."""
+    """Return a sentence for an error about a section, or about the value of `use`; None for any other."""
     text = one_line(error)
     if isinstance(error, importlib.metadata.PackageNotFoundError):
         hint = did_you_mean(str(error.name), _eggs())
@@ -156,7 +156,7 @@ def _eggs() -> dict[str, list[str]]:
 
 
 def _text_of(ini: str) -> str:
-    """Return the text of the ini file; "" if it is none, but a distribution, as in `pserve egg:NAME`."""
+    """Return the text of the ini file; "" if `ini` names a distribution, as in `pserve egg:NAME`."""
     try:
         return Path(ini).read_text(errors="replace")
     except OSError:
@@ -172,13 +172,13 @@ def _place_of_use(ini: str, value: str) -> str:
 
 
 def arguments_of(ini: str, pairs: list[str] | tuple[str, ...]) -> str:
-    """Return the ini file and the variables as a shell reads them, without the passwords in URLs."""
+    """Return the ini file and the variables, quoted for a shell, without the passwords in URLs."""
     return shlex.join([ini, *map(without_password, pairs)])
 
 
 def _parse(ini: str, text: str) -> configparser.ConfigParser:
     for number, line in enumerate(text.splitlines(), 1):
-        if line.startswith("[") and "]" not in line:  # configparser takes [app:main for a key
+        if line.startswith("[") and "]" not in line:  # configparser reads [app:main as a key
             raise SettingsError(f"{ini}, line {number}: a section is [NAME], not {line!r}")
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str  # type: ignore[assignment, method-assign]

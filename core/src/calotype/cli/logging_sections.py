@@ -1,7 +1,7 @@
 """Check the logging sections of an ini file, because Python's logging fails with a bare KeyError.
 
-Some mistakes it does not notice at all: without [loggers] all other sections are ignored, and a field that no
-record has is a traceback for each line of the log.
+Python's logging does not notice some mistakes at all. Without [loggers], it ignores all other sections. If a
+format has an unknown field, it prints a traceback for each line of the log.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class LoggingSections:
         self._parser.read(ini)
 
     def check(self) -> None:
-        """Return if logging can be set up by these sections, or if there are none.
+        """Require that logging can be set up with these sections; do nothing if there are none.
 
         Raises:
             SettingsError: a section, a key or a value is missing or unknown.
@@ -52,7 +52,7 @@ class LoggingSections:
             self._check_format(f"formatter_{name}")
 
     def _names(self, kind: str) -> list[str]:
-        """Return the names that [loggers], [handlers] or [formatters] lists; each has a section."""
+        """Return the names that [loggers], [handlers] or [formatters] lists; require a section for each."""
         sections = self._parser.sections()
         listing = f"{kind}s"
         if listing not in sections:
@@ -89,7 +89,7 @@ class LoggingSections:
             raise self._error(section, "class", f"Python's logging has no class {name!r}{hint}")
 
     def _check_format(self, section: str) -> None:
-        """Format a record, unless a class of its own may know more fields."""
+        """Format a record as a test. Skip a formatter that names a class, which may know more fields."""
         if "class" in self._parser[section]:
             return
         given = [self._parser.get(section, key, raw=True, fallback=None) for key in ("format", "datefmt")]

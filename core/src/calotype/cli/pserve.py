@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 
 #: The exit status of a process that Ctrl-C has ended, as in shells.
 _INTERRUPTED = 130
-#: The exit status if the command line itself is wrong, as of calotype-manage.
+#: The exit status if the command line itself is wrong, as in calotype-manage.
 _MISTYPED = 2
-#: The parsers of texts with units, by the server's own kind of setting.
+#: The parser of text with units for each of the server's kinds of setting that has units.
 _UNITS: dict[Callable[[Any], Any], Callable[[str], Any]] = {size: parse_size, seconds: parse_seconds}
-#: How the headers of images begin in whose names clients write `_`.
+#: Prefixes of the image headers whose names clients write with `_`.
 _PREFIXES = ("x-image-meta-", "x-glance-")
 
 
@@ -63,10 +63,10 @@ class _Command(PServeCommand):
         """Check the ini file and the variables, and keep them for hints.
 
         Raises:
-            CommandLineError, SettingsError: one of them is wrong.
+            CommandLineError, SettingsError: the ini file or a variable is wrong.
         """
         args = self.args
-        if ":" not in args.config_uri:  # else it has a scheme, such as egg:
+        if ":" not in args.config_uri:  # with a colon, it is a URI such as egg:NAME
             read_ini(args.config_uri.partition("#")[0])
         with refused(args.config_uri, "it names no ini file"):
             uri = plaster.parse_uri(args.config_uri)
@@ -77,9 +77,9 @@ class _Command(PServeCommand):
             args.config_vars = [*args.config_vars, f"{ARGUMENTS}={typed}"]
 
     def reload(self, argv: list[str]) -> None:
-        """Watch the files, and serve in a child of this process that is restarted when one changes.
+        """Serve in a child process, and restart the child when a watched file changes.
 
-        Do nothing in the child. Pyramid's own command would kill the child after a second.
+        In the child, do nothing. Pyramid's own way is not used, because it kills the child after a second.
         """
         import hupper
 
@@ -114,7 +114,7 @@ class _Loader:
         self.uri = loader.uri
 
     def setup_logging(self, defaults: dict[str, str] | None = None) -> None:
-        """Set up logging as the sections [loggers] and those after it say."""
+        """Set up logging from the ini file's logging sections, after a check of them."""
         with refused(self.uri.path, "its logging sections are wrong"):
             LoggingSections(self.uri.path, self._loader._get_defaults(defaults)).check()
             self._loader.setup_logging(defaults)
@@ -139,13 +139,13 @@ class _Loader:
         if dropped:
             log.warning(
                 "%s: [server:main] has no underscore_headers = %s: headers with `_` in their names, such as "
-                "x-image-meta-disk_format, are dropped, so that images lack what their clients have sent",
+                "x-image-meta-disk_format, are dropped, so images lack metadata that their clients sent",
                 self.uri.path,
                 " ".join(dropped),
             )
 
     def server_settings(self, name: str | None, defaults: dict[str, str] | None) -> ServerSettings | None:
-        """Return the settings of the server that the file names; None if it is not ours."""
+        """Return the settings of the server that the file names; None if it is not calotype-server."""
         with refused(self.uri.path, "its server cannot be loaded"):
             context = loadcontext(
                 SERVER,
@@ -169,9 +169,9 @@ def _read(section: Section) -> ServerSettings:
     """Return the server's settings; in the ini file, sizes and times may have units.
 
     Raises:
-        SettingsError: one is wrong.
+        SettingsError: a setting is wrong.
     """
-    # Not `str`, because a value from the environment or from a file must stay one that no message shows.
+    # Not `str`, because messages must hide values from the environment or a file: see Indirect.
     parsers: dict[str, Callable[[str], Any]] = dict.fromkeys(ServerSettings.known(), lambda text: text)
     for name, setting in ServerSettings.declared.items():
         parsers[name] = _UNITS.get(setting.kind, parsers[name])

@@ -1,4 +1,4 @@
-"""How commands print records: as lines for people on a terminal, and as JSON objects elsewhere."""
+"""Print the records of a command: as text on a terminal, and as JSON objects otherwise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def print_records(
     *,
     as_json: bool = False,
 ) -> None:
-    """Print each record: on a terminal as text with rich's markup, elsewhere as a JSON object on a line."""
+    """Print each record: on a terminal as text with rich's markup, otherwise as a JSON object on a line."""
     console = Console(highlight=False, soft_wrap=True)
     for record in records:
         if as_json or not console.is_terminal:
@@ -30,10 +30,10 @@ def print_records(
 
 
 def show_time(at: datetime.datetime) -> str:
-    """Return a time as people read it."""
+    """Return a time in a form for people, such as 2026-01-31 12:00:00Z."""
     return f"{at:%F %T}Z"
 
 
 def _to_iso(at: datetime.datetime) -> str:
-    """Return a time as the audit log has it."""
+    """Return a time in the format of the audit log."""
     return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"

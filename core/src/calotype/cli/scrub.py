@@ -21,7 +21,9 @@ def scrub() -> None:
 @scrub.command()
 @takes_settings()
 def show(settings: Settings) -> None:
-    """Print the scrubber's progress with each store. Exit status 1 if a copy is bad, or it has stopped."""
+    """Print the scrubber's progress in each store.
+
+    The exit status is 1 if a copy is in quarantine, or if the scrubber has stopped in a store."""
     with ready_database(settings) as database:
         _show(database, database.scrubs.all())
 
@@ -30,7 +32,7 @@ def show(settings: Settings) -> None:
 @takes_settings()
 @click.option("--store", metavar="NAME", help="Check only this store.")
 def run(settings: Settings, store: str | None) -> None:
-    """Check the copies that are due, once. For use in cron.
+    """Check the copies that are due, once. Cron can run this.
 
     A copy is due once in calotype.scrub_period, and ten minutes after its upload at the earliest. Copies
     that are not due are not read; `calotype-manage fsck --deep` reads all of them. The configured rates
@@ -53,7 +55,7 @@ def run(settings: Settings, store: str | None) -> None:
 @scrub.command()
 @takes_settings(click.argument("store", metavar="STORE"))
 def resume(settings: Settings, store: str) -> None:
-    """Let the scrubber continue with a store where it stopped, starting with the copies in quarantine."""
+    """Let the scrubber continue in a store where it has stopped. It begins with the copies in quarantine."""
     with ready_service(settings) as service:
         require_store(store, service.stores.entries)
         if not service.lifecycle.resume_scrub(store):

@@ -62,7 +62,7 @@ def stores(
     """Show the stores: driver, capabilities, options, state, and which database their places belong to.
 
     Warn about secrets and databases that other users of the machine could read or write.
-    Exit status 1 if a store or the database cannot be used, or a place belongs to another database.
+    The exit status is 1 if a store or the database cannot be used, or a place belongs to another database.
     """
     if claimed is None and (owner is not None or yes):
         raise click.UsageError("--from and --yes go with --claim NAME")
@@ -90,7 +90,7 @@ def stores(
 
 
 def require_store(name: str, known: Collection[str]) -> None:
-    """Refuse the name of a store that there is not."""
+    """Refuse the name of a store that is not known."""
     if name not in known:
         names = ", ".join(sorted(known)) or "none"
         raise Refusal(f"there is no store '{name}'{did_you_mean(name, known)}; use one of: {names}")
@@ -98,7 +98,7 @@ def require_store(name: str, known: Collection[str]) -> None:
 
 @contextlib.contextmanager
 def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iterator[Places]:
-    """Open the places. To mark one, the database is created and upgraded as at a start.
+    """Open the places. If one is to be marked, first create and upgrade the database, as at a start.
 
     Raises:
         SettingsError, DatabaseError: the database's id cannot be read.
@@ -109,7 +109,7 @@ def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iter
             prepare_schema(database, settings, load_extensions(settings))
         else:
             migrate.require_newest(database.engine)
-        database.identity()  # raises here, not later between two stores
+        database.identity()  # raise now, and not between the lines of two stores
         yield Places(database, catalog, settings.arguments or "INI")
 
 
@@ -132,11 +132,11 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
     if catalog[name].can(Capability.LISTING):
         held = place.contents()
         click.echo(
-            f"It holds {held.count} blobs of {held.bytes} bytes together; {held.known} of them belong to "
+            f"It holds {held.count} blobs with {held.bytes} bytes in all; {held.known} of them belong to "
             f"images of this database." + "".join(f"\n  {location}" for location in held.examples)
         )
     else:
-        click.echo("Its driver cannot list what it holds.")
+        click.echo("Its driver cannot list the content of the place.")
     click.echo(
         "Once the place is marked, every object in it without a record in this database counts as an orphan, "
         f"which `calotype-manage fsck {places.ini} --repair` removes."

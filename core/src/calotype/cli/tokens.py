@@ -96,13 +96,15 @@ def show(settings: Settings) -> None:
 @token.command()
 @takes_settings(click.argument("token_id", metavar="ID"))
 def revoke(settings: Settings, token_id: str) -> None:
-    """Revoke a token, within a second and without a restart. ID: as shown by `list`, or the token."""
+    """Revoke a token. ID is the id that `list` shows, or the token itself.
+
+    Requests with the token are refused within a second, without a restart."""
     file = _token_file(settings)
-    if not file.path.exists():  # revoking would create its directory
+    if not file.path.exists():  # `revoke` would create the file's directory
         raise Refusal(_no_file(file))
     token_id = token_id.partition(".")[0]  # the rest of a token is its secret
     if not file.revoke(token_id):
-        raise Refusal(f"there is no token {token_id}")
+        raise Refusal(f"there is no token {token_id}: `calotype-manage token list` shows the ids")
 
 
 def _token_file(settings: Settings) -> TokenFile:

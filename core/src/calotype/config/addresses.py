@@ -25,7 +25,7 @@ def _check_origin(text: str) -> str:
     if not _ORIGIN.fullmatch(text):
         raise ValueError(
             f"'{text}' is not an origin: write a scheme and a host, such as https://dashboard.example.com, "
-            "and nothing behind them"
+            "and nothing after them"
         )
     return text.lower()
 

@@ -1,8 +1,8 @@
 """Variables in the values of an ini file.
 
-`${name}` stands for a variable of the command line or, if there is none, of the [DEFAULT] section;
-`${env:NAME}` for an environment variable; `${file:PATH}` for the content of a file without its last newline,
-so that secrets can be kept out of the ini file. `$${` is a literal `${`.
+`${name}` stands for a variable of the command line or of the [DEFAULT] section; the command line takes
+precedence. `${env:NAME}` stands for an environment variable. `${file:PATH}` stands for the content of a file
+without its last newline, so that secrets can be kept out of the ini file. `$${` is a literal `${`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from calotype.config.messages import did_you_mean
 
-#: The variable that holds the ini file and the variables of the command line, as a shell would read them.
+#: The variable that holds the path of the ini file and the command line's variables, quoted for a shell.
 ARGUMENTS = "__arguments__"
 _VARIABLE = re.compile(r"\$(\$?)\{(?:(env|file):)?([^}]*)(\}?)")
 
 
 class SettingsError(Exception):
-    """A setting is wrong: one sentence that names the key.
+    """A setting is wrong. The message is one sentence that names the key.
 
     `variable` is the variable whose value contains the mistake, if the setting's own value does not.
     """
@@ -37,7 +37,7 @@ class CommandLineError(SettingsError):
 class Indirect(str):
     """A value from the environment or from a file, which no message may show.
 
-    `written` is the text in the ini file, which `repr` returns.
+    `written` is the text in the ini file. `repr` shows this text in place of the value.
     """
 
     written: str
@@ -46,7 +46,7 @@ class Indirect(str):
         return repr(self.written)
 
     def __new__(cls, value: str, written: str) -> Indirect:
-        """Make the value; `str()` turns it into plain text again."""
+        """Make the value. `str()` converts it to a plain string."""
         made = super().__new__(cls, value)
         made.written = written
         return made
@@ -55,7 +55,7 @@ class Indirect(str):
 def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
     """Return a value with its `${name}`, `${env:NAME}` and `${file:PATH}` replaced.
 
-    The result is an Indirect if the value, or a variable in it, has one of the latter two.
+    The result is an Indirect if any part of it comes from the environment or from a file.
 
     Raises:
         SettingsError: there is no such variable, or the file cannot be read; the message names `key`.
@@ -93,7 +93,7 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
 
 
 def variables_in(text: str, variables: Mapping[str, str]) -> list[str]:
-    """Return the names of the variables that a value refers to, and of those that these refer to."""
+    """Return the names of the variables that a value refers to, directly or through other variables."""
     names = [match[3] for match in _VARIABLE.finditer(text) if not match[1] and not match[2]]
     return list(
         dict.fromkeys(
@@ -116,7 +116,7 @@ def _missing(kind: str | None, name: str, variables: Mapping[str, str], error: E
     written = f"'${{{kind}:{name}}}'" if kind else f"'${{{name}}}'"
     if kind and not name:
         noun = "environment variable" if kind == "env" else "file"
-        return f"{written} names no {noun}: write one behind the colon"
+        return f"{written} names no {noun}: write one after the colon"
     if kind == "env":
         return (
             f"{written} needs the environment variable {name}, which is not set: set it before the command "
@@ -136,7 +136,7 @@ def _missing(kind: str | None, name: str, variables: Mapping[str, str], error: E
         hint = did_you_mean(source, ("env", "file"))
         return f"{written}: there is no source {source}{hint}; write ${{env:NAME}} or ${{file:PATH}}"
     return (
-        f"{written} names no variable{did_you_mean(name, variables)}: set {name} in [DEFAULT], or behind the "
+        f"{written} names no variable{did_you_mean(name, variables)}: set {name} in [DEFAULT], or after the "
         f"ini file as {name}=VALUE"
     )
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-#: How many characters of a value are shown.
+#: Maximum number of characters of a value in a message.
 _SHOWN_MAX = 80
 #: A user and a password in a URL; also without the @, if what could be a port is no number.
 _USER_INFO = re.compile(r"//(?:\S*@|[^\s/:@\[]+:(?!\d*(?:/|\s|$))[^\s/]*)")
@@ -18,7 +18,7 @@ _COMMAND = re.compile(r"(calotype-manage [a-z-]+(?: [a-z-]+)?) INI\b")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " (did you mean X?)" for the known word that is most similar, in any case; "" if none is."""
+    """Return " (did you mean X?)" for the most similar known word, ignoring case; "" if none is similar."""
     words = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.5)
     return f" (did you mean {words[near[0]]}?)" if near else ""
@@ -60,7 +60,7 @@ def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
 
 
 def with_arguments(sentence: str, arguments: str | None) -> str:
-    """Replace INI in the commands of a sentence by the ini file and variables of this command line."""
+    """Replace INI in a sentence's commands with the ini file and variables of this command line."""
     if not arguments:
         return sentence
     return _COMMAND.sub(lambda match: f"{match[1]} {arguments}", sentence)

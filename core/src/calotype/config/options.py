@@ -1,6 +1,6 @@
 """The options of a plugin: a pydantic model that refuses unknown keys.
 
-The ini file sets an option by `store.NAME.OPTION = value` or `extension.NAME.OPTION = value`. A field's
+The ini file sets an option with `store.NAME.OPTION = value` or `extension.NAME.OPTION = value`. A field's
 description documents the option, its type turns the text into a value, and `SecretStr` keeps the value out of
 logs, listings and errors.
 """
@@ -25,7 +25,7 @@ class Options(BaseModel):
         return [name for name, field in cls.model_fields.items() if field.is_required() and name not in given]
 
     def shown(self) -> dict[str, str]:
-        """Return the options that are set, as in an ini file, with secrets masked."""
+        """Return the text of each option that is set, in the form of the ini file, with secrets masked."""
         return {
             name: "***" if isinstance(value, SecretStr) else written(value)
             for name, value in self
@@ -38,7 +38,7 @@ class Options(BaseModel):
 
 
 def written(value: object) -> str:
-    """Return a value as in an ini file: `true` for True, `10MiB` for a ByteSize of 10485760."""
+    """Return a value as text for an ini file: `true` for True, `10MiB` for a ByteSize of 10485760."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, ByteSize):

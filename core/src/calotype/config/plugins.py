@@ -1,7 +1,7 @@
 """Load plugins by their entry points: drivers, dialects and extensions.
 
-If a plugin is missing, installed twice or broken, or ends the process, one PluginError names the plugin and
-its distribution.
+If a plugin is missing, is installed twice, fails, or tries to end the process, this module raises a
+PluginError that names the plugin.
 """
 
 from __future__ import annotations
@@ -70,12 +70,14 @@ def load(kind: Kind, name: str, place: str = "") -> Plugin:
         place: A prefix of the log line about a slow plugin, such as "store 'fast': ".
 
     Raises:
-        PluginError: it is not installed, installed twice, or cannot be imported.
+        PluginError: the plugin is not installed, is installed twice, or cannot be imported.
     """
     entries = importlib.metadata.entry_points(group=kind.group, name=name)
     owners = ", ".join(sorted({_distribution(entry).name for entry in entries}))
     if len(entries) > 1:
-        raise PluginError(f"{kind.word} '{name}' is installed more than once, by {owners}")
+        raise PluginError(
+            f"{kind.word} '{name}' is installed more than once, by {owners}: uninstall all but one"
+        )
     try:
         with _named_when_slow(f"{place}{kind.word} '{name}' ({owners})"):
             manager = _Installed(
@@ -111,10 +113,13 @@ def _distribution(entry: importlib.metadata.EntryPoint) -> importlib.metadata.Di
 
 @contextlib.contextmanager
 def blamed(plugin: Plugin, *allowed: type[BaseException], place: str = "") -> Iterator[None]:
-    """Name the plugin if its code raises anything but `allowed`, ends the process, or hangs.
+    """Raise a PluginError that names the plugin if its code fails; log its name if the code is slow.
+
+    KeyboardInterrupt and the exceptions in `allowed` pass unchanged.
 
     Raises:
-        PluginError: the code has raised an exception. Its text is omitted, because it may contain secrets.
+        PluginError: the code has raised another exception, or SystemExit. The message omits the exception's
+            text, because the text may contain secrets.
     """
     label = f"{plugin.kind.word} '{plugin.name}' ({plugin.distribution})"
     try:
@@ -141,7 +146,7 @@ def _named_when_slow(label: str) -> Iterator[None]:
 
 
 class _Broken(Exception):
-    """Carries a failure out of stevedore, which would ignore it otherwise."""
+    """An exception that carries a failure out of stevedore, which would ignore it otherwise."""
 
 
 def _fail(manager: ExtensionManager[Any], entry: importlib.metadata.EntryPoint, error: BaseException) -> None:

@@ -2,7 +2,7 @@
 
 A new file never gets a wider mode than its caller names. An existing file keeps its owner, group and mode,
 because an operator may have chosen them. Files and directories that root creates get the owner of the
-directory above, which is usually the user of the service, who could not use root's files.
+directory above. The owner is usually the service's user, who could not use files that root owns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ACL = "system.posix_acl_access"
 
 
 def name_user(number: int) -> str:
-    """Return a user for messages: "user 'calotype' (id 998)"."""
+    """Return a user's name and id for messages: "user 'calotype' (id 998)"."""
     try:
         return f"user {pwd.getpwuid(number).pw_name!r} (id {number})"
     except KeyError:  # a container may run as a user without a name
@@ -34,7 +34,10 @@ def this_user() -> str:
 
 
 def refused_access(path: Path, use: str) -> str:
-    """Return why this user may not, say, "read" a file: its owner and mode, or those of a directory above."""
+    """Return why this user may not use a file: the owner and mode of the file, or of a directory above it.
+
+    `use` is the refused action, such as "read".
+    """
     closed = next(
         (above for above in reversed(path.absolute().parents) if not os.access(above, os.X_OK)), path
     )
@@ -50,7 +53,7 @@ class OwnerNotKept(Exception):
 
 
 def create(path: Path, mode: int) -> None:
-    """Create an empty file with this mode; do not even open one that exists.
+    """Create an empty file with this mode; leave an existing file unopened.
 
     Raises:
         OSError: the file cannot be created.
@@ -66,10 +69,10 @@ def create(path: Path, mode: int) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Create a directory and the missing ones above it; do nothing if it exists.
+    """Create a directory and its missing parents; do nothing if it exists.
 
     Raises:
-        OSError: one cannot be created, or is not a directory.
+        OSError: a directory cannot be created, or one of the paths is not a directory.
     """
     missing = []
     while not path.is_dir():
@@ -94,7 +97,7 @@ def make_directory(path: Path) -> None:
 def open_or_create(path: Path, mode: int) -> int:
     """Open a file to read and write, and return its descriptor; create a missing one with this mode.
 
-    A link is not followed, because in a directory of another user it could lead anywhere.
+    A symbolic link is refused, because a link in another user's directory could lead anywhere.
 
     Raises:
         OSError: the file cannot be opened.
@@ -106,7 +109,7 @@ def open_or_create(path: Path, mode: int) -> int:
 def rewrite(path: Path, data: bytes) -> None:
     """Replace a file's content atomically, keeping its owner, group and mode; a new file gets SECRET.
 
-    The path must not be a link, because the link itself would be replaced.
+    The path must not be a symbolic link, because the link itself would be replaced.
 
     Raises:
         OwnerNotKept: the owner or group cannot be kept. The file is unchanged.
@@ -129,15 +132,15 @@ def rewrite(path: Path, data: bytes) -> None:
 
 
 def _keep_access(path: Path, descriptor: int) -> None:
-    """Give a new file the owner, group, mode and access control list of the one that it replaces."""
+    """Give a new file the owner, group, mode and access control list of the file that it replaces."""
     old, new = path.stat(), os.fstat(descriptor)
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         try:
             os.fchown(descriptor, old.st_uid, old.st_gid)
         except PermissionError:
             raise OwnerNotKept(
-                f"{path} belongs to user {old.st_uid} and group {old.st_gid}, and would not any more: "
-                "run this as that user, or as root"
+                f"{path} belongs to user {old.st_uid} and group {old.st_gid}, which a new file would not "
+                "keep: run this as that user, or as root"
             ) from None
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
     try:
@@ -148,8 +151,8 @@ def _keep_access(path: Path, descriptor: int) -> None:
 
 
 def give_to_owner_of(directory: Path | int, descriptor: int) -> None:
-    """If root has created a file, give it to the owner and group of a directory."""
+    """Give a file that root created to the owner and group of a directory; do nothing for other users."""
     if os.geteuid() == 0:
         owner = os.stat(directory)
-        with contextlib.suppress(OSError):  # file systems without owners, or root without that right
+        with contextlib.suppress(OSError):  # the file system has no owners, or root lacks CAP_CHOWN
             os.fchown(descriptor, owner.st_uid, owner.st_gid)

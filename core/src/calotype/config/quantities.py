@@ -32,9 +32,11 @@ def parse_size(text: str | int) -> int:
     match = _NUMBER.fullmatch(text)
     factor = _BYTES.get(match[2].lower() or "b") if match else None
     if match is None or factor is None or not (float(match[1]) * factor).is_integer():
-        raise ValueError("must be a size: a number of bytes, or one with a unit, as 512k, 10MiB or 1.5GB")
+        raise ValueError(
+            "must be a size: a number of bytes, or one with a unit, such as 512k, 10MiB or 1.5GB"
+        )
     whole, _, fraction = match[1].partition(".")
-    # In integers, because a float is too imprecise for the exact bytes of an exabyte.
+    # Compute in integers: a float cannot hold sizes near an exabyte exactly.
     return int(whole + fraction) * int(factor) // 10 ** len(fraction)
 
 
@@ -51,12 +53,12 @@ def parse_seconds(text: str | float) -> float:
     else:
         seconds = float(text)
     if not abs(seconds) <= _LONGEST:
-        raise ValueError("must be a time: a number of seconds, or one with a unit, as 30s, 5m, 2h or 7d")
+        raise ValueError("must be a time: a number of seconds, or one with a unit, such as 30s, 5m, 2h or 7d")
     return seconds
 
 
 def _before(parse: Callable[[Any], float]) -> BeforeValidator:
-    """Return a validator that parses text, and leaves other values to the type."""
+    """Return a validator that parses text, and leaves other values to pydantic."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 

@@ -21,7 +21,7 @@ from calotype.config.options import written
 Model = typing.TypeVar("Model", bound=BaseModel)
 
 _COLLECTIONS = (tuple, list, set, frozenset)
-#: What a value must be, by pydantic's type of the problem; {names} are in the problem's context.
+#: Messages by pydantic's type of problem. The problem's context has the values for {names}.
 _MUST_BE = {
     "bool_parsing": "must be true or false",
     "int_parsing": "must be a whole number",
@@ -46,10 +46,11 @@ class InvalidText(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How messages name the keys of a model.
+    """The words by which messages name the keys of a model.
 
-    `noun` precedes each key, such as "option". `others` are keys that are read elsewhere, one of which an
-    unknown key may mean. `source_of` returns where the value of a key comes from, to follow the value.
+    `noun` precedes each key, such as "option". `others` are keys that other code reads, which a
+    hint about an unknown key may name. `source_of` returns the text that follows the value of a key in a
+    message: the variables that the value comes from.
     """
 
     noun: str = ""
@@ -74,7 +75,7 @@ def read(model: type[Model], given: Mapping[str, str], wording: Wording) -> Mode
     except ValidationError as error:
         problems: dict[str | None, ErrorDetails] = {}
         for problem in error.errors(include_url=False, include_input=False):
-            # One is enough for each key: pydantic reports one for each member of a union, for example.
+            # Keep one problem per key: pydantic may report several, such as one for each member of a union.
             problems.setdefault(str(problem["loc"][0]) if problem["loc"] else None, problem)
         sentence = "; ".join(_sentence(problem, fields, given, wording) for problem in problems.values())
         raise InvalidText(sentence, next(filter(None, problems), None)) from None
@@ -102,13 +103,13 @@ def _sentence(
     message = _must_be(problem, field)
     if key not in given or _is_secret(field):
         return f"{named}: {message}"
-    # A message that begins with a word of the value shows all that it needs to.
+    # A message that begins with a quote already shows the invalid part of the value.
     value = "" if message.startswith("'") else f", not {quoted(given[key])}"
     return f"{named}: {message}{value}{wording.source_of(key)}"
 
 
 def _must_be(problem: ErrorDetails, field: FieldInfo | None) -> str:
-    """Return a problem in words of ours, because pydantic speaks of inputs and shows patterns."""
+    """Return our own message for a problem, because pydantic's show regular expressions and jargon."""
     context = {name: written(value) for name, value in problem.get("ctx", {}).items()}
     if problem["type"] in _MUST_BE:
         return _MUST_BE[problem["type"]].format_map(context)

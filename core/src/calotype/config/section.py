@@ -16,7 +16,7 @@ from calotype.config.settings import Settings
 
 #: A key of a store, or of an extension: `store.NAME.OPTION`.
 _PLUGIN_KEY = re.compile(r"(store|extension)\.([^.]+)\.(.+)")
-#: Keys that begin with one of these, and keys without a dot, are ours. Other libraries read the others.
+#: The service reads the keys with these first parts and keys without a dot. Libraries read other keys.
 _OURS = ("calotype", "store", "extension", "sqlalchemy")
 
 
@@ -30,7 +30,7 @@ class Section:
     variables: Mapping[str, str]
 
     def value(self, key: str, text: str | None = None) -> str:
-        """Return the value of a setting, or of another text, with its variables replaced.
+        """Return the value of a setting, or `text` if it is given, with its variables replaced.
 
         Raises:
             SettingsError: a variable is missing. The message names the place in the file.
@@ -43,7 +43,7 @@ class Section:
             raise SettingsError(f"{place}{error}") from None
 
     def read(self, parsers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-        """Return the value of each setting, read by the parser of its key.
+        """Return the value of each setting, converted by the parser of its key.
 
         Raises:
             SettingsError: a setting has no parser, its parser refuses its value, or a variable is missing.
@@ -67,7 +67,7 @@ class Section:
     def sources(self, key: str) -> str:
         """Return " (NAME=VALUE on the command line)" for the variables in a setting; "" for none.
 
-        Often the variable's value is wrong, and not the setting's own.
+        The mistake is often in a variable and not in the setting itself.
         """
         found = []
         for name in variables_in(self.texts.get(key, ""), self.variables):
@@ -89,8 +89,8 @@ def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Set
     """Return the settings of a section with these keys, in a file with these variables.
 
     Raises:
-        SettingsError: a key is unknown, a value is invalid, or a variable is missing. The sentence names
-            the file and the line where these are known.
+        SettingsError: a key is unknown, a value is invalid, or a variable is missing. The message names
+            the file, and the line if it is known.
     """
     ini = variables.get("__file__")
     _refuse_unknown(given, ini)
@@ -121,7 +121,7 @@ def _refuse_unknown(given: Mapping[str, str], ini: str | None) -> None:
     for key in given:
         is_ours = key.partition(".")[0] in _OURS or "." not in key
         if is_ours and key not in known and not _PLUGIN_KEY.fullmatch(key):
-            # Some fields have another name in the ini file, but are often called by their own.
+            # The ini keys of some fields differ from the field's name, which users often write instead.
             field = Settings.model_fields.get(key.removeprefix("calotype."))
             hint = f" (did you mean {field.alias}?)" if field and not field.exclude else ""
             raise SettingsError(f"{located(ini, key)}unknown setting {key}{hint or did_you_mean(key, known)}")

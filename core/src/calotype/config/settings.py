@@ -36,17 +36,17 @@ class Settings(BaseModel):
     )
     identity: Literal["none", "tokens", "keystone"] = Field(
         "none",
-        description="How callers are identified. none: all are admin of project default, on loopback only. "
-        "tokens: by a file that `calotype-manage token` writes. "
-        "keystone: by keystonemiddleware in the pipeline.",
+        description="How callers are identified. none: every caller is an administrator of the project "
+        "default, and the server listens on loopback only. tokens: by the file of tokens that "
+        "`calotype-manage token` writes. keystone: by keystonemiddleware in the pipeline.",
     )
     allow_anonymous: bool = Field(
-        False, description="Let callers without a token list and read public images; otherwise 401."
+        False, description="Let callers without a token list and read public images. Off: they get 401."
     )
     tokens_file: Path | None = Field(
         None,
-        description="The file of `identity = tokens`, an absolute path. Unset: tokens.json in the variable "
-        "data_dir.",
+        description="Absolute path of the file of tokens for `identity = tokens`. Unset: tokens.json in the "
+        "variable data_dir.",
     )
     system_scope: bool = Field(
         False,
@@ -64,18 +64,17 @@ class Settings(BaseModel):
     external_sources: Literal["admin", "everyone"] = Field(
         "admin",
         description="Who may name an external source of bytes: a location, copy-from, a download to import. "
-        "admin, because a URL makes this server send a request inside its own network.",
+        "The default is admin, because a URL makes this server send a request inside its own network.",
     )
 
     dialects: tuple[str, ...] = Field(
         ("v1", "v2"),
-        description="The versions of the API that are served beside the classic one at /images. "
-        "v1: Images v1. v2: Images v2.",
+        description="APIs to serve beside the classic one at /images. v1: Images v1. v2: Images v2.",
     )
     extensions: tuple[str, ...] = Field(
         (),
-        description="Names of extensions that are on. An extension with a key of its own in this file is on "
-        "too, and so is metadefs where it is installed. `extension.NAME.enabled = false` switches any off.",
+        description="Names of extensions to switch on. An extension with an `extension.NAME.` key is on too, "
+        "and so is metadefs if it is installed. `extension.NAME.enabled = false` switches an extension off.",
     )
 
     public_endpoint: str | None = Field(
@@ -105,7 +104,7 @@ class Settings(BaseModel):
             "x-image-meta-*",
             "x-openstack-*",
         ),
-        description="Headers that these pages may send; NAME* stands for all that begin with NAME.",
+        description="Headers that these pages may send. NAME* stands for every header with this prefix.",
     )
     database_url: SecretStr = Field(
         ...,
@@ -120,21 +119,24 @@ class Settings(BaseModel):
         description="Database connections kept open; about one for each worker thread.",
     )
     pool_timeout: Seconds = Field(
-        10, gt=0, alias="sqlalchemy.pool_timeout", description="Seconds to wait for a connection before 503."
+        10,
+        gt=0,
+        alias="sqlalchemy.pool_timeout",
+        description="Seconds that a request waits for a free database connection before it gets 503.",
     )
     busy_timeout: Seconds = Field(
-        5, ge=0, description="Seconds that a write waits for a lock held by another write before 503."
+        5, ge=0, description="Seconds that a write waits for a lock held by another write before it gets 503."
     )
     database_timeout: Seconds = Field(
         15,
         gt=0,
-        description="Seconds that a database server may take to answer before 503. A statement takes "
-        "milliseconds, but a server that hangs never answers.",
+        description="Seconds that a request waits for an answer of the database server before it gets 503. A "
+        "statement takes milliseconds, but a server that hangs never answers.",
     )
     disk_reserve: Size = Field(
         ByteSize(8 << 20),
-        description="Bytes reserved beside an SQLite database, so that images can be deleted when its disk "
-        "is full; at most a sixteenth of the disk. 0: none.",
+        description="Bytes reserved beside an SQLite database, at most a sixteenth of the disk, so that "
+        "images can be deleted when the disk is full. 0: none.",
     )
     migrate: bool = Field(
         False,
@@ -143,29 +145,28 @@ class Settings(BaseModel):
     )
 
     metrics: bool = Field(
-        False,
-        description="Serve /metrics to everybody who can reach it; set `calotype.admin_listen` too.",
+        False, description="Serve /metrics to everybody who can reach it; set `calotype.admin_listen` too."
     )
     admin_listen: Place | None = Field(
         None,
-        description="A separate address for /metrics, /healthz and /readyz: HOST:PORT or unix:/PATH. When it "
-        "is set, /metrics is 404 everywhere else; health is served at both.",
+        description="A separate address for /metrics, /healthz and /readyz: HOST:PORT or unix:/PATH. If it "
+        "is set, /metrics gets 404 at every other address. Health is served at all addresses.",
     )
 
     image_size_cap: Size = Field(
         ByteSize(1 << 40),
         ge=1,
-        description="Maximum size of an image: 1 TiB, so that one upload cannot fill a store unnoticed.",
+        description="Maximum size of an image, so that one upload cannot fill a store unnoticed.",
     )
     inspection: Literal["enforce", "record", "off"] = Field(
         "enforce",
-        description="What to do about uploads that are unsafe, or not of their declared format. "
-        "enforce: refuse them. record: accept them and store what they are. off: do not inspect them.",
+        description="Treatment of uploads that are unsafe, or not of their declared format. enforce: refuse "
+        "them. record: accept them, and store the detected format. off: do not inspect uploads.",
     )
     virtual_size_cap: Size | None = Field(
         ByteSize(64 << 40),
         ge=1,
-        description="Maximum size of the disk in an image, because a few KiB can claim exabytes.",
+        description="Maximum size of the disk that an image declares: a few KiB can declare exabytes.",
     )
     project_bytes: Size | None = Field(
         None, ge=0, description="Maximum bytes of all images of a project together. Unset: no limit."
@@ -175,8 +176,7 @@ class Settings(BaseModel):
     )
     staging_store: str | None = Field(
         None,
-        description="The store for bytes that a client stages before it imports them. "
-        "Unset: the default store.",
+        description="The store for bytes that a client stages before an import. Unset: the default store.",
     )
     max_tags: int = Field(128, ge=0, description="Maximum number of tags of an image, as in other services.")
     max_members: int = Field(
@@ -185,18 +185,18 @@ class Settings(BaseModel):
     max_properties: int = Field(
         70,
         ge=0,
-        description="Maximum number of properties of an image. The classic API and v1 show 70 in headers.",
+        description="Maximum properties of an image. The classic API and v1 show up to 70 in headers.",
     )
     max_property_bytes: Size = Field(
         ByteSize(65536),
         ge=1,
-        description="Maximum bytes of a property's value: 64 KiB, as for nova's `block_device_mapping` of "
-        "many volumes. The classic API and v1 show up to 8,000 in a header.",
+        description="Maximum bytes of a property's value. The default has room for nova's "
+        "`block_device_mapping` of many volumes. The classic API and v1 show up to 8,000 bytes in a header.",
     )
     max_metadata_bytes: Size = Field(
         ByteSize(262144),
         ge=1,
-        description="Maximum bytes of all properties of an image together, names included: 256 KiB. The "
+        description="Maximum bytes of all properties of an image together, including their names. The "
         "classic API and v1 show up to 32 KiB in headers, and report how many properties they omit.",
     )
     list_limit: int = Field(
@@ -206,7 +206,7 @@ class Settings(BaseModel):
         ByteSize(1 << 20),
         ge=1,
         description="Maximum bytes of documents in one page of a v2 list. A larger page ends early, after at "
-        "least one document, and has a `next` link. Most clients ask for 25 images: 25 KiB.",
+        "least one document, and has a `next` link. Most clients ask for pages of 25 images, about 25 KiB.",
     )
     lease: Seconds = Field(
         60,
@@ -217,13 +217,13 @@ class Settings(BaseModel):
     sweep_interval: Seconds = Field(
         10,
         ge=0,
-        description="Seconds between two sweeps for dead uploads and jobs. 0: only `calotype-manage sweep` "
-        "sweeps.",
+        description="Seconds between two sweeps for dead uploads and jobs. 0: this process never sweeps; run "
+        "`calotype-manage sweep`.",
     )
     job_threads: int = Field(
         2,
         ge=0,
-        description="Jobs (copies, imports) that one process runs at a time. 0: other processes run them.",
+        description="Maximum concurrent jobs (copies, imports) of a process. 0: other processes run them.",
     )
     job_patience: Seconds = Field(
         3600,
@@ -235,25 +235,25 @@ class Settings(BaseModel):
         10,
         gt=0,
         description="Seconds between two probes of a store, for `/readyz` and metrics. The database is "
-        "probed every 2 seconds, or as often as stores if that is less.",
+        "probed every 2 seconds, or at this interval if it is shorter.",
     )
     probe_timeout: Seconds = Field(
         5,
         gt=0,
         description="Seconds after which a store, or the database, that does not answer a probe counts as "
-        "unavailable. Requests have timeouts of their own, see `store.NAME.call_timeout`.",
+        "unavailable. Requests have timeouts of their own: see `store.NAME.call_timeout`.",
     )
     scrub_rate: Size = Field(
         ByteSize(4 << 20),
         ge=0,
-        description="Bytes per second at which the scrubber reads each store to find damaged copies: 4 MiB/s "
-        "is about 1 % of a core. 0: no scrubber.",
+        description="Bytes per second at which the scrubber reads each store to find damaged copies. 4 MiB/s "
+        "need about 1 % of a core. 0: no scrubber.",
     )
     scrub_period: Seconds = Field(
         30 * 86400,
         gt=0,
-        description="Seconds within which the scrubber checks each copy once: 30 days. "
-        "Where the rate does not allow that, the rate takes precedence.",
+        description="Seconds within which the scrubber checks each copy once. If the rate is too low for "
+        "that, the rate takes precedence.",
     )
     delete_grace: Seconds = Field(
         0,
@@ -263,26 +263,25 @@ class Settings(BaseModel):
     audit_retention: Seconds = Field(
         90 * 86400,
         ge=0,
-        description="Seconds for which the database keeps records of who changed which image: 90 days. The "
-        "sweeper removes older ones. 0: only the log `calotype.audit` has them.",
+        description="Seconds for which the database keeps audit records of changes to images. The sweeper "
+        "removes older records. 0: records are written to the log `calotype.audit` only.",
     )
     disk_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),
-        description="Disk formats that an image may be declared as. A list replaces the default, and may "
-        "only select from it. +NAME adds a format of your own.",
+        description="Disk formats that an image may be declared as. A list selects from the default formats. "
+        "+NAME adds a format of your own.",
     )
     container_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"),
-        description="Container formats that an image may be declared as. +NAME adds one, as above.",
+        description="Container formats that an image may be declared as, in the syntax of the disk formats.",
     )
     md5: bool = Field(
-        True,
-        description="Compute MD5 (`checksum`, ETag), which today's clients compare, beside SHA-256.",
+        True, description="Compute MD5 (`checksum`, ETag) beside SHA-256, because today's clients compare it."
     )
 
     # Not settings: `calotype.config.section` adds these.
     data_dir: Path | None = Field(
-        None, exclude=True, description="The ini file's variable of that name: where files are by default."
+        None, exclude=True, description="The ini file's variable data_dir: the directory for files."
     )
     ini_file: Path | None = Field(None, exclude=True, description="The file that these settings come from.")
     secret_files: tuple[Path, ...] = Field(
@@ -291,7 +290,7 @@ class Settings(BaseModel):
     arguments: str | None = Field(
         None,
         exclude=True,
-        description="The ini file and the variables of the command line, as a shell reads them: for hints.",
+        description="The ini file and the command line's variables, quoted for a shell. Hints show them.",
     )
     store_options: dict[str, dict[str, str]] = Field(
         default_factory=dict, exclude=True, description="The text of all `store.NAME.OPTION` keys."
@@ -305,22 +304,21 @@ class Settings(BaseModel):
     def _are_safe(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if "*" in value and info.data.get("identity") == "none":
             raise ValueError(
-                "* with calotype.identity = none would let every web page in as an administrator: "
-                "name the origins"
+                "* with calotype.identity = none would make every web page an administrator: name the origins"
             )
         return value
 
     @field_validator("disk_formats", "container_formats")
     @classmethod
     def _are_known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Return the formats that are listed, or else all known ones, and those that + adds."""
+        """Return the listed formats, or all known ones if the value only adds some, with the additions."""
         known = cls.model_fields[str(info.field_name)].default
         listed = [name for name in value if not name.startswith("+")]
         added = [name[1:] for name in value if name.startswith("+")]
         for name in listed:
             if name not in known:
                 raise ValueError(
-                    f"'{name}' is no format that is known here{did_you_mean(name, known)}: "
+                    f"'{name}' is not a known format{did_you_mean(name, known)}: "
                     f"write +{name} to add a format of your own"
                 )
         if "" in added:
@@ -335,12 +333,14 @@ class Settings(BaseModel):
                 relative.
         """
         if self.tokens_file is None and self.data_dir is None:
-            raise SettingsError("calotype.tokens_file must be set, because of calotype.identity = tokens")
+            raise SettingsError(
+                "calotype.identity = tokens has no file of tokens: set calotype.tokens_file or data_dir"
+            )
         path = self.tokens_file or Path(self.data_dir or "") / "tokens.json"
         if not path.is_absolute():
             raise SettingsError(
                 f"calotype.tokens_file: {path} is relative, and so depends on the directory in which a "
-                "command is started: write an absolute path, also in data_dir"
+                "command is started: write an absolute path, in data_dir too"
             )
         return path
 
