@@ -51,7 +51,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_newest_interpreter_that_works_is_taken(machine: Path) -> None:
+def test_the_newest_working_interpreter_is_chosen(machine: Path) -> None:
     """r1-E24: beside it are pyenv's stand-in, an older one, a broken one, and one of another version."""
     versions = machine / ".pyenv/versions"
     write_python(machine / "bin/python3.12", "exit 127")
@@ -63,7 +63,7 @@ def test_the_newest_interpreter_that_works_is_taken(machine: Path) -> None:
     assert interpreters.find("3.12") == newest
 
 
-def test_an_interpreter_that_is_not_here_is_told_and_fails_nothing(
+def test_a_missing_interpreter_is_reported_and_is_not_a_failure(
     machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """r1-E24: nobody needs to have all of them."""
@@ -73,7 +73,7 @@ def test_an_interpreter_that_is_not_here_is_told_and_fails_nothing(
     assert capsys.readouterr().out.splitlines()[-1].split() == ["3.99", "not", "run"]
 
 
-def test_an_environment_that_cannot_be_made_is_a_failure(
+def test_an_environment_that_cannot_be_created_is_a_failure(
     machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """r1-E24: what cannot be installed there does not run there."""
@@ -84,7 +84,7 @@ def test_an_environment_that_cannot_be_made_is_a_failure(
     assert capsys.readouterr().out.splitlines()[-1].split() == ["3.99.0", "not", "installed"]
 
 
-def test_what_failed_is_counted_and_fails_the_whole(suite: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_failed_tests_are_counted_and_fail_the_run(suite: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """r1-E24: a fixture that is missing is a failure too."""
     suite.write_text(SUITE)
 
@@ -92,7 +92,7 @@ def test_what_failed_is_counted_and_fails_the_whole(suite: Path, capfd: pytest.C
     assert " 1 passed, 2 failed, 1 skipped " in capfd.readouterr().out.splitlines()[-1]
 
 
-def test_when_nothing_failed_neither_does_the_whole(suite: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_failures_succeeds(suite: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """r1-E24: arguments go to pytest, so that of this suite only one test runs."""
     suite.write_text(SUITE)
 

@@ -184,7 +184,7 @@ def test_chunks_may_not_add_up_to_more_than_the_limit():
         read_all(body, 100)
 
 
-def test_the_first_read_sends_100_continue_and_no_other():
+def test_only_the_first_read_sends_100_continue():
     invited: list[str] = []
     with body_of(b"", b"123456", length=6, invited=invited) as body:
         assert invited == []

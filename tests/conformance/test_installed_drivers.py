@@ -40,7 +40,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("store", ["fast", "cold", "lending"])
-def test_every_store_answers_the_same_requests_alike(stores: Server, store: str) -> None:
+def test_every_store_gives_the_same_responses_to_the_same_requests(stores: Server, store: str) -> None:
     image = stores.post("/images", {**OCTETS, **meta(store=store, name=f"in {store}")}, BYTES).image
     assert (image["status"], image["store"], image["size"]) == ("active", store, len(BYTES))
     assert image["checksum"] == hashlib.md5(BYTES).hexdigest()
@@ -71,7 +71,7 @@ def test_an_upload_without_a_store_goes_to_the_default_store(stores: Server) -> 
     assert stores.upload(b"somewhere")["store"] == "fast"
 
 
-def test_the_name_of_a_driver_is_no_store(stores: Server) -> None:
+def test_the_name_of_a_driver_is_not_accepted_as_a_store(stores: Server) -> None:
     answer = stores.post("/images", {**OCTETS, **meta(store="file")}, b"bytes")
     assert answer.status == 400
     assert "There is no store 'file'; use one of: " in answer.text

@@ -269,7 +269,7 @@ def test_processes_that_start_at_once_with_an_empty_place_all_start(
     assert not any("its place" in server.log for server in servers)
 
 
-def test_a_place_that_returns_as_another_databases_is_not_used(
+def test_a_place_that_returns_with_the_marker_of_another_database_is_not_used(
     plain: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     path, aside = Path(plain.options["path"]), tmp_path / "aside"
@@ -352,7 +352,7 @@ def test_stores_are_shown_without_a_database(plain: Kind, tmp_path: Path) -> Non
     assert "its place belongs to this store" in site.manage("stores", "--create", "main")
 
 
-def test_from_and_yes_need_claim(plain: Kind, tmp_path: Path) -> None:
+def test_the_options_from_and_yes_require_claim(plain: Kind, tmp_path: Path) -> None:
     site = Site(tmp_path / "site", plain, "main")
 
     assert "go with --claim NAME" in site.manage("stores", "--yes", status=2)

@@ -89,7 +89,7 @@ def test_an_interrupted_upgrade_can_be_repeated(database: str) -> None:
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_an_image_lives_its_life(served: Server) -> None:
+def test_an_image_can_be_created_read_changed_and_deleted(served: Server) -> None:
     headers = meta(
         name="Käse \N{SNOWMAN} \N{GRINNING FACE}", is_public="True", property_a="1", property_b="ü"
     )

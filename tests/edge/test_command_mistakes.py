@@ -265,7 +265,7 @@ def test_files_that_root_creates_belong_to_the_owner_of_the_parent_directory(tmp
     assert {path: owner for path, owner in owners.items() if owner != (service, group)} == {}
 
 
-def test_stores_shows_every_value_as_an_ini_file_has_it(tmp_path: Path) -> None:
+def test_the_command_stores_shows_every_value_as_an_ini_file_spells_it(tmp_path: Path) -> None:
     """The command showed Python's True, and none of the keys that the core reads."""
     keys = {
         "calotype.stores": "file",
@@ -340,7 +340,7 @@ def test_a_file_of_tokens_that_admits_nobody_is_a_warning(
         ("{}", "is damaged: input should be a valid array"),
     ],
 )
-def test_a_damaged_file_of_tokens_is_refused_with_the_place_and_the_cure(
+def test_a_damaged_file_of_tokens_is_refused_with_its_place_and_a_remedy(
     text: str, said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "tokens.json").write_text(text)

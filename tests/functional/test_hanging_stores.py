@@ -133,7 +133,7 @@ def upload_to(server: Server, store: str, body: bytes = BYTES) -> Answer:
     return server.post("/images", {**OCTETS, **meta(store=store)}, body)
 
 
-def test_readyz_tells_what_a_probe_saw_while_the_store_does_not_answer(gates: Gates) -> None:
+def test_readyz_reports_the_last_result_of_a_probe_while_the_store_hangs(gates: Gates) -> None:
     """r1-D3: with 26 requests at once, and a store whose check() hangs."""
     server = gates.server
     image_id = server.upload(BYTES)["id"]
@@ -150,9 +150,7 @@ def test_readyz_tells_what_a_probe_saw_while_the_store_does_not_answer(gates: Ga
 
 
 @pytest.mark.parametrize(("size", "count"), [(len(BYTES), CROWD), (1 << 20, 10)], ids=["small", "streamed"])
-def test_uploads_to_a_store_that_hangs_are_told_so_and_others_go_on(
-    gates: Gates, size: int, count: int
-) -> None:
+def test_uploads_to_a_hanging_store_get_503_and_others_succeed(gates: Gates, size: int, count: int) -> None:
     """r1-D3: with an add() that hangs, also when the bodies occupy the slots of uploads."""
     server = gates.server
     image_id = server.upload(BYTES)["id"]
@@ -208,7 +206,7 @@ def test_slow_clients_of_a_healthy_store_make_it_busy_and_not_unavailable(
     assert server.head(f"/images/{far}").status == 200
 
 
-def test_deletes_in_a_hanging_store_are_left_to_a_sweep(gates: Gates) -> None:
+def test_deletes_in_a_hanging_store_succeed_and_leave_the_bytes_to_a_sweep(gates: Gates) -> None:
     """r1-D3: the record is deleted at once, and the bytes when the store is available again."""
     server = gates.server
     near = server.upload(BYTES)["id"]

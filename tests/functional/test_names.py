@@ -72,7 +72,9 @@ def test_r1_c3_a_task_makes_no_image_with_a_reserved_property(server: Server) ->
         assert (answer.status, name in answer.text) == (403, True)
 
 
-def test_r1_c3_what_an_earlier_version_let_in_is_read_and_sent_back_but_is_no_field(server: Server) -> None:
+def test_r1_c3_reserved_properties_of_an_earlier_version_can_be_read_and_sent_back_but_are_no_fields(
+    server: Server,
+) -> None:
     """r1-C3: rows of before do not break a read, an update, or what a v1 client sends back; v2 hides them."""
     image_id = make(server, color="red")
     for name in ("direct_url", "os_glance_x", "stores"):
@@ -103,7 +105,7 @@ def test_r1_c3_what_an_earlier_version_let_in_is_read_and_sent_back_but_is_no_fi
 
 
 @pytest.mark.parametrize("path", ["/images", "/v1/images"])
-def test_r1_c4_names_that_headers_cannot_tell_apart_are_shown_so_that_a_client_can(
+def test_r1_c4_properties_with_names_equal_in_headers_are_shown_under_distinct_names(
     server: Server, path: str
 ) -> None:
     """r1-C4: `Foo` and `foo`, `distro` and `distro:x`, `a-b` and `a_b`, also when sent back."""

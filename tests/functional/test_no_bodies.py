@@ -70,7 +70,7 @@ def test_a_body_of_one_byte_in_chunks_is_a_body(server: Server) -> None:
             assert server.get(f"/images/{image['id']}").body == whole
 
 
-def test_a_location_counts_with_an_empty_body(lending_server: Server) -> None:
+def test_a_location_with_an_empty_body_is_registered(lending_server: Server) -> None:
     """r1-H9: as without a body."""
     located = {**OCTETS, **meta(location="memory:lent", **FORMATS)}
     assert lending_server.post("/images", located, iter(())).image["status"] == "active"
@@ -79,7 +79,7 @@ def test_a_location_counts_with_an_empty_body(lending_server: Server) -> None:
     assert lending_server.put(f"/images/{queued}", located, iter(())).image["status"] == "active"
 
 
-def test_in_v2_an_empty_body_is_no_document_but_an_image_of_no_bytes(server: Server) -> None:
+def test_in_v2_an_empty_body_is_an_empty_image_but_not_a_document(server: Server) -> None:
     """r1-H9: an image can have no bytes, such as nova's snapshots of volumes."""
     for framing in FRAMINGS:
         empty = (lambda: iter(())) if framing == "chunks" else (lambda: b"")
@@ -110,7 +110,7 @@ def test_without_a_document_v1_reads_the_headers(server: Server) -> None:
     )
 
 
-def test_media_types_are_read_without_regard_to_case(server: Server) -> None:
+def test_media_types_are_case_insensitive(server: Server) -> None:
     """r1-B6: wherever the service reads them."""
     octets = {"Content-Type": "Application/Octet-Stream ; charset=binary"}
     assert server.post("/images", octets, b"bytes").image["status"] == "active"

@@ -58,7 +58,7 @@ def new_id(folder: Path) -> Result:
     return CliRunner().invoke(main, ["db", "new-id", str(INI), f"data_dir={folder}", "--yes"])
 
 
-def test_a_heartbeat_that_is_not_renewed_prevents_nothing(
+def test_a_heartbeat_that_is_not_renewed_does_not_prevent_the_command(
     database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:
     """As in a copied database, and after a kill."""
@@ -68,7 +68,7 @@ def test_a_heartbeat_that_is_not_renewed_prevents_nothing(
     assert "waiting for up to 1 s" in done.stderr
 
 
-def test_an_old_heartbeat_is_not_waited_for(database: Database, tmp_path: Path) -> None:
+def test_the_command_does_not_wait_for_an_old_heartbeat(database: Database, tmp_path: Path) -> None:
     keep(database, process_seen(datetime.timedelta(minutes=11)))
     began = time.monotonic()
     assert "waiting" not in new_id(tmp_path).stderr
@@ -76,7 +76,7 @@ def test_an_old_heartbeat_is_not_waited_for(database: Database, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("ahead", [datetime.timedelta(), datetime.timedelta(hours=2)])
-def test_a_heartbeat_that_is_renewed_is_a_refusal_whatever_the_clocks(
+def test_a_renewed_heartbeat_prevents_the_command_whatever_the_clocks_say(
     database: Database, meanwhile: Meanwhile, tmp_path: Path, ahead: datetime.timedelta
 ) -> None:
     process = process_seen(-ahead)
@@ -88,7 +88,7 @@ def test_a_heartbeat_that_is_renewed_is_a_refusal_whatever_the_clocks(
     assert "a process still serves on this database (images1, pid 4711): stop every process" in done.stderr
 
 
-def test_a_process_that_starts_meanwhile_is_a_refusal(
+def test_a_process_that_starts_during_the_wait_prevents_the_command(
     database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:
     keep(database, process_seen(datetime.timedelta(seconds=1)))
@@ -97,7 +97,7 @@ def test_a_process_that_starts_meanwhile_is_a_refusal(
     assert "images1, pid 4712" in new_id(tmp_path).stderr
 
 
-def test_a_process_that_ends_meanwhile_is_not_waited_for(
+def test_a_process_that_ends_during_the_wait_does_not_prevent_the_command(
     database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:
     def end() -> None:

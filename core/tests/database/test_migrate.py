@@ -80,7 +80,7 @@ def test_differences_from_the_models_are_found(engine, path, damage):
     assert migrate.differences(engine) != []
 
 
-def test_tables_of_others_are_not_compared(engine, path):
+def test_tables_that_the_models_do_not_have_are_not_compared(engine, path):
     """They may belong to an extension that is off."""
     migrate.upgrade(engine)
     with contextlib.closing(sqlite3.connect(path)) as raw:
@@ -89,7 +89,7 @@ def test_tables_of_others_are_not_compared(engine, path):
     assert migrate.differences(engine) == []
 
 
-def test_the_migrations_of_the_core_are_one_line():
+def test_the_migrations_of_the_core_have_one_first_and_one_last_revision():
     scripts = ScriptDirectory(str(migrate.CORE.folder.parent), version_locations=[str(migrate.CORE.folder)])
 
     assert len(scripts.get_bases()) == 1
@@ -157,7 +157,7 @@ def test_a_branch_goes_up_and_down_by_itself(engine, branch):
         assert connection.exec_driver_sql("SELECT name, age FROM guests").all() == [("Käthe", None)]
 
 
-def test_a_branch_that_is_not_asked_for_is_left_alone(engine, path, branch):
+def test_a_branch_that_is_not_requested_stays_unchanged(engine, path, branch):
     migrate.upgrade(engine, [migrate.CORE, branch])
     before = dump(path)
     migrate.upgrade(engine)
@@ -244,7 +244,7 @@ def test_a_database_of_another_program_is_refused_before_anything_is_changed(eng
     assert dump(path) == before
 
 
-def test_an_upgrade_that_was_interrupted_after_its_first_table_is_no_other_program(engine):
+def test_an_interrupted_first_upgrade_is_not_mistaken_for_another_program(engine):
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE image_tags (image_id VARCHAR(36))")
     with pytest.raises(SchemaMismatch, match="the database is empty"):

@@ -203,7 +203,7 @@ def test_registering_confirms_the_caller_again_after_the_source_has_answered(ope
     assert open_bench.images() == []
 
 
-def test_a_private_image_is_opened_and_shared_in_one_unit(bench: Bench) -> None:
+def test_sharing_a_private_image_adds_the_member_and_makes_the_image_shared(bench: Bench) -> None:
     """v1 has no private images, so sharing one makes it shared."""
     image = bench.lifecycle.reserve(Change(ADMIN, ImageFields(fields={"owner": OWNER})))
     shared = bench.lifecycle.members.share(image, MemberSpec("new", can_share=True), OWNERS)
@@ -211,7 +211,7 @@ def test_a_private_image_is_opened_and_shared_in_one_unit(bench: Bench) -> None:
     assert policy.may(Caller("n", "new"), policy.VIEW, policy.image_grants(shared))
 
 
-def test_r1_g4_an_administrator_without_a_project_makes_ownerless_images_where_a_setting_allows_it() -> None:
+def test_r1_g4_an_administrator_without_a_project_can_make_ownerless_images_if_a_setting_allows_it() -> None:
     """r1-G4: other callers without a project cannot create them in any case."""
     system, nobody = Caller("root", None, frozenset({"admin"})), Caller("n", None, frozenset({"member"}))
     Change(system, ImageFields()).check(make_settings(system_scope=True))

@@ -74,7 +74,7 @@ def test_a_token_that_keystone_no_longer_accepts_is_unauthenticated() -> None:
     ],
     ids=["refused", "away", "unreachable", "empty", "none", "odd"],
 )
-def test_without_an_answer_of_keystone_identity_is_unavailable(session: Session) -> None:
+def test_if_keystone_does_not_answer_identity_is_unavailable(session: Session) -> None:
     """r1-C2: so the request changes nothing and gets 503."""
     with pytest.raises(IdentityUnavailable):
         confirm_by_keystone(a_request(session))

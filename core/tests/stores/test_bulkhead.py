@@ -290,7 +290,7 @@ def test_a_download_that_hangs_is_abandoned_and_keeps_its_slot_until_the_driver_
     store.get("blob:k").close()
 
 
-def test_a_late_reader_is_closed(hanging):
+def test_a_reader_that_a_driver_returns_too_late_is_closed(hanging):
     store, opened = hanging("get"), []
     real = store.driver.get
 
@@ -364,7 +364,7 @@ def test_idle_threads_end_by_themselves(monkeypatch):
     assert bulkhead.call(lambda: 2) == 2
 
 
-def test_the_outcome_of_a_call_is_its_own(hanging):
+def test_each_call_gets_its_own_outcome(hanging):
     """Many threads, one bulkhead: each gets the answer to its own question."""
     bulkhead, wrong = Bulkhead("many", Bounds(max_calls=3)), []
 
@@ -381,7 +381,7 @@ def test_the_outcome_of_a_call_is_its_own(hanging):
     assert wrong == []
 
 
-def test_a_late_receipt_that_cannot_be_removed_is_logged(hanging, caplog):
+def test_a_late_upload_whose_bytes_cannot_be_removed_is_logged(hanging, caplog):
     caplog.set_level(logging.WARNING)
     store = hanging()
     real, gate = store.driver.add, store.driver.gate
@@ -402,7 +402,7 @@ def test_a_late_receipt_that_cannot_be_removed_is_logged(hanging, caplog):
     assert list(store.blobs())
 
 
-def test_a_receipt_is_the_drivers(hanging):
+def test_an_upload_returns_the_receipt_of_the_driver(hanging):
     store = hanging()
     store.driver.add = lambda key, source, size=None: Stored("blob:z", len(source.read(10_000)))
     assert store.add("k", io.BytesIO(b"abc")).location == "blob:z"

@@ -44,7 +44,7 @@ BEGIN = {
 
 
 @pytest.mark.parametrize("begin", BEGIN.values(), ids=BEGIN)
-def test_a_job_waits_for_its_target_and_succeeds_when_that_is_back(there: Outages, begin) -> None:
+def test_a_job_waits_for_its_target_store_and_succeeds_when_the_store_returns(there: Outages, begin) -> None:
     """r1-H4"""
     image = begin(there)
     there.far.leave()
@@ -208,7 +208,7 @@ FINAL = {
 
 
 @pytest.mark.parametrize("error", FINAL.values(), ids=FINAL)
-def test_an_error_that_does_not_pass_by_itself_ends_the_job(there: Outages, error) -> None:
+def test_a_permanent_error_ends_the_job(there: Outages, error) -> None:
     """r1-H4: a full store is not unavailable, and may never have room again."""
     there.copying("far")
     there.far.leave(error)
@@ -368,7 +368,7 @@ GIVE_AWAY = {
 
 @pytest.mark.parametrize("when", ["before the job", "while its bytes are read"])
 @pytest.mark.parametrize(("begin", "after"), GIVE_AWAY.values(), ids=GIVE_AWAY)
-def test_an_image_with_a_new_owner_does_not_get_the_bytes_that_the_old_one_chose(
+def test_an_image_with_a_new_owner_does_not_get_bytes_that_its_former_owner_chose(
     there: Outages, begin, after: Status, when: str
 ) -> None:
     """The new owner would boot bytes that another project has named. (r1-C2)"""

@@ -24,20 +24,20 @@ from plugins.store_swift.tests.objects import (
 # Large objects.
 
 
-def test_a_source_within_one_segment_is_one_object(store: SwiftStore) -> None:
+def test_a_source_that_fits_into_one_segment_is_stored_as_one_object(store: SwiftStore) -> None:
     put(store, pattern(SEGMENT))
 
     assert len(listed(store)) == 1
     assert listed(store, "_segments") == []
 
 
-def test_a_longer_source_is_segments_that_do_not_expire(store: SwiftStore) -> None:
+def test_a_longer_source_is_stored_in_segments_that_do_not_expire(store: SwiftStore) -> None:
     put(store, pattern(LARGE))
 
     assert expiries(store) == [None] * 4
 
 
-def test_segments_expire_until_the_upload_is_done(store: SwiftStore) -> None:
+def test_segments_have_an_expiry_date_until_the_upload_is_complete(store: SwiftStore) -> None:
     seen = []
     source = Paused(pattern(6 * SEGMENT), 5 * SEGMENT, lambda: seen.extend(expiries(store)))
     store.add(new_key(), source)

@@ -141,7 +141,7 @@ def test_a_copy_in_quarantine_is_not_a_source(place: Place) -> None:
     assert place.two.shelf.blobs == {}
 
 
-def test_an_image_whose_only_good_copy_is_unavailable_gets_an_error_that_may_pass(place: Place) -> None:
+def test_an_image_whose_only_good_copy_is_unavailable_gets_a_temporary_error(place: Place) -> None:
     image_id = place.upload(twice=True)
     place.damage(image_id)
     place.two.away = True
