@@ -49,7 +49,7 @@ def connection() -> Iterator[Connection]:
 
 
 def test_responses_of_equal_size_are_not_mistaken_for_a_stalled_response(connection: Connection) -> None:
-    """The client reads each response at once, but each check happens before that."""
+    """The client reads each response at once, but each check for a stall runs just before the read."""
     channel = Answering(connection.server)
     for second in range(100, 200):
         assert not channel.look(second, waiting=500)
@@ -57,7 +57,7 @@ def test_responses_of_equal_size_are_not_mistaken_for_a_stalled_response(connect
         assert len(connection.client.recv(500)) == 500
 
 
-def test_a_response_after_a_long_silence_has_the_whole_timeout(connection: Connection) -> None:
+def test_a_response_after_a_long_silence_has_the_full_timeout(connection: Connection) -> None:
     channel = Answering(connection.server)
     channel.last_activity = 1e9
     assert not channel.look(100, waiting=500)

@@ -1,4 +1,4 @@
-"""The end of the process: which threads are named, and what ends it if Python cannot."""
+"""The end of the process: which threads the log names, and how the process ends if Python cannot end it."""
 
 import signal
 import subprocess
@@ -47,7 +47,7 @@ def test_threads_are_named_with_the_function_that_they_run():
 
 @pytest.mark.campaign
 def test_r1_d3_a_log_that_hangs_does_not_keep_the_process_from_ending():
-    """r1-D3: the kernel ends a process that cannot even log what hangs."""
+    """r1-D3: the kernel ends a process that cannot even write to its log."""
     assert (
         subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False).returncode == -signal.SIGALRM
     )

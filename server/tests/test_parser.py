@@ -1,4 +1,4 @@
-"""The parser's rules: which requests are refused, which bytes are kept, and who reads the body."""
+"""The parser's rules: which requests it refuses, which bytes it keeps, and which bodies it reads itself."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED)
-def test_an_ambiguous_request_is_refused_and_nothing_behind_it_is_read(request_bytes):
+def test_an_ambiguous_request_is_refused_and_no_bytes_after_it_are_read(request_bytes):
     behind = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     parser = RequestParser(SETTINGS)
     assert parser.received(request_bytes + behind) == len(request_bytes + behind)

@@ -95,7 +95,7 @@ def test_requests_of_one_caller_run_in_order(world: World) -> None:
     assert not world.queue
 
 
-def test_the_caller_who_used_least_is_next(world: World) -> None:
+def test_the_caller_who_used_the_least_processor_time_is_next(world: World) -> None:
     world.wait("a", "b")
     assert [world.take(), world.take()] == ["a", "b"]
     world.end("a", 0.2)
@@ -105,7 +105,7 @@ def test_the_caller_who_used_least_is_next(world: World) -> None:
     assert [world.take(), world.take()] == ["b", "a"]
 
 
-def test_of_callers_who_used_nothing_the_one_that_waits_longest_is_next(world: World) -> None:
+def test_of_callers_who_used_no_processor_time_the_one_that_waits_longest_is_next(world: World) -> None:
     world.wait("a", "a", "b")
 
     assert [world.take(), world.take()] == ["a", "b"]

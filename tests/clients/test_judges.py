@@ -61,8 +61,8 @@ def test_ironic_passes_every_check(member: Person, tmp_path: Path) -> None:
 def test_every_command_of_openstackclient_has_the_expected_outcome(
     without_identities: Clients, web: Web, tmp_path: Path
 ) -> None:
-    """Those of the image cache fail: there is none. Those that find a project need Keystone, and have it
-    in test_v2_openstackclient.
+    """Commands of the image cache fail, because there is none. Those that look up a project need Keystone;
+    test_v2_openstackclient runs them with it.
     """
     verdict = try_openstack(without_identities, tmp_path, web.place(DATA[:1000]))
     cache = {f"cached image {action}" for action in ("queue", "list", "clear")}
@@ -88,7 +88,7 @@ def test_every_command_of_glance_has_the_expected_outcome(
 def test_programs_that_fetch_files_pass_every_check(
     server: Server, tmp_path: Path, program: str, package: str
 ) -> None:
-    """They fetch parts, resume, and fetch only differences, from each dialect's URL of the bytes."""
+    """The programs fetch parts, resume, and fetch only differences, from each dialect's URL of the bytes."""
     packages(package)
     image_id = server.upload(DATA)["id"]
     urls = [
@@ -179,7 +179,7 @@ def test_ansible_manages_images(with_keystone: Clients, tmp_path: Path) -> None:
 def test_openstack_image_manager_imports_a_catalogue(
     with_keystone: Clients, web: Web, tmp_path: Path
 ) -> None:
-    """It imports the images of a catalogue, and changes nothing in a second run."""
+    """The program imports the images of a catalogue, and changes nothing in a second run."""
     bin_ = installed("image-manager")
     name = f"Judged {fresh()[:8]}"
     (images := tmp_path / "images").mkdir()

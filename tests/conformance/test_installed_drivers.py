@@ -91,7 +91,7 @@ def test_the_other_stores_work_while_one_is_broken(stores: Server) -> None:
 
 
 def test_a_server_with_only_files_loads_no_library_of_remote_stores(tmp_path):
-    """Each would take 10 MiB of every process. Nor does it load alembic if there is nothing to migrate."""
+    """Each library would take 10 MiB in every process. alembic is loaded only for migrations."""
     code = (
         "import sys; from paste.deploy import loadapp; loadapp(f'config:{sys.argv[1]}');"
         "print(*{name.partition('.')[0] for name in sys.modules})"

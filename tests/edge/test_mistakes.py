@@ -456,7 +456,7 @@ def test_an_unreachable_store_is_reported_and_the_other_stores_are_served(start_
 
 @pytest.mark.campaign
 def test_a_reload_lets_running_requests_finish(tmp_path: Path) -> None:
-    """r1-H11: `pserve --reload` gives them as long as a SIGTERM does."""
+    """r1-H11: `pserve --reload` gives requests as much time as a SIGTERM does."""
     ini = write_ini(tmp_path)
     (port,) = free_ports(1)
     variables = [f"data_dir={tmp_path}/data", f"http_port={port}"]

@@ -49,7 +49,7 @@ def test_pipelined_requests_for_files_are_answered_in_order(edge: Edge, content:
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 def test_a_head_gets_the_applications_headers_and_leaves_the_connection_open(edge: Edge, version: str):
-    """r1-B4: a length without a body; and without a length, neither chunks nor a close."""
+    """r1-B4: no body follows. Without a length, there are no chunks and the connection stays open."""
     with edge.connect() as connection:
         for path in ("/file", "/unmeasured", "/blocks", "/unmeasured"):
             request = head(path, "Connection: keep-alive", method="HEAD").replace(

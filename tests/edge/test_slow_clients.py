@@ -68,7 +68,7 @@ QUICK_DRIPS = {
 def test_r1_d4_a_document_has_a_fixed_timeout_however_steadily_it_arrives(
     start_edge: StartEdge, start: bytes
 ):
-    """r1-D4: a document times out even if it arrives faster than the minimum rate of uploads."""
+    """r1-D4: the timeout applies even if a document arrives faster than the minimum rate of uploads."""
     edge = start_edge(document_timeout=1)
     with edge.connect() as connection:
         connection.sendall(start + (b"ffffff\r\n" if b"chunked" in start else b""))
@@ -77,7 +77,7 @@ def test_r1_d4_a_document_has_a_fixed_timeout_however_steadily_it_arrives(
 
 
 def test_r1_d4_a_short_document_that_arrives_too_slowly_times_out(start_edge: StartEdge):
-    """r1-D4: so does a document that is read before the application runs."""
+    """r1-D4: the server reads such a document before the application runs."""
     edge = start_edge(document_timeout=1, header_timeout=1)
     with edge.connect() as connection:
         connection.sendall(head("/sum", "Content-Length: 200000", "Content-Type: application/json"))

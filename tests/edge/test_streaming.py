@@ -329,7 +329,7 @@ def introduce(edge: Edge, *tokens: str) -> None:
 
 
 def test_many_invented_tokens_do_not_delay_others(start_edge: StartEdge):
-    """r1-D3: all of them count as their address, and the server survives."""
+    """r1-D3: requests with unknown tokens count for their address, and the server keeps serving."""
     edge = start_edge(threads=2, kept_threads=1, upload_threads=1, connections_per_address=0)
     introduce(edge, "modest")
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A server that is frozen beyond its lease during an upload: a sweep ends the upload, the client gets 503."""
+"""A server is frozen beyond its lease during an upload: a sweep ends the upload, and the client gets 503."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def assert_taken_over(server: Server, answer: Answer, image_id: str, left: str) 
 
 @pytest.mark.parametrize("asked", UPLOADS)
 def test_an_upload_that_a_sweep_took_over_gets_503_in_every_dialect(standing: Server, asked: str) -> None:
-    """r1-H5: it was 410 or 412, \"it was deleted\"."""
+    """r1-H5: the response used to be 410 or 412, \"it was deleted\"."""
     image_id = standing.reserve(**FORMATS)["id"]
     answer = upload_over_a_freeze(standing, asked, image_id, MIB)
     assert_taken_over(standing, answer, image_id, UPLOADS[asked])

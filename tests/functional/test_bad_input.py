@@ -317,7 +317,7 @@ def test_bytes_after_the_announced_length_are_not_stored(server: Server) -> None
     assert b'"size": 5' in spoken
 
 
-def test_a_client_that_goes_away_while_it_reads_does_no_harm(server: Server) -> None:
+def test_a_client_that_disconnects_during_a_download_does_no_harm(server: Server) -> None:
     image = server.upload(bytes(8 << 20))
     for _ in range(5):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)

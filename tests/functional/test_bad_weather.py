@@ -242,7 +242,7 @@ def test_a_file_that_is_not_a_database_stops_the_start_with_one_sentence(start_s
 def test_a_quota_that_cannot_be_counted_during_an_upload_is_503_in_every_dialect(
     start_server: StartServer, asked: str
 ) -> None:
-    """r1-H3: it was 400 "The source of the image data failed", as if the client had disconnected."""
+    """r1-H3: it used to be 400 "The source of the image data failed", which blames the client."""
     server = start_server({"calotype.busy_timeout": "0.1", "calotype.project_bytes": "1000000"})
     image_id, locked = server.reserve(disk_format="raw", container_format="bare")["id"], threading.Event()
 

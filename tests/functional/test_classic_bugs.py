@@ -1,4 +1,4 @@
-"""The fifteen bugs of the first API server, which must not return."""
+"""The fifteen bugs of the first API server. None of them may return."""
 
 from __future__ import annotations
 

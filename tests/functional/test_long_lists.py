@@ -52,7 +52,7 @@ def test_a_page_of_v2_has_at_least_one_image(long: Server) -> None:
     "path", ["/v1/images/detail?limit=1000", "/v1/images?limit=1000", "/images", "/images/detail", "/"]
 )
 def test_pages_of_classic_and_v1_are_never_cut(long: Server, path: str) -> None:
-    """r1-D6: their clients take a page that is shorter than requested for the last one."""
+    """r1-D6: clients of classic and v1 assume that a page shorter than requested is the last one."""
     answer = long.get(path)
     assert answer.headers["Transfer-Encoding"] == "chunked"
     assert answer.headers["Content-Type"] == "application/json"

@@ -75,7 +75,7 @@ def test_r1_c3_a_task_makes_no_image_with_a_reserved_property(server: Server) ->
 def test_r1_c3_reserved_properties_of_an_earlier_version_can_be_read_and_sent_back_but_are_no_fields(
     server: Server,
 ) -> None:
-    """r1-C3: rows of before do not break a read, an update, or what a v1 client sends back; v2 hides them."""
+    """r1-C3: such rows break neither reads nor updates, and may be sent back. v2 hides them."""
     image_id = make(server, color="red")
     for name in ("direct_url", "os_glance_x", "stores"):
         server.execute(
@@ -177,7 +177,7 @@ def hidden(server: Server) -> Iterator[str]:
     ],
 )
 def test_r1_c5_a_hidden_image_is_in_no_list(server: Server, hidden: str, path: str) -> None:
-    """r1-C5: like v2's default, for everybody; it can still be read by its id."""
+    """r1-C5: this is v2's default, and holds for everybody. The image can still be read by its id."""
     name = server.get(f"/v2/images/{hidden}").json["name"]
     joined = "&" if "?" in path else "?"
     answer = server.get(f"{path.replace('NAME', name)}{joined}limit=1000")

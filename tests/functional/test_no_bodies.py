@@ -80,7 +80,7 @@ def test_a_location_with_an_empty_body_is_registered(lending_server: Server) -> 
 
 
 def test_in_v2_an_empty_body_is_an_empty_image_but_not_a_document(server: Server) -> None:
-    """r1-H9: an image can have no bytes, such as nova's snapshots of volumes."""
+    """r1-H9: an image can have zero bytes, for example nova's snapshot of a volume."""
     for framing in FRAMINGS:
         empty = (lambda: iter(())) if framing == "chunks" else (lambda: b"")
         path = f"/v2/images/{server.reserve(**FORMATS)['id']}"

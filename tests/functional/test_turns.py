@@ -64,7 +64,7 @@ def engines(database: str) -> tuple[Engine, Engine]:
 def test_waiting_for_a_turn_is_reported_and_limited(
     engines: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """r1-H2: nobody waits if there is nothing to do."""
+    """r1-H2: a process does not wait if no migration is due."""
     one, other = engines
     migrate.upgrade(one)
     migrate.upgrade(other)  # opens a connection

@@ -65,7 +65,7 @@ def given(parameter: click.Parameter) -> list[str]:
 
 
 def test_a_server_that_starts_shows_no_warning_of_a_library(running: Server) -> None:
-    """r1-E24: with setuptools 80.9, a warning of pkg_resources came first."""
+    """r1-E24: with setuptools 80.9, the output began with a warning of pkg_resources."""
     assert "Warning" not in running.log
 
 

@@ -1,4 +1,4 @@
-"""Framing of requests: any form that two servers could read differently is refused.
+"""Framing of requests: the server refuses any form that two servers could read differently.
 
 The names of cases begin with the row of the threat catalogue that they replay.
 """

@@ -198,7 +198,7 @@ def should_be(who: str, verb: Verb, status: Status, visibility: Visibility) -> i
 
 
 @pytest.mark.parametrize("who", CALLERS)
-def test_g_29_every_cell_of_the_rights_table_over_http(
+def test_g_29_every_cell_of_the_rights_table_holds_over_http(
     house: House, who: str, record_property: Callable[[str, object], None]
 ) -> None:
     cells, wrong = 0, []

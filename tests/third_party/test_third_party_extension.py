@@ -1,4 +1,4 @@
-"""An extension that others wrote, installed as its users install it: no line of the core is touched."""
+"""A third party's extension, installed as its users install it, without a change of the core."""
 
 from __future__ import annotations
 

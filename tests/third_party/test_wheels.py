@@ -150,7 +150,7 @@ def test_a_driver_depends_on_its_imports(wheels: dict[str, Path], driver: str) -
 
 @pytest.mark.parametrize("source", [META, *BASE, *PLUGINS])
 def test_a_wheel_has_the_metadata_that_an_index_shows(wheels: dict[str, Path], source: str) -> None:
-    """The licence, where the sources are, which interpreters ran; links that need no checkout (r1-E19)."""
+    """It has the licence, the URL of the sources, the tested interpreters, and absolute links (r1-E19)."""
     about, files = metadata(wheels[source]), texts(wheels[source])
 
     assert about["Name"] == distribution_of(source)

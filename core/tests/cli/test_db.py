@@ -61,7 +61,7 @@ def new_id(folder: Path) -> Result:
 def test_a_heartbeat_that_is_not_renewed_does_not_prevent_the_command(
     database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:
-    """As in a copied database, and after a kill."""
+    """A copied database has such a row, and a killed process leaves one."""
     keep(database, process_seen(datetime.timedelta(seconds=1)))
     done = new_id(tmp_path)
     assert done.exit_code == 0, done.output

@@ -36,7 +36,7 @@ def test_a_time_on_a_terminal_has_seconds_and_a_time_zone() -> None:
 
 
 def test_fsck_prints_json_into_a_pipe_even_if_standard_error_is_a_terminal(tmp_path: Path) -> None:
-    """`fsck INI | jq` in a terminal got lines for people."""
+    """`fsck INI | jq`, started in a terminal, used to print text for people."""
     variables = [str(INI), f"data_dir={tmp_path}"]
     assert CliRunner().invoke(main, ["stores", *variables, "--create", "file"]).exit_code == 0
     ours, theirs = pty.openpty()

@@ -65,7 +65,7 @@ def add_as(user: int, group: int, path: Path) -> subprocess.CompletedProcess[str
 
 @pytest.mark.usefixtures("umask")
 def test_only_the_owner_can_access_a_new_file_of_tokens_and_its_lock(tmp_path: Path) -> None:
-    """r1-C8: the lock was readable by everybody."""
+    """r1-C8: everybody could read the lock."""
     TokenFile(tmp_path / "tokens.json").add("u", "P", ())
     assert {path.name: mode(path) for path in tmp_path.iterdir()} == {
         "tokens.json": 0o600,
@@ -76,7 +76,7 @@ def test_only_the_owner_can_access_a_new_file_of_tokens_and_its_lock(tmp_path: P
 @pytest.mark.usefixtures("umask")
 @pytest.mark.parametrize("chosen", [0o640, 0o660, 0o400, 0o666])
 def test_a_file_of_tokens_that_exists_keeps_its_mode(tmp_path: Path, chosen: int) -> None:
-    """r1-C8: it became 0600, which locked out a service that reads by its group."""
+    """r1-C8: the mode became 0600, which locked out a service that reads the file by its group."""
     tokens = TokenFile(tmp_path / "tokens.json")
     text = tokens.add("u", "P", ())
     tokens.path.chmod(chosen)
@@ -222,7 +222,7 @@ def sqlite_files(folder: Path) -> dict[str, int]:
 
 
 def test_other_users_cannot_access_a_new_database_or_its_journals(tmp_path: Path, umask: int) -> None:
-    """r1-C8: it was readable by everybody under the usual umask, and writable without one."""
+    """r1-C8: everybody could read the database with the usual umask, and write it without a umask."""
     found = sqlite_files(tmp_path)
     assert found.keys() == {"", "-wal", "-shm", "-reserve", "-upgrade.lock"}
     assert {found[suffix] for suffix in ("", "-wal", "-shm")} == {0o640 & ~umask}
@@ -258,7 +258,7 @@ def test_a_database_that_root_makes_belongs_to_the_owner_of_its_directory(tmp_pa
 def test_creating_the_database_releases_no_lock_of_sqlite(tmp_path: Path) -> None:
     """Closing a file ends the process's locks on it, so an existing one must not even be opened.
 
-    Another process that finds no lock takes itself for the last one, and removes the -wal that is in use.
+    Another process that finds no lock considers itself the last one, and removes the -wal that is in use.
     """
     path = tmp_path / "registry.sqlite"
     engine = build_engine(f"sqlite:///{path}")

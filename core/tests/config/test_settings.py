@@ -1,4 +1,4 @@
-"""Settings: every key, its type, its variables; and the ini file that we ship."""
+"""Settings: keys, types and variables, and the ini file that ships with the project."""
 
 import contextlib
 import os
@@ -286,7 +286,7 @@ def load(**variables: str) -> Settings:
     return read_settings(context.global_conf, context.local_conf)
 
 
-def test_the_shipped_ini_keeps_its_data_beside_itself():
+def test_the_shipped_ini_keeps_its_data_next_to_the_ini_file():
     settings = load()
 
     assert settings.database_url.get_secret_value() == f"sqlite:///{INI.parent}/var/calotype.sqlite"
@@ -305,13 +305,13 @@ def test_variables_of_the_command_line_win_over_the_default_section():
 @pytest.mark.parametrize(
     ("variables", "listen"), [({}, "127.0.0.1:9292"), ({"http_port": "1"}, "127.0.0.1:1")]
 )
-def test_the_server_section_takes_variables_too_and_listens_on_loopback(variables, listen):
+def test_the_server_section_may_use_variables_and_listens_on_loopback(variables, listen):
     context = loadcontext(SERVER, f"config:{INI}", name="main", global_conf=variables)
 
     assert expand("listen", context.local_conf["listen"], context.global_conf) == listen
 
 
-def test_a_variable_from_the_environment_can_stand_on_the_command_line(monkeypatch):
+def test_a_variable_from_the_environment_can_be_used_on_the_command_line(monkeypatch):
     monkeypatch.setitem(os.environ, "CALOTYPE_TEST_DATA", "/from/env")
 
     assert load(data_dir="${env:CALOTYPE_TEST_DATA}/x").store_options["file"]["path"] == "/from/env/x/images"

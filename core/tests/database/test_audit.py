@@ -47,7 +47,7 @@ def records(bench: Bench) -> list[str]:
 
 
 def test_records_cost_each_unit_one_statement_and_reads_none(bench: Bench) -> None:
-    """r1-E10: a unit writes all its records by one statement."""
+    """r1-E10: a unit of work writes all its records by one statement."""
     verbs = {
         "reserve": (1, lambda: bench.lifecycle.reserve(Change(CALLER, ImageFields(tags=("t",))))),
         "upload": (
@@ -108,7 +108,7 @@ def test_every_verb_that_changes_an_image_is_recorded(bench: Bench, name: str) -
 
 
 def test_the_sweeper_removes_old_records_in_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """r1-E10: oldest first, and no others."""
+    """r1-E10: it removes the oldest records first, and keeps those within the retention."""
     monkeypatch.setattr("calotype.images.audit._BATCH", 2)
     for _ in range(4):
         bench.lifecycle.reserve(Change(CALLER, ImageFields()))

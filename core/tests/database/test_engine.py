@@ -139,7 +139,7 @@ def test_an_exhausted_pool_makes_the_database_unavailable(template):
         bench.database.check()
 
 
-def test_a_wrong_statement_is_not_taken_for_an_unavailable_database(bench):
+def test_a_wrong_statement_is_not_reported_as_an_unavailable_database(bench):
     with pytest.raises(DBAPIError) as caught, bench.database.reading() as connection:
         connection.execute(insert(ImageRow).values(id=None))
 

@@ -1,4 +1,4 @@
-"""Migrations: they agree with the models, go up and down, and can run in several processes at once."""
+"""Migrations agree with the models, go up and down, and can run in several processes at once."""
 
 import contextlib
 import sqlite3
@@ -81,7 +81,7 @@ def test_differences_from_the_models_are_found(engine, path, damage):
 
 
 def test_tables_that_the_models_do_not_have_are_not_compared(engine, path):
-    """They may belong to an extension that is off."""
+    """Such tables may belong to an extension that is off."""
     migrate.upgrade(engine)
     with contextlib.closing(sqlite3.connect(path)) as raw:
         raw.execute("CREATE TABLE strangers (id INTEGER PRIMARY KEY)")
@@ -136,7 +136,7 @@ def branch(tmp_path):
     return migrate.Branch("guests", folder, "guests_2", metadata)
 
 
-def test_a_branch_goes_up_and_down_by_itself(engine, branch):
+def test_a_branch_can_be_upgraded_and_downgraded_alone(engine, branch):
     branches = [migrate.CORE, branch]
     migrate.upgrade(engine, branches)
     assert migrate.current(engine, branch) == "guests_2"

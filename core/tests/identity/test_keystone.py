@@ -1,4 +1,4 @@
-"""Asking Keystone about a token again: its answers, and missing answers."""
+"""Asking Keystone about a token again: each of its answers, and no answer."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def test_an_upload_that_differs_from_its_declaration_is_killed_with_the_reason(
 
 
 def test_a_copy_from_a_store_whose_bytes_have_changed_names_that_store(bench):
-    """r1-H3: the stored bytes have changed, so the error is no wrong checksum of a client."""
+    """r1-H3: the stored bytes have changed, so the error does not report a wrong checksum of a client."""
     image = bench.upload(DATA)
     bench.store.shelf.blobs[image.location.key] = (
         bytes(len(DATA)),
@@ -163,7 +163,7 @@ def test_a_copy_from_a_store_whose_bytes_have_changed_names_that_store(bench):
 
 
 def test_a_copy_from_a_store_that_fails_names_that_store(bench, monkeypatch):
-    """r1-H3: the error is no SourceError, because no client sent these bytes."""
+    """r1-H3: the error is not a SourceError, because no client sent these bytes."""
     image = bench.upload(DATA)
     away = Exploding(DATA[:100], Unavailable("memory", "it is away"))
     monkeypatch.setattr(bench.store, "get", lambda *_: away)

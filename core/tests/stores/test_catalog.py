@@ -149,7 +149,7 @@ def test_if_no_store_is_named_a_wrong_option_still_stops_the_start(install):
 
 
 def test_if_no_store_is_named_a_driver_that_cannot_be_built_without_options_is_off(install):
-    """r1-D7: it only happens to be installed."""
+    """r1-D7: the driver is installed, but no setting names it."""
     install("tape", DRIVER + FAILING_INIT.format("raise ConfigurationError(name, 'it needs a reel')"))
 
     assert build().off["tape"] == "it needs a reel"
@@ -205,10 +205,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("source", "told"), HOSTILE.values(), ids=HOSTILE)
-def test_a_driver_that_fails_as_it_is_loaded_or_built_is_off_or_stops_the_start_if_it_is_named(
+def test_a_driver_that_cannot_be_loaded_or_built_is_off_or_stops_the_start_if_it_is_named(
     install, source, told
 ):
-    """r1-D7: with its name and its distribution, and without what may be a secret."""
+    """r1-D7: the message names the driver and its distribution, and contains nothing that may be a secret."""
     install("tape")
     distribution = install("bad", source)
     off = build().off["bad"]
@@ -236,7 +236,7 @@ def test_capabilities_may_be_a_property(install):
 
 
 def test_a_driver_that_takes_long_to_load_is_named(install, caplog, monkeypatch):
-    """r1-D7: nothing else tells why a start hangs."""
+    """r1-D7: no other message explains a start that hangs."""
     monkeypatch.setattr("calotype.config.plugins._SLOW", 0.01)
     install("tape", "import time\ntime.sleep(0.2)\n" + DRIVER)
 

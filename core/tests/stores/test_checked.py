@@ -49,7 +49,7 @@ def test_an_exception_that_ends_a_thread_is_not_converted(verb):
         CALLS[verb](checked(**{verb: raising(KeyboardInterrupt())}))
 
 
-def test_discarding_a_key_without_bytes_is_no_error():
+def test_discarding_a_key_without_bytes_succeeds():
     checked(discard=raising(BlobNotFound("bent", "nothing there"))).discard("k")
 
 

@@ -1,4 +1,4 @@
-"""CheckedStore gives out the range that was asked for, or an error."""
+"""CheckedStore returns the requested range, or raises an error."""
 
 import io
 

@@ -25,7 +25,7 @@ from core.tests.stores.checked import DATA, Bent, add, checked, read
 @pytest.mark.parametrize("error", [SourceBroken("gone"), KeyError("ours"), Unavailable("another", "away")])
 @pytest.mark.parametrize("made_of_it", [Unavailable("memory", "broke off"), ValueError("?"), None])
 def test_an_error_of_the_source_reaches_the_caller_whatever_the_driver_raises_instead(error, made_of_it):
-    """r1-H3: a fault of ours is neither the client's nor the store's, and nothing is kept that hides it."""
+    """r1-H3: an error of the core is not reported as one of the client or store, and no bytes are kept."""
     store = checked()
     driver = store.driver
 

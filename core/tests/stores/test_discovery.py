@@ -1,4 +1,4 @@
-"""Discovery: whatever is wrong with a plugin ends in one sentence that names driver and distribution."""
+"""Discovery: each defect of a plugin is reported in one sentence that names driver and distribution."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Digests: the same as hashlib's for any bytes in any blocks, in threads that end."""
+"""Digests equal hashlib's for any bytes in any blocks, and their threads end."""
 
 import hashlib
 import os

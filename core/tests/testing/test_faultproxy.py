@@ -1,4 +1,4 @@
-"""The fault proxy applies each fault to the requests that it is meant for, and to no others."""
+"""The fault proxy applies each fault to the requests for which it is meant, and to no others."""
 
 import http.client
 import http.server
@@ -121,7 +121,7 @@ def test_a_corrupted_byte_is_the_only_change(proxy, server):
     assert [at for at in range(len(DATA)) if server.received[0][at] != DATA[at]] == [0]
 
 
-def test_latency_delays_and_changes_nothing(proxy):
+def test_latency_delays_the_response_and_changes_no_byte(proxy):
     proxy.inject(Fault(latency=0.01), times=None)
 
     assert ask(proxy) == (200, DATA)

@@ -1,4 +1,4 @@
-"""The kit itself: the case for each mistake of a driver finds it, and no gap passes unnoticed."""
+"""The conformance kit itself: each defect of a driver fails a case, and each known gap is reported."""
 
 import os
 import re

@@ -311,8 +311,8 @@ def test_deleting_the_image_during_a_retry_ends_the_wait_at_once(there: Outages)
     assert there.job().status is JobStatus.FAILURE
 
 
-def test_a_job_whose_image_is_deleted_as_it_begins_reports_that(there: Outages) -> None:
-    """r1-H13: its message was the id of the image and nothing else."""
+def test_a_job_whose_image_is_deleted_as_it_begins_reports_the_deletion(there: Outages) -> None:
+    """r1-H13: its message contained only the id of the image."""
     image = there.importing("far")
     there.near.meanwhile = lambda: there.lifecycle.delete(
         there.bench.database.find(image.id), there.bench.caller

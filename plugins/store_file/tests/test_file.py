@@ -86,7 +86,7 @@ def test_a_reader_is_a_plain_file_at_the_offset(store, blob):
         assert reader.tell() == 100
 
 
-def test_zeros_take_no_room_on_disk(store):
+def test_blocks_of_zeros_occupy_no_space_on_disk(store):
     image = pattern(5) + bytes(8 << 20) + pattern(5) + bytes(4 << 20)
     with open(store.options.path.parent / "image", "w+b") as source:
         source.write(image)

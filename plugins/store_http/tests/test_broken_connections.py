@@ -31,7 +31,7 @@ def test_a_download_does_not_resume_without_a_validator(store, script, uri):
         read_all(store.get(location), limit=len(DATA))
 
 
-def test_a_short_body_is_never_taken_for_the_whole_image(script, uri, make_store):
+def test_a_short_body_is_never_mistaken_for_the_whole_image(script, uri, make_store):
     store = make_store(script.port, retries=0)
     location = store.register(uri).location
     script.page = raw('HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nETag: "v1"\n', b"3\r\nabc\r\n0\r\n\r\n")

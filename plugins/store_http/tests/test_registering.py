@@ -35,7 +35,7 @@ def test_a_source_that_refuses_us_counts_as_not_found(status, store, script, uri
 
 
 def test_a_location_that_is_too_long_to_store_is_refused(store, script, uri):
-    """r1-B3: the sentence says how else the image can be had."""
+    """r1-B3: the message names another way to get the image."""
     with pytest.raises(BadLocation, match=r"the URL has .* import the image, so that its bytes are copied"):
         store.register(script.url("/" + "a" * 1000))
     script.page = serve(etag='"' + "e" * 200 + '"')

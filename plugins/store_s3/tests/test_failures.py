@@ -66,7 +66,7 @@ def test_an_upload_to_a_missing_bucket_names_the_bucket(make: Make, verb: str) -
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_refused_connection_is_unavailable(make: Make, verb: str) -> None:
-    """r1-E2: the start goes on without the store."""
+    """r1-E2: the service starts without the store."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"

@@ -30,7 +30,7 @@ CUTS = random.Random(11).sample(range(4 * PART), 100)
 @pytest.mark.parametrize(
     "offset", [*CUTS[:30], *(pytest.param(cut, marks=pytest.mark.campaign) for cut in CUTS[30:])]
 )
-def test_an_upload_cut_anywhere_leaves_nothing(store: S3Store, offset: int) -> None:
+def test_an_upload_that_breaks_anywhere_leaves_nothing(store: S3Store, offset: int) -> None:
     error = SourceBroken("the client went away")
     with pytest.raises(SourceBroken) as caught:
         store.add("cut.1", Exploding(pattern(offset), error))
@@ -56,7 +56,7 @@ def test_an_upload_whose_connection_breaks_is_retried_or_leaves_nothing(
 
 
 @pytest.mark.parametrize("size", [1000, PART + 1000])
-def test_a_lost_answer_to_the_last_request_is_no_duplicate(
+def test_an_upload_whose_last_response_is_lost_is_not_reported_as_a_duplicate(
     make: Make, store: S3Store, proxy: FaultProxy, size: int
 ) -> None:
     data = pattern(size)
@@ -185,7 +185,7 @@ def test_objects_of_others_are_not_listed(store: S3Store, client: BaseClient) ->
     assert [blob.location for blob in store.blobs()] == ["s3:ours.1"]
 
 
-def test_a_long_upload_of_unknown_length_holds_no_more_than_its_memory(make: Make) -> None:
+def test_a_long_upload_of_unknown_length_uses_no_more_memory_than_configured(make: Make) -> None:
     store, source = make(memory="10MiB"), Flow(160 * MIB)
     store.check()
     tracemalloc.start()

@@ -48,7 +48,7 @@ def test_an_object_replaced_under_a_reader_is_an_error(proxied: SwiftStore, prox
 
 
 @pytest.mark.parametrize("size", [5000, LARGE])
-def test_an_upload_whose_last_answer_is_lost_is_no_duplicate(
+def test_an_upload_whose_last_response_is_lost_is_not_reported_as_a_duplicate(
     proxied: SwiftStore, proxy: FaultProxy, size: int
 ) -> None:
     key = new_key()

@@ -1,4 +1,4 @@
-"""How a source is cut: the arithmetic of sizes, and the memory it takes."""
+"""How a source is divided into segments: the sizes of segments, and the memory that they need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source may do and still be imported from, and what is said of one that cannot be."""
+"""Sources that an import accepts however they answer, and the reasons for refusing the others."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def of_any_length(web: Web) -> list[str]:
 def test_an_import_succeeds_however_its_source_ends_the_body_and_however_long_the_url_is(
     adm: Person, web: Web, sources: Callable[[Web], list[str]]
 ) -> None:
-    """r1-B2, r1-B3, r1-B5: "other bytes than were registered", "the location is too long", 400."""
+    """r1-B2, r1-B3, r1-B5: such imports failed, for example with "the location is too long"."""
     images = {copy(adm, url): url for url in sources(web) for copy in COPIES}
     for image_id, url in images.items():
         image = adm.done(image_id)
@@ -118,7 +118,7 @@ def reasons(web: Web) -> dict[str, str]:
 
 
 def test_the_task_and_the_image_of_a_failed_import_have_its_reason(adm: Person, web: Web) -> None:
-    """r1-E11: "cannot be reached now, or broke off" for refused, unknown host and closed port alike."""
+    """r1-E11: refused connections and unknown hosts used to have the same message."""
     copies = itertools.cycle(COPIES)
     images = {next(copies)(adm, url): said for url, said in reasons(web).items()}
     for image_id, said in images.items():
@@ -144,7 +144,7 @@ REFUSED = {
 def test_a_forbidden_source_is_refused_at_once_with_its_host_and_the_reason_in_every_dialect(
     adm: Person, url: str, said: str
 ) -> None:
-    """r1-G9, r1-E11: neither host nor reason; "External sources are not supported" for a forbidden port."""
+    """r1-G9, r1-E11: the message for a forbidden port was "External sources are not supported"."""
     document = {"method": {"name": "web-download", "uri": url}}
     headers = {"x-image-meta-location": url, **meta(**FORMATS)}
     for answer in (
@@ -159,7 +159,7 @@ def test_a_forbidden_source_is_refused_at_once_with_its_host_and_the_reason_in_e
 
 
 def test_a_location_that_cannot_be_read_is_refused_at_once_with_the_reason(adm: Person, web: Web) -> None:
-    """r1-E11, r1-B3: the sentences of requests that look at the source themselves."""
+    """r1-E11, r1-B3: registering a location reads the source within the request."""
 
     def refused(url: str) -> tuple[int, str]:
         headers = {"X-Auth-Token": adm.token, "x-image-meta-location": url, **meta(**FORMATS)}

@@ -1,4 +1,4 @@
-"""Checks 88 to 107: schemas, what the service tells of itself, staging, importing, copying."""
+"""Checks 88 to 107: schemas, import methods, stores and usage; staging, importing and copying."""
 
 from __future__ import annotations
 

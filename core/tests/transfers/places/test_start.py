@@ -19,7 +19,7 @@ from calotype.transfers.places import Places
 from core.tests.transfers.places.opening import Away, catalog, open_place, put
 
 
-def test_an_own_place_logs_nothing(database, options, caplog):
+def test_the_stores_own_place_logs_nothing(database, options, caplog):
     places, _ = open_place(database, MemoryStore("a", options), create=True)
     places.start(named=True)
     places.start(named=True)

@@ -14,7 +14,7 @@ from calotype.testing import StoreConformance
 
 @pytest.mark.campaign
 class TestWebdavStore(StoreConformance):
-    """A collection that the first test makes; whatever in nginx's folder is no whole image is left over."""
+    """A collection that the first test creates. Other files than whole images are leftovers."""
 
     @pytest.fixture
     def store(self, options: Mapping[str, str]) -> WebdavStore:
@@ -33,7 +33,7 @@ class TestWebdavStore(StoreConformance):
 
 @pytest.mark.campaign
 class TestWebdavStoreOverTls(TestWebdavStore):
-    """The same over TLS, fewer bytes at a time."""
+    """The same store over TLS, with smaller blocks."""
 
     large_size = 8 << 20
 
