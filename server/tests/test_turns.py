@@ -1,4 +1,4 @@
-"""Which caller's request runs next, with a clock that the tests set."""
+"""The choice of the caller whose request runs next, with a clock that the tests set."""
 
 from __future__ import annotations
 

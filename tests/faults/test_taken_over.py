@@ -201,7 +201,7 @@ def test_an_upload_that_a_sweep_took_over_gets_503_in_every_dialect(standing: Se
 def test_an_upload_that_a_sweep_took_over_gets_503_in_every_store(
     remote: Server, backends: dict[str, Store], store: str
 ) -> None:
-    """r1-H5: S3 answered 502, NoSuchUpload, because the sweep had removed the parts."""
+    """r1-H5: S3 used to answer 502 NoSuchUpload, because the sweep had removed the parts."""
     image_id = remote.reserve(**FORMATS)["id"]
 
     def begun() -> bool:

@@ -158,7 +158,7 @@ def test_a_fresh_database_beside_a_full_store_removes_nothing_without_agreement(
 
 
 def test_a_repair_removes_the_confirmed_number_of_objects(start_server: StartServer) -> None:
-    """r1-A4: --yes-remove with the number in the refusal."""
+    """r1-A4: `--yes-remove` takes the number that the refusal names."""
     server = start_server()
     kept = upload(server, b"kept")
     (path,) = server.blobs(kept)

@@ -58,7 +58,7 @@ def sent(properties: dict[str, str]) -> dict[str, bytes]:
 def test_r1_g2_properties_that_v1_did_not_show_are_kept_by_its_purge(
     server: Server, values: dict[str, Value], kept: set[int]
 ) -> None:
-    """r1-G2: for any properties set through v2. v1 removes those that it saw and that are not sent back."""
+    """r1-G2: this holds for any properties set through v2. A purge removes only properties that v1 showed."""
     properties = texts(values)
     image_id = make(server, **properties)
     path = f"/v1/images/{image_id}"
@@ -84,7 +84,7 @@ def test_r1_g2_properties_that_v1_did_not_show_are_kept_by_its_purge(
 
 
 def test_r1_g2_json_can_set_64_kib_per_property_and_256_kib_per_image(server: Server) -> None:
-    """r1-G2: for any characters and commas, in v2 and v1; one byte more is 413."""
+    """r1-G2: the limits hold for any characters and commas, in v2 and v1. One byte more is 413."""
     whole = {f"p{number}": text * (64 * KIB // len(text.encode())) for number, text in enumerate("v,é")}
     rest = 256 * KIB - sum(len(name) + len(value.encode()) for name, value in whole.items())
     full = {**whole, "p3": "v" * (rest - 2)}

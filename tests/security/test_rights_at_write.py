@@ -361,7 +361,7 @@ BECOMES: dict[str, tuple[Callable[[House, Target, str], None], Callable[[str], s
 def test_r1_c2_every_write_follows_the_rights_that_hold_after_each_change(
     house: House, who: str, visibility: Visibility
 ) -> None:
-    """r1-C2: all combinations of writes, callers, visibilities and changes."""
+    """r1-C2: the test tries all combinations of writes, callers, visibilities and changes."""
     wrong = []
     for write in WITH_BODY:
         for what, (change, becomes) in BECOMES.items():

@@ -1,4 +1,4 @@
-"""What `make dist` builds, installed as docs/operations.md says, serves images without the checkout.
+"""The wheels of `make dist`, installed as docs/operations.md says, serve images without the checkout.
 
 Cases r1-E18 and r1-E19.
 """

@@ -1,4 +1,4 @@
-"""How `calotype-manage db` recognizes that processes serve on the database."""
+"""`calotype-manage db` recognizes that processes serve on the database."""
 
 from __future__ import annotations
 

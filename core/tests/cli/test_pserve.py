@@ -1,4 +1,4 @@
-"""How `pserve` reads [server:main]: variables, units, hints, and the places of mistakes."""
+"""`pserve` reads [server:main]: variables, units, hints, and the places of mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How commands print records."""
+"""Commands print records as text on a terminal and as JSON elsewhere."""
 
 from __future__ import annotations
 

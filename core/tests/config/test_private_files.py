@@ -65,7 +65,7 @@ def add_as(user: int, group: int, path: Path) -> subprocess.CompletedProcess[str
 
 @pytest.mark.usefixtures("umask")
 def test_only_the_owner_can_access_a_new_file_of_tokens_and_its_lock(tmp_path: Path) -> None:
-    """r1-C8: everybody could read the lock."""
+    """r1-C8: everybody used to be able to read the lock."""
     TokenFile(tmp_path / "tokens.json").add("u", "P", ())
     assert {path.name: mode(path) for path in tmp_path.iterdir()} == {
         "tokens.json": 0o600,
@@ -76,7 +76,7 @@ def test_only_the_owner_can_access_a_new_file_of_tokens_and_its_lock(tmp_path: P
 @pytest.mark.usefixtures("umask")
 @pytest.mark.parametrize("chosen", [0o640, 0o660, 0o400, 0o666])
 def test_a_file_of_tokens_that_exists_keeps_its_mode(tmp_path: Path, chosen: int) -> None:
-    """r1-C8: the mode became 0600, which locked out a service that reads the file by its group."""
+    """r1-C8: the mode used to become 0600, which locked out a service that reads the file by its group."""
     tokens = TokenFile(tmp_path / "tokens.json")
     text = tokens.add("u", "P", ())
     tokens.path.chmod(chosen)
@@ -89,7 +89,7 @@ def test_a_file_of_tokens_that_exists_keeps_its_mode(tmp_path: Path, chosen: int
 
 @as_root
 def test_a_file_of_tokens_that_exists_keeps_its_owner_and_group(tmp_path: Path) -> None:
-    """r1-C8: after a rewrite by root, the file belonged to root."""
+    """r1-C8: after a rewrite by root, the file used to belong to root."""
     tokens = TokenFile(tmp_path / "tokens.json")
     tokens.add("u", "P", ())
     os.chown(tokens.path, SERVICE, GROUP)
@@ -222,7 +222,7 @@ def sqlite_files(folder: Path) -> dict[str, int]:
 
 
 def test_other_users_cannot_access_a_new_database_or_its_journals(tmp_path: Path, umask: int) -> None:
-    """r1-C8: everybody could read the database with the usual umask, and write it without a umask."""
+    """r1-C8: everybody used to be able to read it with the usual umask, and to write it without one."""
     found = sqlite_files(tmp_path)
     assert found.keys() == {"", "-wal", "-shm", "-reserve", "-upgrade.lock"}
     assert {found[suffix] for suffix in ("", "-wal", "-shm")} == {0o640 & ~umask}

@@ -66,7 +66,7 @@ def test_records_cost_each_unit_one_statement_and_reads_none(bench: Bench) -> No
 def test_a_unit_that_is_rolled_back_leaves_no_record_and_no_line_in_the_log(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """r1-E10: both are written with the commit."""
+    """r1-E10: the record and the line are written with the commit."""
     caplog.set_level(logging.INFO, "calotype.audit")
     image = bench.lifecycle.reserve(Change(CALLER, ImageFields()))
     with contextlib.suppress(RuntimeError), bench.database.unit() as unit:

@@ -230,7 +230,7 @@ def test_g_47_bytes_of_another_format_that_are_declared_raw_are_refused(name: st
 
 @pytest.mark.parametrize("data", opaque.FILES.values(), ids=opaque.FILES.keys())
 def test_a_raw_disk_a_kernel_or_a_ramdisk_is_accepted_whatever_its_first_bytes_are(data: bytes) -> None:
-    """r1-B1: the response was 415 "The image is not safe: mbr"."""
+    """r1-B1: the response used to be 415 "The image is not safe: mbr"."""
     for declared in ("raw", "aki", "ari", "ami", None):
         verdict = judge(data, declared)
         assert (verdict.problem, verdict.virtual_size) == (None, len(data)), declared
@@ -255,7 +255,7 @@ def test_a_boot_sector_hides_no_other_format(data: bytes) -> None:
 def test_the_refusal_of_a_compressed_file_names_its_compression(
     name: str, data: bytes, declared: str
 ) -> None:
-    """r1-B10: the message was "it is raw". The same check runs if the format is declared later."""
+    """r1-B10: the message used to be "it is raw". The same check runs if the format is declared later."""
     verdict = judge(data, declared)
     assert verdict.problem == (
         f"The image is declared as {declared}, but it looks like a file compressed with {name}: "
@@ -292,7 +292,7 @@ def test_the_verdict_on_a_safe_image_has_its_format_and_the_size_of_its_disk() -
     ids=["disc", "partitions", "disc and partitions"],
 )
 def test_the_virtual_size_of_a_raw_disk_is_the_number_of_its_bytes(data: bytes, declared: str | None) -> None:
-    """r1-A7: `virtual_size` was taken from an ISO's descriptor or a partition table."""
+    """r1-A7: `virtual_size` used to be taken from an ISO's descriptor or a partition table."""
     verdict = judge(data, declared)
     assert (verdict.virtual_size, verdict.problem) == (len(data), None)
 

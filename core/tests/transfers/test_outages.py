@@ -186,7 +186,7 @@ def test_pauses_double_up_to_a_minute_and_add_up_to_the_patience(there: Outages)
 
 
 def test_a_job_without_patience_fails_at_once(template: Path) -> None:
-    """r1-H4: `calotype.job_patience = 0`."""
+    """r1-H4: the setting is `calotype.job_patience = 0`."""
     near, far = Leaving("near"), Leaving("far")
     with make_bench(template) as bench:
         lifecycle = Lifecycle(bench.database, make_catalog(near, far), make_settings(job_patience=0))
@@ -312,7 +312,7 @@ def test_deleting_the_image_during_a_retry_ends_the_wait_at_once(there: Outages)
 
 
 def test_a_job_whose_image_is_deleted_as_it_begins_reports_the_deletion(there: Outages) -> None:
-    """r1-H13: its message contained only the id of the image."""
+    """r1-H13: the message used to contain only the id of the image."""
     image = there.importing("far")
     there.near.meanwhile = lambda: there.lifecycle.delete(
         there.bench.database.find(image.id), there.bench.caller

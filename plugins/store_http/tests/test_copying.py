@@ -41,7 +41,7 @@ def test_a_copy_asks_its_source_once(store, script, uri):
 
 
 def test_each_request_may_be_redirected_to_another_mirror(store, script, uri):
-    """r1-B2: the copy failed with "the source holds other bytes than were registered"."""
+    """r1-B2: the copy used to fail with "the source holds other bytes than were registered"."""
     mirrors(script, serve(etag='"one"', modified=DATE), serve(etag='"two"'))
     for _ in range(2):
         assert opened(store, uri) == (len(DATA), DATA)
@@ -100,7 +100,7 @@ def test_a_copy_is_refused_if_the_response_of_its_source_cannot_be_used(page, wh
 
 @pytest.mark.parametrize("length", [1001, 2049, 8000])
 def test_an_image_can_be_copied_from_a_long_url(length, store, script, uri):
-    """r1-B3: the response was 400 "the location is too long"."""
+    """r1-B3: the response used to be 400 "the location is too long"."""
     url = uri + "?" + "a" * (length - len(uri) - 1)
     store.check_uri(url)
 

@@ -42,7 +42,7 @@ def failure(store: S3Store, verb: str = "check") -> StoreError:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_wrong_keys_are_reported_as_refused(make: Make, verb: str) -> None:
-    """r1-E2: so a named store stops the start."""
+    """r1-E2: this error stops the start if the store is named."""
     for keys in ({"secret_key": CANARY}, {"access_key": "nobody", "secret_key": CANARY}):
         error = failure(make(**keys), verb)
 
@@ -52,7 +52,7 @@ def test_wrong_keys_are_reported_as_refused(make: Make, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"add", "add in parts"}))
 def test_a_missing_bucket_is_not_a_missing_blob(make: Make, verb: str) -> None:
-    """r1-E2: so a named store stops the start."""
+    """r1-E2: this error stops the start if the store is named."""
     error = failure(make(bucket="no-such-bucket"), verb)
 
     assert isinstance(error, Misconfigured)

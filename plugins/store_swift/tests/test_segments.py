@@ -1,4 +1,4 @@
-"""How a source is divided into segments: the sizes of segments, and the memory that they need."""
+"""The division of a source into segments: their sizes, and the memory that they need."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_the_number_of_filters_is_limited_in_v1() -> None:
 
 
 def test_the_number_of_values_of_a_filter_is_limited() -> None:
-    """r1-D1: for `in:`, in each field that supports it."""
+    """r1-D1: the limit applies to `in:` in each field that supports it."""
     allowed = ",".join(["v"] * FILTER_VALUES_MAX)
     for name in ("id", "name", "status", "disk_format", "container_format"):
         (_, condition) = listing.read_listing(asked(f"{name}=in:{allowed}"), 1000).conditions
@@ -182,7 +182,7 @@ def test_a_document_can_be_nested_twenty_deep() -> None:
 
 
 def test_the_first_error_ends_the_validation() -> None:
-    """r1-D2: it is the same error each time."""
+    """r1-D2: the same document always gets the same error."""
     schemas = Schemas(SETTINGS)
     tags = Counted([1] * 100)
     for _ in range(2):

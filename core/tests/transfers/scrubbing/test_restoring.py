@@ -71,7 +71,7 @@ def test_a_restore_that_fails_is_retried(place: Place) -> None:
 
 
 def test_a_restore_that_a_sweep_took_over_is_retried(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """r1-H13: the pass ended early, and `scrub run` ended with a traceback."""
+    """r1-H13: the pass used to end early, and `scrub run` ended with a traceback."""
     image_id, sound = place.upload(twice=True), place.upload()
     place.damage(image_id)
     add = place.one.add
