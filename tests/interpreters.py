@@ -1,9 +1,9 @@
-"""Run the unit suites and the functional suite under each Python that the project says it runs on.
+"""Run the unit suites and the functional suite under each Python version that the project supports.
 
     python -m tests.interpreters [ARGUMENTS of pytest]
 
-Each has an environment of its own, `.venv-3.12` and the like, which is kept for the next time. An
-interpreter that is not on this machine is told as "not run"; exit status 1 when one that ran failed.
+Each version has an environment of its own, such as `.venv-3.12`, which is kept for the next run. An
+interpreter that is not on this machine is reported as "not run". The exit status is 1 if a run failed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`make interpreters`: which Pythons it finds, what it counts, and what the distributions say of them."""
+"""`make interpreters`: which Pythons it finds, what it counts, and which Pythons the distributions name."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_newest_interpreter_that_works_is_taken(machine: Path) -> None:
-    """r1-E24: beside it are pyenv's stand-in, an older one, a broken one, and one of another version."""
+def test_the_newest_working_interpreter_is_chosen(machine: Path) -> None:
+    """r1-E24: the others are pyenv's stand-in, an older one, a broken one, and one of another version."""
     versions = machine / ".pyenv/versions"
     write_python(machine / "bin/python3.12", "exit 127")
     write_python(versions / "3.12.9/bin/python3.12", "echo 3 12 9")
@@ -63,20 +63,20 @@ def test_the_newest_interpreter_that_works_is_taken(machine: Path) -> None:
     assert interpreters.find("3.12") == newest
 
 
-def test_an_interpreter_that_is_not_here_is_told_and_fails_nothing(
+def test_a_missing_interpreter_is_reported_and_is_not_a_failure(
     machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """r1-E24: nobody needs to have all of them."""
+    """r1-E24: a developer need not have every version."""
     monkeypatch.setattr(interpreters, "VERSIONS", ("3.99",))
 
     assert interpreters.main([]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split() == ["3.99", "not", "run"]
 
 
-def test_an_environment_that_cannot_be_made_is_a_failure(
+def test_an_environment_that_cannot_be_created_is_a_failure(
     machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """r1-E24: what cannot be installed there does not run there."""
+    """r1-E24: the project does not run where it cannot be installed."""
     monkeypatch.setattr(interpreters, "VERSIONS", ("3.99",))
     write_python(machine / "bin/python3.99", '[ "$1" = -c ] && echo 3 99 0')
 
@@ -84,7 +84,7 @@ def test_an_environment_that_cannot_be_made_is_a_failure(
     assert capsys.readouterr().out.splitlines()[-1].split() == ["3.99.0", "not", "installed"]
 
 
-def test_what_failed_is_counted_and_fails_the_whole(suite: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_failed_tests_are_counted_and_fail_the_run(suite: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """r1-E24: a fixture that is missing is a failure too."""
     suite.write_text(SUITE)
 
@@ -92,8 +92,8 @@ def test_what_failed_is_counted_and_fails_the_whole(suite: Path, capfd: pytest.C
     assert " 1 passed, 2 failed, 1 skipped " in capfd.readouterr().out.splitlines()[-1]
 
 
-def test_when_nothing_failed_neither_does_the_whole(suite: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """r1-E24: arguments go to pytest, so that of this suite only one test runs."""
+def test_a_run_without_failures_succeeds(suite: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """r1-E24: the arguments are passed to pytest, so only one test of this suite runs."""
     suite.write_text(SUITE)
 
     assert interpreters.main(["-p", "no:cacheprovider", "-k", "passes"]) == 0
@@ -108,14 +108,14 @@ def test_a_run_without_a_report_is_a_failure(suite: Path, capfd: pytest.CaptureF
 
 @pytest.mark.parametrize("folder", [*BASE, *DRIVERS])
 def test_a_distribution_names_the_pythons_that_the_tests_ran_under(folder: str) -> None:
-    """r1-E24: `make interpreters` has them from one list, and the distributions repeat it."""
+    """r1-E24: `make interpreters` and the distributions have the same list."""
     project = tomllib.loads((interpreters.ROOT / folder / "pyproject.toml").read_text())["project"]
     assert named(project["classifiers"]) == interpreters.VERSIONS
     assert project["requires-python"] == f">={interpreters.VERSIONS[0]}"
 
 
 def test_the_meta_distribution_names_the_pythons_that_the_tests_ran_under() -> None:
-    """r1-E24: as its parts do."""
+    """r1-E24: the distributions that it combines name the same versions."""
     metadata = configparser.ConfigParser()
     metadata.read(interpreters.ROOT / "setup.cfg")
     assert named(metadata["metadata"]["classifiers"].splitlines()) == interpreters.VERSIONS

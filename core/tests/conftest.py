@@ -1,4 +1,4 @@
-"""What the core's tests share."""
+"""Fixtures and Hypothesis settings of the core's tests."""
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -104,12 +104,14 @@ def test_a_password_that_is_not_encoded_is_refused_and_not_shown(user_info: str)
         "u:p?w@[::1]:3306/name",
     ],
 )
-def test_other_urls_are_taken(rest: str) -> None:
+def test_valid_urls_are_accepted(rest: str) -> None:
     settings = Settings(**{"sqlalchemy.url": f"mysql+pymysql://{rest}"})
     open_database(settings, makes_database=True).close()
 
 
-def test_a_uri_of_sqlites_own_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_uri_in_the_form_of_sqlite_is_not_reported_as_a_missing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings(**{"sqlalchemy.url": "sqlite:///file:folder/x.sqlite?mode=ro&uri=true"})
     open_database(settings, makes_database=False).close()

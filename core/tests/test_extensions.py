@@ -70,7 +70,7 @@ def refused(**keys: str) -> str:
     return sentence
 
 
-def test_dialects_and_metadefs_are_on_and_the_rest_where_the_ini_file_has_a_key_for_it(
+def test_dialects_and_metadefs_are_on_and_others_only_if_the_ini_file_has_a_key_for_them(
     extend: Install,
 ) -> None:
     extend("faces", PLAIN)
@@ -116,7 +116,7 @@ def test_a_broken_extension_is_refused_with_one_sentence_that_names_it(
     assert distribution in sentence
 
 
-def test_an_extension_that_is_missing_doubled_or_misnamed_is_refused(extend: Install) -> None:
+def test_an_extension_that_is_missing_installed_twice_or_misnamed_is_refused(extend: Install) -> None:
     extend("faces", PLAIN)
     sentence = refused(calotype__extensions="fases")
     assert "no extension 'fases' is installed (installed: faces, metadefs)" in sentence
@@ -144,7 +144,7 @@ def serve(bench: Bench, **keys: str) -> TestApp:
     return TestApp(make_app(bench.service))
 
 
-def test_an_extension_has_a_route_options_and_work_beside_requests(bench: Bench, extend: Install) -> None:
+def test_an_extension_can_have_a_route_options_and_background_work(bench: Bench, extend: Install) -> None:
     extend("greeter", GREETER)
     app = serve(bench, extension__greeter__times="2")
     assert app.get("/greeting").text == "hellohello"

@@ -1,4 +1,4 @@
-"""How large modules and functions may be, and how lines are counted. `make lines` prints the table."""
+"""Limits on the size of modules and functions, and the count of lines. `make lines` prints the table."""
 
 from __future__ import annotations
 

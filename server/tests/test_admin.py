@@ -85,7 +85,7 @@ def test_an_application_sees_through_which_listener_a_request_came():
         assert answered(socket.create_connection(admin)) == "True"
 
 
-def test_an_application_without_an_admin_listener_has_no_such_key():
+def test_without_an_admin_listener_requests_have_no_key_for_it():
     with running(None) as server:
         assert answered(socket.create_connection(("127.0.0.1", int(server.effective_port)))) == "None"
 
@@ -143,7 +143,7 @@ def test_an_admin_address_that_is_a_public_address_stops_the_start():
             serve(Asking(where), ServerSettings(listen=where, reuse_port=reuse_port))
 
 
-def test_an_admin_address_that_processes_share_is_logged(caplog: pytest.LogCaptureFixture):
+def test_an_admin_address_that_several_processes_share_is_logged(caplog: pytest.LogCaptureFixture):
     settings = ServerSettings(listen="127.0.0.1:0", reuse_port=True)
     with served(Asking(), settings, settings.listening_at("127.0.0.1:0")) as first:
         port = first.listeners[1].effective_port

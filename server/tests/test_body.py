@@ -1,4 +1,4 @@
-"""Bodies are read exactly as they were sent, wherever the connection cuts them."""
+"""Bodies are read exactly as they were sent, however the connection splits them."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_chunks_are_read_to_the_byte(chunks, cuts, size, extension, trailers):
 
 
 @given(st.integers(1, 60))
-def test_chunks_that_end_early_are_never_taken_for_complete(missing):
+def test_chunks_that_end_early_are_never_accepted_as_complete(missing):
     wire = framed([b"some bytes", b"and some more of them", b"!"])
     with body_of(wire[: max(len(wire) - missing, 0)]) as body, pytest.raises(ClientGone):
         read_all(body, 100)
@@ -117,7 +117,7 @@ def test_chunks_that_end_early_are_never_taken_for_complete(missing):
     assert body.rest == b""
 
 
-def test_a_body_that_ends_early_is_never_taken_for_complete():
+def test_a_body_that_ends_early_is_never_accepted_as_complete():
     with body_of(b"123", b"456", length=7) as body, pytest.raises(ClientGone):
         read_all(body, 100)
 
@@ -163,7 +163,7 @@ def test_malformed_chunks_are_refused(wire):
 @pytest.mark.parametrize(
     ("start", "limit"), [(b"3;a=", CHUNK_LINE), (b"0\r\nA: ", TRAILERS)], ids=["extension", "trailer"]
 )
-def test_a_line_without_end_is_refused_once_it_is_above_its_limit(start, limit):
+def test_a_line_without_an_end_is_refused_once_it_exceeds_the_limit(start, limit):
     came = start + b"x" * (limit + 2 - len(start.rpartition(b"\n")[2]))
     with body_of(came, hang_up=False) as body, pytest.raises(MalformedBody):
         read_all(body, 100)
@@ -184,7 +184,7 @@ def test_chunks_may_not_add_up_to_more_than_the_limit():
         read_all(body, 100)
 
 
-def test_the_first_read_sends_100_continue_and_no_other():
+def test_only_the_first_read_sends_100_continue():
     invited: list[str] = []
     with body_of(b"", b"123456", length=6, invited=invited) as body:
         assert invited == []

@@ -48,8 +48,8 @@ def connection() -> Iterator[Connection]:
             yield Connection(client, server)
 
 
-def test_responses_of_one_size_are_not_taken_for_a_stalled_one(connection: Connection) -> None:
-    """The client reads each response at once, but each check happens before that."""
+def test_responses_of_equal_size_are_not_mistaken_for_a_stalled_response(connection: Connection) -> None:
+    """The client reads each response at once, but each check for a stall runs just before the read."""
     channel = Answering(connection.server)
     for second in range(100, 200):
         assert not channel.look(second, waiting=500)
@@ -57,7 +57,7 @@ def test_responses_of_one_size_are_not_taken_for_a_stalled_one(connection: Conne
         assert len(connection.client.recv(500)) == 500
 
 
-def test_a_response_after_a_long_silence_has_the_whole_timeout(connection: Connection) -> None:
+def test_a_response_after_a_long_silence_has_the_full_timeout(connection: Connection) -> None:
     channel = Answering(connection.server)
     channel.last_activity = 1e9
     assert not channel.look(100, waiting=500)
@@ -66,7 +66,7 @@ def test_a_response_after_a_long_silence_has_the_whole_timeout(connection: Conne
     assert not channel.look(151, waiting=500)
 
 
-def test_a_response_that_the_client_does_not_read_is_cut(connection: Connection) -> None:
+def test_a_connection_is_cut_if_the_client_stops_reading_the_response(connection: Connection) -> None:
     channel = Answering(connection.server)
     assert not channel.look(100, waiting=500)
     assert not channel.look(109, waiting=500)

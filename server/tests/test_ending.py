@@ -1,4 +1,4 @@
-"""The end of the process: which threads are named, and what ends it if Python cannot."""
+"""The end of the process: which threads the log names, and how the process ends if Python cannot end it."""
 
 import signal
 import subprocess
@@ -28,7 +28,7 @@ def wait_here(begun, event):
     event.wait()
 
 
-def test_threads_are_named_with_the_function_they_are_in():
+def test_threads_are_named_with_the_function_that_they_run():
     begun, event, known = threading.Event(), threading.Event(), threading.enumerate()
     thread = threading.Thread(target=wait_here, args=[begun, event], name="mine")
     idle = threading.Thread(target=event.wait, name="in the standard library only")
@@ -46,8 +46,8 @@ def test_threads_are_named_with_the_function_they_are_in():
 
 
 @pytest.mark.campaign
-def test_r1_d3_a_log_that_takes_no_lines_does_not_keep_the_process():
-    """r1-D3: the kernel ends a process that cannot even log what hangs."""
+def test_r1_d3_a_log_that_hangs_does_not_keep_the_process_from_ending():
+    """r1-D3: the kernel ends a process that cannot even write to its log."""
     assert (
         subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False).returncode == -signal.SIGALRM
     )

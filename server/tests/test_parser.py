@@ -1,4 +1,4 @@
-"""The parser's rules: which requests are refused, which bytes are kept, and who reads the body."""
+"""The parser's rules: which requests it refuses, which bytes it keeps, and which bodies it reads itself."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("request_bytes", REFUSED.values(), ids=REFUSED)
-def test_an_ambiguous_request_is_refused_and_nothing_behind_it_is_read(request_bytes):
+def test_an_ambiguous_request_is_refused_and_no_bytes_after_it_are_read(request_bytes):
     behind = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     parser = RequestParser(SETTINGS)
     assert parser.received(request_bytes + behind) == len(request_bytes + behind)
@@ -112,14 +112,14 @@ def test_a_line_that_could_make_an_expression_backtrack_is_refused(filling):
     assert parse(head(line)).error.code == 400
 
 
-def test_a_single_length_and_host_pass():
+def test_a_single_length_and_host_are_accepted():
     parser = parse(head(b"Content-Length: 3", host=b"Host: images.example:9292") + b"abc")
     assert parser.error is None
     assert parser.get_body_stream().read() == b"abc"
 
 
 @pytest.mark.parametrize("host", [b"", b"x", b"127.0.0.1:80", b"[::1]:80", b"a-b.example."])
-def test_every_kind_of_host_passes(host):
+def test_every_kind_of_host_is_accepted(host):
     assert parse(head(host=b"Host: " + host)).error is None
 
 
@@ -150,12 +150,12 @@ def test_no_header_may_have_underscores_by_default():
     assert parser.headers == {"HOST": "x"}
 
 
-def test_a_length_written_with_an_underscore_does_not_count():
+def test_a_content_length_spelled_with_an_underscore_is_ignored():
     parser = parse(head(b"Content_Length: 5", b"Transfer_Encoding: chunked"))
     assert (parser.completed, parser.content_length, parser.chunked) == (True, 0, False)
 
 
-def test_close_counts_among_other_connection_options():
+def test_close_is_recognized_among_other_connection_options():
     assert parse(head(b"Connection: TE, close")).headers["CONNECTION"] == "close"
 
 
@@ -168,7 +168,7 @@ STREAMED = {
 
 
 @pytest.mark.parametrize("lines", STREAMED.values(), ids=STREAMED)
-def test_a_streamed_request_is_complete_with_its_head_and_keeps_what_came_behind(lines):
+def test_a_streamed_request_is_complete_with_its_head_and_keeps_the_bytes_after_it(lines):
     parser = RequestParser(SETTINGS)
     request = head(*lines) + b"the body"
     assert parser.received(request) == len(request)
@@ -176,13 +176,13 @@ def test_a_streamed_request_is_complete_with_its_head_and_keeps_what_came_behind
     assert not parser.expect_continue  # waitress would answer it before the application is asked
 
 
-def test_the_application_sees_that_a_body_is_chunked_and_no_length():
+def test_the_application_sees_that_a_body_is_chunked_and_has_no_length():
     parser = parse(head(b"Transfer-Encoding: chunked"))
     assert parser.headers["TRANSFER_ENCODING"] == "chunked"
     assert "CONTENT_LENGTH" not in parser.headers
 
 
-def test_a_short_body_is_read_whole_first():
+def test_a_short_body_is_read_completely_before_the_application_runs():
     parser = parse(head(b"Content-Length: %d" % SETTINGS.stream_over))
     assert not parser.completed
     assert not parser.streamed
@@ -200,7 +200,7 @@ def test_a_body_above_the_limit_is_refused_by_its_length():
 
 
 @given(st.lists(st.integers(0, 200), max_size=6))
-def test_where_the_head_is_cut_makes_no_difference(cuts):
+def test_a_head_that_arrives_in_pieces_is_parsed_like_a_whole_one(cuts):
     request = head(b"x-image-meta-name: a b", b"Content-Length: 5") + b"12345"
     edges = [0, *sorted(min(cut, len(request)) for cut in cuts), len(request)]
     parser = parse(*(request[a:b] for a, b in itertools.pairwise(edges)))
@@ -246,7 +246,7 @@ def test_r1_d4_a_short_document_has_its_own_deadline():
     assert receiving.deadline == receiving.started + SETTINGS.header_timeout + SETTINGS.document_timeout
 
 
-def test_callers_are_told_apart_by_tokens_which_cannot_be_read_back():
+def test_callers_are_distinguished_by_tokens_which_cannot_be_recovered():
     def caller(*lines):
         return parse(head(*lines)).token
 

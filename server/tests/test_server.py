@@ -30,14 +30,14 @@ def test_an_application_for_this_machine_only_is_not_served_to_others(listen):
         serve(LocalOnly(), ServerSettings(listen=listen))
 
 
-def test_an_application_for_this_machine_only_may_be_served_to_it():
+def test_an_application_for_this_machine_only_may_be_served_on_loopback():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{port}: .*choose another port"):
             serve(LocalOnly(), ServerSettings(listen=f"127.0.0.1:{port}"))
 
 
-def test_paste_deploy_gives_text():
+def test_settings_from_paste_deploy_are_parsed_from_text():
     with pytest.raises(ServerError, match=r"cannot listen on 0\.0\.0\.0: nobody is asked"):
         serve_paste(LocalOnly(), {}, listen="0.0.0.0:0", threads="3", reuse_port="false")
     with pytest.raises(ServerSettingsError, match="threads of the server: must be a whole number, not 'x'"):
@@ -59,7 +59,7 @@ def test_an_error_in_the_check_of_deadlines_does_not_end_the_server(caplog):
     assert "could not check all deadlines" in caplog.text
 
 
-def test_an_address_counts_for_itself_and_in_ipv6_for_its_network():
+def test_connections_are_counted_per_ipv4_address_and_per_ipv6_network():
     assert counted_as("192.0.2.1") != counted_as("192.0.2.2")
     assert counted_as("2001:db8::1") == counted_as("2001:db8::2:3:4:5")
     assert counted_as("2001:db8::1") != counted_as("2001:db8:0:1::1")

@@ -8,12 +8,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from calotype_server.slots import Slots
 
 
-def test_one_caller_may_have_all_slots_while_nobody_else_comes():
+def test_one_caller_may_have_all_slots_while_no_other_caller_comes():
     slots = Slots(3, 1)
     assert [slots.admit("a", f"a{number}") for number in range(4)] == [True, True, True, False]
 
 
-def test_r1_d4_a_caller_who_has_none_gets_a_slot_that_is_kept_for_such_callers():
+def test_r1_d4_a_caller_without_a_slot_gets_one_of_the_reserved_slots():
     """r1-D4: however slow one caller's uploads are, another one's first upload runs at once."""
     slots = Slots(2, 1)
     for number in range(5):
@@ -34,7 +34,7 @@ def test_r1_d4_the_next_slot_goes_to_the_caller_with_the_fewest():
     assert [slots.leave("b"), slots.leave("c")] == ["a3", "a4"]
 
 
-def test_callers_who_have_equally_many_take_turns():
+def test_callers_with_equally_many_slots_take_turns():
     slots = Slots(1, 0)
     slots.admit("a", "a0")
     for caller in ("b", "c"):

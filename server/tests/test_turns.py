@@ -1,4 +1,4 @@
-"""Which caller's request runs next, with a clock that the tests set."""
+"""The choice of the caller whose request runs next, with a clock that the tests set."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_requests_of_one_caller_run_in_order(world: World) -> None:
     assert not world.queue
 
 
-def test_the_caller_who_used_least_is_next(world: World) -> None:
+def test_the_caller_who_used_the_least_processor_time_is_next(world: World) -> None:
     world.wait("a", "b")
     assert [world.take(), world.take()] == ["a", "b"]
     world.end("a", 0.2)
@@ -105,13 +105,13 @@ def test_the_caller_who_used_least_is_next(world: World) -> None:
     assert [world.take(), world.take()] == ["b", "a"]
 
 
-def test_of_callers_who_used_nothing_the_one_that_waits_longest_is_next(world: World) -> None:
+def test_of_callers_who_used_no_processor_time_the_one_that_waits_longest_is_next(world: World) -> None:
     world.wait("a", "a", "b")
 
     assert [world.take(), world.take()] == ["a", "b"]
 
 
-def test_one_caller_gets_all_workers_but_those_that_are_kept(world: World) -> None:
+def test_one_caller_gets_all_workers_except_the_reserved_ones(world: World) -> None:
     world.wait("a", "a", "a")
 
     assert [world.take(), world.take(), world.take()] == ["a", "a", None]
@@ -123,7 +123,7 @@ def test_one_caller_gets_all_workers_but_those_that_are_kept(world: World) -> No
     assert world.take() in ("a", "b")
 
 
-def test_all_callers_together_get_no_more_workers_than_there_are_for_all(world: World) -> None:
+def test_all_callers_together_leave_the_workers_of_uploads_free(world: World) -> None:
     """The other workers are for uploads."""
     world.wait("a", "b", "c", "d")
 
@@ -143,7 +143,7 @@ def test_a_heavy_caller_has_few_requests_running_while_others_come(world: World)
 
 
 @pytest.mark.parametrize("request_", [PLAIN, DOCUMENT], ids=["plain", "document"])
-def test_a_heavy_caller_whom_nobody_knows_has_few_too(world: World, request_: Request) -> None:
+def test_an_unidentified_heavy_caller_has_few_requests_running_too(world: World, request_: Request) -> None:
     world.queue = Turns(9, kept=1)
     world.wait("at 192.0.2.1", "b")
     assert [world.take(), world.take()] == ["at 192.0.2.1", "b"]
@@ -153,7 +153,7 @@ def test_a_heavy_caller_whom_nobody_knows_has_few_too(world: World, request_: Re
     assert [world.take() for _ in range(3)] == ["at 192.0.2.1"] * 2 + [None]
 
 
-def test_a_heavy_caller_who_is_alone_has_several(world: World) -> None:
+def test_a_heavy_caller_who_is_alone_has_several_requests_running(world: World) -> None:
     """Requests for health come from an address and not from a known caller, so load does not affect them."""
     world.queue = Turns(9, kept=1)
     world.wait("a", "b")
@@ -184,7 +184,7 @@ def test_no_caller_waits_for_long_while_others_are_served(world: World) -> None:
     assert waited == 4
 
 
-def test_used_processor_time_is_forgotten(world: World) -> None:
+def test_a_caller_is_no_longer_heavy_some_time_after_its_last_request(world: World) -> None:
     world.queue = Turns(9, kept=1)
     world.wait("a", "b")
     assert [world.take(), world.take()] == ["a", "b"]
@@ -253,7 +253,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_every_request_runs_in_the_end(steps: list[tuple[str, object]]) -> None:
+def test_every_request_runs_eventually(steps: list[tuple[str, object]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         world = World(patch)
         came, ran = 0, 0
@@ -289,7 +289,7 @@ def test_a_token_belongs_to_a_caller_once_the_application_has_named_the_caller()
     assert callers.of(1, "192.0.2.1").name == "bob"
 
 
-def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_tokens_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("calotype_server.callers._MOST", 2)
     callers = Callers()
     for number in range(3):

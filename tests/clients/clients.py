@@ -1,4 +1,4 @@
-"""Current clients, run like their users do: as processes, from their own virtual environment."""
+"""Current clients, run as their users run them: as processes, from a virtual environment of their own."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_qemu_img_inspects_and_converts_an_image_by_its_url(
 @pytest.mark.campaign
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_nbdkit_serves_an_image_as_a_disk(disk: Kept, tmp_path: Path, mount: str) -> None:
-    """r1-G10: qemu-img reads it through nbdkit's curl plugin."""
+    """r1-G10: qemu-img reads the image through nbdkit's curl plugin."""
     needs("qemu-utils", "nbdkit")
     copy = tmp_path / "copy.raw"
     command = f'qemu-img convert -f raw -O raw "$uri" {shlex.quote(str(copy))}'

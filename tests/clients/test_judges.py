@@ -34,7 +34,9 @@ def member(with_tokens: Clients) -> Person:
     return Person(with_tokens.server, "P1", with_tokens.env["OS_TOKEN"])
 
 
-def test_libcloud(with_keystone: Clients, keystone: dict[str, str], tmp_path: Path) -> None:
+def test_libcloud_passes_every_check(
+    with_keystone: Clients, keystone: dict[str, str], tmp_path: Path
+) -> None:
     """apache-libcloud, with the endpoint from Keystone's catalogue."""
     image_id = with_keystone.shown("image", "create", "--shared", "judged")["id"]
     url = keystone["KEYSTONE_URL"].removesuffix("/v3")
@@ -44,21 +46,23 @@ def test_libcloud(with_keystone: Clients, keystone: dict[str, str], tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["nova", "cinder"])
-def test_nova_and_cinder(member: Person, tmp_path: Path, name: str) -> None:
+def test_nova_and_cinder_pass_every_check(member: Person, tmp_path: Path, name: str) -> None:
     """nova's and cinder's own client code, with the token of a user."""
     assert judge(name, member.server.base, member.token, "P1", tmp_path, folder=tmp_path).failed == {}
 
 
-def test_ironic(member: Person, tmp_path: Path) -> None:
+def test_ironic_passes_every_check(member: Person, tmp_path: Path) -> None:
     """ironic's own client code, which fetches an image."""
     image_id = member.active(b"bytes" * 1000, os_distro="debian", name=fresh())
     verdict = judge("ironic", member.server.base, member.token, "P1", image_id, tmp_path, folder=tmp_path)
     assert verdict.failed == {}, "".join(verdict.failed.values())[-3000:]
 
 
-def test_every_command_of_openstackclient(without_identities: Clients, web: Web, tmp_path: Path) -> None:
-    """Those of the image cache fail: there is none. Those that find a project need Keystone, and have it
-    in test_v2_openstackclient.
+def test_every_command_of_openstackclient_has_the_expected_outcome(
+    without_identities: Clients, web: Web, tmp_path: Path
+) -> None:
+    """Commands of the image cache fail, because there is none. Those that look up a project need Keystone;
+    test_v2_openstackclient runs them with it.
     """
     verdict = try_openstack(without_identities, tmp_path, web.place(DATA[:1000]))
     cache = {f"cached image {action}" for action in ("queue", "list", "clear")}
@@ -66,7 +70,9 @@ def test_every_command_of_openstackclient(without_identities: Clients, web: Web,
     assert verdict.skipped == {}
 
 
-def test_every_command_of_glance(without_identities: Clients, web: Web, tmp_path: Path) -> None:
+def test_every_command_of_glance_has_the_expected_outcome(
+    without_identities: Clients, web: Web, tmp_path: Path
+) -> None:
     """Commands of the image cache and of locations fail: there is no cache, and locations are never shown."""
     verdict = try_glance(without_identities, tmp_path, web.place(DATA[:1000]))
     assert {
@@ -79,8 +85,10 @@ def test_every_command_of_glance(without_identities: Clients, web: Web, tmp_path
     ("program", "package"),
     [("aria2c", "aria2"), ("axel", "axel"), ("wget", "wget"), ("rclone", "rclone"), ("zsync", "zsync")],
 )
-def test_programs_that_fetch_files(server: Server, tmp_path: Path, program: str, package: str) -> None:
-    """They fetch parts, resume, and fetch only differences, from each dialect's URL of the bytes."""
+def test_programs_that_fetch_files_pass_every_check(
+    server: Server, tmp_path: Path, program: str, package: str
+) -> None:
+    """The programs fetch parts, resume, and fetch only differences, from each dialect's URL of the bytes."""
     packages(package)
     image_id = server.upload(DATA)["id"]
     urls = [
@@ -90,7 +98,7 @@ def test_programs_that_fetch_files(server: Server, tmp_path: Path, program: str,
     assert fetch(program, urls, DATA, tmp_path).failed == {}
 
 
-def test_h2load_through_nginx(
+def test_h2load_through_nginx_completes_every_download(
     start_server: Callable[..., Server], nginx: Callable[..., Mapping[str, str]], tmp_path: Path
 ) -> None:
     """HTTP/2 with many streams on few connections: every download succeeds."""
@@ -113,7 +121,7 @@ def as_member(with_keystone: Clients, keystone: dict[str, str]) -> list[str]:
     return [keystone["KEYSTONE_URL"], *who, keystone["KEYSTONE_PROJECT_OTHER"]]
 
 
-def test_fog(as_member: list[str], tmp_path: Path) -> None:
+def test_fog_passes_every_check(as_member: list[str], tmp_path: Path) -> None:
     """fog-openstack, a Ruby library, from Debian's package."""
     packages("ruby-fog-openstack")
     (disk := tmp_path / "disk.raw").write_bytes(DATA[:100_000])
@@ -121,7 +129,7 @@ def test_fog(as_member: list[str], tmp_path: Path) -> None:
     assert read(printed).failed == {}
 
 
-def test_gophercloud(with_keystone: Clients, web: Web, tmp_path: Path) -> None:
+def test_gophercloud_passes_its_acceptance_tests(with_keystone: Clients, web: Web, tmp_path: Path) -> None:
     """gophercloud's acceptance tests of images. They fetch from a web server of the tests."""
     packages("golang-go", "golang-github-gophercloud-gophercloud-dev")
     env = {
@@ -148,7 +156,7 @@ def test_gophercloud(with_keystone: Clients, web: Web, tmp_path: Path) -> None:
     assert passed > 9
 
 
-def test_ansible(with_keystone: Clients, tmp_path: Path) -> None:
+def test_ansible_manages_images(with_keystone: Clients, tmp_path: Path) -> None:
     """The modules of Ansible's collection openstack.cloud, with openstacksdk."""
     bin_ = installed("ansible")
     (tmp_path / "disk.raw").write_bytes(DATA[:100_000])
@@ -168,8 +176,10 @@ def test_ansible(with_keystone: Clients, tmp_path: Path) -> None:
     assert "failed=0" in said
 
 
-def test_openstack_image_manager(with_keystone: Clients, web: Web, tmp_path: Path) -> None:
-    """It imports the images of a catalogue, and changes nothing in a second run."""
+def test_openstack_image_manager_imports_a_catalogue(
+    with_keystone: Clients, web: Web, tmp_path: Path
+) -> None:
+    """The program imports the images of a catalogue, and changes nothing in a second run."""
     bin_ = installed("image-manager")
     name = f"Judged {fresh()[:8]}"
     (images := tmp_path / "images").mkdir()
@@ -225,7 +235,7 @@ images:
 @pytest.mark.parametrize(
     ("package", "regex"), [("tempest", TESTS), ("glance-tempest-plugin", RIGHTS)], ids=["images", "rights"]
 )
-def test_tempest(tmp_path: Path, package: str, regex: str) -> None:
+def test_tempest_has_no_failures(tmp_path: Path, package: str, regex: str) -> None:
     """Tempest's tests of Images v2 and of Glance's rights, with a real Keystone. None fails."""
     bin_ = environment("tempest", HERE.parent / "tempest" / "requirements.txt")
     found = run(bin_ / "pip", "show", package, folder=tmp_path).split("Version: ")[1].split()[0]

@@ -32,7 +32,7 @@ def ended(clients: Clients, task_id: str) -> str:
 
 
 @pytest.mark.campaign
-def test_an_image_is_made_by_a_task_through_glance(without_identities: Clients, web: Web) -> None:
+def test_glance_makes_an_image_by_a_task(without_identities: Clients, web: Web) -> None:
     clients, name = without_identities, f"task {fresh()}"
     task_id = begin(clients, web.place(BYTES), name)
 

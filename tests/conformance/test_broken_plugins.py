@@ -1,4 +1,4 @@
-"""Plugins that are missing, broken, installed twice or no drivers: one sentence names each, no traceback."""
+"""Plugins that are missing, broken, installed twice or not drivers: one sentence names each."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("store", ["fast", "cold", "lending"])
-def test_every_store_answers_the_same_requests_alike(stores: Server, store: str) -> None:
+def test_every_store_gives_the_same_responses_to_the_same_requests(stores: Server, store: str) -> None:
     image = stores.post("/images", {**OCTETS, **meta(store=store, name=f"in {store}")}, BYTES).image
     assert (image["status"], image["store"], image["size"]) == ("active", store, len(BYTES))
     assert image["checksum"] == hashlib.md5(BYTES).hexdigest()
@@ -71,7 +71,7 @@ def test_an_upload_without_a_store_goes_to_the_default_store(stores: Server) -> 
     assert stores.upload(b"somewhere")["store"] == "fast"
 
 
-def test_the_name_of_a_driver_is_no_store(stores: Server) -> None:
+def test_the_name_of_a_driver_is_not_accepted_as_a_store(stores: Server) -> None:
     answer = stores.post("/images", {**OCTETS, **meta(store="file")}, b"bytes")
     assert answer.status == 400
     assert "There is no store 'file'; use one of: " in answer.text
@@ -91,7 +91,7 @@ def test_the_other_stores_work_while_one_is_broken(stores: Server) -> None:
 
 
 def test_a_server_with_only_files_loads_no_library_of_remote_stores(tmp_path):
-    """Each would take 10 MiB of every process. Nor does it load alembic if there is nothing to migrate."""
+    """Each library would take 10 MiB in every process. alembic is loaded only for migrations."""
     code = (
         "import sys; from paste.deploy import loadapp; loadapp(f'config:{sys.argv[1]}');"
         "print(*{name.partition('.')[0] for name in sys.modules})"

@@ -190,7 +190,7 @@ def test_two_stores_with_one_empty_place_stop_the_first_start(kind: Kind, tmp_pa
     assert "two stores cannot share one" in Site(tmp_path / "site", kind, "one", "two").refusal()
 
 
-def test_a_new_database_is_refused_a_full_store_until_the_place_is_taken_over(
+def test_a_new_database_cannot_use_a_full_store_until_the_place_is_taken_over(
     kind: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     """r1-A4"""
@@ -269,7 +269,7 @@ def test_processes_that_start_at_once_with_an_empty_place_all_start(
     assert not any("its place" in server.log for server in servers)
 
 
-def test_a_place_that_returns_as_another_databases_is_not_used(
+def test_a_place_that_returns_with_the_marker_of_another_database_is_not_used(
     plain: Kind, tmp_path: Path, running: ExitStack
 ) -> None:
     path, aside = Path(plain.options["path"]), tmp_path / "aside"
@@ -342,7 +342,7 @@ def test_a_renamed_store_can_take_its_place_over(plain: Kind, tmp_path: Path, ru
 
 
 def test_stores_are_shown_without_a_database(plain: Kind, tmp_path: Path) -> None:
-    """The command makes no database, and says why the owner of the place is not known."""
+    """The command creates no database, and explains why it cannot name the owner of the place."""
     Path(plain.options["path"]).mkdir()
     site = Site(tmp_path / "site", plain, "main")
     said = site.manage("stores", status=1)
@@ -352,7 +352,7 @@ def test_stores_are_shown_without_a_database(plain: Kind, tmp_path: Path) -> Non
     assert "its place belongs to this store" in site.manage("stores", "--create", "main")
 
 
-def test_from_and_yes_need_claim(plain: Kind, tmp_path: Path) -> None:
+def test_the_options_from_and_yes_require_claim(plain: Kind, tmp_path: Path) -> None:
     site = Site(tmp_path / "site", plain, "main")
 
     assert "go with --claim NAME" in site.manage("stores", "--yes", status=2)

@@ -1,4 +1,4 @@
-"""The file store is a plugin: without it the service starts and reports that; afterwards all is as before."""
+"""The file store is a plugin. While it is not installed, the service starts and reports its absence."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_migrations_agree_with_the_models(database: str) -> None:
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
 def test_a_database_from_before_the_first_release_keeps_every_row(database: str) -> None:
-    """Its definitions belonged to the core, so they have no branch yet."""
+    """The definitions of such a database belonged to the core, so they have no branch yet."""
     engine = build_engine(database)
     migrate.upgrade(engine, BRANCHES)
     metadefs = Metadefs(Database(engine))
@@ -89,7 +89,7 @@ def test_an_interrupted_upgrade_can_be_repeated(database: str) -> None:
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
-def test_an_image_lives_its_life(served: Server) -> None:
+def test_an_image_can_be_created_read_changed_and_deleted(served: Server) -> None:
     headers = meta(
         name="Käse \N{SNOWMAN} \N{GRINNING FACE}", is_public="True", property_a="1", property_b="ü"
     )

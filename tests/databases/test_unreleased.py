@@ -1,6 +1,6 @@
 """Databases from before the first release: the last revision is adopted, and older ones are refused.
 
-The code of that revision has made `revision_0010.sql`.
+`revision_0010.sql` was created by the code of the last revision.
 """
 
 from __future__ import annotations

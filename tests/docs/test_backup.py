@@ -282,7 +282,7 @@ def test_a_copied_database_gets_a_new_id_and_works_beside_its_original(kind: Kin
 
 @pytest.mark.parametrize("content", [None, b""])
 def test_a_folder_without_a_database_gets_no_backup(content: bytes | None, tmp_path: Path) -> None:
-    """The command made a backup of 0 bytes and ended with status 0."""
+    """The command used to make a backup of 0 bytes, and ended with status 0."""
     need_commands("sqlite3")
     backup = tmp_path / "backup"
     backup.mkdir()
@@ -298,7 +298,7 @@ def test_a_folder_without_a_database_gets_no_backup(content: bytes | None, tmp_p
 
 
 def test_the_page_has_the_paths_that_these_tests_use() -> None:
-    """The variables of the tests are those of the page."""
+    """The tests set the same variables as the page."""
     text = block_called(PAGE, "where things are").text
 
     assert [line.partition("=")[0] for line in text.splitlines()[:3]] == ["INI", "DATA", "BACKUP"]

@@ -55,7 +55,7 @@ def test_a_command_that_a_page_names_exists_with_these_options(page: Path) -> No
 
 
 def test_the_readme_names_the_targets_of_make() -> None:
-    """r1-E21: and no others."""
+    """r1-E21: the README names no other targets."""
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M))
     named = set(re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", (ROOT / "README.md").read_text(), re.M))
 
@@ -63,7 +63,7 @@ def test_the_readme_names_the_targets_of_make() -> None:
 
 
 def test_only_the_variables_that_an_ini_file_names_are_read_from_the_environment() -> None:
-    """r1-E21: as docs/commands.md says."""
+    """r1-E21: docs/commands.md says so."""
     reading = [path.name for path in SOURCES if re.search(r"os\.(environ|getenv)", path.read_text())]
 
     assert reading == ["interpolation.py"]

@@ -69,7 +69,7 @@ def test_each_room_of_the_core_has_its_row() -> None:
     assert rows == rooms
 
 
-def test_the_workflow_runs_what_ci_runs_here() -> None:
+def test_the_workflow_runs_the_script_of_ci() -> None:
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     (job,) = workflow["jobs"].values()
 

@@ -144,7 +144,7 @@ def test_systemd_verifies_a_unit_without_complaints(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_systemd_rates_the_exposure_of_a_unit_as_low(name: str) -> None:
+def test_systemd_rates_the_exposure_of_each_unit_as_low(name: str) -> None:
     need("systemd-analyze", "systemd")
 
     done = subprocess.run(

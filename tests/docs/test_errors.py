@@ -32,7 +32,7 @@ def test_the_page_has_each_error_with_its_status() -> None:
     assert len(ROWS) == len(STATUS)
 
 
-def test_each_status_that_a_view_or_the_server_gives_by_itself_is_on_the_page(nodes: list[ast.AST]) -> None:
+def test_each_status_that_only_a_view_or_the_server_sets_is_on_the_page(nodes: list[ast.AST]) -> None:
     """r1-E21"""
     written = {int(status) for status in re.findall(r"^\| (\d{3}) \|", PAGE, re.M)}
     names = {called(node) for node in nodes if isinstance(node, (ast.Call, ast.Name))}

@@ -26,7 +26,7 @@ def ini(tmp_path: Path) -> Path:
 
 
 def test_commands_read_the_settings_of_an_application_behind_the_filter(ini: Path, tmp_path: Path) -> None:
-    """r1-E21: it used to take the pipeline for the application, and reported a missing sqlalchemy.url."""
+    """r1-E21: commands used to read the pipeline instead, and reported a missing sqlalchemy.url."""
     done = run_manage(["stores", ini, f"data_dir={tmp_path}/data", "--create", "file"])
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -41,7 +41,7 @@ def test_each_setting_of_the_table_exists(what: str, limit: str, where: str) -> 
 
 
 def test_no_limit_of_a_request_is_missing_from_the_page() -> None:
-    """r1-D1: each constant whose name ends in MAX, in modules that read requests, has a row."""
+    """r1-D1: each constant whose name ends in MAX, in a module that reads requests, has a row."""
     for module in (
         "api.http.targets",
         "api.http.filters",

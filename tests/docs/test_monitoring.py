@@ -44,7 +44,7 @@ def test_each_metric_of_an_alert_is_in_the_table() -> None:
     assert {re.sub("_count$", "", name) for name in named} == known
 
 
-def test_the_lines_of_the_page_are_those_that_are_logged_as_errors(nodes: list[ast.AST]) -> None:
+def test_the_page_lists_exactly_the_messages_that_are_logged_as_errors(nodes: list[ast.AST]) -> None:
     """r1-E21, both ways"""
     logged = {
         template(node.args[0])

@@ -171,7 +171,7 @@ def test_the_set_up_ends_with_a_service_that_stores_an_image(set_up: SetUp) -> N
 
 
 def test_the_service_of_the_set_up_serves_requests_and_logs_no_error(set_up: SetUp) -> None:
-    """r1-E20: a file of tokens that only root could read made the first request 503."""
+    """r1-E20: the first request got 503 if only root could read the file of tokens."""
     assert "status=200" in set_up.log
     assert [line for line in set_up.log.splitlines() if " ERROR " in line or " status=5" in line] == []
 

@@ -64,7 +64,7 @@ def test_the_pages_driver_has_the_stated_number_of_lines() -> None:
     assert len(block_called(PAGE, "src/calotype_store_gzip/__init__.py").text.splitlines()) < 130
 
 
-def test_the_pages_store_answers_to_calotype_stores(tmp_path: Path, env: dict[str, str]) -> None:
+def test_calotype_stores_lists_the_store_of_the_page(tmp_path: Path, env: dict[str, str]) -> None:
     ini = write_ini(tmp_path, app_lines())
     command = Path(sys.executable).with_name("calotype-manage")
     variables = [f"data_dir={tmp_path}"]

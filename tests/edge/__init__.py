@@ -1,1 +1,1 @@
-"""Tests of the serving edge over real sockets, and what they share."""
+"""Tests of the HTTP server over real sockets, and their helpers."""

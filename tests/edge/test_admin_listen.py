@@ -54,7 +54,7 @@ def asked(port: int, target: str) -> bytes:
         return read_to_end(connection)
 
 
-def test_metrics_and_health_are_answered_at_the_admin_address(watched: tuple[Server, int]) -> None:
+def test_metrics_and_health_are_served_at_the_admin_address(watched: tuple[Server, int]) -> None:
     """r1-C7: every spelling that works at a public address works there."""
     _, port = watched
     assert COLLECTED in asked(port, "/metrics")
@@ -63,7 +63,7 @@ def test_metrics_and_health_are_answered_at_the_admin_address(watched: tuple[Ser
     assert statuses(asked(port, "/readyz")) == [200]
 
 
-def test_no_spelling_of_metrics_is_answered_at_the_public_address(watched: tuple[Server, int]) -> None:
+def test_no_spelling_of_metrics_is_served_at_the_public_address(watched: tuple[Server, int]) -> None:
     """r1-C7: traversal finds no view there, so no spelling can reach one."""
     server, _ = watched
     targets = [*SPELLINGS, *(f"http://localhost{target}" for target in SPELLINGS)]
@@ -73,7 +73,7 @@ def test_no_spelling_of_metrics_is_answered_at_the_public_address(watched: tuple
     assert {status for answer in told.values() for status in statuses(answer)} <= {400, 404}
 
 
-def test_health_is_answered_at_the_public_address_too(watched: tuple[Server, int]) -> None:
+def test_health_is_served_at_the_public_address_too(watched: tuple[Server, int]) -> None:
     """Load balancers need no change."""
     server, _ = watched
     assert server.get("/healthz").text == "ok\n"
@@ -83,7 +83,7 @@ def test_health_is_answered_at_the_public_address_too(watched: tuple[Server, int
 @pytest.mark.parametrize(
     "path", ["/", "/versions", "/images", "/images/detail", "/v1/images", "/v2/images", "/v2/info"]
 )
-def test_the_admin_address_has_nothing_but_metrics_and_health(watched: tuple[Server, int], path: str) -> None:
+def test_the_admin_address_serves_only_metrics_and_health(watched: tuple[Server, int], path: str) -> None:
     """An address that is open to monitoring is not a second way to the images."""
     _, port = watched
     assert statuses(asked(port, path)) == [404]
@@ -92,14 +92,16 @@ def test_the_admin_address_has_nothing_but_metrics_and_health(watched: tuple[Ser
 @pytest.mark.parametrize(
     "header", ["calotype.admin", "calotype_admin", "HTTP_calotype.admin", "Calotype-Admin"]
 )
-def test_no_header_makes_a_request_one_of_the_admin_address(watched: tuple[Server, int], header: str) -> None:
+def test_no_header_makes_a_public_request_count_as_one_at_the_admin_address(
+    watched: tuple[Server, int], header: str
+) -> None:
     server, _ = watched
     with contextlib.closing(server.connect()) as connection:
         connection.request("GET", "/metrics", headers={header: "True"})
         assert connection.getresponse().status == 404
 
 
-def test_the_start_says_where_it_listens(watched: tuple[Server, int]) -> None:
+def test_the_log_of_the_start_names_the_addresses(watched: tuple[Server, int]) -> None:
     server, port = watched
     assert f"listening on http://127.0.0.1:{server.port} http://127.0.0.1:{port}" in server.log
 

@@ -169,7 +169,7 @@ def test_a_mistake_in_the_databases_url_ends_each_command_with_a_sentence(
 def test_each_command_on_an_empty_database_names_the_command_that_fills_it(
     command: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """On PostgreSQL, `stores` ended with a traceback; on SQLite, with status 0."""
+    """The command `stores` used to end with a traceback on PostgreSQL, and with status 0 on SQLite."""
     if kind == "sqlite":
         (tmp_path / "empty").touch()
         url = f"sqlite:///{tmp_path}/empty"
@@ -213,7 +213,7 @@ LOOKING = (
 
 @pytest.mark.parametrize("command", LOOKING)
 def test_a_command_without_a_database_is_refused_and_creates_none(command: str, tmp_path: Path) -> None:
-    """Where data_dir was misspelt, commands created a directory with an empty database."""
+    """If data_dir was misspelt, commands created a directory with an empty database."""
     ini = INI if "MIGRATE" not in command else write_ini(tmp_path, {"calotype.migrate": "false"})
     words = command.replace(" MIGRATE", "").split()
     split = 1 + (words[0] in ("db", "images", "scrub"))
@@ -266,8 +266,8 @@ def test_files_that_root_creates_belong_to_the_owner_of_the_parent_directory(tmp
     assert {path: owner for path, owner in owners.items() if owner != (service, group)} == {}
 
 
-def test_stores_shows_every_value_as_an_ini_file_has_it(tmp_path: Path) -> None:
-    """The command showed Python's True, and none of the keys that the core reads."""
+def test_the_command_stores_shows_every_value_as_an_ini_file_spells_it(tmp_path: Path) -> None:
+    """The command used to show Python's True, and none of the keys that the core reads."""
     keys = {
         "calotype.stores": "file",
         "store.file.quota": "${env:QUOTA}",
@@ -341,7 +341,7 @@ def test_a_file_of_tokens_that_admits_nobody_is_a_warning(
         ("{}", "is damaged: input should be a valid array"),
     ],
 )
-def test_a_damaged_file_of_tokens_is_refused_with_the_place_and_the_cure(
+def test_a_damaged_file_of_tokens_is_refused_with_its_place_and_a_remedy(
     text: str, said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "tokens.json").write_text(text)

@@ -49,7 +49,7 @@ def test_a_running_request_finishes_and_an_idle_connection_is_closed(start_edge:
     assert b"Connection: close" in said
 
 
-def test_a_file_that_is_going_out_arrives_whole(start_edge: StartEdge):
+def test_a_file_that_is_being_sent_arrives_completely(start_edge: StartEdge):
     edge = start_edge()
     with edge.connect() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -71,7 +71,7 @@ def test_a_request_that_exceeds_the_drain_timeout_is_ended(start_edge: StartEdge
         assert statuses(read_to_end(connection)) == []
 
 
-def test_two_servers_share_a_port_and_one_may_end(start_edge: StartEdge):
+def test_two_servers_can_share_a_port_and_one_of_them_may_end(start_edge: StartEdge):
     first = start_edge(reuse_port=True)
     host, port = first.address
     second = start_edge(listen=f"{host}:{port}", reuse_port=True)
@@ -110,8 +110,8 @@ def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServe
     assert server.query("SELECT pid FROM processes") == []
 
 
-def test_a_drain_says_what_it_waits_for_and_a_second_signal_ends_it(start_server: StartServer):
-    """r1-E8, r1-H11: the log has the number of requests, their time, and the effect of a second signal."""
+def test_a_shutdown_logs_the_requests_it_waits_for_and_a_second_signal_ends_it(start_server: StartServer):
+    """r1-E8, r1-H11: the log has the number and age of the requests, and the effect of a second signal."""
     server = start_server(server={"drain_timeout": "10m"})
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         fields = {**OCTETS, **meta(name="last"), "Content-Length": "1000000"}
@@ -174,8 +174,10 @@ def still_running(server: Server) -> str:
     return lines[0] if lines else ""
 
 
-def test_r1_d3_a_store_that_hangs_does_not_outlive_sigterm(start_server: StartServer, tmp_path: Path):
-    """r1-D3: a request that never ends is ended after drain_timeout, and named."""
+def test_r1_d3_a_request_in_a_store_that_hangs_is_ended_after_sigterm(
+    start_server: StartServer, tmp_path: Path
+):
+    """r1-D3: a request that never ends is aborted after drain_timeout, and the log names it."""
     server = start_hanging(start_server, tmp_path, "add")
     fields = {**OCTETS, **meta(name="a", store="hanging"), "Content-Length": "3"}
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
@@ -187,8 +189,8 @@ def test_r1_d3_a_store_that_hangs_does_not_outlive_sigterm(start_server: StartSe
     assert "store-hanging in hanging_driver.HangingStore.hang" in still_running(server)
 
 
-def test_r1_d3_nothing_that_hangs_outlives_sigterm(start_server: StartServer, tmp_path: Path):
-    """r1-D3: nor does a pool of threads that Python waits for, nor the closing of a store."""
+def test_r1_d3_the_process_ends_after_sigterm_whatever_hangs(start_server: StartServer, tmp_path: Path):
+    """r1-D3: neither a pool of threads that Python waits for nor the closing of a store delays the end."""
     server = start_hanging(start_server, tmp_path, "pool close")
     assert server.post("/images", {**OCTETS, **meta(name="a", store="hanging")}, b"abc").status == 200
     server.process.send_signal(signal.SIGTERM)
@@ -198,12 +200,12 @@ def test_r1_d3_nothing_that_hangs_outlives_sigterm(start_server: StartServer, tm
     assert "store 'hanging': its driver does not close; the process ends without it" in server.log
 
 
-def test_the_log_says_where_it_listens(start_server: StartServer):
+def test_the_log_names_the_address_of_the_server(start_server: StartServer):
     server = start_server()
     assert f"listening on http://127.0.0.1:{server.port}" in server.log
 
 
-def test_an_unknown_tunable_stops_the_start_with_a_sentence(start_server: StartServer):
+def test_an_unknown_setting_stops_the_start_with_a_sentence(start_server: StartServer):
     with pytest.raises(StartFailed, match="unknown setting treads of the server"):
         start_server(server={"treads": "4"})
 

@@ -35,7 +35,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_an_ambiguous_request_is_answered_400_and_nothing_behind_it_runs(edge: Edge, attack: bytes):
+def test_an_ambiguous_request_gets_400_and_no_bytes_after_it_are_run_as_a_request(edge: Edge, attack: bytes):
     said = edge.speak(attack + SMUGGLED)
     assert statuses(said) == [400]
     assert b"Connection: close" in said
@@ -43,12 +43,12 @@ def test_an_ambiguous_request_is_answered_400_and_nothing_behind_it_runs(edge: E
     assert edge.get() == 200
 
 
-def test_w02_another_coding_is_501(edge: Edge):
+def test_w02_an_unknown_transfer_coding_gets_501(edge: Edge):
     assert statuses(edge.speak(head("/sum", "Transfer-Encoding: gzip, chunked") + SMUGGLED)) == [501]
     assert edge.app.paths == []
 
 
-def test_w08_nothing_runs_behind_a_head_that_is_too_large(edge: Edge):
+def test_w08_no_bytes_after_a_head_that_is_too_large_are_run_as_a_request(edge: Edge):
     said = edge.speak(head("/ok", "X: " + "a" * 300_000) + SMUGGLED)
     assert statuses(said) == [431]
     assert edge.app.paths == []
@@ -66,14 +66,16 @@ CHUNKS = {
 
 @pytest.mark.parametrize("path", ["/sum", "/careless"])
 @pytest.mark.parametrize("body", CHUNKS.values(), ids=CHUNKS)
-def test_malformed_chunks_end_in_400_whether_the_application_cares_or_not(edge: Edge, path: str, body: bytes):
+def test_malformed_chunks_get_400_even_if_the_application_ignores_the_error(
+    edge: Edge, path: str, body: bytes
+):
     assert statuses(edge.speak(head(path, CHUNKED) + body + SMUGGLED)) == [400]
     assert edge.app.paths == [path]
     assert edge.get() == 200
 
 
 @pytest.mark.parametrize("start", [b"3;a=", b"0\r\nA: "], ids=["extension", "trailer"])
-def test_w12_a_line_without_end_is_refused_at_once(edge: Edge, start: bytes):
+def test_w12_a_line_without_an_end_is_refused_at_once(edge: Edge, start: bytes):
     block = b"x" * 65536
     said = edge.speak(head("/sum", CHUNKED) + start, *[block] * 512)
     assert statuses(said) == [400]
@@ -91,7 +93,7 @@ def test_trailers_are_checked_and_never_become_headers(edge: Edge):
         assert statuses(read_to_end(connection)) == [200]
 
 
-def test_w17_an_underscore_never_makes_another_header(edge: Edge):
+def test_w17_a_header_with_underscores_never_counts_as_one_with_dashes(edge: Edge):
     said = edge.speak(head("/sum", "Content_Length: 3", "Transfer_Encoding: chunked", "Connection: close"))
     assert statuses(said) == [200]
     assert b'"size": 0' in said

@@ -62,7 +62,7 @@ def reserve(server: Server) -> str:
     return server.post("/v2/images", body=json.dumps(fields).encode()).json["id"]
 
 
-def test_r1_d4_metadata_that_drips_in_leaves_uploads_their_slots(narrow: Server):
+def test_r1_d4_metadata_that_arrives_slowly_takes_no_slot_from_uploads(narrow: Server):
     """r1-D4: while documents arrive slowly in every dialect, a large upload succeeds at once."""
     server, image_id = narrow, reserve(narrow)
     with ExitStack() as stack:
@@ -91,7 +91,7 @@ def test_r1_d4_metadata_is_bounded_in_seconds_and_bytes(narrow: Server):
     assert "unexpected error" not in server.log
 
 
-def test_a_client_that_leaves_within_a_document_is_not_logged_as_an_error(narrow: Server):
+def test_a_client_that_disconnects_within_a_document_is_not_logged_as_an_error(narrow: Server):
     server, logged = narrow, len(narrow.log)
     with begun(server, head("/v2/images", CHUNKED, JSON), chunk(b"{")) as waiting:
         waiting.shutdown(socket.SHUT_WR)

@@ -426,7 +426,7 @@ WARNINGS = {
 
 
 @pytest.mark.parametrize("name", WARNINGS)
-def test_settings_that_work_but_surprise_are_logged(name: str, start_server: StartServer) -> None:
+def test_settings_with_surprising_effects_are_logged(name: str, start_server: StartServer) -> None:
     app_keys, server_keys, warned = WARNINGS[name]
     server = start_server(app_keys, server_keys)
     assert re.search(rf"WARNING \S+ .*{warned}", server.log), server.log
@@ -436,7 +436,7 @@ def test_the_ini_file_that_ships_starts_without_a_warning(start_server: StartSer
     assert "WARNING" not in start_server().log
 
 
-def test_a_store_that_cannot_be_reached_is_degraded_and_the_rest_goes_on(start_server: StartServer) -> None:
+def test_an_unreachable_store_is_reported_and_the_other_stores_are_served(start_server: StartServer) -> None:
     """r1-E2: the log and /readyz say so, and images in the other store are served."""
     away = {
         "driver": "swift",
@@ -455,8 +455,8 @@ def test_a_store_that_cannot_be_reached_is_degraded_and_the_rest_goes_on(start_s
 
 
 @pytest.mark.campaign
-def test_a_reload_lets_requests_end(tmp_path: Path) -> None:
-    """r1-H11: `pserve --reload` gives them as long as a SIGTERM does."""
+def test_a_reload_lets_running_requests_finish(tmp_path: Path) -> None:
+    """r1-H11: `pserve --reload` gives requests as much time as a SIGTERM does."""
     ini = write_ini(tmp_path)
     (port,) = free_ports(1)
     variables = [f"data_dir={tmp_path}/data", f"http_port={port}"]

@@ -46,7 +46,7 @@ def test_stock_waitress_serves_the_application(start_server: StartServer, monkey
 
 
 @pytest.mark.parametrize("preload", [True, pytest.param(False, marks=pytest.mark.campaign)])
-def test_each_worker_of_gunicorn_works_beside_its_requests(tmp_path: Path, preload: bool):
+def test_each_worker_of_gunicorn_does_its_own_background_work(tmp_path: Path, preload: bool):
     """A worker forked from a process with the application makes its own parts."""
     (port,) = free_ports(1)
     app = write_ini(tmp_path, {"calotype.sweep_interval": "0"})

@@ -28,7 +28,7 @@ def content(file: Path) -> bytes:
 @pytest.mark.parametrize(
     ("at", "length"), [(0, 20 * MIB), (1, 20 * MIB - 1), (12_345_678, 1), (5 * MIB, 7 * MIB), (20 * MIB, 0)]
 )
-def test_a_file_goes_out_from_its_position_as_far_as_the_length_says(edge: Edge, content: bytes, at, length):
+def test_a_file_is_sent_from_its_position_up_to_the_declared_length(edge: Edge, content: bytes, at, length):
     with edge.connect() as connection:
         for _ in range(2):
             connection.sendall(head(f"/file?at={at}&length={length}", method="GET"))
@@ -48,8 +48,8 @@ def test_pipelined_requests_for_files_are_answered_in_order(edge: Edge, content:
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-def test_a_head_says_what_its_application_says_and_leaves_the_connection_open(edge: Edge, version: str):
-    """r1-B4: a length without a body; and without a length, neither chunks nor a close."""
+def test_a_head_gets_the_applications_headers_and_leaves_the_connection_open(edge: Edge, version: str):
+    """r1-B4: no body follows. Without a length, there are no chunks and the connection stays open."""
     with edge.connect() as connection:
         for path in ("/file", "/unmeasured", "/blocks", "/unmeasured"):
             request = head(path, "Connection: keep-alive", method="HEAD").replace(
@@ -66,7 +66,7 @@ def test_a_head_says_what_its_application_says_and_leaves_the_connection_open(ed
         assert answer(connection) == (200, b"ok")
 
 
-def test_a_file_goes_through_a_unix_socket(app: Application, tmp_path: Path, content: bytes):
+def test_a_file_can_be_sent_through_a_unix_socket(app: Application, tmp_path: Path, content: bytes):
     path = str(tmp_path / "socket")
     edge = Edge(app, unix_socket=path)
     try:
@@ -89,12 +89,12 @@ def test_a_reader_of_a_file_holds_no_worker(start_edge: StartEdge, content: byte
             assert answer(connection) == (200, content)
 
 
-def test_a_file_shorter_than_promised_is_an_error_and_not_a_short_answer(edge: Edge):
+def test_a_file_shorter_than_declared_is_an_error_and_not_a_short_response(edge: Edge):
     assert statuses(edge.speak(head("/file?length=99999999", method="GET"))) == [500]
     assert edge.get() == 200
 
 
-def test_a_file_that_is_cut_short_while_it_goes_out_ends_the_connection(edge: Edge, tmp_path: Path):
+def test_truncating_a_file_while_it_is_sent_ends_the_connection(edge: Edge, tmp_path: Path):
     path = tmp_path / "shrinking"
     path.write_bytes(bytes(64 * MIB))
     edge.app._file = path
@@ -107,13 +107,13 @@ def test_a_file_that_is_cut_short_while_it_goes_out_ends_the_connection(edge: Ed
     assert edge.get() == 200
 
 
-def test_other_objects_than_real_files_are_read_as_waitress_does():
+def test_objects_that_are_not_real_files_are_read_as_waitress_reads_them():
     buffer = FileBuffer(io.BytesIO(b"0123456789"))
     assert buffer.prepare(4) == 4
     assert bytes(buffer.get(100)) == b"0123"
 
 
-def test_a_file_that_sendfile_cannot_take_is_read_from_where_it_stood(tmp_path: Path):
+def test_a_file_that_sendfile_cannot_send_is_read_from_the_same_position(tmp_path: Path):
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
     with path.open("rb") as file, (tmp_path / "log").open("ab") as log:  # sendfile cannot append
@@ -144,7 +144,7 @@ def greedy(start_edge: StartEdge) -> Iterator[Edge]:
         connection.close()
 
 
-def test_w13_clients_that_do_not_read_take_no_thread_from_others_and_are_cut(greedy: Edge):
+def test_w13_clients_that_do_not_read_occupy_no_thread_and_are_disconnected(greedy: Edge):
     for _ in range(20):
         assert greedy.get() == 200
     for _ in range(4):
@@ -152,7 +152,7 @@ def test_w13_clients_that_do_not_read_take_no_thread_from_others_and_are_cut(gre
     assert greedy.get() == 200
 
 
-def test_a_slow_reader_gets_all_of_it(start_edge: StartEdge):
+def test_a_slow_reader_gets_the_complete_response(start_edge: StartEdge):
     edge = start_edge(send_timeout=1)
     with edge.connect() as connection:
         connection.sendall(head("/blocks?count=30", "Connection: close", method="GET"))

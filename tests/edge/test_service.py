@@ -47,7 +47,7 @@ def test_an_image_whose_client_vanishes_is_killed_at_once_and_leaves_no_bytes(se
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 10485760", "Transfer-Encoding: chunked"])
-def test_a_client_that_hangs_up_in_an_upload_costs_one_line_of_the_log(server: Server, framing: str):
+def test_a_client_that_disconnects_during_an_upload_is_logged_in_one_line(server: Server, framing: str):
     """r1-H10: this is not an error of the service, however the client hangs up."""
     ids = [server.reserve()["id"] for _ in range(12)]
     logged = len(server.log)

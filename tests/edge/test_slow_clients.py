@@ -48,7 +48,7 @@ DRIPS = {
 
 
 @pytest.mark.parametrize("start", DRIPS.values(), ids=DRIPS)
-def test_w14_a_client_that_drips_is_cut(start_edge: StartEdge, start: bytes):
+def test_w14_a_client_that_sends_too_slowly_is_disconnected(start_edge: StartEdge, start: bytes):
     edge = start_edge(header_timeout=1, body_timeout=1)
     with edge.connect() as connection:
         connection.sendall(start)
@@ -65,8 +65,10 @@ QUICK_DRIPS = {
 
 
 @pytest.mark.parametrize("start", QUICK_DRIPS.values(), ids=QUICK_DRIPS)
-def test_r1_d4_a_document_has_seconds_in_all_at_whatever_rate_it_drips(start_edge: StartEdge, start: bytes):
-    """r1-D4: a document times out even if it arrives faster than the minimum rate of uploads."""
+def test_r1_d4_a_document_has_a_fixed_timeout_however_steadily_it_arrives(
+    start_edge: StartEdge, start: bytes
+):
+    """r1-D4: the timeout applies even if a document arrives faster than the minimum rate of uploads."""
     edge = start_edge(document_timeout=1)
     with edge.connect() as connection:
         connection.sendall(start + (b"ffffff\r\n" if b"chunked" in start else b""))
@@ -74,8 +76,8 @@ def test_r1_d4_a_document_has_seconds_in_all_at_whatever_rate_it_drips(start_edg
             assert statuses(read_to_end(connection)) == [408]
 
 
-def test_r1_d4_a_short_document_that_drips_is_cut(start_edge: StartEdge):
-    """r1-D4: so does a document that is read before the application runs."""
+def test_r1_d4_a_short_document_that_arrives_too_slowly_times_out(start_edge: StartEdge):
+    """r1-D4: the server reads such a document before the application runs."""
     edge = start_edge(document_timeout=1, header_timeout=1)
     with edge.connect() as connection:
         connection.sendall(head("/sum", "Content-Length: 200000", "Content-Type: application/json"))
@@ -92,7 +94,7 @@ def test_an_idle_connection_is_closed_in_time(start_edge: StartEdge):
         assert read_to_end(silent) == read_to_end(served) == b""
 
 
-def test_a_request_that_runs_for_long_is_not_idle(start_edge: StartEdge):
+def test_a_connection_whose_request_runs_for_long_is_not_closed_as_idle(start_edge: StartEdge):
     edge = start_edge(channel_timeout=1, header_timeout=1, body_timeout=1, send_timeout=1)
     with edge.connect() as connection, edge.connect() as idle:
         # Behind it stands half a head, which is not read while it runs.
@@ -106,7 +108,7 @@ def test_a_request_that_runs_for_long_is_not_idle(start_edge: StartEdge):
         assert statuses(read_to_end(connection)) == [200]
 
 
-def test_w07_w09_a_thousand_resets_leave_no_trace(edge: Edge):
+def test_w07_w09_a_thousand_reset_connections_do_not_disturb_later_requests(edge: Edge):
     randomness = random.Random(2)
     requests = [
         b"",
@@ -139,7 +141,7 @@ def test_half_closed_connections_are_answered_and_closed(edge: Edge):
     assert statuses(edge.speak(head("/sum", "Content-Length: 3") + b"abc", hang_up=True)) == [200]
 
 
-def test_w15_descriptors_above_1024_are_nothing_special(start_edge: StartEdge):
+def test_w15_connections_with_descriptors_above_1024_are_served(start_edge: StartEdge):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     try:
@@ -155,7 +157,7 @@ def test_w15_descriptors_above_1024_are_nothing_special(start_edge: StartEdge):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_an_address_that_has_enough_connections_gets_no_more(start_edge: StartEdge):
+def test_an_address_gets_no_more_connections_than_its_limit(start_edge: StartEdge):
     edge = start_edge(connections_per_address=3, uncounted_addresses="")
     with edge.connect() as one, edge.connect(), edge.connect():
         one.sendall(head("/ok", method="GET"))

@@ -30,7 +30,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_the_application_starts_before_the_body_is_there(edge: Edge):
+def test_the_application_starts_before_the_body_has_arrived(edge: Edge):
     with edge.connect() as connection:
         connection.sendall(head("/sum", f"Content-Length: {len(BYTES)}") + BYTES[:100])
         assert edge.app.begun.acquire(timeout=PATIENCE)
@@ -46,7 +46,7 @@ def test_the_application_starts_before_the_body_is_there(edge: Edge):
     }
 
 
-def test_chunks_come_without_a_length_and_say_that_they_are_chunks(edge: Edge):
+def test_the_application_sees_a_chunked_body_without_a_length(edge: Edge):
     with edge.connect() as connection:
         connection.sendall(head("/sum", CHUNKED) + chunks(BYTES[:7], BYTES[7:2000], BYTES[2000:]))
         status, body = answer(connection)
@@ -58,7 +58,7 @@ def test_chunks_come_without_a_length_and_say_that_they_are_chunks(edge: Edge):
     )
 
 
-def test_no_chunk_at_all_is_a_body_of_no_bytes(edge: Edge):
+def test_a_chunked_body_without_chunks_is_empty(edge: Edge):
     with edge.connect() as connection:
         connection.sendall(head("/sum", CHUNKED) + chunks())
         status, body = answer(connection)
@@ -102,7 +102,7 @@ def test_one_connection_serves_many_streamed_bodies(edge: Edge):
             assert client.sock is not None
 
 
-def test_a_request_cut_at_any_byte_is_the_same_request(edge: Edge):
+def test_a_request_sent_in_two_pieces_is_read_like_a_whole_one(edge: Edge):
     request = head("/sum", CHUNKED) + b"5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nA: b\r\n\r\n" + LAST
     for at in range(1, len(request)):
         said = edge.speak(request[:at], request[at:])
@@ -117,7 +117,7 @@ def test_a_request_cut_at_any_byte_is_the_same_request(edge: Edge):
     block=st.sampled_from([1000, 65_536, MIB]),
 )
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_a_body_arrives_unchanged_wherever_it_is_cut(edge: Edge, size, cuts, chunk, block):
+def test_a_body_sent_in_pieces_arrives_unchanged(edge: Edge, size, cuts, chunk, block):
     content = BYTES[:size]
     if chunk is None:
         request = head(f"/sum?block={block}", f"Content-Length: {size}") + content
@@ -185,26 +185,26 @@ def send_until_refused(edge: Edge, request: bytes) -> tuple[int, bytes]:
         return sent, read_to_end(connection)
 
 
-def test_a_sender_that_stops_gets_the_refusal_and_a_clean_end(edge: Edge):
+def test_a_client_that_stops_sending_gets_the_refusal_and_a_clean_close(edge: Edge):
     with edge.connect() as connection:
         connection.sendall(head("/refuse", CHUNKED) + b"5\r\nhel")
         assert statuses(read_to_end(connection)) == [409]
 
 
-def test_chunks_above_the_limit_are_refused_where_they_pass_it(start_edge: StartEdge):
+def test_chunks_are_refused_as_soon_as_they_exceed_the_limit(start_edge: StartEdge):
     edge = start_edge(max_request_body_size=MIB)
     assert statuses(edge.speak(head("/careless", CHUNKED) + chunks(BYTES))) == [413]
     assert statuses(edge.speak(head("/careless", f"Content-Length: {MIB}"))) == [413]
     assert edge.app.paths == ["/careless"]  # the length is refused unseen
 
 
-def test_a_client_that_hangs_up_halfway_can_still_read_the_answer(edge: Edge):
+def test_a_client_that_stops_sending_halfway_can_still_read_the_response(edge: Edge):
     said = edge.speak(head("/sum", f"Content-Length: {len(BYTES)}") + BYTES[:1000], hang_up=True)
     assert statuses(said) == [400]
     assert said.endswith(b"ClientGone")
 
 
-def test_a_client_that_is_reset_frees_its_worker_at_once(start_edge: StartEdge):
+def test_a_reset_connection_frees_its_worker_at_once(start_edge: StartEdge):
     edge = start_edge(threads=1, upload_threads=1)
     for _ in range(3):
         connection = edge.connect()
@@ -226,7 +226,7 @@ def test_a_client_that_stalls_times_out(start_edge: StartEdge, path: str):
     assert statuses(said) == [400 if path == "/sum" else 408]
 
 
-def test_uploads_leave_threads_to_others_and_wait_for_each_other(start_edge: StartEdge):
+def test_uploads_leave_threads_to_other_requests_and_wait_for_each_other(start_edge: StartEdge):
     edge = start_edge(threads=1, upload_threads=1)
     with edge.connect() as first, edge.connect() as second:
         first.sendall(head("/hold", CHUNKED) + chunks(b"first"))
@@ -278,7 +278,7 @@ def test_an_upload_that_waits_too_long_for_a_worker_gets_503(start_edge: StartEd
 JSON = "Content-Type: application/json"
 
 
-def test_r1_d4_documents_that_drip_keep_no_upload_waiting(start_edge: StartEdge):
+def test_r1_d4_documents_that_arrive_slowly_do_not_delay_uploads(start_edge: StartEdge):
     """r1-D4: bodies of metadata never take an upload's slot, even without a Content-Type."""
     edge = start_edge(threads=2, upload_threads=1, kept_threads=0, upload_wait=1)
     with ExitStack() as stack:
@@ -306,7 +306,7 @@ def test_r1_d4_a_document_that_waits_too_long_for_a_worker_gets_503(start_edge: 
         assert answer(first) == (200, b"5")
 
 
-def test_r1_d4_a_caller_with_uploads_everywhere_leaves_room_for_anothers(start_edge: StartEdge):
+def test_r1_d4_a_caller_with_many_uploads_leaves_a_slot_for_another_caller(start_edge: StartEdge):
     """r1-D4: slots are shared between callers, who are identified by their tokens."""
     edge = start_edge(upload_threads=2, kept_threads=1, upload_wait=0)
     introduce(edge, "greedy", "modest")
@@ -329,7 +329,7 @@ def introduce(edge: Edge, *tokens: str) -> None:
 
 
 def test_many_invented_tokens_do_not_delay_others(start_edge: StartEdge):
-    """r1-D3: all of them count as their address, and the server survives."""
+    """r1-D3: requests with unknown tokens count for their address, and the server keeps serving."""
     edge = start_edge(threads=2, kept_threads=1, upload_threads=1, connections_per_address=0)
     introduce(edge, "modest")
     with ExitStack() as stack:
@@ -344,7 +344,7 @@ def test_many_invented_tokens_do_not_delay_others(start_edge: StartEdge):
         introduce(edge, "modest")
 
 
-def test_a_caller_who_keeps_all_workers_busy_does_not_keep_out_others(start_edge: StartEdge):
+def test_a_caller_with_many_running_requests_leaves_a_worker_for_another_caller(start_edge: StartEdge):
     """r1-D3: some workers are reserved for callers without running requests."""
     edge = start_edge(threads=2, kept_threads=1, upload_threads=1)
     introduce(edge, "greedy", "modest")
@@ -360,13 +360,13 @@ def test_a_caller_who_keeps_all_workers_busy_does_not_keep_out_others(start_edge
         assert [answer(connection)[0] for connection in held] == [200] * 4
 
 
-def test_uploads_behind_each_other_on_one_connection_need_one_thread(start_edge: StartEdge):
+def test_consecutive_uploads_on_one_connection_need_one_thread(start_edge: StartEdge):
     edge = start_edge(upload_threads=1)
     said = edge.speak((head("/sum", CHUNKED) + chunks(b"abc")) * 20 + LAST)
     assert statuses(said) == [200] * 21
 
 
-def test_many_uploads_at_once_are_all_read_whole(start_edge: StartEdge):
+def test_many_concurrent_uploads_are_all_read_completely(start_edge: StartEdge):
     edge = start_edge(upload_threads=3)
     said: list[bytes] = []
 
@@ -383,7 +383,7 @@ def test_many_uploads_at_once_are_all_read_whole(start_edge: StartEdge):
     assert [seen(body)["sha256"] for body in said] == [sha256(BYTES)] * 12
 
 
-def test_a_slow_application_holds_the_sender_back(edge: Edge):
+def test_if_an_application_reads_slowly_the_server_stops_reading_from_the_client(edge: Edge):
     size = 96 * MIB
     with edge.connect() as connection:
         connection.sendall(head("/late", f"Content-Length: {size}"))

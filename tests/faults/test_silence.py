@@ -41,7 +41,9 @@ def assert_asks_for_a_retry(answer: Answer) -> None:
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_a_silent_database_is_503_in_bounded_time_until_it_answers_again(served: Victim, link: Link) -> None:
+def test_requests_get_503_in_bounded_time_until_a_silent_database_answers_again(
+    served: Victim, link: Link
+) -> None:
     image_id = served.upload(b"there before")["id"]
     path = f"/images/{image_id}"
     link.arm(1, Break.SILENT)
@@ -61,7 +63,9 @@ def test_a_silent_database_is_503_in_bounded_time_until_it_answers_again(served:
     assert served.upload(b"there now")["status"] == "active"
 
 
-def test_a_row_that_another_program_has_locked_is_503_in_bounded_time(served: Victim, link: Link) -> None:
+def test_a_request_for_a_row_that_another_program_has_locked_gets_503_in_bounded_time(
+    served: Victim, link: Link
+) -> None:
     image_id = served.upload(b"bytes")["id"]
     engine = create_engine(link.real)
     with engine.connect() as other:

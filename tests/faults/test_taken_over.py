@@ -1,4 +1,4 @@
-"""A server that is frozen beyond its lease during an upload: a sweep ends the upload, the client gets 503."""
+"""A server is frozen beyond its lease during an upload: a sweep ends the upload, and the client gets 503."""
 
 from __future__ import annotations
 
@@ -189,8 +189,8 @@ def assert_taken_over(server: Server, answer: Answer, image_id: str, left: str) 
 
 
 @pytest.mark.parametrize("asked", UPLOADS)
-def test_an_upload_that_a_sweep_took_over_is_503_in_every_dialect(standing: Server, asked: str) -> None:
-    """r1-H5: it was 410 or 412, \"it was deleted\"."""
+def test_an_upload_that_a_sweep_took_over_gets_503_in_every_dialect(standing: Server, asked: str) -> None:
+    """r1-H5: the response used to be 410 or 412, \"it was deleted\"."""
     image_id = standing.reserve(**FORMATS)["id"]
     answer = upload_over_a_freeze(standing, asked, image_id, MIB)
     assert_taken_over(standing, answer, image_id, UPLOADS[asked])
@@ -198,10 +198,10 @@ def test_an_upload_that_a_sweep_took_over_is_503_in_every_dialect(standing: Serv
 
 
 @pytest.mark.parametrize("store", [pytest.param("s3", marks=pytest.mark.campaign), "swift"])
-def test_an_upload_that_a_sweep_took_over_is_503_in_every_store(
+def test_an_upload_that_a_sweep_took_over_gets_503_in_every_store(
     remote: Server, backends: dict[str, Store], store: str
 ) -> None:
-    """r1-H5: S3 answered 502, NoSuchUpload, because the sweep had removed the parts."""
+    """r1-H5: S3 used to answer 502 NoSuchUpload, because the sweep had removed the parts."""
     image_id = remote.reserve(**FORMATS)["id"]
 
     def begun() -> bool:
@@ -224,9 +224,7 @@ def test_an_upload_that_was_taken_over_can_be_sent_again(standing: Server) -> No
     assert standing.get(f"/images/{image_id}").body == b"again"
 
 
-def test_the_worker_that_wakes_up_changes_nothing_of_an_upload_that_came_after_its_own(
-    standing: Server, tmp_path: Path
-) -> None:
+def test_a_worker_that_continues_changes_nothing_of_a_later_upload(standing: Server, tmp_path: Path) -> None:
     """r1-E23, C-07: the image gets its bytes from another process while the first one is frozen."""
     image_id = standing.reserve(**FORMATS)["id"]
 

@@ -60,7 +60,7 @@ def send(server: Server, name: str | bytes, value: bytes, image_id: str) -> Answ
         b"00000000-0000-4000-8000-000000000000 x",
     ],
 )
-def test_an_id_that_is_no_uuid_is_400(server: Server, value: bytes) -> None:
+def test_an_id_that_is_not_a_uuid_is_400(server: Server, value: bytes) -> None:
     assert_refused(server.request("POST", "/images", {"x-image-meta-id": value}))
     assert_refused(server.request("POST", "/images", {**OCTETS, "x-image-meta-id": value}, b"bytes"))
 
@@ -82,7 +82,7 @@ def test_two_ids_at_once_are_400(server: Server) -> None:
         ("x-image-meta-property-a_b", "x-image-meta-property-A-b"),
     ],
 )
-def test_one_meta_header_twice_is_400_in_whichever_spelling(server: Server, one: str, other: str) -> None:
+def test_a_repeated_meta_header_is_400_in_any_spelling(server: Server, one: str, other: str) -> None:
     image_id = str(uuid.uuid4())
     headers = [("x-image-meta-id", image_id), (one, "True"), (other, "False")]
     assert server.request("POST", "/images", headers).status == 400
@@ -107,7 +107,7 @@ def test_one_meta_header_twice_is_400_in_whichever_spelling(server: Server, one:
         b"1 2",
     ],
 )
-def test_a_size_that_is_none_is_400_and_leaves_no_record(server: Server, size: bytes) -> None:
+def test_an_invalid_size_is_400_and_leaves_no_record(server: Server, size: bytes) -> None:
     image_id = str(uuid.uuid4())
     assert_refused(send(server, "x-image-meta-size", size, image_id))
     assert_never_recorded(server, image_id)
@@ -317,7 +317,7 @@ def test_bytes_after_the_announced_length_are_not_stored(server: Server) -> None
     assert b'"size": 5' in spoken
 
 
-def test_a_client_that_goes_away_while_it_reads_does_no_harm(server: Server) -> None:
+def test_a_client_that_disconnects_during_a_download_does_no_harm(server: Server) -> None:
     image = server.upload(bytes(8 << 20))
     for _ in range(5):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)

@@ -149,7 +149,7 @@ def impatient(start_server: StartServer) -> Server:
 
 
 @only_sqlite
-def test_a_locked_database_is_503_with_retry_after_and_nothing_happened(impatient: Server) -> None:
+def test_a_locked_database_is_503_with_retry_after_and_nothing_changes(impatient: Server) -> None:
     image = impatient.upload(b"readable", name="before")
     path, other = f"/images/{image['id']}", str(uuid.uuid4())
     with locked_database(impatient):
@@ -171,7 +171,7 @@ def test_a_locked_database_is_503_with_retry_after_and_nothing_happened(impatien
 
 
 @only_sqlite
-def test_a_database_that_is_locked_during_an_upload_keeps_a_true_record(impatient: Server) -> None:
+def test_a_database_that_is_locked_during_an_upload_still_has_a_correct_record(impatient: Server) -> None:
     image_id = str(uuid.uuid4())
     sent_half, locked = threading.Event(), threading.Event()
 
@@ -239,10 +239,10 @@ def test_a_file_that_is_not_a_database_stops_the_start_with_one_sentence(start_s
 @pytest.mark.parametrize(
     "asked", ["/images/{}", "/v1/images/{}", "/v2/images/{}/file", "/v2/images/{}/stage"]
 )
-def test_a_quota_that_cannot_be_counted_while_the_bytes_come_is_503_in_every_dialect(
+def test_a_quota_that_cannot_be_counted_during_an_upload_is_503_in_every_dialect(
     start_server: StartServer, asked: str
 ) -> None:
-    """r1-H3: it was 400 "The source of the image data failed", as if the client had disconnected."""
+    """r1-H3: it used to be 400 "The source of the image data failed", which blames the client."""
     server = start_server({"calotype.busy_timeout": "0.1", "calotype.project_bytes": "1000000"})
     image_id, locked = server.reserve(disk_format="raw", container_format="bare")["id"], threading.Event()
 

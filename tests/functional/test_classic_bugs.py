@@ -1,4 +1,4 @@
-"""The fifteen bugs of the first API server, which must not return."""
+"""The fifteen bugs of the first API server. None of them may return."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_bug_2_the_word_false_does_not_publish(server: Server) -> None:
     assert server.reserve(is_public="False")["is_public"] is False
 
 
-def test_bug_3_a_property_can_be_set_again_and_the_answer_is_the_image(server: Server) -> None:
+def test_bug_3_a_property_can_be_set_again_and_the_response_is_the_image(server: Server) -> None:
     image = server.reserve(property_a="1")
     answer = server.put(f"/images/{image['id']}", meta(property_a="2"))
     assert answer.image["id"] == image["id"]
@@ -95,7 +95,7 @@ def test_bug_9_every_image_can_be_deleted(lending_server: Server) -> None:
     assert server.get(f"/images/{other}").body == LENT
 
 
-def test_bug_10_an_image_without_bytes_interrupts_no_200(server: Server) -> None:
+def test_bug_10_a_download_of_an_image_without_bytes_is_404_and_no_interrupted_200(server: Server) -> None:
     assert server.get(f"/images/{server.reserve()['id']}").status == 404
 
 

@@ -124,7 +124,7 @@ def test_nothing_is_compared_if_inspection_only_records(start_server: StartServe
 
 
 def test_a_raw_image_that_looks_like_a_disc_has_the_size_of_its_bytes(server: Server) -> None:
-    """r1-A7: the size in the disc's descriptor was taken for the size of the disk."""
+    """r1-A7: the size in the disc's descriptor used to be mistaken for the size of the disk."""
     disc = bytearray((DISK * 8)[: 40 * 1024])
     struct.pack_into("<B5sB", disc, 32 * 1024, 1, b"CD001", 1)
     struct.pack_into("<L", disc, 32 * 1024 + 80, 2)

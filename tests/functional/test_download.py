@@ -120,7 +120,7 @@ def test_a_truncated_file_is_an_error_before_any_byte(server: Server) -> None:
 
 
 def test_a_location_that_the_driver_no_longer_accepts_is_a_5xx(server: Server) -> None:
-    """r1-E15: for example, the operator gave the store's name to another driver."""
+    """r1-E15: this happens if, for example, the operator gives the store's name to another driver."""
     image_id = server.upload(b"somewhere")["id"]
     server.execute("UPDATE image_locations SET location = 'elsewhere:x' WHERE image_id = ?", image_id)
     for path in (f"/images/{image_id}", f"/v1/images/{image_id}/file", f"/v2/images/{image_id}/file"):

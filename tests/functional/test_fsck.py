@@ -100,7 +100,7 @@ def two_stores(start_server: StartServer) -> Server:
 
 
 def test_a_new_form_of_location_makes_no_orphans(start_server: StartServer, tmp_path: Path) -> None:
-    """r1-A3: `ob:KEY` becomes `obs2:KEY`, and a repair removed the bytes of all images."""
+    """r1-A3: after a change from `ob:KEY` to `obs2:KEY`, a repair removed the bytes of all images."""
     plugin = write_distribution(
         tmp_path / "plugin",
         "test-ob",
@@ -158,7 +158,7 @@ def test_a_fresh_database_beside_a_full_store_removes_nothing_without_agreement(
 
 
 def test_a_repair_removes_the_confirmed_number_of_objects(start_server: StartServer) -> None:
-    """r1-A4: --yes-remove with the number in the refusal."""
+    """r1-A4: `--yes-remove` takes the number that the refusal names."""
     server = start_server()
     kept = upload(server, b"kept")
     (path,) = server.blobs(kept)
@@ -179,7 +179,7 @@ def test_a_repair_removes_the_confirmed_number_of_objects(start_server: StartSer
 
 
 def test_images_in_a_store_that_no_setting_names_are_unreachable(two_stores: Server, tmp_path: Path) -> None:
-    """r1-A5: fsck reported no problem."""
+    """r1-A5: fsck used to report no problem."""
     upload(two_stores, b"in the first")
     image_id = upload(two_stores, b"in the second", "second")
     for path in two_stores.data_dir.glob("second/*/*"):
@@ -198,7 +198,7 @@ def test_images_in_a_store_that_no_setting_names_are_unreachable(two_stores: Ser
 
 
 def test_an_unavailable_store_is_exit_status_2_and_the_others_are_checked(two_stores: Server) -> None:
-    """r1-H8: the run ended at the first unavailable store."""
+    """r1-H8: the run used to end at the first unavailable store."""
     away = upload(two_stores, b"in the first")
     missing = upload(two_stores, b"in the second", "second")
     for path in two_stores.data_dir.glob("second/*/*"):

@@ -184,8 +184,8 @@ def assert_readiness(server: Server, *wanted: object) -> None:
     server.readyz(told)
 
 
-def test_readiness_says_what_is_full(server: Server, disk: Disk) -> None:
-    """r1-H1: with a full store the process is ready, and with a full database it is not."""
+def test_readiness_reports_what_is_full(server: Server, disk: Disk) -> None:
+    """r1-H1: a process with a full store is ready, and one with a full database is not."""
     path = f"/images/{server.upload(os.urandom(4 * MIB))['id']}"
     assert_readiness(server, 200, "ok", "ok")
     filler = disk.fill(but=256 << 10)

@@ -133,8 +133,8 @@ def upload_to(server: Server, store: str, body: bytes = BYTES) -> Answer:
     return server.post("/images", {**OCTETS, **meta(store=store)}, body)
 
 
-def test_readyz_tells_what_a_probe_saw_while_the_store_does_not_answer(gates: Gates) -> None:
-    """r1-D3: with 26 requests at once, and a store whose check() hangs."""
+def test_readyz_reports_the_last_result_of_a_probe_while_the_store_hangs(gates: Gates) -> None:
+    """r1-D3: 26 requests run at once, and the check() of a store hangs."""
     server = gates.server
     image_id = server.upload(BYTES)["id"]
     eventually(lambda: server.get("/readyz").json["stores"]["slow"] == "ok")
@@ -150,10 +150,8 @@ def test_readyz_tells_what_a_probe_saw_while_the_store_does_not_answer(gates: Ga
 
 
 @pytest.mark.parametrize(("size", "count"), [(len(BYTES), CROWD), (1 << 20, 10)], ids=["small", "streamed"])
-def test_uploads_to_a_store_that_hangs_are_told_so_and_others_go_on(
-    gates: Gates, size: int, count: int
-) -> None:
-    """r1-D3: with an add() that hangs, also when the bodies occupy the slots of uploads."""
+def test_uploads_to_a_hanging_store_get_503_and_others_succeed(gates: Gates, size: int, count: int) -> None:
+    """r1-D3: the add() of a store hangs, even while its uploads occupy all upload slots."""
     server = gates.server
     image_id = server.upload(BYTES)["id"]
     before = len(server.query("SELECT id FROM images WHERE status = 'active'"))
@@ -167,7 +165,7 @@ def test_uploads_to_a_store_that_hangs_are_told_so_and_others_go_on(
 
 
 def test_downloads_from_a_hanging_store_get_503_and_others_succeed(gates: Gates) -> None:
-    """r1-D3: with readers that hang, and then with a get() that hangs."""
+    """r1-D3: first the readers of a store hang, and then its get()."""
     server = gates.server
     near, far = server.upload(BYTES)["id"], upload_to(server, "slow").image["id"]
     with contextlib.ExitStack() as stack:
@@ -208,7 +206,7 @@ def test_slow_clients_of_a_healthy_store_make_it_busy_and_not_unavailable(
     assert server.head(f"/images/{far}").status == 200
 
 
-def test_deletes_in_a_hanging_store_are_left_to_a_sweep(gates: Gates) -> None:
+def test_deletes_in_a_hanging_store_succeed_and_leave_the_bytes_to_a_sweep(gates: Gates) -> None:
     """r1-D3: the record is deleted at once, and the bytes when the store is available again."""
     server = gates.server
     near = server.upload(BYTES)["id"]
@@ -278,7 +276,7 @@ def test_an_import_is_accepted_before_its_source_is_contacted(
 def test_a_silent_s3_endpoint_stops_neither_the_start_nor_other_requests(
     gates: Gates, start_server: StartServer
 ) -> None:
-    """r1-D3: with long timeouts of boto3, and a start that calls each store."""
+    """r1-D3: boto3 has long timeouts, and the start calls each store."""
     endpoint = gates.silent.rstrip("/")
     server = start_server(
         {

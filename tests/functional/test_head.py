@@ -141,7 +141,7 @@ def test_head_of_an_active_image_has_the_headers_of_its_bytes(
 
 @pytest.mark.parametrize("mount", METADATA)
 def test_head_of_an_image_without_bytes_has_only_metadata(server: Server, mount: str) -> None:
-    """r1-B4: 200 in every status, without a length, even 0."""
+    """r1-B4: the response is 200 in every status, and has no length, not even 0."""
     queued = server.reserve(checksum=MD5, size="5")["id"]
     killed, withheld = str(uuid.uuid4()), server.upload(b"withheld")["id"]
     assert server.post("/images", {**OCTETS, **meta(id=killed, size="1")}, b"two").status == 400
@@ -181,7 +181,7 @@ def dated(stored: Stored, seconds: int) -> str:
 def test_conditions_are_checked_in_the_order_of_rfc_9110(
     server: Server, stored: Stored, method: str, mount: str
 ) -> None:
-    """r1-B4, r1-B8, r1-G6: a condition on other bytes is 412, and on bytes that the client has 304."""
+    """r1-B4, r1-B8, r1-G6: a failed If-Match is 412, and a failed If-None-Match is 304."""
     same, other, weak = f'"{MD5}"', '"other"', f'W/"{MD5}"'
     before, at, after = (dated(stored, seconds) for seconds in (-1, 0, 1))
     for status, conditions in (
@@ -221,7 +221,7 @@ def test_conditions_are_checked_in_the_order_of_rfc_9110(
 def test_a_range_is_sent_only_if_if_range_names_these_bytes(
     server: Server, stored: Stored, mount: str
 ) -> None:
-    """r1-B4: by the ETag, in the form of each dialect, or by the exact date of Last-Modified."""
+    """r1-B4: If-Range names the ETag, in the form of each dialect, or the exact date of Last-Modified."""
     path = mount.format(stored.id)
     spelled = server.head(path).headers["ETag"]
     for status, named in (

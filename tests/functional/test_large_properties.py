@@ -55,10 +55,10 @@ def sent(properties: dict[str, str]) -> dict[str, bytes]:
 @example(values={f"a{n}": ("v", 65_000) for n in range(4)} | {"b": ("v", 1)}, kept=set())
 @example(values={f"a{n}": ("v", 7000) for n in range(9)}, kept={0, 1})
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_r1_g2_what_v1_was_not_shown_survives_its_purge(
+def test_r1_g2_properties_that_v1_did_not_show_are_kept_by_its_purge(
     server: Server, values: dict[str, Value], kept: set[int]
 ) -> None:
-    """r1-G2: for any properties set through v2. v1 removes those that it saw and that are not sent back."""
+    """r1-G2: this holds for any properties set through v2. A purge removes only properties that v1 showed."""
     properties = texts(values)
     image_id = make(server, **properties)
     path = f"/v1/images/{image_id}"
@@ -83,8 +83,8 @@ def test_r1_g2_what_v1_was_not_shown_survives_its_purge(
     assert len(after) == len(properties) - len(told) + len(spelled)
 
 
-def test_r1_g2_json_takes_64_kib_a_property_and_256_kib_an_image(server: Server) -> None:
-    """r1-G2: for any characters and commas, in v2 and v1; one byte more is 413."""
+def test_r1_g2_json_can_set_64_kib_per_property_and_256_kib_per_image(server: Server) -> None:
+    """r1-G2: the limits hold for any characters and commas, in v2 and v1. One byte more is 413."""
     whole = {f"p{number}": text * (64 * KIB // len(text.encode())) for number, text in enumerate("v,é")}
     rest = 256 * KIB - sum(len(name) + len(value.encode()) for name, value in whole.items())
     full = {**whole, "p3": "v" * (rest - 2)}
@@ -120,7 +120,7 @@ def test_r1_g2_a_snapshot_of_many_volumes_is_kept_and_found_again(server: Server
 
 
 @pytest.mark.parametrize("path", ["/images", "/v1/images"])
-def test_r1_g2_headers_may_bring_what_they_do_not_show(server: Server, path: str) -> None:
+def test_r1_g2_headers_may_set_properties_that_they_cannot_show(server: Server, path: str) -> None:
     """r1-G2: the response's document has them, and if everything fits, no header counts omitted ones."""
     made = server.post(path, {f"{PREFIX}long": "v" * 9000, f"{PREFIX}short": "v"}).json["image"]
     assert made["properties"] == {"long": "v" * 9000, "short": "v"}

@@ -86,7 +86,7 @@ def test_a_fault_of_ours_is_500_in_one_sentence_and_a_traceback_in_the_log(
     assert server.log.count("Traceback") == 2  # one for each of the two requests
 
 
-def test_no_location_and_no_secret_stands_in_log_or_answers(start_server: StartServer) -> None:
+def test_neither_the_log_nor_the_responses_contain_locations_or_secrets(start_server: StartServer) -> None:
     server = start_server(
         {
             "store.s3.bucket": "images",

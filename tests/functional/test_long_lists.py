@@ -52,7 +52,7 @@ def test_a_page_of_v2_has_at_least_one_image(long: Server) -> None:
     "path", ["/v1/images/detail?limit=1000", "/v1/images?limit=1000", "/images", "/images/detail", "/"]
 )
 def test_pages_of_classic_and_v1_are_never_cut(long: Server, path: str) -> None:
-    """r1-D6: their clients take a page that is shorter than requested for the last one."""
+    """r1-D6: clients of classic and v1 assume that a page shorter than requested is the last one."""
     answer = long.get(path)
     assert answer.headers["Transfer-Encoding"] == "chunked"
     assert answer.headers["Content-Type"] == "application/json"
@@ -65,7 +65,7 @@ def test_pages_of_classic_and_v1_are_never_cut(long: Server, path: str) -> None:
 @pytest.mark.parametrize("path", ["/v1/images/detail", "/images/detail"])
 @pytest.mark.parametrize("limit", [1, 25, 26, 50, 59])
 def test_a_streamed_list_has_as_many_images_as_requested(long: Server, path: str, limit: int) -> None:
-    """r1-D6: and a link after them."""
+    """r1-D6: the link to the next page follows the images."""
     listed = long.get(f"{path}?limit={limit}").json
     assert len(listed["images"]) == limit
     rest = long.get(listed["next"]).json["images"]

@@ -10,7 +10,9 @@ from tests.support.server import OCTETS, Server
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET", "PUT", "DELETE"])
-def test_check_30_an_unknown_id_is_404_in_the_seeds_words(server: Server, method: str) -> None:
+def test_check_30_an_unknown_id_is_404_with_the_message_of_the_first_api_server(
+    server: Server, method: str
+) -> None:
     answer = server.request(method, f"/images/{uuid.uuid4()}")
     assert answer.status == 404
     assert answer.headers.get_content_type() == "text/plain"
@@ -54,7 +56,7 @@ def test_check_33_an_image_has_four_methods(server: Server, method: str) -> None
     "path", ["/images/new", "/images.json", "/images/1", "/images/1/edit", "/images/detail.json", "/images//"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_check_33_paths_that_were_never_meant_are_404(server: Server, method: str, path: str) -> None:
+def test_check_33_unknown_paths_are_404(server: Server, method: str, path: str) -> None:
     assert server.request(method, path).status == 404
 
 

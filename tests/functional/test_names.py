@@ -40,7 +40,7 @@ def properties_of(server: Server, image_id: str, known: Iterable[str]) -> dict[s
 
 @pytest.mark.parametrize("name", RESERVED)
 def test_r1_c3_no_dialect_lets_a_property_have_the_name_of_a_field(server: Server, name: str) -> None:
-    """r1-C3: 403 with the name, for new and existing images."""
+    """r1-C3: the response is 403 with the name, for new and existing images."""
     image_id = make(server)
     headers = {f"x-image-meta-property-{name}": "forged"}
     told = json.dumps({"properties": {name: "forged"}}).encode()
@@ -64,7 +64,7 @@ def test_r1_c3_no_dialect_lets_a_property_have_the_name_of_a_field(server: Serve
 
 
 def test_r1_c3_a_task_makes_no_image_with_a_reserved_property(server: Server) -> None:
-    """r1-C3: `image_properties` of POST /v2/tasks."""
+    """r1-C3: the properties are the `image_properties` of POST /v2/tasks."""
     given = {"import_from": "http://192.0.2.1/x", "import_from_format": "raw"}
     for name in ("direct_url", "locations", "stores", "os_glance_x"):
         document = {"type": "import", "input": {**given, "image_properties": {**RAW, name: "forged"}}}
@@ -72,8 +72,10 @@ def test_r1_c3_a_task_makes_no_image_with_a_reserved_property(server: Server) ->
         assert (answer.status, name in answer.text) == (403, True)
 
 
-def test_r1_c3_what_an_earlier_version_let_in_is_read_and_sent_back_but_is_no_field(server: Server) -> None:
-    """r1-C3: rows of before do not break a read, an update, or what a v1 client sends back; v2 hides them."""
+def test_r1_c3_reserved_properties_of_an_earlier_version_can_be_read_and_sent_back_but_are_no_fields(
+    server: Server,
+) -> None:
+    """r1-C3: such rows break neither reads nor updates, and may be sent back. v2 hides them."""
     image_id = make(server, color="red")
     for name in ("direct_url", "os_glance_x", "stores"):
         server.execute(
@@ -103,10 +105,10 @@ def test_r1_c3_what_an_earlier_version_let_in_is_read_and_sent_back_but_is_no_fi
 
 
 @pytest.mark.parametrize("path", ["/images", "/v1/images"])
-def test_r1_c4_names_that_headers_cannot_tell_apart_are_shown_so_that_a_client_can(
+def test_r1_c4_properties_with_names_equal_in_headers_are_shown_under_distinct_names(
     server: Server, path: str
 ) -> None:
-    """r1-C4: `Foo` and `foo`, `distro` and `distro:x`, `a-b` and `a_b`, also when sent back."""
+    """r1-C4: `Foo` and `foo`, `distro` and `distro:x`, `a-b` and `a_b`. They can be sent back."""
     given = {"Foo": "1", "foo": "2", "distro": "3", "distro:x": "4", "a-b": "5", "a_b": "6", "Alone": "7"}
     image_id = make(server, **given)
     fields = server.head(f"{path}/{image_id}").headers.items()
@@ -140,7 +142,7 @@ PROPERTIES = st.dictionaries(
 def test_r1_c4_properties_go_through_all_three_dialects_and_come_back(
     server: Server, properties: dict[str, str]
 ) -> None:
-    """r1-C4: set in v2, sent back by classic and by v1 with a purge, and read in v2."""
+    """r1-C4: v2 sets them, clients of classic and of v1 (with a purge) send them back, and v2 reads them."""
     image_id = make(server, **properties)
     for path in (f"/images/{image_id}", f"/v1/images/{image_id}"):
         fields = server.head(path).headers.items()
@@ -175,7 +177,7 @@ def hidden(server: Server) -> Iterator[str]:
     ],
 )
 def test_r1_c5_a_hidden_image_is_in_no_list(server: Server, hidden: str, path: str) -> None:
-    """r1-C5: like v2's default, for everybody; it can still be read by its id."""
+    """r1-C5: this is v2's default, and holds for everybody. The image can still be read by its id."""
     name = server.get(f"/v2/images/{hidden}").json["name"]
     joined = "&" if "?" in path else "?"
     answer = server.get(f"{path.replace('NAME', name)}{joined}limit=1000")

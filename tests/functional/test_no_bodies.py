@@ -33,7 +33,7 @@ def unframed(server: Server, method: str, path: str, headers: Mapping[str, str],
 def test_an_image_of_an_empty_body_is_reserved_in_any_framing(
     server: Server, headers: dict[str, str], lines: tuple[str, ...]
 ) -> None:
-    """r1-H9: directly, and through a proxy that reads the body first."""
+    """r1-H9: the test uploads directly, and through a proxy that reads the body first."""
     for body in FRAMINGS.values():
         assert (
             server.post("/images", {**headers, **meta(name="empty")}, iter(body) or body).image["status"]
@@ -46,7 +46,7 @@ def test_an_image_of_an_empty_body_is_reserved_in_any_framing(
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_a_change_with_an_empty_body_changes_metadata(server: Server, framing: str) -> None:
-    """r1-H9: for active and queued images, in classic and v1."""
+    """r1-H9: this holds for active and queued images, in classic and v1."""
 
     def empty() -> object:
         return FRAMINGS[framing] if framing != "chunks" else iter(())
@@ -70,8 +70,8 @@ def test_a_body_of_one_byte_in_chunks_is_a_body(server: Server) -> None:
             assert server.get(f"/images/{image['id']}").body == whole
 
 
-def test_a_location_counts_with_an_empty_body(lending_server: Server) -> None:
-    """r1-H9: as without a body."""
+def test_a_location_with_an_empty_body_is_registered(lending_server: Server) -> None:
+    """r1-H9: the response is the same as without a body."""
     located = {**OCTETS, **meta(location="memory:lent", **FORMATS)}
     assert lending_server.post("/images", located, iter(())).image["status"] == "active"
     assert lending_server.post("/v1/images", located, iter(())).json["image"]["status"] == "active"
@@ -79,8 +79,8 @@ def test_a_location_counts_with_an_empty_body(lending_server: Server) -> None:
     assert lending_server.put(f"/images/{queued}", located, iter(())).image["status"] == "active"
 
 
-def test_in_v2_an_empty_body_is_no_document_but_an_image_of_no_bytes(server: Server) -> None:
-    """r1-H9: an image can have no bytes, such as nova's snapshots of volumes."""
+def test_in_v2_an_empty_body_is_an_empty_image_but_not_a_document(server: Server) -> None:
+    """r1-H9: an image can have zero bytes, for example nova's snapshot of a volume."""
     for framing in FRAMINGS:
         empty = (lambda: iter(())) if framing == "chunks" else (lambda: b"")
         path = f"/v2/images/{server.reserve(**FORMATS)['id']}"
@@ -92,7 +92,7 @@ def test_in_v2_an_empty_body_is_no_document_but_an_image_of_no_bytes(server: Ser
 
 
 def test_without_a_document_v1_reads_the_headers(server: Server) -> None:
-    """r1-G5: fog-openstack announces JSON with every request."""
+    """r1-G5: fog-openstack announces JSON with every request, even without a document."""
     for empty in (b"", None, iter(())):
         made = server.post("/v1/images", {**JSON, **meta(name="fog")}, empty)
         assert made.status == 201
@@ -110,8 +110,8 @@ def test_without_a_document_v1_reads_the_headers(server: Server) -> None:
     )
 
 
-def test_media_types_are_read_without_regard_to_case(server: Server) -> None:
-    """r1-B6: wherever the service reads them."""
+def test_media_types_are_case_insensitive(server: Server) -> None:
+    """r1-B6: this holds wherever the service reads a media type."""
     octets = {"Content-Type": "Application/Octet-Stream ; charset=binary"}
     assert server.post("/images", octets, b"bytes").image["status"] == "active"
     assert server.post("/v1/images", {**octets, **meta(**FORMATS)}, b"bytes").status == 201

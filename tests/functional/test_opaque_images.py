@@ -18,7 +18,7 @@ SOME = ("an empty boot sector", "a kernel", "a hybrid GPT", "LUKS 2")
 
 @pytest.mark.parametrize("name", SOME)
 def test_opaque_bytes_are_accepted_as_raw_disk_kernel_and_ramdisk(server: Server, name: str) -> None:
-    """r1-B1: 415 "The image is not safe: mbr"."""
+    """r1-B1: the response used to be 415 "The image is not safe: mbr"."""
     data = opaque.FILES[name]
     for dialect, store in DIALECTS.items():
         for disk, container in (("raw", "bare"), ("aki", "aki"), ("ari", "ari")):
@@ -74,7 +74,7 @@ def test_another_format_declared_as_an_opaque_one_is_refused(server: Server, sto
 def test_a_qcow2_with_extended_l2_is_accepted_and_one_with_a_data_file_refused(
     server: Server, store: Store
 ) -> None:
-    """r1-B7: 415 "The image is not safe: unknown_features"."""
+    """r1-B7: the response used to be 415 "The image is not safe: unknown_features"."""
     assert store(server, opaque.qcow2(1 << 4), disk_format="qcow2", **BARE).taken
     assert not store(server, opaque.qcow2(1 << 4), disk_format="raw", **BARE).taken
     refused = store(server, opaque.qcow2(1 << 4 | 1 << 2), disk_format="qcow2", **BARE)
@@ -83,13 +83,13 @@ def test_a_qcow2_with_extended_l2_is_accepted_and_one_with_a_data_file_refused(
 
 @every_dialect
 def test_a_disc_with_only_udf_is_a_disc(server: Server, store: Store) -> None:
-    """r1-B7: 415 "it is raw"."""
+    """r1-B7: the response used to be 415 "it is raw"."""
     assert store(server, opaque.udf(), disk_format="iso", **BARE).taken
 
 
 @every_dialect
 def test_a_compressed_disk_is_refused_unless_declared_as_compressed(server: Server, store: Store) -> None:
-    """r1-B10, r1-G3: "it is raw"; and `compressed` was no container format."""
+    """r1-B10, r1-G3: the message used to be "it is raw", and `compressed` was not a container format."""
     for name in ("gzip", "xz"):
         data = opaque.COMPRESSED[name]
         outcome = store(server, data, disk_format="qcow2", **BARE)

@@ -1,6 +1,6 @@
 """Kernels, disks, volumes and discs that Debian's own tools made, through each dialect and each declaration.
 
-What `make test` tries in their stead is in tests/support/opaque.py.
+`make test` uses the small files of tests/support/opaque.py instead.
 """
 
 from __future__ import annotations

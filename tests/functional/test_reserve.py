@@ -35,7 +35,7 @@ def test_a_type_is_read_back(server: Server, kind: str) -> None:
 
 
 @pytest.mark.parametrize("disk_format", ["qcow2", "iso", "vmdk"])
-def test_any_other_format_is_a_machine_in_the_classic_view(server: Server, disk_format: str) -> None:
+def test_any_other_format_has_the_type_machine_in_the_classic_api(server: Server, disk_format: str) -> None:
     assert server.reserve(disk_format=disk_format, container_format="bare")["type"] == "machine"
 
 

@@ -39,7 +39,7 @@ def upgrade_at_once(database: str) -> list[str]:
 
 
 def test_concurrent_upgrades_take_turns(database: str) -> None:
-    """r1-H2: on an empty database, and on one from before the first release."""
+    """r1-H2: the test uses an empty database, and one from before the first release."""
     engine = build_engine(database)
     upgrade_at_once(database)
     assert migrate.differences(engine) == []
@@ -64,7 +64,7 @@ def engines(database: str) -> tuple[Engine, Engine]:
 def test_waiting_for_a_turn_is_reported_and_limited(
     engines: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """r1-H2: nobody waits if there is nothing to do."""
+    """r1-H2: a process does not wait if no migration is due."""
     one, other = engines
     migrate.upgrade(one)
     migrate.upgrade(other)  # opens a connection
@@ -84,7 +84,7 @@ def test_waiting_for_a_turn_is_reported_and_limited(
 @only_sqlite
 @pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.campaign)])
 def test_servers_that_start_and_migrate_concurrently_all_start(count: int, tmp_path: Path) -> None:
-    """r1-H2: on an empty database of SQLite."""
+    """r1-H2: the test uses an empty database of SQLite."""
     ini = write_ini(tmp_path, {"calotype.migrate": "true"})
     with ThreadPoolExecutor(count) as threads:
         starting = [

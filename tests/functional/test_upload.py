@@ -133,7 +133,7 @@ def test_an_upload_to_a_reserved_image_with_another_content_type_leaves_it_queue
     assert server.head(f"/images/{image_id}").meta["status"] == "queued"
 
 
-def test_a_body_counts_more_than_a_location(server: Server) -> None:
+def test_a_body_takes_precedence_over_a_location(server: Server) -> None:
     image = server.upload(BYTES, location="file:///etc/passwd")
     assert (image["status"], image["store"]) == ("active", "file")
     assert server.get(f"/images/{image['id']}").body == BYTES

@@ -75,7 +75,7 @@ def test_a_part_of_an_image_is_refused_before_100_continue(server: Server, asked
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "gzip, identity", "identity,deflate"])
 @pytest.mark.parametrize("asked", [*NEW, *WAITING])
 def test_an_encoded_body_is_415_in_every_dialect(server: Server, asked: str, coding: str) -> None:
-    """r1-E17: v1 stored compressed bytes as the image."""
+    """r1-E17: v1 used to store compressed bytes as the image."""
     image_id = str(uuid.uuid4()) if asked in NEW else server.reserve(**FORMATS)["id"]
     answer = send(server, asked, image_id, {"Content-Encoding": coding})
     assert (answer.status, "Content-Encoding" in answer.text) == (415, True)

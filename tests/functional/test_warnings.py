@@ -65,12 +65,12 @@ def given(parameter: click.Parameter) -> list[str]:
 
 
 def test_a_server_that_starts_shows_no_warning_of_a_library(running: Server) -> None:
-    """r1-E24: with setuptools 80.9, a warning of pkg_resources came first."""
+    """r1-E24: with setuptools 80.9, the output began with a warning of pkg_resources."""
     assert "Warning" not in running.log
 
 
 def test_the_help_of_the_command_shows_no_warning_of_a_library(running: Server) -> None:
-    """r1-E24: for the installed script."""
+    """r1-E24: this test runs the installed script."""
     shown = printed([SCRIPT, "--help"])
     assert "Usage: calotype-manage" in shown
     assert "Warning" not in shown

@@ -41,7 +41,7 @@ def names(path: Path) -> set[str]:
     return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)}
 
 
-def test_every_entry_has_exactly_one_row() -> None:
+def test_every_entry_of_the_catalogue_has_exactly_one_row() -> None:
     found = [match[1] for match in _ROW.finditer(PAGE.read_text())]
     assert sorted(found) == sorted(ENTRIES)
     assert len(ENTRIES) == 224 + 23  # from published catalogues, and found in this project

@@ -158,7 +158,7 @@ def test_a_document_with_too_many_items_is_413_without_examining_them(
 
 
 def test_a_member_named_twenty_thousand_times_is_one_member(server: Server) -> None:
-    """r1-D2: it used to be written once for each time."""
+    """r1-D2: the service used to write the member once for each occurrence."""
     path = f"/v1/images/{server.reserve()['id']}/members"
     members = [{"member_id": "p", "can_share": False}, {"member_id": "p", "can_share": True}] * 8000
     assert send(server, "PUT", path, {"memberships": members}).status == 204

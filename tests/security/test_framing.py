@@ -1,4 +1,4 @@
-"""Framing of requests: any form that two servers could read differently is refused.
+"""Framing of requests: the server refuses any form that two servers could read differently.
 
 The names of cases begin with the row of the threat catalogue that they replay.
 """
@@ -98,7 +98,7 @@ def test_http_1_0_is_still_served(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Image-Meta-Name", "x_image_meta_name", "X_Image-Meta_Name"])
-def test_w_17_only_a_whole_prefix_makes_a_meta_header(server: Server, name: str) -> None:
+def test_w_17_only_a_header_with_the_complete_prefix_is_a_meta_header(server: Server, name: str) -> None:
     image = server.post("/images", {name: "given"}).image
     assert image["name"] == ("given" if name == "X-Image-Meta-Name" else None)
 

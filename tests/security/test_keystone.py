@@ -252,7 +252,7 @@ def test_r1_g4_a_token_scoped_to_the_system_or_a_domain_gives_no_right_over_imag
 def test_r1_g4_an_unscoped_token_cannot_make_images(
     people: dict[str, Person], keystone: Mapping[str, str]
 ) -> None:
-    """r1-G4: it has no roles, so it sees only what everybody sees."""
+    """r1-G4: such a token has no roles, so its caller sees only what every caller sees."""
     public = people["admin"].upload(b"bytes", is_public="True")["id"]
     person = replace(people["other"], token=token_of(keystone, "other", "unscoped"))
     for path, headers, body, _ in CREATIONS:

@@ -164,7 +164,7 @@ def test_w_16_an_upload_without_the_right_is_refused_before_its_body_is_read(
     assert status == (404 if method == "PUT" else 403) if token == "reader" else status == 401
 
 
-def test_o_26_no_response_is_html(guarded: Guarded) -> None:
+def test_o_26_no_response_is_an_html_page(guarded: Guarded) -> None:
     script = "<script>alert(1)</script>"
     image = guarded.attacker.reserve(name=script, property_x=script)
     for path in (
@@ -179,7 +179,7 @@ def test_o_26_no_response_is_html(guarded: Guarded) -> None:
 
 
 @pytest.mark.parametrize("limit", ["10" * 9, "-1", "1_000", "\u0661\u0660", "1e3", "0x10", "9" * 5000, " 1"])
-def test_r_02_r_26_nothing_is_allocated_by_a_clients_number(guarded: Guarded, limit: str) -> None:
+def test_r_02_r_26_a_huge_limit_of_a_client_is_refused_or_capped(guarded: Guarded, limit: str) -> None:
     for path in LISTS:
         answer = guarded.attacker.get(f"{path}?limit={''.join(f'%{byte:02X}' for byte in limit.encode())}")
         assert answer.status in (200, 400)
@@ -309,7 +309,7 @@ _STARTS = re.compile(r"(exec|spawn|posix_spawn|fork|popen|system|startfile)")
 
 
 def test_g_14_g_19_g_33_no_code_starts_a_process_or_evaluates_text() -> None:
-    """r1-E23: in the source of every module. tests/security/test_no_process.py checks a running server."""
+    """r1-E23: the test reads the source. tests/security/test_no_process.py checks a running server."""
     forbidden = {"subprocess", "pickle", "marshal", "shelve", "pty", "commands", "xml"}
     forbidden |= {"multiprocessing", "_posixsubprocess"}
     calls = {"eval", "exec", "system", "popen", "compile_command"}

@@ -68,7 +68,7 @@ def test_the_audit_hook_is_active_and_the_start_starts_no_process(watched: tuple
 
 @pytest.mark.parametrize("text", SHELL, ids=range(len(SHELL)))
 def test_g_14_no_text_of_a_client_starts_a_process(watched: tuple[Guarded, Audit], text: str) -> None:
-    """r1-E23: neither by subprocess nor by os, pty, multiprocessing or ctypes."""
+    """r1-E23: the hook sees subprocess, os, pty, multiprocessing and ctypes."""
     guarded, audit = watched
     audit.begin()
     admin, line = guarded.admin, text.replace("\n", "%0A")

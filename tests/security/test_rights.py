@@ -198,7 +198,7 @@ def should_be(who: str, verb: Verb, status: Status, visibility: Visibility) -> i
 
 
 @pytest.mark.parametrize("who", CALLERS)
-def test_g_29_every_cell_of_the_rights_table_over_http(
+def test_g_29_every_cell_of_the_rights_table_holds_over_http(
     house: House, who: str, record_property: Callable[[str, object], None]
 ) -> None:
     cells, wrong = 0, []
@@ -349,7 +349,7 @@ def test_g_10_a_withdrawn_image_cannot_be_read_by_a_former_reader(house: House) 
 
 
 def test_r1_c1_a_reader_of_the_member_project_cannot_answer_an_offer(house: House) -> None:
-    """r1-C1: it gets 403 like the owner; strangers get 404, and a member with a role may answer."""
+    """r1-C1: the reader gets 403 like the owner, strangers get 404, and a member with a role may answer."""
     image_id = house.image(Status.ACTIVE, Visibility.SHARED)
     answer = Verb(
         *("PUT", f"/v2/images/ID/members/{FRIEND}", policy.ANSWER, {}, JSON), b'{"status": "accepted"}'

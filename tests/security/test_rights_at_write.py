@@ -358,10 +358,10 @@ BECOMES: dict[str, tuple[Callable[[House, Target, str], None], Callable[[str], s
 @pytest.mark.campaign
 @pytest.mark.parametrize("visibility", list(Visibility))
 @pytest.mark.parametrize("who", ["admin", "owner", "member", "member who may share", "stranger"])
-def test_r1_c2_every_write_with_every_change_by_every_caller_who_may_write(
+def test_r1_c2_every_write_follows_the_rights_that_hold_after_each_change(
     house: House, who: str, visibility: Visibility
 ) -> None:
-    """r1-C2: all combinations of writes, callers, visibilities and changes."""
+    """r1-C2: the test tries all combinations of writes, callers, visibilities and changes."""
     wrong = []
     for write in WITH_BODY:
         for what, (change, becomes) in BECOMES.items():

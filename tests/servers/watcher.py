@@ -1,4 +1,4 @@
-"""End all that a run has started when the run has ended, even by SIGKILL:
+"""End all processes that a run has started when the run has ended, even by SIGKILL:
 
     watcher.py PID FOLDER
 

@@ -1,4 +1,4 @@
-"""Callers and their rights, as docs/security.md has them, independent of `calotype.model.policy`."""
+"""Callers and their rights, as docs/security.md lists them, independent of `calotype.model.policy`."""
 
 from __future__ import annotations
 

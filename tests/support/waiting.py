@@ -1,4 +1,4 @@
-"""Waiting until something has happened in another thread, process or server."""
+"""Helpers that wait until something has happened in another thread, process or server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make dist` builds, installed as docs/operations.md says, serves images without the checkout.
+"""The wheels of `make dist`, installed as docs/operations.md says, serve images without the checkout.
 
 Cases r1-E18 and r1-E19.
 """
@@ -68,7 +68,7 @@ def test_an_image_is_stored_listed_and_downloaded_again(server: Server) -> None:
 
 
 @pytest.mark.campaign
-def test_a_debian_ramdisk_comes_back_as_it_was(server: Server, tmp_path: Path) -> None:
+def test_a_debian_ramdisk_is_returned_unchanged(server: Server, tmp_path: Path) -> None:
     package = unpack("debian-installer-12-netboot-amd64", tmp_path / "package")
     (ramdisk,) = package.glob("**/text/debian-installer/amd64/initrd.gz")
     copy = tmp_path / "copy"

@@ -1,4 +1,4 @@
-"""An extension that others wrote, installed as its users install it: no line of the core is touched."""
+"""A third party's extension, installed as its users install it, without a change of the core."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def entries(server: Server) -> list[str]:
     return server.get("/guestbook").json["entries"]
 
 
-def test_it_has_a_route_a_table_options_and_work_beside_requests(server: Server) -> None:
+def test_the_extension_has_a_route_a_table_options_and_background_work(server: Server) -> None:
     assert entries(server) == []
     assert server.post("/guestbook", JSON, json.dumps("Grüße").encode()).status == 201
     assert entries(server) == ["Grüße"]
@@ -41,7 +41,7 @@ def test_it_has_a_route_a_table_options_and_work_beside_requests(server: Server)
         time.sleep(0.1)
 
 
-def test_the_command_shows_its_branch(server: Server, installed: Environment) -> None:
+def test_the_command_shows_the_extensions_branch(server: Server, installed: Environment) -> None:
     said = installed.run("calotype-manage", "db", "current", server.ini, f"data_dir={server.data_dir}")
     assert said.splitlines() == [
         "core: at core_1, newest core_1",
@@ -49,7 +49,7 @@ def test_the_command_shows_its_branch(server: Server, installed: Environment) ->
     ]
 
 
-def test_without_a_key_it_is_off(installed: Environment, tmp_path: Path) -> None:
+def test_without_a_key_in_the_ini_file_the_extension_is_off(installed: Environment, tmp_path: Path) -> None:
     server = Server(tmp_path, write_ini(tmp_path, {}), python=installed.python, env={"PYTHONPATH": ""})
     try:
         assert server.get("/guestbook").status == 404

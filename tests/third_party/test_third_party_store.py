@@ -1,4 +1,4 @@
-"""A store that others wrote, installed as its users install it: no line of the core is touched."""
+"""A third party's store, installed as its users install it, without a change of the core."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_environment_has_the_wheels_and_not_the_checkout(installed: Environm
     assert Path(where.strip()).is_relative_to(installed.bin.parent)
 
 
-def test_an_image_goes_to_the_store_that_the_header_names_and_comes_back(
+def test_an_image_is_stored_in_the_store_that_the_header_names_and_can_be_downloaded(
     server: Server, webdav: Mapping[str, str]
 ) -> None:
     image = server.post("/images", {**OCTETS, **meta(store="dav", name="far")}, BYTES).image
@@ -87,17 +87,17 @@ def test_an_image_goes_to_the_store_that_the_header_names_and_comes_back(
     assert not blob.parent.exists()
 
 
-def test_an_image_of_unknown_length_goes_there_too(server: Server) -> None:
+def test_an_image_of_unknown_length_is_stored_in_the_third_partys_store(server: Server) -> None:
     blocks = (BYTES[at : at + 10_007] for at in range(0, len(BYTES), 10_007))
     image = server.post("/images", {**OCTETS, **meta(store="dav")}, blocks).image
     assert server.get(f"/images/{image['id']}").body == BYTES
 
 
-def test_other_images_go_to_the_file_store_meanwhile(server: Server) -> None:
+def test_images_without_the_header_are_stored_in_the_file_store(server: Server) -> None:
     assert server.upload(b"near")["store"] == "file"
 
 
-def test_the_command_line_says_that_it_works(
+def test_the_command_stores_reports_that_the_store_works(
     server: Server, installed: Environment, ini: Path, webdav: Mapping[str, str]
 ) -> None:
     claim = ("--claim", "dav", "--yes")
@@ -116,7 +116,7 @@ def test_the_command_line_says_that_it_works(
 
 
 @pytest.mark.campaign
-def test_the_kit_runs_against_it_as_it_is_configured(
+def test_the_kit_passes_against_the_configured_store(
     server: Server, installed: Environment, ini: Path, tmp_path: Path
 ) -> None:
     kit = [

@@ -99,7 +99,7 @@ def test_the_cores_wheel_names_no_driver(wheels: dict[str, Path]) -> None:
     assert named == []
 
 
-def test_the_core_brings_dialects_and_neither_driver_nor_extension(wheels: dict[str, Path]) -> None:
+def test_the_core_contains_the_dialects_and_neither_drivers_nor_extensions(wheels: dict[str, Path]) -> None:
     assert set(entry_points(wheels["core"], "calotype.dialects")) == {"v1", "v2"}
     assert entry_points(wheels["core"]) == entry_points(wheels["core"], "calotype.extensions") == {}
 
@@ -126,7 +126,7 @@ def test_a_driver_is_a_wheel_of_its_own_with_one_entry_point(wheels: dict[str, P
 
 
 @pytest.mark.parametrize("driver", [*DRIVERS, WEBDAV])
-def test_a_driver_imports_the_stores_and_the_way_out_and_nothing_else_of_the_core(
+def test_a_driver_imports_only_the_stores_and_egress_packages_of_the_core(
     wheels: dict[str, Path], driver: str
 ) -> None:
     modules: set[str] = set()
@@ -150,7 +150,7 @@ def test_a_driver_depends_on_its_imports(wheels: dict[str, Path], driver: str) -
 
 @pytest.mark.parametrize("source", [META, *BASE, *PLUGINS])
 def test_a_wheel_has_the_metadata_that_an_index_shows(wheels: dict[str, Path], source: str) -> None:
-    """The licence, where the sources are, which interpreters ran; links that need no checkout (r1-E19)."""
+    """It has the licence, the URL of the sources, the tested interpreters, and absolute links (r1-E19)."""
     about, files = metadata(wheels[source]), texts(wheels[source])
 
     assert about["Name"] == distribution_of(source)
@@ -163,7 +163,7 @@ def test_a_wheel_has_the_metadata_that_an_index_shows(wheels: dict[str, Path], s
 
 
 @pytest.mark.parametrize("source", [*BASE, *DRIVERS])
-def test_a_wheel_brings_its_types(wheels: dict[str, Path], source: str) -> None:
+def test_a_wheel_contains_its_type_annotations(wheels: dict[str, Path], source: str) -> None:
     """Type checkers read the annotations of a package only if it has the file `py.typed`."""
     packages = {name.partition("/")[0] for name in texts(wheels[source]) if name.endswith(".py")}
     assert [name for name in packages if f"{name}/py.typed" not in texts(wheels[source])] == []

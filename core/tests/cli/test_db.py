@@ -1,4 +1,4 @@
-"""How `calotype-manage db` recognizes that processes serve on the database."""
+"""`calotype-manage db` recognizes that processes serve on the database."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def new_id(folder: Path) -> Result:
     return CliRunner().invoke(main, ["db", "new-id", str(INI), f"data_dir={folder}", "--yes"])
 
 
-def test_a_heartbeat_that_is_not_renewed_prevents_nothing(
+def test_a_heartbeat_that_is_not_renewed_does_not_prevent_the_command(
     database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:
-    """As in a copied database, and after a kill."""
+    """A copied database has such a row, and a killed process leaves one."""
     keep(database, process_seen(datetime.timedelta(seconds=1)))
     done = new_id(tmp_path)
     assert done.exit_code == 0, done.output
@@ -69,7 +69,7 @@ def test_a_heartbeat_that_is_not_renewed_prevents_nothing(
 
 
 @pytest.mark.parametrize("ahead", [datetime.timedelta(hours=hours) for hours in (-2, 0, 2)])
-def test_a_heartbeat_that_is_renewed_is_a_refusal_whatever_the_clocks(
+def test_a_renewed_heartbeat_prevents_the_command_whatever_the_clocks_say(
     database: Database, meanwhile: Meanwhile, tmp_path: Path, ahead: datetime.timedelta
 ) -> None:
     process = process_seen(-ahead)
@@ -81,7 +81,7 @@ def test_a_heartbeat_that_is_renewed_is_a_refusal_whatever_the_clocks(
     assert "a process still serves on this database (images1, pid 4711): stop every process" in done.stderr
 
 
-def test_a_process_that_starts_meanwhile_is_a_refusal(
+def test_a_process_that_starts_during_the_wait_prevents_the_command(
     database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:
     keep(database, process_seen(datetime.timedelta(seconds=1)))
@@ -90,7 +90,7 @@ def test_a_process_that_starts_meanwhile_is_a_refusal(
     assert "images1, pid 4712" in new_id(tmp_path).stderr
 
 
-def test_a_process_that_ends_meanwhile_is_not_waited_for(
+def test_a_process_that_ends_during_the_wait_does_not_prevent_the_command(
     database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:
     def end() -> None:

@@ -1,4 +1,4 @@
-"""How `pserve` reads [server:main]: variables, units, hints, and the places of mistakes."""
+"""`pserve` reads [server:main]: variables, units, hints, and the places of mistakes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_variables_and_units_become_plain_values(tmp_path: Path) -> None:
     assert settings.expose_tracebacks is True
 
 
-def test_another_server_reads_its_settings_itself(tmp_path: Path) -> None:
+def test_settings_of_another_server_are_not_parsed(tmp_path: Path) -> None:
     assert read(tmp_path, "treads = ${nowhere}", use="egg:waitress#main") is None
 
 
@@ -74,12 +74,12 @@ def test_a_mistake_is_one_sentence_that_begins_with_its_place(
     assert "canary" not in str(error.value)
 
 
-def test_workers_are_left_if_all_downloads_of_four_stores_hang() -> None:
+def test_some_workers_stay_free_if_all_downloads_of_four_stores_hang() -> None:
     """A hanging store blocks `max_downloads` workers, and the server replaces `blocked_threads`."""
     assert ServerSettings().blocked_threads >= 4 * Bounds().max_downloads
 
 
-def test_a_distribution_in_place_of_a_file_is_refused_in_a_sentence(
+def test_a_distribution_given_in_place_of_an_ini_file_is_refused_in_one_sentence(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     for argv in (["pserve", "egg:nosuch"], ["pserve", "egg:calotype-core"]):
@@ -100,7 +100,7 @@ def test_a_distribution_in_place_of_a_file_is_refused_in_a_sentence(
     ],
     ids=["none", "a class", "a style"],
 )
-def test_valid_logging_sections_pass(text: str, tmp_path: Path) -> None:
+def test_valid_logging_sections_are_accepted(text: str, tmp_path: Path) -> None:
     ini = tmp_path / "test.ini"
     ini.write_text(text)
     LoggingSections(str(ini), {}).check()

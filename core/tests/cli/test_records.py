@@ -1,4 +1,4 @@
-"""How commands print records."""
+"""Commands print records as text on a terminal and as JSON elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.server import INI
 AT = datetime.datetime(2026, 1, 31, 12, 0, 5, 7, tzinfo=datetime.UTC)
 
 
-def test_elsewhere_than_on_a_terminal_a_record_is_a_json_object_with_the_times_of_the_audit_log(
+def test_a_record_that_is_not_printed_on_a_terminal_is_json_with_times_as_in_the_audit_log(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_records([{"found_at": AT, "closed_at": None}], dict, str)
@@ -31,12 +31,12 @@ def test_elsewhere_than_on_a_terminal_a_record_is_a_json_object_with_the_times_o
     }
 
 
-def test_a_time_for_people_has_seconds_and_its_zone() -> None:
+def test_a_time_on_a_terminal_has_seconds_and_a_time_zone() -> None:
     assert show_time(AT) == "2026-01-31 12:00:05Z"
 
 
 def test_fsck_prints_json_into_a_pipe_even_if_standard_error_is_a_terminal(tmp_path: Path) -> None:
-    """`fsck INI | jq` in a terminal got lines for people."""
+    """`fsck INI | jq`, started in a terminal, used to print text for people."""
     variables = [str(INI), f"data_dir={tmp_path}"]
     assert CliRunner().invoke(main, ["stores", *variables, "--create", "file"]).exit_code == 0
     ours, theirs = pty.openpty()

@@ -10,7 +10,7 @@ from calotype.cli import main
 from tests.support.server import INI
 
 
-def test_a_rate_on_the_command_line_scrubs_where_the_scrubber_is_off(tmp_path: Path) -> None:
+def test_a_rate_on_the_command_line_scrubs_a_store_whose_scrubber_is_off(tmp_path: Path) -> None:
     ini = tmp_path / "calotype.ini"
     ini.write_text(
         INI.read_text()

@@ -64,8 +64,8 @@ def add_as(user: int, group: int, path: Path) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.usefixtures("umask")
-def test_a_new_file_of_tokens_and_its_lock_are_their_owners_only(tmp_path: Path) -> None:
-    """r1-C8: the lock was readable by everybody."""
+def test_only_the_owner_can_access_a_new_file_of_tokens_and_its_lock(tmp_path: Path) -> None:
+    """r1-C8: everybody used to be able to read the lock."""
     TokenFile(tmp_path / "tokens.json").add("u", "P", ())
     assert {path.name: mode(path) for path in tmp_path.iterdir()} == {
         "tokens.json": 0o600,
@@ -76,7 +76,7 @@ def test_a_new_file_of_tokens_and_its_lock_are_their_owners_only(tmp_path: Path)
 @pytest.mark.usefixtures("umask")
 @pytest.mark.parametrize("chosen", [0o640, 0o660, 0o400, 0o666])
 def test_a_file_of_tokens_that_exists_keeps_its_mode(tmp_path: Path, chosen: int) -> None:
-    """r1-C8: it became 0600, which locked out a service that reads by its group."""
+    """r1-C8: the mode used to become 0600, which locked out a service that reads the file by its group."""
     tokens = TokenFile(tmp_path / "tokens.json")
     text = tokens.add("u", "P", ())
     tokens.path.chmod(chosen)
@@ -89,7 +89,7 @@ def test_a_file_of_tokens_that_exists_keeps_its_mode(tmp_path: Path, chosen: int
 
 @as_root
 def test_a_file_of_tokens_that_exists_keeps_its_owner_and_group(tmp_path: Path) -> None:
-    """r1-C8: after a rewrite by root, the file belonged to root."""
+    """r1-C8: after a rewrite by root, the file used to belong to root."""
     tokens = TokenFile(tmp_path / "tokens.json")
     tokens.add("u", "P", ())
     os.chown(tokens.path, SERVICE, GROUP)
@@ -100,7 +100,7 @@ def test_a_file_of_tokens_that_exists_keeps_its_owner_and_group(tmp_path: Path) 
 
 
 @as_root
-def test_what_root_makes_belongs_to_the_owner_of_its_directory(tmp_path: Path) -> None:
+def test_a_file_that_root_creates_belongs_to_the_owner_of_its_directory(tmp_path: Path) -> None:
     """r1-C8: `token add` as root made a file that the service could not read."""
     os.chown(tmp_path, SERVICE, GROUP)
     TokenFile(tmp_path / "tokens.json").add("u", "P", ())
@@ -111,7 +111,7 @@ def test_what_root_makes_belongs_to_the_owner_of_its_directory(tmp_path: Path) -
 
 
 @as_root
-def test_root_and_the_service_take_turns(shared: Path) -> None:
+def test_root_and_the_service_can_add_tokens_in_turn(shared: Path) -> None:
     """r1-C8: after root's `token add` the service's user can add one, and both can read the file."""
     os.chown(shared, SERVICE, GROUP)
     tokens = TokenFile(shared / "tokens.json")
@@ -165,7 +165,7 @@ def test_a_link_to_the_file_stays_a_link(tmp_path: Path, dangling: bool) -> None
     assert (tmp_path / ".real.json.lock").exists()
 
 
-def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_a_lock_file_that_is_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     """r1-C8: in the service's directory, such a link could make root truncate any file."""
     victim, lock = tmp_path / "victim", tmp_path / ".tokens.json.lock"
     victim.write_text("precious")
@@ -175,7 +175,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
 
 
-def test_a_directory_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_directory_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         TokensNotWritten, match=r"^the file of tokens \S+/file/tokens\.json cannot be locked: "
@@ -221,15 +221,15 @@ def sqlite_files(folder: Path) -> dict[str, int]:
     return found
 
 
-def test_a_new_database_and_its_journals_are_closed_to_others(tmp_path: Path, umask: int) -> None:
-    """r1-C8: it was readable by everybody under the usual umask, and writable without one."""
+def test_other_users_cannot_access_a_new_database_or_its_journals(tmp_path: Path, umask: int) -> None:
+    """r1-C8: everybody used to be able to read it with the usual umask, and to write it without one."""
     found = sqlite_files(tmp_path)
     assert found.keys() == {"", "-wal", "-shm", "-reserve", "-upgrade.lock"}
     assert {found[suffix] for suffix in ("", "-wal", "-shm")} == {0o640 & ~umask}
     assert found["-reserve"] == found["-upgrade.lock"] == 0o600
 
 
-def test_a_rollback_journal_is_no_more_open_than_its_database(tmp_path: Path) -> None:
+def test_a_rollback_journal_has_no_more_permissions_than_its_database(tmp_path: Path) -> None:
     engine = build_engine(f"sqlite:///{tmp_path}/registry.sqlite")
     with contextlib.closing(engine.raw_connection()) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
@@ -255,10 +255,10 @@ def test_a_database_that_root_makes_belongs_to_the_owner_of_its_directory(tmp_pa
     assert {owner(path) for path in tmp_path.iterdir()} == {(SERVICE, GROUP)}
 
 
-def test_creating_the_database_ends_no_lock_of_sqlites(tmp_path: Path) -> None:
+def test_creating_the_database_releases_no_lock_of_sqlite(tmp_path: Path) -> None:
     """Closing a file ends the process's locks on it, so an existing one must not even be opened.
 
-    Another process that finds no lock takes itself for the last one, and removes the -wal that is in use.
+    Another process that finds no lock considers itself the last one, and removes the -wal that is in use.
     """
     path = tmp_path / "registry.sqlite"
     engine = build_engine(f"sqlite:///{path}")

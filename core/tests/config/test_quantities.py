@@ -71,7 +71,7 @@ def test_units_are_those_of_pydantic(number: int, unit: str) -> None:
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     for parse in (parse_size, parse_seconds):
         with contextlib.suppress(ValueError):
             assert parse(text) >= 0
@@ -95,7 +95,7 @@ def test_settings_the_server_and_drivers_read_the_same_syntax() -> None:
     assert (options.room, options.patience) == (10 << 30, 300)
 
 
-def test_numbers_that_are_no_text_are_taken_as_they_are() -> None:
+def test_numbers_are_accepted_unchanged() -> None:
     assert Options(room=5, patience=0.5).room == 5
     with pytest.raises(ValidationError):
         Options(room=[])

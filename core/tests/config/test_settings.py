@@ -1,4 +1,4 @@
-"""Settings: every key, its type, its variables; and the ini file that we ship."""
+"""Settings: keys, types and variables, and the ini file that ships with the project."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ def read(**given: str) -> Settings:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_every_setting_says_what_it_is_for(name):
+def test_every_setting_has_a_description(name):
     field = Settings.model_fields[name]
 
     assert field.description
@@ -125,17 +125,17 @@ def test_an_unknown_key_is_an_error_with_a_hint(key, hint):
 
 
 @pytest.mark.parametrize("key", ["qqqqqq", "store.fast", "store.path", "calotype.zzzzzzzzzzzzzz", "default"])
-def test_an_unknown_key_that_is_like_no_other_is_an_error_too(key):
+def test_an_unknown_key_without_a_similar_one_is_an_error_too(key):
     with pytest.raises(SettingsError, match=f"unknown setting {key}"):
         read_settings({}, {**DATABASE, key: "x"})
 
 
-def test_the_field_that_gathers_store_options_is_no_key():
+def test_the_field_that_gathers_store_options_cannot_be_set_by_a_key():
     with pytest.raises(SettingsError, match="unknown setting"):
         read(calotype__store_options="x")
 
 
-def test_keys_of_other_libraries_pass():
+def test_keys_of_other_libraries_are_accepted():
     assert read(pyramid__includes="pyramid_tm", debugtoolbar__hosts="*").stores is None
 
 
@@ -153,7 +153,7 @@ def test_a_password_in_the_database_url_is_not_shown():
     assert settings.database_url.get_secret_value() == "postgresql://u:hunter2@db/x"
 
 
-def test_md5_can_be_switched_off_and_sha256_cannot():
+def test_md5_can_be_switched_off_but_sha256_cannot():
     assert read().digests == ("sha256", "md5")
     assert read(calotype__md5="false").digests == ("sha256",)
 
@@ -170,13 +170,13 @@ def test_a_variable_is_replaced():
     assert expand("k", "${a}/${b}/${a}", {"a": "1", "b": "2"}) == "1/2/1"
 
 
-def test_a_variables_own_value_may_hold_variables(monkeypatch):
+def test_the_value_of_a_variable_may_contain_variables(monkeypatch):
     monkeypatch.setenv("CALOTYPE_TEST_HOME", "/home/x")
 
     assert expand("k", "${data}/y", {"data": "${env:CALOTYPE_TEST_HOME}/images"}) == "/home/x/images/y"
 
 
-def test_a_variable_that_holds_itself_is_missing_rather_than_endless():
+def test_a_variable_that_refers_to_itself_is_reported_as_missing():
     with pytest.raises(SettingsError, match=r"b: '\$\{a\}' names no variable"):
         expand("k", "${a}", {"a": "${b}", "b": "${a}"})
 
@@ -207,7 +207,7 @@ def test_an_escaped_variable_is_literal():
 @pytest.mark.parametrize(
     "what", ["nowhere", "env:CALOTYPE_NOWHERE", "file:/nowhere/at/all", "file:/", "env:", ""]
 )
-def test_a_missing_variable_is_one_sentence_that_names_key_and_variable(what):
+def test_a_missing_variable_is_reported_in_one_sentence_with_key_and_variable(what):
     with pytest.raises(SettingsError) as caught:
         read_settings({"here": "/"}, {"sqlalchemy.url": f"sqlite:///${{{what}}}"})
 
@@ -263,7 +263,7 @@ def test_an_invalid_value_is_shown_with_the_variable_it_comes_from(tmp_path):
         )
 
 
-def test_a_file_that_is_not_text_is_one_sentence_too(tmp_path):
+def test_a_file_that_is_not_text_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match=r"store\.s3\.secret_key: '\$\{file:.*is not a text file"):
         read(store__s3__secret_key=f"${{file:{tmp_path}/key}}")
@@ -276,7 +276,7 @@ def test_any_text_expands_or_is_refused_in_a_sentence(text):
 
 
 @given(st.text(max_size=30).filter(lambda text: "${" not in text))
-def test_text_without_variables_stays_as_it_is(text):
+def test_text_without_variables_stays_unchanged(text):
     assert expand("k", text, {"a": "1"}) == text
 
 
@@ -288,7 +288,7 @@ def load(**variables: str) -> Settings:
     return read_settings(context.global_conf, context.local_conf)
 
 
-def test_the_shipped_ini_keeps_its_data_beside_itself():
+def test_the_shipped_ini_keeps_its_data_next_to_the_ini_file():
     settings = load()
 
     assert settings.database_url.get_secret_value() == f"sqlite:///{INI.parent}/var/calotype.sqlite"
@@ -307,13 +307,13 @@ def test_variables_of_the_command_line_win_over_the_default_section():
 @pytest.mark.parametrize(
     ("variables", "listen"), [({}, "127.0.0.1:9292"), ({"http_port": "1"}, "127.0.0.1:1")]
 )
-def test_the_server_section_takes_variables_too_and_listens_on_loopback(variables, listen):
+def test_the_server_section_may_use_variables_and_listens_on_loopback(variables, listen):
     context = loadcontext(SERVER, f"config:{INI}", name="main", global_conf=variables)
 
     assert expand("listen", context.local_conf["listen"], context.global_conf) == listen
 
 
-def test_a_variable_from_the_environment_can_stand_on_the_command_line(monkeypatch):
+def test_a_variable_from_the_environment_can_be_used_on_the_command_line(monkeypatch):
     monkeypatch.setitem(os.environ, "CALOTYPE_TEST_DATA", "/from/env")
 
     assert load(data_dir="${env:CALOTYPE_TEST_DATA}/x").store_options["file"]["path"] == "/from/env/x/images"

@@ -47,7 +47,7 @@ def records(bench: Bench) -> list[str]:
 
 
 def test_records_cost_each_unit_one_statement_and_reads_none(bench: Bench) -> None:
-    """r1-E10: a unit writes all its records by one statement."""
+    """r1-E10: a unit of work writes all its records by one statement."""
     verbs = {
         "reserve": (1, lambda: bench.lifecycle.reserve(Change(CALLER, ImageFields(tags=("t",))))),
         "upload": (
@@ -66,7 +66,7 @@ def test_records_cost_each_unit_one_statement_and_reads_none(bench: Bench) -> No
 def test_a_unit_that_is_rolled_back_leaves_no_record_and_no_line_in_the_log(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """r1-E10: both are written with the commit."""
+    """r1-E10: the record and the line are written with the commit."""
     caplog.set_level(logging.INFO, "calotype.audit")
     image = bench.lifecycle.reserve(Change(CALLER, ImageFields()))
     with contextlib.suppress(RuntimeError), bench.database.unit() as unit:
@@ -108,7 +108,7 @@ def test_every_verb_that_changes_an_image_is_recorded(bench: Bench, name: str) -
 
 
 def test_the_sweeper_removes_old_records_in_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """r1-E10: oldest first, and no others."""
+    """r1-E10: it removes the oldest records first, and keeps those within the retention."""
     monkeypatch.setattr("calotype.images.audit._BATCH", 2)
     for _ in range(4):
         bench.lifecycle.reserve(Change(CALLER, ImageFields()))

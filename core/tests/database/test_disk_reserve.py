@@ -1,4 +1,4 @@
-"""Recognizing a full disk, and giving up the reserve for it (r1-H1)."""
+"""Recognizing a full disk, and releasing the reserved space in that case (r1-H1)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_error_of_each_database_for_a_full_disk_is_recognized(raw: Exception
         pymysql.err.OperationalError(),
     ],
 )
-def test_other_errors_are_not_taken_for_a_full_disk(raw: Exception, tmp_path: Path) -> None:
+def test_other_errors_are_not_mistaken_for_a_full_disk(raw: Exception, tmp_path: Path) -> None:
     assert not is_full(raw, make_url(f"sqlite:///{tmp_path}/registry.sqlite"))
 
 
@@ -81,7 +81,7 @@ def test_a_reserve_that_a_dead_process_left_unfinished_is_completed(reserve, tmp
     assert file.stat().st_size == SIZE
 
 
-def test_a_directory_that_is_gone_is_not_called_a_full_disk(tmp_path: Path) -> None:
+def test_a_missing_directory_is_not_reported_as_a_full_disk(tmp_path: Path) -> None:
     reserve = make_reserve(make_url(f"sqlite:///{tmp_path}/gone/registry.sqlite"), SIZE)
 
     assert reserve.keep()

@@ -115,7 +115,7 @@ def test_a_read_takes_no_lock_that_a_writer_would_wait_for(template):
             other.execute("COMMIT")
 
 
-def test_a_file_that_is_no_database_is_unavailable(tmp_path):
+def test_a_file_that_is_not_a_database_is_reported_as_unavailable(tmp_path):
     path = tmp_path / "registry.sqlite"
     path.write_bytes(b"this is a letter, not a database\n" * 100)
     database = open_database(path)
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path):
     database.close()
 
 
-def test_a_directory_in_place_of_the_database_is_unavailable(tmp_path):
+def test_a_directory_in_place_of_the_database_is_reported_as_unavailable(tmp_path):
     database = open_database(tmp_path)
     with pytest.raises(DatabaseUnavailable):
         database.check()
@@ -139,7 +139,7 @@ def test_an_exhausted_pool_makes_the_database_unavailable(template):
         bench.database.check()
 
 
-def test_a_wrong_statement_is_not_taken_for_an_unavailable_database(bench):
+def test_a_wrong_statement_is_not_reported_as_an_unavailable_database(bench):
     with pytest.raises(DBAPIError) as caught, bench.database.reading() as connection:
         connection.execute(insert(ImageRow).values(id=None))
 
@@ -159,7 +159,7 @@ def test_a_broken_connection_makes_the_database_unavailable(bench):
     assert caught.value.__cause__ is error
 
 
-def test_readers_of_a_server_run_without_transactions():
+def test_readers_on_a_database_server_run_without_transactions():
     engine = build_engine(make_url("postgresql+psycopg://nobody@127.0.0.1:1/none"))
     options = read_only(engine).get_execution_options()
 
@@ -168,7 +168,7 @@ def test_readers_of_a_server_run_without_transactions():
     engine.dispose()
 
 
-def test_a_server_that_does_not_run_is_unavailable():
+def test_a_database_server_that_does_not_run_is_reported_as_unavailable():
     database = Database(build_engine("postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=2"))
     with pytest.raises(DatabaseUnavailable):
         database.check()

@@ -127,7 +127,7 @@ def test_findings_with_the_same_time_are_paged_too(bench: Bench) -> None:
     assert len({one.id for one in walk(bench, 3)}) == 20
 
 
-def test_a_list_holds_the_findings_of_the_state_that_it_asks_for(bench: Bench) -> None:
+def test_a_list_has_only_the_findings_in_the_requested_state(bench: Bench) -> None:
     for kind in (FindingKind.MISSING, FindingKind.ORPHAN, FindingKind.LEFTOVER):
         record(bench.database, kind)
     close(bench, FindingKind.ORPHAN)

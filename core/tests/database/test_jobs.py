@@ -69,7 +69,7 @@ def test_pages_by_any_key_neither_repeat_nor_skip(template, key, jobs, limit, de
         assert order == sorted(order, reverse=descending)
 
 
-def test_a_list_has_the_jobs_with_the_status_and_kind_that_it_asks_for(bench: Bench) -> None:
+def test_a_list_has_only_the_jobs_with_the_requested_status_and_kind(bench: Bench) -> None:
     every = list(itertools.product([0, 1], JobStatus, [False, True]))
     fill(bench, every)
 
@@ -89,7 +89,7 @@ def test_a_job_is_found_by_its_id(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("paged", [False, True])
-def test_a_page_by_time_walks_the_index_of_each_status(bench: Bench, paged: bool) -> None:
+def test_a_page_by_time_reads_the_index_of_each_status(bench: Bench, paged: bool) -> None:
     fill(bench, [(second, status, False) for second in range(20) for status in JobStatus])
     last = bench.database.job_page(JobQuery(limit=5)).jobs[-1]
     after = job_position(last, JobQuery().sort) if paged else None

@@ -189,7 +189,7 @@ def test_the_images_that_are_shared_with_a_project_are_read_by_one_statement(ben
 
 
 def test_a_member_that_is_listed_many_times_is_written_once(bench: Bench) -> None:
-    """r1-D2: a list of members costs as much as its different projects."""
+    """r1-D2: the cost of a list of members grows only with the number of different projects."""
     image = bench.lifecycle.reserve(Change(bench.caller, ImageFields()))
     written: list[str] = []
     event.listen(

@@ -1,4 +1,4 @@
-"""Migrations: they agree with the models, go up and down, and can run in several processes at once."""
+"""Migrations agree with the models, go up and down, and can run in several processes at once."""
 
 import contextlib
 import sqlite3
@@ -80,8 +80,8 @@ def test_differences_from_the_models_are_found(engine, path, damage):
     assert migrate.differences(engine) != []
 
 
-def test_tables_of_others_are_not_compared(engine, path):
-    """They may belong to an extension that is off."""
+def test_tables_that_the_models_do_not_have_are_not_compared(engine, path):
+    """Such tables may belong to an extension that is off."""
     migrate.upgrade(engine)
     with contextlib.closing(sqlite3.connect(path)) as raw:
         raw.execute("CREATE TABLE strangers (id INTEGER PRIMARY KEY)")
@@ -89,7 +89,7 @@ def test_tables_of_others_are_not_compared(engine, path):
     assert migrate.differences(engine) == []
 
 
-def test_the_migrations_of_the_core_are_one_line():
+def test_the_migrations_of_the_core_have_one_first_and_one_last_revision():
     scripts = ScriptDirectory(str(migrate.CORE.folder.parent), version_locations=[str(migrate.CORE.folder)])
 
     assert len(scripts.get_bases()) == 1
@@ -136,7 +136,7 @@ def branch(tmp_path):
     return migrate.Branch("guests", folder, "guests_2", metadata)
 
 
-def test_a_branch_goes_up_and_down_by_itself(engine, branch):
+def test_a_branch_can_be_upgraded_and_downgraded_alone(engine, branch):
     branches = [migrate.CORE, branch]
     migrate.upgrade(engine, branches)
     assert migrate.current(engine, branch) == "guests_2"
@@ -157,7 +157,7 @@ def test_a_branch_goes_up_and_down_by_itself(engine, branch):
         assert connection.exec_driver_sql("SELECT name, age FROM guests").all() == [("Käthe", None)]
 
 
-def test_a_branch_that_is_not_asked_for_is_left_alone(engine, path, branch):
+def test_a_branch_that_is_not_requested_stays_unchanged(engine, path, branch):
     migrate.upgrade(engine, [migrate.CORE, branch])
     before = dump(path)
     migrate.upgrade(engine)
@@ -242,7 +242,7 @@ def test_a_database_of_another_program_is_refused_before_anything_is_changed(eng
     assert dump(path) == before
 
 
-def test_an_upgrade_that_was_interrupted_after_its_first_table_is_no_other_program(engine):
+def test_an_interrupted_first_upgrade_is_not_mistaken_for_another_program(engine):
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE image_tags (image_id VARCHAR(36))")
     with pytest.raises(SchemaMismatch, match="the database is empty"):

@@ -59,7 +59,7 @@ def test_a_page_says_whether_more_follows(bench):
     assert [bench.page(limit).more for limit in (1, 2, 3, 4)] == [True, True, False, False]
 
 
-def test_a_list_has_all_public_images_that_are_not_deleted_in_any_status(bench):
+def test_a_list_has_the_public_images_of_every_status_except_deleted(bench):
     shown, killed, deleted, other = fill(bench, [0, 1, 2, 3])
     with bench.database.unit() as unit:
         unit.add_image(new_id(), {"visibility": Visibility.PRIVATE}, {})
@@ -69,7 +69,7 @@ def test_a_list_has_all_public_images_that_are_not_deleted_in_any_status(bench):
     assert [image.id for image in bench.page(10).images] == [shown, killed, other]
 
 
-def test_a_page_can_begin_behind_an_image_that_was_deleted_meanwhile(bench):
+def test_a_page_can_begin_after_an_image_that_was_deleted_meanwhile(bench):
     _, second, third = fill(bench, [0, 0, 0])
     after = bench.page(2).images[-1]
     with bench.database.unit() as unit:
@@ -80,7 +80,7 @@ def test_a_page_can_begin_behind_an_image_that_was_deleted_meanwhile(bench):
 
 
 @pytest.mark.parametrize("paged", [False, True])
-def test_a_page_walks_the_index_and_sorts_nothing_itself(bench, paged):
+def test_a_page_is_read_from_the_index_without_sorting(bench, paged):
     fill(bench, range(50))
     after = bench.page(5).images[-1] if paged else None
     statements = []
@@ -157,7 +157,7 @@ def test_a_size_has_64_bits(bench, size):
 
 @MANY
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=255))
-def test_any_text_comes_back_as_it_went_in(bench, text):
+def test_any_text_is_read_back_unchanged(bench, text):
     image_id = new_id()
     with bench.database.unit() as unit:
         unit.add_image(image_id, {"name": text, "owner": text}, {"p": text})
@@ -166,7 +166,7 @@ def test_any_text_comes_back_as_it_went_in(bench, text):
     assert (image.name, image.owner, image.properties) == (text, text, {"p": text})
 
 
-def test_an_image_that_never_was_is_not_found(bench):
+def test_an_id_that_was_never_used_is_not_found(bench):
     assert bench.database.find(new_id()) is None
 
 

@@ -141,7 +141,7 @@ def outcomes(bench: Bench, verbs: dict[str, Verb], image: Image, caller: Caller)
 
 
 def test_every_verb_checks_rights_again_in_its_unit(open_bench: Bench) -> None:
-    """r1-C2: each verb is called with the image as it was when it still was the caller's."""
+    """r1-C2: each verb is called with a record of the image from when the caller still owned it."""
     stale = make_image(open_bench)
     given_away = open_bench.lifecycle.update(Change(ADMIN, ImageFields(fields={"owner": "elsewhere"}), stale))
     wanted = dict.fromkeys(VERBS, ImageNotFound)
@@ -150,7 +150,7 @@ def test_every_verb_checks_rights_again_in_its_unit(open_bench: Bench) -> None:
 
 
 def test_a_caller_that_still_sees_the_image_is_not_allowed(open_bench: Bench) -> None:
-    """r1-C2: the caller is the owner's reader, as if a view had let it pass."""
+    """r1-C2: the caller is a reader of the owner's project, called as if a view had admitted it."""
     image = make_image(open_bench)
     wanted = dict.fromkeys(VERBS, NotAllowed)
     assert outcomes(open_bench, VERBS, image, READER) == wanted
@@ -203,15 +203,15 @@ def test_registering_confirms_the_caller_again_after_the_source_has_answered(ope
     assert open_bench.images() == []
 
 
-def test_a_private_image_is_opened_and_shared_in_one_unit(bench: Bench) -> None:
-    """v1 has no private images, so sharing one makes it shared."""
+def test_sharing_a_private_image_adds_the_member_and_makes_the_image_shared(bench: Bench) -> None:
+    """v1 has no private images, so the verb also changes the visibility to shared."""
     image = bench.lifecycle.reserve(Change(ADMIN, ImageFields(fields={"owner": OWNER})))
     shared = bench.lifecycle.members.share(image, MemberSpec("new", can_share=True), OWNERS)
     assert (shared.visibility, [one.project for one in shared.members]) == ("shared", ["new"])
     assert policy.may(Caller("n", "new"), policy.VIEW, policy.image_grants(shared))
 
 
-def test_r1_g4_an_administrator_without_a_project_makes_ownerless_images_where_a_setting_allows_it() -> None:
+def test_r1_g4_an_administrator_without_a_project_can_make_ownerless_images_if_a_setting_allows_it() -> None:
     """r1-G4: other callers without a project cannot create them in any case."""
     system, nobody = Caller("root", None, frozenset({"admin"})), Caller("n", None, frozenset({"member"}))
     Change(system, ImageFields()).check(make_settings(system_scope=True))

@@ -23,7 +23,7 @@ def test_the_fields_of_a_record_are_the_columns_of_its_table_in_their_order(reco
     assert [field.name for field in dataclasses.fields(record)] == columns
 
 
-def test_a_word_that_is_no_member_of_its_enumeration_is_an_error(bench: Bench) -> None:
+def test_a_word_that_its_enumeration_lacks_is_an_error(bench: Bench) -> None:
     image_id = new_id()
     with bench.database.unit() as unit:
         unit.add_image(image_id, {}, {})

@@ -38,7 +38,7 @@ def test_sqlite_gets_no_arguments():
     assert given("sqlite:///file") == {}
 
 
-def test_without_an_answer_timeout_only_locks_have_one():
+def test_without_an_answer_timeout_only_waits_for_locks_are_limited():
     assert given(POSTGRESQL, None) == {}
     assert given(MARIADB, None) == {"init_command": "SET SESSION innodb_lock_wait_timeout = 5"}
 
@@ -49,7 +49,7 @@ def test_a_migration_of_sqlite_runs_on_the_same_engine(bench):
 
 
 @pytest.mark.parametrize("url", [f"{POSTGRESQL}?connect_timeout=2", MARIADB], ids=["postgresql", "mariadb"])
-def test_a_server_that_accepts_connections_and_never_answers_is_unavailable_soon(url):
+def test_a_server_that_accepts_connections_but_never_answers_is_soon_reported_as_unavailable(url):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = make_url(url).set(port=silent.getsockname()[1])
         database = Database(build_engine(there, answer_timeout=0.5))

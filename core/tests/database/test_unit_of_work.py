@@ -52,7 +52,7 @@ def calls(tree: ast.AST) -> list[ast.Call]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_f10_no_statement_is_text(path):
+def test_f10_no_statement_is_given_as_text(path):
     names = {call.func.id for call in calls(ast.parse(path.read_text())) if isinstance(call.func, ast.Name)}
 
     assert names & {"text", "TextClause"} == set()
@@ -176,7 +176,7 @@ def test_f11_a_row_whose_commit_failed_at_a_lock_is_not_committed_by_the_next_un
 # ---------------------------------------------------------------- F12: compare and swap
 
 
-def test_f12_one_of_many_concurrent_moves_of_an_image_succeeds(bench):
+def test_f12_one_of_many_concurrent_status_changes_of_an_image_succeeds(bench):
     image_id, begin = add(bench), threading.Barrier(RACERS)
 
     def race(number: int) -> bool:
@@ -195,7 +195,7 @@ def test_f12_one_of_many_concurrent_moves_of_an_image_succeeds(bench):
     assert bench.row(image_id).status_reason == str(won.index(True))
 
 
-def test_one_of_many_concurrent_images_gets_the_id(bench):
+def test_one_of_many_concurrent_creations_gets_the_id(bench):
     image_id, begin = new_id(), threading.Barrier(RACERS)
 
     def race(number: int) -> bool:
@@ -243,7 +243,7 @@ def test_f13_a_unit_registers_no_listener_of_its_own(bench):
 # ---------------------------------------------------------------- the verbs
 
 
-def test_a_new_image_is_queued_and_was_updated_when_it_was_created(bench):
+def test_a_new_image_is_queued_and_its_update_time_is_its_creation_time(bench):
     image = bench.database.find(add(bench, name="n"))
 
     assert (image.status, image.visibility, image.protected) == (Status.QUEUED, Visibility.PRIVATE, False)
@@ -265,7 +265,7 @@ def test_the_id_of_a_deleted_image_stays_taken(bench):
         work()
 
 
-def test_a_move_from_another_status_changes_nothing(bench):
+def test_a_status_change_from_another_status_than_the_current_one_changes_nothing(bench):
     image_id = add(bench, name="n")
     before = bench.database.find(image_id)
 
@@ -280,7 +280,7 @@ def test_a_move_from_another_status_changes_nothing(bench):
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_unit_sees_no_deleted_and_no_missing_image(bench, deleted):
+def test_a_unit_sees_neither_deleted_nor_missing_images(bench, deleted):
     image_id = add(bench) if deleted else new_id()
     if deleted:
         with bench.database.unit() as unit:

@@ -86,7 +86,7 @@ def test_a_public_address_passes_the_check(address):
     Egress(EgressPolicy(), Names(a_example=[[address]])).check("https://a.example/")
 
 
-def test_each_way_to_be_unreachable_has_its_own_reason(source, certificates):
+def test_each_cause_of_an_unreachable_source_has_its_own_message(source, certificates):
     """r1-E11: an unknown host, a closed port and a broken connection have different messages."""
     source.pages |= {
         "/loop": redirect("/loop"),
@@ -137,7 +137,7 @@ def test_an_unavailable_resolver_differs_from_an_unknown_name():
 
 
 @pytest.mark.parametrize("name", ["localhost", "LOCALHOST"])
-def test_this_machines_names_are_refused_with_the_systems_resolver(name, source):
+def test_names_of_this_machine_are_refused_by_default(name, source):
     with pytest.raises(Forbidden):
         Egress(EgressPolicy(ports=(source.port,))).open("GET", f"http://{name}:{source.port}/")
     assert source.connections == 0

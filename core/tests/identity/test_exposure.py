@@ -79,7 +79,7 @@ def test_a_secure_installation_gets_no_warning(place: Place) -> None:
 def test_a_file_that_others_can_read_or_change_is_named_with_the_fix(
     place: Place, name: str, mode: int, done: str, cure: str
 ) -> None:
-    """r1-C8: for example `tokens.json` with mode 0666."""
+    """r1-C8: an example is `tokens.json` with mode 0666."""
     path: Path = getattr(place, name)
     path.chmod(mode)
     assert place.warnings() == [f"{path} can be {done} by every user of this machine: chmod {cure} {path}"]

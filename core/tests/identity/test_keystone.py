@@ -1,4 +1,4 @@
-"""Asking Keystone about a token again: its answers, and missing answers."""
+"""Asking Keystone about a token again: each of its answers, and no answer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_valid_token_gives_its_current_roles() -> None:
 
 
 def test_a_token_that_keystone_no_longer_accepts_is_unauthenticated() -> None:
-    """r1-C2: it was revoked, or has expired."""
+    """r1-C2: the token was revoked, or has expired."""
     with pytest.raises(Unauthenticated):
         confirm_by_keystone(a_request(Session(status=404)))
 
@@ -74,8 +74,8 @@ def test_a_token_that_keystone_no_longer_accepts_is_unauthenticated() -> None:
     ],
     ids=["refused", "away", "unreachable", "empty", "none", "odd"],
 )
-def test_without_an_answer_of_keystone_identity_is_unavailable(session: Session) -> None:
-    """r1-C2: so the request changes nothing and gets 503."""
+def test_if_keystone_does_not_answer_identity_is_unavailable(session: Session) -> None:
+    """r1-C2: the request changes nothing and gets 503."""
     with pytest.raises(IdentityUnavailable):
         confirm_by_keystone(a_request(session))
 

@@ -1,4 +1,4 @@
-"""The security policy: when callers are identified, and when again."""
+"""The security policy: when it identifies a caller, and when it does so again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def a_request(policy: SecurityPolicy) -> SimpleNamespace:
 
 
 def test_the_caller_of_a_slow_request_is_identified_again() -> None:
-    """r1-C2: the rights that the token gives then are those of the request."""
+    """r1-C2: the request has the rights that the token gives at the second check."""
     policy = make_policy(iter([SECOND]), after=0)
     request = a_request(policy)
     assert policy.confirm(request) == SECOND
@@ -54,8 +54,10 @@ def test_a_confirmed_caller_is_not_identified_again_for_the_same_time() -> None:
 
 
 @pytest.mark.parametrize("allow_anonymous", [False, True])
-def test_a_caller_whose_token_is_gone_is_treated_like_one_without_a_token(allow_anonymous: bool) -> None:
-    """r1-C2: it is anonymous or refused, as the setting says."""
+def test_a_caller_whose_token_is_no_longer_valid_is_treated_like_one_without_a_token(
+    allow_anonymous: bool,
+) -> None:
+    """r1-C2: the setting decides if such a caller is anonymous or refused."""
     policy = make_policy(iter([None]), after=0, allow_anonymous=allow_anonymous)
     request = a_request(policy)
     if allow_anonymous:

@@ -13,7 +13,7 @@ from calotype.transfers.readers import Announced
 from core.tests.images.verbs import ACTIVE, DATA, DELETED, KILLED, SAVING
 
 
-def test_if_the_database_fails_at_the_kill_the_attempt_stays_recorded(bench, doors):
+def test_if_the_database_fails_when_the_image_is_killed_the_attempt_stays_recorded(bench, doors):
     doors["commits"] = 1
     with pytest.raises(SourceBroken):  # the first error is reported
         bench.upload(Exploding(DATA, SourceBroken("gone")))

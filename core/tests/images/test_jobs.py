@@ -27,7 +27,9 @@ from core.tests.images.verbs import (
 
 
 @pytest.mark.parametrize("asked", [None, {"image_properties": {"name": "x"}}])
-def test_a_job_spec_survives_storage_and_only_a_tasks_has_fields_that_older_versions_do_not_read(asked):
+def test_a_job_spec_is_read_back_unchanged_and_only_those_of_tasks_have_fields_unknown_to_older_versions(
+    asked,
+):
     order = JobSpec(("memory",), source="web", uri="http://example.com/", asked=asked)
 
     assert JobSpec.from_json(order.to_json()) == order

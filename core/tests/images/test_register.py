@@ -34,7 +34,7 @@ def test_a_registered_image_is_active_and_is_read_from_its_source(bench, there):
     assert bench.read(image) == DATA
 
 
-def test_a_queued_image_can_be_registered_and_only_once(bench, there):
+def test_a_queued_image_can_be_registered_only_once(bench, there):
     image = bench.reserve()
     done = bench.lifecycle.register(
         Change(bench.caller, ImageFields(location=there, fields={"name": "n"}), image)

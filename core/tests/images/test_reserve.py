@@ -16,7 +16,7 @@ def test_a_reserved_image_waits_for_its_bytes(bench):
     assert bench.database.find(image.id) == image
 
 
-def test_an_image_belongs_to_its_makers_project_unless_the_fields_name_an_owner(bench):
+def test_an_image_belongs_to_its_creators_project_unless_the_fields_name_an_owner(bench):
     assert bench.reserve().owner == "default"
     assert bench.reserve(ImageFields(fields={"owner": "other"})).owner == "other"
 

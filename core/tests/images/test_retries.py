@@ -1,4 +1,4 @@
-"""A unit of work that is retried after a lock conflict repeats no request to a foreign server."""
+"""A unit of work that is retried after a lock conflict sends no second request to a source."""
 
 from __future__ import annotations
 

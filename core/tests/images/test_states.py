@@ -353,11 +353,11 @@ def test_the_table_names_every_status():
 
 
 @pytest.mark.parametrize("status", Status)
-def test_the_refusal_of_an_upload_says_for_every_status_what_to_do(status):
+def test_the_refusal_of_an_upload_names_a_remedy_for_every_status(status):
     assert f"This image is {status}; " in str(NotQueued.of("It cannot be given bytes", status))
 
 
-def test_nothing_follows_deleted_and_only_a_failed_upload_returns_to_queued():
+def test_deleted_is_final_and_only_a_failed_upload_returns_to_queued():
     assert NEXT[DELETED] == set()
     assert {status for status, after in NEXT.items() if QUEUED in after} <= {
         "saving",

@@ -149,8 +149,8 @@ def test_an_upload_that_differs_from_its_declaration_is_killed_with_the_reason(
     assert (bench.blobs, bench.locations()) == ({}, [])
 
 
-def test_a_copy_from_a_store_with_other_bytes_names_that_store(bench):
-    """r1-H3: the stored bytes have changed, so the error is no wrong checksum of a client."""
+def test_a_copy_from_a_store_whose_bytes_have_changed_names_that_store(bench):
+    """r1-H3: the stored bytes have changed, so the error does not report a wrong checksum of a client."""
     image = bench.upload(DATA)
     bench.store.shelf.blobs[image.location.key] = (
         bytes(len(DATA)),
@@ -163,7 +163,7 @@ def test_a_copy_from_a_store_with_other_bytes_names_that_store(bench):
 
 
 def test_a_copy_from_a_store_that_fails_names_that_store(bench, monkeypatch):
-    """r1-H3: the error is no SourceError, because no client sent these bytes."""
+    """r1-H3: the error is not a SourceError, because no client sent these bytes."""
     image = bench.upload(DATA)
     away = Exploding(DATA[:100], Unavailable("memory", "it is away"))
     monkeypatch.setattr(bench.store, "get", lambda *_: away)
@@ -263,7 +263,7 @@ def test_an_image_deleted_during_its_upload_leaves_no_bytes(bench):
 @pytest.mark.parametrize("store_error", [None, Unavailable("memory", "the parts are gone")])
 @pytest.mark.parametrize("deleted", [False, True])
 @pytest.mark.parametrize("verb", ["upload", "stage"])
-def test_an_upload_ended_by_a_sweep_is_taken_over_whatever_its_store_raises(
+def test_an_upload_ended_by_a_sweep_is_reported_as_taken_over_whatever_its_store_raises(
     hasty, monkeypatch, verb, deleted, store_error
 ):
     """r1-H5: the error says that the image was deleted only if it was."""

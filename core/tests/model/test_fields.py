@@ -68,13 +68,13 @@ def test_an_id_is_a_uuid_in_its_usual_form(text):
 
 
 @given(st.text(max_size=40))
-def test_any_text_that_is_an_id_is_that_uuid(text):
+def test_any_text_accepted_as_an_id_denotes_the_same_uuid(text):
     found = canonical_id(text)
 
     assert found is None or found == str(uuid.UUID(text))
 
 
-def test_new_ids_are_ids_and_differ():
+def test_new_ids_are_valid_and_differ():
     ids = {new_id() for _ in range(100)}
 
     assert len(ids) == 100
@@ -84,7 +84,7 @@ def test_new_ids_are_ids_and_differ():
 # ---------------------------------------------------------------- fields
 
 
-def test_no_fields_break_no_rule():
+def test_an_image_without_fields_is_valid():
     check_fields(ImageFields(), SETTINGS)
 
 
@@ -126,7 +126,7 @@ def test_a_format_must_be_configured(name):
 
 @pytest.mark.parametrize("name", ["min_disk", "min_ram"])
 @pytest.mark.parametrize(("value", "fine"), [(0, True), (2**31 - 1, True), (-1, False), (2**31, False)])
-def test_small_integers_have_a_range(name, value, fine):
+def test_min_disk_and_min_ram_have_a_range(name, value, fine):
     draft = ImageFields(fields={name: value})
     if fine:
         check_fields(draft, SETTINGS)

@@ -174,10 +174,10 @@ def test_members_see_themselves_and_the_owner_sees_all(who: str, seen: set[str])
     ("roles", "writes"),
     [((), True), (("reader",), False), (("member",), True), (("reader", "member"), True), (("admin",), True)],
 )
-def test_only_the_role_reader_alone_takes_the_right_to_write(roles: tuple[str, ...], writes: bool) -> None:
+def test_only_a_caller_whose_sole_role_is_reader_cannot_write(roles: tuple[str, ...], writes: bool) -> None:
     assert (policy.WRITER in Caller("u", "p", frozenset(roles)).principals) is writes
 
 
-def test_an_anonymous_caller_has_no_other_principal() -> None:
+def test_an_anonymous_caller_has_only_the_anonymous_principal() -> None:
     caller = Caller("u", OWNER, frozenset({"member"}), anonymous=True)
     assert caller.principals == {policy.ANONYMOUS}

@@ -54,7 +54,7 @@ def test_no_two_properties_have_headers_that_clients_could_confuse(properties: d
 def test_sending_shown_headers_back_changes_no_property(
     properties: dict[str, str],
 ) -> None:
-    """r1-C4: even if the client folds names and strips blanks, and with a purge."""
+    """r1-C4: this holds even if the client folds names and strips blanks, and with a purge."""
     image = make_image(properties=properties)
     shown = [(name.title(), value.strip(" ")) for name, value in encode({}, properties)]
     given_back = decode(shown).properties
@@ -72,7 +72,7 @@ def test_sending_shown_headers_back_changes_no_property(
 def test_a_header_changes_the_one_property_that_is_shown_under_its_name(
     properties: dict[str, str], name: str, value: str
 ) -> None:
-    """r1-C4: whatever other properties the image has."""
+    """r1-C4: this holds whatever other properties the image has."""
     properties = {**properties, name: "before"}
     spelled = header_names(properties)[name]
     given_back = decode([(f"{PROPERTY}{spelled}", value)]).properties
@@ -123,7 +123,7 @@ def test_names_that_do_not_collide_are_spelled_plainly() -> None:
 
 
 def test_a_new_property_gets_the_name_that_its_header_spells() -> None:
-    """r1-C4: even if the image has several properties that the header could stand for."""
+    """r1-C4: this holds even if the image has several properties that the header could stand for."""
     image = make_image(properties={"Foo": "1", "FOO": "2"})
     draft = ImageFields(properties={"foo": "3", "%zz": "4"}, from_headers=True)
     assert properties_after(draft, image) == {"Foo": "1", "FOO": "2", "foo": "3", "%zz": "4"}
@@ -131,7 +131,7 @@ def test_a_new_property_gets_the_name_that_its_header_spells() -> None:
 
 
 def test_two_spellings_of_one_property_are_refused() -> None:
-    """r1-C4: it is not clear which of the two values is meant."""
+    """r1-C4: the service cannot know which of the two values is meant."""
     image = make_image(properties={"Foo": "1"})
     with pytest.raises(InvalidRequest, match="twice"):
         properties_after(ImageFields(properties={"foo": "1", "Foo": "2"}, from_headers=True), image)

@@ -181,7 +181,7 @@ def test_a_waiting_call_gets_the_slot_that_becomes_free(hanging):
 
 
 def test_bytes_stored_after_the_upload_was_abandoned_are_removed(hanging):
-    """r1-D3: nobody has a record of it any more."""
+    """r1-D3: no record refers to these bytes any more."""
     store = hanging()
     gate = store.driver.gate
 
@@ -233,7 +233,7 @@ def test_an_upload_that_waits_for_its_client_does_not_hang(hanging):
 
 
 def test_another_worker_replaces_the_waiting_one_only_while_a_driver_hangs(hanging):
-    """r1-D3: and gives its turn back when the driver goes on."""
+    """r1-D3: the waiting worker continues when the driver does."""
     store, log = hanging("add", bounds=QUICK.model_copy(update={"stall_timeout": 10})), []
 
     @contextlib.contextmanager
@@ -290,7 +290,7 @@ def test_a_download_that_hangs_is_abandoned_and_keeps_its_slot_until_the_driver_
     store.get("blob:k").close()
 
 
-def test_a_late_reader_is_closed(hanging):
+def test_a_reader_that_a_driver_returns_too_late_is_closed(hanging):
     store, opened = hanging("get"), []
     real = store.driver.get
 
@@ -308,7 +308,7 @@ def test_a_late_reader_is_closed(hanging):
 
 
 def test_local_files_are_opened_in_the_callers_thread_but_only_by_a_few_at_a_time(hanging):
-    """r1-D3: a disk that hangs takes these few workers, and no more."""
+    """r1-D3: a disk that hangs blocks only these few workers."""
     store = hanging("get", bounds=QUICK.model_copy(update={"call_timeout": 10, "max_calls": 8}))
     store.driver.file_path = lambda location: "k"
     local = CheckedStore(store.driver, bulkhead=store.bulkhead)
@@ -326,7 +326,7 @@ def test_local_files_are_opened_in_the_callers_thread_but_only_by_a_few_at_a_tim
 
 
 def test_a_uri_is_checked_while_sources_hang(hanging):
-    """r1-D5: an import is taken although other sources of the same store say nothing."""
+    """r1-D5: an import is accepted although other sources of the same store do not answer."""
     store = hanging("register")
     for _ in range(2):
         with pytest.raises(Unavailable):
@@ -364,8 +364,8 @@ def test_idle_threads_end_by_themselves(monkeypatch):
     assert bulkhead.call(lambda: 2) == 2
 
 
-def test_the_outcome_of_a_call_is_its_own(hanging):
-    """Many threads, one bulkhead: each gets the answer to its own question."""
+def test_each_call_gets_its_own_outcome(hanging):
+    """Many threads use one bulkhead, and each gets the result of its own call."""
     bulkhead, wrong = Bulkhead("many", Bounds(max_calls=3)), []
 
     def ask(number: int) -> None:
@@ -381,7 +381,7 @@ def test_the_outcome_of_a_call_is_its_own(hanging):
     assert wrong == []
 
 
-def test_a_late_receipt_that_cannot_be_removed_is_logged(hanging, caplog):
+def test_a_late_upload_whose_bytes_cannot_be_removed_is_logged(hanging, caplog):
     caplog.set_level(logging.WARNING)
     store = hanging()
     real, gate = store.driver.add, store.driver.gate
@@ -402,7 +402,7 @@ def test_a_late_receipt_that_cannot_be_removed_is_logged(hanging, caplog):
     assert list(store.blobs())
 
 
-def test_a_receipt_is_the_drivers(hanging):
+def test_an_upload_returns_the_receipt_of_the_driver(hanging):
     store = hanging()
     store.driver.add = lambda key, source, size=None: Stored("blob:z", len(source.read(10_000)))
     assert store.add("k", io.BytesIO(b"abc")).location == "blob:z"

@@ -34,7 +34,7 @@ def refused(*args, **kw) -> str:
 # ---------------------------------------------------------------- named
 
 
-def test_the_named_stores_are_on_in_their_order(install):
+def test_the_named_stores_are_on_in_the_given_order(install):
     install("tape")
     install("disk", STRICT)
     catalog = build(("tape", "disk"), disk={"path": "/x"})
@@ -57,7 +57,7 @@ def test_one_driver_can_serve_two_stores(install):
     assert {entry.driver.name for entry in catalog.entries.values()} == {"disk"}
 
 
-def test_the_settings_may_name_no_store():
+def test_the_settings_need_not_name_a_store():
     assert list(build(())) == []
 
 
@@ -113,7 +113,7 @@ def test_a_flag_that_is_neither_true_nor_false_stops_the_start(install, key):
 # ---------------------------------------------------------------- unnamed
 
 
-def test_unnamed_every_complete_driver_is_on_and_the_others_say_why_not(install, caplog):
+def test_if_no_store_is_named_every_complete_driver_is_on_and_the_others_have_a_reason(install, caplog):
     install("tape")
     install("disk", STRICT)
     install("broken", "import not_installed_anywhere")
@@ -126,7 +126,7 @@ def test_unnamed_every_complete_driver_is_on_and_the_others_say_why_not(install,
     assert not set(catalog.off) & set(catalog.entries)
 
 
-def test_unnamed_a_store_can_have_options_and_another_name(install):
+def test_if_no_store_is_named_a_store_can_have_options_and_another_name_than_its_driver(install):
     install("disk", STRICT)
     catalog = build(fast={"driver": "disk", "path": "/f"})
 
@@ -134,7 +134,7 @@ def test_unnamed_a_store_can_have_options_and_another_name(install):
     assert "disk" in catalog.off
 
 
-def test_unnamed_options_for_a_driver_that_is_gone_leave_the_rest_on(install):
+def test_if_no_store_is_named_options_for_a_missing_driver_leave_the_other_stores_on(install):
     install("tape")
     catalog = build(gone={"path": "/x"})
 
@@ -142,14 +142,14 @@ def test_unnamed_options_for_a_driver_that_is_gone_leave_the_rest_on(install):
     assert "tape" in catalog
 
 
-def test_unnamed_a_wrong_option_still_stops_the_start(install):
+def test_if_no_store_is_named_a_wrong_option_still_stops_the_start(install):
     install("tape")
 
     assert "unknown option capacty (did you mean capacity?)" in refused(tape={"capacty": "1"})
 
 
-def test_unnamed_a_driver_that_refuses_to_be_built_without_options_is_off(install):
-    """r1-D7: it only happens to be installed."""
+def test_if_no_store_is_named_a_driver_that_cannot_be_built_without_options_is_off(install):
+    """r1-D7: the driver is installed, but no setting names it."""
     install("tape", DRIVER + FAILING_INIT.format("raise ConfigurationError(name, 'it needs a reel')"))
 
     assert build().off["tape"] == "it needs a reel"
@@ -205,10 +205,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("source", "told"), HOSTILE.values(), ids=HOSTILE)
-def test_a_driver_that_fails_as_it_is_loaded_or_built_is_off_or_stops_the_start_if_it_is_named(
+def test_a_driver_that_cannot_be_loaded_or_built_is_off_or_stops_the_start_if_it_is_named(
     install, source, told
 ):
-    """r1-D7: with its name and its distribution, and without what may be a secret."""
+    """r1-D7: the message names the driver and its distribution, and contains nothing that may be a secret."""
     install("tape")
     distribution = install("bad", source)
     off = build().off["bad"]
@@ -221,7 +221,7 @@ def test_a_driver_that_fails_as_it_is_loaded_or_built_is_off_or_stops_the_start_
     assert "tape" in build()
 
 
-def test_unnamed_a_driver_that_fails_to_list_missing_options_is_off(install):
+def test_if_no_store_is_named_a_driver_that_fails_to_list_missing_options_is_off(install):
     """r1-D7"""
     failing = "        @classmethod\n        def missing(cls, given): raise RuntimeError"
     install("bad", DRIVER + FAILING_OPTIONS.format(failing))
@@ -236,7 +236,7 @@ def test_capabilities_may_be_a_property(install):
 
 
 def test_a_driver_that_takes_long_to_load_is_named(install, caplog, monkeypatch):
-    """r1-D7: nothing else tells why a start hangs."""
+    """r1-D7: no other message explains a start that hangs."""
     monkeypatch.setattr("calotype.config.plugins._SLOW", 0.01)
     install("tape", "import time\ntime.sleep(0.2)\n" + DRIVER)
 
@@ -244,7 +244,7 @@ def test_a_driver_that_takes_long_to_load_is_named(install, caplog, monkeypatch)
     assert "driver 'tape' (calotype-store-tape) has been loading for" in caplog.text
 
 
-def test_a_store_that_cannot_be_closed_keeps_no_other_from_it(install, caplog):
+def test_a_store_that_cannot_be_closed_does_not_prevent_the_others_from_closing(install, caplog):
     """r1-D7"""
     install("tape", DRIVER + "    def close(self): self.options.shelf.foreign['closed'] = b'yes'\n")
     install("bad", DRIVER + "    def close(self): raise SystemExit(3)\n")
@@ -258,7 +258,7 @@ def test_a_store_that_cannot_be_closed_keeps_no_other_from_it(install, caplog):
 @pytest.mark.parametrize(
     "key", ["call_timeout", "stall_timeout", "max_calls", "max_uploads", "max_downloads"]
 )
-def test_how_much_a_store_may_hold_is_the_cores_own_setting(install, key):
+def test_the_capacity_of_a_store_is_a_setting_of_the_core(install, key):
     install("tape")
 
     assert build(("tape",), tape={key: "7"})["tape"].bulkhead.bounds.model_dump()[key] == 7
@@ -281,7 +281,7 @@ def test_a_default_that_is_not_among_the_named_stores_stops_the_start(install):
     assert "calotype.default_store names it" in refused(("tape",), "deep")
 
 
-def test_unnamed_a_default_that_is_not_there_is_kept_for_its_answer(install, caplog):
+def test_if_no_store_is_named_a_missing_default_store_is_kept_and_logged(install, caplog):
     install("tape")
     catalog = build(default="gone")
 
@@ -289,13 +289,13 @@ def test_unnamed_a_default_that_is_not_there_is_kept_for_its_answer(install, cap
     assert "'gone', which is not installed or not complete" in caplog.text
 
 
-def test_without_a_default_the_store_file_is_the_default(install):
+def test_without_a_named_default_the_store_file_is_the_default(install):
     install("tape")
 
     assert build(("deep", "file"), deep={"driver": "tape"}, file={"driver": "tape"}).default == "file"
 
 
-def test_without_a_default_the_only_writable_store_is_the_default(install):
+def test_without_a_named_default_the_only_writable_store_is_the_default(install):
     install("tape")
     install("far", READING)
 
@@ -303,7 +303,7 @@ def test_without_a_default_the_only_writable_store_is_the_default(install):
     assert build(("far",)).default is None
 
 
-def test_without_a_default_two_writable_stores_leave_the_choice_to_the_client(install):
+def test_without_a_named_default_two_writable_stores_leave_the_choice_to_the_client(install):
     install("tape")
 
     assert build(("a", "b"), a={"driver": "tape"}, b={"driver": "tape"}).default is None
@@ -321,7 +321,7 @@ def test_a_read_only_store_takes_no_uploads(install):
     assert catalog["tape"].can(Capability.EXTERNAL)
 
 
-def test_the_digests_are_those_of_the_settings(install):
+def test_the_stores_compute_the_digests_that_the_settings_name(install):
     install("tape")
     catalog = build_catalog(("tape",), None, {}, ("sha256",))
 
@@ -361,7 +361,7 @@ def test_a_location_goes_to_the_store_of_its_scheme(uri):
     "uri",
     ["ftp://x", "file:///etc/passwd", "/etc/passwd", "", "dark:x", " http://x", "\0", "x" * 5000],
 )
-def test_a_location_that_no_store_takes_is_refused_and_not_repeated(uri):
+def test_a_location_that_no_store_accepts_is_refused_and_not_quoted(uri):
     catalog = stores(Web, Dark)
     with pytest.raises(BadLocation, match="no store takes") as caught:
         catalog.external(uri)
@@ -370,7 +370,7 @@ def test_a_location_that_no_store_takes_is_refused_and_not_repeated(uri):
     assert "passwd" not in str(caught.value)
 
 
-def test_a_scheme_of_two_stores_is_refused():
+def test_a_scheme_that_two_stores_accept_is_refused():
     class Other(Web):
         pass
 

@@ -49,7 +49,7 @@ def test_an_exception_that_ends_a_thread_is_not_converted(verb):
         CALLS[verb](checked(**{verb: raising(KeyboardInterrupt())}))
 
 
-def test_discarding_a_key_without_bytes_is_no_error():
+def test_discarding_a_key_without_bytes_succeeds():
     checked(discard=raising(BlobNotFound("bent", "nothing there"))).discard("k")
 
 
@@ -80,7 +80,7 @@ def test_a_verb_whose_capability_is_not_declared_is_refused_without_asking_the_d
         call(CheckedStore(driver))
 
 
-def test_a_direct_url_that_is_not_declared_is_none():
+def test_a_driver_that_does_not_declare_direct_urls_gives_none():
     store = checked(direct_url=lambda location, expires: "https://x")
 
     assert store.direct_url("blob:k", 60) is None
@@ -88,7 +88,7 @@ def test_a_direct_url_that_is_not_declared_is_none():
     assert store.direct_url("blob:k", 60) == "https://x"
 
 
-def test_a_read_only_store_reads_and_takes_nothing():
+def test_a_read_only_store_can_be_read_but_refuses_uploads():
     driver = Bent()
     location = add(CheckedStore(driver))
     store = CheckedStore(driver, read_only=True)
@@ -122,7 +122,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_whatever_a_driver_raises_becomes_an_error_with_the_stores_name_and_no_more(verb):
+def test_any_exception_of_a_driver_becomes_an_error_with_only_the_stores_name(verb):
     error = ConnectionError("https://key:hunter2@inside.example/")
     with pytest.raises(StoreError) as caught:
         CALLS[verb](checked(**{verb: raising(error)}))

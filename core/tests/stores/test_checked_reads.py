@@ -1,4 +1,4 @@
-"""CheckedStore gives out the range that was asked for, or an error."""
+"""CheckedStore returns the requested range, or raises an error."""
 
 import io
 
@@ -48,14 +48,14 @@ def test_a_range_beyond_the_end_is_refused():
         read(store.get(location, 6000, size=5000))
 
 
-def test_a_blob_that_ends_too_early_is_changed():
+def test_a_blob_that_ends_too_early_is_reported_as_changed():
     store = checked(get=lambda location: Trickle(DATA[:100]))
     reader = store.get("blob:k", size=5000)
     with pytest.raises(BlobChanged, match="the blob ended 4900 bytes too early"):
         read(reader)
 
 
-def test_a_blob_that_ends_before_the_range_is_changed_and_closed():
+def test_a_blob_that_ends_before_the_range_is_reported_as_changed_and_closed():
     source = Trickle(DATA)
     store = checked(get=lambda location: source)
     store.capabilities &= ~Capability.RANGES
@@ -73,7 +73,7 @@ def test_a_reader_that_fails_gets_the_stores_name():
 
 
 @pytest.mark.parametrize("held", [4999, 5001])
-def test_a_file_of_another_size_is_refused_before_the_first_byte(tmp_path, held):
+def test_a_file_of_the_wrong_size_is_refused_before_the_first_byte(tmp_path, held):
     path = tmp_path / "blob"
     path.write_bytes(bytes(held))
     opened = []

@@ -25,7 +25,7 @@ from core.tests.stores.checked import DATA, Bent, add, checked, read
 @pytest.mark.parametrize("error", [SourceBroken("gone"), KeyError("ours"), Unavailable("another", "away")])
 @pytest.mark.parametrize("made_of_it", [Unavailable("memory", "broke off"), ValueError("?"), None])
 def test_an_error_of_the_source_reaches_the_caller_whatever_the_driver_raises_instead(error, made_of_it):
-    """r1-H3: a fault of ours is neither the client's nor the store's, and nothing is kept that hides it."""
+    """r1-H3: an error of the core is not reported as one of the client or store, and no bytes are kept."""
     store = checked()
     driver = store.driver
 
@@ -45,7 +45,7 @@ def test_an_error_of_the_source_reaches_the_caller_whatever_the_driver_raises_in
     assert list(store.blobs()) == []
 
 
-def test_bytes_that_the_backend_counted_differently_are_damaged_and_removed():
+def test_bytes_that_the_backend_counted_differently_are_reported_as_damaged_and_removed():
     store = checked()
     driver = store.driver
 
@@ -95,7 +95,7 @@ def test_a_key_that_the_core_does_not_make_is_refused(key):
     assert source.given == 0
 
 
-def test_the_length_is_the_drivers_hint():
+def test_the_driver_gets_the_length_as_a_hint():
     hints = []
     driver = Bent()
     driver.add = lambda key, source, size=None: (
@@ -133,7 +133,7 @@ def test_the_length_is_the_drivers_hint():
         ),
     ],
 )
-def test_a_source_that_breaks_a_demand_leaves_nothing(source, demands, error, sentence):
+def test_a_source_that_does_not_meet_an_expectation_leaves_nothing(source, demands, error, sentence):
     store = checked()
     with pytest.raises(error) as caught:
         store.add("k", source(DATA), Expectations(**demands))
@@ -151,7 +151,7 @@ def test_a_source_that_breaks_a_demand_leaves_nothing(source, demands, error, se
         {"digests": {"sha256": hashlib.sha256(DATA).hexdigest()}},
     ],
 )
-def test_a_source_that_keeps_its_demands_is_stored(demands):
+def test_a_source_that_meets_its_expectations_is_stored(demands):
     store = checked()
 
     assert read(store.get(add(store, **demands))) == DATA
@@ -161,7 +161,7 @@ def test_a_digest_that_is_not_computed_is_not_compared():
     assert add(checked(), digests={"sha512": "0"})
 
 
-def test_the_driver_sees_a_source_that_fails_as_a_broken_one():
+def test_if_a_source_fails_the_driver_gets_source_broken():
     seen = []
 
     def add(key, source, size=None):
@@ -181,12 +181,12 @@ def stopping_early(key, source, size=None):
     return Stored("blob:k", len(source.read(10)))
 
 
-def test_a_driver_that_stops_before_the_end_is_found_out():
+def test_a_driver_that_stops_reading_before_the_end_is_detected():
     with pytest.raises(StoreError, match="stopped before the end of the source"):
         add(checked(add=stopping_early))
 
 
-def test_a_driver_that_stops_exactly_at_the_end_is_not_accused():
+def test_a_driver_may_stop_reading_exactly_at_the_end():
     def reading_once(key, source, size=None):
         return Stored("blob:k", len(source.read(1)))
 

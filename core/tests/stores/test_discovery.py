@@ -1,4 +1,4 @@
-"""Discovery: whatever is wrong with a plugin ends in one sentence that names driver and distribution."""
+"""Discovery: each defect of a plugin is reported in one sentence that names driver and distribution."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_a_driver_is_loaded_with_its_distribution(install):
     assert issubclass(driver.store_class, Store)
 
 
-def test_a_plugin_is_seen_the_moment_it_is_installed(install):
+def test_a_plugin_is_found_as_soon_as_it_is_installed(install):
     assert "tape" not in installed()
     install("tape")
 
@@ -36,7 +36,7 @@ def test_a_plugin_is_seen_the_moment_it_is_installed(install):
     assert installed() == sorted(installed())
 
 
-def test_listing_loads_nothing(install):
+def test_listing_drivers_loads_none_of_them(install):
     install("tape", "raise AssertionError('it was imported')")
 
     assert "tape" in installed()
@@ -50,7 +50,7 @@ def test_a_missing_driver_is_reported_with_the_installed_ones(install):
     assert "tape" in sentence
 
 
-def test_without_any_driver_the_sentence_says_so(monkeypatch):
+def test_a_missing_driver_is_reported_even_if_none_is_installed(monkeypatch):
     monkeypatch.setattr("calotype.stores.discovery.DRIVER", Kind("driver", "calotype.stores.nowhere"))
 
     assert refused("tape") == "store 'tape': no driver 'tape' is installed (installed: none)"
@@ -77,7 +77,7 @@ def test_a_broken_plugin_is_reported_with_its_distribution_and_the_reason(instal
     assert f" of {distribution}) cannot be loaded: {why}" in sentence
 
 
-def test_a_driver_that_two_distributions_bring_is_refused(install):
+def test_a_driver_that_two_distributions_provide_is_refused(install):
     install("tape", distribution="acme-tape")
     install("disk", distribution="between")
     install("tape", distribution="other-tape")
@@ -138,7 +138,7 @@ def test_a_driver_that_two_distributions_bring_is_refused(install):
         ),
     ],
 )
-def test_a_driver_that_does_not_keep_the_contracts_shape_is_refused(install, source, why):
+def test_a_driver_whose_methods_differ_from_the_contract_is_refused(install, source, why):
     distribution = install("tape", source)
     sentence = refused("tape")
 
@@ -156,7 +156,7 @@ def test_a_driver_that_does_not_keep_the_contracts_shape_is_refused(install, sou
         DRIVER + "    locate = MemoryStore.__base__.locate\n    capabilities = Capability.NONE\n",
     ],
 )
-def test_a_driver_that_can_be_called_as_the_contract_calls_is_taken(install, source):
+def test_a_driver_that_accepts_the_calls_of_the_contract_is_loaded(install, source):
     install("tape", source)
 
     assert load("tape").name == "tape"

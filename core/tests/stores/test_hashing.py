@@ -1,4 +1,4 @@
-"""Digests: the same as hashlib's for any bytes in any blocks, in threads that end."""
+"""Digests equal hashlib's for any bytes in any blocks, and their threads end."""
 
 import hashlib
 import os
@@ -39,7 +39,7 @@ def test_digests_of_any_split_are_those_of_the_whole(blocks, inline):
 
 @pytest.mark.parametrize("size", [INLINE - 1, INLINE, INLINE + 1, len(LARGE)])
 @pytest.mark.parametrize("step", [65_536, 1 << 20])
-def test_digests_are_right_on_both_sides_of_where_threads_begin(size, step):
+def test_digests_are_right_just_below_and_above_the_size_at_which_threads_start(size, step):
     data = LARGE[:size]
     with Digests(ALGORITHMS) as digests:
         for begin in range(0, size, step):
@@ -81,7 +81,7 @@ def test_digests_can_be_read_twice_and_continued():
     assert running() == []
 
 
-def test_no_digests_are_no_threads():
+def test_without_digests_no_thread_is_started():
     with Digests(()) as digests:
         digests.update(LARGE)
 

@@ -73,11 +73,11 @@ def test_a_missing_option_is_named():
     assert Options.missing({"path": "/"}) == []
 
 
-def test_an_unknown_option_comes_with_a_hint():
+def test_an_unknown_option_is_reported_with_a_hint():
     assert refused(path="/", retris="1") == "store 'fast': unknown option retris (did you mean retries?)"
 
 
-def test_an_unknown_option_that_is_like_no_other_comes_with_all_there_are():
+def test_an_unknown_option_without_a_similar_one_is_reported_with_all_options():
     sentence = refused(path="/", zzzzzz="1")
 
     assert sentence.startswith("store 'fast': unknown option zzzzzz (it takes: path, secret_key, fsync, ")
@@ -128,7 +128,7 @@ def test_an_unset_option_is_not_shown():
     assert "secret_key" not in read_options("fast", Options, {"path": "/"}).shown()
 
 
-def test_a_wrong_secret_is_not_repeated():
+def test_an_invalid_secret_is_not_quoted():
     class Strict(StoreOptions):
         secret_key: SecretStr = Field(max_length=3)
 

@@ -107,7 +107,7 @@ def test_reads_after_a_break_grow_again():
     assert reader._block == 4 * READ_AFTER_BREAK
 
 
-def test_retries_may_count_for_the_whole_download():
+def test_the_limit_of_retries_can_apply_to_the_whole_download():
     reader = Breaking([10, 20, 30, 1000], retries=2)
     reader.restores_retries = False
     with pytest.raises(Unavailable):
@@ -118,13 +118,13 @@ def test_a_blob_of_unknown_size_ends_where_its_body_ends():
     assert Breaking([10, 20], end=None).read() == DATA[:10]
 
 
-def test_errors_that_are_no_break_are_let_through():
+def test_errors_other_than_broken_connections_are_passed_on():
     with pytest.raises(BlobChanged):
         Breaking([10], error=BlobChanged("far", "another")).read()
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(1, 9), min_size=60, max_size=60), st.booleans())
-def test_the_parts_of_a_source_are_the_source_although_their_memory_is_reused(data, sizes, spool):
+def test_parts_add_up_to_the_source_although_their_memory_is_reused(data, sizes, spool):
     parts, cut = Parts("far", Trickle(data), iter(sizes), PartLimits(1, 10, spool=spool)), []
     last = False
     while not last:
@@ -147,7 +147,7 @@ def test_a_part_uses_the_memory_of_one_that_was_released():
     assert held.data is not first.data
 
 
-def test_bytes_after_a_part_can_be_read_as_they_come():
+def test_bytes_after_a_part_can_be_read_directly():
     parts = Parts("far", Trickle(DATA), iter([10]), PartLimits(1, 100))
     parts.next()
 
@@ -160,7 +160,7 @@ def test_bytes_after_a_part_can_be_read_as_they_come():
     memory=st.integers(1, 200),
     spool=st.booleans(),
 )
-def test_sent_parts_keep_the_limits(size, threads, memory, spool):
+def test_sending_parts_stays_within_the_limits(size, threads, memory, spool):
     limits = PartLimits(threads, memory, spool=spool)
     parts = Parts("far", Trickle(DATA), iter([size] * 1000), limits)
     lock, held, most, next_part = threading.Lock(), [], [0], parts.next

@@ -1,6 +1,6 @@
-"""Drivers broken on purpose, each in one way, each named in `test_kit.py` with the case that must catch it.
+"""Drivers that are each broken in one way. `test_kit.py` names the case that must fail for each.
 
-Every class is a MemoryStore with one sin. It is collected only by the runs in `test_kit.py`.
+Every class is a MemoryStore with one defect. Only the runs in `test_kit.py` collect it.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The fault proxy applies each fault to the requests that it is meant for, and to no others."""
+"""The fault proxy applies each fault to the requests for which it is meant, and to no others."""
 
 import http.client
 import http.server
@@ -70,7 +70,7 @@ def test_without_a_fault_it_passes_everything_on(proxy, server):
     assert proxy.requests == ["GET /x HTTP/1.1", "PUT /x HTTP/1.1"]
 
 
-def test_a_status_is_answered_in_the_servers_place(proxy, server):
+def test_a_fault_with_a_status_is_answered_without_the_server(proxy, server):
     proxy.inject(Fault("PUT ", status=503, headers=(("Retry-After", "1"),)))
 
     assert ask(proxy, "PUT", DATA) == (503, b"")
@@ -84,7 +84,7 @@ def test_a_fault_skips_and_counts_only_the_requests_it_is_meant_for(proxy):
     assert [ask(proxy, "PUT", b"x")[0], *(ask(proxy)[0] for _ in range(4))] == [201, 200, 500, 500, 200]
 
 
-def test_a_truncated_answer_ends_early_and_in_good_order(proxy):
+def test_a_truncated_response_ends_early_without_a_connection_error(proxy):
     proxy.inject(Fault(truncate_down=1000))
     with pytest.raises(http.client.IncompleteRead) as caught:
         ask(proxy)
@@ -93,7 +93,7 @@ def test_a_truncated_answer_ends_early_and_in_good_order(proxy):
 
 
 @pytest.mark.parametrize("fault", [Fault(reset_down=100_000), Fault(refuse=True), Fault(deaf=True)])
-def test_a_reset_answer_is_a_broken_connection(proxy, fault):
+def test_a_reset_response_is_a_broken_connection(proxy, fault):
     proxy.inject(fault)
     with pytest.raises(ConnectionError):
         ask(proxy)
@@ -121,7 +121,7 @@ def test_a_corrupted_byte_is_the_only_change(proxy, server):
     assert [at for at in range(len(DATA)) if server.received[0][at] != DATA[at]] == [0]
 
 
-def test_latency_delays_and_changes_nothing(proxy):
+def test_latency_delays_the_response_and_changes_no_byte(proxy):
     proxy.inject(Fault(latency=0.01), times=None)
 
     assert ask(proxy) == (200, DATA)
@@ -129,7 +129,7 @@ def test_latency_delays_and_changes_nothing(proxy):
     assert ask(proxy) == (200, DATA)
 
 
-def test_deafness_lets_an_invitation_through_and_the_request_be_done(proxy, server):
+def test_a_deaf_proxy_passes_100_continue_and_the_request_but_not_the_response(proxy, server):
     proxy.inject(Fault("PUT ", deaf=True))
     head = f"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: {len(DATA)}\r\nExpect: 100-continue\r\n\r\n"
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection:

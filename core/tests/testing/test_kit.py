@@ -1,4 +1,4 @@
-"""The kit itself: the case for each mistake of a driver finds it, and no gap passes unnoticed."""
+"""The conformance kit itself: each defect of a driver fails a case, and each known gap is reported."""
 
 import os
 import re
@@ -106,17 +106,17 @@ def failures(tmp_path_factory):
 
 
 @pytest.mark.parametrize("driver", CAUGHT_BY)
-def test_a_driver_that_sins_is_caught_by_the_case_named_for_it(failures, driver):
+def test_a_broken_driver_fails_the_case_that_is_named_for_its_defect(failures, driver):
     assert f"Test{driver}::{CAUGHT_BY[driver]}" in failures
 
 
-def test_every_sinner_is_accused():
+def test_every_broken_driver_has_a_case_that_must_fail():
     source = SABOTAGED.read_text()
 
     assert set(re.findall(r"^class (\w+)\(Sabotage\)", source, re.MULTILINE)) == set(CAUGHT_BY)
 
 
-def test_the_same_cases_pass_for_a_driver_without_sin(run):
+def test_the_same_cases_pass_for_a_correct_driver(run):
     cases = sorted(set(CAUGHT_BY.values()))
     outcomes = run(
         f"{SABOTAGED}::KitOfMemory", "-o", "python_classes=KitOf*", "-k", " or ".join(cases)
@@ -148,7 +148,7 @@ GAPS = """
     ],
     ids=["a-gap-is-expected-to-fail", "a-gap-must-be-a-test", "without-it-the-case-fails"],
 )
-def test_known_gaps(pytester, run, known_gaps, expected):
+def test_a_known_gap_is_an_expected_failure(pytester, run, known_gaps, expected):
     pytester.makepyfile(GAPS.replace("{known_gaps}", repr(known_gaps)))
 
     assert run("-k", "large_blob").parseoutcomes().items() >= expected.items()
@@ -185,7 +185,7 @@ def test_a_failing_case_shows_the_values(pytester, run):
     result.stdout.fnmatch_lines(["*where *getattr*direct_url*"])
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_exists():
     assert [name for name in calotype.testing.__all__ if not hasattr(calotype.testing, name)] == []
     assert set(calotype.testing.__all__) <= set(dir(calotype.testing))
     with pytest.raises(AttributeError):

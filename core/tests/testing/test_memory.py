@@ -1,4 +1,4 @@
-"""MemoryStore is a store: it passes the kit, except that memory is where it keeps its bytes."""
+"""MemoryStore passes the conformance kit, except for the case that limits its memory."""
 
 from typing import ClassVar
 

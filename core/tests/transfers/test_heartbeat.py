@@ -60,7 +60,7 @@ def test_a_process_that_never_served_removes_nothing(bench, heartbeat, monkeypat
     heartbeat.end()
 
 
-def test_a_process_that_was_not_seen_for_a_day_is_forgotten(bench, heartbeat):
+def test_the_row_of_a_process_that_was_not_seen_for_a_day_is_removed(bench, heartbeat):
     now = datetime.datetime.now(datetime.UTC)
     with bench.database.unit() as unit:
         for name, age in (("dead", hours(24.1)), ("killed lately", hours(23.9))):

@@ -209,7 +209,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED.keys())
-def test_an_unsafe_image_is_refused_whatever_it_is_declared_and_however_it_is_cut(data: bytes) -> None:
+def test_an_unsafe_image_is_refused_whatever_its_declared_format_and_block_size(data: bytes) -> None:
     for declared in ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "ami", None):
         assert judge(data, declared).problem is not None, declared
     for step in (1, 7, 511) if len(data) <= 65536 else (4093, MIB + 1):
@@ -223,14 +223,14 @@ def test_a_safe_image_is_accepted_as_declared(data: bytes, declared: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["qcow2", "vmdk", "fixed vhd", "dynamic vhd", "vhdx", "vdi"])
-def test_g_47_what_is_declared_raw_and_is_not_is_refused(name: str) -> None:
+def test_g_47_bytes_of_another_format_that_are_declared_raw_are_refused(name: str) -> None:
     verdict = judge(TAKEN[name][0], "raw")
     assert re.fullmatch(r"The image is declared as raw, but it is \w+\.", verdict.problem or "")
 
 
 @pytest.mark.parametrize("data", opaque.FILES.values(), ids=opaque.FILES.keys())
 def test_a_raw_disk_a_kernel_or_a_ramdisk_is_accepted_whatever_its_first_bytes_are(data: bytes) -> None:
-    """r1-B1: it was 415, "The image is not safe: mbr"."""
+    """r1-B1: the response used to be 415 "The image is not safe: mbr"."""
     for declared in ("raw", "aki", "ari", "ami", None):
         verdict = judge(data, declared)
         assert (verdict.problem, verdict.virtual_size) == (None, len(data)), declared
@@ -252,8 +252,10 @@ def test_a_boot_sector_hides_no_other_format(data: bytes) -> None:
 
 @pytest.mark.parametrize("declared", ["qcow2", "vmdk", "iso"])
 @pytest.mark.parametrize(("name", "data"), opaque.COMPRESSED.items(), ids=opaque.COMPRESSED.keys())
-def test_a_compressed_file_is_told_by_its_compression(name: str, data: bytes, declared: str) -> None:
-    """r1-B10: it was "it is raw", also if the format is declared later."""
+def test_the_refusal_of_a_compressed_file_names_its_compression(
+    name: str, data: bytes, declared: str
+) -> None:
+    """r1-B10: the message used to be "it is raw". The same check runs if the format is declared later."""
     verdict = judge(data, declared)
     assert verdict.problem == (
         f"The image is declared as {declared}, but it looks like a file compressed with {name}: "
@@ -290,13 +292,13 @@ def test_the_verdict_on_a_safe_image_has_its_format_and_the_size_of_its_disk() -
     ids=["disc", "partitions", "disc and partitions"],
 )
 def test_the_virtual_size_of_a_raw_disk_is_the_number_of_its_bytes(data: bytes, declared: str | None) -> None:
-    """r1-A7: `virtual_size` was the claim of an ISO's descriptor or of a partition table."""
+    """r1-A7: `virtual_size` used to be taken from an ISO's descriptor or a partition table."""
     verdict = judge(data, declared)
     assert (verdict.virtual_size, verdict.problem) == (len(data), None)
 
 
 @pytest.mark.parametrize("name", ["qcow2", "vmdk", "dynamic vhd", "vdi", "disc", "disk with partitions"])
-def test_img_10_an_image_cut_at_any_header_boundary_has_a_verdict(name: str) -> None:
+def test_img_10_an_image_truncated_at_any_header_boundary_gets_a_verdict(name: str) -> None:
     data, declared = TAKEN[name]
     for boundary in (0, 4, 8, 32, 44, 64, 72, 104, 446, 510, 512, 592, 1024, 1536, 2048, 32768, 34816):
         for length in {max(boundary + shift, 0) for shift in (-1, 0, 1)}:
@@ -313,7 +315,7 @@ def test_img_10_an_image_cut_at_any_header_boundary_has_a_verdict(name: str) -> 
     cuts=st.lists(st.integers(0, 3008), max_size=5),
     declared=st.sampled_from(["raw", "qcow2", "vmdk", "vhd", "nonsense", None]),
 )
-def test_any_bytes_have_a_verdict_that_does_not_depend_on_how_they_are_cut(
+def test_the_verdict_on_any_bytes_does_not_depend_on_how_they_are_split_into_blocks(
     front: bytes, rest: bytes, cuts: list[int], declared: str | None
 ) -> None:
     data = front + rest
@@ -379,10 +381,10 @@ def test_an_inspector_that_fails_at_the_end_leads_to_a_refusal(
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(24, "too many open files")])
 @pytest.mark.parametrize("method", ["eat_chunk", "finish"])
-def test_a_shortage_in_the_process_is_not_a_verdict_on_the_image(
+def test_an_error_of_this_process_during_inspection_is_not_a_verdict_on_the_image(
     monkeypatch: pytest.MonkeyPatch, method: str, error: Exception
 ) -> None:
-    """r1-H3: 415 would blame the client's image."""
+    """r1-H3: a response 415 would blame the client's image."""
 
     def fail(*_: object) -> None:
         raise error

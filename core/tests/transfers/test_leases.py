@@ -83,13 +83,13 @@ def test_a_lease_is_watched_before_its_end(monitor, clock):
     assert monitor.expired({"key": end}) == {"key"}
 
 
-def test_a_clock_set_forward_ends_no_lease_that_is_renewed(monitor, clock):
+def test_a_clock_set_forward_does_not_end_a_renewed_lease(monitor, clock):
     for turn in range(20):
         assert monitor.expired({"key": ends_in(-HOUR + turn)}) == set()
         clock.now += LEASE / 3
 
 
-def test_a_clock_set_back_keeps_no_lease_for_ever(monitor, clock):
+def test_a_clock_set_back_does_not_keep_a_lease_for_ever(monitor, clock):
     leases = {"key": ends_in(HOUR)}
 
     assert monitor.expired(leases) == set()
@@ -104,7 +104,7 @@ def test_a_lease_with_an_end_in_the_future_is_not_doubtful(monitor):
     assert monitor.seconds_until_certain() == 0
 
 
-def test_a_lease_that_vanished_in_between_is_watched_anew(monitor, clock):
+def test_a_lease_that_disappeared_and_came_back_is_watched_from_the_beginning(monitor, clock):
     end = ends_in(-1)
     monitor.expired({"key": end})
     monitor.expired({})

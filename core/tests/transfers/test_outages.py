@@ -44,7 +44,7 @@ BEGIN = {
 
 
 @pytest.mark.parametrize("begin", BEGIN.values(), ids=BEGIN)
-def test_a_job_waits_for_its_target_and_succeeds_when_that_is_back(there: Outages, begin) -> None:
+def test_a_job_waits_for_its_target_store_and_succeeds_when_the_store_returns(there: Outages, begin) -> None:
     """r1-H4"""
     image = begin(there)
     there.far.leave()
@@ -186,7 +186,7 @@ def test_pauses_double_up_to_a_minute_and_add_up_to_the_patience(there: Outages)
 
 
 def test_a_job_without_patience_fails_at_once(template: Path) -> None:
-    """r1-H4: `calotype.job_patience = 0`."""
+    """r1-H4: the setting is `calotype.job_patience = 0`."""
     near, far = Leaving("near"), Leaving("far")
     with make_bench(template) as bench:
         lifecycle = Lifecycle(bench.database, make_catalog(near, far), make_settings(job_patience=0))
@@ -208,7 +208,7 @@ FINAL = {
 
 
 @pytest.mark.parametrize("error", FINAL.values(), ids=FINAL)
-def test_an_error_that_does_not_pass_by_itself_ends_the_job(there: Outages, error) -> None:
+def test_a_permanent_error_ends_the_job(there: Outages, error) -> None:
     """r1-H4: a full store is not unavailable, and may never have room again."""
     there.copying("far")
     there.far.leave(error)
@@ -311,8 +311,8 @@ def test_deleting_the_image_during_a_retry_ends_the_wait_at_once(there: Outages)
     assert there.job().status is JobStatus.FAILURE
 
 
-def test_a_job_whose_image_is_deleted_as_it_begins_reports_that(there: Outages) -> None:
-    """r1-H13: its message was the id of the image and nothing else."""
+def test_a_job_whose_image_is_deleted_as_it_begins_reports_the_deletion(there: Outages) -> None:
+    """r1-H13: the message used to contain only the id of the image."""
     image = there.importing("far")
     there.near.meanwhile = lambda: there.lifecycle.delete(
         there.bench.database.find(image.id), there.bench.caller
@@ -368,7 +368,7 @@ GIVE_AWAY = {
 
 @pytest.mark.parametrize("when", ["before the job", "while its bytes are read"])
 @pytest.mark.parametrize(("begin", "after"), GIVE_AWAY.values(), ids=GIVE_AWAY)
-def test_an_image_with_a_new_owner_does_not_get_the_bytes_that_the_old_one_chose(
+def test_an_image_with_a_new_owner_does_not_get_bytes_that_its_former_owner_chose(
     there: Outages, begin, after: Status, when: str
 ) -> None:
     """The new owner would boot bytes that another project has named. (r1-C2)"""

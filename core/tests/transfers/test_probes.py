@@ -1,4 +1,4 @@
-"""Probes: the last result is there at once, whatever hangs."""
+"""Probes: the last result is available at once, even if a check hangs."""
 
 import threading
 import time

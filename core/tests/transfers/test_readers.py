@@ -157,7 +157,7 @@ def test_a_read_of_no_bytes_is_not_the_end() -> None:
     assert drain(inspected) == b"abc"
 
 
-def test_each_read_after_the_end_is_refused_alike() -> None:
+def test_a_rejected_source_is_refused_at_each_further_read() -> None:
     inspected = InspectingReader(io.BytesIO(BACKED), Inspector("qcow2"), enforce=True)
     for _ in range(2):
         with pytest.raises(SourceRejected):

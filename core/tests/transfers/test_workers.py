@@ -1,4 +1,4 @@
-"""Work beside requests: when it starts, how often it runs, and how it ends."""
+"""Background work: when it starts, how often it runs, and how it ends."""
 
 import os
 import threading

@@ -87,7 +87,7 @@ def test_a_refused_draft_leaves_no_row(bench: Bench, metadefs: Metadefs) -> None
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "@@x", "a/b", "a\0", "\x1b[1m", "a\nb", "\ud800", "x" * 81])
-def test_a_text_that_cannot_be_a_path_segment_is_no_name(metadefs: Metadefs, name: str) -> None:
+def test_a_text_that_cannot_be_a_path_segment_is_refused_as_a_name(metadefs: Metadefs, name: str) -> None:
     assert not is_name(name, 80)
     with pytest.raises(InvalidRequest):
         make(metadefs, name)
@@ -96,7 +96,7 @@ def test_a_text_that_cannot_be_a_path_segment_is_no_name(metadefs: Metadefs, nam
 @pytest.mark.parametrize(
     "name", ["OS::Compute::Hypervisor", "CPU Limits", "hw:cpu", "ü \N{GRINNING FACE}", "...", "@"]
 )
-def test_every_other_text_is_a_name(metadefs: Metadefs, name: str) -> None:
+def test_every_other_text_is_accepted_as_a_name(metadefs: Metadefs, name: str) -> None:
     assert make(metadefs, name).name == name
 
 
@@ -120,7 +120,7 @@ def test_a_name_is_taken_until_its_namespace_is_deleted(bench: Bench, metadefs: 
             verb()
 
 
-def test_each_kind_has_names_of_its_own(bench: Bench, metadefs: Metadefs) -> None:
+def test_definitions_of_different_kinds_can_have_the_same_name(bench: Bench, metadefs: Metadefs) -> None:
     namespace = make(metadefs, "NS", tag("a"), thing("a"), about("a"))
     metadefs.add(namespace, DefinitionDraft(Kind.PROPERTY, "a"), CALLER)
     assert {name for _, name in there(bench, namespace)} == {"a"}
@@ -159,7 +159,7 @@ def test_nothing_is_removed_from_a_protected_namespace(bench: Bench, metadefs: M
     assert there(bench, namespace) == before | {(Kind.TAG, "u")}
 
 
-def test_protection_is_checked_in_the_unit(metadefs: Metadefs) -> None:
+def test_protection_is_checked_in_the_unit_of_work(metadefs: Metadefs) -> None:
     stale = make(metadefs)
     metadefs.update(stale, NamespaceDraft("NS", protected=True), CALLER)
     with pytest.raises(Protected):

@@ -86,7 +86,7 @@ def test_a_reader_is_a_plain_file_at_the_offset(store, blob):
         assert reader.tell() == 100
 
 
-def test_zeros_take_no_room_on_disk(store):
+def test_blocks_of_zeros_occupy_no_space_on_disk(store):
     image = pattern(5) + bytes(8 << 20) + pattern(5) + bytes(4 << 20)
     with open(store.options.path.parent / "image", "w+b") as source:
         source.write(image)
@@ -99,7 +99,7 @@ def test_zeros_take_no_room_on_disk(store):
 
 
 @pytest.mark.parametrize("mode", [{"file_mode": "0666"}, {"file_mode": "0640x"}, {"dir_mode": "0770"}])
-def test_permissions_to_write_for_others_are_no_option(mode, tmp_path):
+def test_write_permission_for_others_cannot_be_configured(mode, tmp_path):
     with pytest.raises(ConfigurationError, match=r"option (file|dir)_mode"):
         read_options("disk", FileStore.Options, {"path": str(tmp_path), **mode})
 
@@ -148,7 +148,7 @@ def test_the_file_is_on_disk_before_it_has_a_name_and_its_folders_before_add_ret
     assert steps == ["file", "link", "folder"]
 
 
-def test_an_image_whose_folder_cannot_be_synced_is_taken_back(store, monkeypatch):
+def test_an_image_whose_folder_cannot_be_synced_is_removed(store, monkeypatch):
     really_sync = os.fsync
 
     def sync(descriptor):
@@ -232,7 +232,7 @@ def test_a_directory_without_the_marker_is_an_error_and_not_an_empty_store(store
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_directory_that_goes_away_is_an_error_and_does_not_come_back(store, blob, verb):
+def test_a_directory_that_disappears_is_an_error_and_is_not_created_again(store, blob, verb):
     store.options.path.rename(store.options.path.parent / "elsewhere")
     with pytest.raises(Misconfigured, match="does not exist"):
         VERBS[verb](store)
@@ -240,7 +240,7 @@ def test_a_directory_that_goes_away_is_an_error_and_does_not_come_back(store, bl
     assert not store.options.path.exists()
 
 
-def test_create_makes_the_directory_and_those_above_it(tmp_path):
+def test_create_makes_the_directory_and_its_parents(tmp_path):
     store = file_store(tmp_path / "a" / "b" / "images")
     store.create()
     store.check()
@@ -249,7 +249,7 @@ def test_create_makes_the_directory_and_those_above_it(tmp_path):
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["images"]
 
 
-def test_racing_creates_all_succeed(tmp_path):
+def test_concurrent_creates_all_succeed(tmp_path):
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: file_store(tmp_path / "images").create(), range(16)))
 
@@ -257,7 +257,7 @@ def test_racing_creates_all_succeed(tmp_path):
 
 
 @pytest.mark.parametrize("content", [[], ["somebody.txt"]], ids=["empty", "full"])
-def test_create_does_not_take_a_directory_that_it_did_not_make(tmp_path, content):
+def test_create_refuses_a_directory_that_it_did_not_make(tmp_path, content):
     for name in content:
         (tmp_path / name).write_text("x")
     with pytest.raises(Misconfigured, match=r"touch \.calotype-store"):
@@ -267,7 +267,7 @@ def test_create_does_not_take_a_directory_that_it_did_not_make(tmp_path, content
 
 
 @pytest.mark.parametrize("adopt", [lambda store: store.create(), lambda store: store.add(KEY, Trickle(b"x"))])
-def test_an_empty_marker_is_adopted(tmp_path, adopt):
+def test_an_empty_marker_is_completed(tmp_path, adopt):
     (tmp_path / MARKER).touch()
     store = file_store(tmp_path)
     store.check()
@@ -353,7 +353,7 @@ def small_disk(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("size", [3 << 20, None])
-def test_a_full_disk_is_no_room_and_leaves_nothing(small_disk, size):
+def test_an_upload_to_a_full_disk_gets_no_room_and_leaves_nothing(small_disk, size):
     (small_disk / MARKER).touch()
     store = file_store(small_disk)
     with pytest.raises(StoreFull, match="disk is full"):
@@ -393,7 +393,7 @@ def test_images_on_a_full_disk_can_be_read_and_deleted(tmp_path):
     full.delete(location)
 
 
-def test_a_freshly_mounted_file_system_is_taken(small_disk):
+def test_a_freshly_mounted_file_system_is_accepted(small_disk):
     store = file_store(small_disk)
     if small_disk.is_mount():
         store.create()
@@ -403,7 +403,7 @@ def test_a_freshly_mounted_file_system_is_taken(small_disk):
     store.check()
 
 
-def test_a_file_larger_than_the_system_allows_is_no_room(store):
+def test_a_file_larger_than_the_system_allows_gets_no_room(store):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
     try:
@@ -415,7 +415,7 @@ def test_a_file_larger_than_the_system_allows_is_no_room(store):
     assert everything_in(store) == []
 
 
-def test_a_quota_is_held_when_uploads_race(tmp_path):
+def test_concurrent_uploads_do_not_exceed_the_quota(tmp_path):
     store = file_store(tmp_path / "images", quota="1MB")
     store.create()
 

@@ -53,14 +53,14 @@ def test_the_kit_passes_against_a_configured_store_and_leaves_nothing(ini, store
     assert list(store.attempts()) == []
 
 
-def test_a_store_that_is_not_there_fails_the_kit(ini, tmp_path):
+def test_a_store_whose_directory_is_missing_fails_the_kit(ini, tmp_path):
     result = run_live(ini, "--set", f"place={tmp_path / 'nowhere'}", "-k", "check_returns")
 
     assert result.returncode == 1
     assert "is its disk mounted" in result.stdout
 
 
-def test_a_store_that_is_not_configured_is_an_error_of_usage(ini, tmp_path):
+def test_naming_a_store_that_is_not_configured_is_a_usage_error(ini, tmp_path):
     result = run_live(ini, "--set", f"place={tmp_path}", "-k", "check_returns", name="other")
 
     assert result.returncode != 0
@@ -68,7 +68,7 @@ def test_a_store_that_is_not_configured_is_an_error_of_usage(ini, tmp_path):
     assert os.listdir(tmp_path) == ["calotype.ini"]
 
 
-def test_the_options_are_there_only_for_the_live_kit(tmp_path):
+def test_the_command_line_options_exist_only_for_the_live_kit(tmp_path):
     command = [sys.executable, "-m", "pytest", "--help"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 

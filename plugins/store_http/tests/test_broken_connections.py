@@ -31,7 +31,7 @@ def test_a_download_does_not_resume_without_a_validator(store, script, uri):
         read_all(store.get(location), limit=len(DATA))
 
 
-def test_a_short_body_is_never_taken_for_the_whole_image(script, uri, make_store):
+def test_a_short_body_is_never_mistaken_for_the_whole_image(script, uri, make_store):
     store = make_store(script.port, retries=0)
     location = store.register(uri).location
     script.page = raw('HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nETag: "v1"\n', b"3\r\nabc\r\n0\r\n\r\n")
@@ -55,7 +55,7 @@ def test_an_interrupted_download_resumes_at_the_next_byte(ranges, store, script,
         ]
 
 
-def test_nginx_behind_a_connection_that_breaks_is_read_whole(web_uri, make_store):
+def test_an_image_on_nginx_is_read_completely_over_breaking_connections(web_uri, make_store):
     parts = urlsplit(web_uri)
     with FaultProxy("127.0.0.1", parts.port) as proxy:
         store = make_store(urlsplit(proxy.url).port)
@@ -83,7 +83,7 @@ def test_a_download_that_breaks_off_again_and_again_is_an_error(script, uri, mak
     assert len(script.requests) == 1 + 3
 
 
-def test_a_source_that_is_too_slow_is_given_up(script, uri, make_store):
+def test_a_download_from_a_source_that_is_too_slow_is_aborted(script, uri, make_store):
     store = make_store(script.port, read_timeout=0.2, retries=0)
     location = store.register(uri).location
     script.page = raw(f'HTTP/1.1 200 OK\nContent-Length: {len(DATA)}\nETag: "v1"\n', DATA[:1000])

@@ -35,13 +35,13 @@ def mirrors(script, *pages):
 
 
 def test_a_copy_asks_its_source_once(store, script, uri):
-    """r1-B2: what is looked at first and read afterwards may be two answers of two mirrors."""
+    """r1-B2: two mirrors could answer a check of the source and the read that follows."""
     assert opened(store, uri) == (len(DATA), DATA)
     assert len(script.requests) == 1
 
 
 def test_each_request_may_be_redirected_to_another_mirror(store, script, uri):
-    """r1-B2: "the source has changed since it was registered"."""
+    """r1-B2: the copy used to fail with "the source holds other bytes than were registered"."""
     mirrors(script, serve(etag='"one"', modified=DATE), serve(etag='"two"'))
     for _ in range(2):
         assert opened(store, uri) == (len(DATA), DATA)
@@ -56,14 +56,14 @@ def test_an_interrupted_copy_resumes_at_the_mirror_that_answered(store, script, 
 
 
 def test_an_interrupted_copy_follows_the_url_again_if_the_mirror_is_gone(store, script, uri):
-    """r1-B2: signed URLs, to which servers redirect, are good for minutes."""
+    """r1-B2: servers redirect to signed URLs, which are valid for minutes."""
     mirrors(script, in_turn(cut(serve(), 1000), reply(403)), serve())
 
     assert opened(store, uri) == (len(DATA), DATA)
 
 
-def test_an_interrupted_copy_never_resumes_with_other_bytes(script, uri, make_store):
-    """r1-B2: what goes on must match the first answer of the same reading."""
+def test_an_interrupted_copy_never_resumes_with_different_bytes(script, uri, make_store):
+    """r1-B2: the continuation must match the first response of the same read."""
     store = make_store(script.port, retries=1)
     mirrors(script, in_turn(cut(serve(), 1000), serve(DATA[::-1], etag='"new"')), serve(etag='"two"'))
 
@@ -91,7 +91,7 @@ def test_a_source_without_a_length_is_copied(version, store, script, uri):
         (reply(200, gzip.compress(DATA), Content_Encoding="gzip"), "sends its bytes encoded"),
     ],
 )
-def test_a_copy_is_not_taken_from_an_answer_that_cannot_be_used(page, why, store, script, uri):
+def test_a_copy_is_refused_if_the_response_of_its_source_cannot_be_used(page, why, store, script, uri):
     """r1-E11"""
     script.page = page
     with pytest.raises(BadLocation, match=rf"the source at 127\.0\.0\.1 .*{why}"):
@@ -99,8 +99,8 @@ def test_a_copy_is_not_taken_from_an_answer_that_cannot_be_used(page, why, store
 
 
 @pytest.mark.parametrize("length", [1001, 2049, 8000])
-def test_a_long_url_is_copied_from(length, store, script, uri):
-    """r1-B3: 400 "the location is too long"."""
+def test_an_image_can_be_copied_from_a_long_url(length, store, script, uri):
+    """r1-B3: the response used to be 400 "the location is too long"."""
     url = uri + "?" + "a" * (length - len(uri) - 1)
     store.check_uri(url)
 

@@ -25,13 +25,13 @@ def test_environment_proxies_and_netrc_are_ignored(store, script, uri, monkeypat
     assert {"Authorization", "Cookie"}.isdisjoint({name for r in script.requests for name in r})
 
 
-def test_unverified_tls_is_warned_about(make_store, caplog):
+def test_unverified_tls_is_logged_as_a_warning(make_store, caplog):
     make_store(443, verify=False)
 
     assert "not checked" in caplog.text
 
 
-def test_a_ca_bundle_that_cannot_be_read_shows_in_the_check(make_store, tmp_path):
+def test_the_check_reports_an_unreadable_ca_bundle(make_store, tmp_path):
     with pytest.raises(Unavailable, match="ca_bundle"):
         make_store(443, ca_bundle=str(tmp_path / "none.pem")).check()
 
@@ -70,12 +70,12 @@ def test_options_are_read_from_text():
         ("verify", "perhaps"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_named(name, value):
+def test_an_invalid_option_is_named(name, value):
     with pytest.raises(ConfigurationError, match=name):
         read_options("web", HttpOptions, {name: value})
 
 
-def test_nothing_is_written_or_deleted():
+def test_the_store_refuses_writes_and_deletes():
     store = HttpStore("web", HttpOptions())
 
     assert not store.capabilities & (Capability.WRITE | Capability.DELETE)

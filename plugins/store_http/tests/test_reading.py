@@ -12,7 +12,7 @@ from plugins.store_http.tests.sources import DATA, DATE, serve
 from tests.support.web import raw, reply
 
 
-def test_a_range_asks_for_no_more_than_the_range(store, script, uri):
+def test_a_read_of_a_range_requests_only_that_range(store, script, uri):
     location = store.register(uri).location
 
     assert read_all(store.get(location, 1000, 500), limit=500) == DATA[1000:1500]
@@ -20,7 +20,7 @@ def test_a_range_asks_for_no_more_than_the_range(store, script, uri):
     assert script.requests[-1]["If-Match"] == '"v1"'
 
 
-def test_a_source_without_an_etag_is_held_to_its_date(store, script, uri):
+def test_a_source_without_an_etag_is_checked_by_its_date(store, script, uri):
     script.page = serve(etag=None, modified=DATE)
     location = store.register(uri).location
 
@@ -54,7 +54,7 @@ def test_a_source_that_changed_is_not_read(before, after, ranges, store, script,
         store.size(location)
 
 
-def test_a_validator_that_was_added_is_no_change(store, script, uri):
+def test_a_validator_that_the_source_has_added_is_not_reported_as_a_change(store, script, uri):
     script.page = serve(etag=None, modified=DATE)
     location = store.register(uri).location
     script.page = serve(etag='"v1"', modified=DATE)
@@ -74,7 +74,7 @@ def test_a_source_with_more_bytes_than_its_size_is_an_error(store, script, uri):
     assert read_all(store.get(location), limit=len(DATA)) == DATA
 
 
-def test_an_answer_with_another_range_is_refused(store, script, uri):
+def test_a_response_with_another_range_than_requested_is_refused(store, script, uri):
     location = store.register(uri).location
     script.page = reply(206, DATA[9:19], Content_Range=f"bytes 9-18/{len(DATA)}", ETag='"v1"')
 
@@ -82,7 +82,7 @@ def test_an_answer_with_another_range_is_refused(store, script, uri):
         store.get(location, 5, 10)
 
 
-def test_a_source_that_lost_its_ranges_is_read_up_to_the_offset(store, script, uri):
+def test_if_a_source_no_longer_supports_ranges_the_bytes_before_the_offset_are_skipped(store, script, uri):
     location = store.register(uri).location
     script.page = serve(ranges=False)
 
@@ -98,7 +98,7 @@ def test_a_tampered_location_is_not_fetched(location, store):
             verb(json.dumps({"url": location, "size": 5}, separators=(",", ":")))
 
 
-def test_a_name_that_now_leads_elsewhere_is_not_fetched(script, uri, make_store):
+def test_a_name_that_now_resolves_to_a_forbidden_address_is_not_fetched(script, uri, make_store):
     answers = iter(["127.0.0.1", "169.254.169.254"])
     store = make_store(script.port, resolver=lambda host, port: [next(answers)])
     location = store.register(f"http://mirror.example:{script.port}/a.img").location

@@ -35,7 +35,7 @@ def test_a_source_that_refuses_us_counts_as_not_found(status, store, script, uri
 
 
 def test_a_location_that_is_too_long_to_store_is_refused(store, script, uri):
-    """r1-B3: the sentence says how else the image can be had."""
+    """r1-B3: the message names another way to get the image."""
     with pytest.raises(BadLocation, match=r"the URL has .* import the image, so that its bytes are copied"):
         store.register(script.url("/" + "a" * 1000))
     script.page = serve(etag='"' + "e" * 200 + '"')
@@ -43,7 +43,7 @@ def test_a_location_that_is_too_long_to_store_is_refused(store, script, uri):
         CheckedStore(store).register(script.url("/" + "a" * 900))
 
 
-def test_registering_notes_size_and_validators_and_reads_one_byte(store, script, uri):
+def test_registering_records_size_and_validators_and_reads_one_byte(store, script, uri):
     script.page = serve(modified=DATE)
     stored = store.register(uri)
 
@@ -66,7 +66,7 @@ def test_an_empty_source_is_registered(store, script, uri):
     assert read_all(store.get(stored.location), limit=0) == b""
 
 
-def test_a_source_of_unknown_length_is_taken_without_a_size(store, script, uri):
+def test_a_source_of_unknown_length_is_registered_without_a_size(store, script, uri):
     script.page = raw(
         'HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nETag: "v1"\n', b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     )
@@ -80,7 +80,7 @@ def test_a_source_of_unknown_length_is_taken_without_a_size(store, script, uri):
     assert read_all(CheckedStore(store).get(stored.location, 1, 3), limit=3) == b"bcd"
 
 
-def test_the_registered_url_is_the_given_one_not_where_it_redirects(store, script, uri):
+def test_the_registered_url_is_the_given_one_and_not_the_target_of_its_redirect(store, script, uri):
     script.page = in_turn(reply(302, Location="/signed?for=a-minute"), serve())
 
     assert json.loads(store.register(uri).location)["url"] == uri
@@ -101,7 +101,7 @@ def test_the_registered_url_is_the_given_one_not_where_it_redirects(store, scrip
         "",
     ],
 )
-def test_a_location_that_must_not_be_fetched_is_refused_by_the_filter(uri, make_store):
+def test_a_location_that_the_filter_forbids_is_refused(uri, make_store):
     store = make_store(80, 443, allowed_networks=())
     for verb in (store.register, store.open_uri):
         with pytest.raises(BadLocation, match="is refused by the filter of this service: "):
@@ -142,7 +142,7 @@ def test_a_redirect_to_a_forbidden_address_is_refused(store, script, uri):
         raw("HTTP/1.1 200 OK\n", b"no length, and the end is the connection's"),
     ],
 )
-def test_a_source_whose_answer_cannot_be_used_is_refused(page, store, script, uri):
+def test_a_source_whose_response_cannot_be_used_is_refused(page, store, script, uri):
     script.page = page
 
     with pytest.raises(BadLocation, match=r"^store 'web': the source at 127\.0\.0\.1 "):
@@ -150,7 +150,7 @@ def test_a_source_whose_answer_cannot_be_used_is_refused(page, store, script, ur
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_a_source_that_cannot_answer_now_is_unavailable(status, store, script, uri):
+def test_a_source_with_a_temporary_error_is_unavailable(status, store, script, uri):
     location = store.register(uri).location
     script.page = reply(status)
 
@@ -164,7 +164,7 @@ def test_a_source_that_cannot_answer_now_is_unavailable(status, store, script, u
     ("header", "seconds"),
     [("7", 7), ("0", 1), ("999999", 3600), (None, 30), ("Tue, 01 Sep 2026 10:00:00 GMT", 30), ("-1", 30)],
 )
-def test_a_source_says_when_to_ask_again(header, seconds, store, script, uri):
+def test_the_retry_after_of_a_source_is_passed_on(header, seconds, store, script, uri):
     script.page = reply(503, Retry_After=header)
 
     with pytest.raises(Unavailable) as failure:
@@ -172,7 +172,7 @@ def test_a_source_says_when_to_ask_again(header, seconds, store, script, uri):
     assert failure.value.retry_after == seconds
 
 
-def test_a_source_that_is_down_is_unavailable_and_named_only_to_its_namer(make_store):
+def test_a_source_that_is_down_is_unavailable_and_named_only_to_the_caller_who_gave_its_url(make_store):
     """r1-E11: a reader of the image learns neither its host nor its URL."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -41,8 +41,8 @@ def failure(store: S3Store, verb: str = "check") -> StoreError:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_wrong_keys_are_said_to_be_refused(make: Make, verb: str) -> None:
-    """r1-E2: so a named store stops the start."""
+def test_wrong_keys_are_reported_as_refused(make: Make, verb: str) -> None:
+    """r1-E2: this error stops the start if the store is named."""
     for keys in ({"secret_key": CANARY}, {"access_key": "nobody", "secret_key": CANARY}):
         error = failure(make(**keys), verb)
 
@@ -52,7 +52,7 @@ def test_wrong_keys_are_said_to_be_refused(make: Make, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"add", "add in parts"}))
 def test_a_missing_bucket_is_not_a_missing_blob(make: Make, verb: str) -> None:
-    """r1-E2: so a named store stops the start."""
+    """r1-E2: this error stops the start if the store is named."""
     error = failure(make(bucket="no-such-bucket"), verb)
 
     assert isinstance(error, Misconfigured)
@@ -66,7 +66,7 @@ def test_an_upload_to_a_missing_bucket_names_the_bucket(make: Make, verb: str) -
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_refused_connection_is_unavailable(make: Make, verb: str) -> None:
-    """r1-E2: the start goes on without the store."""
+    """r1-E2: the service starts without the store."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -84,7 +84,7 @@ def test_a_name_that_does_not_resolve_is_unavailable(make: Make) -> None:
     assert "cannot be connected to (set addressing = path" in error.reason
 
 
-def test_a_ca_that_is_not_known_is_said_to_be_missing(make: Make, swift: Mapping[str, str]) -> None:
+def test_an_unknown_ca_is_reported_as_missing(make: Make, swift: Mapping[str, str]) -> None:
     store = make(endpoint_url=swift["S3_TLS_ENDPOINT"], retries=0)
 
     assert "(set ca_bundle)" in failure(store).reason
@@ -129,14 +129,14 @@ def test_a_wrong_clock_is_reported(make: Make, monkeypatch: pytest.MonkeyPatch) 
     assert "clocks differ" in error.reason
 
 
-def test_a_wrong_region_is_put_right_by_the_answer_that_names_the_right_one(make: Make) -> None:
+def test_a_wrong_region_is_corrected_by_the_response_that_names_the_right_one(make: Make) -> None:
     store = make(region="eu-central-9")
     store.check()
 
     assert store.add("k.1", Trickle(pattern(100))).size == 100
 
 
-def test_slow_down_carries_the_time_to_wait(make: Make, proxy: FaultProxy) -> None:
+def test_the_retry_after_of_a_busy_server_is_passed_on(make: Make, proxy: FaultProxy) -> None:
     proxy.inject(Fault(status=503, headers=(("Retry-After", "7"),)), times=None)
     error = failure(make(endpoint_url=proxy.url, retries=0))
 
@@ -179,12 +179,12 @@ def test_a_server_that_does_not_answer_is_unavailable(make: Make, proxy: FaultPr
     assert "did not answer in time" in error.reason
 
 
-def test_a_blob_that_is_not_there_is_missing(store: S3Store) -> None:
+def test_a_missing_blob_is_reported_as_missing(store: S3Store) -> None:
     for verb in ("get", "size", "delete"):
         assert type(failure(store, verb)) is BlobNotFound
 
 
-def test_ambient_credentials_are_taken(
+def test_credentials_of_the_environment_are_used(
     make: Make, account: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", str(account["access_key"]))
@@ -193,7 +193,7 @@ def test_ambient_credentials_are_taken(
     assert make(access_key=None, secret_key=None).check() is None
 
 
-def test_no_credentials_at_all_are_said_to_be_missing(
+def test_absent_credentials_are_reported_as_missing(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
@@ -204,7 +204,7 @@ def test_no_credentials_at_all_are_said_to_be_missing(
     assert "no credentials were found" in failure(make(access_key=None, secret_key=None)).reason
 
 
-def test_no_key_and_no_signature_is_in_a_log(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_contains_neither_keys_nor_signatures(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     store = make(access_key="CANARYID", secret_key=CANARY)
     for verb in VERBS:

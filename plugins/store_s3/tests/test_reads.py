@@ -78,7 +78,7 @@ def test_an_object_that_changes_while_it_is_read_is_an_error(
     assert begun == pattern(SIZE)[: len(begun)]
 
 
-def test_there_are_no_bytes_beyond_the_end(store: S3Store, location: str) -> None:
+def test_a_read_beyond_the_end_returns_no_bytes(store: S3Store, location: str) -> None:
     assert read_all(store.get(location, SIZE, 10), 0) == b""
     assert read_all(store.get(location, SIZE + 10), 0) == b""
     assert read_all(store.get(location, 5, 0), 0) == b""

@@ -30,7 +30,7 @@ CUTS = random.Random(11).sample(range(4 * PART), 100)
 @pytest.mark.parametrize(
     "offset", [*CUTS[:30], *(pytest.param(cut, marks=pytest.mark.campaign) for cut in CUTS[30:])]
 )
-def test_an_upload_cut_anywhere_leaves_nothing(store: S3Store, offset: int) -> None:
+def test_an_upload_that_breaks_anywhere_leaves_nothing(store: S3Store, offset: int) -> None:
     error = SourceBroken("the client went away")
     with pytest.raises(SourceBroken) as caught:
         store.add("cut.1", Exploding(pattern(offset), error))
@@ -41,7 +41,7 @@ def test_an_upload_cut_anywhere_leaves_nothing(store: S3Store, offset: int) -> N
 
 @pytest.mark.parametrize("retries", [0, 3])
 @pytest.mark.parametrize("size", [1000, PART + 1000, 3 * PART])
-def test_a_connection_that_breaks_is_made_again_or_leaves_nothing(
+def test_an_upload_whose_connection_breaks_is_retried_or_leaves_nothing(
     make: Make, store: S3Store, proxy: FaultProxy, size: int, retries: int
 ) -> None:
     data = pattern(size)
@@ -56,7 +56,7 @@ def test_a_connection_that_breaks_is_made_again_or_leaves_nothing(
 
 
 @pytest.mark.parametrize("size", [1000, PART + 1000])
-def test_a_lost_answer_to_the_last_request_is_no_duplicate(
+def test_an_upload_whose_last_response_is_lost_is_not_reported_as_a_duplicate(
     make: Make, store: S3Store, proxy: FaultProxy, size: int
 ) -> None:
     data = pattern(size)
@@ -70,7 +70,7 @@ def test_a_lost_answer_to_the_last_request_is_no_duplicate(
     assert list(store.attempts()) == []
 
 
-def test_an_object_whose_only_answer_got_lost_is_found_again(
+def test_an_object_is_found_even_if_the_only_response_about_it_was_lost(
     make: Make, store: S3Store, proxy: FaultProxy
 ) -> None:
     proxy.inject(Fault("PUT ", deaf=True))
@@ -80,7 +80,7 @@ def test_an_object_whose_only_answer_got_lost_is_found_again(
 
 
 @pytest.mark.parametrize("retries", [0, 3])
-def test_an_upload_whose_id_got_lost_is_aborted(
+def test_an_upload_whose_id_was_lost_is_aborted(
     make: Make, store: S3Store, proxy: FaultProxy, retries: int
 ) -> None:
     proxy.inject(Fault("POST ", deaf=True))
@@ -139,7 +139,7 @@ def test_a_server_without_conditional_writes_still_refuses_a_taken_key(
     assert list(store.attempts()) == []
 
 
-def test_discard_removes_the_object_and_every_attempt_and_spares_the_neighbours(
+def test_discard_removes_the_object_and_all_its_attempts_and_no_other_keys(
     store: S3Store, client: BaseClient
 ) -> None:
     prefix = store.options.prefix
@@ -154,7 +154,7 @@ def test_discard_removes_the_object_and_every_attempt_and_spares_the_neighbours(
     assert [blob.location for blob in store.blobs()] == ["s3:k.1-2"]
 
 
-def test_a_discard_that_fails_says_so_and_can_be_repeated(
+def test_a_discard_that_fails_raises_an_error_and_can_be_repeated(
     make: Make, store: S3Store, client: BaseClient, proxy: FaultProxy
 ) -> None:
     client.create_multipart_upload(Bucket="images", Key=store.options.prefix + "k.1")
@@ -167,7 +167,7 @@ def test_a_discard_that_fails_says_so_and_can_be_repeated(
     assert left(store) == []
 
 
-def test_an_attempt_has_its_size(store: S3Store, client: BaseClient) -> None:
+def test_an_attempt_is_listed_with_its_size(store: S3Store, client: BaseClient) -> None:
     upload = {"Bucket": "images", "Key": store.options.prefix + "k.1"}
     upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
     for number in (1, 2):
@@ -185,7 +185,7 @@ def test_objects_of_others_are_not_listed(store: S3Store, client: BaseClient) ->
     assert [blob.location for blob in store.blobs()] == ["s3:ours.1"]
 
 
-def test_a_long_upload_of_unknown_length_holds_no_more_than_its_memory(make: Make) -> None:
+def test_a_long_upload_of_unknown_length_uses_no_more_memory_than_configured(make: Make) -> None:
     store, source = make(memory="10MiB"), Flow(160 * MIB)
     store.check()
     tracemalloc.start()
@@ -208,7 +208,7 @@ def test_more_than_ten_thousand_parts_are_refused(store: S3Store, monkeypatch: p
 
 
 @pytest.mark.parametrize("options", [{"storage_class": "NONSENSE"}, {"sse": "aws:kms", "kms_key_id": "no"}])
-def test_features_that_the_server_lacks_are_refused_or_ignored_but_never_half_done(
+def test_features_that_the_server_lacks_are_refused_or_ignored_but_never_used_in_part(
     make: Make, options: dict[str, str]
 ) -> None:
     store = make(**options)

@@ -1,4 +1,4 @@
-"""Objects in Swift as tests write, list and expire them."""
+"""Helpers that write, list and expire objects in Swift."""
 
 from __future__ import annotations
 

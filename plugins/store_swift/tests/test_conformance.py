@@ -48,7 +48,7 @@ class TestTempauth(SwiftConformance):
 
 @pytest.mark.campaign
 class TestWhole(SwiftConformance):
-    """Sources of known length as one object each, as they go unless an option says otherwise."""
+    """Each source of known length becomes one object, as by default."""
 
     @pytest.fixture
     def store(self, make_store: Callable[..., SwiftStore], container: str) -> SwiftStore:

@@ -25,7 +25,7 @@ def test_an_interrupted_download_resumes_at_the_next_byte(proxied: SwiftStore, p
     assert len([line for line in proxy.requests[before:] if line.startswith("GET ")]) == 5
 
 
-def test_a_download_that_breaks_always_is_an_error_and_no_short_read(
+def test_a_download_that_breaks_every_time_is_an_error_and_no_short_read(
     proxied: SwiftStore, proxy: FaultProxy
 ) -> None:
     location = put(proxied, pattern(LARGE))
@@ -48,7 +48,7 @@ def test_an_object_replaced_under_a_reader_is_an_error(proxied: SwiftStore, prox
 
 
 @pytest.mark.parametrize("size", [5000, LARGE])
-def test_an_upload_whose_last_answer_is_lost_is_no_duplicate(
+def test_an_upload_whose_last_response_is_lost_is_not_reported_as_a_duplicate(
     proxied: SwiftStore, proxy: FaultProxy, size: int
 ) -> None:
     key = new_key()
@@ -108,7 +108,7 @@ def test_each_refusal_has_its_own_error(
         put(store, pattern(10))
 
 
-def test_a_busy_store_says_when_to_ask_again(make_store: MakeStore, proxy: FaultProxy) -> None:
+def test_the_retry_after_of_a_busy_store_is_passed_on(make_store: MakeStore, proxy: FaultProxy) -> None:
     store = make_store(auth_url=f"{proxy.url}/auth/v1.0", retries=0)
     proxy.inject(Fault("PUT ", status=503, headers=(("Retry-After", "7"),)))
     with pytest.raises(Unavailable) as caught:

@@ -1,4 +1,4 @@
-"""Objects of several segments, ours and those of others."""
+"""Objects of several segments, written by this driver or by other programs."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from plugins.store_swift.tests.objects import (
 # Large objects.
 
 
-def test_a_source_within_one_segment_is_one_object(store: SwiftStore) -> None:
+def test_a_source_that_fits_into_one_segment_is_stored_as_one_object(store: SwiftStore) -> None:
     put(store, pattern(SEGMENT))
 
     assert len(listed(store)) == 1
     assert listed(store, "_segments") == []
 
 
-def test_a_longer_source_is_segments_that_do_not_expire(store: SwiftStore) -> None:
+def test_a_longer_source_is_stored_in_segments_that_do_not_expire(store: SwiftStore) -> None:
     put(store, pattern(LARGE))
 
     assert expiries(store) == [None] * 4
 
 
-def test_segments_expire_until_the_upload_is_done(store: SwiftStore) -> None:
+def test_segments_have_an_expiry_date_until_the_upload_is_complete(store: SwiftStore) -> None:
     seen = []
     source = Paused(pattern(6 * SEGMENT), 5 * SEGMENT, lambda: seen.extend(expiries(store)))
     store.add(new_key(), source)
@@ -48,7 +48,7 @@ def test_segments_expire_until_the_upload_is_done(store: SwiftStore) -> None:
 
 @pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize("single_object_max", [0, 6 * SEGMENT], ids=["segments", "whole"])
-def test_uploads_cut_at_random_offsets_leave_nothing(
+def test_uploads_interrupted_at_random_offsets_leave_nothing(
     make_store: MakeStore, single_object_max: int, count: int
 ) -> None:
     store = make_store(single_object_max=single_object_max)
@@ -86,7 +86,7 @@ def test_an_upload_too_long_for_its_manifest_is_refused_and_leaves_nothing(
     assert_empty(store)
 
 
-def test_an_object_whose_segment_is_gone_is_an_error_and_no_short_read(store: SwiftStore) -> None:
+def test_an_object_whose_segment_is_missing_is_an_error_and_no_short_read(store: SwiftStore) -> None:
     location = put(store, pattern(LARGE))
     with store._account.lent() as connection:
         connection.delete_object(f"{store.options.container}_segments", listed(store, "_segments")[1])

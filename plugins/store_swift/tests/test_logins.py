@@ -87,7 +87,9 @@ def test_a_private_ca_has_to_be_named(make_store: MakeStore, swift: Mapping[str,
     assert read_all(trusting.get(location), limit=LARGE) == pattern(LARGE)
 
 
-def test_another_user_may_not_write_here(make_store: MakeStore, swift: Mapping[str, str]) -> None:
+def test_another_user_may_not_write_into_the_container(
+    make_store: MakeStore, swift: Mapping[str, str]
+) -> None:
     owner = make_store()
     endpoint = owner._account.identity.get_endpoint()
     stranger = make_store(
@@ -103,7 +105,7 @@ def test_another_user_may_not_write_here(make_store: MakeStore, swift: Mapping[s
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("way", ["password", "application credential"])
-def test_keystone_takes(
+def test_keystone_accepts_a_password_and_an_application_credential(
     make_keystone_store: MakeStore,
     swift_keystone: Mapping[str, str],
     application_credential: dict[str, str],

@@ -61,7 +61,7 @@ def test_incomplete_credentials_are_refused_in_one_sentence(given: dict[str, str
         read_options("swift", SwiftOptions, {"auth_url": "http://swift.invalid", **given})
 
 
-def test_a_key_is_all_that_a_location_holds(store: SwiftStore) -> None:
+def test_a_location_contains_only_the_key(store: SwiftStore) -> None:
     key = new_key()
 
     assert store.add(key, Trickle(b"x")).location == store.locate(key) == f"swift:{key}"

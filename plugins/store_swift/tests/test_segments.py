@@ -1,4 +1,4 @@
-"""How a source is cut: the arithmetic of sizes, and the memory it takes."""
+"""The division of a source into segments: their sizes, and the memory that they need."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_known_size_up_to_four_tebibytes_fits_a_manifest(total: int, first: in
 
 
 @given(st.integers(1, OBJECT_MAX), st.integers(1, 20_000))
-def test_segments_of_an_unknown_size_grow_and_never_over_the_limit(first: int, most: int) -> None:
+def test_segments_of_a_source_of_unknown_size_grow_up_to_the_limit(first: int, most: int) -> None:
     sizes = list(segment_sizes(first, None, most))
 
     assert len(sizes) == most
@@ -43,12 +43,12 @@ def test_a_tebibyte_of_unknown_size_fits_a_manifest() -> None:
     assert sum(segment_sizes(None, None, 1000)) > TIB
 
 
-def test_the_first_14_gibibytes_of_unknown_size_go_in_the_usual_segments() -> None:
+def test_the_first_14_gibibytes_of_a_source_of_unknown_size_are_segments_of_the_usual_size() -> None:
     assert set(itertools.islice(segment_sizes(None, None, 1000), 450)) == {SEGMENT}
 
 
 @pytest.mark.parametrize("spool", [False, True])
-def test_a_part_can_be_sent_again_until_bytes_after_it_were_read(spool: bool, tmp_path) -> None:
+def test_a_part_can_be_sent_again_until_bytes_after_it_are_read(spool: bool, tmp_path) -> None:
     data = pattern(100_000)
     limits = PartLimits(1, 1000 if spool else 1 << 20, spool=True, folder=tmp_path)
     parts = Parts("swift", Trickle(data), iter([60_000]), limits)

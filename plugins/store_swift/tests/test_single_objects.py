@@ -38,7 +38,7 @@ def test_a_source_of_known_length_is_one_object_without_segments(whole: SwiftSto
     assert listed(whole, "_segments") == []
 
 
-def test_bodies_go_out_in_large_blocks(whole: SwiftStore) -> None:
+def test_bodies_are_sent_in_large_blocks(whole: SwiftStore) -> None:
     put(whole, b"x")
     with whole._account.lent() as connection:
         adapter = connection.http_conn[1].request_session.get_adapter(connection.url)
@@ -46,14 +46,14 @@ def test_bodies_go_out_in_large_blocks(whole: SwiftStore) -> None:
     assert adapter.poolmanager.connection_pool_kw["blocksize"] == BLOCK
 
 
-def test_a_source_longer_than_the_option_goes_in_segments(whole: SwiftStore) -> None:
+def test_a_source_longer_than_the_option_is_stored_in_segments(whole: SwiftStore) -> None:
     location = put(whole, pattern(LARGE + 1), LARGE + 1)
 
     assert whole.size(location) == LARGE + 1
     assert len(listed(whole, "_segments")) > 1
 
 
-def test_a_connection_that_breaks_within_the_first_part_is_made_again(
+def test_an_upload_whose_connection_breaks_within_the_first_part_is_retried(
     make_store: MakeStore, proxy: FaultProxy
 ) -> None:
     first = 16 * SEGMENT  # more than the system's own buffers take
@@ -67,7 +67,7 @@ def test_a_connection_that_breaks_within_the_first_part_is_made_again(
 @pytest.mark.parametrize(
     "fault", [Fault("PUT ", reset_up=LARGE - 10), Fault("PUT ", deaf=True)], ids=["cut", "deaf"]
 )
-def test_a_connection_that_breaks_after_the_first_part_ends_the_upload_and_leaves_nothing(
+def test_an_upload_whose_connection_breaks_after_the_first_part_fails_and_leaves_nothing(
     whole: SwiftStore, proxy: FaultProxy, fault: Fault
 ) -> None:
     proxy.inject(fault)
@@ -77,7 +77,7 @@ def test_a_connection_that_breaks_after_the_first_part_ends_the_upload_and_leave
     assert_empty(whole)
 
 
-def test_bytes_damaged_on_the_way_are_found_by_the_core_and_not_kept(
+def test_the_core_detects_bytes_damaged_on_the_way_and_does_not_keep_them(
     whole: SwiftStore, proxy: FaultProxy
 ) -> None:
     proxy.inject(Fault("PUT ", corrupt_up=LARGE - 10))
@@ -87,7 +87,7 @@ def test_bytes_damaged_on_the_way_are_found_by_the_core_and_not_kept(
     assert_empty(whole)
 
 
-def test_a_token_that_has_expired_is_renewed_before_the_bytes_flow(whole: SwiftStore) -> None:
+def test_an_expired_token_is_renewed_before_the_bytes_are_sent(whole: SwiftStore) -> None:
     put(whole, b"x")
     expire_tokens(whole)
     location = put(whole, pattern(LARGE), LARGE)

@@ -1,4 +1,4 @@
-"""Programs that fetch and mirror files, with each URL of an image's bytes."""
+"""Programs that fetch and mirror files, each tried with every URL of an image's bytes."""
 
 from __future__ import annotations
 

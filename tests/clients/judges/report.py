@@ -1,4 +1,4 @@
-"""What a judge found: checks that passed, failed or were skipped. Judges run this with their own Python."""
+"""The report of a judge: checks that passed, failed or were skipped. Judges import it in their own Python."""
 
 import json
 import traceback

@@ -1,4 +1,4 @@
-"""What nova and cinder do with glanceclient: `glance_v2.py URL TOKEN FILE`; prints what it saw as JSON."""
+"""Use glanceclient as nova and cinder do, and print the results as JSON: `glance_v2.py URL TOKEN FILE`."""
 
 import hashlib
 import json

@@ -2,9 +2,9 @@
 
     python -m tests.clients.tempest.run [REGEX]
 
-A REGEX that names glance_tempest_plugin runs those of rights, whose users Tempest makes for itself.
+A REGEX that names glance_tempest_plugin runs the tests of rights. Tempest creates their users itself.
 
-Ends with what stestr ends with: 0 when nothing failed.
+The exit status is that of stestr: 0 if no test failed.
 """
 
 from __future__ import annotations

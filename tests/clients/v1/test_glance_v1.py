@@ -74,7 +74,7 @@ def test_119_a_reserved_image_gets_its_bytes_from_a_pipe(programs: Programs) -> 
     assert (filled["status"], filled["size"], filled["checksum"]) == ("active", str(len(BYTES)), MD5)
 
 
-def test_119_an_image_comes_from_a_pipe(programs: Programs) -> None:
+def test_119_an_image_can_be_uploaded_from_a_pipe(programs: Programs) -> None:
     made = create(programs, unique("piped"), stdin=BYTES)
     assert (made["status"], made["size"], made["checksum"]) == ("active", str(len(BYTES)), MD5)
 

@@ -105,7 +105,7 @@ def test_040_unknown_formats_are_refused(v1: V1, body: bytes | None) -> None:
 
 
 @pytest.mark.parametrize("amazon", ["ami", "aki", "ari"])
-def test_041_one_amazon_format_sets_the_other(v1: V1, amazon: str) -> None:
+def test_041_one_amazon_format_sets_the_other_format_too(v1: V1, amazon: str) -> None:
     for given in ("disk_format", "container_format"):
         image = v1.make(BYTES, **{given: amazon})
         assert (image["disk_format"], image["container_format"]) == (amazon, amazon)
@@ -215,7 +215,7 @@ def test_051_an_unknown_store_is_refused(v1: V1) -> None:
     assert v1.store(store="file")["status"] == "active"
 
 
-def test_058_a_property_too_many_is_refused(v1: V1) -> None:
+def test_058_more_properties_than_the_limit_are_refused(v1: V1) -> None:
     most = {f"property_p{number}": "x" for number in range(70)}
     assert len(v1.make(**most)["properties"]) == 70
     refuse(

@@ -42,7 +42,7 @@ def test_107_a_member_can_only_read_the_image(tenants: Tenants) -> None:
     assert tenants.c.head(image_id).status == 404
 
 
-def test_108_a_member_with_can_share_can_share(tenants: Tenants) -> None:
+def test_108_a_member_with_can_share_can_share_the_image(tenants: Tenants) -> None:
     image_id = tenants.a.store()["id"]
     assert share(tenants.a, image_id, "Bt") == 204
     assert share(tenants.b, image_id, "C") == 404
@@ -86,7 +86,7 @@ def test_110_all_members_can_be_replaced_at_once(tenants: Tenants) -> None:
     assert members(tenants.a, image_id) == {"y": True}
 
 
-def test_a_private_image_of_another_dialect_can_be_shared(tenants: Tenants) -> None:
+def test_a_private_image_created_in_the_classic_api_can_be_shared(tenants: Tenants) -> None:
     server, name = tenants.a.server, uuid.uuid4().hex
     made = server.post("/images", {**OCTETS, **meta(name=name), "X-Auth-Token": tenants.a.token}, BYTES)
     image_id = made.image["id"]

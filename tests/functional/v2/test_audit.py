@@ -33,7 +33,7 @@ def logged(person: Person, image_id: str) -> list[dict[str, Any]]:
 def test_every_change_by_images_v2_is_a_record_and_a_line_of_the_log(
     u1: Person, u2: Person, adm: Person
 ) -> None:
-    """r1-E10: with time, user, project, token, address, verb, image, request and outcome."""
+    """r1-E10: both have time, user, project, token, address, verb, image, request and outcome."""
     image_id = u1.make(visibility="shared")
     answer = u1.put(image_id, b"bytes of an image")
     assert u1.patch(image_id, op("add", "/word", "x"), op("replace", "/name", "n")).status == 200
@@ -105,7 +105,7 @@ def test_a_job_is_recorded_at_its_start_and_its_end(u1: Person, adm: Person, web
 def test_an_upload_that_fails_is_recorded_and_leaves_a_reason_until_the_image_is_active(
     u1: Person, adm: Person
 ) -> None:
-    """r1-E11: in every dialect, read-only, and only if there is a reason."""
+    """r1-E11: every dialect shows the reason, and no client can set it."""
     image_id = u1.make()
     assert "status_reason" not in u1.show(image_id)
     head = f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {u1.token}\r\n"
@@ -152,7 +152,7 @@ def test_a_refused_change_is_in_the_log_but_not_in_the_table(
 
 
 def test_only_administrators_read_audit_records_in_pages(u1: Person, adm: Person) -> None:
-    """r1-E10: with filters, and even after the marker was removed."""
+    """r1-E10: lists can be filtered, and paging continues even after the marker was removed."""
     assert u1.get("/audit").status == 403
     assert u1.server.get("/v2/audit").status == 401
     image_id = u1.make()
@@ -211,7 +211,7 @@ def test_an_administrator_undeletes_an_image_and_both_ways_are_recorded(start_pe
 
 
 def test_the_access_log_names_user_and_project_in_every_line(u1: Person, adm: Person) -> None:
-    """r1-E10: also for a delete, and with dashes for unknown callers."""
+    """r1-E10: this includes deletes. Unknown callers have dashes."""
     image_id = u1.make()
     answers = [
         u1.get(f"/images/{image_id}"),

@@ -266,7 +266,7 @@ def test_106_an_image_deleted_during_its_upload_leaves_nothing(u1: Person, part:
 
 
 def test_a_download_prefers_the_stores_it_names(u1: Person, adm: Person) -> None:
-    """r1-G7: in this order, then the others; a missing copy does not matter, and an unknown store is 400."""
+    """r1-G7: these stores are tried first. A missing copy is skipped, and an unknown store is 400."""
     image_id = u1.active(BYTES)
     copying = {"method": {"name": "copy-image"}, "stores": ["cold"]}
     assert adm.send("POST", f"/images/{image_id}/import", copying).status == 202

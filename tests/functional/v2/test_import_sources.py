@@ -1,4 +1,4 @@
-"""What a source may do and still be imported from, and what is said of one that cannot be."""
+"""Sources that an import accepts however they answer, and the reasons for refusing the others."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def of_any_length(web: Web) -> list[str]:
 
 
 @pytest.mark.parametrize("sources", [mirrored, of_any_framing, of_any_length])
-def test_a_source_is_asked_once_however_it_ends_and_however_long_its_url_is(
+def test_an_import_succeeds_however_its_source_ends_the_body_and_however_long_the_url_is(
     adm: Person, web: Web, sources: Callable[[Web], list[str]]
 ) -> None:
-    """r1-B2, r1-B3, r1-B5: "other bytes than were registered", "the location is too long", 400."""
+    """r1-B2, r1-B3, r1-B5: such imports failed, for example with "the location is too long"."""
     images = {copy(adm, url): url for url in sources(web) for copy in COPIES}
     for image_id, url in images.items():
         image = adm.done(image_id)
@@ -88,7 +88,7 @@ def test_a_source_is_asked_once_however_it_ends_and_however_long_its_url_is(
 
 
 @pytest.mark.parametrize("copy", COPIES)
-def test_a_url_beyond_the_bound_is_refused_and_the_sentence_tells_the_bound(
+def test_a_url_longer_than_the_limit_is_refused_with_the_limit(
     adm: Person, copy: Callable[[Person, str], str]
 ) -> None:
     """r1-B3"""
@@ -122,8 +122,8 @@ def reasons(web: Web) -> dict[str, str]:
     }
 
 
-def test_a_failed_import_tells_why_in_its_task_and_in_the_image(adm: Person, web: Web) -> None:
-    """r1-E11: "cannot be reached now, or broke off" for refused, unknown host and closed port alike."""
+def test_the_task_and_the_image_of_a_failed_import_have_its_reason(adm: Person, web: Web) -> None:
+    """r1-E11: refused connections and unknown hosts used to have the same message."""
     copies = itertools.cycle(COPIES)
     images = {next(copies)(adm, url): said for url, said in reasons(web).items()}
     for image_id, said in images.items():
@@ -146,10 +146,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("url", "said"), REFUSED.items())
-def test_what_the_filter_refuses_is_refused_at_once_and_named_in_every_dialect(
+def test_a_forbidden_source_is_refused_at_once_with_its_host_and_the_reason_in_every_dialect(
     adm: Person, url: str, said: str
 ) -> None:
-    """r1-G9, r1-E11: neither host nor reason; "External sources are not supported" for a forbidden port."""
+    """r1-G9, r1-E11: the message for a forbidden port was "External sources are not supported"."""
     document = {"method": {"name": "web-download", "uri": url}}
     headers = {"x-image-meta-location": url, **meta(**FORMATS)}
     for answer in (
@@ -163,8 +163,8 @@ def test_what_the_filter_refuses_is_refused_at_once_and_named_in_every_dialect(
     assert (answer.status, said in answer.text) == (400, True), answer.text
 
 
-def test_a_location_that_cannot_be_read_is_told_at_once(adm: Person, web: Web) -> None:
-    """r1-E11, r1-B3: the sentences of requests that look at the source themselves."""
+def test_a_location_that_cannot_be_read_is_refused_at_once_with_the_reason(adm: Person, web: Web) -> None:
+    """r1-E11, r1-B3: registering a location reads the source within the request."""
 
     def refused(url: str) -> tuple[int, str]:
         headers = {"X-Auth-Token": adm.token, "x-image-meta-location": url, **meta(**FORMATS)}

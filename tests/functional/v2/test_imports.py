@@ -1,4 +1,4 @@
-"""Checks 88 to 107: schemas, what the service tells of itself, staging, importing, copying."""
+"""Checks 88 to 107: schemas, import methods, stores and usage; staging, importing and copying."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_088_a_schema_has_its_name(u1: Person, name: str) -> None:
     assert u1.get(f"/schemas/{name}").json["name"] == name
 
 
-def test_089_the_schema_of_an_image_tells_what_may_be_given(u1: Person) -> None:
+def test_089_the_schema_of_an_image_lists_the_accepted_values(u1: Person) -> None:
     schema = u1.get("/schemas/image").json
     assert schema["additionalProperties"] == {"type": "string"}
     for name in ("disk_format", "container_format"):
@@ -38,7 +38,7 @@ def methods_of(person: Person) -> list[str]:
     return told["value"]
 
 
-def test_091_the_service_tells_how_and_where_it_imports(u1: Person) -> None:
+def test_091_the_import_methods_and_the_stores_are_listed(u1: Person) -> None:
     assert methods_of(u1) == ["glance-direct", "web-download", "copy-image"]
     assert u1.get("/info/stores").json["stores"] == [
         {"id": "fast", "default": "true"},
@@ -220,7 +220,7 @@ def test_095_stores_can_be_named_in_one_way_only(u1: Person) -> None:
         assert begin(u1, image_id, order("glance-direct", **more), **{"X-Image-Meta-Store": "cold"}) == 400
 
 
-def test_095_only_who_may_upload_may_import(u1: Person, u2: Person, r1: Person) -> None:
+def test_095_only_callers_who_may_upload_may_import(u1: Person, u2: Person, r1: Person) -> None:
     image_id = stage(u1, visibility="community")
     assert begin(u2, image_id, order("glance-direct")) == 403
     assert begin(r1, image_id, order("glance-direct")) == 403
@@ -288,7 +288,7 @@ def test_097_the_operator_can_restrict_web_download_to_administrators(start_peop
     assert begin(found.adm, image_id, document) == 202
 
 
-def test_097_a_missing_source_fails_later(u1: Person, web: Web) -> None:
+def test_097_an_import_from_a_missing_source_is_accepted_and_fails_later(u1: Person, web: Web) -> None:
     image_id = u1.make()
     assert begin(u1, image_id, order("web-download", _uri=f"http://127.0.0.1:{web.port}/nosuch")) == 202
     image = u1.settled(image_id)

@@ -71,7 +71,7 @@ def shared(u1: Person, u2: Person, **document: Any) -> str:
     return image_id
 
 
-def test_084_a_member_sees_the_image_at_once_and_lists_it_after_accepting(u1: Person, u2: Person) -> None:
+def test_084_a_member_can_read_the_image_at_once_and_lists_it_after_accepting(u1: Person, u2: Person) -> None:
     word = fresh()
     image_id = shared(u1, u2, word=word)
     assert u2.show(image_id)["id"] == image_id

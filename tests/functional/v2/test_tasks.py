@@ -128,7 +128,9 @@ def test_the_format_of_the_source_is_the_default_format(adm: Person, web: Web) -
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "nowhere.invalid:{port}"])
-def test_a_missing_source_fails_later_and_leaves_a_queued_image(adm: Person, web: Web, host: str) -> None:
+def test_a_task_with_a_missing_source_fails_later_and_leaves_a_queued_image(
+    adm: Person, web: Web, host: str
+) -> None:
     """r1-E11: the message names the host, and not the path, which can contain secrets."""
     found = done(adm, f"http://{host.format(port=web.port)}/nosuch")
 
@@ -228,7 +230,7 @@ def test_g_49_a_task_fetches_nothing_that_an_import_does_not(adm: Person, uri: s
     ],
     ids=["the server's own", "reserved", "too many tags"],
 )
-def test_an_image_of_a_task_follows_the_usual_rules(
+def test_the_image_of_a_task_follows_the_usual_rules(
     adm: Person, web: Web, properties: Mapping[str, Any], status: int
 ) -> None:
     assert adm.send("POST", "/tasks", task(web.place(BYTES), **properties)).status == status
@@ -339,7 +341,7 @@ def test_an_invalid_query_is_refused(adm: Person, query: str) -> None:
 # -- schemas
 
 
-def test_the_schema_of_a_task_has_the_keys_of_a_task(u1: Person) -> None:
+def test_the_task_schemas_list_the_keys_of_task_documents(u1: Person) -> None:
     one, many = u1.get("/schemas/task").json, u1.get("/schemas/tasks").json
 
     assert (one["name"], set(one["properties"])) == ("task", BRIEF | DETAILS)

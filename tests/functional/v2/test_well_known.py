@@ -20,7 +20,7 @@ POLICY = "cinder_encryption_key_deletion_policy"
 
 
 def test_r1_g1_the_schemas_declare_the_properties_that_clients_know_by_name(u1: Person) -> None:
-    """r1-G1: with the types of other services, and not as fields of every image."""
+    """r1-G1: they have the types that other services use, and are not fields of every image."""
     one = u1.get("/schemas/image").json["properties"]
     assert u1.get("/schemas/images").json["properties"]["images"]["items"]["properties"] == one
     marked = {name: schema for name, schema in one.items() if schema.get("is_base") is False}
@@ -34,7 +34,7 @@ def test_r1_g1_the_schemas_declare_the_properties_that_clients_know_by_name(u1: 
 
 
 def test_r1_g1_well_known_properties_are_properties_in_every_dialect(u1: Person) -> None:
-    """r1-G1: set, shown, filtered, changed and removed like any other."""
+    """r1-G1: they can be set, shown, filtered, changed and removed like any other."""
     given = {
         **dict.fromkeys(TEXTS, "text"),
         "kernel_id": fresh(),
@@ -54,7 +54,7 @@ def test_r1_g1_well_known_properties_are_properties_in_every_dialect(u1: Person)
 
 
 def test_r1_g1_a_property_that_is_null_is_absent(u1: Person) -> None:
-    """r1-G1: as in v1."""
+    """r1-G1: v1 has the same rule."""
     image_id = u1.make(kernel_id=None, ramdisk_id=fresh())
     assert "kernel_id" not in u1.show(image_id)
     changed = u1.patch(image_id, op("add", "/kernel_id", None), op("replace", "/ramdisk_id", None))
@@ -84,7 +84,7 @@ def test_r1_g1_a_property_that_is_null_is_absent(u1: Person) -> None:
 def test_r1_g1_a_well_known_property_of_a_wrong_type_is_400(
     u1: Person, name: str, value: object, said: str
 ) -> None:
-    """r1-G1: when an image is created or changed."""
+    """r1-G1: this holds when an image is created and when it is changed."""
     image_id = u1.make()
     for answer in (u1.create(**{name: value}), u1.patch(image_id, op("add", f"/{name}", value))):
         assert (answer.status, answer.json["error"]["message"]) == (400, said)

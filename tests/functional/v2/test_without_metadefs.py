@@ -59,7 +59,7 @@ def test_switching_definitions_off_keeps_them(start_server: StartServer) -> None
     assert server.get(f"{path}/n").json == made.json
 
 
-def test_without_the_dialect_v2_the_others_work(start_server: StartServer) -> None:
+def test_without_the_dialect_v2_the_other_dialects_work(start_server: StartServer) -> None:
     server = start_server({"calotype.dialects": "v1"})
     image = server.upload(b"bytes")
     for path in ("/v2", "/v2/", "/v2/images", f"/v2/images/{image['id']}", "/v2.15/images", "/v2/metadefs"):

@@ -70,7 +70,7 @@ def model(text: str, size: int) -> range | None:
     first=st.none() | st.integers(0, 12),
     last=st.none() | st.integers(0, 12),
 )
-def test_any_range_is_the_same_bytes_as_slicing(served, size, first, last):
+def test_any_range_returns_the_same_bytes_as_slicing(served, size, first, last):
     if first is None and last is None:
         return
     app, paths = served
@@ -159,7 +159,9 @@ def test_errors_of_clients_are_4xx_and_errors_of_stores_5xx(kind):
         assert STATUS[kind] >= 500
 
 
-def test_an_unexpected_exception_is_500_logged_once_and_shows_nothing(bench, app, image, caplog, monkeypatch):
+def test_an_unexpected_exception_is_logged_once_and_its_500_shows_no_details(
+    bench, app, image, caplog, monkeypatch
+):
     def fail(*args, **kw):
         raise RuntimeError("password=hunter2")
 
@@ -188,7 +190,7 @@ def _call(app: TestApp, **environ: str) -> str:
 # ---------------------------------------------------------------- the access log
 
 
-def test_each_request_is_one_line_with_its_id_status_and_bytes(app, image, caplog):
+def test_each_request_is_logged_in_one_line_with_its_id_status_and_bytes(app, image, caplog):
     caplog.set_level(logging.INFO, "calotype.access")
     answer = app.get(f"/images/{image.id}")
     (line,) = [record.getMessage() for record in caplog.records if record.name == "calotype.access"]
@@ -205,7 +207,7 @@ def test_the_log_counts_no_bytes_for_a_head(app, image, caplog):
 
 
 @pytest.mark.parametrize("bad", ["\r", "\n", "\r\n", "\x1b[31m", '"', "\\", " ", "\x00", "\x7f", "\xc3\xa9"])
-def test_a_path_cannot_forge_a_line(app, caplog, bad):
+def test_a_path_cannot_forge_a_line_of_the_log(app, caplog, bad):
     caplog.set_level(logging.INFO, "calotype.access")
     _call(app, PATH_INFO=f"/images/a{bad}id=forged status=200")
     (line,) = [record.getMessage() for record in caplog.records if record.name == "calotype.access"]
@@ -217,7 +219,7 @@ def test_a_path_cannot_forge_a_line(app, caplog, bad):
     assert " " not in path
 
 
-def test_a_long_path_is_cut(app, caplog):
+def test_a_long_path_is_cut_in_the_log(app, caplog):
     caplog.set_level(logging.INFO, "calotype.access")
     _call(app, PATH_INFO="/" + "a" * 10_000)
 

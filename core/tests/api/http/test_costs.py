@@ -84,7 +84,7 @@ def asked(query: str) -> Request:
     ],
     ids=["in one parameter", "in another direction", "in many parameters"],
 )
-def test_a_sort_key_that_comes_again_is_the_first_one(query: str) -> None:
+def test_a_repeated_sort_key_is_ignored(query: str) -> None:
     """r1-D1: there are at most as many keys as fields."""
     sort = listing.read_listing(asked(query), 1000).sort
     assert sort == (SortKey("name"), SortKey("created_at"), SortKey("id"))
@@ -115,7 +115,7 @@ def test_the_number_of_filters_is_limited_in_v1() -> None:
 
 
 def test_the_number_of_values_of_a_filter_is_limited() -> None:
-    """r1-D1: for `in:`, in each field that supports it."""
+    """r1-D1: the limit applies to `in:` in each field that supports it."""
     allowed = ",".join(["v"] * FILTER_VALUES_MAX)
     for name in ("id", "name", "status", "disk_format", "container_format"):
         (_, condition) = listing.read_listing(asked(f"{name}=in:{allowed}"), 1000).conditions
@@ -144,8 +144,8 @@ def test_the_number_of_values_of_a_document_is_limited(item: bytes) -> None:
 @given(text=st.lists(st.sampled_from([",", "[{", '"', "\\", '\\"', "v", "\n"]), max_size=9).map("".join))
 @example(text='"\\",[{')
 @settings(max_examples=10)
-def test_commas_within_texts_do_not_count(text: str) -> None:
-    """r1-G2: a property can be a JSON document, with more commas than a document may have values."""
+def test_commas_within_strings_do_not_count_as_values(text: str) -> None:
+    """r1-G2: a property may contain a JSON document with more commas than the limit on values."""
     long = (text + ",") * (VALUES_MAX + 1)
     assert parse_document(json.dumps({"p": long, "q": [text]}).encode()) == {"p": long, "q": [text]}
     with pytest.raises(RequestTooLarge):
@@ -153,8 +153,8 @@ def test_commas_within_texts_do_not_count(text: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "\\", '\\"'])
-def test_a_text_that_does_not_end_is_read_once(end: str) -> None:
-    """r1-G2: counting outside texts takes no longer for a text without an end."""
+def test_an_unterminated_string_is_read_once(end: str) -> None:
+    """r1-G2: commas are counted in linear time even if a string has no closing quote."""
     body = b'"' + b'\\",' * 300_000 + end.encode()
     begun = time.process_time()
     with pytest.raises(InvalidRequest):
@@ -165,7 +165,7 @@ def test_a_text_that_does_not_end_is_read_once(end: str) -> None:
 @pytest.mark.parametrize(
     "number", ["1" * 31, "-" + "1" * 31, "1" * 5000, "1e400", "-1e400", "NaN", "Infinity"]
 )
-def test_an_absurd_number_is_refused_at_any_depth(number: str) -> None:
+def test_a_number_that_cannot_be_represented_is_refused_at_any_depth(number: str) -> None:
     for form in ("{}", "[{}]", '{{"a": [{{"b": {}}}]}}'):
         with pytest.raises(InvalidRequest, match="Malformed JSON"):
             parse_document(form.format(number).encode())
@@ -182,7 +182,7 @@ def test_a_document_can_be_nested_twenty_deep() -> None:
 
 
 def test_the_first_error_ends_the_validation() -> None:
-    """r1-D2: it is the same error each time."""
+    """r1-D2: the same document always gets the same error."""
     schemas = Schemas(SETTINGS)
     tags = Counted([1] * 100)
     for _ in range(2):
@@ -195,7 +195,7 @@ def test_the_first_error_ends_the_validation() -> None:
 
 @pytest.mark.parametrize("kind", ["tags", "stores"])
 @pytest.mark.parametrize("item", ["a", 1])
-def test_an_array_is_counted_before_its_items_are_looked_at(kind: str, item: object) -> None:
+def test_an_array_is_counted_before_its_items_are_checked(kind: str, item: object) -> None:
     """r1-D2"""
     schemas = Schemas(SETTINGS)
     items = Counted([item] * 129)
@@ -272,7 +272,7 @@ def test_a_page_has_the_documents_that_fit_but_at_least_one(sizes: list[int], ro
         assert sum(map(len, shown.texts)) + sizes[count] + 2 > room
 
 
-def test_a_page_that_is_full_reads_no_more() -> None:
+def test_a_full_page_reads_no_further_documents() -> None:
     """r1-D6"""
     read: list[int] = []
 

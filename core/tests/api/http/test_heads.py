@@ -157,7 +157,7 @@ def test_an_invalid_condition_never_breaks_a_request(text: str) -> None:
 
 
 def test_bytes_without_a_known_digest_match_no_tag() -> None:
-    """r1-B4: for example the bytes at an external location."""
+    """r1-B4: an image at an external location may have no digest."""
     nameless = Validators(None, EPOCH)
     for given_tag in ('"None"', '""', "None"):
         assert not nameless.allow_range(Request.blank("/", headers={"If-Range": given_tag}))

@@ -80,7 +80,7 @@ def test_a_value_that_is_not_utf_8_is_refused(value):
 @pytest.mark.parametrize(
     ("text", "value"), [("0", 0), ("007", 7), ("12", 12), ("9223372036854775807", 2**63 - 1)]
 )
-def test_ascii_digits_are_an_integer(text, value):
+def test_ascii_digits_are_parsed_as_an_integer(text, value):
     assert read_integer("size", text) == value
 
 
@@ -117,7 +117,7 @@ def test_a_negative_number_is_refused(text):
 
 
 @given(st.integers(0, 2**63 - 1))
-def test_every_number_of_a_column_is_read_back(number):
+def test_every_number_that_fits_a_column_is_read_back(number):
     assert read_integer("size", str(number)) == number
 
 
@@ -132,10 +132,10 @@ def test_any_text_is_an_integer_only_if_it_is_ascii_digits(text):
 
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "True", "TRUE", "on", "y", "yes", " Yes "])
-def test_a_word_for_true_is_true(text):
+def test_a_word_for_true_is_parsed_as_true(text):
     assert read_boolean(text) is True
 
 
 @pytest.mark.parametrize("text", ["", "0", "f", "false", "off", "no", "none", "2", "truee", "\uff11"])
-def test_every_other_word_is_false(text):
+def test_every_other_word_is_parsed_as_false(text):
     assert read_boolean(text) is False

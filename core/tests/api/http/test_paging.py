@@ -60,7 +60,7 @@ def test_a_position_is_read_back_unchanged(values: dict[str, Any]) -> None:
     )
 )
 def test_any_other_position_is_refused(text: str) -> None:
-    """r1-H7: it does not reach the database."""
+    """r1-H7: a refused position does not reach the database."""
     with pytest.raises(InvalidRequest, match="follow the `next` link"):
         read({"marker": new_id(), VALUES: text})
 
@@ -86,7 +86,7 @@ def test_a_value_that_does_not_fit_its_column_is_refused(field: str, value: Any)
 def test_paging_shows_each_remaining_image_once_despite_deletes(
     template: Path, data: st.DataObject, count: int, limit: int
 ) -> None:
-    """r1-H7: even if the marker itself was deleted."""
+    """r1-H7: this holds even if the marker itself was deleted."""
     keys = data.draw(st.lists(st.sampled_from(("name", "size", "status")), unique=True))
     sort = tuple(SortKey(key, data.draw(st.booleans())) for key in (*keys, "created_at", "id"))
     with make_bench(template) as bench:

@@ -67,7 +67,7 @@ def test_findings_of_an_interrupted_run_are_kept(bench: Bench) -> None:
     assert [one.kind for one in findings(bench)] == ["missing"]
 
 
-def test_findings_stay_open_where_a_run_could_not_look(bench: Bench) -> None:
+def test_findings_stay_open_if_a_run_could_not_check_their_copies(bench: Bench) -> None:
     key = key_of(bench, upload(bench))
     data = bench.store.shelf.blobs.pop(key)
     orphan = stray(bench)

@@ -67,7 +67,7 @@ def test_an_object_that_a_row_claimed_after_the_listing_is_not_removed(bench: Be
 
 
 def test_a_repair_that_would_empty_a_store_needs_the_operators_agreement(bench: Bench) -> None:
-    """r1-A4: a fresh database beside a full store."""
+    """r1-A4: the case is a fresh database beside a full store."""
     ids = [upload(bench) for _ in range(FEW + 1)]
     with bench.database.engine.begin() as connection:
         connection.execute(delete(LocationRow))
@@ -87,7 +87,7 @@ def test_a_repair_that_would_empty_a_store_needs_the_operators_agreement(bench: 
     assert bench.store.shelf.blobs == {}
 
 
-def test_parts_of_uploads_count_among_what_a_repair_removes(bench: Bench) -> None:
+def test_parts_of_uploads_count_towards_the_number_that_a_repair_removes(bench: Bench) -> None:
     """r1-A4: they also belong to another database if the database is the wrong one."""
     for number in range(FEW + 1):
         bench.store.shelf.attempts[number] = (new_key(new_id()), io.BytesIO())

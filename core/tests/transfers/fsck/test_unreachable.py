@@ -36,7 +36,7 @@ def test_images_are_still_checked_if_only_the_listing_fails(bench: Bench) -> Non
 
 
 def test_an_unavailable_store_is_unreachable_with_all_its_images(bench: Bench) -> None:
-    """r1-H8: it is asked about one image, not about thousands that each time out."""
+    """r1-H8: fsck asks the store about one image, and not about thousands that each time out."""
     keys = [key_of(bench, upload(bench)) for _ in range(3)]
     bench.store.is_away = True
 

@@ -74,7 +74,7 @@ def test_an_unavailable_place_is_not_considered_empty(database, options):
     assert place.state is PlaceState.UNKNOWN
 
 
-def test_two_processes_that_create_one_place_at_once_both_have_it(database, options):
+def test_two_processes_that_create_one_place_at_once_can_both_use_it(database, options):
     both = threading.Barrier(2, timeout=10)
 
     class Racing(MemoryStore):

@@ -12,7 +12,7 @@ from core.tests.transfers.places.opening import USES, open_place, put
 
 
 def test_a_place_of_another_database_is_foreign(database, stranger, options):
-    """r1-A4: a fresh database beside a full store."""
+    """r1-A4: the case is a fresh database beside a full store."""
     open_place(stranger, MemoryStore("a", options))[1].create()
     place = open_place(database, MemoryStore("a", options))[1]
 

@@ -8,7 +8,7 @@ from calotype.transfers.places import Places
 from core.tests.transfers.places.opening import catalog, open_place, put
 
 
-def test_an_own_place_may_be_repaired(database, options):
+def test_the_stores_own_place_may_be_repaired(database, options):
     places, place = open_place(database, MemoryStore("a", options))
     place.create()
 

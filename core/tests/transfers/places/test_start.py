@@ -19,7 +19,7 @@ from calotype.transfers.places import Places
 from core.tests.transfers.places.opening import Away, catalog, open_place, put
 
 
-def test_an_own_place_logs_nothing(database, options, caplog):
+def test_the_stores_own_place_logs_nothing(database, options, caplog):
     places, _ = open_place(database, MemoryStore("a", options), create=True)
     places.start(named=True)
     places.start(named=True)
@@ -93,7 +93,7 @@ def test_a_named_read_only_store_that_is_misconfigured_stops_the_start(database,
 
 @pytest.mark.parametrize(("named", "kind"), [(True, Away), (False, Wrong)])
 def test_an_unavailable_or_unnamed_store_does_not_stop_the_start(database, options, caplog, named, kind):
-    """r1-E2: nor does a driver from before Misconfigured, which raises Unavailable instead."""
+    """r1-E2: a driver from before Misconfigured raises Unavailable instead, and does not stop it either."""
     places = Places(database, catalog(kind("a", options)))
     places.start(named=named)
 
@@ -156,7 +156,7 @@ def test_an_unnamed_store_with_a_foreign_place_is_switched_off(database, strange
 
 
 def test_two_stores_with_one_empty_place_stop_the_start(database, options):
-    """r1-A2, at the very first start."""
+    """r1-A2: this applies to the very first start."""
     both = catalog(MemoryStore("a", options), MemoryStore("b", options), create=True)
     with pytest.raises(ConfigurationError, match="two stores cannot share one"):
         Places(database, both).start(named=True)

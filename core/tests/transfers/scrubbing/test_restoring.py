@@ -71,7 +71,7 @@ def test_a_restore_that_fails_is_retried(place: Place) -> None:
 
 
 def test_a_restore_that_a_sweep_took_over_is_retried(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """r1-H13: the pass broke off, and `scrub run` ended with a traceback."""
+    """r1-H13: the pass used to end early, and `scrub run` ended with a traceback."""
     image_id, sound = place.upload(twice=True), place.upload()
     place.damage(image_id)
     add = place.one.add
@@ -141,7 +141,7 @@ def test_a_copy_in_quarantine_is_not_a_source(place: Place) -> None:
     assert place.two.shelf.blobs == {}
 
 
-def test_an_image_whose_only_good_copy_is_unavailable_gets_an_error_that_may_pass(place: Place) -> None:
+def test_an_image_whose_only_good_copy_is_unavailable_gets_a_temporary_error(place: Place) -> None:
     image_id = place.upload(twice=True)
     place.damage(image_id)
     place.two.away = True

@@ -1,6 +1,6 @@
-"""What openstacksdk sees of Images v1: a JSON object. Arguments: endpoint, token (may be empty), file.
+"""Print what openstacksdk reads from Images v1, as JSON. Arguments: endpoint, token (may be empty), file.
 
-Where variables name a Keystone, the token comes from there.
+If environment variables name a Keystone, the token comes from it.
 """
 
 from __future__ import annotations
