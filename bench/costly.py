@@ -183,9 +183,9 @@ def _definitions(targets: Targets) -> Iterator[Attack]:
     required = {"p": {**one, "required": [f"{number}" for number in range(90_000)]}}
     yield namespace("90,000 required properties", properties=required)
     required = {"p": {**one, "required": [{}, "a", []] * 10_000}}
-    yield namespace("30,000 required things of no order", properties=required)
+    yield namespace("30,000 required entries of mixed types", properties=required)
     required = {"p": {**one, "required": [{}, "a", []] * 333}}
-    yield namespace("999 required things of no order", properties=required)
+    yield namespace("999 required entries of mixed types", properties=required)
     yield namespace("an enumeration of 90,000", properties={"p": {**one, "enum": ["a"] * 90_000}})
     yield namespace("an enumeration of 49,000", properties={"p": {**one, "enum": ["a"] * 49_000}})
     path = f"{path}/{targets.namespace}/objects"
@@ -194,7 +194,7 @@ def _definitions(targets: Targets) -> Iterator[Attack]:
         "properties": {f"p{number}": {**one, "title": "t" * 900} for number in range(1000)},
     }
     yield _post("metadefs: an object of 1 MB", path, full)
-    yield _post("metadefs: one more into a full namespace", path, {"name": "more"})
+    yield _post("metadefs: one more object for a full namespace", path, {"name": "more"})
 
 
 def _lists() -> Iterator[Attack]:

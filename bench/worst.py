@@ -29,7 +29,7 @@ from tests.support.database import MAKERS
 from tests.support.results import RESULTS, write_page
 
 #: The text above the table of the page.
-NOTE = "What is measured is described in [Performance](../performance.md#the-costliest-requests)."
+NOTE = "[Performance](../performance.md#the-costliest-requests) describes the measurements."
 #: The limit for a request of up to 1 MiB in milliseconds, except for lists.
 GOAL = 100
 _ROUNDS = 3

@@ -33,7 +33,7 @@ def write_page(page: Path, title: str, command: str, *parts: str) -> None:
         "versions": versions(),
     }
     table = ["| | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows.items())]
-    note = f"`{command}` writes this page; what is changed here by hand is lost."
+    note = f"`{command}` writes this page; the next run overwrites manual changes."
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n\n".join([f"# {title}", note, "\n".join(table), *parts]).rstrip() + "\n")
 

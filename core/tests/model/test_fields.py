@@ -174,7 +174,7 @@ def test_a_property_value_is_counted_in_bytes():
 
 def test_the_number_of_properties_is_limited():
     check_properties({"a": "1", "b": "2"}, SETTINGS)
-    with pytest.raises(RequestTooLarge, match="3 of at most 2"):
+    with pytest.raises(RequestTooLarge, match="3; at most 2 are allowed"):
         check_properties({"a": "1", "b": "2", "c": "3"}, SETTINGS)
 
 

@@ -243,4 +243,4 @@ class RequestBody(io.RawIOBase):
         while line := self._wire.readline(allowed):
             allowed -= len(line) + 2
             if allowed < 0 or not HEADER_LINE.fullmatch(line):
-                raise MalformedBody("a trailer is malformed")
+                raise MalformedBody("a trailer is malformed, or the trailers are too long")

@@ -83,7 +83,7 @@ class Channel(HTTPChannel):
         return request.caller
 
     def set_caller(self, name: str) -> None:
-        """Attribute later requests with the running request's token to the named caller."""
+        """From now on, count requests that have the running request's token as this caller's."""
         self.server.task_dispatcher.callers.learn(self.requests[0].token, name)
 
     def service(self) -> None:

@@ -32,7 +32,7 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
     _offset = 0
 
     def prepare(self, size: int | None = None) -> int:
-        """Return how many bytes will be sent: `size` from the file's position, or all to its end.
+        """Return how many bytes will be sent: `size`, or all up to the file's end, from its position.
 
         Raises:
             OSError: the file has fewer than `size` bytes, so that the client would get a truncated response.

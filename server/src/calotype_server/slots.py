@@ -57,7 +57,7 @@ class Slots:
         waiting = [one for one in self._waiting if self._has_room(one)]
         if not waiting:
             return None
-        chosen = min(waiting, key=self._taken.__getitem__)  # among equals, the first one has waited longest
+        chosen = min(waiting, key=self._taken.__getitem__)  # of several minima, the first has waited longest
         self.take(chosen)
         return self._next(chosen)
 

@@ -141,7 +141,7 @@ class Turns:
             account.served = now
             if account.waiting:
                 self._waiting[caller] = (
-                    account  # to the end, after callers who may have used as little processor time
+                    account  # at the end: of callers with equal processor time, the first is chosen
                 )
         run = self._running[threading.get_ident()] = _Run(account, now, not task.requests[0].reads_body)
         account.running.append(run)

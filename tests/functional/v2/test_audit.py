@@ -185,7 +185,7 @@ def test_an_administrator_undeletes_an_image_and_both_ways_are_recorded(start_pe
     refused = adm.ask("POST", undelete.format(image_id))
     assert (refused.status, refused.json["error"]["message"]) == (
         409,
-        f"Image {image_id} is active: it is not deleted.",
+        f"Image {image_id} is not deleted; its status is active.",
     )
     for one in (image_id, queued):
         assert u1.delete(f"/images/{one}").status == 204

@@ -122,7 +122,7 @@ def _create(catalog: Catalog, places: Places, name: str) -> None:
 
 def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, asking: bool) -> None:
     if name not in places:
-        raise Refusal(f"store '{name}': it takes no uploads, so its place has no marker")
+        raise Refusal(f"store '{name}': cannot be claimed: it takes no uploads, and needs no marker")
     place = places[name]
     place.look()
     _check_owner(catalog, places, place, owner)

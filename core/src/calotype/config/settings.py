@@ -279,7 +279,7 @@ class Settings(BaseModel):
         True, description="Compute MD5 (`checksum`, ETag) beside SHA-256, because today's clients compare it."
     )
 
-    # Not settings: `calotype.config.section` adds these.
+    # These are not settings: `calotype.config.section` fills them.
     data_dir: Path | None = Field(
         None, exclude=True, description="The ini file's variable data_dir: the directory for files."
     )

@@ -108,7 +108,7 @@ class JobsUnit(UnitPart):
         return job_id
 
     def has_open_job(self, image_id: str) -> bool:
-        """Return whether a job of the image has not ended yet."""
+        """Return whether the image has an unfinished job."""
         mine = select(_JOBS.c.id).where(_JOBS.c.image_id == image_id, _JOBS.c.status.in_(_OPEN))
         return self.connection.execute(mine.limit(1)).first() is not None
 

@@ -80,7 +80,7 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar = {datetime.datetime: UTCDateTime()}
     if TYPE_CHECKING:
-        # SQLAlchemy declares it as FromClause, because a class may map a query; ours map tables.
+        # SQLAlchemy declares a FromClause, because a class may map a query. These classes map tables.
         __table__: ClassVar[Table]
 
 

@@ -52,7 +52,7 @@ class Upkeep:
             if store.scrub
             and only in (None, store.name)
             and (rate := store.scrub_rate or settings.scrub_rate)
-            and Capability.WRITE in store.driver.capabilities  # the bytes in other stores belong to others
+            and Capability.WRITE in store.driver.capabilities  # others hold bytes of somebody else
         ]
 
     @retry_on_conflict

@@ -218,7 +218,7 @@ def _check_number_of_properties(properties: Mapping[str, str], settings: Setting
     if len(properties) > settings.max_properties:
         raise RequestTooLarge(
             f"The limit has been exceeded on the number of allowed image properties: "
-            f"{len(properties)} of at most {settings.max_properties}."
+            f"{len(properties)}; at most {settings.max_properties} are allowed."
         )
 
 

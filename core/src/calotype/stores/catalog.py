@@ -88,7 +88,7 @@ def build_catalog(
     options: AllOptions,
     algorithms: tuple[str, ...],
 ) -> Catalog:
-    """Build the stores that the settings name, or every complete one if they name none.
+    """Build the stores that the settings name; if they name none, all whose required options are set.
 
     Args:
         names: the value of `calotype.stores`; None if unset.

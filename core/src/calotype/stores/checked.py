@@ -301,7 +301,7 @@ class CheckedStore:
 
     @staticmethod
     def _without_marker(listed: Iterator[Blob], marker: str | None) -> Iterator[Blob]:
-        """Leave out the marker, even if an older version of the driver located it differently."""
+        """Filter out the marker, even if an older version of the driver gave it another location."""
         return (blob for blob in listed if blob.location != marker and MARKER_KEY not in blob.location)
 
     def create(self) -> None:

@@ -27,9 +27,9 @@ LOCATION_MAX = 1024
 class Expectations:
     """The requirements on an upload. A field that is None requires nothing.
 
-    `length` is the transport's length, and a hint for the driver. `size` is the size that the client
-    declared, `limit` the maximum number of bytes, and `digests` maps an algorithm to the hex digest that
-    the client declared.
+    `length` is the length that the transport announces; the driver gets it as a hint. `size` is the size
+    that the client declared, `limit` the maximum number of bytes, and `digests` maps an algorithm to the hex
+    digest that the client declared.
     """
 
     length: int | None = None

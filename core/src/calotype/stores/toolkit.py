@@ -71,7 +71,8 @@ class ResumingReader(abc.ABC):
         self.store = store
         self.position = position
         self.end = end
-        #: How often to open the blob again. A subclass sets 0 if it cannot notice another object.
+        #: Maximum number of further attempts to open the blob. A subclass sets 0 if it cannot notice
+        #: another object.
         self.retries = retries
         self._failures = 0
         self._block = READ

@@ -56,7 +56,7 @@ class JobSpec:
 
 
 def add_job(unit: Unit, kind: JobKind, image: Image, spec: JobSpec, caller: Caller) -> str:
-    """Record a job for the caller, which any process may take, and return its id."""
+    """Record a job on behalf of the caller, and return its id. Any process may take the job."""
     detail = f"stores {', '.join(spec.stores)}"
     unit.audit(VERBS[kind], image.id, caller.actor, detail, Outcome.ACCEPTED)
     return unit.add_job(kind, image, spec.to_json(), caller.actor)

@@ -18,7 +18,7 @@ _MOST = 60.0
 _SCATTER = 0.25
 #: The longest pause in seconds. If a job's next try is later, the clock that wrote it was wrong.
 LONGEST = _MOST * (1 + _SCATTER)
-#: The longest wait for an external source, in seconds: it is not ours, and may be gone for good.
+#: The longest wait for an external source, in seconds. It belongs to somebody else, and may be gone for good.
 SOURCE_PATIENCE = 60.0
 
 
@@ -26,7 +26,7 @@ def outage(error: BaseException) -> Unavailable | None:
     """Return the error of the unavailable store if that made a job fail, otherwise None."""
     if isinstance(error, Unavailable):
         return error
-    # The target's driver sees a broken source, which may be another store of ours.
+    # The target's driver sees a broken source, which may be another of the configured stores.
     if isinstance(error, SourceBroken) and isinstance(error.__cause__, Unavailable):
         return error.__cause__
     return None

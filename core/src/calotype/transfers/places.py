@@ -213,7 +213,7 @@ class Places:
     """The places of all writable stores of a catalog; each place becomes the gate of its store."""
 
     def __init__(self, database: Database, stores: Catalog, ini: str = "INI"):
-        """`ini` is the ini file with its variables, for the commands that messages name."""
+        """`ini` is the ini file and the variables of the command line, for the commands in messages."""
         self.database = database
         self.ini = ini
         self.marking = threading.Lock()

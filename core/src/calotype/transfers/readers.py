@@ -54,7 +54,7 @@ class _Wrapper:
 
 
 class Announced(_Wrapper):
-    """A source made of a reader and the announced number of its bytes."""
+    """A source that reads from a reader, and has its announced length in bytes, None if unknown."""
 
     def __init__(self, reader: Reader, length: int | None = None):
         super().__init__(reader)

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Removal:
-    """Marks blobs for removal, and removes them. All threads share an instance."""
+    """The two steps of a removal: marking blobs, and removing them. All threads share an instance."""
 
     def __init__(self, database: Database, stores: Catalog, limits: Limits, leases: Leases):
         """`limits` are the quotas of projects, for counting the bytes of marked blobs."""

@@ -49,7 +49,7 @@ class ObjectReader(ResumingReader):
         answer = self._get()
         if not self._is_whole and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
             answer["Body"].close()
-            raise Unavailable(self.store, "it answers a range with the whole object")
+            raise Unavailable(self.store, "it answers a range request with the whole object")
         self._first = answer
         self.end = self.position + answer["ContentLength"]
         return answer["Body"]

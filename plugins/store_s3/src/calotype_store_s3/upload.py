@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 TOKEN = "calotype-upload"  # noqa: S105  (a name, not a secret)
 #: Error codes of a conditional write if the object may exist.
 TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchUpload"}
-#: How often an abort is tried, and the error codes that show that the upload is gone.
+#: Maximum number of attempts to abort an upload, and the error codes that show that the upload is gone.
 ABORTS = 4
 GONE = {"NoSuchUpload", "NoSuchKey", "404"}
 

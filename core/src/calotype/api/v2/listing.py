@@ -131,7 +131,9 @@ def _items(name: str, text: str) -> list[str]:
         if text[position] != ",":
             break
         position += 1
-    raise InvalidRequest("Invalid filter: its quotes are not balanced, or not around a whole item.")
+    raise InvalidRequest(
+        f"Invalid filter {name}: a quote is not closed, or the quotes do not enclose a whole item."
+    )
 
 
 def _moment_condition(name: str, text: str) -> Condition:

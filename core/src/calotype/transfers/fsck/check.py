@@ -202,7 +202,7 @@ class Check:
         )
 
     def _remove(self, fault: FindingKind, locations: list[str]) -> Iterator[Step]:
-        """Remove a batch of objects, except those that have got a row since they were listed."""
+        """Remove the objects of a batch that still have no row, and yield a step for each of them."""
         unowned = self._without_row(fault, locations)
         for location in locations:
             if location not in unowned:

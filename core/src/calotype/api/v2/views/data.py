@@ -82,7 +82,7 @@ def undelete(context: TombstoneActions, request: Request) -> Response:
 @bodiless_view(context=Actions, name="undelete", method="POST", permission=policy.OPERATE)
 def refuse_to_undelete(context: Actions, request: Request) -> Response:
     """POST .../actions/undelete of an image that is not deleted: answer 409."""
-    raise Conflict(f"Image {context.image.id} is {context.image.status}: it is not deleted.")
+    raise Conflict(f"Image {context.image.id} is not deleted; its status is {context.image.status}.")
 
 
 def declared_size(request: Request) -> int | None:
