@@ -157,6 +157,12 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     for sentence in (*find_exposed(settings, service.stores), *warnings):
         log.warning("%s", sentence)
     _warn_of_no_filter(settings)
+    if settings.identity == "none":
+        log.info(
+            "%scalotype.identity is none, so every caller is an administrator; set it to tokens or keystone "
+            "to ask callers for tokens",
+            located(settings.ini_file, "calotype.identity"),
+        )
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
     heartbeat = Heartbeat(service.database)
     return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
