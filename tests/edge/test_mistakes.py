@@ -248,7 +248,19 @@ AT_START = {
         variables=("http_port={free}",),
     ),
     # Stores
-    "a name in the list of stores": app("calotype.stores", "flie", "line 13: ", "did you mean flie?"),
+    "a name in the list of stores": app(
+        "calotype.stores",
+        "flie",
+        "line 13: store 'flie': calotype.stores names it, but",
+        "did you mean file?",
+    ),
+    "a separator in the list of stores": app(
+        "calotype.stores", "file; http", "line 13: store 'file;'", "are separated by blanks or commas"
+    ),
+    "a name of a store in a key": Mistake(
+        ("line 14: store 'fil': it has options but is not named in calotype.stores (did you mean file?)",),
+        {"calotype.stores": "file", "store.fil.create": "true"},
+    ),
     "a default store": Mistake(
         ("line ", "calotype.default_store names it", "did you mean file?"), {"calotype.default_store": "fiel"}
     ),
