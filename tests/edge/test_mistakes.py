@@ -199,6 +199,15 @@ AT_START = {
     "a field of a format": replaced(
         "%(asctime)s", "%(asctme)s", "line ", "a log record has no field 'asctme' (did you mean asctime?)"
     ),
+    "arguments of a handler": replaced(
+        "args = (sys.stderr,)", "args = sys.stderr", "line ", "[handler_console] args: must be in parentheses"
+    ),
+    "a stream of a handler": replaced(
+        "args = (sys.stderr,)", "args = (sys.stder,)", "line ", "[handler_console] args: ", "mean stderr?"
+    ),
+    "a parenthesis of a handler": replaced(
+        "args = (sys.stderr,)", "args = (sys.stderr,", "line ", "not a valid Python expression: '(' was never"
+    ),
     "a file of a log": replaced(
         "class = StreamHandler\nargs = (sys.stderr,)",
         "class = FileHandler\nargs = ('/nowhere/x.log',)",
@@ -323,6 +332,10 @@ AT_START = {
         ("u:***@127.0.0.1:1/x",), {"sqlalchemy.url": "postgresql+psycopg://u:hunter2@127.0.0.1:1/x"}
     ),
     "a damaged file of tokens": Mistake(("{home}/tokens.json", "is damaged"), TOKENS, before=damage_tokens),
+    "a relative file of tokens": Mistake(
+        ("test.ini, line ", "calotype.tokens_file: tokens.json is relative"),
+        {**TOKENS, "calotype.tokens_file": "tokens.json"},
+    ),
     "a directory for the file of tokens": Mistake(
         ("/proc", "cannot be read", "Is a directory"), {**TOKENS, "calotype.tokens_file": "/proc"}
     ),

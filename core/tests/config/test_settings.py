@@ -238,6 +238,11 @@ def test_a_missing_variable_is_reported_in_one_sentence_with_key_and_variable(wh
         ("/x/${data", "a ${ in its value has no closing }: add it, or write $${ for a plain ${"),
         ("${env:}", "'${env:}' names no environment variable: write one after the colon"),
         ("${file:}", "'${file:}' names no file: write one after the colon"),
+        (
+            "${file:database_url}",
+            "'${file:database_url}' names a relative path, which depends on the directory in which a command "
+            "is started: write an absolute path, such as ${file:/etc/calotype/database_url}",
+        ),
         ("${file:/proc}", "'${file:/proc}' needs the file /proc, which cannot be read (Is a directory): "),
         ("${file:/nowhere/x}", "'${file:/nowhere/x}' needs the file /nowhere/x, which does not exist: "),
         (

@@ -110,7 +110,8 @@ def refused(ini: str, failure: str) -> Iterator[None]:
             "%(NAME)s stands for a variable of [DEFAULT], and %% for %"
         ) from None
     except OSError as error:
-        raise SettingsError(f"{ini}: {failure}: {error.filename}: {error.strerror}") from error
+        reason = f"{error.filename}: {error.strerror}" if error.filename else one_line(error)
+        raise SettingsError(f"{ini}: {failure}: {reason}") from error
     except Exception as error:
         raise SettingsError(_explain(ini, error) or _in_its_words(ini, failure, error)) from error
 
