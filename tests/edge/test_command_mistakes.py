@@ -22,12 +22,33 @@ from tests.support.forked import run_manage
 from tests.support.server import INI, write_ini
 
 NO_STORE = "there is no store 'fiel' (did you mean file?); use one of: file, http"
+SECRET_URL = "database_url=postgresql+psycopg://u:hunter2@h/x"
+NO_ID = "calotype-manage: ID is missing before the variables: write ID after the ini file"
 COMMANDS = {
     "no file": (["stores", "nosuch.ini"], 2, "calotype-manage: nosuch.ini: there is no such ini file"),
     "a directory": (["stores", "DIRECTORY"], 2, ": this is a directory: name the ini file in it"),
     "a broken file": (["stores", "BROKEN"], 1, "line 1"),
     "a variable": (["stores", "INI", "data_dri=/x"], 2, "did you mean data_dir?"),
     "no variable": (["stores", "INI", "quickly"], 2, "calotype-manage: 'quickly' is not a variable"),
+    "a URL for a variable": (
+        ["stores", "INI", SECRET_URL.partition("=")[2]],
+        2,
+        "'postgresql+psycopg://***@h/x' is not a variable",
+    ),
+    "a URL with a query for a variable": (
+        ["stores", "INI", f"{SECRET_URL.partition('=')[2]}?x=y"],
+        2,
+        "has no variable postgresql+psycopg://***@h/x?x",
+    ),
+    "no ini file": (["stores", SECRET_URL], 2, "//***@h/x: there is no such ini file"),
+    "no image to undelete": (["images", "undelete", "INI", SECRET_URL], 2, NO_ID),
+    "no image to recheck": (["images", "unquarantine", "INI", SECRET_URL], 2, NO_ID),
+    "no token to revoke": (["token", "revoke", "INI", SECRET_URL], 2, NO_ID),
+    "no store to resume": (
+        ["scrub", "resume", "INI", SECRET_URL],
+        2,
+        "calotype-manage: STORE is missing before the variables: write STORE after the ini file",
+    ),
     "a role": (
         ["token", "add", "INI", "HOME", "--user", "u", "--role", "memebr"],
         2,
@@ -142,6 +163,7 @@ def test_a_mistake_ends_a_command_with_a_sentence(name: str, template: Path, tmp
     assert done.returncode == status, done.stderr
     assert wanted in done.stderr
     assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
     if "NEW" in words:
         assert f"calotype-manage db upgrade {INI} data_dir={tmp_path}/new" in done.stderr
 

@@ -90,6 +90,7 @@ AT_START = {
     "a size below the least": app("calotype.list_bytes", "0", "must be at least 1, not '0'"),
     "a choice": app("calotype.identity", "tokns", "'none', 'tokens' or 'keystone'", "'tokns'"),
     "a key": app("calotype.defualt_store", "file", "line ", "did you mean calotype.default_store?"),
+    "a key's first part": app("calotpe.identity", "tokens", "line ", "did you mean calotype.identity?"),
     "a missing variable": app(
         "calotype.public_endpoint", "${data_dri}", "${data_dri}", "did you mean data_dir?"
     ),
@@ -163,7 +164,14 @@ AT_START = {
     "no egg": replaced(
         "use = egg:calotype-core\n", "use = calotype-core\n", "line ", "write egg:calotype-core"
     ),
-    "no use": replaced("use = egg:calotype-core\n", "", "[app:main] has no use: write use = egg:"),
+    "no use": replaced(
+        "use = egg:calotype-core\n", "", "[app:main] has no use: write use = egg:calotype-core"
+    ),
+    "no use of a server": replaced(
+        "use = egg:calotype-server#main\n",
+        "",
+        "[server:main] has no use: write use = egg:calotype-server#main",
+    ),
     "a filter that is not there": Mistake(
         ("there is no section [filter:authtokn] (did you mean filter:authtoken?)",),
         text=lambda text: (
@@ -191,6 +199,15 @@ AT_START = {
     "a field of a format": replaced(
         "%(asctime)s", "%(asctme)s", "line ", "a log record has no field 'asctme' (did you mean asctime?)"
     ),
+    "arguments of a handler": replaced(
+        "args = (sys.stderr,)", "args = sys.stderr", "line ", "[handler_console] args: must be in parentheses"
+    ),
+    "a stream of a handler": replaced(
+        "args = (sys.stderr,)", "args = (sys.stder,)", "line ", "[handler_console] args: ", "mean stderr?"
+    ),
+    "a parenthesis of a handler": replaced(
+        "args = (sys.stderr,)", "args = (sys.stderr,", "line ", "not a valid Python expression: '(' was never"
+    ),
     "a file of a log": replaced(
         "class = StreamHandler\nargs = (sys.stderr,)",
         "class = FileHandler\nargs = ('/nowhere/x.log',)",
@@ -202,6 +219,9 @@ AT_START = {
         "calotype.migrate=false", "calotype.migrate", "it is a setting", status=2
     ),
     "no variable": variable("quickly", "'quickly'", "NAME=VALUE", status=2),
+    "a URL for a variable": variable(
+        "postgresql+psycopg://u:hunter2@h/x", "'postgresql+psycopg://***@h/x' is not a variable", status=2
+    ),
     # The server
     "a port": variable(
         "http_port=99999", "line ", "listen", "number from 1 to 65535", "'99999'", "http_port=99999"
@@ -237,7 +257,19 @@ AT_START = {
         variables=("http_port={free}",),
     ),
     # Stores
-    "a name in the list of stores": app("calotype.stores", "flie", "line 13: ", "did you mean flie?"),
+    "a name in the list of stores": app(
+        "calotype.stores",
+        "flie",
+        "line 13: store 'flie': calotype.stores names it, but",
+        "did you mean file?",
+    ),
+    "a separator in the list of stores": app(
+        "calotype.stores", "file; http", "line 13: store 'file;'", "are separated by blanks or commas"
+    ),
+    "a name of a store in a key": Mistake(
+        ("line 14: store 'fil': it has options but is not named in calotype.stores (did you mean file?)",),
+        {"calotype.stores": "file", "store.fil.create": "true"},
+    ),
     "a default store": Mistake(
         ("line ", "calotype.default_store names it", "did you mean file?"), {"calotype.default_store": "fiel"}
     ),
@@ -300,6 +332,10 @@ AT_START = {
         ("u:***@127.0.0.1:1/x",), {"sqlalchemy.url": "postgresql+psycopg://u:hunter2@127.0.0.1:1/x"}
     ),
     "a damaged file of tokens": Mistake(("{home}/tokens.json", "is damaged"), TOKENS, before=damage_tokens),
+    "a relative file of tokens": Mistake(
+        ("test.ini, line ", "calotype.tokens_file: tokens.json is relative"),
+        {**TOKENS, "calotype.tokens_file": "tokens.json"},
+    ),
     "a directory for the file of tokens": Mistake(
         ("/proc", "cannot be read", "Is a directory"), {**TOKENS, "calotype.tokens_file": "/proc"}
     ),
@@ -434,6 +470,19 @@ def test_settings_with_surprising_effects_are_logged(name: str, start_server: St
 
 def test_the_ini_file_that_ships_starts_without_a_warning(start_server: StartServer) -> None:
     assert "WARNING" not in start_server().log
+
+
+@pytest.mark.parametrize(
+    ("app_keys", "place"),
+    [({}, r"test.ini: "), ({"calotype.identity": "none"}, r"test.ini, line \d+: ")],
+    ids=["unset", "none"],
+)
+def test_a_start_without_identity_logs_that_every_caller_is_an_administrator(
+    app_keys: dict[str, str], place: str, start_server: StartServer
+) -> None:
+    server = start_server(app_keys, {"threads": "4"})
+    said = rf"INFO calotype.app \S*{place}calotype.identity is none, so every caller is an administrator"
+    assert len(re.findall(said, server.log)) == 1, server.log
 
 
 def test_an_unreachable_store_is_reported_and_the_other_stores_are_served(start_server: StartServer) -> None:

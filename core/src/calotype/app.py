@@ -157,6 +157,12 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
     for sentence in (*find_exposed(settings, service.stores), *warnings):
         log.warning("%s", sentence)
     _warn_of_no_filter(settings)
+    if settings.identity == "none":
+        log.info(
+            "%scalotype.identity is none, so every caller is an administrator; set it to tokens or keystone "
+            "to ask callers for tokens",
+            located(settings.ini_file, "calotype.identity"),
+        )
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
     heartbeat = Heartbeat(service.database)
     return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
@@ -313,9 +319,8 @@ def open_stores(settings: Settings) -> Catalog:
 
 def _keys_of(error: ConfigurationError, settings: Settings) -> Sequence[str]:
     """Return the ini keys that an error may be about, the most likely one first."""
-    if settings.stores is not None and error.store not in settings.stores:
-        # The mistake is probably in the list of stores, and not in the options of a store that is not in it.
-        is_default = error.store == settings.default_store and error.store not in settings.store_options
-        return ["calotype.default_store" if is_default else "calotype.stores"]
     options = f"store.{error.store}."
-    return [f"{options}{error.option}", options, "calotype.stores"]
+    keys = [f"{options}{error.option}", options]
+    # The default store is also checked when the list of stores is complete.
+    is_default = error.store == settings.default_store and error.store not in (settings.stores or ())
+    return [*keys, "calotype.default_store"] if is_default else [*keys, "calotype.stores"]

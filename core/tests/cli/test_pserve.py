@@ -104,3 +104,12 @@ def test_valid_logging_sections_are_accepted(text: str, tmp_path: Path) -> None:
     ini = tmp_path / "test.ini"
     ini.write_text(text)
     LoggingSections(str(ini), {}).check()
+
+
+@pytest.mark.parametrize("before", ["database_url=", ""], ids=["a variable", "a URL"])
+def test_a_password_in_place_of_the_ini_file_is_not_shown(
+    before: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pserve", f"{before}postgresql+psycopg://u:hunter2@h/x"]) == 2
+    said = f"calotype: {before}postgresql+psycopg://***@h/x: there is no such ini file: name one that exists"
+    assert capsys.readouterr().err.startswith(said)

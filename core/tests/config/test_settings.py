@@ -115,6 +115,12 @@ def test_all_invalid_values_are_reported_at_once():
         ("calotype.defualt_store", "calotype.default_store"),
         ("calotype.image_size_capp", "calotype.image_size_cap"),
         ("sqlalchemy.uri", "sqlalchemy.url"),
+        ("calotpe.identity", "calotype.identity"),
+        ("calotpe.identiti", "calotype.identity"),
+        ("sqlalchmy.pool_size", "sqlalchemy.pool_size"),
+        ("stroe.file.create", "store.file.create"),
+        ("stores.file.create", "store.file.create"),
+        ("extensions.metadefs.enabled", "extension.metadefs.enabled"),
     ],
 )
 def test_an_unknown_key_is_an_error_with_a_hint(key, hint):
@@ -124,7 +130,9 @@ def test_an_unknown_key_is_an_error_with_a_hint(key, hint):
     assert str(caught.value) == f"unknown setting {key} (did you mean {hint}?)"
 
 
-@pytest.mark.parametrize("key", ["qqqqqq", "store.fast", "store.path", "calotype.zzzzzzzzzzzzzz", "default"])
+@pytest.mark.parametrize(
+    "key", ["qqqqqq", "store.fast", "store.path", "calotype.zzzzzzzzzzzzzz", "default", "foo.bar"]
+)
 def test_an_unknown_key_without_a_similar_one_is_an_error_too(key):
     with pytest.raises(SettingsError, match=f"unknown setting {key}"):
         read_settings({}, {**DATABASE, key: "x"})
@@ -135,8 +143,16 @@ def test_the_field_that_gathers_store_options_cannot_be_set_by_a_key():
         read(calotype__store_options="x")
 
 
-def test_keys_of_other_libraries_are_accepted():
-    assert read(pyramid__includes="pyramid_tm", debugtoolbar__hosts="*").stores is None
+def test_keys_of_pyramid_are_accepted():
+    assert read(pyramid__includes="pyramid_tm").stores is None
+
+
+def test_keys_of_the_default_section_are_no_unknown_settings(tmp_path):
+    """PasteDeploy gives them to every section as variables."""
+    ini = tmp_path / "test.ini"
+    ini.write_text(INI.read_text().replace("[DEFAULT]\n", "[DEFAULT]\nany = 1\nany.thing = 2\n"))
+    context = appconfig(f"config:{ini}", name="main", global_conf={"data_dir": "/srv/ct"})
+    assert read_settings(context.global_conf, context.local_conf).default_store == "file"
 
 
 def test_store_keys_are_gathered_by_store_and_keep_their_dots():
@@ -222,6 +238,11 @@ def test_a_missing_variable_is_reported_in_one_sentence_with_key_and_variable(wh
         ("/x/${data", "a ${ in its value has no closing }: add it, or write $${ for a plain ${"),
         ("${env:}", "'${env:}' names no environment variable: write one after the colon"),
         ("${file:}", "'${file:}' names no file: write one after the colon"),
+        (
+            "${file:database_url}",
+            "'${file:database_url}' names a relative path, which depends on the directory in which a command "
+            "is started: write an absolute path, such as ${file:/etc/calotype/database_url}",
+        ),
         ("${file:/proc}", "'${file:/proc}' needs the file /proc, which cannot be read (Is a directory): "),
         ("${file:/nowhere/x}", "'${file:/nowhere/x}' needs the file /nowhere/x, which does not exist: "),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from calotype.cli.ini import Refusal, ready_service, takes_settings
+from calotype.cli.ini import Refusal, ready_service, takes_settings, takes_word
 from calotype.cli.operator import operator
 from calotype.config.settings import Settings
 from calotype.database.errors import StatusConflict
@@ -17,7 +17,7 @@ def images() -> None:
 
 
 @images.command()
-@takes_settings(click.argument("image_id", metavar="ID"))
+@takes_settings(takes_word("image_id", "ID"))
 def undelete(settings: Settings, image_id: str) -> None:
     """Restore a deleted image within its grace period (calotype.delete_grace)."""
     with ready_service(settings) as service:
@@ -29,7 +29,7 @@ def undelete(settings: Settings, image_id: str) -> None:
 
 
 @images.command()
-@takes_settings(click.argument("image_id", metavar="ID"))
+@takes_settings(takes_word("image_id", "ID"))
 def unquarantine(settings: Settings, image_id: str) -> None:
     """Read all copies of an image now, and put the good ones back into service.
 

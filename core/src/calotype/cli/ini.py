@@ -65,6 +65,11 @@ def load_settings(ini: str, variables: dict[str, str]) -> Settings:
     return read_settings(section.global_conf, section)
 
 
+def takes_word(name: str, metavar: str) -> Decorator:
+    """Return a decorator that adds a required argument between INI and VARIABLES, for `takes_settings`."""
+    return click.argument(name, metavar=metavar, callback=_refuse_variable)
+
+
 @contextlib.contextmanager
 def ready_database(settings: Settings) -> Iterator[Database]:
     """Open the database, which must exist and have this version's schema.
@@ -132,6 +137,14 @@ def _application(loader: Any) -> str | None:
 
 def _pairs(variables: dict[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in variables.items()]
+
+
+def _refuse_variable(context: click.Context, parameter: click.Parameter, word: str) -> str:
+    """Refuse a variable in place of another argument. It may contain a password, so it is not shown."""
+    if "=" in word or "://" in word:
+        metavar = parameter.make_metavar(context)
+        raise Mistyped(f"{metavar} is missing before the variables: write {metavar} after the ini file")
+    return word
 
 
 def _read_variables(

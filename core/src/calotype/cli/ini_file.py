@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
-from calotype.config.messages import did_you_mean, located, one_line, without_password
+from calotype.config.messages import did_you_mean, located, one_line, quoted, without_password
 from calotype.config.private_files import refused_access
 
 #: A reference to a variable: ${name} in our syntax, %(name)s in configparser's.
@@ -26,6 +26,8 @@ _NO_SCHEME = re.compile(r"URI (?:has no scheme|scheme not known): '(.+?)'")
 _NO_ENTRY_POINT = re.compile(r"Entry point '(.+?)' not found in egg '(.+?)'")
 #: The groups of entry points that `use = egg:DISTRIBUTION#NAME` may mean.
 _EGG_GROUPS = ("paste.app_factory", "paste.server_runner", "paste.server_factory", "paste.filter_factory")
+#: The usual value of `use` by the kind of section.
+_USES = {"app": "egg:calotype-core", "server": "egg:calotype-server#main"}
 
 
 def read_variables(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:
@@ -38,10 +40,10 @@ def read_variables(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:
     for text in pairs:
         name, equals, value = text.partition("=")
         if not name or not equals:
-            raise CommandLineError(f"{text!r} is not a variable: write NAME=VALUE")
+            raise CommandLineError(f"{quoted(text)} is not a variable: write NAME=VALUE")
         if re.search(r"%(?![%(])", value.replace("%%", "")):
             raise CommandLineError(
-                f"variable {name}: write %% instead of %, which has a meaning in ini files"
+                f"variable {without_password(name)}: write %% instead of %, which has a meaning in ini files"
             )
         variables[name] = value
     return variables
@@ -54,6 +56,7 @@ def read_ini(ini: str) -> str:
         CommandLineError: the path does not exist, or is a directory.
         SettingsError: the file cannot be read.
     """
+    shown = without_password(ini)  # the ini file may be forgotten, and a variable be in its place
     try:
         return Path(ini).read_text()
     except PermissionError:
@@ -64,10 +67,10 @@ def read_ini(ini: str) -> str:
         raise CommandLineError(f"{ini}: this is a directory: name the ini file in it") from None
     except (FileNotFoundError, NotADirectoryError):
         raise CommandLineError(
-            f"{ini}: there is no such ini file: name one that exists, such as calotype.ini"
+            f"{shown}: there is no such ini file: name one that exists, such as calotype.ini"
         ) from None
     except OSError as error:
-        raise SettingsError(f"{ini}: the ini file cannot be read: {error.strerror}") from None
+        raise SettingsError(f"{shown}: the ini file cannot be read: {error.strerror}") from None
 
 
 def check_ini(ini: str, variables: Mapping[str, str]) -> None:
@@ -83,7 +86,7 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
         hint = did_you_mean(name, known)
         if any(located(ini, name, section=kind) != located(ini) for kind in ("app", "server")):
             hint = f": it is a setting, so write {name} = ${{NAME}} in the file and give NAME=VALUE"
-        raise CommandLineError(f"{ini}: it has no variable {name}{hint}")
+        raise CommandLineError(f"{ini}: it has no variable {without_password(name)}{hint}")
 
 
 @contextlib.contextmanager
@@ -107,7 +110,8 @@ def refused(ini: str, failure: str) -> Iterator[None]:
             "%(NAME)s stands for a variable of [DEFAULT], and %% for %"
         ) from None
     except OSError as error:
-        raise SettingsError(f"{ini}: {failure}: {error.filename}: {error.strerror}") from error
+        reason = f"{error.filename}: {error.strerror}" if error.filename else one_line(error)
+        raise SettingsError(f"{ini}: {failure}: {reason}") from error
     except Exception as error:
         raise SettingsError(_explain(ini, error) or _in_its_words(ini, failure, error)) from error
 
@@ -135,7 +139,8 @@ def _explain(ini: str, error: Exception) -> str | None:
             f"call:MODULE:FUNCTION, such as egg:calotype-core, not '{match[1]}'"
         )
     if match := _NO_USE.match(text):
-        return f"{ini}: [{match[1]}] has no use: write use = egg:calotype-core, or a server or filter there"
+        kind = match[1].partition(":")[0]
+        return f"{ini}: [{match[1]}] has no use: write use = {_USES.get(kind, 'egg:DISTRIBUTION#NAME')}"
     if match := _NO_SECTION.match(text):
         kind, name = match[2], match[1]
         if name in _eggs():  # `use = NAME` means another section of the file

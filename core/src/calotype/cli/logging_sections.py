@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import configparser
 import logging
+import logging.handlers
 import re
 from collections.abc import Collection, Mapping
 
@@ -45,6 +46,7 @@ class LoggingSections:
             section = f"handler_{name}"
             self._require(section, "class")
             self._check_class(section)
+            self._check_args(section)
             self._check_words(section, "formatter", formatters)
         for section in (*(f"logger_{name}" for name in loggers), *(f"handler_{name}" for name in handlers)):
             self._check_words(section, "level", logging.getLevelNamesMapping())
@@ -87,6 +89,19 @@ class LoggingSections:
         if name.isidentifier() and not hasattr(logging, name):
             hint = did_you_mean(name, [known for known in dir(logging) if known.endswith("Handler")])
             raise self._error(section, "class", f"Python's logging has no class {name!r}{hint}")
+
+    def _check_args(self, section: str) -> None:
+        """Evaluate the arguments of a handler, as Python's logging does next; they may contain a password."""
+        try:
+            given = eval(self._parser.get(section, "args", fallback="()"), vars(logging))  # noqa: S307
+        except AttributeError as error:
+            hint = did_you_mean(error.name or "", dir(error.obj))
+            raise self._error(section, "args", f"{error}{hint}") from None
+        except Exception as error:  # noqa: BLE001 - an expression may raise anything
+            said = error.msg if isinstance(error, SyntaxError) else one_line(error)
+            raise self._error(section, "args", f"not a valid Python expression: {said}") from None
+        if not isinstance(given, (tuple, list)):
+            raise self._error(section, "args", "must be in parentheses, with a comma: such as (sys.stderr,)")
 
     def _check_format(self, section: str) -> None:
         """Format a record as a test. Skip a formatter that names a class, which may know more fields."""

@@ -21,6 +21,7 @@ from pyramid.scripts.pserve import PServeCommand
 from calotype.cli.ini_file import arguments_of, check_ini, read_ini, read_variables, refused
 from calotype.cli.logging_sections import LoggingSections
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
+from calotype.config.messages import without_password
 from calotype.config.quantities import parse_seconds, parse_size
 from calotype.config.section import Section
 from calotype_server import ServerError, ServerSettings, ServerSettingsError, serve, serve_paste
@@ -66,7 +67,8 @@ class _Command(PServeCommand):
             CommandLineError, SettingsError: the ini file or a variable is wrong.
         """
         args = self.args
-        if ":" not in args.config_uri:  # with a colon, it is a URI such as egg:NAME
+        # With a colon, it is a URI such as egg:NAME. A URL with a password is a variable in the wrong place.
+        if ":" not in args.config_uri or without_password(args.config_uri) != args.config_uri:
             read_ini(args.config_uri.partition("#")[0])
         with refused(args.config_uri, "it names no ini file"):
             uri = plaster.parse_uri(args.config_uri)

@@ -6,7 +6,7 @@ import threading
 
 import click
 
-from calotype.cli.ini import Refusal, ready_database, ready_service, takes_settings
+from calotype.cli.ini import Refusal, ready_database, ready_service, takes_settings, takes_word
 from calotype.cli.stores import require_store
 from calotype.config.settings import Settings
 from calotype.database.database import Database
@@ -53,7 +53,7 @@ def run(settings: Settings, store: str | None) -> None:
 
 
 @scrub.command()
-@takes_settings(click.argument("store", metavar="STORE"))
+@takes_settings(takes_word("store", "STORE"))
 def resume(settings: Settings, store: str) -> None:
     """Let the scrubber continue in a store where it has stopped. It begins with the copies in quarantine."""
     with ready_service(settings) as service:

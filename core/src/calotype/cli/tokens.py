@@ -6,7 +6,7 @@ import datetime
 
 import click
 
-from calotype.cli.ini import Refusal, takes_settings
+from calotype.cli.ini import Refusal, takes_settings, takes_word
 from calotype.config.settings import Settings
 from calotype.identity.token_file import TokenFile
 from calotype.model import policy
@@ -94,7 +94,7 @@ def show(settings: Settings) -> None:
 
 
 @token.command()
-@takes_settings(click.argument("token_id", metavar="ID"))
+@takes_settings(takes_word("token_id", "ID"))
 def revoke(settings: Settings, token_id: str) -> None:
     """Revoke a token. ID is the id that `list` shows, or the token itself.
 

@@ -58,7 +58,8 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
     The result is an Indirect if any part of it comes from the environment or from a file.
 
     Raises:
-        SettingsError: there is no such variable, or the file cannot be read; the message names `key`.
+        SettingsError: there is no such variable, or the file cannot be read, or its path is relative. The
+            message names `key`.
     """
     is_indirect = False
 
@@ -74,6 +75,8 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
         is_indirect |= bool(kind)
         try:
             if kind == "file":
+                if not Path(name).is_absolute():
+                    raise ValueError
                 return Path(name).read_text().removesuffix("\n")
             if kind == "env":
                 return os.environ[name]
@@ -83,7 +86,7 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
             except SettingsError as error:
                 error.variable = error.variable or name
                 raise
-        except (KeyError, OSError, ValueError) as error:  # ValueError: not text, or not a path
+        except (KeyError, OSError, ValueError) as error:  # ValueError: not text, or no usable path
             raise SettingsError(f"{key}: {_missing(kind, name, variables, error)}") from None
         is_indirect |= isinstance(found, Indirect)
         return found
@@ -123,6 +126,11 @@ def _missing(kind: str | None, name: str, variables: Mapping[str, str], error: E
             "starts, or write the value itself here"
         )
     if kind == "file":
+        if not Path(name).is_absolute():
+            return (
+                f"{written} names a relative path, which depends on the directory in which a command is "
+                f"started: write an absolute path, such as ${{file:/etc/calotype/{Path(name).name}}}"
+            )
         needs = f"{written} needs the file {name}, which"
         if isinstance(error, FileNotFoundError):
             return f"{needs} does not exist: create it, or correct the path"

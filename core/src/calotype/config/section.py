@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from calotype.config.settings import Settings
 
 #: A key of a store, or of an extension: `store.NAME.OPTION`.
 _PLUGIN_KEY = re.compile(r"(store|extension)\.([^.]+)\.(.+)")
-#: The service reads the keys with these first parts and keys without a dot. Libraries read other keys.
+#: The first parts of the keys that the service reads. Pyramid reads the keys that begin with `pyramid.`.
 _OURS = ("calotype", "store", "extension", "sqlalchemy")
+_PYRAMID = "pyramid."
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,22 @@ def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Set
 def _refuse_unknown(given: Mapping[str, str], ini: str | None) -> None:
     known = keys_of(Settings)
     for key in given:
-        is_ours = key.partition(".")[0] in _OURS or "." not in key
-        if is_ours and key not in known and not _PLUGIN_KEY.fullmatch(key):
-            # The ini keys of some fields differ from the field's name, which users often write instead.
-            field = Settings.model_fields.get(key.removeprefix("calotype."))
-            hint = f" (did you mean {field.alias}?)" if field and not field.exclude else ""
-            raise SettingsError(f"{located(ini, key)}unknown setting {key}{hint or did_you_mean(key, known)}")
+        if key not in known and not key.startswith(_PYRAMID) and not _PLUGIN_KEY.fullmatch(key):
+            raise SettingsError(f"{located(ini, key)}unknown setting {key}{_hint(key, known)}")
+
+
+def _hint(key: str, known: Collection[str]) -> str:
+    """Return " (did you mean KEY?)" for an unknown key; "" if no key is similar."""
+    # The ini keys of some fields differ from the field's name, which users often write instead.
+    field = Settings.model_fields.get(key.removeprefix("calotype."))
+    if field and not field.exclude:
+        return f" (did you mean {field.alias}?)"
+    first, dot, rest = key.partition(".")
+    for ours in difflib.get_close_matches(first, _OURS, n=1):
+        meant = f"{ours}{dot}{rest}"
+        if meant in known or _PLUGIN_KEY.fullmatch(meant):
+            return f" (did you mean {meant}?)"
+    return did_you_mean(key, known)
 
 
 def _options_of(kind: str, texts: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, Validati
 
 from calotype.config.addresses import Origin, Place
 from calotype.config.interpolation import SettingsError
-from calotype.config.messages import did_you_mean
+from calotype.config.messages import did_you_mean, located
 from calotype.config.quantities import Seconds, Size
 
 
@@ -329,8 +329,7 @@ class Settings(BaseModel):
         """Return the path of the file of static tokens.
 
         Raises:
-            SettingsError: neither `calotype.tokens_file` nor the variable `data_dir` is set, or the path is
-                relative.
+            SettingsError: neither `calotype.tokens_file` nor `data_dir` is set, or the path is relative.
         """
         if self.tokens_file is None and self.data_dir is None:
             raise SettingsError(
@@ -339,8 +338,9 @@ class Settings(BaseModel):
         path = self.tokens_file or Path(self.data_dir or "") / "tokens.json"
         if not path.is_absolute():
             raise SettingsError(
-                f"calotype.tokens_file: {path} is relative, and so depends on the directory in which a "
-                "command is started: write an absolute path, in data_dir too"
+                f"{located(self.ini_file, 'calotype.tokens_file', 'calotype.identity')}calotype.tokens_file: "
+                f"{path} is relative, and so depends on the directory in which a command is started: write "
+                "an absolute path, in data_dir too"
             )
         return path
 

@@ -103,16 +103,29 @@ def build_catalog(
     if names is None:
         _add_complete(catalog, options, algorithms)
     else:
-        unused = sorted(set(options) - set(names))
-        if unused:
-            hint = did_you_mean(unused[0], names)
-            raise ConfigurationError(unused[0], f"it has options but is not named in calotype.stores{hint}")
+        _check_names(names, options)
         for name in names:
             if name in catalog:
                 raise ConfigurationError(name, "calotype.stores names it twice")
             catalog.entries[name] = _build(name, options.get(name, {}), algorithms)
     catalog.default = _choose_default(catalog, default, named=names is not None)
     return catalog
+
+
+def _check_names(names: tuple[str, ...], options: AllOptions) -> None:
+    """Require that names are separated in the right way, and that stores with options are among them."""
+    for name in names:
+        if re.search("[;:|+&]", name):
+            raise ConfigurationError(name, "the names in calotype.stores are separated by blanks or commas")
+    unused = sorted(set(options) - set(names))
+    if not unused:
+        return
+    # A name without options and without a driver is probably the misspelt one of two that are similar.
+    for name in sorted(set(names) - set(options) - set(discovery.installed())):
+        if hint := did_you_mean(name, unused):
+            raise ConfigurationError(name, f"calotype.stores names it, but there is no such store{hint}")
+    hint = did_you_mean(unused[0], names)
+    raise ConfigurationError(unused[0], f"it has options but is not named in calotype.stores{hint}")
 
 
 def _add_complete(catalog: Catalog, options: AllOptions, algorithms: tuple[str, ...]) -> None:
