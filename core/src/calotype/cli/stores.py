@@ -23,7 +23,7 @@ from calotype.identity.token_file import find_missing_tokens
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
-from calotype.stores.errors import StoreError
+from calotype.stores.errors import StoreError, for_operators
 from calotype.stores.probe import probe
 from calotype.transfers.markers import PlaceState
 from calotype.transfers.places import Place, Places
@@ -213,7 +213,7 @@ def _check(store: CheckedStore) -> str | None:
     try:
         store.check()
     except StoreError as error:
-        return error.reason
+        return for_operators(error)
     return None
 
 

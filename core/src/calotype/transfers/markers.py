@@ -102,7 +102,8 @@ def describe_foreign(marker: Marker | None, database: str, claim: str) -> str:
 def describe_lost(why: str, count: int, ini: str, name: str) -> str:
     """Return a sentence about a missing or empty place of a store in which the database has images."""
     images = "1 image" if count == 1 else f"{count} images"
+    end = "" if why.endswith("?") else "."
     return (
-        f"{why}. The database has {images} in store '{name}': mount its disk; for a new, empty store use "
+        f"{why}{end} The database has {images} in store '{name}': mount its disk; for a new, empty store use "
         f"calotype-manage stores {ini} --create {name} --yes"
     )

@@ -32,6 +32,7 @@ from calotype.stores.errors import (
     Misconfigured,
     StoreError,
     Unavailable,
+    for_operators,
 )
 from calotype.stores.measured import Expectations
 from calotype.transfers.markers import Contents, Marker, PlaceState, describe, describe_foreign, describe_lost
@@ -338,5 +339,5 @@ class Places:
         options = self._stores[name].driver.options
         fields = type(options).model_fields
         shown = [f"{key} = {value}" for key, value in options.shown().items() if fields[key].is_required()]
-        reason = with_arguments(error.reason, self.ini)
+        reason = with_arguments(for_operators(error), self.ini)
         raise ConfigurationError(name, f"{reason} ({', '.join(shown)})" if shown else reason)
