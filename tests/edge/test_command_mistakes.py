@@ -385,6 +385,28 @@ def test_a_relative_path_of_a_file_store_is_refused(path: str, template: Path, t
     assert "option path: must be an absolute path, because a relative one depends" in done.stderr
 
 
+def test_a_store_with_images_is_not_created_again_unless_the_operator_insists(
+    start_server: StartServer,
+) -> None:
+    """The command made an empty store, marked it and reported "reachable", while the disk was not mounted."""
+    server = start_server()
+    for body in (b"one", b"two"):
+        server.upload(body)
+    server.stop()
+    images = server.data_dir / "images"
+    images.rename(server.data_dir / "aside")
+    for before in (lambda: None, images.mkdir, lambda: (images / ".calotype-store").touch()):
+        before()
+        done = run_here("stores", server.ini, *server.variables, "--create=file")
+        assert (done.exit_code, done.stdout) == (1, ""), done.output
+        said = "The database has 2 images in store 'file': mount its disk; for a new, empty store use "
+        assert f"{said}calotype-manage stores {server.ini} " in done.stderr
+        assert done.stderr.endswith("--create file --yes\n")
+        assert not [*images.rglob("*")] or [path.name for path in images.iterdir()] == [".calotype-store"]
+    done = run_here("stores", server.ini, *server.variables, "--create=file", "--yes")
+    assert (done.exit_code, "reachable" in done.stdout) == (0, True), done.output
+
+
 @pytest.mark.parametrize("words", [["db", "downgrade", "--to=metadefs_0"], ["db", "new-id", "--yes"]])
 def test_a_change_of_the_whole_database_is_refused_while_a_process_serves(
     words: list[str], start_server: StartServer, monkeypatch: pytest.MonkeyPatch

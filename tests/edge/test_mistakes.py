@@ -273,6 +273,10 @@ AT_START = {
     "a default store": Mistake(
         ("line ", "calotype.default_store names it", "did you mean file?"), {"calotype.default_store": "fiel"}
     ),
+    "a default store that takes no uploads": Mistake(
+        ("line ", "calotype.default_store", "store 'http': it takes no uploads"),
+        {"calotype.stores": "file http", "calotype.default_store": "http"},
+    ),
     "a staging store": Mistake(
         ("line ", "store 'nvme': calotype.staging_store names it"), {"calotype.staging_store": "nvme"}
     ),

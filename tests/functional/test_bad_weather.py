@@ -94,6 +94,8 @@ def test_a_missing_data_directory_is_503_until_it_returns(start_server: StartSer
     aside = images.rename(images.with_name("aside"))
     gone = server.get(f"/images/{image['id']}")
     assert_told_plainly(gone, 503)
+    assert "does not exist" in gone.body.decode()
+    assert "calotype-manage" not in gone.body.decode()
     assert int(gone.headers["Retry-After"]) > 0
     refused = server.put(f"/images/{reserved}", OCTETS, b"bytes")
     assert_told_plainly(refused, 503)

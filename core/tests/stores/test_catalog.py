@@ -303,6 +303,28 @@ def test_without_a_named_default_the_only_writable_store_is_the_default(install)
     assert build(("far",)).default is None
 
 
+@pytest.mark.parametrize("names", [("far", "tape"), None])
+def test_a_default_store_that_takes_no_uploads_stops_the_start(install, names):
+    """The start was silent, and each upload got 400."""
+    install("tape")
+    install("far", READING)
+
+    assert "it takes no uploads, so it cannot be calotype.default_store" in refused(names, "far")
+
+
+def test_a_default_store_that_is_read_only_is_logged(install, caplog):
+    install("tape")
+
+    assert build(("tape", "b"), "tape", tape={"read_only": "yes"}, b={"driver": "tape"}).default == "tape"
+    assert "store 'tape' takes no uploads, because store.tape.read_only is set" in caplog.text
+
+
+def test_stores_that_take_no_uploads_are_logged(install, caplog):
+    install("tape")
+    assert build(("tape",), tape={"read_only": "yes"}).default is None
+    assert "no store takes uploads, so each upload gets 400: tape" in caplog.text
+
+
 def test_without_a_named_default_two_writable_stores_leave_the_choice_to_the_client(install):
     install("tape")
 

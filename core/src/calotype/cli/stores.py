@@ -23,7 +23,7 @@ from calotype.identity.token_file import find_missing_tokens
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
-from calotype.stores.errors import StoreError
+from calotype.stores.errors import StoreError, for_operators
 from calotype.stores.probe import probe
 from calotype.transfers.markers import PlaceState
 from calotype.transfers.places import Place, Places
@@ -55,7 +55,11 @@ from calotype.transfers.places import Place, Places
     metavar="DATABASE-ID",
     help="With --claim: take the place over from this database, whose marker is in it.",
 )
-@click.option("--yes", is_flag=True, help="With --claim: do not ask.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="With --claim: do not ask. With --create: even if the database has images in the store.",
+)
 def stores(
     settings: Settings, probing: bool, created: str | None, claimed: str | None, owner: str | None, yes: bool
 ) -> None:
@@ -64,8 +68,8 @@ def stores(
     Warn about secrets and databases that other users of the machine could read or write.
     The exit status is 1 if a store or the database cannot be used, or a place belongs to another database.
     """
-    if claimed is None and (owner is not None or yes):
-        raise click.UsageError("--from and --yes go with --claim NAME")
+    if (claimed is None and owner is not None) or (claimed is None and created is None and yes):
+        raise click.UsageError("--from and --yes go with --claim NAME, and --yes also with --create NAME")
     places, unreadable = None, None
     with contextlib.ExitStack() as stack:
         catalog = stack.enter_context(contextlib.closing(open_stores(settings)))
@@ -79,7 +83,7 @@ def stores(
                 raise
             unreadable = error  # the stores are shown all the same
         if places is not None and created is not None:
-            _create(catalog, places, created)
+            _create(catalog, places, created, afresh=yes)
         if places is not None and claimed is not None:
             _claim(catalog, places, claimed, owner, asking=not yes)
         works = _show_all(settings, catalog, places, probing=probing)
@@ -113,10 +117,10 @@ def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iter
         yield Places(database, catalog, settings.arguments or "INI")
 
 
-def _create(catalog: Catalog, places: Places, name: str) -> None:
+def _create(catalog: Catalog, places: Places, name: str, *, afresh: bool) -> None:
     if name not in places:
         catalog[name].create()
-    elif places[name].create() is PlaceState.FOREIGN:
+    elif places[name].create(afresh=afresh) is PlaceState.FOREIGN:
         raise Refusal(f"store '{name}': {places[name].remark()}")
 
 
@@ -209,7 +213,7 @@ def _check(store: CheckedStore) -> str | None:
     try:
         store.check()
     except StoreError as error:
-        return error.reason
+        return for_operators(error)
     return None
 
 

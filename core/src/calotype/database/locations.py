@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select
 
 from calotype.database.errors import StatusConflict
 from calotype.database.statements import Queries, now
@@ -58,6 +58,12 @@ class LocationQueries(Queries):
         """Return the subset of these locations in a store that have a row in the database, in any state."""
         c = _LOCATIONS.c
         return set(self._scalars(select(c.location).where(c.store == store, c.location.in_(locations))))
+
+    def count_images_in(self, store: str) -> int:
+        """Return the number of images that have a stored blob in a store."""
+        c = _LOCATIONS.c
+        counted = select(func.count(c.image_id.distinct()))
+        return self._scalars(counted.where(c.store == store, c.state == LocationState.STORED))[0]
 
     def unplaced_keys(self, store: str) -> list[str]:
         """Return the keys of a store whose rows have no location yet."""

@@ -169,9 +169,13 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> 
 
 def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> str | None:
     writable = [store.name for store in catalog if store.can(Capability.WRITE)]
+    if catalog.entries and not writable:
+        log.warning("no store takes uploads, so each upload gets 400: %s", ", ".join(catalog.entries))
     if default is None:
         return "file" if "file" in writable else writable[0] if len(writable) == 1 else None
     if default in catalog:
+        if default not in writable:
+            _refuse_default(catalog[default])
         return default
     if named:
         hint = did_you_mean(default, catalog.entries)
@@ -179,3 +183,16 @@ def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> st
         raise ConfigurationError(default, reason)
     log.warning("calotype.default_store names '%s', which is not installed or not complete", default)
     return default
+
+
+def _refuse_default(store: CheckedStore) -> None:
+    """Refuse a default store whose driver takes no uploads. Warn of one that is read-only for a while."""
+    if Capability.WRITE in store.driver.capabilities:
+        log.warning(
+            "store '%s' takes no uploads, because store.%s.read_only is set: each upload that names no store "
+            "gets 400; set calotype.default_store to a store that takes uploads",
+            *(store.name, store.name),
+        )
+        return
+    reason = "it takes no uploads, so it cannot be calotype.default_store: name a store that does"
+    raise ConfigurationError(store.name, reason)

@@ -108,7 +108,15 @@ class Misconfigured(Unavailable):
 
     For instance, its directory or bucket does not exist, or its credentials are refused. If
     `calotype.stores` names the store, the start ends with the reason. Later, this is an ordinary Unavailable.
+    `remedy` continues the reason for operators only, for instance with a command.
     """
+
+    def __init__(self, store: str, reason: str, retry_after: int = 30, *, remedy: str = ""):
+        super().__init__(store, reason, retry_after)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}{self.remedy}"
 
 
 class Overdue(Unavailable):
@@ -143,6 +151,16 @@ class SourceTooLarge(SourceError):
 
 class SourceRejected(SourceError):
     """The bytes are complete and match their announcement, but their kind is not accepted."""
+
+
+def for_clients(error: BaseException) -> str:
+    """Return an error's message without the remedy, which only operators can use."""
+    return str(error).removesuffix(getattr(error, "remedy", ""))
+
+
+def for_operators(error: StoreError) -> str:
+    """Return an error's reason and its remedy."""
+    return f"{error.reason}{getattr(error, 'remedy', '')}"
 
 
 @contextlib.contextmanager

@@ -48,6 +48,16 @@ class Marker:
             return cls(UNREADABLE, UNREADABLE, datetime.datetime.fromtimestamp(0, datetime.UTC))
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The contents of a place: `known` of its `count` blobs have a row in this database."""
+
+    count: int
+    bytes: int
+    known: int
+    examples: tuple[str, ...]
+
+
 def describe(state: PlaceState, marker: Marker | None, command: str, name: str, *, can_list: bool) -> str:
     """Return a sentence about a place that is not foreign, with the command that changes its state.
 
@@ -86,4 +96,14 @@ def describe_foreign(marker: Marker | None, database: str, claim: str) -> str:
         f"its place belongs to {marker}, and this is database {database}: give this "
         "store another place, or if that database does not use it any more, take this one over: run "
         f"{claim} --from {marker.database}"
+    )
+
+
+def describe_lost(why: str, count: int, ini: str, name: str) -> str:
+    """Return a sentence about a missing or empty place of a store in which the database has images."""
+    images = "1 image" if count == 1 else f"{count} images"
+    end = "" if why.endswith("?") else "."
+    return (
+        f"{why}{end} The database has {images} in store '{name}': mount its disk; for a new, empty store use "
+        f"calotype-manage stores {ini} --create {name} --yes"
     )

@@ -18,7 +18,6 @@ import itertools
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from functools import cached_property
 
 from calotype.config.messages import with_arguments
@@ -33,9 +32,10 @@ from calotype.stores.errors import (
     Misconfigured,
     StoreError,
     Unavailable,
+    for_operators,
 )
 from calotype.stores.measured import Expectations
-from calotype.transfers.markers import Marker, PlaceState, describe, describe_foreign
+from calotype.transfers.markers import Contents, Marker, PlaceState, describe, describe_foreign, describe_lost
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +49,6 @@ _BATCH = 500
 _EXAMPLES = 5
 #: States in which clients are served; the place is not examined again.
 _SERVED = (PlaceState.OWN, PlaceState.EMPTY, PlaceState.UNMARKED)
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The contents of a place: `known` of its `count` blobs have a row in this database."""
-
-    count: int
-    bytes: int
-    known: int
-    examples: tuple[str, ...]
 
 
 class Place:
@@ -115,11 +105,14 @@ class Place:
         self.state, self.marker = state, marker
         return state
 
-    def create(self) -> PlaceState:
+    def create(self, *, afresh: bool = False) -> PlaceState:
         """Create the place, mark it if it is empty, and return its state.
 
-        Raises the same errors as `look`.
+        Raises the same errors as `look`, and Misconfigured if the place is missing or empty although the
+        database has images in it: then its disk is probably not mounted. With `afresh`, create it anyway.
         """
+        if not afresh:
+            self._require_content()
         self._driver.create()
         if self.look() is not PlaceState.EMPTY:
             return self.state
@@ -179,6 +172,18 @@ class Place:
             return describe_foreign(self.marker, self._places.database_id, f"{command} --claim {self.name}")
         can_list = self._driver.can(Capability.LISTING)
         return describe(self.state, self.marker, command, self.name, can_list=can_list)
+
+    def _require_content(self) -> None:
+        try:
+            if self.look() is not PlaceState.EMPTY:
+                return
+            why = "its place is empty"
+        except Misconfigured as error:
+            why = error.reason
+        except StoreError:
+            return  # the creation reports it
+        if count := self._places.database.count_images_in(self.name):
+            raise Misconfigured(self.name, describe_lost(why, count, self._places.ini, self.name))
 
     def _read(self) -> Marker | None:
         try:
@@ -334,5 +339,5 @@ class Places:
         options = self._stores[name].driver.options
         fields = type(options).model_fields
         shown = [f"{key} = {value}" for key, value in options.shown().items() if fields[key].is_required()]
-        reason = with_arguments(error.reason, self.ini)
+        reason = with_arguments(for_operators(error), self.ini)
         raise ConfigurationError(name, f"{reason} ({', '.join(shown)})" if shown else reason)

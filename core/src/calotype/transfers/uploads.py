@@ -27,7 +27,7 @@ from calotype.model.uploads import UploadAttempt
 from calotype.model.usage import Limits
 from calotype.stores.catalog import Catalog
 from calotype.stores.contract import Reader
-from calotype.stores.errors import Overdue, SourceError, SourceRejected, StoreError
+from calotype.stores.errors import Overdue, SourceError, SourceRejected, StoreError, for_clients
 from calotype.stores.measured import Expectations, UploadResult
 from calotype.transfers.inspection import Inspector, InspectorsUnavailable, Verdict
 from calotype.transfers.leases import Leases
@@ -234,5 +234,5 @@ def _audit(unit: Unit, attempt: UploadAttempt, detail: str, outcome: Outcome = O
 def reason(error: BaseException) -> str:
     """Return a sentence about a failure that clients may read; it reveals nothing internal."""
     if isinstance(error, WORDED):
-        return str(error)
+        return for_clients(error)
     return f"The upload was interrupted by {type(error).__name__}."

@@ -197,8 +197,8 @@ class FileStore(Store[FileOptions]):
         except FileNotFoundError as error:
             raise Misconfigured(
                 self.name,
-                "its directory does not exist: is its disk mounted? "
-                f"For a new store: calotype-manage stores INI --create {self.name}",
+                "its directory does not exist: is its disk mounted?",
+                remedy=f" For a new store: calotype-manage stores INI --create {self.name}",
             ) from error
         try:
             if os.fstat(root).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -216,8 +216,8 @@ class FileStore(Store[FileOptions]):
         except FileNotFoundError as error:
             raise Misconfigured(
                 self.name,
-                f"its directory has no {marker.MARKER} marker: is its disk mounted? "
-                f"To start an empty store there, touch {marker.MARKER} in it",
+                f"its directory has no {marker.MARKER} marker: is its disk mounted?",
+                remedy=f" To start an empty store there, touch {marker.MARKER} in it",
             ) from error
         if not owner and adopt:
             owner = marker.adopt(root, self.name)

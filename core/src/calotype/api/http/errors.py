@@ -120,9 +120,11 @@ def respond(error: Exception, request: Request) -> Response:
         log.exception("request %s: unexpected error", request.id)
         status, text = 500, "The server failed; its log has the details under this request's id."
     else:
-        status, text = dialect.statuses[kind], _SENTENCE.get(kind, str(error))
+        status, text = dialect.statuses[kind], _SENTENCE.get(kind, stores.for_clients(error))
         if status >= 500 and kind not in _REPORTED:
-            log.error("request %s: %s", request.id, error, exc_info=error.__cause__ or error)
+            log.error(
+                "request %s: %s", request.id, stores.for_clients(error), exc_info=error.__cause__ or error
+            )
     if status in (401, 403) and request.method not in _READING:
         _log_refusal(request, f"{shown(request.environ.get('PATH_INFO', ''))}: {status} {text}")
     response = dialect.form(request, status, text)
