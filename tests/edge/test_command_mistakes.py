@@ -350,6 +350,14 @@ def test_a_file_of_tokens_that_admits_nobody_is_a_warning(
     done = run_here("stores", server.ini, *server.variables)
     assert (done.exit_code, f"warning: {said}" in done.output) == (0, True), done.output
     assert f"run `calotype-manage token add {server.ini} " in done.output
+    assert "--user NAME --project NAME`" in done.output  # a token without a project cannot upload
+
+
+def test_a_revoked_token_is_confirmed(tmp_path: Path) -> None:
+    added = run_here("token", "add", INI, "--user=u", "--project=p", f"data_dir={tmp_path}")
+    token = added.stdout.split()[-1]
+    done = run_here("token", "revoke", INI, token, f"data_dir={tmp_path}")
+    assert (done.exit_code, done.stdout) == (0, f"revoked {token.partition('.')[0]}\n")
 
 
 @pytest.mark.parametrize(
