@@ -78,11 +78,21 @@ def make_old(url: str, revision: str) -> None:
     engine.dispose()
 
 
+def test_a_downgrade_to_the_revision_of_the_database_has_nothing_to_do(start_server: StartServer) -> None:
+    server = start_server()
+
+    for revision in (CORE.newest, MIGRATIONS.newest):
+        done = manage(f"db downgrade INI --to={revision}", server)
+
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"the database is at {revision} already; there is nothing to downgrade" in done.stderr
+
+
 def test_a_downgrade_to_a_revision_that_is_not_older_is_refused(start_server: StartServer) -> None:
     server = start_server()
     newest = CORE.newest
 
-    for revision in (newest, "9999", "base", "head", "-1"):
+    for revision in ("9999", "base", "head", "-1"):
         done = manage(f"db downgrade INI --to={revision}", server)
 
         assert (done.returncode, done.stdout) == (1, "")

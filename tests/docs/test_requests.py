@@ -7,6 +7,7 @@ import re
 from pyramid.router import Router
 
 from calotype.api.http.resources import AdminRoot, Resource, Root
+from calotype.model import policy
 from tests.docs.sentences import read_rows
 from tests.support.pages import DOCS
 
@@ -27,17 +28,22 @@ def path_of(context: type[Resource]) -> str:
 
 def served(application: Router) -> set[tuple[str, str]]:
     """Return the method and path of each view, without views that only refuse methods."""
-    found: set[tuple[str, str]] = set()
+    found = set(permissions(application))
+    return found | {ALSO[one] for one in found if one in ALSO}
+
+
+def permissions(application: Router) -> dict[tuple[str, str], str | None]:
+    """Return the permission that the view of each method and path needs."""
+    found: dict[tuple[str, str], str | None] = {}
     for entry in application.registry.introspector.get_category("views"):
         view = entry["introspectable"]
         context, methods = view["context"], view.get("method")
         if methods and isinstance(context, type) and issubclass(context, Resource):
             path = "/".join(filter(None, (path_of(context), view["name"]))) or "/"
-            found |= {
-                (method, path if path.startswith("/") else f"/{path}")
-                for method in ((methods,) if isinstance(methods, str) else methods)
-            }
-    return found | {ALSO[one] for one in found if one in ALSO}
+            needed = [one["value"] for one in entry["related"] if one.category_name == "permissions"]
+            for method in (methods,) if isinstance(methods, str) else methods:
+                found[method, path if path.startswith("/") else f"/{path}"] = needed[0] if needed else None
+    return found
 
 
 def without_heads(requests: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -59,3 +65,13 @@ def test_each_head_that_the_page_names_is_served(application: Router) -> None:
     heads = {row[1].strip("`") for row in rows if row[0] == "`HEAD`"}
 
     assert {("HEAD", path) for path in heads} <= served(application)
+
+
+def test_no_request_of_owners_is_listed_as_one_of_administrators(application: Router) -> None:
+    """The page said that only an administrator deactivates an image."""
+    needed = permissions(application)
+    rows = read_rows((DOCS / "requests.md").read_text(), 3)
+    admins = {(row[0].strip("`"), row[1].strip("`")) for row in rows if row[2].startswith("admin:")}
+
+    assert {one for one in admins if needed.get(one) in policy.OWNING} == set()
+    assert policy.OPERATE in {needed.get(one) for one in admins}

@@ -179,6 +179,9 @@ def test_a_mistake_in_the_databases_url_ends_each_command_with_a_sentence(
     before = (tmp_path / "foreign").read_bytes()
     done = run_here(*command.split(), INI, f"data_dir={tmp_path}/data", f"database_url={url}")
     assert done.exit_code == 1, done.output
+    # A database of another program is found when the URL has been read.
+    place = "calotype-manage: " if name == "a foreign database" else "on the command line: database_url: "
+    assert place in done.stderr
     assert said in done.stderr
     assert "ter2" not in done.output
     assert isinstance(done.exception, SystemExit)
@@ -241,10 +244,26 @@ def test_a_command_without_a_database_is_refused_and_creates_none(command: str, 
     split = 1 + (words[0] in ("db", "images", "scrub"))
     done = run_here(*words[:split], ini, *words[split:], f"data_dir={tmp_path}/new")
     assert (done.exit_code, done.stdout) == (1, ""), done.output
-    assert re.match(r"calotype-manage: \S+, line \d+: sqlalchemy.url: there is no database at", done.stderr)
+    assert re.match(r"calotype-manage: \S+, line \d+: database_url: there is no database at", done.stderr)
     assert f"there is no database at {tmp_path}/new/calotype.sqlite" in done.stderr
     assert f"calotype-manage db upgrade {ini} data_dir={tmp_path}/new" in done.stderr
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("kind", ["typed", "in a file"])
+def test_a_missing_database_blames_data_dir_only_if_the_url_contains_it(kind: str, tmp_path: Path) -> None:
+    """The sentence said `correct data_dir` although the file only happened to be in that directory."""
+    url = f"sqlite:///{tmp_path}/new/calotype.sqlite"
+    (tmp_path / "url").write_text(url)
+    ini = tmp_path / "test.ini"
+    default = "sqlite:///${data_dir}/calotype.sqlite"
+    text = INI.read_text().replace(default, f"${{file:{tmp_path}/url}}" if kind == "in a file" else default)
+    ini.write_text(text)
+    typed = [f"database_url={url}"] if kind == "typed" else []
+    done = run_here("fsck", ini, f"data_dir={tmp_path}/new", *typed)
+    place = "on the command line: " if typed else f"{ini}, line 9: "
+    said = f"calotype-manage: {place}database_url: there is no database at {tmp_path}/new/calotype.sqlite: "
+    assert done.stderr.startswith(f"{said}correct this key if the path is wrong"), done.output
 
 
 @pytest.mark.parametrize(
@@ -353,6 +372,14 @@ def test_a_file_of_tokens_that_admits_nobody_is_a_warning(
     done = run_here("stores", server.ini, *server.variables)
     assert (done.exit_code, f"warning: {said}" in done.output) == (0, True), done.output
     assert f"run `calotype-manage token add {server.ini} " in done.output
+    assert "--user NAME --project NAME`" in done.output  # a token without a project cannot upload
+
+
+def test_a_revoked_token_is_confirmed(tmp_path: Path) -> None:
+    added = run_here("token", "add", INI, "--user=u", "--project=p", f"data_dir={tmp_path}")
+    token = added.stdout.split()[-1]
+    done = run_here("token", "revoke", INI, token, f"data_dir={tmp_path}")
+    assert (done.exit_code, done.stdout) == (0, f"revoked {token.partition('.')[0]}\n")
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,9 @@ AT_START = {
         ),
     ),
     "a percent sign": app("calotype.public_endpoint", "https://h/%40", "line ", "%% for %"),
-    "no loggers": replaced("[loggers]", "[logger]", "there is no section [loggers] (did you mean logger?)"),
+    "no loggers": replaced(
+        "[loggers]", "[logger]", "no section [loggers] to list the loggers (did you mean logger?)"
+    ),
     "no handlers": replaced("[handlers]", "[handler]", "there is no section [handlers]"),
     "a logger that is not there": replaced(
         "keys = root, calotype,",

@@ -90,6 +90,13 @@ def test_a_process_that_starts_during_the_wait_prevents_the_command(
     assert "images1, pid 4712" in new_id(tmp_path).stderr
 
 
+def test_an_upgrade_names_the_database(database: Database, tmp_path: Path) -> None:
+    """With a database_url of its own, `data_dir=/srv/nowhere` had no effect, and nothing said so."""
+    url = f"sqlite:///{tmp_path}/calotype.sqlite"
+    done = CliRunner().invoke(main, ["db", "upgrade", str(INI), "data_dir=/nowhere", f"database_url={url}"])
+    assert (done.exit_code, done.stderr) == (0, f"calotype-manage: the database is {url}\n"), done.output
+
+
 def test_a_process_that_ends_during_the_wait_does_not_prevent_the_command(
     database: Database, meanwhile: Meanwhile, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def upgrade(settings: Settings) -> None:
     with contextlib.closing(open_database(settings, makes_database=True)) as database:
         before = [migrate.current(database.engine, branch) for branch in branches]
         migrate.upgrade(database.engine, branches, tell=_tell)
+        _tell(f"the database is {database.engine.url.render_as_string(hide_password=True)}")
     for branch, was in zip(branches, before, strict=True):
         at = branch.newest
         click.echo(f"{branch.name}: at {at}" if was == at else f"{branch.name}: {was or 'empty'} -> {at}")
@@ -56,6 +57,8 @@ def downgrade(settings: Settings, revision: str) -> None:
     with contextlib.closing(open_database(settings, makes_database=False)) as database:
         for branch in branches:
             before = migrate.current(database.engine, branch)
+            if revision == before:
+                raise Refusal(f"the database is at {revision} already; there is nothing to downgrade")
             if revision in migrate.older_than(before, branch):
                 _require_unused(database)
                 migrate.downgrade(database.engine, revision, branch, tell=_tell)

@@ -59,7 +59,7 @@ class LoggingSections:
         listing = f"{kind}s"
         if listing not in sections:
             hint = did_you_mean(listing, sections)
-            raise SettingsError(f"{self._ini}: there is no section [{listing}]{hint} to list the {listing}")
+            raise SettingsError(f"{self._ini}: there is no section [{listing}] to list the {listing}{hint}")
         self._require(listing, "keys")
         names = self._words(listing, "keys")
         for name in names:

@@ -65,7 +65,7 @@ def resume(settings: Settings, store: str) -> None:
 
 def _show(database: Database, scrubs: list[Scrub]) -> None:
     quarantined = database.scrubs.count_quarantined()
-    if not scrubs:
+    if not scrubs and not quarantined:
         click.echo("no copy has been due yet")
     for one in scrubs:
         state = "stopped" if one.stopped else "ended" if one.ended_at else "unfinished"
@@ -75,5 +75,8 @@ def _show(database: Database, scrubs: list[Scrub]) -> None:
         )
         if one.stopped:
             click.echo(f"store '{one.store}': {one.stopped}")
+    # Downloads find damaged copies too, also in stores that the scrubber has not begun.
+    for name in sorted(quarantined.keys() - {one.store for one in scrubs}):
+        click.echo(f"store '{name}': {quarantined[name]} in quarantine")
     if quarantined or any(one.stopped for one in scrubs):
         raise click.exceptions.Exit(1)

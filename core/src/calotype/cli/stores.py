@@ -130,9 +130,11 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
     place = places[name]
     place.look()
     _check_owner(catalog, places, place, owner)
-    click.echo(f"store '{name}': {place.remark()}")
     if place.state is PlaceState.OWN:
+        click.echo(f"store '{name}': {place.remark()}")
         return
+    state, _, _ = place.remark().partition(": ")  # the rest of the sentence is the command that runs here
+    click.echo(f"store '{name}': {state}")
     if catalog[name].can(Capability.LISTING):
         held = place.contents()
         click.echo(

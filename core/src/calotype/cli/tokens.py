@@ -105,6 +105,7 @@ def revoke(settings: Settings, token_id: str) -> None:
     token_id = token_id.partition(".")[0]  # the rest of a token is its secret
     if not file.revoke(token_id):
         raise Refusal(f"there is no token {token_id}: `calotype-manage token list` shows the ids")
+    click.echo(f"revoked {token_id}")
 
 
 def _token_file(settings: Settings) -> TokenFile:

@@ -78,6 +78,14 @@ class Section:
             found.append(f"{name}={without_password(self.variables[name])} {source}".rstrip())
         return f" ({', '.join(found)})" if found else ""
 
+    def origin(self, key: str) -> str:
+        """Return the place and the name of a setting, or of the variable that is its whole value."""
+        name, text = key, self.texts.get(key, "")
+        while (match := re.fullmatch(r"\$\{([^}:]+)\}", text)) and match[1] in self.variables:
+            name, text = match[1], self.variables[match[1]]
+        is_typed = name != key and self._is_typed(name)
+        return f"{'on the command line: ' if is_typed else self._place(name)}{name}"
+
     def _place(self, key: str) -> str:
         return located(self.variables.get("__file__"), key, section=self.kind)
 
@@ -111,6 +119,8 @@ def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Set
             "store_options": _options_of("store", texts),
             "extension_options": _options_of("extension", texts),
             "data_dir": None if data_dir is None else Path(data_dir),
+            "database_place": section.origin("sqlalchemy.url"),
+            "database_variables": tuple(variables_in(given["sqlalchemy.url"], variables)),
             "ini_file": None if ini is None else Path(ini),
             "arguments": variables[ARGUMENTS].replace("%%", "%") if ARGUMENTS in variables else ini,
             "secret_files": files_in(*given.values(), *variables.values()),

@@ -280,9 +280,9 @@ class Settings(BaseModel):
     )
 
     # These are not settings: `calotype.config.section` fills them.
-    data_dir: Path | None = Field(
-        None, exclude=True, description="The ini file's variable data_dir: the directory for files."
-    )
+    data_dir: Path | None = Field(None, exclude=True, description="The ini file's variable data_dir.")
+    database_place: str = Field("sqlalchemy.url", exclude=True, description="Where the URL is written.")
+    database_variables: tuple[str, ...] = Field((), exclude=True, description="The variables in the URL.")
     ini_file: Path | None = Field(None, exclude=True, description="The file that these settings come from.")
     secret_files: tuple[Path, ...] = Field(
         (), exclude=True, description="The files that `${file:PATH}` reads values from."

@@ -11,7 +11,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from calotype.config.interpolation import SettingsError
-from calotype.config.messages import located, one_line
+from calotype.config.messages import one_line
 from calotype.config.private_files import refused_access, this_user
 from calotype.config.settings import Settings
 from calotype.database.database import Database
@@ -74,7 +74,7 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
     else:
         reserve = make_reserve(engine.url, settings.disk_reserve)
         return Database(engine, reserve, keeps_audit=settings.audit_retention > 0)
-    raise SettingsError(f"{located(settings.ini_file, 'sqlalchemy.url')}sqlalchemy.url: {reason}")
+    raise SettingsError(f"{settings.database_place}: {reason}")
 
 
 def _read_url(text: str) -> URL:
@@ -132,13 +132,13 @@ def _check_sqlite(url: URL, settings: Settings, *, makes_database: bool) -> None
         return  # a URI of SQLite's own
     file = Path(name)
     if not file.is_absolute():
-        source = f", because data_dir = {settings.data_dir} is" if _is_below(file, settings.data_dir) else ""
+        source = f", because data_dir = {settings.data_dir} is" if _is_below(file, settings) else ""
         raise SettingsError(
             f"its path {name} is relative{source}, and so depends on the directory in which a command is "
             "started: write an absolute path, as sqlite:////PATH, with four slashes"
         )
     if not makes_database and is_missing(url):
-        keys = "data_dir, or this key," if _is_below(file, settings.data_dir) else "this key"
+        keys = "data_dir, or this key," if _is_below(file, settings) else "this key"
         raise SettingsError(
             f"there is no database at {file}: correct {keys} if the path is wrong; to make a new database "
             "there, run `calotype-manage db upgrade INI`"
@@ -152,8 +152,10 @@ def _check_sqlite(url: URL, settings: Settings, *, makes_database: bool) -> None
         _require_access(file.parent, os.W_OK | os.X_OK, "create SQLite's files in")
 
 
-def _is_below(file: Path, data_dir: Path | None) -> bool:
-    return data_dir is not None and file.is_relative_to(data_dir)
+def _is_below(file: Path, settings: Settings) -> bool:
+    """Return whether the file is in data_dir because the URL contains this variable."""
+    uses_data_dir = settings.data_dir is not None and "data_dir" in settings.database_variables
+    return uses_data_dir and file.is_relative_to(settings.data_dir or "")
 
 
 def _require_access(path: Path, mode: int, use: str) -> None:

@@ -194,7 +194,7 @@ def find_missing_tokens(settings: Settings) -> list[str]:
     state = "has only expired tokens" if entries else "has no token" if path.exists() else "does not exist"
     return [
         f"the file of tokens {path} {state}, so every request that needs a token is refused: to create one, "
-        f"run `calotype-manage token add {settings.arguments or 'INI'} --user NAME`"
+        f"run `calotype-manage token add {settings.arguments or 'INI'} --user NAME --project NAME`"
     ]
 
 
