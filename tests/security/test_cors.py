@@ -113,7 +113,7 @@ def test_without_the_setting_a_preflight_is_refused_and_no_response_has_cors_hea
     [
         ("*", "name the origins"),
         ("dashboard.example.com", "is not an origin"),
-        (f"{PAGE}/", "nothing behind"),
+        (f"{PAGE}/", "nothing after"),
     ],
 )
 def test_an_impossible_origin_stops_the_start(origins: str, said: str) -> None:

@@ -156,7 +156,7 @@ def test_a_copy_from_a_store_whose_bytes_have_changed_names_that_store(bench):
         bytes(len(DATA)),
         bench.store.shelf.blobs[image.location.key][1],
     )
-    with pytest.raises(BlobChanged, match="store 'memory': it holds other bytes"):
+    with pytest.raises(BlobChanged, match="store 'memory': its bytes are not those of the image"):
         bench.lifecycle._transfers.copy(image, bench.stores["memory"])
 
     assert len(bench.blobs) == 1

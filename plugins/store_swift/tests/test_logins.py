@@ -99,7 +99,7 @@ def test_another_user_may_not_write_into_the_container(
         container=owner.options.container,
         created=False,
     )
-    with pytest.raises(Misconfigured, match="may not do that"):
+    with pytest.raises(Misconfigured, match="not allowed to do this"):
         put(stranger, b"x")
 
 

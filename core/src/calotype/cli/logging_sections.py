@@ -6,6 +6,7 @@ format has an unknown field, it prints a traceback for each line of the log.
 
 from __future__ import annotations
 
+import ast
 import configparser
 import logging
 import logging.handlers
@@ -91,16 +92,18 @@ class LoggingSections:
             raise self._error(section, "class", f"Python's logging has no class {name!r}{hint}")
 
     def _check_args(self, section: str) -> None:
-        """Evaluate the arguments of a handler, as Python's logging does next; they may contain a password."""
+        """Parse the arguments of a handler, which Python's logging evaluates later."""
         try:
-            given = eval(self._parser.get(section, "args", fallback="()"), vars(logging))  # noqa: S307
-        except AttributeError as error:
-            hint = did_you_mean(error.name or "", dir(error.obj))
-            raise self._error(section, "args", f"{error}{hint}") from None
-        except Exception as error:  # noqa: BLE001 - an expression may raise anything
-            said = error.msg if isinstance(error, SyntaxError) else one_line(error)
-            raise self._error(section, "args", f"not a valid Python expression: {said}") from None
-        if not isinstance(given, (tuple, list)):
+            given = ast.parse(self._parser.get(section, "args", fallback="()"), mode="eval").body
+        except SyntaxError as error:
+            raise self._error(section, "args", f"not a valid Python expression: {error.msg}") from None
+        for node in ast.walk(given):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                module = getattr(logging, node.value.id, None)
+                if module is not None and not hasattr(module, node.attr):
+                    reason = f"module '{node.value.id}' has no attribute '{node.attr}'"
+                    raise self._error(section, "args", f"{reason}{did_you_mean(node.attr, dir(module))}")
+        if not isinstance(given, (ast.Tuple, ast.List)):
             raise self._error(section, "args", "must be in parentheses, with a comma: such as (sys.stderr,)")
 
     def _check_format(self, section: str) -> None:

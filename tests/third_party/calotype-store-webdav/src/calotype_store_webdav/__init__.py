@@ -167,8 +167,7 @@ class WebdavReader(ResumingReader):
     broken = (broken.HTTPError,)
 
     def __init__(self, store: WebdavStore, path: str, offset: int, length: int | None):
-        self._webdav, self._path, self._etag = store, path, ""
-        self._is_whole = offset == 0 and length is None
+        self._webdav, self._path, self._etag, self._is_whole = store, path, "", not offset and length is None
         super().__init__(store.name, offset, None if length is None else offset + length, retries=1)
 
     def open(self) -> urllib3.BaseHTTPResponse:
@@ -181,8 +180,7 @@ class WebdavReader(ResumingReader):
             answer.close()
             raise BlobChanged(self.store, "the image was replaced while it was read")
         self._etag = etag
-        if not etag:
-            self.retries = 0  # after a break, nothing would show that another file lies there now
+        self.retries *= bool(etag)  # without one, another file would not be noticed
         if answer.status == 416:
             self.end = self.position
         elif "Range" in wanted and not begins.startswith(f"bytes {self.position}-"):
