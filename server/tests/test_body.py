@@ -74,7 +74,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def read_all(body: RequestBody, size: int) -> bytes:
-    """Return the body, read through a buffer as by an application, so many bytes at once."""
+    """Return the body, read in pieces of this size through a buffer, as applications read it."""
     reader = io.BufferedReader(body, 16)
     return b"".join(iter(lambda: reader.read(size), b""))
 

@@ -26,7 +26,7 @@ class Answering(Channel):
         self.is_cut = True
 
     def look(self, now: float, waiting: int) -> bool:
-        """Return whether the connection is cut at a time when so many bytes are unacknowledged."""
+        """Return whether the server cuts the connection while this number of bytes is unacknowledged."""
         self.total_outbufs_len = waiting
         self.enforce_deadlines(now)
         return self.is_cut

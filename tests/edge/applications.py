@@ -92,7 +92,7 @@ class Application:
         return self._answer(start_response, "200 OK", str(size).encode())
 
     def stall(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """As hold, but release the worker, as a service does while its store hangs."""
+        """Do the same as `hold`, but release the worker, as a service does while its store hangs."""
         with environ["calotype_server.release_worker"]():
             return self.hold(environ, start_response)
 

@@ -14,7 +14,7 @@ from tests.support.wire import PATIENCE, head, read_to_end, reset
 
 
 def upload_head(size: int, *lines: str, **fields: str) -> bytes:
-    """Return the head of an upload of so many bytes."""
+    """Return the head of an upload request with this Content-Length."""
     headers = {**OCTETS, **meta(**fields), "Content-Length": str(size)}
     return head("/images", *(f"{name}: {value}" for name, value in headers.items()), *lines)
 

@@ -31,7 +31,7 @@ def serve(data: bytes = DATA, etag: str | None = '"v1"', modified: str | None = 
 
 
 def cut(page, after: int):
-    """Return the page with a connection that ends after so many bytes of the body."""
+    """Return the page whose connection ends after this number of bytes of the body."""
 
     class Short:
         def __init__(self, file):

@@ -18,7 +18,7 @@ _BLOCK = 65_536
 
 
 class Break(enum.Enum):
-    """What happens to a message to the database."""
+    """The fault that the link applies to a message to the database."""
 
     CUT = "cut before"  #: it does not arrive, and both sides see a reset of the connection
     DEAF = "cut after"  #: it arrives, and the connection is reset before the answer does

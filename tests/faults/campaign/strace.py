@@ -19,7 +19,7 @@ from tests.servers.common import apt
 
 @dataclass(frozen=True)
 class Injection:
-    """What happens at a call: `signal=KILL` before it, or `error=EIO` instead of it.
+    """The fault that strace injects at a call: `signal=KILL` before it, or `error=EIO` instead of it.
 
     `when` is strace's option: `3` for the third call, `3+` for the third and all later ones.
     """
