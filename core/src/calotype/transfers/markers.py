@@ -17,7 +17,7 @@ class PlaceState(enum.StrEnum):
     UNKNOWN = "unknown"  #: not examined yet, or it could not be reached
     OWN = "own"
     EMPTY = "empty"  #: no marker, and nothing else
-    UNMARKED = "unmarked"  #: no marker, but blobs; or the driver cannot list
+    UNMARKED = "unmarked"  #: no marker, and it holds blobs or the driver cannot list
     FOREIGN = "foreign"  #: it belongs to another database, or to another store of this one
 
 
@@ -39,7 +39,7 @@ class Marker:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Marker:
-        """Return the marker. Malformed bytes become a marker of the owner UNREADABLE, which is foreign."""
+        """Return the marker. If the bytes are malformed, its owner is UNREADABLE, which counts as foreign."""
         try:
             fields = json.loads(data)
             moment = datetime.datetime.fromisoformat(fields["marked_at"]).astimezone(datetime.UTC)
