@@ -136,8 +136,8 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
     ) -> Image | None:
         """Return the image with this id if it is in the project's scope, or None.
 
-        A deleted image is returned only if `deleted` is true. Looking for an image outside of the scope takes
-        as long as looking for one that does not exist, to a microsecond.
+        A deleted image is returned only if `deleted` is true. Looking up an image outside of the scope takes
+        as long as looking up one that does not exist, to a microsecond, so that the time reveals nothing.
         """
         with self.reading() as connection:
             image = queries.find_visible(connection, image_id, scope, project)
@@ -185,7 +185,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         """Count images, locations and jobs by status, and open findings. This reads whole tables."""
 
         def count(column: Any) -> dict[str, int]:
-            # As text: a newer version may have written statuses that this one does not know.
+            # Read statuses as text, because a newer version may have written others.
             grouped = select(type_coerce(column, String()), func.count()).group_by(column)
             return {row[0]: row[1] for row in self._all(grouped)}
 

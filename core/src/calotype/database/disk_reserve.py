@@ -82,7 +82,7 @@ class Reserve:
         return min(self._size, disk.f_blocks * disk.f_frsize // _SHARE)
 
     def _make(self, size: int) -> bool:
-        """Create the file, and return whether the disk had space. The database reports other errors."""
+        """Create the file, and return whether the disk had space. Other errors are left to the database."""
         # Two processes may do this at once, because both reserve the same bytes of the same file.
         try:
             descriptor = private_files.open_or_create(self._path, private_files.SECRET)

@@ -1,4 +1,4 @@
-"""The errors of the database. Nothing here knows HTTP."""
+"""The errors of the database. They contain nothing about HTTP."""
 
 
 class DatabaseError(Exception):

@@ -48,7 +48,7 @@ class FindingQueries(Queries):
         return FindingPage(tuple(Finding(*row) for row in rows[:limit]), more=len(rows) > limit)
 
     def _count_open_findings(self) -> tuple[FindingCount, ...]:
-        """Count the open findings by kind and store. A pair without any is left out."""
+        """Count the open findings by kind and store. Pairs without open findings are left out."""
         pair = (_FINDINGS.c.kind, _FINDINGS.c.store)
         counted = select(*pair, func.count()).where(_FINDINGS.c.state == FindingState.OPEN)
         return tuple(FindingCount(*row) for row in self._all(counted.group_by(*pair).order_by(*pair)))
@@ -86,7 +86,7 @@ class FindingsUnit(UnitPart):
         return self._end(_id(kind, store, subject), state)
 
     def lift_finding(self, finding_id: str) -> bool:
-        """Set a finding to lifted, for an operator; return whether it was open."""
+        """Set a finding to lifted, because an operator asked for it; return whether it was open."""
         return self._end(finding_id, FindingState.LIFTED)
 
     def _end(self, finding_id: str, state: FindingState) -> bool:

@@ -59,7 +59,7 @@ def job_position(job: Job, sort: Sequence[SortKey]) -> dict[str, Any]:
 
 
 def _record(row: Row[Any]) -> Job:
-    """Return the job that a row describes. Rows of `_LISTED` lack most of the job's order."""
+    """Return the job that a row describes. A row of `_LISTED` only shows whether the order has `asked`."""
     listed_order: dict[str, Any] = {"asked": {}} if getattr(row, "made", False) else {}
     return Job(
         id=row.id,
@@ -132,7 +132,7 @@ class JobsUnit(UnitPart):
         )
 
     def hurry_jobs(self, image_id: str) -> None:
-        """Make the image's jobs that wait for a store due for a retry at once."""
+        """Let any process retry the image's jobs that wait for a store, at once."""
         waiting = update(_JOBS).where(_JOBS.c.image_id == image_id, _JOBS.c.not_before.is_not(None))
         self.connection.execute(waiting.values(not_before=None))
 
@@ -157,8 +157,8 @@ class JobQueries(Queries):
     def open_jobs(self, limit: int, at: datetime.datetime, latest: datetime.datetime) -> list[OpenJob]:
         """Return open jobs, claimed or not, oldest first. Jobs that wait for a store come last.
 
-        A job whose retry is due after `at` is left out. If it is due even after `latest`, the job is
-        returned, because then the clock of this process, or of the process that set the time, is wrong.
+        A job whose retry is due between `at` and `latest` is left out. If its retry is due after `latest`, it
+        is returned, because the clock of this process, or of the process that set the time, must be wrong.
         """
         c = _JOBS.c
         left = select(LocationRow.key).where(
@@ -201,7 +201,7 @@ class JobQueries(Queries):
         return [_record(row) for row in self._all(_OF_ONE, image_id=image_id, most=limit)]
 
     def latest_jobs(self, image_ids: Collection[str]) -> dict[str, Job]:
-        """Return the newest job of each image that has any."""
+        """Return the newest job of each image that has a job, by the image's id."""
         if len(image_ids) == 1:  # the statement for one image is much cheaper
             (image_id,) = image_ids
             return {job.image_id: job for job in self.jobs_of(image_id, 1)}

@@ -1,6 +1,6 @@
-"""Keyset pagination: a page begins after the last row of the previous page, whose values the client sends.
+"""Keyset pagination: the client sends the values of a page's last row, and the next page begins after them.
 
-So a page costs the same anywhere in the list, and rows that come or go meanwhile do not shift the next page.
+So a page costs the same anywhere in the list. Rows that are added or removed meanwhile do not shift it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Columns = Mapping[str, ColumnElement[Any]]
 
 
 class Listing(Protocol):
-    """A request for a page: its order, the values of the last row before it, and its maximum length."""
+    """A request for a page: its sort order, the values of the row before it, and its maximum length."""
 
     @property
     def sort(self) -> Sequence[SortKey]: ...

@@ -1,4 +1,4 @@
-"""Migrations: bring a database to the newest revision of each branch, or check that it is there.
+"""Migrations: bring a database to the newest revision of each branch, or check that it is at that revision.
 
 A branch is a line of migrations with its own tables and version table. The core has one, and so does each
 extension that stores data in the database. Disabling an extension leaves its tables and version unchanged.
@@ -88,7 +88,7 @@ def current(engine: Engine, branch: Branch = CORE) -> str | None:
 
 
 def upgrade(engine: Engine, branches: Sequence[Branch] = (CORE,), tell: Tell = log.warning) -> None:
-    """Bring the database to the newest revision of each branch; return at once if it is there already.
+    """Bring the database to the newest revision of each branch. Do nothing if it is at that revision.
 
     Args:
         tell: Called with a sentence if this process waits for another one that is changing the schema.
@@ -156,10 +156,10 @@ def require_newest(engine: Engine, branches: Sequence[Branch] = (CORE,), ini: st
 
 
 def require_own_tables(tables: Collection[str]) -> None:
-    """Check that these tables can be those of our database, which may be empty or partly migrated.
+    """Check that these tables are not those of another program. Ours may be missing or partly migrated.
 
-    Other programs use alembic too, and number their revisions alike, so only the table with the database's
-    id proves that it is ours.
+    Only the table with the database's id proves that a database is ours. Other programs use alembic, too, and
+    may number their revisions in the same way.
 
     Raises:
         SchemaMismatch: the tables belong to another program.

@@ -21,7 +21,7 @@ from calotype.database.migrate import require_own_tables
 
 #: The modules of the database drivers that are supported.
 _DRIVERS = ("psycopg", "pymysql")
-#: The supported scheme that a message suggests for each common, but unsupported one.
+#: Common scheme that is not supported -> the supported scheme that a message suggests instead.
 _SCHEMES = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -89,14 +89,14 @@ def _read_url(text: str) -> URL:
         raise SettingsError(_ENCODE)
     try:
         url = make_url(text)
-    except ArgumentError:  # SQLAlchemy's message is the text, which may contain a password
+    except ArgumentError:  # SQLAlchemy's message repeats the text, which may contain a password
         raise SettingsError(
             "it is not a URL; write one such as sqlite:////srv/calotype.sqlite or "
             "postgresql+psycopg://user@host/name"
         ) from None
     except ValueError:
         raise SettingsError(f"the port must be a number{_shown_port(rest)}") from None
-    if "@" in (url.host or ""):  # a part of the password, which messages would show
+    if "@" in (url.host or ""):  # the host ends a password, which messages would show
         raise SettingsError(_ENCODE)
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
         raise SettingsError(f"the port must be a number from 1 to {_LAST_PORT}{_shown_port(rest)}")
@@ -104,9 +104,9 @@ def _read_url(text: str) -> URL:
 
 
 def _shown_port(rest: str) -> str:
-    """Return the end of a sentence with the port of a URL without its scheme.
+    """Return the end of a sentence about a wrong port. `rest` is the URL without its scheme.
 
-    Without an @, the text after the colon may be a password whose host was forgotten.
+    The port is shown only if there is an @ before it. Otherwise the text after the colon may be a password.
     """
     _, at, place = rest.rpartition("@")
     if not at:
@@ -129,7 +129,7 @@ def _check_sqlite(url: URL, settings: Settings, *, makes_database: bool) -> None
     if not name:
         raise SettingsError("it names no file: write sqlite:////PATH, with four slashes")
     if name.startswith("file:"):
-        return  # a URI of SQLite's own
+        return  # SQLite itself checks a `file:` URI
     file = Path(name)
     if not file.is_absolute():
         source = f", because data_dir = {settings.data_dir} is" if _is_below(file, settings) else ""
@@ -181,7 +181,7 @@ def _tables_of(file: Path) -> set[str]:
 
 
 def _supported_scheme(url: str) -> str:
-    """Return the scheme to write instead of a common, but unsupported one; "" for any other scheme."""
+    """Return the end of a sentence that suggests the supported scheme; "" if there is no suggestion."""
     scheme = url.partition("://")[0].lower()
     supported = _SCHEMES.get(scheme.partition("+")[0])
     return f": write {supported}:// for {scheme}://" if supported and supported != scheme else ""

@@ -130,7 +130,7 @@ class ScrubsUnit(UnitPart):
         self.connection.execute(quarantined.values(checked_at=None))
 
     def set_reason(self, image_id: str, reason: str | None) -> None:
-        """Set the `status_reason` of a readable image, but not `updated_at`: its owner changed nothing."""
+        """Set the `status_reason` of a readable image, but not `updated_at`, because no client changed it."""
         self._swap(_IMAGES, _IMAGES.c.id == image_id, _IMAGES.c.status.in_(_READABLE), status_reason=reason)
 
     def claim(self, store: str, owner: str, until: datetime.datetime, seen: Scrub | None) -> bool:
@@ -159,7 +159,8 @@ class ScrubsUnit(UnitPart):
     def release(self, store: str, owner: str, *, ended: bool = False, stopped: str | None = None) -> bool:
         """Release the lease; return whether `owner` still held it.
 
-        The pass has `ended`, or was `stopped` for this reason, or will be continued later.
+        If `ended`, the pass is complete. `stopped` is the reason if it was stopped. Otherwise the pass can be
+        continued later.
         """
         values: dict[str, Any] = {"lease_owner": None, "lease_until": None, "stopped": stopped}
         if ended:

@@ -80,7 +80,7 @@ def _impatient(psycopg: Any, seconds: float) -> Any:
             return super().wait(self._before(time.monotonic() + seconds, answer), *others, **named)
 
         def _before(self, end: float, answer: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-            """Run the steps of `answer` until the time `end`. The driver runs one each tenth of a second."""
+            """Run the steps of `answer` until the time `end`. psycopg asks for one every 0.1 seconds."""
             try:
                 wanted = next(answer)
                 while True:
