@@ -38,7 +38,7 @@ def findings(settings: Settings, store: str | None, lift: str | None) -> None:
             click.echo(f"{lift} is lifted")
             return
         if store is not None:
-            # The drivers are not loaded: a driver that fails must not hide the findings.
+            # The drivers are not loaded, because a driver that fails must not hide the findings.
             configured = settings.stores or (*settings.store_options, *discovery.installed())
             require_store(store, {*configured, *database.stores_in_use()})
         print_records(_find(database, store), asdict, _to_text)

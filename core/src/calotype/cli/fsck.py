@@ -22,7 +22,7 @@ from calotype.model.findings import FindingKind
 from calotype.transfers.fsck import checks
 from calotype.transfers.fsck.steps import Plan, Problem, Refused, Step
 
-#: A lower rate is a mistake: a number without a unit once meant MiB a second.
+#: A lower rate is probably a mistake, because a number without a unit once meant MiB a second.
 _RATE = Quantity("rate", parse_size, 1024, ": write the unit, such as 100MiB for 100 MiB a second")
 #: The problems that keep a store or an image from being checked.
 _UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
@@ -78,7 +78,7 @@ def fsck(settings: Settings, only: str | None, after: str, **planned: Any) -> No
         try:
             with report.bar:
                 print_records(report.problems(check.run(after) for check in todo), asdict, _to_text)
-        finally:  # the database may have failed half way
+        finally:  # report the counts even if the database fails half way
             print_records([report], _Report.to_json, _Report.to_text)
             for refused in report.refusals:
                 click.echo(f"calotype-manage: store '{refused.store}': {refused.reason}", err=True)

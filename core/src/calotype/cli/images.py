@@ -1,4 +1,4 @@
-"""`calotype-manage images` and `sweep`: restore images, and end abandoned uploads."""
+"""`calotype-manage images` and `calotype-manage sweep`: restore images, and end abandoned uploads."""
 
 from __future__ import annotations
 

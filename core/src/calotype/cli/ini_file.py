@@ -56,7 +56,7 @@ def read_ini(ini: str) -> str:
         CommandLineError: the path does not exist, or is a directory.
         SettingsError: the file cannot be read.
     """
-    shown = without_password(ini)  # the ini file may be forgotten, and a variable be in its place
+    shown = without_password(ini)  # without an ini file, this is a variable
     try:
         return Path(ini).read_text()
     except PermissionError:
@@ -94,7 +94,7 @@ def refused(ini: str, failure: str) -> Iterator[None]:
     """Convert every exception of PasteDeploy or logging to a SettingsError that names the file.
 
     Args:
-        failure: The words for the failure in messages about mistakes without a sentence of their own.
+        failure: Words that describe the failure, for a mistake that has no message of its own here.
 
     Raises:
         SettingsError: the block has raised an exception.

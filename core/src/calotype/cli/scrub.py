@@ -75,7 +75,7 @@ def _show(database: Database, scrubs: list[Scrub]) -> None:
         )
         if one.stopped:
             click.echo(f"store '{one.store}': {one.stopped}")
-    # Downloads find damaged copies too, also in stores that the scrubber has not begun.
+    # `images unquarantine` can put copies in quarantine, too, even in stores that were never scrubbed.
     for name in sorted(quarantined.keys() - {one.store for one in scrubs}):
         click.echo(f"store '{name}': {quarantined[name]} in quarantine")
     if quarantined or any(one.stopped for one in scrubs):

@@ -81,7 +81,7 @@ def stores(
         except (SettingsError, DatabaseError) as error:
             if marking:
                 raise
-            unreadable = error  # the stores are shown all the same
+            unreadable = error  # raise it later, because the stores can be shown without the database
         if places is not None and created is not None:
             _create(catalog, places, created, afresh=yes)
         if places is not None and claimed is not None:
@@ -102,7 +102,7 @@ def require_store(name: str, known: Collection[str]) -> None:
 
 @contextlib.contextmanager
 def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iterator[Places]:
-    """Open the places. If one is to be marked, first create and upgrade the database, as at a start.
+    """Open the places. If a place will be marked, first create and upgrade the database, as at a start.
 
     Raises:
         SettingsError, DatabaseError: the database's id cannot be read.
@@ -113,7 +113,7 @@ def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iter
             prepare_schema(database, settings, load_extensions(settings))
         else:
             migrate.require_newest(database.engine)
-        database.identity()  # raise now, and not between the lines of two stores
+        database.identity()  # fail here, before anything is printed
         yield Places(database, catalog, settings.arguments or "INI")
 
 
@@ -133,7 +133,7 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
     if place.state is PlaceState.OWN:
         click.echo(f"store '{name}': {place.remark()}")
         return
-    state, _, _ = place.remark().partition(": ")  # the rest of the sentence is the command that runs here
+    state, _, _ = place.remark().partition(": ")  # leave out the command, because it is running already
     click.echo(f"store '{name}': {state}")
     if catalog[name].can(Capability.LISTING):
         held = place.contents()

@@ -131,7 +131,7 @@ class TokenFile:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Lock the file for the block, so that two commands cannot lose each other's change.
+        """Lock the file for the block, so that two commands cannot overwrite each other's changes.
 
         The lock file is next to the resolved file, because two commands may name different links to it.
         """
@@ -179,7 +179,7 @@ class TokenFile:
 
 
 def find_missing_tokens(settings: Settings) -> list[str]:
-    """Return a warning if callers need a token and the file has no valid one; else [].
+    """Return a list with a warning if callers need a token and the file has no valid one; otherwise [].
 
     Raises:
         TokensUnreadable: the file is damaged.

@@ -58,7 +58,7 @@ class ImportRequest:
     `stores` are the names of the stores that get the bytes. If it is empty, the change's store or the default
     store gets them. If `strict` is true, the whole import fails if one store fails. `on_failure` is the
     image's status after a failed import. If `waits` is true, the image stays queued until the job begins.
-    `asked` is the client's document, which the task repeats. If `skip_held` is true, stores that already have
+    `asked` is the client's document, which the task shows. If `skip_held` is true, stores that already have
     the image's bytes are skipped. Otherwise they make the request fail.
     """
 
@@ -98,7 +98,7 @@ class Imports:
             ImageGone: the image was deleted meanwhile; no bytes are left.
         """
         store = writable_store(self._stores, self._settings.staging_store)
-        store.bulkhead.require_room()  # a refused upload leaves no record
+        store.bulkhead.require_room()  # refuse before anything is recorded
         attempt = self._begin_staging(change, store, source.length)
         size, limit = change.fields.size, self._settings.image_size_cap
         demands = Expectations(length=source.length, size=size, limit=limit)

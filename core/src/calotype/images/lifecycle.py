@@ -81,7 +81,7 @@ class Lifecycle(Upkeep):
         """
         self._check(change)
         store = writable_store(self._stores, change.fields.store)
-        store.bulkhead.require_room()  # a refused upload leaves no record
+        store.bulkhead.require_room()  # refuse before anything is recorded
         expectations = Expectations(
             length=source.length,
             size=change.size,
@@ -109,7 +109,7 @@ class Lifecycle(Upkeep):
 
         Raises:
             InvalidRequest, NotAllowed, DuplicateImage, LimitReached: the change breaks a rule or a limit.
-            UnknownStore: the change names a store that is not the location's.
+            UnknownStore: the change names another store than the one that reads the location.
             BadLocation, BlobNotFound, Unavailable: the location is invalid, or its source has no bytes.
             NotQueued: the image already has bytes.
         """

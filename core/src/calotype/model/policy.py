@@ -2,8 +2,8 @@
 
 A right is a permission that is granted to a principal, on the collection or on one image. The resource tree
 has the grants as ACLs, and each view names the permission that it needs; a view without a permission is
-closed. `calotype.database.rights` checks the same table again in the unit that writes. `may_set` has the
-rights over single fields, and the functions that begin with `sees_` have the rights to look at anything else.
+closed. `calotype.database.rights` checks the same table again in the unit that writes. `may_set` decides who
+may set a field. The functions that begin with `sees_` decide who may see things that have no permission here.
 
 Images v1 has further rules, because its clients depend on them: for 404 instead of 403 (`api.v1.resources`),
 for fields that an update may repeat or that are ignored (`api.v1.views`), and for the lists of administrators
